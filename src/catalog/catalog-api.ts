@@ -1,0 +1,55 @@
+/**
+ * PGlite (PostgreSQL in WebAssembly) as Arka uses it: it describes statements, answers pg_catalog and
+ * information_schema, and runs statements that read no Arka table. It holds definitions, never rows.
+ *
+ * Served by `src/threads/catalog.ts` (a worker started at the first need, stopped when idle) from an image made at
+ * build time. One session inside (M-7): search_path and settings travel with each request.
+ */
+import type { TableDef } from '../table-def.ts';
+import type { ResultColumn } from '../types/result-column.ts';
+
+export interface SessionContext {
+  readonly searchPath: readonly string[];
+  readonly timeZone: string;
+}
+
+export interface Description {
+  readonly parameterOids: readonly number[];
+  /** Null: no rows. Table OIDs and attnums are Arka's. */
+  readonly columns: readonly ResultColumn[] | null;
+}
+
+export interface CatalogQuery {
+  readonly sql: string;
+  readonly parameterOids: readonly number[];
+  readonly values: readonly (Uint8Array | null)[];
+  readonly formats: readonly (0 | 1)[];
+  readonly resultFormats: readonly (0 | 1)[];
+  readonly context: SessionContext;
+  /** Rows for the stub views of schema `arka` and others that the statement reads: view name → rows of text values. */
+  readonly views: readonly { readonly schema: string; readonly name: string; readonly rows: readonly (readonly (string | null)[])[] }[];
+}
+export interface CatalogResult {
+  readonly columns: readonly ResultColumn[] | null;
+  /** Complete DataRow messages. */
+  readonly messages: Uint8Array;
+  readonly rows: number;
+  readonly tag: string;
+}
+
+export interface CatalogContents {
+  readonly schemas: readonly string[];
+  readonly tables: readonly TableDef[];
+}
+
+export type CatalogApi = {
+  /** First call: restores the image and mirrors the definitions. */
+  open(contents: CatalogContents): Promise<void>;
+  /** Definitions after DDL: drops what is gone, adds what is new, by uuid and schema id. */
+  mirror(contents: CatalogContents): Promise<void>;
+  /** Parses and describes one statement; errors are PostgreSQL's own, with position. */
+  describe(request: { readonly sql: string; readonly parameterOids: readonly number[]; readonly context: SessionContext }): Promise<Description>;
+  /** Runs one statement in a transaction that is rolled back (nothing a client sends may change the mirror). */
+  query(request: CatalogQuery): Promise<CatalogResult>;
+  shutdown(argument: null): Promise<void>;
+};

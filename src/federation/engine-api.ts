@@ -1,0 +1,107 @@
+/**
+ * The engine thread's functions (DuckDB): queries over units, Parquet out, positions by key. Implemented in
+ * `federation/`, served by `src/threads/engine.ts`, called from main through `src/rpc.ts`.
+ *
+ * Every scan of a unit list goes through one function (C8). Nothing here knows sessions or transactions.
+ */
+import type { TableDef } from '../table-def.ts';
+import type { FileColumnStats } from '../storage/file-stats.ts';
+import type { FileUnit, MemoryUnit, TableScan } from '../storage/scan-spec.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
+
+/** A result column: what RowDescription promises, and the format it is encoded in. */
+export interface OutputColumn {
+  readonly typeOid: number;
+  readonly typmod: number;
+  readonly format: 0 | 1;
+}
+
+export interface QueryRequest {
+  /** Names the cursor; made by main, unique. */
+  readonly cursor: number;
+  /** DuckDB SQL. Each scan appears as the (quoted) identifier `placeholder`, and is replaced by the scan of its units. */
+  readonly sql: string;
+  readonly scans: readonly TableScan[];
+  /** The types PostgreSQL gives the result columns, to cast to; null: take DuckDB's own, see `QueryOpened.columns`. */
+  readonly columns: readonly OutputColumn[] | null;
+  /** Formats when `columns` is null: 0, 1 or n codes as in Bind. */
+  readonly formats: readonly (0 | 1)[];
+  /** rows: DataRow messages. vectors: ColumnVectors for writes (types must be column types; no HUGEINT etc.). */
+  readonly output: 'rows' | 'vectors';
+  readonly timeZone: string;
+}
+
+export interface QueryOpened {
+  readonly columns: readonly { readonly name: string; readonly typeOid: number; readonly typmod: number }[];
+}
+
+/** One turn of a cursor; `done` true: it is closed and its pins may go. At most about 1 MB of rows a turn. */
+export interface QueryChunk {
+  readonly rows: number;
+  /** output rows: complete DataRow messages. */
+  readonly messages: Uint8Array | null;
+  /** output vectors: one a column, `rows` long. */
+  readonly vectors: readonly ColumnVector[] | null;
+  readonly done: boolean;
+}
+
+export interface WrittenFile {
+  readonly path: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly columns: readonly FileColumnStats[];
+}
+
+export interface WriteParquetRequest {
+  readonly def: TableDef;
+  readonly memory: readonly MemoryUnit[];
+  readonly files: readonly FileUnit[];
+  /** Absolute; the folder exists. Written, fsynced (file and folder, C10) before the answer. */
+  readonly path: string;
+}
+
+/** Positions by key: `keys` are the key's columns in order, `rows` long, without nulls. */
+export interface LookupRequest {
+  readonly def: TableDef;
+  readonly files: readonly FileUnit[];
+  readonly keys: readonly ColumnVector[];
+  readonly rows: number;
+}
+/** Parallel arrays: key row, unit, position. All matches, deleted rows included; main knows what lives. */
+export interface LookupResult {
+  readonly rows: Int32Array;
+  readonly units: Int32Array;
+  readonly positions: Uint32Array;
+}
+
+export interface EngineSettings {
+  readonly memoryLimitBytes: number;
+  readonly threads: number;
+  readonly tempDir: string;
+}
+
+export type EngineApi = {
+  /** First call. `self-test` of the bulk string layout included. */
+  open(settings: EngineSettings): Promise<void>;
+  addSlab(slab: { index: number; buffer: SharedArrayBuffer }): void;
+  query(request: QueryRequest): Promise<QueryOpened>;
+  /** The next rows; resolves when there are some or the end is reached. */
+  next(cursor: number): Promise<QueryChunk>;
+  /** Ends a cursor early (also one whose query still runs: interrupts it, 57014); idempotent. */
+  close(cursor: number): Promise<void>;
+  /** The live rows of the units, ordered by the def's sort, then unit, then position (total: H16), as one file. Null: no live row. */
+  writeParquet(request: WriteParquetRequest): Promise<WrittenFile | null>;
+  /**
+   * Where each row of the same request went: parallel arrays of (unit, old position), in new position order.
+   * Must be called with the same request (same pinned lengths) as writeParquet.
+   */
+  newPositions(request: WriteParquetRequest): Promise<{ units: Int32Array; positions: Uint32Array }>;
+  /** An Iceberg v2 position-delete file for one data file; positions get sorted. fsynced. */
+  writePositionDeletes(request: { path: string; dataFileLocation: string; positions: Uint32Array }): Promise<WrittenFile>;
+  /** Positions per data file location, of Iceberg position-delete files. */
+  readPositionDeletes(paths: readonly string[]): Promise<readonly { location: string; positions: Uint32Array }[]>;
+  lookup(request: LookupRequest): Promise<LookupResult>;
+  /** Bytes DuckDB holds, for arka.memory. */
+  memory(argument: null): Promise<{ bytes: number }>;
+  shutdown(argument: null): Promise<void>;
+};

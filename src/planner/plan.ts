@@ -1,0 +1,149 @@
+/**
+ * What a statement means, as data: the planner makes it from SQL text, gateway.ts carries it out.
+ * Pure: the planner sees text, a catalog view and settings; it imports no engine and does no I/O.
+ */
+import type { TableDef } from '../table-def.ts';
+
+/** What the planner may ask about names. `table(null, n)` goes along the search path. */
+export interface CatalogView {
+  table(schema: string | null, name: string): TableDef | undefined;
+  hasSchema(name: string): boolean;
+  readonly searchPath: readonly string[];
+}
+
+/** One statement of a text. `position` is the offset of `text` in the whole, in characters, for error positions. */
+export interface ParsedStatement {
+  readonly text: string;
+  readonly position: number;
+  /** libpg-query's node: `{ SelectStmt: {…} }` and so on; null for an empty statement. */
+  readonly node: unknown;
+  /** Highest $n used. */
+  readonly parameterCount: number;
+}
+
+/** A parameter's value in PostgreSQL's text form with its type; text null is NULL. */
+export interface ParameterValue {
+  readonly typeOid: number;
+  readonly text: string | null;
+}
+
+/** A table in a FROM list that is to be replaced by the scan of its units. */
+export interface PlannedTable {
+  readonly def: TableDef;
+  readonly placeholder: string;
+  readonly positions: boolean;
+}
+
+/** Bounds on a table's time column taken from the statement's AND-ed conditions: microseconds (date: days) since the epoch, both inclusive. */
+export interface TimeRange {
+  readonly from: number | null;
+  readonly to: number | null;
+}
+
+/** A query with its parameters put in: ready for the engine. */
+export interface RenderedQuery {
+  /** DuckDB's SQL with placeholders. */
+  readonly sql: string;
+  /** One a planned table; null: no bound. */
+  readonly timeRanges: readonly (TimeRange | null)[];
+  /**
+   * Set when the statement is `SELECT plain columns FROM t WHERE k1 = v1 AND … [AND nothing else]` over the whole
+   * key: key values in key order, in text form (null: NULL, no row), and the field ids to return.
+   */
+  readonly point: PointRead | null;
+}
+export interface PointRead {
+  readonly def: TableDef;
+  readonly key: readonly (string | null)[];
+  readonly fieldIds: readonly number[];
+}
+
+/** A SELECT, VALUES, WITH, or the rows of an UPDATE, DELETE, INSERT … SELECT. */
+export interface QueryPlan {
+  /** engine: DuckDB over `tables`. catalog: PostgreSQL itself in PGlite (no Arka table). */
+  readonly route: 'engine' | 'catalog';
+  readonly tables: readonly PlannedTable[];
+  /** For the catalog: the statement's text, with Arka's own functions replaced by constants. */
+  readonly text: string;
+  /** Views of schema `arka` and stub views (pg_stat_activity, …) it reads, as schema.name. */
+  readonly views: readonly string[];
+  /** Set when Arka can describe it without PGlite: plain columns, constants, count(*) of one table. Names and types. */
+  readonly described: readonly PlannedColumn[] | null;
+  /** Types of $n inferred by Arka where `described` is set (0: unknown). */
+  readonly parameterOids: readonly number[];
+  render(parameters: readonly ParameterValue[]): RenderedQuery;
+}
+export interface PlannedColumn {
+  readonly name: string;
+  readonly tableOid: number;
+  readonly attnum: number;
+  readonly typeOid: number;
+  readonly typmod: number;
+}
+
+/** One value of INSERT … VALUES. A constant's text goes through the column type's input function. */
+export type InsertValue =
+  | { readonly kind: 'text'; readonly text: string; readonly position: number }
+  | { readonly kind: 'null' }
+  | { readonly kind: 'default' }
+  | { readonly kind: 'parameter'; readonly index: number }
+  | { readonly kind: 'now' };
+
+export interface CopyOptions {
+  readonly format: 'text' | 'csv' | 'binary';
+  readonly delimiter: string;
+  readonly null: string;
+  readonly header: boolean;
+  readonly quote: string;
+  readonly escape: string;
+}
+
+/** CREATE TABLE, before uuid and OID are given: those are '' and 0. */
+export type TableDraft = TableDef;
+
+export type Statement =
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'query'; readonly plan: QueryPlan }
+  | {
+      readonly kind: 'insert';
+      readonly def: TableDef;
+      /** Field ids in the order of the values. Columns not named get their default. */
+      readonly fieldIds: readonly number[];
+      readonly source: { readonly kind: 'values'; readonly rows: readonly (readonly InsertValue[])[] } | { readonly kind: 'query'; readonly plan: QueryPlan };
+      /** Types of $n: those of the target columns. Empty for a query source. */
+      readonly parameterOids: readonly number[];
+    }
+  | {
+      readonly kind: 'update';
+      readonly def: TableDef;
+      /** Rows: __unit, __position, then every column of the new row in def order, cast to the column's DuckDB type. */
+      readonly plan: QueryPlan;
+      /** Field ids that the SET list names. */
+      readonly assigned: readonly number[];
+    }
+  | { readonly kind: 'delete'; readonly def: TableDef; /** Rows: __unit, __position, then the key columns in key order. */ readonly plan: QueryPlan }
+  | { readonly kind: 'copyFrom'; readonly def: TableDef; readonly fieldIds: readonly number[]; readonly options: CopyOptions }
+  | { readonly kind: 'createTable'; readonly draft: TableDraft; readonly ifNotExists: boolean }
+  | { readonly kind: 'dropTable'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
+  | { readonly kind: 'createSchema'; readonly name: string; readonly ifNotExists: boolean }
+  | { readonly kind: 'dropSchema'; readonly names: readonly string[]; readonly ifExists: boolean }
+  | { readonly kind: 'begin' }
+  | { readonly kind: 'commit' }
+  | { readonly kind: 'rollback' }
+  /** value null: DEFAULT / RESET. */
+  | { readonly kind: 'set'; readonly name: string; readonly value: string | null; readonly local: boolean }
+  | { readonly kind: 'resetAll' }
+  | { readonly kind: 'show'; readonly name: string }
+  | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
+  | { readonly kind: 'deallocate'; readonly name: string | null }
+  /** Accepted and without effect here: LISTEN, UNLISTEN, NOTIFY of nobody, CLOSE ALL. `tag` is PostgreSQL's. */
+  | { readonly kind: 'accepted'; readonly tag: string }
+  | { readonly kind: 'checkpoint' }
+  /** arka.flush or arka.commit of a table. */
+  | { readonly kind: 'call'; readonly procedure: 'flush' | 'commit'; readonly def: TableDef }
+  | { readonly kind: 'explain'; readonly analyze: boolean; readonly inner: Statement };
+
+export interface QualifiedName {
+  readonly schema: string | null;
+  readonly name: string;
+}

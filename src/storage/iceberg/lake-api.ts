@@ -1,0 +1,132 @@
+/**
+ * The lake thread's functions: Iceberg metadata and catalog, object store, flush manifest. Implemented in
+ * `storage/iceberg/` and `storage/disk/`, served by `src/threads/lake.ts`, called from main through `src/rpc.ts`.
+ * All file and SQLite handles live there (H7). One committer lane per table: calls for a table take turns.
+ *
+ * LSNs are numbers here and decimal text in Iceberg properties; snapshot ids are bigint.
+ */
+import type { Lsn, TableDef } from '../../table-def.ts';
+import type { FileColumnStats } from '../file-stats.ts';
+
+export interface LakeSettings {
+  readonly dataDir: string;
+  /** `file:///…` or an absolute path; tables live at WAREHOUSE/SCHEMA/NAME-UUID8. */
+  readonly warehouse: string;
+  readonly catalogName: string;
+  readonly owner: string;
+  readonly keepSnapshots: number;
+  readonly maxSnapshotAgeMs: number;
+}
+
+/** A Parquet data file, on disk (a staged segment) or in Iceberg. Its path in the warehouse is fixed when it is written. */
+export interface DataFileInfo {
+  /** Full location in the warehouse: where it is, or will be. Its unit is named by it. */
+  readonly location: string;
+  /** Where it can be read locally now. */
+  readonly path: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly columns: readonly FileColumnStats[];
+  /** One value per field of the partition spec, in the transform's result type; null is a null partition. bytes as Uint8Array, decimal as bigint unscaled. */
+  readonly partition: readonly PartitionValue[];
+  readonly specId: number;
+}
+export type PartitionValue = null | boolean | number | bigint | string | Uint8Array;
+
+/** A staged segment with the LSNs of the cut that made it: its rows have LSNs in (lsnFrom, lsnTo]. */
+export interface Segment extends DataFileInfo {
+  readonly lsnFrom: Lsn;
+  readonly lsnTo: Lsn;
+}
+
+/** Delete entries of one file unit in (lsnFrom, lsnTo], by its location. */
+export interface Delta {
+  readonly location: string;
+  readonly lsnFrom: Lsn;
+  readonly lsnTo: Lsn;
+  readonly positions: Uint32Array;
+  readonly lsns: Float64Array;
+}
+
+/** One flush of one table: written as one SQLite transaction after its files are fsynced (C5, C10). */
+export interface FlushManifest {
+  readonly tableUuid: string;
+  readonly logId: string;
+  readonly flushedLsn: Lsn;
+  readonly baseSnapshotId: bigint | null;
+  readonly segments: readonly Segment[];
+  readonly deltas: readonly Delta[];
+}
+
+export interface TableState {
+  readonly def: TableDef;
+  /** The table's own location, for data file locations (see paths.ts). */
+  readonly location: string;
+  readonly metadataLocation: string;
+  readonly snapshotId: bigint | null;
+  /** Properties arka.log-id and arka.lsn; null and 0 when never committed by an Arka. */
+  readonly logId: string | null;
+  readonly committedLsn: Lsn;
+  /** Live data files of the current snapshot. */
+  readonly files: readonly DataFileInfo[];
+  /** Live position-delete files (local paths): main has the engine read them. */
+  readonly deletePaths: readonly string[];
+}
+
+/** What is known of a table at start: catalog and flush manifest, reconciled (C5): only what the catalog does not hold yet. */
+export interface RecoveredTable extends TableState {
+  /** null: no usable manifest; replay from committedLsn + 1. */
+  readonly flush: { readonly logId: string; readonly flushedLsn: Lsn; readonly segments: readonly Segment[]; readonly deltas: readonly Delta[] } | null;
+}
+
+export interface LakeState {
+  readonly schemas: readonly string[];
+  readonly tables: readonly RecoveredTable[];
+}
+
+export interface CommitRequest {
+  readonly tableUuid: string;
+  readonly logId: string;
+  /** Everything ≤ lsn is in this commit or earlier ones (V4); a flush boundary, durable (V7). */
+  readonly lsn: Lsn;
+  /** Staged segments to put into the warehouse and append. */
+  readonly segments: readonly Segment[];
+  /** One file-scoped position-delete file per touched data file; it holds all deleted positions of that file and replaces the earlier one. */
+  readonly deletes: readonly { readonly dataFileLocation: string; readonly path: string; readonly rows: number; readonly bytes: number }[];
+  readonly trigger: string;
+}
+
+export interface CommitResult {
+  readonly metadataLocation: string;
+  readonly snapshotId: bigint;
+  readonly files: number;
+  readonly rows: number;
+  readonly deletes: number;
+  readonly bytes: number;
+  readonly retries: number;
+  /** Where the committed segments can be read now. */
+  readonly paths: readonly { readonly location: string; readonly path: string }[];
+  /** Set when another writer changed the table in between: the whole state after our commit. */
+  readonly foreign: TableState | null;
+}
+
+export type LakeApi = {
+  /** First call: opens catalogs, reads every table. @throws 55000 data directory in use, 58030 unwritable, 55000 catalog went back (C6). */
+  open(settings: LakeSettings): Promise<LakeState>;
+  createSchema(name: string): Promise<void>;
+  /** @throws 2BP01 when it is not empty */
+  dropSchema(name: string): Promise<void>;
+  /** Creates the Iceberg table: schema with field ids, identifier fields, spec, sort order, properties with the whole def. */
+  createTable(def: TableDef): Promise<TableState>;
+  /** Drops it from the catalog and removes its files and manifest rows. */
+  dropTable(uuid: string): Promise<void>;
+  /** Writes delta files, fsyncs, then the manifest transaction. */
+  writeFlush(manifest: FlushManifest): Promise<void>;
+  /** One Iceberg snapshot; then the manifest's rows ≤ lsn are dropped. A commit without segments or deletes moves only the properties. */
+  commit(request: CommitRequest): Promise<CommitResult>;
+  /** Null while the catalog still shows the metadata location given. */
+  refresh(request: { readonly tableUuid: string; readonly metadataLocation: string }): Promise<TableState | null>;
+  /** Removes local files no longer referenced (staged copies of committed segments, delete files sent). */
+  removeFiles(paths: readonly string[]): Promise<void>;
+  shutdown(argument: null): Promise<void>;
+};

@@ -1,0 +1,79 @@
+/**
+ * The write-ahead log (T0) as main sees it. Its thread owns the files; frames reach it through a shared ring.
+ *
+ * - V3 A frame is durable when `durableLsn` has reached its last LSN: one fdatasync covers a group.
+ * - V7 LSNs compare only inside one `logId`.
+ * - LSNs are dense: `firstLsn` of a frame is the end of the one before; a transaction's frames lie side by side,
+ *   and only a transaction whose last frame is intact exists (an unfinished one at the tail is cut).
+ */
+import type { Lsn } from '../../table-def.ts';
+
+export interface LogOptions {
+  readonly dir: string;
+  /** Bytes of a segment file, preallocated and zeroed. */
+  readonly segmentBytes: number;
+  /** Bytes of the ring between main and the thread; a frame may take half of it at most. */
+  readonly ringBytes: number;
+}
+
+/** What a frame is about. `checkpoint` (C6) has count 0 and is never an operation. */
+export type FrameKind = 'data' | 'checkpoint';
+
+export interface FrameHead {
+  readonly kind: FrameKind;
+  readonly firstLsn: Lsn;
+  /** Row operations in the frame; its last LSN is firstLsn + count - 1. */
+  readonly count: number;
+  readonly transaction: number;
+  /** The transaction's last frame: with it the transaction commits. */
+  readonly last: boolean;
+}
+
+export interface RecoveredFrame extends FrameHead {
+  readonly payload: Uint8Array;
+}
+
+export interface LogStats {
+  readonly segments: number;
+  readonly bytes: number;
+}
+
+export interface Log extends AsyncDisposable {
+  /** Random, made with the first segment, the same for the life of the log (32 hex digits). */
+  readonly logId: string;
+  /** The last LSN found at open, later the last appended one. 0: none. */
+  readonly lastLsn: Lsn;
+  readonly durableLsn: Lsn;
+  /** The lowest LSN still in the log; lastLsn + 1 when it is empty. */
+  readonly firstLsn: Lsn;
+  /** The disk is full: what was appended waits; new writes should get 53100 until it is false again. */
+  readonly full: boolean;
+
+  /**
+   * Reads every whole transaction with an operation at or after `from`, in order, once, before the first append.
+   * @throws {SqlError} XX001 naming file and offset, when a frame before the highest durable position is bad
+   */
+  replay(from: Lsn, onFrame: (frame: RecoveredFrame) => Promise<void> | void): Promise<void>;
+  /** Ends replay: appends start here. `lsn` is at least lastLsn + 1 (LSNs of this log seen in manifests and catalogs count). */
+  start(nextLsn: Lsn): Promise<void>;
+
+  /**
+   * Copies the frame into the ring, or returns false when it has no room: then wait for `room` and try again.
+   * `parts` are concatenated. LSNs must be dense (asserted).
+   */
+  append(head: FrameHead, parts: readonly Uint8Array[]): boolean;
+  /** Resolves when a frame of so many payload bytes would fit. */
+  room(bytes: number): Promise<void>;
+  /** Largest payload of one frame. */
+  readonly frameBytesMax: number;
+  /** Resolves when `lsn` is durable; already so: at once. */
+  durable(lsn: Lsn): Promise<void>;
+  /** Called on main after each group, with the new durableLsn, before waiters of `durable` run. One listener. */
+  onDurable: (lsn: Lsn) => void;
+  /** Called once when an fsync or write failed: the process must end, nothing may be acknowledged after it. */
+  onFatal: (error: Error) => void;
+
+  /** Segments that hold only operations below `to` are recycled or deleted; the newest stays. */
+  trim(to: Lsn): Promise<void>;
+  stats(): LogStats;
+}

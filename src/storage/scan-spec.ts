@@ -1,0 +1,46 @@
+/**
+ * What one scan of one table reads, as plain data that crosses to the engine thread: the pinned Version's units,
+ * each with its row count and the length of its delete list at the pin (V1). Main holds the pin until the engine
+ * has said that it is done.
+ */
+import type { TableDef } from '../table-def.ts';
+import type { Address } from './memory/slab.ts';
+
+/**
+ * Batches of memory slices in Arrow layout. `shape` is flat: for each batch, first its row count, then for each
+ * column of the scan's `def` in order four numbers: validity address (-1: all valid), data address, offsets
+ * address, heap address (bytes columns have offsets and heap, the others data; -1 where unused). Offsets are
+ * int32, rows + 1 of them, relative to the heap address. bool data is an LSB bitmap.
+ */
+export interface MemoryUnit {
+  readonly unit: number;
+  readonly rows: number;
+  readonly shape: Float64Array;
+  readonly deletes: DeleteRef | null;
+  /** The def whose columns `shape` follows, where it is older than the scan's: null means the same. */
+  readonly fieldIds: readonly number[];
+}
+
+/** A Parquet file in final Iceberg form: columns carry field ids. `path` is local. */
+export interface FileUnit {
+  readonly unit: number;
+  readonly rows: number;
+  readonly path: string;
+  readonly deletes: DeleteRef | null;
+}
+
+/** The first `count` entries of an append-only delete list: u32 row positions, in blocks, in no order, each once. */
+export interface DeleteRef {
+  readonly count: number;
+  readonly blocks: readonly { readonly address: Address; readonly count: number }[];
+}
+
+export interface TableScan {
+  /** The identifier that stands for this table in the SQL; unique in the statement. */
+  readonly placeholder: string;
+  readonly def: TableDef;
+  readonly memory: readonly MemoryUnit[];
+  readonly files: readonly FileUnit[];
+  /** Also give the columns `__unit` (INTEGER) and `__position` (BIGINT, row in its unit). */
+  readonly positions: boolean;
+}

@@ -1,0 +1,78 @@
+/**
+ * The definition of a table as every layer sees it: plain data that crosses threads and lives, as JSON, in
+ * the Iceberg table's properties (V6: DATA_DIR is a cache).
+ *
+ * Columns are known by field id everywhere below SQL: a name or an ordinal may change, a field id never.
+ */
+
+/** A PostgreSQL type: OID of pg_type and typmod (-1: none; varchar(n): n + 4; numeric(p,s): ((p << 16) | s) + 4). */
+export interface PgType {
+  readonly oid: number;
+  readonly typmod: number;
+}
+
+/** `sql` is what `\d` shows; `text` is the constant in PostgreSQL's text form, NULL for no value. */
+export type ColumnDefault =
+  | { readonly kind: 'constant'; readonly sql: string; readonly text: string | null }
+  | { readonly kind: 'now'; readonly sql: string };
+
+export interface ColumnDef {
+  readonly name: string;
+  /** Iceberg field id, unique in the table for ever. */
+  readonly fieldId: number;
+  /** PostgreSQL's attnum, from 1, never reused. */
+  readonly attnum: number;
+  readonly type: PgType;
+  readonly notNull: boolean;
+  readonly default: ColumnDefault | null;
+}
+
+export type TransformName = 'identity' | 'bucket' | 'truncate' | 'year' | 'month' | 'day' | 'hour' | 'void';
+
+/** One field of the Iceberg partition spec. `fieldId` counts from 1000; `arg` is N of bucket, W of truncate, else 0. */
+export interface PartitionField {
+  readonly sourceId: number;
+  readonly fieldId: number;
+  readonly name: string;
+  readonly transform: TransformName;
+  readonly arg: number;
+}
+
+export interface SortField {
+  readonly sourceId: number;
+  readonly descending: boolean;
+  readonly nullsFirst: boolean;
+}
+
+/**
+ * OIDs that Arka gives out and keeps (PGlite has them imposed): a block of 16 per table.
+ * `table` = the block's first; +1 row type, +2 array type, +3 toast table, +4 toast index, +5 primary key index.
+ */
+export const OIDS_PER_TABLE = 16;
+/** The first OID of tables; those below belong to PostgreSQL and to the objects of the catalog image. */
+export const FIRST_TABLE_OID = 20_000;
+
+export interface TableDef {
+  /** The Iceberg table's uuid. The log and manifests name tables by it. */
+  readonly uuid: string;
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  /** Iceberg schema id; rises with each change of columns. */
+  readonly schemaId: number;
+  readonly columns: readonly ColumnDef[];
+  /** Field ids of the primary key, in key order; empty for a keyless table. */
+  readonly key: readonly number[];
+  /** Name of the primary key constraint; '' without a key. */
+  readonly keyName: string;
+  readonly partition: readonly PartitionField[];
+  readonly sort: readonly SortField[];
+  /** Field id of the column for time pruning and min_time/max_time, or null. */
+  readonly timeColumn: number | null;
+  readonly onConflict: 'error' | 'upsert';
+  /** Properties given in WITH that Iceberg or a later version understands, as given. */
+  readonly options: Readonly<Record<string, string>>;
+}
+
+/** A log sequence number: dense from 1 in one log. A double is exact to 2^53: 285 years at 1M/s. */
+export type Lsn = number;

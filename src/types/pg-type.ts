@@ -1,0 +1,108 @@
+/**
+ * The types a column can have: PostgreSQL's OID, how values lie in memory, and what DuckDB and Iceberg call them.
+ * Source of OIDs: pg_type.dat. One row a type; everything else asks here.
+ */
+import type { PgType } from '../table-def.ts';
+import type { Physical } from './column-vector.ts';
+
+export const Oid = {
+  bool: 16, bytea: 17, name: 19, int8: 20, int2: 21, int4: 23, regproc: 24, text: 25, oid: 26, json: 114,
+  float4: 700, float8: 701, unknown: 705, bpchar: 1042, varchar: 1043, date: 1082, time: 1083,
+  timestamp: 1114, timestamptz: 1184, interval: 1186, timetz: 1266, numeric: 1700, uuid: 2950, jsonb: 3802,
+  pgLsn: 3220, void: 2278,
+} as const;
+
+export interface ColumnTypeInfo {
+  readonly oid: number;
+  /** The SQL name without modifiers, as format_type prints it. */
+  readonly name: string;
+  readonly physical: Physical;
+  /** pg_type.typlen for RowDescription. */
+  readonly typlen: number;
+}
+
+const INFO: readonly ColumnTypeInfo[] = [
+  { oid: Oid.bool, name: 'boolean', physical: 'bool', typlen: 1 },
+  { oid: Oid.int2, name: 'smallint', physical: 'int32', typlen: 2 },
+  { oid: Oid.int4, name: 'integer', physical: 'int32', typlen: 4 },
+  { oid: Oid.int8, name: 'bigint', physical: 'int64', typlen: 8 },
+  { oid: Oid.float4, name: 'real', physical: 'float32', typlen: 4 },
+  { oid: Oid.float8, name: 'double precision', physical: 'float64', typlen: 8 },
+  { oid: Oid.numeric, name: 'numeric', physical: 'int128', typlen: -1 },
+  { oid: Oid.text, name: 'text', physical: 'bytes', typlen: -1 },
+  { oid: Oid.varchar, name: 'character varying', physical: 'bytes', typlen: -1 },
+  { oid: Oid.bytea, name: 'bytea', physical: 'bytes', typlen: -1 },
+  { oid: Oid.date, name: 'date', physical: 'int32', typlen: 4 },
+  { oid: Oid.time, name: 'time without time zone', physical: 'int64', typlen: 8 },
+  { oid: Oid.timestamp, name: 'timestamp without time zone', physical: 'int64', typlen: 8 },
+  { oid: Oid.timestamptz, name: 'timestamp with time zone', physical: 'int64', typlen: 8 },
+  { oid: Oid.uuid, name: 'uuid', physical: 'fixed16', typlen: 16 },
+  { oid: Oid.json, name: 'json', physical: 'bytes', typlen: -1 },
+  { oid: Oid.jsonb, name: 'jsonb', physical: 'bytes', typlen: -1 },
+];
+const BY_OID = new Map(INFO.map((info) => [info.oid, info]));
+
+/** The info of a type that a column can have, or undefined. */
+export function columnTypeInfo(oid: number): ColumnTypeInfo | undefined {
+  return BY_OID.get(oid);
+}
+
+export function physicalOf(type: PgType): Physical {
+  const info = BY_OID.get(type.oid);
+  if (info === undefined) throw new TypeError(`type ${type.oid} is not a column type`);
+  return info.physical;
+}
+
+/** numeric(p,s): precision and scale from the typmod; null when unconstrained. */
+export function numericModifier(typmod: number): { readonly precision: number; readonly scale: number } | null {
+  if (typmod < 4) return null;
+  return { precision: ((typmod - 4) >> 16) & 0xffff, scale: (typmod - 4) & 0x7ff };
+}
+
+export function numericTypmod(precision: number, scale: number): number {
+  return ((precision << 16) | (scale & 0x7ff)) + 4;
+}
+
+/** DuckDB's type for a column as it lies in Parquet and memory units. */
+export function duckdbType(type: PgType): string {
+  switch (type.oid) {
+    case Oid.bool: return 'BOOLEAN';
+    case Oid.int2: case Oid.int4: return 'INTEGER';
+    case Oid.int8: return 'BIGINT';
+    case Oid.float4: return 'FLOAT';
+    case Oid.float8: return 'DOUBLE';
+    case Oid.numeric: {
+      const modifier = numericModifier(type.typmod);
+      return modifier === null ? 'DECIMAL(38,10)' : `DECIMAL(${modifier.precision},${modifier.scale})`;
+    }
+    case Oid.bytea: return 'BLOB';
+    case Oid.date: return 'DATE';
+    case Oid.time: return 'TIME';
+    case Oid.timestamp: return 'TIMESTAMP';
+    case Oid.timestamptz: return 'TIMESTAMP WITH TIME ZONE';
+    case Oid.uuid: return 'UUID';
+    default: return 'VARCHAR';
+  }
+}
+
+/** Iceberg's primitive type (specification, "Schemas and Data Types"). */
+export function icebergType(type: PgType): string {
+  switch (type.oid) {
+    case Oid.bool: return 'boolean';
+    case Oid.int2: case Oid.int4: return 'int';
+    case Oid.int8: return 'long';
+    case Oid.float4: return 'float';
+    case Oid.float8: return 'double';
+    case Oid.numeric: {
+      const modifier = numericModifier(type.typmod);
+      return modifier === null ? 'decimal(38, 10)' : `decimal(${modifier.precision}, ${modifier.scale})`;
+    }
+    case Oid.bytea: return 'binary';
+    case Oid.date: return 'date';
+    case Oid.time: return 'time';
+    case Oid.timestamp: return 'timestamp';
+    case Oid.timestamptz: return 'timestamptz';
+    case Oid.uuid: return 'uuid';
+    default: return 'string';
+  }
+}

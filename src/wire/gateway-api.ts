@@ -1,0 +1,92 @@
+/**
+ * What the protocol layer needs from the rest: `wire/` owns this interface, `src/gateway.ts` fills it.
+ *
+ * wire knows messages, portals' names, skipping until Sync and back-pressure of sockets; it knows no SQL.
+ * A gateway knows statements and transactions; it knows no socket. Every function may throw or reject with
+ * `SqlError`; wire alone turns it into an ErrorResponse.
+ */
+import type { ByteWriter } from '../types/byte-writer.ts';
+import type { Format, ResultColumn } from '../types/result-column.ts';
+
+export type MaybePromise<T> = T | Promise<T>;
+export type TransactionStatus = 'I' | 'T' | 'E';
+
+export interface Gateway {
+  /** A new session; rejects with FATAL errors (3D000, 28000, 53300, 57P03). */
+  open(startup: ReadonlyMap<string, string>, events: SessionEvents): Promise<GatewaySession>;
+  /** CancelRequest: ends the statement under way in that session with 57014; a wrong secret does nothing. */
+  cancel(pid: number, secret: number): void;
+}
+
+/** What a session may say outside an answer. */
+export interface SessionEvents {
+  /** ParameterStatus, after SET of a reported setting. */
+  parameter(name: string, value: string): void;
+  notice(notice: Notice): void;
+}
+export interface Notice {
+  readonly severity: 'NOTICE' | 'WARNING' | 'INFO';
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface GatewaySession {
+  readonly pid: number;
+  readonly secret: number;
+  /** ParameterStatus at start-up, in order. */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** For ReadyForQuery: idle, in a transaction block, in a failed one. */
+  status(): TransactionStatus;
+  /** A Query message: its statements one after another, outside a block as one implicit transaction. */
+  simple(text: string, out: Output): MaybePromise<void>;
+  /** A Parse message. 0 in `parameterOids`, or a shorter list, means: infer it. */
+  parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared>;
+  /** A Bind message. The views in `parameters` hold only until this call returns or its promise settles. */
+  bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): MaybePromise<Portal>;
+  /** An Execute message: rows, then CommandComplete or PortalSuspended. `maxRows` 0: all. */
+  execute(portal: Portal, maxRows: number, out: Output): MaybePromise<void>;
+  /** A Sync message: an implicit transaction of the extended protocol commits here. */
+  sync(): MaybePromise<void>;
+  /** An error was sent for an extended message; a block becomes failed, an implicit transaction is rolled back. */
+  failed(): void;
+  /** The connection is gone or said Terminate. Rolls back; idempotent. */
+  close(): Promise<void>;
+}
+
+export interface Prepared {
+  readonly parameterOids: readonly number[];
+  /** Null: the statement returns no rows (NoData). */
+  readonly columns: readonly ResultColumn[] | null;
+}
+export interface Portal {
+  readonly columns: readonly ResultColumn[] | null;
+  /** One format a column, already spread from the 0, 1 or n codes of Bind. */
+  readonly formats: readonly Format[];
+  close(): void;
+}
+/** The values of a Bind: `formats` has 0, 1 or n codes as in the message. */
+export interface BoundParameters {
+  readonly formats: readonly Format[];
+  readonly values: readonly (Uint8Array | null)[];
+}
+
+/** Where answers go. A returned promise means the socket is full: wait before writing more. */
+export interface Output {
+  rowDescription(columns: readonly ResultColumn[], formats: readonly Format[]): void;
+  /** Complete DataRow messages ('D', length, …), any number of them. */
+  dataRows(messages: Uint8Array): MaybePromise<void>;
+  /** For a few rows made on the main thread: append complete DataRow messages here. */
+  readonly writer: ByteWriter;
+  commandComplete(tag: string): void;
+  portalSuspended(): void;
+  emptyQuery(): void;
+  /**
+   * CopyInResponse, then each CopyData to `sink`. Resolves after CopyDone; rejects with 57014 after CopyFail,
+   * or with the sink's error when the rest up to CopyDone or CopyFail has been skipped. `format` 1: binary.
+   */
+  copyIn(columnCount: number, format: Format, sink: CopySink): Promise<void>;
+}
+export interface CopySink {
+  /** The view holds only until this returns or its promise settles. A promise pauses the socket. */
+  data(bytes: Uint8Array): MaybePromise<void>;
+}
