@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+/** `npm run test:compat`: psql, PyIceberg and DuckDB's Iceberg extension against a real server. */
+export default defineConfig({
+  test: {
+    include: ['test/compat/**/*.it.test.ts'],
+    pool: 'forks',
+    fileParallelism: false,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    teardownTimeout: 10_000,
+  },
+});
