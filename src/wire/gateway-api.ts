@@ -23,6 +23,8 @@ export interface SessionEvents {
   /** ParameterStatus, after SET of a reported setting. */
   parameter(name: string, value: string): void;
   notice(notice: Notice): void;
+  /** DEALLOCATE, DISCARD ALL: forgets a statement made by a Parse message, null: all. False: there is none of that name. */
+  deallocate(name: string | null): boolean;
 }
 export interface Notice {
   readonly severity: 'NOTICE' | 'WARNING' | 'INFO';
@@ -45,6 +47,8 @@ export interface GatewaySession {
   bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): MaybePromise<Portal>;
   /** An Execute message: rows, then CommandComplete or PortalSuspended. `maxRows` 0: all. */
   execute(portal: Portal, maxRows: number, out: Output): MaybePromise<void>;
+  /** A cursor that DECLARE made, when Describe, Execute or Close name no portal of a Bind. */
+  cursor?(name: string): Portal | undefined;
   /** A Sync message: an implicit transaction of the extended protocol commits here. */
   sync(): MaybePromise<void>;
   /** An error was sent for an extended message; a block becomes failed, an implicit transaction is rolled back. */

@@ -1,0 +1,94 @@
+/**
+ * The listening socket and its connections. Closing it says 57P01 to each client, lets a running statement finish
+ * for a short while, and answers when every session has ended.
+ */
+import { createServer, type Server } from 'node:net';
+import type { Clock } from '../clock.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
+import type { Gateway } from './gateway-api.ts';
+
+/** How long a running statement may go on after close(). */
+const GRACE_MS = 5_000;
+/** Sockets beyond maxConnections: for CancelRequests, and for clients that are to read 53300. */
+const SPARE_SOCKETS = 100;
+const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
+
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly maxConnections: number;
+  readonly gateway: Gateway;
+  readonly clock: Clock;
+  readonly log: (error: unknown, where: string) => void;
+  /** Longest Query, Parse, Bind or CopyData message; beyond it the connection ends with 08P01. */
+  readonly messageBytesMax?: number;
+}
+
+export interface Listener extends AsyncDisposable {
+  readonly port: number;
+  close(): Promise<void>;
+  /** Clients that have sent their StartupMessage. */
+  sessions(): number;
+}
+
+/** @throws {Error} in one line when the address cannot be used */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const connections = new Set<Connection>();
+  const sessions = new Set<Connection>();
+  let allGone: (() => void) | null = null;
+  const host: ConnectionHost = {
+    gateway: options.gateway,
+    clock: options.clock,
+    messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX,
+    log: options.log,
+    admit(connection) {
+      if (sessions.size >= options.maxConnections) return false;
+      sessions.add(connection);
+      return true;
+    },
+    ended(connection) {
+      connections.delete(connection);
+      sessions.delete(connection);
+      if (connections.size === 0) allGone?.();
+    },
+  };
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    connections.add(new Connection(socket, host));
+  });
+  server.maxConnections = options.maxConnections + SPARE_SOCKETS;
+  const port = await bound(server, options);
+  server.on('error', (error) => options.log(error, 'listener'));
+  let closing: Promise<void> | null = null;
+
+  async function shutdown(): Promise<void> {
+    server.close();
+    if (connections.size === 0) return;
+    const gone = new Promise<void>((resolve) => {
+      allGone = resolve;
+    });
+    for (const connection of connections) connection.terminate();
+    const cancel = options.clock.after(GRACE_MS, () => {
+      for (const connection of connections) connection.destroy();
+    });
+    await gone;
+    cancel();
+  }
+
+  const close = (): Promise<void> => (closing ??= shutdown());
+  return { port, close, sessions: () => sessions.size, [Symbol.asyncDispose]: close };
+}
+
+function bound(server: Server, options: ListenOptions): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const at = `port ${options.port} on ${options.host}`;
+      if (error.code === 'EADDRINUSE') reject(new Error(`${at} is taken`, { cause: error }));
+      else reject(new Error(`cannot listen on ${at}: ${error.message}`, { cause: error }));
+    });
+    server.listen(options.port, options.host, () => {
+      server.removeAllListeners('error');
+      const address = server.address();
+      resolve(typeof address === 'object' && address !== null ? address.port : options.port);
+    });
+  });
+}

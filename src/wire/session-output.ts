@@ -1,0 +1,121 @@
+/**
+ * Where one session's answers gather before they go to the socket.
+ *
+ * - O1 Messages leave in the order in which they were appended: `writer` is the only way out.
+ * - O2 One socket.write per turn of input, not per message; whatever a waiting statement has said goes out at once.
+ * - O3 `dataRows` answers with a promise while the socket holds more than `OUTPUT_BYTES_MAX`; when the client is gone
+ *   it throws, so that a long result stops.
+ */
+import type { Socket } from 'node:net';
+import { SqlError, SqlState } from '../errors.ts';
+import { ByteWriter } from '../types/byte-writer.ts';
+import type { Format, ResultColumn } from '../types/result-column.ts';
+import * as backend from './backend-messages.ts';
+import { CopyIn } from './copy-in.ts';
+import type { CopySink, MaybePromise, Output } from './gateway-api.ts';
+
+export const OUTPUT_BYTES_MAX = 1024 * 1024;
+/** Appended bytes go to the socket above this, and rows of this size go there without a stop in the writer. */
+const WRITER_BYTES_MAX = 64 * 1024;
+const WRITER_BYTES_IDLE = 1024;
+
+interface Waiter { readonly resolve: () => void; readonly reject: (error: SqlError) => void }
+
+export class SessionOutput implements Output {
+  writer = new ByteWriter(WRITER_BYTES_IDLE);
+  /** The COPY under way, until its CopyDone or CopyFail. */
+  copy: CopyIn | null = null;
+  readonly #socket: Socket;
+  readonly #waiters: Waiter[] = [];
+  #flushScheduled = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('drain', () => this.#release());
+  }
+
+  get congested(): boolean {
+    return this.#socket.writableLength > OUTPUT_BYTES_MAX;
+  }
+
+  rowDescription(columns: readonly ResultColumn[], formats: readonly Format[]): void {
+    backend.rowDescription(this.writer, columns, formats);
+  }
+
+  dataRows(messages: Uint8Array): MaybePromise<void> {
+    if (!this.#socket.writable) throw clientLost();
+    if (messages.length >= WRITER_BYTES_MAX) {
+      this.flush();
+      this.#socket.write(messages.slice()); // the caller's bytes are a view that may be used again
+    } else {
+      this.writer.raw(messages);
+      if (this.writer.length >= WRITER_BYTES_MAX) this.flush();
+      else this.flushSoon();
+    }
+    if (!this.congested) return undefined;
+    return new Promise<void>((resolve, reject) => {
+      this.#waiters.push({ resolve, reject });
+    });
+  }
+
+  commandComplete(tag: string): void {
+    backend.commandComplete(this.writer, tag);
+  }
+
+  portalSuspended(): void {
+    backend.portalSuspended(this.writer);
+  }
+
+  emptyQuery(): void {
+    backend.emptyQueryResponse(this.writer);
+  }
+
+  copyIn(columnCount: number, format: Format, sink: CopySink): Promise<void> {
+    if (!this.#socket.writable) return Promise.reject(clientLost());
+    backend.copyInResponse(this.writer, columnCount, format);
+    this.flushSoon();
+    this.copy = new CopyIn(sink);
+    return this.copy.done;
+  }
+
+  flush(): void {
+    if (this.writer.length === 0) return;
+    const bytes = this.writer.take();
+    if (this.#socket.writable) this.#socket.write(bytes);
+  }
+
+  /** For what is said outside an answer: all of one turn leaves together. */
+  flushSoon(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    queueMicrotask(() => {
+      this.#flushScheduled = false;
+      this.flush();
+    });
+  }
+
+  /** No statement runs, so nobody holds the writer: a large one is given back. */
+  shrink(): void {
+    if (this.writer.length === 0 && this.writer.bytes.length > WRITER_BYTES_MAX) this.writer = new ByteWriter(WRITER_BYTES_IDLE);
+  }
+
+  /** The client is gone. */
+  abort(error: SqlError): void {
+    this.writer.length = 0;
+    this.abortCopy(error);
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+  }
+
+  abortCopy(error: SqlError): void {
+    this.copy?.abort(error);
+    this.copy = null;
+  }
+
+  #release(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve();
+  }
+}
+
+function clientLost(): SqlError {
+  return new SqlError(SqlState.connectionFailure, 'connection to client lost');
+}
