@@ -64,6 +64,8 @@ export interface TableState {
   readonly location: string;
   readonly metadataLocation: string;
   readonly snapshotId: bigint | null;
+  /** The spec that def.partition is: what new data files carry as specId (0 until another engine changes it). */
+  readonly specId: number;
   /** Properties arka.log-id and arka.lsn; null and 0 when never committed by an Arka. */
   readonly logId: string | null;
   readonly committedLsn: Lsn;

@@ -1,0 +1,244 @@
+/**
+ * The flush manifest, `DATA_DIR/disk/flush.db`: what of each table is on local disk and not in Iceberg yet (C5), what
+ * was last seen of its catalog entry (C6), and the list of files to delete late (H15).
+ *
+ * - F1 One transaction a flush, after every file it names is durable (C10).
+ * - F2 A row's files are whole, or the table's manifest is discarded whole: never half of it.
+ * - F3 Rows of (lsnFrom, lsnTo] belong to the log `log_id` of their table's flush row.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { Lsn } from '../../table-def.ts';
+import type { Delta, FlushManifest, Segment } from '../iceberg/lake-api.ts';
+import { ioError, makeFolder, syncFolder, writeSynced } from '../iceberg/local-store.ts';
+import { guard } from '../iceberg/sqlite-catalog.ts';
+import { decodeDelta, deltaFileName, encodeDelta } from './delta-file.ts';
+import { decodeSegment, encodeSegment } from './segment-json.ts';
+
+/** What was last known of a table in the catalog. */
+export interface Seen {
+  readonly logId: string;
+  readonly lsn: Lsn;
+  readonly snapshotId: bigint | null;
+  readonly metadataLocation: string;
+}
+
+export interface StoredFlush {
+  readonly logId: string;
+  readonly flushedLsn: Lsn;
+  readonly baseSnapshotId: bigint | null;
+  readonly segments: readonly Segment[];
+  readonly deltas: readonly Delta[];
+}
+
+/** A file to delete: at a time, or once no snapshot below `removedSequence` is left. */
+export interface Garbage {
+  readonly location: string;
+  readonly removedSequence: bigint | null;
+  readonly dueMs: number | null;
+}
+
+export interface FlushStore {
+  writeFlush(manifest: FlushManifest): Promise<void>;
+  tables(): string[];
+  /** Null: none, or one that is damaged and was discarded (`damage` says why). */
+  read(tableUuid: string): { readonly flush: StoredFlush | null; readonly damage: string | null };
+  /** After a commit: rows ≤ lsn of that log, and the named segments, are Iceberg's now. */
+  dropCommitted(tableUuid: string, logId: string, lsn: Lsn, locations: readonly string[]): void;
+  /** Drops a table's manifest; its files go into `folder`, to be looked at by people. */
+  discard(tableUuid: string, folder: string): Promise<void>;
+  forget(tableUuid: string): void;
+  seen(tableUuid: string): Seen | null;
+  saw(tableUuid: string, seen: Seen): void;
+  addGarbage(tableUuid: string, garbage: readonly Garbage[]): void;
+  /** Marks what no snapshot from `oldestSequence` on can reach. */
+  ripenGarbage(tableUuid: string, oldestSequence: bigint, dueMs: number): void;
+  /** Forgets what depends on a history that was changed by another writer. */
+  distrustGarbage(tableUuid: string): void;
+  /** Due files, their rows removed. */
+  takeGarbage(now: number, limit: number): string[];
+  /** Deletes files of flushes that no manifest names. */
+  sweep(): Promise<void>;
+  close(): void;
+}
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS flush (table_uuid TEXT PRIMARY KEY, log_id TEXT NOT NULL, flushed_lsn INTEGER NOT NULL, base_snapshot TEXT) STRICT;
+  CREATE TABLE IF NOT EXISTS segment (table_uuid TEXT NOT NULL, location TEXT NOT NULL, path TEXT NOT NULL, bytes INTEGER NOT NULL,
+    lsn_from INTEGER NOT NULL, lsn_to INTEGER NOT NULL, info TEXT NOT NULL, PRIMARY KEY (table_uuid, location)) STRICT;
+  CREATE TABLE IF NOT EXISTS delta (table_uuid TEXT NOT NULL, path TEXT NOT NULL PRIMARY KEY, location TEXT NOT NULL, bytes INTEGER NOT NULL,
+    lsn_from INTEGER NOT NULL, lsn_to INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS seen (table_uuid TEXT PRIMARY KEY, log_id TEXT NOT NULL, lsn INTEGER NOT NULL, snapshot_id TEXT, metadata_location TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS garbage (table_uuid TEXT NOT NULL, location TEXT NOT NULL, removed_sequence INTEGER, due_ms INTEGER) STRICT;
+  CREATE INDEX IF NOT EXISTS garbage_due ON garbage (due_ms);`;
+
+const FLUSH_FILE = /\.(parquet|delta|tmp)$/;
+
+interface Place { readonly dir: string; readonly file: string; readonly db: DatabaseSync }
+
+export async function openFlushStore(dataDir: string): Promise<FlushStore> {
+  const dir = resolve(dataDir, 'disk'); // manifests name absolute paths, and sweep compares them
+  const file = join(dir, 'flush.db');
+  try {
+    await makeFolder(dir);
+  } catch (error) {
+    throw ioError(error, dir);
+  }
+  const db = guard(file, () => {
+    const opened = new DatabaseSync(file, { timeout: 5000 });
+    opened.exec(`PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL; ${SCHEMA}`);
+    return opened;
+  });
+  await syncFolder(dir);
+  const place: Place = { dir, file, db };
+  return {
+    writeFlush: (manifest) => writeFlush(place, manifest),
+    tables: () => guard(file, () => db.prepare('SELECT table_uuid AS u FROM flush').all().map((row) => row['u'] as string)),
+    read: (uuid) => guard(file, () => read(place, uuid)),
+    dropCommitted: (uuid, logId, lsn, locations) => transaction(place, () => dropCommitted(db, uuid, logId, lsn, locations)),
+    discard: (uuid, folder) => discard(place, uuid, folder),
+    forget: (uuid) => transaction(place, () => {
+      for (const table of ['flush', 'segment', 'delta', 'seen', 'garbage']) db.prepare(`DELETE FROM ${table} WHERE table_uuid = ?`).run(uuid);
+    }),
+    ...seenAndGarbage(place),
+    sweep: () => sweep(place),
+    close: () => db.close(),
+  };
+}
+
+function transaction<T>(place: Place, work: () => T): T {
+  return guard(place.file, () => {
+    place.db.exec('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      place.db.exec('COMMIT');
+      return result;
+    } catch (error) {
+      if (place.db.isTransaction) place.db.exec('ROLLBACK');
+      throw error;
+    }
+  });
+}
+
+async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> {
+  const folder = join(place.dir, manifest.tableUuid);
+  const written: { delta: Delta; path: string; bytes: number }[] = [];
+  try {
+    await makeFolder(folder);
+    for (const delta of manifest.deltas) {
+      const path = join(folder, deltaFileName(delta, randomBytes(6).toString('hex')));
+      const bytes = encodeDelta(delta);
+      await writeSynced(path, bytes);
+      written.push({ delta, path, bytes: bytes.length });
+    }
+    if (written.length > 0) await syncFolder(folder);
+  } catch (error) {
+    for (const { path } of written) await rm(path, { force: true });
+    throw ioError(error, folder);
+  }
+  transaction(place, () => {
+    const { db } = place;
+    const uuid = manifest.tableUuid;
+    const earlier = db.prepare('SELECT log_id FROM flush WHERE table_uuid = ?').get(uuid);
+    if (earlier !== undefined && earlier['log_id'] !== manifest.logId) {
+      // Rows of another log were taken over by this one: for it they have been there from its beginning (F3).
+      for (const table of ['segment', 'delta']) db.prepare(`UPDATE ${table} SET lsn_from = 0, lsn_to = ? WHERE table_uuid = ?`).run(manifest.flushedLsn, uuid);
+    }
+    db.prepare('INSERT OR REPLACE INTO flush VALUES (?, ?, ?, ?)').run(uuid, manifest.logId, manifest.flushedLsn, manifest.baseSnapshotId?.toString() ?? null);
+    const segment = db.prepare('INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?, ?, ?, ?)');
+    for (const s of manifest.segments) segment.run(uuid, s.location, s.path, s.bytes, s.lsnFrom, s.lsnTo, encodeSegment(s));
+    const delta = db.prepare('INSERT INTO delta VALUES (?, ?, ?, ?, ?, ?)');
+    for (const { delta: d, path, bytes } of written) delta.run(uuid, path, d.location, bytes, d.lsnFrom, d.lsnTo);
+  });
+}
+
+function read(place: Place, uuid: string): { flush: StoredFlush | null; damage: string | null } {
+  const { db } = place;
+  const row = db.prepare('SELECT * FROM flush WHERE table_uuid = ?').get(uuid);
+  if (row === undefined) return { flush: null, damage: null };
+  try {
+    const segments = db.prepare('SELECT * FROM segment WHERE table_uuid = ? ORDER BY lsn_to, location').all(uuid).map((stored): Segment => {
+      checkSize(stored['path'] as string, stored['bytes'] as number);
+      return { ...decodeSegment(stored['info'] as string), lsnFrom: stored['lsn_from'] as number, lsnTo: stored['lsn_to'] as number };
+    });
+    const deltas = db.prepare('SELECT * FROM delta WHERE table_uuid = ? ORDER BY lsn_to, path').all(uuid).map((stored): Delta => {
+      const path = stored['path'] as string;
+      checkSize(path, stored['bytes'] as number);
+      const lsnTo = stored['lsn_to'] as number;
+      const { positions, lsns } = decodeDelta(readFileSync(path), path);
+      return { location: stored['location'] as string, lsnFrom: stored['lsn_from'] as number, lsnTo, positions, lsns: lsns.map((lsn) => Math.min(lsn, lsnTo)) };
+    });
+    const base = row['base_snapshot'] as string | null;
+    return {
+      flush: { logId: row['log_id'] as string, flushedLsn: row['flushed_lsn'] as number, baseSnapshotId: base === null ? null : BigInt(base), segments, deltas },
+      damage: null,
+    };
+  } catch (error) {
+    return { flush: null, damage: (error as Error).message }; // F2
+  }
+}
+
+function checkSize(path: string, bytes: number): void {
+  const found = statSync(path).size;
+  if (found !== bytes) throw new RangeError(`"${path}" has ${found} bytes, expected ${bytes}`);
+}
+
+function dropCommitted(db: DatabaseSync, uuid: string, logId: string, lsn: Lsn, locations: readonly string[]): void {
+  const byLocation = db.prepare('DELETE FROM segment WHERE table_uuid = ? AND location = ?');
+  for (const location of locations) byLocation.run(uuid, location);
+  const row = db.prepare('SELECT log_id FROM flush WHERE table_uuid = ?').get(uuid);
+  if (row?.['log_id'] !== logId) return;
+  for (const table of ['segment', 'delta']) db.prepare(`DELETE FROM ${table} WHERE table_uuid = ? AND lsn_to <= ?`).run(uuid, lsn);
+}
+
+async function discard(place: Place, uuid: string, folder: string): Promise<void> {
+  const paths = guard(place.file, () => [
+    ...place.db.prepare('SELECT path FROM segment WHERE table_uuid = ?').all(uuid), ...place.db.prepare('SELECT path FROM delta WHERE table_uuid = ?').all(uuid),
+  ]).map((row) => row['path'] as string);
+  if (paths.length > 0) await mkdir(folder, { recursive: true });
+  for (const path of paths) await rename(path, join(folder, basename(path))).catch(() => undefined); // missing is why it is discarded
+  transaction(place, () => {
+    for (const table of ['flush', 'segment', 'delta']) place.db.prepare(`DELETE FROM ${table} WHERE table_uuid = ?`).run(uuid);
+  });
+}
+
+function seenAndGarbage(place: Place): Pick<FlushStore, 'seen' | 'saw' | 'addGarbage' | 'ripenGarbage' | 'distrustGarbage' | 'takeGarbage'> {
+  const { db } = place;
+  return {
+    seen: (uuid) => guard(place.file, () => {
+      const row = db.prepare('SELECT * FROM seen WHERE table_uuid = ?').get(uuid);
+      if (row === undefined) return null;
+      const snapshot = row['snapshot_id'] as string | null;
+      return { logId: row['log_id'] as string, lsn: row['lsn'] as number, snapshotId: snapshot === null ? null : BigInt(snapshot), metadataLocation: row['metadata_location'] as string };
+    }),
+    saw: (uuid, seen) => transaction(place, () => void db.prepare('INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)')
+      .run(uuid, seen.logId, seen.lsn, seen.snapshotId?.toString() ?? null, seen.metadataLocation)),
+    addGarbage: (uuid, garbage) => transaction(place, () => {
+      const insert = db.prepare('INSERT INTO garbage VALUES (?, ?, ?, ?)');
+      for (const item of garbage) insert.run(uuid, item.location, item.removedSequence, item.dueMs);
+    }),
+    ripenGarbage: (uuid, oldest, dueMs) => transaction(place, () => void db.prepare(
+      'UPDATE garbage SET due_ms = ? WHERE table_uuid = ? AND due_ms IS NULL AND removed_sequence <= ?').run(dueMs, uuid, oldest)),
+    distrustGarbage: (uuid) => transaction(place, () => void db.prepare('DELETE FROM garbage WHERE table_uuid = ? AND removed_sequence IS NOT NULL').run(uuid)),
+    takeGarbage: (now, limit) => transaction(place, () => {
+      const rows = db.prepare('SELECT rowid, location FROM garbage WHERE due_ms <= ? LIMIT ?').all(now, limit);
+      const remove = db.prepare('DELETE FROM garbage WHERE rowid = ?');
+      for (const row of rows) remove.run(row['rowid'] as number);
+      return rows.map((row) => row['location'] as string);
+    }),
+  };
+}
+
+async function sweep(place: Place): Promise<void> {
+  const named = new Set(guard(place.file, () => [
+    ...place.db.prepare('SELECT path FROM segment').all(), ...place.db.prepare('SELECT path FROM delta').all(),
+  ]).map((row) => resolve(row['path'] as string)));
+  const entries = await readdir(place.dir, { recursive: true, withFileTypes: true });
+  for (const entry of entries) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isFile() && FLUSH_FILE.test(entry.name) && !named.has(path)) await rm(path, { force: true });
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * One attempt at a commit, built on one loaded head: manifests, manifest list and metadata of the next snapshot.
+ * Nothing here is visible until the catalog's swap; what a failed attempt wrote is named for deletion.
+ *
+ * - K1 A data file that deletes are for must be live in the base or come with this commit: a delete of a file that a
+ *   foreign rewrite removed would silently do nothing (C7).
+ * - K2 A delete file carries the spec id and partition of its data file (M-17), and replaces Arka's earlier one for it.
+ * - K3 Manifests are carried as they are; of 20 of one size class one is made, so that their number stays
+ *   logarithmic and each entry is rewritten a bounded number of times.
+ */
+import { SqlError, SqlState } from '../../errors.ts';
+import type { Garbage } from '../disk/flush-store.ts';
+import type { CommitRequest } from './lake-api.ts';
+import {
+  Content, deleteTarget, encodeManifest, encodeManifestList, EntryStatus, rawDataFile, rawDeleteFile, summarize,
+  type ManifestEntry, type ManifestFile, type RawFile,
+} from './manifest.ts';
+import {
+  currentSchema, currentSnapshot, encodeMetadata, expire, newSnapshotId, nextMetadataLocation, nextTimestamp, Property, stamp, withSnapshot,
+  type Expiry, type LoadedTable, type Snapshot, type TableMetadata,
+} from './metadata.ts';
+import type { ObjectStore } from './object-store.ts';
+import { snapshotSummary, type Change } from './snapshot-summary.ts';
+import { specsOf, type TableReader } from './table-reader.ts';
+
+const MERGE_COUNT = 20;
+/** Manifests of this size and more are left alone, as the reference implementation's target. */
+const MANIFEST_BYTES_TARGET = 8 * 1024 * 1024;
+
+export interface CommitContext {
+  readonly store: ObjectStore;
+  readonly reader: TableReader;
+  readonly expiry: Expiry;
+  readonly owner: string;
+  now(): number;
+}
+
+/** A delete file of the request at its place in the warehouse. */
+export interface PlacedDelete {
+  readonly target: string;
+  readonly location: string;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+export interface Attempt {
+  readonly metadata: TableMetadata;
+  readonly metadataLocation: string;
+  readonly snapshotId: bigint | null;
+  /** Written for this attempt only: to delete when it fails. */
+  readonly written: readonly string[];
+  /** To be put on the list when it succeeds. */
+  readonly garbage: readonly Garbage[];
+  readonly oldestSequence: bigint;
+}
+
+const ARKA_DELETES = /\/arka-deletes-[0-9a-f-]{36}\.parquet$/;
+
+/** Beside its data file, under a name that says whose it is: Arka removes only its own (H12). */
+export function deleteFileLocation(dataFileLocation: string, uuid: string): string {
+  return `${dataFileLocation.slice(0, dataFileLocation.lastIndexOf('/'))}/arka-deletes-${uuid}.parquet`;
+}
+
+export async function buildAttempt(context: CommitContext, base: LoadedTable, request: CommitRequest, deletes: readonly PlacedDelete[], commitId: string): Promise<Attempt> {
+  const now = nextTimestamp(base.metadata, context.now());
+  const properties = {
+    [Property.logId]: request.logId, [Property.lsn]: String(request.lsn), [Property.commitId]: commitId, [Property.owner]: context.owner,
+  };
+  const written: string[] = [];
+  try {
+    const changed = request.segments.length > 0 || deletes.length > 0
+      ? await addSnapshot(context, base, request, deletes, { commitId, now, properties, written })
+      : { metadata: base.metadata, snapshotId: null, removed: [] as string[] };
+    const { metadata: slim, expired } = expire(changed.metadata, now, context.expiry);
+    const { metadata, dropped } = stamp(base, slim, now, properties);
+    const metadataLocation = nextMetadataLocation(base, metadata.location);
+    written.push(metadataLocation);
+    await context.store.put(metadataLocation, encodeMetadata(metadata));
+    const sequence = metadata['last-sequence-number'];
+    return {
+      metadata, metadataLocation, snapshotId: changed.snapshotId, written,
+      garbage: [
+        ...changed.removed.map((location): Garbage => ({ location, removedSequence: sequence, dueMs: null })),
+        ...[...dropped, ...expired.map((snapshot) => snapshot['manifest-list'])].map((location): Garbage => ({ location, removedSequence: null, dueMs: context.now() + FILE_GRACE_MS })),
+      ],
+      oldestSequence: (metadata.snapshots ?? []).reduce((oldest, snapshot) => (snapshot['sequence-number'] < oldest ? snapshot['sequence-number'] : oldest), sequence),
+    };
+  } catch (error) {
+    await context.store.delete(written);
+    throw error;
+  }
+}
+
+/** Expire early, delete late: readers of an expired snapshot have a day to end (H15). */
+export const FILE_GRACE_MS = 24 * 3600 * 1000;
+
+interface Making {
+  readonly commitId: string;
+  readonly now: number;
+  readonly properties: Readonly<Record<string, string>>;
+  readonly written: string[];
+}
+
+/** A manifest to write: its spec, content and entries. */
+interface Draft {
+  readonly specId: number;
+  readonly content: 'data' | 'deletes';
+  readonly entries: readonly ManifestEntry[];
+}
+
+async function addSnapshot(context: CommitContext, base: LoadedTable, request: CommitRequest, deletes: readonly PlacedDelete[], making: Making): Promise<{
+  metadata: TableMetadata; snapshotId: bigint; removed: string[];
+}> {
+  const { metadata } = base;
+  const parent = currentSnapshot(metadata);
+  const snapshotId = newSnapshotId(metadata);
+  const sequence = metadata['last-sequence-number'] + 1n;
+  const spec = specsOf(metadata);
+  const sortOrder = metadata['default-sort-order-id'];
+  const added = new Map(request.segments.map((segment) => [segment.location, { specId: segment.specId, file: rawDataFile(segment, spec(segment.specId), sortOrder) }]));
+  const head = await context.reader.manifests(parent);
+  const targets = await liveTargets(context.reader, base, head, added, deletes);
+  const rewrite = await replaceDeletes(context.reader, head, new Set(deletes.map((placed) => placed.target)), snapshotId);
+
+  const drafts: Draft[] = [
+    ...bySpec([...added.values()], 'data', snapshotId),
+    ...bySpec(deletes.map((placed) => {
+      const target = targets.get(placed.target)!;
+      return { specId: target.specId, file: rawDeleteFile(placed.location, placed.rows, placed.bytes, target.file) };
+    }), 'deletes', snapshotId),
+    ...rewrite.drafts,
+  ];
+  const merged = await mergeManifests(context.reader, rewrite.kept, drafts);
+  const manifests: ManifestFile[] = [];
+  for (const [i, draft] of merged.drafts.entries()) {
+    const bytes = encodeManifest(spec(draft.specId), currentSchema(metadata), draft.content, draft.entries);
+    const location = `${metadata.location}/metadata/${making.commitId}-${snapshotId}-m${i}.avro`;
+    making.written.push(location);
+    await context.store.put(location, bytes);
+    manifests.push(summarize(spec(draft.specId), draft.content, draft.entries, { location, bytes: bytes.length, snapshotId, sequence }));
+  }
+  const listLocation = `${metadata.location}/metadata/snap-${snapshotId}-1-${making.commitId}.avro`;
+  making.written.push(listLocation);
+  await context.store.put(listLocation, encodeManifestList([...manifests, ...merged.kept], {
+    id: snapshotId, parent: parent === null ? null : parent['snapshot-id'], sequence,
+  }));
+  const change: Change = {
+    data: [...added.values()].map((entry) => entry.file),
+    deletes: drafts.filter((draft) => draft.content === 'deletes').flatMap((draft) => draft.entries.filter((entry) => entry.status === EntryStatus.added).map((entry) => entry.file)),
+    removedDeletes: rewrite.removed,
+  };
+  const snapshot: Snapshot = {
+    'snapshot-id': snapshotId, ...(parent === null ? {} : { 'parent-snapshot-id': parent['snapshot-id'] }),
+    'sequence-number': sequence, 'timestamp-ms': making.now, 'manifest-list': listLocation,
+    summary: { ...(await snapshotSummary(context.reader, parent, head, change)), ...making.properties, 'arka.trigger': request.trigger },
+    'schema-id': metadata['current-schema-id'],
+  };
+  const stillListed = new Set(merged.kept.map((manifest) => manifest.manifest_path));
+  return {
+    metadata: withSnapshot(metadata, snapshot), snapshotId,
+    removed: [...rewrite.removed.map((file) => file.file_path), ...head.map((manifest) => manifest.manifest_path).filter((path) => !stillListed.has(path))],
+  };
+}
+
+interface Target { readonly specId: number; readonly file: RawFile }
+
+/** K1: the entries of the data files that the deletes are for. */
+async function liveTargets(reader: TableReader, base: LoadedTable, head: readonly ManifestFile[], added: ReadonlyMap<string, Target>, deletes: readonly PlacedDelete[]): Promise<Map<string, Target>> {
+  const targets = new Map<string, Target>();
+  const missing = new Set<string>();
+  for (const { target } of deletes) {
+    const own = added.get(target);
+    if (own === undefined) missing.add(target);
+    else targets.set(target, own);
+  }
+  for (const manifest of head) {
+    if (missing.size === 0) break;
+    if (manifest.content !== 0) continue;
+    for (const entry of await reader.entries(manifest)) {
+      if (entry.status === EntryStatus.deleted || !missing.delete(entry.file.file_path)) continue;
+      targets.set(entry.file.file_path, { specId: manifest.partition_spec_id, file: entry.file });
+    }
+  }
+  for (const location of missing) {
+    throw new SqlError(SqlState.serializationFailure, `data file "${location}" of table "${base.name}" was removed by another writer while rows of it were deleted`, {
+      detail: `Metadata file "${base.metadataLocation}" does not have it.`, hint: 'Refresh the table and find the rows again.',
+    });
+  }
+  return targets;
+}
+
+/** K2: Arka's earlier delete files of these data files leave; their manifests are written anew. */
+async function replaceDeletes(reader: TableReader, head: readonly ManifestFile[], targets: ReadonlySet<string>, snapshotId: bigint): Promise<{
+  kept: ManifestFile[]; drafts: Draft[]; removed: RawFile[];
+}> {
+  const kept: ManifestFile[] = [];
+  const drafts: Draft[] = [];
+  const removed: RawFile[] = [];
+  for (const manifest of head) {
+    const entries = manifest.content === 1 && targets.size > 0 ? await reader.entries(manifest) : [];
+    const leaves = (entry: ManifestEntry): boolean =>
+      entry.status !== EntryStatus.deleted && entry.file.content === Content.positionDeletes && ARKA_DELETES.test(entry.file.file_path) && targets.has(deleteTarget(entry.file) ?? '');
+    if (!entries.some(leaves)) {
+      // A manifest without live files says nothing to a reader of this snapshot.
+      if (manifest.added_files_count + manifest.existing_files_count > 0 || manifest.added_snapshot_id === snapshotId) kept.push(manifest);
+      continue;
+    }
+    drafts.push({
+      specId: manifest.partition_spec_id, content: 'deletes',
+      entries: entries.flatMap((entry): ManifestEntry[] => {
+        if (entry.status === EntryStatus.deleted) return [];
+        if (!leaves(entry)) return [{ ...entry, status: EntryStatus.existing }];
+        removed.push(entry.file);
+        return [{ ...entry, status: EntryStatus.deleted, snapshotId }];
+      }),
+    });
+  }
+  return { kept, drafts, removed };
+}
+
+function bySpec(files: readonly Target[], content: Draft['content'], snapshotId: bigint): Draft[] {
+  const specs = new Map<number, ManifestEntry[]>();
+  for (const { specId, file } of files) {
+    const entries = specs.get(specId) ?? [];
+    entries.push({ status: EntryStatus.added, snapshotId, sequence: null, fileSequence: null, file });
+    specs.set(specId, entries);
+  }
+  return [...specs].map(([specId, entries]) => ({ specId, content, entries }));
+}
+
+/** K3. New drafts of a spec and content first become one; then the largest size class with enough members is joined to it. */
+async function mergeManifests(reader: TableReader, kept: readonly ManifestFile[], drafts: readonly Draft[]): Promise<{ kept: ManifestFile[]; drafts: Draft[] }> {
+  const joined = new Map<string, { specId: number; content: Draft['content']; entries: ManifestEntry[] }>();
+  for (const draft of drafts) {
+    const key = `${draft.content} ${draft.specId}`;
+    const one = joined.get(key);
+    if (one === undefined) joined.set(key, { ...draft, entries: [...draft.entries] });
+    else one.entries.push(...draft.entries);
+  }
+  const gone = new Set<ManifestFile>();
+  for (const draft of joined.values()) {
+    const classes = new Map<number, ManifestFile[]>();
+    for (const manifest of kept) {
+      if (manifest.partition_spec_id !== draft.specId || (manifest.content === 0) !== (draft.content === 'data') || manifest.manifest_length >= BigInt(MANIFEST_BYTES_TARGET)) continue;
+      const files = manifest.added_files_count + manifest.existing_files_count;
+      const tier = Math.floor(Math.log(Math.max(1, files)) / Math.log(MERGE_COUNT) + 1e-9);
+      classes.set(tier, [...(classes.get(tier) ?? []), manifest]);
+    }
+    const full = [...classes.values()].find((members) => members.length >= MERGE_COUNT - 1);
+    for (const manifest of full ?? []) {
+      gone.add(manifest);
+      for (const entry of await reader.entries(manifest)) {
+        if (entry.status !== EntryStatus.deleted) draft.entries.push({ ...entry, status: EntryStatus.existing });
+      }
+    }
+  }
+  return { kept: kept.filter((manifest) => !gone.has(manifest)), drafts: [...joined.values()] };
+}

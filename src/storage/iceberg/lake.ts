@@ -1,0 +1,301 @@
+/**
+ * The lake thread's functions: catalog, table metadata, commits, flush manifest.
+ *
+ * - L1 Calls for one table take turns in its lane; tables do not wait for each other.
+ * - L2 Order of durability of a commit: data and delete files, manifests, list, metadata file, then the swap.
+ * - L3 A commit whose LSN the table's properties already have is answered, not repeated; a swap with unknown outcome is
+ *   decided by the commit-id in the catalog.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../clock.ts';
+import { invariant, SqlError, SqlState } from '../../errors.ts';
+import type { TableDef } from '../../table-def.ts';
+import { lockDataDir } from '../disk/data-dir.ts';
+import { openFlushStore, type FlushStore } from '../disk/flush-store.ts';
+import { buildAttempt, deleteFileLocation, FILE_GRACE_MS, type Attempt, type CommitContext, type PlacedDelete } from './commit.ts';
+import type { CommitRequest, CommitResult, LakeApi, LakeSettings, LakeState, RecoveredTable, TableState } from './lake-api.ts';
+import { localStore } from './local-store.ts';
+import { committed, currentSnapshot, encodeMetadata, newMetadata, nextMetadataLocation, Property, uuidText, type LoadedTable } from './metadata.ts';
+import type { ObjectStore } from './object-store.ts';
+import { tableLocation, toLocalPath, warehouseLocation } from './paths.ts';
+import { recoverTable, rescueLost } from './recovery.ts';
+import { openCatalog, type SqliteCatalog } from './sqlite-catalog.ts';
+import { tableReader, type TableReader } from './table-reader.ts';
+
+const ATTEMPTS_MAX = 20;
+const GARBAGE_BATCH = 100;
+const DEFAULT_SCHEMA = 'public';
+
+/** A table by uuid: where the catalog has it, and the metadata last told to main. */
+interface Known {
+  schema: string;
+  name: string;
+  reported: string;
+}
+
+export interface Lake {
+  readonly settings: LakeSettings;
+  readonly clock: Clock;
+  readonly store: ObjectStore;
+  readonly reader: TableReader;
+  readonly catalog: SqliteCatalog;
+  readonly flush: FlushStore;
+  readonly known: Map<string, Known>;
+  readonly lanes: Map<string, Promise<unknown>>;
+  readonly unlock: () => void;
+}
+
+export function createLake(clock: Clock): LakeApi {
+  let opened: Lake | null = null;
+  const lake = (): Lake => {
+    invariant(opened !== null, 'the lake is open');
+    return opened;
+  };
+  return {
+    open: async (settings) => {
+      invariant(opened === null, 'the lake is opened once');
+      const built = await openLake(settings, clock);
+      try {
+        const state = await loadAll(built);
+        opened = built;
+        return state;
+      } catch (error) {
+        closeLake(built);
+        throw error;
+      }
+    },
+    createSchema: async (name) => lake().catalog.createSchema(name),
+    dropSchema: async (name) => dropSchema(lake(), name),
+    createTable: (def) => inLane(lake(), def.uuid, () => createTable(lake(), def)),
+    dropTable: (uuid) => inLane(lake(), uuid, () => dropTable(lake(), uuid)),
+    writeFlush: (manifest) => inLane(lake(), manifest.tableUuid, () => lake().flush.writeFlush(manifest)),
+    commit: (request) => inLane(lake(), request.tableUuid, () => commit(lake(), request)),
+    refresh: (request) => inLane(lake(), request.tableUuid, () => refresh(lake(), request)),
+    removeFiles: async (paths) => {
+      for (const path of paths) await rm(path, { force: true });
+    },
+    shutdown: async () => {
+      if (opened === null) return;
+      const closing = opened;
+      await Promise.allSettled(closing.lanes.values());
+      opened = null;
+      closeLake(closing);
+    },
+  };
+}
+
+async function openLake(settings: LakeSettings, clock: Clock): Promise<Lake> {
+  warehouseLocation(settings.warehouse); // refuses what no store is there for
+  const unlock = lockDataDir(settings.dataDir);
+  try {
+    const flush = await openFlushStore(settings.dataDir);
+    try {
+      const catalog = openCatalog(join(settings.dataDir, 'catalog.db'), settings.catalogName);
+      const store = localStore();
+      return { settings, clock, store, reader: tableReader(store), catalog, flush, known: new Map(), lanes: new Map(), unlock };
+    } catch (error) {
+      flush.close();
+      throw error;
+    }
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+function closeLake(lake: Lake): void {
+  lake.catalog.close();
+  lake.flush.close();
+  lake.unlock();
+}
+
+async function inLane<T>(lake: Lake, uuid: string, work: () => Promise<T>): Promise<T> {
+  const before = lake.lanes.get(uuid) ?? Promise.resolve();
+  const turn = before.then(work, work);
+  const quiet = turn.catch(() => undefined);
+  lake.lanes.set(uuid, quiet);
+  try {
+    return await turn;
+  } finally {
+    if (lake.lanes.get(uuid) === quiet) lake.lanes.delete(uuid);
+  }
+}
+
+async function loadAll(lake: Lake): Promise<LakeState> {
+  const { catalog, settings } = lake;
+  catalog.createSchema(DEFAULT_SCHEMA);
+  await rm(join(settings.dataDir, 'disk', 'discarded'), { recursive: true, force: true });
+  const tables: RecoveredTable[] = [];
+  const uuids = new Set<string>();
+  for (const row of catalog.tables()) {
+    let loaded: LoadedTable | null = null;
+    try {
+      loaded = { ...row, metadata: await lake.reader.metadata(row.metadataLocation) };
+      const state = await lake.reader.state(loaded);
+      const recovered = await recoverTable(lake, loaded, state);
+      uuids.add(state.def.uuid);
+      lake.known.set(state.def.uuid, { schema: row.schema, name: row.name, reported: row.metadataLocation });
+      tables.push(recovered);
+    } catch (error) {
+      // What Arka cannot hold is another engine's business: it stays in the catalog, and is not shown.
+      if (!(error instanceof SqlError) || error.code !== SqlState.featureNotSupported || loaded?.metadata.properties?.[Property.table] !== undefined) throw error;
+      if (loaded !== null) uuids.add(loaded.metadata['table-uuid']);
+      process.emitWarning(`table "${row.schema}"."${row.name}" is not shown: ${error.message}`, 'ArkaLake');
+    }
+  }
+  await rescueLost(lake, uuids);
+  await lake.flush.sweep();
+  await collectGarbage(lake);
+  return { schemas: catalog.schemas(), tables };
+}
+
+function dropSchema(lake: Lake, name: string): void {
+  if (lake.catalog.tables().some((row) => row.schema === name)) {
+    throw new SqlError(SqlState.dependentObjectsStillExist, `cannot drop schema ${name} because other objects depend on it`);
+  }
+  lake.catalog.dropSchema(name);
+}
+
+async function createTable(lake: Lake, def: TableDef): Promise<TableState> {
+  const { catalog, settings } = lake;
+  invariant(/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(def.uuid), 'a table has its uuid');
+  if (!catalog.schemas().includes(def.schema)) throw new SqlError(SqlState.invalidSchemaName, `schema "${def.schema}" does not exist`);
+  const taken = (): SqlError => new SqlError(SqlState.duplicateTable, `relation "${def.name}" already exists`);
+  if (catalog.find(def.schema, def.name) !== null) throw taken();
+  const location = tableLocation(settings.warehouse, def.schema, def.name, def.uuid);
+  const metadata = newMetadata(def, location, Math.floor(lake.clock.now()), { [Property.owner]: settings.owner, [Property.sequences]: '{}' });
+  const metadataLocation = nextMetadataLocation(null, location);
+  await lake.store.put(metadataLocation, encodeMetadata(metadata));
+  if (!catalog.insert({ schema: def.schema, name: def.name, metadataLocation })) {
+    await lake.store.delete([metadataLocation]);
+    throw taken();
+  }
+  lake.known.set(def.uuid, { schema: def.schema, name: def.name, reported: metadataLocation });
+  return lake.reader.state({ schema: def.schema, name: def.name, metadataLocation, metadata });
+}
+
+async function dropTable(lake: Lake, uuid: string): Promise<void> {
+  const table = await load(lake, uuid);
+  lake.catalog.remove(table.schema, table.name);
+  lake.known.delete(uuid);
+  await lake.flush.discard(uuid, join(lake.settings.dataDir, 'disk', 'discarded'));
+  lake.flush.forget(uuid);
+  // Only what lies in our warehouse is ours to delete: a registered table may share its folder.
+  const { location } = table.metadata;
+  if (!location.startsWith(`${warehouseLocation(lake.settings.warehouse)}/`)) return;
+  await rm(toLocalPath(location), { recursive: true, force: true });
+}
+
+/** The table as the catalog has it now. @throws 42P01 when it is gone or another table has its name */
+async function load(lake: Lake, uuid: string): Promise<LoadedTable> {
+  const known = lake.known.get(uuid);
+  if (known === undefined) throw new SqlError(SqlState.undefinedTable, `table with uuid ${uuid} does not exist`);
+  const location = lake.catalog.find(known.schema, known.name);
+  const gone = (): SqlError => new SqlError(SqlState.undefinedTable, `table "${known.schema}"."${known.name}" was dropped or replaced by another client of the catalog`);
+  if (location === null) throw gone();
+  const metadata = await lake.reader.metadata(location);
+  if (metadata['table-uuid'] !== uuid) throw gone();
+  return { schema: known.schema, name: known.name, metadataLocation: location, metadata };
+}
+
+async function refresh(lake: Lake, request: { readonly tableUuid: string; readonly metadataLocation: string }): Promise<TableState | null> {
+  const known = lake.known.get(request.tableUuid);
+  if (known !== undefined && lake.catalog.find(known.schema, known.name) === request.metadataLocation) return null;
+  const table = await load(lake, request.tableUuid);
+  const state = await lake.reader.state(table);
+  lake.known.get(request.tableUuid)!.reported = table.metadataLocation;
+  return state;
+}
+
+async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult> {
+  let base = await load(lake, request.tableUuid);
+  const known = lake.known.get(request.tableUuid)!;
+  if (isCommitted(base, request)) return finish(lake, request, base, { deletes: [], retries: 0, foreign: base.metadataLocation !== known.reported });
+  const context = commitContext(lake);
+  const commitId = uuidText();
+  const deletes = await place(lake, request, commitId);
+  for (let retries = 0; ; retries++) {
+    const previous = currentSnapshot(base.metadata);
+    if (base.metadataLocation !== known.reported) lake.flush.distrustGarbage(request.tableUuid);
+    let attempt: Attempt;
+    try {
+      attempt = await buildAttempt(context, base, request, deletes, commitId);
+    } catch (error) {
+      await lake.store.delete(deletes.map((placed) => placed.location));
+      throw error;
+    }
+    if (await swap(lake, base, attempt, commitId)) {
+      const foreign = base.metadataLocation !== known.reported;
+      lake.flush.addGarbage(request.tableUuid, attempt.garbage);
+      lake.flush.ripenGarbage(request.tableUuid, attempt.oldestSequence, Math.floor(lake.clock.now()) + FILE_GRACE_MS);
+      const after = { schema: base.schema, name: base.name, metadataLocation: attempt.metadataLocation, metadata: attempt.metadata };
+      invariant(attempt.snapshotId !== null || currentSnapshot(after.metadata)?.['snapshot-id'] === previous?.['snapshot-id'], 'a commit of properties keeps the head');
+      return finish(lake, request, after, { deletes, retries, foreign });
+    }
+    await lake.store.delete(attempt.written);
+    if (retries >= ATTEMPTS_MAX) {
+      await lake.store.delete(deletes.map((placed) => placed.location));
+      throw new SqlError(SqlState.serializationFailure, `could not commit to table "${base.name}": other writers were faster ${ATTEMPTS_MAX} times`);
+    }
+    base = await load(lake, request.tableUuid);
+  }
+}
+
+function commitContext(lake: Lake): CommitContext {
+  return { store: lake.store, reader: lake.reader, expiry: lake.settings, owner: lake.settings.owner, now: () => Math.floor(lake.clock.now()) };
+}
+
+function isCommitted(table: LoadedTable, request: CommitRequest): boolean {
+  const { logId, lsn } = committed(table.metadata);
+  return logId === request.logId && lsn >= request.lsn;
+}
+
+/** Brings the request's files to their places in the warehouse. What is there already, from an attempt before a crash, is replaced. */
+async function place(lake: Lake, request: CommitRequest, commitId: string): Promise<PlacedDelete[]> {
+  for (const segment of request.segments) {
+    if (toLocalPath(segment.location) !== segment.path) await lake.store.putFile(segment.location, segment.path);
+  }
+  const deletes: PlacedDelete[] = [];
+  for (const [i, file] of request.deletes.entries()) {
+    const location = deleteFileLocation(file.dataFileLocation, i === 0 ? commitId : uuidText());
+    await lake.store.putFile(location, file.path);
+    deletes.push({ target: file.dataFileLocation, location, rows: file.rows, bytes: file.bytes });
+  }
+  return deletes;
+}
+
+/** L3: an error of the swap says nothing about its outcome; the catalog does. */
+async function swap(lake: Lake, base: LoadedTable, attempt: Attempt, commitId: string): Promise<boolean> {
+  try {
+    return lake.catalog.swap(base.schema, base.name, base.metadataLocation, attempt.metadataLocation);
+  } catch (error) {
+    const now = await load(lake, base.metadata['table-uuid']);
+    if (committed(now.metadata).commitId === commitId) return true;
+    if (now.metadataLocation === base.metadataLocation) throw error;
+    return false;
+  }
+}
+
+async function finish(lake: Lake, request: CommitRequest, table: LoadedTable, outcome: {
+  readonly deletes: readonly PlacedDelete[]; readonly retries: number; readonly foreign: boolean;
+}): Promise<CommitResult> {
+  const snapshotId = currentSnapshot(table.metadata)?.['snapshot-id'] ?? null;
+  const { lsn } = committed(table.metadata);
+  lake.known.get(request.tableUuid)!.reported = table.metadataLocation;
+  lake.flush.saw(request.tableUuid, { logId: request.logId, lsn, snapshotId, metadataLocation: table.metadataLocation });
+  lake.flush.dropCommitted(request.tableUuid, request.logId, request.lsn, request.segments.map((segment) => segment.location));
+  await collectGarbage(lake);
+  return {
+    metadataLocation: table.metadataLocation, snapshotId: snapshotId ?? -1n, files: request.segments.length,
+    rows: request.segments.reduce((sum, segment) => sum + segment.rows, 0),
+    deletes: outcome.deletes.reduce((sum, file) => sum + file.rows, 0),
+    bytes: [...request.segments, ...outcome.deletes].reduce((sum, file) => sum + file.bytes, 0),
+    retries: outcome.retries, paths: request.segments.map((segment) => ({ location: segment.location, path: toLocalPath(segment.location) })),
+    foreign: outcome.foreign ? await lake.reader.state(table) : null,
+  };
+}
+
+async function collectGarbage(lake: Lake): Promise<void> {
+  await lake.store.delete(lake.flush.takeGarbage(Math.floor(lake.clock.now()), GARBAGE_BATCH));
+}

@@ -1,0 +1,28 @@
+/**
+ * The object store under a warehouse: immutable objects by location.
+ *
+ * - O1 When a put resolves, the object is whole and durable: bytes, name and folders (C10).
+ * - O2 `putIfAbsent` has one winner, whoever else writes.
+ * - O3 A reader sees an object whole or not at all.
+ * - O4 After `putFile` the object does not depend on the source's name: the source may be deleted.
+ */
+export interface ObjectInfo {
+  readonly location: string;
+  readonly bytes: number;
+}
+
+export interface ObjectStore {
+  /** The bytes of [start, end) of the object, by default all. @throws 58030 when it is missing */
+  get(location: string, start?: number, end?: number): Promise<Uint8Array>;
+  /** Null when there is no such object. */
+  head(location: string): Promise<ObjectInfo | null>;
+  put(location: string, bytes: Uint8Array): Promise<void>;
+  /** False, and nothing written, when there is one already. */
+  putIfAbsent(location: string, bytes: Uint8Array): Promise<boolean>;
+  /** Puts a local file of any size (a store over a network would send it in parts). Replaces. */
+  putFile(location: string, path: string): Promise<void>;
+  /** All objects below a folder's location, in no order. Empty when there is none. */
+  list(prefix: string): AsyncIterable<ObjectInfo>;
+  /** Deletes what exists of them. */
+  delete(locations: readonly string[]): Promise<void>;
+}

@@ -1,0 +1,92 @@
+/**
+ * The default catalog: a SQLite file in Iceberg's JDBC schema V1, which PyIceberg's SqlCatalog and Java's JdbcCatalog
+ * open side by side with Arka.
+ *
+ * - A commit is one compare-and-swap: UPDATE … WHERE metadata_location = the one it was built on.
+ * - Rollback journal, synchronous=FULL, busy_timeout: other clients may hold the file for a moment (M-14).
+ * @see https://iceberg.apache.org/docs/latest/jdbc/
+ */
+import { DatabaseSync } from 'node:sqlite';
+import { SqlError, SqlState } from '../../errors.ts';
+
+export interface CatalogRow {
+  readonly schema: string;
+  readonly name: string;
+  readonly metadataLocation: string;
+}
+
+export interface SqliteCatalog {
+  schemas(): string[];
+  createSchema(name: string): void;
+  dropSchema(name: string): void;
+  tables(): CatalogRow[];
+  /** The metadata location of a table, or null. */
+  find(schema: string, name: string): string | null;
+  /** False when there is a table of that name. */
+  insert(row: CatalogRow): boolean;
+  /** False when the catalog no longer shows `expected`. */
+  swap(schema: string, name: string, expected: string, next: string): boolean;
+  remove(schema: string, name: string): void;
+  close(): void;
+}
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS iceberg_tables (
+    catalog_name VARCHAR(255) NOT NULL, table_namespace VARCHAR(255) NOT NULL, table_name VARCHAR(255) NOT NULL,
+    metadata_location VARCHAR(1000), previous_metadata_location VARCHAR(1000), iceberg_type VARCHAR(5),
+    PRIMARY KEY (catalog_name, table_namespace, table_name));
+  CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
+    catalog_name VARCHAR(255) NOT NULL, namespace VARCHAR(255) NOT NULL, property_key VARCHAR(255) NOT NULL, property_value VARCHAR(1000),
+    PRIMARY KEY (catalog_name, namespace, property_key));`;
+const IS_TABLE = `(iceberg_type = 'TABLE' OR iceberg_type IS NULL)`;
+const BUSY_TIMEOUT_MS = 10_000;
+
+export function openCatalog(path: string, catalogName: string): SqliteCatalog {
+  const db = guard(path, () => {
+    const opened = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+    opened.exec('PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;');
+    opened.exec(SCHEMA);
+    // A file made by an older client has schema V0, without the column.
+    const columns = opened.prepare(`SELECT name FROM pragma_table_info('iceberg_tables')`).all();
+    if (!columns.some((column) => column['name'] === 'iceberg_type')) opened.exec('ALTER TABLE iceberg_tables ADD COLUMN iceberg_type VARCHAR(5)');
+    return opened;
+  });
+  const all = (sql: string, ...values: string[]): Record<string, unknown>[] => guard(path, () => db.prepare(sql).all(catalogName, ...values));
+  const run = (sql: string, ...values: string[]): number => guard(path, () => Number(db.prepare(sql).run(...values).changes));
+  return {
+    schemas: () => all(
+      `SELECT DISTINCT namespace AS n FROM (SELECT namespace, catalog_name FROM iceberg_namespace_properties
+         UNION SELECT table_namespace, catalog_name FROM iceberg_tables) WHERE catalog_name = ? ORDER BY 1`).map((row) => row['n'] as string),
+    createSchema: (name) => void run(
+      `INSERT OR IGNORE INTO iceberg_namespace_properties (catalog_name, namespace, property_key, property_value) VALUES (?, ?, 'exists', 'true')`, catalogName, name),
+    dropSchema: (name) => void run('DELETE FROM iceberg_namespace_properties WHERE catalog_name = ? AND namespace = ?', catalogName, name),
+    tables: () => all(`SELECT table_namespace, table_name, metadata_location FROM iceberg_tables WHERE catalog_name = ? AND ${IS_TABLE} ORDER BY 1, 2`)
+      .map((row) => ({ schema: row['table_namespace'] as string, name: row['table_name'] as string, metadataLocation: row['metadata_location'] as string })),
+    find: (schema, name) => {
+      const [row] = all(`SELECT metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND ${IS_TABLE}`, schema, name);
+      return row === undefined ? null : (row['metadata_location'] as string);
+    },
+    insert: (row) => run(
+      `INSERT OR IGNORE INTO iceberg_tables (catalog_name, table_namespace, table_name, metadata_location, previous_metadata_location, iceberg_type)
+       VALUES (?, ?, ?, ?, NULL, 'TABLE')`, catalogName, row.schema, row.name, row.metadataLocation) === 1,
+    swap: (schema, name, expected, next) => run(
+      `UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ?
+       WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND metadata_location = ? AND ${IS_TABLE}`,
+      next, expected, catalogName, schema, name, expected) === 1,
+    remove: (schema, name) => void run('DELETE FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?', catalogName, schema, name),
+    close: () => db.close(),
+  };
+}
+
+/** SQLite's errors as SQLSTATEs that name the file. */
+export function guard<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const code = (error as { errcode?: number }).errcode;
+    if (error instanceof SqlError || code === undefined) throw error;
+    const primary = code & 0xff;
+    const state = primary === 13 ? SqlState.diskFull : primary === 5 || primary === 6 ? SqlState.lockNotAvailable : primary === 11 || primary === 26 ? SqlState.dataCorrupted : SqlState.ioError;
+    throw new SqlError(state, `could not use "${path}": ${(error as Error).message}`, { cause: error });
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * Reads a table's metadata tree: metadata file, manifest list, manifests, into entries and into a `TableState`.
+ *
+ * Manifests are immutable: decoded ones are kept, the least recently used go first once their entries are too many.
+ */
+import { notSupported, SqlError, SqlState } from '../../errors.ts';
+import type { ColumnDef, PgType, TableDef } from '../../table-def.ts';
+import { icebergType } from '../../types/pg-type.ts';
+import type { DataFileInfo, TableState } from './lake-api.ts';
+import { Content, dataFileInfo, decodeManifest, decodeManifestList, EntryStatus, manifestSpec, type ManifestEntry, type ManifestFile, type ManifestSpec } from './manifest.ts';
+import { committed, currentSchema, currentSnapshot, currentSpec, parseMetadata, Property, type LoadedTable, type Snapshot, type TableMetadata } from './metadata.ts';
+import type { ObjectStore } from './object-store.ts';
+import { toLocalPath } from './paths.ts';
+import { deriveDef, parseSpecField, partitionFields, pgTypeOf, sameType, type IcebergSchema } from './schema-json.ts';
+
+const CACHED_ENTRIES_MAX = 50_000;
+
+export interface TableReader {
+  metadata(location: string): Promise<TableMetadata>;
+  manifests(snapshot: Snapshot | null): Promise<ManifestFile[]>;
+  entries(manifest: ManifestFile): Promise<readonly ManifestEntry[]>;
+  /** @throws 0A000 for what Arka cannot read: column types, equality deletes, deletion vectors, other file formats */
+  state(table: LoadedTable): Promise<TableState>;
+}
+
+export function tableReader(store: ObjectStore): TableReader {
+  const cache = new Map<string, readonly ManifestEntry[]>();
+  let cachedEntries = 0;
+  const reader: TableReader = {
+    metadata: async (location) => parseMetadata(await store.get(location), location),
+    manifests: async (snapshot) => {
+      if (snapshot === null) return [];
+      if (snapshot['manifest-list'] === undefined) throw notSupported('a snapshot without manifest list');
+      return decodeManifestList(await store.get(snapshot['manifest-list']), snapshot['manifest-list']);
+    },
+    entries: async (manifest) => {
+      // What an entry inherits is fixed by the commit that added the manifest, so the path is key enough.
+      const cached = cache.get(manifest.manifest_path);
+      if (cached !== undefined) {
+        cache.delete(manifest.manifest_path);
+        cache.set(manifest.manifest_path, cached);
+        return cached;
+      }
+      const entries = decodeManifest(await store.get(manifest.manifest_path), manifest);
+      cache.set(manifest.manifest_path, entries);
+      cachedEntries += entries.length;
+      for (const [path, oldest] of cache) {
+        if (cachedEntries <= CACHED_ENTRIES_MAX || path === manifest.manifest_path) break;
+        cache.delete(path);
+        cachedEntries -= oldest.length;
+      }
+      return entries;
+    },
+    state: (table) => tableState(reader, table),
+  };
+  return reader;
+}
+
+export function specsOf(metadata: TableMetadata): (specId: number) => ManifestSpec {
+  const known = new Map<number, ManifestSpec>();
+  return (specId) => {
+    let spec = known.get(specId);
+    if (spec === undefined) {
+      const found = metadata['partition-specs'].find((candidate) => candidate['spec-id'] === specId);
+      if (found === undefined) throw new SqlError(SqlState.dataCorrupted, `Iceberg metadata has no partition spec ${specId}`);
+      spec = manifestSpec(specId, partitionFields(found), metadata.schemas);
+      known.set(specId, spec);
+    }
+    return spec;
+  };
+}
+
+async function tableState(reader: TableReader, table: LoadedTable): Promise<TableState> {
+  const { metadata } = table;
+  const snapshot = currentSnapshot(metadata);
+  const spec = specsOf(metadata);
+  const files: DataFileInfo[] = [];
+  const deletePaths: string[] = [];
+  for (const manifest of await reader.manifests(snapshot)) {
+    for (const entry of await reader.entries(manifest)) {
+      if (entry.status === EntryStatus.deleted) continue;
+      const { file } = entry;
+      if (file.file_format.toUpperCase() !== 'PARQUET') throw notSupported(`a data or delete file in format ${file.file_format}`, { detail: `File "${file.file_path}".` });
+      if (file.content === Content.equalityDeletes) throw notSupported('reading Iceberg equality deletes', { detail: `File "${file.file_path}".` });
+      if (file.content === Content.data) files.push(dataFileInfo(file, spec(manifest.partition_spec_id)));
+      else deletePaths.push(toLocalPath(file.file_path));
+    }
+  }
+  const { logId, lsn } = committed(metadata);
+  return {
+    def: tableDef(table), location: metadata.location, metadataLocation: table.metadataLocation, specId: metadata['default-spec-id'],
+    snapshotId: snapshot === null ? null : snapshot['snapshot-id'], logId, committedLsn: lsn, files, deletePaths,
+  };
+}
+
+/** Arka's def from the property, brought up to what the Iceberg schema and spec say now; derived for tables of others. */
+export function tableDef(table: LoadedTable): TableDef {
+  const { metadata } = table;
+  const schema = currentSchema(metadata);
+  const stored = storedDef(metadata);
+  const derived = (oid: number): TableDef => deriveDef({
+    uuid: metadata['table-uuid'], oid, schemaName: table.schema, name: table.name, schema, spec: currentSpec(metadata),
+    sort: metadata['sort-orders']?.find((order) => order['order-id'] === metadata['default-sort-order-id']),
+  });
+  if (stored === null) return derived(0);
+  const named = { ...stored, uuid: metadata['table-uuid'], schema: table.schema, name: table.name };
+  const columns = stored.schemaId === schema['schema-id'] && sameColumns(stored, schema) ? stored.columns : evolveColumns(stored, schema);
+  const ids = new Set(columns.map((column) => column.fieldId));
+  const keeps = stored.key.every((id) => ids.has(id));
+  return {
+    ...named, schemaId: schema['schema-id'], columns, key: keeps ? stored.key : [], keyName: keeps ? stored.keyName : '',
+    partition: currentSpec(metadata).fields.map((field) => parseSpecField(field) ?? partitionFields({ 'spec-id': 0, fields: [field] })[0]!),
+    timeColumn: stored.timeColumn !== null && ids.has(stored.timeColumn) ? stored.timeColumn : null,
+    sort: stored.sort.filter((field) => ids.has(field.sourceId)),
+  };
+}
+
+function storedDef(metadata: TableMetadata): TableDef | null {
+  const text = metadata.properties?.[Property.table];
+  if (text === undefined) return null;
+  try {
+    const def = JSON.parse(text) as TableDef;
+    return Array.isArray(def.columns) && Array.isArray(def.key) ? def : null;
+  } catch (error) {
+    throw new SqlError(SqlState.dataCorrupted, `table property ${Property.table} is damaged`, { cause: error });
+  }
+}
+
+function sameColumns(def: TableDef, schema: IcebergSchema): boolean {
+  return def.columns.length === schema.fields.length && def.columns.every((column, i) => {
+    const field = schema.fields[i]!;
+    return field.id === column.fieldId && field.name === column.name && sameType(field.type, icebergType(column.type));
+  });
+}
+
+/** Another engine changed the schema: columns keep their numbers by field id, new ones get the next. */
+function evolveColumns(def: TableDef, schema: IcebergSchema): ColumnDef[] {
+  const known = new Map(def.columns.map((column) => [column.fieldId, column]));
+  let attnum = Math.max(0, ...def.columns.map((column) => column.attnum));
+  return schema.fields.map((field) => {
+    const column = known.get(field.id);
+    const type: PgType | null = column !== undefined && sameType(field.type, icebergType(column.type)) ? column.type : pgTypeOf(field.type);
+    if (type === null) throw notSupported(`column "${field.name}" of its Iceberg type`);
+    if (column !== undefined) return { ...column, name: field.name, type };
+    attnum++;
+    return { name: field.name, fieldId: field.id, attnum, type, notNull: field.required, default: null };
+  });
+}
