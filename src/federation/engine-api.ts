@@ -4,9 +4,10 @@
  *
  * Every scan of a unit list goes through one function (C8). Nothing here knows sessions or transactions.
  */
-import type { TableDef } from '../table-def.ts';
-import type { FileColumnStats } from '../storage/file-stats.ts';
-import type { FileUnit, MemoryUnit, TableScan } from '../storage/scan-spec.ts';
+import type { TableScan } from '../storage/scan-spec.ts';
+import type { LookupRequest, LookupResult, WriteParquetRequest, WrittenFile } from '../storage/unit-engine.ts';
+
+export type { LookupRequest, LookupResult, WriteParquetRequest, WrittenFile } from '../storage/unit-engine.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 
 /** A result column: what RowDescription promises, and the format it is encoded in. */
@@ -43,35 +44,6 @@ export interface QueryChunk {
   /** output vectors: one a column, `rows` long. */
   readonly vectors: readonly ColumnVector[] | null;
   readonly done: boolean;
-}
-
-export interface WrittenFile {
-  readonly path: string;
-  readonly rows: number;
-  readonly bytes: number;
-  readonly columns: readonly FileColumnStats[];
-}
-
-export interface WriteParquetRequest {
-  readonly def: TableDef;
-  readonly memory: readonly MemoryUnit[];
-  readonly files: readonly FileUnit[];
-  /** Absolute; the folder exists. Written, fsynced (file and folder, C10) before the answer. */
-  readonly path: string;
-}
-
-/** Positions by key: `keys` are the key's columns in order, `rows` long, without nulls. */
-export interface LookupRequest {
-  readonly def: TableDef;
-  readonly files: readonly FileUnit[];
-  readonly keys: readonly ColumnVector[];
-  readonly rows: number;
-}
-/** Parallel arrays: key row, unit, position. All matches, deleted rows included; main knows what lives. */
-export interface LookupResult {
-  readonly rows: Int32Array;
-  readonly units: Int32Array;
-  readonly positions: Uint32Array;
 }
 
 export interface EngineSettings {

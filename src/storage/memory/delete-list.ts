@@ -1,0 +1,142 @@
+/**
+ * A unit's delete list: append-only entries (position, LSN), in LSN order (C4). A reader pins its published length;
+ * a cut at L takes the entries ≤ L; a flush or commit carries over what came after the length it took.
+ *
+ * Positions lie in slab blocks, where the engine reads them; LSNs and the bitmap of what is dead stay on main.
+ */
+import { invariant } from '../../errors.ts';
+import type { Lsn } from '../../table-def.ts';
+import type { DeleteRef } from '../scan-spec.ts';
+import { BLOCK_BYTES_MIN, type SlabPool } from './slab-pool.ts';
+import type { Address } from './slab.ts';
+
+interface Block {
+  readonly address: Address;
+  readonly bytes: number;
+  readonly words: Int32Array;
+}
+
+const BLOCK_BYTES_MAX = 1 << 20;
+
+export class DeleteList {
+  readonly #pool: SlabPool;
+  readonly #blocks: Block[] = [];
+  #lsns = new Float64Array(64);
+  #dead: Uint8Array = new Uint8Array(0);
+  #capacity = 0;
+  /** Entries appended; those past `published` belong to transactions not yet visible. */
+  length = 0;
+  published = 0;
+
+  constructor(pool: SlabPool) {
+    this.#pool = pool;
+  }
+
+  /** Heap bytes beside the slab blocks, for the accounting. */
+  get heapBytes(): number {
+    return this.#lsns.byteLength + this.#dead.byteLength;
+  }
+
+  /** Makes sure that `count` more entries fit; false when the pool has no room. Call before the LSN is taken. */
+  reserve(count: number): boolean {
+    while (this.#capacity < this.length + count) {
+      const last = this.#blocks.at(-1);
+      const bytes = last === undefined ? BLOCK_BYTES_MIN : Math.min(last.bytes * 2, BLOCK_BYTES_MAX);
+      const address = this.#pool.allocate(bytes);
+      if (address < 0) return false;
+      this.#blocks.push({ address, bytes, words: this.#pool.directory.words(address, bytes / 4) });
+      this.#capacity += bytes / 4;
+    }
+    return true;
+  }
+
+  /** Appends a deleted position; its room was reserved. The position must be alive. */
+  append(position: number, lsn: Lsn): void {
+    invariant(this.length === 0 || this.#lsns[this.length - 1]! <= lsn, 'delete entries are in LSN order');
+    invariant(this.length < this.#capacity, 'room for a delete entry was reserved');
+    if (this.length === this.#lsns.length) {
+      const grown = new Float64Array(this.#lsns.length * 2);
+      grown.set(this.#lsns);
+      this.#lsns = grown;
+    }
+    this.#lsns[this.length] = lsn;
+    let index = this.length;
+    for (const block of this.#blocks) {
+      if (index < block.words.length) {
+        block.words[index] = position;
+        break;
+      }
+      index -= block.words.length;
+    }
+    this.length++;
+    const byte = position >> 3;
+    if (byte >= this.#dead.length) {
+      const grown = new Uint8Array(Math.max(64, 2 ** (32 - Math.clz32(byte + 1))));
+      grown.set(this.#dead);
+      this.#dead = grown;
+    }
+    invariant((this.#dead[byte]! & (1 << (position & 7))) === 0, 'a row is deleted once');
+    this.#dead[byte]! |= 1 << (position & 7);
+  }
+
+  /** Whether the row is deleted, by a visible transaction or one on its way. */
+  has(position: number): boolean {
+    const byte = position >> 3;
+    return byte < this.#dead.length && (this.#dead[byte]! & (1 << (position & 7))) !== 0;
+  }
+
+  lsnAt(index: number): Lsn {
+    return this.#lsns[index]!;
+  }
+
+  /** Entries with an LSN ≤ `lsn`. */
+  lengthAt(lsn: Lsn): number {
+    let low = 0;
+    let high = this.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#lsns[middle]! <= lsn) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** The positions of entries [from, to), copied. */
+  positions(from: number, to: number): Uint32Array {
+    const out = new Uint32Array(to - from);
+    let start = 0;
+    for (const block of this.#blocks) {
+      const end = start + block.words.length;
+      const low = Math.max(from, start);
+      const high = Math.min(to, end);
+      if (low < high) out.set(new Uint32Array(block.words.buffer, block.words.byteOffset + (low - start) * 4, high - low), low - from);
+      start = end;
+    }
+    return out;
+  }
+
+  lsns(from: number, to: number): Float64Array {
+    return this.#lsns.slice(from, to);
+  }
+
+  /** The first `count` entries for a scan, or null when there are none. `extra` are a transaction's own, in a block of its own. */
+  ref(count: number): DeleteRef | null {
+    if (count === 0) return null;
+    const blocks: { address: Address; count: number }[] = [];
+    let left = count;
+    for (const block of this.#blocks) {
+      if (left === 0) break;
+      const taken = Math.min(left, block.words.length);
+      blocks.push({ address: block.address, count: taken });
+      left -= taken;
+    }
+    return { count, blocks };
+  }
+
+  /** Gives the blocks back; only when no pin can name them. */
+  free(): void {
+    for (const block of this.#blocks) this.#pool.free(block.address, block.bytes);
+    this.#blocks.length = 0;
+    this.#capacity = 0;
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Rows of one transaction before they are visible: batches of their own, written value by value through sinks or
+ * copied from vectors. A row may die again before commit (the transaction deleted what it had inserted).
+ */
+import type { ColumnSink, ColumnVector, Physical } from '../../types/column-vector.ts';
+import { Batch } from './batch.ts';
+import type { Memory } from './memory.ts';
+
+const BLOCK_BYTES_FIRST = 4096;
+const BLOCK_BYTES_MAX = 1 << 20;
+
+export class RowBuffer {
+  readonly physicals: readonly Physical[];
+  readonly #memory: Memory;
+  #batches: Batch[] = [];
+  /** First row of each batch. */
+  #starts: number[] = [];
+  #blockBytes = BLOCK_BYTES_FIRST;
+  rows = 0;
+
+  constructor(memory: Memory, physicals: readonly Physical[]) {
+    this.#memory = memory;
+    this.physicals = physicals;
+  }
+
+  get batches(): readonly Batch[] {
+    return this.#batches;
+  }
+
+  batchStart(index: number): number {
+    return this.#starts[index]!;
+  }
+
+  /** The batch that takes the next row. @throws {SqlError} 53200 */
+  head(): Batch {
+    const last = this.#batches.at(-1);
+    if (last !== undefined && !last.full) return last;
+    const batch = new Batch(this.#memory, this.physicals, this.#blockBytes);
+    this.#blockBytes = Math.min(this.#blockBytes * 4, BLOCK_BYTES_MAX);
+    this.#batches.push(batch);
+    this.#starts.push(this.rows);
+    return batch;
+  }
+
+  /** Sinks of the next row, one a column; end it by `endRow`. Ask anew for each row: the head moves. */
+  sinks(): readonly ColumnSink[] {
+    return this.head().columns;
+  }
+
+  endRow(): void {
+    this.#batches.at(-1)!.endRow();
+    this.rows++;
+  }
+
+  /** Drops what was written of a row that failed. */
+  dropRow(): void {
+    this.#batches.at(-1)?.truncateRow();
+  }
+
+  append(vectors: readonly ColumnVector[], start: number, end: number): void {
+    let at = start;
+    while (at < end) {
+      const count = this.head().append(vectors, at, end);
+      at += count;
+      this.rows += count;
+    }
+  }
+
+  /** The batch of a row; the row inside it is row - batchStart. */
+  batchOf(row: number): number {
+    let low = 0;
+    let high = this.#starts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.#starts[middle]! <= row) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** Drops the rows after the first `rows`, when a statement of the transaction failed. */
+  truncate(rows: number): void {
+    while (this.#batches.length > 0 && this.#starts.at(-1)! >= rows) {
+      this.#batches.pop()!.retire();
+      this.#starts.pop();
+    }
+    const last = this.#batches.at(-1);
+    if (last !== undefined) {
+      last.rows = rows - this.#starts.at(-1)!;
+      for (const column of last.columns) column.truncate(last.rows);
+    }
+    this.rows = rows;
+  }
+
+  /** Hands the batches over; the buffer is empty again. */
+  release(): readonly Batch[] {
+    const batches = this.#batches;
+    this.#batches = [];
+    this.#starts = [];
+    this.rows = 0;
+    return batches;
+  }
+
+  /** Gives everything back. */
+  retire(): void {
+    for (const batch of this.release()) batch.retire();
+  }
+}

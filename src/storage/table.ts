@@ -1,0 +1,182 @@
+/**
+ * A table as main holds it: its units, what is where, and how far each tier has come.
+ *
+ * - V1 A row is in exactly one unit: writes append to the newest generation, a cut freezes it, a flush replaces the
+ *   frozen one by segments in one synchronous step, a commit changes only the tier of those segments.
+ * - V2 committedLsn ≤ flushedLsn ≤ publishedLsn, all at ends of transactions.
+ * Everything here is synchronous: a pin taken in one turn of the loop sees one Version.
+ */
+import { invariant } from '../errors.ts';
+import type { Lsn, TableDef } from '../table-def.ts';
+import type { ColumnVector, Physical } from '../types/column-vector.ts';
+import { physicalOf } from '../types/pg-type.ts';
+import type { DataFileUnit } from './file-unit.ts';
+import type { PartitionValue } from './iceberg/lake-api.ts';
+import { partitionTransform } from './iceberg/transforms.ts';
+import { keyEncoder, type KeyEncoder } from './memory/key-encoder.ts';
+import { KeyTable, type KeyWords } from './memory/key-table.ts';
+import type { Memory } from './memory/memory.ts';
+import { MemorySlice } from './memory/slice.ts';
+
+export type Unit = MemorySlice | DataFileUnit;
+
+/** The slices between two cuts and the index of their live keys (key → unit, position). */
+export interface Generation {
+  readonly slices: Map<string, MemorySlice>;
+  readonly index: KeyTable;
+  /** LSNs in (lsnFrom, …]: everything of the table after the cut before. */
+  readonly lsnFrom: Lsn;
+}
+
+export class Table {
+  readonly def: TableDef;
+  readonly location: string;
+  readonly physicals: readonly Physical[];
+  readonly fieldIds: readonly number[];
+  /** Indexes of the key's columns in def order; empty for a keyless table. */
+  readonly keyColumns: readonly number[];
+  readonly keyPhysicals: readonly Physical[];
+  readonly encodeKey: KeyEncoder;
+  /** key → (transaction, state): unique check, row lock and deadlock graph in one (C11). */
+  readonly locks = new KeyTable();
+  /** Newest first; [0] takes the writes. */
+  generations: Generation[] = [];
+  files: readonly DataFileUnit[] = [];
+  /** Rises with every structural change: what was planned on an older one may name units that are gone. */
+  version = 1;
+  /** Last LSN of an operation on this table: applied in memory, and visible. */
+  appliedLsn: Lsn = 0;
+  publishedLsn: Lsn = 0;
+  flushedLsn: Lsn = 0;
+  committedLsn: Lsn = 0;
+  /** First LSN of an operation above committedLsn, 0 when there is none: what the log must keep (H3). */
+  uncommittedFrom: Lsn = 0;
+  unflushedFrom: Lsn = 0;
+  metadataLocation = '';
+  snapshotId: bigint | null = null;
+  dropped = false;
+  readonly #memory: Memory;
+  readonly #nextUnit: () => number;
+  readonly #timeColumn: number;
+  readonly #transforms: readonly ((vector: ColumnVector, row: number) => PartitionValue)[];
+  readonly #partitionColumns: readonly number[];
+  readonly #units = new Map<number, Unit>();
+
+  constructor(memory: Memory, nextUnit: () => number, seed: number, def: TableDef, location: string) {
+    this.#memory = memory;
+    this.#nextUnit = nextUnit;
+    this.def = def;
+    this.location = location;
+    this.physicals = def.columns.map((column) => physicalOf(column.type));
+    this.fieldIds = def.columns.map((column) => column.fieldId);
+    const indexOf = (fieldId: number): number => def.columns.findIndex((column) => column.fieldId === fieldId);
+    this.keyColumns = def.key.map(indexOf);
+    this.keyPhysicals = this.keyColumns.map((column) => this.physicals[column]!);
+    this.encodeKey = keyEncoder(this.keyPhysicals, seed);
+    this.#timeColumn = def.timeColumn === null ? -1 : indexOf(def.timeColumn);
+    this.#partitionColumns = def.partition.map((field) => indexOf(field.sourceId));
+    this.#transforms = def.partition.map((field, i) => partitionTransform(field, def.columns[this.#partitionColumns[i]!]!.type));
+    this.#newGeneration(0);
+  }
+
+  get keyed(): boolean {
+    return this.keyColumns.length > 0;
+  }
+
+  unit(id: number): Unit | undefined {
+    return this.#units.get(id);
+  }
+
+  *slices(): IterableIterator<MemorySlice> {
+    for (const generation of this.generations) yield* generation.slices.values();
+  }
+
+  /** The slice of the newest generation that takes a row; `vectors` in def order. */
+  sliceFor(vectors: readonly ColumnVector[], row: number): MemorySlice {
+    const slices = this.generations[0]!.slices;
+    if (this.#transforms.length === 0) return slices.get('') ?? this.#newSlice('', []);
+    const values = this.#transforms.map((transform, i) => transform(vectors[this.#partitionColumns[i]!]!, row));
+    const key = values.map((value) => (value instanceof Uint8Array ? Buffer.from(value).toString('hex') : `${typeof value}${String(value)}`)).join('\u0000');
+    return slices.get(key) ?? this.#newSlice(key, values);
+  }
+
+  get partitioned(): boolean {
+    return this.#transforms.length > 0;
+  }
+
+  /** Where the key's row in memory is: sets `foundUnit` and `foundPosition`. */
+  foundUnit = 0;
+  foundPosition = 0;
+  findInMemory(key: KeyWords): boolean {
+    for (const { index } of this.generations) {
+      if (!index.get(key)) continue;
+      this.foundUnit = index.a;
+      this.foundPosition = index.b;
+      return true;
+    }
+    return false;
+  }
+
+  /** Takes the key out of the index of the memory unit that held its row. */
+  forget(key: KeyWords): void {
+    for (const { index } of this.generations) if (index.delete(key)) return;
+  }
+
+  /** A cut: freezes the newest generation and starts another. Null: it holds no rows. */
+  freeze(): Generation | null {
+    const frozen = this.generations[0]!;
+    if (frozen.slices.size === 0) return null;
+    this.#newGeneration(this.appliedLsn);
+    return frozen;
+  }
+
+  /** Puts segments in the place of a frozen generation: one step, no reader in between. */
+  install(generation: Generation | null, added: readonly DataFileUnit[]): void {
+    if (generation !== null) {
+      this.generations = this.generations.filter((each) => each !== generation);
+      for (const slice of generation.slices.values()) {
+        this.#units.delete(slice.unit);
+        slice.retire();
+      }
+    }
+    this.files = [...this.files, ...added];
+    for (const file of added) this.#units.set(file.unit, file);
+    this.version++;
+  }
+
+  /** The file set after a refresh: files of other writers come and go. */
+  replaceFiles(files: readonly DataFileUnit[]): void {
+    for (const file of this.files) {
+      if (files.includes(file)) continue;
+      this.#units.delete(file.unit);
+      this.#memory.pins.whenUnpinned(() => file.deletes.free());
+    }
+    this.files = files;
+    for (const file of files) this.#units.set(file.unit, file);
+    this.version++;
+  }
+
+  /** Gives all memory back (DROP TABLE). */
+  drop(): void {
+    this.dropped = true;
+    for (const slice of this.slices()) slice.retire();
+    for (const file of this.files) this.#memory.pins.whenUnpinned(() => file.deletes.free());
+    this.generations = [{ slices: new Map(), index: new KeyTable(), lsnFrom: this.appliedLsn }];
+    this.files = [];
+    this.#units.clear();
+    this.version++;
+  }
+
+  #newGeneration(lsnFrom: Lsn): void {
+    this.generations = [{ slices: new Map(), index: new KeyTable(), lsnFrom }, ...this.generations];
+    this.version++;
+  }
+
+  #newSlice(key: string, values: readonly PartitionValue[]): MemorySlice {
+    invariant(!this.dropped, 'a dropped table takes no rows');
+    const slice = new MemorySlice(this.#memory, this.#nextUnit(), this.physicals, this.#timeColumn, key, values);
+    this.generations[0]!.slices.set(key, slice);
+    this.#units.set(slice.unit, slice);
+    return slice;
+  }
+}

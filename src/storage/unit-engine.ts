@@ -1,0 +1,53 @@
+/**
+ * What storage needs from the engine thread: Parquet out of units, positions by key, delete files. A subset of
+ * the engine's API (federation/engine-api.ts), stated here because storage imports no engine.
+ */
+import type { TableDef } from '../table-def.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
+import type { FileColumnStats } from './file-stats.ts';
+import type { FileUnit, MemoryUnit } from './scan-spec.ts';
+
+export interface WrittenFile {
+  readonly path: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly columns: readonly FileColumnStats[];
+}
+
+export interface WriteParquetRequest {
+  readonly def: TableDef;
+  readonly memory: readonly MemoryUnit[];
+  readonly files: readonly FileUnit[];
+  /** Absolute; the folder exists. Written, fsynced (file and folder, C10) before the answer. */
+  readonly path: string;
+}
+
+/** Positions by key: `keys` are the key's columns in order, `rows` long, without nulls. */
+export interface LookupRequest {
+  readonly def: TableDef;
+  readonly files: readonly FileUnit[];
+  readonly keys: readonly ColumnVector[];
+  readonly rows: number;
+}
+/** Parallel arrays: key row, unit, position. All matches, deleted rows included; main knows what lives. */
+export interface LookupResult {
+  readonly rows: Int32Array;
+  readonly units: Int32Array;
+  readonly positions: Uint32Array;
+}
+
+/** The functions themselves, as the caller sees them. */
+export interface UnitEngine {
+  /** The live rows of the units, ordered by the def's sort, then unit, then position (total: H16), as one file. Null: no live row. */
+  writeParquet(request: WriteParquetRequest): Promise<WrittenFile | null>;
+  /**
+   * Where each row of the same request went: parallel arrays of (unit, old position), in new position order.
+   * Must be called with the same request (same pinned lengths) as writeParquet.
+   */
+  newPositions(request: WriteParquetRequest): Promise<{ units: Int32Array; positions: Uint32Array }>;
+  /** An Iceberg v2 position-delete file for one data file; positions get sorted. fsynced. */
+  writePositionDeletes(request: { path: string; dataFileLocation: string; positions: Uint32Array }): Promise<WrittenFile>;
+  /** Positions per data file location, of Iceberg position-delete files. */
+  readPositionDeletes(paths: readonly string[]): Promise<readonly { location: string; positions: Uint32Array }[]>;
+  lookup(request: LookupRequest): Promise<LookupResult>;
+}
