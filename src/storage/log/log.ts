@@ -1,0 +1,230 @@
+/**
+ * The write-ahead log (T0) on main: copies frames into the ring, and hears of durable LSNs.
+ *
+ * - `append` wakes the thread once per turn of microtasks, so what one turn appends is one group; a lone frame goes at once.
+ * - After a failure nothing resolves any more: waiters reject, `append` throws.
+ */
+import { systemClock, type Clock } from '../../clock.ts';
+import { SqlError, SqlState, invariant, unpackError } from '../../errors.ts';
+import type { Lsn } from '../../table-def.ts';
+import type { FrameHead, Log, LogOptions, LogStats, RecoveredFrame } from './log-api.ts';
+import type { LogDisk } from './log-disk.ts';
+import { BLOCK_BYTES, FRAME_HEADER_BYTES, GROUP_HEADER_BYTES, decodeFrame, encodeFrameHeader, frameBytesTotal, viewOf } from './log-format.ts';
+import { startInline, startThread, type LogHost } from './log-host.ts';
+import type { ReplayBatch } from './log-reader.ts';
+import { bytesFree, newRing, pushFrame, type Ring } from './log-ring.ts';
+import type { LogCommand, LogEvent, Shape } from './log-server.ts';
+
+interface Waiter<T> {
+  readonly at: number;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+}
+
+type Request = { readonly method: 'start' | 'replay' | 'trim'; readonly lsn: Lsn } | { readonly method: 'read' | 'close' };
+
+/**
+ * Opens or makes the log in `options.dir`.
+ * @param options `fs` and `clock` are for simulations: the log then runs on the caller's thread over that disk
+ * @throws {SqlError} XX001 naming file and offset; 55000 for a foreign file; 53100 when a new log finds no room
+ */
+export async function openLog(options: LogOptions & { readonly fs?: LogDisk; readonly clock?: Clock }): Promise<Log> {
+  invariant(options.segmentBytes % BLOCK_BYTES === 0 && options.segmentBytes >= 4 * BLOCK_BYTES, 'a segment is whole blocks, at least 4');
+  const log = new WriteAheadLog(options);
+  await log.opened;
+  return log;
+}
+
+class WriteAheadLog implements Log {
+  readonly opened: Promise<void>;
+  readonly frameBytesMax: number;
+  logId = '';
+  lastLsn: Lsn = 0;
+  durableLsn: Lsn = 0;
+  full = false;
+  onDurable: (lsn: Lsn) => void = () => undefined;
+  onFatal: (error: Error) => void = () => undefined;
+
+  readonly #ring: Ring;
+  readonly #host: LogHost;
+  readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
+  readonly #headerView = viewOf(this.#header);
+  readonly #answers = new Map<number, Waiter<ReplayBatch | null>>();
+  /** Ascending by LSN. */
+  #durableWaiters: Waiter<void>[] = [];
+  #roomWaiters: Waiter<void>[] = [];
+  #opening: Waiter<void> | null = null;
+  #shape: Shape = { segments: 0, bytes: 0, firstLsn: 1 };
+  #nextId = 1;
+  #started = false;
+  #waking = false;
+  #failed: Error | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: LogOptions & { readonly fs?: LogDisk; readonly clock?: Clock }) {
+    this.#ring = newRing(options.ringBytes);
+    const room = Math.min(this.#ring.bytes.length / 2, options.segmentBytes - BLOCK_BYTES - GROUP_HEADER_BYTES);
+    this.frameBytesMax = room - FRAME_HEADER_BYTES;
+    this.opened = new Promise((resolve, reject) => (this.#opening = { at: 0, resolve, reject }));
+    const listen = (event: LogEvent): void => this.#hear(event);
+    this.#host = options.fs === undefined
+      ? startThread(options, this.#ring, listen)
+      : startInline(options.fs, options.segmentBytes, this.#ring, options.clock ?? systemClock, listen);
+  }
+
+  get firstLsn(): Lsn {
+    return this.#shape.firstLsn;
+  }
+
+  stats(): LogStats {
+    return { segments: this.#shape.segments, bytes: this.#shape.bytes };
+  }
+
+  #hear(event: LogEvent): void {
+    switch (event.event) {
+      case 'opened':
+        this.logId = event.logId;
+        this.lastLsn = this.durableLsn = event.lastLsn;
+        this.#shape = event.shape;
+        this.#opening?.resolve();
+        this.#opening = null;
+        return;
+      case 'answer': {
+        const waiter = this.#answers.get(event.id);
+        this.#answers.delete(event.id);
+        if (event.error === null) waiter?.resolve(event.batch);
+        else waiter?.reject(unpackError(event.error));
+        return;
+      }
+      case 'durable': return this.#hearDurable(event.lsn);
+      case 'shape': this.#shape = event.shape; return;
+      case 'full': this.full = event.full; return;
+      case 'fatal': return this.#fail(unpackError(event.error));
+    }
+  }
+
+  #hearDurable(lsn: Lsn): void {
+    if (this.#failed !== null) return;
+    this.durableLsn = lsn;
+    this.onDurable(lsn);
+    const waiting = this.#durableWaiters;
+    let ready = 0;
+    while (ready < waiting.length && waiting[ready]!.at <= lsn) waiting[ready++]!.resolve();
+    if (ready > 0) this.#durableWaiters = waiting.slice(ready);
+    const free = bytesFree(this.#ring);
+    const room = this.#roomWaiters;
+    if (room.length === 0) return;
+    this.#roomWaiters = room.filter(({ at }) => at > free);
+    for (const waiter of room) if (waiter.at <= free) waiter.resolve();
+  }
+
+  #fail(error: Error): void {
+    if (this.#failed !== null) return;
+    this.#failed = error;
+    const opening = this.#opening;
+    const waiters = [...this.#durableWaiters, ...this.#roomWaiters, ...this.#answers.values()];
+    this.#durableWaiters = [];
+    this.#roomWaiters = [];
+    this.#answers.clear();
+    if (opening !== null) opening.reject(error);
+    else this.onFatal(error);
+    for (const waiter of waiters) waiter.reject(error);
+  }
+
+  #call(request: Request): Promise<ReplayBatch | null> {
+    if (this.#failed !== null) return Promise.reject(this.#failed);
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#answers.set(id, { at: 0, resolve, reject });
+      this.#host.post({ id, ...request } as LogCommand);
+    });
+  }
+
+  async replay(from: Lsn, onFrame: (frame: RecoveredFrame) => Promise<void> | void): Promise<void> {
+    await this.#call({ method: 'replay', lsn: from });
+    let reading = this.#call({ method: 'read' });
+    for (;;) {
+      const batch = await reading;
+      if (batch === null) return;
+      reading = this.#call({ method: 'read' }); // one batch ahead, and no more
+      reading.catch(() => undefined); // met by the next await, unless onFrame throws first
+      const view = viewOf(batch.bytes);
+      for (const at of batch.frames) {
+        const done = onFrame(decodeFrame(batch.bytes, view, at));
+        if (done !== undefined) await done;
+      }
+    }
+  }
+
+  async start(nextLsn: Lsn): Promise<void> {
+    await this.#call({ method: 'start', lsn: nextLsn });
+    this.lastLsn = this.durableLsn = nextLsn - 1;
+    this.#started = true;
+  }
+
+  append(head: FrameHead, parts: readonly Uint8Array[]): boolean {
+    invariant(this.#started && this.#closing === null, 'append comes after start and before close');
+    if (this.#failed !== null) throw this.#failed;
+    invariant(head.firstLsn === this.lastLsn + 1, 'LSNs are dense');
+    let bytes = 0;
+    for (const part of parts) bytes += part.length;
+    invariant(bytes <= this.frameBytesMax, 'a frame has at most frameBytesMax bytes');
+    if (bytesFree(this.#ring) < frameBytesTotal(bytes)) return false;
+    encodeFrameHeader(this.#headerView, head, bytes);
+    pushFrame(this.#ring, this.#header, parts, bytes);
+    this.lastLsn += head.count;
+    if (!this.#waking) {
+      this.#waking = true;
+      queueMicrotask(() => {
+        this.#waking = false;
+        this.#host.wake();
+      });
+    }
+    return true;
+  }
+
+  room(bytes: number): Promise<void> {
+    invariant(bytes <= this.frameBytesMax, 'a frame has at most frameBytesMax bytes');
+    const at = frameBytesTotal(bytes);
+    if (this.#failed !== null) return Promise.reject(this.#failed);
+    if (bytesFree(this.#ring) >= at) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#roomWaiters.push({ at, resolve, reject }));
+  }
+
+  durable(lsn: Lsn): Promise<void> {
+    if (this.#failed !== null) return Promise.reject(this.#failed);
+    if (lsn <= this.durableLsn) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const waiting = this.#durableWaiters;
+      let place = waiting.length;
+      while (place > 0 && waiting[place - 1]!.at > lsn) place--;
+      waiting.splice(place, 0, { at: lsn, resolve, reject });
+    });
+  }
+
+  async trim(to: Lsn): Promise<void> {
+    await this.#call({ method: 'trim', lsn: to });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    // a failed log has nothing left to write, but its thread must end
+    const failed = this.#failed;
+    const id = this.#nextId++;
+    const answered = new Promise<ReplayBatch | null>((resolve, reject) => this.#answers.set(id, { at: 0, resolve, reject }));
+    this.#host.post({ id, method: 'close' });
+    try {
+      await Promise.race([answered, this.#host.ended]);
+    } catch (error) {
+      if (failed === null) throw error;
+    } finally {
+      await this.#host.ended;
+      this.#failed ??= new SqlError(SqlState.adminShutdown, 'the write-ahead log is closed');
+      for (const waiter of [...this.#durableWaiters, ...this.#roomWaiters]) waiter.reject(this.#failed);
+    }
+  }
+}
