@@ -1,0 +1,160 @@
+/** CREATE TABLE → TableDraft: columns, primary key, options. What a table here cannot have says 0A000. */
+import type { ColumnDef as ColumnNode, Constraint, CreateStmt, Node } from 'libpg-query';
+import { SqlError, SqlState } from '../errors.ts';
+import type { ColumnDef } from '../table-def.ts';
+import { Oid } from '../types/pg-type.ts';
+import { at, defElemText, stringsOf, unsupported } from './ast.ts';
+import { columnDefault } from './column-default.ts';
+import { tableOptions } from './options.ts';
+import type { CatalogView, Statement, TableDraft } from './plan.ts';
+import { creationSchema } from './schema-names.ts';
+import { columnType, formatType } from './type-names.ts';
+
+const COLUMNS_MAX = 1600;
+const NAME_BYTES_MAX = 63;
+
+/** @throws {SqlError} 0A000, 3F000, 42501, 42701, 42703, 42704, 42P16, 22023 */
+export function planCreateTable(statement: CreateStmt, view: CatalogView): Statement {
+  refuseShapes(statement);
+  const relation = statement.relation ?? {};
+  const schema = creationSchema(relation, view);
+  const name = truncated(relation.relname ?? '');
+  const keys = new KeyCollector(name);
+  const columns: ColumnDef[] = [];
+  for (const element of statement.tableElts ?? []) {
+    if ('ColumnDef' in element) columns.push(column(element.ColumnDef, columns, keys, name));
+    else if ('Constraint' in element) keys.tableConstraint(element.Constraint);
+    else if ('TableLikeClause' in element) throw unsupported('CREATE TABLE … (LIKE …)');
+  }
+  if (columns.length === 0) throw unsupported('a table without columns');
+  if (columns.length > COLUMNS_MAX) throw new SqlError(SqlState.programLimitExceeded, `tables can have at most ${COLUMNS_MAX} columns`);
+  const { key, keyName, columns: withKeys } = keys.apply(columns);
+  const options = tableOptions(withOptions(statement.options ?? []), withKeys, name);
+  if (options.onConflict === 'upsert' && key.length === 0) {
+    throw new SqlError(SqlState.invalidTableDefinition, 'on_conflict = \'upsert\' needs a primary key');
+  }
+  const draft: TableDraft = { uuid: '', oid: 0, schema, name, schemaId: 0, columns: withKeys, key, keyName, ...options };
+  return { kind: 'createTable', draft, ifNotExists: statement.if_not_exists === true };
+}
+
+function refuseShapes(statement: CreateStmt): void {
+  if (statement.relation?.relpersistence === 't') throw unsupported('CREATE TEMPORARY TABLE');
+  if (statement.relation?.relpersistence === 'u') throw unsupported('CREATE UNLOGGED TABLE');
+  if (statement.partspec !== undefined || statement.partbound !== undefined) {
+    throw unsupported('PARTITION BY').with({ hint: "Use WITH (partition_by = 'day(ts)')." });
+  }
+  if ((statement.inhRelations ?? []).length > 0) throw unsupported('INHERITS');
+  if (statement.ofTypename !== undefined) throw unsupported('CREATE TABLE … OF');
+  if (statement.oncommit !== undefined && statement.oncommit !== 'ONCOMMIT_NOOP') throw unsupported('ON COMMIT');
+  if ((statement.tablespacename ?? '') !== '') throw unsupported('TABLESPACE');
+  if ((statement.accessMethod ?? '') !== '') throw unsupported('USING of CREATE TABLE');
+}
+
+function withOptions(elements: readonly Node[]): ReadonlyMap<string, string> {
+  const options = new Map<string, string>();
+  for (const element of elements) {
+    if (!('DefElem' in element)) continue;
+    const { defname = '', defnamespace, arg } = element.DefElem;
+    const name = defnamespace === undefined || defnamespace === '' ? defname : `${defnamespace}.${defname}`;
+    if (options.has(name)) throw new SqlError(SqlState.invalidParameterValue, `parameter "${name}" specified more than once`);
+    options.set(name, defElemText(arg) ?? 'true');
+  }
+  return options;
+}
+
+function column(node: ColumnNode, before: readonly ColumnDef[], keys: KeyCollector, table: string): ColumnDef {
+  const name = truncated(node.colname ?? '');
+  if (before.some((other) => other.name === name)) throw new SqlError(SqlState.duplicateColumn, `column "${name}" specified more than once`);
+  if (SYSTEM_COLUMNS.has(name)) throw new SqlError(SqlState.duplicateColumn, `column name "${name}" conflicts with a system column name`);
+  // DuckDB compares names without case, even quoted: two such columns would be one there.
+  if (before.some((other) => other.name.toLowerCase() === name.toLowerCase())) throw unsupported(`column "${name}" beside a column that differs only in case`);
+  if (name === '__unit' || name === '__position') throw unsupported(`column name "${name}"`);
+  const type = columnType(node.typeName ?? {}, name);
+  if ((node.compression ?? '') !== '') throw unsupported('COMPRESSION');
+  if (node.collClause !== undefined) throw unsupported('COLLATE of a column');
+  const ordinal = before.length + 1;
+  let result: ColumnDef = { name, fieldId: ordinal, attnum: ordinal, type, notNull: false, default: null };
+  let saidNull = false;
+  for (const item of node.constraints ?? []) {
+    if (!('Constraint' in item)) continue;
+    const constraint = item.Constraint;
+    switch (constraint.contype) {
+      case 'CONSTR_NULL': saidNull = true; break;
+      case 'CONSTR_NOTNULL': result = { ...result, notNull: true }; break;
+      case 'CONSTR_DEFAULT':
+        if (result.default !== null) throw new SqlError(SqlState.syntaxError, `multiple default values specified for column "${name}" of table "${table}"`, at(constraint.location));
+        result = { ...result, default: columnDefault(constraint.raw_expr!, result) };
+        break;
+      case 'CONSTR_PRIMARY': keys.add([name], constraint); break;
+      default: refuseConstraint(constraint);
+    }
+    if (saidNull && (result.notNull || constraint.contype === 'CONSTR_PRIMARY')) {
+      throw new SqlError(SqlState.syntaxError, `conflicting NULL/NOT NULL declarations for column "${name}" of table "${table}"`, at(constraint.location));
+    }
+  }
+  return result;
+}
+
+const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['tableoid', 'ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
+
+function refuseConstraint(constraint: Constraint): void {
+  const names: Readonly<Record<string, string>> = {
+    CONSTR_UNIQUE: 'UNIQUE', CONSTR_FOREIGN: 'FOREIGN KEY', CONSTR_CHECK: 'CHECK', CONSTR_GENERATED: 'GENERATED ALWAYS AS',
+    CONSTR_IDENTITY: 'GENERATED AS IDENTITY', CONSTR_EXCLUSION: 'EXCLUDE', CONSTR_ATTR_DEFERRABLE: 'DEFERRABLE',
+    CONSTR_ATTR_DEFERRED: 'INITIALLY DEFERRED',
+  };
+  const name = names[constraint.contype ?? ''];
+  if (name !== undefined) throw unsupported(name).with(at(constraint.location));
+}
+
+/** The primary key, wherever it was said; at most one. */
+class KeyCollector {
+  readonly #table: string;
+  #names: readonly string[] | null = null;
+  #keyName = '';
+  #location: number | undefined;
+
+  constructor(table: string) {
+    this.#table = table;
+  }
+
+  add(names: readonly string[], constraint: Constraint): void {
+    if (this.#names !== null) throw new SqlError(SqlState.invalidTableDefinition, `multiple primary keys for table "${this.#table}" are not allowed`, at(constraint.location));
+    if (constraint.deferrable === true) throw unsupported('DEFERRABLE');
+    if ((constraint.including ?? []).length > 0) throw unsupported('INCLUDE of a primary key');
+    if (constraint.without_overlaps === true) throw unsupported('WITHOUT OVERLAPS');
+    this.#names = names;
+    this.#keyName = truncated(constraint.conname ?? '') || `${this.#table.slice(0, NAME_BYTES_MAX - 5)}_pkey`;
+    this.#location = constraint.location;
+  }
+
+  tableConstraint(constraint: Constraint): void {
+    if (constraint.contype === 'CONSTR_PRIMARY') this.add(stringsOf(constraint.keys).map(truncated), constraint);
+    else if (constraint.contype === 'CONSTR_NOTNULL') throw unsupported('NOT NULL as a table constraint');
+    else refuseConstraint(constraint);
+  }
+
+  apply(columns: readonly ColumnDef[]): { key: readonly number[]; keyName: string; columns: readonly ColumnDef[] } {
+    const names = this.#names;
+    if (names === null) return { key: [], keyName: '', columns };
+    const key = names.map((name, index) => {
+      const found = columns.find((one) => one.name === name);
+      if (found === undefined) throw new SqlError(SqlState.undefinedColumn, `column "${name}" named in key does not exist`, at(this.#location));
+      if (names.indexOf(name) !== index) throw new SqlError(SqlState.duplicateColumn, `column "${name}" appears twice in primary key constraint`, at(this.#location));
+      if (UNINDEXABLE.has(found.type.oid)) throw unsupported(`a primary key column of type ${formatType(found.type)}`).with(at(this.#location));
+      return found.fieldId;
+    });
+    return { key, keyName: this.#keyName, columns: columns.map((one) => (key.includes(one.fieldId) ? { ...one, notNull: true } : one)) };
+  }
+}
+
+/** Types whose equality is not that of their bytes (NaN, -0, jsonb), or that have none (json). Iceberg refuses floats, too. */
+const UNINDEXABLE: ReadonlySet<number> = new Set([Oid.float4, Oid.float8, Oid.json, Oid.jsonb]);
+
+/** Names longer than 63 bytes are cut, as PostgreSQL cuts them; the parser has done so already for plain identifiers. */
+function truncated(name: string): string {
+  if (Buffer.byteLength(name) <= NAME_BYTES_MAX) return name;
+  let cut = name;
+  while (Buffer.byteLength(cut) > NAME_BYTES_MAX) cut = [...cut].slice(0, -1).join('');
+  return cut;
+}

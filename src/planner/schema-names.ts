@@ -1,0 +1,78 @@
+/** Schemas and relations by name: where things are made, which names are PostgreSQL's own, and the errors for those that are not there. */
+import type { RangeVar } from 'libpg-query';
+import { SqlError, SqlState, notSupported } from '../errors.ts';
+import type { TableDef } from '../table-def.ts';
+import { at } from './ast.ts';
+import type { CatalogView } from './plan.ts';
+
+export const DATABASE = 'arka';
+
+/** Schemas whose relations are views over Arka or PostgreSQL's catalogs; nobody creates or writes there. */
+export function isSystemSchema(name: string): boolean {
+  return name === 'arka' || name === 'information_schema' || name.startsWith('pg_');
+}
+
+/** `database.` in front of a name must be this one. */
+export function checkDatabase(relation: RangeVar): void {
+  const database = relation.catalogname ?? '';
+  if (database !== '' && database !== DATABASE) {
+    throw notSupported(`a reference to another database: "${database}.${relation.schemaname}.${relation.relname}"`, at(relation.location));
+  }
+}
+
+/** The schema in which CREATE TABLE puts a name. */
+export function creationSchema(relation: RangeVar, view: CatalogView): string {
+  checkDatabase(relation);
+  const given = relation.schemaname ?? '';
+  if (given !== '') {
+    refuseSystemSchema(given);
+    if (!view.hasSchema(given)) throw new SqlError(SqlState.invalidSchemaName, `schema "${given}" does not exist`, at(relation.location));
+    return given;
+  }
+  const schema = view.searchPath.find((name) => name !== 'pg_catalog' && view.hasSchema(name));
+  if (schema === undefined) throw new SqlError(SqlState.invalidSchemaName, 'no schema has been selected to create in', at(relation.location));
+  refuseSystemSchema(schema);
+  return schema;
+}
+
+export function refuseSystemSchema(name: string): void {
+  if (isSystemSchema(name)) throw new SqlError(SqlState.insufficientPrivilege, `permission denied for schema ${name}`);
+}
+
+export function displayName(relation: RangeVar): string {
+  const schema = relation.schemaname ?? '';
+  return schema === '' ? (relation.relname ?? '') : `${schema}.${relation.relname}`;
+}
+
+/** The table along the search path, if it is one of Arka's. */
+export function findTable(relation: RangeVar, view: CatalogView): TableDef | undefined {
+  checkDatabase(relation);
+  const schema = relation.schemaname ?? '';
+  if (schema !== '' && isSystemSchema(schema)) return undefined;
+  return view.table(schema === '' ? null : schema, relation.relname ?? '');
+}
+
+/** A relation of PostgreSQL's catalogs or a view of schema arka, by name alone: PGlite knows whether it is there. */
+export function isCatalogRelation(relation: RangeVar, view: CatalogView): boolean {
+  const schema = relation.schemaname ?? '';
+  if (schema !== '') return isSystemSchema(schema);
+  return (relation.relname ?? '').startsWith('pg_') || view.searchPath.some((name) => name !== 'pg_catalog' && isSystemSchema(name));
+}
+
+export function undefinedTable(relation: RangeVar): SqlError {
+  return new SqlError(SqlState.undefinedTable, `relation "${displayName(relation)}" does not exist`, at(relation.location));
+}
+
+/**
+ * The target of INSERT, UPDATE, DELETE or COPY.
+ * @throws {SqlError} 42P01; 42809 and 42501 for views of schema arka and PostgreSQL's catalogs
+ */
+export function targetTable(relation: RangeVar, view: CatalogView, verb: string): TableDef {
+  const def = findTable(relation, view);
+  if (def !== undefined) return def;
+  if (!isCatalogRelation(relation, view)) throw undefinedTable(relation);
+  if (relation.schemaname === 'arka' || relation.schemaname === 'information_schema') {
+    throw new SqlError(SqlState.wrongObjectType, `cannot ${verb} view "${relation.relname}"`);
+  }
+  throw new SqlError(SqlState.insufficientPrivilege, `permission denied for table ${relation.relname}`);
+}
