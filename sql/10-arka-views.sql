@@ -1,0 +1,44 @@
+-- Views of schema arka. They hold nothing: before a statement that reads one runs, its rows are put as JSON into
+-- the transaction's setting arka_rows.<name>. Column names and order: src/catalog/stub-views.ts; a test compares them.
+CREATE SCHEMA arka;
+COMMENT ON SCHEMA arka IS 'What Arka tells about itself';
+GRANT USAGE ON SCHEMA arka TO PUBLIC;
+
+-- A setting that a rolled back transaction has made stays behind, empty: hence nullif.
+CREATE FUNCTION arka.stub_rows(name text) RETURNS json
+  LANGUAGE sql STABLE PARALLEL SAFE
+  AS $$ SELECT nullif(pg_catalog.current_setting('arka_rows.' || name, true), '')::json $$;
+COMMENT ON FUNCTION arka.stub_rows(text) IS 'internal: the rows of a stub view';
+
+CREATE VIEW arka.tiers AS SELECT * FROM json_to_recordset(arka.stub_rows('tiers')) AS r(
+  schema_name text, table_name text, tier text, units bigint, rows bigint, bytes bigint,
+  min_time timestamptz, max_time timestamptz, min_lsn pg_lsn, max_lsn pg_lsn);
+COMMENT ON VIEW arka.tiers IS 'what each tier holds, per table';
+
+CREATE VIEW arka.units AS SELECT * FROM json_to_recordset(arka.stub_rows('units')) AS r(
+  schema_name text, table_name text, tier text, unit text, partition text, purposes text,
+  rows bigint, bytes bigint, deleted_rows bigint, pending_deletes bigint, pins bigint,
+  min_time timestamptz, max_time timestamptz, min_lsn pg_lsn, max_lsn pg_lsn, path text);
+COMMENT ON VIEW arka.units IS 'memory slices, disk segments and Iceberg data files';
+
+CREATE VIEW arka.memory AS SELECT * FROM json_to_recordset(arka.stub_rows('memory')) AS r(
+  used_bytes bigint, limit_bytes bigint, rss_bytes bigint, zone text, delay_ms double precision,
+  slab_bytes bigint, index_bytes bigint, queue_bytes bigint);
+COMMENT ON VIEW arka.memory IS 'live bytes, their budget and the zone';
+
+CREATE VIEW arka.wal AS SELECT * FROM json_to_recordset(arka.stub_rows('wal')) AS r(
+  last_lsn pg_lsn, durable_lsn pg_lsn, committed_lsn pg_lsn, segments bigint, bytes bigint, log_id text);
+COMMENT ON VIEW arka.wal IS 'the write-ahead log';
+
+CREATE VIEW arka.commits AS SELECT * FROM json_to_recordset(arka.stub_rows('commits')) AS r(
+  committed_at timestamptz, schema_name text, table_name text, snapshot_id bigint, lsn pg_lsn,
+  files bigint, rows bigint, deletes bigint, bytes bigint, duration_ms double precision,
+  trigger text, retries bigint, warning text);
+COMMENT ON VIEW arka.commits IS 'Iceberg commits by this server';
+
+CREATE VIEW arka.flushes AS SELECT * FROM json_to_recordset(arka.stub_rows('flushes')) AS r(
+  flushed_at timestamptz, schema_name text, table_name text, lsn pg_lsn,
+  rows bigint, bytes bigint, duration_ms double precision, trigger text);
+COMMENT ON VIEW arka.flushes IS 'migrations from memory to disk by this server';
+
+GRANT SELECT ON ALL TABLES IN SCHEMA arka TO PUBLIC;

@@ -1,0 +1,236 @@
+/**
+ * The catalog as main sees it: starts the worker at the first need, keeps it up to date, ends it when idle.
+ *
+ * - L1 One request at a time goes to the worker (PGlite is one session); the others wait here. So a worker that is ended,
+ *   by a deadline, a cancel or a crash, takes one request with it, and the rest go to the next worker.
+ * - L2 A request runs against the contents set before it was made or later ones (M-7): `setContents` only remembers, and
+ *   `mirror` is sent before the next request.
+ * - L3 Descriptions are cached by (text, parameter OIDs, search_path) for one generation of the contents.
+ * PGlite cannot be interrupted: WebAssembly runs to its end. Ending the worker is the only way to cancel.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Clock } from '../clock.ts';
+import { SqlError, SqlState } from '../errors.ts';
+import { RpcClient, type Remote } from '../rpc.ts';
+import { workerUrl } from '../worker-url.ts';
+import type { CatalogApi, CatalogContents, CatalogQuery, CatalogResult, Description, SessionContext } from './catalog-api.ts';
+import { catalogImage } from './image.ts';
+
+export interface CatalogClientOptions {
+  readonly clock: Clock;
+  readonly image?: URL;
+  /** The worker ends after so long without a request. */
+  readonly idleMs?: number;
+  /** A statement that runs longer ends with 57014, and the worker with it. */
+  readonly deadlineMs?: number;
+  /** Told when the worker crashed or a definition could not be mirrored: for the server's log. */
+  readonly onProblem?: (problem: string, error: unknown) => void;
+}
+
+export interface DescribeRequest {
+  readonly sql: string;
+  readonly parameterOids: readonly number[];
+  readonly context: SessionContext;
+}
+
+const CACHE_ENTRIES_MAX = 1_000;
+/** Longer texts (INSERT … VALUES of many rows) seldom come again and would make the cache large. */
+const CACHE_TEXT_MAX = 16_384;
+/** V8's heap only: PGlite's memory and files are outside it. */
+const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 160, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 };
+
+interface Job {
+  readonly run: (remote: Remote<CatalogApi>) => Promise<unknown>;
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Running {
+  readonly worker: Worker;
+  readonly rpc: RpcClient<CatalogApi>;
+  opened: boolean;
+  generation: number;
+}
+
+export class CatalogClient {
+  readonly #options: CatalogClientOptions;
+  readonly #cache = new Map<string, Description>();
+  readonly #jobs: Job[] = [];
+  #contents: CatalogContents = { schemas: [], tables: [] };
+  #generation = 1;
+  #running: Running | null = null;
+  #busy: Job | null = null;
+  #idle: () => void = () => undefined;
+  #closed = false;
+
+  constructor(options: CatalogClientOptions) {
+    this.#options = options;
+  }
+
+  get running(): boolean {
+    return this.#running !== null;
+  }
+
+  /** The definitions from now on. Cheap: the worker hears of them before its next request. */
+  setContents(contents: CatalogContents): void {
+    this.#contents = contents;
+    this.#generation++;
+    this.#cache.clear();
+  }
+
+  /** A description from the cache, or undefined. */
+  described(request: DescribeRequest): Description | undefined {
+    const key = cacheKey(request);
+    const known = this.#cache.get(key);
+    if (known === undefined) return undefined;
+    this.#cache.delete(key); // the map's order is that of the last use
+    this.#cache.set(key, known);
+    return known;
+  }
+
+  async describe(request: DescribeRequest, signal?: AbortSignal): Promise<Description> {
+    const known = this.described(request);
+    if (known !== undefined) return known;
+    const { sql, parameterOids, context } = request;
+    let generation = 0;
+    const description = await this.#enqueue((remote) => {
+      generation = this.#generation;
+      return remote.describe({ sql, parameterOids, context });
+    }, signal);
+    if (generation === this.#generation && sql.length <= CACHE_TEXT_MAX) this.#remember(cacheKey(request), description);
+    return description;
+  }
+
+  query(request: CatalogQuery, signal?: AbortSignal): Promise<CatalogResult> {
+    return this.#enqueue((remote) => remote.query(request), signal);
+  }
+
+  /** For the memory guard: ends the worker unless it works. Answers whether there is none now. */
+  stopIfIdle(): boolean {
+    if (this.#busy === null && this.#jobs.length === 0) this.#stop();
+    return this.#running === null;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const gone = new SqlError(SqlState.adminShutdown, 'terminating connection due to administrator command');
+    for (const job of this.#jobs.splice(0)) job.reject(gone);
+    const worker = this.#running?.worker;
+    this.#stop(gone);
+    await worker?.terminate();
+  }
+
+  #remember(key: string, description: Description): void {
+    this.#cache.set(key, description);
+    if (this.#cache.size <= CACHE_ENTRIES_MAX) return;
+    for (const oldest of this.#cache.keys()) {
+      this.#cache.delete(oldest);
+      break;
+    }
+  }
+
+  #enqueue<T>(run: (remote: Remote<CatalogApi>) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    if (this.#closed) return Promise.reject(new SqlError(SqlState.adminShutdown, 'the server is shutting down'));
+    if (signal?.aborted === true) return Promise.reject(canceled('user request'));
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const job: Job = { run, resolve, reject };
+    const abort = (): void => this.#cancel(job, 'user request');
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#jobs.push(job);
+    this.#idle();
+    void this.#pump();
+    return promise.finally(() => signal?.removeEventListener('abort', abort));
+  }
+
+  #cancel(job: Job, why: string): void {
+    const at = this.#jobs.indexOf(job);
+    if (at >= 0) this.#jobs.splice(at, 1);
+    job.reject(canceled(why)); // first, so that the end of the worker says nothing to it
+    if (this.#busy === job) this.#stop(canceled(why));
+  }
+
+  async #pump(): Promise<void> {
+    if (this.#busy !== null) return;
+    for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
+      this.#busy = job;
+      try {
+        const { rpc } = await this.#ready();
+        job.resolve((await this.#timed(job, rpc)) as never);
+      } catch (error) {
+        job.reject(error as Error);
+      }
+      this.#busy = null;
+    }
+    if (this.#running !== null) this.#idle = this.#options.clock.after(this.#options.idleMs ?? 300_000, () => void this.stopIfIdle());
+  }
+
+  async #timed(job: Job, rpc: RpcClient<CatalogApi>): Promise<unknown> {
+    const done = this.#options.clock.after(this.#options.deadlineMs ?? 60_000, () => this.#cancel(job, 'statement timeout'));
+    try {
+      return await job.run(rpc.remote);
+    } finally {
+      done();
+    }
+  }
+
+  /** A worker that has the newest contents. A definition that cannot be mirrored does not keep the others from being used. */
+  async #ready(): Promise<Running> {
+    const running = (this.#running ??= this.#start());
+    if (!running.opened) await this.#open(running);
+    while (running.generation !== this.#generation) {
+      const generation = this.#generation;
+      try {
+        await running.rpc.remote.mirror(this.#contents);
+      } catch (error) {
+        if (this.#running !== running) throw error;
+        this.#options.onProblem?.('a definition could not be mirrored', error);
+      }
+      running.generation = generation;
+    }
+    return running;
+  }
+
+  async #open(running: Running): Promise<void> {
+    try {
+      await running.rpc.remote.open({ schemas: [], tables: [] });
+      running.opened = true;
+    } catch (error) {
+      if (this.#running === running) this.#stop();
+      throw error;
+    }
+  }
+
+  #start(): Running {
+    const image = (this.#options.image ?? catalogImage).href;
+    const worker = new Worker(workerUrl('../threads/catalog', import.meta.url), {
+      name: 'catalog', workerData: { image }, resourceLimits: RESOURCE_LIMITS,
+    });
+    const running: Running = { worker, rpc: new RpcClient<CatalogApi>(worker), opened: false, generation: 0 };
+    let problem: unknown = null;
+    worker.on('error', (error) => (problem = error));
+    worker.on('exit', () => {
+      if (this.#running !== running) return;
+      this.#options.onProblem?.('the catalog worker ended', problem);
+      this.#stop(new SqlError(SqlState.adminShutdown, 'the catalog session ended while it ran the statement', { cause: problem }));
+    });
+    return running;
+  }
+
+  /** Ends the worker; `error` is for the request under way. */
+  #stop(error: Error = new SqlError(SqlState.adminShutdown, 'the catalog worker was stopped')): void {
+    this.#idle();
+    const running = this.#running;
+    if (running === null) return;
+    this.#running = null;
+    running.rpc.fail(error);
+    void running.worker.terminate();
+  }
+}
+
+function canceled(why: string): SqlError {
+  return new SqlError(SqlState.queryCanceled, `canceling statement due to ${why}`);
+}
+
+function cacheKey(request: DescribeRequest): string {
+  return `${request.parameterOids.join()}\0${request.context.searchPath.join('\0')}\0\0${request.sql}`;
+}

@@ -1,0 +1,121 @@
+/**
+ * The catalog API over one PGlite session.
+ *
+ * - K1 Requests take turns: the session inside is one, so each request's batches follow one another undisturbed.
+ * - K2 A client's statement runs between BEGIN and ROLLBACK: settings, rows and definitions are afterwards as before.
+ * - K3 A failed table does not keep the others from being mirrored; the first failure is thrown when all were tried.
+ */
+import { invariant, SqlError, SqlState } from '../errors.ts';
+import { copyRows } from './backend-messages.ts';
+import type { CatalogApi, CatalogContents, CatalogQuery, CatalogResult, Description } from './catalog-api.ts';
+import { writeBind, writeDescribe, writeExecute, writeParse, writeSync } from './frontend-messages.ts';
+import { createSchemaSql, createTableSql, dropTableSql, mirrorSteps, type Mirrored } from './mirror.ts';
+import { openSession, quoteIdentifier, quoteLiteral, type PgliteSession } from './pglite-session.ts';
+import { stubJson, stubSetting, stubView } from './stub-views.ts';
+
+/** Definitions that go into one Query message. */
+const PER_BATCH = 25;
+
+export function createCatalog(imagePath: URL | string): CatalogApi {
+  const mirrored: Mirrored = { schemas: new Set(), tables: new Map() };
+  let session: PgliteSession | null = null;
+  let lane: Promise<unknown> = Promise.resolve();
+
+  function inTurn<T>(work: (session: PgliteSession) => Promise<T>): Promise<T> {
+    const turn = lane.then(() => {
+      if (session === null) throw new SqlError(SqlState.cannotConnectNow, 'the catalog is not open');
+      return work(session);
+    });
+    lane = turn.catch(() => undefined);
+    return turn;
+  }
+
+  return {
+    async open(contents) {
+      invariant(session === null, 'a catalog is opened once');
+      session = await openSession(imagePath);
+      await inTurn((held) => mirror(held, mirrored, contents));
+    },
+    mirror: (contents) => inTurn((held) => mirror(held, mirrored, contents)),
+    describe: (request) => inTurn(async (held) => {
+      await held.enter(request.context);
+      return describe(held, request.sql, request.parameterOids);
+    }),
+    query: (request) => inTurn(async (held) => {
+      await held.enter(request.context);
+      return query(held, request);
+    }),
+    async shutdown() {
+      if (session === null) return;
+      await inTurn((held) => held.close());
+      session = null;
+    },
+  };
+}
+
+async function describe(session: PgliteSession, sql: string, parameterOids: readonly number[]): Promise<Description> {
+  const out = session.writer;
+  out.length = 0;
+  writeParse(out, sql, parameterOids);
+  writeDescribe(out, 'statement');
+  writeSync(out);
+  const { answer } = await session.exchange(1);
+  if (answer.error !== null) throw answer.error;
+  return { parameterOids: answer.parameterOids, columns: answer.columns };
+}
+
+async function query(session: PgliteSession, request: CatalogQuery): Promise<CatalogResult> {
+  await session.run(['BEGIN', ...request.views.map(fillView)].join('; '));
+  try {
+    const out = session.writer;
+    out.length = 0;
+    writeParse(out, request.sql, request.parameterOids);
+    writeBind(out, request);
+    writeDescribe(out, 'portal');
+    writeExecute(out);
+    writeSync(out);
+    const { bytes, answer } = await session.exchange(1);
+    if (answer.error !== null) throw answer.error;
+    return { columns: answer.columns, messages: copyRows(bytes, answer), rows: answer.rows, tag: answer.tag };
+  } finally {
+    await session.run('ROLLBACK');
+  }
+}
+
+/** The rows of a stub view, as a setting of the transaction (see sql/). */
+function fillView(filling: CatalogQuery['views'][number]): string {
+  const view = stubView(filling.schema, filling.name);
+  invariant(view !== undefined, `${filling.schema}.${filling.name} is a stub view`);
+  return `SET LOCAL ${stubSetting(view)} = ${quoteLiteral(stubJson(view, filling.rows))}`;
+}
+
+async function mirror(session: PgliteSession, mirrored: Mirrored, wanted: CatalogContents): Promise<void> {
+  const steps = mirrorSteps(mirrored, wanted);
+  const failures: unknown[] = [];
+  await inBatches(session, steps.dropTables, dropTableSql, (def) => mirrored.tables.delete(def.uuid), failures);
+  await inBatches(session, steps.dropSchemas, dropSchemaSql, (name) => mirrored.schemas.delete(name), failures);
+  await inBatches(session, steps.createSchemas, createSchemaSql, (name) => mirrored.schemas.add(name), failures);
+  await inBatches(session, steps.createTables, createTableSql, (def) => mirrored.tables.set(def.uuid, def), failures);
+  if (failures.length > 0) throw failures[0];
+}
+
+function dropSchemaSql(name: string): string {
+  return `DROP SCHEMA ${quoteIdentifier(name)}`;
+}
+
+/** A batch is one implicit transaction; when it fails, each of its members is tried alone. */
+async function inBatches<T>(
+  session: PgliteSession, items: readonly T[], sqlOf: (item: T) => string, done: (item: T) => void, failures: unknown[],
+): Promise<void> {
+  for (let start = 0; start < items.length; start += PER_BATCH) {
+    const batch = items.slice(start, start + PER_BATCH);
+    try {
+      await session.run(batch.map(sqlOf).join(';\n'));
+      batch.forEach(done);
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error; // the session is lost, or our own bug
+      if (batch.length === 1) failures.push(error);
+      else for (const item of batch) await inBatches(session, [item], sqlOf, done, failures);
+    }
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * Definitions as DDL for PGlite: schemas and tables under Arka's OIDs and column numbers.
+ *
+ * The session runs in PostgreSQL's binary upgrade mode, which takes OIDs from `binary_upgrade_set_next_…` functions
+ * instead of its counter. A table's block (see OIDS_PER_TABLE): heap, row type, array type, TOAST table, TOAST index,
+ * key index. Column numbers that are missing were dropped: a placeholder column is made and dropped again.
+ */
+import { OIDS_PER_TABLE, type ColumnDef, type PgType, type TableDef } from '../table-def.ts';
+import { invariant } from '../errors.ts';
+import { columnTypeInfo, numericModifier, Oid } from '../types/pg-type.ts';
+import type { CatalogContents } from './catalog-api.ts';
+import { quoteIdentifier, quoteLiteral } from './pglite-session.ts';
+
+/** What PGlite holds now. */
+export interface Mirrored {
+  readonly schemas: Set<string>;
+  /** By uuid. */
+  readonly tables: Map<string, TableDef>;
+}
+
+export interface MirrorSteps {
+  readonly dropTables: readonly TableDef[];
+  readonly dropSchemas: readonly string[];
+  readonly createSchemas: readonly string[];
+  readonly createTables: readonly TableDef[];
+}
+
+/** Schemas of the image, never made and never dropped. */
+export const IMAGE_SCHEMAS: ReadonlySet<string> = new Set(['public', 'arka', 'pg_catalog', 'information_schema']);
+
+/** Definitions never change in place: a table whose definition differs is dropped and made anew under the same OIDs. */
+export function mirrorSteps(now: Mirrored, wanted: CatalogContents): MirrorSteps {
+  const tables = new Map(wanted.tables.map((def) => [def.uuid, def]));
+  const schemas = new Set(wanted.schemas.filter((name) => !IMAGE_SCHEMAS.has(name)));
+  const changed = (def: TableDef): boolean => {
+    const other = tables.get(def.uuid);
+    return other === undefined || !sameDefinition(def, other);
+  };
+  return {
+    dropTables: [...now.tables.values()].filter(changed),
+    dropSchemas: [...now.schemas].filter((name) => !schemas.has(name)),
+    createSchemas: [...schemas].filter((name) => !now.schemas.has(name)),
+    createTables: wanted.tables.filter((def) => {
+      const held = now.tables.get(def.uuid);
+      return held === undefined || changed(held);
+    }),
+  };
+}
+
+function sameDefinition(a: TableDef, b: TableDef): boolean {
+  return a === b || (a.schemaId === b.schemaId && a.oid === b.oid && a.schema === b.schema && a.name === b.name && a.keyName === b.keyName);
+}
+
+export function dropTableSql(def: TableDef): string {
+  return `DROP TABLE ${tableName(def)}`;
+}
+
+/**
+ * A schema's OID is a hash of its name: the worker stops and starts, and clients remember OIDs meanwhile.
+ * It lies above 2^30, where no table's OID will be.
+ */
+export function createSchemaSql(name: string): string {
+  return `CREATE SCHEMA ${quoteIdentifier(name)};
+    UPDATE pg_catalog.pg_namespace SET oid = ${2 ** 30 + (fnv1a(name) >>> 2)} WHERE nspname = ${quoteLiteral(name)}`;
+}
+
+function fnv1a(text: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}
+
+export function createTableSql(def: TableDef): string {
+  invariant(def.oid > 0, 'a mirrored table has its OID');
+  const byNumber = new Map(def.columns.map((column) => [column.attnum, column]));
+  const columns: string[] = [];
+  const dropped: string[] = [];
+  const last = def.columns.reduce((most, column) => Math.max(most, column.attnum), 0);
+  for (let attnum = 1; attnum <= last; attnum++) {
+    const column = byNumber.get(attnum);
+    const placeholder = `........arka.dropped.${attnum}........`;
+    columns.push(column === undefined ? `${quoteIdentifier(placeholder)} integer` : columnSql(column));
+    if (column === undefined) dropped.push(`ALTER TABLE ${tableName(def)} DROP COLUMN ${quoteIdentifier(placeholder)}`);
+  }
+  return [
+    nextOids(def),
+    `CREATE TABLE ${tableName(def)} (${columns.join(', ')})`,
+    ...dropped,
+    ...keySql(def),
+  ].join(';\n');
+}
+
+function nextOids(def: TableDef): string {
+  const { oid } = def;
+  invariant(OIDS_PER_TABLE > 5, 'the block holds a table and its dependents');
+  const calls = [
+    ['heap_pg_class_oid', oid], ['heap_relfilenode', oid], ['pg_type_oid', oid + 1], ['array_pg_type_oid', oid + 2],
+  ] as [string, number][];
+  // In this mode a TOAST table is made if and only if it is asked for.
+  if (def.columns.some((column) => columnTypeInfo(column.type.oid)?.typlen === -1)) {
+    calls.push(['toast_pg_class_oid', oid + 3], ['toast_relfilenode', oid + 3], ['index_pg_class_oid', oid + 4], ['index_relfilenode', oid + 4]);
+  }
+  return `SELECT ${calls.map(([name, value]) => nextOid(name, value)).join(', ')}`;
+}
+
+function nextOid(name: string, oid: number): string {
+  return `pg_catalog.binary_upgrade_set_next_${name}('${oid}')`;
+}
+
+/** Apart from CREATE TABLE: one statement has room for one index OID, and the TOAST index takes it. */
+function keySql(def: TableDef): readonly string[] {
+  if (def.key.length === 0) return [];
+  const names = def.key.map((fieldId) => {
+    const column = def.columns.find((candidate) => candidate.fieldId === fieldId);
+    invariant(column !== undefined, 'a key names columns of its table');
+    return quoteIdentifier(column.name);
+  });
+  return [
+    `SELECT ${nextOid('index_pg_class_oid', def.oid + 5)}, ${nextOid('index_relfilenode', def.oid + 5)}`,
+    `ALTER TABLE ${tableName(def)} ADD CONSTRAINT ${quoteIdentifier(def.keyName)} PRIMARY KEY (${names.join(', ')})`,
+  ];
+}
+
+function columnSql(column: ColumnDef): string {
+  const value = column.default === null ? '' : ` DEFAULT ${column.default.sql}`;
+  return `${quoteIdentifier(column.name)} ${typeSql(column.type)}${value}${column.notNull ? ' NOT NULL' : ''}`;
+}
+
+/** A type as DDL has it, modifiers included. */
+export function typeSql(type: PgType): string {
+  const info = columnTypeInfo(type.oid);
+  invariant(info !== undefined, `type ${type.oid} is a column type`);
+  if (type.typmod < 0) return info.name;
+  switch (type.oid) {
+    case Oid.varchar: return `${info.name}(${type.typmod - 4})`;
+    case Oid.numeric: {
+      const modifier = numericModifier(type.typmod);
+      return modifier === null ? info.name : `numeric(${modifier.precision},${modifier.scale})`;
+    }
+    case Oid.time: case Oid.timestamp: case Oid.timestamptz: return info.name.replace(' ', `(${type.typmod}) `);
+    default: return info.name;
+  }
+}
+
+function tableName(def: TableDef): string {
+  return `${quoteIdentifier(def.schema)}.${quoteIdentifier(def.name)}`;
+}

@@ -1,0 +1,61 @@
+/**
+ * The views that Arka fills: PGlite knows their columns, main knows their rows. `sql/` defines them; rows go in as
+ * arrays of text values (null: NULL) in the order of `columns`, before each statement that reads the view.
+ */
+export interface StubView {
+  readonly schema: string;
+  readonly name: string;
+  readonly columns: readonly string[];
+}
+
+export const STUB_VIEWS: readonly StubView[] = [
+  {
+    schema: 'arka', name: 'tiers',
+    columns: ['schema_name', 'table_name', 'tier', 'units', 'rows', 'bytes', 'min_time', 'max_time', 'min_lsn', 'max_lsn'],
+  },
+  {
+    schema: 'arka', name: 'units',
+    columns: [
+      'schema_name', 'table_name', 'tier', 'unit', 'partition', 'purposes', 'rows', 'bytes', 'deleted_rows', 'pending_deletes', 'pins',
+      'min_time', 'max_time', 'min_lsn', 'max_lsn', 'path',
+    ],
+  },
+  {
+    schema: 'arka', name: 'memory',
+    columns: ['used_bytes', 'limit_bytes', 'rss_bytes', 'zone', 'delay_ms', 'slab_bytes', 'index_bytes', 'queue_bytes'],
+  },
+  { schema: 'arka', name: 'wal', columns: ['last_lsn', 'durable_lsn', 'committed_lsn', 'segments', 'bytes', 'log_id'] },
+  {
+    schema: 'arka', name: 'commits',
+    columns: [
+      'committed_at', 'schema_name', 'table_name', 'snapshot_id', 'lsn', 'files', 'rows', 'deletes', 'bytes', 'duration_ms', 'trigger',
+      'retries', 'warning',
+    ],
+  },
+  {
+    schema: 'arka', name: 'flushes',
+    columns: ['flushed_at', 'schema_name', 'table_name', 'lsn', 'rows', 'bytes', 'duration_ms', 'trigger'],
+  },
+  {
+    schema: 'pg_catalog', name: 'pg_stat_activity',
+    columns: [
+      'datid', 'datname', 'pid', 'leader_pid', 'usesysid', 'usename', 'application_name', 'client_addr', 'client_hostname', 'client_port',
+      'backend_start', 'xact_start', 'query_start', 'state_change', 'wait_event_type', 'wait_event', 'state', 'backend_xid', 'backend_xmin',
+      'query_id', 'query', 'backend_type',
+    ],
+  },
+];
+
+export function stubView(schema: string, name: string): StubView | undefined {
+  return STUB_VIEWS.find((view) => view.schema === schema && view.name === name);
+}
+
+/** The setting that holds a view's rows during one transaction. */
+export function stubSetting(view: StubView): string {
+  return `arka_rows.${view.name}`;
+}
+
+/** The rows as `json_to_recordset` reads them; each value goes through its column type's input function. */
+export function stubJson(view: StubView, rows: readonly (readonly (string | null)[])[]): string {
+  return JSON.stringify(rows.map((row) => Object.fromEntries(view.columns.map((column, i) => [column, row[i] ?? null]))));
+}
