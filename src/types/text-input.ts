@@ -1,0 +1,228 @@
+/**
+ * PostgreSQL's text input of every column type: the bytes of one value to one call of the sink.
+ *
+ * `textInput` is called once a column; the closure it gives runs once a value, without strings or objects for the
+ * values programs write. Errors carry PostgreSQL's SQLSTATE and message, and the column's name.
+ * Sources: PostgreSQL's manual, chapters 8 and B.
+ */
+import { SqlError, SqlState } from '../errors.ts';
+import type { PgType } from '../table-def.ts';
+import { dateInput, timeInput, timestampInput, type TimeContext } from './datetime-input.ts';
+import { formatType } from './format-type.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { normaliseJsonb, validateJson } from './jsonb.ts';
+import { boolInput, columnField, float4Input, float8Input, int8Input, intInput, invalidSyntax, type TextInput } from './number-input.ts';
+import { numericInput } from './numeric-input.ts';
+import { numericModifier, Oid } from './pg-type.ts';
+import { UTC } from './time-zone.ts';
+import { checkUtf8, countCharacters, decodeText } from './utf8.ts';
+
+export type { TextInput } from './number-input.ts';
+export type { TimeContext } from './datetime-input.ts';
+
+const NO_CLOCK: TimeContext = {
+  timeZone: UTC,
+  now: () => {
+    throw new SqlError(SqlState.featureNotSupported, 'a relative time such as \'now\' is not supported here');
+  },
+};
+
+/**
+ * @param column its name, for errors; '' when there is none
+ * @param context the session's zone and clock; without one the zone is UTC and 'now' is refused
+ * @throws {SqlError} 0A000 at once for a type no column can have
+ */
+export function textInput(type: PgType, column: string, context: TimeContext = NO_CLOCK): TextInput {
+  switch (type.oid) {
+    case Oid.bool: return boolInput(column);
+    case Oid.int2: return intInput('smallint', column);
+    case Oid.int4: return intInput('integer', column);
+    case Oid.int8: return int8Input(column);
+    case Oid.float4: return float4Input(column);
+    case Oid.float8: return float8Input(column);
+    case Oid.numeric: {
+      const modifier = numericModifier(type.typmod);
+      if (modifier === null) throw new SqlError(SqlState.featureNotSupported, 'numeric without precision is not supported', columnField(column));
+      return numericInput(modifier, column);
+    }
+    case Oid.text: return characterInput(-1, column);
+    case Oid.varchar: return characterInput(type.typmod < 4 ? -1 : type.typmod - 4, column);
+    case Oid.bytea: return byteaInput(column);
+    case Oid.date: return dateInput(context, column);
+    case Oid.time: return timeInput(type, context, column);
+    case Oid.timestamp: return timestampInput(type, false, context, column);
+    case Oid.timestamptz: return timestampInput(type, true, context, column);
+    case Oid.uuid: return uuidInput(column);
+    case Oid.json: return jsonInput(column);
+    case Oid.jsonb: return jsonbInput(column);
+    default: throw new SqlError(SqlState.featureNotSupported, `input of type ${formatType(type)} is not supported`, columnField(column));
+  }
+}
+
+/** An error of one value, with its column. */
+export function atColumn(error: unknown, column: string): unknown {
+  return error instanceof SqlError && column !== '' ? error.with({ column }) : error;
+}
+
+/** text and varchar(n): checked UTF-8 as it is; `lengthMax` in characters, -1 for none. */
+export function characterInput(lengthMax: number, column: string): TextInput {
+  return (src, start, end, sink) => {
+    try {
+      checkUtf8(src, start, end);
+    } catch (error) {
+      throw atColumn(error, column);
+    }
+    const stop = lengthMax >= 0 && end - start > lengthMax ? fitted(src, start, end, lengthMax, column) : end;
+    sink.bytes(src, start, stop);
+  };
+}
+
+/** Where the value ends once spaces beyond the length are cut, as the SQL standard has it. */
+function fitted(src: Uint8Array, start: number, end: number, lengthMax: number, column: string): number {
+  if (countCharacters(src, start, end) <= lengthMax) return end;
+  let stop = start;
+  for (let count = 0; count < lengthMax; count++) {
+    stop++;
+    while ((src[stop]! & 0xc0) === 0x80) stop++;
+  }
+  for (let at = stop; at < end; at++) {
+    if (src[at] !== 32) {
+      throw new SqlError(SqlState.stringDataRightTruncation, `value too long for type character varying(${lengthMax})`, columnField(column));
+    }
+  }
+  return stop;
+}
+
+/** Values of ASCII hex digits; 255 for other bytes. */
+const HEX = new Uint8Array(256).fill(255);
+for (let i = 0; i < 10; i++) HEX[48 + i] = i;
+for (let i = 0; i < 6; i++) HEX[65 + i] = HEX[97 + i] = 10 + i;
+
+let unescaped = new Uint8Array(256);
+
+function byteaInput(column: string): TextInput {
+  return (src, start, end, sink) => {
+    if (unescaped.length < end - start) unescaped = new Uint8Array((end - start) * 2);
+    const length = src[start] === 92 && src[start + 1] === 120 && end - start >= 2
+      ? unhex(src, start + 2, end, column)
+      : unescape(src, start, end, column);
+    sink.bytes(unescaped, 0, length);
+  };
+}
+
+function unhex(src: Uint8Array, start: number, end: number, column: string): number {
+  const out = unescaped;
+  let length = 0;
+  let at = start;
+  while (at < end) {
+    const high = HEX[src[at]!]!;
+    if (high < 16 && at + 1 < end) {
+      const low = HEX[src[at + 1]!]!;
+      if (low < 16) {
+        out[length++] = (high << 4) | low;
+        at += 2;
+        continue;
+      }
+    }
+    const byte = src[at]!;
+    if (byte === 32 || byte === 9 || byte === 10 || byte === 13) {
+      at++;
+      continue;
+    }
+    if (high < 16 && at + 1 >= end) {
+      throw new SqlError(SqlState.invalidParameterValue, 'invalid hexadecimal data: odd number of digits', columnField(column));
+    }
+    const wrong = high < 16 ? at + 1 : at;
+    const width = src[wrong]! < 0x80 ? 1 : src[wrong]! < 0xe0 ? 2 : src[wrong]! < 0xf0 ? 3 : 4;
+    throw new SqlError(SqlState.invalidParameterValue, `invalid hexadecimal digit: "${decodeText(src, wrong, Math.min(end, wrong + width))}"`, columnField(column));
+  }
+  return length;
+}
+
+/** The older form: a backslash is doubled, other bytes may be three octal digits. */
+function unescape(src: Uint8Array, start: number, end: number, column: string): number {
+  try {
+    checkUtf8(src, start, end);
+  } catch (error) {
+    throw atColumn(error, column);
+  }
+  let length = 0;
+  for (let at = start; at < end; at++) {
+    const byte = src[at]!;
+    if (byte !== 92) {
+      unescaped[length++] = byte;
+    } else if (src[at + 1] === 92 && at + 1 < end) {
+      unescaped[length++] = 92;
+      at++;
+    } else {
+      const a = src[at + 1]! - 48;
+      const b = src[at + 2]! - 48;
+      const c = src[at + 3]! - 48;
+      if (at + 3 >= end || a >>> 0 > 3 || b >>> 0 > 7 || c >>> 0 > 7) {
+        throw new SqlError(SqlState.invalidTextRepresentation, 'invalid input syntax for type bytea', columnField(column));
+      }
+      unescaped[length++] = (a << 6) | (b << 3) | c;
+      at += 3;
+    }
+  }
+  return length;
+}
+
+const uuidWords = new Int32Array(4);
+
+/** 32 hex digits, a hyphen after any group of four, braces around; usually 8-4-4-4-12. */
+function uuidInput(column: string): TextInput {
+  return (src, start, end, sink) => {
+    let at = start;
+    let stop = end;
+    if (src[at] === 123 && src[stop - 1] === 125) {
+      at++;
+      stop--;
+    }
+    let byte = 0;
+    let word = 0;
+    while (at + 1 < stop && byte < 16) {
+      const high = HEX[src[at]!]!;
+      const low = HEX[src[at + 1]!]!;
+      if ((high | low) > 15) break;
+      word |= ((high << 4) | low) << ((byte & 3) << 3);
+      if ((byte & 3) === 3) {
+        uuidWords[byte >> 2] = word;
+        word = 0;
+      }
+      at += 2;
+      if ((byte & 1) === 1 && byte < 15 && src[at] === 45 && at < stop) at++;
+      byte++;
+    }
+    if (byte !== 16 || at !== stop) throw invalidSyntax('uuid', decodeText(src, start, end), column);
+    sink.words4(uuidWords[0]!, uuidWords[1]!, uuidWords[2]!, uuidWords[3]!);
+  };
+}
+
+/** Validated, kept as written. */
+function jsonInput(column: string): TextInput {
+  return (src, start, end, sink) => {
+    try {
+      checkUtf8(src, start, end);
+      validateJson(src, start, end);
+    } catch (error) {
+      throw atColumn(error, column);
+    }
+    sink.bytes(src, start, end);
+  };
+}
+
+/** In canonical form, so that equal values are equal bytes except for the scale of numbers. */
+export function jsonbInput(column: string): TextInput {
+  const writer = new ByteWriter(256);
+  return (src, start, end, sink) => {
+    try {
+      checkUtf8(src, start, end);
+      writer.length = 0;
+      normaliseJsonb(src, start, end, writer);
+    } catch (error) {
+      throw atColumn(error, column);
+    }
+    sink.bytes(writer.bytes, 0, writer.length);
+  };
+}
