@@ -51,13 +51,16 @@ function packagesAreRight() {
 
 function compile() {
   const sources = filesUnder(join(root, 'src')).filter((file) => file.endsWith('.ts'));
-  const stamp = hashOf([...sources, join(root, 'tsconfig.json')], versionOf('typescript'));
+  const stamp = hashOf(
+    [...sources, join(root, 'tsconfig.json'), join(root, 'tsconfig.build.json')],
+    versionOf('typescript'),
+  );
   if (!force && readStamp('.sources') === stamp && existsSync(join(dist, 'main.js'))) return;
   say('compiling src/ to dist/');
   const fresh = join(root, 'dist', '.fresh');
   rmSync(fresh, { recursive: true, force: true });
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  run(node24(), [tsc, '-p', join(root, 'tsconfig.json'), '--outDir', fresh], 'the sources do not compile');
+  run(node24(), [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', fresh], 'the sources do not compile');
   for (const name of readdirSync(dist)) {
     if (name !== '.fresh' && name !== '.image' && !IMAGE_NAME.test(name)) rmSync(join(dist, name), { recursive: true });
   }

@@ -88,7 +88,7 @@ function longFunctions(path: string, text: string): string[] {
       if (at - started.line + 1 > LINES_PER_FUNCTION)
         found.push(`${path}:${started.line + 1} ${at - started.line + 1} lines`);
     }
-    const isFunction = /^\s*(export )?(default )?(async )?function\b/.test(line) || /=> \{$/.test(line);
+    const isFunction = /^\s*(export )?(default )?(async )?function\b/.test(line) || line.endsWith('=> {');
     const isMethod =
       /^ {2,}(static |async |override |get |set |\*|#)*[\w$#[][\w$#.\]]*\(.*\{$/.test(line) &&
       !/^\s*(if|for|while|switch|catch)\b/.test(line);
