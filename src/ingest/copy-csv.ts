@@ -85,7 +85,8 @@ class CsvFormat implements LineFormat {
     if (line.scan === 0 && src[i] === BACKSLASH) {
       if (i + 1 >= end && !last) return -1;
       if (i + 1 < end && src[i + 1] === DOT) {
-        const next = endMarker(line, src, i + 2, end, last);
+        // Without a line end after it, `\.` is data here, unlike in text.
+        const next = i + 2 >= end && last ? -2 : endMarker(line, src, i + 2, end, last);
         if (next === -1) return -1;
         if (next >= 0) {
           line.endMarker = true;
@@ -98,6 +99,7 @@ class CsvFormat implements LineFormat {
       while (i < end && classes[src[i]!] === PLAIN) i++;
       if (i >= end) {
         if (!last) break;
+        line.scan = i - lineStart;
         if (this.#inQuotes) throw line.fail(badCopy('unterminated CSV quoted field'), src, lineStart, end);
         return this.#endLine(line, src, lineStart, i, end);
       }
@@ -106,7 +108,10 @@ class CsvFormat implements LineFormat {
         this.#endField(line, src, lineStart, i);
         i++;
         line.fieldStart = i - lineStart;
-      } else if (kind === QUOTE) {
+        continue;
+      }
+      line.scan = i - lineStart;
+      if (kind === QUOTE) {
         this.#quotes++;
         this.#inQuotes = !this.#inQuotes;
         classes = this.#inQuotes ? this.#inside : this.#outside;

@@ -21,7 +21,7 @@ const NO_BYTES = new Uint8Array(0);
 export interface LineFormat {
   /**
    * Scans from `line.scan` (relative to `lineStart`) and notes fields; returns the position after the line's end, or
-   * -1 when the line is not complete. `last`: no byte will follow `end`.
+   * -1 when the line is not complete. `last`: no byte will follow `end`. Before it throws, `line.scan` says where.
    */
   scan(line: CopyLines, src: Uint8Array, lineStart: number, end: number, last: boolean): number;
   /** Hands field `k` of the line to the sink. */
@@ -114,35 +114,34 @@ export class CopyLines {
   /** Handles whole lines of src[from, end); returns where the first incomplete one begins. */
   #lines(src: Uint8Array, from: number, end: number, last: boolean): number {
     let at = from;
+    let next = -1;
     const firstLine = this.lineNumber;
     try {
       while (at < end && !this.#done) {
-        const next = this.#format.scan(this, src, at, end, last);
+        next = -1;
+        next = this.#format.scan(this, src, at, end, last);
         if (next < 0) break;
         this.#line(src, at, next);
         at = next;
       }
     } catch (error) {
-      this.#checkUtf8(src, from, end, firstLine, this.lineNumber); // a bad byte is a better answer than what it led to
+      // A bad byte is a better answer than what it led to; up to the error only, so that no split changes the answer.
+      this.#checkUtf8(src, from, next < 0 ? at + this.scan : next, firstLine);
       throw error;
     }
-    this.#checkUtf8(src, from, at, firstLine, Infinity);
+    this.#checkUtf8(src, from, at, firstLine);
     return at;
   }
 
   /** One native pass over whole lines, instead of one per field. */
-  #checkUtf8(src: Uint8Array, from: number, end: number, firstLine: number, lastLine: number): void {
+  #checkUtf8(src: Uint8Array, from: number, end: number, firstLine: number): void {
     if (end === from || isUtf8(src.subarray(from, end))) return;
     const feed = this.lineEnd === 'cr' ? CR : LF;
     let line = firstLine;
-    for (let at = from; at < end && line <= lastLine; line++) {
+    for (let at = from; at < end; line++) {
       const found = src.indexOf(feed, at);
       const stop = found < 0 || found >= end ? end : found + 1;
-      // Past the last whole line a character may be cut by the chunk's end: that is no error.
-      if (!isUtf8(src.subarray(at, stop))) {
-        if (lastLine !== Infinity && (found < 0 || found >= end)) return;
-        throw invalidUtf8(src, at, stop).with({ where: `COPY ${this.options.table}, line ${line}` });
-      }
+      if (!isUtf8(src.subarray(at, stop))) throw invalidUtf8(src, at, stop).with({ where: `COPY ${this.options.table}, line ${line}` });
       at = stop;
     }
   }

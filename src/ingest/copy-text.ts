@@ -70,7 +70,10 @@ class TextFormat implements LineFormat {
         this.#escaped = 0;
         i++;
         line.fieldStart = i - lineStart;
-      } else if (kind === LINE) {
+        continue;
+      }
+      line.scan = i - lineStart;
+      if (kind === LINE) {
         const next = lineBreak(line, src, i, end, last, LITERAL);
         if (next < 0) break;
         return this.#endLine(line, i - lineStart, next);

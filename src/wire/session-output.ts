@@ -46,7 +46,7 @@ export class SessionOutput implements Output {
     if (!this.#socket.writable) throw clientLost();
     if (messages.length >= WRITER_BYTES_MAX) {
       this.flush();
-      this.#socket.write(messages.slice()); // the caller's bytes are a view that may be used again
+      this.#socket.write(new Uint8Array(messages)); // a copy: the caller's view may be used again
     } else {
       this.writer.raw(messages);
       if (this.writer.length >= WRITER_BYTES_MAX) this.flush();
