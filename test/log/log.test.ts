@@ -1,0 +1,239 @@
+import { spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { FrameHead, Log, RecoveredFrame } from '../../src/storage/log/log-api.ts';
+import { openLog } from '../../src/storage/log/log.ts';
+import { SimDisk, randomFrom } from '../sim/sim-disk.ts';
+
+let dir = '';
+beforeEach(() => {
+  dir = fs.mkdtempSync(join(tmpdir(), 'arka-log-'));
+});
+afterEach(() => fs.rmSync(dir, { recursive: true }));
+
+const OPTIONS = { dir: '', segmentBytes: 2 ** 15, ringBytes: 2 ** 14 };
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function append(log: Log, payload: Uint8Array, more: Partial<FrameHead> = {}): boolean {
+  return log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: 1, last: true, ...more }, [payload]);
+}
+
+async function framesOf(log: Log, from = 1): Promise<RecoveredFrame[]> {
+  const frames: RecoveredFrame[] = [];
+  await log.replay(from, (frame) => void frames.push(frame));
+  return frames;
+}
+
+const fileOf = (disk: SimDisk, name: string): Uint8Array => disk.names.get(name)!.bytes;
+const FIRST = '0000000000000001.wal';
+
+/** Five transactions of one group each; the header is block 0, the start's mark block 1, the groups blocks 2–6. */
+async function fiveGroups(): Promise<SimDisk> {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  await log.start(1);
+  for (let i = 1; i <= 5; i++) {
+    append(log, new Uint8Array(100).fill(i));
+    await log.durable(i);
+  }
+  return disk;
+}
+
+test('a last group that is torn at any byte is cut, and all before it is there', async () => {
+  const whole = fileOf(await fiveGroups(), FIRST).slice();
+  const start = 6 * 4096;
+  for (let cut = start; cut < start + 64 + 132; cut++) {
+    for (const fill of [0, 0xa5]) {
+      const disk = await fiveGroups();
+      const file = fileOf(disk, FIRST);
+      file.set(whole);
+      const segment = fileOf(disk, FIRST);
+      segment.fill(fill, cut, start + 4096);
+      const log = await openLog({ ...OPTIONS, fs: disk });
+      const frames = await framesOf(log);
+      expect([4, 5]).toContain(frames.length);
+      expect(frames.map((frame) => frame.payload[0])).toEqual([1, 2, 3, 4, 5].slice(0, frames.length));
+    }
+  }
+});
+
+test('the same group torn behind its start, with later blocks of it intact, is cut, whatever follows', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  await log.start(1);
+  append(log, new Uint8Array(10));
+  await log.durable(1);
+  append(log, new Uint8Array(7000).fill(1));
+  append(log, new Uint8Array(4000).fill(2));
+  await log.durable(3);
+  fileOf(disk, FIRST).fill(0, 3 * 4096 + 512, 4 * 4096);
+  const again = await openLog({ ...OPTIONS, fs: disk });
+  expect(again.lastLsn).toBe(1);
+  await again.start(2);
+  append(again, new Uint8Array(7000).fill(9));
+  await again[Symbol.asyncDispose]();
+  const frames = await framesOf(await openLog({ ...OPTIONS, fs: disk }));
+  expect(frames.map((frame) => [frame.firstLsn, frame.payload[0]])).toEqual([[1, 0], [2, 9]]);
+});
+
+test('a flipped byte before the durable position refuses to start, naming file and offset', async () => {
+  const disk = await fiveGroups();
+  const file = fileOf(disk, FIRST);
+  for (let at = 4096; at < 6 * 4096; at += 3) {
+    const inGroup = at % 4096;
+    const used = at < 2 * 4096 ? 64 : 64 + 132;
+    if (inGroup >= used) continue;
+    file[at]! ^= 0x40;
+    const message = new RegExp(`"${FIRST}" at offset ${at - inGroup}$|"${FIRST}" at offset ${at - inGroup + 64}$`);
+    await expect(openLog({ ...OPTIONS, fs: disk })).rejects.toMatchObject({ code: 'XX001', message: expect.stringMatching(message) });
+    file[at]! ^= 0x40;
+  }
+});
+
+test('after a clean stop even damage in the last group is known for corruption', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  await log.start(1);
+  append(log, new Uint8Array(10));
+  await log[Symbol.asyncDispose]();
+  await log[Symbol.asyncDispose]();
+  fileOf(disk, FIRST)[2 * 4096 + 100]! ^= 1;
+  await expect(openLog({ ...OPTIONS, fs: disk })).rejects.toMatchObject({ code: 'XX001' });
+});
+
+test('an unfinished transaction at the tail is cut for good, and its LSNs are used again', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  await log.start(1);
+  append(log, Uint8Array.of(1));
+  for (let i = 0; i < 12; i++) {
+    while (!append(log, new Uint8Array(5000).fill(7), { last: false, transaction: 2 })) await log.room(5000);
+    await log.durable(log.lastLsn);
+  }
+  for (let start = 0; start < 3; start++) {
+    const again = await openLog({ ...OPTIONS, fs: disk });
+    expect([again.lastLsn, (await framesOf(again)).length]).toEqual([1 + start, 1 + start]);
+    await again.start(2 + start);
+    append(again, Uint8Array.of(2), { transaction: 3 });
+    append(again, Uint8Array.of(3), { transaction: 4, last: false });
+    await again.durable(again.lastLsn);
+  }
+});
+
+test('replay gives whole transactions from the first that reaches `from`, and every checkpoint', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  await log.start(1);
+  append(log, Uint8Array.of(0), { kind: 'checkpoint', count: 0 });
+  for (let transaction = 1; transaction <= 10; transaction++) {
+    for (let i = 1; i <= 4; i++) {
+      while (!append(log, new Uint8Array(3000), { transaction, last: i === 4 })) await log.room(3000);
+      await log.durable(log.lastLsn);
+    }
+  }
+  for (let from = 1; from <= 41; from++) {
+    const again = await openLog({ ...OPTIONS, fs: disk });
+    const [checkpoint, ...rest] = await framesOf(again, from);
+    expect(checkpoint!.kind).toBe('checkpoint');
+    const first = Math.floor((from - 1) / 4) * 4 + 1;
+    expect(rest.map((frame) => frame.firstLsn)).toEqual(Array.from({ length: 41 - first }, (_, i) => first + i));
+  }
+});
+
+test('trim recycles segments, keeps two spare at most, and moves firstLsn; recycled bytes never come back', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  await log.start(1);
+  for (let i = 0; i < 60; i++) {
+    append(log, new Uint8Array(3000).fill(i));
+    await log.durable(log.lastLsn);
+    if (i % 20 === 19) {
+      await log.trim(log.lastLsn);
+      await turn();
+      expect(log.stats().segments).toBeLessThanOrEqual(2);
+      expect(disk.list().filter((name) => name.startsWith('spare-')).length).toBeLessThanOrEqual(2);
+    }
+  }
+  expect(log.firstLsn).toBeGreaterThan(50);
+  const { firstLsn } = log;
+  const again = await openLog({ ...OPTIONS, fs: disk });
+  expect(again.firstLsn).toBe(firstLsn);
+  expect((await framesOf(again)).map((frame) => frame.firstLsn)).toEqual(Array.from({ length: 61 - firstLsn }, (_, i) => firstLsn + i));
+});
+
+test('a missing segment, a foreign file and a segment of another log are named', async () => {
+  const make = async (): Promise<SimDisk> => {
+    const disk = new SimDisk(randomFrom(1));
+    const log = await openLog({ ...OPTIONS, fs: disk });
+    await log.start(1);
+    for (let i = 1; i <= 20; i++) {
+      append(log, new Uint8Array(4000));
+      await log.durable(i);
+    }
+    return disk;
+  };
+  const missing = await make();
+  missing.names.delete('0000000000000002.wal');
+  await expect(openLog({ ...OPTIONS, fs: missing })).rejects.toThrow('a missing segment');
+  const foreign = await make();
+  foreign.open('notes.txt', true);
+  await expect(openLog({ ...OPTIONS, fs: foreign })).rejects.toThrow('unexpected file "notes.txt"');
+  const other = await make();
+  other.names.set(FIRST, (await make()).names.get(FIRST)!);
+  await expect(openLog({ ...OPTIONS, fs: other })).rejects.toThrow('a segment of another log');
+});
+
+test('many appends of one turn share a sync', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ dir: '', segmentBytes: 2 ** 20, ringBytes: 2 ** 18, fs: disk });
+  await log.start(1);
+  const before = disk.syncs;
+  for (let i = 0; i < 100; i++) append(log, new Uint8Array(100));
+  await log.durable(100);
+  expect(disk.syncs - before).toBe(1);
+});
+
+test('through the thread: what was appended, far more than the ring holds, is there after close', async () => {
+  const options = { dir: join(dir, 'a', 'wal'), segmentBytes: 2 ** 18, ringBytes: 2 ** 15 };
+  const log = await openLog(options);
+  await log.start(1);
+  for (let i = 1; i <= 2000; i++) {
+    const payload = new Uint8Array((i * 37) % 3000).fill(i);
+    while (!append(log, payload)) await log.room(payload.length);
+  }
+  await log[Symbol.asyncDispose]();
+  expect(log.durableLsn).toBe(2000);
+  const again = await openLog(options);
+  expect([again.logId, again.lastLsn]).toEqual([log.logId, 2000]);
+  let next = 1;
+  await again.replay(1, async (frame) => {
+    expect([frame.firstLsn, frame.payload.length, frame.payload.byteOffset % 8]).toEqual([next, (next * 37) % 3000, 0]);
+    expect(frame.payload.every((byte) => byte === (next & 255))).toBe(true);
+    expect(frame.payload.buffer).toBeInstanceOf(ArrayBuffer);
+    if (next++ % 100 === 0) await turn();
+  });
+  expect(next).toBe(2001);
+  await again[Symbol.asyncDispose]();
+});
+
+test('kill -9 loses no acknowledged LSN, time and again', async () => {
+  const child = join(import.meta.dirname, 'append-forever.ts');
+  const wal = join(dir, 'wal');
+  const file = join(dir, 'acknowledged');
+  for (let life = 1; life <= 3; life++) {
+    const running = spawn(process.execPath, [child, wal, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    running.stdout.once('data', () => running.kill('SIGKILL'));
+    const signal = await new Promise((resolve) => running.once('close', (_, by) => resolve(by)));
+    expect(signal).toBe('SIGKILL');
+    const acknowledged = Math.max(...fs.readFileSync(file, 'utf8').split('\n').slice(0, -1).map(Number));
+    expect(acknowledged).toBeGreaterThanOrEqual(life * 400);
+    const log = await openLog({ dir: wal, segmentBytes: 2 ** 20, ringBytes: 2 ** 18 });
+    const frames = await framesOf(log);
+    expect(frames.length).toBe(log.lastLsn);
+    expect(log.lastLsn).toBeGreaterThanOrEqual(acknowledged);
+    for (const frame of frames) expect(frame.payload.length).toBe(frame.firstLsn % 3000);
+    await log[Symbol.asyncDispose]();
+  }
+});

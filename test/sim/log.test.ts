@@ -1,0 +1,156 @@
+import { expect, test } from 'vitest';
+import type { Log, RecoveredFrame } from '../../src/storage/log/log-api.ts';
+import { openLog } from '../../src/storage/log/log.ts';
+import { SimDisk, randomFrom, type Random } from './sim-disk.ts';
+
+const SEEDS = process.env['SIM_SEED'] === undefined ? Array.from({ length: 150 }, (_, i) => i + 1) : [Number(process.env['SIM_SEED'])];
+const OPTIONS = { dir: '', segmentBytes: 2 ** 16, ringBytes: 2 ** 15 };
+
+/** The transaction `id` of the model: its frames' payloads, each filled from (id, frame). */
+interface Transaction {
+  readonly firstLsn: number;
+  readonly frames: readonly { readonly count: number; readonly bytes: Uint8Array }[];
+  readonly id: number;
+}
+
+interface World {
+  /** In order, from the first that the log still must have. */
+  expected: Transaction[];
+  /** How many of `expected` were acknowledged. */
+  acknowledged: number;
+  nextId: number;
+  trimmedTo: number;
+}
+
+function newTransaction(world: World, random: Random, firstLsn: number): Transaction {
+  const id = world.nextId++;
+  const frames = Array.from({ length: random() < 0.7 ? 1 : 1 + Math.floor(random() * 5) }, (_, frame) => ({
+    count: 1 + Math.floor(random() * 3),
+    bytes: new Uint8Array(Math.floor(random() ** 3 * 9000)).fill(id * 7 + frame),
+  }));
+  return { firstLsn, frames, id };
+}
+
+const lastLsnOf = (t: Transaction): number => t.firstLsn + t.frames.reduce((sum, frame) => sum + frame.count, 0) - 1;
+
+async function work(log: Log, world: World, random: Random, disk: SimDisk): Promise<void> {
+  for (let i = 0; i < 60 && !disk.crashed; i++) {
+    const transaction = newTransaction(world, random, log.lastLsn + 1);
+    world.expected.push(transaction);
+    const { length } = transaction.frames;
+    for (const [at, frame] of transaction.frames.entries()) {
+      const head = { kind: 'data', count: frame.count, transaction: transaction.id, last: at === length - 1 } as const;
+      while (!log.append({ ...head, firstLsn: log.lastLsn + 1 }, [frame.bytes.subarray(0, 5), frame.bytes.subarray(5)])) await log.room(frame.bytes.length);
+    }
+    const position = world.expected.length;
+    const done = log.durable(log.lastLsn).then(() => (world.acknowledged = Math.max(world.acknowledged, position)));
+    if (random() < 0.5) await done;
+    else done.catch(() => undefined);
+    if (random() < 0.05 && world.acknowledged > 3) {
+      const drop = Math.floor(random() * world.acknowledged);
+      world.trimmedTo = Math.max(world.trimmedTo, world.expected[drop]!.firstLsn);
+      await log.trim(world.trimmedTo);
+    }
+  }
+}
+
+function same(frames: readonly RecoveredFrame[], transactions: readonly Transaction[]): void {
+  let at = 0;
+  for (const transaction of transactions) {
+    let lsn = transaction.firstLsn;
+    for (const [i, frame] of transaction.frames.entries()) {
+      const got = frames[at++];
+      expect(got && { ...got, payload: null }).toEqual({
+        kind: 'data', firstLsn: lsn, count: frame.count, transaction: transaction.id, last: i === transaction.frames.length - 1, payload: null,
+      });
+      expect(Buffer.compare(got!.payload, frame.bytes)).toBe(0);
+      expect(got!.payload.byteOffset % 8).toBe(0);
+      lsn += frame.count;
+    }
+  }
+  expect(at).toBe(frames.length);
+}
+
+/** What replay gives must be the model from the trim on; what was not acknowledged may be missing at the end. */
+async function check(log: Log, world: World): Promise<void> {
+  const frames: RecoveredFrame[] = [];
+  await log.replay(world.trimmedTo, (frame) => void frames.push(frame));
+  const wanted = world.expected.filter((t) => lastLsnOf(t) >= world.trimmedTo);
+  const dropped = world.expected.length - wanted.length;
+  const commits = frames.filter((frame) => frame.last).length;
+  expect(commits).toBeGreaterThanOrEqual(world.acknowledged - dropped);
+  same(frames, wanted.slice(0, commits));
+  expect(log.firstLsn).toBeLessThanOrEqual(frames[0]?.firstLsn ?? log.lastLsn + 1);
+  world.expected = world.expected.slice(0, dropped + commits);
+  world.acknowledged = world.expected.length;
+}
+
+test.each(SEEDS)('seed %i: power cuts lose nothing acknowledged, and keep whole transactions in order', async (seed) => {
+  const random = randomFrom(seed);
+  let disk = new SimDisk(random);
+  const world: World = { expected: [], acknowledged: 0, nextId: 1, trimmedTo: 1 };
+  for (let life = 0; life < 6; life++) {
+    disk.crashIn = Math.floor(random() ** 2 * 200);
+    try {
+      const log = await openLog({ ...OPTIONS, fs: disk });
+      await check(log, world);
+      const gap = random() < 0.1 ? 5 : 0;
+      await log.start(log.lastLsn + 1 + gap);
+      await work(log, world, random, disk);
+      if (random() < 0.3) await log[Symbol.asyncDispose]();
+    } catch (error) {
+      if (!disk.crashed) throw error;
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    disk = disk.crash();
+  }
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  await check(log, world);
+});
+
+test('a full disk holds frames back and loses nothing: they go on when there is room', async () => {
+  const random = randomFrom(1);
+  const disk = new SimDisk(random);
+  disk.capacity = 2 ** 17 + 1000;
+  const retries: (() => void)[] = [];
+  const clock = { now: () => 0, monotonic: () => 0, after: (_: number, callback: () => void) => (retries.push(callback), () => undefined) };
+  const log = await openLog({ ...OPTIONS, fs: disk, clock });
+  await log.start(1);
+  const payload = new Uint8Array(4000);
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 100 && !log.full; i++) {
+    log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: i, last: true }, [payload]);
+    await turn();
+  }
+  expect(log.full).toBe(true);
+  expect(log.durableLsn).toBe(log.lastLsn - 1);
+  disk.capacity = Infinity;
+  const waiting = log.durable(log.lastLsn);
+  retries.pop()!();
+  await waiting;
+  expect(log.full).toBe(false);
+  await log[Symbol.asyncDispose]();
+  const again = await openLog({ ...OPTIONS, fs: disk });
+  let frames = 0;
+  await again.replay(1, () => void frames++);
+  expect(frames).toBe(log.lastLsn);
+});
+
+test('after a failed sync nothing is acknowledged, and the next start does not believe the page cache', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  await log.start(1);
+  const append = (): boolean => log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: 1, last: true }, [new Uint8Array(10)]);
+  append();
+  await log.durable(1);
+  let fatal = 0;
+  log.onFatal = () => void fatal++;
+  disk.failSync = Object.assign(new Error('input/output error'), { code: 'EIO' });
+  append();
+  await expect(log.durable(2)).rejects.toMatchObject({ code: '58030' });
+  expect([fatal, log.durableLsn]).toEqual([1, 1]);
+  expect(append).toThrow('input/output error');
+  disk.failSync = null;
+  const again = await openLog({ ...OPTIONS, fs: disk });
+  expect(again.lastLsn).toBe(1);
+});
