@@ -1,0 +1,52 @@
+/** Runs what is not ours: psql and the readers. Made ready by setup.sh. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { watch } from '../process/server-process.ts';
+import type { TableSum } from './checksum.ts';
+
+export interface Answer {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** psql with one input, as a script (-f -) without the user's own settings; unaligned and tuples only unless told. */
+export async function psql(url: string, input: string, args: readonly string[] = ['-At']): Promise<Answer> {
+  const environment = { ...process.env, PGTZ: 'UTC', PGCLIENTENCODING: 'UTF8', LC_ALL: 'C.UTF-8', PAGER: 'cat' };
+  return run('psql', ['-X', '-d', url, ...args, '-f', '-'], environment, input);
+}
+
+/** Through the SQLite catalog. @param name `namespace.table` */
+export async function readWithPyIceberg(dataDir: string, name: string): Promise<TableSum> {
+  return read('read_pyiceberg.py', [join(dataDir, 'catalog.db'), name]);
+}
+
+export async function readWithDuckDb(metadataLocation: string): Promise<TableSum> {
+  return read('read_duckdb.py', [metadataLocation]);
+}
+
+export async function python(script: string, args: readonly string[]): Promise<string> {
+  const command = process.env['COMPAT_PYTHON'];
+  if (command === undefined) throw new Error('COMPAT_PYTHON is not set: run npm run test:compat');
+  const { code, stdout, stderr } = await run(
+    command,
+    [join(import.meta.dirname, 'readers', script), ...args],
+    process.env,
+  );
+  if (code !== 0) throw new Error(`${script} ended with ${code}: ${stderr}`);
+  return stdout;
+}
+
+async function read(script: string, args: readonly string[]): Promise<TableSum> {
+  return JSON.parse(await python(script, args)) as TableSum;
+}
+
+async function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv, input = ''): Promise<Answer> {
+  const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  // a program that does not read its input to the end is no error here
+  child.stdin.on('error', () => {});
+  child.stdin.end(input);
+  const { exited, stdout, stderr } = watch(child);
+  const { code } = await exited;
+  return { code, stdout: stdout(), stderr: stderr() };
+}

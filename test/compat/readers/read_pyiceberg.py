@@ -1,0 +1,10 @@
+"""PyIceberg: read_pyiceberg.py CATALOG_DB NAMESPACE.TABLE. Opens the SQLite catalog itself, so that is tested too."""
+import sys
+
+from pyiceberg.catalog import load_catalog
+
+import checksum
+
+catalog_db, name = sys.argv[1:]
+table = load_catalog('arka', type='sql', uri=f'sqlite:///{catalog_db}').load_table(name)
+checksum.report(table.scan().to_arrow(), checksum.iceberg_types(table.metadata_location))

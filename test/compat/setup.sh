@@ -1,0 +1,61 @@
+# Sourced by run.sh: outside clients and engines, installed once under the user's cache folder.
+# Sets COMPAT_PYTHON (a Python with PyIceberg and DuckDB) and COMPAT_EXTENSIONS (DuckDB's extension directory).
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/arka-compat"
+duckdb_version=1.5.5
+packages=('pyiceberg[sql-sqlite,pyarrow]==0.12.0' "duckdb==$duckdb_version")
+COMPAT_PYTHON="$cache/venv/bin/python"
+COMPAT_EXTENSIONS="$cache/duckdb-extensions"
+export COMPAT_PYTHON COMPAT_EXTENSIONS
+mkdir -p "$cache"
+
+die() { echo "compat: $*" >&2; exit 1; }
+
+install_psql() {
+  command -v psql >/dev/null && return
+  command -v apt-get >/dev/null || die 'psql is missing; install the PostgreSQL client'
+  local as=()
+  [ "$(id -u)" = 0 ] || as=(sudo -n)
+  echo 'compat: installing psql' >&2
+  "${as[@]}" apt-get update -q >"$cache/apt.log" 2>&1 || true # a package list may be there from before
+  "${as[@]}" apt-get install -qy --no-install-recommends postgresql-client >>"$cache/apt.log" 2>&1 ||
+    { tail -n 20 "$cache/apt.log" >&2; die 'psql could not be installed'; }
+}
+
+install_python_packages() {
+  [ "$(cat "$cache/venv/.done" 2>/dev/null)" = "${packages[*]}" ] && return
+  echo "compat: installing ${packages[*]}" >&2
+  python3 -m venv --clear "$cache/venv" || die 'Python 3 with venv is missing'
+  "$cache/venv/bin/python" -m pip install -q --disable-pip-version-check "${packages[@]}" >&2 || die 'pip failed'
+  echo "${packages[*]}" >"$cache/venv/.done"
+}
+
+# DuckDB's own signed binaries, from their wheels, laid out as an extension directory.
+install_duckdb_extensions() {
+  local platform folder name package
+  case "$(uname -s)-$(uname -m)" in
+    Linux-x86_64) platform=linux_amd64 ;;
+    Linux-aarch64) platform=linux_arm64 ;;
+    *) die "no DuckDB extensions for $(uname -s) $(uname -m)" ;;
+  esac
+  folder="$COMPAT_EXTENSIONS/v$duckdb_version/$platform"
+  mkdir -p "$folder" "$cache/wheels"
+  for name in avro httpfs iceberg; do
+    [ -s "$folder/$name.duckdb_extension" ] && continue
+    package="duckdb-extension-$name==$duckdb_version"
+    echo "compat: installing $package" >&2
+    "$COMPAT_PYTHON" -m pip download -q --disable-pip-version-check --no-deps -d "$cache/wheels" "$package" >&2 ||
+      die "$package could not be downloaded"
+    "$COMPAT_PYTHON" - "$cache"/wheels/duckdb_extension_"$name"-"$duckdb_version"-*.whl "$folder/$name.duckdb_extension" <<'PY' || die "$package has no extension"
+import os, shutil, sys, zipfile
+wheel, target = zipfile.ZipFile(sys.argv[1]), sys.argv[2]
+(member,) = [name for name in wheel.namelist() if name.endswith('.duckdb_extension')]
+with wheel.open(member) as source, open(target + '.part', 'wb') as part:
+    shutil.copyfileobj(source, part)
+os.rename(target + '.part', target)
+PY
+  done
+}
+
+install_psql
+install_python_packages
+install_duckdb_extensions
