@@ -6,7 +6,17 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
-import { DATE_MAX, DATE_MIN, DAY_MICROS, joinMicros, POSTGRES_EPOCH_DAYS, splitMicros, TIMESTAMP_DAYS_MAX } from './civil-date.ts';
+import {
+  DATE_MAX,
+  DATE_MIN,
+  DAY_MICROS,
+  joinMicros,
+  POSTGRES_EPOCH_DAYS,
+  roundMicros,
+  splitMicros,
+  TIMESTAMP_DAYS_MAX,
+  typmodUnit,
+} from './civil-date.ts';
 import type { ColumnSink } from './column-vector.ts';
 import { highWord, POW10, wordsToNumber } from './decimal-digits.ts';
 import { formatType } from './format-type.ts';
@@ -22,33 +32,53 @@ const POSTGRES_EPOCH_SECONDS = POSTGRES_EPOCH_DAYS * 86_400;
 
 export function binaryInput(type: PgType, column: string): BinaryInput {
   switch (type.oid) {
-    case Oid.bool: return fixed(1, column, (src, at, sink) => sink.bool(src[at] !== 0));
-    case Oid.int2: return fixed(2, column, (src, at, sink) => sink.int32((src[at]! << 24) >> 16 | src[at + 1]!));
-    case Oid.int4: return fixed(4, column, (src, at, sink) => sink.int32(int32At(src, at)));
-    case Oid.int8: return fixed(8, column, (src, at, sink) => sink.int64(int32At(src, at + 4), int32At(src, at)));
-    case Oid.float4: return fixed(4, column, (src, at, sink) => {
-      for (let i = 0; i < 4; i++) scratch.setUint8(i, src[at + i]!);
-      sink.float32(scratch.getFloat32(0));
-    });
-    case Oid.float8: return fixed(8, column, (src, at, sink) => {
-      for (let i = 0; i < 8; i++) scratch.setUint8(i, src[at + i]!);
-      sink.float64(scratch.getFloat64(0));
-    });
+    case Oid.bool:
+      return fixed(1, column, (src, at, sink) => sink.bool(src[at] !== 0));
+    case Oid.int2:
+      return fixed(2, column, (src, at, sink) => sink.int32(((src[at]! << 24) >> 16) | src[at + 1]!));
+    case Oid.int4:
+      return fixed(4, column, (src, at, sink) => sink.int32(int32At(src, at)));
+    case Oid.int8:
+      return fixed(8, column, (src, at, sink) => sink.int64(int32At(src, at + 4), int32At(src, at)));
+    case Oid.float4:
+      return fixed(4, column, (src, at, sink) => {
+        for (let i = 0; i < 4; i++) scratch.setUint8(i, src[at + i]!);
+        sink.float32(scratch.getFloat32(0));
+      });
+    case Oid.float8:
+      return fixed(8, column, (src, at, sink) => {
+        for (let i = 0; i < 8; i++) scratch.setUint8(i, src[at + i]!);
+        sink.float64(scratch.getFloat64(0));
+      });
     case Oid.numeric: {
       const modifier = numericModifier(type.typmod);
-      if (modifier === null) throw new SqlError(SqlState.featureNotSupported, 'numeric without precision is not supported', columnField(column));
+      if (modifier === null)
+        throw new SqlError(
+          SqlState.featureNotSupported,
+          'numeric without precision is not supported',
+          columnField(column),
+        );
       return numericBinaryInput(modifier, column);
     }
-    case Oid.text: return characterInput(-1, column);
-    case Oid.varchar: return characterInput(type.typmod < 4 ? -1 : type.typmod - 4, column);
-    case Oid.bytea: return (src, start, end, sink) => sink.bytes(src, start, end);
-    case Oid.date: return dateBinaryInput(column);
-    case Oid.time: return timeBinaryInput(type, column);
-    case Oid.timestamp: case Oid.timestamptz: return timestampBinaryInput(type, column);
-    case Oid.uuid: return fixed(16, column, (src, at, sink) => {
-      sink.words4(littleAt(src, at), littleAt(src, at + 4), littleAt(src, at + 8), littleAt(src, at + 12));
-    });
-    case Oid.json: return textInput(type, column);
+    case Oid.text:
+      return characterInput(-1, column);
+    case Oid.varchar:
+      return characterInput(type.typmod < 4 ? -1 : type.typmod - 4, column);
+    case Oid.bytea:
+      return (src, start, end, sink) => sink.bytes(src, start, end);
+    case Oid.date:
+      return dateBinaryInput(column);
+    case Oid.time:
+      return timeBinaryInput(type, column);
+    case Oid.timestamp:
+    case Oid.timestamptz:
+      return timestampBinaryInput(type, column);
+    case Oid.uuid:
+      return fixed(16, column, (src, at, sink) => {
+        sink.words4(littleAt(src, at), littleAt(src, at + 4), littleAt(src, at + 8), littleAt(src, at + 12));
+      });
+    case Oid.json:
+      return textInput(type, column);
     case Oid.jsonb: {
       const text = jsonbInput(column);
       return (src, start, end, sink) => {
@@ -57,7 +87,12 @@ export function binaryInput(type: PgType, column: string): BinaryInput {
         text(src, start + 1, end, sink);
       };
     }
-    default: throw new SqlError(SqlState.featureNotSupported, `binary input of type ${formatType(type)} is not supported`, columnField(column));
+    default:
+      throw new SqlError(
+        SqlState.featureNotSupported,
+        `binary input of type ${formatType(type)} is not supported`,
+        columnField(column),
+      );
   }
 }
 
@@ -79,7 +114,11 @@ function littleAt(src: Uint8Array, at: number): number {
   return src[at]! | (src[at + 1]! << 8) | (src[at + 2]! << 16) | (src[at + 3]! << 24);
 }
 
-function fixed(length: number, column: string, put: (src: Uint8Array, at: number, sink: ColumnSink) => void): BinaryInput {
+function fixed(
+  length: number,
+  column: string,
+  put: (src: Uint8Array, at: number, sink: ColumnSink) => void,
+): BinaryInput {
   return (src, start, end, sink) => {
     if (end - start !== length) throw badLength(column);
     put(src, start, sink);
@@ -88,7 +127,8 @@ function fixed(length: number, column: string, put: (src: Uint8Array, at: number
 
 function infinite(what: string, column: string): SqlError {
   return new SqlError(SqlState.numericValueOutOfRange, `infinite ${what} values are not supported`, {
-    hint: 'Use NULL, or a far date such as 9999-12-31.', ...columnField(column),
+    hint: 'Use NULL, or a far date such as 9999-12-31.',
+    ...columnField(column),
   });
 }
 
@@ -97,27 +137,25 @@ function dateBinaryInput(column: string): BinaryInput {
     const value = int32At(src, at);
     if (value === 2_147_483_647 || value === -2_147_483_648) throw infinite('date', column);
     const days = value + POSTGRES_EPOCH_DAYS;
-    if (days < DATE_MIN || days > DATE_MAX) throw new SqlError(SqlState.datetimeFieldOverflow, 'date out of range', columnField(column));
+    if (days < DATE_MIN || days > DATE_MAX)
+      throw new SqlError(SqlState.datetimeFieldOverflow, 'date out of range', columnField(column));
     sink.int32(days);
   });
 }
 
 function timeBinaryInput(type: PgType, column: string): BinaryInput {
-  const round = rounding(type.typmod);
+  const round = typmodUnit(type.typmod);
   return fixed(8, column, (src, at, sink) => {
     let micros = wordsToNumber(int32At(src, at + 4), int32At(src, at));
-    if (micros < 0 || micros > DAY_MICROS) throw new SqlError(SqlState.datetimeFieldOverflow, 'time out of range', columnField(column));
+    if (micros < 0 || micros > DAY_MICROS)
+      throw new SqlError(SqlState.datetimeFieldOverflow, 'time out of range', columnField(column));
     if (round !== 1) micros = Math.round(micros / round) * round;
     sink.int64(micros | 0, highWord(micros));
   });
 }
 
-function rounding(typmod: number): number {
-  return typmod < 0 || typmod >= 6 ? 1 : 10 ** (6 - typmod);
-}
-
 function timestampBinaryInput(type: PgType, column: string): BinaryInput {
-  const round = rounding(type.typmod);
+  const round = typmodUnit(type.typmod);
   return fixed(8, column, (src, at, sink) => {
     const high = int32At(src, at);
     const low = int32At(src, at + 4);
@@ -127,8 +165,9 @@ function timestampBinaryInput(type: PgType, column: string): BinaryInput {
     const parts = splitMicros(low, high);
     const seconds = parts.seconds + POSTGRES_EPOCH_SECONDS;
     const day = seconds / 86_400;
-    if (day < DATE_MIN || day >= TIMESTAMP_DAYS_MAX) throw new SqlError(SqlState.datetimeFieldOverflow, 'timestamp out of range', columnField(column));
-    const words = joinMicros(seconds, round === 1 ? parts.micros : Math.round(parts.micros / round) * round);
+    if (day < DATE_MIN || day >= TIMESTAMP_DAYS_MAX)
+      throw new SqlError(SqlState.datetimeFieldOverflow, 'timestamp out of range', columnField(column));
+    const words = joinMicros(seconds, round === 1 ? parts.micros : roundMicros(seconds, parts.micros, round));
     sink.int64(words.low, words.high);
   });
 }
@@ -173,15 +212,24 @@ function digitAt(src: Uint8Array, at: number, column: string): number {
 }
 
 function notFinite(sign: number, modifier: NumericModifier, column: string): SqlError {
-  if (sign !== 0xc000 && sign !== 0xd000 && sign !== 0xf000) return badFormat('invalid sign in external "numeric" value', column);
+  if (sign !== 0xc000 && sign !== 0xd000 && sign !== 0xf000)
+    return badFormat('invalid sign in external "numeric" value', column);
   const what = sign === 0xc000 ? 'NaN' : 'an infinite value';
   return new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
-    detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold ${what}.`, ...columnField(column),
+    detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold ${what}.`,
+    ...columnField(column),
   });
 }
 
 function slowNumeric(
-  src: Uint8Array, from: number, count: number, weight: number, negative: boolean, modifier: NumericModifier, column: string, sink: ColumnSink,
+  src: Uint8Array,
+  from: number,
+  count: number,
+  weight: number,
+  negative: boolean,
+  modifier: NumericModifier,
+  column: string,
+  sink: ColumnSink,
 ): void {
   if (digits.length < count * 4) digits = new Uint8Array(count * 8);
   let length = 0;

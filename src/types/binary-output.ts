@@ -20,29 +20,50 @@ const POSTGRES_EPOCH_SECONDS = POSTGRES_EPOCH_DAYS * 86_400;
 /** @throws {SqlError} 0A000 at once for a type without a binary form here */
 export function binaryOutput(type: PgType, _settings: OutputSettings): BinaryOutput {
   switch (type.oid) {
-    case Oid.bool: return (vector, row, out) => out.u8((vector.bits[row >> 3]! >> (row & 7)) & 1);
-    case Oid.int2: return (vector, row, out) => out.i16(vector.words[row]!);
-    case Oid.int4: return (vector, row, out) => out.i32(vector.words[row]!);
-    case Oid.int8: return (vector, row, out) => {
-      out.i32(vector.words[row * 2 + 1]!);
-      out.i32(vector.words[row * 2]!);
-    };
-    case Oid.float4: return (vector, row, out) => out.f32(vector.float32[row]!);
-    case Oid.float8: return (vector, row, out) => out.f64(vector.float64[row]!);
-    case Oid.numeric: return numericOutput(numericScale(type));
-    case Oid.text: case Oid.varchar: case Oid.name: case Oid.json: case Oid.bytea: case Oid.unknown: case Oid.bpchar: return bytesOutput;
-    case Oid.date: return (vector, row, out) => out.i32(vector.words[row]! - POSTGRES_EPOCH_DAYS);
-    case Oid.time: return (vector, row, out) => {
-      out.i32(vector.words[row * 2 + 1]!);
-      out.i32(vector.words[row * 2]!);
-    };
-    case Oid.timestamp: case Oid.timestamptz: return timestampOutput;
-    case Oid.uuid: return uuidOutput;
-    case Oid.jsonb: return (vector, row, out) => {
-      out.u8(1);
-      bytesOutput(vector, row, out);
-    };
-    default: throw notSupported(`binary output of type ${formatType(type)}`, { hint: 'Ask for the text format.' });
+    case Oid.bool:
+      return (vector, row, out) => out.u8((vector.bits[row >> 3]! >> (row & 7)) & 1);
+    case Oid.int2:
+      return (vector, row, out) => out.i16(vector.words[row]!);
+    case Oid.int4:
+      return (vector, row, out) => out.i32(vector.words[row]!);
+    case Oid.int8:
+      return (vector, row, out) => {
+        out.i32(vector.words[row * 2 + 1]!);
+        out.i32(vector.words[row * 2]!);
+      };
+    case Oid.float4:
+      return (vector, row, out) => out.f32(vector.float32[row]!);
+    case Oid.float8:
+      return (vector, row, out) => out.f64(vector.float64[row]!);
+    case Oid.numeric:
+      return numericOutput(numericScale(type));
+    case Oid.text:
+    case Oid.varchar:
+    case Oid.name:
+    case Oid.json:
+    case Oid.bytea:
+    case Oid.unknown:
+    case Oid.bpchar:
+      return bytesOutput;
+    case Oid.date:
+      return (vector, row, out) => out.i32(vector.words[row]! - POSTGRES_EPOCH_DAYS);
+    case Oid.time:
+      return (vector, row, out) => {
+        out.i32(vector.words[row * 2 + 1]!);
+        out.i32(vector.words[row * 2]!);
+      };
+    case Oid.timestamp:
+    case Oid.timestamptz:
+      return timestampOutput;
+    case Oid.uuid:
+      return uuidOutput;
+    case Oid.jsonb:
+      return (vector, row, out) => {
+        out.u8(1);
+        bytesOutput(vector, row, out);
+      };
+    default:
+      throw notSupported(`binary output of type ${formatType(type)}`, { hint: 'Ask for the text format.' });
   }
 }
 

@@ -11,11 +11,11 @@ export const DAY_MICROS = 86_400_000_000;
 export const POSTGRES_EPOCH_DAYS = 10_957;
 const TWO_32 = 4_294_967_296;
 
-/** Days of 4713-11-24 BC (Julian day 0) and of 5874897-12-31: PostgreSQL's first and last date. */
+/** Days of 4714-11-24 BC (Julian day 0) and of 5874897-12-31: PostgreSQL's first and last date. */
 export const DATE_MIN = -2_440_588;
-export const DATE_MAX = 2_145_042_540;
+export const DATE_MAX = 2_145_042_905;
 /** The last instant is int64's, in 294247; PostgreSQL's own reaches 30 years further. */
-export const TIMESTAMP_DAYS_MAX = 106_751_990;
+export const TIMESTAMP_DAYS_MAX = 106_751_991;
 
 export function daysFromCivil(year: number, month: number, day: number): number {
   const y = month <= 2 ? year - 1 : year;
@@ -35,7 +35,8 @@ export function civilFromDays(days: number): typeof civil {
   const z = days + 719_468;
   const era = Math.floor(z / 146_097);
   const dayOfEra = z - era * 146_097;
-  const yearOfEra = ((dayOfEra - ((dayOfEra / 1460) | 0) + ((dayOfEra / 36_524) | 0) - ((dayOfEra / 146_096) | 0)) / 365) | 0;
+  const yearOfEra =
+    ((dayOfEra - ((dayOfEra / 1460) | 0) + ((dayOfEra / 36_524) | 0) - ((dayOfEra / 146_096) | 0)) / 365) | 0;
   const dayOfYear = dayOfEra - (365 * yearOfEra + ((yearOfEra / 4) | 0) - ((yearOfEra / 100) | 0));
   const shifted = ((5 * dayOfYear + 2) / 153) | 0;
   civil.day = dayOfYear - (((153 * shifted + 2) / 5) | 0) + 1;
@@ -92,4 +93,15 @@ export function joinMicros(seconds: number, micros: number): typeof joined {
   joined.low = low | 0;
   joined.high = productHigh + Math.floor(low / TWO_32);
   return joined;
+}
+
+/** time(p) and timestamp(p): the micros that values are rounded to. */
+export function typmodUnit(typmod: number): number {
+  return typmod < 0 || typmod >= 6 ? 1 : 10 ** (6 - typmod);
+}
+
+/** Rounds micros of a day or second to a multiple, halves away from PostgreSQL's epoch, as its typmods do. */
+export function roundMicros(seconds: number, micros: number, unit: number): number {
+  const units = micros / unit;
+  return (seconds < POSTGRES_EPOCH_DAYS * DAY_SECONDS ? Math.ceil(units - 0.5) : Math.floor(units + 0.5)) * unit;
 }

@@ -24,7 +24,9 @@ export type RowEncoder = (vectors: readonly ColumnVector[], row: number, out: By
 
 /** @throws {SqlError} 0A000 for a binary format that does not exist */
 export function rowEncoder(columns: readonly RowColumn[], settings: OutputSettings): RowEncoder {
-  const outputs = columns.map(({ type, format }) => (format === 1 ? binaryOutput(type, settings) : textOutput(type, settings)));
+  const outputs = columns.map(({ type, format }) =>
+    format === 1 ? binaryOutput(type, settings) : textOutput(type, settings),
+  );
   const count = outputs.length;
   return (vectors, row, out) => {
     invariant(vectors.length === count, 'as many vectors as columns');
@@ -49,6 +51,12 @@ export function rowEncoder(columns: readonly RowColumn[], settings: OutputSettin
 }
 
 /** The DataRows of rows [rowStart, rowEnd). */
-export function encodeRows(encoder: RowEncoder, vectors: readonly ColumnVector[], rowStart: number, rowEnd: number, out: ByteWriter): void {
+export function encodeRows(
+  encoder: RowEncoder,
+  vectors: readonly ColumnVector[],
+  rowStart: number,
+  rowEnd: number,
+  out: ByteWriter,
+): void {
   for (let row = rowStart; row < rowEnd; row++) encoder(vectors, row, out);
 }

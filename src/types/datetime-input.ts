@@ -4,16 +4,25 @@
  * ISO 8601 as programs write it (`2020-01-02[ T]03:04:05[.123456][Z|±hh[:mm]]`) is read from the bytes; everything
  * else PostgreSQL understands goes through `datetime-words.ts`. Infinite dates are refused: the lake has no place for them.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import {
-  DATE_MAX, DATE_MIN, DAY_MICROS, DAY_SECONDS, daysFromCivil, daysInMonth, joinMicros, splitMicros, TIMESTAMP_DAYS_MAX,
+  DATE_MAX,
+  DATE_MIN,
+  DAY_SECONDS,
+  daysFromCivil,
+  daysInMonth,
+  joinMicros,
+  roundMicros,
+  TIMESTAMP_DAYS_MAX,
+  typmodUnit,
 } from './civil-date.ts';
 import type { ColumnSink } from './column-vector.ts';
-import { decodeDateTime, fieldOutOfRange, type DateTimeKind } from './datetime-words.ts';
+import { decodeDateTime, type DateTimeKind } from './datetime-words.ts';
 import { highWord } from './decimal-digits.ts';
 import { columnField, type TextInput } from './number-input.ts';
 import { formatType } from './format-type.ts';
+import { Oid } from './pg-type.ts';
 import { localToUtc, type TimeZone } from './time-zone.ts';
 import { decodeText } from './utf8.ts';
 
@@ -101,7 +110,7 @@ export function dateInput(context: TimeContext, column: string): TextInput {
 }
 
 export function timeInput(type: PgType, context: TimeContext, column: string): TextInput {
-  const round = rounding(type.typmod);
+  const round = typmodUnit(type.typmod);
   return (src, start, end, sink) => {
     let micros = isoTime(src, start, end);
     if (micros !== micros || stop !== end) micros = slow(decodeText(src, start, end), 'time', context, column).micros;
@@ -112,7 +121,7 @@ export function timeInput(type: PgType, context: TimeContext, column: string): T
 
 /** timestamp and timestamptz. */
 export function timestampInput(type: PgType, withZone: boolean, context: TimeContext, column: string): TextInput {
-  const round = rounding(type.typmod);
+  const round = typmodUnit(type.typmod);
   const kind: DateTimeKind = withZone ? 'timestamp with time zone' : 'timestamp';
   const zone = context.timeZone;
   return (src, start, end, sink) => {
@@ -126,7 +135,7 @@ export function timestampInput(type: PgType, withZone: boolean, context: TimeCon
           if (offset === offset) {
             let seconds = days * DAY_SECONDS;
             if (withZone) seconds = stop === end ? toUtc(zone, seconds, micros) : seconds - offset;
-            if (round !== 1) micros = Math.round(micros / round) * round;
+            if (round !== 1) micros = roundMicros(seconds, micros, round);
             return putMicros(seconds, micros, sink);
           }
         }
@@ -153,22 +162,38 @@ function putMicros(seconds: number, micros: number, sink: ColumnSink): void {
   sink.int64(words.low, words.high);
 }
 
-function slowTimestamp(text: string, kind: DateTimeKind, round: number, context: TimeContext, column: string, sink: ColumnSink): void {
+function slowTimestamp(
+  text: string,
+  kind: DateTimeKind,
+  round: number,
+  context: TimeContext,
+  column: string,
+  sink: ColumnSink,
+): void {
   const decoded = slow(text, kind, context, column);
   let micros = decoded.micros;
-  if (round !== 1) micros = Math.round(micros / round) * round;
   let seconds = decoded.days * DAY_SECONDS;
   if (kind === 'timestamp with time zone') {
     if (decoded.offset !== null) seconds -= decoded.offset;
     else seconds = toUtc(decoded.zone ?? context.timeZone, seconds, micros);
   }
-  if (decoded.days < DATE_MIN || seconds < DATE_MIN * DAY_SECONDS || (seconds + micros / 1e6) / DAY_SECONDS >= TIMESTAMP_DAYS_MAX) {
+  if (round !== 1) micros = roundMicros(seconds, micros, round);
+  if (
+    decoded.days < DATE_MIN ||
+    seconds < DATE_MIN * DAY_SECONDS ||
+    (seconds + micros / 1e6) / DAY_SECONDS >= TIMESTAMP_DAYS_MAX
+  ) {
     throw outOfRange(`timestamp out of range: "${text}"`, column);
   }
   putMicros(seconds, micros, sink);
 }
 
-function slow(text: string, kind: DateTimeKind, context: TimeContext, column: string): ReturnType<typeof decodeDateTime> {
+function slow(
+  text: string,
+  kind: DateTimeKind,
+  context: TimeContext,
+  column: string,
+): ReturnType<typeof decodeDateTime> {
   try {
     return decodeDateTime(text, kind, context);
   } catch (error) {
@@ -180,31 +205,24 @@ function outOfRange(message: string, column: string): SqlError {
   return new SqlError(SqlState.datetimeFieldOverflow, message, columnField(column));
 }
 
-/** time(p) and timestamp(p): the micros that values are rounded to. */
-function rounding(typmod: number): number {
-  return typmod < 0 || typmod >= 6 ? 1 : 10 ** (6 - typmod);
-}
-
 /** The words of "now" as a column of `type`, for defaults. `micros` counts from 1970. */
 export function putNow(type: PgType, micros: number, zone: TimeZone, sink: ColumnSink): void {
   const seconds = Math.floor(micros / 1e6);
   const fraction = micros - seconds * 1e6;
   const local = seconds + zone.offsetSeconds(seconds);
   const day = Math.floor(local / DAY_SECONDS);
-  switch (formatType({ oid: type.oid, typmod: -1 })) {
-    case 'date': return sink.int32(day);
-    case 'time without time zone': {
+  switch (type.oid) {
+    case Oid.date:
+      return sink.int32(day);
+    case Oid.time: {
       const ofDay = (local - day * DAY_SECONDS) * 1e6 + fraction;
       return sink.int64(ofDay | 0, highWord(ofDay));
     }
-    case 'timestamp without time zone': return putMicros(local, fraction, sink);
-    case 'timestamp with time zone': return putMicros(seconds, fraction, sink);
-    default: throw fieldOutOfRange('now');
+    case Oid.timestamp:
+      return putMicros(local, fraction, sink);
+    case Oid.timestamptz:
+      return putMicros(seconds, fraction, sink);
+    default:
+      throw notSupported(`now() in a column of type ${formatType(type)}`);
   }
-}
-
-/** Micros of the day from words: 24:00:00 included. */
-export function timeInRange(low: number, high: number): boolean {
-  const { seconds, micros } = splitMicros(low, high);
-  return seconds >= 0 && seconds * 1e6 + micros <= DAY_MICROS;
 }

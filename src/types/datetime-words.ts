@@ -6,6 +6,7 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import { DAY_MICROS, DAY_SECONDS, daysFromCivil, daysInMonth, DATE_MIN } from './civil-date.ts';
+import { ABBREVIATIONS } from './time-zone-abbreviations.ts';
 import { findTimeZone, type TimeZone } from './time-zone.ts';
 import type { TimeContext } from './datetime-input.ts';
 
@@ -19,23 +20,45 @@ export interface DecodedDateTime {
   readonly zone: TimeZone | null;
 }
 
-const MONTHS = ['january', 'february', 'march', 'april', 'may', 'june', 'july', 'august', 'september', 'october', 'november', 'december'];
+const MONTHS = [
+  'january',
+  'february',
+  'march',
+  'april',
+  'may',
+  'june',
+  'july',
+  'august',
+  'september',
+  'october',
+  'november',
+  'december',
+];
 const WEEKDAYS = new Set([
-  'sun', 'sunday', 'mon', 'monday', 'tue', 'tues', 'tuesday', 'wed', 'weds', 'wednesday', 'thu', 'thur', 'thurs', 'thursday', 'fri', 'friday',
-  'sat', 'saturday',
+  'sun',
+  'sunday',
+  'mon',
+  'monday',
+  'tue',
+  'tues',
+  'tuesday',
+  'wed',
+  'weds',
+  'wednesday',
+  'thu',
+  'thur',
+  'thurs',
+  'thursday',
+  'fri',
+  'friday',
+  'sat',
+  'saturday',
 ]);
-/** Hours east of UTC: the abbreviations of PostgreSQL's Default set that keep one meaning. */
-const ABBREVIATIONS: ReadonlyMap<string, number> = new Map(Object.entries({
-  z: 0, zulu: 0, utc: 0, uct: 0, ut: 0, gmt: 0, wet: 0, egst: 0, bst: 1, cet: 1, met: 1, mez: 1, wat: 1, wetdst: 1, cest: 2, cetdst: 2, eet: 2,
-  ist: 2, mest: 2, mesz: 2, metdst: 2, sast: 2, eest: 3, eetdst: 3, eat: 3, fet: 3, idt: 3, msk: 3, irt: 3.5, msd: 4, get: 4, mut: 4, aft: 4.5,
-  pkt: 5, uzt: 5, mvt: 5, lkt: 5.5, npt: 5.75, btt: 6, bdt: 6, mmt: 6.5, ict: 7, awst: 8, cct: 8, hkt: 8, myt: 8, pht: 8, sgt: 8, jst: 9, kst: 9,
-  pwt: 9, acst: 9.5, sast_: 9.5, aest: 10, chut: 10, pgt: 10, acdt: 10.5, aedt: 11, nzst: 12, nzt: 12, fjt: 12, nzdt: 13, tot: 13, chast: 12.75,
-  chadt: 13.75, azost: 0, azot: -1, egt: -1, fnt: -2, pmdt: -2, ndt: -2.5, adt: -3, art: -3, brt: -3, gft: -3, uyt: -3, pyt: -4, pmst: -3,
-  nst: -3.5, ast: -4, edt: -4, bot: -4, gyt: -4, vet: -4, cdt: -5, est: -5, act: -5, cot: -5, pet: -5, cst: -6, mdt: -6, galt: -6, mst: -7,
-  pdt: -7, pst: -8, akdt: -8, akst: -9, gamt: -9, mart: -9.5, hst: -10, ckt: -10, taht: -10, nut: -11,
-}));
 
-interface Field { readonly kind: 'date' | 'time' | 'number' | 'word' | 'zone'; readonly text: string }
+interface Field {
+  readonly kind: 'date' | 'time' | 'number' | 'word' | 'zone';
+  readonly text: string;
+}
 
 interface Fields {
   year: number | null;
@@ -57,11 +80,24 @@ interface Fields {
 /** @throws {SqlError} 22007 for other text, 22008 for fields out of range, 22003 for infinity */
 export function decodeDateTime(text: string, kind: DateTimeKind, context: TimeContext): DecodedDateTime {
   const fields: Fields = {
-    year: null, month: null, day: null, twoDigitYear: false, monthByName: false, days: null, micros: null, half: null, era: null,
-    offset: null, zone: null, timeMarked: false, julianMarked: false,
+    year: null,
+    month: null,
+    day: null,
+    twoDigitYear: false,
+    monthByName: false,
+    days: null,
+    micros: null,
+    half: null,
+    era: null,
+    offset: null,
+    zone: null,
+    timeMarked: false,
+    julianMarked: false,
   };
   const cut = cutFields(text);
   if (cut === null || cut.length === 0 || cut.length > 25) throw invalidFormat(text, kind);
+  const first = cut[0]!;
+  fields.timeMarked = kind === 'time' && first.kind === 'number' && cut.length <= 2;
   for (const field of cut) {
     const special = field.kind === 'word' ? specialValue(field.text, text, kind, context) : null;
     if (special !== null) {
@@ -73,17 +109,20 @@ export function decodeDateTime(text: string, kind: DateTimeKind, context: TimeCo
   return assemble(fields, text, kind);
 }
 
-const FIELD = new RegExp([
-  String.raw`(?<space>[\s,;()]+)`,
-  String.raw`(?<iso>[+-]?\d{8}|\d+-\d+-\d+)(?=[tT]\d)`,
-  String.raw`(?<time>\d+:[\d:.]*)`,
-  String.raw`(?<date>\d+-\d+-\d+|\d+\/\d+\/\d+|\d+\.\d+\.\d+|\d+[-./][A-Za-z]+[-./]\d+|\d+-\d+|\d+\/\d+|[A-Za-z]+[-./]\d+[-./]\d+)`,
-  String.raw`(?<number>\d+(\.\d*)?|\.\d+)`,
-  String.raw`(?<minus>-infinity\b)`,
-  String.raw`(?<zone>[+-]\d[\d:]*)`,
-  String.raw`(?<name>[A-Za-z]+(?:[/_][A-Za-z0-9_+/-]*[A-Za-z0-9]))`,
-  String.raw`(?<word>[A-Za-z]+)`,
-].join('|'), 'iy');
+const FIELD = new RegExp(
+  [
+    String.raw`(?<space>[\s,;()]+)`,
+    String.raw`(?<iso>[+-]?\d{8}|\d+-\d+-\d+)(?=[tT]\d)`,
+    String.raw`(?<time>\d+:[\d:.]*)`,
+    String.raw`(?<date>\d+-\d+-\d+|\d+\/\d+\/\d+|\d+\.\d+\.\d+|\d{4}\.\d{3}(?!\d)|\d+[-./][A-Za-z]+[-./]\d+|\d+-\d+|\d+\/\d+|[A-Za-z]+[-./]\d+[-./]\d+)`,
+    String.raw`(?<number>\d+(\.\d+)?|\.\d+)`,
+    String.raw`(?<minus>-infinity\b)`,
+    String.raw`(?<zone>[+-]\d[\d:]*)`,
+    String.raw`(?<name>[A-Za-z]+[/_][A-Za-z0-9_+/-]*[A-Za-z0-9]|(?!jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[A-Za-z]{3,}[+-]?\d{1,2}[A-Za-z]*)`,
+    String.raw`(?<word>[A-Za-z]+)`,
+  ].join('|'),
+  'iy',
+);
 
 function cutFields(text: string): Field[] | null {
   const fields: Field[] = [];
@@ -97,7 +136,8 @@ function cutFields(text: string): Field[] | null {
     else if (iso !== undefined) fields.push({ kind: /^\d+$/.test(iso) ? 'number' : 'date', text: iso });
     else if (number !== undefined) fields.push({ kind: 'number', text: number });
     else if (zone !== undefined) fields.push({ kind: 'zone', text: zone });
-    else if (minus !== undefined || name !== undefined || word !== undefined) fields.push({ kind: 'word', text: (minus ?? name ?? word)! });
+    else if (minus !== undefined || name !== undefined || word !== undefined)
+      fields.push({ kind: 'word', text: (minus ?? name ?? word)! });
   }
   return fields;
 }
@@ -105,7 +145,8 @@ function cutFields(text: string): Field[] | null {
 function specialValue(word: string, text: string, kind: DateTimeKind, context: TimeContext): DecodedDateTime | null {
   const plain = (days: number, micros: number): DecodedDateTime => ({ days, micros, offset: null, zone: null });
   switch (word.toLowerCase()) {
-    case 'infinity': case '-infinity':
+    case 'infinity':
+    case '-infinity':
       if (kind === 'time') return null;
       throw new SqlError(SqlState.numericValueOutOfRange, `infinite ${kind} values are not supported`, {
         hint: 'Use NULL, or a far date such as 9999-12-31.',
@@ -118,7 +159,12 @@ function specialValue(word: string, text: string, kind: DateTimeKind, context: T
       const seconds = Math.floor(micros / 1e6);
       const shift = kind === 'timestamp with time zone' ? 0 : context.timeZone.offsetSeconds(seconds);
       const day = Math.floor((seconds + shift) / DAY_SECONDS);
-      return { days: day, micros: (seconds + shift - day * DAY_SECONDS) * 1e6 + (micros - seconds * 1e6), offset: 0, zone: null };
+      return {
+        days: day,
+        micros: (seconds + shift - day * DAY_SECONDS) * 1e6 + (micros - seconds * 1e6),
+        offset: 0,
+        zone: null,
+      };
     }
     case 'allballs':
       return kind === 'time' ? plain(0, 0) : null;
@@ -133,21 +179,25 @@ function readField(field: Field, into: Fields, text: string, context: TimeContex
       if (into.micros !== null) return false;
       into.micros = clock(field.text, text);
       return into.micros === into.micros;
-    case 'zone': return readOffset(field.text, into, text);
-    case 'number': return readNumber(field.text, into, text);
-    case 'word': return readWord(field.text, into, context);
+    case 'zone':
+      return readOffset(field.text, into, text);
+    case 'number':
+      return readNumber(field.text, into, text);
+    case 'word':
+      return readWord(field.text, into, context);
     case 'date':
       if (into.days !== null || (into.day !== null && into.month !== null)) return false;
-      return readDate(field.text, into, text);
+      return readDate(field.text, into);
   }
 }
 
 /** H:MM[:SS[.f]] in micros; NaN when it is none. */
 function clock(word: string, text: string): number {
-  const match = /^(\d+):(\d+)(?::(\d+)?(?:\.(\d*))?)?$/.exec(word) ?? /^(\d+):(\d+)(?:\.(\d*))$/.exec(word);
+  const match = /^(\d+):(\d*)(?::(\d+)?(?:\.(\d*))?)?$/.exec(word) ?? /^(\d+):(\d+)(?:\.(\d*))$/.exec(word);
   if (match === null) return NaN;
   let [, hours, minutes, seconds, fraction] = match;
-  if (match.length === 4) { // MM:SS.f has no hours
+  if (match.length === 4) {
+    // MM:SS.f has no hours
     fraction = match[3];
     seconds = minutes;
     minutes = hours;
@@ -185,26 +235,46 @@ function readWord(given: string, into: Fields, context: TimeContext): boolean {
     return true;
   }
   switch (word) {
-    case 'am': case 'pm': into.half = word; return true;
-    case 'ad': case 'bc': into.era = word; return true;
-    case 't': into.timeMarked = true; return true;
-    case 'j': case 'jd': case 'julian': into.julianMarked = true; return true;
-    case 'at': case 'on': case 'dst': return true;
-    case 'today': case 'tomorrow': case 'yesterday': {
+    case 'am':
+    case 'pm':
+      into.half = word;
+      return true;
+    case 'ad':
+    case 'bc':
+      into.era = word;
+      return true;
+    case 't':
+      into.timeMarked = true;
+      return true;
+    case 'j':
+    case 'jd':
+    case 'julian':
+      into.julianMarked = true;
+      return true;
+    case 'at':
+    case 'on':
+    case 'dst':
+      return true;
+    case 'today':
+    case 'tomorrow':
+    case 'yesterday': {
       if (into.days !== null || into.month !== null) return false;
       const seconds = Math.floor(context.now() / 1e6);
       const today = Math.floor((seconds + context.timeZone.offsetSeconds(seconds)) / DAY_SECONDS);
       into.days = today + (word === 'tomorrow' ? 1 : word === 'yesterday' ? -1 : 0);
       return true;
     }
-    case 'allballs': into.micros = 0; into.offset = 0; return true;
+    case 'allballs':
+      into.micros = 0;
+      into.offset = 0;
+      return true;
     default:
   }
   if (WEEKDAYS.has(word)) return true;
   if (into.offset !== null || into.zone !== null) return false;
-  const hours = ABBREVIATIONS.get(word);
-  if (hours !== undefined) {
-    into.offset = hours * 3600;
+  const seconds = ABBREVIATIONS.get(word);
+  if (seconds !== undefined) {
+    into.offset = seconds;
     return true;
   }
   into.zone = findTimeZone(given);
@@ -219,7 +289,12 @@ function monthOf(word: string): number {
   return word.length === 3 ? MONTHS.findIndex((name) => name.startsWith(word)) + 1 : MONTHS.indexOf(word) + 1;
 }
 
-function readDate(word: string, into: Fields, text: string): boolean {
+function readDate(word: string, into: Fields): boolean {
+  const ordinal = /^(\d{4,})[-.](\d{3})$/.exec(word); // a year and the day in it
+  if (ordinal !== null && into.year === null && into.month === null && into.day === null) {
+    into.days = daysFromCivil(Number(ordinal[1]), 1, 1) + Number(ordinal[2]) - 1;
+    return true;
+  }
   for (const part of word.split(/[-./]/)) {
     if (part === '') return false;
     const month = monthOf(part.toLowerCase());
@@ -232,7 +307,6 @@ function readDate(word: string, into: Fields, text: string): boolean {
       return false;
     }
   }
-  if (into.year !== null && into.month !== null && into.day === null && /^\d{4,}-\d{3}$/.test(word)) throw fieldOutOfRange(text);
   return into.month !== null && into.day !== null && into.year !== null;
 }
 
@@ -267,7 +341,7 @@ function readNumber(word: string, into: Fields, text: string): boolean {
     into.julianMarked = false;
     return true;
   }
-  if ((dateKnown || into.timeMarked) && into.micros === null && (digits.length === 6 || digits.length === 4 || (into.timeMarked && digits.length === 2))) {
+  if ((dateKnown || into.timeMarked) && into.micros === null && (digits.length === 6 || digits.length === 4)) {
     const padded = digits.padEnd(6, '0');
     into.micros = clock(`${padded.slice(0, 2)}:${padded.slice(2, 4)}:${padded.slice(4)}.${fraction ?? ''}`, text);
     return true;
@@ -321,9 +395,13 @@ function civilDays(fields: Fields, text: string, kind: DateTimeKind): number {
   } else if (year <= 0) {
     throw fieldOutOfRange(text);
   }
-  if (month < 1 || month > 12 || day < 1 || day > 31) throw fieldOutOfRange(text, !fields.monthByName);
+  if (month < 1 || month > 12 || day < 1 || day > 31) throw fieldOutOfRange(text, true);
   if (day > daysInMonth(year, month)) throw fieldOutOfRange(text);
-  if (year > 10_000_000) throw new SqlError(SqlState.datetimeFieldOverflow, `${kind === 'date' ? 'date' : 'timestamp'} out of range: "${text}"`);
+  if (year > 10_000_000)
+    throw new SqlError(
+      SqlState.datetimeFieldOverflow,
+      `${kind === 'date' ? 'date' : 'timestamp'} out of range: "${text}"`,
+    );
   return daysFromCivil(year, month, day);
 }
 

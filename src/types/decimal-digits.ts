@@ -66,7 +66,10 @@ const magnitude = new Uint32Array(4);
 /** Takes the absolute value of 128 bits as the magnitude to print; true when it was negative. */
 export function setMagnitude(w0: number, w1: number, w2: number, w3: number): boolean {
   if (w3 >= 0) {
-    magnitude[0] = w0; magnitude[1] = w1; magnitude[2] = w2; magnitude[3] = w3;
+    magnitude[0] = w0;
+    magnitude[1] = w1;
+    magnitude[2] = w2;
+    magnitude[3] = w3;
     return false;
   }
   let carry = 1;

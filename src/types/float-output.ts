@@ -9,7 +9,7 @@ import type { ByteWriter } from './byte-writer.ts';
 import { POW10, putUnsigned, putUnsignedPadded } from './decimal-digits.ts';
 
 export function putFloat8(value: number, out: ByteWriter): void {
-  if (!shortDecimal(value, 1e15, 6, false, out)) putDigits(value, value.toExponential(), 15, out);
+  if (!shortDecimal(value, 1e15, 6, false, out)) putDigits(value, shortestFloat8(value), 15, out);
 }
 
 /** `value` is a float already rounded to single precision. */
@@ -56,23 +56,76 @@ function shortDecimal(value: number, limit: number, placesMax: number, single: b
 
 /** The fewest significant digits that a single keeps, in exponential form. */
 function shortestFloat4(value: number): string {
-  for (let digits = 1; digits <= 9; digits++) {
+  // Normal singles tell six digits apart; subnormal ones may need only one.
+  for (let digits = Math.abs(value) < 1.2e-38 ? 1 : 6; digits <= 9; digits++) {
     const text = value.toExponential(digits - 1);
-    if (Math.fround(Number(text)) === value) return text;
+    if (isInside4(text, value)) {
+      // Halfway between two decimals the even one is printed; toExponential gives the larger.
+      const down = neighbour(text, -1);
+      return down !== null && isOdd(text) && isTie(value, digits) && isInside4(down, value) ? down : text;
+    }
     // At a power of two the gap below is half as wide: the neighbour above may fit where the nearest does not.
-    const up = nextDecimal(text);
-    if (up !== null && Math.fround(Number(up)) === value) return up;
+    const up = neighbour(text, 1);
+    if (up !== null && isInside4(up, value)) return up;
   }
   return value.toExponential();
 }
 
-/** The next decimal of as many digits away from zero; null where a digit would carry out. */
-function nextDecimal(text: string): string | null {
+const pattern = new DataView(new ArrayBuffer(8));
+
+/** Whether the decimal reads back as the float from strictly within its interval: PostgreSQL never prints a bound. */
+function isInside4(text: string, value: number): boolean {
+  const decimal = Number(text);
+  if (Math.fround(decimal) !== value) return false;
+  pattern.setFloat64(0, decimal);
+  return (pattern.getUint32(4) & 0x1fff_ffff) !== 0x1000_0000 || !Number.isInteger(decimal * 4);
+}
+
+/** JavaScript's shortest digits, unless they lie exactly on the bound to the next double, which PostgreSQL never prints. */
+function shortestFloat8(value: number): string {
+  const text = value.toExponential();
+  const size = Math.abs(value);
+  if (size < 9_007_199_254_740_992 || size > 1e40 || !isBound(text, value)) return text;
+  for (let digits = text.replace(/e.*|[-.]/g, '').length + 1; digits < 17; digits++) {
+    const longer = value.toExponential(digits - 1);
+    if (Number(longer) === value && !isBound(longer, value)) return longer;
+  }
+  return value.toExponential(16);
+}
+
+/** Whether an integer's decimal is as far from its double as from the next one. */
+function isBound(text: string, value: number): boolean {
+  const match = /^-?(\d)(?:\.(\d+))?e\+(\d+)$/.exec(text);
+  if (match === null) return false;
+  const fraction = match[2] ?? '';
+  const zeros = Number(match[3]) - fraction.length;
+  if (zeros < 0) return false;
+  const size = Math.abs(value);
+  const distance = BigInt(match[1]! + fraction) * 10n ** BigInt(zeros) - BigInt(size);
+  pattern.setFloat64(0, size);
+  const bits = pattern.getBigUint64(0);
+  pattern.setBigUint64(0, distance > 0n ? bits + 1n : bits - 1n);
+  const gap = BigInt(pattern.getFloat64(0)) - BigInt(size);
+  return distance !== 0n && distance * 2n === gap;
+}
+
+/** Whether the value lies halfway between two decimals of so many digits. A single ends, or goes on, well before 20 digits. */
+function isTie(value: number, digits: number): boolean {
+  const exact = value.toExponential(20).replace(/e.*|[-.]/g, '');
+  return /^50*$/.test(exact.slice(digits));
+}
+
+function isOdd(text: string): boolean {
+  return (text.charCodeAt(text.indexOf('e') - 1) & 1) === 1;
+}
+
+/** The next decimal of as many digits, away from zero or (-1) towards it; null where it has more or fewer. */
+function neighbour(text: string, step: 1 | -1): string | null {
   const match = /^(-?)(\d)(?:\.(\d+))?e(.+)$/.exec(text);
   if (match === null) return null;
   const digits = `${match[2]}${match[3] ?? ''}`;
-  const next = String(Number(digits) + 1);
-  if (next.length > digits.length) return null;
+  const next = String(Number(digits) + step);
+  if (next.length !== digits.length) return null;
   return `${match[1]}${next[0]}${next.length > 1 ? `.${next.slice(1)}` : ''}e${match[4]}`;
 }
 

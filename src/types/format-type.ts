@@ -3,21 +3,33 @@ import type { PgType } from '../table-def.ts';
 import { columnTypeInfo, numericModifier, Oid } from './pg-type.ts';
 
 const OTHER_NAMES: ReadonlyMap<number, string> = new Map([
-  [Oid.name, 'name'], [Oid.oid, 'oid'], [Oid.regproc, 'regproc'], [Oid.unknown, 'unknown'], [Oid.bpchar, 'character'],
-  [Oid.interval, 'interval'], [Oid.timetz, 'time with time zone'], [Oid.pgLsn, 'pg_lsn'], [Oid.void, 'void'], [18, '"char"'],
+  [Oid.name, 'name'],
+  [Oid.oid, 'oid'],
+  [Oid.regproc, 'regproc'],
+  [Oid.unknown, 'unknown'],
+  [Oid.bpchar, 'character'],
+  [Oid.interval, 'interval'],
+  [Oid.timetz, 'time with time zone'],
+  [Oid.pgLsn, 'pg_lsn'],
+  [Oid.void, 'void'],
+  [18, '"char"'],
 ]);
 
 export function formatType(type: PgType): string {
   const name = columnTypeInfo(type.oid)?.name ?? OTHER_NAMES.get(type.oid) ?? '???';
   if (type.typmod < 0) return type.oid === Oid.bpchar ? 'bpchar' : name;
   switch (type.oid) {
-    case Oid.varchar: case Oid.bpchar:
+    case Oid.varchar:
+    case Oid.bpchar:
       return type.typmod > 4 ? `${name}(${type.typmod - 4})` : name;
     case Oid.numeric: {
       const modifier = numericModifier(type.typmod);
       return modifier === null ? name : `${name}(${modifier.precision},${modifier.scale})`;
     }
-    case Oid.time: case Oid.timetz: case Oid.timestamp: case Oid.timestamptz:
+    case Oid.time:
+    case Oid.timetz:
+    case Oid.timestamp:
+    case Oid.timestamptz:
       return name.replace(/^(time|timestamp) /, `$1(${type.typmod}) `);
     default:
       return name;

@@ -21,7 +21,8 @@ export function readString(src: Uint8Array, start: number, from: number, end: nu
       return at + 1;
     }
     if (byte === 92) return readEscaped(src, start, from, end, out);
-    if (byte < 32) throw fail(`Character with value 0x${byte.toString(16).padStart(2, '0')} must be escaped.`, src, start, at, end);
+    if (byte < 32)
+      throw fail(`Character with value 0x${byte.toString(16).padStart(2, '0')} must be escaped.`, src, start, at, end);
     at++;
   }
   throw unterminated(src, start, from, end);
@@ -33,7 +34,16 @@ function unterminated(src: Uint8Array, start: number, from: number, end: number)
 
 /** Byte after a backslash to the byte it means; 0 for none. */
 const SIMPLE = new Uint8Array(128);
-for (const [letter, value] of [['b', 8], ['f', 12], ['n', 10], ['r', 13], ['t', 9], ['"', 34], ['\\', 92], ['/', 47]] as const) {
+for (const [letter, value] of [
+  ['b', 8],
+  ['f', 12],
+  ['n', 10],
+  ['r', 13],
+  ['t', 9],
+  ['"', 34],
+  ['\\', 92],
+  ['/', 47],
+] as const) {
   SIMPLE[letter.charCodeAt(0)] = value;
 }
 
@@ -46,7 +56,8 @@ function readEscaped(src: Uint8Array, start: number, from: number, end: number, 
   for (;;) {
     if (at >= end) throw unterminated(src, start, from, end);
     const byte = src[at]!;
-    if (byte < 32) throw fail(`Character with value 0x${byte.toString(16).padStart(2, '0')} must be escaped.`, src, start, at, end);
+    if (byte < 32)
+      throw fail(`Character with value 0x${byte.toString(16).padStart(2, '0')} must be escaped.`, src, start, at, end);
     const isUnicode = byte === 92 && src[at + 1] === 117 && at + 1 < end;
     if (!isUnicode) {
       if (high >= 0 && out !== null) throw loneSurrogate(src, start, byte === 34 ? at + 1 : at + widthOf(byte), end);
@@ -71,7 +82,8 @@ function readEscaped(src: Uint8Array, start: number, from: number, end: number, 
     if (out === null) continue;
     if (code === 0) {
       throw new SqlError(SqlState.untranslatableCharacter, 'unsupported Unicode escape sequence', {
-        detail: '\\u0000 cannot be converted to text.', where: jsonContext(src, start, at, end),
+        detail: '\\u0000 cannot be converted to text.',
+        where: jsonContext(src, start, at, end),
       });
     }
     if (code >= 0xd800 && code < 0xdc00) {
@@ -105,8 +117,16 @@ function hex4(src: Uint8Array, start: number, from: number, end: number): number
   for (let at = from; at < from + 4; at++) {
     if (at >= end) throw fail(`Token "${decodeText(src, start, end)}" is invalid.`, src, start, end, end);
     const byte = src[at]!;
-    const digit = byte >= 48 && byte <= 57 ? byte - 48 : (byte | 0x20) >= 97 && (byte | 0x20) <= 102 ? (byte | 0x20) - 87 : -1;
-    if (digit < 0) throw fail('"\\u" must be followed by four hexadecimal digits.', src, start, Math.min(end, at + widthOf(byte)), end);
+    const digit =
+      byte >= 48 && byte <= 57 ? byte - 48 : (byte | 0x20) >= 97 && (byte | 0x20) <= 102 ? (byte | 0x20) - 87 : -1;
+    if (digit < 0)
+      throw fail(
+        '"\\u" must be followed by four hexadecimal digits.',
+        src,
+        start,
+        Math.min(end, at + widthOf(byte)),
+        end,
+      );
     code = code * 16 + digit;
   }
   return code;
@@ -132,7 +152,15 @@ function putUtf8(into: Uint8Array, at: number, code: number): number {
   return end;
 }
 
-const ESCAPES: ReadonlyMap<number, number> = new Map([[8, 98], [12, 102], [10, 110], [13, 114], [9, 116], [34, 34], [92, 92]]);
+const ESCAPES: ReadonlyMap<number, number> = new Map([
+  [8, 98],
+  [12, 102],
+  [10, 110],
+  [13, 114],
+  [9, 116],
+  [34, 34],
+  [92, 92],
+]);
 
 /** A value's bytes as a quoted JSON string. */
 export function emitEscaped(bytes: Uint8Array, start: number, end: number, out: ByteWriter): void {

@@ -9,13 +9,20 @@
 import { SqlError, SqlState } from '../errors.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { readString, scratch } from './json-string.ts';
-import { fail, failExpected, isWordByte } from './json-error.ts';
+import { isWordByte } from './json-error.ts';
+import { failExpected } from './json-expected.ts';
+import {
+  INTEGER_DIGITS_MAX,
+  isZero,
+  numberParts,
+  numericOverflow,
+  plainNumber,
+  SCALE_MAX,
+  scanNumber,
+} from './json-number.ts';
 import { decodeText } from './utf8.ts';
 
 const DEPTH_MAX = 10_000;
-/** numeric's limits: digits before and after the point. */
-const INTEGER_DIGITS_MAX = 131_072;
-const SCALE_MAX = 16_383;
 
 /** One open container: its first member in `members` (-1: an array), whether keys came in order. */
 let frames = new Int32Array(64);
@@ -58,13 +65,17 @@ function parse(src: Uint8Array, start: number, end: number, out: ByteWriter | nu
     at = skipSpace(src, at, end);
     const byte = at < end ? src[at]! : 0;
     if (byte === 123 || byte === 91) {
-      if (depth >= DEPTH_MAX) throw new SqlError(SqlState.statementTooComplex, 'stack depth limit exceeded', { detail: `JSON may nest ${DEPTH_MAX} deep.` });
+      if (depth >= DEPTH_MAX)
+        throw new SqlError(SqlState.statementTooComplex, 'stack depth limit exceeded', {
+          detail: `JSON may nest ${DEPTH_MAX} deep.`,
+        });
       if (depth * 2 + 2 > frames.length) frames = doubled(frames);
       frames[depth * 2] = byte === 91 ? -1 : memberCount;
       frames[depth * 2 + 1] = 1;
       out?.u8(byte);
       const inside = skipSpace(src, at + 1, end);
-      if (inside < end && src[inside] === byte + 2) { // ] and } follow their openers by two
+      if (inside < end && src[inside] === byte + 2) {
+        // ] and } follow their openers by two
         out?.u8(byte + 2);
         at = inside + 1;
       } else {
@@ -111,7 +122,14 @@ function parse(src: Uint8Array, start: number, end: number, out: ByteWriter | nu
 }
 
 /** A member's key and its colon; opens the member. */
-function readKey(src: Uint8Array, start: number, from: number, end: number, depth: number, out: ByteWriter | null): number {
+function readKey(
+  src: Uint8Array,
+  start: number,
+  from: number,
+  end: number,
+  depth: number,
+  out: ByteWriter | null,
+): number {
   let at: number;
   if (out === null) {
     at = readString(src, start, from, end, null);
@@ -211,77 +229,19 @@ function readScalar(src: Uint8Array, start: number, at: number, end: number, out
   return at + word.length;
 }
 
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= 48 && byte <= 57;
-}
-
-/** Ends of a number's parts, exclusive; -1 for an absent fraction or exponent. */
-const numberParts = { point: -1, exponent: -1 };
-
-/** Where the number ends by JSON's grammar, or -1 for a bad one. */
-export function scanNumber(src: Uint8Array, from: number, end: number): number {
-  let at = from;
-  numberParts.point = -1;
-  numberParts.exponent = -1;
-  if (src[at] === 45) at++;
-  if (at >= end || !isDigit(src[at])) return -1;
-  if (src[at] === 48) at++;
-  else while (at < end && isDigit(src[at])) at++;
-  if (at < end && src[at] === 46) {
-    numberParts.point = at++;
-    if (at >= end || !isDigit(src[at])) return -1;
-    while (at < end && isDigit(src[at])) at++;
-  }
-  if (at < end && (src[at]! | 0x20) === 101) {
-    numberParts.exponent = at++;
-    if (at < end && (src[at] === 43 || src[at] === 45)) at++;
-    if (at >= end || !isDigit(src[at])) return -1;
-    while (at < end && isDigit(src[at])) at++;
-  }
-  return at < end && isWordByte(src[at]!) ? -1 : at;
-}
-
 function readNumber(src: Uint8Array, start: number, from: number, end: number, out: ByteWriter | null): number {
   const at = scanNumber(src, from, end);
   if (at < 0) {
-    let stop = from + 1;
-    while (stop < end && (isWordByte(src[stop]!) || src[stop] === 46 || ((src[stop] === 43 || src[stop] === 45) && (src[stop - 1]! | 0x20) === 101))) stop++;
-    throw fail(`Token "${decodeText(src, from, stop)}" is invalid.`, src, start, stop, end);
+    throw failExpected('JSON value', src, start, from, end);
   }
   if (out === null) return at;
   const { point, exponent } = numberParts;
   if (exponent < 0 && (src[from] !== 45 || !isZero(src, from, at))) {
-    if ((point < 0 ? at : point) - from > INTEGER_DIGITS_MAX + 1 || (point >= 0 && at - point - 1 > SCALE_MAX)) throw numericOverflow();
+    if ((point < 0 ? at : point) - from > INTEGER_DIGITS_MAX + 1 || (point >= 0 && at - point - 1 > SCALE_MAX))
+      throw numericOverflow();
     out.raw(src, from, at);
   } else {
     out.ascii(plainNumber(decodeText(src, from, at)));
   }
   return at;
-}
-
-function isZero(src: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) if (src[at]! >= 49 && src[at]! <= 57) return false;
-  return true;
-}
-
-function numericOverflow(): SqlError {
-  return new SqlError(SqlState.numericValueOutOfRange, 'value overflows numeric format');
-}
-
-/** J4 for the rarer forms: exponents and negative zero. */
-function plainNumber(text: string): string {
-  const [mantissa = '', power = '0'] = text.toLowerCase().split('e');
-  const negative = mantissa.startsWith('-');
-  const [whole = '', fraction = ''] = mantissa.replace('-', '').split('.');
-  const exponent = Number(power);
-  if (Math.abs(exponent) >= 1_073_741_823) throw numericOverflow();
-  const scale = Math.max(0, fraction.length - exponent);
-  const digits = (whole + fraction).replace(/^0+/, '');
-  if (scale > SCALE_MAX) throw numericOverflow();
-  const point = digits === '' ? 0 : digits.length - fraction.length + exponent; // 0.digits · 10^point
-  if (point > INTEGER_DIGITS_MAX) throw numericOverflow();
-  const integer = point <= 0 ? '0' : digits.slice(0, point).padEnd(point, '0');
-  const rest = (point < 0 ? '0'.repeat(Math.min(-point, scale)) : '') + digits.slice(Math.max(0, point));
-  const shown = integer + (scale === 0 ? '' : `.${rest.slice(0, scale).padEnd(scale, '0')}`);
-  return negative && digits !== '' ? `-${shown}` : shown;
 }

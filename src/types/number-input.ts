@@ -17,11 +17,19 @@ export function isSpace(byte: number): boolean {
 }
 
 export function invalidSyntax(typeName: string, text: string, column: string): SqlError {
-  return new SqlError(SqlState.invalidTextRepresentation, `invalid input syntax for type ${typeName}: "${text}"`, columnField(column));
+  return new SqlError(
+    SqlState.invalidTextRepresentation,
+    `invalid input syntax for type ${typeName}: "${text}"`,
+    columnField(column),
+  );
 }
 
 function outOfRange(typeName: string, text: string, column: string): SqlError {
-  return new SqlError(SqlState.numericValueOutOfRange, `value "${text}" is out of range for type ${typeName}`, columnField(column));
+  return new SqlError(
+    SqlState.numericValueOutOfRange,
+    `value "${text}" is out of range for type ${typeName}`,
+    columnField(column),
+  );
 }
 
 /** Errors name the column where there is one. */
@@ -44,7 +52,8 @@ function boolOf(text: string, column: string): boolean {
   const word = text.replace(/^[\s]+|[\s]+$/g, '').toLowerCase();
   if (word !== '') {
     if ('true'.startsWith(word) || 'yes'.startsWith(word) || word === 'on' || word === '1') return true;
-    if ('false'.startsWith(word) || 'no'.startsWith(word) || word === 'of' || word === 'off' || word === '0') return false;
+    if ('false'.startsWith(word) || 'no'.startsWith(word) || word === 'of' || word === 'off' || word === '0')
+      return false;
   }
   throw invalidSyntax('boolean', text, column);
 }
@@ -93,7 +102,8 @@ export function int8Input(column: string): TextInput {
           lower = lower * 10 + digit;
         }
       }
-      if (at === end && (upper < 9_223_372_036 || (upper === 9_223_372_036 && lower < 854_775_808))) return putParts(upper, lower, negative, sink);
+      if (at === end && (upper < 9_223_372_036 || (upper === 9_223_372_036 && lower < 854_775_808)))
+        return putParts(upper, lower, negative, sink);
     }
     const value = integerOf(decodeText(src, start, end), 'bigint', 9_223_372_036_854_775_807n, column);
     sink.int64(Number(BigInt.asIntN(32, value)), Number(value >> 32n));
@@ -180,7 +190,13 @@ export function float4Input(column: string): TextInput {
 
 const FLOAT = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const WORDS: ReadonlyMap<string, number> = new Map([
-  ['nan', NaN], ['infinity', Infinity], ['+infinity', Infinity], ['-infinity', -Infinity], ['inf', Infinity], ['+inf', Infinity], ['-inf', -Infinity],
+  ['nan', NaN],
+  ['infinity', Infinity],
+  ['+infinity', Infinity],
+  ['-infinity', -Infinity],
+  ['inf', Infinity],
+  ['+inf', Infinity],
+  ['-inf', -Infinity],
 ]);
 
 function floatOf(text: string, typeName: string, column: string): number {
@@ -191,12 +207,17 @@ function floatOf(text: string, typeName: string, column: string): number {
     return named;
   }
   const value = Number(word);
-  if (!Number.isFinite(value) || (value === 0 && /[1-9]/.test(word.replace(/e.*$/i, '')))) throw floatRange(word, typeName, column);
+  if (!Number.isFinite(value) || (value === 0 && /[1-9]/.test(word.replace(/e.*$/i, ''))))
+    throw floatRange(word, typeName, column);
   return value;
 }
 
 function floatRange(word: string, typeName: string, column: string): SqlError {
-  return new SqlError(SqlState.numericValueOutOfRange, `"${word}" is out of range for type ${typeName}`, columnField(column));
+  return new SqlError(
+    SqlState.numericValueOutOfRange,
+    `"${word}" is out of range for type ${typeName}`,
+    columnField(column),
+  );
 }
 
 const pattern = new DataView(new ArrayBuffer(8));

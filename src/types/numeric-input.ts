@@ -9,7 +9,10 @@ import { built, digitsToWords, highWord, POW10 } from './decimal-digits.ts';
 import { columnField, invalidSyntax, isSpace, type TextInput } from './number-input.ts';
 import { decodeText } from './utf8.ts';
 
-export interface NumericModifier { readonly precision: number; readonly scale: number }
+export interface NumericModifier {
+  readonly precision: number;
+  readonly scale: number;
+}
 
 export function numericInput(modifier: NumericModifier, column: string): TextInput {
   const { precision, scale } = modifier;
@@ -53,7 +56,14 @@ function putSigned(value: number, sink: ColumnSink): void {
 let significant = new Uint8Array(64);
 
 /** Any syntax: spaces, exponents, rounding, bases; digits are collected without point and leading zeros. */
-function slowNumeric(src: Uint8Array, start: number, end: number, modifier: NumericModifier, column: string, sink: ColumnSink): void {
+function slowNumeric(
+  src: Uint8Array,
+  start: number,
+  end: number,
+  modifier: NumericModifier,
+  column: string,
+  sink: ColumnSink,
+): void {
   let at = start;
   let stop = end;
   while (at < stop && isSpace(src[at]!)) at++;
@@ -95,7 +105,15 @@ function slowNumeric(src: Uint8Array, start: number, end: number, modifier: Nume
     if (match === null) {
       const integer = prefixedInteger(decodeText(src, start, end));
       if (integer === null) throw bad();
-      return putDigitsRounded(copyDigits(integer.digits), integer.digits.length, integer.digits.length, integer.negative, modifier, column, sink);
+      return putDigitsRounded(
+        copyDigits(integer.digits),
+        integer.digits.length,
+        integer.digits.length,
+        integer.negative,
+        modifier,
+        column,
+        sink,
+      );
     }
     exponent = Number(match[1]!.replaceAll('_', ''));
     if (Math.abs(exponent) > 0x3fff_ffff) throw exponent < 0 ? bad() : overflow(modifier, column);
@@ -104,17 +122,26 @@ function slowNumeric(src: Uint8Array, start: number, end: number, modifier: Nume
 }
 
 /** NaN and infinities end here. */
-function special(src: Uint8Array, start: number, at: number, stop: number, modifier: NumericModifier, column: string): void {
+function special(
+  src: Uint8Array,
+  start: number,
+  at: number,
+  stop: number,
+  modifier: NumericModifier,
+  column: string,
+): void {
   const word = decodeText(src, start, stop).trim().toLowerCase();
   if (word === 'nan') {
     throw new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
       detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold NaN.`,
-      hint: 'Use double precision for NaN and infinity.', ...columnField(column),
+      hint: 'Use double precision for NaN and infinity.',
+      ...columnField(column),
     });
   }
   if (/^[+-]?inf(inity)?$/.test(word) && at < stop) {
     throw new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
-      detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold an infinite value.`, ...columnField(column),
+      detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold an infinite value.`,
+      ...columnField(column),
     });
   }
 }
@@ -139,7 +166,13 @@ const field = new Uint8Array(40);
  * @throws {SqlError} 22003 when it does not fit the precision after rounding
  */
 export function putDigitsRounded(
-  digits: Uint8Array, count: number, point: number, negative: boolean, modifier: NumericModifier, column: string, sink: ColumnSink,
+  digits: Uint8Array,
+  count: number,
+  point: number,
+  negative: boolean,
+  modifier: NumericModifier,
+  column: string,
+  sink: ColumnSink,
 ): void {
   const kept = point + modifier.scale; // digits of the unscaled integer
   if (count === 0 || kept < 0) return sink.words4(0, 0, 0, 0);
@@ -162,6 +195,7 @@ export function overflow(modifier: NumericModifier, column: string): SqlError {
   const { precision, scale } = modifier;
   const limit = precision === scale ? '1' : `10^${precision - scale}`;
   return new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
-    detail: `A field with precision ${precision}, scale ${scale} must round to an absolute value less than ${limit}.`, ...columnField(column),
+    detail: `A field with precision ${precision}, scale ${scale} must round to an absolute value less than ${limit}.`,
+    ...columnField(column),
   });
 }

@@ -23,16 +23,26 @@ export function parameterText(typeOid: number, format: Format, value: Uint8Array
   if (value === null) return null;
   if (format === 0) return checkedText(value);
   switch (typeOid) {
-    case 0: case Oid.unknown: case Oid.text: case Oid.varchar: case Oid.bpchar: case Oid.name: case Oid.json: return checkedText(value);
-    case Oid.numeric: return numericText(value);
-    case Oid.oid: case Oid.regproc:
+    case 0:
+    case Oid.unknown:
+    case Oid.text:
+    case Oid.varchar:
+    case Oid.bpchar:
+    case Oid.name:
+    case Oid.json:
+      return checkedText(value);
+    case Oid.numeric:
+      return numericText(value);
+    case Oid.oid:
+    case Oid.regproc:
       if (value.length !== 4) throw new SqlError(SqlState.invalidBinaryRepresentation, 'incorrect binary data format');
       return String(int32At(value, 0) >>> 0);
     default:
   }
   const type = { oid: typeOid, typmod: -1 };
   const info = columnTypeInfo(typeOid);
-  if (info === undefined) throw notSupported(`a binary parameter of type ${formatType(type)}`, { hint: 'Send it in the text format.' });
+  if (info === undefined)
+    throw notSupported(`a binary parameter of type ${formatType(type)}`, { hint: 'Send it in the text format.' });
   const builder = new VectorBuilder(info.physical);
   binaryInput(type, '')(value, 0, value.length, builder);
   const out = new ByteWriter(64);

@@ -11,7 +11,16 @@ import { dateInput, timeInput, timestampInput, type TimeContext } from './dateti
 import { formatType } from './format-type.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { normaliseJsonb, validateJson } from './jsonb.ts';
-import { boolInput, columnField, float4Input, float8Input, int8Input, intInput, invalidSyntax, type TextInput } from './number-input.ts';
+import {
+  boolInput,
+  columnField,
+  float4Input,
+  float8Input,
+  int8Input,
+  intInput,
+  invalidSyntax,
+  type TextInput,
+} from './number-input.ts';
 import { numericInput } from './numeric-input.ts';
 import { numericModifier, Oid } from './pg-type.ts';
 import { UTC } from './time-zone.ts';
@@ -23,7 +32,7 @@ export type { TimeContext } from './datetime-input.ts';
 const NO_CLOCK: TimeContext = {
   timeZone: UTC,
   now: () => {
-    throw new SqlError(SqlState.featureNotSupported, 'a relative time such as \'now\' is not supported here');
+    throw new SqlError(SqlState.featureNotSupported, "a relative time such as 'now' is not supported here");
   },
 };
 
@@ -34,28 +43,54 @@ const NO_CLOCK: TimeContext = {
  */
 export function textInput(type: PgType, column: string, context: TimeContext = NO_CLOCK): TextInput {
   switch (type.oid) {
-    case Oid.bool: return boolInput(column);
-    case Oid.int2: return intInput('smallint', column);
-    case Oid.int4: return intInput('integer', column);
-    case Oid.int8: return int8Input(column);
-    case Oid.float4: return float4Input(column);
-    case Oid.float8: return float8Input(column);
+    case Oid.bool:
+      return boolInput(column);
+    case Oid.int2:
+      return intInput('smallint', column);
+    case Oid.int4:
+      return intInput('integer', column);
+    case Oid.int8:
+      return int8Input(column);
+    case Oid.float4:
+      return float4Input(column);
+    case Oid.float8:
+      return float8Input(column);
     case Oid.numeric: {
       const modifier = numericModifier(type.typmod);
-      if (modifier === null) throw new SqlError(SqlState.featureNotSupported, 'numeric without precision is not supported', columnField(column));
+      if (modifier === null)
+        throw new SqlError(
+          SqlState.featureNotSupported,
+          'numeric without precision is not supported',
+          columnField(column),
+        );
       return numericInput(modifier, column);
     }
-    case Oid.text: return characterInput(-1, column);
-    case Oid.varchar: return characterInput(type.typmod < 4 ? -1 : type.typmod - 4, column);
-    case Oid.bytea: return byteaInput(column);
-    case Oid.date: return dateInput(context, column);
-    case Oid.time: return timeInput(type, context, column);
-    case Oid.timestamp: return timestampInput(type, false, context, column);
-    case Oid.timestamptz: return timestampInput(type, true, context, column);
-    case Oid.uuid: return uuidInput(column);
-    case Oid.json: return jsonInput(column);
-    case Oid.jsonb: return jsonbInput(column);
-    default: throw new SqlError(SqlState.featureNotSupported, `input of type ${formatType(type)} is not supported`, columnField(column));
+    case Oid.text:
+      return characterInput(-1, column);
+    case Oid.varchar:
+      return characterInput(type.typmod < 4 ? -1 : type.typmod - 4, column);
+    case Oid.bytea:
+      return byteaInput(column);
+    case Oid.date:
+      return dateInput(context, column);
+    case Oid.time:
+      return timeInput(type, context, column);
+    case Oid.timestamp:
+      return timestampInput(type, false, context, column);
+    case Oid.timestamptz:
+      return timestampInput(type, true, context, column);
+    case Oid.uuid:
+      return uuidInput(column);
+    case Oid.json:
+      return jsonInput(column);
+    case Oid.jsonb:
+      return jsonbInput(column);
+    default:
+      throw new SqlError(
+        SqlState.featureNotSupported,
+        `input of type ${formatType(type)} is not supported`,
+        columnField(column),
+      );
   }
 }
 
@@ -87,7 +122,11 @@ function fitted(src: Uint8Array, start: number, end: number, lengthMax: number, 
   }
   for (let at = stop; at < end; at++) {
     if (src[at] !== 32) {
-      throw new SqlError(SqlState.stringDataRightTruncation, `value too long for type character varying(${lengthMax})`, columnField(column));
+      throw new SqlError(
+        SqlState.stringDataRightTruncation,
+        `value too long for type character varying(${lengthMax})`,
+        columnField(column),
+      );
     }
   }
   return stop;
@@ -103,9 +142,10 @@ let unescaped = new Uint8Array(256);
 function byteaInput(column: string): TextInput {
   return (src, start, end, sink) => {
     if (unescaped.length < end - start) unescaped = new Uint8Array((end - start) * 2);
-    const length = src[start] === 92 && src[start + 1] === 120 && end - start >= 2
-      ? unhex(src, start + 2, end, column)
-      : unescape(src, start, end, column);
+    const length =
+      src[start] === 92 && src[start + 1] === 120 && end - start >= 2
+        ? unhex(src, start + 2, end, column)
+        : unescape(src, start, end, column);
     sink.bytes(unescaped, 0, length);
   };
 }
@@ -130,11 +170,19 @@ function unhex(src: Uint8Array, start: number, end: number, column: string): num
       continue;
     }
     if (high < 16 && at + 1 >= end) {
-      throw new SqlError(SqlState.invalidParameterValue, 'invalid hexadecimal data: odd number of digits', columnField(column));
+      throw new SqlError(
+        SqlState.invalidParameterValue,
+        'invalid hexadecimal data: odd number of digits',
+        columnField(column),
+      );
     }
     const wrong = high < 16 ? at + 1 : at;
     const width = src[wrong]! < 0x80 ? 1 : src[wrong]! < 0xe0 ? 2 : src[wrong]! < 0xf0 ? 3 : 4;
-    throw new SqlError(SqlState.invalidParameterValue, `invalid hexadecimal digit: "${decodeText(src, wrong, Math.min(end, wrong + width))}"`, columnField(column));
+    throw new SqlError(
+      SqlState.invalidParameterValue,
+      `invalid hexadecimal digit: "${decodeText(src, wrong, Math.min(end, wrong + width))}"`,
+      columnField(column),
+    );
   }
   return length;
 }
@@ -159,7 +207,11 @@ function unescape(src: Uint8Array, start: number, end: number, column: string): 
       const b = src[at + 2]! - 48;
       const c = src[at + 3]! - 48;
       if (at + 3 >= end || a >>> 0 > 3 || b >>> 0 > 7 || c >>> 0 > 7) {
-        throw new SqlError(SqlState.invalidTextRepresentation, 'invalid input syntax for type bytea', columnField(column));
+        throw new SqlError(
+          SqlState.invalidTextRepresentation,
+          'invalid input syntax for type bytea',
+          columnField(column),
+        );
       }
       unescaped[length++] = (a << 6) | (b << 3) | c;
       at += 3;

@@ -8,7 +8,16 @@ import type { PgType } from '../table-def.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import { civilFromDays, DAY_SECONDS, splitMicros } from './civil-date.ts';
 import type { ColumnVector } from './column-vector.ts';
-import { exactMagnitude, POW10, putInt64, putMagnitude, putPadded, putUnsigned, putUnsignedPadded, setMagnitude } from './decimal-digits.ts';
+import {
+  exactMagnitude,
+  POW10,
+  putInt64,
+  putMagnitude,
+  putPadded,
+  putUnsigned,
+  putUnsignedPadded,
+  setMagnitude,
+} from './decimal-digits.ts';
 import { putFloat4, putFloat8 } from './float-output.ts';
 import { numericModifier, Oid } from './pg-type.ts';
 import type { TimeZone } from './time-zone.ts';
@@ -26,19 +35,33 @@ const DEFAULT_SCALE = 10;
 /** Any OID that is no column type prints the bytes of its vector: the engine has cast it to text. */
 export function textOutput(type: PgType, settings: OutputSettings): TextOutput {
   switch (type.oid) {
-    case Oid.bool: return (vector, row, out) => out.u8((vector.bits[row >> 3]! & (1 << (row & 7))) === 0 ? 102 : 116);
-    case Oid.int2: case Oid.int4: return int4Output;
-    case Oid.int8: return int8Output;
-    case Oid.float4: return (vector, row, out) => putFloat4(vector.float32[row]!, out);
-    case Oid.float8: return (vector, row, out) => putFloat8(vector.float64[row]!, out);
-    case Oid.numeric: return numericOutput(numericScale(type));
-    case Oid.bytea: return byteaOutput;
-    case Oid.date: return dateOutput;
-    case Oid.time: return timeOutput;
-    case Oid.timestamp: return timestampOutput;
-    case Oid.timestamptz: return timestamptzOutput(settings.timeZone);
-    case Oid.uuid: return uuidOutput;
-    default: return bytesOutput;
+    case Oid.bool:
+      return (vector, row, out) => out.u8((vector.bits[row >> 3]! & (1 << (row & 7))) === 0 ? 102 : 116);
+    case Oid.int2:
+    case Oid.int4:
+      return int4Output;
+    case Oid.int8:
+      return int8Output;
+    case Oid.float4:
+      return (vector, row, out) => putFloat4(vector.float32[row]!, out);
+    case Oid.float8:
+      return (vector, row, out) => putFloat8(vector.float64[row]!, out);
+    case Oid.numeric:
+      return numericOutput(numericScale(type));
+    case Oid.bytea:
+      return byteaOutput;
+    case Oid.date:
+      return dateOutput;
+    case Oid.time:
+      return timeOutput;
+    case Oid.timestamp:
+      return timestampOutput;
+    case Oid.timestamptz:
+      return timestamptzOutput(settings.timeZone);
+    case Oid.uuid:
+      return uuidOutput;
+    default:
+      return bytesOutput;
   }
 }
 

@@ -29,7 +29,8 @@ const ZONES_MAX = 1024;
 /** @throws {SqlError} 22023 for a name that is neither IANA's, nor a number of hours, nor POSIX such as `<+03>-3`. */
 export function timeZone(name: string): TimeZone {
   const found = findTimeZone(name);
-  if (found === null) throw new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "TimeZone": "${name}"`);
+  if (found === null)
+    throw new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "TimeZone": "${name}"`);
   return found;
 }
 
@@ -97,12 +98,21 @@ function ianaZone(name: string): TimeZone | null {
   // Intl also knows '+05:30' and takes it the other way round than PostgreSQL: only names reach it.
   if (!/^[A-Za-z][A-Za-z0-9_+/-]*$/.test(name) || name.length > 63) return null;
   const upper = name.toUpperCase();
-  if (upper === 'UTC' || upper === 'GMT' || upper === 'ZULU' || upper === 'UCT') return fixedZone(upper === 'ZULU' ? 'Zulu' : upper, 0);
+  if (upper === 'UTC' || upper === 'GMT' || upper === 'ZULU' || upper === 'UCT')
+    return fixedZone(upper === 'ZULU' ? 'Zulu' : upper, 0);
   let format: Intl.DateTimeFormat;
   try {
     format = new Intl.DateTimeFormat('en-US', {
-      timeZone: name, calendar: 'gregory', hourCycle: 'h23', era: 'short', year: 'numeric', month: 'numeric', day: 'numeric',
-      hour: 'numeric', minute: 'numeric', second: 'numeric',
+      timeZone: name,
+      calendar: 'gregory',
+      hourCycle: 'h23',
+      era: 'short',
+      year: 'numeric',
+      month: 'numeric',
+      day: 'numeric',
+      hour: 'numeric',
+      minute: 'numeric',
+      second: 'numeric',
     });
   } catch {
     return null;
@@ -128,7 +138,11 @@ function ianaZone(name: string): TimeZone | null {
   return { name: canonicalCase(name), fixedSeconds: null, offsetSeconds };
 }
 
-interface Bucket { readonly before: number; readonly transition: number; readonly after: number }
+interface Bucket {
+  readonly before: number;
+  readonly transition: number;
+  readonly after: number;
+}
 
 function readBucket(probe: (seconds: number) => number, start: number): Bucket {
   const before = probe(start);
@@ -164,12 +178,39 @@ function intlOffset(format: Intl.DateTimeFormat, unixSeconds: number): number {
 function canonicalCase(name: string): string {
   if (!name.includes('/')) return SPELLINGS.get(name.toLowerCase()) ?? name.toUpperCase();
   const lower = name.toLowerCase();
-  return SPELLINGS.get(lower) ?? lower.replace(/(^|[/_-])([a-z])/g, (_, mark: string, letter: string) => mark + letter.toUpperCase())
-    .replace(/^Us\//, 'US/').replace(/(?<=[_/-])(Of|Es|And|In)(?=[_/-])/g, (word) => word.toLowerCase())
-    .replace(/\/(Gmt|Utc|Uct)/, (word) => word.toUpperCase());
+  return (
+    SPELLINGS.get(lower) ??
+    lower
+      .replace(/(^|[/_-])([a-z])/g, (_, mark: string, letter: string) => mark + letter.toUpperCase())
+      .replace(/^Us\//, 'US/')
+      .replace(/(?<=[_/-])(Of|Es|And|In)(?=[_/-])/g, (word) => word.toLowerCase())
+      .replace(/\/(Gmt|Utc|Uct)/, (word) => word.toUpperCase())
+  );
 }
 
-const SPELLINGS: ReadonlyMap<string, string> = new Map([
-  ...Intl.supportedValuesOf('timeZone'), 'Japan', 'Israel', 'Turkey', 'Cuba', 'Egypt', 'Eire', 'Hongkong', 'Iceland', 'Iran', 'Jamaica',
-  'Kwajalein', 'Libya', 'Navajo', 'Poland', 'Portugal', 'Singapore', 'Universal', 'Greenwich', 'GB-Eire', 'NZ-CHAT', 'W-SU',
-].map((name) => [name.toLowerCase(), name]));
+const SPELLINGS: ReadonlyMap<string, string> = new Map(
+  [
+    ...Intl.supportedValuesOf('timeZone'),
+    'Japan',
+    'Israel',
+    'Turkey',
+    'Cuba',
+    'Egypt',
+    'Eire',
+    'Hongkong',
+    'Iceland',
+    'Iran',
+    'Jamaica',
+    'Kwajalein',
+    'Libya',
+    'Navajo',
+    'Poland',
+    'Portugal',
+    'Singapore',
+    'Universal',
+    'Greenwich',
+    'GB-Eire',
+    'NZ-CHAT',
+    'W-SU',
+  ].map((name) => [name.toLowerCase(), name]),
+);

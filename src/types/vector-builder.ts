@@ -46,22 +46,40 @@ export class VectorBuilder implements ColumnSink {
     this.#capacity = capacity;
     this.#validity = widened(this.#validity, new Uint8Array(capacity / 8));
     switch (this.physical) {
-      case 'bool': this.#bits = widened(this.#bits, new Uint8Array(capacity / 8)); return;
-      case 'float32': this.#float32 = widened(this.#float32, new Float32Array(capacity)); return;
-      case 'float64': this.#float64 = widened(this.#float64, new Float64Array(capacity)); return;
-      case 'bytes': this.#offsets = widened(this.#offsets, new Int32Array(capacity + 1)); return;
-      default: this.#ints = widened(this.#ints, new Int32Array(capacity * this.#words));
+      case 'bool':
+        this.#bits = widened(this.#bits, new Uint8Array(capacity / 8));
+        return;
+      case 'float32':
+        this.#float32 = widened(this.#float32, new Float32Array(capacity));
+        return;
+      case 'float64':
+        this.#float64 = widened(this.#float64, new Float64Array(capacity));
+        return;
+      case 'bytes':
+        this.#offsets = widened(this.#offsets, new Int32Array(capacity + 1));
+        return;
+      default:
+        this.#ints = widened(this.#ints, new Int32Array(capacity * this.#words));
     }
   }
 
   null(): void {
     const row = this.#next(false);
     switch (this.physical) {
-      case 'bool': this.#bits[row >> 3]! &= ~(1 << (row & 7)); return;
-      case 'float32': this.#float32[row] = 0; return;
-      case 'float64': this.#float64[row] = 0; return;
-      case 'bytes': this.#offsets[row + 1] = this.#heapEnd; return;
-      default: this.#ints.fill(0, row * this.#words, (row + 1) * this.#words);
+      case 'bool':
+        this.#bits[row >> 3]! &= ~(1 << (row & 7));
+        return;
+      case 'float32':
+        this.#float32[row] = 0;
+        return;
+      case 'float64':
+        this.#float64[row] = 0;
+        return;
+      case 'bytes':
+        this.#offsets[row + 1] = this.#heapEnd;
+        return;
+      default:
+        this.#ints.fill(0, row * this.#words, (row + 1) * this.#words);
     }
   }
 
@@ -105,7 +123,8 @@ export class VectorBuilder implements ColumnSink {
     const row = this.#next(true);
     const at = this.#heapEnd;
     const needed = at + end - start;
-    if (needed > this.#heap.length) this.#heap = widened(this.#heap, new Uint8Array(Math.max(256, needed, this.#heap.length * 2)));
+    if (needed > this.#heap.length)
+      this.#heap = widened(this.#heap, new Uint8Array(Math.max(256, needed, this.#heap.length * 2)));
     const heap = this.#heap;
     if (end - start < 32) for (let from = start, to = at; from < end; from++, to++) heap[to] = src[from]!;
     else heap.set(src.subarray(start, end), at);
