@@ -75,8 +75,14 @@ export class SimDisk implements LogDisk {
     return next;
   }
 
+  /** Without power nothing changes any more; the operation under way when it goes may have its effect. */
+  #alive(): void {
+    if (this.crashed) throw new Error('the power is gone');
+  }
+
   #tick(): void {
-    if (this.crashed || this.crashIn-- <= 0) {
+    this.#alive();
+    if (this.crashIn-- <= 0) {
       this.crashed = true;
       throw new Error('the power is gone');
     }
@@ -104,6 +110,7 @@ export class SimDisk implements LogDisk {
         return piece.length;
       },
       write: (parts, offset) => {
+        this.#alive();
         const total = parts.reduce((sum, part) => sum + part.length, 0);
         const used = [...this.names.values()].reduce((sum, each) => sum + each.bytes.length, 0);
         const growth = Math.max(0, offset + total - file.bytes.length);
@@ -130,12 +137,14 @@ export class SimDisk implements LogDisk {
   }
 
   rename(from: string, to: string): void {
+    this.#alive();
     this.names.set(to, this.names.get(from)!);
     this.names.delete(from);
     this.#tick();
   }
 
   remove(name: string): void {
+    this.#alive();
     this.names.delete(name);
     this.#tick();
   }
