@@ -1,0 +1,140 @@
+/** The same rows from Arka, from PyIceberg through catalog.db, and from DuckDB's Iceberg extension. */
+import { Client } from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type ServerProcess, startServer } from '../process/server-process.ts';
+import { type TableSum, tableSum } from './checksum.ts';
+import { readWithDuckDb, readWithPyIceberg } from './outside.ts';
+
+let server: ServerProcess;
+let client: Client;
+beforeAll(async () => {
+  server = await startServer();
+  client = await connect();
+});
+afterAll(async () => {
+  await client.end().catch(() => {});
+  await server[Symbol.asyncDispose]();
+});
+
+async function connect(): Promise<Client> {
+  // texts as they come, so that this side judges values by PostgreSQL's form alone
+  const types = { getTypeParser: () => (value: string) => value };
+  const made = new Client({ connectionString: server.url, types });
+  made.on('error', () => {});
+  await made.connect();
+  await made.query("SET TIME ZONE 'UTC'");
+  return made;
+}
+
+/** What `pg` reads. */
+async function readHere(table: string, types: Readonly<Record<string, string>>): Promise<TableSum> {
+  const text = `SELECT ${Object.keys(types).join(', ')} FROM ${table}`;
+  const { rows } = await client.query<(string | null)[]>({ text, rowMode: 'array' });
+  return tableSum(types, rows);
+}
+
+async function metadataOf(table: string): Promise<string> {
+  const text = 'SELECT arka.metadata_location($1)';
+  const { rows } = await client.query<[string]>({ text, values: [table], rowMode: 'array' });
+  return rows[0]![0];
+}
+
+/** All three agree, and on as many rows as there should be. */
+async function expectSameRows(table: string, types: Readonly<Record<string, string>>, rows: number): Promise<void> {
+  const here = await readHere(table, types);
+  expect(here.rows).toBe(rows);
+  expect(await readWithPyIceberg(server.dataDir, table)).toEqual(here);
+  expect(await readWithDuckDb(await metadataOf(table))).toEqual(here);
+}
+
+const EVERY_TYPE = {
+  id: 'bigint',
+  flag: 'boolean',
+  small: 'smallint',
+  whole: 'integer',
+  single: 'real',
+  wide: 'double precision',
+  price: 'numeric',
+  name: 'text',
+  short: 'varchar',
+  raw: 'bytea',
+  day: 'date',
+  clock: 'time',
+  local: 'timestamp',
+  instant: 'timestamptz',
+  uid: 'uuid',
+  loose: 'json',
+  doc: 'jsonb',
+} as const;
+
+test('a table of every type has the same rows for PyIceberg and DuckDB after CHECKPOINT', async () => {
+  await client.query(`CREATE TABLE every_type (
+    id bigint PRIMARY KEY, flag boolean, small smallint, whole int, single real, wide double precision,
+    price numeric(18,4), name text, short varchar(8), raw bytea, day date, clock time, local timestamp,
+    instant timestamptz, uid uuid, loose json, doc jsonb)`);
+  await client.query(`INSERT INTO every_type VALUES
+    (1, true, -32768, -2147483648, 0.1, 1e300, 99999999999999.9999, '', 'zażółć', '\\x', '0001-01-01', '00:00:00',
+     '1969-12-31 23:59:59.000001', '2026-01-02 03:04:05.123456+02', '00000000-0000-0000-0000-000000000001', '{ }', '{"b":1,"a":null}'),
+    (-9223372036854775808, false, 32767, 2147483647, -1.5, 'NaN', -0.0001, 'a duck 🦆', '12345678', '\\x00ff', '9999-12-31',
+     '23:59:59.999999', '2026-06-01 00:00:00', '1970-01-01 00:00:00Z', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '[1, 2]', '[1,  2]'),
+    (9223372036854775807, NULL, NULL, NULL, 'Infinity', '-Infinity', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+    (4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)`);
+  await client.query('CHECKPOINT');
+  await expectSameRows('public.every_type', EVERY_TYPE, 4);
+});
+
+const FLIGHTS = { id: 'bigint', ts: 'timestamptz', carrier: 'text', delay: 'integer' } as const;
+const insertFlights = async (table: string, from: number, to: number): Promise<void> => {
+  await client.query(`INSERT INTO ${table} SELECT g, timestamptz '2026-01-01 00:00:00+00' + g * interval '37 minutes',
+    'c' || g % 13, g % 97 - 20 FROM generate_series(${from}, ${to}) g`);
+};
+
+test('rows changed and deleted before and after the commit agree everywhere', async () => {
+  await client.query('CREATE TABLE flights (id bigint PRIMARY KEY, ts timestamptz NOT NULL, carrier text, delay int)');
+  await insertFlights('flights', 1, 3000);
+  await client.query('UPDATE flights SET delay = delay + 1000 WHERE id % 7 = 0');
+  await client.query('DELETE FROM flights WHERE id % 11 = 0');
+  await client.query('CHECKPOINT');
+  await expectSameRows('public.flights', FLIGHTS, 3000 - 272);
+
+  await client.query('UPDATE flights SET carrier = NULL WHERE id BETWEEN 100 AND 200');
+  await client.query('DELETE FROM flights WHERE id > 2900');
+  await insertFlights('flights', 3001, 3100);
+  await client.query('CHECKPOINT');
+  // of 2901…3000 there were 91 left
+  await expectSameRows('public.flights', FLIGHTS, 3000 - 272 - 91 + 100);
+});
+
+test('a partitioned table agrees everywhere, and again after deletes in some partitions', async () => {
+  await client.query(`CREATE TABLE parted (id bigint PRIMARY KEY, ts timestamptz NOT NULL, carrier text, delay int)
+    WITH (partition_by = 'month(ts), bucket(4, id)', sort_by = 'ts')`);
+  await insertFlights('parted', 1, 2000);
+  await client.query('CHECKPOINT');
+  await expectSameRows('public.parted', FLIGHTS, 2000);
+  await client.query("DELETE FROM parted WHERE carrier = 'c3' AND ts < '2026-02-01'");
+  await client.query('CHECKPOINT');
+  const { rows } = await client.query<[string]>({ text: 'SELECT count(*) FROM parted', rowMode: 'array' });
+  await expectSameRows('public.parted', FLIGHTS, Number(rows[0]![0]));
+});
+
+test('a table without a key and an empty table agree everywhere', async () => {
+  await client.query('CREATE TABLE keyless (id bigint, ts timestamptz, carrier text, delay int)');
+  await client.query('CREATE TABLE nothing (id bigint PRIMARY KEY, ts timestamptz, carrier text, delay int)');
+  await insertFlights('keyless', 1, 50);
+  await insertFlights('keyless', 1, 50);
+  await client.query('CHECKPOINT');
+  await expectSameRows('public.keyless', FLIGHTS, 100);
+  expect(await readWithPyIceberg(server.dataDir, 'public.nothing')).toEqual(await readHere('nothing', FLIGHTS));
+});
+
+test('after kill -9 and a new start, what was acknowledged agrees everywhere', async () => {
+  await insertFlights('flights', 5001, 5100);
+  const before = await readHere('flights', FLIGHTS);
+  await server.kill9();
+  const { dataDir } = server;
+  server = await startServer({ dataDir });
+  client = await connect();
+  expect(await readHere('flights', FLIGHTS)).toEqual(before);
+  await client.query('CHECKPOINT');
+  await expectSameRows('public.flights', FLIGHTS, before.rows);
+});
