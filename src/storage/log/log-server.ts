@@ -295,13 +295,17 @@ export class LogServer {
     this.#post({ event: 'fatal', error: packError(this.#failed) });
   }
 
+  #failure(): SqlError {
+    return this.#failed ?? new SqlError(SqlState.internalError, 'the write-ahead log has stopped');
+  }
+
   #close(): void {
     try {
       this.#replay?.close();
       if (!this.#started || this.#failed !== null) return;
       while (ringHead(this.#ring) !== ringTail(this.#ring)) {
         const state = this.step();
-        if (this.#failed !== null) throw this.#failed;
+        if (state === 'idle') throw this.#failure(); // with frames in the ring, only a failed log is idle
         if (state === 'full') throw new SqlError(SqlState.diskFull, 'could not write the end of the write-ahead log: no space left on device');
       }
       if (this.#unmarked) this.#mark();
