@@ -72,13 +72,15 @@ export async function startServer(options: ServerOptions = {}): Promise<ServerPr
   }
 }
 
-/** Runs `arka` with any arguments to its end, which must come by itself. */
+/** Runs `arka` with any arguments to its end, which must come by itself within 20 s; else it is killed. */
 export async function runArka(
   args: readonly string[],
   options: Pick<ServerOptions, 'env' | 'built'> & { readonly cwd?: string } = {},
 ): Promise<Exit & { readonly stdout: string; readonly stderr: string }> {
   const run = spawnArka(args, options);
+  const timer = setTimeout(() => run.child.kill('SIGKILL'), 20_000);
   const exit = await run.exited;
+  clearTimeout(timer);
   return { ...exit, stdout: run.stdout(), stderr: run.stderr() };
 }
 
