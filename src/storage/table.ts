@@ -12,7 +12,7 @@ import type { ColumnVector, Physical } from '../types/column-vector.ts';
 import { physicalOf } from '../types/pg-type.ts';
 import type { DataFileUnit } from './file-unit.ts';
 import type { PartitionValue } from './iceberg/lake-api.ts';
-import { partitionTransform } from './iceberg/transforms.ts';
+import { partitionKey, partitionTransform } from './iceberg/transforms.ts';
 import { keyEncoder, type KeyEncoder } from './memory/key-encoder.ts';
 import { KeyTable, type KeyWords } from './memory/key-table.ts';
 import type { Memory } from './memory/memory.ts';
@@ -31,6 +31,8 @@ export interface Generation {
 export class Table {
   readonly def: TableDef;
   readonly location: string;
+  /** Partition spec that new files are written under. */
+  readonly specId: number;
   readonly physicals: readonly Physical[];
   readonly fieldIds: readonly number[];
   /** Indexes of the key's columns in def order; empty for a keyless table. */
@@ -62,11 +64,12 @@ export class Table {
   readonly #partitionColumns: readonly number[];
   readonly #units = new Map<number, Unit>();
 
-  constructor(memory: Memory, nextUnit: () => number, seed: number, def: TableDef, location: string) {
+  constructor(memory: Memory, nextUnit: () => number, seed: number, def: TableDef, location: string, specId: number) {
     this.#memory = memory;
     this.#nextUnit = nextUnit;
     this.def = def;
     this.location = location;
+    this.specId = specId;
     this.physicals = def.columns.map((column) => physicalOf(column.type));
     this.fieldIds = def.columns.map((column) => column.fieldId);
     const indexOf = (fieldId: number): number => def.columns.findIndex((column) => column.fieldId === fieldId);
@@ -96,7 +99,7 @@ export class Table {
     const slices = this.generations[0]!.slices;
     if (this.#transforms.length === 0) return slices.get('') ?? this.#newSlice('', []);
     const values = this.#transforms.map((transform, i) => transform(vectors[this.#partitionColumns[i]!]!, row));
-    const key = values.map((value) => (value instanceof Uint8Array ? Buffer.from(value).toString('hex') : `${typeof value}${String(value)}`)).join('\u0000');
+    const key = partitionKey(values);
     return slices.get(key) ?? this.#newSlice(key, values);
   }
 

@@ -27,6 +27,8 @@ export class DeleteList {
   /** Entries appended; those past `published` belong to transactions not yet visible. */
   length = 0;
   published = 0;
+  /** After a flush: where the entries from `offset` on have gone; a transaction on its way publishes there too. */
+  forward: { readonly list: DeleteList; readonly offset: number } | null = null;
 
   constructor(pool: SlabPool) {
     this.#pool = pool;
@@ -79,6 +81,12 @@ export class DeleteList {
     this.#dead[byte]! |= 1 << (position & 7);
   }
 
+  /** Makes the first `length` entries visible. */
+  publish(length: number): void {
+    if (length > this.published) this.published = length;
+    if (this.forward !== null && length > this.forward.offset) this.forward.list.publish(length - this.forward.offset);
+  }
+
   /** Whether the row is deleted, by a visible transaction or one on its way. */
   has(position: number): boolean {
     const byte = position >> 3;
@@ -119,7 +127,7 @@ export class DeleteList {
     return this.#lsns.slice(from, to);
   }
 
-  /** The first `count` entries for a scan, or null when there are none. `extra` are a transaction's own, in a block of its own. */
+  /** The first `count` entries for a scan, or null when there are none. */
   ref(count: number): DeleteRef | null {
     if (count === 0) return null;
     const blocks: { address: Address; count: number }[] = [];

@@ -1,0 +1,287 @@
+/**
+ * Commit: a transaction's writes become log frames, then rows and delete entries of the shared units, then visible.
+ *
+ * - V3 Published only when durable (or on append with synchronous_commit = off), in LSN order (H4).
+ * - `appliedLsn` is always the end of a transaction: a cut takes it as its L (H2).
+ * - After the first frame is in the log nothing may fail: room for rows and delete entries is made sure of before.
+ */
+import { invariant, SqlError, SqlState } from '../errors.ts';
+import type { Log } from '../storage/log/log-api.ts';
+import type { DeleteList } from '../storage/memory/delete-list.ts';
+import type { Memory } from '../storage/memory/memory.ts';
+import type { KeyWords } from '../storage/memory/key-table.ts';
+import { RowBuffer } from '../storage/memory/row-buffer.ts';
+import { ADOPT_ROWS_MIN, type MemorySlice } from '../storage/memory/slice.ts';
+import type { Table } from '../storage/table.ts';
+import type { Lsn } from '../table-def.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
+import { encodeFrame, type SectionSource } from './frame.ts';
+import type { TableWrites, Transaction } from './transaction.ts';
+
+interface Pending {
+  readonly lsn: Lsn;
+  readonly durable: boolean;
+  readonly slices: readonly { readonly slice: MemorySlice; readonly rows: number }[];
+  readonly lists: readonly { readonly list: DeleteList; readonly length: number }[];
+  readonly tables: readonly Table[];
+  readonly done: () => void;
+}
+
+const key: KeyWords = new Int32Array(4);
+
+export class Committer {
+  appliedLsn: Lsn = 0;
+  publishedLsn: Lsn = 0;
+  readonly #memory: Memory;
+  readonly #log: Log;
+  readonly #pending: Pending[] = [];
+  #head = 0;
+  /** A transaction of many frames holds the lane, so that its frames lie side by side. */
+  #lane: Promise<void> | null = null;
+  readonly #waiting: { readonly lsn: Lsn; readonly resolve: () => void }[] = [];
+
+  constructor(memory: Memory, log: Log) {
+    this.#memory = memory;
+    this.#log = log;
+    log.onDurable = () => this.#advance();
+  }
+
+  /** Resolves when everything up to `lsn` is visible. */
+  published(lsn: Lsn): Promise<void> {
+    if (this.publishedLsn >= lsn) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ lsn, resolve }));
+  }
+
+  /**
+   * Commits; resolves when visible and, unless synchronous_commit is off, durable.
+   * @throws {SqlError} 53100, 53200: nothing was written, the transaction is to be rolled back
+   */
+  async commit(transaction: Transaction): Promise<void> {
+    if (transaction.operations === 0) {
+      transaction.finish();
+      return;
+    }
+    transaction.state = 'committing';
+    while (this.#lane !== null) await this.#lane;
+    if (this.#log.full) throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', { hint: 'Free disk space; writes go on by themselves.' });
+    const writes = [...transaction.writes.values()].filter((each) => each.operations > 0);
+    for (const each of writes) if (each.table.dropped) throw new SqlError(SqlState.undefinedTable, `relation "${each.table.def.name}" does not exist`);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#lane = promise;
+    try {
+      for (const each of writes) this.#compact(each);
+      this.#makeSure(writes);
+      const frames = framesOf(writes, this.#log.frameBytesMax);
+      await this.#append(transaction, frames);
+      this.#apply(transaction, writes, this.#log.lastLsn);
+    } finally {
+      this.#lane = null;
+      resolve();
+    }
+    await transaction.ended;
+  }
+
+  /** Own rows that died again leave the buffer: frames and units get live rows only. */
+  #compact(writes: TableWrites): void {
+    if (writes.dead.length === 0) return;
+    const live = new RowBuffer(this.#memory, writes.table.physicals);
+    const { inserted } = writes;
+    inserted.batches.forEach((batch, index) => {
+      const start = inserted.batchStart(index);
+      const vectors = batch.vectors();
+      for (let row = 0; row < batch.rows; row++) if (!writes.isDead(start + row)) live.append(vectors, row, row + 1);
+    });
+    writes.replaceInserted(live);
+  }
+
+  /** @throws {SqlError} 53200 before anything is in the log */
+  #makeSure(writes: readonly TableWrites[]): void {
+    let bytes = 0;
+    for (const each of writes) {
+      for (const batch of each.inserted.batches) if (!adoptable(each.table, batch.rows)) bytes += batch.dataBytes * 2 + 65_536;
+      const counts = new Map<number, number>();
+      for (const unit of each.units) counts.set(unit, (counts.get(unit) ?? 0) + 1);
+      for (const [unit, count] of counts) {
+        if (!each.table.unit(unit)!.deletes.reserve(count)) throw outOfMemory(this.#memory);
+      }
+    }
+    if (this.#memory.pool.usedBytes + bytes > this.#memory.pool.budgetBytes) throw outOfMemory(this.#memory);
+  }
+
+  async #append(transaction: Transaction, frames: readonly Frame[]): Promise<void> {
+    for (let i = 0; i < frames.length; i++) {
+      const frame = frames[i]!;
+      const head = { kind: 'data', firstLsn: this.#log.lastLsn + 1, count: frame.count, transaction: transaction.id, last: i === frames.length - 1 } as const;
+      while (!this.#log.append(head, frame.parts)) await this.#log.room(frame.bytes);
+    }
+  }
+
+  #apply(transaction: Transaction, writes: readonly TableWrites[], lsn: Lsn): void {
+    const first = this.appliedLsn + 1;
+    const slices = new Set<MemorySlice>();
+    const lists = new Set<DeleteList>();
+    for (const each of writes) {
+      applyDeletes(each.table, each.deletedKeys, each.units, each.positions, lsn, lists);
+      applyInserts(each, lsn, slices);
+      noteOperations(each.table, first, lsn);
+    }
+    this.appliedLsn = lsn;
+    this.#pending.push({
+      lsn,
+      durable: transaction.synchronous,
+      slices: [...slices].map((slice) => ({ slice, rows: slice.rows })),
+      lists: [...lists].map((list) => ({ list, length: list.length })),
+      tables: writes.map((each) => each.table),
+      done: () => transaction.finish(),
+    });
+    this.#advance();
+  }
+
+  #advance(): void {
+    while (this.#head < this.#pending.length) {
+      const next = this.#pending[this.#head]!;
+      if (next.durable && next.lsn > this.#log.durableLsn) break;
+      this.#head++;
+      for (const { slice, rows } of next.slices) slice.published = Math.max(slice.published, rows);
+      for (const { list, length } of next.lists) list.publish(length);
+      for (const table of next.tables) table.publishedLsn = next.lsn;
+      this.publishedLsn = next.lsn;
+      next.done();
+    }
+    if (this.#head === this.#pending.length || this.#head > 4096) {
+      this.#pending.splice(0, this.#head);
+      this.#head = 0;
+    }
+    for (let i = this.#waiting.length - 1; i >= 0; i--) {
+      if (this.#waiting[i]!.lsn <= this.publishedLsn) this.#waiting.splice(i, 1)[0]!.resolve();
+    }
+  }
+}
+
+function outOfMemory(memory: Memory): SqlError {
+  return new SqlError(SqlState.outOfMemory, 'out of memory', {
+    detail: `The transaction does not fit the budget for rows in memory (${memory.pool.budgetBytes} bytes).`,
+    hint: 'Write in smaller transactions, or raise memory.limit.',
+  });
+}
+
+function adoptable(table: Table, rows: number): boolean {
+  return rows >= ADOPT_ROWS_MIN && !table.partitioned;
+}
+
+/** An operation range on a table: what the log must keep until it is flushed and committed (H3). */
+export function noteOperations(table: Table, first: Lsn, last: Lsn): void {
+  table.appliedLsn = last;
+  if (table.unflushedFrom === 0) table.unflushedFrom = first;
+  if (table.uncommittedFrom === 0) table.uncommittedFrom = first;
+}
+
+/** Delete entries for positions found before; keys leave the index of memory rows. */
+export function applyDeletes(table: Table, keys: RowBuffer, units: readonly number[], positions: readonly number[], lsn: Lsn, lists: Set<DeleteList>): void {
+  keys.batches.forEach((batch, index) => {
+    const vectors = batch.vectors();
+    const start = keys.batchStart(index);
+    for (let row = 0; row < batch.rows; row++) {
+      const unit = table.unit(units[start + row]!);
+      invariant(unit !== undefined, 'V1 a recorded deletion follows its row to the unit where it is');
+      unit.deletes.append(positions[start + row]!, lsn);
+      lists.add(unit.deletes);
+      if (unit.tier !== 'memory') continue;
+      table.encodeKey(vectors, row, key);
+      table.forget(key);
+    }
+  });
+}
+
+function applyInserts(writes: TableWrites, lsn: Lsn, slices: Set<MemorySlice>): void {
+  const { table } = writes;
+  for (const batch of writes.inserted.release()) {
+    if (adoptable(table, batch.rows)) {
+      const slice = table.sliceFor([], 0);
+      const start = slice.rows;
+      slice.adopt(batch);
+      indexRows(table, slice, batch.vectors(), 0, batch.rows, start);
+      seen(slice, lsn, slices);
+    } else {
+      insertVectors(table, batch.vectors(), batch.rows, lsn, slices);
+      batch.retire();
+    }
+  }
+}
+
+function seen(slice: MemorySlice, lsn: Lsn, slices: Set<MemorySlice>): void {
+  if (slice.lsnMin === 0) slice.lsnMin = lsn;
+  slice.lsnMax = lsn;
+  slices.add(slice);
+}
+
+/** Routes rows of vectors in def order to the slices of their partitions, in runs, and indexes their keys. */
+export function insertVectors(table: Table, vectors: readonly ColumnVector[], rows: number, lsn: Lsn, slices: Set<MemorySlice>): void {
+  let start = 0;
+  while (start < rows) {
+    const slice = table.sliceFor(vectors, start);
+    let end = table.partitioned ? start + 1 : rows;
+    while (end < rows && table.sliceFor(vectors, end) === slice) end++;
+    const position = slice.rows;
+    slice.append(vectors, start, end);
+    indexRows(table, slice, vectors, start, end, position);
+    seen(slice, lsn, slices);
+    start = end;
+  }
+}
+
+function indexRows(table: Table, slice: MemorySlice, vectors: readonly ColumnVector[], start: number, end: number, position: number): void {
+  if (!table.keyed) return;
+  const keys = table.keyColumns.map((column) => vectors[column]!);
+  const { index } = table.generations[0]!;
+  for (let row = start; row < end; row++) {
+    table.encodeKey(keys, row, key);
+    index.set(key, slice.unit, position + row - start);
+  }
+}
+
+interface Frame {
+  readonly parts: readonly Uint8Array[];
+  readonly bytes: number;
+  readonly count: number;
+}
+
+/** Deletes first, then inserts, in frames that the ring can take. @throws {SqlError} 54000 for a row that no frame holds */
+function framesOf(writes: readonly TableWrites[], frameBytesMax: number): Frame[] {
+  const sections: SectionSource[] = [];
+  for (const kind of ['delete', 'insert'] as const) {
+    for (const { table, deletedKeys, inserted } of writes) {
+      const rows = kind === 'delete' ? deletedKeys : inserted;
+      const fieldIds = kind === 'delete' ? table.def.key : table.fieldIds;
+      for (const batch of rows.batches) {
+        if (batch.rows === 0) continue;
+        sections.push({ tableUuid: table.def.uuid, schemaId: table.def.schemaId, kind, fieldIds, vectors: batch.vectors(), start: 0, end: batch.rows });
+      }
+    }
+  }
+  const frames: Frame[] = [];
+  pack(sections, frameBytesMax, frames);
+  return frames;
+}
+
+function pack(sections: readonly SectionSource[], bytesMax: number, frames: Frame[]): void {
+  const parts = encodeFrame(sections);
+  let bytes = 0;
+  for (const part of parts) bytes += part.length;
+  if (bytes <= bytesMax) {
+    frames.push({ parts, bytes, count: sections.reduce((sum, section) => sum + section.end - section.start, 0) });
+    return;
+  }
+  if (sections.length > 1) {
+    const middle = sections.length >> 1;
+    pack(sections.slice(0, middle), bytesMax, frames);
+    pack(sections.slice(middle), bytesMax, frames);
+    return;
+  }
+  const [section] = sections;
+  invariant(section !== undefined, 'a frame has a section');
+  if (section.end - section.start === 1) throw new SqlError(SqlState.programLimitExceeded, `a row of ${bytes} bytes is too large: a row in the log has at most ${bytesMax} bytes`);
+  const middle = (section.start + section.end) >> 1;
+  pack([{ ...section, end: middle }], bytesMax, frames);
+  pack([{ ...section, start: middle }], bytesMax, frames);
+}

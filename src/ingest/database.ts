@@ -1,0 +1,286 @@
+/**
+ * What main holds of the whole: tables by name and uuid, the log, the committer, transactions under way, and the lanes
+ * in which a table's flushes and commits take turns. Opened by recovery.ts, driven by the gateway and migration.ts.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import { SqlError, SqlState } from '../errors.ts';
+import type { Remote } from '../rpc.ts';
+import { DataFileUnit } from '../storage/file-unit.ts';
+import type { LakeApi, TableState } from '../storage/iceberg/lake-api.ts';
+import type { Log } from '../storage/log/log-api.ts';
+import type { Memory } from '../storage/memory/memory.ts';
+import { Table } from '../storage/table.ts';
+import type { UnitEngine } from '../storage/unit-engine.ts';
+import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
+import { Committer } from './committer.ts';
+import { flushTable } from './flush.ts';
+import { commitTable } from './iceberg-commit.ts';
+import { Transaction } from './transaction.ts';
+
+export interface FlushEvent {
+  readonly table: string;
+  readonly lsn: Lsn;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+  readonly trigger: string;
+}
+export interface CommitEvent extends FlushEvent {
+  readonly snapshotId: bigint;
+  readonly files: number;
+  readonly deletes: number;
+  readonly retries: number;
+}
+/** As many events as arka.flushes and arka.commits show. */
+const EVENTS_MAX = 1000;
+/** From this share of the slab budget on, writes wait for a flush. */
+const ADMIT_FRACTION = 0.8;
+const ADMIT_WAIT_MS = 30_000;
+
+export interface DatabaseOptions {
+  readonly clock: Clock;
+  readonly memory: Memory;
+  readonly log: Log;
+  readonly engine: UnitEngine;
+  readonly lake: Remote<LakeApi>;
+  readonly diskDir: string;
+  readonly seed: number;
+  readonly warn: (error: unknown, where: string) => void;
+}
+
+export class Database {
+  readonly clock: Clock;
+  readonly memory: Memory;
+  readonly log: Log;
+  readonly engine: UnitEngine;
+  readonly lake: Remote<LakeApi>;
+  readonly diskDir: string;
+  readonly committer: Committer;
+  readonly warn: (error: unknown, where: string) => void;
+  readonly tables = new Map<string, Table>();
+  readonly schemas = new Set<string>();
+  readonly flushes: FlushEvent[] = [];
+  readonly commits: CommitEvent[] = [];
+  /** Rises with every DDL: prepared plans and descriptions of older generations are made again. */
+  generation = 1;
+  readonly #seed: number;
+  readonly #byName = new Map<string, Table>();
+  readonly #transactions = new Map<number, Transaction>();
+  readonly #lanes = new Map<Table, Promise<unknown>>();
+  #ddl: Promise<unknown> = Promise.resolve();
+  #nextTransaction = 1;
+  #nextUnit = 1;
+  #nextOid = FIRST_TABLE_OID;
+
+  constructor(options: DatabaseOptions) {
+    this.clock = options.clock;
+    this.memory = options.memory;
+    this.log = options.log;
+    this.engine = options.engine;
+    this.lake = options.lake;
+    this.diskDir = options.diskDir;
+    this.warn = options.warn;
+    this.#seed = options.seed;
+    this.committer = new Committer(options.memory, options.log);
+  }
+
+  readonly nextUnit = (): number => this.#nextUnit++;
+
+  table(schema: string, name: string): Table | undefined {
+    return this.#byName.get(`${schema}\u0000${name}`);
+  }
+
+  begin(synchronous: boolean): Transaction {
+    const transaction = new Transaction(this.memory, this.#nextTransaction++, this.nextUnit, synchronous);
+    this.#transactions.set(transaction.id, transaction);
+    void transaction.ended.then(() => this.#transactions.delete(transaction.id));
+    return transaction;
+  }
+
+  transaction(id: number): Transaction | undefined {
+    return this.#transactions.get(id);
+  }
+
+  /** Whether a transaction under way has deleted rows of the unit. */
+  isTouched(table: Table, unit: number): boolean {
+    for (const transaction of this.#transactions.values()) if (transaction.writes.get(table)?.touches(unit) === true) return true;
+    return false;
+  }
+
+  /** Rows have moved: transactions under way follow (H2). */
+  remap(table: Table, moved: (unit: number, position: number) => { readonly unit: number; readonly position: number } | null): void {
+    for (const transaction of this.#transactions.values()) transaction.writes.get(table)?.remap(moved);
+  }
+
+  /** Brings a table that the lake knows into memory; its files and committed deletes come next. */
+  addTable(state: TableState): Table {
+    this.#nextOid = Math.max(this.#nextOid, state.def.oid + OIDS_PER_TABLE);
+    const def = state.def.oid === 0 ? { ...state.def, oid: this.#takeOid() } : state.def;
+    const table = new Table(this.memory, this.nextUnit, this.#seed, def, state.location, state.specId);
+    table.metadataLocation = state.metadataLocation;
+    table.snapshotId = state.snapshotId;
+    this.tables.set(def.uuid, table);
+    this.#byName.set(`${def.schema}\u0000${def.name}`, table);
+    table.install(null, state.files.map((info) => new DataFileUnit(this.memory, this.nextUnit(), def, info, 'iceberg')));
+    return table;
+  }
+
+  /** Positions that Iceberg's delete files hold already. */
+  addCommittedDeletes(file: DataFileUnit, positions: Uint32Array, lsn: Lsn): void {
+    const fresh = positions.filter((position) => !file.deletes.has(position));
+    if (!file.deletes.reserve(fresh.length)) throw new SqlError(SqlState.outOfMemory, 'out of memory: the delete files of a table do not fit', { hint: 'Raise memory.limit.' });
+    for (const position of fresh) file.deletes.append(position, lsn);
+    file.deletes.publish(file.deletes.length);
+    file.deletesFlushed = file.deletes.length;
+    file.deletesCommitted = file.deletes.length;
+  }
+
+  #takeOid(): number {
+    const oid = this.#nextOid;
+    this.#nextOid += OIDS_PER_TABLE;
+    return oid;
+  }
+
+  /** Definitions change one after another. */
+  #define<T>(change: () => Promise<T>): Promise<T> {
+    const next = this.#ddl.then(change, change);
+    this.#ddl = next.catch(() => {});
+    return next;
+  }
+
+  /** Null: it was there and `ifNotExists` said that is fine. */
+  createTable(draft: TableDef, ifNotExists: boolean): Promise<Table | null> {
+    return this.#define(async () => {
+      if (!this.schemas.has(draft.schema)) throw new SqlError(SqlState.invalidSchemaName, `schema "${draft.schema}" does not exist`);
+      if (this.table(draft.schema, draft.name) !== undefined) {
+        if (ifNotExists) return null;
+        throw new SqlError(SqlState.duplicateTable, `relation "${draft.name}" already exists`);
+      }
+      const def: TableDef = { ...draft, uuid: randomUUID(), oid: this.#takeOid() };
+      const table = this.addTable(await this.lake.createTable(def));
+      const lsn = this.committer.appliedLsn;
+      table.appliedLsn = lsn;
+      table.publishedLsn = lsn;
+      table.flushedLsn = lsn;
+      table.committedLsn = lsn;
+      this.generation++;
+      return table;
+    });
+  }
+
+  dropTable(table: Table): Promise<void> {
+    return this.#define(async () => {
+      const { def } = table;
+      await this.inLane(table, async () => {
+        this.tables.delete(def.uuid);
+        this.#byName.delete(`${def.schema}\u0000${def.name}`);
+        this.generation++;
+        table.drop();
+        await this.lake.dropTable(def.uuid);
+      });
+      this.#lanes.delete(table);
+    });
+  }
+
+  createSchema(name: string): Promise<void> {
+    return this.#define(async () => {
+      if (this.schemas.has(name)) throw new SqlError(SqlState.duplicateSchema, `schema "${name}" already exists`);
+      await this.lake.createSchema(name);
+      this.schemas.add(name);
+      this.generation++;
+    });
+  }
+
+  dropSchema(name: string): Promise<void> {
+    return this.#define(async () => {
+      for (const { def } of this.tables.values()) {
+        if (def.schema !== name) continue;
+        throw new SqlError(SqlState.dependentObjectsStillExist, `cannot drop schema ${name} because other objects depend on it`, {
+          detail: `table ${name}.${def.name} depends on schema ${name}`,
+          hint: 'Drop the tables first.',
+        });
+      }
+      await this.lake.dropSchema(name);
+      this.schemas.delete(name);
+      this.generation++;
+    });
+  }
+
+  /** Flushes and commits of one table take turns. */
+  inLane<T>(table: Table, work: () => Promise<T>): Promise<T> {
+    const before = this.#lanes.get(table) ?? Promise.resolve();
+    const next = before.then(work, work);
+    this.#lanes.set(table, next.catch(() => {}));
+    return next;
+  }
+
+  flush(table: Table, trigger: string): Promise<void> {
+    return this.inLane(table, () => this.#flush(table, trigger));
+  }
+
+  /** Memory to disk, then disk to Iceberg. */
+  commit(table: Table, trigger: string): Promise<void> {
+    return this.inLane(table, async () => {
+      await this.#flush(table, trigger);
+      const started = this.clock.monotonic();
+      const result = await commitTable(this, table, trigger);
+      if (result === null) return;
+      const { snapshotId, files, rows, deletes, bytes, retries } = result;
+      const durationMs = this.clock.monotonic() - started;
+      record(this.commits, { table: nameOf(table), lsn: table.committedLsn, snapshotId, files, rows, deletes, bytes, retries, durationMs, trigger });
+    });
+  }
+
+  async #flush(table: Table, trigger: string): Promise<void> {
+    const started = this.clock.monotonic();
+    const result = await flushTable(this, table);
+    if (result === null) return;
+    record(this.flushes, { table: nameOf(table), ...result, durationMs: this.clock.monotonic() - started, trigger });
+  }
+
+  /** CHECKPOINT: everything acknowledged before it is in Iceberg when it resolves. */
+  async checkpoint(): Promise<void> {
+    for (const table of this.tables.values()) await this.commit(table, 'checkpoint');
+  }
+
+  /** The log keeps what Iceberg does not hold yet, and no more (H3). */
+  async trimLog(): Promise<void> {
+    let to = this.committer.appliedLsn + 1;
+    for (const table of this.tables.values()) if (table.uncommittedFrom > 0) to = Math.min(to, table.uncommittedFrom);
+    await this.log.trim(to);
+  }
+
+  /** A writer's turn: at the budget it waits for the flush. @throws {SqlError} 53100, 53200 */
+  async admit(): Promise<void> {
+    if (this.log.full) throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', { hint: 'Free disk space; writes go on by themselves.' });
+    const { pool } = this.memory;
+    const deadline = this.clock.monotonic() + ADMIT_WAIT_MS;
+    while (pool.usedBytes > pool.budgetBytes * ADMIT_FRACTION) {
+      const before = pool.usedBytes;
+      for (const table of this.tables.values()) await this.flush(table, 'memory');
+      if (pool.usedBytes <= pool.budgetBytes * ADMIT_FRACTION) return;
+      if (this.clock.monotonic() > deadline || (pool.usedBytes >= before && this.memory.pins.waiting === 0)) {
+        throw new SqlError(SqlState.outOfMemory, 'out of memory', {
+          detail: `Rows in memory take ${pool.usedBytes} of ${pool.budgetBytes} bytes, and no flush can free them.`,
+          hint: 'Write in smaller transactions, or raise memory.limit.',
+        });
+      }
+      await new Promise<void>((resolve) => this.clock.after(20, resolve));
+    }
+  }
+
+  /** True when `admit` would have to do something. */
+  get pressed(): boolean {
+    return this.log.full || this.memory.pool.usedBytes > this.memory.pool.budgetBytes * ADMIT_FRACTION;
+  }
+}
+
+export function nameOf(table: Table): string {
+  return `${table.def.schema}.${table.def.name}`;
+}
+
+function record<E>(events: E[], event: E): void {
+  events.push(event);
+  if (events.length > EVENTS_MAX) events.splice(0, events.length - EVENTS_MAX);
+}

@@ -1,0 +1,138 @@
+/**
+ * Memory to disk: one cut of one table (V2, H2). Sealing is instant; Parquet is written beside ongoing writes; deletes
+ * that arrive meanwhile are carried over to the new positions; the segments enter the Version in one step.
+ */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { invariant } from '../errors.ts';
+import { DataFileUnit } from '../storage/file-unit.ts';
+import type { Delta, Segment } from '../storage/iceberg/lake-api.ts';
+import { dataFileLocation, partitionPath } from '../storage/iceberg/paths.ts';
+import type { MemorySlice } from '../storage/memory/slice.ts';
+import type { Generation, Table } from '../storage/table.ts';
+import type { WriteParquetRequest } from '../storage/unit-engine.ts';
+import type { Lsn } from '../table-def.ts';
+import { icebergType } from '../types/pg-type.ts';
+import type { Database } from './database.ts';
+
+interface CutSlice {
+  readonly slice: MemorySlice;
+  /** Length of its delete list at the cut. */
+  readonly deletes: number;
+  readonly request: WriteParquetRequest;
+  segment: Segment | null;
+  /** Old position → new one, -1 for rows dead at the cut; fetched when something needs it. */
+  moved: Int32Array | null;
+}
+
+export interface FlushResult {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly lsn: Lsn;
+}
+
+/** Null: nothing of the table was in memory. The table's lane is held by the caller. */
+export async function flushTable(database: Database, table: Table): Promise<FlushResult | null> {
+  if (table.appliedLsn <= table.flushedLsn) return null;
+  const lsn = database.committer.appliedLsn;
+  table.freeze();
+  const generations = table.generations.slice(1);
+  const marks = table.files.map((file) => ({ file, length: file.deletes.length }));
+  const cut = generations.flatMap((generation) => [...generation.slices.values()].map((slice) => cutSlice(database, table, slice)));
+  const unflushedFrom = table.unflushedFrom;
+  table.unflushedFrom = 0;
+  const pin = database.memory.pins.acquire();
+  try {
+    await database.committer.published(lsn);
+    await database.log.durable(lsn); // V7, also after synchronous_commit = off
+    for (const each of cut) await writeSegment(database, table, each, lsn);
+    const deltas: Delta[] = marks
+      .filter(({ file, length }) => length > file.deletesFlushed)
+      .map(({ file, length }) => ({
+        location: file.info.location,
+        lsnFrom: table.flushedLsn,
+        lsnTo: lsn,
+        positions: file.deletes.positions(file.deletesFlushed, length),
+        lsns: file.deletes.lsns(file.deletesFlushed, length),
+      }));
+    const segments = cut.flatMap(({ segment }) => (segment === null ? [] : [segment]));
+    if (!table.dropped) {
+      await database.lake.writeFlush({ tableUuid: table.def.uuid, logId: database.log.logId, flushedLsn: lsn, baseSnapshotId: table.snapshotId, segments, deltas });
+      await fetchMoves(database, table, cut);
+      install(database, table, generations, cut);
+      for (const { file, length } of marks) file.deletesFlushed = length;
+      table.flushedLsn = lsn;
+    }
+    return { rows: segments.reduce((sum, each) => sum + each.rows, 0), bytes: segments.reduce((sum, each) => sum + each.bytes, 0), lsn };
+  } catch (error) {
+    table.unflushedFrom = unflushedFrom;
+    throw error;
+  } finally {
+    pin.release();
+  }
+}
+
+function cutSlice(database: Database, table: Table, slice: MemorySlice): CutSlice {
+  const deletes = slice.deletes.length;
+  const path = join(database.diskDir, `${randomUUID()}.parquet`);
+  return { slice, deletes, request: { def: table.def, memory: [slice.scan(slice.rows, deletes, table.fieldIds)], files: [], path }, segment: null, moved: null };
+}
+
+async function writeSegment(database: Database, table: Table, cut: CutSlice, lsn: Lsn): Promise<void> {
+  if (table.dropped || cut.deletes === cut.slice.rows) return;
+  const written = await database.engine.writeParquet(cut.request);
+  if (written === null) return;
+  const types = table.def.partition.map((field) => icebergType(table.def.columns.find((column) => column.fieldId === field.sourceId)!.type));
+  const folder = partitionPath(table.def.partition, types, cut.slice.partition);
+  cut.segment = {
+    location: dataFileLocation(table.location, folder, written.path.slice(written.path.lastIndexOf('/') + 1)),
+    path: written.path,
+    rows: written.rows,
+    bytes: written.bytes,
+    columns: written.columns,
+    partition: cut.slice.partition,
+    specId: table.specId,
+    lsnFrom: table.flushedLsn,
+    lsnTo: lsn,
+  };
+}
+
+/** Until nothing needs a map that is not there: what follows in the same turn may install. */
+async function fetchMoves(database: Database, table: Table, cut: readonly CutSlice[]): Promise<void> {
+  for (;;) {
+    const needed = cut.filter((each) => each.moved === null && each.segment !== null && (each.slice.deletes.length > each.deletes || database.isTouched(table, each.slice.unit)));
+    if (needed.length === 0) return;
+    for (const each of needed) {
+      const { positions } = await database.engine.newPositions(each.request);
+      const moved = new Int32Array(each.slice.rows).fill(-1);
+      for (let i = 0; i < positions.length; i++) moved[positions[i]!] = i;
+      each.moved = moved;
+    }
+  }
+}
+
+function install(database: Database, table: Table, generations: readonly Generation[], cut: readonly CutSlice[]): void {
+  const targets = new Map<number, { readonly cut: CutSlice; readonly file: DataFileUnit }>();
+  const added: DataFileUnit[] = [];
+  for (const each of cut) {
+    if (each.segment === null) continue;
+    const file = new DataFileUnit(database.memory, database.nextUnit(), table.def, each.segment, 'disk');
+    const { deletes } = each.slice;
+    const late = deletes.positions(each.deletes, deletes.length);
+    invariant(file.deletes.reserve(late.length), 'V5 carried-over deletes fit the reserve');
+    late.forEach((position, i) => file.deletes.append(each.moved![position]!, deletes.lsnAt(each.deletes + i)));
+    file.deletes.publish(Math.max(0, deletes.published - each.deletes));
+    deletes.forward = { list: file.deletes, offset: each.deletes };
+    targets.set(each.slice.unit, { cut: each, file });
+    added.push(file);
+  }
+  database.remap(table, (unit, position) => {
+    const target = targets.get(unit);
+    if (target === undefined) return null;
+    const to = target.cut.moved![position]!;
+    invariant(to >= 0, 'a row that a transaction deletes was alive at the cut');
+    return { unit: target.file.unit, position: to };
+  });
+  generations.forEach((generation, i) => table.install(generation, i === 0 ? added : []));
+  if (generations.length === 0) table.install(null, added);
+}

@@ -1,0 +1,174 @@
+/**
+ * What a transaction's log frames say: per table the rows deleted, by name (C3: their key), and the rows inserted,
+ * evaluated, by field id (M-2). LSNs: a frame's deletes first, then its inserts, section by section.
+ *
+ * Payload, little-endian, every part padded to 8 bytes so that replay views it without copying:
+ *   section count u32, 0 u32
+ *   section: uuid 16 B · schema id u32 · kind u32 (1 delete, 2 insert) · rows u32 · columns u32
+ *   column:  field id u32 · physical u32 · flags u32 (1: validity) · heap bytes u32 · validity · data or offsets · heap
+ */
+import { invariant } from '../errors.ts';
+import { columnVector, FIXED_WIDTH, type ColumnVector, type Physical } from '../types/column-vector.ts';
+
+const PHYSICALS: readonly Physical[] = ['bool', 'int32', 'int64', 'int128', 'float32', 'float64', 'fixed16', 'bytes'];
+const PADDING = new Uint8Array(8);
+
+export type SectionKind = 'delete' | 'insert';
+
+export interface Section {
+  readonly tableUuid: string;
+  readonly schemaId: number;
+  readonly kind: SectionKind;
+  readonly rows: number;
+  readonly fieldIds: readonly number[];
+  /** One a field id, `rows` long. */
+  readonly vectors: readonly ColumnVector[];
+}
+
+const padded = (bytes: number): number => (bytes + 7) & ~7;
+
+/** Rows [start, end) of vectors as a section of their own. */
+export interface SectionSource {
+  readonly tableUuid: string;
+  readonly schemaId: number;
+  readonly kind: SectionKind;
+  readonly fieldIds: readonly number[];
+  readonly vectors: readonly ColumnVector[];
+  readonly start: number;
+  readonly end: number;
+}
+
+function push(parts: Uint8Array[], bytes: Uint8Array): void {
+  parts.push(bytes);
+  const rest = padded(bytes.length) - bytes.length;
+  if (rest > 0) parts.push(PADDING.subarray(0, rest));
+}
+
+function viewOf(array: Int32Array | Float32Array | Float64Array | Uint8Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+/** Bits [start, end) of an LSB bitmap, shifted to start at 0. */
+function bitsOf(bits: Uint8Array, start: number, end: number): Uint8Array {
+  const count = (end - start + 7) >> 3;
+  const shift = start & 7;
+  const first = start >> 3;
+  if (shift === 0) return bits.subarray(first, first + count);
+  const out = new Uint8Array(count);
+  for (let i = 0; i < count; i++) out[i] = (bits[first + i]! >> shift) | ((bits[first + i + 1] ?? 0) << (8 - shift));
+  return out;
+}
+
+function pushColumn(parts: Uint8Array[], fieldId: number, vector: ColumnVector, start: number, end: number): void {
+  const physical = PHYSICALS.indexOf(vector.physical);
+  const head = new Uint32Array([fieldId, physical, vector.validity === null ? 0 : 1, 0]);
+  parts.push(viewOf(head as unknown as Int32Array));
+  if (vector.validity !== null) push(parts, bitsOf(vector.validity, start, end));
+  switch (vector.physical) {
+    case 'bool': push(parts, bitsOf(vector.bits, start, end)); return;
+    case 'float32': push(parts, viewOf(vector.float32.subarray(start, end))); return;
+    case 'float64': push(parts, viewOf(vector.float64.subarray(start, end))); return;
+    case 'bytes': {
+      const offsets = new Int32Array(end - start + 1);
+      let used = 0;
+      for (let row = start; row < end; row++) {
+        used += vector.ends[row]! - vector.starts[row]!;
+        offsets[row - start + 1] = used;
+      }
+      head[3] = used;
+      push(parts, viewOf(offsets));
+      const low = start < end ? vector.starts[start]! : 0;
+      const high = start < end ? vector.ends[end - 1]! : 0;
+      if (high - low === used) push(parts, vector.heap.subarray(low, high));
+      else {
+        const heap = new Uint8Array(used);
+        for (let row = start, at = 0; row < end; row++) {
+          heap.set(vector.heap.subarray(vector.starts[row]!, vector.ends[row]!), at);
+          at += vector.ends[row]! - vector.starts[row]!;
+        }
+        push(parts, heap);
+      }
+      return;
+    }
+    default: {
+      const width = FIXED_WIDTH[vector.physical] / 4;
+      push(parts, viewOf(vector.words.subarray(start * width, end * width)));
+    }
+  }
+}
+
+export function encodeFrame(sections: readonly SectionSource[]): Uint8Array[] {
+  const parts: Uint8Array[] = [viewOf(new Int32Array([sections.length, 0]))];
+  for (const section of sections) {
+    parts.push(Buffer.from(section.tableUuid.replaceAll('-', ''), 'hex'));
+    const head = new Int32Array([section.schemaId, section.kind === 'delete' ? 1 : 2, section.end - section.start, section.vectors.length]);
+    parts.push(viewOf(head));
+    for (let i = 0; i < section.vectors.length; i++) pushColumn(parts, section.fieldIds[i]!, section.vectors[i]!, section.start, section.end);
+  }
+  return parts;
+}
+
+class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  at = 0;
+
+  constructor(bytes: Uint8Array) {
+    invariant(bytes.byteOffset % 8 === 0, 'a payload lies at a multiple of 8');
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  u32(): number {
+    const value = this.#view.getUint32(this.at, true);
+    this.at += 4;
+    return value;
+  }
+
+  bytes(count: number): Uint8Array {
+    const out = this.#bytes.subarray(this.at, this.at + count);
+    this.at += padded(count);
+    return out;
+  }
+}
+
+function readVector(reader: Reader, physical: Physical, hasValidity: boolean, heapBytes: number, rows: number): ColumnVector {
+  const validity = hasValidity ? reader.bytes((rows + 7) >> 3) : null;
+  if (physical === 'bool') return columnVector(physical, { validity, bits: reader.bytes((rows + 7) >> 3) });
+  if (physical === 'bytes') {
+    const raw = reader.bytes((rows + 1) * 4);
+    const offsets = new Int32Array(raw.buffer, raw.byteOffset, rows + 1);
+    return columnVector(physical, { validity, starts: offsets, ends: offsets.subarray(1), heap: reader.bytes(heapBytes) });
+  }
+  const raw = reader.bytes(FIXED_WIDTH[physical] * rows);
+  if (physical === 'float32') return columnVector(physical, { validity, float32: new Float32Array(raw.buffer, raw.byteOffset, rows) });
+  if (physical === 'float64') return columnVector(physical, { validity, float64: new Float64Array(raw.buffer, raw.byteOffset, rows) });
+  return columnVector(physical, { validity, words: new Int32Array(raw.buffer, raw.byteOffset, raw.byteLength / 4) });
+}
+
+/** The sections of a payload; vectors view its bytes. */
+export function decodeFrame(payload: Uint8Array): Section[] {
+  const reader = new Reader(payload);
+  const count = reader.u32();
+  reader.u32();
+  const sections: Section[] = [];
+  for (let i = 0; i < count; i++) {
+    const hex = Buffer.from(reader.bytes(16)).toString('hex');
+    const tableUuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+    const schemaId = reader.u32();
+    const kind = reader.u32() === 1 ? 'delete' : 'insert';
+    const rows = reader.u32();
+    const columns = reader.u32();
+    const fieldIds: number[] = [];
+    const vectors: ColumnVector[] = [];
+    for (let c = 0; c < columns; c++) {
+      fieldIds.push(reader.u32());
+      const physical = PHYSICALS[reader.u32()];
+      invariant(physical !== undefined, 'a frame names a known physical type');
+      const hasValidity = reader.u32() === 1;
+      vectors.push(readVector(reader, physical, hasValidity, reader.u32(), rows));
+    }
+    sections.push({ tableUuid, schemaId, kind, rows, fieldIds, vectors });
+  }
+  return sections;
+}

@@ -1,0 +1,59 @@
+/**
+ * Disk to Iceberg: one commit of one table at a flush boundary (V4, C5). Staged segments become data files of the
+ * table, as the same units; delete entries ≤ L become one position-delete file per touched data file.
+ */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { DataFileUnit } from '../storage/file-unit.ts';
+import type { CommitResult, Segment, TableState } from '../storage/iceberg/lake-api.ts';
+import type { Table } from '../storage/table.ts';
+import type { Database } from './database.ts';
+
+/** Null: Iceberg had everything already. The table's lane is held by the caller. */
+export async function commitTable(database: Database, table: Table, trigger: string): Promise<CommitResult | null> {
+  if (table.dropped || table.flushedLsn <= table.committedLsn) return null;
+  const lsn = table.flushedLsn;
+  const staged = table.files.filter((file) => file.tier === 'disk');
+  const touched = table.files.map((file) => ({ file, length: file.deletesFlushed })).filter(({ file, length }) => length > file.deletesCommitted);
+  const deletes: { dataFileLocation: string; path: string; rows: number; bytes: number }[] = [];
+  for (const { file, length } of touched) {
+    const path = join(database.diskDir, `${randomUUID()}-deletes.parquet`);
+    const written = await database.engine.writePositionDeletes({ path, dataFileLocation: file.info.location, positions: file.deletes.positions(0, length) });
+    deletes.push({ dataFileLocation: file.info.location, path, rows: written.rows, bytes: written.bytes });
+  }
+  const segments = staged.map((file) => file.info as Segment);
+  const result = await database.lake.commit({ tableUuid: table.def.uuid, logId: database.log.logId, lsn, segments, deletes, trigger });
+  const garbage = deletes.map((each) => each.path);
+  for (const file of staged) {
+    const path = result.paths.find((each) => each.location === file.info.location)?.path ?? file.path;
+    if (path !== file.path) garbage.push(file.path);
+    file.path = path;
+    file.tier = 'iceberg';
+  }
+  for (const { file, length } of touched) file.deletesCommitted = length;
+  table.committedLsn = lsn;
+  table.uncommittedFrom = table.unflushedFrom;
+  table.metadataLocation = result.metadataLocation;
+  table.snapshotId = result.snapshotId;
+  table.version++;
+  database.memory.pins.whenUnpinned(() => void database.lake.removeFiles(garbage).catch((error: unknown) => database.warn(error, 'removing staged files')));
+  if (result.foreign !== null) await adoptState(database, table, result.foreign);
+  await database.trimLog();
+  return result;
+}
+
+/** Takes over what another writer has committed: files come and go, position deletes are added. */
+export async function adoptState(database: Database, table: Table, state: TableState): Promise<void> {
+  const deletes = await database.engine.readPositionDeletes(state.deletePaths);
+  const known = new Map(table.files.map((file) => [file.info.location, file]));
+  const files = state.files.map((info) => known.get(info.location) ?? new DataFileUnit(database.memory, database.nextUnit(), table.def, info, 'iceberg'));
+  const staged = table.files.filter((file) => file.tier === 'disk' && !files.includes(file));
+  table.replaceFiles([...files, ...staged]);
+  const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
+  for (const { location, positions } of deletes) {
+    const file = byLocation.get(location);
+    if (file !== undefined) database.addCommittedDeletes(file, positions, database.committer.appliedLsn);
+  }
+  table.metadataLocation = state.metadataLocation;
+  table.snapshotId = state.snapshotId;
+}

@@ -1,0 +1,163 @@
+/**
+ * Start-up: catalog state + flush manifest + log above it, per table (C5). Names find their positions again through the
+ * same resolver that writes use (C3).
+ */
+import type { RecoveredFrame } from '../storage/log/log-api.ts';
+import type { LakeState, RecoveredTable } from '../storage/iceberg/lake-api.ts';
+import { DataFileUnit } from '../storage/file-unit.ts';
+import type { KeyWords } from '../storage/memory/key-table.ts';
+import type { DeleteList } from '../storage/memory/delete-list.ts';
+import { RowBuffer } from '../storage/memory/row-buffer.ts';
+import type { MemorySlice } from '../storage/memory/slice.ts';
+import type { Table } from '../storage/table.ts';
+import type { Lsn } from '../table-def.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
+import { VectorBuilder } from '../types/vector-builder.ts';
+import { applyDeletes, insertVectors, noteOperations } from './committer.ts';
+import type { Database } from './database.ts';
+import { decodeFrame, type Section } from './frame.ts';
+import { candidateFiles, resolveCold } from './resolver.ts';
+
+const key: KeyWords = new Int32Array(4);
+/** During replay memory is flushed from this share of the budget on. */
+const FLUSH_FRACTION = 0.6;
+
+export interface Recovery {
+  readonly rows: number;
+}
+
+/** Fills an empty database. Ends with the log open for writing. */
+export async function recover(database: Database, lake: LakeState): Promise<Recovery> {
+  for (const schema of lake.schemas) database.schemas.add(schema);
+  let lsnMax: Lsn = database.log.lastLsn;
+  let from = Number.POSITIVE_INFINITY;
+  for (const state of lake.tables) {
+    const table = await restoreTable(database, state);
+    lsnMax = Math.max(lsnMax, table.flushedLsn);
+    from = Math.min(from, table.flushedLsn + 1);
+  }
+  let rows = 0;
+  if (Number.isFinite(from)) {
+    await database.log.replay(from, async (frame) => {
+      rows += await replayFrame(database, frame);
+    });
+  } else {
+    await database.log.replay(database.log.lastLsn + 1, () => {});
+  }
+  database.committer.appliedLsn = lsnMax;
+  database.committer.publishedLsn = lsnMax;
+  for (const table of database.tables.values()) table.publishedLsn = table.appliedLsn;
+  await database.log.start(lsnMax + 1);
+  return { rows };
+}
+
+async function restoreTable(database: Database, state: RecoveredTable): Promise<Table> {
+  const table = database.addTable(state);
+  const { logId } = database.log;
+  const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
+  for (const { location, positions } of await database.engine.readPositionDeletes(state.deletePaths)) {
+    const file = byLocation.get(location);
+    if (file !== undefined) database.addCommittedDeletes(file, positions, 0);
+  }
+  table.committedLsn = state.logId === logId ? state.committedLsn : 0;
+  table.flushedLsn = table.committedLsn;
+  const { flush } = state;
+  if (flush !== null) {
+    const added = flush.segments.map((segment) => new DataFileUnit(database.memory, database.nextUnit(), table.def, segment, 'disk'));
+    table.install(null, added);
+    for (const file of added) byLocation.set(file.info.location, file);
+    for (const delta of flush.deltas) {
+      const file = byLocation.get(delta.location);
+      if (file === undefined) continue;
+      const fresh = delta.positions.filter((position) => !file.deletes.has(position));
+      if (!file.deletes.reserve(fresh.length)) throw new Error('the pending deletes of a table do not fit memory.limit');
+      for (const position of fresh) file.deletes.append(position, delta.lsnTo);
+      file.deletes.publish(file.deletes.length);
+      file.deletesFlushed = file.deletes.length;
+    }
+    if (flush.logId === logId) table.flushedLsn = Math.max(table.flushedLsn, flush.flushedLsn);
+    if (flush.segments.length > 0 || flush.deltas.length > 0) table.uncommittedFrom = table.committedLsn + 1;
+  }
+  table.appliedLsn = table.flushedLsn;
+  return table;
+}
+
+/** Applies the operations that the tables do not hold yet; how many. */
+async function replayFrame(database: Database, frame: RecoveredFrame): Promise<number> {
+  if (frame.kind !== 'data') return 0;
+  const lsn = frame.firstLsn + frame.count - 1;
+  const slices = new Set<MemorySlice>();
+  const lists = new Set<DeleteList>();
+  let rows = 0;
+  for (const section of decodeFrame(frame.payload)) {
+    const table = database.tables.get(section.tableUuid);
+    if (table === undefined || lsn <= table.flushedLsn) continue; // dropped since, or on disk already
+    if (section.kind === 'delete') await replayDeletes(database, table, section, lsn, lists);
+    else insertVectors(table, inDefOrder(table, section), section.rows, lsn, slices);
+    noteOperations(table, frame.firstLsn, lsn);
+    rows += section.rows;
+  }
+  for (const slice of slices) slice.published = slice.rows;
+  for (const list of lists) list.publish(list.length);
+  database.committer.appliedLsn = lsn;
+  database.committer.publishedLsn = lsn;
+  const { pool } = database.memory;
+  if (frame.last && pool.usedBytes > pool.budgetBytes * FLUSH_FRACTION) {
+    for (const table of database.tables.values()) await database.flush(table, 'recovery');
+  }
+  return rows;
+}
+
+async function replayDeletes(database: Database, table: Table, section: Section, lsn: Lsn, lists: Set<DeleteList>): Promise<void> {
+  const vectors = table.def.key.map((fieldId) => section.vectors[section.fieldIds.indexOf(fieldId)]!);
+  const hot = new RowBuffer(database.memory, table.keyPhysicals);
+  const cold = new RowBuffer(database.memory, table.keyPhysicals);
+  const units: number[] = [];
+  const positions: number[] = [];
+  const files = new Set<DataFileUnit>();
+  for (let row = 0; row < section.rows; row++) {
+    table.encodeKey(vectors, row, key);
+    if (table.findInMemory(key)) {
+      hot.append(vectors, row, row + 1);
+      units.push(table.foundUnit);
+      positions.push(table.foundPosition);
+    } else if (candidateFiles(table, vectors, row, files)) {
+      cold.append(vectors, row, row + 1);
+    }
+  }
+  applyReserved(table, hot, units, positions, lsn, lists);
+  const coldUnits: number[] = [];
+  const coldPositions: number[] = [];
+  const found = new RowBuffer(database.memory, table.keyPhysicals);
+  if (cold.rows > 0) {
+    await resolveCold(database.engine, table, files, cold, (row, unit, position) => {
+      const index = cold.batchOf(row);
+      const inBatch = row - cold.batchStart(index);
+      found.append(cold.batches[index]!.vectors(), inBatch, inBatch + 1);
+      coldUnits.push(unit);
+      coldPositions.push(position);
+    });
+    applyReserved(table, found, coldUnits, coldPositions, lsn, lists);
+  }
+  hot.retire();
+  cold.retire();
+  found.retire();
+}
+
+function applyReserved(table: Table, keys: RowBuffer, units: readonly number[], positions: readonly number[], lsn: Lsn, lists: Set<DeleteList>): void {
+  for (const unit of new Set(units)) {
+    if (!table.unit(unit)!.deletes.reserve(units.length)) throw new Error('the deletes of the log do not fit memory.limit');
+  }
+  applyDeletes(table, keys, units, positions, lsn, lists);
+}
+
+/** Values by field id in the order of the def: fields of a later schema are NULL, dropped ones are left out (M-2). */
+function inDefOrder(table: Table, section: Section): readonly ColumnVector[] {
+  return table.def.columns.map((column, i) => {
+    const at = section.fieldIds.indexOf(column.fieldId);
+    if (at >= 0) return section.vectors[at]!;
+    const nulls = new VectorBuilder(table.physicals[i]!);
+    for (let row = 0; row < section.rows; row++) nulls.null();
+    return nulls.vector();
+  });
+}
