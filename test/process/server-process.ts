@@ -107,6 +107,10 @@ function spawnArka(args: readonly string[], options: Pick<ServerOptions, 'env' |
     env: { ...outer, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  // a test that ran out of time leaves no server behind
+  const reap = (): void => void child.kill('SIGKILL');
+  process.once('exit', reap);
+  child.once('close', () => process.off('exit', reap));
   return watch(child);
 }
 
