@@ -1,0 +1,116 @@
+/**
+ * A running query of the engine as the session sees it: rows in turns, an end, a cancel. Holds the pin of its Version
+ * until the engine is done with the units.
+ */
+import { SqlError, SqlState } from './errors.ts';
+import type { EngineApi, OutputColumn, QueryOpened } from './federation/engine-api.ts';
+import type { Database } from './ingest/database.ts';
+import type { Transaction } from './ingest/transaction.ts';
+import type { PlannedTable, RenderedQuery } from './planner/plan.ts';
+import type { Remote } from './rpc.ts';
+import type { Table } from './storage/table.ts';
+import type { ColumnVector } from './types/column-vector.ts';
+import type { Format } from './types/result-column.ts';
+import { ScanBuilder, type PrunedUnit } from './gateway-scan.ts';
+
+export interface CursorRequest {
+  readonly rendered: RenderedQuery;
+  readonly tables: readonly PlannedTable[];
+  readonly transaction: Transaction | null;
+  readonly columns: readonly OutputColumn[] | null;
+  readonly formats: readonly Format[];
+  readonly output: 'rows' | 'vectors';
+  readonly timeZone: string;
+}
+
+let nextCursor = 1;
+
+export class EngineCursor {
+  readonly #engine: Remote<EngineApi>;
+  readonly #id: number;
+  readonly #release: () => void;
+  readonly opened: QueryOpened;
+  #done = false;
+  #cancelled = false;
+
+  private constructor(engine: Remote<EngineApi>, id: number, release: () => void, opened: QueryOpened) {
+    this.#engine = engine;
+    this.#id = id;
+    this.#release = release;
+    this.opened = opened;
+  }
+
+  static async open(database: Database, engine: Remote<EngineApi>, request: CursorRequest, running: (cancel: () => void) => void): Promise<EngineCursor> {
+    const pin = database.memory.pins.acquire();
+    const builder = new ScanBuilder(database.memory, request.transaction);
+    const release = (): void => {
+      pin.release();
+      builder.release();
+    };
+    const id = nextCursor++;
+    try {
+      const scans = request.tables.map((planned, i) => builder.build(liveTable(database, planned), planned, request.rendered.timeRanges[i] ?? null).scan);
+      const { columns, formats, output, timeZone } = request;
+      const query = engine.query({ cursor: id, sql: request.rendered.sql, scans, columns, formats, output, timeZone });
+      running(() => void engine.close(id));
+      const opened = await query;
+      return new EngineCursor(engine, id, release, opened);
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** The next rows, or null at the end. */
+  async next(): Promise<{ readonly rows: number; readonly messages: Uint8Array | null; readonly vectors: readonly ColumnVector[] | null } | null> {
+    if (this.#cancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+    if (this.#done) return null;
+    try {
+      const chunk = await this.#engine.next(this.#id);
+      if (chunk.done) this.#finish();
+      return chunk.rows === 0 && chunk.done ? null : chunk;
+    } catch (error) {
+      this.#finish();
+      throw error;
+    }
+  }
+
+  /** Ends it early; idempotent. */
+  async close(): Promise<void> {
+    if (this.#done) return;
+    this.#done = true;
+    await this.#engine.close(this.#id);
+    this.#release();
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+    void this.close();
+  }
+
+  #finish(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#release();
+  }
+}
+
+/** The table a plan was made for. @throws {SqlError} 42P01 when it was dropped since */
+export function liveTable(database: Database, planned: PlannedTable): Table {
+  const table = database.tables.get(planned.def.uuid);
+  if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${planned.def.name}" does not exist`);
+  return table;
+}
+
+/** What a query would read, for EXPLAIN. */
+export function unitsOf(database: Database, request: Pick<CursorRequest, 'rendered' | 'tables' | 'transaction'>): readonly { readonly table: Table; readonly units: readonly PrunedUnit[] }[] {
+  const builder = new ScanBuilder(database.memory, request.transaction);
+  try {
+    return request.tables.map((planned, i) => {
+      const table = liveTable(database, planned);
+      return { table, units: builder.build(table, planned, request.rendered.timeRanges[i] ?? null).units };
+    });
+  } finally {
+    builder.release();
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * Values of one statement into a transaction's own rows: input functions per column, defaults for columns not given,
+ * NOT NULL. Used by INSERT, COPY and by queries that write.
+ */
+import { SqlError, SqlState } from '../errors.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
+import { isValid, type ColumnSink, type ColumnVector } from '../types/column-vector.ts';
+import { binaryInput } from '../types/binary-input.ts';
+import { putNow } from '../types/datetime-input.ts';
+import { putText } from '../types/parse-text-value.ts';
+import { Oid } from '../types/pg-type.ts';
+import { textInput, type TextInput, type TimeContext } from '../types/text-input.ts';
+import type { RowBuffer } from '../storage/memory/row-buffer.ts';
+import type { CopyRowSink } from './copy-row-sink.ts';
+
+export function notNullViolation(def: TableDef, column: ColumnDef): SqlError {
+  return new SqlError(SqlState.notNullViolation, `null value in column "${column.name}" of relation "${def.name}" violates not-null constraint`, {
+    schema: def.schema,
+    table: def.name,
+    column: column.name,
+  });
+}
+
+/** Writes rows whose values come in the order of `fieldIds`. */
+export class RowWriter implements CopyRowSink {
+  readonly def: TableDef;
+  readonly #rows: RowBuffer;
+  readonly #context: TimeContext;
+  /** For each value its column, in def order index. */
+  readonly #targets: readonly number[];
+  readonly #text: readonly TextInput[];
+  readonly #binary: readonly TextInput[];
+  readonly #missing: readonly { readonly index: number; readonly put: (sink: ColumnSink) => void }[];
+  #sinks: readonly ColumnSink[] = [];
+  #open = false;
+  #raw: readonly TextInput[];
+
+  constructor(def: TableDef, fieldIds: readonly number[], rows: RowBuffer, context: TimeContext) {
+    this.def = def;
+    this.#rows = rows;
+    this.#context = context;
+    this.#targets = fieldIds.map((fieldId) => def.columns.findIndex((column) => column.fieldId === fieldId));
+    const columns = this.#targets.map((index) => def.columns[index]!);
+    this.#text = columns.map((column) => textInput(column.type, column.name, context));
+    this.#binary = columns.map((column) => binaryInput(column.type, column.name));
+    this.#raw = this.#text;
+    const given = new Set(this.#targets);
+    this.#missing = def.columns.flatMap((column, index) => (given.has(index) ? [] : [{ index, put: this.#defaultOf(column) }]));
+  }
+
+  /** From here `field` takes binary values (COPY … BINARY). */
+  useBinary(): void {
+    this.#raw = this.#binary;
+  }
+
+  #begin(): void {
+    if (this.#open) return;
+    this.#sinks = this.#rows.sinks();
+    this.#open = true;
+  }
+
+  #sink(value: number): ColumnSink {
+    this.#begin();
+    return this.#sinks[this.#targets[value]!]!;
+  }
+
+  field(value: number, src: Uint8Array, start: number, end: number): void {
+    this.#raw[value]!(src, start, end, this.#sink(value));
+  }
+
+  nullField(value: number): void {
+    const column = this.def.columns[this.#targets[value]!]!;
+    if (column.notNull) throw notNullViolation(this.def, column);
+    this.#sink(value).null();
+  }
+
+  text(value: number, text: string): void {
+    putText(this.#text[value]!, text, this.#sink(value));
+  }
+
+  binaryField(value: number, src: Uint8Array): void {
+    this.#binary[value]!(src, 0, src.length, this.#sink(value));
+  }
+
+  textField(value: number, src: Uint8Array): void {
+    this.#text[value]!(src, 0, src.length, this.#sink(value));
+  }
+
+  now(value: number): void {
+    const column = this.def.columns[this.#targets[value]!]!;
+    putNow(column.type, this.#context.now(), this.#context.timeZone, this.#sink(value));
+  }
+
+  default(value: number): void {
+    const index = this.#targets[value]!;
+    this.#begin();
+    this.#defaultOf(this.def.columns[index]!)(this.#sinks[index]!);
+  }
+
+  endRow(): void {
+    this.#begin();
+    for (const { index, put } of this.#missing) put(this.#sinks[index]!);
+    this.#rows.endRow();
+    this.#open = false;
+  }
+
+  #defaultOf(column: ColumnDef): (sink: ColumnSink) => void {
+    const value = column.default;
+    if (value === null || (value.kind === 'constant' && value.text === null)) {
+      return (sink) => {
+        if (column.notNull) throw notNullViolation(this.def, column);
+        sink.null();
+      };
+    }
+    if (value.kind === 'now') return (sink) => putNow(column.type, this.#context.now(), this.#context.timeZone, sink);
+    const input = textInput(column.type, column.name, this.#context);
+    return (sink) => putText(input, value.text, sink);
+  }
+
+  get rows(): number {
+    return this.#rows.rows;
+  }
+
+  /** Rows of vectors that hold the values in column types already: checks, then copies. */
+  appendVectors(vectors: readonly ColumnVector[], count: number): void {
+    for (let row = 0; row < count; row++) {
+      for (let value = 0; value < vectors.length; value++) this.#copy(value, vectors[value]!, row);
+      this.endRow();
+    }
+  }
+
+  #copy(value: number, vector: ColumnVector, row: number): void {
+    if (!isValid(vector, row)) {
+      this.nullField(value);
+      return;
+    }
+    const { oid } = this.def.columns[this.#targets[value]!]!.type;
+    const sink = this.#sink(value);
+    switch (vector.physical) {
+      case 'bool': sink.bool((vector.bits[row >> 3]! & (1 << (row & 7))) !== 0); return;
+      case 'int32': {
+        const number = vector.words[row]!;
+        if (oid === Oid.int2 && (number < -32_768 || number > 32_767)) throw new SqlError(SqlState.numericValueOutOfRange, 'smallint out of range');
+        sink.int32(number);
+        return;
+      }
+      case 'int64': sink.int64(vector.words[row * 2]!, vector.words[row * 2 + 1]!); return;
+      case 'float32': sink.float32(vector.float32[row]!); return;
+      case 'float64': sink.float64(vector.float64[row]!); return;
+      case 'bytes':
+        // varchar(n), json and jsonb have rules that the engine's text does not know.
+        if (oid === Oid.text || oid === Oid.bytea) sink.bytes(vector.heap, vector.starts[row]!, vector.ends[row]!);
+        else this.#text[value]!(vector.heap, vector.starts[row]!, vector.ends[row]!, sink);
+        return;
+      default: {
+        const at = row * 4;
+        sink.words4(vector.words[at]!, vector.words[at + 1]!, vector.words[at + 2]!, vector.words[at + 3]!);
+      }
+    }
+  }
+}
