@@ -1,6 +1,16 @@
-/** Placeholder until the parts are put together: the command line has its typed call, and says so when run. */
+/**
+ * Puts the parts together: threads, recovery, listener. Start order is the shutdown order, reversed; whoever opens closes.
+ */
+import { resolve } from 'node:path';
+import { pino } from 'pino';
+import { CatalogClient } from './catalog/catalog-client.ts';
+import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
-import { notSupported } from './errors.ts';
+import { createGateway } from './gateway.ts';
+import { startMigration } from './ingest/migration.ts';
+import { loadParser } from './planner/parse.ts';
+import { openTiers } from './server-tiers.ts';
+import { listen } from './wire/listener.ts';
 
 export interface ArkaServer {
   /** Where clients connect, such as `postgresql://arka@127.0.0.1:5433/arka`. */
@@ -9,6 +19,70 @@ export interface ArkaServer {
   close(): Promise<void>;
 }
 
-export async function serve(_config: Config): Promise<ArkaServer> {
-  throw notSupported('serving');
+export async function serve(config: Config): Promise<ArkaServer> {
+  const logger = pino({ level: process.env['ARKA_LOG_LEVEL'] ?? 'warn' }, pino.destination(2));
+  const warn = (error: unknown, where: string): void => logger.warn({ err: error }, where);
+  const fatal = (error: unknown, where: string): void => {
+    logger.fatal({ err: error }, where);
+    logger.flush();
+    process.exit(1);
+  };
+  const stack = new AsyncDisposableStack();
+  try {
+    const url = await open(config, stack, warn, fatal);
+    return { url, close: () => stack.disposeAsync() };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+async function open(config: Config, stack: AsyncDisposableStack, warn: (error: unknown, where: string) => void, fatal: (error: unknown, where: string) => void): Promise<string> {
+  const clock = systemClock;
+  const { database, engine } = await openTiers(
+    {
+      dataDir: resolve(config.server.dataDir),
+      warehouse: config.catalog.warehouse,
+      catalogName: config.catalog.name,
+      keepSnapshots: config.iceberg.keepSnapshots,
+      maxSnapshotAgeMs: config.iceberg.maxSnapshotAge,
+      memoryLimit: config.memory.limit,
+      segmentBytes: config.wal.segmentSize,
+      clock,
+      warn,
+      fatal,
+    },
+    stack,
+  );
+  await loadParser();
+  const catalog = new CatalogClient({ clock, onProblem: (problem, error) => warn(error, problem) });
+  stack.defer(() => catalog.close());
+  const definitionsChanged = (): void => catalog.setContents({ schemas: [...database.schemas], tables: [...database.tables.values()].map((table) => table.def) });
+  definitionsChanged();
+  stack.defer(startMigration(database, migrationSettings(config)));
+  const gateway = createGateway(
+    { database, engine, catalog, clock, memoryLimit: config.memory.limit, startedAt: clock.now(), definitionsChanged },
+    { user: config.auth.user, defaults: new Map([['synchronous_commit', config.wal.synchronousCommit ? 'on' : 'off']]) },
+  );
+  const { host, maxConnections } = config.server;
+  const listener = stack.use(await listen({ host, port: config.server.port, maxConnections, gateway, clock, log: warn }));
+  const shown = host.includes(':') ? `[${host}]` : host;
+  return `postgresql://${config.auth.user}@${shown}:${listener.port}/arka`;
+}
+
+function migrationSettings({ flush, iceberg }: Config): Parameters<typeof startMigration>[1] {
+  return {
+    memoryFraction: flush.memoryFraction,
+    partitionBytes: flush.partitionSize,
+    flushAgeMs: flush.maxAge,
+    walLagMax: flush.maxWalLag,
+    cdcOperationsMax: flush.maxCdcOps,
+    flushIntervalMinMs: flush.minInterval,
+    commitIntervalMs: iceberg.commitInterval,
+    stagedBytesMax: iceberg.maxStaged,
+    pendingDeletesMax: iceberg.maxPendingDeletes,
+    smallFilesMax: iceberg.maxSmallFiles,
+    targetFileBytes: iceberg.targetFileSize,
+    commitIntervalMinMs: iceberg.minInterval,
+  };
 }

@@ -24,6 +24,8 @@ export interface FlushEvent {
   readonly rows: number;
   readonly bytes: number;
   readonly durationMs: number;
+  /** When it ended, as ISO 8601. */
+  readonly at: string;
   readonly trigger: string;
 }
 export interface CommitEvent extends FlushEvent {
@@ -228,15 +230,24 @@ export class Database {
       if (result === null) return;
       const { snapshotId, files, rows, deletes, bytes, retries } = result;
       const durationMs = this.clock.monotonic() - started;
-      record(this.commits, { table: nameOf(table), lsn: table.committedLsn, snapshotId, files, rows, deletes, bytes, retries, durationMs, trigger });
+      record(this.commits, { table: nameOf(table), at: this.#now(), lsn: table.committedLsn, snapshotId, files, rows, deletes, bytes, retries, durationMs, trigger });
     });
+  }
+
+  #now(): string {
+    return new Date(this.clock.now()).toISOString();
   }
 
   async #flush(table: Table, trigger: string): Promise<void> {
     const started = this.clock.monotonic();
     const result = await flushTable(this, table);
     if (result === null) return;
-    record(this.flushes, { table: nameOf(table), ...result, durationMs: this.clock.monotonic() - started, trigger });
+    record(this.flushes, { table: nameOf(table), at: this.#now(), ...result, durationMs: this.clock.monotonic() - started, trigger });
+  }
+
+  /** Waits for flushes and commits under way; nothing new may start. */
+  async close(): Promise<void> {
+    await Promise.all(this.#lanes.values());
   }
 
   /** CHECKPOINT: everything acknowledged before it is in Iceberg when it resolves. */

@@ -47,13 +47,12 @@ function otherHolder(context: WriteContext, transaction: Transaction, table: Tab
   return context.transaction(table.locks.a) ?? null;
 }
 
-/** Locks the key in `key` for the transaction; true when it was not locked by it before. */
-function lock(writes: TableWrites, transaction: Transaction, state: number): boolean {
+/** Locks the key in `key` for the transaction, which may hold it already. */
+function lock(writes: TableWrites, transaction: Transaction, state: number): void {
   const { locks } = writes.table;
   const isNew = !locks.get(key);
   locks.set(key, transaction.id, state);
   if (isNew) writes.rememberLock(key);
-  return isNew;
 }
 
 function recordDeletion(writes: TableWrites, vectors: readonly ColumnVector[], row: number, unit: number, position: number): void {
@@ -126,17 +125,15 @@ function checkKeys(context: WriteContext, transaction: Transaction, writes: Tabl
     for (let inBatch = rowInBatch; row < batchEnd; row++, inBatch++) {
       table.encodeKey(vectors, inBatch, key);
       if (otherHolder(context, transaction, table) !== null) return row;
-      if (table.locks.get(key)) {
-        const state = table.locks.b;
-        const own = (state >>> 1) - 1;
-        if (own >= 0) {
-          if (!upsert) throw duplicateKey(table, vectors, inBatch);
-          writes.killOwn(own);
-        }
-        table.locks.set(key, transaction.id, ((row + 1) << 1) | (state & KEY_OLD_DELETED));
-        continue;
+      const held = table.locks.get(key);
+      const state = held ? table.locks.b : 0;
+      const own = (state >>> 1) - 1;
+      if (own >= 0) {
+        if (!upsert) throw duplicateKey(table, vectors, inBatch);
+        writes.killOwn(own);
       }
-      lock(writes, transaction, (row + 1) << 1);
+      lock(writes, transaction, ((row + 1) << 1) | (state & KEY_OLD_DELETED));
+      if (own >= 0 || (state & KEY_OLD_DELETED) !== 0) continue;
       if (table.findInMemory(key)) {
         if (!upsert) throw duplicateKey(table, vectors, inBatch);
         recordDeletion(writes, vectors, inBatch, table.foundUnit, table.foundPosition);

@@ -1,0 +1,215 @@
+/**
+ * A SELECT carried out: on the main thread for a hot row by key, on PostgreSQL itself for what reads no Arka table, on
+ * the engine for the rest. Rows leave as DataRow messages; a portal takes them in portions.
+ */
+import { SqlError, SqlState } from './errors.ts';
+import { candidateFiles } from './ingest/resolver.ts';
+import type { Transaction } from './ingest/transaction.ts';
+import type { PointRead, QueryPlan } from './planner/plan.ts';
+import type { DataFileUnit } from './storage/file-unit.ts';
+import { ByteWriter } from './types/byte-writer.ts';
+import { rowEncoder } from './types/data-row.ts';
+import { putText } from './types/parse-text-value.ts';
+import { columnTypeInfo } from './types/pg-type.ts';
+import type { Format, ResultColumn } from './types/result-column.ts';
+import { textInput } from './types/text-input.ts';
+import { timeZone } from './types/time-zone.ts';
+import { VectorBuilder } from './types/vector-builder.ts';
+import type { BoundParameters, Output } from './wire/gateway-api.ts';
+import { EngineCursor } from './gateway-cursor.ts';
+import type { ServerContext } from './gateway-session.ts';
+import { viewRows } from './gateway-views.ts';
+import { parameterValues } from './gateway-write.ts';
+
+export interface QueryEnvironment {
+  readonly context: ServerContext;
+  readonly transaction: Transaction | null;
+  readonly timeZone: string;
+  readonly searchPath: readonly string[];
+  /** Told how to cancel what runs now. */
+  readonly running: (cancel: () => void) => void;
+}
+
+/** Where rows come from: some messages at a time, null at the end. */
+interface Source {
+  next(): Promise<{ readonly rows: number; readonly messages: Uint8Array } | null>;
+  close(): Promise<void>;
+}
+
+const NO_ROWS: Source = { next: () => Promise.resolve(null), close: () => Promise.resolve() };
+
+function once(rows: number, messages: Uint8Array): Source {
+  let left = rows > 0;
+  return {
+    next: () => {
+      const chunk = left ? { rows, messages } : null;
+      left = false;
+      return Promise.resolve(chunk);
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+export class QueryRun {
+  readonly columns: readonly ResultColumn[];
+  /** Rows sent by the last `send`. */
+  sent = 0;
+  readonly #source: Source;
+  #rest: Uint8Array | null = null;
+  #restRows = 0;
+  #ended = false;
+
+  private constructor(columns: readonly ResultColumn[], source: Source) {
+    this.columns = columns;
+    this.#source = source;
+  }
+
+  /** `columns` null: not described yet; `formats` as in Bind, one a column when described. */
+  static async open(environment: QueryEnvironment, plan: QueryPlan, parameters: BoundParameters, oids: readonly number[], columns: readonly ResultColumn[] | null, formats: readonly Format[]): Promise<QueryRun> {
+    if (plan.route === 'catalog') {
+      const result = await catalogResult(environment, plan, parameters, oids, formats);
+      return new QueryRun(columns ?? result.columns ?? [], once(result.rows, result.messages));
+    }
+    const rendered = plan.render(parameterValues(parameters, oids));
+    if (columns !== null && rendered.point !== null) {
+      const point = await readPoint(environment, rendered.point, columns, formats);
+      if (point !== null) return new QueryRun(columns, point);
+    }
+    const known = columns ?? (await describe(environment, plan, oids));
+    const request = {
+      rendered,
+      tables: plan.tables,
+      transaction: environment.transaction,
+      columns: known?.map((column, i) => ({ typeOid: column.typeOid, typmod: column.typmod, format: formats[i] ?? 0 })) ?? null,
+      formats,
+      output: 'rows',
+      timeZone: environment.timeZone,
+    } as const;
+    const { database, engine } = environment.context;
+    const cursor = await EngineCursor.open(database, engine, request, environment.running);
+    environment.running(() => cursor.cancel());
+    const found = known ?? cursor.opened.columns.map((column) => ({ ...column, tableOid: 0, attnum: 0, typlen: columnTypeInfo(column.typeOid)?.typlen ?? -1 }));
+    return new QueryRun(found, {
+      next: async () => {
+        const chunk = await cursor.next();
+        return chunk === null ? null : { rows: chunk.rows, messages: chunk.messages! };
+      },
+      close: () => cursor.close(),
+    });
+  }
+
+  /** The rows of a statement that reads no Arka table, each value as text. */
+  static async catalogRows(environment: QueryEnvironment, plan: QueryPlan, parameters: BoundParameters, oids: readonly number[]): Promise<(Uint8Array | null)[][]> {
+    const { messages } = await catalogResult(environment, plan, parameters, oids, []);
+    const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
+    const rows: (Uint8Array | null)[][] = [];
+    for (let at = 0; at < messages.length; ) {
+      const end = at + 1 + view.getInt32(at + 1);
+      const count = view.getInt16(at + 5);
+      const row: (Uint8Array | null)[] = [];
+      for (let i = 0, field = at + 7; i < count; i++) {
+        const length = view.getInt32(field);
+        field += 4;
+        row.push(length < 0 ? null : messages.subarray(field, field + length));
+        field += Math.max(0, length);
+      }
+      rows.push(row);
+      at = end;
+    }
+    return rows;
+  }
+
+  /** Sends at most `maxRows` (0: all); true at the end. */
+  async send(out: Output, maxRows: number): Promise<boolean> {
+    this.sent = 0;
+    for (;;) {
+      if (this.#rest === null) {
+        const chunk = this.#ended ? null : await this.#source.next();
+        if (chunk === null) {
+          this.#ended = true;
+          return true;
+        }
+        this.#rest = chunk.messages;
+        this.#restRows = chunk.rows;
+      }
+      if (maxRows > 0 && this.sent === maxRows) return false;
+      const room = maxRows === 0 ? this.#restRows : Math.min(this.#restRows, maxRows - this.sent);
+      const bytes = room === this.#restRows ? this.#rest.length : lengthOfRows(this.#rest, room);
+      const full = out.dataRows(this.#rest.subarray(0, bytes));
+      this.sent += room;
+      this.#restRows -= room;
+      this.#rest = this.#restRows === 0 ? null : this.#rest.subarray(bytes);
+      if (full !== undefined) await full;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#ended = true;
+    return this.#source.close();
+  }
+}
+
+function lengthOfRows(messages: Uint8Array, rows: number): number {
+  const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
+  let at = 0;
+  for (let i = 0; i < rows; i++) at += 1 + view.getInt32(at + 1);
+  return at;
+}
+
+function catalogResult(environment: QueryEnvironment, plan: QueryPlan, parameters: BoundParameters, parameterOids: readonly number[], resultFormats: readonly Format[]) {
+  const { context, timeZone: zone, searchPath } = environment;
+  const views = plan.views.map((view) => {
+    const dot = view.indexOf('.');
+    return { schema: view.slice(0, dot), name: view.slice(dot + 1), rows: viewRows(context, view) };
+  });
+  const abort = new AbortController();
+  environment.running(() => abort.abort());
+  const { values, formats } = parameters;
+  return context.catalog.query({ sql: plan.text, parameterOids, values, formats, resultFormats, context: { searchPath, timeZone: zone }, views }, abort.signal);
+}
+
+/** PostgreSQL's types for the result; null when only DuckDB knows a function in it, then its types count. */
+async function describe(environment: QueryEnvironment, plan: QueryPlan, parameterOids: readonly number[]): Promise<readonly ResultColumn[] | null> {
+  const { context, timeZone: zone, searchPath } = environment;
+  try {
+    return (await context.catalog.describe({ sql: plan.text, parameterOids, context: { searchPath, timeZone: zone } })).columns;
+  } catch (error) {
+    if (error instanceof SqlError && error.code === SqlState.undefinedFunction) return null;
+    throw error;
+  }
+}
+
+const key = new Int32Array(4);
+
+/** A row by its whole key from memory, without the engine. Null: the engine must look. */
+async function readPoint(environment: QueryEnvironment, point: PointRead, columns: readonly ResultColumn[], formats: readonly Format[]): Promise<Source | null> {
+  const { database } = environment.context;
+  const table = database.tables.get(point.def.uuid);
+  if (table === undefined || environment.transaction?.writes.has(table) === true) return null;
+  if (point.key.includes(null)) return NO_ROWS;
+  const zone = timeZone(environment.timeZone);
+  const time = { timeZone: zone, now: () => environment.context.clock.now() * 1000 };
+  const vectors = table.keyColumns.map((index, i) => {
+    const column = table.def.columns[index]!;
+    const builder = new VectorBuilder(table.physicals[index]!);
+    putText(textInput(column.type, column.name, time), point.key[i]!, builder);
+    return builder.vector();
+  });
+  table.encodeKey(vectors, 0, key);
+  // A commit on its way has moved the index already: wait until it is visible (H4).
+  while (table.locks.get(key) && database.transaction(table.locks.a)?.state === 'committing') {
+    await database.transaction(table.locks.a)!.ended;
+    table.encodeKey(vectors, 0, key);
+  }
+  if (!table.findInMemory(key)) {
+    return candidateFiles(table, vectors, 0, new Set<DataFileUnit>()) ? null : NO_ROWS;
+  }
+  const slice = table.unit(table.foundUnit);
+  if (slice === undefined || slice.tier !== 'memory') return null;
+  const { batch, row } = slice.locate(table.foundPosition);
+  const indexes = point.fieldIds.map((fieldId) => table.fieldIds.indexOf(fieldId));
+  const encode = rowEncoder(indexes.map((index, i) => ({ type: table.def.columns[index]!.type, format: formats[i] ?? 0 })), { timeZone: zone });
+  const out = new ByteWriter(256);
+  encode(indexes.map((index) => batch.columns[index]!.vector()), row, out);
+  return columns.length === indexes.length ? once(1, out.take()) : null;
+}

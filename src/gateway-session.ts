@@ -1,0 +1,556 @@
+/**
+ * One client's session: its settings, its transaction, its statements carried out. The way of a statement is
+ * parse → plan (`planner/`) → engine, catalog or ingest → messages.
+ */
+import { randomInt } from 'node:crypto';
+import type { CatalogClient } from './catalog/catalog-client.ts';
+import type { Clock } from './clock.ts';
+import { notSupported, SqlError, SqlState, unreachable } from './errors.ts';
+import type { EngineApi } from './federation/engine-api.ts';
+import type { Database } from './ingest/database.ts';
+import type { Transaction } from './ingest/transaction.ts';
+import { parseSql } from './planner/parse.ts';
+import { planStatement } from './planner/plan-statement.ts';
+import type { CatalogView, ParsedStatement, QualifiedName, QueryPlan, Statement } from './planner/plan.ts';
+import type { Remote } from './rpc.ts';
+import type { Table } from './storage/table.ts';
+import { columnTypeInfo } from './types/pg-type.ts';
+import type { Format, ResultColumn } from './types/result-column.ts';
+import { timeZone } from './types/time-zone.ts';
+import type { BoundParameters, GatewaySession, MaybePromise, Output, Portal, Prepared, SessionEvents, TransactionStatus } from './wire/gateway-api.ts';
+import { explain } from './gateway-explain.ts';
+import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
+import type { SessionSettings } from './gateway-settings.ts';
+import { lsnText, metadataLocation } from './gateway-views.ts';
+import { copyFrom, deleteStatement, insert, update, type WriteEnvironment } from './gateway-write.ts';
+
+/** What all sessions share. */
+export interface ServerContext {
+  readonly database: Database;
+  readonly engine: Remote<EngineApi>;
+  readonly catalog: CatalogClient;
+  readonly clock: Clock;
+  readonly memoryLimit: number;
+  readonly startedAt: number;
+  /** After DDL: the catalog learns the definitions. */
+  readonly definitionsChanged: () => void;
+}
+
+export const NO_PARAMETERS: BoundParameters = { formats: [], values: [] };
+
+interface SessionPrepared extends Prepared {
+  readonly parsed: ParsedStatement | null;
+  readonly statement: Statement;
+  /** The database's generation it was planned in. */
+  readonly generation: number;
+  readonly declaredOids: readonly number[];
+}
+
+interface SessionPortal extends Portal {
+  readonly prepared: SessionPrepared;
+  readonly parameters: BoundParameters;
+  /** A query under way; null before the first Execute. */
+  run: QueryRun | null;
+  finished: boolean;
+}
+
+let nextPlaceholder = 1;
+
+export class Session implements GatewaySession {
+  readonly pid: number;
+  readonly secret = randomInt(1, 2 ** 31 - 1);
+  readonly parameters: ReadonlyMap<string, string>;
+  readonly #context: ServerContext;
+  readonly #settings: SessionSettings;
+  readonly #events: SessionEvents;
+  readonly #closed: () => void;
+  #block: 'none' | 'open' | 'failed' = 'none';
+  #transaction: Transaction | null = null;
+  #cancel: (() => void) | null = null;
+  #cancelled = false;
+  #open = true;
+  readonly #portals = new Set<SessionPortal>();
+
+  constructor(context: ServerContext, pid: number, settings: SessionSettings, events: SessionEvents, closed: () => void) {
+    this.#context = context;
+    this.pid = pid;
+    this.#settings = settings;
+    this.#events = events;
+    this.#closed = closed;
+    this.parameters = settings.reported();
+  }
+
+  status(): TransactionStatus {
+    return this.#block === 'none' ? 'I' : this.#block === 'open' ? 'T' : 'E';
+  }
+
+  /** CancelRequest: ends what runs with 57014. */
+  cancel(): void {
+    this.#cancelled = true;
+    this.#cancel?.();
+  }
+
+  async simple(text: string, out: Output): Promise<void> {
+    try {
+      const statements = parseSql(text);
+      if (statements.length === 0) out.emptyQuery();
+      for (let i = 0; i < statements.length; i++) await this.#simpleStatement(statements[i]!, i === statements.length - 1, out);
+    } catch (error) {
+      this.#abort();
+      throw error;
+    }
+  }
+
+  async #simpleStatement(parsed: ParsedStatement, last: boolean, out: Output): Promise<void> {
+    const statement = this.#plan(parsed, []);
+    if (statement.kind === 'empty') {
+      out.emptyQuery();
+      return;
+    }
+    const tag = await this.#run(statement, NO_PARAMETERS, [], out);
+    if (last && this.#block === 'none') await this.#commitImplicit();
+    out.commandComplete(tag);
+  }
+
+  parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared> {
+    const statements = parseSql(text);
+    if (statements.length > 1) throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
+    const [parsed] = statements;
+    if (parsed === undefined) return this.#prepared(null, { kind: 'empty' }, parameterOids, [], null);
+    const statement = this.#plan(parsed, parameterOids);
+    return this.#describe(parsed, statement, parameterOids);
+  }
+
+  #prepared(parsed: ParsedStatement | null, statement: Statement, declaredOids: readonly number[], parameterOids: readonly number[], columns: readonly ResultColumn[] | null): SessionPrepared {
+    return { parsed, statement, declaredOids, parameterOids, columns, generation: this.#context.database.generation };
+  }
+
+  #describe(parsed: ParsedStatement, statement: Statement, declared: readonly number[]): MaybePromise<SessionPrepared> {
+    switch (statement.kind) {
+      case 'query': {
+        const { plan } = statement;
+        if (plan.described !== null && parsed.parameterCount === 0) return this.#prepared(parsed, statement, declared, [], describedColumns(plan));
+        return this.#context.catalog.describe({ sql: plan.text, parameterOids: declared, context: this.#catalogContext() }).then((description) => {
+          // With the types PostgreSQL inferred, the plan's own literals get theirs.
+          const typed = this.#plan(parsed, description.parameterOids);
+          return this.#prepared(parsed, typed, description.parameterOids, description.parameterOids, description.columns);
+        });
+      }
+      case 'insert':
+        if (statement.source.kind === 'values') return this.#prepared(parsed, statement, declared, mergeOids(declared, statement.parameterOids, parsed.parameterCount), null);
+        return this.#describeWrite(parsed, statement, declared);
+      case 'update':
+      case 'delete':
+        return this.#describeWrite(parsed, statement, declared);
+      case 'show':
+        return this.#prepared(parsed, statement, declared, [], [textColumn(statement.name)]);
+      case 'explain':
+        return this.#prepared(parsed, statement, declared, [], [textColumn('QUERY PLAN')]);
+      default:
+        return this.#prepared(parsed, statement, declared, [], null);
+    }
+  }
+
+  #describeWrite(parsed: ParsedStatement, statement: Statement, declared: readonly number[]): MaybePromise<SessionPrepared> {
+    if (parsed.parameterCount === 0) return this.#prepared(parsed, statement, declared, [], null);
+    return this.#context.catalog.describe({ sql: parsed.text, parameterOids: declared, context: this.#catalogContext() }).then((description) => {
+      const typed = this.#plan(parsed, description.parameterOids);
+      return this.#prepared(parsed, typed, description.parameterOids, description.parameterOids, null);
+    });
+  }
+
+  bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): Portal {
+    const known = prepared as SessionPrepared;
+    if (known.parsed !== null && parameters.values.length < known.parsed.parameterCount) {
+      throw new SqlError(SqlState.protocolViolation, `bind message supplies ${parameters.values.length} parameters, but prepared statement requires ${known.parsed.parameterCount}`);
+    }
+    const count = known.columns?.length ?? 0;
+    const formats = Array.from({ length: count }, (_, i) => (resultFormats.length === 0 ? 0 : resultFormats.length === 1 ? resultFormats[0]! : (resultFormats[i] ?? 0)));
+    const kept = { formats: [...parameters.formats], values: parameters.values.map((value) => (value === null ? null : value.slice())) };
+    const portal: SessionPortal = {
+      columns: known.columns,
+      formats,
+      prepared: known,
+      parameters: kept,
+      run: null,
+      finished: false,
+      close: () => {
+        void portal.run?.close();
+        this.#portals.delete(portal);
+      },
+    };
+    this.#portals.add(portal);
+    return portal;
+  }
+
+  async execute(opened: Portal, maxRows: number, out: Output): Promise<void> {
+    const portal = opened as SessionPortal;
+    const { prepared } = portal;
+    const statement = this.#current(prepared);
+    if (statement.kind === 'empty') {
+      out.emptyQuery();
+      return;
+    }
+    if (statement.kind !== 'query') {
+      if (portal.finished) throw new SqlError(SqlState.objectNotInPrerequisiteState, 'portal cannot be run');
+      portal.finished = true;
+      out.commandComplete(await this.#run(statement, portal.parameters, prepared.parameterOids, out, true));
+      return;
+    }
+    this.#checkBlock(statement);
+    if (portal.run === null) {
+      const { columns, formats } = portal;
+      portal.run = await this.#guarded(() => QueryRun.open(this.#queryEnvironment(), statement.plan, portal.parameters, prepared.parameterOids, columns, formats));
+    }
+    const run = portal.run;
+    const done = await this.#guarded(() => run.send(out, maxRows));
+    if (done) out.commandComplete(`SELECT ${run.sent}`);
+    else out.portalSuspended();
+  }
+
+  /** The statement as the definitions are now. */
+  #current(prepared: SessionPrepared): Statement {
+    if (prepared.parsed === null || prepared.generation === this.#context.database.generation) return prepared.statement;
+    return this.#plan(prepared.parsed, prepared.parameterOids);
+  }
+
+  async sync(): Promise<void> {
+    if (this.#block === 'none') await this.#commitImplicit();
+  }
+
+  failed(): void {
+    this.#abort();
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#cancel?.();
+    this.#rollback();
+    this.#closed();
+    for (const portal of this.#portals) await portal.run?.close();
+  }
+
+  /** Carries a statement out; its command tag. `extended`: rows go without RowDescription. */
+  async #run(statement: Statement, parameters: BoundParameters, oids: readonly number[], out: Output, extended = false): Promise<string> {
+    this.#checkBlock(statement);
+    this.#cancelled = false;
+    const { database } = this.#context;
+    switch (statement.kind) {
+      case 'query': return this.#select(statement.plan, out);
+      case 'insert': return this.#write((environment) => insert(environment, statement), parameters, oids);
+      case 'update': return this.#write((environment) => update(environment, statement), parameters, oids);
+      case 'delete': return this.#write((environment) => deleteStatement(environment, statement), parameters, oids);
+      case 'copyFrom': return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids);
+      case 'createTable': {
+        await this.#outsideBlock('CREATE TABLE');
+        const { draft, ifNotExists } = statement;
+        if ((await database.createTable(draft, ifNotExists)) === null) this.#notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
+        this.#context.definitionsChanged();
+        return 'CREATE TABLE';
+      }
+      case 'dropTable': return this.#dropTables(statement.names, statement.ifExists);
+      case 'createSchema': {
+        await this.#outsideBlock('CREATE SCHEMA');
+        if (statement.ifNotExists && database.schemas.has(statement.name)) this.#notice(SqlState.duplicateSchema, `schema "${statement.name}" already exists, skipping`);
+        else await database.createSchema(statement.name);
+        this.#context.definitionsChanged();
+        return 'CREATE SCHEMA';
+      }
+      case 'dropSchema': return this.#dropSchemas(statement.names, statement.ifExists);
+      case 'begin':
+        if (this.#block === 'open') this.#warning(SqlState.activeSqlTransaction, 'there is already a transaction in progress');
+        this.#block = 'open';
+        return 'BEGIN';
+      case 'commit': return this.#commit();
+      case 'rollback':
+        if (this.#block === 'none') this.#warning(SqlState.noActiveSqlTransaction, 'there is no transaction in progress');
+        this.#rollback();
+        return 'ROLLBACK';
+      case 'set':
+        this.#settings.set(statement.name, statement.value, statement.local);
+        return statement.value === null ? 'RESET' : 'SET';
+      case 'resetAll':
+        this.#settings.resetAll();
+        return 'RESET';
+      case 'show': return this.#show(statement.name, out, extended);
+      case 'discard':
+        if (statement.what === 'all') {
+          this.#settings.resetAll();
+          this.#events.deallocate(null);
+        } else if (statement.what === 'plans') this.#events.deallocate(null);
+        return `DISCARD ${statement.what.toUpperCase()}`;
+      case 'deallocate':
+        if (!this.#events.deallocate(statement.name) && statement.name !== null) throw new SqlError(SqlState.invalidSqlStatementName, `prepared statement "${statement.name}" does not exist`);
+        return statement.name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE';
+      case 'accepted': return statement.tag;
+      case 'checkpoint':
+        await database.checkpoint();
+        return 'CHECKPOINT';
+      case 'call': {
+        const table = this.#table(statement.def.schema, statement.def.name);
+        await (statement.procedure === 'flush' ? database.flush(table, 'call') : database.commit(table, 'call'));
+        return 'CALL';
+      }
+      case 'explain': {
+        const lines = await explain(this.#queryEnvironment(), statement, (inner) => this.#run(inner, parameters, oids, discard()));
+        this.#sendLines('QUERY PLAN', lines, out, extended);
+        return 'EXPLAIN';
+      }
+      case 'empty': return '';
+      default: return unreachable(statement);
+    }
+  }
+
+  #checkBlock(statement: Statement): void {
+    if (this.#block === 'failed' && statement.kind !== 'commit' && statement.kind !== 'rollback') {
+      throw new SqlError(SqlState.inFailedSqlTransaction, 'current transaction is aborted, commands ignored until end of transaction block');
+    }
+  }
+
+  async #select(plan: QueryPlan, out: Output): Promise<string> {
+    return this.#guarded(async () => {
+      const run = await QueryRun.open(this.#queryEnvironment(), plan, NO_PARAMETERS, [], plan.described === null ? null : describedColumns(plan), []);
+      try {
+        out.rowDescription(run.columns, run.columns.map(() => 0));
+        await run.send(out, 0);
+        return `SELECT ${run.sent}`;
+      } finally {
+        await run.close();
+      }
+    });
+  }
+
+  /** Runs with `cancel` pointing at it. */
+  async #guarded<T>(work: () => Promise<T>): Promise<T> {
+    this.#cancelled = false;
+    try {
+      return await work();
+    } catch (error) {
+      if (this.#cancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+      throw error;
+    } finally {
+      this.#cancel = null;
+    }
+  }
+
+  #write(work: (environment: WriteEnvironment) => Promise<string>, parameters: BoundParameters, parameterOids: readonly number[]): Promise<string> {
+    const { database, engine } = this.#context;
+    this.#transaction ??= database.begin(this.#settings.synchronous);
+    const transaction = this.#transaction;
+    transaction.synchronous = this.#settings.synchronous;
+    const query = this.#queryEnvironment();
+    return this.#guarded(() =>
+      work({
+        database,
+        engine,
+        transaction,
+        time: this.#time(),
+        timeZone: this.#settings.timeZone,
+        parameters,
+        parameterOids,
+        catalogRows: (plan) => QueryRun.catalogRows(query, plan, parameters, parameterOids),
+        running: query.running,
+      }),
+    );
+  }
+
+  #time(): WriteEnvironment['time'] {
+    return { timeZone: timeZone(this.#settings.timeZone), now: () => this.#context.clock.now() * 1000 };
+  }
+
+  #queryEnvironment(): QueryEnvironment {
+    return {
+      context: this.#context,
+      transaction: this.#transaction,
+      timeZone: this.#settings.timeZone,
+      searchPath: this.#settings.searchPath,
+      running: (cancel) => {
+        this.#cancel = cancel;
+        if (this.#cancelled) cancel();
+      },
+    };
+  }
+
+  #catalogContext(): { searchPath: readonly string[]; timeZone: string } {
+    return { searchPath: this.#settings.searchPath, timeZone: this.#settings.timeZone };
+  }
+
+  async #commitImplicit(): Promise<void> {
+    const transaction = this.#transaction;
+    this.#transaction = null;
+    this.#settings.endTransaction();
+    if (transaction === null) return;
+    try {
+      await this.#context.database.committer.commit(transaction);
+    } catch (error) {
+      transaction.finish();
+      throw error;
+    }
+  }
+
+  async #commit(): Promise<string> {
+    if (this.#block === 'none') this.#warning(SqlState.noActiveSqlTransaction, 'there is no transaction in progress');
+    const failed = this.#block === 'failed';
+    this.#block = 'none';
+    if (failed) {
+      this.#rollback();
+      return 'ROLLBACK';
+    }
+    await this.#commitImplicit();
+    return 'COMMIT';
+  }
+
+  #rollback(): void {
+    this.#block = 'none';
+    this.#settings.endTransaction();
+    const transaction = this.#transaction;
+    this.#transaction = null;
+    if (transaction !== null && transaction.state === 'open') transaction.finish();
+  }
+
+  /** After an error: a block fails, an implicit transaction is rolled back. */
+  #abort(): void {
+    const wasBlock = this.#block !== 'none';
+    this.#rollback();
+    if (wasBlock) this.#block = 'failed';
+  }
+
+  async #outsideBlock(what: string): Promise<void> {
+    if (this.#block !== 'none') throw notSupported(`${what} inside a transaction block`);
+    await this.#commitImplicit();
+  }
+
+  #table(schema: string, name: string): Table {
+    const table = this.#context.database.table(schema, name);
+    if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${schema}.${name}" does not exist`);
+    return table;
+  }
+
+  async #dropTables(names: readonly QualifiedName[], ifExists: boolean): Promise<string> {
+    await this.#outsideBlock('DROP TABLE');
+    const { database } = this.#context;
+    const tables: Table[] = [];
+    for (const { schema, name } of names) {
+      const found = (schema === null ? this.#settings.searchPath : [schema]).map((each) => database.table(each, name)).find((each) => each !== undefined);
+      if (found !== undefined) tables.push(found);
+      else if (ifExists) this.#notice('00000', `table "${name}" does not exist, skipping`);
+      else throw new SqlError(SqlState.undefinedTable, `table "${name}" does not exist`);
+    }
+    for (const table of tables) await database.dropTable(table);
+    this.#context.definitionsChanged();
+    return 'DROP TABLE';
+  }
+
+  async #dropSchemas(names: readonly string[], ifExists: boolean): Promise<string> {
+    await this.#outsideBlock('DROP SCHEMA');
+    for (const name of names) {
+      if (this.#context.database.schemas.has(name)) await this.#context.database.dropSchema(name);
+      else if (ifExists) this.#notice('00000', `schema "${name}" does not exist, skipping`);
+      else throw new SqlError(SqlState.invalidSchemaName, `schema "${name}" does not exist`);
+    }
+    this.#context.definitionsChanged();
+    return 'DROP SCHEMA';
+  }
+
+  async #show(name: string, out: Output, extended: boolean): Promise<string> {
+    const value = this.#settings.get(name);
+    if (value === undefined) throw new SqlError(SqlState.undefinedObject, `unrecognized configuration parameter "${name}"`);
+    this.#sendLines(name, [value], out, extended);
+    return 'SHOW';
+  }
+
+  #sendLines(column: string, lines: readonly string[], out: Output, extended: boolean): void {
+    if (!extended) out.rowDescription([textColumn(column)], [0]);
+    for (const line of lines) {
+      const bytes = Buffer.from(line);
+      out.writer.u8(0x44);
+      out.writer.i32(10 + bytes.length);
+      out.writer.i16(1);
+      out.writer.i32(bytes.length);
+      out.writer.raw(bytes);
+    }
+  }
+
+  #notice(code: string, message: string): void {
+    this.#events.notice({ severity: 'NOTICE', code, message });
+  }
+
+  #warning(code: string, message: string): void {
+    this.#events.notice({ severity: 'WARNING', code, message });
+  }
+
+  #plan(parsed: ParsedStatement, parameterOids: readonly number[]): Statement {
+    return planStatement(parsed, this.#view(), {
+      parameterOids,
+      placeholder: () => `__arka_scan_${nextPlaceholder++}`,
+      constants: (name, args) => this.#constant(name, args),
+    });
+  }
+
+  #view(): CatalogView {
+    const { database } = this.#context;
+    const { searchPath } = this.#settings;
+    return {
+      searchPath,
+      hasSchema: (name) => database.schemas.has(name),
+      table: (schema, name) => {
+        for (const each of schema === null ? searchPath : [schema]) {
+          const table = database.table(each, name);
+          if (table !== undefined) return table.def;
+        }
+        return undefined;
+      },
+    };
+  }
+
+  /** Arka's own functions: PGlite would answer for itself. */
+  #constant(name: string, args: readonly string[]): { text: string; type: string } | undefined {
+    const { database } = this.#context;
+    switch (name) {
+      case 'pg_current_wal_lsn':
+      case 'pg_current_wal_insert_lsn': return { text: lsnText(database.committer.publishedLsn), type: 'pg_lsn' };
+      case 'pg_current_wal_flush_lsn': return { text: lsnText(database.log.durableLsn), type: 'pg_lsn' };
+      case 'pg_backend_pid': return { text: String(this.pid), type: 'int4' };
+      case 'current_setting': {
+        const value = this.#settings.get(args[0] ?? '');
+        return value === undefined ? undefined : { text: value, type: 'text' };
+      }
+      case 'arka.metadata_location': {
+        const location = metadataLocation(database, args[0] ?? '');
+        if (location === null) throw new SqlError(SqlState.undefinedTable, `relation "${args[0] ?? ''}" does not exist`);
+        return { text: location, type: 'text' };
+      }
+      case 'arka.wait_for_lsn': return { text: 't', type: 'bool' }; // one node: what is acknowledged is readable
+      default: return undefined;
+    }
+  }
+}
+
+function textColumn(name: string): ResultColumn {
+  return { name, tableOid: 0, attnum: 0, typeOid: 25, typlen: -1, typmod: -1 };
+}
+
+function describedColumns(plan: QueryPlan): readonly ResultColumn[] {
+  return plan.described!.map((column) => ({ ...column, typlen: columnTypeInfo(column.typeOid)?.typlen ?? -1 }));
+}
+
+function mergeOids(declared: readonly number[], inferred: readonly number[], count: number): number[] {
+  return Array.from({ length: count }, (_, i) => (declared[i] !== undefined && declared[i] !== 0 ? declared[i] : (inferred[i] ?? 25)));
+}
+
+/** An output for EXPLAIN ANALYZE: the rows are made and dropped. */
+function discard(): Output {
+  return {
+    rowDescription: () => {},
+    dataRows: () => undefined,
+    get writer(): never {
+      throw notSupported('EXPLAIN ANALYZE of this statement');
+    },
+    commandComplete: () => {},
+    portalSuspended: () => {},
+    emptyQuery: () => {},
+    copyIn: () => Promise.reject(notSupported('EXPLAIN of COPY')),
+  };
+}
+

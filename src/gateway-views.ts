@@ -1,0 +1,160 @@
+/** Rows of the views that Arka fills (schema `arka`), as texts in the order of src/catalog/stub-views.ts. */
+import { stubView } from './catalog/stub-views.ts';
+import type { Database } from './ingest/database.ts';
+import { nameOf } from './ingest/database.ts';
+import type { DataFileUnit } from './storage/file-unit.ts';
+import type { MemorySlice } from './storage/memory/slice.ts';
+import type { Table } from './storage/table.ts';
+import type { Lsn } from './table-def.ts';
+import { Oid } from './types/pg-type.ts';
+
+type Row = Readonly<Record<string, string | number | bigint | null>>;
+
+/** PostgreSQL's pg_lsn text of a position. */
+export function lsnText(lsn: Lsn): string {
+  return `${Math.floor(lsn / 4_294_967_296).toString(16).toUpperCase()}/${(lsn >>> 0).toString(16).toUpperCase()}`;
+}
+
+export interface ViewContext {
+  readonly database: Database;
+  readonly memoryLimit: number;
+  readonly startedAt: number;
+}
+
+export function viewRows(context: ViewContext, name: string): readonly (readonly (string | null)[])[] {
+  const dot = name.indexOf('.');
+  const view = stubView(name.slice(0, dot), name.slice(dot + 1));
+  if (view === undefined) return [];
+  const rows = rowsOf(context, view.name);
+  return rows.map((row) => view.columns.map((column) => {
+    const value = row[column];
+    return value === undefined || value === null ? null : String(value);
+  }));
+}
+
+function rowsOf({ database, memoryLimit }: ViewContext, view: string): readonly Row[] {
+  switch (view) {
+    case 'tiers': return [...database.tables.values()].flatMap(tierRows);
+    case 'units': return [...database.tables.values()].flatMap(unitRows);
+    case 'memory': return [memoryRow(database, memoryLimit)];
+    case 'wal': {
+      const { log, committer } = database;
+      let committed = committer.appliedLsn;
+      for (const table of database.tables.values()) if (table.uncommittedFrom > 0) committed = Math.min(committed, table.uncommittedFrom - 1);
+      const { segments, bytes } = log.stats();
+      return [{ last_lsn: lsnText(log.lastLsn), durable_lsn: lsnText(log.durableLsn), committed_lsn: lsnText(committed), segments, bytes, log_id: log.logId }];
+    }
+    case 'commits':
+      return database.commits.map((each) => ({ ...named(each.table), committed_at: each.at, snapshot_id: each.snapshotId, lsn: lsnText(each.lsn), files: each.files, rows: each.rows, deletes: each.deletes, bytes: each.bytes, duration_ms: each.durationMs.toFixed(1), trigger: each.trigger, retries: each.retries }));
+    case 'flushes':
+      return database.flushes.map((each) => ({ ...named(each.table), flushed_at: each.at, lsn: lsnText(each.lsn), rows: each.rows, bytes: each.bytes, duration_ms: each.durationMs.toFixed(1), trigger: each.trigger }));
+    default: return [];
+  }
+}
+
+function named(table: string): { schema_name: string; table_name: string } {
+  const dot = table.indexOf('.');
+  return { schema_name: table.slice(0, dot), table_name: table.slice(dot + 1) };
+}
+
+/** A bound of the time column as text; its type says in which unit it is. */
+function timeText(table: Table, value: number): string | null {
+  if (!Number.isFinite(value)) return null;
+  const column = table.def.columns.find((each) => each.fieldId === table.def.timeColumn);
+  if (column === undefined) return null;
+  const millis = column.type.oid === Oid.date ? value * 86_400_000 : Math.floor(value / 1000);
+  const date = new Date(millis);
+  return Number.isNaN(date.getTime()) ? null : date.toISOString();
+}
+
+type Unit = MemorySlice | DataFileUnit;
+
+function timesOf(unit: Unit): { min: number; max: number } {
+  return unit.tier === 'memory' ? { min: unit.timeMin, max: unit.timeMax } : unit.time;
+}
+
+function lsnsOf(unit: Unit): { min: Lsn; max: Lsn } {
+  return unit.tier === 'memory' ? { min: unit.lsnMin, max: unit.lsnMax } : { min: unit.lsnTo === 0 ? 0 : unit.lsnFrom + 1, max: unit.lsnTo };
+}
+
+function unitsOf(table: Table): readonly Unit[] {
+  return [...[...table.slices()].filter((slice) => slice.published > 0), ...table.files];
+}
+
+const rowsIn = (unit: Unit): number => (unit.tier === 'memory' ? unit.published : unit.rows);
+const bytesIn = (unit: Unit): number => (unit.tier === 'memory' ? unit.bytes : unit.info.bytes);
+
+function tierRows(table: Table): readonly Row[] {
+  const units = unitsOf(table);
+  return (['memory', 'disk', 'iceberg'] as const).map((tier) => {
+    const own = units.filter((unit) => unit.tier === tier);
+    const sum = (of: (unit: Unit) => number): number => own.reduce((total, unit) => total + of(unit), 0);
+    const lsns = own.map(lsnsOf).filter((each) => each.max > 0);
+    return {
+      schema_name: table.def.schema,
+      table_name: table.def.name,
+      tier,
+      units: own.length,
+      rows: sum((unit) => rowsIn(unit) - unit.deletes.published),
+      bytes: sum(bytesIn),
+      min_time: timeText(table, Math.min(...own.map((unit) => timesOf(unit).min))),
+      max_time: timeText(table, Math.max(...own.map((unit) => timesOf(unit).max))),
+      min_lsn: lsns.length === 0 ? null : lsnText(Math.min(...lsns.map((each) => each.min))),
+      max_lsn: lsns.length === 0 ? null : lsnText(Math.max(...lsns.map((each) => each.max))),
+    };
+  });
+}
+
+function unitRows(table: Table): readonly Row[] {
+  return unitsOf(table).map((unit) => {
+    const lsns = lsnsOf(unit);
+    return {
+      schema_name: table.def.schema,
+      table_name: table.def.name,
+      tier: unit.tier,
+      unit: unit.tier === 'memory' ? `slice-${unit.unit}` : unit.info.location.slice(unit.info.location.lastIndexOf('/') + 1),
+      partition: (unit.tier === 'memory' ? unit.partition : unit.info.partition).map((value, i) => `${table.def.partition[i]?.name ?? i}=${String(value)}`).join('/'),
+      purposes: unit.tier === 'memory' ? 'write' : unit.tier === 'disk' ? 'staging' : 'data',
+      rows: rowsIn(unit),
+      bytes: bytesIn(unit),
+      deleted_rows: unit.deletes.published,
+      pending_deletes: unit.tier === 'memory' ? unit.deletes.published : unit.deletes.published - Math.min(unit.deletes.published, unit.deletesCommitted),
+      pins: 0,
+      min_time: timeText(table, timesOf(unit).min),
+      max_time: timeText(table, timesOf(unit).max),
+      min_lsn: lsns.max === 0 ? null : lsnText(lsns.min),
+      max_lsn: lsns.max === 0 ? null : lsnText(lsns.max),
+      path: unit.tier === 'memory' ? null : unit.path,
+    };
+  });
+}
+
+function memoryRow(database: Database, limit: number): Row {
+  let index = 0;
+  let lists = 0;
+  for (const table of database.tables.values()) {
+    for (const generation of table.generations) index += generation.index.bytes;
+    index += table.locks.bytes;
+    for (const unit of unitsOf(table)) lists += unit.deletes.heapBytes;
+  }
+  const slabs = database.memory.pool.usedBytes;
+  const use = slabs / database.memory.pool.budgetBytes;
+  return {
+    used_bytes: slabs + index + lists,
+    limit_bytes: limit,
+    rss_bytes: process.memoryUsage.rss(),
+    zone: use < 0.6 ? 'green' : use < 0.8 ? 'yellow' : 'red',
+    delay_ms: 0,
+    slab_bytes: slabs,
+    index_bytes: index + lists,
+    queue_bytes: 0,
+  };
+}
+
+/** Where a table's current metadata is, by its name as text. */
+export function metadataLocation(database: Database, name: string): string | null {
+  for (const table of database.tables.values()) {
+    if (nameOf(table) === name || (table.def.schema === 'public' && table.def.name === name)) return table.metadataLocation;
+  }
+  return null;
+}

@@ -1,0 +1,247 @@
+/**
+ * Statements that write: rows into the session's transaction, whatever they come from. Each returns its command tag.
+ */
+import { notSupported, SqlError, SqlState } from './errors.ts';
+import type { EngineApi } from './federation/engine-api.ts';
+import { CopyBinaryParser } from './ingest/copy-binary.ts';
+import { CopyCsvParser } from './ingest/copy-csv.ts';
+import { CopyTextParser } from './ingest/copy-text.ts';
+import type { Database } from './ingest/database.ts';
+import { RowWriter } from './ingest/row-writer.ts';
+import type { TableWrites, Transaction } from './ingest/transaction.ts';
+import { deleteRows, insertRows, type WriteContext } from './ingest/write-rows.ts';
+import type { InsertValue, ParameterValue, QueryPlan, Statement } from './planner/plan.ts';
+import type { Remote } from './rpc.ts';
+import { RowBuffer } from './storage/memory/row-buffer.ts';
+import { integerAt } from './storage/memory/slice.ts';
+import type { Table } from './storage/table.ts';
+import type { TableDef } from './table-def.ts';
+import type { ColumnVector } from './types/column-vector.ts';
+import { parameterText } from './types/parameter-text.ts';
+import type { TimeContext } from './types/text-input.ts';
+import type { BoundParameters, Output } from './wire/gateway-api.ts';
+import { EngineCursor } from './gateway-cursor.ts';
+
+type Of<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
+
+/** What a writing statement works with. */
+export interface WriteEnvironment {
+  readonly database: Database;
+  readonly engine: Remote<EngineApi>;
+  readonly transaction: Transaction;
+  readonly time: TimeContext;
+  readonly timeZone: string;
+  /** Values of $n as they came, with their types. */
+  readonly parameters: BoundParameters;
+  readonly parameterOids: readonly number[];
+  /** Rows of a statement that reads no Arka table, as texts. */
+  readonly catalogRows: (plan: QueryPlan) => Promise<readonly (readonly (Uint8Array | null)[])[]>;
+  readonly running: (cancel: () => void) => void;
+}
+
+/** Rows between two checks of keys during COPY. */
+const CHECK_ROWS = 8192;
+/** A transaction's own rows take at most this share of the slab budget. */
+const TRANSACTION_FRACTION = 0.4;
+
+function contextOf({ database }: WriteEnvironment): WriteContext {
+  return { memory: database.memory, engine: database.engine, transaction: (id) => database.transaction(id) };
+}
+
+function tableOf(environment: WriteEnvironment, def: TableDef): Table {
+  const table = environment.database.tables.get(def.uuid);
+  if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${def.name}" does not exist`);
+  return table;
+}
+
+function checkSize(environment: WriteEnvironment, writes: TableWrites): void {
+  const { pool } = environment.database.memory;
+  let bytes = 0;
+  for (const batch of writes.inserted.batches) bytes += batch.dataBytes;
+  if (bytes <= pool.budgetBytes * TRANSACTION_FRACTION) return;
+  throw new SqlError(SqlState.outOfMemory, 'out of memory', {
+    detail: `One transaction's rows may take ${Math.floor(pool.budgetBytes * TRANSACTION_FRACTION)} bytes of memory.`,
+    hint: 'Write in smaller transactions, or raise memory.limit.',
+  });
+}
+
+export function parameterValues(parameters: BoundParameters, oids: readonly number[]): readonly ParameterValue[] {
+  const { formats, values } = parameters;
+  return values.map((value, i) => {
+    const format = formats.length === 0 ? 0 : formats.length === 1 ? formats[0]! : formats[i]!;
+    const typeOid = oids[i] ?? 0;
+    return { typeOid, text: parameterText(typeOid, format, value) };
+  });
+}
+
+/** Undefined: done at once; then `tag()` is ready. */
+export async function insert(environment: WriteEnvironment, statement: Of<'insert'>): Promise<string> {
+  const { database, transaction } = environment;
+  if (database.pressed) await database.admit();
+  const table = tableOf(environment, statement.def);
+  const writes = transaction.of(table);
+  const from = writes.inserted.rows;
+  const writer = new RowWriter(table.def, statement.fieldIds, writes.inserted, environment.time);
+  if (statement.source.kind === 'values') {
+    for (const row of statement.source.rows) {
+      row.forEach((value, i) => putValue(environment, statement, writer, i, value));
+      writer.endRow();
+    }
+  } else if (statement.source.plan.route === 'engine') {
+    await drain(environment, statement.source.plan, (vectors, rows) => {
+      writer.appendVectors(vectors, rows);
+      checkSize(environment, writes);
+    });
+  } else {
+    for (const row of await environment.catalogRows(statement.source.plan)) {
+      row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.textField(i, value)));
+      writer.endRow();
+    }
+  }
+  const pending = insertRows(contextOf(environment), transaction, writes, from, table.def.onConflict === 'upsert');
+  if (pending !== null) await pending;
+  return `INSERT 0 ${writes.inserted.rows - from}`;
+}
+
+function putValue(environment: WriteEnvironment, statement: Of<'insert'>, writer: RowWriter, index: number, value: InsertValue): void {
+  switch (value.kind) {
+    case 'null': writer.nullField(index); return;
+    case 'default': writer.default(index); return;
+    case 'now': writer.now(index); return;
+    case 'parameter': putParameter(environment, statement, writer, index, value.index); return;
+    default:
+      try {
+        writer.text(index, value.text);
+      } catch (error) {
+        throw error instanceof SqlError && value.position > 0 ? error.with({ position: value.position }) : error;
+      }
+  }
+}
+
+/** `index` of a parameter counts from 1, as in $n. */
+function putParameter(environment: WriteEnvironment, statement: Of<'insert'>, writer: RowWriter, target: number, index: number): void {
+  const { formats, values } = environment.parameters;
+  const value = values[index - 1];
+  if (value === undefined) throw new SqlError(SqlState.undefinedParameter, `there is no parameter $${index}`);
+  if (value === null) {
+    writer.nullField(target);
+    return;
+  }
+  const format = formats.length === 0 ? 0 : formats.length === 1 ? formats[0]! : formats[index - 1]!;
+  const column = statement.def.columns.find((each) => each.fieldId === statement.fieldIds[target])!;
+  const oid = environment.parameterOids[index - 1] ?? column.type.oid;
+  if (format === 0) writer.textField(target, value);
+  else if (oid === column.type.oid) writer.binaryField(target, value);
+  else writer.text(target, parameterText(oid, format, value)!);
+}
+
+export async function copyFrom(environment: WriteEnvironment, statement: Of<'copyFrom'>, out: Output): Promise<string> {
+  const { database, transaction } = environment;
+  const table = tableOf(environment, statement.def);
+  const writes = transaction.of(table);
+  const writer = new RowWriter(table.def, statement.fieldIds, writes.inserted, environment.time);
+  const parser = copyParser(statement, writer);
+  const from = writes.inserted.rows;
+  let checked = from;
+  const check = (): Promise<void> | null => {
+    const start = checked;
+    checked = writes.inserted.rows;
+    checkSize(environment, writes);
+    return insertRows(contextOf(environment), transaction, writes, start, table.def.onConflict === 'upsert');
+  };
+  await out.copyIn(statement.fieldIds.length, statement.options.format === 'binary' ? 1 : 0, {
+    data: (bytes) => {
+      parser.push(bytes);
+      const pending = writes.inserted.rows - checked >= CHECK_ROWS ? check() : null;
+      if (!database.pressed) return pending ?? undefined;
+      return (pending ?? Promise.resolve()).then(() => database.admit());
+    },
+  });
+  parser.finish();
+  const pending = check();
+  if (pending !== null) await pending;
+  return `COPY ${writes.inserted.rows - from}`;
+}
+
+function copyParser({ def, fieldIds, options }: Of<'copyFrom'>, writer: RowWriter): { push(bytes: Uint8Array): void; finish(): void } {
+  const columns = fieldIds.map((fieldId) => def.columns.find((column) => column.fieldId === fieldId)!.name);
+  const target = { table: def.name, columns };
+  if (options.format === 'binary') {
+    writer.useBinary();
+    return new CopyBinaryParser(target, writer);
+  }
+  const { delimiter, header, quote, escape } = options;
+  if (options.format === 'csv') return new CopyCsvParser({ ...target, delimiter, null: options.null, header, quote, escape }, writer);
+  return new CopyTextParser({ ...target, delimiter, null: options.null, header }, writer);
+}
+
+/** Runs a plan of the engine and hands over its rows as vectors. */
+async function drain(environment: WriteEnvironment, plan: QueryPlan, take: (vectors: readonly ColumnVector[], rows: number) => void): Promise<void> {
+  const { database, engine, transaction, timeZone } = environment;
+  const rendered = plan.render(parameterValues(environment.parameters, environment.parameterOids));
+  const request = { rendered, tables: plan.tables, transaction, columns: null, formats: [], output: 'vectors', timeZone } as const;
+  const cursor = await EngineCursor.open(database, engine, request, environment.running);
+  try {
+    for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) take(chunk.vectors!, chunk.rows);
+  } finally {
+    await cursor.close();
+  }
+}
+
+interface Found {
+  readonly units: number[];
+  readonly positions: number[];
+  readonly keys: RowBuffer;
+}
+
+/** Runs until no row was changed or moved between finding and locking it: each run sees a newer Version, and keeps its locks. */
+async function deleteFound(environment: WriteEnvironment, table: Table, plan: QueryPlan, keysAt: readonly number[], begin: () => void, take: (vectors: readonly ColumnVector[], rows: number) => void): Promise<number> {
+  if (!table.keyed) throw notSupported(`UPDATE and DELETE of table "${table.def.name}", which has no primary key,`, { hint: 'Create the table with a PRIMARY KEY.' });
+  const { database, transaction } = environment;
+  for (;;) {
+    if (database.pressed) await database.admit();
+    const found: Found = { units: [], positions: [], keys: new RowBuffer(database.memory, table.keyPhysicals) };
+    try {
+      begin();
+      await drain(environment, plan, (vectors, rows) => {
+        for (let row = 0; row < rows; row++) {
+          found.units.push(integerAt(vectors[0]!, row));
+          found.positions.push(integerAt(vectors[1]!, row));
+        }
+        found.keys.append(keysAt.map((index) => vectors[index]!), 0, rows);
+        take(vectors, rows);
+      });
+      const rows = { units: Int32Array.from(found.units), positions: Float64Array.from(found.positions), keys: found.keys };
+      if (await deleteRows(contextOf(environment), transaction, transaction.of(table), rows)) return found.units.length;
+    } finally {
+      found.keys.retire();
+    }
+  }
+}
+
+export async function deleteStatement(environment: WriteEnvironment, statement: Of<'delete'>): Promise<string> {
+  const table = tableOf(environment, statement.def);
+  const count = await deleteFound(environment, table, statement.plan, table.keyColumns.map((_, i) => 2 + i), () => {}, () => {});
+  return `DELETE ${count}`;
+}
+
+export async function update(environment: WriteEnvironment, statement: Of<'update'>): Promise<string> {
+  const { def } = statement;
+  const renamed = def.columns.find((column) => def.key.includes(column.fieldId) && statement.assigned.includes(column.fieldId));
+  if (renamed !== undefined) throw notSupported(`UPDATE of the key column "${renamed.name}"`, { hint: 'DELETE the row and INSERT it with its new key.' });
+  const table = tableOf(environment, def);
+  const writes = environment.transaction.of(table);
+  const fresh = new RowBuffer(environment.database.memory, table.physicals);
+  try {
+    const writer = new RowWriter(table.def, table.fieldIds, fresh, environment.time);
+    const count = await deleteFound(environment, table, statement.plan, table.keyColumns.map((column) => 2 + column), () => fresh.truncate(0), (vectors, rows) => writer.appendVectors(vectors.slice(2), rows));
+    const from = writes.inserted.rows;
+    for (const batch of fresh.batches) writes.inserted.append(batch.vectors(), 0, batch.rows);
+    const pending = insertRows(contextOf(environment), environment.transaction, writes, from, false);
+    if (pending !== null) await pending;
+    checkSize(environment, writes);
+    return `UPDATE ${count}`;
+  } finally {
+    fresh.retire();
+  }
+}

@@ -1,0 +1,132 @@
+/** A database over real threads in a folder of its own, and rows in and out without SQL text from clients. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../src/clock.ts';
+import { EngineCursor } from '../../src/gateway-cursor.ts';
+import { RowWriter } from '../../src/ingest/row-writer.ts';
+import type { Transaction } from '../../src/ingest/transaction.ts';
+import { deleteRows, insertRows, type WriteContext } from '../../src/ingest/write-rows.ts';
+import { openTiers, type Tiers } from '../../src/server-tiers.ts';
+import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
+import { integerAt } from '../../src/storage/memory/slice.ts';
+import type { Table } from '../../src/storage/table.ts';
+import type { PartitionField, TableDef } from '../../src/table-def.ts';
+import { UTC } from '../../src/types/time-zone.ts';
+
+export const noPartition: readonly PartitionField[] = [];
+
+/** id bigint primary key, v int, name text */
+export function tableDef(name: string, partition: readonly PartitionField[]): TableDef {
+  const column = (index: number, columnName: string, oid: number, notNull: boolean) => ({ name: columnName, fieldId: index, attnum: index, type: { oid, typmod: -1 }, notNull, default: null });
+  return {
+    uuid: '', oid: 0, schema: 'public', name, schemaId: 0,
+    columns: [column(1, 'id', 20, true), column(2, 'v', 23, false), column(3, 'name', 25, false)],
+    key: [1], keyName: `${name}_pkey`, partition, sort: [], timeColumn: null, onConflict: 'error', options: {},
+  };
+}
+
+export class TestDatabase {
+  readonly dataDir: string;
+  tiers!: Tiers;
+  #stack!: AsyncDisposableStack;
+
+  private constructor(dataDir: string) {
+    this.dataDir = dataDir;
+  }
+
+  static async create(): Promise<TestDatabase> {
+    const made = new TestDatabase(await mkdtemp(join(tmpdir(), 'arka-test-')));
+    await made.open();
+    return made;
+  }
+
+  async open(): Promise<void> {
+    this.#stack = new AsyncDisposableStack();
+    const fail = (error: unknown): void => console.error(error);
+    this.tiers = await openTiers(
+      {
+        dataDir: this.dataDir, warehouse: '', catalogName: 'arka', keepSnapshots: 20, maxSnapshotAgeMs: 1e9, memoryLimit: 2 ** 30, segmentBytes: 2 ** 20,
+        clock: systemClock, warn: fail, fatal: fail,
+      },
+      this.#stack,
+    );
+  }
+
+  /** A clean stop and a start. */
+  async restart(): Promise<void> {
+    await this.#stack.disposeAsync();
+    await this.open();
+  }
+
+  async destroy(): Promise<void> {
+    await this.#stack.disposeAsync();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+
+  table(name: string): Table {
+    return this.tiers.database.table('public', name)!;
+  }
+
+  get context(): WriteContext {
+    const { database } = this.tiers;
+    return { memory: database.memory, engine: database.engine, transaction: (id) => database.transaction(id) };
+  }
+
+  async insert(transaction: Transaction, table: Table, rows: readonly (readonly [number, number | null, string | null])[], upsert = false): Promise<void> {
+    const writes = transaction.of(table);
+    const from = writes.inserted.rows;
+    const writer = new RowWriter(table.def, table.fieldIds, writes.inserted, { timeZone: UTC, now: () => 0 });
+    for (const row of rows) {
+      row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.text(i, String(value))));
+      writer.endRow();
+    }
+    await insertRows(this.context, transaction, writes, from, upsert);
+  }
+
+  async delete(transaction: Transaction, table: Table, where: string): Promise<number> {
+    for (;;) {
+      const found = { units: [] as number[], positions: [] as number[], keys: new RowBuffer(this.context.memory, table.keyPhysicals) };
+      const cursor = await this.#cursor(table, `SELECT __unit, __position, id FROM "scan" AS t WHERE ${where}`, 'vectors', true, transaction);
+      for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) {
+        const [units, positions, ids] = chunk.vectors!;
+        for (let row = 0; row < chunk.rows; row++) {
+          found.units.push(integerAt(units!, row));
+          found.positions.push(integerAt(positions!, row));
+        }
+        found.keys.append([ids!], 0, chunk.rows);
+      }
+      const rows = { units: Int32Array.from(found.units), positions: Float64Array.from(found.positions), keys: found.keys };
+      const done = await deleteRows(this.context, transaction, transaction.of(table), rows);
+      found.keys.retire();
+      if (done) return found.units.length;
+    }
+  }
+
+  /** All rows by the engine, as `id|v|name` texts in id order. */
+  async rows(table: Table, transaction: Transaction | null = null): Promise<string[]> {
+    const sql = `SELECT id, v, name FROM "scan" AS t ORDER BY id`;
+    const cursor = await this.#cursor(table, sql, 'vectors', false, transaction);
+    const out: string[] = [];
+    for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) {
+      const [ids, values, names] = chunk.vectors!;
+      const valid = (bits: Uint8Array | null, row: number): boolean => bits === null || (bits[row >> 3]! & (1 << (row & 7))) !== 0;
+      for (let row = 0; row < chunk.rows; row++) {
+        const v = valid(values!.validity, row) ? String(values!.words[row]) : 'null';
+        const name = valid(names!.validity, row) ? Buffer.from(names!.heap.subarray(names!.starts[row], names!.ends[row])).toString() : 'null';
+        out.push(`${integerAt(ids!, row)}|${v}|${name}`);
+      }
+    }
+    return out;
+  }
+
+  #cursor(table: Table, sql: string, output: 'vectors', positions: boolean, transaction: Transaction | null): Promise<EngineCursor> {
+    const placeholder = `__arka_scan_test`;
+    const request = {
+      rendered: { sql: sql.replace('"scan"', `"${placeholder}"`), timeRanges: [null], point: null },
+      tables: [{ def: table.def, placeholder, positions }],
+      transaction, columns: null, formats: [], output, timeZone: 'UTC',
+    };
+    return EngineCursor.open(this.tiers.database, this.tiers.engine, request, () => {});
+  }
+}
