@@ -1,0 +1,226 @@
+/**
+ * One running statement: prepared, streamed chunk by chunk, encoded, closed.
+ *
+ * - Q1 The statement runs in DuckDB's threads and the pool's; this thread only encodes. One chunk at most is fetched ahead,
+ *   so a client that reads slowly holds little.
+ * - Q2 After `done`, an error or `close`, nothing of it runs, its sources are forgotten and its connection is back in the pool:
+ *   the caller may release its pins.
+ */
+import duckdb from '@duckdb/node-bindings';
+import type { Clock } from '../clock.ts';
+import { invariant, SqlError, SqlState } from '../errors.ts';
+import type { PgType } from '../table-def.ts';
+import { ByteWriter } from '../types/byte-writer.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
+import { encodeRows, rowEncoder, type RowEncoder } from '../types/data-row.ts';
+import { findTimeZone } from '../types/time-zone.ts';
+import { acquire, identifier, release, settle, useTimeZone, type Instance, type Lease } from './connections.ts';
+import type { QueryChunk, QueryOpened, QueryRequest } from './engine-api.ts';
+import { engineError } from './engine-errors.ts';
+import { planColumn, type ColumnPlan } from './result-columns.ts';
+import { removeSources } from './row-source.ts';
+import { withScans, type ScanContext } from './scan-sql.ts';
+import { readChunk, vectorReader, type VectorReader } from './vector-reader.ts';
+
+/** A turn ends when its messages reach this, or when TURN_MILLISECONDS have passed since its first rows. */
+const TURN_BYTES = 512 * 1024;
+const TURN_MILLISECONDS = 50;
+
+export interface Cursor {
+  readonly opened: QueryOpened;
+  next(): Promise<QueryChunk>;
+  /** Idempotent; waits until nothing of the statement runs. */
+  close(): Promise<void>;
+}
+
+/** Can be cancelled from the moment it is asked for. */
+export interface OpeningCursor {
+  readonly cursor: Promise<Cursor>;
+  cancel(): void;
+}
+
+/** The part of a statement's life that must be undone exactly once. */
+interface Held {
+  readonly context: ScanContext;
+  lease: Lease | null;
+  cancelled: boolean;
+}
+
+export function openCursor(instance: Instance, request: QueryRequest, context: ScanContext, clock: Clock): OpeningCursor {
+  const held: Held = { context, lease: null, cancelled: false };
+  return {
+    cursor: open(instance, request, held, clock),
+    cancel() {
+      held.cancelled = true;
+      if (held.lease !== null) duckdb.interrupt(held.lease.connection);
+    },
+  };
+}
+
+async function open(instance: Instance, request: QueryRequest, held: Held, clock: Clock): Promise<Cursor> {
+  try {
+    held.lease = await acquire(instance);
+    failIfCancelled(held);
+    await useTimeZone(held.lease, request.timeZone);
+    const sql = withScans(request.sql.replace(/[\s;]+$/, ''), request.scans, held.context);
+    const prepared = await prepare(held.lease, sql, request);
+    failIfCancelled(held);
+    // Rejections surface in `next`, or nowhere when the cursor is closed first.
+    const encoder = encoderOf(request, prepared);
+    const started = duckdb.execute_prepared_streaming(prepared.statement);
+    const free = (): void => duckdb.destroy_prepare_sync(prepared.statement);
+    started.then(free, free);
+    return runningCursor(held, encoder, prepared, started, clock);
+  } catch (error) {
+    await giveBack(held, false);
+    throw engineError(error);
+  }
+}
+
+function failIfCancelled(held: Held): void {
+  if (held.cancelled) throw cancelled();
+}
+
+function cancelled(): SqlError {
+  return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+}
+
+async function giveBack(held: Held, unfinished: boolean): Promise<void> {
+  const lease = held.lease;
+  held.lease = null;
+  if (lease !== null) {
+    if (unfinished) {
+      duckdb.interrupt(lease.connection);
+      await settle(lease).catch(() => undefined);
+    }
+    release(lease);
+  }
+  removeSources(held.context.registry, held.context.sourceIds);
+}
+
+interface Prepared {
+  readonly statement: duckdb.PreparedStatement;
+  readonly plans: readonly ColumnPlan[];
+  readonly readers: readonly VectorReader[];
+  readonly encodeAs: readonly PgType[];
+  readonly opened: QueryOpened;
+}
+
+/** Prepares the statement; again with casts around it where its types are not those promised. */
+async function prepare(lease: Lease, sql: string, request: QueryRequest): Promise<Prepared> {
+  let statement = await duckdb.prepare(lease.connection, sql);
+  const count = duckdb.prepared_statement_column_count(statement);
+  if (request.columns !== null && request.columns.length !== count) {
+    throw new SqlError(SqlState.internalError, `the statement gives ${count} columns, ${request.columns.length} were described`);
+  }
+  const plans: ColumnPlan[] = [];
+  const names: string[] = [];
+  for (let i = 0; i < count; i++) {
+    plans.push(planColumn(request, i, duckdb.prepared_statement_column_logical_type(statement, i)));
+    names.push(duckdb.prepared_statement_column_name(statement, i));
+  }
+  if (plans.some((plan) => plan.sql !== null)) {
+    duckdb.destroy_prepare_sync(statement);
+    statement = await duckdb.prepare(lease.connection, castAround(sql, plans));
+  }
+  const readers: VectorReader[] = [];
+  const encodeAs = plans.map((plan, i) => {
+    const reader = vectorReader(duckdb.prepared_statement_column_logical_type(statement, i));
+    invariant(reader !== null, 'every result column was cast to a type that can be read');
+    readers.push(reader.read);
+    return plan.encodeAs ?? reader.type;
+  });
+  const columns = plans.map((plan, i) => ({ name: names[i]!, typeOid: plan.described.oid, typmod: plan.described.typmod }));
+  return { statement, plans, readers, encodeAs, opened: { columns } };
+}
+
+/** A projection keeps the order of an ORDER BY below it. */
+function castAround(sql: string, plans: readonly ColumnPlan[]): string {
+  const outputs = plans.map((plan, i) => (plan.sql === null ? `r.c${i}` : `${plan.sql(`r.c${i}`)} AS c${i}`));
+  const aliases = plans.map((_, i) => identifier(`c${i}`));
+  return `SELECT ${outputs.join(', ')} FROM (${sql}\n) AS r(${aliases.join(', ')})`;
+}
+
+function encoderOf(request: QueryRequest, prepared: Prepared): RowEncoder | null {
+  if (request.output === 'vectors') return null;
+  const timeZone = findTimeZone(request.timeZone);
+  if (timeZone === null) throw new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "TimeZone": "${request.timeZone}"`);
+  return rowEncoder(prepared.plans.map((plan, i) => ({ type: prepared.encodeAs[i]!, format: plan.format })), { timeZone });
+}
+
+const END: QueryChunk = { rows: 0, messages: null, vectors: null, done: true };
+
+function runningCursor(held: Held, encoder: RowEncoder | null, prepared: Prepared, started: Promise<duckdb.Result>, clock: Clock): Cursor {
+  const out = new ByteWriter(64 * 1024);
+  let result: duckdb.Result | null = null;
+  let ahead: Promise<duckdb.DataChunk | null> | null = null;
+  let turn: Promise<QueryChunk> | null = null;
+  let closing: Promise<void> | null = null;
+
+  const fetch = async (): Promise<duckdb.DataChunk | null> => {
+    result ??= await started;
+    return await duckdb.fetch_chunk(result);
+  };
+  /** The next chunk with rows; the one after it is under way when it returns. */
+  const take = async (): Promise<duckdb.DataChunk | null> => {
+    const chunk = await (ahead ?? fetch());
+    ahead = null;
+    if (chunk === null || duckdb.data_chunk_get_size(chunk) === 0) return null;
+    ahead = fetch();
+    ahead.catch(() => undefined);
+    return chunk;
+  };
+  const vectorsOf = (chunk: duckdb.DataChunk, rows: number): readonly ColumnVector[] =>
+    readChunk(chunk, prepared.readers).map((vector, i) => prepared.plans[i]!.convert?.(vector, rows) ?? vector);
+
+  const advance = async (): Promise<QueryChunk> => {
+    let rows = 0;
+    let until = 0;
+    for (;;) {
+      const chunk = await take();
+      if (chunk === null) {
+        await giveBack(held, false);
+        return { rows, messages: rows === 0 || encoder === null ? null : out.take(), vectors: null, done: true };
+      }
+      const count = duckdb.data_chunk_get_size(chunk);
+      const vectors = vectorsOf(chunk, count);
+      if (encoder === null) return { rows: count, messages: null, vectors, done: false };
+      encodeRows(encoder, vectors, 0, count, out);
+      if (rows === 0) until = clock.monotonic() + TURN_MILLISECONDS;
+      rows += count;
+      if (out.length >= TURN_BYTES || clock.monotonic() >= until) return { rows, messages: out.take(), vectors: null, done: false };
+    }
+  };
+
+  return {
+    opened: prepared.opened,
+    async next() {
+      if (held.lease === null) {
+        if (held.cancelled) throw cancelled();
+        return END;
+      }
+      invariant(turn === null, 'one turn of a cursor at a time');
+      turn = advance();
+      try {
+        return await turn;
+      } catch (error) {
+        await (ahead ?? Promise.resolve()).catch(() => undefined);
+        await giveBack(held, true);
+        throw held.cancelled ? cancelled() : engineError(error);
+      } finally {
+        turn = null;
+      }
+    },
+    close() {
+      closing ??= (async () => {
+        if (held.lease === null) return;
+        held.cancelled = true;
+        duckdb.interrupt(held.lease.connection);
+        const pending: readonly (Promise<unknown> | null)[] = [turn, started, ahead];
+        await Promise.allSettled(pending.filter((promise) => promise !== null));
+        if (held.lease !== null) await giveBack(held, true);
+      })();
+      return closing;
+    },
+  };
+}

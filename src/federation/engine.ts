@@ -1,0 +1,156 @@
+/**
+ * The engine: two DuckDB instances on one thread. `queries` runs what clients ask; `chores` has one thread and a quarter of
+ * the memory for files in and out and lookups, so that a flush and a point read share neither connections nor a
+ * thread pool with heavy queries (threads cannot be set per connection).
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemClock, type Clock } from '../clock.ts';
+import { invariant, SqlError, SqlState } from '../errors.ts';
+import { SlabDirectory } from '../storage/memory/slab.ts';
+import { acquire, closeInstance, openInstance, release, run, settle, withLease, type Instance, type Lease } from './connections.ts';
+import { openCursor, type Cursor, type OpeningCursor } from './cursor.ts';
+import type { EngineApi, EngineSettings, QueryChunk, QueryRequest } from './engine-api.ts';
+import { engineError } from './engine-errors.ts';
+import { lookup } from './lookup.ts';
+import { newPositions, writeParquet } from './parquet-out.ts';
+import { readPositionDeletes, writePositionDeletes } from './position-deletes.ts';
+import { registerSourceFunction, removeSources, sourceRegistry } from './row-source.ts';
+import type { ScanContext } from './scan-sql.ts';
+import { eachChunk } from './vector-reader.ts';
+import { bulkStringsWork } from './vector-builder.ts';
+
+interface Instances {
+  readonly queries: Instance;
+  readonly chores: Instance;
+}
+
+/** A cursor from the moment `query` is called. */
+interface Entry {
+  readonly opening: OpeningCursor;
+  cursor: Cursor | null;
+}
+
+export function createEngine(clock: Clock = systemClock): EngineApi {
+  const slabs = new SlabDirectory();
+  const registry = sourceRegistry();
+  const mode = { bulk: false };
+  const cursors = new Map<number, Entry>();
+  let instances: Instances | null = null;
+  let chores = 0;
+  let idle: (() => void) | null = null;
+
+  const opened = (): Instances => {
+    if (instances === null) throw new SqlError(SqlState.cannotConnectNow, 'the query engine is not running');
+    return instances;
+  };
+  const context = (): ScanContext => ({ registry, slabs, mode, sourceIds: [] });
+
+  /** One statement of `chores`; whatever becomes of it, its sources go and its connection is clean. */
+  const chore = async <T>(work: (lease: Lease, own: ScanContext) => Promise<T>): Promise<T> => {
+    const own = context();
+    chores++;
+    try {
+      return await withLease(opened().chores, (lease) => work(lease, own));
+    } catch (error) {
+      throw engineError(error);
+    } finally {
+      removeSources(registry, own.sourceIds);
+      chores--;
+      if (chores === 0) idle?.();
+    }
+  };
+
+  const query = async (request: QueryRequest): Promise<Cursor['opened']> => {
+    invariant(!cursors.has(request.cursor), 'cursor numbers are unique');
+    const entry: Entry = { opening: openCursor(opened().queries, request, context(), clock), cursor: null };
+    cursors.set(request.cursor, entry);
+    try {
+      entry.cursor = await entry.opening.cursor;
+      return entry.cursor.opened;
+    } catch (error) {
+      cursors.delete(request.cursor);
+      throw error;
+    }
+  };
+
+  const next = async (number: number): Promise<QueryChunk> => {
+    const entry = cursors.get(number);
+    if (entry === undefined) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+    try {
+      const cursor = entry.cursor ?? (await entry.opening.cursor);
+      const chunk = await cursor.next();
+      if (chunk.done) cursors.delete(number);
+      return chunk;
+    } catch (error) {
+      cursors.delete(number);
+      throw error;
+    }
+  };
+
+  const close = async (number: number): Promise<void> => {
+    const entry = cursors.get(number);
+    if (entry === undefined) return;
+    if (entry.cursor === null) entry.opening.cancel();
+    // A cursor that failed to open has given everything back.
+    await entry.opening.cursor.then((cursor) => cursor.close(), () => undefined);
+    cursors.delete(number);
+  };
+
+  return {
+    open: async (settings) => {
+      invariant(instances === null, 'the engine opens once');
+      mode.bulk = bulkStringsWork();
+      instances = await openInstances(settings);
+      for (const instance of [instances.queries, instances.chores]) {
+        await withLease(instance, async (lease) => registerSourceFunction(lease.connection, registry));
+      }
+    },
+    addSlab: ({ index, buffer }) => slabs.add(index, buffer),
+    query,
+    next,
+    close,
+    writeParquet: (request) => chore((lease, own) => writeParquet(lease, request, own)),
+    newPositions: (request) => chore((lease, own) => newPositions(lease, request, own)),
+    writePositionDeletes: (request) => chore((lease, own) => writePositionDeletes(lease, request, own)),
+    readPositionDeletes: (paths) => chore((lease) => readPositionDeletes(lease, paths)),
+    lookup: (request) => chore((lease, own) => lookup(lease, request, own)),
+    memory: async () => {
+      const { queries, chores: other } = opened();
+      return { bytes: (await bytesOf(queries)) + (await bytesOf(other)) };
+    },
+    shutdown: async () => {
+      if (instances === null) return;
+      await Promise.all([...cursors.keys()].map((number) => close(number)));
+      if (chores > 0) await new Promise<void>((resolve) => { idle = resolve; });
+      const ending = instances;
+      instances = null;
+      for (const instance of [ending.queries, ending.chores]) {
+        for (const lease of instance.all) await settle(lease);
+        closeInstance(instance);
+      }
+    },
+  };
+}
+
+async function openInstances(settings: EngineSettings): Promise<Instances> {
+  const part = (bytes: number, threads: number, folder: string): Parameters<typeof openInstance>[0] =>
+    ({ memoryLimitBytes: bytes, threads, tempDir: join(settings.tempDir, folder) });
+  await mkdir(settings.tempDir, { recursive: true });
+  return {
+    queries: await openInstance(part(settings.memoryLimitBytes * 0.75, settings.threads, 'queries')),
+    chores: await openInstance(part(settings.memoryLimitBytes * 0.25, 1, 'chores')),
+  };
+}
+
+async function bytesOf(instance: Instance): Promise<number> {
+  let bytes = 0;
+  const lease = await acquire(instance);
+  try {
+    const result = await run(lease, 'SELECT coalesce(sum(memory_usage_bytes), 0)::DOUBLE FROM duckdb_memory()');
+    await eachChunk(result, ([sum]) => { bytes = sum!.float64[0]!; });
+  } finally {
+    release(lease);
+  }
+  return bytes;
+}

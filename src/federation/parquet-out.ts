@@ -1,0 +1,118 @@
+/**
+ * Parquet files in their final Iceberg form: field ids, sort order, zstd, row groups of 20,480 rows.
+ *
+ * - P1 The order is total: the def's sort, then unit, then position (H16), so `newPositions` finds every row by the same query.
+ * - P2 A file counts as written after fsync of file and folder (C10): DuckDB never does that. Written beside its name, then renamed.
+ */
+import { open, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import duckdb from '@duckdb/node-bindings';
+import { DuckDBMaterializedResult } from '@duckdb/node-api';
+import { invariant, SqlError, SqlState } from '../errors.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
+import type { FileColumnStats } from '../storage/file-stats.ts';
+import { identifier, literal, run, type Lease } from './connections.ts';
+import type { WriteParquetRequest, WrittenFile } from './engine-api.ts';
+import { columnStats } from './file-bounds.ts';
+import { scanSql, type ScanContext } from './scan-sql.ts';
+import { eachChunk } from './vector-reader.ts';
+
+const ROW_GROUP_ROWS = 20_480;
+
+export async function writeParquet(lease: Lease, request: WriteParquetRequest, context: ScanContext): Promise<WrittenFile | null> {
+  const { def } = request;
+  const columns = def.columns.map((column) => identifier(column.name)).join(', ');
+  const select = `SELECT ${columns} FROM ${orderedScan(request, context)}`;
+  const fieldIds = def.columns.map((column) => `${identifier(column.name)}: ${column.fieldId}`);
+  return await copyTo(lease, select, fieldIds, def.columns, request.path);
+}
+
+export async function newPositions(lease: Lease, request: WriteParquetRequest, context: ScanContext): Promise<{ units: Int32Array; positions: Uint32Array }> {
+  let live = 0;
+  for (const unit of [...request.memory, ...request.files]) live += unit.rows - (unit.deletes?.count ?? 0);
+  const units = new Int32Array(live);
+  const positions = new Uint32Array(live);
+  let at = 0;
+  const result = await run(lease, `SELECT "__unit", "__position" FROM ${orderedScan(request, context)}`);
+  await eachChunk(result, (vectors, rows) => {
+    invariant(at + rows <= live, 'a unit has as many live rows as its counts say');
+    units.set(vectors[0]!.words.subarray(0, rows), at);
+    const words = vectors[1]!.words;
+    for (let i = 0; i < rows; i++) positions[at + i] = words[i * 2]!;
+    at += rows;
+  });
+  invariant(at === live, 'a unit has as many live rows as its counts say');
+  return { units, positions };
+}
+
+/** The live rows in P1's order, as a FROM item with its ORDER BY. */
+function orderedScan(request: WriteParquetRequest, context: ScanContext): string {
+  const { def, memory, files } = request;
+  const scan = scanSql({ placeholder: '', def, memory, files, positions: true }, context);
+  return `${scan} AS s ORDER BY ${[...sortTerms(def), '"__unit"', '"__position"'].join(', ')}`;
+}
+
+function sortTerms(def: TableDef): readonly string[] {
+  return def.sort.map((field) => {
+    const column = def.columns.find((candidate) => candidate.fieldId === field.sourceId);
+    invariant(column !== undefined, 'a sort field names a column');
+    return `s.${identifier(column.name)} ${field.descending ? 'DESC' : 'ASC'} NULLS ${field.nullsFirst ? 'FIRST' : 'LAST'}`;
+  });
+}
+
+/** COPY, fsync, rename, fsync of the folder; null and no file when there are no rows. */
+export async function copyTo(lease: Lease, select: string, fieldIds: readonly string[], columns: readonly ColumnDef[], path: string): Promise<WrittenFile | null> {
+  const temporary = `${path}.writing`;
+  try {
+    const result = await run(lease, `COPY (${select}) TO ${literal(temporary)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP_ROWS}, FIELD_IDS {${fieldIds.join(', ')}}, RETURN_STATS)`);
+    const { rows, stats } = await returnedStats(result, columns);
+    if (rows === 0) {
+      await rm(temporary, { force: true });
+      return null;
+    }
+    await makeDurable(temporary, path);
+    return { path, rows, bytes: (await stat(path)).size, columns: stats };
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw diskError(error);
+  }
+}
+
+/** P2. */
+async function makeDurable(temporary: string, path: string): Promise<void> {
+  await fsync(temporary);
+  await rename(temporary, path);
+  await fsync(dirname(path));
+}
+
+async function fsync(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function diskError(error: unknown): unknown {
+  if (error instanceof SqlError || !(error instanceof Error)) return error;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === undefined) return error;
+  const full = code === 'ENOSPC' || code === 'EDQUOT';
+  return new SqlError(full ? SqlState.diskFull : SqlState.ioError, full ? 'no space left for a data file' : 'could not write a data file', { cause: error });
+}
+
+/** `column_statistics` is keyed by the column's path, each part quoted. No row: no entry, or none of the file. */
+async function returnedStats(result: duckdb.Result, columns: readonly ColumnDef[]): Promise<{ readonly rows: number; readonly stats: readonly FileColumnStats[] }> {
+  const table = await new DuckDBMaterializedResult(result).getRowObjectsJson();
+  const row = table[0];
+  if (row === undefined) return { rows: 0, stats: [] };
+  const rows = Number(row['count']);
+  const byColumn = new Map<string, Map<string, string>>();
+  for (const { key, value } of (row['column_statistics'] ?? []) as unknown as readonly MapEntry<readonly MapEntry<string>[]>[]) {
+    byColumn.set(key, new Map(value.map((entry) => [entry.key, entry.value])));
+  }
+  return { rows, stats: columns.map((column) => columnStats(column, byColumn.get(identifier(column.name)) ?? new Map(), rows)) };
+}
+
+interface MapEntry<T> { readonly key: string; readonly value: T }

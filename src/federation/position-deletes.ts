@@ -1,0 +1,67 @@
+/**
+ * Iceberg v2 position-delete files: (file_path, pos) with the reserved field ids, sorted by path and position.
+ * @see https://iceberg.apache.org/spec/#position-delete-files
+ */
+import { invariant } from '../errors.ts';
+import type { ColumnDef } from '../table-def.ts';
+import { Oid } from '../types/pg-type.ts';
+import { literal, run, type Lease } from './connections.ts';
+import type { WrittenFile } from './engine-api.ts';
+import { positionListSource } from './delete-sources.ts';
+import { copyTo } from './parquet-out.ts';
+import { addSource, type SourceRegistry } from './row-source.ts';
+import { readParquet } from './scan-sql.ts';
+import { eachChunk } from './vector-reader.ts';
+
+const FILE_PATH_ID = 2_147_483_546;
+const POS_ID = 2_147_483_545;
+const COLUMNS: readonly ColumnDef[] = [
+  { name: 'file_path', fieldId: FILE_PATH_ID, attnum: 1, type: { oid: Oid.text, typmod: -1 }, notNull: true, default: null },
+  { name: 'pos', fieldId: POS_ID, attnum: 2, type: { oid: Oid.int8, typmod: -1 }, notNull: true, default: null },
+];
+
+export async function writePositionDeletes(
+  lease: Lease,
+  request: { readonly path: string; readonly dataFileLocation: string; readonly positions: Uint32Array },
+  context: { readonly registry: SourceRegistry; readonly sourceIds: number[] },
+): Promise<WrittenFile> {
+  const source = addSource(context.registry, positionListSource([request.positions.toSorted()]));
+  context.sourceIds.push(source.id);
+  const select = `SELECT ${literal(request.dataFileLocation)} AS file_path, c1 AS pos FROM ${source.sql} ORDER BY c1`;
+  const fieldIds = [`file_path: ${FILE_PATH_ID}`, `pos: ${POS_ID}`];
+  const written = await copyTo(lease, select, fieldIds, COLUMNS, request.path);
+  invariant(written !== null, 'a position-delete file has positions');
+  return wholePathBounds(written, request.dataFileLocation);
+}
+
+/** Readers find the data file of a delete file by equal, untruncated bounds of file_path. */
+function wholePathBounds(written: WrittenFile, location: string): WrittenFile {
+  const whole = new TextEncoder().encode(location);
+  const columns = written.columns.map((column) => (column.fieldId === FILE_PATH_ID ? { ...column, lower: whole, upper: whole } : column));
+  return { ...written, columns };
+}
+
+/** Sorted positions of every data file that the files name. */
+export async function readPositionDeletes(lease: Lease, paths: readonly string[]): Promise<readonly { location: string; positions: Uint32Array }[]> {
+  if (paths.length === 0) return [];
+  const files = paths.map((path, unit) => ({ unit, rows: 0, path, deletes: null }));
+  const from = readParquet(COLUMNS, files);
+  // Numbers instead of paths: one path a file instead of one a row.
+  const locations: string[] = [];
+  const decoder = new TextDecoder();
+  const names = await run(lease, `SELECT DISTINCT f${FILE_PATH_ID} FROM ${from} ORDER BY 1`);
+  await eachChunk(names, ([path], rows) => {
+    for (let i = 0; i < rows; i++) locations.push(decoder.decode(path!.heap.subarray(path!.starts[i], path!.ends[i])));
+  });
+  const lists = new Map<number, number[]>();
+  const all = await run(lease, `SELECT DISTINCT dense_rank() OVER (ORDER BY f${FILE_PATH_ID})::INTEGER - 1, f${POS_ID} FROM ${from} ORDER BY 1, 2`);
+  await eachChunk(all, ([file, position], rows) => {
+    for (let i = 0; i < rows; i++) {
+      const key = file!.words[i]!;
+      const list = lists.get(key);
+      if (list === undefined) lists.set(key, [position!.words[i * 2]!]);
+      else list.push(position!.words[i * 2]!);
+    }
+  });
+  return locations.map((location, i) => ({ location, positions: Uint32Array.from(lists.get(i) ?? []) }));
+}

@@ -1,0 +1,103 @@
+/**
+ * The one scan function (C8): a unit list becomes a subquery, and nothing else in Arka reads units through DuckDB.
+ *
+ * - S1 `read_parquet` always with hive_partitioning=false, a schema by field id and file_row_number; never filename=true,
+ *   union_by_name or a condition on paths: each of them renumbers files and brings deleted rows back.
+ * - S2 file_index counts within one read_parquet call, so every call has delete sources of its own.
+ * - S3 Clean files are read plainly; dirty ones by ANTI JOIN on (file_index, file_row_number) of DuckDB's own types;
+ *   above DENSE_PART deleted by a bitmap (H17).
+ * - S4 Inside, columns are called by place; names of the user meet none of the reader's.
+ */
+import { SqlError, SqlState } from '../errors.ts';
+import type { ColumnDef } from '../table-def.ts';
+import type { FileUnit, TableScan } from '../storage/scan-spec.ts';
+import type { SlabDirectory } from '../storage/memory/slab.ts';
+import { duckdbType } from '../types/pg-type.ts';
+import { identifier, literal } from './connections.ts';
+import { bitmapSource, DENSE_PART, positionSource } from './delete-sources.ts';
+import { memorySource } from './memory-source.ts';
+import { addSource, type SourceRegistry } from './row-source.ts';
+import type { StringMode } from './vector-builder.ts';
+
+export interface ScanContext {
+  readonly registry: SourceRegistry;
+  readonly slabs: SlabDirectory;
+  readonly mode: StringMode;
+  /** Sources registered for the statement: the caller removes them when it has ended. */
+  readonly sourceIds: number[];
+}
+
+/** `(SELECT … UNION ALL …)`, with the def's column names and, where asked for, `__unit` and `__position`. */
+export function scanSql(scan: TableScan, context: ScanContext): string {
+  const branches: string[] = [];
+  const columns = scan.def.columns;
+  if (scan.memory.some((unit) => unit.rows > 0)) {
+    const source = addSource(context.registry, memorySource(columns, scan.memory, context.slabs, context.mode));
+    context.sourceIds.push(source.id);
+    const outputs = columns.map((column, i) => `c${i} AS ${identifier(column.name)}`);
+    if (scan.positions) outputs.push(`c${columns.length} AS "__unit"`, `c${columns.length + 1} AS "__position"`);
+    branches.push(`SELECT ${outputs.join(', ')} FROM ${source.sql}`);
+  }
+  const clean: FileUnit[] = [];
+  const sparse: FileUnit[] = [];
+  const dense: FileUnit[] = [];
+  for (const file of scan.files) {
+    const deleted = file.deletes?.count ?? 0;
+    if (file.rows === 0 || deleted >= file.rows) continue;
+    (deleted === 0 ? clean : deleted <= file.rows * DENSE_PART ? sparse : dense).push(file);
+  }
+  if (clean.length > 0) branches.push(`SELECT ${fileOutputs(scan, clean)} FROM ${readParquet(columns, clean)} f`);
+  if (sparse.length > 0) {
+    const source = addSource(context.registry, positionSource(sparse, context.slabs));
+    context.sourceIds.push(source.id);
+    branches.push(`SELECT ${fileOutputs(scan, sparse)} FROM ${readParquet(columns, sparse)} f ANTI JOIN ${source.sql} d ON f.file_index = d.c0 AND f.file_row_number = d.c1`);
+  }
+  if (dense.length > 0) {
+    const source = addSource(context.registry, bitmapSource(dense, context.slabs));
+    context.sourceIds.push(source.id);
+    branches.push(`SELECT ${fileOutputs(scan, dense)} FROM ${readParquet(columns, dense)} f LEFT JOIN ${source.sql} d ON f.file_index = d.c0 WHERE get_bit(d.c1, f.file_row_number::INTEGER) = 0`);
+  }
+  return branches.length === 0 ? emptyScan(scan) : `(${branches.join(' UNION ALL ')})`;
+}
+
+function emptyScan(scan: TableScan): string {
+  const outputs = scan.def.columns.map((column) => `NULL::${duckdbType(column.type)} AS ${identifier(column.name)}`);
+  if (scan.positions) outputs.push('NULL::INTEGER AS "__unit"', 'NULL::BIGINT AS "__position"');
+  return `(SELECT ${outputs.join(', ')} WHERE false)`;
+}
+
+function fileOutputs(scan: TableScan, files: readonly FileUnit[]): string {
+  const outputs = scan.def.columns.map((column) => `f.f${column.fieldId} AS ${identifier(column.name)}`);
+  if (scan.positions) outputs.push(`${unitOf(files)} AS "__unit"`, 'f.file_row_number AS "__position"');
+  return outputs.join(', ');
+}
+
+/** The unit number of a row of this read_parquet call. */
+export function unitOf(files: readonly FileUnit[]): string {
+  if (files.length === 1) return `${files[0]!.unit}::INTEGER`;
+  return `list_extract([${files.map((file) => file.unit).join(', ')}]::INTEGER[], f.file_index::BIGINT + 1)`;
+}
+
+/** S1. Columns are called f<field id>; one that a file lacks is NULL. */
+export function readParquet(columns: readonly ColumnDef[], files: readonly FileUnit[]): string {
+  const paths = files.map((file) => literal(file.path)).join(', ');
+  const schema = columns.map((column) => `${column.fieldId}: {name: 'f${column.fieldId}', type: ${literal(duckdbType(column.type))}, default_value: NULL}`);
+  return `read_parquet([${paths}], hive_partitioning=false, file_row_number=true, schema=MAP {${schema.join(', ')}})`;
+}
+
+/** Puts each scan in the place of its placeholder. */
+export function withScans(sql: string, scans: readonly TableScan[], context: ScanContext): string {
+  let text = sql;
+  for (const scan of scans) {
+    const token = new RegExp(`"${escapeRegExp(scan.placeholder)}"|\\b${escapeRegExp(scan.placeholder)}\\b`, 'g');
+    if (!token.test(text)) throw new SqlError(SqlState.internalError, 'a scan is missing in its statement');
+    // One subquery for all uses: a source can be opened any number of times.
+    const subquery = scanSql(scan, context);
+    text = text.replace(token, () => subquery);
+  }
+  return text;
+}
+
+function escapeRegExp(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
