@@ -15,7 +15,10 @@ const root = new URL('../', import.meta.url);
 const image = new URL('dist/catalog-image.tar', root);
 const stampFile = new URL('dist/catalog-image.stamp', root);
 
-interface Ddl { readonly name: string; readonly text: string }
+interface Ddl {
+  readonly name: string;
+  readonly text: string;
+}
 
 async function readDdl(): Promise<readonly Ddl[]> {
   const folder = new URL('sql/', root);
@@ -24,12 +27,16 @@ async function readDdl(): Promise<readonly Ddl[]> {
 }
 
 async function pgliteVersion(): Promise<string> {
-  const manifest: unknown = JSON.parse(await readFile(new URL('../package.json', import.meta.resolve('@electric-sql/pglite')), 'utf8'));
+  const manifest: unknown = JSON.parse(
+    await readFile(new URL('../package.json', import.meta.resolve('@electric-sql/pglite')), 'utf8'),
+  );
   return (manifest as { readonly version: string }).version;
 }
 
 async function stampOf(ddl: readonly Ddl[], version: string): Promise<string> {
-  const hash = createHash('sha256').update(version).update(await readFile(fileURLToPath(import.meta.url)));
+  const hash = createHash('sha256')
+    .update(version)
+    .update(await readFile(fileURLToPath(import.meta.url)));
   for (const { name, text } of ddl) hash.update(`\0${name}\0${text}`);
   return hash.digest('hex');
 }
@@ -37,7 +44,10 @@ async function stampOf(ddl: readonly Ddl[], version: string): Promise<string> {
 async function isCurrent(stamp: string): Promise<boolean> {
   const [found, size] = await Promise.all([
     readFile(stampFile, 'utf8').catch(() => ''),
-    readFile(image).then((bytes) => bytes.length, () => 0),
+    readFile(image).then(
+      (bytes) => bytes.length,
+      () => 0,
+    ),
   ]);
   return found === stamp && size > 0;
 }
@@ -58,7 +68,9 @@ async function makeImage(ddl: readonly Ddl[]): Promise<Uint8Array> {
   }
   await second.exec('VACUUM ANALYZE');
   await second.exec('CHECKPOINT');
-  const { rows } = await second.query<{ segment: string }>('SELECT redo_wal_file AS segment FROM pg_control_checkpoint()');
+  const { rows } = await second.query<{ segment: string }>(
+    'SELECT redo_wal_file AS segment FROM pg_control_checkpoint()',
+  );
   const tar = new Uint8Array(await (await second.dumpDataDir('none')).arrayBuffer());
   await second.close();
   return trimmed(tar, rows[0]!.segment);
@@ -68,7 +80,7 @@ async function makeImage(ddl: readonly Ddl[]): Promise<Uint8Array> {
 function trimmed(tar: Uint8Array, segment: string): Uint8Array {
   const kept: Uint8Array[] = [];
   const ascii = new TextDecoder('latin1');
-  for (let at = 0; at + 512 <= tar.length && tar[at] !== 0; ) {
+  for (let at = 0; at + 512 <= tar.length && tar[at] !== 0;) {
     const name = ascii.decode(tar.subarray(at, at + 100)).replace(/\0.*$/s, '');
     const size = Number.parseInt(ascii.decode(tar.subarray(at + 124, at + 136)), 8);
     const end = at + 512 + Math.ceil(size / 512) * 512;

@@ -15,14 +15,20 @@ CREATE FUNCTION pg_catalog.daticulocale(pg_catalog.pg_database) RETURNS text
 CREATE FUNCTION pg_catalog.colliculocale(pg_catalog.pg_collation) RETURNS text
   LANGUAGE sql STABLE AS $$ SELECT $1.colllocale $$;
 
--- One session serves all clients: a sleep would hold everybody.
-CREATE FUNCTION arka.sleep(double precision) RETURNS void LANGUAGE internal STRICT VOLATILE AS 'pg_sleep';
-COMMENT ON FUNCTION arka.sleep(double precision) IS 'internal: pg_sleep as PostgreSQL has it';
-CREATE OR REPLACE FUNCTION pg_catalog.pg_sleep(double precision) RETURNS void LANGUAGE plpgsql STRICT VOLATILE AS $$
+-- One session serves all clients: a sleep would hold everybody. A function built into the server runs whatever its
+-- row in pg_proc says, so the real one is renamed and others take the names.
+ALTER FUNCTION pg_catalog.pg_sleep(double precision) RENAME TO pg_sleep_unlimited;
+ALTER FUNCTION pg_catalog.pg_sleep_for(interval) RENAME TO pg_sleep_for_unlimited;
+ALTER FUNCTION pg_catalog.pg_sleep_until(timestamp with time zone) RENAME TO pg_sleep_until_unlimited;
+CREATE FUNCTION pg_catalog.pg_sleep(double precision) RETURNS void LANGUAGE plpgsql STRICT VOLATILE AS $$
 BEGIN
   IF $1 > 1 THEN
     RAISE EXCEPTION 'pg_sleep of more than one second is not supported here'
       USING ERRCODE = 'feature_not_supported', HINT = 'Call pg_sleep in a statement of its own.';
   END IF;
-  PERFORM arka.sleep($1);
+  PERFORM pg_catalog.pg_sleep_unlimited($1);
 END $$;
+CREATE FUNCTION pg_catalog.pg_sleep_for(interval) RETURNS void LANGUAGE sql STRICT VOLATILE
+  AS $$ SELECT pg_catalog.pg_sleep(extract(epoch FROM clock_timestamp() + $1 - clock_timestamp())::double precision) $$;
+CREATE FUNCTION pg_catalog.pg_sleep_until(timestamp with time zone) RETURNS void LANGUAGE sql STRICT VOLATILE
+  AS $$ SELECT pg_catalog.pg_sleep(extract(epoch FROM $1 - clock_timestamp())::double precision) $$;

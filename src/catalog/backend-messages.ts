@@ -2,7 +2,7 @@
  * The messages that come out of PGlite: PostgreSQL's protocol 3.0, backend side. DataRow messages stay bytes.
  *
  * An answer is parsed whole: PGlite answers a batch before it returns. One that breaks off means that the session
- * inside is lost (a WebAssembly trap); it shows as fewer ReadyForQuery messages than were asked for.
+ * inside is lost (a WebAssembly trap); it shows as a missing ReadyForQuery.
  */
 import { SqlError, type SqlErrorFields, type SqlState } from '../errors.ts';
 import type { ResultColumn } from '../types/result-column.ts';
@@ -33,7 +33,7 @@ export function parseAnswer(bytes: Uint8Array): Answer {
   let tag = '';
   let error: SqlError | null = null;
   let ready = 0;
-  for (let at = 0; at + 5 <= bytes.length; ) {
+  for (let at = 0; at + 5 <= bytes.length;) {
     const end = at + 1 + view.getInt32(at + 1);
     if (end > bytes.length) break;
     switch (bytes[at]) {
@@ -42,12 +42,23 @@ export function parseAnswer(bytes: Uint8Array): Answer {
         else runs.push(at, end);
         rows++;
         break;
-      case 0x54: columns = parseColumns(bytes, view, at + 5); break; // T RowDescription
-      case 0x74: parameterOids = parseParameterOids(view, at + 5); break; // t ParameterDescription
-      case 0x43: tag = decoder.decode(bytes.subarray(at + 5, end - 1)); break; // C CommandComplete
-      case 0x45: error ??= parseError(bytes, at + 5, end); break; // E ErrorResponse
-      case 0x5a: ready++; break; // Z ReadyForQuery
-      default: break; // notices, parameter status and completions say nothing here
+      case 0x54:
+        columns = parseColumns(bytes, view, at + 5);
+        break; // T RowDescription
+      case 0x74:
+        parameterOids = parseParameterOids(view, at + 5);
+        break; // t ParameterDescription
+      case 0x43:
+        tag = decoder.decode(bytes.subarray(at + 5, end - 1));
+        break; // C CommandComplete
+      case 0x45:
+        error ??= parseError(bytes, at + 5, end);
+        break; // E ErrorResponse
+      case 0x5a:
+        ready++;
+        break; // Z ReadyForQuery
+      default:
+        break; // notices, parameter status and completions say nothing here
     }
     at = end;
   }
@@ -93,13 +104,14 @@ function parseColumns(bytes: Uint8Array, view: DataView, start: number): readonl
 /** `internalPosition` and `internalQuery` belong to functions' bodies inside PGlite and are left out. */
 function parseError(bytes: Uint8Array, start: number, end: number): SqlError {
   const texts = new Map<string, string>();
-  for (let at = start; at < end && bytes[at] !== 0; ) {
+  for (let at = start; at < end && bytes[at] !== 0;) {
     const zero = bytes.indexOf(0, at + 1);
     texts.set(String.fromCharCode(bytes[at]!), decoder.decode(bytes.subarray(at + 1, zero)));
     at = zero + 1;
   }
   const position = texts.get('P');
-  const fields: { -readonly [K in keyof SqlErrorFields]: SqlErrorFields[K] } = position === undefined ? {} : { position: Number(position) };
+  const fields: { -readonly [K in keyof SqlErrorFields]: SqlErrorFields[K] } =
+    position === undefined ? {} : { position: Number(position) };
   for (const [code, field] of TEXT_FIELDS) {
     const text = texts.get(code);
     if (text !== undefined) fields[field] = text;
@@ -109,5 +121,12 @@ function parseError(bytes: Uint8Array, start: number, end: number): SqlError {
 }
 
 const TEXT_FIELDS = [
-  ['D', 'detail'], ['H', 'hint'], ['W', 'where'], ['s', 'schema'], ['t', 'table'], ['c', 'column'], ['d', 'dataType'], ['n', 'constraint'],
+  ['D', 'detail'],
+  ['H', 'hint'],
+  ['W', 'where'],
+  ['s', 'schema'],
+  ['t', 'table'],
+  ['c', 'column'],
+  ['d', 'dataType'],
+  ['n', 'constraint'],
 ] as const;

@@ -27,7 +27,11 @@ export interface CatalogQuery {
   readonly resultFormats: readonly (0 | 1)[];
   readonly context: SessionContext;
   /** Rows for the stub views of schema `arka` and others that the statement reads: view name → rows of text values. */
-  readonly views: readonly { readonly schema: string; readonly name: string; readonly rows: readonly (readonly (string | null)[])[] }[];
+  readonly views: readonly {
+    readonly schema: string;
+    readonly name: string;
+    readonly rows: readonly (readonly (string | null)[])[];
+  }[];
 }
 export interface CatalogResult {
   readonly columns: readonly ResultColumn[] | null;
@@ -48,7 +52,11 @@ export type CatalogApi = {
   /** Definitions after DDL: drops what is gone, adds what is new, by uuid and schema id. */
   mirror(contents: CatalogContents): Promise<void>;
   /** Parses and describes one statement; errors are PostgreSQL's own, with position. */
-  describe(request: { readonly sql: string; readonly parameterOids: readonly number[]; readonly context: SessionContext }): Promise<Description>;
+  describe(request: {
+    readonly sql: string;
+    readonly parameterOids: readonly number[];
+    readonly context: SessionContext;
+  }): Promise<Description>;
   /** Runs one statement in a transaction that is rolled back (nothing a client sends may change the mirror). */
   query(request: CatalogQuery): Promise<CatalogResult>;
   shutdown(argument: null): Promise<void>;

@@ -13,7 +13,14 @@ import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import { RpcClient, type Remote } from '../rpc.ts';
 import { workerUrl } from '../worker-url.ts';
-import type { CatalogApi, CatalogContents, CatalogQuery, CatalogResult, Description, SessionContext } from './catalog-api.ts';
+import type {
+  CatalogApi,
+  CatalogContents,
+  CatalogQuery,
+  CatalogResult,
+  Description,
+  SessionContext,
+} from './catalog-api.ts';
 import { catalogImage } from './image.ts';
 
 export interface CatalogClientOptions {
@@ -36,8 +43,11 @@ export interface DescribeRequest {
 const CACHE_ENTRIES_MAX = 1_000;
 /** Longer texts (INSERT … VALUES of many rows) seldom come again and would make the cache large. */
 const CACHE_TEXT_MAX = 16_384;
-/** V8's heap only: PGlite's memory and files are outside it. */
-const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 160, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 };
+/**
+ * V8's heap only: PGlite's memory and files are outside it. PostgreSQL refuses deep statements at its max_stack_depth
+ * of 2 MB (54001); WebAssembly frames take more of the thread's stack than that, and running out of it is a lost session.
+ */
+const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 160, maxYoungGenerationSizeMb: 16, stackSizeMb: 16 };
 
 interface Job {
   readonly run: (remote: Remote<CatalogApi>) => Promise<unknown>;
@@ -161,11 +171,14 @@ export class CatalogClient {
       }
       this.#busy = null;
     }
-    if (this.#running !== null) this.#idle = this.#options.clock.after(this.#options.idleMs ?? 300_000, () => void this.stopIfIdle());
+    if (this.#running !== null)
+      this.#idle = this.#options.clock.after(this.#options.idleMs ?? 300_000, () => void this.stopIfIdle());
   }
 
   async #timed(job: Job, rpc: RpcClient<CatalogApi>): Promise<unknown> {
-    const done = this.#options.clock.after(this.#options.deadlineMs ?? 60_000, () => this.#cancel(job, 'statement timeout'));
+    const done = this.#options.clock.after(this.#options.deadlineMs ?? 60_000, () =>
+      this.#cancel(job, 'statement timeout'),
+    );
     try {
       return await job.run(rpc.remote);
     } finally {
@@ -203,7 +216,9 @@ export class CatalogClient {
   #start(): Running {
     const image = (this.#options.image ?? catalogImage).href;
     const worker = new Worker(workerUrl('../threads/catalog', import.meta.url), {
-      name: 'catalog', workerData: { image }, resourceLimits: RESOURCE_LIMITS,
+      name: 'catalog',
+      workerData: { image },
+      resourceLimits: RESOURCE_LIMITS,
     });
     const running: Running = { worker, rpc: new RpcClient<CatalogApi>(worker), opened: false, generation: 0 };
     let problem: unknown = null;
@@ -211,7 +226,11 @@ export class CatalogClient {
     worker.on('exit', () => {
       if (this.#running !== running) return;
       this.#options.onProblem?.('the catalog worker ended', problem);
-      this.#stop(new SqlError(SqlState.adminShutdown, 'the catalog session ended while it ran the statement', { cause: problem }));
+      this.#stop(
+        new SqlError(SqlState.adminShutdown, 'the catalog session ended while it ran the statement', {
+          cause: problem,
+        }),
+      );
     });
     return running;
   }

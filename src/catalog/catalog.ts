@@ -5,7 +5,7 @@
  * - K2 A client's statement runs between BEGIN and ROLLBACK: settings, rows and definitions are afterwards as before.
  * - K3 A failed table does not keep the others from being mirrored; the first failure is thrown when all were tried.
  */
-import { invariant, SqlError, SqlState } from '../errors.ts';
+import { invariant, notSupported, SqlError, SqlState } from '../errors.ts';
 import { copyRows } from './backend-messages.ts';
 import type { CatalogApi, CatalogContents, CatalogQuery, CatalogResult, Description } from './catalog-api.ts';
 import { writeBind, writeDescribe, writeExecute, writeParse, writeSync } from './frontend-messages.ts';
@@ -37,14 +37,16 @@ export function createCatalog(imagePath: URL | string): CatalogApi {
       await inTurn((held) => mirror(held, mirrored, contents));
     },
     mirror: (contents) => inTurn((held) => mirror(held, mirrored, contents)),
-    describe: (request) => inTurn(async (held) => {
-      await held.enter(request.context);
-      return describe(held, request.sql, request.parameterOids);
-    }),
-    query: (request) => inTurn(async (held) => {
-      await held.enter(request.context);
-      return query(held, request);
-    }),
+    describe: (request) =>
+      inTurn(async (held) => {
+        await held.enter(request.context);
+        return describe(held, request.sql, request.parameterOids);
+      }),
+    query: (request) =>
+      inTurn(async (held) => {
+        await held.enter(request.context);
+        return query(held, request);
+      }),
     async shutdown() {
       if (session === null) return;
       await inTurn((held) => held.close());
@@ -54,27 +56,27 @@ export function createCatalog(imagePath: URL | string): CatalogApi {
 }
 
 async function describe(session: PgliteSession, sql: string, parameterOids: readonly number[]): Promise<Description> {
-  const out = session.writer;
-  out.length = 0;
-  writeParse(out, sql, parameterOids);
-  writeDescribe(out, 'statement');
-  writeSync(out);
-  const { answer } = await session.exchange(1);
+  const { answer } = await session.exchange((out) => {
+    writeParse(out, sql, parameterOids);
+    writeDescribe(out, 'statement');
+    writeSync(out);
+  });
   if (answer.error !== null) throw answer.error;
   return { parameterOids: answer.parameterOids, columns: answer.columns };
 }
 
 async function query(session: PgliteSession, request: CatalogQuery): Promise<CatalogResult> {
+  // COPY FROM STDIN would wait for data that never comes.
+  if (/^\s*copy\b/i.test(request.sql)) throw notSupported('COPY of a system table');
   await session.run(['BEGIN', ...request.views.map(fillView)].join('; '));
   try {
-    const out = session.writer;
-    out.length = 0;
-    writeParse(out, request.sql, request.parameterOids);
-    writeBind(out, request);
-    writeDescribe(out, 'portal');
-    writeExecute(out);
-    writeSync(out);
-    const { bytes, answer } = await session.exchange(1);
+    const { bytes, answer } = await session.exchange((out) => {
+      writeParse(out, request.sql, request.parameterOids);
+      writeBind(out, request);
+      writeDescribe(out, 'portal');
+      writeExecute(out);
+      writeSync(out);
+    });
     if (answer.error !== null) throw answer.error;
     return { columns: answer.columns, messages: copyRows(bytes, answer), rows: answer.rows, tag: answer.tag };
   } finally {
@@ -105,7 +107,11 @@ function dropSchemaSql(name: string): string {
 
 /** A batch is one implicit transaction; when it fails, each of its members is tried alone. */
 async function inBatches<T>(
-  session: PgliteSession, items: readonly T[], sqlOf: (item: T) => string, done: (item: T) => void, failures: unknown[],
+  session: PgliteSession,
+  items: readonly T[],
+  sqlOf: (item: T) => string,
+  done: (item: T) => void,
+  failures: unknown[],
 ): Promise<void> {
   for (let start = 0; start < items.length; start += PER_BATCH) {
     const batch = items.slice(start, start + PER_BATCH);

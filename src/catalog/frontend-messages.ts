@@ -18,7 +18,8 @@ function end(out: ByteWriter, at: number): void {
 }
 
 function cstring(out: ByteWriter, text: string): void {
-  if (text.includes('\0')) throw new SqlError(SqlState.characterNotInRepertoire, 'invalid byte sequence for encoding "UTF8": 0x00');
+  if (text.includes('\0'))
+    throw new SqlError(SqlState.characterNotInRepertoire, 'invalid byte sequence for encoding "UTF8": 0x00');
   out.utf8(text);
   out.u8(0);
 }

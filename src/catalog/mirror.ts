@@ -48,7 +48,14 @@ export function mirrorSteps(now: Mirrored, wanted: CatalogContents): MirrorSteps
 }
 
 function sameDefinition(a: TableDef, b: TableDef): boolean {
-  return a === b || (a.schemaId === b.schemaId && a.oid === b.oid && a.schema === b.schema && a.name === b.name && a.keyName === b.keyName);
+  return (
+    a === b ||
+    (a.schemaId === b.schemaId &&
+      a.oid === b.oid &&
+      a.schema === b.schema &&
+      a.name === b.name &&
+      a.keyName === b.keyName)
+  );
 }
 
 export function dropTableSql(def: TableDef): string {
@@ -82,23 +89,28 @@ export function createTableSql(def: TableDef): string {
     columns.push(column === undefined ? `${quoteIdentifier(placeholder)} integer` : columnSql(column));
     if (column === undefined) dropped.push(`ALTER TABLE ${tableName(def)} DROP COLUMN ${quoteIdentifier(placeholder)}`);
   }
-  return [
-    nextOids(def),
-    `CREATE TABLE ${tableName(def)} (${columns.join(', ')})`,
-    ...dropped,
-    ...keySql(def),
-  ].join(';\n');
+  return [nextOids(def), `CREATE TABLE ${tableName(def)} (${columns.join(', ')})`, ...dropped, ...keySql(def)].join(
+    ';\n',
+  );
 }
 
 function nextOids(def: TableDef): string {
   const { oid } = def;
   invariant(OIDS_PER_TABLE > 5, 'the block holds a table and its dependents');
   const calls = [
-    ['heap_pg_class_oid', oid], ['heap_relfilenode', oid], ['pg_type_oid', oid + 1], ['array_pg_type_oid', oid + 2],
+    ['heap_pg_class_oid', oid],
+    ['heap_relfilenode', oid],
+    ['pg_type_oid', oid + 1],
+    ['array_pg_type_oid', oid + 2],
   ] as [string, number][];
   // In this mode a TOAST table is made if and only if it is asked for.
   if (def.columns.some((column) => columnTypeInfo(column.type.oid)?.typlen === -1)) {
-    calls.push(['toast_pg_class_oid', oid + 3], ['toast_relfilenode', oid + 3], ['index_pg_class_oid', oid + 4], ['index_relfilenode', oid + 4]);
+    calls.push(
+      ['toast_pg_class_oid', oid + 3],
+      ['toast_relfilenode', oid + 3],
+      ['index_pg_class_oid', oid + 4],
+      ['index_relfilenode', oid + 4],
+    );
   }
   return `SELECT ${calls.map(([name, value]) => nextOid(name, value)).join(', ')}`;
 }
@@ -132,13 +144,18 @@ export function typeSql(type: PgType): string {
   invariant(info !== undefined, `type ${type.oid} is a column type`);
   if (type.typmod < 0) return info.name;
   switch (type.oid) {
-    case Oid.varchar: return `${info.name}(${type.typmod - 4})`;
+    case Oid.varchar:
+      return `${info.name}(${type.typmod - 4})`;
     case Oid.numeric: {
       const modifier = numericModifier(type.typmod);
       return modifier === null ? info.name : `numeric(${modifier.precision},${modifier.scale})`;
     }
-    case Oid.time: case Oid.timestamp: case Oid.timestamptz: return info.name.replace(' ', `(${type.typmod}) `);
-    default: return info.name;
+    case Oid.time:
+    case Oid.timestamp:
+    case Oid.timestamptz:
+      return info.name.replace(' ', `(${type.typmod}) `);
+    default:
+      return info.name;
   }
 }
 

@@ -3,7 +3,7 @@
  *
  * - S1 A batch is answered whole before `exchange` returns; the session is never in a transaction between batches of
  *   different requests.
- * - S2 An answer with fewer ReadyForQuery than asked for means that the session is lost: `SessionLost`, and the thread ends.
+ * - S2 An answer without its ReadyForQuery means that the session is lost: `SessionLost`, and the thread ends.
  * - S3 `search_path` and `TimeZone` are set only when they differ from the last request's: most requests cost one batch.
  */
 import { readFile } from 'node:fs/promises';
@@ -22,8 +22,18 @@ const START_PARAMS: readonly string[] = [
   ...PGlite.defaultStartParams,
   '-b', // binary upgrade: OIDs of tables are imposed, not chosen
   ...[
-    'shared_buffers=16MB', 'temp_buffers=1MB', 'wal_buffers=256kB', 'min_wal_size=2MB', 'max_wal_size=4MB', 'full_page_writes=off',
-    'synchronous_commit=off', 'wal_level=minimal', 'max_wal_senders=0', 'jit=off', 'log_min_messages=fatal', 'client_min_messages=warning',
+    'shared_buffers=16MB',
+    'temp_buffers=1MB',
+    'wal_buffers=256kB',
+    'min_wal_size=2MB',
+    'max_wal_size=4MB',
+    'full_page_writes=off',
+    'synchronous_commit=off',
+    'wal_level=minimal',
+    'max_wal_senders=0',
+    'jit=off',
+    'log_min_messages=fatal',
+    'client_min_messages=warning',
   ].flatMap((setting) => ['-c', setting]),
 ];
 
@@ -36,9 +46,11 @@ export class SessionLost extends Error {
 }
 
 export interface PgliteSession {
-  readonly writer: ByteWriter;
-  /** Sends what `writer` holds. `syncs`: how many Query and Sync messages that is. Errors are in the answer. */
-  exchange(syncs: number): Promise<{ readonly bytes: Uint8Array; readonly answer: Answer }>;
+  /**
+   * Sends the messages that `write` writes, the last one a Query or Sync, and gives the answer; PostgreSQL's errors are
+   * in it. What `write` throws is thrown before anything is sent: half a message would hang PGlite.
+   */
+  exchange(write: (out: ByteWriter) => void): Promise<{ readonly bytes: Uint8Array; readonly answer: Answer }>;
   /** Simple query; throws its error. */
   run(sql: string): Promise<void>;
   /** Makes the session's settings those of a request. */
@@ -52,8 +64,12 @@ export async function openSession(image: URL | string): Promise<PgliteSession> {
   const writer = new ByteWriter(16 * 1024);
   let current = '';
 
-  async function exchange(syncs: number): Promise<{ readonly bytes: Uint8Array; readonly answer: Answer }> {
+  async function exchange(
+    write: (out: ByteWriter) => void,
+  ): Promise<{ readonly bytes: Uint8Array; readonly answer: Answer }> {
     const chunks = new Chunks();
+    writer.length = 0;
+    write(writer);
     try {
       // The stream form: PGlite's other forms parse every message and keep it.
       await pg.execProtocolRawStream(writer.take(), { syncToFs: false, onRawData: (bytes) => chunks.add(bytes) });
@@ -62,14 +78,16 @@ export async function openSession(image: URL | string): Promise<PgliteSession> {
     }
     const bytes = chunks.take();
     const answer = parseAnswer(bytes);
-    if (chunks.overflown) throw new SqlError(SqlState.programLimitExceeded, `result of more than ${ANSWER_BYTES_MAX >> 20} MB`);
-    if (answer.ready !== syncs) throw new SessionLost();
+    if (chunks.overflown)
+      throw new SqlError(SqlState.programLimitExceeded, `result of more than ${ANSWER_BYTES_MAX >> 20} MB`);
+    // PGlite swallows a trap and goes on with the next message of the batch, which then misses the statement.
+    if (answer.ready !== 1 || answer.error?.code === SqlState.invalidSqlStatementName)
+      throw new SessionLost(answer.error);
     return { bytes, answer };
   }
 
   async function run(sql: string): Promise<void> {
-    writeQuery(writer, sql);
-    const { answer } = await exchange(1);
+    const { answer } = await exchange((out) => writeQuery(out, sql));
     if (answer.error !== null) throw answer.error;
   }
 
@@ -82,14 +100,17 @@ export async function openSession(image: URL | string): Promise<PgliteSession> {
     current = sql;
   }
 
-  return { writer, exchange, run, enter, close: () => pg.close() };
+  return { exchange, run, enter, close: () => pg.close() };
 }
 
 async function readImage(image: URL | string): Promise<Uint8Array<ArrayBuffer>> {
   try {
     return await readFile(image);
   } catch (error) {
-    throw new SqlError(SqlState.ioError, 'the catalog image cannot be read', { hint: 'npm run build makes it.', cause: error });
+    throw new SqlError(SqlState.ioError, 'the catalog image cannot be read', {
+      hint: 'npm run build makes it.',
+      cause: error,
+    });
   }
 }
 
