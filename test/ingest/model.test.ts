@@ -5,7 +5,7 @@ import { noPartition, tableDef, TestDatabase } from './harness.ts';
 let db: TestDatabase;
 beforeAll(async () => {
   db = await TestDatabase.create();
-}, 60_000);
+}, 600_000);
 afterAll(() => db.destroy());
 
 type Step =
@@ -72,5 +72,5 @@ async function run(steps: readonly Step[], partitioned: boolean): Promise<void> 
 }
 
 test('any order of writes, flushes, commits and restarts leaves exactly the rows that a plain map holds', async () => {
-  await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), fc.boolean(), run), { numRuns: 12 });
-}, 60_000);
+  await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), fc.boolean(), run), { numRuns: Number(process.env["MODEL_RUNS"] ?? 12) });
+}, 600_000);
