@@ -1,0 +1,316 @@
+/**
+ * PostgreSQL expression trees → DuckDB SQL with PostgreSQL's meaning. Every node kind written here is one that was
+ * looked at; any other is 0A000. Everything is bracketed: the two grammars disagree about precedence.
+ */
+import type { A_Expr, FuncCall, Node, SubLink, WindowDef } from 'libpg-query';
+import { SqlError, SqlState, notSupported } from '../../errors.ts';
+import { Oid } from '../../types/pg-type.ts';
+import { at, atNode, constantKind, constantText, plainName, tagOf } from '../ast.ts';
+import { expandDecimal } from '../constants.ts';
+import { writeCast } from './casts.ts';
+import { functionRule, type FunctionRule } from './functions.ts';
+import { arrayTypeOf, numericLiteral } from './literals.ts';
+import { checkComparable, coerced, writeArrayComparison, writeComparison, writeOperator, writePrefix } from './operators.ts';
+import { writeLike } from './patterns.ts';
+import { writeSubquery } from './query.ts';
+import { writeColumn, type Scope } from './scope.ts';
+import { parameterMark, quoteIdentifier, quoteLiteral, typed, type Typed } from './typed.ts';
+import { writeWindow } from './windows.ts';
+
+/** @throws {SqlError} 0A000 naming what DuckDB cannot do as PostgreSQL means it; 42703 and others as PostgreSQL */
+export function writeExpression(node: Node, scope: Scope): Typed {
+  if ('ColumnRef' in node) return writeColumn(node.ColumnRef, scope);
+  if ('A_Const' in node) return writeConstant(node);
+  if ('ParamRef' in node) return writeParameter(node.ParamRef.number ?? 0, scope);
+  if ('A_Expr' in node) return writeAExpr(node.A_Expr, scope);
+  if ('BoolExpr' in node) {
+    const args = (node.BoolExpr.args ?? []).map((arg) => writeExpression(arg, scope).sql);
+    if (node.BoolExpr.boolop === 'NOT_EXPR') return typed(`(NOT ${args[0]})`, Oid.bool);
+    return typed(`(${args.join(node.BoolExpr.boolop === 'OR_EXPR' ? ' OR ' : ' AND ')})`, Oid.bool);
+  }
+  if ('TypeCast' in node) return writeCast(node.TypeCast, writeExpression(node.TypeCast.arg!, scope));
+  if ('FuncCall' in node) return writeCall(node.FuncCall, scope);
+  if ('NullTest' in node) {
+    if ('RowExpr' in node.NullTest.arg!) throw notSupported('IS NULL of a row over Arka tables', atNode(node));
+    return typed(`(${writeExpression(node.NullTest.arg!, scope).sql} IS ${node.NullTest.nulltesttype === 'IS_NOT_NULL' ? 'NOT ' : ''}NULL)`, Oid.bool);
+  }
+  if ('BooleanTest' in node) return writeBooleanTest(node.BooleanTest.booltesttype ?? '', writeExpression(node.BooleanTest.arg!, scope));
+  if ('CaseExpr' in node) return writeCase(node, scope);
+  if ('CoalesceExpr' in node) return writeList('coalesce', node.CoalesceExpr.args ?? [], scope);
+  if ('MinMaxExpr' in node) {
+    return writeList(node.MinMaxExpr.op === 'IS_GREATEST' ? 'greatest' : 'least', node.MinMaxExpr.args ?? [], scope);
+  }
+  if ('SubLink' in node) return writeSubLink(node.SubLink, scope);
+  if ('SQLValueFunction' in node) return writeValueFunction(node.SQLValueFunction.op ?? '', node);
+  if ('A_ArrayExpr' in node) return writeArray(node.A_ArrayExpr.elements ?? [], scope);
+  if ('GroupingFunc' in node) {
+    return typed(`grouping(${(node.GroupingFunc.args ?? []).map((arg) => writeExpression(arg, scope).sql).join(', ')})`, Oid.int4);
+  }
+  if ('CollateClause' in node) {
+    const collation = plainName(node.CollateClause.collname);
+    if (collation === 'C' || collation === 'POSIX' || collation === 'ucs_basic' || collation === 'default') return writeExpression(node.CollateClause.arg!, scope);
+    throw notSupported(`collation "${collation}" over Arka tables`, atNode(node));
+  }
+  throw notSupported(`${NODE_NAMES[tagOf(node)] ?? tagOf(node)} over Arka tables`, atNode(node));
+}
+
+const NODE_NAMES: Readonly<Record<string, string>> = {
+  RowExpr: 'a row value', A_Indirection: 'a subscript or field selection', XmlExpr: 'XML', SetToDefault: 'DEFAULT in this place',
+  JsonObjectConstructor: 'JSON_OBJECT', JsonArrayConstructor: 'JSON_ARRAY', JsonFuncExpr: 'an SQL/JSON function', MultiAssignRef: 'assignment of a row',
+};
+
+function writeConstant(node: Node): Typed {
+  const text = constantText(node);
+  switch (constantKind(node)) {
+    case 'null': return { ...typed('NULL', Oid.unknown), constant: null };
+    case 'string': return { ...typed(quoteLiteral(text!), Oid.unknown), constant: text };
+    case 'boolean': return { ...typed(text!, Oid.bool), constant: text! };
+    case 'integer': return { ...typed(text!.startsWith('-') ? `(${text})` : text!, Oid.int4), constant: text };
+    case 'decimal': return writeNumber(expandDecimal(text!));
+    default: throw notSupported('a bit string over Arka tables', atNode(node));
+  }
+}
+
+function writeNumber(text: string): Typed {
+  if (/^-?\d+$/.test(text)) {
+    const value = BigInt(text);
+    if (value >= -(2n ** 63n) && value < 2n ** 63n) return { ...typed(`CAST('${text}' AS BIGINT)`, Oid.int8), constant: text };
+  }
+  return { ...typed(numericLiteral(text), Oid.numeric), constant: text };
+}
+
+function writeParameter(index: number, scope: Scope): Typed {
+  return { ...typed(parameterMark(index), scope.context.parameterOids[index - 1] ?? 0), parameter: index };
+}
+
+function writeAExpr(expression: A_Expr, scope: Scope): Typed {
+  const operator = plainName(expression.name);
+  const where = at(expression.location);
+  const { lexpr, rexpr } = expression;
+  if (lexpr !== undefined && 'RowExpr' in lexpr) return writeRowComparison(expression, operator, scope);
+  switch (expression.kind) {
+    case 'AEXPR_OP':
+      if (lexpr === undefined) return writePrefix(operator, writeExpression(rexpr!, scope), where);
+      return writeOperator(operator, writeExpression(lexpr, scope), writeExpression(rexpr!, scope), where);
+    case 'AEXPR_LIKE': case 'AEXPR_ILIKE': return writeLikeExpression(expression, operator, scope);
+    case 'AEXPR_IN': return writeIn(writeExpression(lexpr!, scope), listItems(rexpr!).map((item) => writeExpression(item, scope)), operator === '<>', where);
+    case 'AEXPR_BETWEEN': case 'AEXPR_NOT_BETWEEN': case 'AEXPR_BETWEEN_SYM': case 'AEXPR_NOT_BETWEEN_SYM': {
+      const [low, high] = listItems(rexpr!).map((item) => writeExpression(item, scope));
+      return writeBetween(writeExpression(lexpr!, scope), low!, high!, expression.kind, where);
+    }
+    case 'AEXPR_DISTINCT': case 'AEXPR_NOT_DISTINCT': {
+      const left = writeExpression(lexpr!, scope);
+      const right = writeExpression(rexpr!, scope);
+      checkComparable(left, where);
+      checkComparable(right, where);
+      const not = expression.kind === 'AEXPR_NOT_DISTINCT' ? 'NOT ' : '';
+      return typed(`(${coerced(left, right, where)} IS ${not}DISTINCT FROM ${coerced(right, left, where)})`, Oid.bool);
+    }
+    case 'AEXPR_NULLIF': {
+      const left = writeExpression(lexpr!, scope);
+      const right = writeExpression(rexpr!, scope);
+      checkComparable(left, where);
+      return typed(`nullif(${left.sql}, ${coerced(right, left, where)})`, left.oid);
+    }
+    case 'AEXPR_OP_ANY': case 'AEXPR_OP_ALL':
+      return writeArrayComparison(expression, operator, writeExpression(lexpr!, scope), writeExpression(rexpr!, scope), where);
+    case 'AEXPR_SIMILAR': throw notSupported('SIMILAR TO over Arka tables', where);
+    default: throw notSupported(`operator ${operator} in this form over Arka tables`, where);
+  }
+}
+
+function listItems(node: Node): readonly Node[] {
+  return 'List' in node ? (node.List.items ?? []) : [node];
+}
+
+function writeIn(left: Typed, items: readonly Typed[], negated: boolean, where: { position?: number }): Typed {
+  checkComparable(left, where);
+  for (const item of items) checkComparable(item, where);
+  return typed(`(${left.sql} ${negated ? 'NOT ' : ''}IN (${items.map((item) => coerced(item, left, where)).join(', ')}))`, Oid.bool);
+}
+
+function writeBetween(value: Typed, low: Typed, high: Typed, kind: string, where: { position?: number }): Typed {
+  const inside = (from: Typed, to: Typed): string => `(${writeComparison('>=', value, from, where).sql} AND ${writeComparison('<=', value, to, where).sql})`;
+  const sql = kind.endsWith('SYM') ? `(${inside(low, high)} OR ${inside(high, low)})` : inside(low, high);
+  return typed(kind.includes('NOT') ? `(NOT ${sql})` : sql, Oid.bool);
+}
+
+function writeLikeExpression(expression: A_Expr, operator: string, scope: Scope): Typed {
+  const left = writeExpression(expression.lexpr!, scope);
+  const right = expression.rexpr!;
+  const negated = operator.startsWith('!');
+  const insensitive = expression.kind === 'AEXPR_ILIKE';
+  if ('FuncCall' in right && plainName(right.FuncCall.funcname) === 'like_escape') {
+    const [pattern, escape] = (right.FuncCall.args ?? []).map((arg) => writeExpression(arg, scope));
+    return writeLike(left, pattern!, escape!, insensitive, negated);
+  }
+  return writeLike(left, writeExpression(right, scope), null, insensitive, negated);
+}
+
+/** (a, b) = (c, d) and its kin, column by column: DuckDB takes NULLs inside rows for equal. */
+function writeRowComparison(expression: A_Expr, operator: string, scope: Scope): Typed {
+  const where = at(expression.location);
+  const left = rowItems(expression.lexpr!, scope);
+  const compare = (name: string, a: Typed, b: Typed): string => writeComparison(name, a, b, where).sql;
+  if (expression.kind === 'AEXPR_IN') {
+    const rows = listItems(expression.rexpr!).map((item) => rowItems(item, scope));
+    if (rows.some((row) => row.length !== left.length)) throw new SqlError(SqlState.syntaxError, 'unequal number of entries in row expressions', where);
+    const any = rows.map((row) => `(${row.map((item, i) => compare('=', left[i]!, item)).join(' AND ')})`).join(' OR ');
+    return typed(operator === '<>' ? `(NOT (${any}))` : `(${any})`, Oid.bool);
+  }
+  if (expression.kind !== 'AEXPR_OP' || expression.rexpr === undefined || !('RowExpr' in expression.rexpr)) throw notSupported('this comparison of rows over Arka tables', where);
+  const right = rowItems(expression.rexpr, scope);
+  if (right.length !== left.length) throw new SqlError(SqlState.syntaxError, 'unequal number of entries in row expressions', where);
+  if (operator === '=') return typed(`(${left.map((item, i) => compare('=', item, right[i]!)).join(' AND ')})`, Oid.bool);
+  if (operator === '<>') return typed(`(${left.map((item, i) => compare('<>', item, right[i]!)).join(' OR ')})`, Oid.bool);
+  if (!/^[<>]=?$/.test(operator)) throw notSupported(`operator ${operator} of rows over Arka tables`, where);
+  const strict = operator[0]!;
+  let sql = compare(operator, left.at(-1)!, right.at(-1)!);
+  for (let i = left.length - 2; i >= 0; i--) sql = `(${compare(strict, left[i]!, right[i]!)} OR (${compare('=', left[i]!, right[i]!)} AND ${sql}))`;
+  return typed(sql, Oid.bool);
+}
+
+function rowItems(node: Node, scope: Scope): readonly Typed[] {
+  if (!('RowExpr' in node)) throw notSupported('this comparison of rows over Arka tables', atNode(node));
+  return (node.RowExpr.args ?? []).map((arg) => writeExpression(arg, scope));
+}
+
+function writeBooleanTest(kind: string, argument: Typed): Typed {
+  const tests: Readonly<Record<string, string>> = {
+    IS_TRUE: 'IS TRUE', IS_NOT_TRUE: 'IS NOT TRUE', IS_FALSE: 'IS FALSE', IS_NOT_FALSE: 'IS NOT FALSE', IS_UNKNOWN: 'IS NULL', IS_NOT_UNKNOWN: 'IS NOT NULL',
+  };
+  return typed(`(${argument.sql} ${tests[kind]})`, Oid.bool);
+}
+
+function writeCase(node: Node & { CaseExpr: unknown }, scope: Scope): Typed {
+  const { arg, args, defresult } = (node as { CaseExpr: { arg?: Node; args?: Node[]; defresult?: Node } }).CaseExpr;
+  const subject = arg === undefined ? null : writeExpression(arg, scope);
+  const results: Typed[] = [];
+  const branches = (args ?? []).map((branch) => {
+    if (!('CaseWhen' in branch)) throw notSupported('this CASE over Arka tables', atNode(branch));
+    const test = writeExpression(branch.CaseWhen.expr!, scope);
+    const condition = subject === null ? test.sql : writeComparison('=', subject, test, atNode(branch)).sql;
+    const result = writeExpression(branch.CaseWhen.result!, scope);
+    results.push(result);
+    return `WHEN ${condition} THEN ${result.sql}`;
+  });
+  const otherwise = defresult === undefined ? null : writeExpression(defresult, scope);
+  if (otherwise !== null) results.push(otherwise);
+  return typed(`CASE ${branches.join(' ')}${otherwise === null ? '' : ` ELSE ${otherwise.sql}`} END`, unionType(results));
+}
+
+/** The one type of several branches; 0 when they differ. Untyped constants follow. */
+export function unionType(values: readonly Typed[]): number {
+  const known = new Set(values.map((value) => value.oid).filter((oid) => oid !== Oid.unknown));
+  if (known.size === 0) return Oid.text;
+  return known.size === 1 ? [...known][0]! : 0;
+}
+
+function writeList(name: string, nodes: readonly Node[], scope: Scope): Typed {
+  const args = nodes.map((arg) => writeExpression(arg, scope));
+  if (name !== 'coalesce') for (const arg of args) checkComparable(arg, {});
+  const oid = unionType(args);
+  return typed(`${name}(${args.map((arg) => coerced(arg, typed('', oid), {})).join(', ')})`, oid);
+}
+
+function writeArray(elements: readonly Node[], scope: Scope): Typed {
+  const args = elements.map((element) => writeExpression(element, scope));
+  return typed(`[${args.map((arg) => arg.sql).join(', ')}]`, arrayTypeOf(unionType(args)));
+}
+
+function writeSubLink(link: SubLink, scope: Scope): Typed {
+  const where = at(link.location);
+  const query = writeSubquery(link.subselect!, scope);
+  const oid = query.outputs?.length === 1 ? query.outputs[0]!.oid : 0;
+  switch (link.subLinkType) {
+    case 'EXISTS_SUBLINK': return typed(`EXISTS (${query.sql})`, Oid.bool);
+    case 'EXPR_SUBLINK': return typed(`(${query.sql})`, oid);
+    case 'ARRAY_SUBLINK': throw notSupported('ARRAY(SELECT …) over Arka tables', where);
+    case 'ANY_SUBLINK': case 'ALL_SUBLINK': {
+      if ('RowExpr' in link.testexpr!) throw notSupported('a row compared with a subquery over Arka tables', where);
+      const test = writeExpression(link.testexpr!, scope);
+      checkComparable(test, where);
+      if (query.outputs !== null && query.outputs.length !== 1) throw new SqlError(SqlState.syntaxError, 'subquery has too many columns', where);
+      const operator = plainName(link.operName);
+      if (operator === '' && link.subLinkType === 'ANY_SUBLINK') return typed(`(${test.sql} IN (${query.sql}))`, Oid.bool);
+      if (!/^(=|<>|!=|[<>]=?)$/.test(operator)) throw notSupported(`operator ${operator} with a subquery over Arka tables`, where);
+      return typed(`(${test.sql} ${operator} ${link.subLinkType === 'ANY_SUBLINK' ? 'ANY' : 'ALL'} (${query.sql}))`, Oid.bool);
+    }
+    default: throw notSupported('this form of subquery over Arka tables', where);
+  }
+}
+
+function writeValueFunction(op: string, node: Node): Typed {
+  switch (op) {
+    case 'SVFOP_CURRENT_TIMESTAMP': return typed('now()', Oid.timestamptz);
+    case 'SVFOP_LOCALTIMESTAMP': return typed('CAST(now() AS TIMESTAMP)', Oid.timestamp);
+    case 'SVFOP_CURRENT_DATE': return typed('CAST(now() AS DATE)', Oid.date);
+    default: throw notSupported(`${op.replace('SVFOP_', '')} over Arka tables`, atNode(node));
+  }
+}
+
+function writeCall(call: FuncCall, scope: Scope): Typed {
+  const name = plainName(call.funcname);
+  const where = at(call.location);
+  const rule = functionRule(name);
+  if (rule === undefined) throw new SqlError(SqlState.featureNotSupported, `function ${name} is not supported yet over Arka tables`, where);
+  if (call.func_variadic === true) throw notSupported(`VARIADIC of function ${name} over Arka tables`, where);
+  const nodes = call.args ?? [];
+  if (nodes.some((arg) => 'NamedArgExpr' in arg)) throw notSupported(`a named argument of function ${name} over Arka tables`, where);
+  const args = nodes.map((arg) => writeExpression(arg, scope));
+  try {
+    if (rule.arity !== undefined && (args.length < rule.arity[0] || args.length > rule.arity[1])) throw notSupported(`function ${name} with ${args.length} arguments over Arka tables`);
+    rule.check?.(args, name);
+    if (rule.kind === undefined) return writeScalar(rule, name, args, call);
+    return writeAggregate(rule, name, args, call, scope);
+  } catch (error) {
+    throw error instanceof SqlError ? error.with(where) : error;
+  }
+}
+
+function writeScalar(rule: FunctionRule, name: string, args: readonly Typed[], call: FuncCall): Typed {
+  if (call.over !== undefined || call.agg_distinct === true || call.agg_filter !== undefined || call.agg_order !== undefined) {
+    throw new SqlError(SqlState.wrongObjectType, `${name} is not an aggregate function`);
+  }
+  if (rule.write !== undefined) return rule.write(args, name);
+  return typed(`${rule.to ?? name}(${args.map((arg) => arg.sql).join(', ')})`, resultType(rule, args));
+}
+
+function resultType(rule: FunctionRule, args: readonly Typed[]): number {
+  if (rule.type === undefined) return 0;
+  if (rule.type === 'first') return args[0]?.oid === Oid.unknown ? Oid.text : (args[0]?.oid ?? 0);
+  return typeof rule.type === 'number' ? rule.type : rule.type(args);
+}
+
+function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[], call: FuncCall, scope: Scope): Typed {
+  if (rule.kind === 'window' && call.over === undefined) throw new SqlError(SqlState.wrongObjectType, `window function ${name} requires an OVER clause`);
+  const filter = call.agg_filter === undefined ? null : writeExpression(call.agg_filter, scope).sql;
+  // DuckDB evaluates arguments for rows that FILTER drops, too: a guard's error() must not see them.
+  const values = args.map((arg) => (filter !== null && arg.sql.includes('error(') ? `CASE WHEN ${filter} THEN ${arg.sql} END` : arg.sql));
+  if (call.agg_distinct === true) for (const arg of args) checkComparable(arg, {});
+  const list = call.agg_star === true ? '*' : `${call.agg_distinct === true ? 'DISTINCT ' : ''}${values.join(', ')}`;
+  const order = call.agg_order === undefined ? '' : `ORDER BY ${call.agg_order.map((item) => writeSort(item, scope)).join(', ')}`;
+  const within = call.agg_within_group === true;
+  let sql = `${rule.to ?? name}(${list}${order === '' || within ? '' : ` ${order}`})`;
+  if (within) sql += ` WITHIN GROUP (${order})`;
+  if (filter !== null) sql += ` FILTER (WHERE ${filter})`;
+  if (call.over !== undefined) sql += ` OVER ${writeOver(call.over, scope)}`;
+  return typed(sql, resultType(rule, args));
+}
+
+function writeOver(over: WindowDef, scope: Scope): string {
+  return over.name !== undefined && over.name !== '' ? quoteIdentifier(over.name) : `(${writeWindow(over, scope)})`;
+}
+
+/** An ORDER BY item; where NULLs go is always said. */
+export function writeSort(item: Node, scope: Scope, output?: (node: Node) => Typed | undefined): string {
+  if (!('SortBy' in item)) throw notSupported('this ORDER BY over Arka tables', atNode(item));
+  const { node, sortby_dir: direction, sortby_nulls: nulls } = item.SortBy;
+  if (direction === 'SORTBY_USING') throw notSupported('ORDER BY … USING over Arka tables', atNode(node));
+  const value = output?.(node!) ?? writeExpression(node!, scope);
+  checkComparable(value, atNode(node));
+  const descending = direction === 'SORTBY_DESC';
+  const first = nulls === 'SORTBY_NULLS_FIRST' || (nulls !== 'SORTBY_NULLS_LAST' && descending);
+  return `${value.sql} ${descending ? 'DESC' : 'ASC'} NULLS ${first ? 'FIRST' : 'LAST'}`;
+}
+

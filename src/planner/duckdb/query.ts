@@ -1,0 +1,248 @@
+/**
+ * SELECT, VALUES, set operations and WITH → DuckDB SQL. Result columns always get PostgreSQL's names.
+ *
+ * Scans appear as their quoted placeholder. Each level's WHERE is shown to the context, for time ranges.
+ */
+import type { Node, SelectStmt, WithClause } from 'libpg-query';
+import { SqlError, SqlState, notSupported } from '../../errors.ts';
+import { Oid } from '../../types/pg-type.ts';
+import { at, atNode, constantKind, constantText, stringOf, stringsOf } from '../ast.ts';
+import { columnName } from '../column-names.ts';
+import { unionType, writeExpression, writeSort } from './expression.ts';
+import { writeFrom } from './from.ts';
+import { checkComparable } from './operators.ts';
+import { allColumns, rootScope, type OutputColumn, type Scope, type WriterContext } from './scope.ts';
+import { quoteIdentifier, typed, type Typed } from './typed.ts';
+import { writeWindow } from './windows.ts';
+
+export interface WrittenQuery {
+  readonly sql: string;
+  /** Null where a star stands for columns Arka does not know. */
+  readonly outputs: readonly OutputColumn[] | null;
+}
+
+export function writeQuery(select: SelectStmt, context: WriterContext): WrittenQuery {
+  return writeSelect(select, rootScope(context));
+}
+
+export function writeSubquery(node: Node, scope: Scope): WrittenQuery {
+  if (!('SelectStmt' in node)) throw notSupported('a data-modifying statement inside a query', atNode(node));
+  return writeSelect(node.SelectStmt, { ...scope, items: [], merged: new Set(), parent: scope });
+}
+
+function writeSelect(select: SelectStmt, outer: Scope): WrittenQuery {
+  if (select.intoClause !== undefined) throw notSupported('SELECT INTO');
+  if ((select.lockingClause ?? []).length > 0) throw notSupported('FOR UPDATE or FOR SHARE');
+  if (select.limitOption === 'LIMIT_OPTION_WITH_TIES') throw notSupported('WITH TIES over Arka tables');
+  const { prefix, scope } = writeWith(select.withClause, outer);
+  const setOperation = select.op !== undefined && select.op !== 'SETOP_NONE';
+  const body = setOperation ? writeSetOperation(select, scope) : select.valuesLists !== undefined ? writeValues(select, scope) : writeBody(select, scope);
+  let sql = prefix + body.sql;
+  if (select.sortClause !== undefined) sql += ` ORDER BY ${select.sortClause.map((item) => writeSort(item, body.scope, body.sortOutput)).join(', ')}`;
+  if (select.limitCount !== undefined && constantKind(select.limitCount) !== 'null') sql += ` LIMIT ${writeCount(select.limitCount, body.scope, 'LIMIT')}`;
+  if (select.limitOffset !== undefined) sql += ` OFFSET ${writeCount(select.limitOffset, body.scope, 'OFFSET')}`;
+  return { sql, outputs: body.outputs };
+}
+
+interface Body {
+  readonly sql: string;
+  readonly outputs: readonly OutputColumn[] | null;
+  readonly scope: Scope;
+  /** What a bare name or number in ORDER BY means by PostgreSQL's rule: the output column first. */
+  readonly sortOutput: (node: Node) => Typed | undefined;
+}
+
+function writeCount(node: Node, scope: Scope, clause: string): string {
+  const text = constantText(node);
+  if (constantKind(node) === 'integer' && text!.startsWith('-')) throw new SqlError(SqlState.invalidParameterValue, `${clause} must not be negative`);
+  const value = writeExpression(node, { ...scope, items: [], parent: null });
+  return value.parameter === undefined && constantKind(node) !== undefined ? value.sql : `(CAST(${value.sql} AS BIGINT))`;
+}
+
+function writeWith(clause: WithClause | undefined, outer: Scope): { prefix: string; scope: Scope } {
+  if (clause === undefined) return { prefix: '', scope: outer };
+  const ctes = new Map(outer.ctes);
+  const parts: string[] = [];
+  for (const node of clause.ctes ?? []) {
+    if (!('CommonTableExpr' in node)) continue;
+    const cte = node.CommonTableExpr;
+    const name = cte.ctename ?? '';
+    if (cte.search_clause !== undefined || cte.cycle_clause !== undefined) throw notSupported('SEARCH and CYCLE over Arka tables', at(cte.location));
+    const query = cte.ctequery!;
+    if (!('SelectStmt' in query)) throw notSupported('a data-modifying statement in WITH', at(cte.location));
+    const renamed = stringsOf(cte.aliascolnames);
+    const scope = (): Scope => ({ ...outer, ctes });
+    if (clause.recursive === true && query.SelectStmt.larg !== undefined) {
+      // What the recursive term sees of itself: the columns of the first term.
+      const silent: Scope = { ...scope(), context: { ...outer.context, onWhere: () => undefined } };
+      ctes.set(name, rename(writeSubquery({ SelectStmt: query.SelectStmt.larg } as Node, silent).outputs, renamed));
+    }
+    const written = writeSubquery(query, scope());
+    const outputs = rename(written.outputs, renamed);
+    ctes.set(name, outputs);
+    const names = outputs === null ? renamed : outputs.map((column) => column.name);
+    const columns = names.length > 0 ? ` (${names.map(quoteIdentifier).join(', ')})` : '';
+    const materialized = cte.ctematerialized === 'CTEMaterializeAlways' ? 'MATERIALIZED ' : '';
+    parts.push(`${quoteIdentifier(name)}${columns} AS ${materialized}(${written.sql})`);
+  }
+  return { prefix: `WITH ${clause.recursive === true ? 'RECURSIVE ' : ''}${parts.join(', ')} `, scope: { ...outer, ctes } };
+}
+
+export function rename(outputs: readonly OutputColumn[] | null, names: readonly string[]): readonly OutputColumn[] | null {
+  if (outputs === null) return null;
+  return outputs.map((column, index) => (names[index] === undefined ? column : { ...column, name: names[index] }));
+}
+
+function writeSetOperation(select: SelectStmt, scope: Scope): Body {
+  const left = writeSelect(select.larg!, scope);
+  const right = writeSelect(select.rarg!, scope);
+  const names: Readonly<Record<string, string>> = { SETOP_UNION: 'UNION', SETOP_INTERSECT: 'INTERSECT', SETOP_EXCEPT: 'EXCEPT' };
+  if (left.outputs !== null && right.outputs !== null && left.outputs.length !== right.outputs.length) {
+    throw new SqlError(SqlState.syntaxError, `each ${names[select.op ?? '']} query must have the same number of columns`);
+  }
+  const outputs = left.outputs?.map((column, index) => ({ name: column.name, oid: unionType([typed('', column.oid), typed('', right.outputs?.[index]?.oid ?? 0)]) })) ?? null;
+  if (select.all !== true) for (const column of [...(left.outputs ?? []), ...(right.outputs ?? [])]) checkComparable(typed('', column.oid), {});
+  const sql = `(${left.sql}) ${names[select.op ?? '']}${select.all === true ? ' ALL' : ''} (${right.sql})`;
+  return { sql, outputs, scope: resultScope(scope, outputs), sortOutput: (node) => outputReference(node, outputs ?? []) };
+}
+
+/** Above a set operation only result columns can be seen. */
+function resultScope(scope: Scope, outputs: readonly OutputColumn[] | null): Scope {
+  return { ...scope, items: [{ alias: '', schema: null, columns: outputs, table: null }] };
+}
+
+function writeValues(select: SelectStmt, scope: Scope): Body {
+  const types: Typed[][] = [];
+  const rows = (select.valuesLists ?? []).map((list) => {
+    const items = 'List' in list ? (list.List.items ?? []) : [];
+    if (types.length > 0 && items.length !== types.length) throw new SqlError(SqlState.syntaxError, 'VALUES lists must all be the same length', atNode(items[0]));
+    return `(${items.map((item, index) => {
+      const value = writeExpression(item, scope);
+      (types[index] ??= []).push(value);
+      return value.sql;
+    }).join(', ')})`;
+  });
+  const outputs = types.map((values, index) => ({ name: `column${index + 1}`, oid: unionType(values) }));
+  const sql = `SELECT * FROM (VALUES ${rows.join(', ')}) AS "*VALUES*"(${outputs.map((column) => quoteIdentifier(column.name)).join(', ')})`;
+  return { sql, outputs, scope: resultScope(scope, outputs), sortOutput: (node) => outputReference(node, outputs) };
+}
+
+function writeBody(select: SelectStmt, outer: Scope): Body {
+  const from = writeFrom(select.fromClause ?? [], outer);
+  const { scope } = from;
+  const targets = writeTargets(select.targetList ?? [], scope);
+  const parts = [`SELECT ${writeDistinct(select, targets, scope)}${targets.sql}`];
+  if (from.sql !== '') parts.push(`FROM ${from.sql}`);
+  if (select.whereClause !== undefined) {
+    parts.push(`WHERE ${writeExpression(select.whereClause, scope).sql}`);
+    scope.context.onWhere(select.whereClause, scope);
+  }
+  if (select.groupClause !== undefined) {
+    if (select.groupDistinct === true) throw notSupported('GROUP BY DISTINCT over Arka tables');
+    parts.push(`GROUP BY ${select.groupClause.map((node) => writeGrouping(node, scope, targets)).join(', ')}`);
+  }
+  if (select.havingClause !== undefined) parts.push(`HAVING ${writeExpression(select.havingClause, scope).sql}`);
+  if (select.windowClause !== undefined) {
+    parts.push(`WINDOW ${select.windowClause.map((node) => ('WindowDef' in node ? `${quoteIdentifier(node.WindowDef.name ?? '')} AS (${writeWindow(node.WindowDef, scope)})` : '')).join(', ')}`);
+  }
+  return { sql: parts.join(' '), outputs: targets.outputs, scope, sortOutput: (node) => outputReference(node, targets.named) };
+}
+
+interface Targets {
+  readonly sql: string;
+  readonly outputs: readonly OutputColumn[] | null;
+  /** Outputs with a name, without what stars stand for. */
+  readonly named: readonly OutputColumn[];
+  readonly expressions: readonly (Typed & { readonly name: string })[];
+}
+
+function writeTargets(list: readonly Node[], scope: Scope): Targets {
+  if (list.length === 0) throw notSupported('a query without result columns over Arka tables');
+  const outputs: OutputColumn[] = [];
+  const named: OutputColumn[] = [];
+  const expressions: (Typed & { name: string })[] = [];
+  let complete = true;
+  const sql = list.map((target) => {
+    if (!('ResTarget' in target)) throw notSupported('this result column over Arka tables', atNode(target));
+    const value = target.ResTarget.val!;
+    const star = starColumns(value, scope);
+    if (star !== undefined) {
+      if (star.columns === null) complete = false;
+      else outputs.push(...star.columns);
+      return star.sql;
+    }
+    const written = writeExpression(value, scope);
+    const name = target.ResTarget.name !== undefined && target.ResTarget.name !== '' ? target.ResTarget.name : columnName(value);
+    const column = { name, oid: written.oid === Oid.unknown ? Oid.text : written.oid };
+    outputs.push(column);
+    named.push(column);
+    expressions.push({ ...written, name });
+    return `${written.sql} AS ${quoteIdentifier(name)}`;
+  });
+  return { sql: sql.join(', '), outputs: complete ? outputs : null, named, expressions };
+}
+
+function starColumns(node: Node, scope: Scope): { sql: string; columns: readonly OutputColumn[] | null } | undefined {
+  if (!('ColumnRef' in node)) return undefined;
+  const fields = node.ColumnRef.fields ?? [];
+  if (fields.length === 0 || !('A_Star' in fields.at(-1)!)) return undefined;
+  if (fields.length === 1) {
+    if (scope.items.length === 0) throw new SqlError(SqlState.syntaxError, 'SELECT * with no tables specified is not valid', at(node.ColumnRef.location));
+    return { sql: '*', columns: allColumns(scope) };
+  }
+  const alias = stringOf(fields.at(-2));
+  const item = scope.items.find((one) => one.alias === alias);
+  if (item === undefined) throw new SqlError(SqlState.undefinedTable, `missing FROM-clause entry for table "${alias}"`, at(node.ColumnRef.location));
+  return { sql: `${quoteIdentifier(alias)}.*`, columns: item.columns };
+}
+
+function writeDistinct(select: SelectStmt, targets: Targets, scope: Scope): string {
+  const clause = select.distinctClause;
+  if (clause === undefined) return '';
+  for (const column of targets.outputs ?? []) checkComparable(typed('', column.oid), {});
+  // A plain DISTINCT is one empty node.
+  const on = clause.filter((node) => Object.keys(node).length > 0);
+  if (on.length === 0) return 'DISTINCT ';
+  return `DISTINCT ON (${on.map((node) => (outputReference(node, targets.named) === undefined ? writeExpression(node, scope).sql : distinctTarget(node, targets))).join(', ')}) `;
+}
+
+function distinctTarget(node: Node, targets: Targets): string {
+  const reference = outputReference(node, targets.named)!;
+  const target = targets.expressions.find((one) => quoteIdentifier(one.name) === reference.sql);
+  return target?.sql ?? reference.sql;
+}
+
+/** GROUP BY: an input column first, then an output's name; a number is an output's place. */
+function writeGrouping(node: Node, scope: Scope, targets: Targets): string {
+  if ('GroupingSet' in node) {
+    const items = (node.GroupingSet.content ?? []).map((item) => writeGrouping(item, scope, targets)).join(', ');
+    switch (node.GroupingSet.kind) {
+      case 'GROUPING_SET_EMPTY': return '()';
+      case 'GROUPING_SET_ROLLUP': return `ROLLUP (${items})`;
+      case 'GROUPING_SET_CUBE': return `CUBE (${items})`;
+      case 'GROUPING_SET_SETS': return `GROUPING SETS (${items})`;
+      default: return items;
+    }
+  }
+  if ('RowExpr' in node) return `(${(node.RowExpr.args ?? []).map((item) => writeGrouping(item, scope, targets)).join(', ')})`;
+  if (constantKind(node) === 'integer') return constantText(node)!;
+  let value: Typed;
+  try {
+    value = writeExpression(node, scope);
+  } catch (error) {
+    const target = 'ColumnRef' in node && node.ColumnRef.fields?.length === 1 ? targets.expressions.find((one) => one.name === stringOf(node.ColumnRef.fields![0])) : undefined;
+    if (target === undefined) throw error;
+    value = target;
+  }
+  checkComparable(value, atNode(node));
+  return value.sql;
+}
+
+/** ORDER BY of a bare name that is an output's, or of a place. */
+function outputReference(node: Node, named: readonly OutputColumn[]): Typed | undefined {
+  if (constantKind(node) === 'integer') return typed(constantText(node)!);
+  if (!('ColumnRef' in node) || node.ColumnRef.fields?.length !== 1) return undefined;
+  const name = stringOf(node.ColumnRef.fields[0]);
+  const column = named.find((one) => one.name === name);
+  return column === undefined ? undefined : typed(quoteIdentifier(name), column.oid);
+}

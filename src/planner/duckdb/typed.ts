@@ -1,0 +1,89 @@
+/**
+ * DuckDB SQL under construction: every expression with the PostgreSQL type it has, as far as Arka knows it.
+ *
+ * Parameters stand in the text as marks (U+0000 cannot be in a client's SQL); `Template` puts values in later, so a
+ * prepared statement is written once.
+ */
+import { SqlError, SqlState } from '../../errors.ts';
+import { Oid } from '../../types/pg-type.ts';
+import type { ParameterValue } from '../plan.ts';
+import { parameterLiteral } from './literals.ts';
+
+/** `oid` 0: unknown to Arka; Oid.unknown: an untyped string or NULL constant. `constant`: its text, when it is one. */
+export interface Typed {
+  readonly sql: string;
+  readonly oid: number;
+  readonly constant?: string | null;
+  readonly parameter?: number;
+}
+
+export function typed(sql: string, oid = 0): Typed {
+  return { sql, oid };
+}
+
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+export function quoteLiteral(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+export function parameterMark(index: number): string {
+  return `\u0000${index}\u0000`;
+}
+
+/** SQL cut at its parameter marks. */
+export type Template = readonly string[];
+
+export function template(sql: string): Template {
+  return sql.split('\u0000');
+}
+
+/** @throws {SqlError} 42P02 for a parameter without a value */
+export function fill(parts: Template, parameters: readonly ParameterValue[]): string {
+  if (parts.length === 1) return parts[0]!;
+  const literals: (string | undefined)[] = [];
+  let sql = parts[0]!;
+  for (let i = 1; i < parts.length; i += 2) {
+    const index = Number(parts[i]);
+    const value = parameters[index - 1];
+    if (value === undefined) throw new SqlError(SqlState.undefinedParameter, `there is no parameter $${index}`);
+    sql += (literals[index] ??= parameterLiteral(value)) + parts[i + 1]!;
+  }
+  return sql;
+}
+
+const INTEGER_RANK: Readonly<Record<number, number>> = { [Oid.int2]: 1, [Oid.int4]: 2, [Oid.int8]: 3 };
+const NUMBER_RANK: Readonly<Record<number, number>> = { ...INTEGER_RANK, [Oid.numeric]: 4, [Oid.float4]: 5, [Oid.float8]: 6 };
+
+export function isInteger(oid: number): boolean {
+  return INTEGER_RANK[oid] !== undefined;
+}
+export function isNumber(oid: number): boolean {
+  return NUMBER_RANK[oid] !== undefined;
+}
+export function isFloat(oid: number): boolean {
+  return oid === Oid.float4 || oid === Oid.float8;
+}
+export function isText(oid: number): boolean {
+  return oid === Oid.text || oid === Oid.varchar || oid === Oid.name;
+}
+export function isDateTime(oid: number): boolean {
+  return oid === Oid.date || oid === Oid.timestamp || oid === Oid.timestamptz;
+}
+export function isJson(oid: number): boolean {
+  return oid === Oid.json || oid === Oid.jsonb;
+}
+
+/** The type of a + b for numbers; float4 with anything but float4 is float8. 0 when a side is not known. */
+export function commonNumber(left: number, right: number): number {
+  if (left === Oid.unknown) return isNumber(right) ? right : 0;
+  if (right === Oid.unknown) return isNumber(left) ? left : 0;
+  const a = NUMBER_RANK[left];
+  const b = NUMBER_RANK[right];
+  if (a === undefined || b === undefined) return 0;
+  if (left === right) return left;
+  if (isFloat(left) || isFloat(right)) return Oid.float8;
+  return a > b ? left : right;
+}
