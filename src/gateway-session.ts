@@ -235,13 +235,35 @@ export class Session implements GatewaySession {
   async #run(statement: Statement, parameters: BoundParameters, oids: readonly number[], out: Output, extended = false): Promise<string> {
     this.#checkBlock(statement);
     this.#cancelled = false;
-    const { database } = this.#context;
     switch (statement.kind) {
       case 'query': return this.#select(statement.plan, out);
       case 'insert': return this.#write((environment) => insert(environment, statement), parameters, oids);
       case 'update': return this.#write((environment) => update(environment, statement), parameters, oids);
       case 'delete': return this.#write((environment) => deleteStatement(environment, statement), parameters, oids);
       case 'copyFrom': return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids);
+      case 'explain': {
+        const lines = await explain(this.#queryEnvironment(), statement, (inner) => this.#run(inner, parameters, oids, discard()));
+        this.#sendLines('QUERY PLAN', lines, out, extended);
+        return 'EXPLAIN';
+      }
+      case 'show': return this.#show(statement.name, out, extended);
+      case 'checkpoint':
+        await this.#context.database.checkpoint();
+        return 'CHECKPOINT';
+      case 'call': {
+        const table = this.#table(statement.def.schema, statement.def.name);
+        await (statement.procedure === 'flush' ? this.#context.database.flush(table, 'call') : this.#context.database.commit(table, 'call'));
+        return 'CALL';
+      }
+      case 'empty': return '';
+      default: return this.#define(statement);
+    }
+  }
+
+  /** Definitions, transactions and settings. */
+  async #define(statement: Exclude<Statement, { kind: 'query' | 'insert' | 'update' | 'delete' | 'copyFrom' | 'explain' | 'show' | 'checkpoint' | 'call' | 'empty' }>): Promise<string> {
+    const { database } = this.#context;
+    switch (statement.kind) {
       case 'createTable': {
         await this.#outsideBlock('CREATE TABLE');
         const { draft, ifNotExists } = statement;
@@ -273,7 +295,6 @@ export class Session implements GatewaySession {
       case 'resetAll':
         this.#settings.resetAll();
         return 'RESET';
-      case 'show': return this.#show(statement.name, out, extended);
       case 'discard':
         if (statement.what === 'all') {
           this.#settings.resetAll();
@@ -284,20 +305,6 @@ export class Session implements GatewaySession {
         if (!this.#events.deallocate(statement.name) && statement.name !== null) throw new SqlError(SqlState.invalidSqlStatementName, `prepared statement "${statement.name}" does not exist`);
         return statement.name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE';
       case 'accepted': return statement.tag;
-      case 'checkpoint':
-        await database.checkpoint();
-        return 'CHECKPOINT';
-      case 'call': {
-        const table = this.#table(statement.def.schema, statement.def.name);
-        await (statement.procedure === 'flush' ? database.flush(table, 'call') : database.commit(table, 'call'));
-        return 'CALL';
-      }
-      case 'explain': {
-        const lines = await explain(this.#queryEnvironment(), statement, (inner) => this.#run(inner, parameters, oids, discard()));
-        this.#sendLines('QUERY PLAN', lines, out, extended);
-        return 'EXPLAIN';
-      }
-      case 'empty': return '';
       default: return unreachable(statement);
     }
   }

@@ -89,6 +89,7 @@ export class FakeGateway implements Gateway {
         const kept = Buffer.from(view).toString();
         if (text === 'copy slow') return Promise.resolve().then(() => void this.copied.push(kept));
         this.copied.push(kept);
+        return undefined;
       },
     });
     out.commandComplete(`COPY ${bytes}`);
