@@ -98,6 +98,20 @@ async function giveBack(held: Held, unfinished: boolean): Promise<void> {
   removeSources(held.context.registry, held.context.sourceIds);
 }
 
+const INTERRUPT_MILLISECONDS = 10;
+
+/** DuckDB forgets an interrupt that comes before a waiting statement has begun, so it is said again until all has ended. */
+async function interruptUntil(lease: Lease, ended: Promise<unknown>, clock: Clock): Promise<void> {
+  let stop = (): void => undefined;
+  const again = (): void => {
+    duckdb.interrupt(lease.connection);
+    stop = clock.after(INTERRUPT_MILLISECONDS, again);
+  };
+  again();
+  await ended;
+  stop();
+}
+
 interface Prepared {
   readonly statement: duckdb.PreparedStatement;
   readonly plans: readonly ColumnPlan[];
@@ -215,9 +229,8 @@ function runningCursor(held: Held, encoder: RowEncoder | null, prepared: Prepare
       closing ??= (async () => {
         if (held.lease === null) return;
         held.cancelled = true;
-        duckdb.interrupt(held.lease.connection);
         const pending: readonly (Promise<unknown> | null)[] = [turn, started, ahead];
-        await Promise.allSettled(pending.filter((promise) => promise !== null));
+        await interruptUntil(held.lease, Promise.allSettled(pending.filter((promise) => promise !== null)), clock);
         if (held.lease !== null) await giveBack(held, true);
       })();
       return closing;

@@ -6,7 +6,7 @@
  */
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import duckdb from '@duckdb/node-bindings';
+import type duckdb from '@duckdb/node-bindings';
 import { DuckDBMaterializedResult } from '@duckdb/node-api';
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';

@@ -286,7 +286,7 @@ function grown(heap: Uint8Array, used: number, needed: number): Uint8Array<Array
 }
 
 /** The one place that knows string_t. `strings` is scratch for the rows' 16 bytes each. */
-function assignStrings(vector: duckdb.Vector, heap: Uint8Array, used: number, starts: Int32Array, lengths: Int32Array, rows: number, strings: Int32Array): void {
+function assignStrings(vector: duckdb.Vector, heap: Uint8Array, used: number, starts: Int32Array, lengths: Int32Array, rows: number, strings: Int32Array<ArrayBuffer>): void {
   let base = 0;
   if (used > INLINE_BYTES) {
     duckdb.vector_assign_string_element_len(vector, 0, heap.subarray(0, used));
