@@ -46,7 +46,12 @@ interface Held {
   cancelled: boolean;
 }
 
-export function openCursor(instance: Instance, request: QueryRequest, context: ScanContext, clock: Clock): OpeningCursor {
+export function openCursor(
+  instance: Instance,
+  request: QueryRequest,
+  context: ScanContext,
+  clock: Clock,
+): OpeningCursor {
   const held: Held = { context, lease: null, cancelled: false };
   return {
     cursor: open(instance, request, held, clock),
@@ -125,7 +130,10 @@ async function prepare(lease: Lease, sql: string, request: QueryRequest): Promis
   let statement = await duckdb.prepare(lease.connection, sql);
   const count = duckdb.prepared_statement_column_count(statement);
   if (request.columns !== null && request.columns.length !== count) {
-    throw new SqlError(SqlState.internalError, `the statement gives ${count} columns, ${request.columns.length} were described`);
+    throw new SqlError(
+      SqlState.internalError,
+      `the statement gives ${count} columns, ${request.columns.length} were described`,
+    );
   }
   const plans: ColumnPlan[] = [];
   const names: string[] = [];
@@ -144,7 +152,11 @@ async function prepare(lease: Lease, sql: string, request: QueryRequest): Promis
     readers.push(reader.read);
     return plan.encodeAs ?? reader.type;
   });
-  const columns = plans.map((plan, i) => ({ name: names[i]!, typeOid: plan.described.oid, typmod: plan.described.typmod }));
+  const columns = plans.map((plan, i) => ({
+    name: names[i]!,
+    typeOid: plan.described.oid,
+    typmod: plan.described.typmod,
+  }));
   return { statement, plans, readers, encodeAs, opened: { columns } };
 }
 
@@ -158,13 +170,23 @@ function castAround(sql: string, plans: readonly ColumnPlan[]): string {
 function encoderOf(request: QueryRequest, prepared: Prepared): RowEncoder | null {
   if (request.output === 'vectors') return null;
   const timeZone = findTimeZone(request.timeZone);
-  if (timeZone === null) throw new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "TimeZone": "${request.timeZone}"`);
-  return rowEncoder(prepared.plans.map((plan, i) => ({ type: prepared.encodeAs[i]!, format: plan.format })), { timeZone });
+  if (timeZone === null)
+    throw new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "TimeZone": "${request.timeZone}"`);
+  return rowEncoder(
+    prepared.plans.map((plan, i) => ({ type: prepared.encodeAs[i]!, format: plan.format })),
+    { timeZone },
+  );
 }
 
 const END: QueryChunk = { rows: 0, messages: null, vectors: null, done: true };
 
-function runningCursor(held: Held, encoder: RowEncoder | null, prepared: Prepared, started: Promise<duckdb.Result>, clock: Clock): Cursor {
+function runningCursor(
+  held: Held,
+  encoder: RowEncoder | null,
+  prepared: Prepared,
+  started: Promise<duckdb.Result>,
+  clock: Clock,
+): Cursor {
   const out = new ByteWriter(64 * 1024);
   let result: duckdb.Result | null = null;
   let ahead: Promise<duckdb.DataChunk | null> | null = null;
@@ -202,7 +224,8 @@ function runningCursor(held: Held, encoder: RowEncoder | null, prepared: Prepare
       encodeRows(encoder, vectors, 0, count, out);
       if (rows === 0) until = clock.monotonic() + TURN_MILLISECONDS;
       rows += count;
-      if (out.length >= TURN_BYTES || clock.monotonic() >= until) return { rows, messages: out.take(), vectors: null, done: false };
+      if (out.length >= TURN_BYTES || clock.monotonic() >= until)
+        return { rows, messages: out.take(), vectors: null, done: false };
     }
   };
 

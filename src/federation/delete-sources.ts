@@ -38,7 +38,11 @@ export function positionSource(files: readonly FileUnit[], slabs: SlabDirectory)
   const lists = files.map((file) => {
     const all = new Uint32Array(file.deletes?.count ?? 0);
     let at = 0;
-    if (file.deletes !== null) eachBlock(file.deletes, slabs, (positions) => { all.set(positions, at); at += positions.length; });
+    if (file.deletes !== null)
+      eachBlock(file.deletes, slabs, (positions) => {
+        all.set(positions, at);
+        at += positions.length;
+      });
     return all;
   });
   return positionListSource(lists);
@@ -73,7 +77,8 @@ export function positionListSource(lists: readonly Uint32Array[]): RowSource {
           }
         }
         projection.forEach((column, i) => {
-          if (column >= 0) duckdb.copy_data_to_vector(duckdb.data_chunk_get_vector(chunk, i), 0, scratch[column]!.buffer, 0, rows * 8);
+          if (column >= 0)
+            duckdb.copy_data_to_vector(duckdb.data_chunk_get_vector(chunk, i), 0, scratch[column]!.buffer, 0, rows * 8);
         });
         return rows;
       };

@@ -3,7 +3,7 @@
  * SQLSTATEs. What PostgreSQL would have refused was refused when the statement was described, so an error of the binder is
  * usually something that DuckDB lacks: 0A000. File names never reach a client; the whole text stays behind `cause`.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { InvariantViolation, SqlError, SqlState, toSqlError } from '../errors.ts';
 
 interface Rule {
   readonly when: RegExp;
@@ -14,26 +14,78 @@ interface Rule {
 
 const BY_TEXT: readonly Rule[] = [
   { when: /^INTERRUPT|Interrupted!/, code: SqlState.queryCanceled, message: 'canceling statement due to user request' },
-  { when: /No space left on device|max_temp_directory_size/, code: SqlState.diskFull, message: 'no space left for temporary files' },
-  { when: /^Out of Memory/, code: SqlState.outOfMemory, message: 'out of memory: the query needs more than the engine may use' },
+  {
+    when: /No space left on device|max_temp_directory_size/,
+    code: SqlState.diskFull,
+    message: 'no space left for temporary files',
+  },
+  {
+    when: /^Out of Memory/,
+    code: SqlState.outOfMemory,
+    message: 'out of memory: the query needs more than the engine may use',
+  },
   { when: /Error: division by zero/i, code: SqlState.divisionByZero, message: 'division by zero' },
-  { when: /More than one row returned by a subquery/, code: SqlState.cardinalityViolation, message: 'more than one row returned by a subquery used as an expression' },
-  { when: /Could not convert string '(.*)' to U?INT\d+/, code: SqlState.invalidTextRepresentation, message: 'invalid input syntax for type integer: "$1"' },
-  { when: /Could not convert string "(.*)" to DECIMAL/, code: SqlState.invalidTextRepresentation, message: 'invalid input syntax for type numeric: "$1"' },
-  { when: /Could not convert string '(.*)' to (?:DOUBLE|FLOAT)/, code: SqlState.invalidTextRepresentation, message: 'invalid input syntax for type double precision: "$1"' },
-  { when: /Could not convert string '(.*)' to (?:UUID|INT128)/, code: SqlState.invalidTextRepresentation, message: 'invalid input syntax for type uuid: "$1"' },
-  { when: /Could not convert string '(.*)' to BOOL/, code: SqlState.invalidTextRepresentation, message: 'invalid input syntax for type boolean: "$1"' },
-  { when: /invalid (?:date|time|timestamp) field format: "(.*?)"/, code: SqlState.invalidDatetimeFormat, message: 'invalid input syntax for type date or timestamp: "$1"' },
+  {
+    when: /More than one row returned by a subquery/,
+    code: SqlState.cardinalityViolation,
+    message: 'more than one row returned by a subquery used as an expression',
+  },
+  {
+    when: /Could not convert string '(.*)' to U?INT\d+/,
+    code: SqlState.invalidTextRepresentation,
+    message: 'invalid input syntax for type integer: "$1"',
+  },
+  {
+    when: /Could not convert string "(.*)" to DECIMAL/,
+    code: SqlState.invalidTextRepresentation,
+    message: 'invalid input syntax for type numeric: "$1"',
+  },
+  {
+    when: /Could not convert string '(.*)' to (?:DOUBLE|FLOAT)/,
+    code: SqlState.invalidTextRepresentation,
+    message: 'invalid input syntax for type double precision: "$1"',
+  },
+  {
+    when: /Could not convert string '(.*)' to (?:UUID|INT128)/,
+    code: SqlState.invalidTextRepresentation,
+    message: 'invalid input syntax for type uuid: "$1"',
+  },
+  {
+    when: /Could not convert string '(.*)' to BOOL/,
+    code: SqlState.invalidTextRepresentation,
+    message: 'invalid input syntax for type boolean: "$1"',
+  },
+  {
+    when: /invalid (?:date|time|timestamp) field format: "(.*?)"/,
+    code: SqlState.invalidDatetimeFormat,
+    message: 'invalid input syntax for type date or timestamp: "$1"',
+  },
   { when: /(?:date|timestamp|time) field value out of range/i, code: SqlState.datetimeFieldOverflow, message: null },
-  { when: /Unknown TimeZone '(.*?)'/, code: SqlState.invalidParameterValue, message: 'invalid value for parameter "TimeZone": "$1"' },
-  { when: /out of range|Could not cast value .* to DECIMAL|^Out of Range/i, code: SqlState.numericValueOutOfRange, message: null },
+  {
+    when: /Unknown TimeZone '(.*?)'/,
+    code: SqlState.invalidParameterValue,
+    message: 'invalid value for parameter "TimeZone": "$1"',
+  },
+  {
+    when: /out of range|Could not cast value .* to DECIMAL|^Out of Range/i,
+    code: SqlState.numericValueOutOfRange,
+    message: null,
+  },
   { when: /^Conversion Error/, code: SqlState.invalidTextRepresentation, message: null },
   { when: /^IO Error|^HTTP Error/, code: SqlState.ioError, message: 'could not read or write a data file' },
   { when: /^Parser Error/, code: SqlState.syntaxError, message: null },
   { when: /^Catalog Error: Table /, code: SqlState.undefinedTable, message: null },
-  { when: /^Catalog Error: .*Function|^Binder Error: No function matches/, code: SqlState.undefinedFunction, message: null },
+  {
+    when: /^Catalog Error: .*Function|^Binder Error: No function matches/,
+    code: SqlState.undefinedFunction,
+    message: null,
+  },
   { when: /^Catalog Error: Type /, code: SqlState.undefinedObject, message: null },
-  { when: /^Binder Error: (?:Referenced column|Table .* does not have a column|Values list .* does not have a column)/, code: SqlState.undefinedColumn, message: null },
+  {
+    when: /^Binder Error: (?:Referenced column|Table .* does not have a column|Values list .* does not have a column)/,
+    code: SqlState.undefinedColumn,
+    message: null,
+  },
   { when: /^Binder Error: Referenced table/, code: SqlState.undefinedTable, message: null },
   { when: /^Binder Error: Ambiguous reference/, code: SqlState.ambiguousColumn, message: null },
   { when: /^(?:Binder|Not implemented|Catalog|Dependency) Error/, code: SqlState.featureNotSupported, message: null },
@@ -48,6 +100,7 @@ const KNOWN = new Set<string>(Object.values(SqlState));
 
 export function engineError(error: unknown): SqlError {
   if (error instanceof SqlError) return error;
+  if (error instanceof InvariantViolation) return toSqlError(error);
   const text = error instanceof Error ? error.message : String(error);
   const first = text.split('\n', 1)[0]!;
   const coded = CODED.exec(first);
@@ -55,7 +108,8 @@ export function engineError(error: unknown): SqlError {
   for (const rule of BY_TEXT) {
     const found = rule.when.exec(first);
     if (found === null) continue;
-    const message = rule.message === null ? withoutPaths(withoutClass(first)) : rule.message.replace('$1', () => found[1] ?? '');
+    const message =
+      rule.message === null ? withoutPaths(withoutClass(first)) : rule.message.replace('$1', () => found[1] ?? '');
     return new SqlError(rule.code, message, { cause: error });
   }
   return new SqlError(SqlState.internalError, withoutPaths(withoutClass(first)), { cause: error });

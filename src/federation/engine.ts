@@ -8,9 +8,19 @@ import { join } from 'node:path';
 import { systemClock, type Clock } from '../clock.ts';
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import { SlabDirectory } from '../storage/memory/slab.ts';
-import { acquire, closeInstance, openInstance, release, run, settle, withLease, type Instance, type Lease } from './connections.ts';
+import {
+  acquire,
+  closeInstance,
+  openInstance,
+  release,
+  run,
+  settle,
+  withLease,
+  type Instance,
+  type Lease,
+} from './connections.ts';
 import { openCursor, type Cursor, type OpeningCursor } from './cursor.ts';
-import type { EngineApi, EngineSettings, QueryChunk, QueryRequest } from './engine-api.ts';
+import type { EngineApi, EngineSettings } from './engine-api.ts';
 import { engineError } from './engine-errors.ts';
 import { lookup } from './lookup.ts';
 import { newPositions, writeParquet } from './parquet-out.ts';
@@ -35,67 +45,15 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
   const slabs = new SlabDirectory();
   const registry = sourceRegistry();
   const mode = { bulk: false };
-  const cursors = new Map<number, Entry>();
   let instances: Instances | null = null;
-  let chores = 0;
-  let idle: (() => void) | null = null;
 
   const opened = (): Instances => {
     if (instances === null) throw new SqlError(SqlState.cannotConnectNow, 'the query engine is not running');
     return instances;
   };
   const context = (): ScanContext => ({ registry, slabs, mode, sourceIds: [] });
-
-  /** One statement of `chores`; whatever becomes of it, its sources go and its connection is clean. */
-  const chore = async <T>(work: (lease: Lease, own: ScanContext) => Promise<T>): Promise<T> => {
-    const own = context();
-    chores++;
-    try {
-      return await withLease(opened().chores, (lease) => work(lease, own));
-    } catch (error) {
-      throw engineError(error);
-    } finally {
-      removeSources(registry, own.sourceIds);
-      chores--;
-      if (chores === 0) idle?.();
-    }
-  };
-
-  const query = async (request: QueryRequest): Promise<Cursor['opened']> => {
-    invariant(!cursors.has(request.cursor), 'cursor numbers are unique');
-    const entry: Entry = { opening: openCursor(opened().queries, request, context(), clock), cursor: null };
-    cursors.set(request.cursor, entry);
-    try {
-      entry.cursor = await entry.opening.cursor;
-      return entry.cursor.opened;
-    } catch (error) {
-      cursors.delete(request.cursor);
-      throw error;
-    }
-  };
-
-  const next = async (number: number): Promise<QueryChunk> => {
-    const entry = cursors.get(number);
-    if (entry === undefined) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
-    try {
-      const cursor = entry.cursor ?? (await entry.opening.cursor);
-      const chunk = await cursor.next();
-      if (chunk.done) cursors.delete(number);
-      return chunk;
-    } catch (error) {
-      cursors.delete(number);
-      throw error;
-    }
-  };
-
-  const close = async (number: number): Promise<void> => {
-    const entry = cursors.get(number);
-    if (entry === undefined) return;
-    if (entry.cursor === null) entry.opening.cancel();
-    // A cursor that failed to open has given everything back.
-    await entry.opening.cursor.then((cursor) => cursor.close(), () => undefined);
-    cursors.delete(number);
-  };
+  const cursors = cursorTable(() => opened().queries, context, clock);
+  const { chore, whenIdle } = choreLane(() => opened().chores, context);
 
   return {
     open: async (settings) => {
@@ -107,23 +65,23 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
       }
     },
     addSlab: ({ index, buffer }) => slabs.add(index, buffer),
-    query,
-    next,
-    close,
+    query: cursors.query,
+    next: cursors.next,
+    close: cursors.close,
     writeParquet: (request) => chore((lease, own) => writeParquet(lease, request, own)),
     newPositions: (request) => chore((lease, own) => newPositions(lease, request, own)),
     writePositionDeletes: (request) => chore((lease, own) => writePositionDeletes(lease, request, own)),
     readPositionDeletes: (paths) => chore((lease) => readPositionDeletes(lease, paths)),
     lookup: (request) => chore((lease, own) => lookup(lease, request, own)),
     memory: async () => {
-      const { queries, chores: other } = opened();
-      return { bytes: (await bytesOf(queries)) + (await bytesOf(other)) };
+      const { queries, chores } = opened();
+      return { bytes: (await bytesOf(queries)) + (await bytesOf(chores)) };
     },
     shutdown: async () => {
       if (instances === null) return;
-      await Promise.all([...cursors.keys()].map((number) => close(number)));
-      if (chores > 0) await new Promise<void>((resolve) => { idle = resolve; });
       const ending = instances;
+      await cursors.closeAll();
+      await whenIdle();
       instances = null;
       for (const instance of [ending.queries, ending.chores]) {
         for (const lease of instance.all) await settle(lease);
@@ -133,9 +91,104 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
   };
 }
 
+interface CursorTable {
+  readonly query: EngineApi['query'];
+  readonly next: EngineApi['next'];
+  readonly close: EngineApi['close'];
+  closeAll(): Promise<void>;
+}
+
+/** Cursors by main's numbers, from the call of `query` to their end. */
+function cursorTable(instance: () => Instance, context: () => ScanContext, clock: Clock): CursorTable {
+  const cursors = new Map<number, Entry>();
+  const close = async (number: number): Promise<void> => {
+    const entry = cursors.get(number);
+    if (entry === undefined) return;
+    if (entry.cursor === null) entry.opening.cancel();
+    // A cursor that failed to open has given everything back.
+    await entry.opening.cursor.then(
+      (cursor) => cursor.close(),
+      () => undefined,
+    );
+    cursors.delete(number);
+  };
+  return {
+    async query(request) {
+      invariant(!cursors.has(request.cursor), 'cursor numbers are unique');
+      const entry: Entry = { opening: openCursor(instance(), request, context(), clock), cursor: null };
+      cursors.set(request.cursor, entry);
+      try {
+        entry.cursor = await entry.opening.cursor;
+        return entry.cursor.opened;
+      } catch (error) {
+        cursors.delete(request.cursor);
+        throw error;
+      }
+    },
+    async next(number) {
+      const entry = cursors.get(number);
+      if (entry === undefined) throw canceled();
+      try {
+        const cursor = entry.cursor ?? (await entry.opening.cursor);
+        const chunk = await cursor.next();
+        if (chunk.done) cursors.delete(number);
+        return chunk;
+      } catch (error) {
+        cursors.delete(number);
+        throw error;
+      }
+    },
+    close,
+    async closeAll() {
+      await Promise.all([...cursors.keys()].map((number) => close(number)));
+    },
+  };
+}
+
+function canceled(): SqlError {
+  return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+}
+
+interface ChoreLane {
+  /** One piece of work on a connection of `chores`; whatever becomes of it, its sources go and its connection is clean. */
+  chore<T>(work: (lease: Lease, own: ScanContext) => Promise<T>): Promise<T>;
+  whenIdle(): Promise<void>;
+}
+
+function choreLane(instance: () => Instance, context: () => ScanContext): ChoreLane {
+  const running = new Set<Promise<unknown>>();
+  const perform = async <T>(work: (lease: Lease, own: ScanContext) => Promise<T>): Promise<T> => {
+    const own = context();
+    try {
+      return await withLease(instance(), (lease) => work(lease, own));
+    } catch (error) {
+      throw engineError(error);
+    } finally {
+      removeSources(own.registry, own.sourceIds);
+    }
+  };
+  return {
+    async chore(work) {
+      const done = perform(work);
+      running.add(done);
+      try {
+        return await done;
+      } finally {
+        running.delete(done);
+      }
+    },
+    async whenIdle() {
+      await Promise.allSettled(running);
+    },
+  };
+}
+
 async function openInstances(settings: EngineSettings): Promise<Instances> {
-  const part = (bytes: number, threads: number, folder: string): Parameters<typeof openInstance>[0] =>
-    ({ memoryLimitBytes: bytes, threads, tempDir: join(settings.tempDir, folder) });
+  const part = (bytes: number, threads: number, folder: string): Parameters<typeof openInstance>[0] => ({
+    memoryLimitBytes: bytes,
+    threads,
+    tempDir: join(settings.tempDir, folder),
+  });
   await mkdir(settings.tempDir, { recursive: true });
   return {
     queries: await openInstance(part(settings.memoryLimitBytes * 0.75, settings.threads, 'queries')),
@@ -148,7 +201,9 @@ async function bytesOf(instance: Instance): Promise<number> {
   const lease = await acquire(instance);
   try {
     const result = await run(lease, 'SELECT coalesce(sum(memory_usage_bytes), 0)::DOUBLE FROM duckdb_memory()');
-    await eachChunk(result, ([sum]) => { bytes = sum!.float64[0]!; });
+    await eachChunk(result, ([sum]) => {
+      bytes = sum!.float64[0]!;
+    });
   } finally {
     release(lease);
   }

@@ -7,7 +7,13 @@
 import type { ColumnDef } from '../table-def.ts';
 import { icebergType, Oid } from '../types/pg-type.ts';
 import type { FileColumnStats } from '../storage/file-stats.ts';
-import { encodeBound, lowerBinaryBound, lowerTextBound, upperBinaryBound, upperTextBound } from '../storage/iceberg/bounds.ts';
+import {
+  encodeBound,
+  lowerBinaryBound,
+  lowerTextBound,
+  upperBinaryBound,
+  upperTextBound,
+} from '../storage/iceberg/bounds.ts';
 
 /** The entries of one column in `column_statistics`. */
 export type TextStats = ReadonlyMap<string, string>;
@@ -33,15 +39,27 @@ function bound(column: ColumnDef, text: string | undefined, upper: boolean): Uin
   if (text === undefined) return null;
   const type = icebergType(column.type);
   switch (column.type.oid) {
-    case Oid.bool: return encodeBound(type, text === '1' || text === 'true');
-    case Oid.int2: case Oid.int4: return encodeBound(type, Number(text));
-    case Oid.int8: return encodeBound(type, BigInt(text));
-    case Oid.float4: case Oid.float8: return floatBound(type, text, upper);
-    case Oid.numeric: return /^-?\d+(\.\d+)?$/.test(text) ? encodeBound(type, BigInt(text.replace('.', ''))) : null;
-    case Oid.date: return integerBound(type, dayOf(text));
-    case Oid.time: return integerBound(type, microsOfTime(text));
-    case Oid.timestamp: case Oid.timestamptz: return integerBound(type, microsOf(text));
-    case Oid.uuid: return encodeBound(type, Uint8Array.from(Buffer.from(text.replaceAll('-', ''), 'hex')));
+    case Oid.bool:
+      return encodeBound(type, text === '1' || text === 'true');
+    case Oid.int2:
+    case Oid.int4:
+      return encodeBound(type, Number(text));
+    case Oid.int8:
+      return encodeBound(type, BigInt(text));
+    case Oid.float4:
+    case Oid.float8:
+      return floatBound(type, text, upper);
+    case Oid.numeric:
+      return /^-?\d*\.?\d+$/.test(text) ? encodeBound(type, BigInt(text.replace('.', ''))) : null;
+    case Oid.date:
+      return integerBound(type, dayOf(text));
+    case Oid.time:
+      return integerBound(type, microsOfTime(text));
+    case Oid.timestamp:
+    case Oid.timestamptz:
+      return integerBound(type, microsOf(text));
+    case Oid.uuid:
+      return encodeBound(type, Uint8Array.from(Buffer.from(text.replaceAll('-', ''), 'hex')));
     case Oid.bytea: {
       if (!/^([0-9A-Fa-f]{2})*$/.test(text)) return null;
       const bytes = Uint8Array.from(Buffer.from(text, 'hex'));

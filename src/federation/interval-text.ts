@@ -7,7 +7,8 @@ import { columnVector, isValid, type ColumnVector } from '../types/column-vector
 /** From vectors of (months, days, microseconds low, high) to their text. */
 export function intervalTexts(vector: ColumnVector, rows: number): ColumnVector {
   const texts: string[] = [];
-  for (let i = 0; i < rows; i++) texts.push(isValid(vector, i) ? intervalText(vector.words.subarray(i * 4, i * 4 + 4)) : '');
+  for (let i = 0; i < rows; i++)
+    texts.push(isValid(vector, i) ? intervalText(vector.words.subarray(i * 4, i * 4 + 4)) : '');
   return textVector(texts, vector.validity);
 }
 
@@ -44,8 +45,15 @@ function intervalText(words: Int32Array): string {
     const size = Math.abs(micros);
     const seconds = Math.floor(size / 1e6);
     const two = (value: number): string => String(value).padStart(2, '0');
-    const fraction = size % 1e6 === 0 ? '' : `.${String(size % 1e6).padStart(6, '0').replace(/0+$/, '')}`;
-    parts.push(`${sign}${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${fraction}`);
+    const fraction =
+      size % 1e6 === 0
+        ? ''
+        : `.${String(size % 1e6)
+            .padStart(6, '0')
+            .replace(/0+$/, '')}`;
+    parts.push(
+      `${sign}${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${fraction}`,
+    );
   }
   return parts.join(' ');
 }
@@ -88,5 +96,7 @@ export function numericText(value: number): string {
   const digits = whole + fraction;
   const point = whole.length + Number(text.slice(at + 1));
   if (point <= 0) return `${sign}0.${'0'.repeat(-point)}${digits}`;
-  return point >= digits.length ? sign + digits + '0'.repeat(point - digits.length) : `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
+  return point >= digits.length
+    ? sign + digits + '0'.repeat(point - digits.length)
+    : `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
 }

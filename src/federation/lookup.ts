@@ -42,10 +42,18 @@ export async function lookup(lease: Lease, request: LookupRequest, context: Look
       await collect(lease, lookupSql(part, columns, context), found);
     }
   }
-  return { rows: Int32Array.from(found.rows), units: Int32Array.from(found.units), positions: Uint32Array.from(found.positions) };
+  return {
+    rows: Int32Array.from(found.rows),
+    units: Int32Array.from(found.units),
+    positions: Uint32Array.from(found.positions),
+  };
 }
 
-interface Found { readonly rows: number[]; readonly units: number[]; readonly positions: number[] }
+interface Found {
+  readonly rows: number[];
+  readonly units: number[];
+  readonly positions: number[];
+}
 
 async function collect(lease: Lease, sql: string, found: Found): Promise<void> {
   await eachChunk(await run(lease, sql), ([row, unit, position], rows) => {
@@ -88,10 +96,15 @@ function literals(column: ColumnDef, vector: ColumnVector, rows: number): readon
 
 function literalText(column: ColumnDef, vector: ColumnVector, row: number): string | null {
   switch (column.type.oid) {
-    case Oid.int2: case Oid.int4: return String(vector.words[row]!);
-    case Oid.int8: return String(wide(vector.words, row * 2, 2));
-    case Oid.date: return `DATE '1970-01-01' + ${vector.words[row]!}`;
-    case Oid.timestamp: return `make_timestamp(${wide(vector.words, row * 2, 2)})`;
+    case Oid.int2:
+    case Oid.int4:
+      return String(vector.words[row]!);
+    case Oid.int8:
+      return String(wide(vector.words, row * 2, 2));
+    case Oid.date:
+      return `DATE '1970-01-01' + ${vector.words[row]!}`;
+    case Oid.timestamp:
+      return `make_timestamp(${wide(vector.words, row * 2, 2)})`;
     case Oid.numeric: {
       const scale = numericModifier(column.type.typmod)?.scale ?? 10;
       const unscaled = wide(vector.words, row * 4, 4);
@@ -103,11 +116,13 @@ function literalText(column: ColumnDef, vector: ColumnVector, row: number): stri
       const bytes = new Uint8Array(vector.words.buffer, vector.words.byteOffset + row * 16, 16);
       return literal(Buffer.from(bytes).toString('hex'));
     }
-    case Oid.text: case Oid.varchar: {
+    case Oid.text:
+    case Oid.varchar: {
       const text = Buffer.from(vector.heap.subarray(vector.starts[row], vector.ends[row])).toString();
       return text.includes('\0') ? null : literal(text);
     }
-    default: return null;
+    default:
+      return null;
   }
 }
 
@@ -118,7 +133,12 @@ function wide(words: Int32Array, at: number, count: number): bigint {
 }
 
 /** The key columns, then the key's row number. */
-function keySource(columns: readonly ColumnDef[], keys: readonly ColumnVector[], rows: number, mode: StringMode): RowSource {
+function keySource(
+  columns: readonly ColumnDef[],
+  keys: readonly ColumnVector[],
+  rows: number,
+  mode: StringMode,
+): RowSource {
   return {
     rows,
     columns: [
@@ -126,7 +146,9 @@ function keySource(columns: readonly ColumnDef[], keys: readonly ColumnVector[],
       { name: `c${columns.length}`, type: duckdb.create_logical_type(duckdb.Type.INTEGER) },
     ],
     open(projection) {
-      const builders = projection.map((index) => (index >= 0 && index < columns.length ? vectorBuilder(columns[index]!.type, mode) : null));
+      const builders = projection.map((index) =>
+        index >= 0 && index < columns.length ? vectorBuilder(columns[index]!.type, mode) : null,
+      );
       let at = 0;
       return (chunk) => {
         const take = Math.min(CHUNK_ROWS, rows - at);
@@ -135,7 +157,13 @@ function keySource(columns: readonly ColumnDef[], keys: readonly ColumnVector[],
           const builder = builders[i];
           const vector = duckdb.data_chunk_get_vector(chunk, i);
           if (index === columns.length) {
-            duckdb.copy_data_to_vector(vector, 0, Int32Array.from({ length: take }, (_, row) => at + row).buffer, 0, take * 4);
+            duckdb.copy_data_to_vector(
+              vector,
+              0,
+              Int32Array.from({ length: take }, (_, row) => at + row).buffer,
+              0,
+              take * 4,
+            );
           } else if (builder !== null && builder !== undefined) {
             builder.reset();
             builder.append(pieceOf(keys[index]!), at, take, 0);
@@ -152,5 +180,7 @@ function keySource(columns: readonly ColumnDef[], keys: readonly ColumnVector[],
 /** Builders read floats as words. */
 function pieceOf(vector: ColumnVector): ColumnVector {
   const floats = vector.physical === 'float32' ? vector.float32 : vector.physical === 'float64' ? vector.float64 : null;
-  return floats === null ? vector : { ...vector, words: new Int32Array(floats.buffer, floats.byteOffset, floats.byteLength / 4) };
+  return floats === null
+    ? vector
+    : { ...vector, words: new Int32Array(floats.buffer, floats.byteOffset, floats.byteLength / 4) };
 }

@@ -28,7 +28,12 @@ interface UnitScan {
 }
 
 /** The def's columns, then `__unit` and `__position`. */
-export function memorySource(columns: readonly ColumnDef[], units: readonly MemoryUnit[], slabs: SlabDirectory, mode: StringMode): RowSource {
+export function memorySource(
+  columns: readonly ColumnDef[],
+  units: readonly MemoryUnit[],
+  slabs: SlabDirectory,
+  mode: StringMode,
+): RowSource {
   let rows = 0;
   for (const unit of units) rows += unit.rows - (unit.deletes?.count ?? 0);
   const scans: (UnitScan | null)[] = units.map(() => null);
@@ -51,7 +56,9 @@ function unitScan(columns: readonly ColumnDef[], unit: MemoryUnit, slabs: SlabDi
     return at === -1 ? -1 : 1 + at * 4;
   });
   return {
-    unit, slots, stride: 1 + fieldIds.length * 4,
+    unit,
+    slots,
+    stride: 1 + fieldIds.length * 4,
     deleted: unit.deletes === null || unit.deletes.count === 0 ? null : deletedBitmap(unit.deletes, unit.rows, slabs),
   };
 }
@@ -64,8 +71,17 @@ interface Cursor {
   position: number;
 }
 
-function openScan(columns: readonly ColumnDef[], unitCount: number, scanOf: (index: number) => UnitScan, slabs: SlabDirectory, mode: StringMode, projection: readonly number[]): NextChunk {
-  const builders = projection.map((index) => (index >= 0 && index < columns.length ? vectorBuilder(columns[index]!.type, mode) : null));
+function openScan(
+  columns: readonly ColumnDef[],
+  unitCount: number,
+  scanOf: (index: number) => UnitScan,
+  slabs: SlabDirectory,
+  mode: StringMode,
+  projection: readonly number[],
+): NextChunk {
+  const builders = projection.map((index) =>
+    index >= 0 && index < columns.length ? vectorBuilder(columns[index]!.type, mode) : null,
+  );
   const unitVector = projection.indexOf(columns.length);
   const positionVector = projection.indexOf(columns.length + 1);
   const unitNumbers = new Int32Array(CHUNK_ROWS);
@@ -83,7 +99,10 @@ function openScan(columns: readonly ColumnDef[], unitCount: number, scanOf: (ind
     while (rows < CHUNK_ROWS && cursor.unit < unitCount) {
       const scan = scanOf(cursor.unit);
       const at = cursor.batch * scan.stride;
-      const batchRows = at < scan.unit.shape.length ? Math.min(scan.unit.shape[at]!, cursor.rowInBatch + scan.unit.rows - cursor.position) : 0;
+      const batchRows =
+        at < scan.unit.shape.length
+          ? Math.min(scan.unit.shape[at]!, cursor.rowInBatch + scan.unit.rows - cursor.position)
+          : 0;
       if (cursor.position >= scan.unit.rows || at >= scan.unit.shape.length) {
         nextUnit(cursor);
         continue;
@@ -94,7 +113,8 @@ function openScan(columns: readonly ColumnDef[], unitCount: number, scanOf: (ind
         cursor.rowInBatch = 0;
         continue;
       }
-      const bytes = (count: number): number => stringBytes(reader, scan, at, projection, builders, cursor.rowInBatch, count);
+      const bytes = (count: number): number =>
+        stringBytes(reader, scan, at, projection, builders, cursor.rowInBatch, count);
       while (take > 1 && heapBytes + bytes(take) > CHUNK_HEAP_BYTES) take >>= 1;
       const added = bytes(take);
       if (rows > 0 && heapBytes + added > CHUNK_HEAP_BYTES) break;
@@ -104,7 +124,13 @@ function openScan(columns: readonly ColumnDef[], unitCount: number, scanOf: (ind
         if (builder === null || builder === undefined) continue;
         const slot = scan.slots[projection[i]!]!;
         if (slot === -1) builder.nulls(take, rows);
-        else builder.append(reader(scan.unit.shape, at + slot, scan.unit.shape[at]!, builder.physical), cursor.rowInBatch, take, rows);
+        else
+          builder.append(
+            reader(scan.unit.shape, at + slot, scan.unit.shape[at]!, builder.physical),
+            cursor.rowInBatch,
+            take,
+            rows,
+          );
       }
       if (unitVector !== -1) unitNumbers.fill(scan.unit.unit, rows, rows + take);
       if (positionVector !== -1) for (let i = 0; i < take; i++) positions[(rows + i) * 2] = cursor.position + i;
@@ -132,8 +158,10 @@ function openScan(columns: readonly ColumnDef[], unitCount: number, scanOf: (ind
       }
     }
     for (let i = 0; i < builders.length; i++) builders[i]?.flush(duckdb.data_chunk_get_vector(chunk, i), live);
-    if (unitVector !== -1) duckdb.copy_data_to_vector(duckdb.data_chunk_get_vector(chunk, unitVector), 0, unitNumbers.buffer, 0, live * 4);
-    if (positionVector !== -1) duckdb.copy_data_to_vector(duckdb.data_chunk_get_vector(chunk, positionVector), 0, positions.buffer, 0, live * 8);
+    if (unitVector !== -1)
+      duckdb.copy_data_to_vector(duckdb.data_chunk_get_vector(chunk, unitVector), 0, unitNumbers.buffer, 0, live * 4);
+    if (positionVector !== -1)
+      duckdb.copy_data_to_vector(duckdb.data_chunk_get_vector(chunk, positionVector), 0, positions.buffer, 0, live * 8);
     return live;
   };
 }
@@ -157,21 +185,41 @@ function pieceReader(slabs: SlabDirectory): PieceReader {
     const empty = { bits: NO_BYTES, words: NO_WORDS, heap: NO_BYTES, starts: NO_WORDS, ends: NO_WORDS };
     const common = { ...empty, validity: validity === -1 ? null : slabs.bytes(validity, (rows + 7) >> 3) };
     switch (physical) {
-      case 'bool': return { ...common, bits: slabs.bytes(data, (rows + 7) >> 3) };
-      case 'int32': case 'float32': return { ...common, words: slabs.words(data, rows) };
-      case 'int64': case 'float64': return { ...common, words: slabs.words(data, rows * 2) };
-      case 'int128': case 'fixed16': return { ...common, words: slabs.words(data, rows * 4) };
+      case 'bool':
+        return { ...common, bits: slabs.bytes(data, (rows + 7) >> 3) };
+      case 'int32':
+      case 'float32':
+        return { ...common, words: slabs.words(data, rows) };
+      case 'int64':
+      case 'float64':
+        return { ...common, words: slabs.words(data, rows * 2) };
+      case 'int128':
+      case 'fixed16':
+        return { ...common, words: slabs.words(data, rows * 4) };
       case 'bytes': {
         const starts = slabs.words(offsets, rows + 1);
         const length = starts[rows]!;
-        return { ...common, starts, ends: starts.subarray(1), heap: length === 0 ? NO_BYTES : slabs.bytes(heap, length) };
+        return {
+          ...common,
+          starts,
+          ends: starts.subarray(1),
+          heap: length === 0 ? NO_BYTES : slabs.bytes(heap, length),
+        };
       }
     }
   };
 }
 
 /** The bytes that the projected strings of `count` rows take in this batch. */
-function stringBytes(reader: PieceReader, scan: UnitScan, at: number, projection: readonly number[], builders: readonly (VectorBuilder | null)[], from: number, count: number): number {
+function stringBytes(
+  reader: PieceReader,
+  scan: UnitScan,
+  at: number,
+  projection: readonly number[],
+  builders: readonly (VectorBuilder | null)[],
+  from: number,
+  count: number,
+): number {
   let bytes = 0;
   for (let i = 0; i < builders.length; i++) {
     if (builders[i]?.physical !== 'bytes') continue;
@@ -182,4 +230,3 @@ function stringBytes(reader: PieceReader, scan: UnitScan, at: number, projection
   }
   return bytes;
 }
-

@@ -19,7 +19,11 @@ import { eachChunk } from './vector-reader.ts';
 
 const ROW_GROUP_ROWS = 20_480;
 
-export async function writeParquet(lease: Lease, request: WriteParquetRequest, context: ScanContext): Promise<WrittenFile | null> {
+export async function writeParquet(
+  lease: Lease,
+  request: WriteParquetRequest,
+  context: ScanContext,
+): Promise<WrittenFile | null> {
   const { def } = request;
   const columns = def.columns.map((column) => identifier(column.name)).join(', ');
   const select = `SELECT ${columns} FROM ${orderedScan(request, context)}`;
@@ -27,7 +31,11 @@ export async function writeParquet(lease: Lease, request: WriteParquetRequest, c
   return await copyTo(lease, select, fieldIds, def.columns, request.path);
 }
 
-export async function newPositions(lease: Lease, request: WriteParquetRequest, context: ScanContext): Promise<{ units: Int32Array; positions: Uint32Array }> {
+export async function newPositions(
+  lease: Lease,
+  request: WriteParquetRequest,
+  context: ScanContext,
+): Promise<{ units: Int32Array; positions: Uint32Array }> {
   let live = 0;
   for (const unit of [...request.memory, ...request.files]) live += unit.rows - (unit.deletes?.count ?? 0);
   const units = new Int32Array(live);
@@ -61,10 +69,19 @@ function sortTerms(def: TableDef): readonly string[] {
 }
 
 /** COPY, fsync, rename, fsync of the folder; null and no file when there are no rows. */
-export async function copyTo(lease: Lease, select: string, fieldIds: readonly string[], columns: readonly ColumnDef[], path: string): Promise<WrittenFile | null> {
+export async function copyTo(
+  lease: Lease,
+  select: string,
+  fieldIds: readonly string[],
+  columns: readonly ColumnDef[],
+  path: string,
+): Promise<WrittenFile | null> {
   const temporary = `${path}.writing`;
   try {
-    const result = await run(lease, `COPY (${select}) TO ${literal(temporary)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP_ROWS}, FIELD_IDS {${fieldIds.join(', ')}}, RETURN_STATS)`);
+    const result = await run(
+      lease,
+      `COPY (${select}) TO ${literal(temporary)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP_ROWS}, FIELD_IDS {${fieldIds.join(', ')}}, RETURN_STATS)`,
+    );
     const { rows, stats } = await returnedStats(result, columns);
     if (rows === 0) {
       await rm(temporary, { force: true });
@@ -99,20 +116,35 @@ function diskError(error: unknown): unknown {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === undefined) return error;
   const full = code === 'ENOSPC' || code === 'EDQUOT';
-  return new SqlError(full ? SqlState.diskFull : SqlState.ioError, full ? 'no space left for a data file' : 'could not write a data file', { cause: error });
+  return new SqlError(
+    full ? SqlState.diskFull : SqlState.ioError,
+    full ? 'no space left for a data file' : 'could not write a data file',
+    { cause: error },
+  );
 }
 
 /** `column_statistics` is keyed by the column's path, each part quoted. No row: no entry, or none of the file. */
-async function returnedStats(result: duckdb.Result, columns: readonly ColumnDef[]): Promise<{ readonly rows: number; readonly stats: readonly FileColumnStats[] }> {
+async function returnedStats(
+  result: duckdb.Result,
+  columns: readonly ColumnDef[],
+): Promise<{ readonly rows: number; readonly stats: readonly FileColumnStats[] }> {
   const table = await new DuckDBMaterializedResult(result).getRowObjectsJson();
   const row = table[0];
   if (row === undefined) return { rows: 0, stats: [] };
   const rows = Number(row['count']);
   const byColumn = new Map<string, Map<string, string>>();
-  for (const { key, value } of (row['column_statistics'] ?? []) as unknown as readonly MapEntry<readonly MapEntry<string>[]>[]) {
+  for (const { key, value } of (row['column_statistics'] ?? []) as unknown as readonly MapEntry<
+    readonly MapEntry<string>[]
+  >[]) {
     byColumn.set(key, new Map(value.map((entry) => [entry.key, entry.value])));
   }
-  return { rows, stats: columns.map((column) => columnStats(column, byColumn.get(identifier(column.name)) ?? new Map(), rows)) };
+  return {
+    rows,
+    stats: columns.map((column) => columnStats(column, byColumn.get(identifier(column.name)) ?? new Map(), rows)),
+  };
 }
 
-interface MapEntry<T> { readonly key: string; readonly value: T }
+interface MapEntry<T> {
+  readonly key: string;
+  readonly value: T;
+}

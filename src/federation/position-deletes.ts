@@ -16,7 +16,14 @@ import { eachChunk } from './vector-reader.ts';
 const FILE_PATH_ID = 2_147_483_546;
 const POS_ID = 2_147_483_545;
 const COLUMNS: readonly ColumnDef[] = [
-  { name: 'file_path', fieldId: FILE_PATH_ID, attnum: 1, type: { oid: Oid.text, typmod: -1 }, notNull: true, default: null },
+  {
+    name: 'file_path',
+    fieldId: FILE_PATH_ID,
+    attnum: 1,
+    type: { oid: Oid.text, typmod: -1 },
+    notNull: true,
+    default: null,
+  },
   { name: 'pos', fieldId: POS_ID, attnum: 2, type: { oid: Oid.int8, typmod: -1 }, notNull: true, default: null },
 ];
 
@@ -37,12 +44,17 @@ export async function writePositionDeletes(
 /** Readers find the data file of a delete file by equal, untruncated bounds of file_path. */
 function wholePathBounds(written: WrittenFile, location: string): WrittenFile {
   const whole = new TextEncoder().encode(location);
-  const columns = written.columns.map((column) => (column.fieldId === FILE_PATH_ID ? { ...column, lower: whole, upper: whole } : column));
+  const columns = written.columns.map((column) =>
+    column.fieldId === FILE_PATH_ID ? { ...column, lower: whole, upper: whole } : column,
+  );
   return { ...written, columns };
 }
 
 /** Sorted positions of every data file that the files name. */
-export async function readPositionDeletes(lease: Lease, paths: readonly string[]): Promise<readonly { location: string; positions: Uint32Array }[]> {
+export async function readPositionDeletes(
+  lease: Lease,
+  paths: readonly string[],
+): Promise<readonly { location: string; positions: Uint32Array }[]> {
   if (paths.length === 0) return [];
   const files = paths.map((path, unit) => ({ unit, rows: 0, path, deletes: null }));
   const from = readParquet(COLUMNS, files);
@@ -54,7 +66,10 @@ export async function readPositionDeletes(lease: Lease, paths: readonly string[]
     for (let i = 0; i < rows; i++) locations.push(decoder.decode(path!.heap.subarray(path!.starts[i], path!.ends[i])));
   });
   const lists = new Map<number, number[]>();
-  const all = await run(lease, `SELECT DISTINCT dense_rank() OVER (ORDER BY f${FILE_PATH_ID})::INTEGER - 1, f${POS_ID} FROM ${from} ORDER BY 1, 2`);
+  const all = await run(
+    lease,
+    `SELECT DISTINCT dense_rank() OVER (ORDER BY f${FILE_PATH_ID})::INTEGER - 1, f${POS_ID} FROM ${from} ORDER BY 1, 2`,
+  );
   await eachChunk(all, ([file, position], rows) => {
     for (let i = 0; i < rows; i++) {
       const key = file!.words[i]!;

@@ -33,15 +33,37 @@ export interface ColumnPlan {
 
 const TEXT: PgType = { oid: Oid.text, typmod: -1 };
 /** Text in all but name; their binary form is their bytes. */
-const TEXT_LIKE = new Set<number>([Oid.text, Oid.varchar, Oid.json, Oid.jsonb, Oid.bpchar, Oid.name, Oid.unknown, 18, 142]);
+const TEXT_LIKE = new Set<number>([
+  Oid.text,
+  Oid.varchar,
+  Oid.json,
+  Oid.jsonb,
+  Oid.bpchar,
+  Oid.name,
+  Oid.unknown,
+  18,
+  142,
+]);
 /** oid and its aliases: four bytes in binary. */
 const OID_LIKE = new Set<number>([Oid.oid, Oid.regproc, 28, 29, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096]);
 
 /** Array OIDs by element OID, for results that nobody described. */
 const ARRAY_OF: Readonly<Record<number, number>> = {
-  [Oid.bool]: 1000, [Oid.bytea]: 1001, [Oid.int2]: 1005, [Oid.int4]: 1007, [Oid.text]: 1009, [Oid.int8]: 1016,
-  [Oid.float4]: 1021, [Oid.float8]: 1022, [Oid.timestamp]: 1115, [Oid.date]: 1182, [Oid.time]: 1183,
-  [Oid.timestamptz]: 1185, [Oid.interval]: 1187, [Oid.numeric]: 1231, [Oid.uuid]: 2951,
+  [Oid.bool]: 1000,
+  [Oid.bytea]: 1001,
+  [Oid.int2]: 1005,
+  [Oid.int4]: 1007,
+  [Oid.text]: 1009,
+  [Oid.int8]: 1016,
+  [Oid.float4]: 1021,
+  [Oid.float8]: 1022,
+  [Oid.timestamp]: 1115,
+  [Oid.date]: 1182,
+  [Oid.time]: 1183,
+  [Oid.timestamptz]: 1185,
+  [Oid.interval]: 1187,
+  [Oid.numeric]: 1231,
+  [Oid.uuid]: 2951,
 };
 
 export function formatOf(formats: readonly (0 | 1)[], column: number): Format {
@@ -51,15 +73,20 @@ export function formatOf(formats: readonly (0 | 1)[], column: number): Format {
 
 /** The plan of column `index`, of DuckDB type `type`. */
 export function planColumn(request: QueryRequest, index: number, type: duckdb.LogicalType): ColumnPlan {
-  const wanted: OutputColumn = request.columns?.[index] ?? { ...ownType(type), format: formatOf(request.formats, index) };
+  const wanted: OutputColumn = request.columns?.[index] ?? {
+    ...ownType(type),
+    format: formatOf(request.formats, index),
+  };
   return request.output === 'vectors' ? planVector(wanted, type) : planRow(wanted, type);
 }
 
 function planVector(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan {
   const described = { oid: wanted.typeOid, typmod: wanted.typmod };
   if (columnTypeInfo(wanted.typeOid) === undefined) throw notSupported(`a column of type OID ${wanted.typeOid}`);
-  const numeric = wanted.typeOid === Oid.numeric ? (numericModifier(wanted.typmod) ?? { precision: 38, scale: 10 }) : null;
-  const exact = numeric === null ? described : { oid: Oid.numeric, typmod: numericTypmod(numeric.precision, numeric.scale) };
+  const numeric =
+    wanted.typeOid === Oid.numeric ? (numericModifier(wanted.typmod) ?? { precision: 38, scale: 10 }) : null;
+  const exact =
+    numeric === null ? described : { oid: Oid.numeric, typmod: numericTypmod(numeric.precision, numeric.scale) };
   return { sql: castTo(sqlTypeOf(exact), type), encodeAs: exact, convert: null, format: 0, described: exact };
 }
 
@@ -79,7 +106,8 @@ function planRow(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan {
     const encodeAs = oid === Oid.jsonb ? described : TEXT;
     return { ...plan, encodeAs, sql: id === T.VARCHAR ? null : (column) => textExpression(column, type) };
   }
-  if (columnTypeInfo(oid) !== undefined) return { ...plan, encodeAs: described, sql: castTo(sqlTypeOf(described), type) };
+  if (columnTypeInfo(oid) !== undefined)
+    return { ...plan, encodeAs: described, sql: castTo(sqlTypeOf(described), type) };
   if (OID_LIKE.has(oid) && wanted.format === 1 && id !== T.VARCHAR) {
     return { ...plan, encodeAs: { oid: Oid.int4, typmod: -1 }, sql: castTo('INTEGER', type) };
   }
@@ -120,48 +148,98 @@ function castTo(wanted: string, type: duckdb.LogicalType): ((column: string) => 
 function typeName(type: duckdb.LogicalType): string {
   const T = duckdb.Type;
   switch (duckdb.get_type_id(type)) {
-    case T.BOOLEAN: return 'BOOLEAN';
-    case T.TINYINT: case T.UTINYINT: case T.SMALLINT: return 'SMALLINT';
-    case T.INTEGER: return 'INTEGER';
-    case T.BIGINT: return 'BIGINT';
-    case T.FLOAT: return 'FLOAT';
-    case T.DOUBLE: return 'DOUBLE';
-    case T.DECIMAL: return `DECIMAL(${duckdb.decimal_width(type)},${duckdb.decimal_scale(type)})`;
-    case T.BLOB: return 'BLOB';
-    case T.DATE: return 'DATE';
-    case T.TIME: return 'TIME';
-    case T.TIMESTAMP: return 'TIMESTAMP';
-    case T.TIMESTAMP_TZ: return 'TIMESTAMP WITH TIME ZONE';
-    case T.UUID: return 'UUID';
-    case T.INTERVAL: return 'INTERVAL';
-    case T.VARCHAR: return 'VARCHAR';
-    default: return '';
+    case T.BOOLEAN:
+      return 'BOOLEAN';
+    case T.TINYINT:
+    case T.UTINYINT:
+    case T.SMALLINT:
+      return 'SMALLINT';
+    case T.INTEGER:
+      return 'INTEGER';
+    case T.BIGINT:
+      return 'BIGINT';
+    case T.FLOAT:
+      return 'FLOAT';
+    case T.DOUBLE:
+      return 'DOUBLE';
+    case T.DECIMAL:
+      return `DECIMAL(${duckdb.decimal_width(type)},${duckdb.decimal_scale(type)})`;
+    case T.BLOB:
+      return 'BLOB';
+    case T.DATE:
+      return 'DATE';
+    case T.TIME:
+      return 'TIME';
+    case T.TIMESTAMP:
+      return 'TIMESTAMP';
+    case T.TIMESTAMP_TZ:
+      return 'TIMESTAMP WITH TIME ZONE';
+    case T.UUID:
+      return 'UUID';
+    case T.INTERVAL:
+      return 'INTERVAL';
+    case T.VARCHAR:
+      return 'VARCHAR';
+    default:
+      return '';
   }
 }
 
 /** PostgreSQL's type for a result that nobody described. */
 function ownType(type: duckdb.LogicalType): { readonly typeOid: number; readonly typmod: number } {
   const T = duckdb.Type;
-  const own = (typeOid: number, typmod = -1): { readonly typeOid: number; readonly typmod: number } => ({ typeOid, typmod });
+  const own = (typeOid: number, typmod = -1): { readonly typeOid: number; readonly typmod: number } => ({
+    typeOid,
+    typmod,
+  });
   switch (duckdb.get_type_id(type)) {
-    case T.BOOLEAN: return own(Oid.bool);
-    case T.TINYINT: case T.UTINYINT: case T.SMALLINT: return own(Oid.int2);
-    case T.USMALLINT: case T.INTEGER: return own(Oid.int4);
-    case T.UINTEGER: case T.BIGINT: return own(Oid.int8);
-    case T.UBIGINT: case T.HUGEINT: case T.UHUGEINT: case T.BIGNUM: return own(Oid.numeric, numericTypmod(38, 0));
-    case T.DECIMAL: return own(Oid.numeric, numericTypmod(duckdb.decimal_width(type), duckdb.decimal_scale(type)));
-    case T.FLOAT: return own(Oid.float4);
-    case T.DOUBLE: return own(Oid.float8);
-    case T.DATE: return own(Oid.date);
-    case T.TIME: case T.TIME_NS: return own(Oid.time);
-    case T.TIME_TZ: return own(Oid.timetz);
-    case T.TIMESTAMP: case T.TIMESTAMP_S: case T.TIMESTAMP_MS: case T.TIMESTAMP_NS: return own(Oid.timestamp);
-    case T.TIMESTAMP_TZ: return own(Oid.timestamptz);
-    case T.INTERVAL: return own(Oid.interval);
-    case T.UUID: return own(Oid.uuid);
-    case T.BLOB: return own(Oid.bytea);
-    case T.LIST: return own(ARRAY_OF[innermost(type)] ?? 1009);
-    default: return own(Oid.text);
+    case T.BOOLEAN:
+      return own(Oid.bool);
+    case T.TINYINT:
+    case T.UTINYINT:
+    case T.SMALLINT:
+      return own(Oid.int2);
+    case T.USMALLINT:
+    case T.INTEGER:
+      return own(Oid.int4);
+    case T.UINTEGER:
+    case T.BIGINT:
+      return own(Oid.int8);
+    case T.UBIGINT:
+    case T.HUGEINT:
+    case T.UHUGEINT:
+    case T.BIGNUM:
+      return own(Oid.numeric, numericTypmod(38, 0));
+    case T.DECIMAL:
+      return own(Oid.numeric, numericTypmod(duckdb.decimal_width(type), duckdb.decimal_scale(type)));
+    case T.FLOAT:
+      return own(Oid.float4);
+    case T.DOUBLE:
+      return own(Oid.float8);
+    case T.DATE:
+      return own(Oid.date);
+    case T.TIME:
+    case T.TIME_NS:
+      return own(Oid.time);
+    case T.TIME_TZ:
+      return own(Oid.timetz);
+    case T.TIMESTAMP:
+    case T.TIMESTAMP_S:
+    case T.TIMESTAMP_MS:
+    case T.TIMESTAMP_NS:
+      return own(Oid.timestamp);
+    case T.TIMESTAMP_TZ:
+      return own(Oid.timestamptz);
+    case T.INTERVAL:
+      return own(Oid.interval);
+    case T.UUID:
+      return own(Oid.uuid);
+    case T.BLOB:
+      return own(Oid.bytea);
+    case T.LIST:
+      return own(ARRAY_OF[innermost(type)] ?? 1009);
+    default:
+      return own(Oid.text);
   }
 }
 

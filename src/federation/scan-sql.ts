@@ -50,12 +50,16 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
   if (sparse.length > 0) {
     const source = addSource(context.registry, positionSource(sparse, context.slabs));
     context.sourceIds.push(source.id);
-    branches.push(`SELECT ${fileOutputs(scan, sparse)} FROM ${readParquet(columns, sparse)} f ANTI JOIN ${source.sql} d ON f.file_index = d.c0 AND f.file_row_number = d.c1`);
+    branches.push(
+      `SELECT ${fileOutputs(scan, sparse)} FROM ${readParquet(columns, sparse)} f ANTI JOIN ${source.sql} d ON f.file_index = d.c0 AND f.file_row_number = d.c1`,
+    );
   }
   if (dense.length > 0) {
     const source = addSource(context.registry, bitmapSource(dense, context.slabs));
     context.sourceIds.push(source.id);
-    branches.push(`SELECT ${fileOutputs(scan, dense)} FROM ${readParquet(columns, dense)} f LEFT JOIN ${source.sql} d ON f.file_index = d.c0 WHERE get_bit(d.c1, f.file_row_number::INTEGER) = 0`);
+    branches.push(
+      `SELECT ${fileOutputs(scan, dense)} FROM ${readParquet(columns, dense)} f LEFT JOIN ${source.sql} d ON f.file_index = d.c0 WHERE get_bit(d.c1, f.file_row_number::INTEGER) = 0`,
+    );
   }
   return branches.length === 0 ? emptyScan(scan) : `(${branches.join(' UNION ALL ')})`;
 }
@@ -81,7 +85,10 @@ export function unitOf(files: readonly FileUnit[]): string {
 /** S1. Columns are called f<field id>; one that a file lacks is NULL. */
 export function readParquet(columns: readonly ColumnDef[], files: readonly FileUnit[]): string {
   const paths = files.map((file) => literal(file.path)).join(', ');
-  const schema = columns.map((column) => `${column.fieldId}: {name: 'f${column.fieldId}', type: ${literal(duckdbType(column.type))}, default_value: NULL}`);
+  const schema = columns.map(
+    (column) =>
+      `${column.fieldId}: {name: 'f${column.fieldId}', type: ${literal(duckdbType(column.type))}, default_value: NULL}`,
+  );
   return `read_parquet([${paths}], hive_partitioning=false, file_row_number=true, schema=MAP {${schema.join(', ')}})`;
 }
 

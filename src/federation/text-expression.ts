@@ -8,28 +8,38 @@ import duckdb from '@duckdb/node-bindings';
 export function textExpression(value: string, type: duckdb.LogicalType, depth = 0): string {
   const T = duckdb.Type;
   switch (duckdb.get_type_id(type)) {
-    case T.VARCHAR: return value;
-    case T.FLOAT: case T.DOUBLE:
+    case T.VARCHAR:
+      return value;
+    case T.FLOAT:
+    case T.DOUBLE:
       return `CASE WHEN isnan(${value}) THEN 'NaN' WHEN isinf(${value}) THEN CASE WHEN ${value} > 0 THEN 'Infinity' ELSE '-Infinity' END ELSE regexp_replace(CAST(${value} AS VARCHAR), '\\.0$', '') END`;
-    case T.BLOB: return `'\\x' || lower(hex(${value}))`;
-    case T.INTERVAL: return `replace(CAST(${value} AS VARCHAR), 'month', 'mon')`;
-    case T.LIST: return listExpression(value, duckdb.list_type_child_type(type), depth);
-    case T.ARRAY: return listExpression(`${value}[:]`, duckdb.array_type_child_type(type), depth);
+    case T.BLOB:
+      return `'\\x' || lower(hex(${value}))`;
+    case T.INTERVAL:
+      return `replace(CAST(${value} AS VARCHAR), 'month', 'mon')`;
+    case T.LIST:
+      return listExpression(value, duckdb.list_type_child_type(type), depth);
+    case T.ARRAY:
+      return listExpression(`${value}[:]`, duckdb.array_type_child_type(type), depth);
     case T.STRUCT: {
       const fields: string[] = [];
       for (let i = 0; i < duckdb.struct_type_child_count(type); i++) {
         const field = `struct_extract_at(${value}, ${i + 1})`;
-        fields.push(`coalesce(${quoted(nested(field, duckdb.struct_type_child_type(type, i), depth), `'(["(),\\\\\\s]|^$)'`, '""')}, '')`);
+        fields.push(
+          `coalesce(${quoted(nested(field, duckdb.struct_type_child_type(type, i), depth), `'(["(),\\\\\\s]|^$)'`, '""')}, '')`,
+        );
       }
       return `CASE WHEN ${value} IS NOT NULL THEN '(' || ${fields.join(` || ',' || `)} || ')' END`;
     }
-    default: return `CAST(${value} AS VARCHAR)`;
+    default:
+      return `CAST(${value} AS VARCHAR)`;
   }
 }
 
 /** Within an array or record a boolean is t or f. */
 function nested(value: string, type: duckdb.LogicalType, depth: number): string {
-  if (duckdb.get_type_id(type) === duckdb.Type.BOOLEAN) return `CASE WHEN ${value} THEN 't' WHEN NOT ${value} THEN 'f' END`;
+  if (duckdb.get_type_id(type) === duckdb.Type.BOOLEAN)
+    return `CASE WHEN ${value} THEN 't' WHEN NOT ${value} THEN 'f' END`;
   return textExpression(value, type, depth);
 }
 
@@ -38,7 +48,10 @@ function listExpression(value: string, child: duckdb.LogicalType, depth: number)
   const id = duckdb.get_type_id(child);
   const text = nested(element, child, depth + 1);
   // An inner array's braces are its own; every other element is quoted where it must be.
-  const shown = id === duckdb.Type.LIST || id === duckdb.Type.ARRAY ? text : quoted(text, `'(["{},\\\\\\s]|^$|^[nN][uU][lL][lL]$)'`, '\\"');
+  const shown =
+    id === duckdb.Type.LIST || id === duckdb.Type.ARRAY
+      ? text
+      : quoted(text, `'(["{},\\\\\\s]|^$|^[nN][uU][lL][lL]$)'`, '\\"');
   const items = `list_transform(${value}, lambda ${element}: CASE WHEN ${element} IS NULL THEN 'NULL' ELSE ${shown} END)`;
   return `CASE WHEN ${value} IS NOT NULL THEN '{' || coalesce(array_to_string(${items}, ','), '') || '}' END`;
 }

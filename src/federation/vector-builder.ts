@@ -33,39 +33,62 @@ export interface VectorBuilder {
   flush(vector: duckdb.Vector, rows: number): void;
 }
 
-export interface StringMode { bulk: boolean }
+export interface StringMode {
+  bulk: boolean;
+}
 
 export function logicalType(type: PgType): duckdb.LogicalType {
   const T = duckdb.Type;
   switch (type.oid) {
-    case Oid.bool: return duckdb.create_logical_type(T.BOOLEAN);
-    case Oid.int2: case Oid.int4: return duckdb.create_logical_type(T.INTEGER);
-    case Oid.int8: return duckdb.create_logical_type(T.BIGINT);
-    case Oid.float4: return duckdb.create_logical_type(T.FLOAT);
-    case Oid.float8: return duckdb.create_logical_type(T.DOUBLE);
+    case Oid.bool:
+      return duckdb.create_logical_type(T.BOOLEAN);
+    case Oid.int2:
+    case Oid.int4:
+      return duckdb.create_logical_type(T.INTEGER);
+    case Oid.int8:
+      return duckdb.create_logical_type(T.BIGINT);
+    case Oid.float4:
+      return duckdb.create_logical_type(T.FLOAT);
+    case Oid.float8:
+      return duckdb.create_logical_type(T.DOUBLE);
     case Oid.numeric: {
       const modifier = numericModifier(type.typmod) ?? { precision: 38, scale: 10 };
       return duckdb.create_decimal_type(modifier.precision, modifier.scale);
     }
-    case Oid.bytea: return duckdb.create_logical_type(T.BLOB);
-    case Oid.date: return duckdb.create_logical_type(T.DATE);
-    case Oid.time: return duckdb.create_logical_type(T.TIME);
-    case Oid.timestamp: return duckdb.create_logical_type(T.TIMESTAMP);
-    case Oid.timestamptz: return duckdb.create_logical_type(T.TIMESTAMP_TZ);
-    case Oid.uuid: return duckdb.create_logical_type(T.UUID);
-    default: return duckdb.create_logical_type(T.VARCHAR);
+    case Oid.bytea:
+      return duckdb.create_logical_type(T.BLOB);
+    case Oid.date:
+      return duckdb.create_logical_type(T.DATE);
+    case Oid.time:
+      return duckdb.create_logical_type(T.TIME);
+    case Oid.timestamp:
+      return duckdb.create_logical_type(T.TIMESTAMP);
+    case Oid.timestamptz:
+      return duckdb.create_logical_type(T.TIMESTAMP_TZ);
+    case Oid.uuid:
+      return duckdb.create_logical_type(T.UUID);
+    default:
+      return duckdb.create_logical_type(T.VARCHAR);
   }
 }
 
 export function vectorBuilder(type: PgType, mode: StringMode): VectorBuilder {
   const physical = physicalOf(type);
   switch (physical) {
-    case 'bool': return boolBuilder();
-    case 'int32': case 'float32': return wordsBuilder(physical, 1, null);
-    case 'int64': case 'float64': return wordsBuilder(physical, 2, null);
-    case 'int128': return wordsBuilder(physical, 4, narrowDecimal((numericModifier(type.typmod) ?? { precision: 38 }).precision));
-    case 'fixed16': return wordsBuilder(physical, 4, uuidWords);
-    case 'bytes': return bytesBuilder(mode);
+    case 'bool':
+      return boolBuilder();
+    case 'int32':
+    case 'float32':
+      return wordsBuilder(physical, 1, null);
+    case 'int64':
+    case 'float64':
+      return wordsBuilder(physical, 2, null);
+    case 'int128':
+      return wordsBuilder(physical, 4, narrowDecimal((numericModifier(type.typmod) ?? { precision: 38 }).precision));
+    case 'fixed16':
+      return wordsBuilder(physical, 4, uuidWords);
+    case 'bytes':
+      return bytesBuilder(mode);
   }
 }
 
@@ -82,7 +105,9 @@ interface Validity {
 function validityBuilder(): Validity {
   const bits = new Uint8Array(CHUNK_ROWS / 8);
   let some = false;
-  const clear = (row: number): void => { bits[row >> 3]! &= ~(1 << (row & 7)); };
+  const clear = (row: number): void => {
+    bits[row >> 3]! &= ~(1 << (row & 7));
+  };
   return {
     reset() {
       if (some) bits.fill(0xff);
@@ -273,7 +298,9 @@ function bytesBuilder(mode: StringMode): VectorBuilder {
     },
     flush(vector, rows) {
       if (mode.bulk) assignStrings(vector, heap, used, starts, lengths, rows, strings);
-      else for (let i = 0; i < rows; i++) duckdb.vector_assign_string_element_len(vector, i, heap.subarray(starts[i]!, starts[i]! + lengths[i]!));
+      else
+        for (let i = 0; i < rows; i++)
+          duckdb.vector_assign_string_element_len(vector, i, heap.subarray(starts[i]!, starts[i]! + lengths[i]!));
       validity.flush(vector, rows);
     },
   };
@@ -286,14 +313,23 @@ function grown(heap: Uint8Array, used: number, needed: number): Uint8Array<Array
 }
 
 /** The one place that knows string_t. `strings` is scratch for the rows' 16 bytes each. */
-function assignStrings(vector: duckdb.Vector, heap: Uint8Array, used: number, starts: Int32Array, lengths: Int32Array, rows: number, strings: Int32Array<ArrayBuffer>): void {
+function assignStrings(
+  vector: duckdb.Vector,
+  heap: Uint8Array,
+  used: number,
+  starts: Int32Array,
+  lengths: Int32Array,
+  rows: number,
+  strings: Int32Array<ArrayBuffer>,
+): void {
   let base = 0;
   if (used > INLINE_BYTES) {
     duckdb.vector_assign_string_element_len(vector, 0, heap.subarray(0, used));
     const first = duckdb.vector_get_data(vector, 16);
     const header = new DataView(first.buffer, first.byteOffset, 16);
     // DuckDB leaves the element alone when a text is not UTF-8.
-    if (header.getUint32(0, true) !== used) throw new SqlError(SqlState.characterNotInRepertoire, 'invalid byte sequence for encoding "UTF8"');
+    if (header.getUint32(0, true) !== used)
+      throw new SqlError(SqlState.characterNotInRepertoire, 'invalid byte sequence for encoding "UTF8"');
     base = header.getUint32(8, true) + header.getUint32(12, true) * 0x1_0000_0000;
   }
   const bytes = new Uint8Array(strings.buffer);
@@ -333,7 +369,10 @@ export function bulkStringsWork(): boolean {
     const vector = duckdb.data_chunk_get_vector(chunk, 0);
     assignStrings(vector, heap, heap.length, starts, lengths, texts.length, new Int32Array(CHUNK_ROWS * 4));
     // A second vector is written by DuckDB's call alone: inline bytes and prefixes must be equal, pointers must lead to equal bytes.
-    const other = duckdb.data_chunk_get_vector(duckdb.create_data_chunk([duckdb.create_logical_type(duckdb.Type.VARCHAR)]), 0);
+    const other = duckdb.data_chunk_get_vector(
+      duckdb.create_data_chunk([duckdb.create_logical_type(duckdb.Type.VARCHAR)]),
+      0,
+    );
     encoded.forEach((bytes, i) => duckdb.vector_assign_string_element_len(other, i, bytes));
     const ours = Buffer.from(duckdb.vector_get_data(vector, texts.length * 16));
     const theirs = Buffer.from(duckdb.vector_get_data(other, texts.length * 16));

@@ -18,29 +18,48 @@ export type VectorReader = (vector: duckdb.Vector, rows: number) => ColumnVector
 export function vectorReader(type: duckdb.LogicalType): { readonly read: VectorReader; readonly type: PgType } | null {
   const T = duckdb.Type;
   switch (duckdb.get_type_id(type)) {
-    case T.BOOLEAN: return { read: readBool, type: plain(Oid.bool) };
-    case T.TINYINT: return { read: widened(1, (bytes) => new Int8Array(bytes)), type: plain(Oid.int2) };
-    case T.UTINYINT: return { read: widened(1, (bytes) => new Uint8Array(bytes)), type: plain(Oid.int2) };
-    case T.SMALLINT: return { read: widened(2, (bytes) => new Int16Array(bytes)), type: plain(Oid.int2) };
-    case T.USMALLINT: return { read: widened(2, (bytes) => new Uint16Array(bytes)), type: plain(Oid.int4) };
-    case T.INTEGER: return { read: words('int32', 1), type: plain(Oid.int4) };
-    case T.BIGINT: return { read: words('int64', 2), type: plain(Oid.int8) };
-    case T.FLOAT: return { read: readFloat, type: plain(Oid.float4) };
-    case T.DOUBLE: return { read: readDouble, type: plain(Oid.float8) };
-    case T.DATE: return { read: words('int32', 1), type: plain(Oid.date) };
-    case T.TIME: return { read: words('int64', 2), type: plain(Oid.time) };
-    case T.TIMESTAMP: return { read: words('int64', 2), type: plain(Oid.timestamp) };
-    case T.TIMESTAMP_TZ: return { read: words('int64', 2), type: plain(Oid.timestamptz) };
-    case T.INTERVAL: return { read: words('fixed16', 4), type: plain(Oid.interval) };
-    case T.UUID: return { read: readUuid, type: plain(Oid.uuid) };
-    case T.VARCHAR: return { read: readBytes, type: plain(Oid.text) };
-    case T.BLOB: return { read: readBytes, type: plain(Oid.bytea) };
-    case T.HUGEINT: return { read: words('int128', 4), type: { oid: Oid.numeric, typmod: numericTypmod(38, 0) } };
+    case T.BOOLEAN:
+      return { read: readBool, type: plain(Oid.bool) };
+    case T.TINYINT:
+      return { read: widened(1, (bytes) => new Int8Array(bytes)), type: plain(Oid.int2) };
+    case T.UTINYINT:
+      return { read: widened(1, (bytes) => new Uint8Array(bytes)), type: plain(Oid.int2) };
+    case T.SMALLINT:
+      return { read: widened(2, (bytes) => new Int16Array(bytes)), type: plain(Oid.int2) };
+    case T.USMALLINT:
+      return { read: widened(2, (bytes) => new Uint16Array(bytes)), type: plain(Oid.int4) };
+    case T.INTEGER:
+      return { read: words('int32', 1), type: plain(Oid.int4) };
+    case T.BIGINT:
+      return { read: words('int64', 2), type: plain(Oid.int8) };
+    case T.FLOAT:
+      return { read: readFloat, type: plain(Oid.float4) };
+    case T.DOUBLE:
+      return { read: readDouble, type: plain(Oid.float8) };
+    case T.DATE:
+      return { read: words('int32', 1), type: plain(Oid.date) };
+    case T.TIME:
+      return { read: words('int64', 2), type: plain(Oid.time) };
+    case T.TIMESTAMP:
+      return { read: words('int64', 2), type: plain(Oid.timestamp) };
+    case T.TIMESTAMP_TZ:
+      return { read: words('int64', 2), type: plain(Oid.timestamptz) };
+    case T.INTERVAL:
+      return { read: words('fixed16', 4), type: plain(Oid.interval) };
+    case T.UUID:
+      return { read: readUuid, type: plain(Oid.uuid) };
+    case T.VARCHAR:
+      return { read: readBytes, type: plain(Oid.text) };
+    case T.BLOB:
+      return { read: readBytes, type: plain(Oid.bytea) };
+    case T.HUGEINT:
+      return { read: words('int128', 4), type: { oid: Oid.numeric, typmod: numericTypmod(38, 0) } };
     case T.DECIMAL: {
       const typmod = numericTypmod(duckdb.decimal_width(type), duckdb.decimal_scale(type));
       return { read: decimalReader(duckdb.decimal_internal_type(type)), type: { oid: Oid.numeric, typmod } };
     }
-    default: return null;
+    default:
+      return null;
   }
 }
 
@@ -61,19 +80,33 @@ function validityOf(vector: duckdb.Vector, rows: number): Uint8Array | null {
 }
 
 function words(physical: 'int32' | 'int64' | 'int128' | 'fixed16', width: number): VectorReader {
-  return (vector, rows) => columnVector(physical, { validity: validityOf(vector, rows), words: new Int32Array(data(vector, rows, width * 4)) });
+  return (vector, rows) =>
+    columnVector(physical, {
+      validity: validityOf(vector, rows),
+      words: new Int32Array(data(vector, rows, width * 4)),
+    });
 }
 
 function widened(width: number, view: (bytes: ArrayBuffer) => ArrayLike<number>): VectorReader {
-  return (vector, rows) => columnVector('int32', { validity: validityOf(vector, rows), words: Int32Array.from(view(data(vector, rows, width))) });
+  return (vector, rows) =>
+    columnVector('int32', {
+      validity: validityOf(vector, rows),
+      words: Int32Array.from(view(data(vector, rows, width))),
+    });
 }
 
 function readFloat(vector: duckdb.Vector, rows: number): ColumnVector {
-  return columnVector('float32', { validity: validityOf(vector, rows), float32: new Float32Array(data(vector, rows, 4)) });
+  return columnVector('float32', {
+    validity: validityOf(vector, rows),
+    float32: new Float32Array(data(vector, rows, 4)),
+  });
 }
 
 function readDouble(vector: duckdb.Vector, rows: number): ColumnVector {
-  return columnVector('float64', { validity: validityOf(vector, rows), float64: new Float64Array(data(vector, rows, 8)) });
+  return columnVector('float64', {
+    validity: validityOf(vector, rows),
+    float64: new Float64Array(data(vector, rows, 8)),
+  });
 }
 
 function readBool(vector: duckdb.Vector, rows: number): ColumnVector {
@@ -111,7 +144,8 @@ function decimalReader(internal: duckdb.Type): VectorReader {
         wide[i * 4 + 2] = wide[i * 4 + 3] = high >> 31;
       }
     } else {
-      const narrow = internal === T.INTEGER ? new Int32Array(data(vector, rows, 4)) : new Int16Array(data(vector, rows, 2));
+      const narrow =
+        internal === T.INTEGER ? new Int32Array(data(vector, rows, 4)) : new Int16Array(data(vector, rows, 2));
       for (let i = 0; i < rows; i++) {
         const value = narrow[i]!;
         wide[i * 4] = value;
@@ -180,7 +214,10 @@ export function readChunk(chunk: duckdb.DataChunk, readers: readonly VectorReade
 }
 
 /** A small result in full: visits each chunk's vectors. Every column must have a reader. */
-export async function eachChunk(result: duckdb.Result, visit: (vectors: readonly ColumnVector[], rows: number) => void): Promise<void> {
+export async function eachChunk(
+  result: duckdb.Result,
+  visit: (vectors: readonly ColumnVector[], rows: number) => void,
+): Promise<void> {
   const readers: VectorReader[] = [];
   for (let i = 0; i < duckdb.column_count(result); i++) {
     const reader = vectorReader(duckdb.column_logical_type(result, i));

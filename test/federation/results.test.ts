@@ -24,25 +24,35 @@ afterAll(async () => {
 });
 
 type Field = string | null;
-const request = (sql: string, more: Partial<QueryRequest> = {}): QueryRequest =>
-  ({ cursor: nextCursor++, sql, scans: [], columns: null, formats: [], output: 'rows', timeZone: 'UTC', ...more });
+const request = (sql: string, more: Partial<QueryRequest> = {}): QueryRequest => ({
+  cursor: nextCursor++,
+  sql,
+  scans: [],
+  columns: null,
+  formats: [],
+  output: 'rows',
+  timeZone: 'UTC',
+  ...more,
+});
 
 /** The fields of each DataRow; binary ones as hex. */
 function fieldsOf(messages: Uint8Array, formats: readonly number[]): Field[][] {
   const bytes = Buffer.from(messages);
   const rows: Field[][] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     expect(bytes[at]).toBe(68);
     const end = at + 1 + bytes.readInt32BE(at + 1);
     let field = at + 7;
-    rows.push(Array.from({ length: bytes.readInt16BE(at + 5) }, (_, i) => {
-      const length = bytes.readInt32BE(field);
-      field += 4;
-      if (length === -1) return null;
-      const value = bytes.subarray(field, field + length);
-      field += length;
-      return value.toString(formats[i] === 1 ? 'hex' : 'utf8');
-    }));
+    rows.push(
+      Array.from({ length: bytes.readInt16BE(at + 5) }, (_, i) => {
+        const length = bytes.readInt32BE(field);
+        field += 4;
+        if (length === -1) return null;
+        const value = bytes.subarray(field, field + length);
+        field += length;
+        return value.toString(formats[i] === 1 ? 'hex' : 'utf8');
+      }),
+    );
     expect(field).toBe(end);
     at = end;
   }
@@ -79,11 +89,15 @@ test.each<[string, OutputColumn, Field]>([
   ["'abc'", as(Oid.name), 'abc'],
   ['5::bigint', as(Oid.oid), '5'],
   ['5::bigint', as(Oid.oid, 1), '00000005'],
-  ['interval 13 month - interval 3 day + to_microseconds(3723500000)', as(Oid.interval), '1 year 1 mon -3 days +01:02:03.5'],
+  [
+    'interval 13 month - interval 3 day + to_microseconds(3723500000)',
+    as(Oid.interval),
+    '1 year 1 mon -3 days +01:02:03.5',
+  ],
   ["interval '0' second", as(Oid.interval), '00:00:00'],
   ["-interval '90' minute", as(Oid.interval), '-01:30:00'],
   ['interval 1 month + interval 2 day + to_microseconds(3)', as(Oid.interval, 1), '00000000000000030000000200000001'],
-  ["[1, NULL, 3]", as(1007), '{1,NULL,3}'],
+  ['[1, NULL, 3]', as(1007), '{1,NULL,3}'],
   ["['a', 'b c', '', 'null', 'q\"x', 'back\\', NULL]", as(1009), '{a,"b c","","null","q\\"x","back\\\\",NULL}'],
   ['[[1, 2], [3, 4]]', as(1007), '{{1,2},{3,4}}'],
   ['[]::integer[]', as(1007), '{}'],
@@ -94,36 +108,53 @@ test.each<[string, OutputColumn, Field]>([
   ["'\\xAB'::blob", as(Oid.bytea), '\\xab'],
   ["'2020-01-01 00:00:00+02'::timestamptz", as(Oid.timestamptz), '2019-12-31 22:00:00+00'],
   ['NULL', as(Oid.text), null],
-  ["'{\"a\": 1}'", as(Oid.jsonb, 1), '017b2261223a20317d'],
+  ['\'{"a": 1}\'', as(Oid.jsonb, 1), '017b2261223a20317d'],
 ])('SELECT %s as %o is %s', async (expression, column, expected) => {
   const rows = await rowsOf(request(`SELECT ${expression}`, { columns: [column] }));
   expect(rows).toEqual([[expected]]);
 });
 
 test('casts around a statement keep its order, its duplicate names and its LIMIT', async () => {
-  const rows = await rowsOf(request('SELECT i::bigint AS a, i::hugeint AS a FROM range(100000) t(i) ORDER BY -i LIMIT 3;', { columns: [as(Oid.int4), as(Oid.text)] }));
-  expect(rows).toEqual([['99999', '99999'], ['99998', '99998'], ['99997', '99997']]);
+  const rows = await rowsOf(
+    request('SELECT i::bigint AS a, i::hugeint AS a FROM range(100000) t(i) ORDER BY -i LIMIT 3;', {
+      columns: [as(Oid.int4), as(Oid.text)],
+    }),
+  );
+  expect(rows).toEqual([
+    ['99999', '99999'],
+    ['99998', '99998'],
+    ['99997', '99997'],
+  ]);
 });
 
-test('without described types the columns are named, and DuckDB\'s types become PostgreSQL\'s', async () => {
-  const asked = request("SELECT 1 AS a, 2.5 AS b, sum(1) AS c, 'x' AS d, [1] AS e, [['x']] AS f, 1::utinyint AS g, NULL AS h");
+test("without described types the columns are named, and DuckDB's types become PostgreSQL's", async () => {
+  const asked = request(
+    "SELECT 1 AS a, 2.5 AS b, sum(1) AS c, 'x' AS d, [1] AS e, [['x']] AS f, 1::utinyint AS g, NULL AS h",
+  );
   const { columns } = await engine.query(asked);
   await engine.close(asked.cursor);
   expect(columns.map((column) => column.name)).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']);
   expect(columns.map((column) => column.typeOid)).toEqual([23, 1700, 1700, 25, 1007, 1009, 21, 23]);
 });
 
-test('the time zone is the statement\'s own', async () => {
+test("the time zone is the statement's own", async () => {
   const columns = [as(Oid.timestamptz), as(Oid.int8)];
-  const sql = "SELECT to_timestamp(0), hour(to_timestamp(0))";
+  const sql = 'SELECT to_timestamp(0), hour(to_timestamp(0))';
   expect(await rowsOf(request(sql, { columns, timeZone: 'Asia/Tokyo' }))).toEqual([['1970-01-01 09:00:00+09', '9']]);
   expect(await rowsOf(request(sql, { columns, timeZone: 'UTC' }))).toEqual([['1970-01-01 00:00:00+00', '0']]);
 });
 
 test.each([
-  ["SELECT 'abc'::int", '22P02'], ['SELECT 2147483647::int + 1::int', '22003'], ['SELECT 70000::int', '22003'],
-  ["SELECT 'x'::date", '22007'], ['SELECT nope', '42703'], ['SELECT * FROM nope', '42P01'], ['SELECT nope(1)', '42883'], ['SELEC', '42601'],
-  ["SELECT error('22012: division by zero')", '22012'], ['SELECT (SELECT i FROM range(3) t(i))', '21000'],
+  ["SELECT 'abc'::int", '22P02'],
+  ['SELECT 2147483647::int + 1::int', '22003'],
+  ['SELECT 70000::int', '22003'],
+  ["SELECT 'x'::date", '22007'],
+  ['SELECT nope', '42703'],
+  ['SELECT * FROM nope', '42P01'],
+  ['SELECT nope(1)', '42883'],
+  ['SELEC', '42601'],
+  ["SELECT error('22012: division by zero')", '22012'],
+  ['SELECT (SELECT i FROM range(3) t(i))', '21000'],
   ["SELECT * FROM read_parquet('/secret/place.parquet')", '58030'],
 ])('%s fails with %s, without a path, and the next statement runs', async (sql, code) => {
   const failure = await rowsOf(request(sql, { columns: [as(Oid.int2)] })).catch((error: unknown) => error);
@@ -203,15 +234,24 @@ test('statements run side by side, and this thread answers meanwhile', async () 
   expect((await turn).rows).toBe(1);
 });
 
-test('behind the thread\'s port results and errors are the same', async () => {
-  const worker = new Worker(new URL('../../src/threads/engine.ts', import.meta.url), { execArgv: ['--experimental-strip-types', '--no-warnings'] });
+test("behind the thread's port results and errors are the same", async () => {
+  const worker = new Worker(new URL('../../src/threads/engine.ts', import.meta.url), {
+    execArgv: ['--experimental-strip-types', '--no-warnings'],
+  });
   const { remote } = new RpcClient<EngineApi>(worker);
   await remote.open({ memoryLimitBytes: 200e6, threads: 1, tempDir: join(folder, 'worker') });
   const asked = request("SELECT 1, 'text' || i FROM range(3) t(i)");
   await remote.query(asked);
   const chunk = await remote.next(asked.cursor);
-  expect(fieldsOf(chunk.messages!, [])).toEqual([['1', 'text0'], ['1', 'text1'], ['1', 'text2']]);
-  const vectors = request('SELECT i::integer, NULL::text FROM range(3) t(i)', { output: 'vectors', columns: [as(Oid.int4), as(Oid.text)] });
+  expect(fieldsOf(chunk.messages!, [])).toEqual([
+    ['1', 'text0'],
+    ['1', 'text1'],
+    ['1', 'text2'],
+  ]);
+  const vectors = request('SELECT i::integer, NULL::text FROM range(3) t(i)', {
+    output: 'vectors',
+    columns: [as(Oid.int4), as(Oid.text)],
+  });
   await remote.query(vectors);
   expect([...(await remote.next(vectors.cursor)).vectors![0]!.words]).toEqual([0, 1, 2]);
   await expect(remote.query(request('SELEC'))).rejects.toMatchObject({ code: '42601' });

@@ -4,7 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { closeInstance, openInstance, run, withLease } from '../../src/federation/connections.ts';
 import { createEngine } from '../../src/federation/engine.ts';
+import { memorySource } from '../../src/federation/memory-source.ts';
+import { addSource, registerSourceFunction, sourceRegistry } from '../../src/federation/row-source.ts';
+import { eachChunk } from '../../src/federation/vector-reader.ts';
+import { SlabDirectory } from '../../src/storage/memory/slab.ts';
 import type { EngineApi, OutputColumn } from '../../src/federation/engine-api.ts';
 import type { FileUnit, MemoryUnit, TableScan } from '../../src/storage/scan-spec.ts';
 import type { PgType } from '../../src/table-def.ts';
@@ -29,11 +34,34 @@ afterAll(async () => {
 });
 
 const plain = (oid: number): PgType => ({ oid, typmod: -1 });
-const numeric = (precision: number, scale: number): PgType => ({ oid: Oid.numeric, typmod: numericTypmod(precision, scale) });
+const numeric = (precision: number, scale: number): PgType => ({
+  oid: Oid.numeric,
+  typmod: numericTypmod(precision, scale),
+});
 /** Every type that a column can have, numeric in each of its four widths. */
 const ALL_TYPES: readonly PgType[] = [
-  ...[Oid.bool, Oid.int2, Oid.int4, Oid.int8, Oid.float4, Oid.float8, Oid.text, Oid.varchar, Oid.bytea, Oid.date, Oid.time, Oid.timestamp, Oid.timestamptz, Oid.uuid, Oid.json, Oid.jsonb].map(plain),
-  numeric(4, 1), numeric(9, 2), numeric(18, 6), numeric(38, 10),
+  ...[
+    Oid.bool,
+    Oid.int2,
+    Oid.int4,
+    Oid.int8,
+    Oid.float4,
+    Oid.float8,
+    Oid.text,
+    Oid.varchar,
+    Oid.bytea,
+    Oid.date,
+    Oid.time,
+    Oid.timestamp,
+    Oid.timestamptz,
+    Oid.uuid,
+    Oid.json,
+    Oid.jsonb,
+  ].map(plain),
+  numeric(4, 1),
+  numeric(9, 2),
+  numeric(18, 6),
+  numeric(38, 10),
 ];
 
 /** Microseconds that DuckDB's timestamps hold as finite values and dates likewise. */
@@ -55,36 +83,77 @@ function valueOf(type: PgType): fc.Arbitrary<Value> {
   };
   const modifier = (type.typmod - 4) >> 16;
   const bound = 10n ** BigInt(Math.max(1, modifier)) - 1n;
-  const value = type.oid === Oid.numeric ? fc.bigInt({ min: -bound, max: bound }) : (byType[type.oid] ?? fc.string({ unit: 'grapheme', maxLength: 40 }));
+  const value =
+    type.oid === Oid.numeric
+      ? fc.bigInt({ min: -bound, max: bound })
+      : (byType[type.oid] ?? fc.string({ unit: 'grapheme', maxLength: 40 }));
   return fc.oneof({ arbitrary: value, weight: 5 }, { arbitrary: fc.constant(null), weight: 1 });
 }
 
 async function query(sql: string, scans: readonly TableScan[], columns: readonly PgType[] | null): Promise<Row[]> {
   const cursor = nextCursor++;
   const wanted = columns?.map((type): OutputColumn => ({ typeOid: type.oid, typmod: type.typmod, format: 0 })) ?? null;
-  const opened = await engine.query({ cursor, sql, scans, columns: wanted, formats: [], output: 'vectors', timeZone: 'UTC' });
+  const opened = await engine.query({
+    cursor,
+    sql,
+    scans,
+    columns: wanted,
+    formats: [],
+    output: 'vectors',
+    timeZone: 'UTC',
+  });
   const rows: Row[] = [];
   for (;;) {
     const chunk = await engine.next(cursor);
     const vectors = chunk.vectors ?? [];
-    for (let i = 0; i < chunk.rows; i++) rows.push(vectors.map((vector, k) => valueAt(plain(opened.columns[k]!.typeOid), vector, i)));
+    for (let i = 0; i < chunk.rows; i++)
+      rows.push(vectors.map((vector, k) => valueAt(plain(opened.columns[k]!.typeOid), vector, i)));
     if (chunk.done) return rows;
   }
 }
 
 function batchOf(types: readonly PgType[], rows: readonly Row[]): Parameters<TestSlabs['unit']>[2][number] {
-  return { rows: rows.length, vectors: types.map((type, i) => vectorOf(type, rows.map((row) => row[i]!))) };
+  return {
+    rows: rows.length,
+    vectors: types.map((type, i) =>
+      vectorOf(
+        type,
+        rows.map((row) => row[i]!),
+      ),
+    ),
+  };
 }
 
-function memoryUnit(types: readonly PgType[], unit: number, batches: readonly (readonly Row[])[], deleted: readonly number[]): MemoryUnit {
-  return slabs.unit(unit, types.map((_, i) => i + 1), batches.map((rows) => batchOf(types, rows)), deleted);
+function memoryUnit(
+  types: readonly PgType[],
+  unit: number,
+  batches: readonly (readonly Row[])[],
+  deleted: readonly number[],
+): MemoryUnit {
+  return slabs.unit(
+    unit,
+    types.map((_, i) => i + 1),
+    batches.map((rows) => batchOf(types, rows)),
+    deleted,
+  );
 }
 
 /** A file whose rows lie in the order given: its first column is written as the sort of the file's unit. */
-async function fileUnit(types: readonly PgType[], unit: number, rows: readonly Row[], deleted: readonly number[], within = ''): Promise<FileUnit> {
+async function fileUnit(
+  types: readonly PgType[],
+  unit: number,
+  rows: readonly Row[],
+  deleted: readonly number[],
+  within = '',
+): Promise<FileUnit> {
   mkdirSync(join(folder, within), { recursive: true });
   const path = join(folder, within, `f${nextFile++}.parquet`);
-  const written = await engine.writeParquet({ def: tableDef(types), memory: [memoryUnit(types, unit, [rows], [])], files: [], path });
+  const written = await engine.writeParquet({
+    def: tableDef(types),
+    memory: [memoryUnit(types, unit, [rows], [])],
+    files: [],
+    path,
+  });
   expect(written?.rows).toBe(rows.length);
   return { unit, rows: rows.length, path, deletes: slabs.deletes(deleted, 3) };
 }
@@ -98,10 +167,22 @@ test('rows of all types, NULLs included, come back from memory and from files as
     fc.asyncProperty(fc.array(fc.tuple(...ALL_TYPES.map(valueOf)), { minLength: 1, maxLength: 60 }), async (rows) => {
       const def = tableDef(ALL_TYPES);
       const half = rows.length >> 1;
-      const memory = memoryUnit(ALL_TYPES, 1, [rows.slice(0, half), rows.slice(half)].filter((part) => part.length > 0), []);
+      const memory = memoryUnit(
+        ALL_TYPES,
+        1,
+        [rows.slice(0, half), rows.slice(half)].filter((part) => part.length > 0),
+        [],
+      );
       const file = await fileUnit(ALL_TYPES, 2, rows, []);
-      for (const scan of [{ memory: [memory], files: [] }, { memory: [], files: [file] }]) {
-        const back = await query('SELECT * FROM "__scan" AS s', [{ placeholder: '__scan', def, positions: false, ...scan }], ALL_TYPES);
+      for (const scan of [
+        { memory: [memory], files: [] },
+        { memory: [], files: [file] },
+      ]) {
+        const back = await query(
+          'SELECT * FROM "__scan" AS s',
+          [{ placeholder: '__scan', def, positions: false, ...scan }],
+          ALL_TYPES,
+        );
         expect(back.map(comparable)).toEqual(rows.map(comparable));
       }
     }),
@@ -111,7 +192,12 @@ test('rows of all types, NULLs included, come back from memory and from files as
 
 const SPLIT_TYPES = [plain(Oid.int4), plain(Oid.text), numeric(9, 2), plain(Oid.bool)];
 const splitRow = fc.tuple(...SPLIT_TYPES.map(valueOf));
-const part = fc.record({ kind: fc.constantFrom('memory', 'file'), batches: fc.array(fc.array(splitRow, { minLength: 1, maxLength: 40 }), { minLength: 1, maxLength: 6 }), deleted: fc.array(fc.nat(), { maxLength: 60 }), few: fc.boolean() });
+const part = fc.record({
+  kind: fc.constantFrom('memory', 'file'),
+  batches: fc.array(fc.array(splitRow, { minLength: 1, maxLength: 40 }), { minLength: 1, maxLength: 6 }),
+  deleted: fc.array(fc.nat(), { maxLength: 60 }),
+  few: fc.boolean(),
+});
 
 test('any split of rows over memory batches, clean files and dirty files is the same table in plain DuckDB', async () => {
   await fc.assert(
@@ -122,21 +208,30 @@ test('any split of rows over memory batches, clean files and dirty files is the 
       for (const [index, { kind, batches, deleted, few }] of parts.entries()) {
         const rows = batches.flat();
         // `few` stays below the part at which a bitmap replaces the anti-join.
-        const gone = [...new Set(deleted.slice(0, few ? Math.floor(rows.length / 25) : 60).map((n) => n % rows.length))];
+        const gone = [
+          ...new Set(deleted.slice(0, few ? Math.floor(rows.length / 25) : 60).map((n) => n % rows.length)),
+        ];
         if (kind === 'memory') memory.push(memoryUnit(SPLIT_TYPES, index, batches, gone));
         else files.push(await fileUnit(SPLIT_TYPES, index, rows, gone, `p=${index % 2}`));
-        rows.forEach((row, position) => { if (!gone.includes(position)) live.push({ row, unit: index, position }); });
+        rows.forEach((row, position) => {
+          if (!gone.includes(position)) live.push({ row, unit: index, position });
+        });
       }
       const scan: TableScan = { placeholder: '__scan', def: tableDef(SPLIT_TYPES), memory, files, positions: true };
       const types = [...SPLIT_TYPES, plain(Oid.int4), plain(Oid.int8)];
       const back = await query('SELECT * FROM __scan AS s', [scan], types);
       expect(bag(back)).toEqual(bag(live.map(({ row, unit, position }) => [...row, unit, BigInt(position)])));
       // the same rows in a plain relation
-      const values = live.map(({ row: [a, b] }) => `(${a ?? 'NULL'}, ${b === null ? 'NULL' : `'${(b as string).replaceAll("'", "''")}'`})`);
-      const aggregate = 'count(*), count(c0), sum(c0)::bigint, min(c1), max(length(c1)), count(*) FILTER (WHERE c0 > 0)';
+      const values = live.map(
+        ({ row: [a, b] }) => `(${a ?? 'NULL'}, ${b === null ? 'NULL' : `'${(b as string).replaceAll("'", "''")}'`})`,
+      );
+      const aggregate =
+        'count(*), count(c0), sum(c0)::bigint, min(c1), max(length(c1)), count(*) FILTER (WHERE c0 > 0)';
       const aggregated = [Oid.int8, Oid.int8, Oid.int8, Oid.text, Oid.int8, Oid.int8].map(plain);
       const plainRows = `(SELECT NULL::integer AS c0, NULL::varchar AS c1 WHERE false ${values.length === 0 ? '' : `UNION ALL VALUES ${values.join(', ')}`})`;
-      expect(await query(`SELECT ${aggregate} FROM "__scan" s`, [scan], aggregated)).toEqual(await query(`SELECT ${aggregate} FROM ${plainRows}`, [], aggregated));
+      expect(await query(`SELECT ${aggregate} FROM "__scan" s`, [scan], aggregated)).toEqual(
+        await query(`SELECT ${aggregate} FROM ${plainRows}`, [], aggregated),
+      );
     }),
     { numRuns: 30 },
   );
@@ -149,17 +244,28 @@ test('C8: with every row of the second of two hive-style files deleted, a filter
   const all = Array.from({ length: 1000 }, (_, i) => i);
   for (const gone of [all, all.slice(1), all.slice(0, 40)]) {
     const second = await fileUnit(types, 2, rows('b'), gone, 'region=b');
-    const def = { ...tableDef(types), columns: tableDef(types).columns.map((column, i) => ({ ...column, name: ['region', 'n'][i]! })) };
-    for (const files of [[first, second], [{ ...first, deletes: slabs.deletes([5]) }, second]]) {
+    const def = {
+      ...tableDef(types),
+      columns: tableDef(types).columns.map((column, i) => ({ ...column, name: ['region', 'n'][i]! })),
+    };
+    for (const files of [
+      [first, second],
+      [{ ...first, deletes: slabs.deletes([5]) }, second],
+    ]) {
       const scan: TableScan = { placeholder: '__scan', def, memory: [], files, positions: false };
-      expect(await query(`SELECT count(*) FROM __scan s WHERE region = 'b'`, [scan], [plain(Oid.int8)])).toEqual([[BigInt(1000 - gone.length)]]);
+      expect(await query(`SELECT count(*) FROM __scan s WHERE region = 'b'`, [scan], [plain(Oid.int8)])).toEqual([
+        [BigInt(1000 - gone.length)],
+      ]);
     }
   }
 });
 
 test('columns are found by field id: a renamed one keeps its rows, a new one is NULL, in memory and in files', async () => {
   const old = [plain(Oid.int4), plain(Oid.text)];
-  const rows: Row[] = [[1, 'one'], [2, null]];
+  const rows: Row[] = [
+    [1, 'one'],
+    [2, null],
+  ];
   const file = await fileUnit(old, 1, rows, []);
   const memory = memoryUnit(old, 2, [rows], [0]);
   const def = tableDef(old);
@@ -168,18 +274,61 @@ test('columns are found by field id: a renamed one keeps its rows, a new one is 
     { ...def.columns[0]!, name: 'select "x', attnum: 1 },
     { name: 'new', fieldId: 7, attnum: 3, type: plain(Oid.date), notNull: false, default: null },
   ];
-  const scan: TableScan = { placeholder: '__scan', def: { ...def, columns }, memory: [memory], files: [file], positions: false };
-  const back = await query('SELECT "file_index", "select ""x", "new" FROM __scan s ORDER BY 2, 1', [scan], [plain(Oid.text), plain(Oid.int4), plain(Oid.date)]);
-  expect(back).toEqual([['one', 1, null], [null, 2, null], [null, 2, null]]);
+  const scan: TableScan = {
+    placeholder: '__scan',
+    def: { ...def, columns },
+    memory: [memory],
+    files: [file],
+    positions: false,
+  };
+  const back = await query(
+    'SELECT "file_index", "select ""x", "new" FROM __scan s ORDER BY 2, 1',
+    [scan],
+    [plain(Oid.text), plain(Oid.int4), plain(Oid.date)],
+  );
+  expect(back).toEqual([
+    ['one', 1, null],
+    [null, 2, null],
+    [null, 2, null],
+  ]);
 });
 
 test('batches larger than a chunk, with deletes over their borders, keep the others in place', async () => {
   const types = [plain(Oid.int4), plain(Oid.text), plain(Oid.bool)];
-  const rows: Row[] = Array.from({ length: 10_000 }, (_, i) => [i, i % 3 === 0 ? null : `text number ${i}`, i % 2 === 0]);
+  const rows: Row[] = Array.from({ length: 10_000 }, (_, i) => [
+    i,
+    i % 3 === 0 ? null : `text number ${i}`,
+    i % 2 === 0,
+  ]);
   const gone = rows.map((_, i) => i).filter((i) => i % 7 === 0 || (i > 2000 && i < 4200));
   const memory = memoryUnit(types, 1, [rows.slice(0, 1), rows.slice(1, 5000), rows.slice(5000)], gone);
   const scan: TableScan = { placeholder: '__scan', def: tableDef(types), memory: [memory], files: [], positions: true };
   const back = await query('SELECT * FROM __scan s', [scan], [...types, plain(Oid.int4), plain(Oid.int8)]);
   const dead = new Set(gone);
   expect(back).toEqual(rows.map((row, i) => [...row, 1, BigInt(i)]).filter((_, i) => !dead.has(i)));
+});
+
+test('one call per string, where the bulk layout is not proven, gives the same rows', async () => {
+  const types = [plain(Oid.text), plain(Oid.bytea)];
+  const rows: Row[] = [
+    ['', 'ff'],
+    [null, '00'.repeat(30)],
+    ['a text that is not inlined', null],
+    ['é', ''],
+  ];
+  const memory = memoryUnit(types, 1, [rows, rows], [1]);
+  const directory = new SlabDirectory();
+  slabs.slabs.forEach((slab, index) => directory.add(index, slab));
+  const instance = await openInstance({ memoryLimitBytes: 100e6, threads: 1, tempDir: join(folder, 'single') });
+  const registry = sourceRegistry();
+  const source = addSource(registry, memorySource(tableDef(types).columns, [memory], directory, { bulk: false }));
+  await withLease(instance, async (lease) => {
+    registerSourceFunction(lease.connection, registry);
+    const back: Row[] = [];
+    await eachChunk(await run(lease, `SELECT c0, c1 FROM ${source.sql}`), (vectors, count) => {
+      for (let i = 0; i < count; i++) back.push(types.map((type, k) => valueAt(type, vectors[k]!, i)));
+    });
+    expect(back).toEqual([...rows, ...rows].filter((_, i) => i !== 1));
+  });
+  closeInstance(instance);
 });

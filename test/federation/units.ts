@@ -10,10 +10,29 @@ export type Value = null | boolean | number | bigint | string;
 export type Row = readonly Value[];
 
 export function tableDef(types: readonly PgType[], more: Partial<TableDef> = {}): TableDef {
-  const columns: ColumnDef[] = types.map((type, i) => ({ name: `c${i}`, fieldId: i + 1, attnum: i + 1, type, notNull: false, default: null }));
+  const columns: ColumnDef[] = types.map((type, i) => ({
+    name: `c${i}`,
+    fieldId: i + 1,
+    attnum: i + 1,
+    type,
+    notNull: false,
+    default: null,
+  }));
   return {
-    uuid: '00000000-0000-0000-0000-000000000001', oid: 20_000, schema: 'public', name: 't', schemaId: 0, columns, key: [],
-    keyName: '', partition: [], sort: [], timeColumn: null, onConflict: 'error', options: {}, ...more,
+    uuid: '00000000-0000-0000-0000-000000000001',
+    oid: 20_000,
+    schema: 'public',
+    name: 't',
+    schemaId: 0,
+    columns,
+    key: [],
+    keyName: '',
+    partition: [],
+    sort: [],
+    timeColumn: null,
+    onConflict: 'error',
+    options: {},
+    ...more,
   };
 }
 
@@ -27,12 +46,17 @@ export function vectorOf(type: PgType, values: readonly Value[]): ColumnVector {
   switch (physical) {
     case 'bool': {
       const bits = new Uint8Array((rows + 7) >> 3);
-      values.forEach((value, i) => { if (value === true) bits[i >> 3]! |= 1 << (i & 7); });
+      values.forEach((value, i) => {
+        if (value === true) bits[i >> 3]! |= 1 << (i & 7);
+      });
       return columnVector(physical, { validity, bits });
     }
-    case 'int32': return columnVector(physical, { validity, words: Int32Array.from(values, (value) => Number(value ?? 0)) });
-    case 'float32': return columnVector(physical, { validity, float32: Float32Array.from(values, (value) => Number(value ?? 0)) });
-    case 'float64': return columnVector(physical, { validity, float64: Float64Array.from(values, (value) => Number(value ?? 0)) });
+    case 'int32':
+      return columnVector(physical, { validity, words: Int32Array.from(values, (value) => Number(value ?? 0)) });
+    case 'float32':
+      return columnVector(physical, { validity, float32: Float32Array.from(values, (value) => Number(value ?? 0)) });
+    case 'float64':
+      return columnVector(physical, { validity, float64: Float64Array.from(values, (value) => Number(value ?? 0)) });
     case 'int64': {
       const longs = BigInt64Array.from(values, (value) => (value ?? 0n) as bigint);
       return columnVector(physical, { validity, words: new Int32Array(longs.buffer) });
@@ -54,8 +78,15 @@ export function vectorOf(type: PgType, values: readonly Value[]): ColumnVector {
     case 'bytes': {
       const texts = values.map((value) => Buffer.from((value ?? '') as string, type.oid === 17 ? 'hex' : 'utf8'));
       const offsets = new Int32Array(rows + 1);
-      texts.forEach((text, i) => { offsets[i + 1] = offsets[i]! + text.length; });
-      return columnVector(physical, { validity, heap: new Uint8Array(Buffer.concat(texts)), starts: offsets.subarray(0, rows), ends: offsets.subarray(1) });
+      texts.forEach((text, i) => {
+        offsets[i + 1] = offsets[i]! + text.length;
+      });
+      return columnVector(physical, {
+        validity,
+        heap: new Uint8Array(Buffer.concat(texts)),
+        starts: offsets.subarray(0, rows),
+        ends: offsets.subarray(1),
+      });
     }
   }
 }
@@ -69,14 +100,24 @@ export function valueAt(type: PgType, vector: ColumnVector, row: number): Value 
     return value;
   };
   switch (vector.physical) {
-    case 'bool': return (vector.bits[row >> 3]! & (1 << (row & 7))) !== 0;
-    case 'int32': return vector.words[row]!;
-    case 'int64': return wide(row * 2, 2);
-    case 'int128': return wide(row * 4, 4);
-    case 'float32': return vector.float32[row]!;
-    case 'float64': return vector.float64[row]!;
-    case 'fixed16': return Buffer.from(vector.words.buffer, vector.words.byteOffset + row * 16, 16).toString('hex');
-    case 'bytes': return Buffer.from(vector.heap.subarray(vector.starts[row], vector.ends[row])).toString(type.oid === 17 ? 'hex' : 'utf8');
+    case 'bool':
+      return (vector.bits[row >> 3]! & (1 << (row & 7))) !== 0;
+    case 'int32':
+      return vector.words[row]!;
+    case 'int64':
+      return wide(row * 2, 2);
+    case 'int128':
+      return wide(row * 4, 4);
+    case 'float32':
+      return vector.float32[row]!;
+    case 'float64':
+      return vector.float64[row]!;
+    case 'fixed16':
+      return Buffer.from(vector.words.buffer, vector.words.byteOffset + row * 16, 16).toString('hex');
+    case 'bytes':
+      return Buffer.from(vector.heap.subarray(vector.starts[row], vector.ends[row])).toString(
+        type.oid === 17 ? 'hex' : 'utf8',
+      );
   }
 }
 
@@ -121,7 +162,12 @@ export class TestSlabs {
   }
 
   /** A unit of batches, each of the given vectors (one a column, `rows` long). */
-  unit(unit: number, fieldIds: readonly number[], batches: readonly { readonly rows: number; readonly vectors: readonly ColumnVector[] }[], deleted: readonly number[] = []): MemoryUnit {
+  unit(
+    unit: number,
+    fieldIds: readonly number[],
+    batches: readonly { readonly rows: number; readonly vectors: readonly ColumnVector[] }[],
+    deleted: readonly number[] = [],
+  ): MemoryUnit {
     const shape: number[] = [];
     let rows = 0;
     for (const batch of batches) {
@@ -135,15 +181,19 @@ export class TestSlabs {
   #column(vector: ColumnVector): readonly [number, number, number, number] {
     const validity = vector.validity === null ? -1 : this.array(vector.validity);
     switch (vector.physical) {
-      case 'bool': return [validity, this.array(vector.bits), -1, -1];
-      case 'float32': return [validity, this.array(vector.float32), -1, -1];
-      case 'float64': return [validity, this.array(vector.float64), -1, -1];
+      case 'bool':
+        return [validity, this.array(vector.bits), -1, -1];
+      case 'float32':
+        return [validity, this.array(vector.float32), -1, -1];
+      case 'float64':
+        return [validity, this.array(vector.float64), -1, -1];
       case 'bytes': {
         const offsets = new Int32Array(vector.starts.length + 1);
         offsets.set(vector.ends, 1);
         return [validity, -1, this.array(offsets), this.array(vector.heap)];
       }
-      default: return [validity, this.array(vector.words), -1, -1];
+      default:
+        return [validity, this.array(vector.words), -1, -1];
     }
   }
 }
