@@ -111,7 +111,7 @@ export function formatType(type: PgType): string {
     [Oid.bool]: 'boolean', [Oid.int2]: 'smallint', [Oid.int4]: 'integer', [Oid.int8]: 'bigint', [Oid.float4]: 'real',
     [Oid.float8]: 'double precision', [Oid.text]: 'text', [Oid.bytea]: 'bytea', [Oid.date]: 'date', [Oid.uuid]: 'uuid',
     [Oid.time]: 'time without time zone', [Oid.timestamp]: 'timestamp without time zone', [Oid.json]: 'json',
-    [Oid.timestamptz]: 'timestamp with time zone', [Oid.jsonb]: 'jsonb', [Oid.numeric]: 'numeric', [Oid.varchar]: 'character varying',
+    [Oid.timestamptz]: 'timestamp with time zone', [Oid.jsonb]: 'jsonb', [Oid.numeric]: 'numeric', [Oid.varchar]: 'character varying', [Oid.interval]: 'interval', [Oid.name]: 'name', [Oid.oid]: 'oid',
   };
   const name = names[type.oid] ?? 'unknown';
   if (type.typmod < 0) return name;

@@ -12,7 +12,7 @@ import { isDateTime, isFloat, isInteger, isJson, isNumber, isText, parameterMark
 const TYPES: Readonly<Record<string, number>> = {
   bool: Oid.bool, int2: Oid.int2, int4: Oid.int4, int8: Oid.int8, float4: Oid.float4, float8: Oid.float8, numeric: Oid.numeric,
   text: Oid.text, varchar: Oid.varchar, name: Oid.name, bytea: Oid.bytea, date: Oid.date, time: Oid.time, timestamp: Oid.timestamp,
-  timestamptz: Oid.timestamptz, uuid: Oid.uuid, interval: Oid.interval, json: Oid.json, jsonb: Oid.jsonb, oid: Oid.oid,
+  timestamptz: Oid.timestamptz, uuid: Oid.uuid, interval: Oid.interval, json: Oid.json, jsonb: Oid.jsonb, oid: Oid.oid, pg_lsn: Oid.pgLsn,
 };
 
 /** @throws {SqlError} 0A000 naming the cast; 22P02 for a constant that the type does not take */
@@ -136,7 +136,7 @@ function castInteger(argument: Typed, oid: number): Typed {
 /** DuckDB takes '1.5' for an integer and more; PostgreSQL's syntax decides. */
 function guarded(argument: Typed, pattern: string, type: string): string {
   const { sql } = argument;
-  return `CASE WHEN ${sql} IS NULL OR regexp_full_match(${sql}, '${pattern}') THEN ${sql} ELSE error('invalid input syntax for type ${type}: "' || ${sql} || '"') END`;
+  return `CASE WHEN ${sql} IS NULL OR regexp_full_match(${sql}, '${pattern}') THEN ${sql} ELSE error('22P02: invalid input syntax for type ${type}: "' || ${sql} || '"') END`;
 }
 
 function castOther(argument: Typed, oid: number): Typed {

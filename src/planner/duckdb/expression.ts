@@ -7,6 +7,7 @@ import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
 import { at, atNode, constantKind, constantText, plainName, tagOf } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
+import { formatType } from '../type-names.ts';
 import { writeCast } from './casts.ts';
 import { functionRule, type FunctionRule } from './functions.ts';
 import { arrayTypeOf, numericLiteral } from './literals.ts';
@@ -24,7 +25,8 @@ export function writeExpression(node: Node, scope: Scope): Typed {
   if ('ParamRef' in node) return writeParameter(node.ParamRef.number ?? 0, scope);
   if ('A_Expr' in node) return writeAExpr(node.A_Expr, scope);
   if ('BoolExpr' in node) {
-    const args = (node.BoolExpr.args ?? []).map((arg) => writeExpression(arg, scope).sql);
+    const clause = (node.BoolExpr.boolop ?? '').replace('_EXPR', '');
+    const args = (node.BoolExpr.args ?? []).map((arg) => writeCondition(arg, scope, clause));
     if (node.BoolExpr.boolop === 'NOT_EXPR') return typed(`(NOT ${args[0]})`, Oid.bool);
     return typed(`(${args.join(node.BoolExpr.boolop === 'OR_EXPR' ? ' OR ' : ' AND ')})`, Oid.bool);
   }
@@ -52,6 +54,16 @@ export function writeExpression(node: Node, scope: Scope): Typed {
     throw notSupported(`collation "${collation}" over Arka tables`, atNode(node));
   }
   throw notSupported(`${NODE_NAMES[tagOf(node)] ?? tagOf(node)} over Arka tables`, atNode(node));
+}
+
+/** @throws {SqlError} 42804 for what is no boolean: DuckDB would cast it */
+export function writeCondition(node: Node, scope: Scope, clause: string): string {
+  const value = writeExpression(node, scope);
+  if (value.oid !== Oid.bool && value.oid !== Oid.unknown && value.oid !== 0) {
+    const type = formatType({ oid: value.oid, typmod: -1 });
+    throw new SqlError(SqlState.datatypeMismatch, `argument of ${clause} must be type boolean, not type ${type}`, atNode(node));
+  }
+  return value.sql;
 }
 
 const NODE_NAMES: Readonly<Record<string, string>> = {
@@ -188,8 +200,8 @@ function writeCase(node: Node & { CaseExpr: unknown }, scope: Scope): Typed {
   const results: Typed[] = [];
   const branches = (args ?? []).map((branch) => {
     if (!('CaseWhen' in branch)) throw notSupported('this CASE over Arka tables', atNode(branch));
-    const test = writeExpression(branch.CaseWhen.expr!, scope);
-    const condition = subject === null ? test.sql : writeComparison('=', subject, test, atNode(branch)).sql;
+    const { expr } = branch.CaseWhen;
+    const condition = subject === null ? writeCondition(expr!, scope, 'CASE/WHEN') : writeComparison('=', subject, writeExpression(expr!, scope), atNode(branch)).sql;
     const result = writeExpression(branch.CaseWhen.result!, scope);
     results.push(result);
     return `WHEN ${condition} THEN ${result.sql}`;
@@ -284,7 +296,7 @@ function resultType(rule: FunctionRule, args: readonly Typed[]): number {
 
 function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[], call: FuncCall, scope: Scope): Typed {
   if (rule.kind === 'window' && call.over === undefined) throw new SqlError(SqlState.wrongObjectType, `window function ${name} requires an OVER clause`);
-  const filter = call.agg_filter === undefined ? null : writeExpression(call.agg_filter, scope).sql;
+  const filter = call.agg_filter === undefined ? null : writeCondition(call.agg_filter, scope, 'FILTER');
   // DuckDB evaluates arguments for rows that FILTER drops, too: a guard's error() must not see them.
   const values = args.map((arg) => (filter !== null && arg.sql.includes('error(') ? `CASE WHEN ${filter} THEN ${arg.sql} END` : arg.sql));
   if (call.agg_distinct === true) for (const arg of args) checkComparable(arg, {});

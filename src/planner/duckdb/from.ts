@@ -4,7 +4,7 @@ import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
 import { atNode, plainName, stringsOf, tagOf } from '../ast.ts';
 import { undefinedTable } from '../schema-names.ts';
-import { writeExpression } from './expression.ts';
+import { writeCondition, writeExpression } from './expression.ts';
 import { rename, writeSubquery } from './query.ts';
 import { tableItem, type OutputColumn, type Scope, type ScopeItem } from './scope.ts';
 import { quoteIdentifier, type Typed } from './typed.ts';
@@ -82,7 +82,7 @@ function writeJoin(join: JoinExpr, outer: Scope, items: ScopeItem[], merged: Set
   }
   if (join.quals === undefined) return `(${left} CROSS JOIN ${right})`;
   const scope: Scope = { ...outer, items: items.slice(begin), merged };
-  return `(${left} ${kind} ${right} ON ${writeExpression(join.quals, scope).sql})`;
+  return `(${left} ${kind} ${right} ON ${writeCondition(join.quals, scope, 'JOIN/ON')})`;
 }
 
 function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[], where: Node): string {
@@ -99,7 +99,7 @@ function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[]
   items.push({ alias, schema: null, columns: [{ name: column, oid }], table: null });
   const values = args.map((arg) => arg.sql).join(', ');
   // A list of no step 0; the list form keeps the type of its arguments where the table function is BIGINT.
-  const series = `CASE WHEN ${args[2]?.sql ?? '1'} = 0 THEN error('step size cannot equal zero') ELSE generate_series(${values}) END`;
+  const series = `CASE WHEN ${args[2]?.sql ?? '1'} = 0 THEN error('22023: step size cannot equal zero') ELSE generate_series(${values}) END`;
   const source = name === 'unnest' ? values : args[2] === undefined || oid === Oid.timestamp || oid === Oid.timestamptz ? `generate_series(${values})` : series;
   return `(SELECT unnest(${source}) AS ${quoteIdentifier(column)}) AS ${quoteIdentifier(alias)}`;
 }

@@ -83,7 +83,7 @@ function sameDefault(args: readonly Typed[], name: string): void {
 const SCALARS: Readonly<Record<string, FunctionRule>> = {
   lower: text, upper: text, reverse: text, replace: text, translate: text, repeat: text, left: text, right: text, md5: text, concat_ws: text,
   concat: { type: Oid.text, check: (args, name) => { noBinary(args, name); noJson(args, name); } },
-  chr: { type: Oid.text, write: ([arg]) => typed(`CASE WHEN ${arg!.sql} = 0 THEN error('null character not permitted') ELSE chr(${arg!.sql}) END`, Oid.text) },
+  chr: { type: Oid.text, write: ([arg]) => typed(`CASE WHEN ${arg!.sql} = 0 THEN error('54000: null character not permitted') ELSE chr(${arg!.sql}) END`, Oid.text) },
   btrim: { ...text, to: 'trim' }, ltrim: text, rtrim: text,
   lpad: { type: Oid.text, write: pad }, rpad: { type: Oid.text, write: pad },
   length: { type: Oid.int4, write: length }, char_length: { type: Oid.int4, write: length }, character_length: { type: Oid.int4, write: length },
@@ -147,7 +147,7 @@ function substring(args: readonly Typed[]): Typed {
   const first = `CASE WHEN ${start.sql} < 1 THEN 1 ELSE ${start.sql} END`;
   if (count === undefined) return typed(`substring(${source.sql}, ${first})`, Oid.text);
   const left = `${count.sql} + CASE WHEN ${start.sql} < 1 THEN ${start.sql} - 1 ELSE 0 END`;
-  return typed(`CASE WHEN ${count.sql} < 0 THEN error('negative substring length not allowed') ELSE substring(${source.sql}, ${first}, CASE WHEN ${left} < 0 THEN 0 ELSE ${left} END) END`, Oid.text);
+  return typed(`CASE WHEN ${count.sql} < 0 THEN error('22023: negative substring length not allowed') ELSE substring(${source.sql}, ${first}, CASE WHEN ${left} < 0 THEN 0 ELSE ${left} END) END`, Oid.text);
 }
 
 function splitPart(args: readonly Typed[]): Typed {
@@ -191,13 +191,13 @@ function power(args: readonly Typed[]): Typed {
 export function writePower(left: Typed, right: Typed): Typed {
   noNumeric([left, right], 'power');
   const call = `power(${left.sql}, ${right.sql})`;
-  const exact = `CASE WHEN isfinite(CAST(${call} AS DOUBLE)) OR ${left.sql} IS NULL OR ${right.sql} IS NULL THEN ${call} ELSE error('value out of range: overflow') END`;
+  const exact = `CASE WHEN isfinite(CAST(${call} AS DOUBLE)) OR ${left.sql} IS NULL OR ${right.sql} IS NULL THEN ${call} ELSE error('22003: value out of range: overflow') END`;
   return typed(exact, Oid.float8);
 }
 
 function exponential([arg]: readonly Typed[]): Typed {
   noNumeric([arg!], 'exp');
-  return typed(`CASE WHEN ${arg!.sql} > 709.78 THEN error('value out of range: overflow') ELSE exp(${arg!.sql}) END`, Oid.float8);
+  return typed(`CASE WHEN ${arg!.sql} > 709.78 THEN error('22003: value out of range: overflow') ELSE exp(${arg!.sql}) END`, Oid.float8);
 }
 
 const TRUNCATIONS: ReadonlySet<string> = new Set(['microseconds', 'milliseconds', 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter', 'year']);
@@ -262,6 +262,6 @@ function jsonTypeof([arg]: readonly Typed[]): Typed {
 
 function jsonArrayLength([arg]: readonly Typed[], name: string): Typed {
   if (!isJson(arg!.oid)) throw notSupported(`function ${name} of this type over Arka tables`);
-  return typed(`CASE WHEN json_type(${arg!.sql}) <> 'ARRAY' THEN error('cannot get array length of a non-array') ELSE json_array_length(${arg!.sql}) END`, Oid.int4);
+  return typed(`CASE WHEN json_type(${arg!.sql}) <> 'ARRAY' THEN error('22023: cannot get array length of a non-array') ELSE json_array_length(${arg!.sql}) END`, Oid.int4);
 }
 

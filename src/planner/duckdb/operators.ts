@@ -1,7 +1,8 @@
 /** Operators by PostgreSQL's name: what DuckDB does alike, what is rewritten, and what is refused by name. */
 import type { A_Expr } from 'libpg-query';
-import { notSupported, SqlError, type SqlErrorFields } from '../../errors.ts';
+import { notSupported, SqlError, SqlState, type SqlErrorFields } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
+import { formatType } from '../type-names.ts';
 import { arrayItems, checkDateTime, elementType, scalarLiteral } from './literals.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
@@ -59,7 +60,21 @@ function negate(constant: string): string {
 export function writeComparison(operator: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
   checkComparable(left, where);
   checkComparable(right, where);
+  if (family(left.oid) !== family(right.oid) && family(left.oid) !== null && family(right.oid) !== null) {
+    const names = [left, right].map((side) => formatType({ oid: side.oid, typmod: -1 }));
+    throw new SqlError(SqlState.undefinedFunction, `operator does not exist: ${names[0]} ${operator} ${names[1]}`, {
+      hint: 'No operator matches the given name and argument types. You might need to add explicit type casts.', ...where,
+    });
+  }
   return typed(`(${coerced(left, right, where)} ${operator} ${coerced(right, left, where)})`, Oid.bool);
+}
+
+/** Types that compare with each other; DuckDB would cast across, PostgreSQL refuses. Null: not known here. */
+function family(oid: number): string | null {
+  if (isNumber(oid)) return 'number';
+  if (isText(oid)) return 'text';
+  if (isDateTime(oid)) return 'instant';
+  return oid === Oid.bool || oid === Oid.uuid || oid === Oid.bytea || oid === Oid.time || oid === Oid.interval ? String(oid) : null;
 }
 
 export function checkComparable(value: Typed, where: SqlErrorFields): void {
@@ -118,7 +133,7 @@ function division(name: string, left: Typed, right: Typed): Typed {
   const plain = `${a} ${operator} ${b}`;
   const type = oid !== 0 ? oid : left.oid === Oid.interval ? Oid.interval : 0;
   if (typeof right.constant === 'string' && isNumber(right.oid) && Number(right.constant) !== 0) return typed(`(${plain})`, type);
-  return typed(`CASE WHEN ${b} = 0 THEN error('division by zero') ELSE ${plain} END`, type);
+  return typed(`CASE WHEN ${b} = 0 THEN error('22012: division by zero') ELSE ${plain} END`, type);
 }
 
 function concatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed {
@@ -152,7 +167,7 @@ function objectKey(key: string): string {
 
 /** Objects and arrays print with other spacing than PostgreSQL's: an error is better than another text. */
 function jsonText(source: string, path: string): string {
-  return `CASE WHEN json_type(${source}, ${path}) IN ('OBJECT', 'ARRAY') THEN error('text of a json object or array is not supported over Arka tables') ELSE json_extract_string(${source}, ${path}) END`;
+  return `CASE WHEN json_type(${source}, ${path}) IN ('OBJECT', 'ARRAY') THEN error('0A000: text of a json object or array is not supported over Arka tables') ELSE json_extract_string(${source}, ${path}) END`;
 }
 
 function jsonPath(name: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {

@@ -8,7 +8,7 @@ import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
 import { at, atNode, constantKind, constantText, stringOf, stringsOf } from '../ast.ts';
 import { columnName } from '../column-names.ts';
-import { unionType, writeExpression, writeSort } from './expression.ts';
+import { unionType, writeCondition, writeExpression, writeSort } from './expression.ts';
 import { writeFrom } from './from.ts';
 import { checkComparable } from './operators.ts';
 import { allColumns, rootScope, type OutputColumn, type Scope, type WriterContext } from './scope.ts';
@@ -134,14 +134,14 @@ function writeBody(select: SelectStmt, outer: Scope): Body {
   const parts = [`SELECT ${writeDistinct(select, targets, scope)}${targets.sql}`];
   if (from.sql !== '') parts.push(`FROM ${from.sql}`);
   if (select.whereClause !== undefined) {
-    parts.push(`WHERE ${writeExpression(select.whereClause, scope).sql}`);
+    parts.push(`WHERE ${writeCondition(select.whereClause, scope, 'WHERE')}`);
     scope.context.onWhere(select.whereClause, scope);
   }
   if (select.groupClause !== undefined) {
     if (select.groupDistinct === true) throw notSupported('GROUP BY DISTINCT over Arka tables');
     parts.push(`GROUP BY ${select.groupClause.map((node) => writeGrouping(node, scope, targets)).join(', ')}`);
   }
-  if (select.havingClause !== undefined) parts.push(`HAVING ${writeExpression(select.havingClause, scope).sql}`);
+  if (select.havingClause !== undefined) parts.push(`HAVING ${writeCondition(select.havingClause, scope, 'HAVING')}`);
   if (select.windowClause !== undefined) {
     parts.push(`WINDOW ${select.windowClause.map((node) => ('WindowDef' in node ? `${quoteIdentifier(node.WindowDef.name ?? '')} AS (${writeWindow(node.WindowDef, scope)})` : '')).join(', ')}`);
   }
@@ -173,7 +173,7 @@ function writeTargets(list: readonly Node[], scope: Scope): Targets {
     }
     const written = writeExpression(value, scope);
     const name = target.ResTarget.name !== undefined && target.ResTarget.name !== '' ? target.ResTarget.name : columnName(value);
-    const column = { name, oid: written.oid === Oid.unknown ? Oid.text : written.oid };
+    const column: OutputColumn = written.oid === Oid.unknown ? { name, oid: Oid.text, untyped: true } : { name, oid: written.oid };
     outputs.push(column);
     named.push(column);
     expressions.push({ ...written, name });

@@ -12,6 +12,8 @@ import { quoteIdentifier, typed, type Typed } from './typed.ts';
 export interface OutputColumn {
   readonly name: string;
   readonly oid: number;
+  /** An untyped constant: text here, but INSERT … SELECT gives it its column's type. */
+  readonly untyped?: true;
 }
 
 /** One FROM item. `columns` null: Arka does not know them all. `table`: set for Arka's tables. */

@@ -1,0 +1,209 @@
+/**
+ * INSERT: VALUES of constants and parameters go straight to the column builders; everything else is a query whose
+ * columns are cast to the target's types.
+ */
+import type { InsertStmt, Node, SelectStmt } from 'libpg-query';
+import { Deparser } from 'pgsql-deparser';
+import { SqlError, SqlState, notSupported } from '../errors.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
+import { Oid, duckdbType } from '../types/pg-type.ts';
+import { at, atNode, locationOf, stringNode } from './ast.ts';
+import { defaultValue, undefinedColumn } from './column-default.ts';
+import { constantFor, isNow } from './constants.ts';
+import { writeQuery } from './duckdb/query.ts';
+import { quoteIdentifier } from './duckdb/typed.ts';
+import type { CatalogView, InsertValue, QueryPlan, Statement } from './plan.ts';
+import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
+import { findRelations, planTables } from './relations.ts';
+import { targetTable } from './schema-names.ts';
+import { formatType } from './type-names.ts';
+
+/** @throws {SqlError} 42P01, 42701, 42703, 42601, 42804, 0A000 */
+export function planInsert(statement: InsertStmt, parameterCount: number, view: CatalogView, environment: PlannerEnvironment): Statement {
+  if (statement.withClause !== undefined) throw notSupported('WITH … INSERT');
+  if (statement.onConflictClause !== undefined) {
+    throw notSupported('INSERT … ON CONFLICT', { hint: "Create the table WITH (on_conflict = 'upsert') for upserts.", ...at(statement.onConflictClause.location) });
+  }
+  if ((statement as { returningList?: unknown; returningClause?: unknown }).returningList !== undefined || (statement as { returningClause?: unknown }).returningClause !== undefined) throw notSupported('INSERT … RETURNING');
+  if (statement.override !== undefined && statement.override !== 'OVERRIDING_NOT_SET') throw notSupported('INSERT … OVERRIDING');
+  const def = targetTable(statement.relation ?? {}, view, 'insert into');
+  const named = targetColumns(statement.cols ?? [], def);
+  const base = { kind: 'insert', def } as const;
+  const source = statement.selectStmt;
+  if (source === undefined) {
+    return { ...base, fieldIds: def.columns.map((column) => column.fieldId), source: { kind: 'values', rows: [def.columns.map(() => ({ kind: 'default' }))] }, parameterOids: [] };
+  }
+  const select = (source as { SelectStmt: SelectStmt }).SelectStmt;
+  if (select.valuesLists !== undefined && select.sortClause === undefined && select.limitCount === undefined && select.limitOffset === undefined && select.withClause === undefined) {
+    const targets = columnsFor(named, def, valuesWidth(select), statement, source);
+    const rows = valueRows(select, targets);
+    const fieldIds = targets.map((column) => column.fieldId);
+    if (rows !== null) return { ...base, fieldIds, source: { kind: 'values', rows }, parameterOids: valueParameterOids(rows, targets, parameterCount) };
+    const query = valuesQuery(select, targets);
+    const plan = planQuery(query, Deparser.deparse(query), parameterCount, view, environment);
+    return { ...base, fieldIds, source: { kind: 'query', plan: plan.route === 'catalog' ? plan : castPlan(query, targets, parameterCount, view, environment).plan }, parameterOids: [] };
+  }
+  const { plan, targets } = selectSource(source, named, statement, def, parameterCount, view, environment);
+  return { ...base, fieldIds: targets.map((column) => column.fieldId), source: { kind: 'query', plan }, parameterOids: [] };
+}
+
+export function targetColumns(nodes: readonly Node[], def: TableDef): readonly ColumnDef[] | null {
+  if (nodes.length === 0) return null;
+  const columns: ColumnDef[] = [];
+  for (const node of nodes) {
+    const name = 'ResTarget' in node ? (node.ResTarget.name ?? '') : 'String' in node ? (node.String.sval ?? '') : '';
+    if ('ResTarget' in node && (node.ResTarget.indirection ?? []).length > 0) throw notSupported('assignment to a part of a column', atNode(node));
+    const column = def.columns.find((one) => one.name === name);
+    if (column === undefined) throw undefinedColumn(name, def.name, atNode(node));
+    if (columns.includes(column)) throw new SqlError(SqlState.duplicateColumn, `column "${name}" specified more than once`, atNode(node));
+    columns.push(column);
+  }
+  return columns;
+}
+
+function valuesWidth(select: SelectStmt): number {
+  const first = select.valuesLists?.[0];
+  const width = first !== undefined && 'List' in first ? (first.List.items ?? []).length : 0;
+  for (const list of select.valuesLists ?? []) {
+    const items = 'List' in list ? (list.List.items ?? []) : [];
+    if (items.length !== width) throw new SqlError(SqlState.syntaxError, 'VALUES lists must all be the same length', atNode(items[0]));
+  }
+  return width;
+}
+
+/** The columns that `width` expressions go to: without a list of columns, the first ones. */
+function columnsFor(named: readonly ColumnDef[] | null, def: TableDef, width: number, statement: InsertStmt, source: Node): readonly ColumnDef[] {
+  const targets = named ?? def.columns;
+  if (width > targets.length) {
+    throw new SqlError(SqlState.syntaxError, 'INSERT has more expressions than target columns', at(expressionLocation(source, targets.length)));
+  }
+  if (named !== null && width < named.length) {
+    throw new SqlError(SqlState.syntaxError, 'INSERT has more target columns than expressions', atNode(statement.cols?.[width]));
+  }
+  return targets.slice(0, width);
+}
+
+function expressionLocation(source: Node, index: number): number | undefined {
+  const select = (source as { SelectStmt: SelectStmt }).SelectStmt;
+  const first = select.valuesLists?.[0];
+  if (first !== undefined && 'List' in first) return locationOf(first.List.items?.[index]);
+  return locationOf(select.targetList?.[index]);
+}
+
+/** Null when an expression must be evaluated. */
+function valueRows(select: SelectStmt, targets: readonly ColumnDef[]): readonly (readonly InsertValue[])[] | null {
+  const rows: InsertValue[][] = [];
+  for (const list of select.valuesLists ?? []) {
+    const items = 'List' in list ? (list.List.items ?? []) : [];
+    const row: InsertValue[] = [];
+    for (let i = 0; i < items.length; i++) {
+      const value = insertValue(items[i]!, targets[i]!);
+      if (value === null) return null;
+      row.push(value);
+    }
+    rows.push(row);
+  }
+  return rows;
+}
+
+function insertValue(node: Node, column: ColumnDef): InsertValue | null {
+  if ('SetToDefault' in node) return { kind: 'default' };
+  if ('ParamRef' in node) return { kind: 'parameter', index: node.ParamRef.number ?? 0 };
+  const constant = constantFor(node, column);
+  if (constant !== undefined) return constant.text === null ? { kind: 'null' } : { kind: 'text', text: constant.text, position: (locationOf(node) ?? -1) + 1 };
+  return isNow(node, column) ? { kind: 'now' } : null;
+}
+
+function valueParameterOids(rows: readonly (readonly InsertValue[])[], targets: readonly ColumnDef[], count: number): readonly number[] {
+  const oids = Array.from({ length: count }, () => 0);
+  for (const row of rows) row.forEach((value, i) => { if (value.kind === 'parameter' && oids[value.index - 1] === 0) oids[value.index - 1] = targets[i]!.type.oid; });
+  return oids;
+}
+
+/** VALUES with expressions: each cast to its column's type, DEFAULT put in. varchar keeps its whole length, so that the length is checked at the end. */
+function valuesQuery(select: SelectStmt, targets: readonly ColumnDef[]): Node {
+  const valuesLists = (select.valuesLists ?? []).map((list) => {
+    const items = 'List' in list ? (list.List.items ?? []) : [];
+    return { List: { items: items.map((item, i) => castNode('SetToDefault' in item ? defaultNode(targets[i]!) : item, targets[i]!)) } };
+  });
+  return { SelectStmt: { valuesLists, limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' } } as unknown as Node;
+}
+
+function castNode(item: Node, column: ColumnDef): Node {
+  const type = formatType({ oid: column.type.oid === Oid.varchar ? Oid.text : column.type.oid, typmod: -1 });
+  return { TypeCast: { arg: item, typeName: { names: [stringNode('pg_catalog'), stringNode(INTERNAL_NAMES[type] ?? type)], typemod: -1 } } } as unknown as Node;
+}
+
+const INTERNAL_NAMES: Readonly<Record<string, string>> = {
+  boolean: 'bool', smallint: 'int2', integer: 'int4', bigint: 'int8', real: 'float4', 'double precision': 'float8',
+  'timestamp without time zone': 'timestamp', 'timestamp with time zone': 'timestamptz', 'time without time zone': 'time',
+};
+
+function defaultNode(column: ColumnDef): Node {
+  const value = defaultValue(column);
+  if (value.kind === 'now') return { FuncCall: { funcname: [stringNode('now')], funcformat: 'COERCE_EXPLICIT_CALL' } } as unknown as Node;
+  return (value.kind === 'null' ? { A_Const: { isnull: true } } : { A_Const: { sval: { sval: value.text } } }) as unknown as Node;
+}
+
+function selectSource(source: Node, named: readonly ColumnDef[] | null, statement: InsertStmt, def: TableDef, parameterCount: number, view: CatalogView, environment: PlannerEnvironment): { plan: QueryPlan; targets: readonly ColumnDef[] } {
+  if (findRelations(source, view).arka.size > 0) return castPlan(source, named ?? def.columns, parameterCount, view, environment, { named, def, statement });
+  const width = targetCount((source as { SelectStmt: SelectStmt }).SelectStmt);
+  if (width === null) throw notSupported('INSERT … SELECT * from a source other than Arka tables', { hint: 'Name the columns.' });
+  const targets = columnsFor(named, def, width, statement, source);
+  return { plan: planQuery(source, Deparser.deparse(source), parameterCount, view, environment), targets };
+}
+
+function targetCount(select: SelectStmt): number | null {
+  if (select.larg !== undefined) return targetCount(select.larg);
+  if (select.valuesLists !== undefined) return valuesWidth(select);
+  const list = select.targetList ?? [];
+  return JSON.stringify(list).includes('"A_Star"') ? null : list.length;
+}
+
+/** The engine's rows, each column cast to its target's DuckDB type. */
+function castPlan(
+  source: Node, columns: readonly ColumnDef[], parameterCount: number, view: CatalogView, environment: PlannerEnvironment,
+  insert?: { named: readonly ColumnDef[] | null; def: TableDef; statement: InsertStmt },
+): { plan: QueryPlan; targets: readonly ColumnDef[] } {
+  const inner = planQuery(source, Deparser.deparse(source), parameterCount, view, environment);
+  const tables = planTables(findRelations(source, view), environment.placeholder, false);
+  const select = (source as { SelectStmt: SelectStmt }).SelectStmt;
+  // The width is known once the query is written: a first writing, without values, says it.
+  const outputs = writeQuery(select, { tables, parameterOids: environment.parameterOids, onWhere: () => undefined }).outputs;
+  if (outputs === null) throw notSupported('INSERT … SELECT * of this source', { hint: 'Name the columns.' });
+  const targets = insert === undefined ? columns : columnsFor(insert.named, insert.def, outputs.length, insert.statement, source);
+  outputs.forEach((output, i) => { if (output.untyped !== true) checkAssignable(output.oid, targets[i]!); });
+  const renderer = new Renderer(tables, inner.parameterOids, false, (context) => {
+    const written = writeQuery(select, context);
+    const names = targets.map((_, i) => quoteIdentifier(`c${i}`));
+    const casts = targets.map((column, i) => `${assignmentCast(`"source".${names[i]}`, outputs[i]!.oid, column)} AS ${quoteIdentifier(column.name)}`);
+    return { sql: `SELECT ${casts.join(', ')} FROM (${written.sql}) AS "source"(${names.join(', ')})`, outputs: null };
+  }, null);
+  return { plan: { ...inner, tables: [...tables.values()], described: null, render: (parameters) => renderer.render(parameters) }, targets };
+}
+
+const FAMILIES: readonly (readonly number[])[] = [
+  [Oid.int2, Oid.int4, Oid.int8, Oid.float4, Oid.float8, Oid.numeric], [Oid.date, Oid.timestamp, Oid.timestamptz], [Oid.text, Oid.varchar, Oid.name],
+  [Oid.json, Oid.jsonb], [Oid.bool], [Oid.bytea], [Oid.uuid], [Oid.time, Oid.interval, Oid.timestamp, Oid.timestamptz],
+];
+
+/** @throws {SqlError} 42804 where PostgreSQL has no assignment cast between two known types */
+export function checkAssignable(from: number, column: ColumnDef): void {
+  const to = column.type.oid;
+  if (from === 0 || from === Oid.unknown || from === to || to === Oid.text || to === Oid.varchar) return;
+  if (FAMILIES.some((family) => family.includes(from) && family.includes(to))) return;
+  const columnType = formatType({ oid: to, typmod: -1 });
+  // A text literal that lost its type on the way through a subquery is text in PostgreSQL, too.
+  throw new SqlError(SqlState.datatypeMismatch, `column "${column.name}" is of type ${columnType} but expression is of type ${formatType({ oid: from, typmod: -1 })}`, {
+    hint: 'You will need to rewrite or cast the expression.',
+  });
+}
+
+/** An assignment rounds as PostgreSQL's does: floats to even, numerics away from zero. */
+export function assignmentCast(sql: string, from: number, column: ColumnDef): string {
+  const type = duckdbType(column.type);
+  const whole = column.type.oid === Oid.int2 || column.type.oid === Oid.int4 || column.type.oid === Oid.int8;
+  if (whole && (from === Oid.float4 || from === Oid.float8)) return `CAST(round_even(${sql}, 0) AS ${type})`;
+  if (whole && from === Oid.numeric) return `CAST(round(${sql}, 0) AS ${type})`;
+  return `CAST(${sql} AS ${type})`;
+}

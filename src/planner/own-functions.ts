@@ -1,0 +1,98 @@
+/**
+ * Arka's own functions in a statement become typed constants before anything else sees them: PostgreSQL in PGlite would
+ * answer for itself. The result column keeps the function's name.
+ */
+import type { Node } from 'libpg-query';
+import { Deparser } from 'pgsql-deparser';
+import { constantText, plainName, stringNode, stringsOf, walk } from './ast.ts';
+import { columnName } from './column-names.ts';
+import type { ParsedStatement } from './plan.ts';
+
+export type Constants = (name: string, args: readonly string[]) => { readonly text: string; readonly type: string } | undefined;
+
+export interface Replaced {
+  readonly node: Node;
+  /** The statement's own text where nothing was replaced. */
+  readonly text: string;
+}
+
+const VALUE_FUNCTIONS: Readonly<Record<string, string>> = {
+  SVFOP_CURRENT_USER: 'current_user', SVFOP_SESSION_USER: 'session_user', SVFOP_USER: 'user', SVFOP_CURRENT_ROLE: 'current_role',
+  SVFOP_CURRENT_CATALOG: 'current_catalog', SVFOP_CURRENT_SCHEMA: 'current_schema',
+};
+
+export function replaceOwnFunctions(statement: ParsedStatement, constants: Constants): Replaced {
+  const node = statement.node as Node;
+  if (!mentionsOwn(node, constants)) return { node, text: statement.text };
+  const copy = structuredClone(node);
+  nameTargets(copy);
+  const replaced = replace(copy, constants) as Node;
+  return { node: replaced, text: Deparser.deparse(replaced) };
+}
+
+function mentionsOwn(node: Node, constants: Constants): boolean {
+  let found = false;
+  walk(node, (tag, body) => {
+    if (!found && (tag === 'FuncCall' || tag === 'SQLValueFunction')) found = constantOf({ [tag]: body } as unknown as Node, constants) !== undefined;
+  });
+  return found;
+}
+
+function constantOf(node: Node, constants: Constants): { readonly text: string; readonly type: string } | undefined {
+  if ('SQLValueFunction' in node) {
+    const name = VALUE_FUNCTIONS[node.SQLValueFunction.op ?? ''];
+    return name === undefined ? undefined : constants(name, []);
+  }
+  if (!('FuncCall' in node)) return undefined;
+  const args = (node.FuncCall.args ?? []).map((arg) => constantText('TypeCast' in arg && arg.TypeCast.arg !== undefined ? arg.TypeCast.arg : arg));
+  if (args.includes(null)) return undefined;
+  return constants(plainName(node.FuncCall.funcname), args as string[]);
+}
+
+/** `SELECT pg_backend_pid()` keeps its column's name when the call is gone. */
+function nameTargets(node: Node): void {
+  walk(node, (tag, body) => {
+    if (tag !== 'SelectStmt') return;
+    for (const target of (body['targetList'] as Node[] | undefined) ?? []) {
+      if ('ResTarget' in target && (target.ResTarget.name ?? '') === '' && target.ResTarget.val !== undefined && !isStar(target.ResTarget.val)) {
+        target.ResTarget.name = columnName(target.ResTarget.val);
+      }
+    }
+  });
+}
+
+function isStar(node: Node): boolean {
+  return 'ColumnRef' in node && (node.ColumnRef.fields ?? []).some((field) => 'A_Star' in field);
+}
+
+function replace(value: unknown, constants: Constants): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => replace(item, constants));
+  const record = value as Record<string, unknown>;
+  if ('FuncCall' in record || 'SQLValueFunction' in record) {
+    const constant = constantOf(record as unknown as Node, constants);
+    if (constant !== undefined) return typedConstant(constant.text, constant.type);
+  }
+  // A function in FROM must stay one: `SELECT * FROM pg_current_wal_lsn()` becomes a subquery.
+  if ('RangeFunction' in record) return replaceScan(record as unknown as Node, constants) ?? record;
+  for (const key in record) record[key] = replace(record[key], constants);
+  return record;
+}
+
+function replaceScan(node: Node, constants: Constants): unknown {
+  if (!('RangeFunction' in node)) return undefined;
+  const list = node.RangeFunction.functions?.[0];
+  const call = list !== undefined && 'List' in list ? list.List.items?.[0] : undefined;
+  if (call === undefined || !('FuncCall' in call) || node.RangeFunction.functions?.length !== 1) return undefined;
+  const constant = constantOf(call, constants);
+  if (constant === undefined) return undefined;
+  const name = stringsOf(call.FuncCall.funcname).at(-1)!;
+  const column = node.RangeFunction.alias?.aliasname ?? name;
+  const target = { ResTarget: { name: column, val: typedConstant(constant.text, constant.type) } };
+  const select = { SelectStmt: { targetList: [target], limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' } };
+  return { RangeSubselect: { subquery: select, alias: node.RangeFunction.alias ?? { aliasname: column } } };
+}
+
+function typedConstant(text: string, type: string): unknown {
+  return { TypeCast: { arg: { A_Const: { sval: { sval: text } } }, typeName: { names: [stringNode('pg_catalog'), stringNode(type)], typemod: -1 } } };
+}

@@ -1,0 +1,103 @@
+/**
+ * One parsed statement → what it means here. The only entry of the planner besides `parse.ts`; pure, so that a
+ * statement may be planned again at any time (after DDL, with parameter types, with newer constants).
+ */
+import type { Node, SelectStmt } from 'libpg-query';
+import { SqlError, SqlState } from '../errors.ts';
+import { walk } from './ast.ts';
+import { planCopy } from './copy.ts';
+import { planCreateTable } from './create-table.ts';
+import { planExplain } from './explain.ts';
+import { planInsert } from './insert.ts';
+import { planDelete, planUpdate } from './modify.ts';
+import { replaceOwnFunctions } from './own-functions.ts';
+import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
+import { planQuery, type PlannerEnvironment } from './query-plan.ts';
+import { planSet } from './settings.ts';
+import { planCall, planCreateSchema, planDrop, planTransaction, unsupportedStatement } from './utility.ts';
+
+export type { PlannerEnvironment } from './query-plan.ts';
+
+/** @throws {SqlError} PostgreSQL's code and message; 0A000 naming what Arka does not do; positions count in the whole text */
+export function planStatement(statement: ParsedStatement, view: CatalogView, environment: PlannerEnvironment): Statement {
+  if (statement.node === null) return { kind: 'empty' };
+  try {
+    return plan(statement, statement.node as Node, view, environment);
+  } catch (error) {
+    if (error instanceof RangeError) throw new SqlError(SqlState.programLimitExceeded, 'stack depth limit exceeded', { cause: error });
+    throw error;
+  }
+}
+
+function plan(statement: ParsedStatement, node: Node, view: CatalogView, environment: PlannerEnvironment): Statement {
+  const { parameterCount } = statement;
+  if ('SelectStmt' in node) return planSelect(statement, view, environment);
+  if ('InsertStmt' in node) {
+    // VALUES of constants hold no function: the common INSERT is not searched for Arka's own.
+    const source = node.InsertStmt.selectStmt;
+    const plain = source !== undefined && 'SelectStmt' in source && source.SelectStmt.valuesLists !== undefined && !statement.text.includes('(', statement.text.indexOf('(') + 1);
+    const own = plain ? node : replaceOwnFunctions(statement, environment.constants).node;
+    return planInsert((own as typeof node).InsertStmt, parameterCount, view, environment);
+  }
+  if ('UpdateStmt' in node) {
+    const own = replaceOwnFunctions(statement, environment.constants);
+    return planUpdate((own.node as typeof node).UpdateStmt, own.text, parameterCount, view, environment);
+  }
+  if ('DeleteStmt' in node) {
+    const own = replaceOwnFunctions(statement, environment.constants);
+    return planDelete((own.node as typeof node).DeleteStmt, own.text, parameterCount, view, environment);
+  }
+  if ('CopyStmt' in node) return planCopy(node.CopyStmt, view);
+  if ('ExplainStmt' in node) return planExplain(node.ExplainStmt, (inner) => planStatement({ ...statement, node: inner, text: innerText(statement.text) }, view, environment));
+  return planUtility(node, view);
+}
+
+/** The explained statement's own text, for PostgreSQL's description of it. */
+function innerText(text: string): string {
+  return text.replace(/^(\s|--[^\n]*\n|\/\*.*?\*\/)*explain\s*(\([^)]*\)|((analyze|analyse|verbose)\b\s*)*)/is, '');
+}
+
+function planSelect(statement: ParsedStatement, view: CatalogView, environment: PlannerEnvironment): Statement {
+  const { node, text } = replaceOwnFunctions(statement, environment.constants);
+  refuseWrites((node as { SelectStmt: SelectStmt }).SelectStmt);
+  return { kind: 'query', plan: planQuery(node, text, statement.parameterCount, view, environment) };
+}
+
+function refuseWrites(select: SelectStmt): void {
+  walk(select, (tag) => {
+    if (tag === 'InsertStmt' || tag === 'UpdateStmt' || tag === 'DeleteStmt' || tag === 'MergeStmt') {
+      throw new SqlError(SqlState.featureNotSupported, 'a data-modifying statement in WITH is not supported');
+    }
+  });
+}
+
+function planUtility(node: Node, view: CatalogView): Statement {
+  if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, view);
+  if ('DropStmt' in node) return planDrop(node.DropStmt);
+  if ('CreateSchemaStmt' in node) return planCreateSchema(node.CreateSchemaStmt);
+  if ('TransactionStmt' in node) return planTransaction(node.TransactionStmt);
+  if ('VariableSetStmt' in node) return planSet(node.VariableSetStmt);
+  if ('VariableShowStmt' in node) return { kind: 'show', name: (node.VariableShowStmt.name ?? '').toLowerCase() };
+  if ('DiscardStmt' in node) return { kind: 'discard', what: DISCARDS[node.DiscardStmt.target ?? ''] ?? 'all' };
+  if ('DeallocateStmt' in node) {
+    const { isall, name } = node.DeallocateStmt;
+    return { kind: 'deallocate', name: isall === true ? null : (name ?? null) };
+  }
+  if ('ListenStmt' in node) return { kind: 'accepted', tag: 'LISTEN' };
+  if ('UnlistenStmt' in node) return { kind: 'accepted', tag: 'UNLISTEN' };
+  if ('ConstraintsSetStmt' in node) return { kind: 'accepted', tag: 'SET CONSTRAINTS' };
+  if ('ClosePortalStmt' in node) return planClose(node.ClosePortalStmt.portalname ?? '');
+  if ('CheckPointStmt' in node) return { kind: 'checkpoint' };
+  if ('CallStmt' in node) return planCall(node.CallStmt, view);
+  throw unsupportedStatement(node);
+}
+
+const DISCARDS: Readonly<Record<string, 'all' | 'plans' | 'sequences' | 'temp'>> = {
+  DISCARD_ALL: 'all', DISCARD_PLANS: 'plans', DISCARD_SEQUENCES: 'sequences', DISCARD_TEMP: 'temp',
+};
+
+/** There are no SQL cursors yet, so only CLOSE ALL finds what it asks for: nothing. */
+function planClose(name: string): Statement {
+  if (name === '') return { kind: 'accepted', tag: 'CLOSE CURSOR ALL' };
+  throw new SqlError(SqlState.invalidCursorName, `cursor "${name}" does not exist`);
+}

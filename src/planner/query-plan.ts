@@ -1,0 +1,173 @@
+/** A SELECT → QueryPlan: its way, its scans, its description if Arka can give one, and the SQL on demand. */
+import type { Node, SelectStmt } from 'libpg-query';
+import { notSupported } from '../errors.ts';
+import type { TableDef } from '../table-def.ts';
+import { walk } from './ast.ts';
+import { describeSelect, simpleColumn, simpleScope } from './describe.ts';
+import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
+import { resolveHere, type Scope, type WriterContext } from './duckdb/scope.ts';
+import { fill, template, type Template } from './duckdb/typed.ts';
+import type { Constants } from './own-functions.ts';
+import type { CatalogView, ParameterValue, PlannedTable, PointRead, QueryPlan, RenderedQuery, TimeRange } from './plan.ts';
+import { comparisons, pointKey, timeRange, type Comparison } from './predicates.ts';
+import { findRelations, onlyTable, planTables, viewsRead } from './relations.ts';
+
+/** What a session adds to the text: its constants, the types it declared, and names for scans. */
+export interface PlannerEnvironment {
+  /** Arka's own functions with constant arguments; undefined: not Arka's. */
+  readonly constants: Constants;
+  readonly parameterOids: readonly number[];
+  readonly placeholder: () => string;
+  /** The session's zone; without it, literals without a zone bound no timestamptz column. */
+  readonly timeZone?: string;
+}
+
+/** @throws {SqlError} 42P01, 0A000 */
+export function planQuery(node: Node, text: string, parameterCount: number, view: CatalogView, environment: PlannerEnvironment): QueryPlan {
+  const select = (node as { SelectStmt: SelectStmt }).SelectStmt;
+  refuseShapes(select);
+  const relations = findRelations(node, view);
+  const tables = planTables(relations, environment.placeholder, false);
+  const only = onlyTable(select);
+  const def = only === undefined ? null : (relations.arka.get(only) ?? null);
+  const simple = only === undefined ? (select.fromClause ?? []).length === 0 : def !== null;
+  const described = simple ? describeSelect(select, simpleScope(def, only, environment.parameterOids), parameterCount) : null;
+  const parameterOids = described?.parameterOids ?? environment.parameterOids;
+  const shared = {
+    tables: [...tables.values()],
+    text,
+    described: described?.columns ?? null,
+    parameterOids,
+  };
+  if (tables.size === 0) {
+    return { ...shared, route: 'catalog', views: viewsRead(relations, view), render: () => { throw notSupported('the engine for a statement that reads no Arka table'); } };
+  }
+  const point = def === null ? null : pointOf(select, def, simpleScope(def, only, []));
+  const renderer = new Renderer(tables, parameterOids, isUtc(environment), (context) => writeQuery(select, context), point);
+  return { ...shared, route: 'engine', views: [], render: (parameters) => renderer.render(parameters) };
+}
+
+function isUtc(environment: PlannerEnvironment): boolean {
+  return environment.timeZone !== undefined && /^(utc|etc\/utc|gmt|z|zulu|etc\/gmt|uct)$/i.test(environment.timeZone);
+}
+
+function refuseShapes(select: SelectStmt): void {
+  if (select.intoClause !== undefined) throw notSupported('SELECT INTO');
+  walk({ SelectStmt: select }, (tag) => {
+    if (tag === 'LockingClause') throw notSupported('SELECT … FOR UPDATE or FOR SHARE');
+  });
+}
+
+export interface PointCandidate {
+  readonly def: TableDef;
+  readonly comparisons: readonly Comparison[];
+  readonly fieldIds: readonly number[];
+}
+
+/** `SELECT plain columns FROM t WHERE comparisons AND-ed` and nothing else. */
+function pointOf(select: SelectStmt, def: TableDef, scope: ReturnType<typeof simpleScope>): PointCandidate | null {
+  const plain = select.withClause === undefined && (select.op === undefined || select.op === 'SETOP_NONE') && select.distinctClause === undefined
+    && select.groupClause === undefined && select.havingClause === undefined && select.windowClause === undefined && select.limitCount === undefined
+    && select.limitOffset === undefined && (onlyTable(select)?.alias?.colnames ?? []).length === 0;
+  if (!plain) return null;
+  const fieldIds: number[] = [];
+  for (const target of select.targetList ?? []) {
+    const value = 'ResTarget' in target ? target.ResTarget.val! : undefined;
+    if (value === undefined) return null;
+    if ('ColumnRef' in value && value.ColumnRef.fields?.length === 1 && 'A_Star' in value.ColumnRef.fields[0]!) {
+      fieldIds.push(...def.columns.map((column) => column.fieldId));
+      continue;
+    }
+    const column = simpleColumn(value, scope);
+    if (column === null) return null;
+    fieldIds.push(column.fieldId);
+  }
+  return pointCandidate(select.whereClause, def, scope.alias, fieldIds);
+}
+
+/** Null unless the condition is comparisons of this table's columns only. */
+export function pointCandidate(where: Node | undefined, def: TableDef, alias: string, fieldIds: readonly number[]): PointCandidate | null {
+  const found = comparisons(where);
+  if (!found.complete || found.list.length !== def.key.length || def.key.length === 0) return null;
+  if (found.list.some((one) => one.alias !== null && one.alias !== alias)) return null;
+  return { def, comparisons: found.list, fieldIds };
+}
+
+interface TableBounds {
+  readonly planned: PlannedTable;
+  readonly found: readonly Comparison[];
+}
+
+/** Writes once, at the first need; renders each time. */
+export class Renderer {
+  readonly #tables: ReadonlyMap<object, PlannedTable>;
+  readonly #parameterOids: readonly number[];
+  readonly #utc: boolean;
+  readonly #write: (context: WriterContext) => WrittenQuery;
+  readonly #point: PointCandidate | null;
+  #template: Template | null = null;
+  #bounds: readonly TableBounds[] = [];
+
+  constructor(tables: ReadonlyMap<object, PlannedTable>, parameterOids: readonly number[], utc: boolean, write: (context: WriterContext) => WrittenQuery, point: PointCandidate | null) {
+    this.#tables = tables;
+    this.#parameterOids = parameterOids;
+    this.#utc = utc;
+    this.#write = write;
+    this.#point = point;
+  }
+
+  /** Null when no literal of the WHERE could be put in: the caller never sees half a query. */
+  render(parameters: readonly ParameterValue[]): RenderedQuery {
+    const parts = this.#written();
+    const timeRanges = [...this.#tables.values()].map((planned) => this.#rangeOf(planned, parameters));
+    let sql: string | null = null;
+    return {
+      // A point read by key seldom needs the text.
+      get sql(): string {
+        return (sql ??= fill(parts, parameters));
+      },
+      timeRanges,
+      point: this.#pointRead(parameters),
+    };
+  }
+
+  #written(): Template {
+    if (this.#template !== null) return this.#template;
+    const bounds: TableBounds[] = [];
+    const context: WriterContext = {
+      tables: this.#tables,
+      parameterOids: this.#parameterOids,
+      onWhere: (where, scope) => bounds.push(...boundsOf(where, scope)),
+    };
+    const written = this.#write(context);
+    this.#bounds = bounds;
+    return (this.#template = template(written.sql));
+  }
+
+  #rangeOf(planned: PlannedTable, parameters: readonly ParameterValue[]): TimeRange | null {
+    const found = this.#bounds.filter((one) => one.planned === planned).flatMap((one) => one.found);
+    return found.length === 0 ? null : timeRange(planned.def, found, parameters, this.#utc);
+  }
+
+  #pointRead(parameters: readonly ParameterValue[]): PointRead | null {
+    if (this.#point === null) return null;
+    const key = pointKey(this.#point.def, this.#point.comparisons, parameters);
+    return key === null ? null : { def: this.#point.def, key, fieldIds: this.#point.fieldIds };
+  }
+}
+
+/** Comparisons of one level's WHERE with the time column of that level's own tables. */
+function boundsOf(where: Node, scope: Scope): readonly TableBounds[] {
+  const bounds = new Map<PlannedTable, Comparison[]>();
+  for (const one of comparisons(where).list) {
+    const resolved = resolveHere(scope, one.alias, one.column);
+    const table = resolved?.item.table;
+    if (resolved === undefined || table === null || table === undefined) continue;
+    if (scope.items.some((item) => item.columns === null) && one.alias === null) continue;
+    if (table.fieldIds[resolved.index] !== table.planned.def.timeColumn) continue;
+    const list = bounds.get(table.planned);
+    if (list === undefined) bounds.set(table.planned, [one]);
+    else list.push(one);
+  }
+  return [...bounds].map(([planned, found]) => ({ planned, found }));
+}

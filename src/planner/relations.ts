@@ -1,0 +1,102 @@
+/**
+ * Which relations a query reads, and so which way it goes: Arka's tables to the engine, PostgreSQL's catalogs and
+ * everything without a table to PGlite. Names of WITH shadow tables where PostgreSQL says so.
+ */
+import type { Node, RangeVar, SelectStmt, WithClause } from 'libpg-query';
+import { notSupported } from '../errors.ts';
+import type { TableDef } from '../table-def.ts';
+import { at } from './ast.ts';
+import type { CatalogView, PlannedTable } from './plan.ts';
+import { displayName, findTable, isCatalogRelation, undefinedTable } from './schema-names.ts';
+
+export interface Relations {
+  /** RangeVar bodies of Arka's tables, by identity: one scan for each place a table stands. */
+  readonly arka: ReadonlyMap<object, TableDef>;
+  readonly catalog: readonly RangeVar[];
+}
+
+/** @throws {SqlError} 42P01 with position; 0A000 for data-modifying WITH and for Arka tables beside catalogs */
+export function findRelations(statement: unknown, view: CatalogView): Relations {
+  const finder = new Finder(view);
+  finder.visit(statement, new Set());
+  const [first] = finder.catalog;
+  if (finder.arka.size > 0 && first !== undefined) {
+    throw notSupported(`a query of Arka tables together with catalog relation "${displayName(first)}"`, at(first.location));
+  }
+  return { arka: finder.arka, catalog: finder.catalog };
+}
+
+class Finder {
+  readonly arka = new Map<object, TableDef>();
+  readonly catalog: RangeVar[] = [];
+  readonly #view: CatalogView;
+
+  constructor(view: CatalogView) {
+    this.#view = view;
+  }
+
+  visit(value: unknown, ctes: ReadonlySet<string>): void {
+    if (typeof value !== 'object' || value === null) return;
+    if (Array.isArray(value)) {
+      for (const item of value) this.visit(item, ctes);
+      return;
+    }
+    const record = value as Record<string, unknown>;
+    const inner = record['withClause'] === undefined ? ctes : this.#with(record['withClause'] as WithClause, ctes);
+    for (const key in record) {
+      if (key === 'withClause') continue;
+      const child = record[key];
+      if (key === 'RangeVar') this.#relation(child as RangeVar, inner);
+      else if (key === 'InsertStmt' || key === 'UpdateStmt' || key === 'DeleteStmt' || key === 'MergeStmt') {
+        throw notSupported('a data-modifying statement in WITH');
+      } else this.visit(child, inner);
+    }
+  }
+
+  #with(clause: WithClause, outer: ReadonlySet<string>): ReadonlySet<string> {
+    const names = new Set(outer);
+    if (clause.recursive === true) for (const node of clause.ctes ?? []) if ('CommonTableExpr' in node) names.add(node.CommonTableExpr.ctename ?? '');
+    for (const node of clause.ctes ?? []) {
+      if (!('CommonTableExpr' in node)) continue;
+      this.visit(node.CommonTableExpr.ctequery, names);
+      names.add(node.CommonTableExpr.ctename ?? '');
+    }
+    return names;
+  }
+
+  #relation(relation: RangeVar, ctes: ReadonlySet<string>): void {
+    if ((relation.schemaname ?? '') === '' && ctes.has(relation.relname ?? '')) return;
+    const def = findTable(relation, this.#view);
+    if (def !== undefined) this.arka.set(relation, def);
+    else if (isCatalogRelation(relation, this.#view)) this.catalog.push(relation);
+    else throw undefinedTable(relation);
+  }
+}
+
+/** The scans of a query, with a placeholder each. */
+export function planTables(relations: Relations, placeholder: () => string, positions: boolean): Map<object, PlannedTable> {
+  const tables = new Map<object, PlannedTable>();
+  for (const [relation, def] of relations.arka) tables.set(relation, { def, placeholder: placeholder(), positions });
+  return tables;
+}
+
+/** schema.name of the views that Arka fills, read by a catalog query. Unqualified names are PostgreSQL's own. */
+export function viewsRead(relations: Relations, view: CatalogView): readonly string[] {
+  const names = new Set<string>();
+  for (const relation of relations.catalog) {
+    const given = relation.schemaname ?? '';
+    const name = relation.relname ?? '';
+    const schema = given !== '' ? given : name.startsWith('pg_') ? 'pg_catalog' : (view.searchPath.find((one) => one === 'arka') ?? '');
+    if (schema === 'arka' || (schema === 'pg_catalog' && name.startsWith('pg_stat_'))) names.add(`${schema}.${name}`);
+  }
+  return [...names];
+}
+
+/** The one table of `FROM t [AS a]`, when that is the whole FROM. */
+export function onlyTable(select: SelectStmt): RangeVar | undefined {
+  const [first, ...rest] = select.fromClause ?? [];
+  if (first === undefined || rest.length > 0 || !('RangeVar' in first)) return undefined;
+  return first.RangeVar;
+}
+
+export type SelectNode = Node & { readonly SelectStmt: SelectStmt };

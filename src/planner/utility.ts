@@ -1,0 +1,124 @@
+/** Statements that are neither queries nor writes: transactions, schemas, session commands, and the refusals by name. */
+import type { CallStmt, CreateSchemaStmt, DropStmt, Node, TransactionStmt } from 'libpg-query';
+import { SqlError, SqlState, notSupported } from '../errors.ts';
+import { at, constantText, plainName, stringOf, stringsOf, tagOf } from './ast.ts';
+import type { CatalogView, QualifiedName, Statement } from './plan.ts';
+import { DATABASE, isSystemSchema, refuseSystemSchema } from './schema-names.ts';
+import { checkTransactionOptions } from './settings.ts';
+
+/** @throws {SqlError} 0A000 for savepoints, two-phase commit and chains */
+export function planTransaction(statement: TransactionStmt): Statement {
+  if (statement.chain === true) throw notSupported('AND CHAIN');
+  switch (statement.kind) {
+    case 'TRANS_STMT_BEGIN': case 'TRANS_STMT_START':
+      checkTransactionOptions(statement.options ?? []);
+      return { kind: 'begin' };
+    case 'TRANS_STMT_COMMIT': return { kind: 'commit' };
+    case 'TRANS_STMT_ROLLBACK': return { kind: 'rollback' };
+    case 'TRANS_STMT_SAVEPOINT': throw notSupported('SAVEPOINT');
+    case 'TRANS_STMT_RELEASE': throw notSupported('RELEASE SAVEPOINT');
+    case 'TRANS_STMT_ROLLBACK_TO': throw notSupported('ROLLBACK TO SAVEPOINT');
+    case 'TRANS_STMT_PREPARE': throw notSupported('PREPARE TRANSACTION');
+    case 'TRANS_STMT_COMMIT_PREPARED': throw notSupported('COMMIT PREPARED');
+    default: throw notSupported('ROLLBACK PREPARED');
+  }
+}
+
+export function planCreateSchema(statement: CreateSchemaStmt): Statement {
+  if ((statement.schemaElts ?? []).length > 0) throw notSupported('CREATE SCHEMA with elements');
+  if (statement.authrole !== undefined) throw notSupported('CREATE SCHEMA … AUTHORIZATION');
+  const name = statement.schemaname ?? '';
+  if (isSystemSchema(name)) {
+    throw new SqlError(SqlState.insufficientPrivilege, `unacceptable schema name "${name}"`, { detail: 'The prefix "pg_" and the names arka and information_schema are reserved.' });
+  }
+  return { kind: 'createSchema', name, ifNotExists: statement.if_not_exists === true };
+}
+
+const OBJECTS: Readonly<Record<string, string>> = {
+  OBJECT_MATVIEW: 'MATERIALIZED VIEW', OBJECT_FOREIGN_TABLE: 'FOREIGN TABLE', OBJECT_EVENT_TRIGGER: 'EVENT TRIGGER', OBJECT_FDW: 'FOREIGN DATA WRAPPER',
+};
+
+/** @throws {SqlError} 0A000, 42501 */
+export function planDrop(statement: DropStmt): Statement {
+  const ifExists = statement.missing_ok === true;
+  const cascade = statement.behavior === 'DROP_CASCADE';
+  if (statement.concurrent === true) throw notSupported('DROP … CONCURRENTLY');
+  switch (statement.removeType) {
+    case 'OBJECT_TABLE': {
+      const names = (statement.objects ?? []).map(qualifiedName);
+      for (const name of names) if (name.schema !== null) refuseSystemSchema(name.schema);
+      return { kind: 'dropTable', names, ifExists };
+    }
+    case 'OBJECT_SCHEMA': {
+      if (cascade) throw notSupported('DROP SCHEMA … CASCADE', { hint: 'Drop its tables first.' });
+      const names = (statement.objects ?? []).map(stringOf);
+      names.forEach(refuseSystemSchema);
+      return { kind: 'dropSchema', names, ifExists };
+    }
+    default: {
+      const object = statement.removeType ?? '';
+      throw notSupported(`DROP ${OBJECTS[object] ?? object.replace('OBJECT_', '').replaceAll('_', ' ')}`);
+    }
+  }
+}
+
+function qualifiedName(node: Node): QualifiedName {
+  const parts = 'List' in node ? stringsOf(node.List.items) : [stringOf(node)];
+  if (parts.length > 3) throw new SqlError(SqlState.syntaxError, `improper qualified name (too many dotted names): ${parts.join('.')}`);
+  if (parts.length === 3 && parts[0] !== DATABASE) throw notSupported(`a reference to another database: "${parts.join('.')}"`);
+  return { schema: parts.at(-2) ?? null, name: parts.at(-1)! };
+}
+
+/** CALL arka.flush('t') and arka.commit('t'): the name is read as regclass reads it. */
+export function planCall(statement: CallStmt, view: CatalogView): Statement {
+  const call = statement.funccall;
+  const name = plainName(call?.funcname);
+  const procedure = name === 'arka.flush' ? 'flush' : name === 'arka.commit' ? 'commit' : null;
+  if (procedure === null) {
+    throw new SqlError(SqlState.undefinedFunction, `procedure ${name}(${(call?.args ?? []).map(() => 'unknown').join(', ')}) does not exist`, at(call?.location));
+  }
+  const [argument, ...rest] = call?.args ?? [];
+  const inner = argument !== undefined && 'TypeCast' in argument ? argument.TypeCast.arg : argument;
+  const text = inner === undefined ? null : constantText(inner);
+  if (text === null || rest.length > 0) throw notSupported(`CALL ${name} with anything but one table's name`, at(call?.location));
+  const parts = identifierParts(text);
+  const [table = '', schema = null] = parts.toReversed();
+  const def = parts.length > 3 || (parts.length === 3 && parts[0] !== DATABASE) ? undefined : view.table(schema, table);
+  if (def === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${text}" does not exist`);
+  return { kind: 'call', procedure, def };
+}
+
+/** `"A b".c` → parts: quoted as written, others in lower case. */
+function identifierParts(text: string): readonly string[] {
+  const parts: string[] = [];
+  const pattern = /\s*(?:"((?:[^"]|"")*)"|([^".\s]+))\s*(\.|$)/gy;
+  let end = 0;
+  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
+    parts.push(match[1] !== undefined ? match[1].replaceAll('""', '"') : match[2]!.toLowerCase());
+    end = pattern.lastIndex;
+    if (match[3] === '') break;
+  }
+  if (parts.length === 0 || end !== text.length) throw new SqlError(SqlState.syntaxError, 'invalid name syntax');
+  return parts;
+}
+
+const STATEMENTS: Readonly<Record<string, string>> = {
+  AlterTableStmt: 'ALTER TABLE', RenameStmt: 'ALTER … RENAME', AlterObjectSchemaStmt: 'ALTER … SET SCHEMA', AlterOwnerStmt: 'ALTER … OWNER TO', IndexStmt: 'CREATE INDEX',
+  ViewStmt: 'CREATE VIEW', CreateTableAsStmt: 'CREATE TABLE AS', TruncateStmt: 'TRUNCATE', MergeStmt: 'MERGE', DeclareCursorStmt: 'DECLARE CURSOR',
+  FetchStmt: 'FETCH', PrepareStmt: 'PREPARE', ExecuteStmt: 'EXECUTE', VacuumStmt: 'VACUUM', GrantStmt: 'GRANT', GrantRoleStmt: 'GRANT role',
+  CreateFunctionStmt: 'CREATE FUNCTION', DoStmt: 'DO', CreateSeqStmt: 'CREATE SEQUENCE', AlterSeqStmt: 'ALTER SEQUENCE', CreateRoleStmt: 'CREATE ROLE',
+  AlterRoleStmt: 'ALTER ROLE', DropRoleStmt: 'DROP ROLE', CreatedbStmt: 'CREATE DATABASE', DropdbStmt: 'DROP DATABASE', CommentStmt: 'COMMENT', LockStmt: 'LOCK TABLE',
+  ClusterStmt: 'CLUSTER', ReindexStmt: 'REINDEX', CreateExtensionStmt: 'CREATE EXTENSION', CreateTrigStmt: 'CREATE TRIGGER', CreateEnumStmt: 'CREATE TYPE',
+  CompositeTypeStmt: 'CREATE TYPE', CreateRangeStmt: 'CREATE TYPE', CreateDomainStmt: 'CREATE DOMAIN', RuleStmt: 'CREATE RULE', DefineStmt: 'CREATE of this object',
+  RefreshMatViewStmt: 'REFRESH MATERIALIZED VIEW', LoadStmt: 'LOAD', AlterSystemStmt: 'ALTER SYSTEM', AlterDatabaseSetStmt: 'ALTER DATABASE', NotifyStmt: 'NOTIFY',
+  ReassignOwnedStmt: 'REASSIGN OWNED', DropOwnedStmt: 'DROP OWNED', CreatePolicyStmt: 'CREATE POLICY', CreateStatsStmt: 'CREATE STATISTICS', CreatePublicationStmt: 'CREATE PUBLICATION',
+  CreateSubscriptionStmt: 'CREATE SUBSCRIPTION', SecLabelStmt: 'SECURITY LABEL', CreateForeignTableStmt: 'CREATE FOREIGN TABLE', ImportForeignSchemaStmt: 'IMPORT FOREIGN SCHEMA',
+};
+
+export function unsupportedStatement(node: Node): SqlError {
+  const tag = tagOf(node);
+  if ('GrantStmt' in node && node.GrantStmt.is_grant !== true) return notSupported('REVOKE');
+  if ('VacuumStmt' in node && node.VacuumStmt.is_vacuumcmd !== true) return notSupported('ANALYZE');
+  if ('CreateTableAsStmt' in node && node.CreateTableAsStmt.objtype === 'OBJECT_MATVIEW') return notSupported('CREATE MATERIALIZED VIEW');
+  return notSupported(STATEMENTS[tag] ?? tag.replace(/Stmt$/, '').replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ').toUpperCase());
+}
