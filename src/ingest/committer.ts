@@ -73,7 +73,9 @@ export class Committer {
       this.#makeSure(writes);
       const frames = framesOf(writes, this.#log.frameBytesMax);
       await this.#append(transaction, frames);
-      this.#apply(transaction, writes, this.#log.lastLsn);
+      // A table may have been dropped while the log had no room.
+      const live = writes.filter(({ table }) => !table.dropped);
+      this.#memory.pool.unbounded(() => this.#apply(transaction, live, this.#log.lastLsn));
     } finally {
       this.#lane = null;
       resolve();
@@ -102,7 +104,8 @@ export class Committer {
       const counts = new Map<number, number>();
       for (const unit of each.units) counts.set(unit, (counts.get(unit) ?? 0) + 1);
       for (const [unit, count] of counts) {
-        if (!each.table.unit(unit)!.deletes.reserve(count)) throw outOfMemory(this.#memory);
+        const { deletes } = each.table.unit(unit) ?? replaced(each.table);
+        if (!deletes.reserve(count)) throw outOfMemory(this.#memory);
       }
     }
     if (this.#memory.pool.usedBytes + bytes > this.#memory.pool.budgetBytes) throw outOfMemory(this.#memory);
@@ -165,6 +168,11 @@ function outOfMemory(memory: Memory): SqlError {
   });
 }
 
+/** The file that held a row to delete is gone: another writer has rewritten it. */
+function replaced(table: Table): never {
+  throw new SqlError(SqlState.serializationFailure, `could not serialize access: another writer has replaced a file of "${table.def.name}"`);
+}
+
 function adoptable(table: Table, rows: number): boolean {
   return rows >= ADOPT_ROWS_MIN && !table.partitioned;
 }
@@ -184,6 +192,7 @@ export function applyDeletes(table: Table, keys: RowBuffer, units: readonly numb
     for (let row = 0; row < batch.rows; row++) {
       const unit = table.unit(units[start + row]!);
       invariant(unit !== undefined, 'V1 a recorded deletion follows its row to the unit where it is');
+      unit.deletes.reserve(1); // the row may have moved since room was made sure of
       unit.deletes.append(positions[start + row]!, lsn);
       lists.add(unit.deletes);
       if (unit.tier !== 'memory') continue;

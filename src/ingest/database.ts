@@ -39,6 +39,8 @@ const EVENTS_MAX = 1000;
 /** From this share of the slab budget on, writes wait for a flush. */
 const ADMIT_FRACTION = 0.8;
 const ADMIT_WAIT_MS = 30_000;
+/** Key tables hold transactions and units as int32: both numbers start again after it. */
+const NUMBER_MAX = 2 ** 31 - 1;
 
 export interface DatabaseOptions {
   readonly clock: Clock;
@@ -87,14 +89,25 @@ export class Database {
     this.committer = new Committer(options.memory, options.log);
   }
 
-  readonly nextUnit = (): number => this.#nextUnit++;
+  readonly nextUnit = (): number => {
+    const unit = this.#nextUnit;
+    do this.#nextUnit = (this.#nextUnit % NUMBER_MAX) + 1;
+    while (this.#hasUnit(this.#nextUnit));
+    return unit;
+  };
+
+  #hasUnit(unit: number): boolean {
+    for (const table of this.tables.values()) if (table.unit(unit) !== undefined) return true;
+    return false;
+  }
 
   table(schema: string, name: string): Table | undefined {
     return this.#byName.get(`${schema}\u0000${name}`);
   }
 
   begin(synchronous: boolean): Transaction {
-    const transaction = new Transaction(this.memory, this.#nextTransaction++, this.nextUnit, synchronous);
+    const transaction = new Transaction(this.memory, this.#nextTransaction, this.nextUnit, synchronous);
+    this.#nextTransaction = (this.#nextTransaction % NUMBER_MAX) + 1;
     this.#transactions.set(transaction.id, transaction);
     void transaction.ended.then(() => this.#transactions.delete(transaction.id));
     return transaction;
@@ -132,10 +145,16 @@ export class Database {
   addCommittedDeletes(file: DataFileUnit, positions: Uint32Array, lsn: Lsn): void {
     const fresh = positions.filter((position) => !file.deletes.has(position));
     if (!file.deletes.reserve(fresh.length)) throw new SqlError(SqlState.outOfMemory, 'out of memory: the delete files of a table do not fit', { hint: 'Raise memory.limit.' });
-    for (const position of fresh) file.deletes.append(position, lsn);
-    file.deletes.publish(file.deletes.length);
-    file.deletesFlushed = file.deletes.length;
-    file.deletesCommitted = file.deletes.length;
+    const { deletes } = file;
+    const allFlushed = deletes.length === file.deletesFlushed && deletes.length === file.deletesCommitted;
+    for (const position of fresh) deletes.append(position, lsn);
+    const { length } = deletes;
+    // Own entries that are not visible, on disk or in Iceberg yet lie before the others': these then go the same way.
+    if (this.committer.publishedLsn >= lsn) deletes.publish(length);
+    else void this.committer.published(lsn).then(() => deletes.publish(length));
+    if (!allFlushed) return;
+    file.deletesFlushed = length;
+    file.deletesCommitted = length;
   }
 
   #takeOid(): number {

@@ -58,8 +58,9 @@ export async function flushTable(database: Database, table: Table): Promise<Flus
     const segments = cut.flatMap(({ segment }) => (segment === null ? [] : [segment]));
     if (!table.dropped) {
       await database.lake.writeFlush({ tableUuid: table.def.uuid, logId: database.log.logId, flushedLsn: lsn, baseSnapshotId: table.snapshotId, segments, deltas });
-      await fetchMoves(database, table, cut);
-      install(database, table, generations, cut);
+      // No await between the last look and the installation: a transaction may touch another slice in any turn.
+      for (let missing = movesMissing(database, table, cut); missing.length > 0; missing = movesMissing(database, table, cut)) await fetchMoves(database, missing);
+      database.memory.pool.unbounded(() => install(database, table, generations, cut));
       for (const { file, length } of marks) file.deletesFlushed = length;
       table.flushedLsn = lsn;
     }
@@ -97,17 +98,17 @@ async function writeSegment(database: Database, table: Table, cut: CutSlice, lsn
   };
 }
 
-/** Until nothing needs a map that is not there: what follows in the same turn may install. */
-async function fetchMoves(database: Database, table: Table, cut: readonly CutSlice[]): Promise<void> {
-  for (;;) {
-    const needed = cut.filter((each) => each.moved === null && each.segment !== null && (each.slice.deletes.length > each.deletes || database.isTouched(table, each.slice.unit)));
-    if (needed.length === 0) return;
-    for (const each of needed) {
-      const { positions } = await database.engine.newPositions(each.request);
-      const moved = new Int32Array(each.slice.rows).fill(-1);
-      for (let i = 0; i < positions.length; i++) moved[positions[i]!] = i;
-      each.moved = moved;
-    }
+/** Slices with late deletes, or touched by a transaction under way, whose map is not there yet. */
+function movesMissing(database: Database, table: Table, cut: readonly CutSlice[]): readonly CutSlice[] {
+  return cut.filter((each) => each.moved === null && each.segment !== null && (each.slice.deletes.length > each.deletes || database.isTouched(table, each.slice.unit)));
+}
+
+async function fetchMoves(database: Database, missing: readonly CutSlice[]): Promise<void> {
+  for (const each of missing) {
+    const { positions } = await database.engine.newPositions(each.request);
+    const moved = new Int32Array(each.slice.rows).fill(-1);
+    for (let i = 0; i < positions.length; i++) moved[positions[i]!] = i;
+    each.moved = moved;
   }
 }
 

@@ -4,7 +4,7 @@
 import { SqlError, SqlState } from '../errors.ts';
 import type { Transaction } from './transaction.ts';
 
-/** Resolves when `holder` has ended. @throws {SqlError} 40P01 when it waits, in turn, for `waiter` */
+/** Resolves when `holder` has ended. @throws {SqlError} 40P01 when it waits, in turn, for `waiter`; 57014 when `waiter` was rolled back meanwhile */
 export async function waitFor(waiter: Transaction, holder: Transaction): Promise<void> {
   for (let each: Transaction | null = holder; each !== null; each = each.waitsFor) {
     if (each === waiter) {
@@ -19,4 +19,10 @@ export async function waitFor(waiter: Transaction, holder: Transaction): Promise
   } finally {
     waiter.waitsFor = null;
   }
+  assertOpen(waiter);
+}
+
+/** After a wait: a session that ended has rolled its transaction back, which must not lock or record anything more. */
+export function assertOpen(transaction: Transaction): void {
+  if (transaction.state !== 'open') throw new SqlError(SqlState.queryCanceled, 'canceling statement: its transaction was rolled back');
 }

@@ -62,7 +62,7 @@ export class TableWrites {
   }
 
   killOwn(row: number): void {
-    if (!this.dead.reserve(1)) this.#memory.take(4096);
+    if (!this.dead.reserve(1)) throw this.#memory.usedUp();
     this.dead.append(row, 0);
   }
 

@@ -13,7 +13,7 @@ import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { textOutput } from '../types/text-output.ts';
 import { UTC } from '../types/time-zone.ts';
-import { waitFor } from './key-locks.ts';
+import { assertOpen, waitFor } from './key-locks.ts';
 import { candidateFiles, resolveCold } from './resolver.ts';
 import { KEY_OLD_DELETED, type TableWrites, type Transaction } from './transaction.ts';
 
@@ -88,9 +88,11 @@ async function finishInsert(context: WriteContext, transaction: Transaction, wri
   }
   if (cold.rows.length === 0) return;
   const keys = new RowBuffer(context.memory, writes.table.keyPhysicals);
+  const pin = context.memory.pins.acquire(); // a commit removes the staged files that it has copied
   try {
     for (const row of cold.rows) keys.append(keyVectors(writes, row), rowInBatch, rowInBatch + 1);
     await resolveCold(context.engine, writes.table, cold.files, keys, (index, unit, position) => {
+      assertOpen(transaction);
       const vectors = keyVectors(writes, cold.rows[index]!);
       if (!upsert) throw duplicateKey(writes.table, vectors, rowInBatch);
       recordDeletion(writes, vectors, rowInBatch, unit, position);
@@ -98,6 +100,7 @@ async function finishInsert(context: WriteContext, transaction: Transaction, wri
       if (writes.table.locks.get(key)) writes.table.locks.set(key, transaction.id, writes.table.locks.b | KEY_OLD_DELETED);
     });
   } finally {
+    pin.release();
     keys.retire();
   }
 }
@@ -125,7 +128,7 @@ function checkKeys(context: WriteContext, transaction: Transaction, writes: Tabl
     for (let inBatch = rowInBatch; row < batchEnd; row++, inBatch++) {
       table.encodeKey(vectors, inBatch, key);
       if (otherHolder(context, transaction, table) !== null) return row;
-      const held = table.locks.get(key);
+      const held = table.locks.get(key) && table.locks.a === transaction.id;
       const state = held ? table.locks.b : 0;
       const own = (state >>> 1) - 1;
       if (own >= 0) {

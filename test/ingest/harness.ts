@@ -12,6 +12,7 @@ import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import { integerAt } from '../../src/storage/memory/slice.ts';
 import type { Table } from '../../src/storage/table.ts';
 import type { PartitionField, TableDef } from '../../src/table-def.ts';
+import type { ColumnVector } from '../../src/types/column-vector.ts';
 import { UTC } from '../../src/types/time-zone.ts';
 
 export const noPartition: readonly PartitionField[] = [];
@@ -31,12 +32,16 @@ export class TestDatabase {
   tiers!: Tiers;
   #stack!: AsyncDisposableStack;
 
-  private constructor(dataDir: string) {
+  readonly #memoryLimit: number;
+
+  private constructor(dataDir: string, memoryLimit: number) {
     this.dataDir = dataDir;
+    this.#memoryLimit = memoryLimit;
   }
 
-  static async create(): Promise<TestDatabase> {
-    const made = new TestDatabase(await mkdtemp(join(tmpdir(), 'arka-test-')));
+  /** @param dataDir one that is there already; null: a new one */
+  static async create(memoryLimit = 2 ** 30, dataDir: string | null = null): Promise<TestDatabase> {
+    const made = new TestDatabase(dataDir ?? (await mkdtemp(join(tmpdir(), 'arka-test-'))), memoryLimit);
     await made.open();
     return made;
   }
@@ -46,7 +51,7 @@ export class TestDatabase {
     const fail = (error: unknown): void => console.error(error);
     this.tiers = await openTiers(
       {
-        dataDir: this.dataDir, warehouse: '', catalogName: 'arka', keepSnapshots: 20, maxSnapshotAgeMs: 1e9, memoryLimit: 2 ** 30, segmentBytes: 2 ** 20,
+        dataDir: this.dataDir, warehouse: '', catalogName: 'arka', keepSnapshots: 20, maxSnapshotAgeMs: 1e9, memoryLimit: this.#memoryLimit, segmentBytes: 2 ** 20,
         clock: systemClock, warn: fail, fatal: fail,
       },
       this.#stack,
@@ -84,22 +89,31 @@ export class TestDatabase {
     await insertRows(this.context, transaction, writes, from, upsert);
   }
 
-  async delete(transaction: Transaction, table: Table, where: string): Promise<number> {
+  /** `seen` gets the rows found by the run that deleted them, as `rows` gives them. */
+  async delete(transaction: Transaction, table: Table, where: string, seen: (rows: readonly string[]) => void = () => {}): Promise<number> {
     for (;;) {
+      const texts: string[] = [];
       const found = { units: [] as number[], positions: [] as number[], keys: new RowBuffer(this.context.memory, table.keyPhysicals) };
-      const cursor = await this.#cursor(table, `SELECT __unit, __position, id FROM "scan" AS t WHERE ${where}`, 'vectors', true, transaction);
-      for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) {
-        const [units, positions, ids] = chunk.vectors!;
-        for (let row = 0; row < chunk.rows; row++) {
-          found.units.push(integerAt(units!, row));
-          found.positions.push(integerAt(positions!, row));
+      try {
+        const cursor = await this.#cursor(table, `SELECT __unit, __position, id, v, name FROM "scan" AS t WHERE ${where}`, 'vectors', true, transaction);
+        for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) {
+          const [units, positions, ids] = chunk.vectors!;
+          for (let row = 0; row < chunk.rows; row++) {
+            found.units.push(integerAt(units!, row));
+            found.positions.push(integerAt(positions!, row));
+          }
+          found.keys.append([ids!], 0, chunk.rows);
+          texts.push(...textsOf(chunk.vectors!.slice(2), chunk.rows));
         }
-        found.keys.append([ids!], 0, chunk.rows);
+        const rows = { units: Int32Array.from(found.units), positions: Float64Array.from(found.positions), keys: found.keys };
+        const done = await deleteRows(this.context, transaction, transaction.of(table), rows);
+        if (done) {
+          seen(texts);
+          return found.units.length;
+        }
+      } finally {
+        found.keys.retire();
       }
-      const rows = { units: Int32Array.from(found.units), positions: Float64Array.from(found.positions), keys: found.keys };
-      const done = await deleteRows(this.context, transaction, transaction.of(table), rows);
-      found.keys.retire();
-      if (done) return found.units.length;
     }
   }
 
@@ -109,13 +123,7 @@ export class TestDatabase {
     const cursor = await this.#cursor(table, sql, 'vectors', false, transaction);
     const out: string[] = [];
     for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) {
-      const [ids, values, names] = chunk.vectors!;
-      const valid = (bits: Uint8Array | null, row: number): boolean => bits === null || (bits[row >> 3]! & (1 << (row & 7))) !== 0;
-      for (let row = 0; row < chunk.rows; row++) {
-        const v = valid(values!.validity, row) ? String(values!.words[row]) : 'null';
-        const name = valid(names!.validity, row) ? Buffer.from(names!.heap.subarray(names!.starts[row], names!.ends[row])).toString() : 'null';
-        out.push(`${integerAt(ids!, row)}|${v}|${name}`);
-      }
+      out.push(...textsOf(chunk.vectors!, chunk.rows));
     }
     return out;
   }
@@ -129,4 +137,14 @@ export class TestDatabase {
     };
     return EngineCursor.open(this.tiers.database, this.tiers.engine, request, () => {});
   }
+}
+
+/** `id|v|name` of each row. */
+function textsOf([ids, values, names]: readonly ColumnVector[], rows: number): string[] {
+  const valid = (bits: Uint8Array | null, row: number): boolean => bits === null || (bits[row >> 3]! & (1 << (row & 7))) !== 0;
+  return Array.from({ length: rows }, (_, row) => {
+    const v = valid(values!.validity, row) ? String(values!.words[row]) : 'null';
+    const name = valid(names!.validity, row) ? Buffer.from(names!.heap.subarray(names!.starts[row], names!.ends[row])).toString() : 'null';
+    return `${integerAt(ids!, row)}|${v}|${name}`;
+  });
 }

@@ -18,13 +18,15 @@ export class Memory {
   /** @throws {SqlError} 53200 when the budget has no such block; nothing was taken */
   take(bytes: number): Address {
     const address = this.pool.allocate(bytes);
-    if (address < 0) {
-      throw new SqlError(SqlState.outOfMemory, 'out of memory', {
-        detail: `The budget for rows in memory (${this.pool.budgetBytes} bytes) is used up.`,
-        hint: 'Write in smaller transactions, or raise memory.limit.',
-      });
-    }
+    if (address < 0) throw this.usedUp();
     return address;
+  }
+
+  usedUp(): SqlError {
+    return new SqlError(SqlState.outOfMemory, 'out of memory', {
+      detail: `The budget for rows in memory (${this.pool.budgetBytes} bytes) is used up.`,
+      hint: 'Write in smaller transactions, or raise memory.limit.',
+    });
   }
 
   /** Frees a block once no reader that started before now can name it. */

@@ -1,7 +1,7 @@
 /**
  * Main's allocator over the slab pool: buddy blocks of 4 KiB to 16 MiB in slabs of 16 MiB (T1, C13).
  *
- * - V5 `usedBytes` is exact: the sum of the blocks given out. Slabs are made only up to the budget and never dropped.
+ * - V5 `usedBytes` is exact: the sum of the blocks given out. Slabs are made up to the budget (`unbounded` aside), never dropped.
  * - A freed block may be given out at once: free it only when no pin can name it (pins.ts).
  */
 import { invariant } from '../../errors.ts';
@@ -26,6 +26,7 @@ export class SlabPool {
   readonly directory = new SlabDirectory();
   readonly budgetBytes: number;
   usedBytes = 0;
+  #bounded = true;
   /** Called with each new slab before any address in it is given out: posts it to the other threads. */
   announce: (index: number, slab: SharedArrayBuffer) => void = () => {};
   readonly #slabsMax: number;
@@ -49,7 +50,7 @@ export class SlabPool {
     let found = order;
     while (found <= ORDER_MAX && this.#free[found]!.size === 0) found++;
     if (found > ORDER_MAX) {
-      if (this.#slabs.length >= this.#slabsMax) return -1;
+      if (this.#bounded && this.#slabs.length >= this.#slabsMax) return -1;
       this.#grow();
       found = ORDER_MAX;
     }
@@ -62,6 +63,20 @@ export class SlabPool {
     }
     this.usedBytes += 2 ** order;
     return address;
+  }
+
+  /**
+   * Carries out what may not fail any more (its log frame is written, its segment is on disk): when fragments or
+   * others have used up the room that was made sure of before, a slab beyond the budget is made.
+   */
+  unbounded<T>(work: () => T): T {
+    const before = this.#bounded;
+    this.#bounded = false;
+    try {
+      return work();
+    } finally {
+      this.#bounded = before;
+    }
   }
 
   /** Gives a block back; `bytes` as it was asked for. */
