@@ -21,7 +21,7 @@ const QUESTIONS: readonly (readonly [string, string])[] = [
   ['by key', 'SELECT origin, destination, delay FROM flights WHERE id = 1234567'],
 ];
 
-const file = fileURLToPath(import.meta.resolve('vega-datasets/data/flights-3m.parquet'));
+const file = fileURLToPath(new URL('../node_modules/vega-datasets/data/flights-3m.parquet', import.meta.url));
 const rowsMax = Number(process.env['DEMO_ROWS'] ?? 3_000_000);
 const dataDir = await mkdtemp(join(tmpdir(), 'arka-demo-'));
 const server = spawn(process.execPath, [fileURLToPath(new URL('../dist/main.js', import.meta.url)), 'serve', '--port', '0', '--http-port', '0', '--data-dir', dataDir], { stdio: ['ignore', 'pipe', 'inherit'] });

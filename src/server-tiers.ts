@@ -37,8 +37,8 @@ interface Thread<A extends Api> {
 }
 
 /** A standing thread; its unexpected end is the end of the process: the log recovers. */
-function startThread<A extends Api>(name: string, heapMb: number, fatal: (error: unknown, where: string) => void, shutdown: (remote: Remote<A>) => Promise<unknown>): Thread<A> {
-  const worker = new Worker(workerUrl(`./threads/${name}`, import.meta.url), { name, resourceLimits: { maxOldGenerationSizeMb: heapMb } });
+function startThread<A extends Api>(name: string, entry: URL, heapMb: number, fatal: (error: unknown, where: string) => void, shutdown: (remote: Remote<A>) => Promise<unknown>): Thread<A> {
+  const worker = new Worker(entry, { name, resourceLimits: { maxOldGenerationSizeMb: heapMb } });
   const rpc = new RpcClient<A>(worker);
   let closing = false;
   const ended = (error: unknown): void => {
@@ -80,7 +80,7 @@ export interface Tiers {
 /** What is opened is closed by `stack`. @throws {SqlError} 55000 in use, 58030 unwritable, XX001 damaged log */
 export async function openTiers(options: TierOptions, stack: AsyncDisposableStack): Promise<Tiers> {
   const { clock, dataDir, fatal, memoryLimit, warn } = options;
-  const lake = startThread<LakeApi>('lake', 160, fatal, (remote) => remote.shutdown(null));
+  const lake = startThread<LakeApi>('lake', workerUrl('./threads/lake', import.meta.url), 160, fatal, (remote) => remote.shutdown(null));
   stack.defer(() => lake.close());
   const state = await lake.remote.open({
     dataDir,
@@ -90,7 +90,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     keepSnapshots: options.keepSnapshots,
     maxSnapshotAgeMs: options.maxSnapshotAgeMs,
   });
-  const engine = startThread<EngineApi>('engine', 160, fatal, (remote) => remote.shutdown(null));
+  const engine = startThread<EngineApi>('engine', workerUrl('./threads/engine', import.meta.url), 160, fatal, (remote) => remote.shutdown(null));
   stack.defer(() => engine.close());
   const tempDir = join(dataDir, 'tmp');
   await mkdir(tempDir, { recursive: true });

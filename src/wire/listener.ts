@@ -80,11 +80,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 
 function bound(server: Server, options: ListenOptions): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const at = `port ${options.port} on ${options.host}`;
-      if (error.code === 'EADDRINUSE') reject(new Error(`${at} is taken`, { cause: error }));
-      else reject(new Error(`cannot listen on ${at}: ${error.message}`, { cause: error }));
-    });
+    server.once('error', reject); // with code, address and port: the caller knows how to say it
     server.listen(options.port, options.host, () => {
       server.removeAllListeners('error');
       const address = server.address();

@@ -26,7 +26,7 @@ await client.query('DROP TABLE IF EXISTS bench');
 await client.query('CREATE TABLE bench (id bigint PRIMARY KEY, ts timestamptz, v int, name text, price float8, payload json, ok bool)');
 if (server !== null) report('start-up', `${startMs.toFixed(0)} ms`);
 
-const row = (id: number): string => `${id}\t2026-01-01 00:00:${String(id % 60).padStart(2, '0')}+00\t${id % 1000}\tname ${id % 5000}\t${id / 4}\t{"user":${id % 1000},"page":"/home/of/the/user","n":${id % 10}}\tt\n`;
+const row = (id: number): string => `${id}\t2026-01-01 00:00:${String(id % 60).padStart(2, '0')}+00\t${id % 1000}\tname ${id % 5000}\t${id / 4}\t{"user":${id % 1000},"page":"a page of some length","n":${id % 10}}\tt\n`;
 const chunks: string[] = [];
 for (let id = 0; id < COPY_ROWS; id += 5000) {
   let text = '';

@@ -34,8 +34,8 @@ async function readHere(table: string, types: Readonly<Record<string, string>>):
 }
 
 async function metadataOf(table: string): Promise<string> {
-  const text = 'SELECT arka.metadata_location($1)';
-  const { rows } = await client.query<[string]>({ text, values: [table], rowMode: 'array' });
+  const text = `SELECT arka.metadata_location('${table}')`;
+  const { rows } = await client.query<[string]>({ text, rowMode: 'array' });
   return rows[0]![0];
 }
 

@@ -126,7 +126,7 @@ describe('start-up', () => {
     for (const client of clients) client.socket.destroy();
   });
   test('a taken port is said in one line', async () => {
-    await expect(start(gateway, () => {}, { port: listener.port })).rejects.toThrow(`port ${listener.port} on 127.0.0.1 is taken`);
+    await expect(start(gateway, () => {}, { port: listener.port })).rejects.toMatchObject({ code: 'EADDRINUSE', port: listener.port });
   });
 });
 
