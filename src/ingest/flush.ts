@@ -38,7 +38,7 @@ export async function flushTable(database: Database, table: Table): Promise<Flus
   table.freeze();
   const generations = table.generations.slice(1);
   const marks = table.files.map((file) => ({ file, length: file.deletes.length }));
-  const cut = generations.flatMap((generation) => [...generation.slices.values()].map((slice) => cutSlice(database, table, slice)));
+  const cut = generations.flatMap((generation) => generation.slices.map((slice) => cutSlice(database, table, slice)));
   const unflushedFrom = table.unflushedFrom;
   table.unflushedFrom = 0;
   const pin = database.memory.pins.acquire();

@@ -118,10 +118,10 @@ function watch(database: Database, settings: MigrationSettings, table: Table, al
 }
 
 function figuresOf(database: Database, table: Table, seen: Seen, now: number): TableFigures {
-  let largestPartitionBytes = 0;
+  const partitionBytes = new Map<string, number>();
   let memoryRows = 0;
   for (const slice of table.slices()) {
-    largestPartitionBytes = Math.max(largestPartitionBytes, slice.bytes);
+    partitionBytes.set(slice.partitionKey, (partitionBytes.get(slice.partitionKey) ?? 0) + slice.bytes);
     memoryRows += slice.rows;
   }
   let cdcOperations = 0;
@@ -138,7 +138,7 @@ function figuresOf(database: Database, table: Table, seen: Seen, now: number): T
   const { pool } = database.memory;
   return {
     memoryUse: pool.usedBytes / pool.budgetBytes,
-    largestPartitionBytes,
+    largestPartitionBytes: Math.max(0, ...partitionBytes.values()),
     memoryRows,
     unflushedAgeMs: seen.unflushedSince === null ? null : now - seen.unflushedSince,
     uncommittedAgeMs: seen.uncommittedSince === null ? null : now - seen.uncommittedSince,

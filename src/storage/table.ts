@@ -22,7 +22,9 @@ export type Unit = MemorySlice | DataFileUnit;
 
 /** The slices between two cuts and the index of their live keys (key → unit, position). */
 export interface Generation {
-  readonly slices: Map<string, MemorySlice>;
+  readonly slices: MemorySlice[];
+  /** By partition, the slice that takes its rows: a large one gets a successor. */
+  readonly heads: Map<string, MemorySlice>;
   readonly index: KeyTable;
   /** LSNs in (lsnFrom, …]: everything of the table after the cut before. */
   readonly lsnFrom: Lsn;
@@ -91,16 +93,16 @@ export class Table {
   }
 
   *slices(): IterableIterator<MemorySlice> {
-    for (const generation of this.generations) yield* generation.slices.values();
+    for (const generation of this.generations) yield* generation.slices;
   }
 
   /** The slice of the newest generation that takes a row; `vectors` in def order. */
   sliceFor(vectors: readonly ColumnVector[], row: number): MemorySlice {
-    const slices = this.generations[0]!.slices;
-    if (this.#transforms.length === 0) return slices.get('') ?? this.#newSlice('', []);
+    const { heads } = this.generations[0]!;
+    if (this.#transforms.length === 0) return roomy(heads.get('')) ?? this.#newSlice('', []);
     const values = this.#transforms.map((transform, i) => transform(vectors[this.#partitionColumns[i]!]!, row));
     const key = partitionKey(values);
-    return slices.get(key) ?? this.#newSlice(key, values);
+    return roomy(heads.get(key)) ?? this.#newSlice(key, values);
   }
 
   get partitioned(): boolean {
@@ -128,7 +130,7 @@ export class Table {
   /** A cut: freezes the newest generation and starts another. Null: it holds no rows. */
   freeze(): Generation | null {
     const frozen = this.generations[0]!;
-    if (frozen.slices.size === 0) return null;
+    if (frozen.slices.length === 0) return null;
     this.#newGeneration(this.appliedLsn);
     return frozen;
   }
@@ -137,7 +139,7 @@ export class Table {
   install(generation: Generation | null, added: readonly DataFileUnit[]): void {
     if (generation !== null) {
       this.generations = this.generations.filter((each) => each !== generation);
-      for (const slice of generation.slices.values()) {
+      for (const slice of generation.slices) {
         this.#units.delete(slice.unit);
         slice.retire();
       }
@@ -164,22 +166,28 @@ export class Table {
     this.dropped = true;
     for (const slice of this.slices()) slice.retire();
     for (const file of this.files) this.#memory.pins.whenUnpinned(() => file.deletes.free());
-    this.generations = [{ slices: new Map(), index: new KeyTable(), lsnFrom: this.appliedLsn }];
+    this.generations = [{ slices: [], heads: new Map(), index: new KeyTable(), lsnFrom: this.appliedLsn }];
     this.files = [];
     this.#units.clear();
     this.version++;
   }
 
   #newGeneration(lsnFrom: Lsn): void {
-    this.generations = [{ slices: new Map(), index: new KeyTable(), lsnFrom }, ...this.generations];
+    this.generations = [{ slices: [], heads: new Map(), index: new KeyTable(), lsnFrom }, ...this.generations];
     this.version++;
   }
 
   #newSlice(key: string, values: readonly PartitionValue[]): MemorySlice {
     invariant(!this.dropped, 'a dropped table takes no rows');
     const slice = new MemorySlice(this.#memory, this.#nextUnit(), this.physicals, this.#timeColumn, key, values);
-    this.generations[0]!.slices.set(key, slice);
+    const { slices, heads } = this.generations[0]!;
+    slices.push(slice);
+    heads.set(key, slice);
     this.#units.set(slice.unit, slice);
     return slice;
   }
+}
+
+function roomy(slice: MemorySlice | undefined): MemorySlice | null {
+  return slice === undefined || slice.large ? null : slice;
 }

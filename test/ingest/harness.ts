@@ -64,6 +64,11 @@ export class TestDatabase {
     await this.open();
   }
 
+  /** A clean stop; the folder stays. */
+  async close(): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+
   async destroy(): Promise<void> {
     await this.#stack.disposeAsync();
     await rm(this.dataDir, { recursive: true, force: true });

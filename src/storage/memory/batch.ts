@@ -10,6 +10,10 @@ import { SLAB_BYTES, type Address } from './slab.ts';
 
 /** A batch is full when one heap has grown to this: copying larger ones costs more than a new batch. */
 const HEAP_BYTES_SOFT = 1 << 20;
+/** Rows written value by value stop a little before it: the row that passes it would double the block for nothing. */
+const HEAP_BYTES_FULL = HEAP_BYTES_SOFT - HEAP_BYTES_SOFT / 16;
+const BLOCK_BYTES_FIRST = 4096;
+const BLOCK_BYTES_MAX = 1 << 20;
 const ALIGNMENT = 64;
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
@@ -32,7 +36,16 @@ function capacityFor(physicals: readonly Physical[], blockBytes: number): number
   return low * 64;
 }
 
+/** The fixed block of the batch after `last`: larger each time, smaller when heaps ended it long before its rows did. */
+export function nextBlockBytes(last: Batch | undefined): number {
+  if (last === undefined) return BLOCK_BYTES_FIRST;
+  if (last.rows * 4 <= last.capacity) return Math.max(BLOCK_BYTES_FIRST, last.blockBytes / 4);
+  return last.rows < last.capacity ? last.blockBytes : Math.min(last.blockBytes * 4, BLOCK_BYTES_MAX);
+}
+
 export class Batch {
+  /** The size of the fixed block aimed at. */
+  readonly blockBytes: number;
   readonly columns: readonly BatchColumn[];
   readonly capacity: number;
   rows = 0;
@@ -40,9 +53,10 @@ export class Batch {
   readonly #fixedAddress: Address;
   readonly #fixedBytes: number;
 
-  /** @param blockBytes the size of the fixed block aimed at @throws {SqlError} 53200 */
+  /** @throws {SqlError} 53200 */
   constructor(memory: Memory, physicals: readonly Physical[], blockBytes: number) {
     this.#memory = memory;
+    this.blockBytes = blockBytes;
     this.capacity = capacityFor(physicals, Math.min(blockBytes, SLAB_BYTES));
     this.#fixedBytes = Math.max(64, fixedBytes(physicals, this.capacity));
     this.#fixedAddress = memory.take(this.#fixedBytes);
@@ -59,7 +73,7 @@ export class Batch {
   /** No further row should be added. */
   get full(): boolean {
     if (this.rows >= this.capacity) return true;
-    for (const column of this.columns) if (column.heapUsed >= HEAP_BYTES_SOFT) return true;
+    for (const column of this.columns) if (column.heapUsed >= HEAP_BYTES_FULL) return true;
     return false;
   }
 

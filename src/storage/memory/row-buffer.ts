@@ -3,11 +3,9 @@
  * copied from vectors. A row may die again before commit (the transaction deleted what it had inserted).
  */
 import type { ColumnSink, ColumnVector, Physical } from '../../types/column-vector.ts';
-import { Batch } from './batch.ts';
+import { Batch, nextBlockBytes } from './batch.ts';
 import type { Memory } from './memory.ts';
 
-const BLOCK_BYTES_FIRST = 4096;
-const BLOCK_BYTES_MAX = 1 << 20;
 
 export class RowBuffer {
   readonly physicals: readonly Physical[];
@@ -15,7 +13,6 @@ export class RowBuffer {
   #batches: Batch[] = [];
   /** First row of each batch. */
   #starts: number[] = [];
-  #blockBytes = BLOCK_BYTES_FIRST;
   rows = 0;
 
   constructor(memory: Memory, physicals: readonly Physical[]) {
@@ -35,8 +32,7 @@ export class RowBuffer {
   head(): Batch {
     const last = this.#batches.at(-1);
     if (last !== undefined && !last.full) return last;
-    const batch = new Batch(this.#memory, this.physicals, this.#blockBytes);
-    this.#blockBytes = Math.min(this.#blockBytes * 4, BLOCK_BYTES_MAX);
+    const batch = new Batch(this.#memory, this.physicals, nextBlockBytes(last));
     this.#batches.push(batch);
     this.#starts.push(this.rows);
     return batch;

@@ -6,14 +6,14 @@ import { invariant } from '../../errors.ts';
 import { isValid, type ColumnVector, type Physical } from '../../types/column-vector.ts';
 import type { PartitionValue } from '../iceberg/lake-api.ts';
 import type { MemoryUnit } from '../scan-spec.ts';
-import { Batch } from './batch.ts';
+import { Batch, nextBlockBytes } from './batch.ts';
 import { DeleteList } from './delete-list.ts';
 import type { Memory } from './memory.ts';
 
-const BLOCK_BYTES_FIRST = 4096;
-const BLOCK_BYTES_MAX = 1 << 20;
 /** From so many rows on, a transaction's batch becomes the slice's own instead of being copied. */
 export const ADOPT_ROWS_MIN = 1024;
+/** A slice is one file of a flush, sorted and written within the engine's budget, which grows with that for rows. */
+const SLICES_PER_BUDGET = 6;
 
 export class MemorySlice {
   readonly tier = 'memory';
@@ -26,6 +26,8 @@ export class MemorySlice {
   /** Bounds of the time column in its own unit (microseconds, days); infinite while empty. Nulls have none. */
   timeMin = Number.POSITIVE_INFINITY;
   timeMax = Number.NEGATIVE_INFINITY;
+  /** It should take no further rows. */
+  large = false;
   lsnMin = 0;
   lsnMax = 0;
   readonly #memory: Memory;
@@ -33,7 +35,6 @@ export class MemorySlice {
   readonly #timeColumn: number;
   readonly #batches: Batch[] = [];
   readonly #starts: number[] = [];
-  #blockBytes = BLOCK_BYTES_FIRST;
   #adopted = false;
 
   /** @param timeColumn index of the time column in the def, or -1 */
@@ -68,8 +69,7 @@ export class MemorySlice {
   /** Takes a whole batch over, without copying. */
   adopt(batch: Batch): void {
     this.#seeTime(batch.vectors(), 0, batch.rows);
-    this.#batches.push(batch);
-    this.#starts.push(this.rows);
+    this.#add(batch);
     this.rows += batch.rows;
     this.#adopted = true;
   }
@@ -107,12 +107,16 @@ export class MemorySlice {
   #head(): Batch {
     const last = this.#batches.at(-1);
     if (last !== undefined && !this.#adopted && !last.full) return last;
-    const batch = new Batch(this.#memory, this.#physicals, this.#blockBytes);
-    this.#blockBytes = Math.min(this.#blockBytes * 4, BLOCK_BYTES_MAX);
-    this.#batches.push(batch);
-    this.#starts.push(this.rows);
+    const batch = new Batch(this.#memory, this.#physicals, nextBlockBytes(last));
+    this.#add(batch);
     this.#adopted = false;
     return batch;
+  }
+
+  #add(batch: Batch): void {
+    this.#batches.push(batch);
+    this.#starts.push(this.rows);
+    this.large = this.bytes >= this.#memory.pool.budgetBytes / SLICES_PER_BUDGET;
   }
 
   #seeTime(vectors: readonly ColumnVector[], start: number, end: number): void {

@@ -1,0 +1,166 @@
+/** The budget for rows in memory over real threads: 96 MB of slabs, the least there is. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Transaction } from '../../src/ingest/transaction.ts';
+import type { Table } from '../../src/storage/table.ts';
+import { noPartition, tableDef, TestDatabase } from '../ingest/harness.ts';
+
+const MB = 2 ** 20;
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await TestDatabase.create(768 * MB);
+}, 60_000);
+afterAll(() => db.destroy());
+
+let made = 0;
+let table: Table;
+beforeEach(async () => {
+  const { database } = db.tiers;
+  await database.close();
+  for (const each of [...database.tables.values()]) await database.dropTable(each);
+  expect(database.memory.pins.active).toBe(0);
+  expect(database.memory.pool.usedBytes).toBe(0);
+  table = (await database.createTable(tableDef(`m${made++}`, noPartition), false))!;
+});
+
+const wide = 'x'.repeat(16_000);
+/** About `count` × 16 KB. */
+function rows(first: number, count: number, text = wide): readonly (readonly [number, number, string])[] {
+  return Array.from({ length: count }, (_, i) => [first + i, i, text] as const);
+}
+
+async function counted(): Promise<number> {
+  return (await db.rows(table)).length;
+}
+
+async function write(first: number, count: number, text = wide): Promise<void> {
+  const { database } = db.tiers;
+  await database.admit();
+  const transaction = database.begin(true);
+  try {
+    await db.insert(transaction, table, rows(first, count, text));
+    await database.committer.commit(transaction);
+  } catch (error) {
+    if (transaction.state !== 'done') transaction.finish();
+    throw error;
+  }
+}
+
+test('a flush leaves in memory what delete lists of files need, and nothing of the rows', async () => {
+  const { database } = db.tiers;
+  const { pool } = database.memory;
+  await write(0, 200);
+  expect(pool.usedBytes).toBeGreaterThan(200 * 16_000);
+  await database.flush(table, 'test');
+  expect(pool.usedBytes).toBe(0);
+  const transaction = database.begin(true);
+  await db.delete(transaction, table, 'id < 5');
+  await database.committer.commit(transaction);
+  await database.flush(table, 'test');
+  expect(pool.usedBytes).toBe(4096);
+  await database.commit(table, 'test');
+  expect(pool.usedBytes).toBe(4096);
+  expect(await counted()).toBe(195);
+});
+
+test('a rolled back transaction gives all its memory back, also what a scan of its own rows has read', async () => {
+  const { database } = db.tiers;
+  await write(0, 10);
+  const before = database.memory.pool.usedBytes;
+  const transaction = database.begin(true);
+  await db.insert(transaction, table, rows(5, 300), true);
+  await db.delete(transaction, table, 'id >= 100 AND id < 200');
+  expect((await db.rows(table, transaction)).length).toBe(205);
+  expect(database.memory.pool.usedBytes).toBeGreaterThan(before + 300 * 16_000);
+  transaction.finish();
+  expect(database.memory.pool.usedBytes).toBe(before);
+});
+
+test.each([{ width: 1000, count: 3000 }, { width: 16_000, count: 200 }])('at the budget writes wait for the flush and go on: several sessions write three times the memory in rows of $width bytes', async ({ width, count }) => {
+  let most = 0;
+  const { pool } = db.tiers.database.memory;
+  const session = async (index: number): Promise<void> => {
+    for (let i = 0; i < 20; i++) {
+      await write(index * 100_000 + i * count, count, 'y'.repeat(width));
+      most = Math.max(most, pool.usedBytes);
+    }
+  };
+  await Promise.all([1, 2, 3, 4].map(session));
+  expect(most).toBeLessThanOrEqual(pool.budgetBytes);
+  expect(pool.slabs.length * 16 * MB).toBe(pool.budgetBytes);
+  const { tiers } = db;
+  await tiers.database.flush(table, 'test');
+  expect(pool.usedBytes).toBe(0);
+  expect(table.files.reduce((sum, file) => sum + file.rows, 0)).toBe(count * 80);
+}, 60_000);
+
+describe('a transaction that is too large', () => {
+  async function fails(transaction: Transaction, work: () => Promise<void>): Promise<void> {
+    await expect(work()).rejects.toMatchObject({ code: '53200' });
+    transaction.finish();
+  }
+
+  test('ends with 53200 while it collects its rows, and leaves nothing behind', async () => {
+    const { database } = db.tiers;
+    await write(0, 10);
+    const before = database.memory.pool.usedBytes;
+    const transaction = database.begin(true);
+    await fails(transaction, async () => {
+      for (let i = 0; i < 40; i++) await db.insert(transaction, table, rows(1000 + i * 200, 200));
+    });
+    expect(database.memory.pool.usedBytes).toBe(before);
+    expect(table.locks.size).toBe(0);
+    expect(await counted()).toBe(10);
+    await write(1000, 10);
+    expect(await counted()).toBe(20);
+  }, 60_000);
+
+  test('ends with 53200 at its commit, writes nothing to the log, and leaves nothing behind', async () => {
+    const { database } = db.tiers;
+    const filler = database.begin(true);
+    await db.insert(filler, table, rows(500_000, 2500));
+    const transaction = database.begin(true);
+    await db.insert(transaction, table, rows(1, 1500));
+    const { lastLsn } = database.log;
+    await fails(transaction, () => database.committer.commit(transaction));
+    expect(database.log.lastLsn).toBe(lastLsn);
+    filler.finish();
+    expect(database.memory.pool.usedBytes).toBe(0);
+    expect(await counted()).toBe(0);
+    await write(1, 10);
+    expect(await counted()).toBe(10);
+  }, 60_000);
+});
+
+test('a transaction of many frames that waits for room in the log finds its rows where a flush has moved them', async () => {
+  const { database } = db.tiers;
+  await write(0, 1000);
+  for (let round = 0; round < 2; round++) {
+    const transaction = database.begin(true);
+    await db.insert(transaction, table, rows(0, 1000), true);
+    await db.insert(transaction, table, rows(10_000 + round * 1000, 300));
+    await Promise.all([database.committer.commit(transaction), database.flush(table, 'test'), database.flush(table, 'test')]);
+    await database.flush(table, 'test');
+  }
+  expect(await counted()).toBe(1600);
+  await db.restart();
+  table = db.table(table.def.name);
+  expect(await counted()).toBe(1600);
+}, 60_000);
+
+test('a commit whose memory others take while it waits for the log still becomes visible, whole', async () => {
+  const { database } = db.tiers;
+  const { pool } = database.memory;
+  await write(0, 50);
+  const transaction = database.begin(true);
+  // small batches are copied into the slice, which needs room after the log has them
+  for (let i = 0; i < 30; i++) await db.insert(transaction, table, rows(1000 + i * 40, 40));
+  const taken: { readonly address: number; readonly bytes: number }[] = [];
+  const committed = database.committer.commit(transaction);
+  await Promise.resolve();
+  for (const bytes of [16 * MB, MB, 65_536, 4096]) {
+    for (let address = pool.allocate(bytes); address >= 0; address = pool.allocate(bytes)) taken.push({ address, bytes });
+  }
+  await committed;
+  for (const { address, bytes } of taken) pool.free(address, bytes);
+  expect(await counted()).toBe(1250);
+}, 60_000);
