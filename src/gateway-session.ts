@@ -20,7 +20,7 @@ import { timeZone } from './types/time-zone.ts';
 import type { BoundParameters, GatewaySession, MaybePromise, Output, Portal, Prepared, SessionEvents, TransactionStatus } from './wire/gateway-api.ts';
 import { explain } from './gateway-explain.ts';
 import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
-import type { SessionSettings } from './gateway-settings.ts';
+import { displayName, type SessionSettings } from './gateway-settings.ts';
 import { lsnText, metadataLocation } from './gateway-views.ts';
 import { copyFrom, deleteStatement, insert, update, type WriteEnvironment } from './gateway-write.ts';
 
@@ -463,7 +463,7 @@ export class Session implements GatewaySession {
   async #show(name: string, out: Output, extended: boolean): Promise<string> {
     const value = this.#settings.get(name);
     if (value === undefined) throw new SqlError(SqlState.undefinedObject, `unrecognized configuration parameter "${name}"`);
-    this.#sendLines(name, [value], out, extended);
+    this.#sendLines(displayName(name), [value], out, extended);
     return 'SHOW';
   }
 

@@ -11,6 +11,11 @@ const REPORTED = new Map(
     'integer_datetimes', 'server_encoding', 'server_version', 'in_hot_standby', 'default_transaction_read_only', 'search_path'].map((name) => [name.toLowerCase(), name]),
 );
 
+/** A setting's name as PostgreSQL writes it: SHOW timezone heads its column TimeZone. */
+export function displayName(name: string): string {
+  return REPORTED.get(name.toLowerCase()) ?? name.toLowerCase();
+}
+
 const DEFAULTS: readonly (readonly [string, string])[] = [
   ['server_version', '18.0'],
   ['server_encoding', 'UTF8'],

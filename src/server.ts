@@ -7,7 +7,7 @@ import { CatalogClient } from './catalog/catalog-client.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createGateway } from './gateway.ts';
-import { startMigration } from './ingest/migration.ts';
+import { startMigration, startRefresh } from './ingest/migration.ts';
 import { loadParser } from './planner/parse.ts';
 import { openTiers } from './server-tiers.ts';
 import { listen } from './wire/listener.ts';
@@ -60,6 +60,7 @@ async function open(config: Config, stack: AsyncDisposableStack, warn: (error: u
   const definitionsChanged = (): void => catalog.setContents({ schemas: [...database.schemas], tables: [...database.tables.values()].map((table) => table.def) });
   definitionsChanged();
   stack.defer(startMigration(database, migrationSettings(config)));
+  stack.defer(startRefresh(database, config.iceberg.refreshInterval));
   const gateway = createGateway(
     { database, engine, catalog, clock, memoryLimit: config.memory.limit, startedAt: clock.now(), definitionsChanged },
     { user: config.auth.user, defaults: new Map([['synchronous_commit', config.wal.synchronousCommit ? 'on' : 'off']]) },

@@ -15,7 +15,7 @@ import type { UnitEngine } from '../storage/unit-engine.ts';
 import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
 import { Committer } from './committer.ts';
 import { flushTable } from './flush.ts';
-import { commitTable } from './iceberg-commit.ts';
+import { commitTable, refreshTable } from './iceberg-commit.ts';
 import { Transaction } from './transaction.ts';
 
 export interface FlushEvent {
@@ -141,20 +141,17 @@ export class Database {
     return table;
   }
 
-  /** Positions that Iceberg's delete files hold already. */
+  /** Positions that Iceberg's delete files hold already. Behind pending entries of ours they go with the next commit once more. */
   addCommittedDeletes(file: DataFileUnit, positions: Uint32Array, lsn: Lsn): void {
     const fresh = positions.filter((position) => !file.deletes.has(position));
+    if (fresh.length === 0) return;
     if (!file.deletes.reserve(fresh.length)) throw new SqlError(SqlState.outOfMemory, 'out of memory: the delete files of a table do not fit', { hint: 'Raise memory.limit.' });
-    const { deletes } = file;
-    const allFlushed = deletes.length === file.deletesFlushed && deletes.length === file.deletesCommitted;
-    for (const position of fresh) deletes.append(position, lsn);
-    const { length } = deletes;
-    // Own entries that are not visible, on disk or in Iceberg yet lie before the others': these then go the same way.
-    if (this.committer.publishedLsn >= lsn) deletes.publish(length);
-    else void this.committer.published(lsn).then(() => deletes.publish(length));
-    if (!allFlushed) return;
-    file.deletesFlushed = length;
-    file.deletesCommitted = length;
+    const pending = file.deletes.length > file.deletesCommitted;
+    for (const position of fresh) file.deletes.append(position, lsn);
+    file.deletes.publish(file.deletes.length);
+    if (pending) return;
+    file.deletesFlushed = file.deletes.length;
+    file.deletesCommitted = file.deletes.length;
   }
 
   #takeOid(): number {
@@ -238,6 +235,11 @@ export class Database {
 
   flush(table: Table, trigger: string): Promise<void> {
     return this.inLane(table, () => this.#flush(table, trigger));
+  }
+
+  /** What other engines have committed becomes visible here. */
+  refresh(table: Table): Promise<void> {
+    return this.inLane(table, () => refreshTable(this, table));
   }
 
   /** Memory to disk, then disk to Iceberg. */

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { SqlError, SqlState } from '../errors.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { CommitResult, Segment, TableState } from '../storage/iceberg/lake-api.ts';
 import type { Table } from '../storage/table.ts';
@@ -42,12 +43,24 @@ export async function commitTable(database: Database, table: Table, trigger: str
   return result;
 }
 
-/** Takes over what another writer has committed: files come and go, position deletes are added. */
+/**
+ * Takes over what another writer has committed: files come and go, position deletes are added.
+ * @throws {SqlError} 55000 when a file is gone that rows of ours are still to be deleted from
+ */
 export async function adoptState(database: Database, table: Table, state: TableState): Promise<void> {
   const deletes = await database.engine.readPositionDeletes(state.deletePaths);
+  // Nothing may be on its way to visibility while positions of others are put behind it.
+  while (table.files.some((file) => file.deletes.published < file.deletes.length)) await database.committer.published(database.committer.appliedLsn);
+  const live = new Set(state.files.map((info) => info.location));
+  for (const file of table.files) {
+    if (file.tier === 'disk' || live.has(file.info.location) || (file.deletes.length === file.deletesCommitted && !database.isTouched(table, file.unit))) continue;
+    throw new SqlError(SqlState.objectNotInPrerequisiteState, `another writer has removed ${file.info.location}, and deletes from it were pending here`, {
+      hint: 'Run CHECKPOINT before another engine rewrites the table.',
+    });
+  }
   const known = new Map(table.files.map((file) => [file.info.location, file]));
   const files = state.files.map((info) => known.get(info.location) ?? new DataFileUnit(database.memory, database.nextUnit(), table.def, info, 'iceberg'));
-  const staged = table.files.filter((file) => file.tier === 'disk' && !files.includes(file));
+  const staged = table.files.filter((file) => file.tier === 'disk' && !live.has(file.info.location));
   table.replaceFiles([...files, ...staged]);
   const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
   for (const { location, positions } of deletes) {
@@ -56,4 +69,11 @@ export async function adoptState(database: Database, table: Table, state: TableS
   }
   table.metadataLocation = state.metadataLocation;
   table.snapshotId = state.snapshotId;
+}
+
+/** Looks for commits of other writers. The table's lane is held by the caller. */
+export async function refreshTable(database: Database, table: Table): Promise<void> {
+  if (table.dropped) return;
+  const state = await database.lake.refresh({ tableUuid: table.def.uuid, metadataLocation: table.metadataLocation });
+  if (state !== null && !table.dropped) await adoptState(database, table, state);
 }

@@ -72,6 +72,24 @@ interface Seen {
 
 const TICK_MS = 1000;
 
+/** Looks for commits of other writers, one round after another, until it is stopped. */
+export function startRefresh(database: Database, intervalMs: number): () => void {
+  let cancel = (): void => {};
+  let stopped = false;
+  const round = async (): Promise<void> => {
+    for (const table of database.tables.values()) {
+      if (stopped) return;
+      await database.refresh(table).catch((error: unknown) => database.warn(error, `refresh of ${table.def.schema}.${table.def.name}`));
+    }
+    if (!stopped) cancel = database.clock.after(intervalMs, () => void round());
+  };
+  cancel = database.clock.after(intervalMs, () => void round());
+  return () => {
+    stopped = true;
+    cancel();
+  };
+}
+
 /** Watches all tables until it is stopped. */
 export function startMigration(database: Database, settings: MigrationSettings): () => void {
   const seen = new Map<Table, Seen>();

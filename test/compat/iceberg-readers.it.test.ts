@@ -1,14 +1,15 @@
 /** The same rows from Arka, from PyIceberg through catalog.db, and from DuckDB's Iceberg extension. */
+import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ServerProcess, startServer } from '../process/server-process.ts';
 import { type TableSum, tableSum } from './checksum.ts';
-import { readWithDuckDb, readWithPyIceberg } from './outside.ts';
+import { python, readWithDuckDb, readWithPyIceberg } from './outside.ts';
 
 let server: ServerProcess;
 let client: Client;
 beforeAll(async () => {
-  server = await startServer();
+  server = await startServer({ settings: { 'iceberg.refresh_interval': '500ms' } });
   client = await connect();
 });
 afterAll(async () => {
@@ -125,6 +126,21 @@ test('a table without a key and an empty table agree everywhere', async () => {
   await client.query('CHECKPOINT');
   await expectSameRows('public.keyless', FLIGHTS, 100);
   expect(await readWithPyIceberg(server.dataDir, 'public.nothing')).toEqual(await readHere('nothing', FLIGHTS));
+});
+
+test('rows that PyIceberg appends and deletes are seen here soon, beside pending writes, and all agree after the next commit', async () => {
+  const types = { id: 'bigint', v: 'integer' };
+  await client.query('CREATE TABLE shared (id bigint PRIMARY KEY, v int)');
+  await client.query('INSERT INTO shared VALUES (1, 10), (2, 20), (3, 30)');
+  await client.query('CHECKPOINT');
+  await client.query('INSERT INTO shared VALUES (4, 40)'); // pending while the other engine commits
+  await python('append_pyiceberg.py', [join(server.dataDir, 'catalog.db'), 'public.shared', '10', '14', '2']);
+  await expect.poll(async () => (await readHere('shared', types)).rows, { timeout: 10_000 }).toBe(8);
+  await client.query('UPDATE shared SET v = v + 1 WHERE id IN (1, 4, 12)');
+  await expect(client.query('INSERT INTO shared VALUES (13, 0)')).rejects.toMatchObject({ code: '23505' });
+  await client.query('INSERT INTO shared VALUES (2, 21)');
+  await client.query('CHECKPOINT');
+  await expectSameRows('public.shared', types, 9);
 });
 
 test('after kill -9 and a new start, what was acknowledged agrees everywhere', async () => {
