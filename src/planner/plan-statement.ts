@@ -33,10 +33,7 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
   const { parameterCount } = statement;
   if ('SelectStmt' in node) return planSelect(statement, view, environment);
   if ('InsertStmt' in node) {
-    // VALUES of constants hold no function: the common INSERT is not searched for Arka's own.
-    const source = node.InsertStmt.selectStmt;
-    const plain = source !== undefined && 'SelectStmt' in source && source.SelectStmt.valuesLists !== undefined && !statement.text.includes('(', statement.text.indexOf('(') + 1);
-    const own = plain ? node : replaceOwnFunctions(statement, environment.constants).node;
+    const own = replaceOwnFunctions(statement, environment.constants).node;
     return planInsert((own as typeof node).InsertStmt, parameterCount, view, environment);
   }
   if ('UpdateStmt' in node) {
@@ -54,7 +51,7 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
 
 /** The explained statement's own text, for PostgreSQL's description of it. */
 function innerText(text: string): string {
-  return text.replace(/^(\s|--[^\n]*\n|\/\*.*?\*\/)*explain\s*(\([^)]*\)|((analyze|analyse|verbose)\b\s*)*)/is, '');
+  return text.replace(/^(\s|--[^\n]*\n|\/\*.*?\*\/)*explain\s*(\([^)]*\)|((analyze|analyse|verbose)\b\s*)*)/is, '').trimStart();
 }
 
 function planSelect(statement: ParsedStatement, view: CatalogView, environment: PlannerEnvironment): Statement {

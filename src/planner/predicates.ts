@@ -35,7 +35,7 @@ export function comparisons(where: Node | undefined): { readonly list: readonly 
       return;
     }
     const found = comparison(node);
-    if (found.length === 0) complete = false;
+    if (found.length === 0 || ('A_Expr' in node && node.A_Expr.kind === 'AEXPR_BETWEEN')) complete = false;
     list.push(...found);
   };
   if (where !== undefined) visit(where);
@@ -52,8 +52,11 @@ function comparison(node: Node): readonly Comparison[] {
   if (kind === 'AEXPR_BETWEEN' && 'List' in rexpr) {
     const [low, high] = (rexpr.List.items ?? []).map(operand);
     const column = columnOf(lexpr);
-    if (column === null || low === undefined || high === undefined || low === null || high === null) return [];
-    return [{ ...column, operator: '>=', operand: low }, { ...column, operator: '<=', operand: high }];
+    if (column === null) return [];
+    const bounds: Comparison[] = [];
+    if (low !== undefined && low !== null) bounds.push({ ...column, operator: '>=', operand: low });
+    if (high !== undefined && high !== null) bounds.push({ ...column, operator: '<=', operand: high });
+    return bounds;
   }
   if (kind !== 'AEXPR_OP' || MIRRORED[name] === undefined) return [];
   const left = columnOf(lexpr);

@@ -7,7 +7,7 @@ import { Oid } from '../../types/pg-type.ts';
 import { at, constantText, plainName } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
 import { arrayLiteral, arrayTypeOf, duckdbName, intervalLiteral, numericLiteral, scalarLiteral } from './literals.ts';
-import { isDateTime, isFloat, isInteger, isJson, isNumber, isText, parameterMark, quoteLiteral, typed, type Typed } from './typed.ts';
+import { isDateTime, isFloat, isInexact, isInteger, isJson, isNumber, isText, parameterMark, quoteLiteral, typed, type Typed } from './typed.ts';
 
 const TYPES: Readonly<Record<string, number>> = {
   bool: Oid.bool, int2: Oid.int2, int4: Oid.int4, int8: Oid.int8, float4: Oid.float4, float8: Oid.float8, numeric: Oid.numeric,
@@ -52,6 +52,7 @@ function castScalar(argument: Typed, oid: number, modifiers: readonly number[]):
   }
   if (isText(oid)) {
     if (isJson(argument.oid)) return typed(`CAST(${argument.sql} AS VARCHAR)`, oid);
+    if (isInexact(argument)) throw notSupported('the text of a computed numeric over Arka tables', { hint: 'Cast it to numeric(p,s) first.' });
     if (argument.oid === Oid.bytea) throw notSupported('a cast of bytea to text over Arka tables');
     const text = isText(argument.oid) ? argument.sql : `CAST(${argument.sql} AS VARCHAR)`;
     return typed(modifiers.length > 0 ? `left(${text}, ${modifiers[0]})` : text, oid);

@@ -34,7 +34,8 @@ export function writeExpression(node: Node, scope: Scope): Typed {
   if ('FuncCall' in node) return writeCall(node.FuncCall, scope);
   if ('NullTest' in node) {
     if ('RowExpr' in node.NullTest.arg!) throw notSupported('IS NULL of a row over Arka tables', atNode(node));
-    return typed(`(${writeExpression(node.NullTest.arg!, scope).sql} IS ${node.NullTest.nulltesttype === 'IS_NOT_NULL' ? 'NOT ' : ''}NULL)`, Oid.bool);
+    const tested = writeExpression(node.NullTest.arg!, scope);
+    return typed(`(${tested.raw ?? tested.sql} IS ${node.NullTest.nulltesttype === 'IS_NOT_NULL' ? 'NOT ' : ''}NULL)`, Oid.bool);
   }
   if ('BooleanTest' in node) return writeBooleanTest(node.BooleanTest.booltesttype ?? '', writeExpression(node.BooleanTest.arg!, scope));
   if ('CaseExpr' in node) return writeCase(node, scope);

@@ -6,7 +6,7 @@
  */
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
-import { isFloat, isInteger, isJson, isText, quoteLiteral, typed, type Typed } from './typed.ts';
+import { isFloat, isInexact, isInteger, isJson, isText, quoteLiteral, typed, type Typed } from './typed.ts';
 
 export interface FunctionRule {
   /** DuckDB's name where it is another. */
@@ -26,6 +26,13 @@ const float: FunctionRule = { type: Oid.float8, check: noNumeric };
 
 function noBinary(args: readonly Typed[], name: string): void {
   if (args.some((arg) => arg.oid === Oid.bytea)) throw notSupported(`function ${name} of bytea over Arka tables`);
+}
+
+/** concat prints booleans as t and f, DuckDB as true and false. */
+function concatenable(args: readonly Typed[], name: string): void {
+  noBinary(args, name);
+  noJson(args, name);
+  if (args.some((arg) => arg.oid === Oid.bool || isInexact(arg))) throw notSupported(`function ${name} of this type over Arka tables`);
 }
 
 /** numeric arguments have exact or longer results in PostgreSQL. */
@@ -81,8 +88,8 @@ function sameDefault(args: readonly Typed[], name: string): void {
 }
 
 const SCALARS: Readonly<Record<string, FunctionRule>> = {
-  lower: text, upper: text, reverse: text, replace: text, translate: text, repeat: text, left: text, right: text, md5: text, concat_ws: text,
-  concat: { type: Oid.text, check: (args, name) => { noBinary(args, name); noJson(args, name); } },
+  lower: text, upper: text, reverse: text, replace: text, translate: text, repeat: text, left: text, right: text, md5: text, concat_ws: { type: Oid.text, check: concatenable },
+  concat: { type: Oid.text, check: concatenable },
   chr: { type: Oid.text, write: ([arg]) => typed(`CASE WHEN ${arg!.sql} = 0 THEN error('54000: null character not permitted') ELSE chr(${arg!.sql}) END`, Oid.text) },
   btrim: { ...text, to: 'trim' }, ltrim: text, rtrim: text,
   lpad: { type: Oid.text, write: pad }, rpad: { type: Oid.text, write: pad },
@@ -257,11 +264,11 @@ function timezone(args: readonly Typed[]): Typed {
 
 function jsonTypeof([arg]: readonly Typed[]): Typed {
   const kinds = "WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' THEN 'string' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null'";
-  return typed(`CASE json_type(${arg!.sql}) ${kinds} ELSE CASE WHEN ${arg!.sql} IS NULL THEN NULL ELSE 'number' END END`, Oid.text);
+  return typed(`CASE json_type(${arg!.raw ?? arg!.sql}) ${kinds} ELSE CASE WHEN ${arg!.raw ?? arg!.sql} IS NULL THEN NULL ELSE 'number' END END`, Oid.text);
 }
 
 function jsonArrayLength([arg]: readonly Typed[], name: string): Typed {
   if (!isJson(arg!.oid)) throw notSupported(`function ${name} of this type over Arka tables`);
-  return typed(`CASE WHEN json_type(${arg!.sql}) <> 'ARRAY' THEN error('22023: cannot get array length of a non-array') ELSE json_array_length(${arg!.sql}) END`, Oid.int4);
+  return typed(`CASE WHEN json_type(${arg!.raw ?? arg!.sql}) <> 'ARRAY' THEN error('22023: cannot get array length of a non-array') ELSE json_array_length(${arg!.raw ?? arg!.sql}) END`, Oid.int4);
 }
 

@@ -6,7 +6,7 @@ import { formatType } from '../type-names.ts';
 import { arrayItems, checkDateTime, elementType, scalarLiteral } from './literals.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
-import { commonNumber, isDateTime, isInteger, isJson, isNumber, isText, quoteLiteral, typed, type Typed } from './typed.ts';
+import { commonNumber, isDateTime, isInexact, isInteger, isJson, isNumber, isText, quoteLiteral, typed, type Typed } from './typed.ts';
 
 const COMPARISONS: ReadonlySet<string> = new Set(['=', '<>', '<', '>', '<=', '>=']);
 
@@ -137,7 +137,7 @@ function division(name: string, left: Typed, right: Typed): Typed {
 }
 
 function concatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed {
-  if ([left, right].some((side) => isJson(side.oid) || side.oid === Oid.bytea)) throw notSupported('operator || of these types over Arka tables', where);
+  if ([left, right].some((side) => isJson(side.oid) || side.oid === Oid.bytea || isInexact(side))) throw notSupported('operator || of these types over Arka tables', where);
   if ([left, right].some((side) => isText(side.oid) || side.oid === Oid.unknown)) return typed(`(${left.sql} || ${right.sql})`, Oid.text);
   if (elementType(left.oid) !== undefined || elementType(right.oid) !== undefined) throw notSupported('operator || of arrays over Arka tables', where);
   return typed(`(CAST(${left.sql} AS VARCHAR) || CAST(${right.sql} AS VARCHAR))`, Oid.text);
@@ -146,8 +146,8 @@ function concatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed 
 /** By JSON pointer: DuckDB reads keys beginning with $ or / as paths. ->> of an object or array is refused where known. */
 function jsonAccess(name: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
   const pointer = jsonStep(left, right, where);
-  if (name === '->') return typed(`json_extract(${left.sql}, ${pointer})`, Oid.json);
-  return typed(jsonText(left.sql, pointer), Oid.text);
+  const source = left.raw ?? left.sql;
+  return name === '->' ? jsonValue(source, pointer) : typed(jsonText(source, pointer), Oid.text);
 }
 
 function jsonStep(left: Typed, right: Typed, where: SqlErrorFields): string {
@@ -165,9 +165,18 @@ function objectKey(key: string): string {
   return quoteLiteral(`$."${key}"`);
 }
 
+function jsonValue(source: string, path: string): Typed {
+  const raw = `json_extract(${source}, ${path})`;
+  return { ...typed(jsonGuard(source, path, raw), Oid.json), raw };
+}
+
+function jsonGuard(source: string, path: string, value: string): string {
+  return `CASE WHEN json_type(${source}, ${path}) IN ('OBJECT', 'ARRAY') THEN error('0A000: the text of a json object or array inside a document is not supported over Arka tables') ELSE ${value} END`;
+}
+
 /** Objects and arrays print with other spacing than PostgreSQL's: an error is better than another text. */
 function jsonText(source: string, path: string): string {
-  return `CASE WHEN json_type(${source}, ${path}) IN ('OBJECT', 'ARRAY') THEN error('0A000: text of a json object or array is not supported over Arka tables') ELSE json_extract_string(${source}, ${path}) END`;
+  return jsonGuard(source, path, `json_extract_string(${source}, ${path})`);
 }
 
 function jsonPath(name: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
@@ -175,7 +184,8 @@ function jsonPath(name: string, left: Typed, right: Typed, where: SqlErrorFields
   const steps = arrayItems(right.constant);
   if (steps.length === 0 || steps.some((step) => step === null || /^-?\d+$/.test(step) || /^$|["\\*]/.test(step))) throw notSupported(`operator ${name} with this path over Arka tables`, where);
   const path = quoteLiteral(`$${steps.map((step) => `."${step}"`).join('')}`);
-  return name === '#>' ? typed(`json_extract(${left.sql}, ${path})`, Oid.json) : typed(jsonText(left.sql, path), Oid.text);
+  const source = left.raw ?? left.sql;
+  return name === '#>' ? jsonValue(source, path) : typed(jsonText(source, path), Oid.text);
 }
 
 /** expr = ANY (array) and its kin. */

@@ -81,7 +81,7 @@ function writeWith(clause: WithClause | undefined, outer: Scope): { prefix: stri
     const outputs = rename(written.outputs, renamed);
     ctes.set(name, outputs);
     const names = outputs === null ? renamed : outputs.map((column) => column.name);
-    const columns = names.length > 0 ? ` (${names.map(quoteIdentifier).join(', ')})` : '';
+    const columns = names.length > 0 && new Set(names.map((one) => one.toLowerCase())).size === names.length ? ` (${names.map(quoteIdentifier).join(', ')})` : '';
     const materialized = cte.ctematerialized === 'CTEMaterializeAlways' ? 'MATERIALIZED ' : '';
     parts.push(`${quoteIdentifier(name)}${columns} AS ${materialized}(${written.sql})`);
   }

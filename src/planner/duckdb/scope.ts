@@ -79,6 +79,7 @@ export function resolveHere(scope: Scope, alias: string | null, name: string): R
 export function writeColumn(reference: ColumnRef, scope: Scope): Typed {
   const fields = reference.fields ?? [];
   const names = fields.map(stringOf);
+  if (fields.some((field) => 'A_Star' in field)) throw notSupported('a whole row as a value', at(reference.location));
   const name = names.at(-1)!;
   if (fields.length === 1) return writePlain(name, reference, scope);
   // database.schema.table.column: the tail decides, aliases hide the rest.

@@ -15,6 +15,8 @@ export interface Typed {
   readonly oid: number;
   readonly constant?: string | null;
   readonly parameter?: number;
+  /** The value without its guard, for operators that only look into it. */
+  readonly raw?: string;
 }
 
 export function typed(sql: string, oid = 0): Typed {
@@ -68,6 +70,10 @@ export function isFloat(oid: number): boolean {
 }
 export function isText(oid: number): boolean {
   return oid === Oid.text || oid === Oid.varchar || oid === Oid.name;
+}
+/** numeric here, but a DOUBLE in DuckDB: its value is near, its digits are not PostgreSQL's. */
+export function isInexact(value: Typed): boolean {
+  return value.oid === Oid.numeric && / \/ |\b(avg|stddev\w*|var\w*)\(/.test(value.sql) && !/^CAST\(.* AS DECIMAL\(\d+,\d+\)\)$/s.test(value.sql);
 }
 export function isDateTime(oid: number): boolean {
   return oid === Oid.date || oid === Oid.timestamp || oid === Oid.timestamptz;
