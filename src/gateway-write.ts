@@ -44,8 +44,8 @@ const CHECK_ROWS = 8192;
 /** A transaction's own rows take at most this share of the slab budget. */
 const TRANSACTION_FRACTION = 0.4;
 
-function contextOf({ database }: WriteEnvironment): WriteContext {
-  return { memory: database.memory, engine: database.engine, transaction: (id) => database.transaction(id) };
+function contextOf({ database, running }: WriteEnvironment): WriteContext {
+  return { memory: database.memory, engine: database.engine, transaction: (id) => database.transaction(id), running };
 }
 
 function tableOf(environment: WriteEnvironment, def: TableDef): Table {

@@ -3,9 +3,10 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Transaction } from './transaction.ts';
+import type { WriteContext } from './write-rows.ts';
 
-/** Resolves when `holder` has ended. @throws {SqlError} 40P01 when it waits, in turn, for `waiter`; 57014 when `waiter` was rolled back meanwhile */
-export async function waitFor(waiter: Transaction, holder: Transaction): Promise<void> {
+/** Resolves when `holder` has ended. @throws {SqlError} 40P01 when it waits, in turn, for `waiter`; 57014 when `waiter` was cancelled or rolled back meanwhile */
+export async function waitFor(context: WriteContext, waiter: Transaction, holder: Transaction): Promise<void> {
   for (let each: Transaction | null = holder; each !== null; each = each.waitsFor) {
     if (each === waiter) {
       throw new SqlError(SqlState.deadlockDetected, 'deadlock detected', {
@@ -15,7 +16,9 @@ export async function waitFor(waiter: Transaction, holder: Transaction): Promise
   }
   waiter.waitsFor = holder;
   try {
-    await holder.ended;
+    const { promise: cancelled, reject } = Promise.withResolvers<never>();
+    context.running(() => reject(new SqlError(SqlState.queryCanceled, 'canceling statement due to user request')));
+    await Promise.race([holder.ended, waiter.ended, cancelled]);
   } finally {
     waiter.waitsFor = null;
   }

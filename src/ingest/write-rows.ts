@@ -21,6 +21,8 @@ export interface WriteContext {
   readonly memory: Memory;
   readonly engine: UnitEngine;
   readonly transaction: (id: number) => Transaction | undefined;
+  /** Takes what ends a wait for a key, when the statement is cancelled. */
+  readonly running: (cancel: () => void) => void;
 }
 
 const key: KeyWords = new Int32Array(4);
@@ -83,7 +85,7 @@ async function finishInsert(context: WriteContext, transaction: Transaction, wri
   while (next < writes.inserted.rows) {
     keyOf(writes, next);
     const holder = otherHolder(context, transaction, writes.table);
-    if (holder !== null) await waitFor(transaction, holder);
+    if (holder !== null) await waitFor(context, transaction, holder);
     next = checkKeys(context, transaction, writes, next, upsert, cold);
   }
   if (cold.rows.length === 0) return;
@@ -167,7 +169,7 @@ export async function deleteRows(context: WriteContext, transaction: Transaction
       encodeFound(table, found, row);
       const holder = otherHolder(context, transaction, table);
       if (holder === null) break;
-      await waitFor(transaction, holder);
+      await waitFor(context, transaction, holder);
     }
     encodeFound(table, found, row);
     if (!table.locks.get(key)) lock(writes, transaction, 0);

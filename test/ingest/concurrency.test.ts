@@ -270,6 +270,18 @@ describe('key locks', () => {
     expect((await db.rows(table)).length).toBe(3);
   });
 
+  test('a cancelled wait for a key ends with 57014, and the transaction can be rolled back at once', async () => {
+    const table = await newTable();
+    const [holder, waiter] = [begin(), begin()];
+    await db.insert(holder, table, [[1, 1, null]]);
+    const waiting = db.insert(waiter, table, [[1, 2, null]]);
+    db.cancel();
+    await expect(waiting).rejects.toMatchObject({ code: '57014' });
+    waiter.finish();
+    await commit(holder);
+    expect(await db.rows(table)).toEqual(['1|1|null']);
+  });
+
   test('a transaction rolled back while it waits for a key locks and records nothing after it', async () => {
     const table = await newTable();
     await put(table, [[1, 1]]);
@@ -280,8 +292,8 @@ describe('key locks', () => {
       waiting.catch(() => {});
       await sleep(30);
       leaving.finish(); // its client went away
-      holder.finish();
       await expect(waiting).rejects.toMatchObject({ code: '57014' });
+      holder.finish();
       expect(table.locks.size).toBe(0);
       await expect(put(table, [[1, 9]])).rejects.toMatchObject({ code: '23505' });
     }

@@ -30,6 +30,8 @@ export function tableDef(name: string, partition: readonly PartitionField[]): Ta
 export class TestDatabase {
   readonly dataDir: string;
   tiers!: Tiers;
+  /** Ends the last wait for a key. */
+  cancel: () => void = () => {};
   #stack!: AsyncDisposableStack;
 
   readonly #memoryLimit: number;
@@ -80,7 +82,8 @@ export class TestDatabase {
 
   get context(): WriteContext {
     const { database } = this.tiers;
-    return { memory: database.memory, engine: database.engine, transaction: (id) => database.transaction(id) };
+    const running = (cancel: () => void): void => { this.cancel = cancel; };
+    return { memory: database.memory, engine: database.engine, transaction: (id) => database.transaction(id), running };
   }
 
   async insert(transaction: Transaction, table: Table, rows: readonly (readonly [number, number | null, string | null])[], upsert = false): Promise<void> {
@@ -123,8 +126,8 @@ export class TestDatabase {
   }
 
   /** All rows by the engine, as `id|v|name` texts in id order. */
-  async rows(table: Table, transaction: Transaction | null = null): Promise<string[]> {
-    const sql = `SELECT id, v, name FROM "scan" AS t ORDER BY id`;
+  async rows(table: Table, transaction: Transaction | null = null, columns = 'id, v, name'): Promise<string[]> {
+    const sql = `SELECT ${columns} FROM "scan" AS t ORDER BY id`;
     const cursor = await this.#cursor(table, sql, 'vectors', false, transaction);
     const out: string[] = [];
     for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) {
