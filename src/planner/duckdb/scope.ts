@@ -2,7 +2,7 @@
  * Names in one query level: what a column reference means by PostgreSQL's rules, so that the SQL for DuckDB can say it
  * in full. There every FROM item sees those left of it and aliases are visible in WHERE; a qualified name is safe from both.
  */
-import type { ColumnRef } from 'libpg-query';
+import type { ColumnRef, Node } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import type { TableDef } from '../../table-def.ts';
 import { at, stringOf } from '../ast.ts';
@@ -29,7 +29,7 @@ export interface WriterContext {
   readonly tables: ReadonlyMap<object, PlannedTable>;
   readonly parameterOids: readonly number[];
   /** Told of each level's WHERE, for time ranges. */
-  readonly onWhere: (where: import('libpg-query').Node, scope: Scope) => void;
+  readonly onWhere: (where: Node, scope: Scope) => void;
 }
 
 export interface Scope {
