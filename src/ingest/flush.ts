@@ -15,6 +15,8 @@ import type { Lsn } from '../table-def.ts';
 import { icebergType } from '../types/pg-type.ts';
 import type { Database } from './database.ts';
 
+const RETRY_MS = 500;
+
 interface CutSlice {
   readonly slice: MemorySlice;
   /** Length of its delete list at the cut. */
@@ -57,9 +59,10 @@ export async function flushTable(database: Database, table: Table): Promise<Flus
       }));
     const segments = cut.flatMap(({ segment }) => (segment === null ? [] : [segment]));
     if (!table.dropped) {
+      await fetchMoves(database, movesMissing(database, table, cut));
       await database.lake.writeFlush({ tableUuid: table.def.uuid, logId: database.log.logId, flushedLsn: lsn, baseSnapshotId: table.snapshotId, segments, deltas });
       // No await between the last look and the installation: a transaction may touch another slice in any turn.
-      for (let missing = movesMissing(database, table, cut); missing.length > 0; missing = movesMissing(database, table, cut)) await fetchMoves(database, missing);
+      for (let missing = movesMissing(database, table, cut); missing.length > 0; missing = movesMissing(database, table, cut)) await fetchMovesSurely(database, table, missing);
       database.memory.pool.unbounded(() => install(database, table, generations, cut));
       for (const { file, length } of marks) file.deletesFlushed = length;
       table.flushedLsn = lsn;
@@ -109,6 +112,19 @@ async function fetchMoves(database: Database, missing: readonly CutSlice[]): Pro
     const moved = new Int32Array(each.slice.rows).fill(-1);
     for (let i = 0; i < positions.length; i++) moved[positions[i]!] = i;
     each.moved = moved;
+  }
+}
+
+/** The segments are in the manifest: a flush that failed now would write the same rows once more. */
+async function fetchMovesSurely(database: Database, table: Table, missing: readonly CutSlice[]): Promise<void> {
+  for (;;) {
+    try {
+      await fetchMoves(database, missing);
+      return;
+    } catch (error) {
+      database.warn(error, `flush of ${table.def.schema}.${table.def.name}, which goes on`);
+      await new Promise<void>((resolve) => database.clock.after(RETRY_MS, resolve));
+    }
   }
 }
 

@@ -93,7 +93,8 @@ async function replayFrame(database: Database, frame: RecoveredFrame): Promise<n
     const table = database.tables.get(section.tableUuid);
     if (table === undefined || lsn <= table.flushedLsn) continue; // dropped since, or on disk already
     if (section.kind === 'delete') await replayDeletes(database, table, section, lsn, lists);
-    else insertVectors(table, inDefOrder(table, section), section.rows, lsn, slices);
+    // One transaction may be larger than a limit that was lowered: that must not keep the server from starting.
+    else database.memory.pool.unbounded(() => insertVectors(table, inDefOrder(table, section), section.rows, lsn, slices));
     noteOperations(table, frame.firstLsn, lsn);
     rows += section.rows;
   }

@@ -225,6 +225,37 @@ describe('a transaction open while its rows move', () => {
   }, 60_000);
 });
 
+test('an engine that cannot tell where rows went does not make a flush write them twice', async () => {
+  const table = await newTable();
+  await put(table, Array.from({ length: 10 }, (_, i) => [i, 0]));
+  const { database } = db.tiers;
+  const { engine, lake, warn } = database;
+  const warnings: unknown[] = [];
+  let failures = 2;
+  const late = begin();
+  const failing = { ...methods(engine, ['writeParquet', 'writePositionDeletes', 'readPositionDeletes', 'lookup', 'newPositions']), newPositions: (request: never) => (failures-- > 0 ? Promise.reject(new Error('no memory')) : engine.newPositions(request)) };
+  // the transaction deletes while the manifest is written, so that the map is first needed after it
+  const during = { ...methods(lake, ['removeFiles', 'commit', 'dropTable']), writeFlush: async (request: never) => {
+    await lake.writeFlush(request);
+    await db.delete(late, table, 'id < 2');
+  } };
+  Object.assign(database, { engine: failing, lake: during, warn: (error: unknown) => warnings.push(error) });
+  try {
+    await database.flush(table, 'test');
+  } finally {
+    Object.assign(database, { engine, lake, warn });
+  }
+  expect(warnings.length).toBe(2);
+  await commit(late);
+  await db.restart();
+  expect((await db.rows(db.table(table.def.name))).length).toBe(8);
+});
+
+/** A remote's functions as an object that can be spread: the remote itself answers to any name. */
+function methods<T extends object>(remote: T, names: readonly (keyof T)[]): Partial<T> {
+  return Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => (remote[name] as (...all: unknown[]) => unknown)(...args)])) as Partial<T>;
+}
+
 describe('key locks', () => {
   test('the second of two transactions waits for the first, and sees what it did', async () => {
     const table = await newTable();

@@ -48,12 +48,12 @@ export class TestDatabase {
     return made;
   }
 
-  async open(): Promise<void> {
+  async open(memoryLimit = this.#memoryLimit): Promise<void> {
     this.#stack = new AsyncDisposableStack();
     const fail = (error: unknown): void => console.error(error);
     this.tiers = await openTiers(
       {
-        dataDir: this.dataDir, warehouse: '', catalogName: 'arka', keepSnapshots: 20, maxSnapshotAgeMs: 1e9, memoryLimit: this.#memoryLimit, segmentBytes: 2 ** 20,
+        dataDir: this.dataDir, warehouse: '', catalogName: 'arka', keepSnapshots: 20, maxSnapshotAgeMs: 1e9, memoryLimit, segmentBytes: 2 ** 20,
         clock: systemClock, warn: fail, fatal: fail,
       },
       this.#stack,

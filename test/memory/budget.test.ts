@@ -147,6 +147,29 @@ test('a transaction of many frames that waits for room in the log finds its rows
   expect(await counted()).toBe(1600);
 }, 60_000);
 
+test('a log larger than the memory is replayed by flushing on the way, also under a lower limit than it was written with', async () => {
+  const large = await TestDatabase.create(2048 * MB);
+  try {
+    await large.tiers.database.createTable(tableDef('replayed', noPartition), false);
+    const { database } = large.tiers;
+    for (let i = 0; i < 8; i++) {
+      const transaction = database.begin(true);
+      // each takes over some rows of the one before it
+      await large.insert(transaction, large.table('replayed'), rows(i * 1000, 1200), true);
+      await database.committer.commit(transaction);
+    }
+    expect(database.memory.pool.usedBytes).toBeGreaterThan(96 * MB);
+    await large.close();
+    await large.open(768 * MB);
+    const { pool } = large.tiers.database.memory;
+    expect(pool.usedBytes).toBeLessThanOrEqual(pool.budgetBytes);
+    const found = await large.rows(large.table('replayed'), null, 'id, v, NULL::VARCHAR AS name');
+    expect(found).toEqual(Array.from({ length: 8200 }, (_, id) => `${id}|${id % 1000 < 200 && id >= 8000 ? id - 7000 : id % 1000}|null`));
+  } finally {
+    await large.destroy();
+  }
+}, 60_000);
+
 test('a commit whose memory others take while it waits for the log still becomes visible, whole', async () => {
   const { database } = db.tiers;
   const { pool } = database.memory;
