@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -64,6 +65,7 @@ async function demo(url: string): Promise<void> {
     console.log(`${name.padEnd(16)} ${times.map((each) => `${each[i]!.toFixed(1)} ms`.padStart(10)).join(' ')}   ${equal ? 'equal' : 'DIFFERENT'}`);
     if (!equal) process.exitCode = 1;
   });
+  if (existsSync(`/proc/${server.pid}/status`)) console.log(`\nmemory of the server at its highest: ${Math.round(Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1] ?? 0) / 1024)} MB`);
   await client.end();
   await changer.end();
 }

@@ -26,6 +26,8 @@ export interface QueryEnvironment {
   readonly transaction: Transaction | null;
   readonly timeZone: string;
   readonly searchPath: readonly string[];
+  /** Where the statement begins in the client's text. */
+  readonly position: number;
   /** Told how to cancel what runs now. */
   readonly running: (cancel: () => void) => void;
 }
@@ -165,14 +167,24 @@ function catalogResult(environment: QueryEnvironment, plan: QueryPlan, parameter
   const abort = new AbortController();
   environment.running(() => abort.abort());
   const { values, formats } = parameters;
-  return context.catalog.query({ sql: plan.text, parameterOids, values, formats, resultFormats, context: { searchPath, timeZone: zone }, views }, abort.signal);
+  return atStatement(environment.position, context.catalog.query({ sql: plan.text, parameterOids, values, formats, resultFormats, context: { searchPath, timeZone: zone }, views }, abort.signal));
+}
+
+/** PostgreSQL counts positions in the statement that it was given; clients count in the text that they sent. */
+export async function atStatement<T>(position: number, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof SqlError) || error.fields.position === undefined || position === 0) throw error;
+    throw new SqlError(error.code, error.message, { ...error.fields, position: error.fields.position + position });
+  }
 }
 
 /** PostgreSQL's types for the result; null when only DuckDB knows a function in it, then its types count. */
 async function describe(environment: QueryEnvironment, plan: QueryPlan, parameterOids: readonly number[]): Promise<readonly ResultColumn[] | null> {
   const { context, timeZone: zone, searchPath } = environment;
   try {
-    return (await context.catalog.describe({ sql: plan.text, parameterOids, context: { searchPath, timeZone: zone } })).columns;
+    return (await atStatement(environment.position, context.catalog.describe({ sql: plan.text, parameterOids, context: { searchPath, timeZone: zone } }))).columns;
   } catch (error) {
     if (error instanceof SqlError && error.code === SqlState.undefinedFunction) return null;
     throw error;

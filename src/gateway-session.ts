@@ -19,7 +19,7 @@ import type { Format, ResultColumn } from './types/result-column.ts';
 import { timeZone } from './types/time-zone.ts';
 import type { BoundParameters, GatewaySession, MaybePromise, Output, Portal, Prepared, SessionEvents, TransactionStatus } from './wire/gateway-api.ts';
 import { explain } from './gateway-explain.ts';
-import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
+import { atStatement, QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
 import { lsnText, metadataLocation } from './gateway-views.ts';
 import { copyFrom, deleteStatement, insert, update, type WriteEnvironment } from './gateway-write.ts';
@@ -68,6 +68,8 @@ export class Session implements GatewaySession {
   #transaction: Transaction | null = null;
   #cancel: (() => void) | null = null;
   #cancelled = false;
+  /** Where the statement under way begins in its text, for PostgreSQL's error positions. */
+  #position = 0;
   #open = true;
   readonly #portals = new Set<SessionPortal>();
 
@@ -107,6 +109,11 @@ export class Session implements GatewaySession {
       out.emptyQuery();
       return;
     }
+    this.#position = parsed.position;
+    if ((statement.kind === 'update' || statement.kind === 'delete') && statement.plan.described === null) {
+      this.#checkBlock(statement);
+      await this.#describedByPostgres(parsed, statement.plan.text, [], false); // its errors are PostgreSQL's own
+    }
     const tag = await this.#run(statement, NO_PARAMETERS, [], out);
     if (last && this.#block === 'none') await this.#commitImplicit();
     out.commandComplete(tag);
@@ -129,19 +136,18 @@ export class Session implements GatewaySession {
     switch (statement.kind) {
       case 'query': {
         const { plan } = statement;
-        if (plan.described !== null && parsed.parameterCount === 0) return this.#prepared(parsed, statement, declared, [], describedColumns(plan));
-        return this.#context.catalog.describe({ sql: plan.text, parameterOids: declared, context: this.#catalogContext() }).then((description) => {
-          // With the types PostgreSQL inferred, the plan's own literals get theirs.
-          const typed = this.#plan(parsed, description.parameterOids);
-          return this.#prepared(parsed, typed, description.parameterOids, description.parameterOids, description.columns);
-        });
+        if (plan.described !== null) return this.#prepared(parsed, statement, declared, mergeOids(declared, plan.parameterOids, parsed.parameterCount), describedColumns(plan));
+        return this.#describedByPostgres(parsed, plan.text, declared, true);
       }
       case 'insert':
         if (statement.source.kind === 'values') return this.#prepared(parsed, statement, declared, mergeOids(declared, statement.parameterOids, parsed.parameterCount), null);
-        return this.#describeWrite(parsed, statement, declared);
+        return this.#describedByPostgres(parsed, parsed.text, declared, false);
       case 'update':
-      case 'delete':
-        return this.#describeWrite(parsed, statement, declared);
+      case 'delete': {
+        const { plan } = statement;
+        if (plan.described !== null) return this.#prepared(parsed, statement, declared, mergeOids(declared, plan.parameterOids, parsed.parameterCount), null);
+        return this.#describedByPostgres(parsed, plan.text, declared, false);
+      }
       case 'show':
         return this.#prepared(parsed, statement, declared, [], [textColumn(statement.name)]);
       case 'explain':
@@ -151,12 +157,10 @@ export class Session implements GatewaySession {
     }
   }
 
-  #describeWrite(parsed: ParsedStatement, statement: Statement, declared: readonly number[]): MaybePromise<SessionPrepared> {
-    if (parsed.parameterCount === 0) return this.#prepared(parsed, statement, declared, [], null);
-    return this.#context.catalog.describe({ sql: parsed.text, parameterOids: declared, context: this.#catalogContext() }).then((description) => {
-      const typed = this.#plan(parsed, description.parameterOids);
-      return this.#prepared(parsed, typed, description.parameterOids, description.parameterOids, null);
-    });
+  /** Types by PostgreSQL itself; with them the plan's own literals get theirs. */
+  async #describedByPostgres(parsed: ParsedStatement, sql: string, declared: readonly number[], rows: boolean): Promise<SessionPrepared> {
+    const { parameterOids, columns } = await atStatement(parsed.position, this.#context.catalog.describe({ sql, parameterOids: declared, context: this.#catalogContext() }));
+    return this.#prepared(parsed, this.#plan(parsed, parameterOids), parameterOids, parameterOids, rows ? columns : null);
   }
 
   bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): Portal {
@@ -187,6 +191,7 @@ export class Session implements GatewaySession {
     const portal = opened as SessionPortal;
     const { prepared } = portal;
     const statement = this.#current(prepared);
+    this.#position = prepared.parsed?.position ?? 0;
     if (statement.kind === 'empty') {
       out.emptyQuery();
       return;
@@ -372,6 +377,7 @@ export class Session implements GatewaySession {
       transaction: this.#transaction,
       timeZone: this.#settings.timeZone,
       searchPath: this.#settings.searchPath,
+      position: this.#position,
       running: (cancel) => {
         this.#cancel = cancel;
         if (this.#cancelled) cancel();
@@ -492,6 +498,7 @@ export class Session implements GatewaySession {
       parameterOids,
       placeholder: () => `__arka_scan_${nextPlaceholder++}`,
       constants: (name, args) => this.#constant(name, args),
+      timeZone: this.#settings.timeZone,
     });
   }
 
@@ -522,6 +529,14 @@ export class Session implements GatewaySession {
       case 'current_setting': {
         const value = this.#settings.get(args[0] ?? '');
         return value === undefined ? undefined : { text: value, type: 'text' };
+      }
+      case 'current_user':
+      case 'session_user':
+      case 'user':
+      case 'current_role': return { text: this.#settings.get('session_authorization')!, type: 'name' };
+      case 'current_schema': {
+        const schema = this.#settings.searchPath.find((each) => database.schemas.has(each));
+        return schema === undefined ? undefined : { text: schema, type: 'name' };
       }
       case 'arka.metadata_location': {
         const location = metadataLocation(database, args[0] ?? '');

@@ -139,7 +139,7 @@ export class Connection {
       if (what === 'copy') this.#copying = false;
       else {
         this.#running = false;
-        this.#out.abortCopy(new SqlError(SqlState.queryCanceled, 'the statement of this COPY has ended'));
+        if (this.#out.copy !== null) this.#out.abortCopy(new SqlError(SqlState.queryCanceled, 'the statement of this COPY has ended'));
       }
       this.#pump();
     };

@@ -1,7 +1,9 @@
 /** The whole way with a real client: psql's protocol in, log, memory, disk, Iceberg, and back in one SELECT. */
-import { rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 
@@ -88,6 +90,14 @@ test('after an error a block refuses everything until ROLLBACK, and COMMIT rolls
   expect(await rowsOf('SELECT count(*) FROM own WHERE id = 9')).toEqual([['0']]);
 });
 
+test('positions of errors count in the whole text that the client sent', async () => {
+  const at = (sql: string): Promise<string | undefined> => client.query(sql).then(() => undefined, (error: { position?: string }) => error.position);
+  expect(await at('SELECT 1;  SELECT nope FROM own')).toBe('19');
+  expect(await at('SELECT 1; SELECT lower(5)')).toBe('18');
+  expect(await at('SELECT FROM WHERE')).toBe('13');
+  expect(await at(`UPDATE own SET v = lower(5)`)).toBe('20');
+});
+
 describe('wrong input', () => {
   test.each([
     ['SELEC 1', '42601'],
@@ -133,3 +143,57 @@ test('kill -9 loses no acknowledged row, and a clean data directory without its 
   expect(await rowsOf('SELECT id, v FROM kept ORDER BY id')).toEqual(before);
   expect(await rowsOf('SELECT * FROM moves ORDER BY id')).toEqual(moves);
 }, 60_000);
+
+test('a warehouse elsewhere holds everything after CHECKPOINT: without the disk cache the answers stay', async () => {
+  const warehouse = mkdtempSync(join(tmpdir(), 'arka-warehouse-'));
+  const args = ['--warehouse', `file://${warehouse}`];
+  let own = await startServer({ args });
+  const { dataDir } = own;
+  const open = async (): Promise<Client> => {
+    const made = new Client({ connectionString: own.url });
+    await made.connect();
+    return made;
+  };
+  let session = await open();
+  await session.query(`CREATE TABLE far (id int PRIMARY KEY, v text) WITH (partition_by = 'bucket(4, id)')`);
+  await session.query(`INSERT INTO far SELECT g, 'v' || g FROM generate_series(1, 500) g`);
+  await session.query('CHECKPOINT');
+  await session.query('DELETE FROM far WHERE id % 9 = 0');
+  await session.query(`UPDATE far SET v = 'changed' WHERE id % 50 = 0`);
+  await session.query('CHECKPOINT');
+  const text = 'SELECT id, v FROM far ORDER BY id';
+  const before = (await session.query(text)).rows;
+  expect(before).toHaveLength(500 - 55);
+  await session.end();
+  await own.kill9();
+  rmSync(join(dataDir, 'disk'), { recursive: true });
+  own = await startServer({ dataDir, args });
+  session = await open();
+  expect((await session.query(text)).rows).toEqual(before);
+  expect(readdirSync(join(warehouse, 'public'))).toHaveLength(1);
+  const plan = (await session.query(`EXPLAIN SELECT count(*) FROM far`)).rows.map((line: { 'QUERY PLAN': string }) => line['QUERY PLAN']).join('\n');
+  expect(plan).toMatch(/Iceberg Scan \(tier=iceberg units=\d+ rows=\d+ pruned=0\)/);
+  await session.end();
+  await own.stop();
+  rmSync(dataDir, { recursive: true });
+  rmSync(warehouse, { recursive: true });
+}, 60_000);
+
+test('COPY takes text and CSV, and an error names line and column and keeps nothing', async () => {
+  await client.query('CREATE TABLE copied (id int PRIMARY KEY, v text NOT NULL, n numeric(5,2))');
+  const copy = (sql: string, data: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const stream = client.query(copyFrom(sql));
+      stream.on('error', reject).on('finish', resolve);
+      stream.end(data);
+    });
+  await copy(`COPY copied FROM STDIN`, '1\tone\t1.5\n2\ttwo\t\\N\n');
+  await copy(`COPY copied (v, id) FROM STDIN (FORMAT csv, HEADER, DELIMITER ';', NULL '-')`, 'v;id\n"three; ""3""";3\n');
+  expect(await rowsOf('SELECT id, v, n FROM copied ORDER BY id')).toEqual([[1, 'one', '1.50'], [2, 'two', null], [3, 'three; "3"', null]]);
+  const bad = copy(`COPY copied FROM STDIN`, '4\tfour\t1\n5\tfive\tx\n');
+  await expect(bad).rejects.toMatchObject({ code: '22P02', where: 'COPY copied, line 2, column n: "x"' });
+  await expect(copy(`COPY copied FROM STDIN`, '6\t\\N\t1\n')).rejects.toMatchObject({ code: '23502' });
+  await expect(copy(`COPY copied FROM STDIN`, '7\tseven\t12345\n')).rejects.toMatchObject({ code: '22003' });
+  await expect(copy(`COPY copied FROM STDIN`, '8\teight\t1\n1\tagain\t1\n')).rejects.toMatchObject({ code: '23505' });
+  expect(await rowsOf('SELECT count(*) FROM copied')).toEqual([['3']]);
+});
