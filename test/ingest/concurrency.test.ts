@@ -251,6 +251,37 @@ test('an engine that cannot tell where rows went does not make a flush write the
   expect((await db.rows(db.table(table.def.name))).length).toBe(8);
 });
 
+test.each(['writeParquet', 'newPositions', 'writeFlush', 'commit', 'writePositionDeletes'] as const)('a flush or commit whose %s fails changes nothing, and the next one takes everything', async (name) => {
+  const table = await newTable();
+  await put(table, Array.from({ length: 10 }, (_, i) => [i, 0]));
+  const { database } = db.tiers;
+  await database.flush(table, 'test');
+  await put(table, [[0, 1], [20, 1], [21, 1]], true);
+  const open = begin();
+  await db.insert(open, table, [[1, 9, null], [20, 9, null]], true);
+  const { engine, lake } = database;
+  const fail = (): Promise<never> => Promise.reject(new Error('the disk said no'));
+  const engineMethods = methods(engine, ['writeParquet', 'writePositionDeletes', 'readPositionDeletes', 'lookup', 'newPositions']);
+  const lakeMethods = methods(lake, ['removeFiles', 'commit', 'dropTable', 'writeFlush']);
+  Object.assign(database, name in engineMethods ? { engine: { ...engineMethods, [name]: fail } } : { lake: { ...lakeMethods, [name]: fail } });
+  const before = await db.rows(table);
+  try {
+    for (let i = 0; i < 2; i++) {
+      await expect(database.commit(table, 'test')).rejects.toThrow('the disk said no');
+      expect(await db.rows(table)).toEqual(before);
+    }
+    await put(table, [[21, 2]], true);
+  } finally {
+    Object.assign(database, { engine, lake });
+  }
+  await database.commit(table, 'test');
+  await commit(open);
+  const expected = ['0|1|n0', '1|9|null', ...Array.from({ length: 8 }, (_, i) => `${i + 2}|0|n${i + 2}`), '20|9|null', '21|2|n21'];
+  expect(await db.rows(table)).toEqual(expected);
+  await db.restart();
+  expect(await db.rows(db.table(table.def.name))).toEqual(expected);
+});
+
 /** A remote's functions as an object that can be spread: the remote itself answers to any name. */
 function methods<T extends object>(remote: T, names: readonly (keyof T)[]): Partial<T> {
   return Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => (remote[name] as (...all: unknown[]) => unknown)(...args)])) as Partial<T>;

@@ -187,3 +187,35 @@ test('a commit whose memory others take while it waits for the log still becomes
   for (const { address, bytes } of taken) pool.free(address, bytes);
   expect(await counted()).toBe(1250);
 }, 60_000);
+
+test('a table dropped while a commit waits for the log takes its own rows away and leaves those of other tables', async () => {
+  const { database } = db.tiers;
+  const other = (await database.createTable(tableDef(`m${made++}`, noPartition), false))!;
+  await write(0, 100);
+  const transaction = database.begin(true);
+  await db.insert(transaction, table, rows(0, 1300), true); // more than the log's ring takes at once
+  await db.insert(transaction, other, rows(0, 10));
+  const [committed] = await Promise.allSettled([database.committer.commit(transaction), database.dropTable(table)]);
+  if (committed.status === 'rejected') {
+    expect(committed.reason).toMatchObject({ code: '42P01' });
+    transaction.finish();
+  }
+  expect((await db.rows(other)).length).toBe(committed.status === 'fulfilled' ? 10 : 0);
+  await database.dropTable(other);
+  expect(database.memory.pool.usedBytes).toBe(0);
+}, 60_000);
+
+test('a cursor that stays open reads its rows to the end, and only then their memory is free', async () => {
+  const { database } = db.tiers;
+  const { memory } = database;
+  await write(0, 1000);
+  const pin = memory.pins.acquire();
+  await database.flush(table, 'test');
+  const held = memory.pool.usedBytes;
+  expect(held).toBeGreaterThan(1000 * 16_000);
+  await write(5000, 100);
+  await database.flush(table, 'test');
+  expect(memory.pool.usedBytes).toBeGreaterThan(held);
+  pin.release();
+  expect(memory.pool.usedBytes).toBe(0);
+});
