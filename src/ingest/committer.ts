@@ -7,11 +7,12 @@
  */
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { Log } from '../storage/log/log-api.ts';
+import type { Batch } from '../storage/memory/batch.ts';
 import type { DeleteList } from '../storage/memory/delete-list.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
-import { ADOPT_ROWS_MIN, type MemorySlice } from '../storage/memory/slice.ts';
+import { ADOPT_BYTES_MIN, ADOPT_ROWS_MIN, type MemorySlice } from '../storage/memory/slice.ts';
 import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
@@ -100,7 +101,7 @@ export class Committer {
   #makeSure(writes: readonly TableWrites[]): void {
     let bytes = 0;
     for (const each of writes) {
-      for (const batch of each.inserted.batches) if (!adoptable(each.table, batch.rows)) bytes += batch.dataBytes * 2 + 65_536;
+      for (const batch of each.inserted.batches) if (!adoptable(each.table, batch)) bytes += batch.dataBytes * 2 + 65_536;
       const counts = new Map<number, number>();
       for (const unit of each.units) counts.set(unit, (counts.get(unit) ?? 0) + 1);
       for (const [unit, count] of counts) {
@@ -173,8 +174,8 @@ function replaced(table: Table): never {
   throw new SqlError(SqlState.serializationFailure, `could not serialize access: another writer has replaced a file of "${table.def.name}"`);
 }
 
-function adoptable(table: Table, rows: number): boolean {
-  return rows >= ADOPT_ROWS_MIN && !table.partitioned;
+function adoptable(table: Table, batch: Batch): boolean {
+  return !table.partitioned && (batch.rows >= ADOPT_ROWS_MIN || batch.dataBytes >= ADOPT_BYTES_MIN);
 }
 
 /** An operation range on a table: what the log must keep until it is flushed and committed (H3). */
@@ -205,7 +206,7 @@ export function applyDeletes(table: Table, keys: RowBuffer, units: readonly numb
 function applyInserts(writes: TableWrites, lsn: Lsn, slices: Set<MemorySlice>): void {
   const { table } = writes;
   for (const batch of writes.inserted.release()) {
-    if (adoptable(table, batch.rows)) {
+    if (adoptable(table, batch)) {
       const slice = table.sliceFor([], 0);
       const start = slice.rows;
       slice.adopt(batch);

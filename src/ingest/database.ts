@@ -74,6 +74,8 @@ export class Database {
   readonly #lanes = new Map<Table, Promise<unknown>>();
   #ddl: Promise<unknown> = Promise.resolve();
   #nextTransaction = 1;
+  /** Writers in `admit`. */
+  #admitting = 0;
   #nextUnit = 1;
   #nextOid = FIRST_TABLE_OID;
 
@@ -283,16 +285,27 @@ export class Database {
     await this.log.trim(to);
   }
 
-  /** A writer's turn: at the budget it waits for the flush. @throws {SqlError} 53100, 53200 */
+  /** A writer's turn: at the budget it waits for the flush, or for what other transactions hold. @throws {SqlError} 53100, 53200 */
   async admit(): Promise<void> {
     if (this.log.full) throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', { hint: 'Free disk space; writes go on by themselves.' });
+    this.#admitting++;
+    try {
+      await this.#admitted();
+    } finally {
+      this.#admitting--;
+    }
+  }
+
+  async #admitted(): Promise<void> {
     const { pool } = this.memory;
     const deadline = this.clock.monotonic() + ADMIT_WAIT_MS;
     while (pool.usedBytes > pool.budgetBytes * ADMIT_FRACTION) {
       const before = pool.usedBytes;
       for (const table of this.tables.values()) await this.flush(table, 'memory');
       if (pool.usedBytes <= pool.budgetBytes * ADMIT_FRACTION) return;
-      if (this.clock.monotonic() > deadline || (pool.usedBytes >= before && this.memory.pins.waiting === 0)) {
+      // Nobody who could end and free memory is left: of the transactions that wait here one must go.
+      const stuck = pool.usedBytes >= before && this.memory.pins.waiting === 0 && this.#admitting >= this.#transactions.size;
+      if (stuck || this.clock.monotonic() > deadline) {
         throw new SqlError(SqlState.outOfMemory, 'out of memory', {
           detail: `Rows in memory take ${pool.usedBytes} of ${pool.budgetBytes} bytes, and no flush can free them.`,
           hint: 'Write in smaller transactions, or raise memory.limit.',

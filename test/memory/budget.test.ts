@@ -1,4 +1,5 @@
 /** The budget for rows in memory over real threads: 96 MB of slabs, the least there is. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
@@ -12,6 +13,7 @@ beforeAll(async () => {
 afterAll(() => db.destroy());
 
 let made = 0;
+const buckets = [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 3 }];
 let table: Table;
 beforeEach(async () => {
   const { database } = db.tiers;
@@ -44,6 +46,37 @@ async function write(first: number, count: number, text = wide): Promise<void> {
     throw error;
   }
 }
+
+test('a writer at the budget waits for other open transactions; when all wait, one ends with 53200 and the others go on', async () => {
+  const { database } = db.tiers;
+  const one = database.begin(true);
+  await db.insert(one, table, rows(0, 2200));
+  const two = database.begin(true);
+  await db.insert(two, table, rows(10_000, 2200));
+  const three = database.begin(true);
+  await db.insert(three, table, rows(20_000, 600));
+  expect(database.pressed).toBe(true);
+  const waiter = async (transaction: Transaction): Promise<void> => {
+    try {
+      await database.admit();
+    } catch (error) {
+      transaction.finish();
+      throw error;
+    }
+  };
+  const first = waiter(one);
+  let waits = true;
+  void first.catch(() => {}).then(() => { waits = false; });
+  await sleep(100);
+  expect(waits).toBe(true);
+  const results = await Promise.allSettled([first, waiter(two), waiter(three)]);
+  const failed = results.filter((result) => result.status === 'rejected');
+  expect(failed.length).toBe(1);
+  expect(failed[0]!.reason).toMatchObject({ code: '53200' });
+  for (const each of [one, two, three]) if (each.state !== 'done') await database.committer.commit(each);
+  await database.flush(table, 'test');
+  expect(database.memory.pool.usedBytes).toBe(0);
+}, 60_000);
 
 test('a flush leaves in memory what delete lists of files need, and nothing of the rows', async () => {
   const { database } = db.tiers;
@@ -116,6 +149,7 @@ describe('a transaction that is too large', () => {
 
   test('ends with 53200 at its commit, writes nothing to the log, and leaves nothing behind', async () => {
     const { database } = db.tiers;
+    table = (await database.createTable(tableDef(`m${made++}`, buckets), false))!; // rows of partitions are copied
     const filler = database.begin(true);
     await db.insert(filler, table, rows(500_000, 2500));
     const transaction = database.begin(true);
@@ -172,6 +206,7 @@ test('a log larger than the memory is replayed by flushing on the way, also unde
 
 test('a commit whose memory others take while it waits for the log still becomes visible, whole', async () => {
   const { database } = db.tiers;
+  table = (await database.createTable(tableDef(`m${made++}`, buckets), false))!; // rows of partitions are copied
   const { pool } = database.memory;
   await write(0, 50);
   const transaction = database.begin(true);

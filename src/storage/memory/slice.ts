@@ -10,8 +10,9 @@ import { Batch, nextBlockBytes } from './batch.ts';
 import { DeleteList } from './delete-list.ts';
 import type { Memory } from './memory.ts';
 
-/** From so many rows on, a transaction's batch becomes the slice's own instead of being copied. */
+/** From so many rows or bytes on, a transaction's batch becomes the slice's own instead of being copied. */
 export const ADOPT_ROWS_MIN = 1024;
+export const ADOPT_BYTES_MIN = 1 << 18;
 /** A slice is one file of a flush, sorted and written within the engine's budget, which grows with that for rows. */
 const SLICES_PER_BUDGET = 6;
 
