@@ -4,7 +4,7 @@
 import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { CatalogClient } from './catalog/catalog-client.ts';
-import { systemClock } from './clock.ts';
+import { systemClock, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createGateway } from './gateway.ts';
 import { startMigration, startRefresh } from './ingest/migration.ts';
@@ -18,6 +18,9 @@ export interface ArkaServer {
   /** Stops accepting, ends sessions, closes all tiers. Idempotent. */
   close(): Promise<void>;
 }
+
+const GUARD_FRACTION = 0.9;
+const GUARD_INTERVAL_MS = 1000;
 
 export async function serve(config: Config): Promise<ArkaServer> {
   const logger = pino({ level: process.env['ARKA_LOG_LEVEL'] ?? 'warn' }, pino.destination(2));
@@ -61,6 +64,7 @@ async function open(config: Config, stack: AsyncDisposableStack, warn: (error: u
   definitionsChanged();
   stack.defer(startMigration(database, migrationSettings(config)));
   stack.defer(startRefresh(database, config.iceberg.refreshInterval));
+  stack.defer(startMemoryGuard(clock, config.memory.limit, catalog));
   const gateway = createGateway(
     { database, engine, catalog, clock, memoryLimit: config.memory.limit, startedAt: clock.now(), definitionsChanged },
     { user: config.auth.user, defaults: new Map([['synchronous_commit', config.wal.synchronousCommit ? 'on' : 'off']]) },
@@ -69,6 +73,17 @@ async function open(config: Config, stack: AsyncDisposableStack, warn: (error: u
   const listener = stack.use(await listen({ host, port: config.server.port, maxConnections, gateway, clock, log: warn }));
   const shown = host.includes(':') ? `[${host}]` : host;
   return `postgresql://${config.auth.user}@${shown}:${listener.port}/arka`;
+}
+
+/** From 90 % of the limit on, an idle catalog worker gives its memory back (H6); slabs have a budget of their own. */
+function startMemoryGuard(clock: Clock, limit: number, catalog: CatalogClient): () => void {
+  let cancel = (): void => {};
+  const look = (): void => {
+    if (process.memoryUsage.rss() > limit * GUARD_FRACTION) catalog.stopIfIdle();
+    cancel = clock.after(GUARD_INTERVAL_MS, look);
+  };
+  cancel = clock.after(GUARD_INTERVAL_MS, look);
+  return () => cancel();
 }
 
 function migrationSettings({ flush, iceberg }: Config): Parameters<typeof startMigration>[1] {

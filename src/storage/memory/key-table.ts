@@ -10,6 +10,8 @@ import { invariant } from '../../errors.ts';
 const SLOT = 6;
 const SHARDS = 16;
 const CAPACITY_FIRST = 16;
+/** An empty shard keeps so many slots. */
+const CAPACITY_KEPT = 4096;
 
 /** Where a probe reads and writes its key: shared by all tables of a thread, so no call allocates. */
 export type KeyWords = Int32Array;
@@ -53,6 +55,13 @@ class Shard {
       while (this.slots[slot * SLOT + 4] !== 0) slot = (slot + 1) & this.mask;
       this.slots.set(old.subarray(at, at + SLOT), slot * SLOT);
     }
+  }
+
+  /** Gives the memory of a large transaction's keys back once they are all gone. */
+  reset(): void {
+    if (this.mask < CAPACITY_KEPT) return;
+    this.slots = new Int32Array(CAPACITY_FIRST * SLOT);
+    this.mask = CAPACITY_FIRST - 1;
   }
 
   /** Empties a slot and moves later ones of its run back, so that probes never stop early. */
@@ -131,6 +140,7 @@ export class KeyTable {
     const slot = shard.find(key, hash);
     if (slot < 0) return false;
     shard.remove(slot);
+    if (shard.count === 0) shard.reset();
     return true;
   }
 }
