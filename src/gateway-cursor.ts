@@ -40,7 +40,12 @@ export class EngineCursor {
     this.opened = opened;
   }
 
-  static async open(database: Database, engine: Remote<EngineApi>, request: CursorRequest, running: (cancel: () => void) => void): Promise<EngineCursor> {
+  static async open(
+    database: Database,
+    engine: Remote<EngineApi>,
+    request: CursorRequest,
+    running: (cancel: () => void) => void,
+  ): Promise<EngineCursor> {
     const pin = database.memory.pins.acquire();
     const builder = new ScanBuilder(database.memory, request.transaction);
     const release = (): void => {
@@ -49,7 +54,10 @@ export class EngineCursor {
     };
     const id = nextCursor++;
     try {
-      const scans = request.tables.map((planned, i) => builder.build(liveTable(database, planned), planned, request.rendered.timeRanges[i] ?? null).scan);
+      const scans = request.tables.map(
+        (planned, i) =>
+          builder.build(liveTable(database, planned), planned, request.rendered.timeRanges[i] ?? null).scan,
+      );
       const { columns, formats, output, timeZone } = request;
       const query = engine.query({ cursor: id, sql: request.rendered.sql, scans, columns, formats, output, timeZone });
       running(() => void engine.close(id));
@@ -62,7 +70,11 @@ export class EngineCursor {
   }
 
   /** The next rows, or null at the end. */
-  async next(): Promise<{ readonly rows: number; readonly messages: Uint8Array | null; readonly vectors: readonly ColumnVector[] | null } | null> {
+  async next(): Promise<{
+    readonly rows: number;
+    readonly messages: Uint8Array | null;
+    readonly vectors: readonly ColumnVector[] | null;
+  } | null> {
     if (this.#cancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
     if (this.#done) return null;
     try {
@@ -103,7 +115,10 @@ export function liveTable(database: Database, planned: PlannedTable): Table {
 }
 
 /** What a query would read, for EXPLAIN. */
-export function unitsOf(database: Database, request: Pick<CursorRequest, 'rendered' | 'tables' | 'transaction'>): readonly { readonly table: Table; readonly units: readonly PrunedUnit[] }[] {
+export function unitsOf(
+  database: Database,
+  request: Pick<CursorRequest, 'rendered' | 'tables' | 'transaction'>,
+): readonly { readonly table: Table; readonly units: readonly PrunedUnit[] }[] {
   const builder = new ScanBuilder(database.memory, request.transaction);
   try {
     return request.tables.map((planned, i) => {

@@ -8,7 +8,11 @@ type Explain = Extract<Statement, { kind: 'explain' }>;
 const UNITS_SHOWN = 20;
 
 /** `run` carries the inner statement out, for ANALYZE. */
-export async function explain(environment: QueryEnvironment, { analyze, inner }: Explain, run: (statement: Statement) => Promise<string>): Promise<string[]> {
+export async function explain(
+  environment: QueryEnvironment,
+  { analyze, inner }: Explain,
+  run: (statement: Statement) => Promise<string>,
+): Promise<string[]> {
   const lines = describe(environment, inner);
   if (!analyze) return lines;
   const started = environment.context.clock.monotonic();
@@ -24,10 +28,18 @@ function describe(environment: QueryEnvironment, statement: Statement): string[]
       return scanLines(environment, statement.plan);
     }
     case 'insert':
-      return [`Insert on ${statement.def.schema}.${statement.def.name}`, ...(statement.source.kind === 'query' ? indent(describe(environment, { kind: 'query', plan: statement.source.plan })) : [`  Values (rows=${statement.source.rows.length})`])];
+      return [
+        `Insert on ${statement.def.schema}.${statement.def.name}`,
+        ...(statement.source.kind === 'query'
+          ? indent(describe(environment, { kind: 'query', plan: statement.source.plan }))
+          : [`  Values (rows=${statement.source.rows.length})`]),
+      ];
     case 'update':
     case 'delete':
-      return [`${statement.kind === 'update' ? 'Update' : 'Delete'} on ${statement.def.schema}.${statement.def.name}`, ...indent(scanLines(environment, statement.plan))];
+      return [
+        `${statement.kind === 'update' ? 'Update' : 'Delete'} on ${statement.def.schema}.${statement.def.name}`,
+        ...indent(scanLines(environment, statement.plan)),
+      ];
     default:
       return [`${statement.kind} (not planned)`];
   }
@@ -39,19 +51,31 @@ function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kin
   const none = { typeOid: 0, text: null };
   const rendered = plan.render(Array.from({ length: 100 }, () => none));
   const lines: string[] = [];
-  if (rendered.point !== null) lines.push(`Point Read on ${rendered.point.def.schema}.${rendered.point.def.name} (index of memory rows first)`);
+  if (rendered.point !== null)
+    lines.push(`Point Read on ${rendered.point.def.schema}.${rendered.point.def.name} (index of memory rows first)`);
   else lines.push('Engine (DuckDB)');
   const { database } = environment.context;
-  for (const { table, units } of unitsOf(database, { rendered, tables: plan.tables, transaction: environment.transaction })) {
+  for (const { table, units } of unitsOf(database, {
+    rendered,
+    tables: plan.tables,
+    transaction: environment.transaction,
+  })) {
     const read = units.filter((unit) => unit.pruned === null);
-    lines.push(`  ->  Merge of units of ${table.def.schema}.${table.def.name} (read=${read.length} pruned=${units.length - read.length})`);
+    lines.push(
+      `  ->  Merge of units of ${table.def.schema}.${table.def.name} (read=${read.length} pruned=${units.length - read.length})`,
+    );
     for (const tier of ['memory', 'disk', 'iceberg'] as const) {
       const own = units.filter((unit) => unit.tier === tier);
       if (own.length === 0) continue;
       const label = tier === 'memory' ? 'MemSlice Scan' : tier === 'disk' ? 'Disk Scan' : 'Iceberg Scan';
       const ownRead = own.filter((unit) => unit.pruned === null);
-      lines.push(`        ->  ${label} (tier=${tier} units=${ownRead.length} rows=${ownRead.reduce((sum, unit) => sum + unit.rows, 0)} pruned=${own.length - ownRead.length})`);
-      for (const unit of own.slice(0, UNITS_SHOWN)) lines.push(`              ${unit.pruned === null ? 'read' : 'pruned'}: ${unit.name} (rows=${unit.rows})${unit.pruned === null ? '' : `: ${unit.pruned}`}`);
+      lines.push(
+        `        ->  ${label} (tier=${tier} units=${ownRead.length} rows=${ownRead.reduce((sum, unit) => sum + unit.rows, 0)} pruned=${own.length - ownRead.length})`,
+      );
+      for (const unit of own.slice(0, UNITS_SHOWN))
+        lines.push(
+          `              ${unit.pruned === null ? 'read' : 'pruned'}: ${unit.name} (rows=${unit.rows})${unit.pruned === null ? '' : `: ${unit.pruned}`}`,
+        );
       if (own.length > UNITS_SHOWN) lines.push(`              … and ${own.length - UNITS_SHOWN} more`);
     }
   }

@@ -67,7 +67,14 @@ export class QueryRun {
   }
 
   /** `columns` null: not described yet; `formats` as in Bind, one a column when described. */
-  static async open(environment: QueryEnvironment, plan: QueryPlan, parameters: BoundParameters, oids: readonly number[], columns: readonly ResultColumn[] | null, formats: readonly Format[]): Promise<QueryRun> {
+  static async open(
+    environment: QueryEnvironment,
+    plan: QueryPlan,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    columns: readonly ResultColumn[] | null,
+    formats: readonly Format[],
+  ): Promise<QueryRun> {
     if (plan.route === 'catalog') {
       const result = await catalogResult(environment, plan, parameters, oids, formats);
       return new QueryRun(columns ?? result.columns ?? [], once(result.rows, result.messages));
@@ -82,7 +89,9 @@ export class QueryRun {
       rendered,
       tables: plan.tables,
       transaction: environment.transaction,
-      columns: known?.map((column, i) => ({ typeOid: column.typeOid, typmod: column.typmod, format: formats[i] ?? 0 })) ?? null,
+      columns:
+        known?.map((column, i) => ({ typeOid: column.typeOid, typmod: column.typmod, format: formats[i] ?? 0 })) ??
+        null,
       formats,
       output: 'rows',
       timeZone: environment.timeZone,
@@ -90,7 +99,14 @@ export class QueryRun {
     const { database, engine } = environment.context;
     const cursor = await EngineCursor.open(database, engine, request, environment.running);
     environment.running(() => cursor.cancel());
-    const found = known ?? cursor.opened.columns.map((column) => ({ ...column, tableOid: 0, attnum: 0, typlen: columnTypeInfo(column.typeOid)?.typlen ?? -1 }));
+    const found =
+      known ??
+      cursor.opened.columns.map((column) => ({
+        ...column,
+        tableOid: 0,
+        attnum: 0,
+        typlen: columnTypeInfo(column.typeOid)?.typlen ?? -1,
+      }));
     return new QueryRun(found, {
       next: async () => {
         const chunk = await cursor.next();
@@ -101,11 +117,16 @@ export class QueryRun {
   }
 
   /** The rows of a statement that reads no Arka table, each value as text. */
-  static async catalogRows(environment: QueryEnvironment, plan: QueryPlan, parameters: BoundParameters, oids: readonly number[]): Promise<(Uint8Array | null)[][]> {
+  static async catalogRows(
+    environment: QueryEnvironment,
+    plan: QueryPlan,
+    parameters: BoundParameters,
+    oids: readonly number[],
+  ): Promise<(Uint8Array | null)[][]> {
     const { messages } = await catalogResult(environment, plan, parameters, oids, []);
     const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
     const rows: (Uint8Array | null)[][] = [];
-    for (let at = 0; at < messages.length; ) {
+    for (let at = 0; at < messages.length;) {
       const end = at + 1 + view.getInt32(at + 1);
       const count = view.getInt16(at + 5);
       const row: (Uint8Array | null)[] = [];
@@ -158,7 +179,13 @@ function lengthOfRows(messages: Uint8Array, rows: number): number {
   return at;
 }
 
-function catalogResult(environment: QueryEnvironment, plan: QueryPlan, parameters: BoundParameters, parameterOids: readonly number[], resultFormats: readonly Format[]) {
+function catalogResult(
+  environment: QueryEnvironment,
+  plan: QueryPlan,
+  parameters: BoundParameters,
+  parameterOids: readonly number[],
+  resultFormats: readonly Format[],
+) {
   const { context, timeZone: zone, searchPath } = environment;
   const views = plan.views.map((view) => {
     const dot = view.indexOf('.');
@@ -167,7 +194,13 @@ function catalogResult(environment: QueryEnvironment, plan: QueryPlan, parameter
   const abort = new AbortController();
   environment.running(() => abort.abort());
   const { values, formats } = parameters;
-  return atStatement(environment.position, context.catalog.query({ sql: plan.text, parameterOids, values, formats, resultFormats, context: { searchPath, timeZone: zone }, views }, abort.signal));
+  return atStatement(
+    environment.position,
+    context.catalog.query(
+      { sql: plan.text, parameterOids, values, formats, resultFormats, context: { searchPath, timeZone: zone }, views },
+      abort.signal,
+    ),
+  );
 }
 
 /** PostgreSQL counts positions in the statement that it was given; clients count in the text that they sent. */
@@ -181,10 +214,19 @@ export async function atStatement<T>(position: number, work: Promise<T>): Promis
 }
 
 /** PostgreSQL's types for the result; null when only DuckDB knows a function in it, then its types count. */
-async function describe(environment: QueryEnvironment, plan: QueryPlan, parameterOids: readonly number[]): Promise<readonly ResultColumn[] | null> {
+async function describe(
+  environment: QueryEnvironment,
+  plan: QueryPlan,
+  parameterOids: readonly number[],
+): Promise<readonly ResultColumn[] | null> {
   const { context, timeZone: zone, searchPath } = environment;
   try {
-    return (await atStatement(environment.position, context.catalog.describe({ sql: plan.text, parameterOids, context: { searchPath, timeZone: zone } }))).columns;
+    return (
+      await atStatement(
+        environment.position,
+        context.catalog.describe({ sql: plan.text, parameterOids, context: { searchPath, timeZone: zone } }),
+      )
+    ).columns;
   } catch (error) {
     if (error instanceof SqlError && error.code === SqlState.undefinedFunction) return null;
     throw error;
@@ -194,7 +236,12 @@ async function describe(environment: QueryEnvironment, plan: QueryPlan, paramete
 const key = new Int32Array(4);
 
 /** A row by its whole key from memory, without the engine. Null: the engine must look. */
-async function readPoint(environment: QueryEnvironment, point: PointRead, columns: readonly ResultColumn[], formats: readonly Format[]): Promise<Source | null> {
+async function readPoint(
+  environment: QueryEnvironment,
+  point: PointRead,
+  columns: readonly ResultColumn[],
+  formats: readonly Format[],
+): Promise<Source | null> {
   const { database } = environment.context;
   const table = database.tables.get(point.def.uuid);
   if (table === undefined || environment.transaction?.writes.has(table) === true) return null;
@@ -220,8 +267,15 @@ async function readPoint(environment: QueryEnvironment, point: PointRead, column
   if (slice === undefined || slice.tier !== 'memory') return null;
   const { batch, row } = slice.locate(table.foundPosition);
   const indexes = point.fieldIds.map((fieldId) => table.fieldIds.indexOf(fieldId));
-  const encode = rowEncoder(indexes.map((index, i) => ({ type: table.def.columns[index]!.type, format: formats[i] ?? 0 })), { timeZone: zone });
+  const encode = rowEncoder(
+    indexes.map((index, i) => ({ type: table.def.columns[index]!.type, format: formats[i] ?? 0 })),
+    { timeZone: zone },
+  );
   const out = new ByteWriter(256);
-  encode(indexes.map((index) => batch.columns[index]!.vector()), row, out);
+  encode(
+    indexes.map((index) => batch.columns[index]!.vector()),
+    row,
+    out,
+  );
   return columns.length === indexes.length ? once(1, out.take()) : null;
 }

@@ -50,7 +50,12 @@ export class ScanBuilder {
     }
     for (const file of table.files) {
       const pruned = outside(range, file.time.min, file.time.max);
-      units.push({ tier: file.tier, name: file.info.location.slice(file.info.location.lastIndexOf('/') + 1), rows: file.rows, pruned });
+      units.push({
+        tier: file.tier,
+        name: file.info.location.slice(file.info.location.lastIndexOf('/') + 1),
+        rows: file.rows,
+        pruned,
+      });
       if (pruned !== null) continue;
       const scan = file.scan(file.deletes.published);
       files.push({ ...scan, deletes: this.#joined(scan.deletes, own, file) });
@@ -60,7 +65,10 @@ export class ScanBuilder {
       memory.push(inserted);
       units.push({ tier: 'memory', name: 'this transaction', rows: inserted.rows, pruned: null });
     }
-    return { scan: { placeholder: planned.placeholder, def: planned.def, memory, files, positions: planned.positions }, units };
+    return {
+      scan: { placeholder: planned.placeholder, def: planned.def, memory, files, positions: planned.positions },
+      units,
+    };
   }
 
   /** Gives the blocks for own deletions back; after the query's pin is released. */
@@ -80,7 +88,11 @@ export class ScanBuilder {
     return byUnit;
   }
 
-  #joined(shared: DeleteRef | null, own: ReadonlyMap<number, number[]> | null, unit: MemorySlice | DataFileUnit): DeleteRef | null {
+  #joined(
+    shared: DeleteRef | null,
+    own: ReadonlyMap<number, number[]> | null,
+    unit: MemorySlice | DataFileUnit,
+  ): DeleteRef | null {
     const positions = own?.get(unit.unit);
     if (positions === undefined) return shared;
     const blocks = [...(shared?.blocks ?? [])];

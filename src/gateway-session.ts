@@ -17,7 +17,16 @@ import type { Table } from './storage/table.ts';
 import { columnTypeInfo } from './types/pg-type.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
 import { timeZone } from './types/time-zone.ts';
-import type { BoundParameters, GatewaySession, MaybePromise, Output, Portal, Prepared, SessionEvents, TransactionStatus } from './wire/gateway-api.ts';
+import type {
+  BoundParameters,
+  GatewaySession,
+  MaybePromise,
+  Output,
+  Portal,
+  Prepared,
+  SessionEvents,
+  TransactionStatus,
+} from './wire/gateway-api.ts';
 import { explain } from './gateway-explain.ts';
 import { atStatement, QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
@@ -73,7 +82,13 @@ export class Session implements GatewaySession {
   #open = true;
   readonly #portals = new Set<SessionPortal>();
 
-  constructor(context: ServerContext, pid: number, settings: SessionSettings, events: SessionEvents, closed: () => void) {
+  constructor(
+    context: ServerContext,
+    pid: number,
+    settings: SessionSettings,
+    events: SessionEvents,
+    closed: () => void,
+  ) {
     this.#context = context;
     this.pid = pid;
     this.#settings = settings;
@@ -96,7 +111,8 @@ export class Session implements GatewaySession {
     try {
       const statements = parseSql(text);
       if (statements.length === 0) out.emptyQuery();
-      for (let i = 0; i < statements.length; i++) await this.#simpleStatement(statements[i]!, i === statements.length - 1, out);
+      for (let i = 0; i < statements.length; i++)
+        await this.#simpleStatement(statements[i]!, i === statements.length - 1, out);
     } catch (error) {
       this.#abort();
       throw error;
@@ -121,14 +137,21 @@ export class Session implements GatewaySession {
 
   parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared> {
     const statements = parseSql(text);
-    if (statements.length > 1) throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
+    if (statements.length > 1)
+      throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
     const [parsed] = statements;
     if (parsed === undefined) return this.#prepared(null, { kind: 'empty' }, parameterOids, [], null);
     const statement = this.#plan(parsed, parameterOids);
     return this.#describe(parsed, statement, parameterOids);
   }
 
-  #prepared(parsed: ParsedStatement | null, statement: Statement, declaredOids: readonly number[], parameterOids: readonly number[], columns: readonly ResultColumn[] | null): SessionPrepared {
+  #prepared(
+    parsed: ParsedStatement | null,
+    statement: Statement,
+    declaredOids: readonly number[],
+    parameterOids: readonly number[],
+    columns: readonly ResultColumn[] | null,
+  ): SessionPrepared {
     return { parsed, statement, declaredOids, parameterOids, columns, generation: this.#context.database.generation };
   }
 
@@ -136,16 +159,37 @@ export class Session implements GatewaySession {
     switch (statement.kind) {
       case 'query': {
         const { plan } = statement;
-        if (plan.described !== null) return this.#prepared(parsed, statement, declared, mergeOids(declared, plan.parameterOids, parsed.parameterCount), describedColumns(plan));
+        if (plan.described !== null)
+          return this.#prepared(
+            parsed,
+            statement,
+            declared,
+            mergeOids(declared, plan.parameterOids, parsed.parameterCount),
+            describedColumns(plan),
+          );
         return this.#describedByPostgres(parsed, plan.text, declared, true);
       }
       case 'insert':
-        if (statement.source.kind === 'values') return this.#prepared(parsed, statement, declared, mergeOids(declared, statement.parameterOids, parsed.parameterCount), null);
+        if (statement.source.kind === 'values')
+          return this.#prepared(
+            parsed,
+            statement,
+            declared,
+            mergeOids(declared, statement.parameterOids, parsed.parameterCount),
+            null,
+          );
         return this.#describedByPostgres(parsed, parsed.text, declared, false);
       case 'update':
       case 'delete': {
         const { plan } = statement;
-        if (plan.described !== null) return this.#prepared(parsed, statement, declared, mergeOids(declared, plan.parameterOids, parsed.parameterCount), null);
+        if (plan.described !== null)
+          return this.#prepared(
+            parsed,
+            statement,
+            declared,
+            mergeOids(declared, plan.parameterOids, parsed.parameterCount),
+            null,
+          );
         return this.#describedByPostgres(parsed, plan.text, declared, false);
       }
       case 'show':
@@ -158,19 +202,41 @@ export class Session implements GatewaySession {
   }
 
   /** Types by PostgreSQL itself; with them the plan's own literals get theirs. */
-  async #describedByPostgres(parsed: ParsedStatement, sql: string, declared: readonly number[], rows: boolean): Promise<SessionPrepared> {
-    const { parameterOids, columns } = await atStatement(parsed.position, this.#context.catalog.describe({ sql, parameterOids: declared, context: this.#catalogContext() }));
-    return this.#prepared(parsed, this.#plan(parsed, parameterOids), parameterOids, parameterOids, rows ? columns : null);
+  async #describedByPostgres(
+    parsed: ParsedStatement,
+    sql: string,
+    declared: readonly number[],
+    rows: boolean,
+  ): Promise<SessionPrepared> {
+    const { parameterOids, columns } = await atStatement(
+      parsed.position,
+      this.#context.catalog.describe({ sql, parameterOids: declared, context: this.#catalogContext() }),
+    );
+    return this.#prepared(
+      parsed,
+      this.#plan(parsed, parameterOids),
+      parameterOids,
+      parameterOids,
+      rows ? columns : null,
+    );
   }
 
   bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): Portal {
     const known = prepared as SessionPrepared;
     if (known.parsed !== null && parameters.values.length < known.parsed.parameterCount) {
-      throw new SqlError(SqlState.protocolViolation, `bind message supplies ${parameters.values.length} parameters, but prepared statement requires ${known.parsed.parameterCount}`);
+      throw new SqlError(
+        SqlState.protocolViolation,
+        `bind message supplies ${parameters.values.length} parameters, but prepared statement requires ${known.parsed.parameterCount}`,
+      );
     }
     const count = known.columns?.length ?? 0;
-    const formats = Array.from({ length: count }, (_, i) => (resultFormats.length === 0 ? 0 : resultFormats.length === 1 ? resultFormats[0]! : (resultFormats[i] ?? 0)));
-    const kept = { formats: [...parameters.formats], values: parameters.values.map((value) => (value === null ? null : value.slice())) };
+    const formats = Array.from({ length: count }, (_, i) =>
+      resultFormats.length === 0 ? 0 : resultFormats.length === 1 ? resultFormats[0]! : (resultFormats[i] ?? 0),
+    );
+    const kept = {
+      formats: [...parameters.formats],
+      values: parameters.values.map((value) => (value === null ? null : value.slice())),
+    };
     const portal: SessionPortal = {
       columns: known.columns,
       formats,
@@ -205,7 +271,16 @@ export class Session implements GatewaySession {
     this.#checkBlock(statement);
     if (portal.run === null) {
       const { columns, formats } = portal;
-      portal.run = await this.#guarded(() => QueryRun.open(this.#queryEnvironment(), statement.plan, portal.parameters, prepared.parameterOids, columns, formats));
+      portal.run = await this.#guarded(() =>
+        QueryRun.open(
+          this.#queryEnvironment(),
+          statement.plan,
+          portal.parameters,
+          prepared.parameterOids,
+          columns,
+          formats,
+        ),
+      );
     }
     const run = portal.run;
     const done = await this.#guarded(() => run.send(out, maxRows));
@@ -215,7 +290,8 @@ export class Session implements GatewaySession {
 
   /** The statement as the definitions are now. */
   #current(prepared: SessionPrepared): Statement {
-    if (prepared.parsed === null || prepared.generation === this.#context.database.generation) return prepared.statement;
+    if (prepared.parsed === null || prepared.generation === this.#context.database.generation)
+      return prepared.statement;
     return this.#plan(prepared.parsed, prepared.parameterOids);
   }
 
@@ -237,61 +313,103 @@ export class Session implements GatewaySession {
   }
 
   /** Carries a statement out; its command tag. `extended`: rows go without RowDescription. */
-  async #run(statement: Statement, parameters: BoundParameters, oids: readonly number[], out: Output, extended = false): Promise<string> {
+  async #run(
+    statement: Statement,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    out: Output,
+    extended = false,
+  ): Promise<string> {
     this.#checkBlock(statement);
     this.#cancelled = false;
     switch (statement.kind) {
-      case 'query': return this.#select(statement.plan, out);
-      case 'insert': return this.#write((environment) => insert(environment, statement), parameters, oids);
-      case 'update': return this.#write((environment) => update(environment, statement), parameters, oids);
-      case 'delete': return this.#write((environment) => deleteStatement(environment, statement), parameters, oids);
-      case 'copyFrom': return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids);
+      case 'query':
+        return this.#select(statement.plan, out);
+      case 'insert':
+        return this.#write((environment) => insert(environment, statement), parameters, oids);
+      case 'update':
+        return this.#write((environment) => update(environment, statement), parameters, oids);
+      case 'delete':
+        return this.#write((environment) => deleteStatement(environment, statement), parameters, oids);
+      case 'copyFrom':
+        return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids);
       case 'explain': {
-        const lines = await explain(this.#queryEnvironment(), statement, (inner) => this.#run(inner, parameters, oids, discard()));
+        const lines = await explain(this.#queryEnvironment(), statement, (inner) =>
+          this.#run(inner, parameters, oids, discard()),
+        );
         this.#sendLines('QUERY PLAN', lines, out, extended);
         return 'EXPLAIN';
       }
-      case 'show': return this.#show(statement.name, out, extended);
+      case 'show':
+        return this.#show(statement.name, out, extended);
       case 'checkpoint':
         await this.#context.database.checkpoint();
         return 'CHECKPOINT';
       case 'call': {
         const table = this.#table(statement.def.schema, statement.def.name);
-        await (statement.procedure === 'flush' ? this.#context.database.flush(table, 'call') : this.#context.database.commit(table, 'call'));
+        await (statement.procedure === 'flush'
+          ? this.#context.database.flush(table, 'call')
+          : this.#context.database.commit(table, 'call'));
         return 'CALL';
       }
-      case 'empty': return '';
-      default: return this.#define(statement);
+      case 'empty':
+        return '';
+      default:
+        return this.#define(statement);
     }
   }
 
   /** Definitions, transactions and settings. */
-  async #define(statement: Exclude<Statement, { kind: 'query' | 'insert' | 'update' | 'delete' | 'copyFrom' | 'explain' | 'show' | 'checkpoint' | 'call' | 'empty' }>): Promise<string> {
+  async #define(
+    statement: Exclude<
+      Statement,
+      {
+        kind:
+          | 'query'
+          | 'insert'
+          | 'update'
+          | 'delete'
+          | 'copyFrom'
+          | 'explain'
+          | 'show'
+          | 'checkpoint'
+          | 'call'
+          | 'empty';
+      }
+    >,
+  ): Promise<string> {
     const { database } = this.#context;
     switch (statement.kind) {
       case 'createTable': {
         await this.#outsideBlock('CREATE TABLE');
         const { draft, ifNotExists } = statement;
-        if ((await database.createTable(draft, ifNotExists)) === null) this.#notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
+        if ((await database.createTable(draft, ifNotExists)) === null)
+          this.#notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
         this.#context.definitionsChanged();
         return 'CREATE TABLE';
       }
-      case 'dropTable': return this.#dropTables(statement.names, statement.ifExists);
+      case 'dropTable':
+        return this.#dropTables(statement.names, statement.ifExists);
       case 'createSchema': {
         await this.#outsideBlock('CREATE SCHEMA');
-        if (statement.ifNotExists && database.schemas.has(statement.name)) this.#notice(SqlState.duplicateSchema, `schema "${statement.name}" already exists, skipping`);
+        if (statement.ifNotExists && database.schemas.has(statement.name))
+          this.#notice(SqlState.duplicateSchema, `schema "${statement.name}" already exists, skipping`);
         else await database.createSchema(statement.name);
         this.#context.definitionsChanged();
         return 'CREATE SCHEMA';
       }
-      case 'dropSchema': return this.#dropSchemas(statement.names, statement.ifExists);
+      case 'dropSchema':
+        return this.#dropSchemas(statement.names, statement.ifExists);
       case 'begin':
-        if (this.#block === 'open') this.#warning(SqlState.activeSqlTransaction, 'there is already a transaction in progress');
+        if (this.#block === 'open')
+          this.#warning(SqlState.activeSqlTransaction, 'there is already a transaction in progress');
         this.#block = 'open';
         return 'BEGIN';
-      case 'commit': return this.#commit();
+      case 'commit':
+        return this.#commit();
       case 'rollback':
-        if (this.#block === 'none') this.#warning(SqlState.noActiveSqlTransaction, 'there is no transaction in progress');
+        if (this.#block === 'none')
+          this.#warning(SqlState.noActiveSqlTransaction, 'there is no transaction in progress');
         this.#rollback();
         return 'ROLLBACK';
       case 'set':
@@ -307,24 +425,40 @@ export class Session implements GatewaySession {
         } else if (statement.what === 'plans') this.#events.deallocate(null);
         return `DISCARD ${statement.what.toUpperCase()}`;
       case 'deallocate':
-        if (!this.#events.deallocate(statement.name) && statement.name !== null) throw new SqlError(SqlState.invalidSqlStatementName, `prepared statement "${statement.name}" does not exist`);
+        if (!this.#events.deallocate(statement.name) && statement.name !== null)
+          throw new SqlError(SqlState.invalidSqlStatementName, `prepared statement "${statement.name}" does not exist`);
         return statement.name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE';
-      case 'accepted': return statement.tag;
-      default: return unreachable(statement);
+      case 'accepted':
+        return statement.tag;
+      default:
+        return unreachable(statement);
     }
   }
 
   #checkBlock(statement: Statement): void {
     if (this.#block === 'failed' && statement.kind !== 'commit' && statement.kind !== 'rollback') {
-      throw new SqlError(SqlState.inFailedSqlTransaction, 'current transaction is aborted, commands ignored until end of transaction block');
+      throw new SqlError(
+        SqlState.inFailedSqlTransaction,
+        'current transaction is aborted, commands ignored until end of transaction block',
+      );
     }
   }
 
   async #select(plan: QueryPlan, out: Output): Promise<string> {
     return this.#guarded(async () => {
-      const run = await QueryRun.open(this.#queryEnvironment(), plan, NO_PARAMETERS, [], plan.described === null ? null : describedColumns(plan), []);
+      const run = await QueryRun.open(
+        this.#queryEnvironment(),
+        plan,
+        NO_PARAMETERS,
+        [],
+        plan.described === null ? null : describedColumns(plan),
+        [],
+      );
       try {
-        out.rowDescription(run.columns, run.columns.map(() => 0));
+        out.rowDescription(
+          run.columns,
+          run.columns.map(() => 0),
+        );
         await run.send(out, 0);
         return `SELECT ${run.sent}`;
       } finally {
@@ -346,7 +480,11 @@ export class Session implements GatewaySession {
     }
   }
 
-  #write(work: (environment: WriteEnvironment) => Promise<string>, parameters: BoundParameters, parameterOids: readonly number[]): Promise<string> {
+  #write(
+    work: (environment: WriteEnvironment) => Promise<string>,
+    parameters: BoundParameters,
+    parameterOids: readonly number[],
+  ): Promise<string> {
     const { database, engine } = this.#context;
     this.#transaction ??= database.begin(this.#settings.synchronous);
     const transaction = this.#transaction;
@@ -445,7 +583,9 @@ export class Session implements GatewaySession {
     const { database } = this.#context;
     const tables: Table[] = [];
     for (const { schema, name } of names) {
-      const found = (schema === null ? this.#settings.searchPath : [schema]).map((each) => database.table(each, name)).find((each) => each !== undefined);
+      const found = (schema === null ? this.#settings.searchPath : [schema])
+        .map((each) => database.table(each, name))
+        .find((each) => each !== undefined);
       if (found !== undefined) tables.push(found);
       else if (ifExists) this.#notice('00000', `table "${name}" does not exist, skipping`);
       else throw new SqlError(SqlState.undefinedTable, `table "${name}" does not exist`);
@@ -468,7 +608,8 @@ export class Session implements GatewaySession {
 
   async #show(name: string, out: Output, extended: boolean): Promise<string> {
     const value = this.#settings.get(name);
-    if (value === undefined) throw new SqlError(SqlState.undefinedObject, `unrecognized configuration parameter "${name}"`);
+    if (value === undefined)
+      throw new SqlError(SqlState.undefinedObject, `unrecognized configuration parameter "${name}"`);
     this.#sendLines(displayName(name), [value], out, extended);
     return 'SHOW';
   }
@@ -523,9 +664,12 @@ export class Session implements GatewaySession {
     const { database } = this.#context;
     switch (name) {
       case 'pg_current_wal_lsn':
-      case 'pg_current_wal_insert_lsn': return { text: lsnText(database.committer.publishedLsn), type: 'pg_lsn' };
-      case 'pg_current_wal_flush_lsn': return { text: lsnText(database.log.durableLsn), type: 'pg_lsn' };
-      case 'pg_backend_pid': return { text: String(this.pid), type: 'int4' };
+      case 'pg_current_wal_insert_lsn':
+        return { text: lsnText(database.committer.publishedLsn), type: 'pg_lsn' };
+      case 'pg_current_wal_flush_lsn':
+        return { text: lsnText(database.log.durableLsn), type: 'pg_lsn' };
+      case 'pg_backend_pid':
+        return { text: String(this.pid), type: 'int4' };
       case 'current_setting': {
         const value = this.#settings.get(args[0] ?? '');
         return value === undefined ? undefined : { text: value, type: 'text' };
@@ -533,18 +677,22 @@ export class Session implements GatewaySession {
       case 'current_user':
       case 'session_user':
       case 'user':
-      case 'current_role': return { text: this.#settings.get('session_authorization')!, type: 'name' };
+      case 'current_role':
+        return { text: this.#settings.get('session_authorization')!, type: 'name' };
       case 'current_schema': {
         const schema = this.#settings.searchPath.find((each) => database.schemas.has(each));
         return schema === undefined ? undefined : { text: schema, type: 'name' };
       }
       case 'arka.metadata_location': {
         const location = metadataLocation(database, args[0] ?? '');
-        if (location === null) throw new SqlError(SqlState.undefinedTable, `relation "${args[0] ?? ''}" does not exist`);
+        if (location === null)
+          throw new SqlError(SqlState.undefinedTable, `relation "${args[0] ?? ''}" does not exist`);
         return { text: location, type: 'text' };
       }
-      case 'arka.wait_for_lsn': return { text: 't', type: 'bool' }; // one node: what is acknowledged is readable
-      default: return undefined;
+      case 'arka.wait_for_lsn':
+        return { text: 't', type: 'bool' }; // one node: what is acknowledged is readable
+      default:
+        return undefined;
     }
   }
 }
@@ -558,7 +706,9 @@ function describedColumns(plan: QueryPlan): readonly ResultColumn[] {
 }
 
 function mergeOids(declared: readonly number[], inferred: readonly number[], count: number): number[] {
-  return Array.from({ length: count }, (_, i) => (declared[i] !== undefined && declared[i] !== 0 ? declared[i] : (inferred[i] ?? 25)));
+  return Array.from({ length: count }, (_, i) =>
+    declared[i] !== undefined && declared[i] !== 0 ? declared[i] : (inferred[i] ?? 25),
+  );
 }
 
 /** An output for EXPLAIN ANALYZE: the rows are made and dropped. */
@@ -575,4 +725,3 @@ function discard(): Output {
     copyIn: () => Promise.reject(notSupported('EXPLAIN of COPY')),
   };
 }
-

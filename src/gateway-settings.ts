@@ -7,8 +7,22 @@ import { timeZone } from './types/time-zone.ts';
 
 /** PostgreSQL's spelling of reported settings; ParameterStatus uses it. */
 const REPORTED = new Map(
-  ['client_encoding', 'DateStyle', 'IntervalStyle', 'TimeZone', 'application_name', 'is_superuser', 'session_authorization', 'standard_conforming_strings',
-    'integer_datetimes', 'server_encoding', 'server_version', 'in_hot_standby', 'default_transaction_read_only', 'search_path'].map((name) => [name.toLowerCase(), name]),
+  [
+    'client_encoding',
+    'DateStyle',
+    'IntervalStyle',
+    'TimeZone',
+    'application_name',
+    'is_superuser',
+    'session_authorization',
+    'standard_conforming_strings',
+    'integer_datetimes',
+    'server_encoding',
+    'server_version',
+    'in_hot_standby',
+    'default_transaction_read_only',
+    'search_path',
+  ].map((name) => [name.toLowerCase(), name]),
 );
 
 /** A setting's name as PostgreSQL writes it: SHOW timezone heads its column TimeZone. */
@@ -43,7 +57,14 @@ const DEFAULTS: readonly (readonly [string, string])[] = [
   ['transaction_read_only', 'off'],
   ['arka.cold_reader', 'native'],
 ];
-const READ_ONLY = new Set(['server_version', 'server_encoding', 'integer_datetimes', 'is_superuser', 'in_hot_standby', 'server_version_num']);
+const READ_ONLY = new Set([
+  'server_version',
+  'server_encoding',
+  'integer_datetimes',
+  'is_superuser',
+  'in_hot_standby',
+  'server_version_num',
+]);
 
 export class SessionSettings {
   readonly #defaults = new Map<string, string>();
@@ -52,7 +73,11 @@ export class SessionSettings {
   /** Values before SET LOCAL, put back at the end of the transaction. */
   readonly #local = new Map<string, string | undefined>();
 
-  constructor(startup: ReadonlyMap<string, string>, defaults: ReadonlyMap<string, string>, changed: (name: string, value: string) => void) {
+  constructor(
+    startup: ReadonlyMap<string, string>,
+    defaults: ReadonlyMap<string, string>,
+    changed: (name: string, value: string) => void,
+  ) {
     for (const [name, value] of DEFAULTS) this.#defaults.set(name.toLowerCase(), value);
     for (const [name, value] of defaults) this.#defaults.set(name.toLowerCase(), value);
     this.#changed = () => {};
@@ -66,7 +91,8 @@ export class SessionSettings {
 
   /** `-c name=value` and `--name=value` of the start-up parameter `options`. */
   #options(text: string): void {
-    for (const match of text.matchAll(/(?:-c\s*|--)([\w.]+)=((?:\\.|\S)*)/g)) this.#default(match[1]!, match[2]!.replaceAll(/\\(.)/g, '$1'));
+    for (const match of text.matchAll(/(?:-c\s*|--)([\w.]+)=((?:\\.|\S)*)/g))
+      this.#default(match[1]!, match[2]!.replaceAll(/\\(.)/g, '$1'));
   }
 
   #default(name: string, value: string): void {
@@ -91,7 +117,8 @@ export class SessionSettings {
   /** @throws {SqlError} 22023 for a value that the setting cannot have, 55P02-like refusal for read-only ones */
   set(name: string, value: string | null, local: boolean): void {
     const key = name.toLowerCase();
-    if (READ_ONLY.has(key)) throw new SqlError(SqlState.objectNotInPrerequisiteState, `parameter "${name}" cannot be changed`);
+    if (READ_ONLY.has(key))
+      throw new SqlError(SqlState.objectNotInPrerequisiteState, `parameter "${name}" cannot be changed`);
     const before = this.get(key);
     if (local && !this.#local.has(key)) this.#local.set(key, this.#values.get(key));
     if (value === null) this.#values.delete(key);
@@ -129,24 +156,33 @@ export class SessionSettings {
 }
 
 function checked(key: string, name: string, value: string): string {
-  const invalid = (): SqlError => new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "${name}": "${value}"`);
+  const invalid = (): SqlError =>
+    new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "${name}": "${value}"`);
   switch (key) {
     case 'client_encoding':
-      if (!/^'?(utf-?8|unicode|sql_ascii)'?$/i.test(value)) throw new SqlError(SqlState.featureNotSupported, `client_encoding ${value} is not supported`, { hint: 'Use UTF8.' });
+      if (!/^'?(utf-?8|unicode|sql_ascii)'?$/i.test(value))
+        throw new SqlError(SqlState.featureNotSupported, `client_encoding ${value} is not supported`, {
+          hint: 'Use UTF8.',
+        });
       return 'UTF8';
     case 'timezone':
       return timeZone(value).name;
     case 'datestyle':
-      if (!/^\s*iso/i.test(value)) throw new SqlError(SqlState.featureNotSupported, `DateStyle ${value} is not supported`, { hint: 'Use ISO.' });
+      if (!/^\s*iso/i.test(value))
+        throw new SqlError(SqlState.featureNotSupported, `DateStyle ${value} is not supported`, { hint: 'Use ISO.' });
       return /dmy/i.test(value) ? 'ISO, DMY' : /ymd/i.test(value) ? 'ISO, YMD' : 'ISO, MDY';
     case 'synchronous_commit':
       if (!/^(on|off|true|false|yes|no|1|0|local|remote_write|remote_apply)$/i.test(value)) throw invalid();
       return value.toLowerCase();
     case 'standard_conforming_strings':
-      if (!/^(on|true|yes|1)$/i.test(value)) throw new SqlError(SqlState.featureNotSupported, 'standard_conforming_strings = off is not supported');
+      if (!/^(on|true|yes|1)$/i.test(value))
+        throw new SqlError(SqlState.featureNotSupported, 'standard_conforming_strings = off is not supported');
       return 'on';
     case 'arka.cold_reader':
-      if (value !== 'native') throw new SqlError(SqlState.featureNotSupported, `arka.cold_reader = ${value} is not supported`, { hint: 'Use native.' });
+      if (value !== 'native')
+        throw new SqlError(SqlState.featureNotSupported, `arka.cold_reader = ${value} is not supported`, {
+          hint: 'Use native.',
+        });
       return value;
     default:
       return value;

@@ -12,7 +12,9 @@ type Row = Readonly<Record<string, string | number | bigint | null>>;
 
 /** PostgreSQL's pg_lsn text of a position. */
 export function lsnText(lsn: Lsn): string {
-  return `${Math.floor(lsn / 4_294_967_296).toString(16).toUpperCase()}/${(lsn >>> 0).toString(16).toUpperCase()}`;
+  return `${Math.floor(lsn / 4_294_967_296)
+    .toString(16)
+    .toUpperCase()}/${(lsn >>> 0).toString(16).toUpperCase()}`;
 }
 
 export interface ViewContext {
@@ -26,29 +28,65 @@ export function viewRows(context: ViewContext, name: string): readonly (readonly
   const view = stubView(name.slice(0, dot), name.slice(dot + 1));
   if (view === undefined) return [];
   const rows = rowsOf(context, view.name);
-  return rows.map((row) => view.columns.map((column) => {
-    const value = row[column];
-    return value === undefined || value === null ? null : String(value);
-  }));
+  return rows.map((row) =>
+    view.columns.map((column) => {
+      const value = row[column];
+      return value === undefined || value === null ? null : String(value);
+    }),
+  );
 }
 
 function rowsOf({ database, memoryLimit }: ViewContext, view: string): readonly Row[] {
   switch (view) {
-    case 'tiers': return [...database.tables.values()].flatMap(tierRows);
-    case 'units': return [...database.tables.values()].flatMap(unitRows);
-    case 'memory': return [memoryRow(database, memoryLimit)];
+    case 'tiers':
+      return [...database.tables.values()].flatMap(tierRows);
+    case 'units':
+      return [...database.tables.values()].flatMap(unitRows);
+    case 'memory':
+      return [memoryRow(database, memoryLimit)];
     case 'wal': {
       const { log, committer } = database;
       let committed = committer.appliedLsn;
-      for (const table of database.tables.values()) if (table.uncommittedFrom > 0) committed = Math.min(committed, table.uncommittedFrom - 1);
+      for (const table of database.tables.values())
+        if (table.uncommittedFrom > 0) committed = Math.min(committed, table.uncommittedFrom - 1);
       const { segments, bytes } = log.stats();
-      return [{ last_lsn: lsnText(log.lastLsn), durable_lsn: lsnText(log.durableLsn), committed_lsn: lsnText(committed), segments, bytes, log_id: log.logId }];
+      return [
+        {
+          last_lsn: lsnText(log.lastLsn),
+          durable_lsn: lsnText(log.durableLsn),
+          committed_lsn: lsnText(committed),
+          segments,
+          bytes,
+          log_id: log.logId,
+        },
+      ];
     }
     case 'commits':
-      return database.commits.map((each) => ({ ...named(each.table), committed_at: each.at, snapshot_id: each.snapshotId, lsn: lsnText(each.lsn), files: each.files, rows: each.rows, deletes: each.deletes, bytes: each.bytes, duration_ms: each.durationMs.toFixed(1), trigger: each.trigger, retries: each.retries }));
+      return database.commits.map((each) => ({
+        ...named(each.table),
+        committed_at: each.at,
+        snapshot_id: each.snapshotId,
+        lsn: lsnText(each.lsn),
+        files: each.files,
+        rows: each.rows,
+        deletes: each.deletes,
+        bytes: each.bytes,
+        duration_ms: each.durationMs.toFixed(1),
+        trigger: each.trigger,
+        retries: each.retries,
+      }));
     case 'flushes':
-      return database.flushes.map((each) => ({ ...named(each.table), flushed_at: each.at, lsn: lsnText(each.lsn), rows: each.rows, bytes: each.bytes, duration_ms: each.durationMs.toFixed(1), trigger: each.trigger }));
-    default: return [];
+      return database.flushes.map((each) => ({
+        ...named(each.table),
+        flushed_at: each.at,
+        lsn: lsnText(each.lsn),
+        rows: each.rows,
+        bytes: each.bytes,
+        duration_ms: each.durationMs.toFixed(1),
+        trigger: each.trigger,
+      }));
+    default:
+      return [];
   }
 }
 
@@ -74,7 +112,9 @@ function timesOf(unit: Unit): { min: number; max: number } {
 }
 
 function lsnsOf(unit: Unit): { min: Lsn; max: Lsn } {
-  return unit.tier === 'memory' ? { min: unit.lsnMin, max: unit.lsnMax } : { min: unit.lsnTo === 0 ? 0 : unit.lsnFrom + 1, max: unit.lsnTo };
+  return unit.tier === 'memory'
+    ? { min: unit.lsnMin, max: unit.lsnMax }
+    : { min: unit.lsnTo === 0 ? 0 : unit.lsnFrom + 1, max: unit.lsnTo };
 }
 
 function unitsOf(table: Table): readonly Unit[] {
@@ -112,13 +152,21 @@ function unitRows(table: Table): readonly Row[] {
       schema_name: table.def.schema,
       table_name: table.def.name,
       tier: unit.tier,
-      unit: unit.tier === 'memory' ? `slice-${unit.unit}` : unit.info.location.slice(unit.info.location.lastIndexOf('/') + 1),
-      partition: (unit.tier === 'memory' ? unit.partition : unit.info.partition).map((value, i) => `${table.def.partition[i]?.name ?? i}=${String(value)}`).join('/'),
+      unit:
+        unit.tier === 'memory'
+          ? `slice-${unit.unit}`
+          : unit.info.location.slice(unit.info.location.lastIndexOf('/') + 1),
+      partition: (unit.tier === 'memory' ? unit.partition : unit.info.partition)
+        .map((value, i) => `${table.def.partition[i]?.name ?? i}=${String(value)}`)
+        .join('/'),
       purposes: unit.tier === 'memory' ? 'write' : unit.tier === 'disk' ? 'staging' : 'data',
       rows: rowsIn(unit),
       bytes: bytesIn(unit),
       deleted_rows: unit.deletes.published,
-      pending_deletes: unit.tier === 'memory' ? unit.deletes.published : unit.deletes.published - Math.min(unit.deletes.published, unit.deletesCommitted),
+      pending_deletes:
+        unit.tier === 'memory'
+          ? unit.deletes.published
+          : unit.deletes.published - Math.min(unit.deletes.published, unit.deletesCommitted),
       pins: 0,
       min_time: timeText(table, timesOf(unit).min),
       max_time: timeText(table, timesOf(unit).max),
@@ -154,7 +202,8 @@ function memoryRow(database: Database, limit: number): Row {
 /** Where a table's current metadata is, by its name as text. */
 export function metadataLocation(database: Database, name: string): string | null {
   for (const table of database.tables.values()) {
-    if (nameOf(table) === name || (table.def.schema === 'public' && table.def.name === name)) return table.metadataLocation;
+    if (nameOf(table) === name || (table.def.schema === 'public' && table.def.name === name))
+      return table.metadataLocation;
   }
   return null;
 }

@@ -103,12 +103,26 @@ export async function insert(environment: WriteEnvironment, statement: Of<'inser
   return `INSERT 0 ${writes.inserted.rows - from}`;
 }
 
-function putValue(environment: WriteEnvironment, statement: Of<'insert'>, writer: RowWriter, index: number, value: InsertValue): void {
+function putValue(
+  environment: WriteEnvironment,
+  statement: Of<'insert'>,
+  writer: RowWriter,
+  index: number,
+  value: InsertValue,
+): void {
   switch (value.kind) {
-    case 'null': writer.nullField(index); return;
-    case 'default': writer.default(index); return;
-    case 'now': writer.now(index); return;
-    case 'parameter': putParameter(environment, statement, writer, index, value.index); return;
+    case 'null':
+      writer.nullField(index);
+      return;
+    case 'default':
+      writer.default(index);
+      return;
+    case 'now':
+      writer.now(index);
+      return;
+    case 'parameter':
+      putParameter(environment, statement, writer, index, value.index);
+      return;
     default:
       try {
         writer.text(index, value.text);
@@ -119,7 +133,13 @@ function putValue(environment: WriteEnvironment, statement: Of<'insert'>, writer
 }
 
 /** `index` of a parameter counts from 1, as in $n. */
-function putParameter(environment: WriteEnvironment, statement: Of<'insert'>, writer: RowWriter, target: number, index: number): void {
+function putParameter(
+  environment: WriteEnvironment,
+  statement: Of<'insert'>,
+  writer: RowWriter,
+  target: number,
+  index: number,
+): void {
   const { formats, values } = environment.parameters;
   const value = values[index - 1];
   if (value === undefined) throw new SqlError(SqlState.undefinedParameter, `there is no parameter $${index}`);
@@ -163,7 +183,10 @@ export async function copyFrom(environment: WriteEnvironment, statement: Of<'cop
   return `COPY ${writes.inserted.rows - from}`;
 }
 
-function copyParser({ def, fieldIds, options }: Of<'copyFrom'>, writer: RowWriter): { push(bytes: Uint8Array): void; finish(): void } {
+function copyParser(
+  { def, fieldIds, options }: Of<'copyFrom'>,
+  writer: RowWriter,
+): { push(bytes: Uint8Array): void; finish(): void } {
   const columns = fieldIds.map((fieldId) => def.columns.find((column) => column.fieldId === fieldId)!.name);
   const target = { table: def.name, columns };
   if (options.format === 'binary') {
@@ -171,15 +194,28 @@ function copyParser({ def, fieldIds, options }: Of<'copyFrom'>, writer: RowWrite
     return new CopyBinaryParser(target, writer);
   }
   const { delimiter, header, quote, escape } = options;
-  if (options.format === 'csv') return new CopyCsvParser({ ...target, delimiter, null: options.null, header, quote, escape }, writer);
+  if (options.format === 'csv')
+    return new CopyCsvParser({ ...target, delimiter, null: options.null, header, quote, escape }, writer);
   return new CopyTextParser({ ...target, delimiter, null: options.null, header }, writer);
 }
 
 /** Runs a plan of the engine and hands over its rows as vectors. */
-async function drain(environment: WriteEnvironment, plan: QueryPlan, take: (vectors: readonly ColumnVector[], rows: number) => void): Promise<void> {
+async function drain(
+  environment: WriteEnvironment,
+  plan: QueryPlan,
+  take: (vectors: readonly ColumnVector[], rows: number) => void,
+): Promise<void> {
   const { database, engine, transaction, timeZone } = environment;
   const rendered = plan.render(parameterValues(environment.parameters, environment.parameterOids));
-  const request = { rendered, tables: plan.tables, transaction, columns: null, formats: [], output: 'vectors', timeZone } as const;
+  const request = {
+    rendered,
+    tables: plan.tables,
+    transaction,
+    columns: null,
+    formats: [],
+    output: 'vectors',
+    timeZone,
+  } as const;
   const cursor = await EngineCursor.open(database, engine, request, environment.running);
   try {
     for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) take(chunk.vectors!, chunk.rows);
@@ -195,8 +231,18 @@ interface Found {
 }
 
 /** Runs until no row was changed or moved between finding and locking it: each run sees a newer Version, and keeps its locks. */
-async function deleteFound(environment: WriteEnvironment, table: Table, plan: QueryPlan, keysAt: readonly number[], begin: () => void, take: (vectors: readonly ColumnVector[], rows: number) => void): Promise<number> {
-  if (!table.keyed) throw notSupported(`UPDATE and DELETE of table "${table.def.name}", which has no primary key,`, { hint: 'Create the table with a PRIMARY KEY.' });
+async function deleteFound(
+  environment: WriteEnvironment,
+  table: Table,
+  plan: QueryPlan,
+  keysAt: readonly number[],
+  begin: () => void,
+  take: (vectors: readonly ColumnVector[], rows: number) => void,
+): Promise<number> {
+  if (!table.keyed)
+    throw notSupported(`UPDATE and DELETE of table "${table.def.name}", which has no primary key,`, {
+      hint: 'Create the table with a PRIMARY KEY.',
+    });
   const { database, transaction } = environment;
   for (;;) {
     if (database.pressed) await database.admit();
@@ -208,10 +254,18 @@ async function deleteFound(environment: WriteEnvironment, table: Table, plan: Qu
           found.units.push(integerAt(vectors[0]!, row));
           found.positions.push(integerAt(vectors[1]!, row));
         }
-        found.keys.append(keysAt.map((index) => vectors[index]!), 0, rows);
+        found.keys.append(
+          keysAt.map((index) => vectors[index]!),
+          0,
+          rows,
+        );
         take(vectors, rows);
       });
-      const rows = { units: Int32Array.from(found.units), positions: Float64Array.from(found.positions), keys: found.keys };
+      const rows = {
+        units: Int32Array.from(found.units),
+        positions: Float64Array.from(found.positions),
+        keys: found.keys,
+      };
       if (await deleteRows(contextOf(environment), transaction, transaction.of(table), rows)) return found.units.length;
     } finally {
       found.keys.retire();
@@ -221,20 +275,39 @@ async function deleteFound(environment: WriteEnvironment, table: Table, plan: Qu
 
 export async function deleteStatement(environment: WriteEnvironment, statement: Of<'delete'>): Promise<string> {
   const table = tableOf(environment, statement.def);
-  const count = await deleteFound(environment, table, statement.plan, table.keyColumns.map((_, i) => 2 + i), () => {}, () => {});
+  const count = await deleteFound(
+    environment,
+    table,
+    statement.plan,
+    table.keyColumns.map((_, i) => 2 + i),
+    () => {},
+    () => {},
+  );
   return `DELETE ${count}`;
 }
 
 export async function update(environment: WriteEnvironment, statement: Of<'update'>): Promise<string> {
   const { def } = statement;
-  const renamed = def.columns.find((column) => def.key.includes(column.fieldId) && statement.assigned.includes(column.fieldId));
-  if (renamed !== undefined) throw notSupported(`UPDATE of the key column "${renamed.name}"`, { hint: 'DELETE the row and INSERT it with its new key.' });
+  const renamed = def.columns.find(
+    (column) => def.key.includes(column.fieldId) && statement.assigned.includes(column.fieldId),
+  );
+  if (renamed !== undefined)
+    throw notSupported(`UPDATE of the key column "${renamed.name}"`, {
+      hint: 'DELETE the row and INSERT it with its new key.',
+    });
   const table = tableOf(environment, def);
   const writes = environment.transaction.of(table);
   const fresh = new RowBuffer(environment.database.memory, table.physicals);
   try {
     const writer = new RowWriter(table.def, table.fieldIds, fresh, environment.time);
-    const count = await deleteFound(environment, table, statement.plan, table.keyColumns.map((column) => 2 + column), () => fresh.truncate(0), (vectors, rows) => writer.appendVectors(vectors.slice(2), rows));
+    const count = await deleteFound(
+      environment,
+      table,
+      statement.plan,
+      table.keyColumns.map((column) => 2 + column),
+      () => fresh.truncate(0),
+      (vectors, rows) => writer.appendVectors(vectors.slice(2), rows),
+    );
     const from = writes.inserted.rows;
     for (const batch of fresh.batches) writes.inserted.append(batch.vectors(), 0, batch.rows);
     const pending = insertRows(contextOf(environment), environment.transaction, writes, from, false);

@@ -21,10 +21,18 @@ export function createGateway(context: ServerContext, options: GatewayOptions): 
     open: (startup, events) => {
       const user = startup.get('user') ?? '';
       if (user !== options.user) {
-        return Promise.reject(new SqlError(SqlState.invalidAuthorization, `role "${user}" does not exist`, { severity: 'FATAL', hint: `Connect as ${options.user}.` }));
+        return Promise.reject(
+          new SqlError(SqlState.invalidAuthorization, `role "${user}" does not exist`, {
+            severity: 'FATAL',
+            hint: `Connect as ${options.user}.`,
+          }),
+        );
       }
       const database = startup.get('database') ?? user;
-      if (database !== DATABASE) return Promise.reject(new SqlError(SqlState.invalidCatalogName, `database "${database}" does not exist`, { severity: 'FATAL' }));
+      if (database !== DATABASE)
+        return Promise.reject(
+          new SqlError(SqlState.invalidCatalogName, `database "${database}" does not exist`, { severity: 'FATAL' }),
+        );
       const pid = nextPid++;
       const settings = new SessionSettings(startup, options.defaults, (name, value) => events.parameter(name, value));
       const session = new Session(context, pid, settings, events, () => sessions.delete(pid));

@@ -24,11 +24,22 @@ export class Transfer<T> {
 type Unwrapped<R> = Awaited<R> extends Transfer<infer T> ? T : Awaited<R>;
 /** The caller's side of an API: every function returns a promise. */
 export type Remote<A extends Api> = {
-  readonly [K in keyof A]: (argument: Parameters<A[K]>[0], transfer?: readonly Transferable[]) => Promise<Unwrapped<ReturnType<A[K]>>>;
+  readonly [K in keyof A]: (
+    argument: Parameters<A[K]>[0],
+    transfer?: readonly Transferable[],
+  ) => Promise<Unwrapped<ReturnType<A[K]>>>;
 };
 
-interface Request { readonly id: number; readonly method: string; readonly argument: unknown }
-interface Answer { readonly id: number; readonly value?: unknown; readonly error?: WireError }
+interface Request {
+  readonly id: number;
+  readonly method: string;
+  readonly argument: unknown;
+}
+interface Answer {
+  readonly id: number;
+  readonly value?: unknown;
+  readonly error?: WireError;
+}
 
 /** Serves `api` on a port. Calls run side by side; an API that needs a lane keeps its own. */
 export function serve(port: MessagePort, api: Api): void {
@@ -38,7 +49,8 @@ export function serve(port: MessagePort, api: Api): void {
 async function answer(port: MessagePort, api: Api, request: Request): Promise<void> {
   try {
     const result: unknown = await api[request.method]!(request.argument);
-    if (result instanceof Transfer) port.postMessage({ id: request.id, value: result.value } satisfies Answer, result.list);
+    if (result instanceof Transfer)
+      port.postMessage({ id: request.id, value: result.value } satisfies Answer, result.list);
     else port.postMessage({ id: request.id, value: result } satisfies Answer);
   } catch (error) {
     port.postMessage({ id: request.id, error: packError(error) } satisfies Answer);
@@ -64,7 +76,8 @@ export class RpcClient<A extends Api> {
     };
     (port as MessagePort).on('message', listen);
     this.remote = new Proxy({} as Remote<A>, {
-      get: (_, method: string) => (argument: unknown, transfer?: readonly Transferable[]) => this.#call(method, argument, transfer),
+      get: (_, method: string) => (argument: unknown, transfer?: readonly Transferable[]) =>
+        this.#call(method, argument, transfer),
     });
   }
 

@@ -28,7 +28,10 @@ const RING_BYTES = 16 * MB;
 
 /** The budget of H6: slabs get what the other parts leave. */
 export function slabBudget(limit: number): number {
-  return Math.max(SLAB_BYTES_MIN, limit * (1 - ENGINE_FRACTION * ENGINE_OVERHEAD - INDEX_FRACTION) - THREADS_BYTES - CATALOG_BYTES);
+  return Math.max(
+    SLAB_BYTES_MIN,
+    limit * (1 - ENGINE_FRACTION * ENGINE_OVERHEAD - INDEX_FRACTION) - THREADS_BYTES - CATALOG_BYTES,
+  );
 }
 
 interface Thread<A extends Api> {
@@ -37,7 +40,13 @@ interface Thread<A extends Api> {
 }
 
 /** A standing thread; its unexpected end is the end of the process: the log recovers. */
-function startThread<A extends Api>(name: string, entry: URL, heapMb: number, fatal: (error: unknown, where: string) => void, shutdown: (remote: Remote<A>) => Promise<unknown>): Thread<A> {
+function startThread<A extends Api>(
+  name: string,
+  entry: URL,
+  heapMb: number,
+  fatal: (error: unknown, where: string) => void,
+  shutdown: (remote: Remote<A>) => Promise<unknown>,
+): Thread<A> {
   const worker = new Worker(entry, { name, resourceLimits: { maxOldGenerationSizeMb: heapMb } });
   const rpc = new RpcClient<A>(worker);
   let closing = false;
@@ -80,7 +89,9 @@ export interface Tiers {
 /** What is opened is closed by `stack`. @throws {SqlError} 55000 in use, 58030 unwritable, XX001 damaged log */
 export async function openTiers(options: TierOptions, stack: AsyncDisposableStack): Promise<Tiers> {
   const { clock, dataDir, fatal, memoryLimit, warn } = options;
-  const lake = startThread<LakeApi>('lake', workerUrl('./threads/lake', import.meta.url), 160, fatal, (remote) => remote.shutdown(null));
+  const lake = startThread<LakeApi>('lake', workerUrl('./threads/lake', import.meta.url), 160, fatal, (remote) =>
+    remote.shutdown(null),
+  );
   stack.defer(() => lake.close());
   const state = await lake.remote.open({
     dataDir,
@@ -90,7 +101,13 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     keepSnapshots: options.keepSnapshots,
     maxSnapshotAgeMs: options.maxSnapshotAgeMs,
   });
-  const engine = startThread<EngineApi>('engine', workerUrl('./threads/engine', import.meta.url), 160, fatal, (remote) => remote.shutdown(null));
+  const engine = startThread<EngineApi>(
+    'engine',
+    workerUrl('./threads/engine', import.meta.url),
+    160,
+    fatal,
+    (remote) => remote.shutdown(null),
+  );
   stack.defer(() => engine.close());
   const tempDir = join(dataDir, 'tmp');
   await mkdir(tempDir, { recursive: true });
@@ -100,7 +117,16 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
   const log = await openLog({ dir: join(dataDir, 'wal'), segmentBytes: options.segmentBytes, ringBytes: RING_BYTES });
   stack.use(log);
   log.onFatal = (error) => fatal(error, 'the log');
-  const database = new Database({ clock, memory, log, engine: engine.remote, lake: lake.remote, diskDir: join(dataDir, 'disk'), seed: randomInt(2 ** 31), warn });
+  const database = new Database({
+    clock,
+    memory,
+    log,
+    engine: engine.remote,
+    lake: lake.remote,
+    diskDir: join(dataDir, 'disk'),
+    seed: randomInt(2 ** 31),
+    warn,
+  });
   await recover(database, state);
   stack.defer(() => database.close());
   return { database, engine: engine.remote };

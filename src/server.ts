@@ -40,7 +40,12 @@ export async function serve(config: Config): Promise<ArkaServer> {
   }
 }
 
-async function open(config: Config, stack: AsyncDisposableStack, warn: (error: unknown, where: string) => void, fatal: (error: unknown, where: string) => void): Promise<string> {
+async function open(
+  config: Config,
+  stack: AsyncDisposableStack,
+  warn: (error: unknown, where: string) => void,
+  fatal: (error: unknown, where: string) => void,
+): Promise<string> {
   const clock = systemClock;
   const { database, engine } = await openTiers(
     {
@@ -60,17 +65,26 @@ async function open(config: Config, stack: AsyncDisposableStack, warn: (error: u
   await loadParser();
   const catalog = new CatalogClient({ clock, onProblem: (problem, error) => warn(error, problem) });
   stack.defer(() => catalog.close());
-  const definitionsChanged = (): void => catalog.setContents({ schemas: [...database.schemas], tables: [...database.tables.values()].map((table) => table.def) });
+  const definitionsChanged = (): void =>
+    catalog.setContents({
+      schemas: [...database.schemas],
+      tables: [...database.tables.values()].map((table) => table.def),
+    });
   definitionsChanged();
   stack.defer(startMigration(database, migrationSettings(config)));
   stack.defer(startRefresh(database, config.iceberg.refreshInterval));
   stack.defer(startMemoryGuard(clock, config.memory.limit, catalog));
   const gateway = createGateway(
     { database, engine, catalog, clock, memoryLimit: config.memory.limit, startedAt: clock.now(), definitionsChanged },
-    { user: config.auth.user, defaults: new Map([['synchronous_commit', config.wal.synchronousCommit ? 'on' : 'off']]) },
+    {
+      user: config.auth.user,
+      defaults: new Map([['synchronous_commit', config.wal.synchronousCommit ? 'on' : 'off']]),
+    },
   );
   const { host, maxConnections } = config.server;
-  const listener = stack.use(await listen({ host, port: config.server.port, maxConnections, gateway, clock, log: warn }));
+  const listener = stack.use(
+    await listen({ host, port: config.server.port, maxConnections, gateway, clock, log: warn }),
+  );
   const shown = host.includes(':') ? `[${host}]` : host;
   return `postgresql://${config.auth.user}@${shown}:${listener.port}/arka`;
 }

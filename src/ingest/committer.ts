@@ -64,9 +64,14 @@ export class Committer {
     }
     transaction.state = 'committing';
     while (this.#lane !== null) await this.#lane;
-    if (this.#log.full) throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', { hint: 'Free disk space; writes go on by themselves.' });
+    if (this.#log.full)
+      throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
+        hint: 'Free disk space; writes go on by themselves.',
+      });
     const writes = [...transaction.writes.values()].filter((each) => each.operations > 0);
-    for (const each of writes) if (each.table.dropped) throw new SqlError(SqlState.undefinedTable, `relation "${each.table.def.name}" does not exist`);
+    for (const each of writes)
+      if (each.table.dropped)
+        throw new SqlError(SqlState.undefinedTable, `relation "${each.table.def.name}" does not exist`);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#lane = promise;
     try {
@@ -101,7 +106,8 @@ export class Committer {
   #makeSure(writes: readonly TableWrites[]): void {
     let bytes = 0;
     for (const each of writes) {
-      for (const batch of each.inserted.batches) if (!adoptable(each.table, batch)) bytes += batch.dataBytes * 2 + 65_536;
+      for (const batch of each.inserted.batches)
+        if (!adoptable(each.table, batch)) bytes += batch.dataBytes * 2 + 65_536;
       const counts = new Map<number, number>();
       for (const unit of each.units) counts.set(unit, (counts.get(unit) ?? 0) + 1);
       for (const [unit, count] of counts) {
@@ -115,7 +121,13 @@ export class Committer {
   async #append(transaction: Transaction, frames: readonly Frame[]): Promise<void> {
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i]!;
-      const head = { kind: 'data', firstLsn: this.#log.lastLsn + 1, count: frame.count, transaction: transaction.id, last: i === frames.length - 1 } as const;
+      const head = {
+        kind: 'data',
+        firstLsn: this.#log.lastLsn + 1,
+        count: frame.count,
+        transaction: transaction.id,
+        last: i === frames.length - 1,
+      } as const;
       while (!this.#log.append(head, frame.parts)) await this.#log.room(frame.bytes);
     }
   }
@@ -171,7 +183,10 @@ function outOfMemory(memory: Memory): SqlError {
 
 /** The file that held a row to delete is gone: another writer has rewritten it. */
 function replaced(table: Table): never {
-  throw new SqlError(SqlState.serializationFailure, `could not serialize access: another writer has replaced a file of "${table.def.name}"`);
+  throw new SqlError(
+    SqlState.serializationFailure,
+    `could not serialize access: another writer has replaced a file of "${table.def.name}"`,
+  );
 }
 
 function adoptable(table: Table, batch: Batch): boolean {
@@ -186,7 +201,14 @@ export function noteOperations(table: Table, first: Lsn, last: Lsn): void {
 }
 
 /** Delete entries for positions found before; keys leave the index of memory rows. */
-export function applyDeletes(table: Table, keys: RowBuffer, units: readonly number[], positions: readonly number[], lsn: Lsn, lists: Set<DeleteList>): void {
+export function applyDeletes(
+  table: Table,
+  keys: RowBuffer,
+  units: readonly number[],
+  positions: readonly number[],
+  lsn: Lsn,
+  lists: Set<DeleteList>,
+): void {
   keys.batches.forEach((batch, index) => {
     const vectors = batch.vectors();
     const start = keys.batchStart(index);
@@ -226,7 +248,13 @@ function seen(slice: MemorySlice, lsn: Lsn, slices: Set<MemorySlice>): void {
 }
 
 /** Routes rows of vectors in def order to the slices of their partitions, in runs, and indexes their keys. */
-export function insertVectors(table: Table, vectors: readonly ColumnVector[], rows: number, lsn: Lsn, slices: Set<MemorySlice>): void {
+export function insertVectors(
+  table: Table,
+  vectors: readonly ColumnVector[],
+  rows: number,
+  lsn: Lsn,
+  slices: Set<MemorySlice>,
+): void {
   let start = 0;
   while (start < rows) {
     const slice = table.sliceFor(vectors, start);
@@ -240,7 +268,14 @@ export function insertVectors(table: Table, vectors: readonly ColumnVector[], ro
   }
 }
 
-function indexRows(table: Table, slice: MemorySlice, vectors: readonly ColumnVector[], start: number, end: number, position: number): void {
+function indexRows(
+  table: Table,
+  slice: MemorySlice,
+  vectors: readonly ColumnVector[],
+  start: number,
+  end: number,
+  position: number,
+): void {
   if (!table.keyed) return;
   const keys = table.keyColumns.map((column) => vectors[column]!);
   const { index } = table.generations[0]!;
@@ -265,7 +300,15 @@ function framesOf(writes: readonly TableWrites[], frameBytesMax: number): Frame[
       const fieldIds = kind === 'delete' ? table.def.key : table.fieldIds;
       for (const batch of rows.batches) {
         if (batch.rows === 0) continue;
-        sections.push({ tableUuid: table.def.uuid, schemaId: table.def.schemaId, kind, fieldIds, vectors: batch.vectors(), start: 0, end: batch.rows });
+        sections.push({
+          tableUuid: table.def.uuid,
+          schemaId: table.def.schemaId,
+          kind,
+          fieldIds,
+          vectors: batch.vectors(),
+          start: 0,
+          end: batch.rows,
+        });
       }
     }
   }
@@ -290,7 +333,11 @@ function pack(sections: readonly SectionSource[], bytesMax: number, frames: Fram
   }
   const [section] = sections;
   invariant(section !== undefined, 'a frame has a section');
-  if (section.end - section.start === 1) throw new SqlError(SqlState.programLimitExceeded, `a row of ${bytes} bytes is too large: a row in the log has at most ${bytesMax} bytes`);
+  if (section.end - section.start === 1)
+    throw new SqlError(
+      SqlState.programLimitExceeded,
+      `a row of ${bytes} bytes is too large: a row in the log has at most ${bytesMax} bytes`,
+    );
   const middle = (section.start + section.end) >> 1;
   pack([{ ...section, end: middle }], bytesMax, frames);
   pack([{ ...section, start: middle }], bytesMax, frames);

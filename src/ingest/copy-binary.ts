@@ -61,21 +61,30 @@ export class CopyBinaryParser {
   finish(): void {
     if (this.#state === 'end' || (this.#state === 'row' && this.#carried === 0)) return;
     switch (this.#state) {
-      case 'signature': throw this.#error(badCopy('COPY file signature not recognized'));
-      case 'flags': throw this.#error(badCopy('invalid COPY file header (missing flags)'));
-      case 'extensionLength': throw this.#error(badCopy('invalid COPY file header (missing length)'));
-      case 'extension': throw this.#error(badCopy('invalid COPY file header (wrong length)'));
-      default: throw this.#error(badCopy('unexpected EOF in COPY data'));
+      case 'signature':
+        throw this.#error(badCopy('COPY file signature not recognized'));
+      case 'flags':
+        throw this.#error(badCopy('invalid COPY file header (missing flags)'));
+      case 'extensionLength':
+        throw this.#error(badCopy('invalid COPY file header (missing length)'));
+      case 'extension':
+        throw this.#error(badCopy('invalid COPY file header (wrong length)'));
+      default:
+        throw this.#error(badCopy('unexpected EOF in COPY data'));
     }
   }
 
   /** src[start, end) are the bytes wanted. */
   #take(src: Uint8Array, start: number, end: number): void {
     switch (this.#state) {
-      case 'field': return this.#field(src, start, end);
-      case 'length': return this.#length(int32(src, start));
-      case 'row': return this.#rowStart(((src[start]! << 24) >> 16) | src[start + 1]!);
-      case 'extension': return this.#next('row', 2);
+      case 'field':
+        return this.#field(src, start, end);
+      case 'length':
+        return this.#length(int32(src, start));
+      case 'row':
+        return this.#rowStart(((src[start]! << 24) >> 16) | src[start + 1]!);
+      case 'extension':
+        return this.#next('row', 2);
       case 'signature':
         for (let i = 0; i < SIGNATURE.length; i++) {
           if (src[start + i] !== SIGNATURE[i]) throw this.#error(badCopy('COPY file signature not recognized'));
@@ -84,7 +93,8 @@ export class CopyBinaryParser {
       case 'flags': {
         const flags = int32(src, start);
         if ((flags & FLAG_OIDS) !== 0) throw this.#error(badCopy('invalid COPY file header (WITH OIDS)'));
-        if ((flags & CRITICAL_FLAGS) !== 0) throw this.#error(badCopy('unrecognized critical flags in COPY file header'));
+        if ((flags & CRITICAL_FLAGS) !== 0)
+          throw this.#error(badCopy('unrecognized critical flags in COPY file header'));
         return this.#next('extensionLength', 4);
       }
       case 'extensionLength': {
@@ -92,7 +102,8 @@ export class CopyBinaryParser {
         if (length < 0) throw this.#error(badCopy('invalid COPY file header (missing length)'));
         return this.#next('extension', length);
       }
-      case 'end': return undefined;
+      case 'end':
+        return undefined;
     }
   }
 
@@ -114,7 +125,12 @@ export class CopyBinaryParser {
   #length(length: number): void {
     if (length >= 0) {
       if (length > COPY_LINE_BYTES_MAX) {
-        throw this.#error(new SqlError(SqlState.programLimitExceeded, `a field of COPY data is longer than ${COPY_LINE_BYTES_MAX} bytes`));
+        throw this.#error(
+          new SqlError(
+            SqlState.programLimitExceeded,
+            `a field of COPY data is longer than ${COPY_LINE_BYTES_MAX} bytes`,
+          ),
+        );
       }
       return this.#next('field', length);
     }

@@ -150,7 +150,8 @@ class CsvFormat implements LineFormat {
       from = 0;
       bytes = this.#scratch;
     }
-    if (this.#forceNull !== null && this.#forceNull.has(k) && isMarker(this.#marker, bytes, from, to)) line.sink.nullField(k);
+    if (this.#forceNull !== null && this.#forceNull.has(k) && isMarker(this.#marker, bytes, from, to))
+      line.sink.nullField(k);
     else line.sink.field(k, bytes, from, to);
   }
 
@@ -168,7 +169,11 @@ class CsvFormat implements LineFormat {
   #endField(line: CopyLines, src: Uint8Array, lineStart: number, at: number): void {
     let mark = 0;
     if (this.#quotes > 0) {
-      const whole = this.#quotes === 2 && !this.#escaped && src[lineStart + line.fieldStart] === this.#quote && src[at - 1] === this.#quote;
+      const whole =
+        this.#quotes === 2 &&
+        !this.#escaped &&
+        src[lineStart + line.fieldStart] === this.#quote &&
+        src[at - 1] === this.#quote;
       mark = whole ? 1 : 2;
       this.#quotes = 0;
       this.#escaped = false;
@@ -192,7 +197,8 @@ class CsvFormat implements LineFormat {
     let length = 0;
     for (let i = start; i < end; i++) {
       const byte = src[i]!;
-      if (inQuotes && byte === escape && i + 1 < end && (src[i + 1] === escape || src[i + 1] === quote)) out[length++] = src[++i]!;
+      if (inQuotes && byte === escape && i + 1 < end && (src[i + 1] === escape || src[i + 1] === quote))
+        out[length++] = src[++i]!;
       else if (byte === quote) inQuotes = !inQuotes;
       else out[length++] = byte;
     }

@@ -7,7 +7,15 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { SqlError, SqlState } from '../errors.ts';
-import { badCopy, COPY_LINE_BYTES_MAX, type CopyRowSink, type CopyTextOptions, invalidUtf8, located, shown } from './copy-row-sink.ts';
+import {
+  badCopy,
+  COPY_LINE_BYTES_MAX,
+  type CopyRowSink,
+  type CopyTextOptions,
+  invalidUtf8,
+  located,
+  shown,
+} from './copy-row-sink.ts';
 
 export const CR = 13;
 export const LF = 10;
@@ -103,7 +111,9 @@ export class CopyLines {
 
   /** The error with its line, and with the line's text as far as it is there. */
   fail(error: SqlError, src: Uint8Array, lineStart: number, lineEnd: number): SqlError {
-    return error.with({ where: `COPY ${this.options.table}, line ${this.lineNumber}: "${shown(src, lineStart, lineEnd)}"` });
+    return error.with({
+      where: `COPY ${this.options.table}, line ${this.lineNumber}: "${shown(src, lineStart, lineEnd)}"`,
+    });
   }
 
   /** The error with its line alone: its text is not known to be whole, or not to be UTF-8. */
@@ -141,7 +151,8 @@ export class CopyLines {
     for (let at = from; at < end; line++) {
       const found = src.indexOf(feed, at);
       const stop = found < 0 || found >= end ? end : found + 1;
-      if (!isUtf8(src.subarray(at, stop))) throw invalidUtf8(src, at, stop).with({ where: `COPY ${this.options.table}, line ${line}` });
+      if (!isUtf8(src.subarray(at, stop)))
+        throw invalidUtf8(src, at, stop).with({ where: `COPY ${this.options.table}, line ${line}` });
       at = stop;
     }
   }
@@ -196,13 +207,17 @@ export class CopyLines {
     if (this.options.header !== 'match') return;
     const { columns } = this.options;
     if (this.count !== columns.length) {
-      throw this.failLine(badCopy(`wrong number of fields in header line: got ${this.count}, expected ${columns.length}`));
+      throw this.failLine(
+        badCopy(`wrong number of fields in header line: got ${this.count}, expected ${columns.length}`),
+      );
     }
     for (let k = 0; k < columns.length; k++) {
       const value = this.#format.value(this, k, src, start + this.starts[k]!, start + this.ends[k]!);
       const got = value === null ? '' : Buffer.from(value).toString();
       if (got !== columns[k]) {
-        throw this.failLine(badCopy(`column name mismatch in header line field ${k + 1}: got "${got}", expected "${columns[k]}"`));
+        throw this.failLine(
+          badCopy(`column name mismatch in header line field ${k + 1}: got "${got}", expected "${columns[k]}"`),
+        );
       }
     }
   }
@@ -247,7 +262,8 @@ function tooLong(): SqlError {
 /** The one byte of an option such as DELIMITER. */
 export function oneByte(option: string, text: string): number {
   const code = text.charCodeAt(0);
-  if (text.length !== 1 || code > 127) throw new SqlError(SqlState.featureNotSupported, `COPY ${option} must be a single one-byte character`);
+  if (text.length !== 1 || code > 127)
+    throw new SqlError(SqlState.featureNotSupported, `COPY ${option} must be a single one-byte character`);
   return code;
 }
 

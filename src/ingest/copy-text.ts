@@ -17,7 +17,14 @@ const LINE = 3;
 const ZERO = 4;
 
 const SIMPLE_ESCAPES = new Uint8Array(128);
-for (const [letter, byte] of [['b', 8], ['f', 12], ['n', 10], ['r', 13], ['t', 9], ['v', 11]] as const) {
+for (const [letter, byte] of [
+  ['b', 8],
+  ['f', 12],
+  ['n', 10],
+  ['r', 13],
+  ['t', 9],
+  ['v', 11],
+] as const) {
   SIMPLE_ESCAPES[letter.charCodeAt(0)] = byte;
 }
 
@@ -144,7 +151,8 @@ class TextFormat implements LineFormat {
       byte = src[i++]!;
       if (byte >= 48 && byte <= 55) {
         let value = byte - 48;
-        for (let digits = 1; digits < 3 && i < end && src[i]! >= 48 && src[i]! <= 55; digits++) value = value * 8 + src[i++]! - 48;
+        for (let digits = 1; digits < 3 && i < end && src[i]! >= 48 && src[i]! <= 55; digits++)
+          value = value * 8 + src[i++]! - 48;
         byte = value & 255;
       } else if (byte === 120 && i < end && hex(src[i]!) >= 0) {
         let value = hex(src[i++]!);
@@ -174,7 +182,14 @@ const LITERAL: LineEndErrors = {
 };
 
 /** The position after the line end at `i`, or -1 when more bytes must tell; the first line decides for all. */
-export function lineBreak(line: CopyLines, src: Uint8Array, i: number, end: number, last: boolean, errors: LineEndErrors): number {
+export function lineBreak(
+  line: CopyLines,
+  src: Uint8Array,
+  i: number,
+  end: number,
+  last: boolean,
+  errors: LineEndErrors,
+): number {
   if (src[i] === LF) {
     if (line.lineEnd === 'cr' || line.lineEnd === 'crlf') throw line.failLine(badCopy(...errors.lf));
     line.lineEnd = 'lf';

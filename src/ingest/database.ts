@@ -121,12 +121,16 @@ export class Database {
 
   /** Whether a transaction under way has deleted rows of the unit. */
   isTouched(table: Table, unit: number): boolean {
-    for (const transaction of this.#transactions.values()) if (transaction.writes.get(table)?.touches(unit) === true) return true;
+    for (const transaction of this.#transactions.values())
+      if (transaction.writes.get(table)?.touches(unit) === true) return true;
     return false;
   }
 
   /** Rows have moved: transactions under way follow (H2). */
-  remap(table: Table, moved: (unit: number, position: number) => { readonly unit: number; readonly position: number } | null): void {
+  remap(
+    table: Table,
+    moved: (unit: number, position: number) => { readonly unit: number; readonly position: number } | null,
+  ): void {
     for (const transaction of this.#transactions.values()) transaction.writes.get(table)?.remap(moved);
   }
 
@@ -139,7 +143,10 @@ export class Database {
     table.snapshotId = state.snapshotId;
     this.tables.set(def.uuid, table);
     this.#byName.set(`${def.schema}\u0000${def.name}`, table);
-    table.install(null, state.files.map((info) => new DataFileUnit(this.memory, this.nextUnit(), def, info, 'iceberg')));
+    table.install(
+      null,
+      state.files.map((info) => new DataFileUnit(this.memory, this.nextUnit(), def, info, 'iceberg')),
+    );
     return table;
   }
 
@@ -147,7 +154,10 @@ export class Database {
   addCommittedDeletes(file: DataFileUnit, positions: Uint32Array, lsn: Lsn): void {
     const fresh = positions.filter((position) => !file.deletes.has(position));
     if (fresh.length === 0) return;
-    if (!file.deletes.reserve(fresh.length)) throw new SqlError(SqlState.outOfMemory, 'out of memory: the delete files of a table do not fit', { hint: 'Raise memory.limit.' });
+    if (!file.deletes.reserve(fresh.length))
+      throw new SqlError(SqlState.outOfMemory, 'out of memory: the delete files of a table do not fit', {
+        hint: 'Raise memory.limit.',
+      });
     const pending = file.deletes.length > file.deletesCommitted;
     for (const position of fresh) file.deletes.append(position, lsn);
     file.deletes.publish(file.deletes.length);
@@ -172,7 +182,8 @@ export class Database {
   /** Null: it was there and `ifNotExists` said that is fine. */
   createTable(draft: TableDef, ifNotExists: boolean): Promise<Table | null> {
     return this.#define(async () => {
-      if (!this.schemas.has(draft.schema)) throw new SqlError(SqlState.invalidSchemaName, `schema "${draft.schema}" does not exist`);
+      if (!this.schemas.has(draft.schema))
+        throw new SqlError(SqlState.invalidSchemaName, `schema "${draft.schema}" does not exist`);
       if (this.table(draft.schema, draft.name) !== undefined) {
         if (ifNotExists) return null;
         throw new SqlError(SqlState.duplicateTable, `relation "${draft.name}" already exists`);
@@ -216,10 +227,14 @@ export class Database {
     return this.#define(async () => {
       for (const { def } of this.tables.values()) {
         if (def.schema !== name) continue;
-        throw new SqlError(SqlState.dependentObjectsStillExist, `cannot drop schema ${name} because other objects depend on it`, {
-          detail: `table ${name}.${def.name} depends on schema ${name}`,
-          hint: 'Drop the tables first.',
-        });
+        throw new SqlError(
+          SqlState.dependentObjectsStillExist,
+          `cannot drop schema ${name} because other objects depend on it`,
+          {
+            detail: `table ${name}.${def.name} depends on schema ${name}`,
+            hint: 'Drop the tables first.',
+          },
+        );
       }
       await this.lake.dropSchema(name);
       this.schemas.delete(name);
@@ -231,7 +246,10 @@ export class Database {
   inLane<T>(table: Table, work: () => Promise<T>): Promise<T> {
     const before = this.#lanes.get(table) ?? Promise.resolve();
     const next = before.then(work, work);
-    this.#lanes.set(table, next.catch(() => {}));
+    this.#lanes.set(
+      table,
+      next.catch(() => {}),
+    );
     return next;
   }
 
@@ -253,7 +271,19 @@ export class Database {
       if (result === null) return;
       const { snapshotId, files, rows, deletes, bytes, retries } = result;
       const durationMs = this.clock.monotonic() - started;
-      record(this.commits, { table: nameOf(table), at: this.#now(), lsn: table.committedLsn, snapshotId, files, rows, deletes, bytes, retries, durationMs, trigger });
+      record(this.commits, {
+        table: nameOf(table),
+        at: this.#now(),
+        lsn: table.committedLsn,
+        snapshotId,
+        files,
+        rows,
+        deletes,
+        bytes,
+        retries,
+        durationMs,
+        trigger,
+      });
     });
   }
 
@@ -265,7 +295,13 @@ export class Database {
     const started = this.clock.monotonic();
     const result = await flushTable(this, table);
     if (result === null) return;
-    record(this.flushes, { table: nameOf(table), at: this.#now(), ...result, durationMs: this.clock.monotonic() - started, trigger });
+    record(this.flushes, {
+      table: nameOf(table),
+      at: this.#now(),
+      ...result,
+      durationMs: this.clock.monotonic() - started,
+      trigger,
+    });
   }
 
   /** Waits for flushes and commits under way; nothing new may start. */
@@ -287,7 +323,10 @@ export class Database {
 
   /** A writer's turn: at the budget it waits for the flush, or for what other transactions hold. @throws {SqlError} 53100, 53200 */
   async admit(): Promise<void> {
-    if (this.log.full) throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', { hint: 'Free disk space; writes go on by themselves.' });
+    if (this.log.full)
+      throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
+        hint: 'Free disk space; writes go on by themselves.',
+      });
     this.#admitting++;
     try {
       await this.#admitted();
@@ -304,7 +343,8 @@ export class Database {
       for (const table of this.tables.values()) await this.flush(table, 'memory');
       if (pool.usedBytes <= pool.budgetBytes * ADMIT_FRACTION) return;
       // Nobody who could end and free memory is left: of the transactions that wait here one must go.
-      const stuck = pool.usedBytes >= before && this.memory.pins.waiting === 0 && this.#admitting >= this.#transactions.size;
+      const stuck =
+        pool.usedBytes >= before && this.memory.pins.waiting === 0 && this.#admitting >= this.#transactions.size;
       if (stuck || this.clock.monotonic() > deadline) {
         throw new SqlError(SqlState.outOfMemory, 'out of memory', {
           detail: `Rows in memory take ${pool.usedBytes} of ${pool.budgetBytes} bytes, and no flush can free them.`,

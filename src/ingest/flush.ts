@@ -60,14 +60,30 @@ export async function flushTable(database: Database, table: Table): Promise<Flus
     const segments = cut.flatMap(({ segment }) => (segment === null ? [] : [segment]));
     if (!table.dropped) {
       await fetchMoves(database, movesMissing(database, table, cut));
-      await database.lake.writeFlush({ tableUuid: table.def.uuid, logId: database.log.logId, flushedLsn: lsn, baseSnapshotId: table.snapshotId, segments, deltas });
+      await database.lake.writeFlush({
+        tableUuid: table.def.uuid,
+        logId: database.log.logId,
+        flushedLsn: lsn,
+        baseSnapshotId: table.snapshotId,
+        segments,
+        deltas,
+      });
       // No await between the last look and the installation: a transaction may touch another slice in any turn.
-      for (let missing = movesMissing(database, table, cut); missing.length > 0; missing = movesMissing(database, table, cut)) await fetchMovesSurely(database, table, missing);
+      for (
+        let missing = movesMissing(database, table, cut);
+        missing.length > 0;
+        missing = movesMissing(database, table, cut)
+      )
+        await fetchMovesSurely(database, table, missing);
       database.memory.pool.unbounded(() => install(database, table, generations, cut));
       for (const { file, length } of marks) file.deletesFlushed = length;
       table.flushedLsn = lsn;
     }
-    return { rows: segments.reduce((sum, each) => sum + each.rows, 0), bytes: segments.reduce((sum, each) => sum + each.bytes, 0), lsn };
+    return {
+      rows: segments.reduce((sum, each) => sum + each.rows, 0),
+      bytes: segments.reduce((sum, each) => sum + each.bytes, 0),
+      lsn,
+    };
   } catch (error) {
     table.unflushedFrom = unflushedFrom;
     throw error;
@@ -79,14 +95,22 @@ export async function flushTable(database: Database, table: Table): Promise<Flus
 function cutSlice(database: Database, table: Table, slice: MemorySlice): CutSlice {
   const deletes = slice.deletes.length;
   const path = join(database.diskDir, `${randomUUID()}.parquet`);
-  return { slice, deletes, request: { def: table.def, memory: [slice.scan(slice.rows, deletes, table.fieldIds)], files: [], path }, segment: null, moved: null };
+  return {
+    slice,
+    deletes,
+    request: { def: table.def, memory: [slice.scan(slice.rows, deletes, table.fieldIds)], files: [], path },
+    segment: null,
+    moved: null,
+  };
 }
 
 async function writeSegment(database: Database, table: Table, cut: CutSlice, lsn: Lsn): Promise<void> {
   if (table.dropped || cut.deletes === cut.slice.rows) return;
   const written = await database.engine.writeParquet(cut.request);
   if (written === null) return;
-  const types = table.def.partition.map((field) => icebergType(table.def.columns.find((column) => column.fieldId === field.sourceId)!.type));
+  const types = table.def.partition.map((field) =>
+    icebergType(table.def.columns.find((column) => column.fieldId === field.sourceId)!.type),
+  );
   const folder = partitionPath(table.def.partition, types, cut.slice.partition);
   cut.segment = {
     location: dataFileLocation(table.location, folder, written.path.slice(written.path.lastIndexOf('/') + 1)),
@@ -103,7 +127,12 @@ async function writeSegment(database: Database, table: Table, cut: CutSlice, lsn
 
 /** Slices with late deletes, or touched by a transaction under way, whose map is not there yet. */
 function movesMissing(database: Database, table: Table, cut: readonly CutSlice[]): readonly CutSlice[] {
-  return cut.filter((each) => each.moved === null && each.segment !== null && (each.slice.deletes.length > each.deletes || database.isTouched(table, each.slice.unit)));
+  return cut.filter(
+    (each) =>
+      each.moved === null &&
+      each.segment !== null &&
+      (each.slice.deletes.length > each.deletes || database.isTouched(table, each.slice.unit)),
+  );
 }
 
 async function fetchMoves(database: Database, missing: readonly CutSlice[]): Promise<void> {

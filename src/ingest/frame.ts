@@ -65,9 +65,15 @@ function pushColumn(parts: Uint8Array[], fieldId: number, vector: ColumnVector, 
   parts.push(viewOf(head as unknown as Int32Array));
   if (vector.validity !== null) push(parts, bitsOf(vector.validity, start, end));
   switch (vector.physical) {
-    case 'bool': push(parts, bitsOf(vector.bits, start, end)); return;
-    case 'float32': push(parts, viewOf(vector.float32.subarray(start, end))); return;
-    case 'float64': push(parts, viewOf(vector.float64.subarray(start, end))); return;
+    case 'bool':
+      push(parts, bitsOf(vector.bits, start, end));
+      return;
+    case 'float32':
+      push(parts, viewOf(vector.float32.subarray(start, end)));
+      return;
+    case 'float64':
+      push(parts, viewOf(vector.float64.subarray(start, end)));
+      return;
     case 'bytes': {
       const offsets = new Int32Array(end - start + 1);
       let used = 0;
@@ -101,9 +107,15 @@ export function encodeFrame(sections: readonly SectionSource[]): Uint8Array[] {
   const parts: Uint8Array[] = [viewOf(new Int32Array([sections.length, 0]))];
   for (const section of sections) {
     parts.push(Buffer.from(section.tableUuid.replaceAll('-', ''), 'hex'));
-    const head = new Int32Array([section.schemaId, section.kind === 'delete' ? 1 : 2, section.end - section.start, section.vectors.length]);
+    const head = new Int32Array([
+      section.schemaId,
+      section.kind === 'delete' ? 1 : 2,
+      section.end - section.start,
+      section.vectors.length,
+    ]);
     parts.push(viewOf(head));
-    for (let i = 0; i < section.vectors.length; i++) pushColumn(parts, section.fieldIds[i]!, section.vectors[i]!, section.start, section.end);
+    for (let i = 0; i < section.vectors.length; i++)
+      pushColumn(parts, section.fieldIds[i]!, section.vectors[i]!, section.start, section.end);
   }
   return parts;
 }
@@ -132,17 +144,30 @@ class Reader {
   }
 }
 
-function readVector(reader: Reader, physical: Physical, hasValidity: boolean, heapBytes: number, rows: number): ColumnVector {
+function readVector(
+  reader: Reader,
+  physical: Physical,
+  hasValidity: boolean,
+  heapBytes: number,
+  rows: number,
+): ColumnVector {
   const validity = hasValidity ? reader.bytes((rows + 7) >> 3) : null;
   if (physical === 'bool') return columnVector(physical, { validity, bits: reader.bytes((rows + 7) >> 3) });
   if (physical === 'bytes') {
     const raw = reader.bytes((rows + 1) * 4);
     const offsets = new Int32Array(raw.buffer, raw.byteOffset, rows + 1);
-    return columnVector(physical, { validity, starts: offsets, ends: offsets.subarray(1), heap: reader.bytes(heapBytes) });
+    return columnVector(physical, {
+      validity,
+      starts: offsets,
+      ends: offsets.subarray(1),
+      heap: reader.bytes(heapBytes),
+    });
   }
   const raw = reader.bytes(FIXED_WIDTH[physical] * rows);
-  if (physical === 'float32') return columnVector(physical, { validity, float32: new Float32Array(raw.buffer, raw.byteOffset, rows) });
-  if (physical === 'float64') return columnVector(physical, { validity, float64: new Float64Array(raw.buffer, raw.byteOffset, rows) });
+  if (physical === 'float32')
+    return columnVector(physical, { validity, float32: new Float32Array(raw.buffer, raw.byteOffset, rows) });
+  if (physical === 'float64')
+    return columnVector(physical, { validity, float64: new Float64Array(raw.buffer, raw.byteOffset, rows) });
   return columnVector(physical, { validity, words: new Int32Array(raw.buffer, raw.byteOffset, raw.byteLength / 4) });
 }
 

@@ -15,15 +15,28 @@ export async function commitTable(database: Database, table: Table, trigger: str
   if (table.dropped || table.flushedLsn <= table.committedLsn) return null;
   const lsn = table.flushedLsn;
   const staged = table.files.filter((file) => file.tier === 'disk');
-  const touched = table.files.map((file) => ({ file, length: file.deletesFlushed })).filter(({ file, length }) => length > file.deletesCommitted);
+  const touched = table.files
+    .map((file) => ({ file, length: file.deletesFlushed }))
+    .filter(({ file, length }) => length > file.deletesCommitted);
   const deletes: { dataFileLocation: string; path: string; rows: number; bytes: number }[] = [];
   for (const { file, length } of touched) {
     const path = join(database.diskDir, `${randomUUID()}-deletes.parquet`);
-    const written = await database.engine.writePositionDeletes({ path, dataFileLocation: file.info.location, positions: file.deletes.positions(0, length) });
+    const written = await database.engine.writePositionDeletes({
+      path,
+      dataFileLocation: file.info.location,
+      positions: file.deletes.positions(0, length),
+    });
     deletes.push({ dataFileLocation: file.info.location, path, rows: written.rows, bytes: written.bytes });
   }
   const segments = staged.map((file) => file.info as Segment);
-  const result = await database.lake.commit({ tableUuid: table.def.uuid, logId: database.log.logId, lsn, segments, deletes, trigger });
+  const result = await database.lake.commit({
+    tableUuid: table.def.uuid,
+    logId: database.log.logId,
+    lsn,
+    segments,
+    deletes,
+    trigger,
+  });
   const garbage = deletes.map((each) => each.path);
   for (const file of staged) {
     const path = result.paths.find((each) => each.location === file.info.location)?.path ?? file.path;
@@ -37,7 +50,10 @@ export async function commitTable(database: Database, table: Table, trigger: str
   table.metadataLocation = result.metadataLocation;
   table.snapshotId = result.snapshotId;
   table.version++;
-  database.memory.pins.whenUnpinned(() => void database.lake.removeFiles(garbage).catch((error: unknown) => database.warn(error, 'removing staged files')));
+  database.memory.pins.whenUnpinned(
+    () =>
+      void database.lake.removeFiles(garbage).catch((error: unknown) => database.warn(error, 'removing staged files')),
+  );
   if (result.foreign !== null) await adoptState(database, table, result.foreign);
   await database.trimLog();
   return result;
@@ -50,16 +66,29 @@ export async function commitTable(database: Database, table: Table, trigger: str
 export async function adoptState(database: Database, table: Table, state: TableState): Promise<void> {
   const deletes = await database.engine.readPositionDeletes(state.deletePaths);
   // Nothing may be on its way to visibility while positions of others are put behind it.
-  while (table.files.some((file) => file.deletes.published < file.deletes.length)) await database.committer.published(database.committer.appliedLsn);
+  while (table.files.some((file) => file.deletes.published < file.deletes.length))
+    await database.committer.published(database.committer.appliedLsn);
   const live = new Set(state.files.map((info) => info.location));
   for (const file of table.files) {
-    if (file.tier === 'disk' || live.has(file.info.location) || (file.deletes.length === file.deletesCommitted && !database.isTouched(table, file.unit))) continue;
-    throw new SqlError(SqlState.objectNotInPrerequisiteState, `another writer has removed ${file.info.location}, and deletes from it were pending here`, {
-      hint: 'Run CHECKPOINT before another engine rewrites the table.',
-    });
+    if (
+      file.tier === 'disk' ||
+      live.has(file.info.location) ||
+      (file.deletes.length === file.deletesCommitted && !database.isTouched(table, file.unit))
+    )
+      continue;
+    throw new SqlError(
+      SqlState.objectNotInPrerequisiteState,
+      `another writer has removed ${file.info.location}, and deletes from it were pending here`,
+      {
+        hint: 'Run CHECKPOINT before another engine rewrites the table.',
+      },
+    );
   }
   const known = new Map(table.files.map((file) => [file.info.location, file]));
-  const files = state.files.map((info) => known.get(info.location) ?? new DataFileUnit(database.memory, database.nextUnit(), table.def, info, 'iceberg'));
+  const files = state.files.map(
+    (info) =>
+      known.get(info.location) ?? new DataFileUnit(database.memory, database.nextUnit(), table.def, info, 'iceberg'),
+  );
   const staged = table.files.filter((file) => file.tier === 'disk' && !live.has(file.info.location));
   table.replaceFiles([...files, ...staged]);
   const byLocation = new Map(table.files.map((file) => [file.info.location, file]));

@@ -27,5 +27,6 @@ export async function waitFor(context: WriteContext, waiter: Transaction, holder
 
 /** After a wait: a session that ended has rolled its transaction back, which must not lock or record anything more. */
 export function assertOpen(transaction: Transaction): void {
-  if (transaction.state !== 'open') throw new SqlError(SqlState.queryCanceled, 'canceling statement: its transaction was rolled back');
+  if (transaction.state !== 'open')
+    throw new SqlError(SqlState.queryCanceled, 'canceling statement: its transaction was rolled back');
 }

@@ -44,7 +44,8 @@ export function chooseMigration(settings: MigrationSettings, figures: TableFigur
   const commit = chooseCommit(settings, figures);
   if (commit !== null) return commit;
   if (figures.unflushedAgeMs === null) return null;
-  if (figures.memoryUse >= settings.memoryFraction * 0.6 && figures.memoryRows > 0) return { move: 'flush', trigger: 'memory_fraction' };
+  if (figures.memoryUse >= settings.memoryFraction * 0.6 && figures.memoryRows > 0)
+    return { move: 'flush', trigger: 'memory_fraction' };
   if (figures.sinceFlushMs < settings.flushIntervalMinMs) return null;
   if (figures.largestPartitionBytes >= settings.partitionBytes) return { move: 'flush', trigger: 'partition_size' };
   if (figures.unflushedAgeMs >= settings.flushAgeMs) return { move: 'flush', trigger: 'max_age' };
@@ -56,7 +57,8 @@ export function chooseMigration(settings: MigrationSettings, figures: TableFigur
 function chooseCommit(settings: MigrationSettings, figures: TableFigures): Migration {
   if (figures.uncommittedAgeMs === null || figures.sinceCommitMs < settings.commitIntervalMinMs) return null;
   if (figures.uncommittedAgeMs >= settings.commitIntervalMs) return { move: 'commit', trigger: 'commit_interval' };
-  if (figures.stagedBytes >= Math.min(settings.stagedBytesMax, settings.targetFileBytes)) return { move: 'commit', trigger: 'staged_size' };
+  if (figures.stagedBytes >= Math.min(settings.stagedBytesMax, settings.targetFileBytes))
+    return { move: 'commit', trigger: 'staged_size' };
   if (figures.stagedFiles >= settings.smallFilesMax) return { move: 'commit', trigger: 'max_small_files' };
   if (figures.pendingDeletes >= settings.pendingDeletesMax) return { move: 'commit', trigger: 'max_pending_deletes' };
   return null;
@@ -79,7 +81,9 @@ export function startRefresh(database: Database, intervalMs: number): () => void
   const round = async (): Promise<void> => {
     for (const table of database.tables.values()) {
       if (stopped) return;
-      await database.refresh(table).catch((error: unknown) => database.warn(error, `refresh of ${table.def.schema}.${table.def.name}`));
+      await database
+        .refresh(table)
+        .catch((error: unknown) => database.warn(error, `refresh of ${table.def.schema}.${table.def.name}`));
     }
     if (!stopped) cancel = database.clock.after(intervalMs, () => void round());
   };
@@ -111,7 +115,13 @@ function watch(database: Database, settings: MigrationSettings, table: Table, al
   const now = database.clock.monotonic();
   let seen = all.get(table);
   if (seen === undefined) {
-    seen = { unflushedSince: null, uncommittedSince: null, flushedAt: Number.NEGATIVE_INFINITY, committedAt: Number.NEGATIVE_INFINITY, busy: false };
+    seen = {
+      unflushedSince: null,
+      uncommittedSince: null,
+      flushedAt: Number.NEGATIVE_INFINITY,
+      committedAt: Number.NEGATIVE_INFINITY,
+      busy: false,
+    };
     all.set(table, seen);
   }
   seen.unflushedSince = table.unflushedFrom === 0 ? null : (seen.unflushedSince ?? now);

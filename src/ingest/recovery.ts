@@ -63,14 +63,17 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
   table.flushedLsn = table.committedLsn;
   const { flush } = state;
   if (flush !== null) {
-    const added = flush.segments.map((segment) => new DataFileUnit(database.memory, database.nextUnit(), table.def, segment, 'disk'));
+    const added = flush.segments.map(
+      (segment) => new DataFileUnit(database.memory, database.nextUnit(), table.def, segment, 'disk'),
+    );
     table.install(null, added);
     for (const file of added) byLocation.set(file.info.location, file);
     for (const delta of flush.deltas) {
       const file = byLocation.get(delta.location);
       if (file === undefined) continue;
       const fresh = delta.positions.filter((position) => !file.deletes.has(position));
-      if (!file.deletes.reserve(fresh.length)) throw new Error('the pending deletes of a table do not fit memory.limit');
+      if (!file.deletes.reserve(fresh.length))
+        throw new Error('the pending deletes of a table do not fit memory.limit');
       for (const position of fresh) file.deletes.append(position, delta.lsnTo);
       file.deletes.publish(file.deletes.length);
       file.deletesFlushed = file.deletes.length;
@@ -94,7 +97,8 @@ async function replayFrame(database: Database, frame: RecoveredFrame): Promise<n
     if (table === undefined || lsn <= table.flushedLsn) continue; // dropped since, or on disk already
     if (section.kind === 'delete') await replayDeletes(database, table, section, lsn, lists);
     // One transaction may be larger than a limit that was lowered: that must not keep the server from starting.
-    else database.memory.pool.unbounded(() => insertVectors(table, inDefOrder(table, section), section.rows, lsn, slices));
+    else
+      database.memory.pool.unbounded(() => insertVectors(table, inDefOrder(table, section), section.rows, lsn, slices));
     noteOperations(table, frame.firstLsn, lsn);
     rows += section.rows;
   }
@@ -109,7 +113,13 @@ async function replayFrame(database: Database, frame: RecoveredFrame): Promise<n
   return rows;
 }
 
-async function replayDeletes(database: Database, table: Table, section: Section, lsn: Lsn, lists: Set<DeleteList>): Promise<void> {
+async function replayDeletes(
+  database: Database,
+  table: Table,
+  section: Section,
+  lsn: Lsn,
+  lists: Set<DeleteList>,
+): Promise<void> {
   const vectors = table.def.key.map((fieldId) => section.vectors[section.fieldIds.indexOf(fieldId)]!);
   const hot = new RowBuffer(database.memory, table.keyPhysicals);
   const cold = new RowBuffer(database.memory, table.keyPhysicals);
@@ -145,9 +155,17 @@ async function replayDeletes(database: Database, table: Table, section: Section,
   found.retire();
 }
 
-function applyReserved(table: Table, keys: RowBuffer, units: readonly number[], positions: readonly number[], lsn: Lsn, lists: Set<DeleteList>): void {
+function applyReserved(
+  table: Table,
+  keys: RowBuffer,
+  units: readonly number[],
+  positions: readonly number[],
+  lsn: Lsn,
+  lists: Set<DeleteList>,
+): void {
   for (const unit of new Set(units)) {
-    if (!table.unit(unit)!.deletes.reserve(units.length)) throw new Error('the deletes of the log do not fit memory.limit');
+    if (!table.unit(unit)!.deletes.reserve(units.length))
+      throw new Error('the deletes of the log do not fit memory.limit');
   }
   applyDeletes(table, keys, units, positions, lsn, lists);
 }

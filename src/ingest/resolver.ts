@@ -9,7 +9,12 @@ import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 
 /** Files that may hold the key of a row; `vectors` in key order. */
-export function candidateFiles(table: Table, vectors: readonly ColumnVector[], row: number, into: Set<DataFileUnit>): boolean {
+export function candidateFiles(
+  table: Table,
+  vectors: readonly ColumnVector[],
+  row: number,
+  into: Set<DataFileUnit>,
+): boolean {
   let any = false;
   for (const file of table.files) {
     if (file.deletes.length >= file.rows || !file.mayHoldKey(vectors[0]!, row)) continue;
@@ -30,7 +35,12 @@ export async function resolveCold(
   for (let i = 0; i < keys.batches.length; i++) {
     const batch = keys.batches[i]!;
     const start = keys.batchStart(i);
-    const request = { def: table.def, files: [...files].map((file) => file.scan(0)), keys: batch.vectors(), rows: batch.rows };
+    const request = {
+      def: table.def,
+      files: [...files].map((file) => file.scan(0)),
+      keys: batch.vectors(),
+      rows: batch.rows,
+    };
     const result = await engine.lookup(request);
     for (let k = 0; k < result.rows.length; k++) {
       const unit = table.unit(result.units[k]!);

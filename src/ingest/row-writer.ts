@@ -14,11 +14,15 @@ import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { CopyRowSink } from './copy-row-sink.ts';
 
 export function notNullViolation(def: TableDef, column: ColumnDef): SqlError {
-  return new SqlError(SqlState.notNullViolation, `null value in column "${column.name}" of relation "${def.name}" violates not-null constraint`, {
-    schema: def.schema,
-    table: def.name,
-    column: column.name,
-  });
+  return new SqlError(
+    SqlState.notNullViolation,
+    `null value in column "${column.name}" of relation "${def.name}" violates not-null constraint`,
+    {
+      schema: def.schema,
+      table: def.name,
+      column: column.name,
+    },
+  );
 }
 
 /** Writes rows whose values come in the order of `fieldIds`. */
@@ -45,7 +49,9 @@ export class RowWriter implements CopyRowSink {
     this.#binary = columns.map((column) => binaryInput(column.type, column.name));
     this.#raw = this.#text;
     const given = new Set(this.#targets);
-    this.#missing = def.columns.flatMap((column, index) => (given.has(index) ? [] : [{ index, put: this.#defaultOf(column) }]));
+    this.#missing = def.columns.flatMap((column, index) =>
+      given.has(index) ? [] : [{ index, put: this.#defaultOf(column) }],
+    );
   }
 
   /** From here `field` takes binary values (COPY … BINARY). */
@@ -137,16 +143,25 @@ export class RowWriter implements CopyRowSink {
     const { oid } = this.def.columns[this.#targets[value]!]!.type;
     const sink = this.#sink(value);
     switch (vector.physical) {
-      case 'bool': sink.bool((vector.bits[row >> 3]! & (1 << (row & 7))) !== 0); return;
+      case 'bool':
+        sink.bool((vector.bits[row >> 3]! & (1 << (row & 7))) !== 0);
+        return;
       case 'int32': {
         const number = vector.words[row]!;
-        if (oid === Oid.int2 && (number < -32_768 || number > 32_767)) throw new SqlError(SqlState.numericValueOutOfRange, 'smallint out of range');
+        if (oid === Oid.int2 && (number < -32_768 || number > 32_767))
+          throw new SqlError(SqlState.numericValueOutOfRange, 'smallint out of range');
         sink.int32(number);
         return;
       }
-      case 'int64': sink.int64(vector.words[row * 2]!, vector.words[row * 2 + 1]!); return;
-      case 'float32': sink.float32(vector.float32[row]!); return;
-      case 'float64': sink.float64(vector.float64[row]!); return;
+      case 'int64':
+        sink.int64(vector.words[row * 2]!, vector.words[row * 2 + 1]!);
+        return;
+      case 'float32':
+        sink.float32(vector.float32[row]!);
+        return;
+      case 'float64':
+        sink.float64(vector.float64[row]!);
+        return;
       case 'bytes':
         // varchar(n), json and jsonb have rules that the engine's text does not know.
         if (oid === Oid.text || oid === Oid.bytea) sink.bytes(vector.heap, vector.starts[row]!, vector.ends[row]!);

@@ -86,7 +86,13 @@ export class TableWrites {
     const shape = new Float64Array(batches.length * (1 + 4 * physicals.length));
     let at = 0;
     for (const batch of batches) at += batch.describe(shape, at, batch.rows);
-    return { unit: this.unit, rows, shape: shape.subarray(0, at), deletes: this.dead.ref(this.dead.length), fieldIds: this.table.fieldIds };
+    return {
+      unit: this.unit,
+      rows,
+      shape: shape.subarray(0, at),
+      deletes: this.dead.ref(this.dead.length),
+      fieldIds: this.table.fieldIds,
+    };
   }
 
   /** Moves recorded positions after rows went to another unit: a transaction open across a cut (H2). */

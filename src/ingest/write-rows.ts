@@ -35,12 +35,16 @@ function duplicateKey(table: Table, vectors: readonly ColumnVector[], row: numbe
     textOutput(column.type, { timeZone: UTC })(vectors[i]!, row, out);
     return Buffer.from(out.take()).toString();
   });
-  return new SqlError(SqlState.uniqueViolation, `duplicate key value violates unique constraint "${table.def.keyName}"`, {
-    detail: `Key (${columns.map((column) => column.name).join(', ')})=(${texts.join(', ')}) already exists.`,
-    schema: table.def.schema,
-    table: table.def.name,
-    constraint: table.def.keyName,
-  });
+  return new SqlError(
+    SqlState.uniqueViolation,
+    `duplicate key value violates unique constraint "${table.def.keyName}"`,
+    {
+      detail: `Key (${columns.map((column) => column.name).join(', ')})=(${texts.join(', ')}) already exists.`,
+      schema: table.def.schema,
+      table: table.def.name,
+      constraint: table.def.keyName,
+    },
+  );
 }
 
 /** Who holds the key, if another transaction does. */
@@ -57,7 +61,13 @@ function lock(writes: TableWrites, transaction: Transaction, state: number): voi
   if (isNew) writes.rememberLock(key);
 }
 
-function recordDeletion(writes: TableWrites, vectors: readonly ColumnVector[], row: number, unit: number, position: number): void {
+function recordDeletion(
+  writes: TableWrites,
+  vectors: readonly ColumnVector[],
+  row: number,
+  unit: number,
+  position: number,
+): void {
   writes.deletedKeys.append(vectors, row, row + 1);
   writes.units.push(unit);
   writes.positions.push(position);
@@ -67,7 +77,13 @@ function recordDeletion(writes: TableWrites, vectors: readonly ColumnVector[], r
  * Checks and locks the keys of the own rows [from, end) that `writes.inserted` has got.
  * @returns null when it is done at once (no lock to wait for, no file to look into)
  */
-export function insertRows(context: WriteContext, transaction: Transaction, writes: TableWrites, from: number, upsert: boolean): Promise<void> | null {
+export function insertRows(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  from: number,
+  upsert: boolean,
+): Promise<void> | null {
   if (!writes.table.keyed) return null;
   const cold: ColdRows = { rows: [], files: new Set() };
   const stopped = checkKeys(context, transaction, writes, from, upsert, cold);
@@ -80,7 +96,14 @@ interface ColdRows {
   readonly files: Set<DataFileUnit>;
 }
 
-async function finishInsert(context: WriteContext, transaction: Transaction, writes: TableWrites, from: number, upsert: boolean, cold: ColdRows): Promise<void> {
+async function finishInsert(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  from: number,
+  upsert: boolean,
+  cold: ColdRows,
+): Promise<void> {
   let next = from;
   while (next < writes.inserted.rows) {
     keyOf(writes, next);
@@ -99,7 +122,8 @@ async function finishInsert(context: WriteContext, transaction: Transaction, wri
       if (!upsert) throw duplicateKey(writes.table, vectors, rowInBatch);
       recordDeletion(writes, vectors, rowInBatch, unit, position);
       writes.table.encodeKey(vectors, rowInBatch, key);
-      if (writes.table.locks.get(key)) writes.table.locks.set(key, transaction.id, writes.table.locks.b | KEY_OLD_DELETED);
+      if (writes.table.locks.get(key))
+        writes.table.locks.set(key, transaction.id, writes.table.locks.b | KEY_OLD_DELETED);
     });
   } finally {
     pin.release();
@@ -121,7 +145,14 @@ function keyOf(writes: TableWrites, row: number): void {
 }
 
 /** Goes through own rows until one's key is held by another transaction; the row to go on with. */
-function checkKeys(context: WriteContext, transaction: Transaction, writes: TableWrites, from: number, upsert: boolean, cold: ColdRows): number {
+function checkKeys(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  from: number,
+  upsert: boolean,
+  cold: ColdRows,
+): number {
   const { table } = writes;
   let row = from;
   while (row < writes.inserted.rows) {
@@ -162,7 +193,12 @@ export interface FoundRows {
  * Deletes found rows in the transaction.
  * @returns false when a row was changed or moved since it was found: the statement must run again on a new Version
  */
-export async function deleteRows(context: WriteContext, transaction: Transaction, writes: TableWrites, found: FoundRows): Promise<boolean> {
+export async function deleteRows(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  found: FoundRows,
+): Promise<boolean> {
   const { table } = writes;
   for (let row = 0; row < found.keys.rows; row++) {
     for (;;) {

@@ -79,7 +79,14 @@ export function defElemText(argument: Node | undefined): string | null {
 /** A constant's text as written: numbers as digits, booleans as true and false; null for NULL or no constant. */
 export function constantText(node: Node): string | null {
   if (!('A_Const' in node)) return null;
-  const constant = node.A_Const as { isnull?: boolean; ival?: { ival?: number }; fval?: { fval?: string }; sval?: { sval?: string }; boolval?: { boolval?: boolean }; bsval?: { bsval?: string } };
+  const constant = node.A_Const as {
+    isnull?: boolean;
+    ival?: { ival?: number };
+    fval?: { fval?: string };
+    sval?: { sval?: string };
+    boolval?: { boolval?: boolean };
+    bsval?: { bsval?: string };
+  };
   if (constant.isnull === true) return null;
   if (constant.ival !== undefined) return String(constant.ival.ival ?? 0);
   if (constant.fval !== undefined) return constant.fval.fval ?? '0';

@@ -12,9 +12,12 @@ export function columnDefault(expression: Node, column: ColumnDef): ColumnDefaul
   if (isNow(expression, column)) return { kind: 'now', sql: nowSql(expression) };
   const constant = defaultConstant(expression, column);
   if (constant === undefined) {
-    throw unsupported(`the default of column "${column.name}"`, expression).with({ hint: 'A default is a constant, or now() of a date or timestamp column.' });
+    throw unsupported(`the default of column "${column.name}"`, expression).with({
+      hint: 'A default is a constant, or now() of a date or timestamp column.',
+    });
   }
-  if (constant.text === null) return { kind: 'constant', sql: `NULL::${formatType({ oid: column.type.oid, typmod: -1 })}`, text: null };
+  if (constant.text === null)
+    return { kind: 'constant', sql: `NULL::${formatType({ oid: column.type.oid, typmod: -1 })}`, text: null };
   return { kind: 'constant', sql: defaultSql(expression, column, constant.text), text: constant.text };
 }
 
@@ -22,8 +25,14 @@ function defaultConstant(expression: Node, column: ColumnDef): { readonly text: 
   const constant = constantFor(expression, column);
   if (constant !== undefined) return constant;
   // '…'::varchar(10) for a varchar(10) column and the like: the input function checks the length by itself.
-  if ('TypeCast' in expression && expression.TypeCast.arg !== undefined && constantKind(expression.TypeCast.arg) === 'string') {
-    const bare: Node = { TypeCast: { ...expression.TypeCast, typeName: { ...expression.TypeCast.typeName, typmods: [] } } } as Node;
+  if (
+    'TypeCast' in expression &&
+    expression.TypeCast.arg !== undefined &&
+    constantKind(expression.TypeCast.arg) === 'string'
+  ) {
+    const bare: Node = {
+      TypeCast: { ...expression.TypeCast, typeName: { ...expression.TypeCast.typeName, typmods: [] } },
+    } as Node;
     if ((expression.TypeCast.typeName?.typmods ?? []).length > 0) return constantFor(bare, column);
   }
   return undefined;
@@ -32,20 +41,31 @@ function defaultConstant(expression: Node, column: ColumnDef): { readonly text: 
 function nowSql(expression: Node): string {
   if (!('SQLValueFunction' in expression)) return 'now()';
   switch (expression.SQLValueFunction.op) {
-    case 'SVFOP_CURRENT_DATE': return 'CURRENT_DATE';
-    case 'SVFOP_LOCALTIMESTAMP': return 'LOCALTIMESTAMP';
-    default: return 'CURRENT_TIMESTAMP';
+    case 'SVFOP_CURRENT_DATE':
+      return 'CURRENT_DATE';
+    case 'SVFOP_LOCALTIMESTAMP':
+      return 'LOCALTIMESTAMP';
+    default:
+      return 'CURRENT_TIMESTAMP';
   }
 }
 
 /** As pg_get_expr prints a default: numbers and booleans bare, everything else quoted and cast. */
 function defaultSql(expression: Node, column: ColumnDef, text: string): string {
-  const kind = constantKind('TypeCast' in expression && expression.TypeCast.arg !== undefined ? expression.TypeCast.arg : expression);
+  const kind = constantKind(
+    'TypeCast' in expression && expression.TypeCast.arg !== undefined ? expression.TypeCast.arg : expression,
+  );
   if (kind === 'boolean' && column.type.oid === Oid.bool) return constantText(expression) ?? text;
   const type = formatType({ oid: column.type.oid, typmod: -1 });
-  const numeric = column.type.oid === Oid.int2 || column.type.oid === Oid.int4 || column.type.oid === Oid.int8
-    || column.type.oid === Oid.numeric || column.type.oid === Oid.float4 || column.type.oid === Oid.float8;
-  if (numeric && /^-?\d+(\.\d+)?$/.test(text)) return text.startsWith('-') ? `'${text}'::${defaultNumberType(text, column)}` : text;
+  const numeric =
+    column.type.oid === Oid.int2 ||
+    column.type.oid === Oid.int4 ||
+    column.type.oid === Oid.int8 ||
+    column.type.oid === Oid.numeric ||
+    column.type.oid === Oid.float4 ||
+    column.type.oid === Oid.float8;
+  if (numeric && /^-?\d+(\.\d+)?$/.test(text))
+    return text.startsWith('-') ? `'${text}'::${defaultNumberType(text, column)}` : text;
   return `'${text.replaceAll("'", "''")}'::${type}`;
 }
 
@@ -60,7 +80,9 @@ function fitsInt4(text: string): boolean {
 }
 
 /** The constant a DEFAULT in SET or VALUES stands for, as text; null for none or NULL, 'now' apart. */
-export function defaultValue(column: ColumnDef): { readonly kind: 'now' } | { readonly kind: 'text'; readonly text: string } | { readonly kind: 'null' } {
+export function defaultValue(
+  column: ColumnDef,
+): { readonly kind: 'now' } | { readonly kind: 'text'; readonly text: string } | { readonly kind: 'null' } {
   if (column.default === null) return { kind: 'null' };
   if (column.default.kind === 'now') return { kind: 'now' };
   return column.default.text === null ? { kind: 'null' } : { kind: 'text', text: column.default.text };

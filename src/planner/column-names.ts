@@ -9,9 +9,11 @@ export function columnName(node: Node): string {
 /** `strong`: from a column, function or the like; a type's name is weak and gives way. */
 function figure(node: Node | undefined): { readonly name: string; readonly strong: boolean } | null {
   if (node === undefined) return null;
-  const strong = (name: string | undefined): { name: string; strong: boolean } | null => (name === undefined || name === '' ? null : { name, strong: true });
+  const strong = (name: string | undefined): { name: string; strong: boolean } | null =>
+    name === undefined || name === '' ? null : { name, strong: true };
   if ('ColumnRef' in node) return strong(lastString(node.ColumnRef.fields));
-  if ('A_Indirection' in node) return strong(lastString(node.A_Indirection.indirection)) ?? figure(node.A_Indirection.arg);
+  if ('A_Indirection' in node)
+    return strong(lastString(node.A_Indirection.indirection)) ?? figure(node.A_Indirection.arg);
   if ('FuncCall' in node) return strong(stringsOf(node.FuncCall.funcname).at(-1));
   if ('A_Expr' in node) return node.A_Expr.kind === 'AEXPR_NULLIF' ? strong('nullif') : null;
   if ('TypeCast' in node) {
@@ -30,7 +32,8 @@ function figure(node: Node | undefined): { readonly name: string; readonly stron
   if ('RowExpr' in node) return strong('row');
   if ('CoalesceExpr' in node) return strong('coalesce');
   if ('MinMaxExpr' in node) return strong(node.MinMaxExpr.op === 'IS_GREATEST' ? 'greatest' : 'least');
-  if ('SQLValueFunction' in node) return strong((node.SQLValueFunction.op ?? '').replace('SVFOP_', '').replace(/_N$/, '').toLowerCase());
+  if ('SQLValueFunction' in node)
+    return strong((node.SQLValueFunction.op ?? '').replace('SVFOP_', '').replace(/_N$/, '').toLowerCase());
   return null;
 }
 
@@ -45,6 +48,7 @@ function subLinkName(kind: string, subselect: Node | undefined): { name: string;
   if (kind !== 'EXPR_SUBLINK' || subselect === undefined || !('SelectStmt' in subselect)) return null;
   const target = subselect.SelectStmt.targetList?.[0];
   if (target === undefined || !('ResTarget' in target)) return null;
-  if (target.ResTarget.name !== undefined && target.ResTarget.name !== '') return { name: target.ResTarget.name, strong: true };
+  if (target.ResTarget.name !== undefined && target.ResTarget.name !== '')
+    return { name: target.ResTarget.name, strong: true };
   return figure(target.ResTarget.val);
 }

@@ -27,12 +27,16 @@ export function constantFor(node: Node, column: ColumnDef): ConstantValue | unde
     const text = constantText(node);
     if (text === null) return { text: null };
     switch (kind) {
-      case 'string': return { text };
-      case 'integer': case 'decimal': return numberFor(text, column, node);
+      case 'string':
+        return { text };
+      case 'integer':
+      case 'decimal':
+        return numberFor(text, column, node);
       case 'boolean':
         if (column.type.oid !== Oid.bool && !TEXTS.has(column.type.oid)) throw mismatch(column, 'boolean', node);
         return { text };
-      default: return undefined;
+      default:
+        return undefined;
     }
   }
   const negated = negatedNumber(node);
@@ -42,7 +46,13 @@ export function constantFor(node: Node, column: ColumnDef): ConstantValue | unde
 
 /** `- 5`, where the grammar left the sign outside (`- (5)`, `-  5.0`); null otherwise. */
 function negatedNumber(node: Node): string | null {
-  if (!('A_Expr' in node) || node.A_Expr.kind !== 'AEXPR_OP' || node.A_Expr.lexpr !== undefined || plainName(node.A_Expr.name) !== '-') return null;
+  if (
+    !('A_Expr' in node) ||
+    node.A_Expr.kind !== 'AEXPR_OP' ||
+    node.A_Expr.lexpr !== undefined ||
+    plainName(node.A_Expr.name) !== '-'
+  )
+    return null;
   const inner = node.A_Expr.rexpr;
   if (inner === undefined) return null;
   const kind = constantKind(inner);
@@ -61,7 +71,8 @@ function castConstant(node: Node, column: ColumnDef): ConstantValue | undefined 
   if (kind === 'null') return { text: null };
   if (oid === column.type.oid || (TEXTS.has(oid) && TEXTS.has(column.type.oid))) {
     if (kind === 'string') return { text: constantText(arg)! };
-    if ((kind === 'integer' || kind === 'decimal') && NUMBERS.has(oid)) return numberFor(constantText(arg)!, column, node);
+    if ((kind === 'integer' || kind === 'decimal') && NUMBERS.has(oid))
+      return numberFor(constantText(arg)!, column, node);
     if (kind === 'boolean' && oid === Oid.bool) return { text: constantText(arg)! };
   }
   return undefined;
@@ -70,7 +81,8 @@ function castConstant(node: Node, column: ColumnDef): ConstantValue | undefined 
 function numberFor(text: string, column: ColumnDef, node: Node): ConstantValue {
   const { oid } = column.type;
   const plain = expandDecimal(text);
-  if (!NUMBERS.has(oid) && !TEXTS.has(oid)) throw mismatch(column, isInteger(plain) ? integerTypeName(plain) : 'numeric', node);
+  if (!NUMBERS.has(oid) && !TEXTS.has(oid))
+    throw mismatch(column, isInteger(plain) ? integerTypeName(plain) : 'numeric', node);
   return { text: INTEGERS.has(oid) ? roundToInteger(plain) : plain };
 }
 
@@ -117,9 +129,14 @@ function roundToInteger(text: string): string {
 
 export function mismatch(column: ColumnDef, given: string, node: Node): SqlError {
   const type = formatType({ oid: column.type.oid, typmod: -1 });
-  return new SqlError(SqlState.datatypeMismatch, `column "${column.name}" is of type ${type} but expression is of type ${given}`, {
-    hint: 'You will need to rewrite or cast the expression.', ...atNode(node),
-  });
+  return new SqlError(
+    SqlState.datatypeMismatch,
+    `column "${column.name}" is of type ${type} but expression is of type ${given}`,
+    {
+      hint: 'You will need to rewrite or cast the expression.',
+      ...atNode(node),
+    },
+  );
 }
 
 /** now(), CURRENT_TIMESTAMP and their relatives: the statement's or transaction's start, which are one here. */
@@ -127,9 +144,13 @@ export function isNow(node: Node, column: ColumnDef): boolean {
   if (!DATE_TIMES.has(column.type.oid)) return false;
   if ('SQLValueFunction' in node) {
     switch (node.SQLValueFunction.op) {
-      case 'SVFOP_CURRENT_TIMESTAMP': case 'SVFOP_LOCALTIMESTAMP': return true;
-      case 'SVFOP_CURRENT_DATE': return column.type.oid === Oid.date;
-      default: return false;
+      case 'SVFOP_CURRENT_TIMESTAMP':
+      case 'SVFOP_LOCALTIMESTAMP':
+        return true;
+      case 'SVFOP_CURRENT_DATE':
+        return column.type.oid === Oid.date;
+      default:
+        return false;
     }
   }
   if (!('FuncCall' in node) || (node.FuncCall.args ?? []).length > 0) return false;

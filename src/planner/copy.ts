@@ -10,11 +10,17 @@ import { targetTable } from './schema-names.ts';
 export function planCopy(statement: CopyStmt, view: CatalogView): Statement {
   if (statement.is_from !== true) throw notSupported('COPY … TO', { hint: 'Use SELECT.' });
   if (statement.is_program === true) throw notSupported('COPY … FROM PROGRAM');
-  if ((statement.filename ?? '') !== '') throw notSupported('COPY from a file of the server', { hint: 'Use COPY … FROM STDIN, or \\copy in psql.' });
+  if ((statement.filename ?? '') !== '')
+    throw notSupported('COPY from a file of the server', { hint: 'Use COPY … FROM STDIN, or \\copy in psql.' });
   if (statement.whereClause !== undefined) throw notSupported('WHERE of COPY');
   const def = targetTable(statement.relation ?? {}, view, 'copy to');
   const columns = targetColumns(statement.attlist ?? [], def) ?? def.columns;
-  return { kind: 'copyFrom', def, fieldIds: columns.map((column) => column.fieldId), options: copyOptions(statement.options ?? []) };
+  return {
+    kind: 'copyFrom',
+    def,
+    fieldIds: columns.map((column) => column.fieldId),
+    options: copyOptions(statement.options ?? []),
+  };
 }
 
 function copyOptions(nodes: readonly Node[]): CopyOptions {
@@ -25,10 +31,15 @@ function copyOptions(nodes: readonly Node[]): CopyOptions {
     if (given.has(defname)) throw new SqlError(SqlState.syntaxError, 'conflicting or redundant options', at(location));
     given.set(defname, { arg, location });
   }
-  const text = (name: string): string | undefined => (given.has(name) ? (defElemText(given.get(name)!.arg) ?? '') : undefined);
+  const text = (name: string): string | undefined =>
+    given.has(name) ? (defElemText(given.get(name)!.arg) ?? '') : undefined;
   const format = text('format') ?? 'text';
   if (format !== 'text' && format !== 'csv' && format !== 'binary') {
-    throw new SqlError(SqlState.invalidParameterValue, `COPY format "${format}" not recognized`, at(given.get('format')?.location));
+    throw new SqlError(
+      SqlState.invalidParameterValue,
+      `COPY format "${format}" not recognized`,
+      at(given.get('format')?.location),
+    );
   }
   for (const [name, { arg, location }] of given) checkOption(name, arg, location);
   const options: CopyOptions = {
@@ -49,16 +60,24 @@ function checkOption(name: string, arg: Node | undefined, location: number | und
   if (KNOWN.has(name)) return;
   const value = (defElemText(arg) ?? 'true').toLowerCase();
   switch (name) {
-    case 'freeze': return; // a hint about visibility that changes no row
+    case 'freeze':
+      return; // a hint about visibility that changes no row
     case 'encoding':
       if (/^utf-?8$/.test(value)) return;
       throw notSupported(`COPY with encoding "${value}"`, at(location));
     case 'on_error':
       if (value === 'stop') return;
       break;
-    case 'log_verbosity': return;
-    case 'force_null': case 'force_not_null': case 'force_quote': case 'default': case 'reject_limit': break;
-    default: throw new SqlError(SqlState.syntaxError, `option "${name}" not recognized`, at(location));
+    case 'log_verbosity':
+      return;
+    case 'force_null':
+    case 'force_not_null':
+    case 'force_quote':
+    case 'default':
+    case 'reject_limit':
+      break;
+    default:
+      throw new SqlError(SqlState.syntaxError, `option "${name}" not recognized`, at(location));
   }
   throw notSupported(`COPY option ${name.toUpperCase()}`, at(location));
 }
@@ -69,22 +88,30 @@ function headerOption(arg: Node | undefined): boolean {
 }
 
 function checkCharacters(options: CopyOptions, given: ReadonlyMap<string, unknown>): void {
-  const refuse = (message: string): never => { throw new SqlError(SqlState.invalidParameterValue, message); };
+  const refuse = (message: string): never => {
+    throw new SqlError(SqlState.invalidParameterValue, message);
+  };
   const { format, delimiter, quote, escape } = options;
   if (format === 'binary') {
-    for (const name of ['delimiter', 'null', 'header']) if (given.has(name)) throw new SqlError(SqlState.syntaxError, `cannot specify ${name.toUpperCase()} in BINARY mode`);
+    for (const name of ['delimiter', 'null', 'header'])
+      if (given.has(name))
+        throw new SqlError(SqlState.syntaxError, `cannot specify ${name.toUpperCase()} in BINARY mode`);
   }
   if (format !== 'csv') {
     if (given.has('quote')) throw notSupported('COPY option QUOTE outside CSV');
     if (given.has('escape')) throw notSupported('COPY option ESCAPE outside CSV');
   }
-  if (Buffer.byteLength(delimiter) !== 1) throw notSupported('a COPY delimiter that is not a single one-byte character');
+  if (Buffer.byteLength(delimiter) !== 1)
+    throw notSupported('a COPY delimiter that is not a single one-byte character');
   if (delimiter === '\n' || delimiter === '\r') refuse('COPY delimiter cannot be newline or carriage return');
-  if (options.null.includes('\n') || options.null.includes('\r')) refuse('COPY null representation cannot use newline or carriage return');
+  if (options.null.includes('\n') || options.null.includes('\r'))
+    refuse('COPY null representation cannot use newline or carriage return');
   if (format === 'text' && /[\\.a-z0-9]/.test(delimiter)) refuse(`COPY delimiter cannot be "${delimiter}"`);
   if (Buffer.byteLength(quote) !== 1) throw notSupported('a COPY quote that is not a single one-byte character');
   if (Buffer.byteLength(escape) !== 1) throw notSupported('a COPY escape that is not a single one-byte character');
   if (format === 'csv' && delimiter === quote) refuse('COPY delimiter and quote must be different');
-  if (format !== 'binary' && options.null.includes(delimiter)) refuse('COPY delimiter character must not appear in the NULL specification');
-  if (format === 'csv' && options.null.includes(quote)) refuse('CSV quote character must not appear in the NULL specification');
+  if (format !== 'binary' && options.null.includes(delimiter))
+    refuse('COPY delimiter character must not appear in the NULL specification');
+  if (format === 'csv' && options.null.includes(quote))
+    refuse('CSV quote character must not appear in the NULL specification');
 }

@@ -27,13 +27,24 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
     else if ('TableLikeClause' in element) throw unsupported('CREATE TABLE … (LIKE …)');
   }
   if (columns.length === 0) throw unsupported('a table without columns');
-  if (columns.length > COLUMNS_MAX) throw new SqlError(SqlState.programLimitExceeded, `tables can have at most ${COLUMNS_MAX} columns`);
+  if (columns.length > COLUMNS_MAX)
+    throw new SqlError(SqlState.programLimitExceeded, `tables can have at most ${COLUMNS_MAX} columns`);
   const { key, keyName, columns: withKeys } = keys.apply(columns);
   const options = tableOptions(withOptions(statement.options ?? []), withKeys, name);
   if (options.onConflict === 'upsert' && key.length === 0) {
-    throw new SqlError(SqlState.invalidTableDefinition, 'on_conflict = \'upsert\' needs a primary key');
+    throw new SqlError(SqlState.invalidTableDefinition, "on_conflict = 'upsert' needs a primary key");
   }
-  const draft: TableDraft = { uuid: '', oid: 0, schema, name, schemaId: 0, columns: withKeys, key, keyName, ...options };
+  const draft: TableDraft = {
+    uuid: '',
+    oid: 0,
+    schema,
+    name,
+    schemaId: 0,
+    columns: withKeys,
+    key,
+    keyName,
+    ...options,
+  };
   return { kind: 'createTable', draft, ifNotExists: statement.if_not_exists === true };
 }
 
@@ -56,7 +67,8 @@ function withOptions(elements: readonly Node[]): ReadonlyMap<string, string> {
     if (!('DefElem' in element)) continue;
     const { defname = '', defnamespace, arg } = element.DefElem;
     const name = defnamespace === undefined || defnamespace === '' ? defname : `${defnamespace}.${defname}`;
-    if (options.has(name)) throw new SqlError(SqlState.invalidParameterValue, `parameter "${name}" specified more than once`);
+    if (options.has(name))
+      throw new SqlError(SqlState.invalidParameterValue, `parameter "${name}" specified more than once`);
     options.set(name, defElemText(arg) ?? 'true');
   }
   return options;
@@ -64,10 +76,13 @@ function withOptions(elements: readonly Node[]): ReadonlyMap<string, string> {
 
 function column(node: ColumnNode, before: readonly ColumnDef[], keys: KeyCollector, table: string): ColumnDef {
   const name = truncated(node.colname ?? '');
-  if (before.some((other) => other.name === name)) throw new SqlError(SqlState.duplicateColumn, `column "${name}" specified more than once`);
-  if (SYSTEM_COLUMNS.has(name)) throw new SqlError(SqlState.duplicateColumn, `column name "${name}" conflicts with a system column name`);
+  if (before.some((other) => other.name === name))
+    throw new SqlError(SqlState.duplicateColumn, `column "${name}" specified more than once`);
+  if (SYSTEM_COLUMNS.has(name))
+    throw new SqlError(SqlState.duplicateColumn, `column name "${name}" conflicts with a system column name`);
   // DuckDB compares names without case, even quoted: two such columns would be one there.
-  if (before.some((other) => other.name.toLowerCase() === name.toLowerCase())) throw unsupported(`column "${name}" beside a column that differs only in case`);
+  if (before.some((other) => other.name.toLowerCase() === name.toLowerCase()))
+    throw unsupported(`column "${name}" beside a column that differs only in case`);
   if (name === '__unit' || name === '__position') throw unsupported(`column name "${name}"`);
   const type = columnType(node.typeName ?? {}, name);
   if ((node.compression ?? '') !== '') throw unsupported('COMPRESSION');
@@ -79,17 +94,33 @@ function column(node: ColumnNode, before: readonly ColumnDef[], keys: KeyCollect
     if (!('Constraint' in item)) continue;
     const constraint = item.Constraint;
     switch (constraint.contype) {
-      case 'CONSTR_NULL': saidNull = true; break;
-      case 'CONSTR_NOTNULL': result = { ...result, notNull: true }; break;
+      case 'CONSTR_NULL':
+        saidNull = true;
+        break;
+      case 'CONSTR_NOTNULL':
+        result = { ...result, notNull: true };
+        break;
       case 'CONSTR_DEFAULT':
-        if (result.default !== null) throw new SqlError(SqlState.syntaxError, `multiple default values specified for column "${name}" of table "${table}"`, at(constraint.location));
+        if (result.default !== null)
+          throw new SqlError(
+            SqlState.syntaxError,
+            `multiple default values specified for column "${name}" of table "${table}"`,
+            at(constraint.location),
+          );
         result = { ...result, default: columnDefault(constraint.raw_expr!, result) };
         break;
-      case 'CONSTR_PRIMARY': keys.add([name], constraint); break;
-      default: refuseConstraint(constraint);
+      case 'CONSTR_PRIMARY':
+        keys.add([name], constraint);
+        break;
+      default:
+        refuseConstraint(constraint);
     }
     if (saidNull && (result.notNull || constraint.contype === 'CONSTR_PRIMARY')) {
-      throw new SqlError(SqlState.syntaxError, `conflicting NULL/NOT NULL declarations for column "${name}" of table "${table}"`, at(constraint.location));
+      throw new SqlError(
+        SqlState.syntaxError,
+        `conflicting NULL/NOT NULL declarations for column "${name}" of table "${table}"`,
+        at(constraint.location),
+      );
     }
   }
   return result;
@@ -99,8 +130,13 @@ const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['tableoid', 'ctid', 'xmin',
 
 function refuseConstraint(constraint: Constraint): void {
   const names: Readonly<Record<string, string>> = {
-    CONSTR_UNIQUE: 'UNIQUE', CONSTR_FOREIGN: 'FOREIGN KEY', CONSTR_CHECK: 'CHECK', CONSTR_GENERATED: 'GENERATED ALWAYS AS',
-    CONSTR_IDENTITY: 'GENERATED AS IDENTITY', CONSTR_EXCLUSION: 'EXCLUDE', CONSTR_ATTR_DEFERRABLE: 'DEFERRABLE',
+    CONSTR_UNIQUE: 'UNIQUE',
+    CONSTR_FOREIGN: 'FOREIGN KEY',
+    CONSTR_CHECK: 'CHECK',
+    CONSTR_GENERATED: 'GENERATED ALWAYS AS',
+    CONSTR_IDENTITY: 'GENERATED AS IDENTITY',
+    CONSTR_EXCLUSION: 'EXCLUDE',
+    CONSTR_ATTR_DEFERRABLE: 'DEFERRABLE',
     CONSTR_ATTR_DEFERRED: 'INITIALLY DEFERRED',
   };
   const name = names[constraint.contype ?? ''];
@@ -119,7 +155,12 @@ class KeyCollector {
   }
 
   add(names: readonly string[], constraint: Constraint): void {
-    if (this.#names !== null) throw new SqlError(SqlState.invalidTableDefinition, `multiple primary keys for table "${this.#table}" are not allowed`, at(constraint.location));
+    if (this.#names !== null)
+      throw new SqlError(
+        SqlState.invalidTableDefinition,
+        `multiple primary keys for table "${this.#table}" are not allowed`,
+        at(constraint.location),
+      );
     if (constraint.deferrable === true) throw unsupported('DEFERRABLE');
     if ((constraint.including ?? []).length > 0) throw unsupported('INCLUDE of a primary key');
     if (constraint.without_overlaps === true) throw unsupported('WITHOUT OVERLAPS');
@@ -139,12 +180,27 @@ class KeyCollector {
     if (names === null) return { key: [], keyName: '', columns };
     const key = names.map((name, index) => {
       const found = columns.find((one) => one.name === name);
-      if (found === undefined) throw new SqlError(SqlState.undefinedColumn, `column "${name}" named in key does not exist`, at(this.#location));
-      if (names.indexOf(name) !== index) throw new SqlError(SqlState.duplicateColumn, `column "${name}" appears twice in primary key constraint`, at(this.#location));
-      if (UNINDEXABLE.has(found.type.oid)) throw unsupported(`a primary key column of type ${formatType(found.type)}`).with(at(this.#location));
+      if (found === undefined)
+        throw new SqlError(
+          SqlState.undefinedColumn,
+          `column "${name}" named in key does not exist`,
+          at(this.#location),
+        );
+      if (names.indexOf(name) !== index)
+        throw new SqlError(
+          SqlState.duplicateColumn,
+          `column "${name}" appears twice in primary key constraint`,
+          at(this.#location),
+        );
+      if (UNINDEXABLE.has(found.type.oid))
+        throw unsupported(`a primary key column of type ${formatType(found.type)}`).with(at(this.#location));
       return found.fieldId;
     });
-    return { key, keyName: this.#keyName, columns: columns.map((one) => (key.includes(one.fieldId) ? { ...one, notNull: true } : one)) };
+    return {
+      key,
+      keyName: this.#keyName,
+      columns: columns.map((one) => (key.includes(one.fieldId) ? { ...one, notNull: true } : one)),
+    };
   }
 }
 

@@ -23,14 +23,26 @@ export interface SimpleScope {
   readonly parameterOids: number[];
 }
 
-export function simpleScope(def: TableDef | null, relation: RangeVar | undefined, declared: readonly number[]): SimpleScope {
+export function simpleScope(
+  def: TableDef | null,
+  relation: RangeVar | undefined,
+  declared: readonly number[],
+): SimpleScope {
   return { def, alias: relation?.alias?.aliasname ?? relation?.relname ?? '', parameterOids: [...declared] };
 }
 
 export function describeSelect(select: SelectStmt, scope: SimpleScope, parameterCount: number): Described | null {
-  const simple = select.withClause === undefined && (select.op === undefined || select.op === 'SETOP_NONE') && select.distinctClause === undefined
-    && select.groupClause === undefined && select.havingClause === undefined && select.windowClause === undefined && select.lockingClause === undefined
-    && select.intoClause === undefined && select.valuesLists === undefined && select.limitOption !== 'LIMIT_OPTION_WITH_TIES';
+  const simple =
+    select.withClause === undefined &&
+    (select.op === undefined || select.op === 'SETOP_NONE') &&
+    select.distinctClause === undefined &&
+    select.groupClause === undefined &&
+    select.havingClause === undefined &&
+    select.windowClause === undefined &&
+    select.lockingClause === undefined &&
+    select.intoClause === undefined &&
+    select.valuesLists === undefined &&
+    select.limitOption !== 'LIMIT_OPTION_WITH_TIES';
   if (!simple) return null;
   const targets = select.targetList ?? [];
   const columns: PlannedColumn[] = [];
@@ -43,8 +55,15 @@ export function describeSelect(select: SelectStmt, scope: SimpleScope, parameter
   const counting = targets.some((target) => 'ResTarget' in target && 'FuncCall' in target.ResTarget.val!);
   if (counting && select.sortClause !== undefined) return null;
   if (select.whereClause !== undefined && !simpleCondition(select.whereClause, scope)) return null;
-  if (!(select.sortClause ?? []).every((item) => 'SortBy' in item && item.SortBy.sortby_dir !== 'SORTBY_USING' && simpleSort(item.SortBy.node!, scope, columns))) return null;
-  for (const count of [select.limitCount, select.limitOffset]) if (count !== undefined && !simpleCount(count, scope)) return null;
+  if (
+    !(select.sortClause ?? []).every(
+      (item) =>
+        'SortBy' in item && item.SortBy.sortby_dir !== 'SORTBY_USING' && simpleSort(item.SortBy.node!, scope, columns),
+    )
+  )
+    return null;
+  for (const count of [select.limitCount, select.limitOffset])
+    if (count !== undefined && !simpleCount(count, scope)) return null;
   return allTyped(scope, parameterCount) ? { columns, parameterOids: scope.parameterOids } : null;
 }
 
@@ -72,15 +91,23 @@ function describeTarget(target: Node, scope: SimpleScope, count: number): readon
   const name = (target.ResTarget.name ?? '') !== '' ? target.ResTarget.name! : columnName(value);
   if ('ColumnRef' in value && value.ColumnRef.fields?.some((field) => 'A_Star' in field) === true) {
     const fields = value.ColumnRef.fields;
-    if (scope.def === null || fields.length > 2 || (fields.length === 2 && stringOf(fields[0]) !== scope.alias)) return null;
+    if (scope.def === null || fields.length > 2 || (fields.length === 2 && stringOf(fields[0]) !== scope.alias))
+      return null;
     return scope.def.columns.map((column) => plannedColumn(scope.def!, column, column.name));
   }
   const column = simpleColumn(value, scope);
   if (column !== null) return [plannedColumn(scope.def!, column, name)];
   const constant = constantType(value);
   if (constant !== null) return [{ name, tableOid: 0, attnum: 0, typeOid: constant, typmod: -1 }];
-  if ('FuncCall' in value && count === 1 && scope.def !== null && value.FuncCall.agg_star === true && plainName(value.FuncCall.funcname) === 'count'
-    && value.FuncCall.over === undefined && value.FuncCall.agg_filter === undefined) {
+  if (
+    'FuncCall' in value &&
+    count === 1 &&
+    scope.def !== null &&
+    value.FuncCall.agg_star === true &&
+    plainName(value.FuncCall.funcname) === 'count' &&
+    value.FuncCall.over === undefined &&
+    value.FuncCall.agg_filter === undefined
+  ) {
     return [{ name, tableOid: 0, attnum: 0, typeOid: Oid.int8, typmod: -1 }];
   }
   return null;
@@ -88,16 +115,22 @@ function describeTarget(target: Node, scope: SimpleScope, count: number): readon
 
 function constantType(node: Node): number | null {
   switch (constantKind(node)) {
-    case 'integer': return Oid.int4;
-    case 'boolean': return Oid.bool;
-    case 'string': case 'null': return Oid.text;
-    default: return null;
+    case 'integer':
+      return Oid.int4;
+    case 'boolean':
+      return Oid.bool;
+    case 'string':
+    case 'null':
+      return Oid.text;
+    default:
+      return null;
   }
 }
 
 function simpleSort(node: Node, scope: SimpleScope, columns: readonly PlannedColumn[]): boolean {
   const column = simpleColumn(node, scope);
-  if (column !== null) return column.type.oid !== Oid.json && columns.filter((one) => one.name === column.name).length <= 1;
+  if (column !== null)
+    return column.type.oid !== Oid.json && columns.filter((one) => one.name === column.name).length <= 1;
   if (constantKind(node) !== 'integer') return false;
   const place = Number(constantText(node));
   return place >= 1 && place <= columns.length && columns[place - 1]!.typeOid !== Oid.json;
@@ -150,10 +183,15 @@ function fits(node: Node, column: ColumnDef, scope: SimpleScope): boolean {
   const { oid } = column.type;
   if ('ParamRef' in node) return typeParameter(scope, node.ParamRef.number ?? 0, oid === Oid.varchar ? Oid.text : oid);
   switch (constantKind(node)) {
-    case 'integer': case 'decimal': return isNumber(oid);
-    case 'boolean': return oid === Oid.bool;
-    case 'string': return isText(oid) || (isDateTime(oid) && isIso(constantText(node)!, oid));
-    default: return false;
+    case 'integer':
+    case 'decimal':
+      return isNumber(oid);
+    case 'boolean':
+      return oid === Oid.bool;
+    case 'string':
+      return isText(oid) || (isDateTime(oid) && isIso(constantText(node)!, oid));
+    default:
+      return false;
   }
 }
 

@@ -4,7 +4,18 @@ import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { at, defElemBoolean, defElemText } from './ast.ts';
 import type { Statement } from './plan.ts';
 
-const ACCEPTED: ReadonlySet<string> = new Set(['verbose', 'costs', 'settings', 'buffers', 'wal', 'timing', 'summary', 'memory', 'generic_plan', 'serialize']);
+const ACCEPTED: ReadonlySet<string> = new Set([
+  'verbose',
+  'costs',
+  'settings',
+  'buffers',
+  'wal',
+  'timing',
+  'summary',
+  'memory',
+  'generic_plan',
+  'serialize',
+]);
 
 export function planExplain(statement: ExplainStmt, planInner: (node: unknown) => Statement): Statement {
   let analyze = false;
@@ -15,9 +26,11 @@ export function planExplain(statement: ExplainStmt, planInner: (node: unknown) =
     else if (defname === 'format') {
       const format = defElemText(arg)?.toLowerCase() ?? '';
       if (format !== 'text') throw notSupported(`EXPLAIN (FORMAT ${format.toUpperCase()})`, at(location));
-    } else if (!ACCEPTED.has(defname)) throw new SqlError(SqlState.syntaxError, `unrecognized EXPLAIN option "${defname}"`, at(location));
+    } else if (!ACCEPTED.has(defname))
+      throw new SqlError(SqlState.syntaxError, `unrecognized EXPLAIN option "${defname}"`, at(location));
   }
   const inner = planInner(statement.query);
-  if (inner.kind !== 'query' && inner.kind !== 'insert' && inner.kind !== 'update' && inner.kind !== 'delete') throw notSupported('EXPLAIN of this statement');
+  if (inner.kind !== 'query' && inner.kind !== 'insert' && inner.kind !== 'update' && inner.kind !== 'delete')
+    throw notSupported('EXPLAIN of this statement');
   return { kind: 'explain', analyze, inner };
 }

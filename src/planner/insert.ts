@@ -19,32 +19,75 @@ import { targetTable } from './schema-names.ts';
 import { formatType } from './type-names.ts';
 
 /** @throws {SqlError} 42P01, 42701, 42703, 42601, 42804, 0A000 */
-export function planInsert(statement: InsertStmt, parameterCount: number, view: CatalogView, environment: PlannerEnvironment): Statement {
+export function planInsert(
+  statement: InsertStmt,
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): Statement {
   if (statement.withClause !== undefined) throw notSupported('WITH … INSERT');
   if (statement.onConflictClause !== undefined) {
-    throw notSupported('INSERT … ON CONFLICT', { hint: "Create the table WITH (on_conflict = 'upsert') for upserts.", ...at(statement.onConflictClause.location) });
+    throw notSupported('INSERT … ON CONFLICT', {
+      hint: "Create the table WITH (on_conflict = 'upsert') for upserts.",
+      ...at(statement.onConflictClause.location),
+    });
   }
-  if ((statement as { returningList?: unknown; returningClause?: unknown }).returningList !== undefined || (statement as { returningClause?: unknown }).returningClause !== undefined) throw notSupported('INSERT … RETURNING');
-  if (statement.override !== undefined && statement.override !== 'OVERRIDING_NOT_SET') throw notSupported('INSERT … OVERRIDING');
+  if (
+    (statement as { returningList?: unknown; returningClause?: unknown }).returningList !== undefined ||
+    (statement as { returningClause?: unknown }).returningClause !== undefined
+  )
+    throw notSupported('INSERT … RETURNING');
+  if (statement.override !== undefined && statement.override !== 'OVERRIDING_NOT_SET')
+    throw notSupported('INSERT … OVERRIDING');
   const def = targetTable(statement.relation ?? {}, view, 'insert into');
   const named = targetColumns(statement.cols ?? [], def);
   const base = { kind: 'insert', def } as const;
   const source = statement.selectStmt;
   if (source === undefined) {
-    return { ...base, fieldIds: def.columns.map((column) => column.fieldId), source: { kind: 'values', rows: [def.columns.map(() => ({ kind: 'default' }))] }, parameterOids: [] };
+    return {
+      ...base,
+      fieldIds: def.columns.map((column) => column.fieldId),
+      source: { kind: 'values', rows: [def.columns.map(() => ({ kind: 'default' }))] },
+      parameterOids: [],
+    };
   }
   const select = (source as { SelectStmt: SelectStmt }).SelectStmt;
-  if (select.valuesLists !== undefined && select.sortClause === undefined && select.limitCount === undefined && select.limitOffset === undefined && select.withClause === undefined) {
+  if (
+    select.valuesLists !== undefined &&
+    select.sortClause === undefined &&
+    select.limitCount === undefined &&
+    select.limitOffset === undefined &&
+    select.withClause === undefined
+  ) {
     const targets = columnsFor(named, def, valuesWidth(select), statement, source);
     const rows = valueRows(select, targets);
     const fieldIds = targets.map((column) => column.fieldId);
-    if (rows !== null) return { ...base, fieldIds, source: { kind: 'values', rows }, parameterOids: valueParameterOids(rows, targets, parameterCount) };
+    if (rows !== null)
+      return {
+        ...base,
+        fieldIds,
+        source: { kind: 'values', rows },
+        parameterOids: valueParameterOids(rows, targets, parameterCount),
+      };
     const query = valuesQuery(select, targets);
     const plan = planQuery(query, Deparser.deparse(query), parameterCount, view, environment);
-    return { ...base, fieldIds, source: { kind: 'query', plan: plan.route === 'catalog' ? plan : castPlan(query, targets, parameterCount, view, environment).plan }, parameterOids: [] };
+    return {
+      ...base,
+      fieldIds,
+      source: {
+        kind: 'query',
+        plan: plan.route === 'catalog' ? plan : castPlan(query, targets, parameterCount, view, environment).plan,
+      },
+      parameterOids: [],
+    };
   }
   const { plan, targets } = selectSource(source, named, statement, def, parameterCount, view, environment);
-  return { ...base, fieldIds: targets.map((column) => column.fieldId), source: { kind: 'query', plan }, parameterOids: [] };
+  return {
+    ...base,
+    fieldIds: targets.map((column) => column.fieldId),
+    source: { kind: 'query', plan },
+    parameterOids: [],
+  };
 }
 
 export function targetColumns(nodes: readonly Node[], def: TableDef): readonly ColumnDef[] | null {
@@ -52,10 +95,12 @@ export function targetColumns(nodes: readonly Node[], def: TableDef): readonly C
   const columns: ColumnDef[] = [];
   for (const node of nodes) {
     const name = 'ResTarget' in node ? (node.ResTarget.name ?? '') : 'String' in node ? (node.String.sval ?? '') : '';
-    if ('ResTarget' in node && (node.ResTarget.indirection ?? []).length > 0) throw notSupported('assignment to a part of a column', atNode(node));
+    if ('ResTarget' in node && (node.ResTarget.indirection ?? []).length > 0)
+      throw notSupported('assignment to a part of a column', atNode(node));
     const column = def.columns.find((one) => one.name === name);
     if (column === undefined) throw undefinedColumn(name, def.name, atNode(node));
-    if (columns.includes(column)) throw new SqlError(SqlState.duplicateColumn, `column "${name}" specified more than once`, atNode(node));
+    if (columns.includes(column))
+      throw new SqlError(SqlState.duplicateColumn, `column "${name}" specified more than once`, atNode(node));
     columns.push(column);
   }
   return columns;
@@ -66,19 +111,34 @@ function valuesWidth(select: SelectStmt): number {
   const width = first !== undefined && 'List' in first ? (first.List.items ?? []).length : 0;
   for (const list of select.valuesLists ?? []) {
     const items = 'List' in list ? (list.List.items ?? []) : [];
-    if (items.length !== width) throw new SqlError(SqlState.syntaxError, 'VALUES lists must all be the same length', atNode(items[0]));
+    if (items.length !== width)
+      throw new SqlError(SqlState.syntaxError, 'VALUES lists must all be the same length', atNode(items[0]));
   }
   return width;
 }
 
 /** The columns that `width` expressions go to: without a list of columns, the first ones. */
-function columnsFor(named: readonly ColumnDef[] | null, def: TableDef, width: number, statement: InsertStmt, source: Node): readonly ColumnDef[] {
+function columnsFor(
+  named: readonly ColumnDef[] | null,
+  def: TableDef,
+  width: number,
+  statement: InsertStmt,
+  source: Node,
+): readonly ColumnDef[] {
   const targets = named ?? def.columns;
   if (width > targets.length) {
-    throw new SqlError(SqlState.syntaxError, 'INSERT has more expressions than target columns', at(expressionLocation(source, targets.length)));
+    throw new SqlError(
+      SqlState.syntaxError,
+      'INSERT has more expressions than target columns',
+      at(expressionLocation(source, targets.length)),
+    );
   }
   if (named !== null && width < named.length) {
-    throw new SqlError(SqlState.syntaxError, 'INSERT has more target columns than expressions', atNode(statement.cols?.[width]));
+    throw new SqlError(
+      SqlState.syntaxError,
+      'INSERT has more target columns than expressions',
+      atNode(statement.cols?.[width]),
+    );
   }
   return targets.slice(0, width);
 }
@@ -110,13 +170,23 @@ function insertValue(node: Node, column: ColumnDef): InsertValue | null {
   if ('SetToDefault' in node) return { kind: 'default' };
   if ('ParamRef' in node) return { kind: 'parameter', index: node.ParamRef.number ?? 0 };
   const constant = constantFor(node, column);
-  if (constant !== undefined) return constant.text === null ? { kind: 'null' } : { kind: 'text', text: constant.text, position: (locationOf(node) ?? -1) + 1 };
+  if (constant !== undefined)
+    return constant.text === null
+      ? { kind: 'null' }
+      : { kind: 'text', text: constant.text, position: (locationOf(node) ?? -1) + 1 };
   return isNow(node, column) ? { kind: 'now' } : null;
 }
 
-function valueParameterOids(rows: readonly (readonly InsertValue[])[], targets: readonly ColumnDef[], count: number): readonly number[] {
+function valueParameterOids(
+  rows: readonly (readonly InsertValue[])[],
+  targets: readonly ColumnDef[],
+  count: number,
+): readonly number[] {
   const oids = Array.from({ length: count }, () => 0);
-  for (const row of rows) row.forEach((value, i) => { if (value.kind === 'parameter' && oids[value.index - 1] === 0) oids[value.index - 1] = targets[i]!.type.oid; });
+  for (const row of rows)
+    row.forEach((value, i) => {
+      if (value.kind === 'parameter' && oids[value.index - 1] === 0) oids[value.index - 1] = targets[i]!.type.oid;
+    });
   return oids;
 }
 
@@ -124,31 +194,60 @@ function valueParameterOids(rows: readonly (readonly InsertValue[])[], targets: 
 function valuesQuery(select: SelectStmt, targets: readonly ColumnDef[]): Node {
   const valuesLists = (select.valuesLists ?? []).map((list) => {
     const items = 'List' in list ? (list.List.items ?? []) : [];
-    return { List: { items: items.map((item, i) => castNode('SetToDefault' in item ? defaultNode(targets[i]!) : item, targets[i]!)) } };
+    return {
+      List: {
+        items: items.map((item, i) => castNode('SetToDefault' in item ? defaultNode(targets[i]!) : item, targets[i]!)),
+      },
+    };
   });
   return { SelectStmt: { valuesLists, limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' } } as unknown as Node;
 }
 
 function castNode(item: Node, column: ColumnDef): Node {
   const type = formatType({ oid: column.type.oid === Oid.varchar ? Oid.text : column.type.oid, typmod: -1 });
-  return { TypeCast: { arg: item, typeName: { names: [stringNode('pg_catalog'), stringNode(INTERNAL_NAMES[type] ?? type)], typemod: -1 } } } as unknown as Node;
+  return {
+    TypeCast: {
+      arg: item,
+      typeName: { names: [stringNode('pg_catalog'), stringNode(INTERNAL_NAMES[type] ?? type)], typemod: -1 },
+    },
+  } as unknown as Node;
 }
 
 const INTERNAL_NAMES: Readonly<Record<string, string>> = {
-  boolean: 'bool', smallint: 'int2', integer: 'int4', bigint: 'int8', real: 'float4', 'double precision': 'float8',
-  'timestamp without time zone': 'timestamp', 'timestamp with time zone': 'timestamptz', 'time without time zone': 'time',
+  boolean: 'bool',
+  smallint: 'int2',
+  integer: 'int4',
+  bigint: 'int8',
+  real: 'float4',
+  'double precision': 'float8',
+  'timestamp without time zone': 'timestamp',
+  'timestamp with time zone': 'timestamptz',
+  'time without time zone': 'time',
 };
 
 function defaultNode(column: ColumnDef): Node {
   const value = defaultValue(column);
-  if (value.kind === 'now') return { FuncCall: { funcname: [stringNode('now')], funcformat: 'COERCE_EXPLICIT_CALL' } } as unknown as Node;
-  return (value.kind === 'null' ? { A_Const: { isnull: true } } : { A_Const: { sval: { sval: value.text } } }) as unknown as Node;
+  if (value.kind === 'now')
+    return { FuncCall: { funcname: [stringNode('now')], funcformat: 'COERCE_EXPLICIT_CALL' } } as unknown as Node;
+  return (value.kind === 'null'
+    ? { A_Const: { isnull: true } }
+    : { A_Const: { sval: { sval: value.text } } }) as unknown as Node;
 }
 
-function selectSource(source: Node, named: readonly ColumnDef[] | null, statement: InsertStmt, def: TableDef, parameterCount: number, view: CatalogView, environment: PlannerEnvironment): { plan: QueryPlan; targets: readonly ColumnDef[] } {
-  if (findRelations(source, view).arka.size > 0) return castPlan(source, named ?? def.columns, parameterCount, view, environment, { named, def, statement });
+function selectSource(
+  source: Node,
+  named: readonly ColumnDef[] | null,
+  statement: InsertStmt,
+  def: TableDef,
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): { plan: QueryPlan; targets: readonly ColumnDef[] } {
+  if (findRelations(source, view).arka.size > 0)
+    return castPlan(source, named ?? def.columns, parameterCount, view, environment, { named, def, statement });
   const width = targetCount((source as { SelectStmt: SelectStmt }).SelectStmt);
-  if (width === null) throw notSupported('INSERT … SELECT * from a source other than Arka tables', { hint: 'Name the columns.' });
+  if (width === null)
+    throw notSupported('INSERT … SELECT * from a source other than Arka tables', { hint: 'Name the columns.' });
   const targets = columnsFor(named, def, width, statement, source);
   return { plan: planQuery(source, Deparser.deparse(source), parameterCount, view, environment), targets };
 }
@@ -162,29 +261,66 @@ function targetCount(select: SelectStmt): number | null {
 
 /** The engine's rows, each column cast to its target's DuckDB type. */
 function castPlan(
-  source: Node, columns: readonly ColumnDef[], parameterCount: number, view: CatalogView, environment: PlannerEnvironment,
+  source: Node,
+  columns: readonly ColumnDef[],
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
   insert?: { named: readonly ColumnDef[] | null; def: TableDef; statement: InsertStmt },
 ): { plan: QueryPlan; targets: readonly ColumnDef[] } {
   const inner = planQuery(source, Deparser.deparse(source), parameterCount, view, environment);
   const tables = planTables(findRelations(source, view), environment.placeholder, false);
   const select = (source as { SelectStmt: SelectStmt }).SelectStmt;
   // The width is known once the query is written: a first writing, without values, says it.
-  const outputs = writeQuery(select, { tables, parameterOids: environment.parameterOids, onWhere: () => undefined }).outputs;
+  const outputs = writeQuery(select, {
+    tables,
+    parameterOids: environment.parameterOids,
+    onWhere: () => undefined,
+  }).outputs;
   if (outputs === null) throw notSupported('INSERT … SELECT * of this source', { hint: 'Name the columns.' });
-  const targets = insert === undefined ? columns : columnsFor(insert.named, insert.def, outputs.length, insert.statement, source);
-  outputs.forEach((output, i) => { if (output.untyped !== true) checkAssignable(output.oid, targets[i]!); });
-  const renderer = new Renderer(tables, inner.parameterOids, false, (context) => {
-    const written = writeQuery(select, context);
-    const names = targets.map((_, i) => quoteIdentifier(`c${i}`));
-    const casts = targets.map((column, i) => `${assignmentCast(`"source".${names[i]}`, outputs[i]!.oid, column)} AS ${quoteIdentifier(column.name)}`);
-    return { sql: `SELECT ${casts.join(', ')} FROM (${written.sql}) AS "source"(${names.join(', ')})`, outputs: null };
-  }, null);
-  return { plan: { ...inner, tables: [...tables.values()], described: null, render: (parameters) => renderer.render(parameters) }, targets };
+  const targets =
+    insert === undefined ? columns : columnsFor(insert.named, insert.def, outputs.length, insert.statement, source);
+  outputs.forEach((output, i) => {
+    if (output.untyped !== true) checkAssignable(output.oid, targets[i]!);
+  });
+  const renderer = new Renderer(
+    tables,
+    inner.parameterOids,
+    false,
+    (context) => {
+      const written = writeQuery(select, context);
+      const names = targets.map((_, i) => quoteIdentifier(`c${i}`));
+      const casts = targets.map(
+        (column, i) =>
+          `${assignmentCast(`"source".${names[i]}`, outputs[i]!.oid, column)} AS ${quoteIdentifier(column.name)}`,
+      );
+      return {
+        sql: `SELECT ${casts.join(', ')} FROM (${written.sql}) AS "source"(${names.join(', ')})`,
+        outputs: null,
+      };
+    },
+    null,
+  );
+  return {
+    plan: {
+      ...inner,
+      tables: [...tables.values()],
+      described: null,
+      render: (parameters) => renderer.render(parameters),
+    },
+    targets,
+  };
 }
 
 const FAMILIES: readonly (readonly number[])[] = [
-  [Oid.int2, Oid.int4, Oid.int8, Oid.float4, Oid.float8, Oid.numeric], [Oid.date, Oid.timestamp, Oid.timestamptz], [Oid.text, Oid.varchar, Oid.name],
-  [Oid.json, Oid.jsonb], [Oid.bool], [Oid.bytea], [Oid.uuid], [Oid.time, Oid.interval, Oid.timestamp, Oid.timestamptz],
+  [Oid.int2, Oid.int4, Oid.int8, Oid.float4, Oid.float8, Oid.numeric],
+  [Oid.date, Oid.timestamp, Oid.timestamptz],
+  [Oid.text, Oid.varchar, Oid.name],
+  [Oid.json, Oid.jsonb],
+  [Oid.bool],
+  [Oid.bytea],
+  [Oid.uuid],
+  [Oid.time, Oid.interval, Oid.timestamp, Oid.timestamptz],
 ];
 
 /** @throws {SqlError} 42804 where PostgreSQL has no assignment cast between two known types */
@@ -194,9 +330,13 @@ export function checkAssignable(from: number, column: ColumnDef): void {
   if (FAMILIES.some((family) => family.includes(from) && family.includes(to))) return;
   const columnType = formatType({ oid: to, typmod: -1 });
   // A text literal that lost its type on the way through a subquery is text in PostgreSQL, too.
-  throw new SqlError(SqlState.datatypeMismatch, `column "${column.name}" is of type ${columnType} but expression is of type ${formatType({ oid: from, typmod: -1 })}`, {
-    hint: 'You will need to rewrite or cast the expression.',
-  });
+  throw new SqlError(
+    SqlState.datatypeMismatch,
+    `column "${column.name}" is of type ${columnType} but expression is of type ${formatType({ oid: from, typmod: -1 })}`,
+    {
+      hint: 'You will need to rewrite or cast the expression.',
+    },
+  );
 }
 
 /** An assignment rounds as PostgreSQL's does: floats to even, numerics away from zero. */

@@ -31,9 +31,16 @@ interface Target {
 }
 
 /** @throws {SqlError} 42P01, 42703, 42804, 0A000 */
-export function planUpdate(statement: UpdateStmt, text: string, parameterCount: number, view: CatalogView, environment: PlannerEnvironment): Statement {
+export function planUpdate(
+  statement: UpdateStmt,
+  text: string,
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): Statement {
   if (statement.withClause !== undefined) throw notSupported('WITH … UPDATE');
-  if ((statement.fromClause ?? []).length > 0) throw notSupported('UPDATE … FROM', { hint: 'Use a subquery in SET or WHERE.' });
+  if ((statement.fromClause ?? []).length > 0)
+    throw notSupported('UPDATE … FROM', { hint: 'Use a subquery in SET or WHERE.' });
   refuseReturning(statement, 'UPDATE');
   const relation = statement.relation ?? {};
   const def = targetTable(relation, view, 'update');
@@ -41,19 +48,34 @@ export function planUpdate(statement: UpdateStmt, text: string, parameterCount: 
   const target: Target = { relation, def, where: statement.whereClause, text, parameterCount };
   const simple = simpleScope(def, relation, environment.parameterOids);
   const plain = [...assignments].every(([column, value]) => simpleAssignment(value, column, simple));
-  const plan = rowPlan(target, [statement.whereClause, ...assignments.values()], plain ? simple : null, view, environment, (scope) =>
-    def.columns.map((column) => {
-      const value = assignments.get(column);
-      return value === undefined ? `${quoteIdentifier(aliasOf(relation))}.${quoteIdentifier(column.name)}` : writeAssignment(value, column, scope);
-    }),
+  const plan = rowPlan(
+    target,
+    [statement.whereClause, ...assignments.values()],
+    plain ? simple : null,
+    view,
+    environment,
+    (scope) =>
+      def.columns.map((column) => {
+        const value = assignments.get(column);
+        return value === undefined
+          ? `${quoteIdentifier(aliasOf(relation))}.${quoteIdentifier(column.name)}`
+          : writeAssignment(value, column, scope);
+      }),
   );
   return { kind: 'update', def, plan, assigned: [...assignments.keys()].map((column) => column.fieldId) };
 }
 
 /** @throws {SqlError} 42P01, 42703, 0A000 */
-export function planDelete(statement: DeleteStmt, text: string, parameterCount: number, view: CatalogView, environment: PlannerEnvironment): Statement {
+export function planDelete(
+  statement: DeleteStmt,
+  text: string,
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): Statement {
   if (statement.withClause !== undefined) throw notSupported('WITH … DELETE');
-  if ((statement.usingClause ?? []).length > 0) throw notSupported('DELETE … USING', { hint: 'Use a subquery in WHERE.' });
+  if ((statement.usingClause ?? []).length > 0)
+    throw notSupported('DELETE … USING', { hint: 'Use a subquery in WHERE.' });
   refuseReturning(statement, 'DELETE');
   const relation = statement.relation ?? {};
   const def = targetTable(relation, view, 'delete from');
@@ -92,7 +114,8 @@ function rowElement(value: Node): Node {
   const { source, colno = 1, ncolumns } = value.MultiAssignRef;
   if (source === undefined || !('RowExpr' in source)) throw notSupported('SET (…) = (SELECT …)', atNode(source));
   const args = source.RowExpr.args ?? [];
-  if (args.length !== ncolumns) throw new SqlError(SqlState.syntaxError, 'number of columns does not match number of values', atNode(source));
+  if (args.length !== ncolumns)
+    throw new SqlError(SqlState.syntaxError, 'number of columns does not match number of values', atNode(source));
   return args[colno - 1]!;
 }
 
@@ -110,7 +133,8 @@ function writeAssignment(value: Node, column: ColumnDef, scope: Scope): string {
     return given.kind === 'null' ? `CAST(NULL AS ${type})` : constantLiteral(given.text, column);
   }
   const constant = constantFor(value, column);
-  if (constant !== undefined) return constant.text === null ? `CAST(NULL AS ${type})` : constantLiteral(constant.text, column);
+  if (constant !== undefined)
+    return constant.text === null ? `CAST(NULL AS ${type})` : constantLiteral(constant.text, column);
   const written = writeExpression(value, scope);
   if ('ParamRef' in value) return `CAST(${written.sql} AS ${type})`;
   if (written.constant === undefined || written.oid !== Oid.unknown) checkAssignable(written.oid, column);
@@ -123,24 +147,48 @@ function constantLiteral(text: string, column: ColumnDef): string {
 
 /** `simple` null: the statement is PostgreSQL's to describe. */
 function rowPlan(
-  target: Target, parts: readonly (Node | undefined)[], simple: SimpleScope | null, view: CatalogView, environment: PlannerEnvironment,
+  target: Target,
+  parts: readonly (Node | undefined)[],
+  simple: SimpleScope | null,
+  view: CatalogView,
+  environment: PlannerEnvironment,
   columns: (scope: Scope) => readonly string[],
 ): QueryPlan {
   const { relation, def, where } = target;
   const own: PlannedTable = { def, placeholder: environment.placeholder(), positions: true };
   const inner = planTables(findRelations(parts, view), environment.placeholder, false);
   const tables = new Map<object, PlannedTable>([[relation, own], ...inner]);
-  const plain = simple !== null && inner.size === 0 && (where === undefined || simpleCondition(where, simple)) && allTyped(simple, target.parameterCount);
+  const plain =
+    simple !== null &&
+    inner.size === 0 &&
+    (where === undefined || simpleCondition(where, simple)) &&
+    allTyped(simple, target.parameterCount);
   const parameterOids = plain ? simple.parameterOids : environment.parameterOids;
   const utc = environment.timeZone !== undefined && /^utc$/i.test(environment.timeZone);
-  const renderer = new Renderer(tables, parameterOids, utc, (context) => writeRows(target, own, context, columns), null);
+  const renderer = new Renderer(
+    tables,
+    parameterOids,
+    utc,
+    (context) => writeRows(target, own, context, columns),
+    null,
+  );
   return {
-    route: 'engine', tables: [...tables.values()], text: target.text, views: [], described: plain ? [] : null, parameterOids,
+    route: 'engine',
+    tables: [...tables.values()],
+    text: target.text,
+    views: [],
+    described: plain ? [] : null,
+    parameterOids,
     render: (parameters) => renderer.render(parameters),
   };
 }
 
-function writeRows({ relation, where }: Target, own: PlannedTable, context: WriterContext, columns: (scope: Scope) => readonly string[]): WrittenQuery {
+function writeRows(
+  { relation, where }: Target,
+  own: PlannedTable,
+  context: WriterContext,
+  columns: (scope: Scope) => readonly string[],
+): WrittenQuery {
   const alias = aliasOf(relation);
   const item = tableItem(own, alias, relation.alias === undefined ? own.def.schema : null, []);
   const scope: Scope = { ...rootScope(context), items: [item] };

@@ -21,7 +21,11 @@ const FIRST_PARTITION_FIELD_ID = 1000;
 const TIME_TYPES: readonly number[] = [Oid.date, Oid.timestamp, Oid.timestamptz];
 
 /** @throws {SqlError} 22023, 42703, 42804 */
-export function tableOptions(given: ReadonlyMap<string, string>, columns: readonly ColumnDef[], table: string): TableOptions {
+export function tableOptions(
+  given: ReadonlyMap<string, string>,
+  columns: readonly ColumnDef[],
+  table: string,
+): TableOptions {
   const options: Record<string, string> = {};
   for (const [name, value] of given) {
     if (OWN_OPTIONS.has(name)) continue;
@@ -49,11 +53,19 @@ function isIcebergProperty(name: string): boolean {
 }
 
 function timeColumn(name: string | undefined, columns: readonly ColumnDef[], table: string): number | null {
-  if (name === undefined) return columns.find((column) => column.type.oid === Oid.timestamp || column.type.oid === Oid.timestamptz)?.fieldId ?? null;
+  if (name === undefined)
+    return (
+      columns.find((column) => column.type.oid === Oid.timestamp || column.type.oid === Oid.timestamptz)?.fieldId ??
+      null
+    );
   if (name === '') return null;
   const column = columnNamed(name, columns, table);
   if (!TIME_TYPES.includes(column.type.oid)) {
-    throw new SqlError(SqlState.datatypeMismatch, `time_column "${column.name}" is of type ${formatType(column.type)}`, { hint: 'It must be a date, timestamp or timestamptz column.' });
+    throw new SqlError(
+      SqlState.datatypeMismatch,
+      `time_column "${column.name}" is of type ${formatType(column.type)}`,
+      { hint: 'It must be a date, timestamp or timestamptz column.' },
+    );
   }
   return column.fieldId;
 }
@@ -63,7 +75,13 @@ function partitionFields(text: string, columns: readonly ColumnDef[], table: str
     const { transform, arg, name } = parseTransform(item);
     const column = columnNamed(name, columns, table);
     checkTransform(transform, column, item);
-    return { sourceId: column.fieldId, fieldId: FIRST_PARTITION_FIELD_ID + index, name: partitionName(column.name, transform), transform, arg };
+    return {
+      sourceId: column.fieldId,
+      fieldId: FIRST_PARTITION_FIELD_ID + index,
+      name: partitionName(column.name, transform),
+      transform,
+      arg,
+    };
   });
   const seen = new Set<string>();
   for (const field of fields) {
@@ -78,16 +96,29 @@ function partitionFields(text: string, columns: readonly ColumnDef[], table: str
 
 function partitionName(column: string, transform: TransformName): string {
   switch (transform) {
-    case 'identity': return column;
-    case 'truncate': return `${column}_trunc`;
-    case 'void': return `${column}_null`;
-    default: return `${column}_${transform}`;
+    case 'identity':
+      return column;
+    case 'truncate':
+      return `${column}_trunc`;
+    case 'void':
+      return `${column}_null`;
+    default:
+      return `${column}_${transform}`;
   }
 }
 
 const TIME_TRANSFORMS: Readonly<Record<string, TransformName>> = {
-  year: 'year', years: 'year', month: 'month', months: 'month', day: 'day', days: 'day', date: 'day', hour: 'hour', hours: 'hour',
-  void: 'void', identity: 'identity',
+  year: 'year',
+  years: 'year',
+  month: 'month',
+  months: 'month',
+  day: 'day',
+  days: 'day',
+  date: 'day',
+  hour: 'hour',
+  hours: 'hour',
+  void: 'void',
+  identity: 'identity',
 };
 
 function parseTransform(item: string): { transform: TransformName; arg: number; name: string } {
@@ -98,13 +129,23 @@ function parseTransform(item: string): { transform: TransformName; arg: number; 
   if (transform === 'bucket' || transform === 'truncate') {
     const width = args.find((arg) => /^\d+$/.test(arg));
     const name = args.find((arg) => !/^\d+$/.test(arg));
-    if (args.length !== 2 || width === undefined || name === undefined || Number(width) < 1 || Number(width) > 2147483647) {
+    if (
+      args.length !== 2 ||
+      width === undefined ||
+      name === undefined ||
+      Number(width) < 1 ||
+      Number(width) > 2147483647
+    ) {
       throw invalid(`invalid partition transform "${item}"`, `Write ${transform}(N, column) with N above 0.`);
     }
     return { transform, arg: Number(width), name };
   }
   const known = TIME_TRANSFORMS[transform];
-  if (known === undefined) throw invalid(`unknown partition transform "${call[1]}"`, 'Available transforms: bucket, truncate, year, month, day, hour, void, and a plain column name.');
+  if (known === undefined)
+    throw invalid(
+      `unknown partition transform "${call[1]}"`,
+      'Available transforms: bucket, truncate, year, month, day, hour, void, and a plain column name.',
+    );
   if (args.length !== 1) throw invalid(`invalid partition transform "${item}"`, `Write ${transform}(column).`);
   return { transform: known, arg: 0, name: args[0]! };
 }
@@ -112,25 +153,51 @@ function parseTransform(item: string): { transform: TransformName; arg: number; 
 const TRANSFORM_TYPES: Readonly<Record<TransformName, readonly number[] | null>> = {
   identity: null,
   void: null,
-  bucket: [Oid.int2, Oid.int4, Oid.int8, Oid.numeric, Oid.date, Oid.time, Oid.timestamp, Oid.timestamptz, Oid.text, Oid.varchar, Oid.uuid, Oid.bytea],
+  bucket: [
+    Oid.int2,
+    Oid.int4,
+    Oid.int8,
+    Oid.numeric,
+    Oid.date,
+    Oid.time,
+    Oid.timestamp,
+    Oid.timestamptz,
+    Oid.text,
+    Oid.varchar,
+    Oid.uuid,
+    Oid.bytea,
+  ],
   truncate: [Oid.int2, Oid.int4, Oid.int8, Oid.numeric, Oid.text, Oid.varchar, Oid.bytea],
-  year: TIME_TYPES, month: TIME_TYPES, day: TIME_TYPES,
+  year: TIME_TYPES,
+  month: TIME_TYPES,
+  day: TIME_TYPES,
   hour: [Oid.timestamp, Oid.timestamptz],
 };
 
 function checkTransform(transform: TransformName, column: ColumnDef, item: string): void {
   const allowed = TRANSFORM_TYPES[transform];
-  const refused = allowed === null ? transform === 'identity' && (column.type.oid === Oid.json || column.type.oid === Oid.jsonb) : !allowed.includes(column.type.oid);
-  if (refused) throw new SqlError(SqlState.datatypeMismatch, `partition transform "${item}" does not take a column of type ${formatType(column.type)}`);
+  const refused =
+    allowed === null
+      ? transform === 'identity' && (column.type.oid === Oid.json || column.type.oid === Oid.jsonb)
+      : !allowed.includes(column.type.oid);
+  if (refused)
+    throw new SqlError(
+      SqlState.datatypeMismatch,
+      `partition transform "${item}" does not take a column of type ${formatType(column.type)}`,
+    );
 }
 
 function sortFields(text: string, columns: readonly ColumnDef[], table: string): readonly SortField[] {
   return splitList(text).map((item) => {
     const match = /^(".*"|\S+)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?$/is.exec(item);
-    if (match === null) throw invalid(`invalid sort_by item "${item}"`, 'Write column [ASC | DESC] [NULLS FIRST | LAST].');
+    if (match === null)
+      throw invalid(`invalid sort_by item "${item}"`, 'Write column [ASC | DESC] [NULLS FIRST | LAST].');
     const column = columnNamed(match[1]!, columns, table);
     if (column.type.oid === Oid.json || column.type.oid === Oid.jsonb) {
-      throw new SqlError(SqlState.datatypeMismatch, `sort_by does not take a column of type ${formatType(column.type)}`);
+      throw new SqlError(
+        SqlState.datatypeMismatch,
+        `sort_by does not take a column of type ${formatType(column.type)}`,
+      );
     }
     const descending = match[2]?.toLowerCase() === 'desc';
     const nullsFirst = match[3] === undefined ? descending : match[3].toLowerCase() === 'first';
@@ -162,9 +229,13 @@ function splitList(text: string): string[] {
 }
 
 function columnNamed(written: string, columns: readonly ColumnDef[], table: string): ColumnDef {
-  const name = written.startsWith('"') && written.endsWith('"') && written.length > 1 ? written.slice(1, -1).replaceAll('""', '"') : written;
+  const name =
+    written.startsWith('"') && written.endsWith('"') && written.length > 1
+      ? written.slice(1, -1).replaceAll('""', '"')
+      : written;
   const column = columns.find((one) => one.name === name) ?? columns.find((one) => one.name === name.toLowerCase());
-  if (column === undefined) throw new SqlError(SqlState.undefinedColumn, `column "${name}" of relation "${table}" does not exist`);
+  if (column === undefined)
+    throw new SqlError(SqlState.undefinedColumn, `column "${name}" of relation "${table}" does not exist`);
   return column;
 }
 

@@ -8,7 +8,10 @@ import { constantText, plainName, stringNode, stringsOf, walk } from './ast.ts';
 import { columnName } from './column-names.ts';
 import type { ParsedStatement } from './plan.ts';
 
-export type Constants = (name: string, args: readonly string[]) => { readonly text: string; readonly type: string } | undefined;
+export type Constants = (
+  name: string,
+  args: readonly string[],
+) => { readonly text: string; readonly type: string } | undefined;
 
 export interface Replaced {
   readonly node: Node;
@@ -17,8 +20,12 @@ export interface Replaced {
 }
 
 const VALUE_FUNCTIONS: Readonly<Record<string, string>> = {
-  SVFOP_CURRENT_USER: 'current_user', SVFOP_SESSION_USER: 'session_user', SVFOP_USER: 'user', SVFOP_CURRENT_ROLE: 'current_role',
-  SVFOP_CURRENT_CATALOG: 'current_catalog', SVFOP_CURRENT_SCHEMA: 'current_schema',
+  SVFOP_CURRENT_USER: 'current_user',
+  SVFOP_SESSION_USER: 'session_user',
+  SVFOP_USER: 'user',
+  SVFOP_CURRENT_ROLE: 'current_role',
+  SVFOP_CURRENT_CATALOG: 'current_catalog',
+  SVFOP_CURRENT_SCHEMA: 'current_schema',
 };
 
 export function replaceOwnFunctions(statement: ParsedStatement, constants: Constants): Replaced {
@@ -33,7 +40,8 @@ export function replaceOwnFunctions(statement: ParsedStatement, constants: Const
 function mentionsOwn(node: Node, constants: Constants): boolean {
   let found = false;
   walk(node, (tag, body) => {
-    if (!found && (tag === 'FuncCall' || tag === 'SQLValueFunction')) found = constantOf({ [tag]: body } as unknown as Node, constants) !== undefined;
+    if (!found && (tag === 'FuncCall' || tag === 'SQLValueFunction'))
+      found = constantOf({ [tag]: body } as unknown as Node, constants) !== undefined;
   });
   return found;
 }
@@ -44,7 +52,9 @@ function constantOf(node: Node, constants: Constants): { readonly text: string; 
     return name === undefined ? undefined : constants(name, []);
   }
   if (!('FuncCall' in node)) return undefined;
-  const args = (node.FuncCall.args ?? []).map((arg) => constantText('TypeCast' in arg && arg.TypeCast.arg !== undefined ? arg.TypeCast.arg : arg));
+  const args = (node.FuncCall.args ?? []).map((arg) =>
+    constantText('TypeCast' in arg && arg.TypeCast.arg !== undefined ? arg.TypeCast.arg : arg),
+  );
   if (args.includes(null)) return undefined;
   return constants(plainName(node.FuncCall.funcname), args as string[]);
 }
@@ -54,7 +64,12 @@ function nameTargets(node: Node): void {
   walk(node, (tag, body) => {
     if (tag !== 'SelectStmt') return;
     for (const target of (body['targetList'] as Node[] | undefined) ?? []) {
-      if ('ResTarget' in target && (target.ResTarget.name ?? '') === '' && target.ResTarget.val !== undefined && !isStar(target.ResTarget.val)) {
+      if (
+        'ResTarget' in target &&
+        (target.ResTarget.name ?? '') === '' &&
+        target.ResTarget.val !== undefined &&
+        !isStar(target.ResTarget.val)
+      ) {
         target.ResTarget.name = columnName(target.ResTarget.val);
       }
     }
@@ -94,5 +109,10 @@ function replaceScan(node: Node, constants: Constants): unknown {
 }
 
 function typedConstant(text: string, type: string): unknown {
-  return { TypeCast: { arg: { A_Const: { sval: { sval: text } } }, typeName: { names: [stringNode('pg_catalog'), stringNode(type)], typemod: -1 } } };
+  return {
+    TypeCast: {
+      arg: { A_Const: { sval: { sval: text } } },
+      typeName: { names: [stringNode('pg_catalog'), stringNode(type)], typemod: -1 },
+    },
+  };
 }

@@ -31,7 +31,10 @@ export function parseSql(text: string): ParsedStatement[] {
     const byteEnd = raw.stmt_len === undefined || raw.stmt_len === 0 ? undefined : byteStart + raw.stmt_len;
     const node = raw.stmt as Node;
     if (offsets !== null) shiftLocations(node, offsets);
-    const slice = offsets === null ? text.slice(byteStart, byteEnd) : text.slice(offsets.unit(byteStart), byteEnd === undefined ? undefined : offsets.unit(byteEnd));
+    const slice =
+      offsets === null
+        ? text.slice(byteStart, byteEnd)
+        : text.slice(offsets.unit(byteStart), byteEnd === undefined ? undefined : offsets.unit(byteEnd));
     return {
       text: slice,
       position: offsets === null ? byteStart : offsets.codePoint(byteStart),
@@ -50,7 +53,10 @@ function parse(text: string): ReturnType<typeof parseSync> {
       throw new SqlError(SqlState.syntaxError, error.message, at < 0 ? {} : { position: at + 1 });
     }
     // A trap of the WebAssembly: its stack, its memory, or a text it cannot take.
-    throw new SqlError(SqlState.programLimitExceeded, 'stack depth limit exceeded', { cause: error, hint: 'The statement is nested too deeply or too long for the parser.' });
+    throw new SqlError(SqlState.programLimitExceeded, 'stack depth limit exceeded', {
+      cause: error,
+      hint: 'The statement is nested too deeply or too long for the parser.',
+    });
   }
 }
 

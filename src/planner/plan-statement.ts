@@ -19,12 +19,17 @@ import { planCall, planCreateSchema, planDrop, planTransaction, unsupportedState
 export type { PlannerEnvironment } from './query-plan.ts';
 
 /** @throws {SqlError} PostgreSQL's code and message; 0A000 naming what Arka does not do; positions count in the whole text */
-export function planStatement(statement: ParsedStatement, view: CatalogView, environment: PlannerEnvironment): Statement {
+export function planStatement(
+  statement: ParsedStatement,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): Statement {
   if (statement.node === null) return { kind: 'empty' };
   try {
     return plan(statement, statement.node as Node, view, environment);
   } catch (error) {
-    if (error instanceof RangeError) throw new SqlError(SqlState.programLimitExceeded, 'stack depth limit exceeded', { cause: error });
+    if (error instanceof RangeError)
+      throw new SqlError(SqlState.programLimitExceeded, 'stack depth limit exceeded', { cause: error });
     throw error;
   }
 }
@@ -45,13 +50,18 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
     return planDelete((own.node as typeof node).DeleteStmt, own.text, parameterCount, view, environment);
   }
   if ('CopyStmt' in node) return planCopy(node.CopyStmt, view);
-  if ('ExplainStmt' in node) return planExplain(node.ExplainStmt, (inner) => planStatement({ ...statement, node: inner, text: innerText(statement.text) }, view, environment));
+  if ('ExplainStmt' in node)
+    return planExplain(node.ExplainStmt, (inner) =>
+      planStatement({ ...statement, node: inner, text: innerText(statement.text) }, view, environment),
+    );
   return planUtility(node, view);
 }
 
 /** The explained statement's own text, for PostgreSQL's description of it. */
 function innerText(text: string): string {
-  return text.replace(/^(\s|--[^\n]*\n|\/\*.*?\*\/)*explain\s*(\([^)]*\)|((analyze|analyse|verbose)\b\s*)*)/is, '').trimStart();
+  return text
+    .replace(/^(\s|--[^\n]*\n|\/\*.*?\*\/)*explain\s*(\([^)]*\)|((analyze|analyse|verbose)\b\s*)*)/is, '')
+    .trimStart();
 }
 
 function planSelect(statement: ParsedStatement, view: CatalogView, environment: PlannerEnvironment): Statement {
@@ -90,7 +100,10 @@ function planUtility(node: Node, view: CatalogView): Statement {
 }
 
 const DISCARDS: Readonly<Record<string, 'all' | 'plans' | 'sequences' | 'temp'>> = {
-  DISCARD_ALL: 'all', DISCARD_PLANS: 'plans', DISCARD_SEQUENCES: 'sequences', DISCARD_TEMP: 'temp',
+  DISCARD_ALL: 'all',
+  DISCARD_PLANS: 'plans',
+  DISCARD_SEQUENCES: 'sequences',
+  DISCARD_TEMP: 'temp',
 };
 
 /** There are no SQL cursors yet, so only CLOSE ALL finds what it asks for: nothing. */

@@ -109,7 +109,9 @@ export type Statement =
       readonly def: TableDef;
       /** Field ids in the order of the values. Columns not named get their default. */
       readonly fieldIds: readonly number[];
-      readonly source: { readonly kind: 'values'; readonly rows: readonly (readonly InsertValue[])[] } | { readonly kind: 'query'; readonly plan: QueryPlan };
+      readonly source:
+        | { readonly kind: 'values'; readonly rows: readonly (readonly InsertValue[])[] }
+        | { readonly kind: 'query'; readonly plan: QueryPlan };
       /** Types of $n: those of the target columns. Empty for a query source. */
       readonly parameterOids: readonly number[];
     }
@@ -121,8 +123,17 @@ export type Statement =
       /** Field ids that the SET list names. */
       readonly assigned: readonly number[];
     }
-  | { readonly kind: 'delete'; readonly def: TableDef; /** Rows: __unit, __position, then the key columns in key order. */ readonly plan: QueryPlan }
-  | { readonly kind: 'copyFrom'; readonly def: TableDef; readonly fieldIds: readonly number[]; readonly options: CopyOptions }
+  | {
+      readonly kind: 'delete';
+      readonly def: TableDef;
+      /** Rows: __unit, __position, then the key columns in key order. */ readonly plan: QueryPlan;
+    }
+  | {
+      readonly kind: 'copyFrom';
+      readonly def: TableDef;
+      readonly fieldIds: readonly number[];
+      readonly options: CopyOptions;
+    }
   | { readonly kind: 'createTable'; readonly draft: TableDraft; readonly ifNotExists: boolean }
   | { readonly kind: 'dropTable'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
   | { readonly kind: 'createSchema'; readonly name: string; readonly ifNotExists: boolean }

@@ -26,7 +26,10 @@ export interface Comparison {
 }
 
 /** The comparisons AND-ed in a condition; `complete`: it says nothing else. */
-export function comparisons(where: Node | undefined): { readonly list: readonly Comparison[]; readonly complete: boolean } {
+export function comparisons(where: Node | undefined): {
+  readonly list: readonly Comparison[];
+  readonly complete: boolean;
+} {
   const list: Comparison[] = [];
   let complete = true;
   const visit = (node: Node): void => {
@@ -42,7 +45,13 @@ export function comparisons(where: Node | undefined): { readonly list: readonly 
   return { list, complete };
 }
 
-const MIRRORED: Readonly<Record<string, Comparison['operator']>> = { '=': '=', '<': '>', '>': '<', '<=': '>=', '>=': '<=' };
+const MIRRORED: Readonly<Record<string, Comparison['operator']>> = {
+  '=': '=',
+  '<': '>',
+  '>': '<',
+  '<=': '>=',
+  '>=': '<=',
+};
 
 function comparison(node: Node): readonly Comparison[] {
   if (!('A_Expr' in node)) return [];
@@ -64,7 +73,8 @@ function comparison(node: Node): readonly Comparison[] {
   if (left !== null && right !== null) return [{ ...left, operator: name as Comparison['operator'], operand: right }];
   const mirroredColumn = columnOf(rexpr);
   const mirroredOperand = operand(lexpr);
-  if (mirroredColumn !== null && mirroredOperand !== null) return [{ ...mirroredColumn, operator: MIRRORED[name]!, operand: mirroredOperand }];
+  if (mirroredColumn !== null && mirroredOperand !== null)
+    return [{ ...mirroredColumn, operator: MIRRORED[name]!, operand: mirroredOperand }];
   return [];
 }
 
@@ -78,8 +88,10 @@ function columnOf(node: Node): { column: string; alias: string | null } | null {
 export function operand(node: Node): Operand | null {
   if ('ParamRef' in node) return { kind: 'parameter', index: node.ParamRef.number ?? 0, oid: 0 };
   const kind = constantKind(node);
-  if (kind !== undefined && kind !== 'bits') return { kind: 'constant', text: constantText(node), oid: CONSTANT_OIDS[kind]! };
-  if (!('TypeCast' in node) || node.TypeCast.arg === undefined || (node.TypeCast.typeName?.typmods ?? []).length > 0) return null;
+  if (kind !== undefined && kind !== 'bits')
+    return { kind: 'constant', text: constantText(node), oid: CONSTANT_OIDS[kind]! };
+  if (!('TypeCast' in node) || node.TypeCast.arg === undefined || (node.TypeCast.typeName?.typmods ?? []).length > 0)
+    return null;
   const oid = typeOidOf(node.TypeCast.typeName);
   const inner = operand(node.TypeCast.arg);
   // A cast of a string or parameter names its type; a cast between types computes.
@@ -87,7 +99,13 @@ export function operand(node: Node): Operand | null {
   return { ...inner, oid };
 }
 
-const CONSTANT_OIDS: Readonly<Record<string, number>> = { string: 0, null: 0, integer: Oid.int4, decimal: Oid.numeric, boolean: Oid.bool };
+const CONSTANT_OIDS: Readonly<Record<string, number>> = {
+  string: 0,
+  null: 0,
+  integer: Oid.int4,
+  decimal: Oid.numeric,
+  boolean: Oid.bool,
+};
 
 interface Value {
   readonly text: string | null;
@@ -106,7 +124,12 @@ export function valueOf(operandGiven: Operand, parameters: readonly ParameterVal
 }
 
 /** The bounds of comparisons with the time column; null: none. `utc`: the session's zone is UTC. */
-export function timeRange(def: TableDef, found: readonly Comparison[], parameters: readonly ParameterValue[], utc: boolean): TimeRange | null {
+export function timeRange(
+  def: TableDef,
+  found: readonly Comparison[],
+  parameters: readonly ParameterValue[],
+  utc: boolean,
+): TimeRange | null {
   const column = def.columns.find((one) => one.fieldId === def.timeColumn);
   if (column === undefined) return null;
   let from: number | null = null;
@@ -140,14 +163,24 @@ function instantFor(columnOid: number, value: Value, utc: boolean): number | nul
   return local - offset;
 }
 
-const ISO = /^\s*(\d{4,5})-(\d{2})-(\d{2})(?:[ T](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?)?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)?\s*$/i;
+const ISO =
+  /^\s*(\d{4,5})-(\d{2})-(\d{2})(?:[ T](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?)?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)?\s*$/i;
 
 /** Local microseconds and the zone's offset; the time of day stays exact: 2^53 µs reach the year 2255. */
 function isoInstant(text: string): { micros: number; offset: number | null } | null {
   const match = ISO.exec(text);
   if (match === null) return null;
   const [, year, month, day, hour = '0', minute = '0', second = '0', fraction = '', zone] = match;
-  if (Number(month) < 1 || Number(month) > 12 || Number(day) < 1 || Number(day) > 31 || Number(hour) > 24 || Number(minute) > 59 || Number(second) > 60) return null;
+  if (
+    Number(month) < 1 ||
+    Number(month) > 12 ||
+    Number(day) < 1 ||
+    Number(day) > 31 ||
+    Number(hour) > 24 ||
+    Number(minute) > 59 ||
+    Number(second) > 60
+  )
+    return null;
   const days = daysFromCivil(Number(year), Number(month), Number(day));
   const seconds = (Number(hour) * 60 + Number(minute)) * 60 + Number(second);
   const micros = days * DAY_MICROS + seconds * 1e6 + Number(fraction.padEnd(6, '0'));
@@ -163,7 +196,11 @@ function zoneOffset(zone: string): number {
 }
 
 /** Key values in key order when the comparisons say exactly `k1 = v1 AND …` over the whole key; null otherwise. */
-export function pointKey(def: TableDef, found: readonly Comparison[], parameters: readonly ParameterValue[]): readonly (string | null)[] | null {
+export function pointKey(
+  def: TableDef,
+  found: readonly Comparison[],
+  parameters: readonly ParameterValue[],
+): readonly (string | null)[] | null {
   if (def.key.length === 0 || found.length !== def.key.length) return null;
   const key: (string | null)[] = [];
   for (const fieldId of def.key) {
@@ -179,7 +216,11 @@ export function pointKey(def: TableDef, found: readonly Comparison[], parameters
   return key;
 }
 
-const INTEGER_LIMITS: Readonly<Record<number, number>> = { [Oid.int2]: 32767, [Oid.int4]: 2147483647, [Oid.int8]: Number.MAX_SAFE_INTEGER };
+const INTEGER_LIMITS: Readonly<Record<number, number>> = {
+  [Oid.int2]: 32767,
+  [Oid.int4]: 2147483647,
+  [Oid.int8]: Number.MAX_SAFE_INTEGER,
+};
 
 /** The value as its column's input function reads it, if it means the same there; undefined: let the engine compare. */
 function keyText(columnOid: number, { text, oid }: Value): string | null | undefined {
@@ -190,9 +231,13 @@ function keyText(columnOid: number, { text, oid }: Value): string | null | undef
     const digits = oid === Oid.numeric ? expandDecimal(text) : text.trim();
     return /^-?\d{1,16}$/.test(digits) && Math.abs(Number(digits)) <= limit ? digits : undefined;
   }
-  if (columnOid === Oid.text || columnOid === Oid.varchar) return oid === 0 || oid === Oid.text || oid === Oid.varchar ? text : undefined;
-  if (columnOid === Oid.uuid || columnOid === Oid.bool || columnOid === Oid.bytea) return oid === 0 || oid === columnOid ? text : undefined;
-  if (columnOid === Oid.date) return (oid === 0 || oid === Oid.date) && /^\d{4}-\d{2}-\d{2}$/.test(text) ? text : undefined;
-  if (columnOid === Oid.timestamp || columnOid === Oid.timestamptz) return (oid === 0 || oid === columnOid) && ISO.test(text) ? text : undefined;
+  if (columnOid === Oid.text || columnOid === Oid.varchar)
+    return oid === 0 || oid === Oid.text || oid === Oid.varchar ? text : undefined;
+  if (columnOid === Oid.uuid || columnOid === Oid.bool || columnOid === Oid.bytea)
+    return oid === 0 || oid === columnOid ? text : undefined;
+  if (columnOid === Oid.date)
+    return (oid === 0 || oid === Oid.date) && /^\d{4}-\d{2}-\d{2}$/.test(text) ? text : undefined;
+  if (columnOid === Oid.timestamp || columnOid === Oid.timestamptz)
+    return (oid === 0 || oid === columnOid) && ISO.test(text) ? text : undefined;
   return undefined;
 }

@@ -8,7 +8,15 @@ import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
 import { resolveHere, type Scope, type WriterContext } from './duckdb/scope.ts';
 import { fill, template, type Template } from './duckdb/typed.ts';
 import type { Constants } from './own-functions.ts';
-import type { CatalogView, ParameterValue, PlannedTable, PointRead, QueryPlan, RenderedQuery, TimeRange } from './plan.ts';
+import type {
+  CatalogView,
+  ParameterValue,
+  PlannedTable,
+  PointRead,
+  QueryPlan,
+  RenderedQuery,
+  TimeRange,
+} from './plan.ts';
 import { comparisons, pointKey, timeRange, type Comparison } from './predicates.ts';
 import { findRelations, onlyTable, planTables, viewsRead } from './relations.ts';
 
@@ -23,7 +31,13 @@ export interface PlannerEnvironment {
 }
 
 /** @throws {SqlError} 42P01, 0A000 */
-export function planQuery(node: Node, text: string, parameterCount: number, view: CatalogView, environment: PlannerEnvironment): QueryPlan {
+export function planQuery(
+  node: Node,
+  text: string,
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): QueryPlan {
   const select = (node as { SelectStmt: SelectStmt }).SelectStmt;
   refuseShapes(select);
   const relations = findRelations(node, view);
@@ -31,7 +45,9 @@ export function planQuery(node: Node, text: string, parameterCount: number, view
   const only = onlyTable(select);
   const def = only === undefined ? null : (relations.arka.get(only) ?? null);
   const simple = only === undefined ? (select.fromClause ?? []).length === 0 : def !== null;
-  const described = simple ? describeSelect(select, simpleScope(def, only, environment.parameterOids), parameterCount) : null;
+  const described = simple
+    ? describeSelect(select, simpleScope(def, only, environment.parameterOids), parameterCount)
+    : null;
   const parameterOids = described?.parameterOids ?? environment.parameterOids;
   const shared = {
     tables: [...tables.values()],
@@ -40,10 +56,23 @@ export function planQuery(node: Node, text: string, parameterCount: number, view
     parameterOids,
   };
   if (tables.size === 0) {
-    return { ...shared, route: 'catalog', views: viewsRead(relations, view), render: () => { throw notSupported('the engine for a statement that reads no Arka table'); } };
+    return {
+      ...shared,
+      route: 'catalog',
+      views: viewsRead(relations, view),
+      render: () => {
+        throw notSupported('the engine for a statement that reads no Arka table');
+      },
+    };
   }
   const point = def === null ? null : pointOf(select, def, simpleScope(def, only, []));
-  const renderer = new Renderer(tables, parameterOids, isUtc(environment), (context) => writeQuery(select, context), point);
+  const renderer = new Renderer(
+    tables,
+    parameterOids,
+    isUtc(environment),
+    (context) => writeQuery(select, context),
+    point,
+  );
   return { ...shared, route: 'engine', views: [], render: (parameters) => renderer.render(parameters) };
 }
 
@@ -66,9 +95,16 @@ export interface PointCandidate {
 
 /** `SELECT plain columns FROM t WHERE comparisons AND-ed` and nothing else. */
 function pointOf(select: SelectStmt, def: TableDef, scope: ReturnType<typeof simpleScope>): PointCandidate | null {
-  const plain = select.withClause === undefined && (select.op === undefined || select.op === 'SETOP_NONE') && select.distinctClause === undefined
-    && select.groupClause === undefined && select.havingClause === undefined && select.windowClause === undefined && select.limitCount === undefined
-    && select.limitOffset === undefined && (onlyTable(select)?.alias?.colnames ?? []).length === 0;
+  const plain =
+    select.withClause === undefined &&
+    (select.op === undefined || select.op === 'SETOP_NONE') &&
+    select.distinctClause === undefined &&
+    select.groupClause === undefined &&
+    select.havingClause === undefined &&
+    select.windowClause === undefined &&
+    select.limitCount === undefined &&
+    select.limitOffset === undefined &&
+    (onlyTable(select)?.alias?.colnames ?? []).length === 0;
   if (!plain) return null;
   const fieldIds: number[] = [];
   for (const target of select.targetList ?? []) {
@@ -86,7 +122,12 @@ function pointOf(select: SelectStmt, def: TableDef, scope: ReturnType<typeof sim
 }
 
 /** Null unless the condition is comparisons of this table's columns only. */
-export function pointCandidate(where: Node | undefined, def: TableDef, alias: string, fieldIds: readonly number[]): PointCandidate | null {
+export function pointCandidate(
+  where: Node | undefined,
+  def: TableDef,
+  alias: string,
+  fieldIds: readonly number[],
+): PointCandidate | null {
   const found = comparisons(where);
   if (!found.complete || found.list.length !== def.key.length || def.key.length === 0) return null;
   if (found.list.some((one) => one.alias !== null && one.alias !== alias)) return null;
@@ -108,7 +149,13 @@ export class Renderer {
   #template: Template | null = null;
   #bounds: readonly TableBounds[] = [];
 
-  constructor(tables: ReadonlyMap<object, PlannedTable>, parameterOids: readonly number[], utc: boolean, write: (context: WriterContext) => WrittenQuery, point: PointCandidate | null) {
+  constructor(
+    tables: ReadonlyMap<object, PlannedTable>,
+    parameterOids: readonly number[],
+    utc: boolean,
+    write: (context: WriterContext) => WrittenQuery,
+    point: PointCandidate | null,
+  ) {
     this.#tables = tables;
     this.#parameterOids = parameterOids;
     this.#utc = utc;

@@ -21,7 +21,10 @@ export function findRelations(statement: unknown, view: CatalogView): Relations 
   finder.visit(statement, new Set());
   const [first] = finder.catalog;
   if (finder.arka.size > 0 && first !== undefined) {
-    throw notSupported(`a query of Arka tables together with catalog relation "${displayName(first)}"`, at(first.location));
+    throw notSupported(
+      `a query of Arka tables together with catalog relation "${displayName(first)}"`,
+      at(first.location),
+    );
   }
   return { arka: finder.arka, catalog: finder.catalog };
 }
@@ -55,7 +58,9 @@ class Finder {
 
   #with(clause: WithClause, outer: ReadonlySet<string>): ReadonlySet<string> {
     const names = new Set(outer);
-    if (clause.recursive === true) for (const node of clause.ctes ?? []) if ('CommonTableExpr' in node) names.add(node.CommonTableExpr.ctename ?? '');
+    if (clause.recursive === true)
+      for (const node of clause.ctes ?? [])
+        if ('CommonTableExpr' in node) names.add(node.CommonTableExpr.ctename ?? '');
     for (const node of clause.ctes ?? []) {
       if (!('CommonTableExpr' in node)) continue;
       this.visit(node.CommonTableExpr.ctequery, names);
@@ -74,7 +79,11 @@ class Finder {
 }
 
 /** The scans of a query, with a placeholder each. */
-export function planTables(relations: Relations, placeholder: () => string, positions: boolean): Map<object, PlannedTable> {
+export function planTables(
+  relations: Relations,
+  placeholder: () => string,
+  positions: boolean,
+): Map<object, PlannedTable> {
   const tables = new Map<object, PlannedTable>();
   for (const [relation, def] of relations.arka) tables.set(relation, { def, placeholder: placeholder(), positions });
   return tables;
@@ -86,7 +95,12 @@ export function viewsRead(relations: Relations, view: CatalogView): readonly str
   for (const relation of relations.catalog) {
     const given = relation.schemaname ?? '';
     const name = relation.relname ?? '';
-    const schema = given !== '' ? given : name.startsWith('pg_') ? 'pg_catalog' : (view.searchPath.find((one) => one === 'arka') ?? '');
+    const schema =
+      given !== ''
+        ? given
+        : name.startsWith('pg_')
+          ? 'pg_catalog'
+          : (view.searchPath.find((one) => one === 'arka') ?? '');
     if (schema === 'arka' || (schema === 'pg_catalog' && name.startsWith('pg_stat_'))) names.add(`${schema}.${name}`);
   }
   return [...names];

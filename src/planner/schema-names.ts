@@ -16,7 +16,10 @@ export function isSystemSchema(name: string): boolean {
 export function checkDatabase(relation: RangeVar): void {
   const database = relation.catalogname ?? '';
   if (database !== '' && database !== DATABASE) {
-    throw notSupported(`a reference to another database: "${database}.${relation.schemaname}.${relation.relname}"`, at(relation.location));
+    throw notSupported(
+      `a reference to another database: "${database}.${relation.schemaname}.${relation.relname}"`,
+      at(relation.location),
+    );
   }
 }
 
@@ -26,11 +29,13 @@ export function creationSchema(relation: RangeVar, view: CatalogView): string {
   const given = relation.schemaname ?? '';
   if (given !== '') {
     refuseSystemSchema(given);
-    if (!view.hasSchema(given)) throw new SqlError(SqlState.invalidSchemaName, `schema "${given}" does not exist`, at(relation.location));
+    if (!view.hasSchema(given))
+      throw new SqlError(SqlState.invalidSchemaName, `schema "${given}" does not exist`, at(relation.location));
     return given;
   }
   const schema = view.searchPath.find((name) => name !== 'pg_catalog' && view.hasSchema(name));
-  if (schema === undefined) throw new SqlError(SqlState.invalidSchemaName, 'no schema has been selected to create in', at(relation.location));
+  if (schema === undefined)
+    throw new SqlError(SqlState.invalidSchemaName, 'no schema has been selected to create in', at(relation.location));
   refuseSystemSchema(schema);
   return schema;
 }
@@ -56,11 +61,18 @@ export function findTable(relation: RangeVar, view: CatalogView): TableDef | und
 export function isCatalogRelation(relation: RangeVar, view: CatalogView): boolean {
   const schema = relation.schemaname ?? '';
   if (schema !== '') return isSystemSchema(schema);
-  return (relation.relname ?? '').startsWith('pg_') || view.searchPath.some((name) => name !== 'pg_catalog' && isSystemSchema(name));
+  return (
+    (relation.relname ?? '').startsWith('pg_') ||
+    view.searchPath.some((name) => name !== 'pg_catalog' && isSystemSchema(name))
+  );
 }
 
 export function undefinedTable(relation: RangeVar): SqlError {
-  return new SqlError(SqlState.undefinedTable, `relation "${displayName(relation)}" does not exist`, at(relation.location));
+  return new SqlError(
+    SqlState.undefinedTable,
+    `relation "${displayName(relation)}" does not exist`,
+    at(relation.location),
+  );
 }
 
 /**

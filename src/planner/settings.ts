@@ -9,11 +9,17 @@ export function planSet(statement: VariableSetStmt): Statement {
   const name = (statement.name ?? '').toLowerCase();
   const local = statement.is_local === true;
   switch (statement.kind) {
-    case 'VAR_RESET_ALL': return { kind: 'resetAll' };
-    case 'VAR_RESET': case 'VAR_SET_DEFAULT': return { kind: 'set', name, value: null, local };
-    case 'VAR_SET_CURRENT': throw notSupported('SET … FROM CURRENT');
-    case 'VAR_SET_MULTI': return planSetTransaction(statement);
-    default: return setValue(name, statement.args ?? [], local);
+    case 'VAR_RESET_ALL':
+      return { kind: 'resetAll' };
+    case 'VAR_RESET':
+    case 'VAR_SET_DEFAULT':
+      return { kind: 'set', name, value: null, local };
+    case 'VAR_SET_CURRENT':
+      throw notSupported('SET … FROM CURRENT');
+    case 'VAR_SET_MULTI':
+      return planSetTransaction(statement);
+    default:
+      return setValue(name, statement.args ?? [], local);
   }
 }
 
@@ -36,7 +42,8 @@ function argumentText(arg: Node): string {
   const text = constantText(arg);
   if (text !== null) return text;
   // SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE
-  if ('TypeCast' in arg && arg.TypeCast.arg !== undefined && plainName(arg.TypeCast.typeName?.names) === 'interval') return constantText(arg.TypeCast.arg) ?? '';
+  if ('TypeCast' in arg && arg.TypeCast.arg !== undefined && plainName(arg.TypeCast.typeName?.names) === 'interval')
+    return constantText(arg.TypeCast.arg) ?? '';
   throw notSupported('this value of SET');
 }
 
@@ -61,6 +68,7 @@ export function checkTransactionOptions(options: readonly Node[]): void {
 export function checkIsolation(level: string): void {
   const known = level.toLowerCase();
   if (known === 'read committed' || known === 'read uncommitted') return;
-  if (known === 'repeatable read' || known === 'serializable') throw notSupported(`isolation level ${known.toUpperCase()}`);
+  if (known === 'repeatable read' || known === 'serializable')
+    throw notSupported(`isolation level ${known.toUpperCase()}`);
   throw new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "transaction_isolation": "${level}"`);
 }

@@ -10,24 +10,72 @@ import { Oid, numericModifier, numericTypmod } from '../types/pg-type.ts';
 import { at, constantText, plainName, unsupported } from './ast.ts';
 
 const COLUMN_TYPES: Readonly<Record<string, number>> = {
-  bool: Oid.bool, int2: Oid.int2, int4: Oid.int4, int8: Oid.int8, float4: Oid.float4, float8: Oid.float8,
-  numeric: Oid.numeric, text: Oid.text, varchar: Oid.varchar, bytea: Oid.bytea, date: Oid.date, time: Oid.time,
-  timestamp: Oid.timestamp, timestamptz: Oid.timestamptz, uuid: Oid.uuid, json: Oid.json, jsonb: Oid.jsonb,
+  bool: Oid.bool,
+  int2: Oid.int2,
+  int4: Oid.int4,
+  int8: Oid.int8,
+  float4: Oid.float4,
+  float8: Oid.float8,
+  numeric: Oid.numeric,
+  text: Oid.text,
+  varchar: Oid.varchar,
+  bytea: Oid.bytea,
+  date: Oid.date,
+  time: Oid.time,
+  timestamp: Oid.timestamp,
+  timestamptz: Oid.timestamptz,
+  uuid: Oid.uuid,
+  json: Oid.json,
+  jsonb: Oid.jsonb,
 };
 
 /** Types of PostgreSQL that a column cannot have yet: what to say instead of "does not exist". */
 const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = {
-  bpchar: 'character(n)', char: 'type "char"', serial: 'serial', serial4: 'serial', bigserial: 'bigserial', serial8: 'bigserial',
-  smallserial: 'smallserial', serial2: 'smallserial', interval: 'type interval', timetz: 'type time with time zone',
-  name: 'type name', oid: 'type oid', money: 'type money', inet: 'type inet', cidr: 'type cidr', macaddr: 'type macaddr',
-  macaddr8: 'type macaddr8', bit: 'type bit', varbit: 'type bit varying', point: 'type point', line: 'type line', lseg: 'type lseg',
-  box: 'type box', path: 'type path', polygon: 'type polygon', circle: 'type circle', tsvector: 'type tsvector',
-  tsquery: 'type tsquery', xml: 'type xml', jsonpath: 'type jsonpath', pg_lsn: 'type pg_lsn', txid_snapshot: 'type txid_snapshot',
-  regclass: 'type regclass', regtype: 'type regtype', int4range: 'type int4range', int8range: 'type int8range',
-  numrange: 'type numrange', tsrange: 'type tsrange', tstzrange: 'type tstzrange', daterange: 'type daterange', xid: 'type xid',
+  bpchar: 'character(n)',
+  char: 'type "char"',
+  serial: 'serial',
+  serial4: 'serial',
+  bigserial: 'bigserial',
+  serial8: 'bigserial',
+  smallserial: 'smallserial',
+  serial2: 'smallserial',
+  interval: 'type interval',
+  timetz: 'type time with time zone',
+  name: 'type name',
+  oid: 'type oid',
+  money: 'type money',
+  inet: 'type inet',
+  cidr: 'type cidr',
+  macaddr: 'type macaddr',
+  macaddr8: 'type macaddr8',
+  bit: 'type bit',
+  varbit: 'type bit varying',
+  point: 'type point',
+  line: 'type line',
+  lseg: 'type lseg',
+  box: 'type box',
+  path: 'type path',
+  polygon: 'type polygon',
+  circle: 'type circle',
+  tsvector: 'type tsvector',
+  tsquery: 'type tsquery',
+  xml: 'type xml',
+  jsonpath: 'type jsonpath',
+  pg_lsn: 'type pg_lsn',
+  txid_snapshot: 'type txid_snapshot',
+  regclass: 'type regclass',
+  regtype: 'type regtype',
+  int4range: 'type int4range',
+  int8range: 'type int8range',
+  numrange: 'type numrange',
+  tsrange: 'type tsrange',
+  tstzrange: 'type tstzrange',
+  daterange: 'type daterange',
+  xid: 'type xid',
 };
 const HINTS: Readonly<Record<string, string>> = {
-  bpchar: 'Use text or character varying.', interval: 'Store seconds as double precision or bigint.',
+  bpchar: 'Use text or character varying.',
+  interval: 'Store seconds as double precision or bigint.',
   timetz: 'Use time, or timestamp with time zone.',
 };
 
@@ -39,12 +87,14 @@ const VARCHAR_MAX = 10_485_760;
 export function columnType(typeName: TypeName, column: string): PgType {
   const name = plainName(typeName.names);
   const where = at(typeName.location);
-  if (typeName.setof === true) throw new SqlError(SqlState.invalidTableDefinition, `column "${column}" cannot be declared SETOF`, where);
+  if (typeName.setof === true)
+    throw new SqlError(SqlState.invalidTableDefinition, `column "${column}" cannot be declared SETOF`, where);
   if ((typeName.arrayBounds ?? []).length > 0) throw unsupportedType('array columns', where);
   const oid = COLUMN_TYPES[name];
   if (oid === undefined) {
     const known = KNOWN_ELSEWHERE[name];
-    if (known === undefined) throw new SqlError(SqlState.undefinedObject, `type "${displayName(typeName)}" does not exist`, where);
+    if (known === undefined)
+      throw new SqlError(SqlState.undefinedObject, `type "${displayName(typeName)}" does not exist`, where);
     const hint = known.endsWith('serial') ? 'Give the numbers in INSERT; sequences are not built yet.' : HINTS[name];
     throw unsupportedType(known, hint === undefined ? where : { ...where, hint });
   }
@@ -73,10 +123,18 @@ function typmodOf(typeName: TypeName, oid: number, name: string): number {
   const first = integerModifier(modifiers[0]!, where);
   switch (oid) {
     case Oid.varchar:
-      if (first < 1) throw new SqlError(SqlState.invalidParameterValue, 'length for type varchar must be at least 1', where);
-      if (first > VARCHAR_MAX) throw new SqlError(SqlState.invalidParameterValue, `length for type varchar cannot exceed ${VARCHAR_MAX}`, where);
+      if (first < 1)
+        throw new SqlError(SqlState.invalidParameterValue, 'length for type varchar must be at least 1', where);
+      if (first > VARCHAR_MAX)
+        throw new SqlError(
+          SqlState.invalidParameterValue,
+          `length for type varchar cannot exceed ${VARCHAR_MAX}`,
+          where,
+        );
       return first + 4;
-    case Oid.time: case Oid.timestamp: case Oid.timestamptz:
+    case Oid.time:
+    case Oid.timestamp:
+    case Oid.timestamptz:
       // 6 is what every value has; another precision would have to round.
       if (first === 6) return -1;
       throw unsupportedType(`${name}(${first})`, { ...where, hint: 'Precision is always 6 digits (microseconds).' });
@@ -87,31 +145,65 @@ function typmodOf(typeName: TypeName, oid: number, name: string): number {
 
 function numericTypmodOf(modifiers: readonly Node[], where: { position?: number }): number {
   if (modifiers.length === 0) {
-    throw unsupportedType('numeric without precision', { ...where, hint: `Give a precision and a scale, such as numeric(${PRECISION_MAX},10).` });
+    throw unsupportedType('numeric without precision', {
+      ...where,
+      hint: `Give a precision and a scale, such as numeric(${PRECISION_MAX},10).`,
+    });
   }
   if (modifiers.length > 2) throw new SqlError(SqlState.invalidParameterValue, 'invalid NUMERIC type modifier', where);
   const precision = integerModifier(modifiers[0]!, where);
   const scale = modifiers.length === 2 ? integerModifier(modifiers[1]!, where) : 0;
-  if (precision < 1 || precision > 1000) throw new SqlError(SqlState.invalidParameterValue, `NUMERIC precision ${precision} must be between 1 and 1000`, where);
-  if (scale < -1000 || scale > 1000) throw new SqlError(SqlState.invalidParameterValue, `NUMERIC scale ${scale} must be between -1000 and 1000`, where);
-  if (precision > PRECISION_MAX) throw unsupportedType(`numeric(${precision},${scale})`, { ...where, hint: `The largest precision is ${PRECISION_MAX}.` });
-  if (scale < 0 || scale > precision) throw unsupportedType(`numeric(${precision},${scale})`, { ...where, hint: 'The scale must lie between 0 and the precision.' });
+  if (precision < 1 || precision > 1000)
+    throw new SqlError(
+      SqlState.invalidParameterValue,
+      `NUMERIC precision ${precision} must be between 1 and 1000`,
+      where,
+    );
+  if (scale < -1000 || scale > 1000)
+    throw new SqlError(SqlState.invalidParameterValue, `NUMERIC scale ${scale} must be between -1000 and 1000`, where);
+  if (precision > PRECISION_MAX)
+    throw unsupportedType(`numeric(${precision},${scale})`, {
+      ...where,
+      hint: `The largest precision is ${PRECISION_MAX}.`,
+    });
+  if (scale < 0 || scale > precision)
+    throw unsupportedType(`numeric(${precision},${scale})`, {
+      ...where,
+      hint: 'The scale must lie between 0 and the precision.',
+    });
   return numericTypmod(precision, scale);
 }
 
 function integerModifier(node: Node, where: { position?: number }): number {
   const text = constantText(node);
-  if (text === null || !/^-?\d+$/.test(text)) throw new SqlError(SqlState.invalidParameterValue, 'type modifiers must be simple constants or identifiers', where);
+  if (text === null || !/^-?\d+$/.test(text))
+    throw new SqlError(SqlState.invalidParameterValue, 'type modifiers must be simple constants or identifiers', where);
   return Number(text);
 }
 
 /** A type as format_type prints it, for defaults and messages. */
 export function formatType(type: PgType): string {
   const names: Readonly<Record<number, string>> = {
-    [Oid.bool]: 'boolean', [Oid.int2]: 'smallint', [Oid.int4]: 'integer', [Oid.int8]: 'bigint', [Oid.float4]: 'real',
-    [Oid.float8]: 'double precision', [Oid.text]: 'text', [Oid.bytea]: 'bytea', [Oid.date]: 'date', [Oid.uuid]: 'uuid',
-    [Oid.time]: 'time without time zone', [Oid.timestamp]: 'timestamp without time zone', [Oid.json]: 'json',
-    [Oid.timestamptz]: 'timestamp with time zone', [Oid.jsonb]: 'jsonb', [Oid.numeric]: 'numeric', [Oid.varchar]: 'character varying', [Oid.interval]: 'interval', [Oid.name]: 'name', [Oid.oid]: 'oid',
+    [Oid.bool]: 'boolean',
+    [Oid.int2]: 'smallint',
+    [Oid.int4]: 'integer',
+    [Oid.int8]: 'bigint',
+    [Oid.float4]: 'real',
+    [Oid.float8]: 'double precision',
+    [Oid.text]: 'text',
+    [Oid.bytea]: 'bytea',
+    [Oid.date]: 'date',
+    [Oid.uuid]: 'uuid',
+    [Oid.time]: 'time without time zone',
+    [Oid.timestamp]: 'timestamp without time zone',
+    [Oid.json]: 'json',
+    [Oid.timestamptz]: 'timestamp with time zone',
+    [Oid.jsonb]: 'jsonb',
+    [Oid.numeric]: 'numeric',
+    [Oid.varchar]: 'character varying',
+    [Oid.interval]: 'interval',
+    [Oid.name]: 'name',
+    [Oid.oid]: 'oid',
   };
   const name = names[type.oid] ?? 'unknown';
   if (type.typmod < 0) return name;

@@ -10,17 +10,26 @@ import { checkTransactionOptions } from './settings.ts';
 export function planTransaction(statement: TransactionStmt): Statement {
   if (statement.chain === true) throw notSupported('AND CHAIN');
   switch (statement.kind) {
-    case 'TRANS_STMT_BEGIN': case 'TRANS_STMT_START':
+    case 'TRANS_STMT_BEGIN':
+    case 'TRANS_STMT_START':
       checkTransactionOptions(statement.options ?? []);
       return { kind: 'begin' };
-    case 'TRANS_STMT_COMMIT': return { kind: 'commit' };
-    case 'TRANS_STMT_ROLLBACK': return { kind: 'rollback' };
-    case 'TRANS_STMT_SAVEPOINT': throw notSupported('SAVEPOINT');
-    case 'TRANS_STMT_RELEASE': throw notSupported('RELEASE SAVEPOINT');
-    case 'TRANS_STMT_ROLLBACK_TO': throw notSupported('ROLLBACK TO SAVEPOINT');
-    case 'TRANS_STMT_PREPARE': throw notSupported('PREPARE TRANSACTION');
-    case 'TRANS_STMT_COMMIT_PREPARED': throw notSupported('COMMIT PREPARED');
-    default: throw notSupported('ROLLBACK PREPARED');
+    case 'TRANS_STMT_COMMIT':
+      return { kind: 'commit' };
+    case 'TRANS_STMT_ROLLBACK':
+      return { kind: 'rollback' };
+    case 'TRANS_STMT_SAVEPOINT':
+      throw notSupported('SAVEPOINT');
+    case 'TRANS_STMT_RELEASE':
+      throw notSupported('RELEASE SAVEPOINT');
+    case 'TRANS_STMT_ROLLBACK_TO':
+      throw notSupported('ROLLBACK TO SAVEPOINT');
+    case 'TRANS_STMT_PREPARE':
+      throw notSupported('PREPARE TRANSACTION');
+    case 'TRANS_STMT_COMMIT_PREPARED':
+      throw notSupported('COMMIT PREPARED');
+    default:
+      throw notSupported('ROLLBACK PREPARED');
   }
 }
 
@@ -29,13 +38,18 @@ export function planCreateSchema(statement: CreateSchemaStmt): Statement {
   if (statement.authrole !== undefined) throw notSupported('CREATE SCHEMA … AUTHORIZATION');
   const name = statement.schemaname ?? '';
   if (isSystemSchema(name)) {
-    throw new SqlError(SqlState.insufficientPrivilege, `unacceptable schema name "${name}"`, { detail: 'The prefix "pg_" and the names arka and information_schema are reserved.' });
+    throw new SqlError(SqlState.insufficientPrivilege, `unacceptable schema name "${name}"`, {
+      detail: 'The prefix "pg_" and the names arka and information_schema are reserved.',
+    });
   }
   return { kind: 'createSchema', name, ifNotExists: statement.if_not_exists === true };
 }
 
 const OBJECTS: Readonly<Record<string, string>> = {
-  OBJECT_MATVIEW: 'MATERIALIZED VIEW', OBJECT_FOREIGN_TABLE: 'FOREIGN TABLE', OBJECT_EVENT_TRIGGER: 'EVENT TRIGGER', OBJECT_FDW: 'FOREIGN DATA WRAPPER',
+  OBJECT_MATVIEW: 'MATERIALIZED VIEW',
+  OBJECT_FOREIGN_TABLE: 'FOREIGN TABLE',
+  OBJECT_EVENT_TRIGGER: 'EVENT TRIGGER',
+  OBJECT_FDW: 'FOREIGN DATA WRAPPER',
 };
 
 /** @throws {SqlError} 0A000, 42501 */
@@ -64,8 +78,10 @@ export function planDrop(statement: DropStmt): Statement {
 
 function qualifiedName(node: Node): QualifiedName {
   const parts = 'List' in node ? stringsOf(node.List.items) : [stringOf(node)];
-  if (parts.length > 3) throw new SqlError(SqlState.syntaxError, `improper qualified name (too many dotted names): ${parts.join('.')}`);
-  if (parts.length === 3 && parts[0] !== DATABASE) throw notSupported(`a reference to another database: "${parts.join('.')}"`);
+  if (parts.length > 3)
+    throw new SqlError(SqlState.syntaxError, `improper qualified name (too many dotted names): ${parts.join('.')}`);
+  if (parts.length === 3 && parts[0] !== DATABASE)
+    throw notSupported(`a reference to another database: "${parts.join('.')}"`);
   return { schema: parts.at(-2) ?? null, name: parts.at(-1)! };
 }
 
@@ -75,12 +91,17 @@ export function planCall(statement: CallStmt, view: CatalogView): Statement {
   const name = plainName(call?.funcname);
   const procedure = name === 'arka.flush' ? 'flush' : name === 'arka.commit' ? 'commit' : null;
   if (procedure === null) {
-    throw new SqlError(SqlState.undefinedFunction, `procedure ${name}(${(call?.args ?? []).map(() => 'unknown').join(', ')}) does not exist`, at(call?.location));
+    throw new SqlError(
+      SqlState.undefinedFunction,
+      `procedure ${name}(${(call?.args ?? []).map(() => 'unknown').join(', ')}) does not exist`,
+      at(call?.location),
+    );
   }
   const [argument, ...rest] = call?.args ?? [];
   const inner = argument !== undefined && 'TypeCast' in argument ? argument.TypeCast.arg : argument;
   const text = inner === undefined ? null : constantText(inner);
-  if (text === null || rest.length > 0) throw notSupported(`CALL ${name} with anything but one table's name`, at(call?.location));
+  if (text === null || rest.length > 0)
+    throw notSupported(`CALL ${name} with anything but one table's name`, at(call?.location));
   const parts = identifierParts(text);
   const [table = '', schema = null] = parts.toReversed();
   const def = parts.length > 3 || (parts.length === 3 && parts[0] !== DATABASE) ? undefined : view.table(schema, table);
@@ -103,22 +124,70 @@ function identifierParts(text: string): readonly string[] {
 }
 
 const STATEMENTS: Readonly<Record<string, string>> = {
-  AlterTableStmt: 'ALTER TABLE', RenameStmt: 'ALTER … RENAME', AlterObjectSchemaStmt: 'ALTER … SET SCHEMA', AlterOwnerStmt: 'ALTER … OWNER TO', IndexStmt: 'CREATE INDEX',
-  ViewStmt: 'CREATE VIEW', CreateTableAsStmt: 'CREATE TABLE AS', TruncateStmt: 'TRUNCATE', MergeStmt: 'MERGE', DeclareCursorStmt: 'DECLARE CURSOR',
-  FetchStmt: 'FETCH', PrepareStmt: 'PREPARE', ExecuteStmt: 'EXECUTE', VacuumStmt: 'VACUUM', GrantStmt: 'GRANT', GrantRoleStmt: 'GRANT role',
-  CreateFunctionStmt: 'CREATE FUNCTION', DoStmt: 'DO', CreateSeqStmt: 'CREATE SEQUENCE', AlterSeqStmt: 'ALTER SEQUENCE', CreateRoleStmt: 'CREATE ROLE',
-  AlterRoleStmt: 'ALTER ROLE', DropRoleStmt: 'DROP ROLE', CreatedbStmt: 'CREATE DATABASE', DropdbStmt: 'DROP DATABASE', CommentStmt: 'COMMENT', LockStmt: 'LOCK TABLE',
-  ClusterStmt: 'CLUSTER', ReindexStmt: 'REINDEX', CreateExtensionStmt: 'CREATE EXTENSION', CreateTrigStmt: 'CREATE TRIGGER', CreateEnumStmt: 'CREATE TYPE',
-  CompositeTypeStmt: 'CREATE TYPE', CreateRangeStmt: 'CREATE TYPE', CreateDomainStmt: 'CREATE DOMAIN', RuleStmt: 'CREATE RULE', DefineStmt: 'CREATE of this object',
-  RefreshMatViewStmt: 'REFRESH MATERIALIZED VIEW', LoadStmt: 'LOAD', AlterSystemStmt: 'ALTER SYSTEM', AlterDatabaseSetStmt: 'ALTER DATABASE', NotifyStmt: 'NOTIFY',
-  ReassignOwnedStmt: 'REASSIGN OWNED', DropOwnedStmt: 'DROP OWNED', CreatePolicyStmt: 'CREATE POLICY', CreateStatsStmt: 'CREATE STATISTICS', CreatePublicationStmt: 'CREATE PUBLICATION',
-  CreateSubscriptionStmt: 'CREATE SUBSCRIPTION', SecLabelStmt: 'SECURITY LABEL', CreateForeignTableStmt: 'CREATE FOREIGN TABLE', ImportForeignSchemaStmt: 'IMPORT FOREIGN SCHEMA',
+  AlterTableStmt: 'ALTER TABLE',
+  RenameStmt: 'ALTER … RENAME',
+  AlterObjectSchemaStmt: 'ALTER … SET SCHEMA',
+  AlterOwnerStmt: 'ALTER … OWNER TO',
+  IndexStmt: 'CREATE INDEX',
+  ViewStmt: 'CREATE VIEW',
+  CreateTableAsStmt: 'CREATE TABLE AS',
+  TruncateStmt: 'TRUNCATE',
+  MergeStmt: 'MERGE',
+  DeclareCursorStmt: 'DECLARE CURSOR',
+  FetchStmt: 'FETCH',
+  PrepareStmt: 'PREPARE',
+  ExecuteStmt: 'EXECUTE',
+  VacuumStmt: 'VACUUM',
+  GrantStmt: 'GRANT',
+  GrantRoleStmt: 'GRANT role',
+  CreateFunctionStmt: 'CREATE FUNCTION',
+  DoStmt: 'DO',
+  CreateSeqStmt: 'CREATE SEQUENCE',
+  AlterSeqStmt: 'ALTER SEQUENCE',
+  CreateRoleStmt: 'CREATE ROLE',
+  AlterRoleStmt: 'ALTER ROLE',
+  DropRoleStmt: 'DROP ROLE',
+  CreatedbStmt: 'CREATE DATABASE',
+  DropdbStmt: 'DROP DATABASE',
+  CommentStmt: 'COMMENT',
+  LockStmt: 'LOCK TABLE',
+  ClusterStmt: 'CLUSTER',
+  ReindexStmt: 'REINDEX',
+  CreateExtensionStmt: 'CREATE EXTENSION',
+  CreateTrigStmt: 'CREATE TRIGGER',
+  CreateEnumStmt: 'CREATE TYPE',
+  CompositeTypeStmt: 'CREATE TYPE',
+  CreateRangeStmt: 'CREATE TYPE',
+  CreateDomainStmt: 'CREATE DOMAIN',
+  RuleStmt: 'CREATE RULE',
+  DefineStmt: 'CREATE of this object',
+  RefreshMatViewStmt: 'REFRESH MATERIALIZED VIEW',
+  LoadStmt: 'LOAD',
+  AlterSystemStmt: 'ALTER SYSTEM',
+  AlterDatabaseSetStmt: 'ALTER DATABASE',
+  NotifyStmt: 'NOTIFY',
+  ReassignOwnedStmt: 'REASSIGN OWNED',
+  DropOwnedStmt: 'DROP OWNED',
+  CreatePolicyStmt: 'CREATE POLICY',
+  CreateStatsStmt: 'CREATE STATISTICS',
+  CreatePublicationStmt: 'CREATE PUBLICATION',
+  CreateSubscriptionStmt: 'CREATE SUBSCRIPTION',
+  SecLabelStmt: 'SECURITY LABEL',
+  CreateForeignTableStmt: 'CREATE FOREIGN TABLE',
+  ImportForeignSchemaStmt: 'IMPORT FOREIGN SCHEMA',
 };
 
 export function unsupportedStatement(node: Node): SqlError {
   const tag = tagOf(node);
   if ('GrantStmt' in node && node.GrantStmt.is_grant !== true) return notSupported('REVOKE');
   if ('VacuumStmt' in node && node.VacuumStmt.is_vacuumcmd !== true) return notSupported('ANALYZE');
-  if ('CreateTableAsStmt' in node && node.CreateTableAsStmt.objtype === 'OBJECT_MATVIEW') return notSupported('CREATE MATERIALIZED VIEW');
-  return notSupported(STATEMENTS[tag] ?? tag.replace(/Stmt$/, '').replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ').toUpperCase());
+  if ('CreateTableAsStmt' in node && node.CreateTableAsStmt.objtype === 'OBJECT_MATVIEW')
+    return notSupported('CREATE MATERIALIZED VIEW');
+  return notSupported(
+    STATEMENTS[tag] ??
+      tag
+        .replace(/Stmt$/, '')
+        .replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ')
+        .toUpperCase(),
+  );
 }

@@ -8,4 +8,3 @@ export interface FileColumnStats {
   readonly lower: Uint8Array | null;
   readonly upper: Uint8Array | null;
 }
-

@@ -80,7 +80,9 @@ export class Table {
     this.encodeKey = keyEncoder(this.keyPhysicals, seed);
     this.#timeColumn = def.timeColumn === null ? -1 : indexOf(def.timeColumn);
     this.#partitionColumns = def.partition.map((field) => indexOf(field.sourceId));
-    this.#transforms = def.partition.map((field, i) => partitionTransform(field, def.columns[this.#partitionColumns[i]!]!.type));
+    this.#transforms = def.partition.map((field, i) =>
+      partitionTransform(field, def.columns[this.#partitionColumns[i]!]!.type),
+    );
     this.#newGeneration(0);
   }
 

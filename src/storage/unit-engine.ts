@@ -46,7 +46,11 @@ export interface UnitEngine {
    */
   newPositions(request: WriteParquetRequest): Promise<{ units: Int32Array; positions: Uint32Array }>;
   /** An Iceberg v2 position-delete file for one data file; positions get sorted. fsynced. */
-  writePositionDeletes(request: { path: string; dataFileLocation: string; positions: Uint32Array }): Promise<WrittenFile>;
+  writePositionDeletes(request: {
+    path: string;
+    dataFileLocation: string;
+    positions: Uint32Array;
+  }): Promise<WrittenFile>;
   /** Positions per data file location, of Iceberg position-delete files. */
   readPositionDeletes(paths: readonly string[]): Promise<readonly { location: string; positions: Uint32Array }[]>;
   lookup(request: LookupRequest): Promise<LookupResult>;

@@ -22,7 +22,8 @@ const post = (event: LogEvent): void => {
 function run(server: LogServer): void {
   while (!server.ended) {
     const seen = signals(ring);
-    for (let message; (message = receiveMessageOnPort(port!)) !== undefined; ) server.handle(message.message as LogCommand);
+    for (let message; (message = receiveMessageOnPort(port!)) !== undefined;)
+      server.handle(message.message as LogCommand);
     if (server.ended) break;
     const state = server.step();
     if (state !== 'busy') awaitSignal(ring, seen, state === 'full' ? RETRY_MS : Infinity);

@@ -65,5 +65,12 @@ export interface ColumnSink {
 
 /** Bytes of a row of a fixed-width physical type; bool 0 (a bit), bytes 0 (in the heap). */
 export const FIXED_WIDTH: Readonly<Record<Physical, number>> = {
-  bool: 0, int32: 4, int64: 8, int128: 16, float32: 4, float64: 8, fixed16: 16, bytes: 0,
+  bool: 0,
+  int32: 4,
+  int64: 8,
+  int128: 16,
+  float32: 4,
+  float64: 8,
+  fixed16: 16,
+  bytes: 0,
 };

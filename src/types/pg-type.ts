@@ -6,10 +6,32 @@ import type { PgType } from '../table-def.ts';
 import type { Physical } from './column-vector.ts';
 
 export const Oid = {
-  bool: 16, bytea: 17, name: 19, int8: 20, int2: 21, int4: 23, regproc: 24, text: 25, oid: 26, json: 114,
-  float4: 700, float8: 701, unknown: 705, bpchar: 1042, varchar: 1043, date: 1082, time: 1083,
-  timestamp: 1114, timestamptz: 1184, interval: 1186, timetz: 1266, numeric: 1700, uuid: 2950, jsonb: 3802,
-  pgLsn: 3220, void: 2278,
+  bool: 16,
+  bytea: 17,
+  name: 19,
+  int8: 20,
+  int2: 21,
+  int4: 23,
+  regproc: 24,
+  text: 25,
+  oid: 26,
+  json: 114,
+  float4: 700,
+  float8: 701,
+  unknown: 705,
+  bpchar: 1042,
+  varchar: 1043,
+  date: 1082,
+  time: 1083,
+  timestamp: 1114,
+  timestamptz: 1184,
+  interval: 1186,
+  timetz: 1266,
+  numeric: 1700,
+  uuid: 2950,
+  jsonb: 3802,
+  pgLsn: 3220,
+  void: 2278,
 } as const;
 
 export interface ColumnTypeInfo {
@@ -66,43 +88,69 @@ export function numericTypmod(precision: number, scale: number): number {
 /** DuckDB's type for a column as it lies in Parquet and memory units. */
 export function duckdbType(type: PgType): string {
   switch (type.oid) {
-    case Oid.bool: return 'BOOLEAN';
-    case Oid.int2: case Oid.int4: return 'INTEGER';
-    case Oid.int8: return 'BIGINT';
-    case Oid.float4: return 'FLOAT';
-    case Oid.float8: return 'DOUBLE';
+    case Oid.bool:
+      return 'BOOLEAN';
+    case Oid.int2:
+    case Oid.int4:
+      return 'INTEGER';
+    case Oid.int8:
+      return 'BIGINT';
+    case Oid.float4:
+      return 'FLOAT';
+    case Oid.float8:
+      return 'DOUBLE';
     case Oid.numeric: {
       const modifier = numericModifier(type.typmod);
       return modifier === null ? 'DECIMAL(38,10)' : `DECIMAL(${modifier.precision},${modifier.scale})`;
     }
-    case Oid.bytea: return 'BLOB';
-    case Oid.date: return 'DATE';
-    case Oid.time: return 'TIME';
-    case Oid.timestamp: return 'TIMESTAMP';
-    case Oid.timestamptz: return 'TIMESTAMP WITH TIME ZONE';
-    case Oid.uuid: return 'UUID';
-    default: return 'VARCHAR';
+    case Oid.bytea:
+      return 'BLOB';
+    case Oid.date:
+      return 'DATE';
+    case Oid.time:
+      return 'TIME';
+    case Oid.timestamp:
+      return 'TIMESTAMP';
+    case Oid.timestamptz:
+      return 'TIMESTAMP WITH TIME ZONE';
+    case Oid.uuid:
+      return 'UUID';
+    default:
+      return 'VARCHAR';
   }
 }
 
 /** Iceberg's primitive type (specification, "Schemas and Data Types"). */
 export function icebergType(type: PgType): string {
   switch (type.oid) {
-    case Oid.bool: return 'boolean';
-    case Oid.int2: case Oid.int4: return 'int';
-    case Oid.int8: return 'long';
-    case Oid.float4: return 'float';
-    case Oid.float8: return 'double';
+    case Oid.bool:
+      return 'boolean';
+    case Oid.int2:
+    case Oid.int4:
+      return 'int';
+    case Oid.int8:
+      return 'long';
+    case Oid.float4:
+      return 'float';
+    case Oid.float8:
+      return 'double';
     case Oid.numeric: {
       const modifier = numericModifier(type.typmod);
       return modifier === null ? 'decimal(38, 10)' : `decimal(${modifier.precision}, ${modifier.scale})`;
     }
-    case Oid.bytea: return 'binary';
-    case Oid.date: return 'date';
-    case Oid.time: return 'time';
-    case Oid.timestamp: return 'timestamp';
-    case Oid.timestamptz: return 'timestamptz';
-    case Oid.uuid: return 'uuid';
-    default: return 'string';
+    case Oid.bytea:
+      return 'binary';
+    case Oid.date:
+      return 'date';
+    case Oid.time:
+      return 'time';
+    case Oid.timestamp:
+      return 'timestamp';
+    case Oid.timestamptz:
+      return 'timestamptz';
+    case Oid.uuid:
+      return 'uuid';
+    default:
+      return 'string';
   }
 }

@@ -94,7 +94,9 @@ export class Connection {
     if (this.#pumping || this.#phase === 'over') return;
     this.#pumping = true;
     try {
-      while (this.#mayTake() && this.#takeOne()) { /* one message a step */ }
+      while (this.#mayTake() && this.#takeOne()) {
+        /* one message a step */
+      }
     } catch (error) {
       if (!(error instanceof SqlError)) this.#host.log(error, 'connection');
       this.#fatal(toSqlError(error));
@@ -139,7 +141,8 @@ export class Connection {
       if (what === 'copy') this.#copying = false;
       else {
         this.#running = false;
-        if (this.#out.copy !== null) this.#out.abortCopy(new SqlError(SqlState.queryCanceled, 'the statement of this COPY has ended'));
+        if (this.#out.copy !== null)
+          this.#out.abortCopy(new SqlError(SqlState.queryCanceled, 'the statement of this COPY has ended'));
       }
       this.#pump();
     };
@@ -160,7 +163,9 @@ export class Connection {
     }
     if (this.#inputEnded && !this.#copying) {
       if (this.#out.copy !== null) {
-        this.#out.abortCopy(new SqlError(SqlState.connectionFailure, 'unexpected EOF on client connection with an open transaction'));
+        this.#out.abortCopy(
+          new SqlError(SqlState.connectionFailure, 'unexpected EOF on client connection with an open transaction'),
+        );
       } else if (!this.#running && !this.#out.congested) return this.#over();
     }
     const full = this.#reader.buffered > INPUT_BYTES_MAX && !this.#mayTake();
@@ -173,7 +178,8 @@ export class Connection {
 
   #startup(packet: StartupPacket): void {
     switch (packet.kind) {
-      case 'ssl': case 'gss':
+      case 'ssl':
+      case 'gss':
         this.#out.writer.u8('N'.charCodeAt(0));
         return;
       case 'cancel':
@@ -181,7 +187,8 @@ export class Connection {
         return this.#over();
       case 'startup':
         if (!this.#host.admit(this)) throw new SqlError(SqlState.tooManyConnections, 'sorry, too many clients already');
-        if (packet.negotiate !== null) backend.negotiateProtocolVersion(this.#out.writer, PROTOCOL_3_0, packet.negotiate);
+        if (packet.negotiate !== null)
+          backend.negotiateProtocolVersion(this.#out.writer, PROTOCOL_3_0, packet.negotiate);
         this.#open(packet.parameters);
     }
   }
@@ -190,14 +197,18 @@ export class Connection {
     this.#phase = 'opening';
     this.#running = true;
     const opened = (session: GatewaySession): Promise<void> | void => {
-      if (this.#phase === 'over') { // the client left meanwhile
+      if (this.#phase === 'over') {
+        // the client left meanwhile
         return this.#closeSession(session);
       }
       this.#cancelTimer();
       this.#running = false;
       this.#phase = 'ready';
       this.#session = session;
-      this.#protocol = new QueryProtocol(session, this.#out, { fatal: (error) => this.#fatal(error), log: this.#host.log });
+      this.#protocol = new QueryProtocol(session, this.#out, {
+        fatal: (error) => this.#fatal(error),
+        log: this.#host.log,
+      });
       const out = this.#out.writer;
       backend.authenticationOk(out);
       for (const [name, value] of session.parameters) backend.parameterStatus(out, name, value);

@@ -35,13 +35,20 @@ export class CopyIn {
   /** One message. A promise: the sink wants the socket to wait. */
   accept(type: number, bytes: Uint8Array, start: number, end: number): MaybePromise<void> {
     switch (type) {
-      case COPY_DATA: return this.#failed ? undefined : this.#data(bytes.subarray(start, end));
-      case COPY_DONE: return this.#end(null);
-      case COPY_FAIL: return this.#end(copyFail(bytes, start, end));
-      case FLUSH: case SYNC: return undefined;
+      case COPY_DATA:
+        return this.#failed ? undefined : this.#data(bytes.subarray(start, end));
+      case COPY_DONE:
+        return this.#end(null);
+      case COPY_FAIL:
+        return this.#end(copyFail(bytes, start, end));
+      case FLUSH:
+      case SYNC:
+        return undefined;
       default: {
         const shown = type.toString(16).toUpperCase().padStart(2, '0');
-        return this.abort(new SqlError(SqlState.protocolViolation, `unexpected message type 0x${shown} during COPY from stdin`));
+        return this.abort(
+          new SqlError(SqlState.protocolViolation, `unexpected message type 0x${shown} during COPY from stdin`),
+        );
       }
     }
   }

@@ -86,22 +86,35 @@ export class QueryProtocol {
 
   #dispatch(type: number, body: MessageBody): MaybePromise<void> {
     switch (type) {
-      case QUERY: return this.#query(body);
-      case PARSE: return this.#parse(body);
-      case BIND: return this.#bind(body);
-      case DESCRIBE: return this.#describe(body);
-      case EXECUTE: return this.#execute(body);
-      case CLOSE: return this.#close(body);
+      case QUERY:
+        return this.#query(body);
+      case PARSE:
+        return this.#parse(body);
+      case BIND:
+        return this.#bind(body);
+      case DESCRIBE:
+        return this.#describe(body);
+      case EXECUTE:
+        return this.#execute(body);
+      case CLOSE:
+        return this.#close(body);
       case SYNC:
         this.#skipping = false;
         body.done();
         return after(this.#session.sync(), () => this.#endOfTransaction());
-      case FLUSH: return body.done(); // everything processed so far leaves at the end of the turn anyway
-      case FUNCTION_CALL: throw notSupported('the function call message');
+      case FLUSH:
+        return body.done(); // everything processed so far leaves at the end of the turn anyway
+      case FUNCTION_CALL:
+        throw notSupported('the function call message');
       // Left over from a COPY that failed early: PostgreSQL ignores them too.
-      case COPY_DATA: case COPY_DONE: case COPY_FAIL: return undefined;
+      case COPY_DATA:
+      case COPY_DONE:
+      case COPY_FAIL:
+        return undefined;
       default: // 'p' outside authentication
-        return this.#host.fatal(new SqlError(SqlState.protocolViolation, `invalid frontend message type ${type}`, { severity: 'FATAL' }));
+        return this.#host.fatal(
+          new SqlError(SqlState.protocolViolation, `invalid frontend message type ${type}`, { severity: 'FATAL' }),
+        );
     }
   }
 
@@ -192,7 +205,8 @@ export class QueryProtocol {
   #statement(name: string): Prepared {
     const prepared = this.#statements.get(name);
     if (prepared !== undefined) return prepared;
-    const message = name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`;
+    const message =
+      name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`;
     throw new SqlError(SqlState.invalidSqlStatementName, message);
   }
 
@@ -251,13 +265,21 @@ function readFormats(body: MessageBody): readonly Format[] {
   return formats;
 }
 
-function checkCounts(prepared: Prepared, name: string, formats: readonly Format[], values: number, resultFormats: readonly Format[]): void {
+function checkCounts(
+  prepared: Prepared,
+  name: string,
+  formats: readonly Format[],
+  values: number,
+  resultFormats: readonly Format[],
+): void {
   if (formats.length > 1 && formats.length !== values) {
     throw malformed(`bind message has ${formats.length} parameter formats but ${values} parameters`);
   }
   const required = prepared.parameterOids.length;
   if (values !== required) {
-    throw malformed(`bind message supplies ${values} parameters, but prepared statement "${name}" requires ${required}`);
+    throw malformed(
+      `bind message supplies ${values} parameters, but prepared statement "${name}" requires ${required}`,
+    );
   }
   const columns = prepared.columns?.length ?? 0;
   if (prepared.columns !== null && resultFormats.length > 1 && resultFormats.length !== columns) {

@@ -19,7 +19,10 @@ export const OUTPUT_BYTES_MAX = 1024 * 1024;
 const WRITER_BYTES_MAX = 64 * 1024;
 const WRITER_BYTES_IDLE = 1024;
 
-interface Waiter { readonly resolve: () => void; readonly reject: (error: SqlError) => void }
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: SqlError) => void;
+}
 
 export class SessionOutput implements Output {
   writer = new ByteWriter(WRITER_BYTES_IDLE);
@@ -96,7 +99,8 @@ export class SessionOutput implements Output {
 
   /** No statement runs, so nobody holds the writer: a large one is given back. */
   shrink(): void {
-    if (this.writer.length === 0 && this.writer.bytes.length > WRITER_BYTES_MAX) this.writer = new ByteWriter(WRITER_BYTES_IDLE);
+    if (this.writer.length === 0 && this.writer.bytes.length > WRITER_BYTES_MAX)
+      this.writer = new ByteWriter(WRITER_BYTES_IDLE);
   }
 
   /** The client is gone. */

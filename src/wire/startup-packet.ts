@@ -12,11 +12,11 @@ export type StartupPacket =
   | { readonly kind: 'gss' }
   | { readonly kind: 'cancel'; readonly pid: number; readonly secret: number }
   | {
-    readonly kind: 'startup';
-    readonly parameters: ReadonlyMap<string, string>;
-    /** Set when a newer minor version or `_pq_.` options were asked for: the options that are not known. */
-    readonly negotiate: readonly string[] | null;
-  };
+      readonly kind: 'startup';
+      readonly parameters: ReadonlyMap<string, string>;
+      /** Set when a newer minor version or `_pq_.` options were asked for: the options that are not known. */
+      readonly negotiate: readonly string[] | null;
+    };
 
 export const PROTOCOL_3_0 = 3 << 16;
 const CANCEL_REQUEST = (1234 << 16) | 5678;
@@ -32,12 +32,15 @@ export function parseStartupPacket(bytes: Uint8Array, start: number, end: number
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, end - start);
   const code = view.getInt32(0);
   switch (code) {
-    case SSL_REQUEST: return { kind: 'ssl' };
-    case GSSENC_REQUEST: return { kind: 'gss' };
+    case SSL_REQUEST:
+      return { kind: 'ssl' };
+    case GSSENC_REQUEST:
+      return { kind: 'gss' };
     case CANCEL_REQUEST:
       if (view.byteLength !== 12) throw fatal(SqlState.protocolViolation, 'invalid length of startup packet');
       return { kind: 'cancel', pid: view.getInt32(4), secret: view.getInt32(8) };
-    default: return startup(code, bytes, start + 4, end);
+    default:
+      return startup(code, bytes, start + 4, end);
   }
 }
 
@@ -45,7 +48,10 @@ function startup(code: number, bytes: Uint8Array, start: number, end: number): S
   const major = code >>> 16;
   const minor = code & 0xffff;
   if (major !== 3) {
-    throw fatal(SqlState.featureNotSupported, `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.0`);
+    throw fatal(
+      SqlState.featureNotSupported,
+      `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.0`,
+    );
   }
   const parameters = new Map<string, string>();
   const unknown: string[] = [];

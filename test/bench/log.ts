@@ -9,7 +9,9 @@ const dir = fs.mkdtempSync(join(process.argv[2] ?? tmpdir(), 'arka-log-bench-'))
 const quantile = (sorted: number[], q: number): string => sorted[Math.floor(sorted.length * q)]!.toFixed(3);
 const show = (name: string, times: number[], seconds: number): void => {
   times.sort((a, b) => a - b);
-  console.log(`${name.padEnd(34)} p50 ${quantile(times, 0.5)} ms  p99 ${quantile(times, 0.99)} ms  ${Math.round(times.length / seconds)}/s`);
+  console.log(
+    `${name.padEnd(34)} p50 ${quantile(times, 0.5)} ms  p99 ${quantile(times, 0.99)} ms  ${Math.round(times.length / seconds)}/s`,
+  );
 };
 
 function bare(rounds: number): void {
@@ -39,7 +41,10 @@ async function writers(outstanding: number, rounds: number, payload: Uint8Array)
     for (let i = 0; i < rounds; i++) {
       const before = performance.now();
       const lsn = log.lastLsn + 1;
-      while (!log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: lsn, last: true }, [payload])) await log.room(payload.length);
+      while (
+        !log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: lsn, last: true }, [payload])
+      )
+        await log.room(payload.length);
       await log.durable(log.lastLsn);
       times.push(performance.now() - before);
     }
@@ -47,7 +52,8 @@ async function writers(outstanding: number, rounds: number, payload: Uint8Array)
   await Promise.all(Array.from({ length: outstanding }, one));
   const seconds = (performance.now() - start) / 1000;
   show(`log, ${outstanding} outstanding, ${payload.length} B`, times, seconds);
-  if (payload.length > 10_000) console.log(`${''.padEnd(34)} ${((times.length * payload.length) / seconds / 2 ** 20).toFixed(0)} MB/s`);
+  if (payload.length > 10_000)
+    console.log(`${''.padEnd(34)} ${((times.length * payload.length) / seconds / 2 ** 20).toFixed(0)} MB/s`);
 }
 
 for (let round = 0; round < 3; round++) {
@@ -62,6 +68,8 @@ const again = await openLog({ dir: join(dir, 'wal'), segmentBytes: 2 ** 26, ring
 const start = performance.now();
 let bytes = 0;
 await again.replay(1, (frame) => void (bytes += frame.payload.length));
-console.log(`replay of ${again.lastLsn} frames, ${(again.stats().bytes / 2 ** 20).toFixed(0)} MB of files: ${(bytes / 2 ** 20 / ((performance.now() - start) / 1000)).toFixed(0)} MB/s of payload`);
+console.log(
+  `replay of ${again.lastLsn} frames, ${(again.stats().bytes / 2 ** 20).toFixed(0)} MB of files: ${(bytes / 2 ** 20 / ((performance.now() - start) / 1000)).toFixed(0)} MB/s of payload`,
+);
 await again[Symbol.asyncDispose]();
 fs.rmSync(dir, { recursive: true });

@@ -13,7 +13,13 @@ const ROW = dataRow('1');
 const gateway: Gateway = {
   cancel: () => {},
   open: async () => ({
-    pid: 1, secret: 2, parameters: new Map([['server_version', '16.0'], ['client_encoding', 'UTF8']]), status: () => 'I',
+    pid: 1,
+    secret: 2,
+    parameters: new Map([
+      ['server_version', '16.0'],
+      ['client_encoding', 'UTF8'],
+    ]),
+    status: () => 'I',
     simple(_text, out) {
       out.rowDescription(COLUMNS, [0]);
       out.writer.raw(ROW);
@@ -25,10 +31,19 @@ const gateway: Gateway = {
       out.writer.raw(ROW);
       out.commandComplete('SELECT 1');
     },
-    sync: () => {}, failed: () => {}, close: async () => {},
+    sync: () => {},
+    failed: () => {},
+    close: async () => {},
   }),
 };
-const listener = await listen({ host: '127.0.0.1', port: 0, maxConnections: 2000, gateway, clock: systemClock, log: console.error });
+const listener = await listen({
+  host: '127.0.0.1',
+  port: 0,
+  maxConnections: 2000,
+  gateway,
+  clock: systemClock,
+  log: console.error,
+});
 if (process.argv[2] === '--serve') console.log(listener.port);
 else {
   const server = spawn(process.execPath, [import.meta.filename, '--serve'], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -36,7 +51,11 @@ else {
   const script = join(tmpdir(), 'arka-bench-select.sql');
   writeFileSync(script, 'SELECT 1;\n');
   for (const mode of ['simple', 'extended', 'prepared']) {
-    const run = spawnSync(process.argv[2] ?? 'pgbench', ['-n', '-M', mode, '-c', '8', '-T', '3', '-f', script, '-h', '127.0.0.1', '-p', port, '-U', 'a', 'a'], { encoding: 'utf8' });
+    const run = spawnSync(
+      process.argv[2] ?? 'pgbench',
+      ['-n', '-M', mode, '-c', '8', '-T', '3', '-f', script, '-h', '127.0.0.1', '-p', port, '-U', 'a', 'a'],
+      { encoding: 'utf8' },
+    );
     console.log(mode, /tps = \d+/.exec(run.stdout)?.[0] ?? run.stderr);
   }
   server.kill();
@@ -47,8 +66,10 @@ else {
     await client.until((c) => c.types().endsWith('Z'));
   }
   const after = process.memoryUsage();
-  console.log('KB per idle session, its client in the same process included:',
-    ((after.heapUsed + after.external - before.heapUsed - before.external) / 500 / 1024).toFixed(0));
+  console.log(
+    'KB per idle session, its client in the same process included:',
+    ((after.heapUsed + after.external - before.heapUsed - before.external) / 500 / 1024).toFixed(0),
+  );
   for (const client of clients) client.socket.destroy();
 }
 if (process.argv[2] !== '--serve') await listener.close();

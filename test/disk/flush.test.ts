@@ -8,19 +8,42 @@ import type { Delta, LakeApi, RecoveredTable, Segment, TableState } from '../../
 import { createLake } from '../../src/storage/iceberg/lake.ts';
 import { EVENTS, LOG, part, segment, settings, tableDef, temporary } from '../iceberg/harness.ts';
 
-const delta = (location: string, lsnFrom: number, lsnTo: number): Delta => ({ location, lsnFrom, lsnTo, positions: Uint32Array.of(3, 1), lsns: Float64Array.of(lsnFrom + 1, lsnTo) });
-
-test('a delta file gives back its entries, and any changed byte is found', () => {
-  fc.assert(fc.property(fc.array(fc.tuple(fc.nat(), fc.maxSafeNat())), fc.nat(), fc.integer({ min: 1, max: 255 }), (entries, at, change) => {
-    const content = { lsnFrom: 1, lsnTo: 2 ** 52, positions: Uint32Array.from(entries, (e) => e[0]), lsns: Float64Array.from(entries, (e) => e[1]) };
-    const bytes = encodeDelta(content);
-    expect(decodeDelta(bytes, 'd')).toEqual(content);
-    bytes[at % bytes.length]! ^= change;
-    expect(() => decodeDelta(bytes, 'd')).toThrow(expect.objectContaining({ code: 'XX001' }));
-  }));
+const delta = (location: string, lsnFrom: number, lsnTo: number): Delta => ({
+  location,
+  lsnFrom,
+  lsnTo,
+  positions: Uint32Array.of(3, 1),
+  lsns: Float64Array.of(lsnFrom + 1, lsnTo),
 });
 
-interface World { dir: string; lake: LakeApi; table: TableState; segments: Segment[] }
+test('a delta file gives back its entries, and any changed byte is found', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(), fc.maxSafeNat())),
+      fc.nat(),
+      fc.integer({ min: 1, max: 255 }),
+      (entries, at, change) => {
+        const content = {
+          lsnFrom: 1,
+          lsnTo: 2 ** 52,
+          positions: Uint32Array.from(entries, (e) => e[0]),
+          lsns: Float64Array.from(entries, (e) => e[1]),
+        };
+        const bytes = encodeDelta(content);
+        expect(decodeDelta(bytes, 'd')).toEqual(content);
+        bytes[at % bytes.length]! ^= change;
+        expect(() => decodeDelta(bytes, 'd')).toThrow(expect.objectContaining({ code: 'XX001' }));
+      },
+    ),
+  );
+});
+
+interface World {
+  dir: string;
+  lake: LakeApi;
+  table: TableState;
+  segments: Segment[];
+}
 
 /** Two flushes, to LSN 5 and 9, each with a segment; the second deletes from the first's segment. */
 async function twoFlushes(): Promise<World> {
@@ -47,14 +70,26 @@ test('what was flushed and not committed is found again; files that no manifest 
   const leftover = join(world.dir, 'disk', 'left.parquet');
   writeFileSync(leftover, 'x');
   const { flush } = await restart(world);
-  expect(flush).toEqual({ logId: LOG, flushedLsn: 9, segments: world.segments, deltas: [delta(world.segments[0]!.location, 5, 9)] });
+  expect(flush).toEqual({
+    logId: LOG,
+    flushedLsn: 9,
+    segments: world.segments,
+    deltas: [delta(world.segments[0]!.location, 5, 9)],
+  });
   expect(existsSync(leftover)).toBe(false);
   await world.lake.shutdown(null);
 });
 
 test('a commit takes its part of the manifest with it, and only that', async () => {
   const world = await twoFlushes();
-  await world.lake.commit({ tableUuid: world.table.def.uuid, logId: LOG, lsn: 5, segments: [world.segments[0]!], deletes: [], trigger: 'test' });
+  await world.lake.commit({
+    tableUuid: world.table.def.uuid,
+    logId: LOG,
+    lsn: 5,
+    segments: [world.segments[0]!],
+    deletes: [],
+    trigger: 'test',
+  });
   const recovered = await restart(world);
   expect(recovered.files.map((file) => file.location)).toEqual([world.segments[0]!.location]);
   expect(recovered.flush!.segments).toEqual([world.segments[1]]);
@@ -65,13 +100,16 @@ test('a commit takes its part of the manifest with it, and only that', async () 
 test.each([
   ['a missing segment', (w: World) => rmSync(w.segments[1]!.path)],
   ['a longer segment', (w: World) => appendFileSync(w.segments[0]!.path, 'x')],
-  ['a damaged delta file', (w: World) => {
-    const folder = join(w.dir, 'disk', w.table.def.uuid);
-    const name = readdirSync(folder).find((file) => file.endsWith('.delta'))!;
-    const bytes = encodeDelta(delta('x', 5, 9));
-    bytes[40]! ^= 1;
-    writeFileSync(join(folder, name), bytes);
-  }],
+  [
+    'a damaged delta file',
+    (w: World) => {
+      const folder = join(w.dir, 'disk', w.table.def.uuid);
+      const name = readdirSync(folder).find((file) => file.endsWith('.delta'))!;
+      const bytes = encodeDelta(delta('x', 5, 9));
+      bytes[40]! ^= 1;
+      writeFileSync(join(folder, name), bytes);
+    },
+  ],
 ])('%s discards the manifest whole', async (_, damage) => {
   const world = await twoFlushes();
   damage(world);
@@ -92,7 +130,14 @@ test('without DATA_DIR/disk there is no manifest, and the tables are still there
 
 test('a flush after a commit by the same log is above its LSN; a manifest of another log is returned as it is', async () => {
   const world = await twoFlushes();
-  await world.lake.commit({ tableUuid: world.table.def.uuid, logId: 'b'.repeat(32), lsn: 100, segments: [], deletes: [], trigger: 'test' });
+  await world.lake.commit({
+    tableUuid: world.table.def.uuid,
+    logId: 'b'.repeat(32),
+    lsn: 100,
+    segments: [],
+    deletes: [],
+    trigger: 'test',
+  });
   const recovered = await restart(world);
   expect(recovered.logId).toBe('b'.repeat(32));
   expect(recovered.flush).toMatchObject({ logId: LOG, flushedLsn: 9 });

@@ -15,7 +15,15 @@ export function temporary(): string {
 }
 
 export function settings(dataDir: string, over: Partial<LakeSettings> = {}): LakeSettings {
-  return { dataDir, warehouse: join(dataDir, 'warehouse'), catalogName: 'arka', owner: 'test', keepSnapshots: 20, maxSnapshotAgeMs: 5 * 86_400_000, ...over };
+  return {
+    dataDir,
+    warehouse: join(dataDir, 'warehouse'),
+    catalogName: 'arka',
+    owner: 'test',
+    keepSnapshots: 20,
+    maxSnapshotAgeMs: 5 * 86_400_000,
+    ...over,
+  };
 }
 
 export const LOG = 'a'.repeat(32);
@@ -26,22 +34,55 @@ export function column(name: string, fieldId: number, oid: number, more: Partial
 
 export function tableDef(name: string, columns: readonly ColumnDef[], more: Partial<TableDef> = {}): TableDef {
   return {
-    uuid: randomUUID(), oid: 20_000, schema: 'public', name, schemaId: 0, columns, key: [], keyName: '', partition: [], sort: [],
-    timeColumn: null, onConflict: 'error', options: {}, ...more,
+    uuid: randomUUID(),
+    oid: 20_000,
+    schema: 'public',
+    name,
+    schemaId: 0,
+    columns,
+    key: [],
+    keyName: '',
+    partition: [],
+    sort: [],
+    timeColumn: null,
+    onConflict: 'error',
+    options: {},
+    ...more,
   };
 }
 
-export const EVENTS = [column('id', 1, Oid.int8, { notNull: true }), column('ts', 2, Oid.timestamptz), column('note', 3, Oid.text)] as const;
+export const EVENTS = [
+  column('id', 1, Oid.int8, { notNull: true }),
+  column('ts', 2, Oid.timestamptz),
+  column('note', 3, Oid.text),
+] as const;
 
 export const ALL_TYPES: readonly ColumnDef[] = [
-  column('id', 1, Oid.int8, { notNull: true }), column('b', 2, Oid.bool), column('i', 3, Oid.int4), column('s', 4, Oid.int2),
-  column('r', 5, Oid.float4), column('d', 6, Oid.float8), column('n', 7, Oid.numeric, { type: { oid: Oid.numeric, typmod: numericTypmod(12, 2) } }),
-  column('t', 8, Oid.text), column('x', 9, Oid.bytea), column('dt', 10, Oid.date), column('tm', 11, Oid.time), column('ts', 12, Oid.timestamp),
-  column('tz', 13, Oid.timestamptz), column('u', 14, Oid.uuid), column('j', 15, Oid.jsonb),
+  column('id', 1, Oid.int8, { notNull: true }),
+  column('b', 2, Oid.bool),
+  column('i', 3, Oid.int4),
+  column('s', 4, Oid.int2),
+  column('r', 5, Oid.float4),
+  column('d', 6, Oid.float8),
+  column('n', 7, Oid.numeric, { type: { oid: Oid.numeric, typmod: numericTypmod(12, 2) } }),
+  column('t', 8, Oid.text),
+  column('x', 9, Oid.bytea),
+  column('dt', 10, Oid.date),
+  column('tm', 11, Oid.time),
+  column('ts', 12, Oid.timestamp),
+  column('tz', 13, Oid.timestamptz),
+  column('u', 14, Oid.uuid),
+  column('j', 15, Oid.jsonb),
 ];
 
 export function manualClock(start = 1_700_000_000_000): Clock & { ms: number } {
-  return { ...systemClock, ms: start, now() { return this.ms; } };
+  return {
+    ...systemClock,
+    ms: start,
+    now() {
+      return this.ms;
+    },
+  };
 }
 
 /** Runs one SQL statement in a DuckDB of its own; the rows as JSON values. */
@@ -61,7 +102,13 @@ export async function duckdb(sql: string): Promise<unknown[][]> {
 let files = 0;
 
 /** A staged segment with the rows of `select` (columns in def order). */
-export async function segment(state: TableState, dataDir: string, select: string, lsns: readonly [number, number], partition: readonly PartitionValue[] = []): Promise<Segment> {
+export async function segment(
+  state: TableState,
+  dataDir: string,
+  select: string,
+  lsns: readonly [number, number],
+  partition: readonly PartitionValue[] = [],
+): Promise<Segment> {
   const { def } = state;
   const folder = join(dataDir, 'disk', def.uuid);
   mkdirSync(folder, { recursive: true });
@@ -69,21 +116,42 @@ export async function segment(state: TableState, dataDir: string, select: string
   const path = join(folder, name);
   const ids = def.columns.map((c) => `"${c.name}": ${c.fieldId}`).join(', ');
   const casts = def.columns.map((c, i) => `CAST(c${i} AS ${duckdbType(c.type)}) AS "${c.name}"`).join(', ');
-  await duckdb(`COPY (SELECT ${casts} FROM (${select}) AS v(${def.columns.map((_, i) => `c${i}`).join(', ')})) TO '${path}' (FORMAT parquet, FIELD_IDS {${ids}})`);
+  await duckdb(
+    `COPY (SELECT ${casts} FROM (${select}) AS v(${def.columns.map((_, i) => `c${i}`).join(', ')})) TO '${path}' (FORMAT parquet, FIELD_IDS {${ids}})`,
+  );
   const rows = Number((await duckdb(`SELECT count(*) FROM read_parquet('${path}')`))[0]![0]);
   const types = def.partition.map((field) => icebergType(def.columns.find((c) => c.fieldId === field.sourceId)!.type));
   return {
-    location: dataFileLocation(state.location, partitionPath(def.partition, types, partition), name), path, rows, bytes: statSync(path).size,
-    columns: [], partition, specId: state.specId, lsnFrom: lsns[0], lsnTo: lsns[1],
+    location: dataFileLocation(state.location, partitionPath(def.partition, types, partition), name),
+    path,
+    rows,
+    bytes: statSync(path).size,
+    columns: [],
+    partition,
+    specId: state.specId,
+    lsnFrom: lsns[0],
+    lsnTo: lsns[1],
   };
 }
 
-export async function deleteFile(dataDir: string, dataFile: string, positions: readonly number[]): Promise<{ dataFileLocation: string; path: string; rows: number; bytes: number }> {
+export async function deleteFile(
+  dataDir: string,
+  dataFile: string,
+  positions: readonly number[],
+): Promise<{ dataFileLocation: string; path: string; rows: number; bytes: number }> {
   const path = join(dataDir, `${randomUUID()}.parquet`);
-  await duckdb(`COPY (SELECT '${dataFile}' AS file_path, unnest([${positions.join(', ')}]::BIGINT[]) AS pos) TO '${path}' (FORMAT parquet, FIELD_IDS {file_path: 2147483546, pos: 2147483545})`);
+  await duckdb(
+    `COPY (SELECT '${dataFile}' AS file_path, unnest([${positions.join(', ')}]::BIGINT[]) AS pos) TO '${path}' (FORMAT parquet, FIELD_IDS {file_path: 2147483546, pos: 2147483545})`,
+  );
   return { dataFileLocation: dataFile, path, rows: positions.length, bytes: statSync(path).size };
 }
 
-export function part(sourceId: number, fieldId: number, name: string, transform: PartitionField['transform'], arg = 0): PartitionField {
+export function part(
+  sourceId: number,
+  fieldId: number,
+  name: string,
+  transform: PartitionField['transform'],
+  arg = 0,
+): PartitionField {
   return { sourceId, fieldId, name, transform, arg };
 }

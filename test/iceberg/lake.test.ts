@@ -9,24 +9,54 @@ import { localStore } from '../../src/storage/iceberg/local-store.ts';
 import { currentSnapshot, type TableMetadata } from '../../src/storage/iceberg/metadata.ts';
 import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
 import { tableReader } from '../../src/storage/iceberg/table-reader.ts';
-import { ALL_TYPES, deleteFile, EVENTS, LOG, manualClock, part, segment, settings, tableDef, temporary } from './harness.ts';
+import {
+  ALL_TYPES,
+  deleteFile,
+  EVENTS,
+  LOG,
+  manualClock,
+  part,
+  segment,
+  settings,
+  tableDef,
+  temporary,
+} from './harness.ts';
 
 async function start(dir = temporary(), over = {}): Promise<{ dir: string; lake: LakeApi; state: LakeState }> {
   const lake = createLake(systemClock);
   return { dir, lake, state: await lake.open(settings(dir, over)) };
 }
 
-const request = (table: TableState, lsn: number, more: Partial<CommitRequest> = {}): CommitRequest =>
-  ({ tableUuid: table.def.uuid, logId: LOG, lsn, segments: [], deletes: [], trigger: 'test', ...more });
+const request = (table: TableState, lsn: number, more: Partial<CommitRequest> = {}): CommitRequest => ({
+  tableUuid: table.def.uuid,
+  logId: LOG,
+  lsn,
+  segments: [],
+  deletes: [],
+  trigger: 'test',
+  ...more,
+});
 
 const metadataOf = (location: string): Promise<TableMetadata> => tableReader(localStore()).metadata(location);
 
 test('a committed segment is a live data file after a restart, with its partition and its LSN', async () => {
   const { dir, lake } = await start();
-  const def = tableDef('t', EVENTS, { key: [1], keyName: 't_pkey', partition: [part(2, 1000, 'ts_day', 'day'), part(1, 1001, 'id_bucket', 'bucket', 4)] });
+  const def = tableDef('t', EVENTS, {
+    key: [1],
+    keyName: 't_pkey',
+    partition: [part(2, 1000, 'ts_day', 'day'), part(1, 1001, 'id_bucket', 'bucket', 4)],
+  });
   const table = await lake.createTable(def);
   const s = await segment(table, dir, `SELECT 1, TIMESTAMP '2024-01-01 10:00:00', 'x'`, [0, 5], [19_723, 3]);
-  const stats = { fieldId: 1, columnBytes: 30, valueCount: 1, nullCount: 0, nanCount: null, lower: Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0), upper: Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0) };
+  const stats = {
+    fieldId: 1,
+    columnBytes: 30,
+    valueCount: 1,
+    nullCount: 0,
+    nanCount: null,
+    lower: Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0),
+    upper: Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0),
+  };
   expect(s.location).toContain('/data/ts_day=2024-01-01/id_bucket=3/');
   const result = await lake.commit(request(table, 5, { segments: [{ ...s, columns: [stats] }] }));
   expect(result).toMatchObject({ files: 1, rows: 1, retries: 0, foreign: null });
@@ -35,8 +65,25 @@ test('a committed segment is a live data file after a restart, with its partitio
   const again = await start(dir);
   expect(again.state.schemas).toEqual(['public']);
   const [found] = again.state.tables;
-  expect(found).toMatchObject({ def, logId: LOG, committedLsn: 5, snapshotId: result.snapshotId, flush: null, deletePaths: [] });
-  expect(found!.files).toEqual([{ location: s.location, path: toLocalPath(s.location), rows: 1, bytes: s.bytes, columns: [stats], partition: [19_723, 3], specId: 0 }]);
+  expect(found).toMatchObject({
+    def,
+    logId: LOG,
+    committedLsn: 5,
+    snapshotId: result.snapshotId,
+    flush: null,
+    deletePaths: [],
+  });
+  expect(found!.files).toEqual([
+    {
+      location: s.location,
+      path: toLocalPath(s.location),
+      rows: 1,
+      bytes: s.bytes,
+      columns: [stats],
+      partition: [19_723, 3],
+      specId: 0,
+    },
+  ]);
   expect(existsSync(found!.files[0]!.path)).toBe(true);
   await again.lake.shutdown(null);
 });
@@ -56,7 +103,11 @@ test('a commit without files moves the properties and keeps the head', async () 
   const table = await lake.createTable(tableDef('t', EVENTS));
   const result = await lake.commit(request(table, 9));
   expect(result.snapshotId).toBe(-1n);
-  expect((await metadataOf(result.metadataLocation)).properties).toMatchObject({ 'arka.lsn': '9', 'arka.log-id': LOG, 'arka.owner': 'test' });
+  expect((await metadataOf(result.metadataLocation)).properties).toMatchObject({
+    'arka.lsn': '9',
+    'arka.log-id': LOG,
+    'arka.owner': 'test',
+  });
   await lake.shutdown(null);
 });
 
@@ -69,7 +120,14 @@ test("a data file's delete file replaces the earlier one, and the totals follow"
   const last = await lake.commit(request(table, 7, { deletes: [await deleteFile(dir, s.location, [1, 4])] }));
   const metadata = await metadataOf(last.metadataLocation);
   expect(currentSnapshot(metadata)!.summary).toMatchObject({
-    operation: 'delete', 'total-records': '10', 'total-data-files': '1', 'total-delete-files': '1', 'total-position-deletes': '2', 'removed-position-deletes': '1', 'added-position-deletes': '2', 'arka.lsn': '7',
+    operation: 'delete',
+    'total-records': '10',
+    'total-data-files': '1',
+    'total-delete-files': '1',
+    'total-position-deletes': '2',
+    'removed-position-deletes': '1',
+    'added-position-deletes': '2',
+    'arka.lsn': '7',
   });
   const state = await lake.refresh({ tableUuid: table.def.uuid, metadataLocation: 'earlier' });
   expect(state!.deletePaths).toHaveLength(1);
@@ -80,7 +138,9 @@ test("a data file's delete file replaces the earlier one, and the totals follow"
 test('deleting from a data file that another writer removed is 40001 and leaves the table as it was', async () => {
   const { dir, lake } = await start();
   const table = await lake.createTable(tableDef('t', EVENTS));
-  await expect(lake.commit(request(table, 5, { deletes: [await deleteFile(dir, `${table.location}/data/gone.parquet`, [1])] }))).rejects.toMatchObject({ code: '40001' });
+  await expect(
+    lake.commit(request(table, 5, { deletes: [await deleteFile(dir, `${table.location}/data/gone.parquet`, [1])] })),
+  ).rejects.toMatchObject({ code: '40001' });
   expect(await lake.refresh({ tableUuid: table.def.uuid, metadataLocation: table.metadataLocation })).toBeNull();
   await lake.shutdown(null);
 });
@@ -93,9 +153,13 @@ test('a swap by another writer in between is retried on its metadata, and told',
   const db = new DatabaseSync(join(dir, 'catalog.db'));
   db.prepare('UPDATE iceberg_tables SET metadata_location = ?').run(`file://${theirs}`);
   db.close();
-  const result = await lake.commit(request(table, 5, { segments: [await segment(table, dir, `SELECT 1, NULL, 'x'`, [0, 5])] }));
+  const result = await lake.commit(
+    request(table, 5, { segments: [await segment(table, dir, `SELECT 1, NULL, 'x'`, [0, 5])] }),
+  );
   expect(result.foreign!.files).toHaveLength(1);
-  expect((await metadataOf(result.metadataLocation))['metadata-log']!.at(-1)!['metadata-file']).toBe(`file://${theirs}`);
+  expect((await metadataOf(result.metadataLocation))['metadata-log']!.at(-1)!['metadata-file']).toBe(
+    `file://${theirs}`,
+  );
   await lake.shutdown(null);
 });
 
@@ -104,8 +168,15 @@ test('commits to one table take turns, and after 45 of them manifests were merge
   const { lake } = await start(dir, { keepSnapshots: 5 });
   const table = await lake.createTable(tableDef('t', EVENTS));
   const one = await segment(table, dir, `SELECT 1, NULL, 'x'`, [0, 1]);
-  const results = await Promise.all(Array.from({ length: 45 }, (_, i) =>
-    lake.commit(request(table, i + 1, { segments: [{ ...one, location: `${table.location}/data/${i}.parquet`, lsnFrom: i, lsnTo: i + 1 }] }))));
+  const results = await Promise.all(
+    Array.from({ length: 45 }, (_, i) =>
+      lake.commit(
+        request(table, i + 1, {
+          segments: [{ ...one, location: `${table.location}/data/${i}.parquet`, lsnFrom: i, lsnTo: i + 1 }],
+        }),
+      ),
+    ),
+  );
   const metadata = await metadataOf(results.at(-1)!.metadataLocation);
   expect(metadata.snapshots).toHaveLength(5);
   expect(metadata['snapshot-log']).toHaveLength(5);
@@ -115,7 +186,9 @@ test('commits to one table take turns, and after 45 of them manifests were merge
   const manifests = await reader.manifests(currentSnapshot(metadata));
   expect(manifests.length).toBeLessThanOrEqual(20);
   const entries = (await Promise.all(manifests.map((manifest) => reader.entries(manifest)))).flat();
-  expect(entries.map((entry) => Number(entry.sequence)).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 45 }, (_, i) => i + 1));
+  expect(entries.map((entry) => Number(entry.sequence)).toSorted((a, b) => a - b)).toEqual(
+    Array.from({ length: 45 }, (_, i) => i + 1),
+  );
   await lake.shutdown(null);
 });
 
@@ -128,7 +201,9 @@ test('timestamps of metadata and snapshots rise although the clock goes back', a
   const times: number[] = [];
   for (let i = 1; i <= 3; i++) {
     clock.ms -= 60_000;
-    const { metadataLocation } = await lake.commit(request(table, i, { segments: [await segment(table, dir, `SELECT 1, NULL, 'x'`, [i - 1, i])] }));
+    const { metadataLocation } = await lake.commit(
+      request(table, i, { segments: [await segment(table, dir, `SELECT 1, NULL, 'x'`, [i - 1, i])] }),
+    );
     const metadata = await metadataOf(metadataLocation);
     expect(currentSnapshot(metadata)!['timestamp-ms']).toBe(metadata['last-updated-ms']);
     times.push(metadata['last-updated-ms']);
@@ -139,25 +214,36 @@ test('timestamps of metadata and snapshots rise although the clock goes back', a
 
 test('a second server on the data directory is refused with 55000, and admitted after the first ended', async () => {
   const { dir, lake } = await start();
-  await expect(createLake(systemClock).open(settings(dir))).rejects.toMatchObject({ code: '55000', message: `data directory "${dir}" is in use by process ${process.pid}` });
+  await expect(createLake(systemClock).open(settings(dir))).rejects.toMatchObject({
+    code: '55000',
+    message: `data directory "${dir}" is in use by process ${process.pid}`,
+  });
   await lake.shutdown(null);
   await (await start(dir)).lake.shutdown(null);
 });
 
 test('a data directory that cannot be written is 58030 and named', async () => {
-  await expect(createLake(systemClock).open(settings('/dev/null/arka'))).rejects.toMatchObject({ code: '58030', message: expect.stringContaining('/dev/null/arka') });
+  await expect(createLake(systemClock).open(settings('/dev/null/arka'))).rejects.toMatchObject({
+    code: '58030',
+    message: expect.stringContaining('/dev/null/arka'),
+  });
 });
 
 test('a catalog that went back is 55000 and names both metadata files', async () => {
   const { dir, lake } = await start();
   const table = await lake.createTable(tableDef('t', EVENTS));
-  const result = await lake.commit(request(table, 5, { segments: [await segment(table, dir, `SELECT 1, NULL, 'x'`, [0, 5])] }));
+  const result = await lake.commit(
+    request(table, 5, { segments: [await segment(table, dir, `SELECT 1, NULL, 'x'`, [0, 5])] }),
+  );
   await lake.shutdown(null);
   const db = new DatabaseSync(join(dir, 'catalog.db'));
   db.prepare('UPDATE iceberg_tables SET metadata_location = ?').run(table.metadataLocation);
   db.close();
   await expect(createLake(systemClock).open(settings(dir))).rejects.toMatchObject({
-    code: '55000', fields: { detail: `The catalog shows metadata file "${table.metadataLocation}"; this server last saw "${result.metadataLocation}".` },
+    code: '55000',
+    fields: {
+      detail: `The catalog shows metadata file "${table.metadataLocation}"; this server last saw "${result.metadataLocation}".`,
+    },
   });
 });
 

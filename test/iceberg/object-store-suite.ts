@@ -29,7 +29,9 @@ export function registerObjectStoreTests(name: string, open: () => Promise<Store
 
     test('of ten that put if absent one wins, and its bytes stay', async () => {
       const { store, root } = await open();
-      const won = await Promise.all(Array.from({ length: 10 }, (_, i) => store.putIfAbsent(`${root}/x`, Uint8Array.of(i))));
+      const won = await Promise.all(
+        Array.from({ length: 10 }, (_, i) => store.putIfAbsent(`${root}/x`, Uint8Array.of(i))),
+      );
       expect(won.filter(Boolean)).toHaveLength(1);
       expect(await store.get(`${root}/x`)).toEqual(Uint8Array.of(won.indexOf(true)));
     });

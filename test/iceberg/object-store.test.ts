@@ -7,7 +7,8 @@ import { temporary } from './harness.ts';
 registerObjectStoreTests('local', async () => {
   const dir = temporary();
   return {
-    store: localStore(), root: `file://${dir}/wh`,
+    store: localStore(),
+    root: `file://${dir}/wh`,
     localFile: (bytes) => {
       const path = join(dir, 'source');
       writeFileSync(path, bytes);

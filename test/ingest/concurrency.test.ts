@@ -13,7 +13,9 @@ afterAll(() => db.destroy());
 
 let made = 0;
 async function newTable(partitioned = false): Promise<Table> {
-  const partition = partitioned ? [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 3 }] : noPartition;
+  const partition = partitioned
+    ? [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 3 }]
+    : noPartition;
   return (await db.tiers.database.createTable(tableDef(`c${made++}`, partition), false))!;
 }
 
@@ -23,7 +25,12 @@ const commit = (transaction: Transaction): Promise<void> => db.tiers.database.co
 async function put(table: Table, rows: readonly (readonly [number, number])[], upsert = false): Promise<void> {
   const transaction = begin();
   try {
-    await db.insert(transaction, table, rows.map(([id, v]) => [id, v, `n${id}`] as const), upsert);
+    await db.insert(
+      transaction,
+      table,
+      rows.map(([id, v]) => [id, v, `n${id}`] as const),
+      upsert,
+    );
     await commit(transaction);
   } catch (error) {
     if (transaction.state !== 'done') transaction.finish();
@@ -82,7 +89,10 @@ describe('transactions beside flushes and commits', () => {
   async function transfers(partitioned: boolean, rounds: number): Promise<void> {
     const accounts = 24;
     const table = await newTable(partitioned);
-    await put(table, Array.from({ length: accounts }, (_, i) => [i, 100]));
+    await put(
+      table,
+      Array.from({ length: accounts }, (_, i) => [i, 100]),
+    );
     const stop = mover(table, 7);
     let deadlocks = 0;
     let finished = false;
@@ -95,9 +105,14 @@ describe('transactions beside flushes and commits', () => {
         const transaction = begin();
         try {
           // As a client does it: lock by deleting one row after another, then write both anew from what is there.
-          for (const [id, delta] of [[from, -amount], [to, amount]] as const) {
+          for (const [id, delta] of [
+            [from, -amount],
+            [to, amount],
+          ] as const) {
             let seen: string | undefined;
-            const deleted = await db.delete(transaction, table, `id = ${id}`, (rows) => { seen = rows[0]; });
+            const deleted = await db.delete(transaction, table, `id = ${id}`, (rows) => {
+              seen = rows[0];
+            });
             expect(deleted).toBe(1);
             await db.insert(transaction, table, [[id, parse(seen!).v + delta, `r${round}`]]);
             if (random(4) === 0) await sleep(random(5));
@@ -134,7 +149,11 @@ describe('transactions beside flushes and commits', () => {
     expect(await db.rows(db.table(table.def.name))).toEqual(before);
   }
 
-  test('readers see every id once and the sum of all accounts unchanged while transfers run', () => transfers(false, 12), 60_000);
+  test(
+    'readers see every id once and the sum of all accounts unchanged while transfers run',
+    () => transfers(false, 12),
+    60_000,
+  );
   test('the same over partitions', () => transfers(true, 8), 60_000);
 
   test('upserts from several sessions leave each id once, with the value of its last commit', async () => {
@@ -149,7 +168,12 @@ describe('transactions beside flushes and commits', () => {
         const ids = [...new Set(Array.from({ length: 1 + random(12) }, () => random(40)))].sort((a, b) => a - b);
         const v = ++counter;
         const transaction = begin();
-        await db.insert(transaction, table, ids.map((id) => [id, v, null] as const), true);
+        await db.insert(
+          transaction,
+          table,
+          ids.map((id) => [id, v, null] as const),
+          true,
+        );
         if (random(6) === 0) transaction.finish();
         else {
           const committed = commit(transaction);
@@ -170,9 +194,17 @@ describe('transactions beside flushes and commits', () => {
     const table = await newTable();
     const stop = mover(table, 5);
     for (let round = 0; round < 20; round++) {
-      const results = await Promise.allSettled([1, 2, 3, 4].map((v) => put(table, [[round, v], [round + 1000, v]])));
+      const results = await Promise.allSettled(
+        [1, 2, 3, 4].map((v) =>
+          put(table, [
+            [round, v],
+            [round + 1000, v],
+          ]),
+        ),
+      );
       expect(results.filter(({ status }) => status === 'fulfilled').length).toBe(1);
-      for (const result of results) if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: '23505' });
+      for (const result of results)
+        if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: '23505' });
     }
     await stop();
     expect((await db.rows(table)).length).toBe(40);
@@ -180,28 +212,53 @@ describe('transactions beside flushes and commits', () => {
 });
 
 describe('a transaction open while its rows move', () => {
-  const moves = { flush: (table: Table) => db.tiers.database.flush(table, 'test'), commit: (table: Table) => db.tiers.database.commit(table, 'test') } as const;
+  const moves = {
+    flush: (table: Table) => db.tiers.database.flush(table, 'test'),
+    commit: (table: Table) => db.tiers.database.commit(table, 'test'),
+  } as const;
   for (const [name, move] of Object.entries(moves)) {
     for (const ending of ['commit', 'rollback'] as const) {
       test(`deletes, upserts and own rows survive a ${name}, then ${ending}`, async () => {
         const table = await newTable();
-        await put(table, Array.from({ length: 10 }, (_, i) => [i, 0]));
+        await put(
+          table,
+          Array.from({ length: 10 }, (_, i) => [i, 0]),
+        );
         const transaction = begin();
         expect(await db.delete(transaction, table, 'id < 3')).toBe(3);
-        await db.insert(transaction, table, [[3, 33, null], [20, 20, null]], true);
+        await db.insert(
+          transaction,
+          table,
+          [
+            [3, 33, null],
+            [20, 20, null],
+          ],
+          true,
+        );
         const own = ['3|33|null', '4|0|n4', '5|0|n5', '6|0|n6', '7|0|n7', '8|0|n8', '9|0|n9', '20|20|null'];
         expect(await db.rows(table, transaction)).toEqual(own);
         await move(table);
         expect(await db.rows(table, transaction)).toEqual(own);
         await put(table, [[30, 1]]);
         await move(table);
-        await db.insert(transaction, table, [[3, 34, null], [4, 44, null]], true);
+        await db.insert(
+          transaction,
+          table,
+          [
+            [3, 34, null],
+            [4, 44, null],
+          ],
+          true,
+        );
         await move(table);
         const others = Array.from({ length: 10 }, (_, i) => `${i}|0|n${i}`);
         expect(await db.rows(table)).toEqual([...others, '30|1|n30']);
         if (ending === 'commit') await commit(transaction);
         else transaction.finish();
-        const expected = ending === 'commit' ? ['3|34|null', '4|44|null', '5|0|n5', '6|0|n6', '7|0|n7', '8|0|n8', '9|0|n9', '20|20|null', '30|1|n30'] : [...others, '30|1|n30'];
+        const expected =
+          ending === 'commit'
+            ? ['3|34|null', '4|44|null', '5|0|n5', '6|0|n6', '7|0|n7', '8|0|n8', '9|0|n9', '20|20|null', '30|1|n30']
+            : [...others, '30|1|n30'];
         expect(await db.rows(table)).toEqual(expected);
         await move(table);
         expect(await db.rows(table)).toEqual(expected);
@@ -219,7 +276,12 @@ describe('a transaction open while its rows move', () => {
     for (let round = 0; round < 8; round++) {
       const transaction = begin();
       expect(await db.delete(transaction, table, `id >= ${round * 300} AND id < ${round * 300 + 300}`)).toBe(300);
-      await Promise.all([db.tiers.database.flush(table, 'test'), commit(transaction), put(table, [[10_000 + round, 1]]), db.tiers.database.commit(table, 'test')]);
+      await Promise.all([
+        db.tiers.database.flush(table, 'test'),
+        commit(transaction),
+        put(table, [[10_000 + round, 1]]),
+        db.tiers.database.commit(table, 'test'),
+      ]);
       expect((await db.rows(table)).length).toBe(3000 - (round + 1) * 300 + round + 1);
     }
   }, 60_000);
@@ -227,18 +289,28 @@ describe('a transaction open while its rows move', () => {
 
 test('an engine that cannot tell where rows went does not make a flush write them twice', async () => {
   const table = await newTable();
-  await put(table, Array.from({ length: 10 }, (_, i) => [i, 0]));
+  await put(
+    table,
+    Array.from({ length: 10 }, (_, i) => [i, 0]),
+  );
   const { database } = db.tiers;
   const { engine, lake, warn } = database;
   const warnings: unknown[] = [];
   let failures = 2;
   const late = begin();
-  const failing = { ...methods(engine, ['writeParquet', 'writePositionDeletes', 'readPositionDeletes', 'lookup', 'newPositions']), newPositions: (request: never) => (failures-- > 0 ? Promise.reject(new Error('no memory')) : engine.newPositions(request)) };
+  const failing = {
+    ...methods(engine, ['writeParquet', 'writePositionDeletes', 'readPositionDeletes', 'lookup', 'newPositions']),
+    newPositions: (request: never) =>
+      failures-- > 0 ? Promise.reject(new Error('no memory')) : engine.newPositions(request),
+  };
   // the transaction deletes while the manifest is written, so that the map is first needed after it
-  const during = { ...methods(lake, ['removeFiles', 'commit', 'dropTable']), writeFlush: async (request: never) => {
-    await lake.writeFlush(request);
-    await db.delete(late, table, 'id < 2');
-  } };
+  const during = {
+    ...methods(lake, ['removeFiles', 'commit', 'dropTable']),
+    writeFlush: async (request: never) => {
+      await lake.writeFlush(request);
+      await db.delete(late, table, 'id < 2');
+    },
+  };
   Object.assign(database, { engine: failing, lake: during, warn: (error: unknown) => warnings.push(error) });
   try {
     await database.flush(table, 'test');
@@ -251,40 +323,81 @@ test('an engine that cannot tell where rows went does not make a flush write the
   expect((await db.rows(db.table(table.def.name))).length).toBe(8);
 });
 
-test.each(['writeParquet', 'newPositions', 'writeFlush', 'commit', 'writePositionDeletes'] as const)('a flush or commit whose %s fails changes nothing, and the next one takes everything', async (name) => {
-  const table = await newTable();
-  await put(table, Array.from({ length: 10 }, (_, i) => [i, 0]));
-  const { database } = db.tiers;
-  await database.flush(table, 'test');
-  await put(table, [[0, 1], [20, 1], [21, 1]], true);
-  const open = begin();
-  await db.insert(open, table, [[1, 9, null], [20, 9, null]], true);
-  const { engine, lake } = database;
-  const fail = (): Promise<never> => Promise.reject(new Error('the disk said no'));
-  const engineMethods = methods(engine, ['writeParquet', 'writePositionDeletes', 'readPositionDeletes', 'lookup', 'newPositions']);
-  const lakeMethods = methods(lake, ['removeFiles', 'commit', 'dropTable', 'writeFlush']);
-  Object.assign(database, name in engineMethods ? { engine: { ...engineMethods, [name]: fail } } : { lake: { ...lakeMethods, [name]: fail } });
-  const before = await db.rows(table);
-  try {
-    for (let i = 0; i < 2; i++) {
-      await expect(database.commit(table, 'test')).rejects.toThrow('the disk said no');
-      expect(await db.rows(table)).toEqual(before);
+test.each(['writeParquet', 'newPositions', 'writeFlush', 'commit', 'writePositionDeletes'] as const)(
+  'a flush or commit whose %s fails changes nothing, and the next one takes everything',
+  async (name) => {
+    const table = await newTable();
+    await put(
+      table,
+      Array.from({ length: 10 }, (_, i) => [i, 0]),
+    );
+    const { database } = db.tiers;
+    await database.flush(table, 'test');
+    await put(
+      table,
+      [
+        [0, 1],
+        [20, 1],
+        [21, 1],
+      ],
+      true,
+    );
+    const open = begin();
+    await db.insert(
+      open,
+      table,
+      [
+        [1, 9, null],
+        [20, 9, null],
+      ],
+      true,
+    );
+    const { engine, lake } = database;
+    const fail = (): Promise<never> => Promise.reject(new Error('the disk said no'));
+    const engineMethods = methods(engine, [
+      'writeParquet',
+      'writePositionDeletes',
+      'readPositionDeletes',
+      'lookup',
+      'newPositions',
+    ]);
+    const lakeMethods = methods(lake, ['removeFiles', 'commit', 'dropTable', 'writeFlush']);
+    Object.assign(
+      database,
+      name in engineMethods
+        ? { engine: { ...engineMethods, [name]: fail } }
+        : { lake: { ...lakeMethods, [name]: fail } },
+    );
+    const before = await db.rows(table);
+    try {
+      for (let i = 0; i < 2; i++) {
+        await expect(database.commit(table, 'test')).rejects.toThrow('the disk said no');
+        expect(await db.rows(table)).toEqual(before);
+      }
+      await put(table, [[21, 2]], true);
+    } finally {
+      Object.assign(database, { engine, lake });
     }
-    await put(table, [[21, 2]], true);
-  } finally {
-    Object.assign(database, { engine, lake });
-  }
-  await database.commit(table, 'test');
-  await commit(open);
-  const expected = ['0|1|n0', '1|9|null', ...Array.from({ length: 8 }, (_, i) => `${i + 2}|0|n${i + 2}`), '20|9|null', '21|2|n21'];
-  expect(await db.rows(table)).toEqual(expected);
-  await db.restart();
-  expect(await db.rows(db.table(table.def.name))).toEqual(expected);
-});
+    await database.commit(table, 'test');
+    await commit(open);
+    const expected = [
+      '0|1|n0',
+      '1|9|null',
+      ...Array.from({ length: 8 }, (_, i) => `${i + 2}|0|n${i + 2}`),
+      '20|9|null',
+      '21|2|n21',
+    ];
+    expect(await db.rows(table)).toEqual(expected);
+    await db.restart();
+    expect(await db.rows(db.table(table.def.name))).toEqual(expected);
+  },
+);
 
 /** A remote's functions as an object that can be spread: the remote itself answers to any name. */
 function methods<T extends object>(remote: T, names: readonly (keyof T)[]): Partial<T> {
-  return Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => (remote[name] as (...all: unknown[]) => unknown)(...args)])) as Partial<T>;
+  return Object.fromEntries(
+    names.map((name) => [name, (...args: unknown[]) => (remote[name] as (...all: unknown[]) => unknown)(...args)]),
+  ) as Partial<T>;
 }
 
 describe('key locks', () => {
@@ -293,7 +406,9 @@ describe('key locks', () => {
     const [one, two] = [begin(), begin()];
     await db.insert(one, table, [[1, 1, null]]);
     let answered = false;
-    const second = db.insert(two, table, [[1, 2, null]]).finally(() => { answered = true; });
+    const second = db.insert(two, table, [[1, 2, null]]).finally(() => {
+      answered = true;
+    });
     second.catch(() => {});
     await sleep(20);
     expect(answered).toBe(false);
@@ -313,7 +428,11 @@ describe('key locks', () => {
 
   test('a circle of three transactions ends with 40P01 for one, and the others go on', async () => {
     const table = await newTable();
-    await put(table, [[0, 0], [1, 0], [2, 0]]);
+    await put(table, [
+      [0, 0],
+      [1, 0],
+      [2, 0],
+    ]);
     const all = [begin(), begin(), begin()];
     for (const [i, transaction] of all.entries()) await db.insert(transaction, table, [[i, i + 10, null]], true);
     const results = await Promise.allSettled(
@@ -350,7 +469,8 @@ describe('key locks', () => {
     for (const wait of ['delete', 'insert'] as const) {
       const [holder, leaving] = [begin(), begin()];
       await db.insert(holder, table, [[1, 5, null]], true);
-      const waiting = wait === 'delete' ? db.delete(leaving, table, 'id = 1') : db.insert(leaving, table, [[1, 7, null]], true);
+      const waiting =
+        wait === 'delete' ? db.delete(leaving, table, 'id = 1') : db.insert(leaving, table, [[1, 7, null]], true);
       waiting.catch(() => {});
       await sleep(30);
       leaving.finish(); // its client went away
@@ -365,7 +485,10 @@ describe('key locks', () => {
 
 test('a dropped table fails the transactions that wrote to it, with 42P01 and nothing left in memory', async () => {
   const table = await newTable();
-  await put(table, [[1, 1], [2, 2]]);
+  await put(table, [
+    [1, 1],
+    [2, 2],
+  ]);
   const transaction = begin();
   await db.delete(transaction, table, 'id = 1');
   await db.insert(transaction, table, [[7, 7, null]]);

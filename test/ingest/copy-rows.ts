@@ -26,18 +26,32 @@ export class Rows implements CopyRowSink {
   }
 }
 
-export interface Parser { push(bytes: Uint8Array): void; finish(): void }
+export interface Parser {
+  push(bytes: Uint8Array): void;
+  finish(): void;
+}
 export type Make = (sink: CopyRowSink) => Parser;
 
 const target = (columns: number) => ({ table: 't', columns: ['a', 'b', 'c', 'd'].slice(0, columns) });
-export const text = (columns: number, more: object = {}): Make => (sink) =>
-  new CopyTextParser({ ...target(columns), delimiter: '\t', null: '\\N', ...more }, sink);
-export const csv = (columns: number, more: object = {}): Make => (sink) =>
-  new CopyCsvParser({ ...target(columns), delimiter: ',', null: '', ...more }, sink);
-export const binary = (columns: number): Make => (sink) => new CopyBinaryParser(target(columns), sink);
+export const text =
+  (columns: number, more: object = {}): Make =>
+  (sink) =>
+    new CopyTextParser({ ...target(columns), delimiter: '\t', null: '\\N', ...more }, sink);
+export const csv =
+  (columns: number, more: object = {}): Make =>
+  (sink) =>
+    new CopyCsvParser({ ...target(columns), delimiter: ',', null: '', ...more }, sink);
+export const binary =
+  (columns: number): Make =>
+  (sink) =>
+    new CopyBinaryParser(target(columns), sink);
 
 /** The rows, or the error as `code message | where`. */
-export function parse(make: Make, bytes: Uint8Array, cuts: readonly number[] = []): { rows: Row[]; error: string | null } {
+export function parse(
+  make: Make,
+  bytes: Uint8Array,
+  cuts: readonly number[] = [],
+): { rows: Row[]; error: string | null } {
   const sink = new Rows();
   const parser = make(sink);
   const at = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((x, y) => x - y);

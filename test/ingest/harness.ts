@@ -19,11 +19,28 @@ export const noPartition: readonly PartitionField[] = [];
 
 /** id bigint primary key, v int, name text */
 export function tableDef(name: string, partition: readonly PartitionField[]): TableDef {
-  const column = (index: number, columnName: string, oid: number, notNull: boolean) => ({ name: columnName, fieldId: index, attnum: index, type: { oid, typmod: -1 }, notNull, default: null });
+  const column = (index: number, columnName: string, oid: number, notNull: boolean) => ({
+    name: columnName,
+    fieldId: index,
+    attnum: index,
+    type: { oid, typmod: -1 },
+    notNull,
+    default: null,
+  });
   return {
-    uuid: '', oid: 0, schema: 'public', name, schemaId: 0,
+    uuid: '',
+    oid: 0,
+    schema: 'public',
+    name,
+    schemaId: 0,
     columns: [column(1, 'id', 20, true), column(2, 'v', 23, false), column(3, 'name', 25, false)],
-    key: [1], keyName: `${name}_pkey`, partition, sort: [], timeColumn: null, onConflict: 'error', options: {},
+    key: [1],
+    keyName: `${name}_pkey`,
+    partition,
+    sort: [],
+    timeColumn: null,
+    onConflict: 'error',
+    options: {},
   };
 }
 
@@ -53,8 +70,16 @@ export class TestDatabase {
     const fail = (error: unknown): void => console.error(error);
     this.tiers = await openTiers(
       {
-        dataDir: this.dataDir, warehouse: '', catalogName: 'arka', keepSnapshots: 20, maxSnapshotAgeMs: 1e9, memoryLimit, segmentBytes: 2 ** 20,
-        clock: systemClock, warn: fail, fatal: fail,
+        dataDir: this.dataDir,
+        warehouse: '',
+        catalogName: 'arka',
+        keepSnapshots: 20,
+        maxSnapshotAgeMs: 1e9,
+        memoryLimit,
+        segmentBytes: 2 ** 20,
+        clock: systemClock,
+        warn: fail,
+        fatal: fail,
       },
       this.#stack,
     );
@@ -82,11 +107,18 @@ export class TestDatabase {
 
   get context(): WriteContext {
     const { database } = this.tiers;
-    const running = (cancel: () => void): void => { this.cancel = cancel; };
+    const running = (cancel: () => void): void => {
+      this.cancel = cancel;
+    };
     return { memory: database.memory, engine: database.engine, transaction: (id) => database.transaction(id), running };
   }
 
-  async insert(transaction: Transaction, table: Table, rows: readonly (readonly [number, number | null, string | null])[], upsert = false): Promise<void> {
+  async insert(
+    transaction: Transaction,
+    table: Table,
+    rows: readonly (readonly [number, number | null, string | null])[],
+    upsert = false,
+  ): Promise<void> {
     const writes = transaction.of(table);
     const from = writes.inserted.rows;
     const writer = new RowWriter(table.def, table.fieldIds, writes.inserted, { timeZone: UTC, now: () => 0 });
@@ -98,12 +130,27 @@ export class TestDatabase {
   }
 
   /** `seen` gets the rows found by the run that deleted them, as `rows` gives them. */
-  async delete(transaction: Transaction, table: Table, where: string, seen: (rows: readonly string[]) => void = () => {}): Promise<number> {
+  async delete(
+    transaction: Transaction,
+    table: Table,
+    where: string,
+    seen: (rows: readonly string[]) => void = () => {},
+  ): Promise<number> {
     for (;;) {
       const texts: string[] = [];
-      const found = { units: [] as number[], positions: [] as number[], keys: new RowBuffer(this.context.memory, table.keyPhysicals) };
+      const found = {
+        units: [] as number[],
+        positions: [] as number[],
+        keys: new RowBuffer(this.context.memory, table.keyPhysicals),
+      };
       try {
-        const cursor = await this.#cursor(table, `SELECT __unit, __position, id, v, name FROM "scan" AS t WHERE ${where}`, 'vectors', true, transaction);
+        const cursor = await this.#cursor(
+          table,
+          `SELECT __unit, __position, id, v, name FROM "scan" AS t WHERE ${where}`,
+          'vectors',
+          true,
+          transaction,
+        );
         for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) {
           const [units, positions, ids] = chunk.vectors!;
           for (let row = 0; row < chunk.rows; row++) {
@@ -113,7 +160,11 @@ export class TestDatabase {
           found.keys.append([ids!], 0, chunk.rows);
           texts.push(...textsOf(chunk.vectors!.slice(2), chunk.rows));
         }
-        const rows = { units: Int32Array.from(found.units), positions: Float64Array.from(found.positions), keys: found.keys };
+        const rows = {
+          units: Int32Array.from(found.units),
+          positions: Float64Array.from(found.positions),
+          keys: found.keys,
+        };
         const done = await deleteRows(this.context, transaction, transaction.of(table), rows);
         if (done) {
           seen(texts);
@@ -136,12 +187,22 @@ export class TestDatabase {
     return out;
   }
 
-  #cursor(table: Table, sql: string, output: 'vectors', positions: boolean, transaction: Transaction | null): Promise<EngineCursor> {
+  #cursor(
+    table: Table,
+    sql: string,
+    output: 'vectors',
+    positions: boolean,
+    transaction: Transaction | null,
+  ): Promise<EngineCursor> {
     const placeholder = `__arka_scan_test`;
     const request = {
       rendered: { sql: sql.replace('"scan"', `"${placeholder}"`), timeRanges: [null], point: null },
       tables: [{ def: table.def, placeholder, positions }],
-      transaction, columns: null, formats: [], output, timeZone: 'UTC',
+      transaction,
+      columns: null,
+      formats: [],
+      output,
+      timeZone: 'UTC',
     };
     return EngineCursor.open(this.tiers.database, this.tiers.engine, request, () => {});
   }
@@ -149,10 +210,13 @@ export class TestDatabase {
 
 /** `id|v|name` of each row. */
 function textsOf([ids, values, names]: readonly ColumnVector[], rows: number): string[] {
-  const valid = (bits: Uint8Array | null, row: number): boolean => bits === null || (bits[row >> 3]! & (1 << (row & 7))) !== 0;
+  const valid = (bits: Uint8Array | null, row: number): boolean =>
+    bits === null || (bits[row >> 3]! & (1 << (row & 7))) !== 0;
   return Array.from({ length: rows }, (_, row) => {
     const v = valid(values!.validity, row) ? String(values!.words[row]) : 'null';
-    const name = valid(names!.validity, row) ? Buffer.from(names!.heap.subarray(names!.starts[row], names!.ends[row])).toString() : 'null';
+    const name = valid(names!.validity, row)
+      ? Buffer.from(names!.heap.subarray(names!.starts[row], names!.ends[row])).toString()
+      : 'null';
     return `${integerAt(ids!, row)}|${v}|${name}`;
   });
 }

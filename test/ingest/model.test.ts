@@ -19,7 +19,14 @@ const ids = fc.uniqueArray(fc.integer({ min: 0, max: 60 }), { minLength: 1, maxL
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('insert' as const), ids }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('upsert' as const), ids }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('delete' as const), above: fc.integer({ min: 0, max: 60 }), below: fc.integer({ min: 0, max: 60 }) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('delete' as const),
+      above: fc.integer({ min: 0, max: 60 }),
+      below: fc.integer({ min: 0, max: 60 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('rollback' as const), ids }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('flush' as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('commit' as const) }) },
@@ -30,7 +37,9 @@ let made = 0;
 /** Carries the steps out beside a plain map; after each the engine must see the map's rows. */
 async function run(steps: readonly Step[], partitioned: boolean): Promise<void> {
   const name = `t${made++}`;
-  const partition = partitioned ? [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 3 }] : noPartition;
+  const partition = partitioned
+    ? [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 3 }]
+    : noPartition;
   await db.tiers.database.createTable(tableDef(name, partition), false);
   const model = new Map<number, string>();
   let counter = 0;
@@ -38,13 +47,21 @@ async function run(steps: readonly Step[], partitioned: boolean): Promise<void> 
     const { database } = db.tiers;
     const table = db.table(name);
     switch (each.kind) {
-      case 'flush': await database.flush(table, 'test'); break;
-      case 'commit': await database.commit(table, 'test'); break;
-      case 'restart': await db.restart(); break;
+      case 'flush':
+        await database.flush(table, 'test');
+        break;
+      case 'commit':
+        await database.commit(table, 'test');
+        break;
+      case 'restart':
+        await db.restart();
+        break;
       default: {
         const transaction = database.begin(true);
         if (each.kind === 'delete') {
-          expect(await db.delete(transaction, table, `id >= ${each.above} AND id <= ${each.below}`)).toBe([...model.keys()].filter((id) => id >= each.above && id <= each.below).length);
+          expect(await db.delete(transaction, table, `id >= ${each.above} AND id <= ${each.below}`)).toBe(
+            [...model.keys()].filter((id) => id >= each.above && id <= each.below).length,
+          );
           await database.committer.commit(transaction);
           for (const id of [...model.keys()]) if (id >= each.above && id <= each.below) model.delete(id);
           break;
@@ -72,5 +89,7 @@ async function run(steps: readonly Step[], partitioned: boolean): Promise<void> 
 }
 
 test('any order of writes, flushes, commits and restarts leaves exactly the rows that a plain map holds', async () => {
-  await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), fc.boolean(), run), { numRuns: Number(process.env["MODEL_RUNS"] ?? 12) });
+  await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), fc.boolean(), run), {
+    numRuns: Number(process.env['MODEL_RUNS'] ?? 12),
+  });
 }, 600_000);

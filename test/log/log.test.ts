@@ -17,7 +17,9 @@ const OPTIONS = { dir: '', segmentBytes: 2 ** 15, ringBytes: 2 ** 14 };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function append(log: Log, payload: Uint8Array, more: Partial<FrameHead> = {}): boolean {
-  return log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: 1, last: true, ...more }, [payload]);
+  return log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: 1, last: true, ...more }, [
+    payload,
+  ]);
 }
 
 async function framesOf(log: Log, from = 1): Promise<RecoveredFrame[]> {
@@ -73,11 +75,18 @@ test('the same group torn behind its start, with later blocks of it intact, is c
   expect(again.lastLsn).toBe(1);
   await again.start(2);
   // the start's mark takes block 3; what the torn group left behind it must never validate in a later one
-  expect(fileOf(disk, FIRST).subarray(4 * 4096).every((byte) => byte === 0)).toBe(true);
+  expect(
+    fileOf(disk, FIRST)
+      .subarray(4 * 4096)
+      .every((byte) => byte === 0),
+  ).toBe(true);
   append(again, new Uint8Array(7000).fill(9));
   await again[Symbol.asyncDispose]();
   const frames = await framesOf(await openLog({ ...OPTIONS, fs: disk }));
-  expect(frames.map((frame) => [frame.firstLsn, frame.payload[0]])).toEqual([[1, 0], [2, 9]]);
+  expect(frames.map((frame) => [frame.firstLsn, frame.payload[0]])).toEqual([
+    [1, 0],
+    [2, 9],
+  ]);
 });
 
 test('a flipped byte before the durable position refuses to start, naming file and offset', async () => {
@@ -89,7 +98,10 @@ test('a flipped byte before the durable position refuses to start, naming file a
     if (inGroup >= used) continue;
     file[at]! ^= 0x40;
     const message = new RegExp(`"${FIRST}" at offset ${at - inGroup}$|"${FIRST}" at offset ${at - inGroup + 64}$`);
-    await expect(openLog({ ...OPTIONS, fs: disk })).rejects.toMatchObject({ code: 'XX001', message: expect.stringMatching(message) });
+    await expect(openLog({ ...OPTIONS, fs: disk })).rejects.toMatchObject({
+      code: 'XX001',
+      message: expect.stringMatching(message),
+    });
     file[at]! ^= 0x40;
   }
 });
@@ -162,7 +174,9 @@ test('trim recycles segments, keeps two spare at most, and moves firstLsn; recyc
   const { firstLsn } = log;
   const again = await openLog({ ...OPTIONS, fs: disk });
   expect(again.firstLsn).toBe(firstLsn);
-  expect((await framesOf(again)).map((frame) => frame.firstLsn)).toEqual(Array.from({ length: 61 - firstLsn }, (_, i) => firstLsn + i));
+  expect((await framesOf(again)).map((frame) => frame.firstLsn)).toEqual(
+    Array.from({ length: 61 - firstLsn }, (_, i) => firstLsn + i),
+  );
 });
 
 test('a missing segment, a foreign file and a segment of another log are named', async () => {

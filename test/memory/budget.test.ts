@@ -66,7 +66,11 @@ test('a writer at the budget waits for other open transactions; when all wait, o
   };
   const first = waiter(one);
   let waits = true;
-  void first.catch(() => {}).then(() => { waits = false; });
+  void first
+    .catch(() => {})
+    .then(() => {
+      waits = false;
+    });
   await sleep(100);
   expect(waits).toBe(true);
   const results = await Promise.allSettled([first, waiter(two), waiter(three)]);
@@ -108,23 +112,30 @@ test('a rolled back transaction gives all its memory back, also what a scan of i
   expect(database.memory.pool.usedBytes).toBe(before);
 });
 
-test.each([{ width: 1000, count: 3000 }, { width: 16_000, count: 200 }])('at the budget writes wait for the flush and go on: several sessions write three times the memory in rows of $width bytes', async ({ width, count }) => {
-  let most = 0;
-  const { pool } = db.tiers.database.memory;
-  const session = async (index: number): Promise<void> => {
-    for (let i = 0; i < 20; i++) {
-      await write(index * 100_000 + i * count, count, 'y'.repeat(width));
-      most = Math.max(most, pool.usedBytes);
-    }
-  };
-  await Promise.all([1, 2, 3, 4].map(session));
-  expect(most).toBeLessThanOrEqual(pool.budgetBytes);
-  expect(pool.slabs.length * 16 * MB).toBe(pool.budgetBytes);
-  const { tiers } = db;
-  await tiers.database.flush(table, 'test');
-  expect(pool.usedBytes).toBe(0);
-  expect(table.files.reduce((sum, file) => sum + file.rows, 0)).toBe(count * 80);
-}, 60_000);
+test.each([
+  { width: 1000, count: 3000 },
+  { width: 16_000, count: 200 },
+])(
+  'at the budget writes wait for the flush and go on: several sessions write three times the memory in rows of $width bytes',
+  async ({ width, count }) => {
+    let most = 0;
+    const { pool } = db.tiers.database.memory;
+    const session = async (index: number): Promise<void> => {
+      for (let i = 0; i < 20; i++) {
+        await write(index * 100_000 + i * count, count, 'y'.repeat(width));
+        most = Math.max(most, pool.usedBytes);
+      }
+    };
+    await Promise.all([1, 2, 3, 4].map(session));
+    expect(most).toBeLessThanOrEqual(pool.budgetBytes);
+    expect(pool.slabs.length * 16 * MB).toBe(pool.budgetBytes);
+    const { tiers } = db;
+    await tiers.database.flush(table, 'test');
+    expect(pool.usedBytes).toBe(0);
+    expect(table.files.reduce((sum, file) => sum + file.rows, 0)).toBe(count * 80);
+  },
+  60_000,
+);
 
 describe('a transaction that is too large', () => {
   async function fails(transaction: Transaction, work: () => Promise<void>): Promise<void> {
@@ -172,7 +183,11 @@ test('a transaction of many frames that waits for room in the log finds its rows
     const transaction = database.begin(true);
     await db.insert(transaction, table, rows(0, 1000), true);
     await db.insert(transaction, table, rows(10_000 + round * 1000, 300));
-    await Promise.all([database.committer.commit(transaction), database.flush(table, 'test'), database.flush(table, 'test')]);
+    await Promise.all([
+      database.committer.commit(transaction),
+      database.flush(table, 'test'),
+      database.flush(table, 'test'),
+    ]);
     await database.flush(table, 'test');
   }
   expect(await counted()).toBe(1600);
@@ -198,7 +213,9 @@ test('a log larger than the memory is replayed by flushing on the way, also unde
     const { pool } = large.tiers.database.memory;
     expect(pool.usedBytes).toBeLessThanOrEqual(pool.budgetBytes);
     const found = await large.rows(large.table('replayed'), null, 'id, v, NULL::VARCHAR AS name');
-    expect(found).toEqual(Array.from({ length: 8200 }, (_, id) => `${id}|${id % 1000 < 200 && id >= 8000 ? id - 7000 : id % 1000}|null`));
+    expect(found).toEqual(
+      Array.from({ length: 8200 }, (_, id) => `${id}|${id % 1000 < 200 && id >= 8000 ? id - 7000 : id % 1000}|null`),
+    );
   } finally {
     await large.destroy();
   }
@@ -216,7 +233,8 @@ test('a commit whose memory others take while it waits for the log still becomes
   const committed = database.committer.commit(transaction);
   await Promise.resolve();
   for (const bytes of [16 * MB, MB, 65_536, 4096]) {
-    for (let address = pool.allocate(bytes); address >= 0; address = pool.allocate(bytes)) taken.push({ address, bytes });
+    for (let address = pool.allocate(bytes); address >= 0; address = pool.allocate(bytes))
+      taken.push({ address, bytes });
   }
   await committed;
   for (const { address, bytes } of taken) pool.free(address, bytes);

@@ -11,7 +11,11 @@ import type { Physical } from '../../src/types/column-vector.ts';
 import { put, rowsOf } from './values.ts';
 
 test('a key table holds what a map holds, through growth and deletions in crowded runs', () => {
-  const step = fc.record({ key: fc.integer({ min: 0, max: 400 }), a: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }).filter((a) => a !== 0), remove: fc.boolean() });
+  const step = fc.record({
+    key: fc.integer({ min: 0, max: 400 }),
+    a: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }).filter((a) => a !== 0),
+    remove: fc.boolean(),
+  });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 1500, size: 'max' }), fc.integer({ min: 0, max: 3 }), (steps, word) => {
       const keys = new KeyTable();
@@ -40,63 +44,83 @@ test('a key table holds what a map holds, through growth and deletions in crowde
 });
 
 test('keys are equal as words exactly when they are equal as values', () => {
-  const keyTypes: readonly (readonly Physical[])[] = [['int32'], ['int64'], ['fixed16'], ['int32', 'bool', 'int64'], ['bytes'], ['bytes', 'bytes'], ['int128', 'int32'], ['int64', 'bytes', 'bool']];
+  const keyTypes: readonly (readonly Physical[])[] = [
+    ['int32'],
+    ['int64'],
+    ['fixed16'],
+    ['int32', 'bool', 'int64'],
+    ['bytes'],
+    ['bytes', 'bytes'],
+    ['int128', 'int32'],
+    ['int64', 'bytes', 'bool'],
+  ];
   const memory = new Memory(2 * SLAB_BYTES);
   fc.assert(
-    fc.property(fc.constantFrom(...keyTypes).chain((types) => rowsOf(types, 40).map((rows) => ({ types, rows: rows.filter((row) => !row.includes(null)) }))), ({ types, rows }) => {
-      const encode = keyEncoder(types, 42);
-      const buffer = new RowBuffer(memory, types);
-      // each row twice: at other places the words must be the same
-      for (const row of [...rows, ...rows]) {
-        const sinks = buffer.sinks();
-        row.forEach((value, i) => put(sinks[i]!, types[i]!, value));
-        buffer.endRow();
-      }
-      const words: string[] = [];
-      const out = new Int32Array(4).fill(-1);
-      for (const batch of buffer.batches) {
-        for (let row = 0; row < batch.rows; row++) {
-          encode(batch.vectors(), row, out);
-          words.push(out.join());
+    fc.property(
+      fc
+        .constantFrom(...keyTypes)
+        .chain((types) =>
+          rowsOf(types, 40).map((rows) => ({ types, rows: rows.filter((row) => !row.includes(null)) })),
+        ),
+      ({ types, rows }) => {
+        const encode = keyEncoder(types, 42);
+        const buffer = new RowBuffer(memory, types);
+        // each row twice: at other places the words must be the same
+        for (const row of [...rows, ...rows]) {
+          const sinks = buffer.sinks();
+          row.forEach((value, i) => put(sinks[i]!, types[i]!, value));
+          buffer.endRow();
         }
-      }
-      const byValue = new Map<string, string>();
-      [...rows, ...rows].forEach((row, i) => {
-        const value = JSON.stringify(row);
-        expect(byValue.get(value) ?? words[i]).toBe(words[i]);
-        byValue.set(value, words[i]!);
-      });
-      expect(new Set(byValue.values()).size).toBe(byValue.size);
-      buffer.retire();
-    }),
+        const words: string[] = [];
+        const out = new Int32Array(4).fill(-1);
+        for (const batch of buffer.batches) {
+          for (let row = 0; row < batch.rows; row++) {
+            encode(batch.vectors(), row, out);
+            words.push(out.join());
+          }
+        }
+        const byValue = new Map<string, string>();
+        [...rows, ...rows].forEach((row, i) => {
+          const value = JSON.stringify(row);
+          expect(byValue.get(value) ?? words[i]).toBe(words[i]);
+          byValue.set(value, words[i]!);
+        });
+        expect(new Set(byValue.values()).size).toBe(byValue.size);
+        buffer.retire();
+      },
+    ),
     { numRuns: 100 },
   );
 });
 
 test('a delete list is an array of positions and LSNs; a scan of its first n entries names exactly those', () => {
   fc.assert(
-    fc.property(fc.uniqueArray(fc.integer({ min: 0, max: 100_000 }), { maxLength: 5000, size: 'max' }), fc.array(fc.nat(), { minLength: 4, maxLength: 4 }), (positions, picks) => {
-      const pool = new SlabPool(2 * SLAB_BYTES);
-      const list = new DeleteList(pool);
-      positions.forEach((position, i) => {
-        expect(list.has(position)).toBe(false);
-        expect(list.reserve(1)).toBe(true);
-        list.append(position, i >> 2);
-      });
-      for (const position of positions) expect(list.has(position)).toBe(true);
-      const [a, b, c, d] = picks.map((pick) => pick % (positions.length + 1));
-      const from = Math.min(a!, b!);
-      const to = Math.max(a!, b!);
-      expect([...list.positions(from, to)]).toEqual(positions.slice(from, to));
-      expect([...list.lsns(from, to)]).toEqual(positions.slice(from, to).map((_, i) => (from + i) >> 2));
-      expect(list.lengthAt(c! >> 2)).toBe(Math.min(positions.length, ((c! >> 2) + 1) * 4));
-      const ref = list.ref(d!);
-      const seen = (ref?.blocks ?? []).flatMap(({ address, count }) => [...pool.directory.words(address, count)]);
-      expect(seen).toEqual(positions.slice(0, d));
-      expect(ref?.count ?? 0).toBe(d);
-      list.free();
-      expect(pool.usedBytes).toBe(0);
-    }),
+    fc.property(
+      fc.uniqueArray(fc.integer({ min: 0, max: 100_000 }), { maxLength: 5000, size: 'max' }),
+      fc.array(fc.nat(), { minLength: 4, maxLength: 4 }),
+      (positions, picks) => {
+        const pool = new SlabPool(2 * SLAB_BYTES);
+        const list = new DeleteList(pool);
+        positions.forEach((position, i) => {
+          expect(list.has(position)).toBe(false);
+          expect(list.reserve(1)).toBe(true);
+          list.append(position, i >> 2);
+        });
+        for (const position of positions) expect(list.has(position)).toBe(true);
+        const [a, b, c, d] = picks.map((pick) => pick % (positions.length + 1));
+        const from = Math.min(a!, b!);
+        const to = Math.max(a!, b!);
+        expect([...list.positions(from, to)]).toEqual(positions.slice(from, to));
+        expect([...list.lsns(from, to)]).toEqual(positions.slice(from, to).map((_, i) => (from + i) >> 2));
+        expect(list.lengthAt(c! >> 2)).toBe(Math.min(positions.length, ((c! >> 2) + 1) * 4));
+        const ref = list.ref(d!);
+        const seen = (ref?.blocks ?? []).flatMap(({ address, count }) => [...pool.directory.words(address, count)]);
+        expect(seen).toEqual(positions.slice(0, d));
+        expect(ref?.count ?? 0).toBe(d);
+        list.free();
+        expect(pool.usedBytes).toBe(0);
+      },
+    ),
     { numRuns: 30 },
   );
 });

@@ -35,92 +35,107 @@ test('a row buffer holds what plain arrays hold, through failed rows, truncation
       fc.oneof(
         { weight: 4, arbitrary: rowsOf(types, 90).map((rows) => ({ kind: 'write' as const, rows })) },
         { weight: 2, arbitrary: rowsOf(types, 90).map((rows) => ({ kind: 'copy' as const, rows })) },
-        { weight: 1, arbitrary: fc.tuple(rowsOf(types, 1), fc.nat()).map(([rows, columns]) => ({ kind: 'fail' as const, rows, columns })) },
+        {
+          weight: 1,
+          arbitrary: fc
+            .tuple(rowsOf(types, 1), fc.nat())
+            .map(([rows, columns]) => ({ kind: 'fail' as const, rows, columns })),
+        },
         { weight: 1, arbitrary: fc.nat().map((to) => ({ kind: 'truncate' as const, to })) },
       ),
       { maxLength: 12, size: 'max' },
     );
   fc.assert(
-    fc.property(physicals.chain((types) => steps(types).map((list) => ({ types, list }))), ({ types, list }) => {
-      const usedBefore = memory.pool.usedBytes;
-      const buffer = new RowBuffer(memory, types);
-      let model: (readonly Value[])[] = [];
-      for (const step of list) {
-        switch (step.kind) {
-          case 'write':
-            for (const row of step.rows) write(buffer, types, row);
-            model.push(...step.rows);
-            break;
-          case 'copy': {
-            const other = new RowBuffer(memory, types);
-            for (const row of step.rows) write(other, types, row);
-            for (const batch of other.batches) buffer.append(batch.vectors(), batch.rows >> 2, batch.rows);
-            let at = 0;
-            for (const batch of other.batches) {
-              model.push(...step.rows.slice(at + (batch.rows >> 2), at + batch.rows));
-              at += batch.rows;
+    fc.property(
+      physicals.chain((types) => steps(types).map((list) => ({ types, list }))),
+      ({ types, list }) => {
+        const usedBefore = memory.pool.usedBytes;
+        const buffer = new RowBuffer(memory, types);
+        let model: (readonly Value[])[] = [];
+        for (const step of list) {
+          switch (step.kind) {
+            case 'write':
+              for (const row of step.rows) write(buffer, types, row);
+              model.push(...step.rows);
+              break;
+            case 'copy': {
+              const other = new RowBuffer(memory, types);
+              for (const row of step.rows) write(other, types, row);
+              for (const batch of other.batches) buffer.append(batch.vectors(), batch.rows >> 2, batch.rows);
+              let at = 0;
+              for (const batch of other.batches) {
+                model.push(...step.rows.slice(at + (batch.rows >> 2), at + batch.rows));
+                at += batch.rows;
+              }
+              other.retire();
+              break;
             }
-            other.retire();
-            break;
+            case 'fail': {
+              const [row] = step.rows;
+              if (row === undefined) break;
+              const sinks = buffer.sinks();
+              for (let i = 0; i < step.columns % (types.length + 1); i++) put(sinks[i]!, types[i]!, row[i]!);
+              buffer.dropRow();
+              break;
+            }
+            default: {
+              const to = step.to % (model.length + 1);
+              buffer.truncate(to);
+              model = model.slice(0, to);
+            }
           }
-          case 'fail': {
-            const [row] = step.rows;
-            if (row === undefined) break;
-            const sinks = buffer.sinks();
-            for (let i = 0; i < step.columns % (types.length + 1); i++) put(sinks[i]!, types[i]!, row[i]!);
-            buffer.dropRow();
-            break;
-          }
-          default: {
-            const to = step.to % (model.length + 1);
-            buffer.truncate(to);
-            model = model.slice(0, to);
-          }
+          expect(buffer.rows).toBe(model.length);
         }
-        expect(buffer.rows).toBe(model.length);
-      }
-      expect(read(buffer)).toEqual(model);
-      for (let row = 0; row < buffer.rows; row += 7) {
-        const index = buffer.batchOf(row);
-        expect(row - buffer.batchStart(index)).toBeLessThan(buffer.batches[index]!.rows);
-      }
-      buffer.retire();
-      expect(memory.pool.usedBytes).toBe(usedBefore);
-    }),
+        expect(read(buffer)).toEqual(model);
+        for (let row = 0; row < buffer.rows; row += 7) {
+          const index = buffer.batchOf(row);
+          expect(row - buffer.batchStart(index)).toBeLessThan(buffer.batches[index]!.rows);
+        }
+        buffer.retire();
+        expect(memory.pool.usedBytes).toBe(usedBefore);
+      },
+    ),
     { numRuns: 60 },
   );
 });
 
 test('a slice holds the rows appended and adopted, finds each by position, and gives all memory back', () => {
   fc.assert(
-    fc.property(table, fc.array(fc.record({ adopt: fc.boolean(), from: fc.nat(), count: fc.nat({ max: 200 }) }), { maxLength: 8, size: 'max' }), ({ types, rows }, parts) => {
-      const usedBefore = memory.pool.usedBytes;
-      const slice = new MemorySlice(memory, 1, types, -1, '', []);
-      const model: (readonly Value[])[] = [];
-      for (const part of parts) {
-        const some = rows.slice(part.from % (rows.length + 1)).slice(0, part.count);
-        const buffer = new RowBuffer(memory, types);
-        for (const row of some) write(buffer, types, row);
-        model.push(...some);
-        if (part.adopt) for (const batch of buffer.release()) slice.adopt(batch);
-        else {
-          for (const batch of buffer.batches) slice.append(batch.vectors(), 0, batch.rows);
-          buffer.retire();
+    fc.property(
+      table,
+      fc.array(fc.record({ adopt: fc.boolean(), from: fc.nat(), count: fc.nat({ max: 200 }) }), {
+        maxLength: 8,
+        size: 'max',
+      }),
+      ({ types, rows }, parts) => {
+        const usedBefore = memory.pool.usedBytes;
+        const slice = new MemorySlice(memory, 1, types, -1, '', []);
+        const model: (readonly Value[])[] = [];
+        for (const part of parts) {
+          const some = rows.slice(part.from % (rows.length + 1)).slice(0, part.count);
+          const buffer = new RowBuffer(memory, types);
+          for (const row of some) write(buffer, types, row);
+          model.push(...some);
+          if (part.adopt) for (const batch of buffer.release()) slice.adopt(batch);
+          else {
+            for (const batch of buffer.batches) slice.append(batch.vectors(), 0, batch.rows);
+            buffer.retire();
+          }
         }
-      }
-      expect(slice.rows).toBe(model.length);
-      const found = model.map((_, position) => {
-        const { batch, row } = slice.locate(position);
-        return getRows(batch.vectors(), row, row + 1)[0];
-      });
-      expect(found).toEqual(model);
-      const { shape } = slice.scan(slice.rows, 0, []);
-      let counted = 0;
-      for (let at = 0; at < shape.length; at += 1 + 4 * types.length) counted += shape[at]!;
-      expect(counted).toBe(model.length);
-      slice.retire();
-      expect(memory.pool.usedBytes).toBe(usedBefore);
-    }),
+        expect(slice.rows).toBe(model.length);
+        const found = model.map((_, position) => {
+          const { batch, row } = slice.locate(position);
+          return getRows(batch.vectors(), row, row + 1)[0];
+        });
+        expect(found).toEqual(model);
+        const { shape } = slice.scan(slice.rows, 0, []);
+        let counted = 0;
+        for (let at = 0; at < shape.length; at += 1 + 4 * types.length) counted += shape[at]!;
+        expect(counted).toBe(model.length);
+        slice.retire();
+        expect(memory.pool.usedBytes).toBe(usedBefore);
+      },
+    ),
     { numRuns: 60 },
   );
 });
@@ -158,8 +173,15 @@ test('a vector taken before more rows came still shows its rows', () => {
   add(2, 'two');
   const before: readonly ColumnVector[] = batch.vectors();
   for (let i = 0; i < batch.capacity - 2; i++) add(i % 2 === 0 ? null : i, i % 3 === 0 ? null : 'x'.repeat(200));
-  expect(getRows(before, 0, 2)).toEqual([[1, 'one'], [2, 'two']]);
-  expect(getRows(batch.vectors(), 0, 3)).toEqual([[1, 'one'], [2, 'two'], [null, null]]);
+  expect(getRows(before, 0, 2)).toEqual([
+    [1, 'one'],
+    [2, 'two'],
+  ]);
+  expect(getRows(batch.vectors(), 0, 3)).toEqual([
+    [1, 'one'],
+    [2, 'two'],
+    [null, null],
+  ]);
   batch.retire();
   const usedWhilePinned = memory.pool.usedBytes;
   expect(usedWhilePinned).toBeGreaterThan(0);
@@ -180,7 +202,15 @@ test('a frame says again what it was told: all types, nulls, and any part of the
         const start = a % (batch.rows + 1);
         const end = start + (b % (batch.rows - start + 1));
         const uuid = `0000000${i}-1111-4222-8333-44444444444${i}`;
-        return { tableUuid: uuid, schemaId: i, kind: isDelete ? 'delete' : 'insert', fieldIds: types.map((_, c) => c + 10), vectors: batch.vectors(), start, end } as const;
+        return {
+          tableUuid: uuid,
+          schemaId: i,
+          kind: isDelete ? 'delete' : 'insert',
+          fieldIds: types.map((_, c) => c + 10),
+          vectors: batch.vectors(),
+          start,
+          end,
+        } as const;
       });
       const payload = Buffer.concat(encodeFrame(sources));
       expect(payload.length % 8).toBe(0);
@@ -190,7 +220,13 @@ test('a frame says again what it was told: all types, nulls, and any part of the
       expect(decoded.length).toBe(sources.length);
       decoded.forEach((section, i) => {
         const source = sources[i]!;
-        expect(section).toMatchObject({ tableUuid: source.tableUuid, schemaId: source.schemaId, kind: source.kind, fieldIds: source.fieldIds, rows: source.end - source.start });
+        expect(section).toMatchObject({
+          tableUuid: source.tableUuid,
+          schemaId: source.schemaId,
+          kind: source.kind,
+          fieldIds: source.fieldIds,
+          rows: source.end - source.start,
+        });
         expect(getRows(section.vectors, 0, section.rows)).toEqual(getRows(source.vectors, source.start, source.end));
       });
       for (const buffer of buffers) buffer.retire();

@@ -5,7 +5,11 @@ import { blockBytes, SlabPool } from '../../src/storage/memory/slab-pool.ts';
 import { SLAB_BYTES, type Address } from '../../src/storage/memory/slab.ts';
 
 const BUDGET = 3 * SLAB_BYTES;
-const sizes = fc.oneof(fc.integer({ min: 1, max: 10_000 }), fc.integer({ min: 1, max: 300_000 }), fc.integer({ min: 1, max: SLAB_BYTES }));
+const sizes = fc.oneof(
+  fc.integer({ min: 1, max: 10_000 }),
+  fc.integer({ min: 1, max: 300_000 }),
+  fc.integer({ min: 1, max: SLAB_BYTES }),
+);
 
 interface Taken {
   readonly address: Address;
@@ -25,12 +29,16 @@ function expectApart(taken: readonly Taken[]): void {
 
 /** Whether an aligned place of that size is free: then refusing it would be wrong. */
 function hasRoom(taken: readonly Taken[], size: number): boolean {
-  for (let at = 0; at < BUDGET; at += size) if (taken.every(({ address, bytes }) => address >= at + size || address + blockBytes(bytes) <= at)) return true;
+  for (let at = 0; at < BUDGET; at += size)
+    if (taken.every(({ address, bytes }) => address >= at + size || address + blockBytes(bytes) <= at)) return true;
   return false;
 }
 
 test('blocks given out never overlap, usedBytes is their sum, and what is free again makes whole slabs', () => {
-  const step = fc.oneof({ weight: 3, arbitrary: fc.record({ take: sizes }) }, { weight: 2, arbitrary: fc.record({ free: fc.nat() }) });
+  const step = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ take: sizes }) },
+    { weight: 2, arbitrary: fc.record({ free: fc.nat() }) },
+  );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
       const pool = new SlabPool(BUDGET);
@@ -74,7 +82,11 @@ test('work that may not fail any more gets a slab beyond the budget, and nobody 
   for (let i = 0; i < 3; i++) pool.allocate(SLAB_BYTES);
   expect(pool.unbounded(() => pool.allocate(4096))).toBe(3 * SLAB_BYTES);
   expect(pool.usedBytes).toBe(BUDGET + 4096);
-  expect(() => pool.unbounded(() => { throw new Error('inside'); })).toThrow('inside');
+  expect(() =>
+    pool.unbounded(() => {
+      throw new Error('inside');
+    }),
+  ).toThrow('inside');
   expect(pool.allocate(SLAB_BYTES)).toBe(-1);
 });
 

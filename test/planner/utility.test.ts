@@ -4,12 +4,24 @@ import type { SqlError } from '../../src/errors.ts';
 import { plan, refusal } from './world.ts';
 
 test('a text is cut into its statements, positions in characters', () => {
-  expect(parseSql("select 'é𝄞'; select $2").map(({ text, position, parameterCount }) => [text, position, parameterCount])).toEqual([["select 'é𝄞'", 0, 0], ['select $2', 13, 2]]);
+  expect(
+    parseSql("select 'é𝄞'; select $2").map(({ text, position, parameterCount }) => [text, position, parameterCount]),
+  ).toEqual([
+    ["select 'é𝄞'", 0, 0],
+    ['select $2', 13, 2],
+  ]);
   expect(parseSql(' ;; -- nothing')).toEqual([]);
 });
 
 test('a syntax error carries PostgreSQL’s message and a character position', () => {
-  const error = ((): SqlError | null => { try { parseSql("select 'é𝄞' fromm x y"); return null; } catch (caught) { return caught as SqlError; } })();
+  const error = ((): SqlError | null => {
+    try {
+      parseSql("select 'é𝄞' fromm x y");
+      return null;
+    } catch (caught) {
+      return caught as SqlError;
+    }
+  })();
   expect([error?.code, error?.message, error?.fields.position]).toEqual(['42601', 'syntax error at or near "x"', 19]);
 });
 
@@ -20,48 +32,95 @@ test('hostile nesting is refused and leaves the parser usable', () => {
 });
 
 test.each([
-  ['BEGIN', { kind: 'begin' }], ['START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY', { kind: 'begin' }], ['END', { kind: 'commit' }], ['ABORT', { kind: 'rollback' }],
+  ['BEGIN', { kind: 'begin' }],
+  ['START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY', { kind: 'begin' }],
+  ['END', { kind: 'commit' }],
+  ['ABORT', { kind: 'rollback' }],
   ["SET TIME ZONE 'Europe/Paris'", { kind: 'set', name: 'timezone', value: 'Europe/Paris', local: false }],
   ['SET LOCAL synchronous_commit = off', { kind: 'set', name: 'synchronous_commit', value: 'off', local: true }],
   ['SET search_path = public, "A b"', { kind: 'set', name: 'search_path', value: 'public, "A b"', local: false }],
   ["SET NAMES 'utf8'", { kind: 'set', name: 'client_encoding', value: 'utf8', local: false }],
   ['SET arka.cold_reader = native', { kind: 'set', name: 'arka.cold_reader', value: 'native', local: false }],
-  ['SET TIME ZONE DEFAULT', { kind: 'set', name: 'timezone', value: null, local: false }], ['RESET DateStyle', { kind: 'set', name: 'datestyle', value: null, local: false }],
-  ['RESET ALL', { kind: 'resetAll' }], ['SHOW TRANSACTION ISOLATION LEVEL', { kind: 'show', name: 'transaction_isolation' }], ['SHOW ALL', { kind: 'show', name: 'all' }],
-  ['SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY', { kind: 'accepted', tag: 'SET' }], ['SET SESSION AUTHORIZATION DEFAULT', { kind: 'set', name: 'session_authorization', value: null, local: false }],
-  ['DISCARD TEMP', { kind: 'discard', what: 'temp' }], ['DEALLOCATE ALL', { kind: 'deallocate', name: null }], ['DEALLOCATE "_PLAN1"', { kind: 'deallocate', name: '_PLAN1' }],
-  ['LISTEN x', { kind: 'accepted', tag: 'LISTEN' }], ['UNLISTEN *', { kind: 'accepted', tag: 'UNLISTEN' }], ['CLOSE ALL', { kind: 'accepted', tag: 'CLOSE CURSOR ALL' }],
-  ['CHECKPOINT', { kind: 'checkpoint' }], ['CREATE SCHEMA IF NOT EXISTS s', { kind: 'createSchema', name: 's', ifNotExists: true }],
+  ['SET TIME ZONE DEFAULT', { kind: 'set', name: 'timezone', value: null, local: false }],
+  ['RESET DateStyle', { kind: 'set', name: 'datestyle', value: null, local: false }],
+  ['RESET ALL', { kind: 'resetAll' }],
+  ['SHOW TRANSACTION ISOLATION LEVEL', { kind: 'show', name: 'transaction_isolation' }],
+  ['SHOW ALL', { kind: 'show', name: 'all' }],
+  ['SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY', { kind: 'accepted', tag: 'SET' }],
+  ['SET SESSION AUTHORIZATION DEFAULT', { kind: 'set', name: 'session_authorization', value: null, local: false }],
+  ['DISCARD TEMP', { kind: 'discard', what: 'temp' }],
+  ['DEALLOCATE ALL', { kind: 'deallocate', name: null }],
+  ['DEALLOCATE "_PLAN1"', { kind: 'deallocate', name: '_PLAN1' }],
+  ['LISTEN x', { kind: 'accepted', tag: 'LISTEN' }],
+  ['UNLISTEN *', { kind: 'accepted', tag: 'UNLISTEN' }],
+  ['CLOSE ALL', { kind: 'accepted', tag: 'CLOSE CURSOR ALL' }],
+  ['CHECKPOINT', { kind: 'checkpoint' }],
+  ['CREATE SCHEMA IF NOT EXISTS s', { kind: 'createSchema', name: 's', ifNotExists: true }],
 ])('%s is planned', (sql, expected) => {
   expect(plan(sql)).toEqual(expected);
 });
 
 test.each([
-  ['BEGIN ISOLATION LEVEL SERIALIZABLE', '0A000 isolation level SERIALIZABLE is not supported'], ['SET TRANSACTION ISOLATION LEVEL REPEATABLE READ', '0A000 isolation level REPEATABLE READ is not supported'],
-  ['SAVEPOINT a', '0A000 SAVEPOINT is not supported'], ['PREPARE TRANSACTION \'x\'', '0A000 PREPARE TRANSACTION is not supported'], ['COMMIT AND CHAIN', '0A000 AND CHAIN is not supported'],
-  ['VACUUM FULL events', '0A000 VACUUM is not supported'], ['ANALYZE', '0A000 ANALYZE is not supported'], ['TRUNCATE events', '0A000 TRUNCATE is not supported'], ['ALTER TABLE events ADD x int', '0A000 ALTER TABLE is not supported'],
-  ['CREATE INDEX ON events (id)', '0A000 CREATE INDEX is not supported'], ['REVOKE ALL ON events FROM x', '0A000 REVOKE is not supported'], ['DECLARE c CURSOR FOR SELECT 1', '0A000 DECLARE CURSOR is not supported'],
-  ['PREPARE p AS SELECT 1', '0A000 PREPARE is not supported'], ['COPY events TO STDOUT', '0A000 COPY … TO is not supported'], ['SELECT 1 INTO x', '0A000 SELECT INTO is not supported'],
-  ['SELECT * FROM events FOR UPDATE', '0A000 SELECT … FOR UPDATE or FOR SHARE is not supported'], ["CALL arka.flush('nope')", '42P01 relation "nope" does not exist'], ["CALL other.f('x')", '42883 procedure other.f(unknown) does not exist @6'],
-  ['CLOSE c', '34000 cursor "c" does not exist'], ['EXPLAIN (FORMAT json) SELECT 1', '0A000 EXPLAIN (FORMAT JSON) is not supported @10'],
-  ['WITH d AS (DELETE FROM events RETURNING *) SELECT * FROM d', '0A000 a data-modifying statement in WITH is not supported'],
+  ['BEGIN ISOLATION LEVEL SERIALIZABLE', '0A000 isolation level SERIALIZABLE is not supported'],
+  ['SET TRANSACTION ISOLATION LEVEL REPEATABLE READ', '0A000 isolation level REPEATABLE READ is not supported'],
+  ['SAVEPOINT a', '0A000 SAVEPOINT is not supported'],
+  ["PREPARE TRANSACTION 'x'", '0A000 PREPARE TRANSACTION is not supported'],
+  ['COMMIT AND CHAIN', '0A000 AND CHAIN is not supported'],
+  ['VACUUM FULL events', '0A000 VACUUM is not supported'],
+  ['ANALYZE', '0A000 ANALYZE is not supported'],
+  ['TRUNCATE events', '0A000 TRUNCATE is not supported'],
+  ['ALTER TABLE events ADD x int', '0A000 ALTER TABLE is not supported'],
+  ['CREATE INDEX ON events (id)', '0A000 CREATE INDEX is not supported'],
+  ['REVOKE ALL ON events FROM x', '0A000 REVOKE is not supported'],
+  ['DECLARE c CURSOR FOR SELECT 1', '0A000 DECLARE CURSOR is not supported'],
+  ['PREPARE p AS SELECT 1', '0A000 PREPARE is not supported'],
+  ['COPY events TO STDOUT', '0A000 COPY … TO is not supported'],
+  ['SELECT 1 INTO x', '0A000 SELECT INTO is not supported'],
+  ['SELECT * FROM events FOR UPDATE', '0A000 SELECT … FOR UPDATE or FOR SHARE is not supported'],
+  ["CALL arka.flush('nope')", '42P01 relation "nope" does not exist'],
+  ["CALL other.f('x')", '42883 procedure other.f(unknown) does not exist @6'],
+  ['CLOSE c', '34000 cursor "c" does not exist'],
+  ['EXPLAIN (FORMAT json) SELECT 1', '0A000 EXPLAIN (FORMAT JSON) is not supported @10'],
+  [
+    'WITH d AS (DELETE FROM events RETURNING *) SELECT * FROM d',
+    '0A000 a data-modifying statement in WITH is not supported',
+  ],
 ])('%s is refused: %s', (sql, error) => {
   expect(refusal(sql)).toBe(error);
 });
 
 test('CALL finds its table as regclass would', () => {
-  expect(plan(`CALL arka.commit('Public."events"')`)).toMatchObject({ kind: 'call', procedure: 'commit', def: { name: 'events' } });
+  expect(plan(`CALL arka.commit('Public."events"')`)).toMatchObject({
+    kind: 'call',
+    procedure: 'commit',
+    def: { name: 'events' },
+  });
 });
 
 test('EXPLAIN holds the plan of what it explains', () => {
-  expect(plan('EXPLAIN (ANALYZE, COSTS off) SELECT * FROM events')).toMatchObject({ kind: 'explain', analyze: true, inner: { kind: 'query', plan: { route: 'engine', text: 'SELECT * FROM events' } } });
-  expect(plan('EXPLAIN DELETE FROM events')).toMatchObject({ kind: 'explain', analyze: false, inner: { kind: 'delete' } });
+  expect(plan('EXPLAIN (ANALYZE, COSTS off) SELECT * FROM events')).toMatchObject({
+    kind: 'explain',
+    analyze: true,
+    inner: { kind: 'query', plan: { route: 'engine', text: 'SELECT * FROM events' } },
+  });
+  expect(plan('EXPLAIN DELETE FROM events')).toMatchObject({
+    kind: 'explain',
+    analyze: false,
+    inner: { kind: 'delete' },
+  });
 });
 
 test('COPY FROM STDIN knows its columns and format', () => {
-  expect(plan('COPY events (ts, id) FROM STDIN WITH (FORMAT csv, HEADER, NULL \'-\')')).toMatchObject({ kind: 'copyFrom', fieldIds: [2, 1], options: { format: 'csv', header: true, delimiter: ',', null: '-', quote: '"', escape: '"' } });
+  expect(plan("COPY events (ts, id) FROM STDIN WITH (FORMAT csv, HEADER, NULL '-')")).toMatchObject({
+    kind: 'copyFrom',
+    fieldIds: [2, 1],
+    options: { format: 'csv', header: true, delimiter: ',', null: '-', quote: '"', escape: '"' },
+  });
   expect(plan('COPY events FROM STDIN BINARY')).toMatchObject({ options: { format: 'binary' } });
-  expect(plan('COPY users FROM STDIN')).toMatchObject({ fieldIds: [1, 2, 3], options: { format: 'text', delimiter: '\t', null: '\\N' } });
+  expect(plan('COPY users FROM STDIN')).toMatchObject({
+    fieldIds: [1, 2, 3],
+    options: { format: 'text', delimiter: '\t', null: '\\N' },
+  });
   expect(refusal("COPY events FROM '/etc/passwd'")).toMatch(/^0A000 COPY from a file/);
   expect(refusal('COPY events (nope) FROM STDIN')).toMatch(/^42703/);
   expect(refusal('COPY events FROM STDIN (FORMAT xml)')).toMatch(/^22023/);

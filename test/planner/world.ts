@@ -14,10 +14,19 @@ export function draftOf(sql: string, view: CatalogView = emptyView): TableDef {
   return statement.draft;
 }
 
-export const emptyView: CatalogView = { table: () => undefined, hasSchema: (name) => name === 'public' || name === 'other', searchPath: ['public'] };
+export const emptyView: CatalogView = {
+  table: () => undefined,
+  hasSchema: (name) => name === 'public' || name === 'other',
+  searchPath: ['public'],
+};
 
 let placeholders = 0;
-export function planWith(sql: string, view: CatalogView, parameterOids: readonly number[] = [], timeZone = 'UTC'): Statement {
+export function planWith(
+  sql: string,
+  view: CatalogView,
+  parameterOids: readonly number[] = [],
+  timeZone = 'UTC',
+): Statement {
   const [parsed] = parseSql(sql);
   if (parsed === undefined) return { kind: 'empty' };
   return planStatement(parsed, view, {
@@ -37,7 +46,8 @@ const EVENTS = `CREATE TABLE events (
   day date, at timestamp, ok boolean, tag varchar(5), small smallint
 ) WITH (partition_by = 'day(ts), bucket(16, id)', sort_by = 'ts')`;
 const USERS = 'CREATE TABLE users (id int PRIMARY KEY, name text, "Group" text)';
-const KEYED = 'CREATE TABLE other.pairs (a int, b text, v int DEFAULT 7, w timestamptz DEFAULT now(), PRIMARY KEY (a, b))';
+const KEYED =
+  'CREATE TABLE other.pairs (a int, b text, v int DEFAULT 7, w timestamptz DEFAULT now(), PRIMARY KEY (a, b))';
 
 function numbered(def: TableDef, oid: number): TableDef {
   return { ...def, uuid: `uuid-${oid}`, oid };
@@ -46,14 +56,19 @@ export const events = numbered(draftOf(EVENTS), 20_000);
 export const users = numbered(draftOf(USERS), 20_016);
 export const pairs = numbered(draftOf(KEYED), 20_032);
 
-const tables = new Map([['public.events', events], ['public.users', users], ['other.pairs', pairs]]);
+const tables = new Map([
+  ['public.events', events],
+  ['public.users', users],
+  ['other.pairs', pairs],
+]);
 export const view: CatalogView = {
   table: (schema, name) => tables.get(`${schema ?? 'public'}.${name}`),
   hasSchema: (name) => name === 'public' || name === 'other',
   searchPath: ['public'],
 };
 
-export const plan = (sql: string, parameterOids: readonly number[] = [], timeZone = 'UTC'): Statement => planWith(sql, view, parameterOids, timeZone);
+export const plan = (sql: string, parameterOids: readonly number[] = [], timeZone = 'UTC'): Statement =>
+  planWith(sql, view, parameterOids, timeZone);
 
 export function planOf(sql: string, parameterOids: readonly number[] = []): QueryPlan {
   const statement = plan(sql, parameterOids);
@@ -67,7 +82,8 @@ export function refusal(sql: string): string {
   try {
     const statement = plan(sql);
     if ('plan' in statement && statement.plan.route === 'engine') void statement.plan.render([]).sql;
-    if (statement.kind === 'insert' && statement.source.kind === 'query' && statement.source.plan.route === 'engine') void statement.source.plan.render([]).sql;
+    if (statement.kind === 'insert' && statement.source.kind === 'query' && statement.source.plan.route === 'engine')
+      void statement.source.plan.render([]).sql;
     return 'accepted';
   } catch (error) {
     const { code, message, fields } = error as SqlError;
@@ -78,8 +94,12 @@ export function refusal(sql: string): string {
 export async function openDuck(): Promise<DuckDBConnection> {
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
   const duck = await instance.connect();
-  await duck.run("SET TimeZone = 'UTC'; SET integer_division = true; SET default_null_order = 'nulls_last_on_asc_first_on_desc'");
-  await duck.run(`CREATE TABLE events (id BIGINT, ts TIMESTAMPTZ, user_id INTEGER, action VARCHAR, amount DOUBLE, price DECIMAL(10,2), payload VARCHAR, day DATE, "at" TIMESTAMP, ok BOOLEAN, tag VARCHAR, small INTEGER)`);
+  await duck.run(
+    "SET TimeZone = 'UTC'; SET integer_division = true; SET default_null_order = 'nulls_last_on_asc_first_on_desc'",
+  );
+  await duck.run(
+    `CREATE TABLE events (id BIGINT, ts TIMESTAMPTZ, user_id INTEGER, action VARCHAR, amount DOUBLE, price DECIMAL(10,2), payload VARCHAR, day DATE, "at" TIMESTAMP, ok BOOLEAN, tag VARCHAR, small INTEGER)`,
+  );
   await duck.run(`INSERT INTO events VALUES
     (1, '2024-01-01 00:00:00+00', 10, 'click', 1.5, 10.25, '{"a": 1, "b": {"c": "x"}, "list": [1, 2, 3]}', '2024-01-01', '2024-01-01 10:00:01.5', true, 'ab', 7),
     (2, '2024-01-02 12:30:00+00', 10, 'a_b%c', 2.5, 20.00, '{"a": 2, "$k": "dollar"}', '2024-01-02', '2024-01-02 00:00:00', false, 'x', -7),
@@ -87,17 +107,27 @@ export async function openDuck(): Promise<DuckDBConnection> {
     (4, '2024-01-04 00:00:00+00', 20, 'CLICK', -2.5, -1.10, '{"a": "1"}', NULL, '2023-12-31 23:59:59', true, 'yz', 100)`);
   await duck.run(`CREATE TABLE users (id INTEGER, name VARCHAR, "Group" VARCHAR)`);
   await duck.run(`INSERT INTO users VALUES (10, 'Ann', 'g1'), (20, 'Bob', NULL), (30, 'Cid', 'g1')`);
-  await duck.run(`CREATE TABLE pairs (a INTEGER, b VARCHAR, v INTEGER, w TIMESTAMPTZ); INSERT INTO pairs VALUES (1, 'x', 5, NULL), (2, 'y', NULL, NULL)`);
+  await duck.run(
+    `CREATE TABLE pairs (a INTEGER, b VARCHAR, v INTEGER, w TIMESTAMPTZ); INSERT INTO pairs VALUES (1, 'x', 5, NULL), (2, 'y', NULL, NULL)`,
+  );
   return duck;
 }
 
 /** The rows of a planned statement as text, as the engine would find them: placeholders replaced by tables. */
-export async function rowsOf(duck: DuckDBConnection, query: QueryPlan, parameters: readonly ParameterValue[] = []): Promise<(string | null)[][]> {
+export async function rowsOf(
+  duck: DuckDBConnection,
+  query: QueryPlan,
+  parameters: readonly ParameterValue[] = [],
+): Promise<(string | null)[][]> {
   let { sql } = query.render(parameters);
   for (const table of query.tables) {
     const positions = table.positions ? `, 0 AS __unit, row_number() OVER () - 1 AS __position` : '';
     sql = sql.replaceAll(`"${table.placeholder}"`, `(SELECT *${positions} FROM ${table.def.name})`);
   }
   const result = await duck.runAndReadAll(sql);
-  return result.getRowsJson().map((row) => row.map((value) => (value === null ? null : typeof value === 'string' ? value : JSON.stringify(value))));
+  return result
+    .getRowsJson()
+    .map((row) =>
+      row.map((value) => (value === null ? null : typeof value === 'string' ? value : JSON.stringify(value))),
+    );
 }

@@ -4,8 +4,12 @@ import { Oid } from '../../src/types/pg-type.ts';
 import { openDuck, plan, planOf, refusal, rowsOf } from './world.ts';
 
 let duck: DuckDBConnection;
-beforeAll(async () => { duck = await openDuck(); });
-afterAll(() => { duck.closeSync(); });
+beforeAll(async () => {
+  duck = await openDuck();
+});
+afterAll(() => {
+  duck.closeSync();
+});
 
 const values = (sql: string): unknown => {
   const statement = plan(sql);
@@ -13,19 +17,40 @@ const values = (sql: string): unknown => {
 };
 
 test('VALUES of constants, parameters, DEFAULT, NULL and now() go straight to the columns', () => {
-  const statement = plan("INSERT INTO events (id, ts, action, ok, price) VALUES ($1, now(), 'x'::text, true, -1.5), (2.5, DEFAULT, NULL, 'f', 1e3)");
+  const statement = plan(
+    "INSERT INTO events (id, ts, action, ok, price) VALUES ($1, now(), 'x'::text, true, -1.5), (2.5, DEFAULT, NULL, 'f', 1e3)",
+  );
   expect(statement).toMatchObject({
-    kind: 'insert', fieldIds: [1, 2, 4, 10, 6], parameterOids: [Oid.int8],
-    source: { kind: 'values', rows: [
-      [{ kind: 'parameter', index: 1 }, { kind: 'now' }, { kind: 'text', text: 'x' }, { kind: 'text', text: 'true' }, { kind: 'text', text: '-1.5' }],
-      [{ kind: 'text', text: '3' }, { kind: 'default' }, { kind: 'null' }, { kind: 'text', text: 'f' }, { kind: 'text', text: '1000' }],
-    ] },
+    kind: 'insert',
+    fieldIds: [1, 2, 4, 10, 6],
+    parameterOids: [Oid.int8],
+    source: {
+      kind: 'values',
+      rows: [
+        [
+          { kind: 'parameter', index: 1 },
+          { kind: 'now' },
+          { kind: 'text', text: 'x' },
+          { kind: 'text', text: 'true' },
+          { kind: 'text', text: '-1.5' },
+        ],
+        [
+          { kind: 'text', text: '3' },
+          { kind: 'default' },
+          { kind: 'null' },
+          { kind: 'text', text: 'f' },
+          { kind: 'text', text: '1000' },
+        ],
+      ],
+    },
   });
 });
 
 test('fewer values than columns fill the first ones; DEFAULT VALUES fills none', () => {
   expect(plan('INSERT INTO users VALUES (1)')).toMatchObject({ fieldIds: [1] });
-  expect(values('INSERT INTO users DEFAULT VALUES')).toEqual([[{ kind: 'default' }, { kind: 'default' }, { kind: 'default' }]]);
+  expect(values('INSERT INTO users DEFAULT VALUES')).toEqual([
+    [{ kind: 'default' }, { kind: 'default' }, { kind: 'default' }],
+  ]);
 });
 
 test.each([
@@ -35,7 +60,10 @@ test.each([
   ['INSERT INTO users VALUES (1, 2, 3, 4)', '42601 INSERT has more expressions than target columns @36'],
   ['INSERT INTO users (id, name) VALUES (1)', '42601 INSERT has more target columns than expressions @24'],
   ['INSERT INTO users VALUES (1), (2, 3)', '42601 VALUES lists must all be the same length @32'],
-  ['INSERT INTO events (id, ok) VALUES (1, 1)', '42804 column "ok" is of type boolean but expression is of type integer @40'],
+  [
+    'INSERT INTO events (id, ok) VALUES (1, 1)',
+    '42804 column "ok" is of type boolean but expression is of type integer @40',
+  ],
   ['INSERT INTO users VALUES (1) ON CONFLICT DO NOTHING', '0A000 INSERT … ON CONFLICT is not supported @30'],
   ['INSERT INTO users VALUES (1) RETURNING id', '0A000 INSERT … RETURNING is not supported'],
   ['INSERT INTO arka.tiers VALUES (1)', '42809 cannot insert into view "tiers"'],
@@ -54,27 +82,47 @@ test.each([
 test('expressions in VALUES are PostgreSQL’s to evaluate, each cast to its column', () => {
   const plan_ = planOf("INSERT INTO other.pairs VALUES (1 + 1, 'a' || 'b', DEFAULT, DEFAULT)");
   expect(plan_.route).toBe('catalog');
-  expect(plan_.text.replaceAll(/\s+/g, ' ')).toBe("VALUES (CAST(1 + 1 AS int), CAST('a' || 'b' AS pg_catalog.text), '7'::int, CAST(now() AS timestamp with time zone))");
+  expect(plan_.text.replaceAll(/\s+/g, ' ')).toBe(
+    "VALUES (CAST(1 + 1 AS int), CAST('a' || 'b' AS pg_catalog.text), '7'::int, CAST(now() AS timestamp with time zone))",
+  );
 });
 
 test('INSERT … SELECT casts each column to its target', async () => {
-  expect(await rowsOf(duck, planOf("INSERT INTO users SELECT id, action, 'z' FROM events WHERE id < 3 ORDER BY id"))).toEqual([['1', 'click', 'z'], ['2', 'a_b%c', 'z']]);
+  expect(
+    await rowsOf(duck, planOf("INSERT INTO users SELECT id, action, 'z' FROM events WHERE id < 3 ORDER BY id")),
+  ).toEqual([
+    ['1', 'click', 'z'],
+    ['2', 'a_b%c', 'z'],
+  ]);
   expect(refusal('INSERT INTO users SELECT * FROM events')).toMatch(/^42601 INSERT has more expressions/);
 });
 
 test('UPDATE gives unit, position and the whole new row in the table’s order', async () => {
-  const statement = plan("UPDATE other.pairs p SET v = v * 2 + 1, b = DEFAULT WHERE p.a = 1");
+  const statement = plan('UPDATE other.pairs p SET v = v * 2 + 1, b = DEFAULT WHERE p.a = 1');
   expect(statement).toMatchObject({ kind: 'update', assigned: [3, 2] });
-  expect(await rowsOf(duck, planOf('UPDATE other.pairs p SET v = p.v * 2.5, w = DEFAULT WHERE p.a = 1'))).toMatchObject([['0', '0', '1', 'x', '13', expect.any(String)]]);
-  expect(await rowsOf(duck, planOf('UPDATE other.pairs SET (a, v) = (a + 1, 9)'))).toEqual([['0', '0', '2', 'x', '9', null], ['0', '1', '3', 'y', '9', null]]);
+  expect(await rowsOf(duck, planOf('UPDATE other.pairs p SET v = p.v * 2.5, w = DEFAULT WHERE p.a = 1'))).toMatchObject(
+    [['0', '0', '1', 'x', '13', expect.any(String)]],
+  );
+  expect(await rowsOf(duck, planOf('UPDATE other.pairs SET (a, v) = (a + 1, 9)'))).toEqual([
+    ['0', '0', '2', 'x', '9', null],
+    ['0', '1', '3', 'y', '9', null],
+  ]);
 });
 
 test('DELETE gives unit, position and key; a subquery may decide', async () => {
-  expect(await rowsOf(duck, planOf('DELETE FROM other.pairs WHERE a IN (SELECT id FROM events WHERE amount > 2)'))).toEqual([['0', '1', '2', 'y']]);
+  expect(
+    await rowsOf(duck, planOf('DELETE FROM other.pairs WHERE a IN (SELECT id FROM events WHERE amount > 2)')),
+  ).toEqual([['0', '1', '2', 'y']]);
 });
 
 test('a simple UPDATE or DELETE needs no description by PostgreSQL: its parameters are typed', () => {
-  expect(planOf('UPDATE events SET action = $2, price = $3 WHERE id = $1')).toMatchObject({ described: [], parameterOids: [Oid.int8, Oid.text, Oid.numeric] });
-  expect(planOf('DELETE FROM events WHERE ts < $1 AND id IN ($2, 5)')).toMatchObject({ described: [], parameterOids: [Oid.timestamptz, Oid.int8] });
+  expect(planOf('UPDATE events SET action = $2, price = $3 WHERE id = $1')).toMatchObject({
+    described: [],
+    parameterOids: [Oid.int8, Oid.text, Oid.numeric],
+  });
+  expect(planOf('DELETE FROM events WHERE ts < $1 AND id IN ($2, 5)')).toMatchObject({
+    described: [],
+    parameterOids: [Oid.timestamptz, Oid.int8],
+  });
   expect(planOf('UPDATE events SET amount = amount + $1')).toMatchObject({ described: null });
 });

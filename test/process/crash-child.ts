@@ -11,7 +11,11 @@ if (database.table('public', 'crash') === undefined) {
   await database.createTable(tableDef('crash', noPartition), false);
   await database.createTable(tableDef('accounts', noPartition), false);
   const transaction = database.begin(true);
-  await db.insert(transaction, db.table('accounts'), Array.from({ length: ACCOUNTS }, (_, i) => [i, 100, null] as const));
+  await db.insert(
+    transaction,
+    db.table('accounts'),
+    Array.from({ length: ACCOUNTS }, (_, i) => [i, 100, null] as const),
+  );
   await database.committer.commit(transaction);
 }
 const rows = db.table('crash');
@@ -25,7 +29,11 @@ async function write(n: number): Promise<void> {
   const large = n % 25 === 7;
   const count = large ? 300 : 5;
   const name = large ? 'z'.repeat(40_000) : `n${n}`;
-  await db.insert(transaction, rows, Array.from({ length: count }, (_, i) => [n * 1000 + i, count, name] as const));
+  await db.insert(
+    transaction,
+    rows,
+    Array.from({ length: count }, (_, i) => [n * 1000 + i, count, name] as const),
+  );
   if (n % 3 === 0) {
     // a transfer: two rows of another table, in the order of their ids
     const from = n % (ACCOUNTS - 1);
@@ -34,7 +42,10 @@ async function write(n: number): Promise<void> {
       values.length = 0;
       for (const row of [...found].sort()) values.push(Number(row.split('|')[1]));
     });
-    await db.insert(transaction, accounts, [[from, values[0]! - 1, null], [from + 1, values[1]! + 1, null]]);
+    await db.insert(transaction, accounts, [
+      [from, values[0]! - 1, null],
+      [from + 1, values[1]! + 1, null],
+    ]);
   }
   // a transaction takes its own predecessor's first row away: replay must find it wherever it was
   const gone = n % 4 === 3 && large === false ? await db.delete(transaction, rows, `id = ${(n - 1) * 1000}`) : 0;

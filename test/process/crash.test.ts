@@ -26,8 +26,12 @@ async function runAndKill(first: number, ms: number, duringStart = false): Promi
   const child = spawn(process.execPath, [CHILD, dataDir, String(first)], { stdio: ['ignore', 'pipe', 'pipe'] });
   const acknowledged = new Map<number, Acknowledged>();
   let errors = '';
-  child.stderr.on('data', (bytes: Buffer) => { errors += bytes.toString(); });
-  const ended = new Promise<NodeJS.Signals | number | null>((resolve) => child.on('close', (code, signal) => resolve(signal ?? code)));
+  child.stderr.on('data', (bytes: Buffer) => {
+    errors += bytes.toString();
+  });
+  const ended = new Promise<NodeJS.Signals | number | null>((resolve) =>
+    child.on('close', (code, signal) => resolve(signal ?? code)),
+  );
   const ready = Promise.withResolvers<void>();
   createInterface({ input: child.stdout }).on('line', (line) => {
     if (line === 'ready') {

@@ -3,7 +3,10 @@ import type { Log, RecoveredFrame } from '../../src/storage/log/log-api.ts';
 import { openLog } from '../../src/storage/log/log.ts';
 import { SimDisk, randomFrom, type Random } from './sim-disk.ts';
 
-const SEEDS = process.env['SIM_SEED'] === undefined ? Array.from({ length: 150 }, (_, i) => i + 1) : [Number(process.env['SIM_SEED'])];
+const SEEDS =
+  process.env['SIM_SEED'] === undefined
+    ? Array.from({ length: 150 }, (_, i) => i + 1)
+    : [Number(process.env['SIM_SEED'])];
 const OPTIONS = { dir: '', segmentBytes: 2 ** 16, ringBytes: 2 ** 15 };
 
 /** The transaction `id` of the model: its frames' payloads, each filled from (id, frame). */
@@ -40,7 +43,8 @@ async function work(log: Log, world: World, random: Random, disk: SimDisk): Prom
     const { length } = transaction.frames;
     for (const [at, frame] of transaction.frames.entries()) {
       const head = { kind: 'data', count: frame.count, transaction: transaction.id, last: at === length - 1 } as const;
-      while (!log.append({ ...head, firstLsn: log.lastLsn + 1 }, [frame.bytes.subarray(0, 5), frame.bytes.subarray(5)])) await log.room(frame.bytes.length);
+      while (!log.append({ ...head, firstLsn: log.lastLsn + 1 }, [frame.bytes.subarray(0, 5), frame.bytes.subarray(5)]))
+        await log.room(frame.bytes.length);
     }
     const position = world.expected.length;
     const done = log.durable(log.lastLsn).then(() => (world.acknowledged = Math.max(world.acknowledged, position)));
@@ -61,7 +65,12 @@ function same(frames: readonly RecoveredFrame[], transactions: readonly Transact
     for (const [i, frame] of transaction.frames.entries()) {
       const got = frames[at++];
       expect(got && { ...got, payload: null }).toEqual({
-        kind: 'data', firstLsn: lsn, count: frame.count, transaction: transaction.id, last: i === transaction.frames.length - 1, payload: null,
+        kind: 'data',
+        firstLsn: lsn,
+        count: frame.count,
+        transaction: transaction.id,
+        last: i === transaction.frames.length - 1,
+        payload: null,
       });
       expect(Buffer.compare(got!.payload, frame.bytes)).toBe(0);
       expect(got!.payload.byteOffset % 8).toBe(0);
@@ -85,35 +94,42 @@ async function check(log: Log, world: World): Promise<void> {
   world.acknowledged = world.expected.length;
 }
 
-test.each(SEEDS)('seed %i: power cuts lose nothing acknowledged, and keep whole transactions in order', async (seed) => {
-  const random = randomFrom(seed);
-  let disk = new SimDisk(random);
-  const world: World = { expected: [], acknowledged: 0, nextId: 1, trimmedTo: 1 };
-  for (let life = 0; life < 6; life++) {
-    disk.crashIn = Math.floor(random() ** 2 * 200);
-    try {
-      const log = await openLog({ ...OPTIONS, fs: disk });
-      await check(log, world);
-      const gap = random() < 0.1 ? 5 : 0;
-      await log.start(log.lastLsn + 1 + gap);
-      await work(log, world, random, disk);
-      if (random() < 0.3) await log[Symbol.asyncDispose]();
-    } catch (error) {
-      if (!disk.crashed) throw error;
+test.each(SEEDS)(
+  'seed %i: power cuts lose nothing acknowledged, and keep whole transactions in order',
+  async (seed) => {
+    const random = randomFrom(seed);
+    let disk = new SimDisk(random);
+    const world: World = { expected: [], acknowledged: 0, nextId: 1, trimmedTo: 1 };
+    for (let life = 0; life < 6; life++) {
+      disk.crashIn = Math.floor(random() ** 2 * 200);
+      try {
+        const log = await openLog({ ...OPTIONS, fs: disk });
+        await check(log, world);
+        const gap = random() < 0.1 ? 5 : 0;
+        await log.start(log.lastLsn + 1 + gap);
+        await work(log, world, random, disk);
+        if (random() < 0.3) await log[Symbol.asyncDispose]();
+      } catch (error) {
+        if (!disk.crashed) throw error;
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+      disk = disk.crash();
     }
-    await new Promise((resolve) => setImmediate(resolve));
-    disk = disk.crash();
-  }
-  const log = await openLog({ ...OPTIONS, fs: disk });
-  await check(log, world);
-});
+    const log = await openLog({ ...OPTIONS, fs: disk });
+    await check(log, world);
+  },
+);
 
 test('a full disk holds frames back and loses nothing: they go on when there is room', async () => {
   const random = randomFrom(1);
   const disk = new SimDisk(random);
   disk.capacity = 2 ** 17 + 1000;
   const retries: (() => void)[] = [];
-  const clock = { now: () => 0, monotonic: () => 0, after: (_: number, callback: () => void) => (retries.push(callback), () => undefined) };
+  const clock = {
+    now: () => 0,
+    monotonic: () => 0,
+    after: (_: number, callback: () => void) => (retries.push(callback), () => undefined),
+  };
   const log = await openLog({ ...OPTIONS, fs: disk, clock });
   await log.start(1);
   const payload = new Uint8Array(4000);
@@ -140,7 +156,8 @@ test('after a failed sync nothing is acknowledged, and the next start does not b
   const disk = new SimDisk(randomFrom(1));
   const log = await openLog({ ...OPTIONS, fs: disk });
   await log.start(1);
-  const append = (): boolean => log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: 1, last: true }, [new Uint8Array(10)]);
+  const append = (): boolean =>
+    log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: 1, last: true }, [new Uint8Array(10)]);
   append();
   await log.durable(1);
   let fatal = 0;

@@ -55,9 +55,11 @@ export class SimDisk implements LogDisk {
       if (kept !== undefined) names.set(name, kept);
     }
     // a rename is one journal entry: a file that lost both names keeps its old one, one that has both the new one
-    for (const [name, file] of this.durableNames) if (![...names.values()].includes(file) && [...this.names.values()].includes(file)) names.set(name, file);
+    for (const [name, file] of this.durableNames)
+      if (![...names.values()].includes(file) && [...this.names.values()].includes(file)) names.set(name, file);
     for (const [name, file] of this.durableNames) {
-      if (names.get(name) === file && [...names].some(([other, same]) => other !== name && same === file)) names.delete(name);
+      if (names.get(name) === file && [...names].some(([other, same]) => other !== name && same === file))
+        names.delete(name);
     }
     for (const [name, file] of names) {
       const bytes = file.durable.slice();
@@ -114,7 +116,8 @@ export class SimDisk implements LogDisk {
         const total = parts.reduce((sum, part) => sum + part.length, 0);
         const used = [...this.names.values()].reduce((sum, each) => sum + each.bytes.length, 0);
         const growth = Math.max(0, offset + total - file.bytes.length);
-        if (used + growth > this.capacity) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+        if (used + growth > this.capacity)
+          throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
         if (growth > 0) file.bytes = grown(file.bytes, offset + total);
         let at = offset;
         for (const part of parts) {
@@ -129,7 +132,8 @@ export class SimDisk implements LogDisk {
         if (this.failSync !== null) throw this.failSync;
         this.syncs++;
         if (file.durable.length < file.bytes.length) file.durable = grown(file.durable, file.bytes.length);
-        for (const block of file.dirty) file.durable.set(file.bytes.subarray(block * BLOCK, (block + 1) * BLOCK), block * BLOCK);
+        for (const block of file.dirty)
+          file.durable.set(file.bytes.subarray(block * BLOCK, (block + 1) * BLOCK), block * BLOCK);
         file.dirty.clear();
       },
       close: () => undefined,

@@ -3,7 +3,14 @@ import { connect, type Socket } from 'node:net';
 import { systemClock } from '../../src/clock.ts';
 import { SqlError } from '../../src/errors.ts';
 import { ByteWriter } from '../../src/types/byte-writer.ts';
-import type { Gateway, GatewaySession, Portal, Prepared, SessionEvents, TransactionStatus } from '../../src/wire/gateway-api.ts';
+import type {
+  Gateway,
+  GatewaySession,
+  Portal,
+  Prepared,
+  SessionEvents,
+  TransactionStatus,
+} from '../../src/wire/gateway-api.ts';
 import { listen, type Listener } from '../../src/wire/listener.ts';
 
 export const COLUMNS = [{ name: 'x', tableOid: 0, attnum: 0, typeOid: 25, typlen: -1, typmod: -1 }];
@@ -31,7 +38,8 @@ export class FakeGateway implements Gateway {
   }
 
   async open(startup: ReadonlyMap<string, string>, events: SessionEvents): Promise<GatewaySession> {
-    if (startup.get('database') === 'none') throw new SqlError('3D000', 'database "none" does not exist', { severity: 'FATAL' });
+    if (startup.get('database') === 'none')
+      throw new SqlError('3D000', 'database "none" does not exist', { severity: 'FATAL' });
     this.opens++;
     return this.#session(events);
   }
@@ -41,20 +49,26 @@ export class FakeGateway implements Gateway {
     const rows = (text: string, out: Parameters<GatewaySession['simple']>[1]): void | Promise<void> => {
       if (text === 'BEGIN') status = 'T';
       if (text === 'COMMIT') status = 'I';
-      if (text === 'error') throw new SqlError('42601', 'syntax error', { position: 3, hint: 'h', detail: 'd', where: 'w', column: 'c' });
+      if (text === 'error')
+        throw new SqlError('42601', 'syntax error', { position: 3, hint: 'h', detail: 'd', where: 'w', column: 'c' });
       if (text === 'bug') throw new TypeError('secret text');
       if (text === 'fatal') throw new SqlError('57P01', 'gone', { severity: 'FATAL' });
       if (text === 'notice') events.notice({ severity: 'NOTICE', code: '00000', message: 'hello' });
       if (text === 'forget') events.deallocate(null);
-      if (text === 'wait') return new Promise<void>((resolve) => (this.release = resolve)).then(() => out.commandComplete('WAIT'));
+      if (text === 'wait')
+        return new Promise<void>((resolve) => (this.release = resolve)).then(() => out.commandComplete('WAIT'));
       if (text.startsWith('copy')) return this.#copy(text, out);
       if (text === 'flood') return flood(out);
       out.writer.raw(dataRow(text));
       out.commandComplete('SELECT 1');
     };
     return {
-      pid: 7, secret: 9,
-      parameters: new Map([['server_version', '16.0'], ['client_encoding', 'UTF8']]),
+      pid: 7,
+      secret: 9,
+      parameters: new Map([
+        ['server_version', '16.0'],
+        ['client_encoding', 'UTF8'],
+      ]),
       status: () => status,
       simple: (text, out) => {
         if (text === '') return out.emptyQuery();
@@ -109,7 +123,11 @@ async function flood(out: Parameters<GatewaySession['simple']>[1]): Promise<void
   out.commandComplete('SELECT 100');
 }
 
-export function start(gateway: Gateway, log: (error: unknown) => void = () => {}, more: object = {}): Promise<Listener> {
+export function start(
+  gateway: Gateway,
+  log: (error: unknown) => void = () => {},
+  more: object = {},
+): Promise<Listener> {
   return listen({ host: '127.0.0.1', port: 0, maxConnections: 3, gateway, clock: systemClock, log, ...more });
 }
 
@@ -138,13 +156,17 @@ export class RawClient {
     for (let at = 0; at + 5 <= this.received.length;) {
       const length = this.received.readInt32BE(at + 1);
       if (at + 1 + length > this.received.length) break;
-      found.push(`${String.fromCharCode(this.received[at]!)}:${this.received.toString('latin1', at + 5, at + 1 + length)}`);
+      found.push(
+        `${String.fromCharCode(this.received[at]!)}:${this.received.toString('latin1', at + 5, at + 1 + length)}`,
+      );
       at += 1 + length;
     }
     return found;
   }
   types(): string {
-    return this.messages().map((text) => text[0]).join('');
+    return this.messages()
+      .map((text) => text[0])
+      .join('');
   }
   async until(condition: (client: RawClient) => boolean): Promise<void> {
     for (let i = 0; i < 500 && !condition(this); i++) await new Promise((resolve) => setTimeout(resolve, 4));

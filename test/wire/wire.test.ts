@@ -36,24 +36,29 @@ const query = (text: string): Buffer => message('Q', `${text}\0`);
 describe('frames', () => {
   test('messages survive any cut of the byte stream', () => {
     const anyMessage = fc.tuple(fc.constantFrom(...'QPBdCDEHS'.split('')), fc.uint8Array({ maxLength: 300 }));
-    fc.assert(fc.property(fc.array(anyMessage), fc.array(fc.nat()), (messages, cuts) => {
-      const bytes = Buffer.concat(messages.map(([type, body]) => message(type, body)));
-      const reader = new FrameReader();
-      const held: Uint8Array[] = [];
-      const got: [string, Uint8Array][] = [];
-      let from = 0;
-      for (const to of [...new Set([...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort((x, y) => x - y)) {
-        reader.push(bytes.subarray(from, to));
-        from = to;
-        while (reader.next()) {
-          held.push(reader.bytes.subarray(reader.start, reader.end)); // R1: compared only when all is read
-          got.push([String.fromCharCode(reader.type), held.at(-1)!]);
+    fc.assert(
+      fc.property(fc.array(anyMessage), fc.array(fc.nat()), (messages, cuts) => {
+        const bytes = Buffer.concat(messages.map(([type, body]) => message(type, body)));
+        const reader = new FrameReader();
+        const held: Uint8Array[] = [];
+        const got: [string, Uint8Array][] = [];
+        let from = 0;
+        for (const to of [...new Set([...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort(
+          (x, y) => x - y,
+        )) {
+          reader.push(bytes.subarray(from, to));
+          from = to;
+          while (reader.next()) {
+            held.push(reader.bytes.subarray(reader.start, reader.end)); // R1: compared only when all is read
+            got.push([String.fromCharCode(reader.type), held.at(-1)!]);
+          }
         }
-      }
-      expect(got.map(([type, body]) => [type, Buffer.from(body).toString('hex')])).toEqual(
-        messages.map(([type, body]) => [type, Buffer.from(body).toString('hex')]));
-      expect(reader.buffered).toBe(0);
-    }));
+        expect(got.map(([type, body]) => [type, Buffer.from(body).toString('hex')])).toEqual(
+          messages.map(([type, body]) => [type, Buffer.from(body).toString('hex')]),
+        );
+        expect(reader.buffered).toBe(0);
+      }),
+    );
   });
 
   test('a message of 16 MB in pieces of 4 KB is not quadratic', () => {
@@ -88,7 +93,10 @@ describe('start-up', () => {
     return client;
   };
   test('SSLRequest and GSSENCRequest get N, then the session goes on', async () => {
-    const client = await answer(Buffer.concat([message('', '\x04\xd2\x16\x2f'), message('', '\x04\xd2\x16\x30'), STARTUP]), false);
+    const client = await answer(
+      Buffer.concat([message('', '\x04\xd2\x16\x2f'), message('', '\x04\xd2\x16\x30'), STARTUP]),
+      false,
+    );
     await client.until((c) => c.received.includes('Z\0\0\0\x05I'));
     expect(client.received.toString('latin1', 0, 2)).toBe('NN');
     client.received = client.received.subarray(2);
@@ -113,7 +121,9 @@ describe('start-up', () => {
     ['an unknown database', message('', '\0\x03\0\0user\0a\0database\0none\0\0'), '3D000'],
   ])('%s is FATAL', async (_, bytes, code) => {
     const client = await answer(bytes);
-    expect(client.messages().map((text) => text.slice(0, 30))).toEqual([expect.stringContaining(`SFATAL\0VFATAL\0C${code}`)]);
+    expect(client.messages().map((text) => text.slice(0, 30))).toEqual([
+      expect.stringContaining(`SFATAL\0VFATAL\0C${code}`),
+    ]);
   });
   test('beyond maxConnections a client reads 53300', async () => {
     const clients = [1, 2, 3].map(() => new RawClient(listener.port));
@@ -126,7 +136,10 @@ describe('start-up', () => {
     for (const client of clients) client.socket.destroy();
   });
   test('a taken port is said in one line', async () => {
-    await expect(start(gateway, () => {}, { port: listener.port })).rejects.toMatchObject({ code: 'EADDRINUSE', port: listener.port });
+    await expect(start(gateway, () => {}, { port: listener.port })).rejects.toMatchObject({
+      code: 'EADDRINUSE',
+      port: listener.port,
+    });
   });
 });
 
@@ -135,9 +148,18 @@ describe('queries', () => {
     ['a Query', [query('a')], 'TDCZ'],
     ['an empty Query', [query('')], 'IZ'],
     ['an error in a Query', [query('error'), query('a')], 'TEZTDCZ', 2],
-    ['Parse, Bind, Describe, Execute, Sync', [parse('', 'a'), message('D', 'S\0'), bind('', ''), message('D', 'P\0'), execute(''), sync], '1tT2TDCZ'],
+    [
+      'Parse, Bind, Describe, Execute, Sync',
+      [parse('', 'a'), message('D', 'S\0'), bind('', ''), message('D', 'P\0'), execute(''), sync],
+      '1tT2TDCZ',
+    ],
     ['a statement without rows', [parse('', 'no rows'), message('D', 'S\0'), sync], '1tnZ'],
-    ['an error: all up to Sync is skipped', [parse('', 'error'), bind('', ''), execute(''), execute(''), query('a'), sync, query('b')], '12EZTDCZ', 2],
+    [
+      'an error: all up to Sync is skipped',
+      [parse('', 'error'), bind('', ''), execute(''), execute(''), query('a'), sync, query('b')],
+      '12EZTDCZ',
+      2,
+    ],
     ['Close of what does not exist', [message('C', 'Sx\0'), message('C', 'Px\0'), sync], '33Z'],
     ['stray COPY messages', [message('d', 'x'), message('c'), message('f', 'x\0'), query('a')], 'TDCZ'],
     ['FunctionCall', [message('F', 'x')], 'EZ'],
@@ -163,7 +185,21 @@ describe('queries', () => {
   });
 
   test('portals live as long as their transaction block; DEALLOCATE ALL forgets statements', async () => {
-    const client = await talk([query('BEGIN'), parse('s', 'a'), bind('p', 's'), sync, execute('p'), sync, query('COMMIT'), query('forget'), bind('', 's'), sync], 6);
+    const client = await talk(
+      [
+        query('BEGIN'),
+        parse('s', 'a'),
+        bind('p', 's'),
+        sync,
+        execute('p'),
+        sync,
+        query('COMMIT'),
+        query('forget'),
+        bind('', 's'),
+        sync,
+      ],
+      6,
+    );
     expect(client.types()).toBe('TDCZ12ZDCZTDCZTDCZEZ');
     expect(gateway.calls).toContain('close a');
   });
@@ -176,7 +212,8 @@ describe('queries', () => {
 
   test('an ErrorResponse carries all its fields', async () => {
     expect((await talk([query('error')])).messages()[1]).toBe(
-      'E:SERROR\0VERROR\0C42601\0Msyntax error\0Dd\0Hh\0P3\0Ww\0cc\0\0');
+      'E:SERROR\0VERROR\0C42601\0Msyntax error\0Dd\0Hh\0P3\0Ww\0cc\0\0',
+    );
   });
 
   test('a FATAL error ends the connection, and the session closes once', async () => {
@@ -209,7 +246,9 @@ describe('queries', () => {
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(floodWaits).toBeGreaterThan(0);
     client.socket.resume();
-    await client.until((c) => c.received.length > 20_000_000 && c.received.subarray(-6).toString('latin1') === 'Z\0\0\0\x05I');
+    await client.until(
+      (c) => c.received.length > 20_000_000 && c.received.subarray(-6).toString('latin1') === 'Z\0\0\0\x05I',
+    );
     client.socket.destroy();
   });
 });
@@ -222,12 +261,18 @@ describe('COPY', () => {
     ['CopyFail', [query('copy'), data('a'), message('f', 'why\0')], 'GEZ'],
     ['an error of the sink', [query('copy error'), data('a'), data('b'), message('c'), query('a')], 'GEZTDCZ', 2],
     ['another message', [query('copy'), query('a'), data('b'), message('c'), query('a')], 'GEZTDCZ', 2],
-    ['the extended protocol', [parse('', 'copy'), bind('', ''), execute(''), sync, data('a'), message('c'), sync], '12GCZ'],
+    [
+      'the extended protocol',
+      [parse('', 'copy'), bind('', ''), execute(''), sync, data('a'), message('c'), sync],
+      '12GCZ',
+    ],
   ])('%s ends it', async (_, bytes, types, readies = 1) => {
     expect((await talk(bytes, readies)).types()).toBe(types);
   });
-  test('CopyFail is 57014 with the client\'s words', async () => {
-    expect((await talk([query('copy'), message('f', 'why\0')])).messages()[1]).toContain('C57014\0MCOPY from stdin failed: why\0');
+  test("CopyFail is 57014 with the client's words", async () => {
+    expect((await talk([query('copy'), message('f', 'why\0')])).messages()[1]).toContain(
+      'C57014\0MCOPY from stdin failed: why\0',
+    );
   });
   test('a client that leaves in the middle ends its session', async () => {
     const client = new RawClient(listener.port);
@@ -247,7 +292,10 @@ describe('clients', () => {
     await client.connect();
     expect((await client.query('hello')).rows).toEqual([{ x: 'hello' }]);
     expect((await client.query({ name: 's', text: '$1', values: ['é'] })).rows).toEqual([{ x: 'é' }]);
-    await expect(client.query({ text: 'error', values: [] , name: 'e' })).rejects.toMatchObject({ code: '42601', hint: 'h' });
+    await expect(client.query({ text: 'error', values: [], name: 'e' })).rejects.toMatchObject({
+      code: '42601',
+      hint: 'h',
+    });
     await client.query('notice');
     expect(notices).toEqual(['hello']);
     const stream = client.query(copyFrom('copy'));
@@ -276,16 +324,36 @@ describe('the end', () => {
   test('any bytes get an ErrorResponse or an ended session, and each session closes once', async () => {
     const piece = fc.oneof(
       fc.uint8Array({ maxLength: 40 }).map((body) => Buffer.from(body)),
-      fc.tuple(fc.constantFrom(...'QPBDECHSFdcfp'.split('')), fc.uint8Array({ maxLength: 30 })).map(([type, body]) => message(type, body)),
-      fc.constantFrom(query('a'), query('copy'), query('error'), query('bug'), parse('', '$1'), bind('', ''), execute(''), sync, message('c')),
+      fc
+        .tuple(fc.constantFrom(...'QPBDECHSFdcfp'.split('')), fc.uint8Array({ maxLength: 30 }))
+        .map(([type, body]) => message(type, body)),
+      fc.constantFrom(
+        query('a'),
+        query('copy'),
+        query('error'),
+        query('bug'),
+        parse('', '$1'),
+        bind('', ''),
+        execute(''),
+        sync,
+        message('c'),
+      ),
     );
-    await fc.assert(fc.asyncProperty(fc.boolean(), fc.array(piece, { maxLength: 12 }), fc.boolean(), async (started, pieces, abrupt) => {
-      const client = new RawClient(listener.port);
-      client.socket.write(Buffer.concat([started ? STARTUP : Buffer.alloc(0), ...pieces]));
-      if (abrupt) client.socket.destroy();
-      else client.socket.end();
-      await client.closed;
-    }), { numRuns: 250 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.boolean(),
+        fc.array(piece, { maxLength: 12 }),
+        fc.boolean(),
+        async (started, pieces, abrupt) => {
+          const client = new RawClient(listener.port);
+          client.socket.write(Buffer.concat([started ? STARTUP : Buffer.alloc(0), ...pieces]));
+          if (abrupt) client.socket.destroy();
+          else client.socket.end();
+          await client.closed;
+        },
+      ),
+      { numRuns: 250 },
+    );
     await listener.close();
     expect(gateway.closes).toBe(gateway.opens);
     expect(logged.filter((error) => !(error instanceof TypeError && error.message === 'secret text'))).toEqual([]);

@@ -7,12 +7,42 @@ import { Oid } from '../../types/pg-type.ts';
 import { at, constantText, plainName } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
 import { arrayLiteral, arrayTypeOf, duckdbName, intervalLiteral, numericLiteral, scalarLiteral } from './literals.ts';
-import { isDateTime, isFloat, isInexact, isInteger, isJson, isNumber, isText, parameterMark, quoteLiteral, typed, type Typed } from './typed.ts';
+import {
+  isDateTime,
+  isFloat,
+  isInexact,
+  isInteger,
+  isJson,
+  isNumber,
+  isText,
+  parameterMark,
+  quoteLiteral,
+  typed,
+  type Typed,
+} from './typed.ts';
 
 const TYPES: Readonly<Record<string, number>> = {
-  bool: Oid.bool, int2: Oid.int2, int4: Oid.int4, int8: Oid.int8, float4: Oid.float4, float8: Oid.float8, numeric: Oid.numeric,
-  text: Oid.text, varchar: Oid.varchar, name: Oid.name, bytea: Oid.bytea, date: Oid.date, time: Oid.time, timestamp: Oid.timestamp,
-  timestamptz: Oid.timestamptz, uuid: Oid.uuid, interval: Oid.interval, json: Oid.json, jsonb: Oid.jsonb, oid: Oid.oid, pg_lsn: Oid.pgLsn,
+  bool: Oid.bool,
+  int2: Oid.int2,
+  int4: Oid.int4,
+  int8: Oid.int8,
+  float4: Oid.float4,
+  float8: Oid.float8,
+  numeric: Oid.numeric,
+  text: Oid.text,
+  varchar: Oid.varchar,
+  name: Oid.name,
+  bytea: Oid.bytea,
+  date: Oid.date,
+  time: Oid.time,
+  timestamp: Oid.timestamp,
+  timestamptz: Oid.timestamptz,
+  uuid: Oid.uuid,
+  interval: Oid.interval,
+  json: Oid.json,
+  jsonb: Oid.jsonb,
+  oid: Oid.oid,
+  pg_lsn: Oid.pgLsn,
 };
 
 /** @throws {SqlError} 0A000 naming the cast; 22P02 for a constant that the type does not take */
@@ -34,25 +64,35 @@ export function writeCast(cast: TypeCast, argument: Typed): Typed {
 
 function castArray(argument: Typed, element: number, typeName: TypeName): Typed {
   const arrayOid = arrayTypeOf(element);
-  if (arrayOid === 0 || (typeName.arrayBounds ?? []).length > 1) throw notSupported('a cast to this array type over Arka tables', at(typeName.location));
+  if (arrayOid === 0 || (typeName.arrayBounds ?? []).length > 1)
+    throw notSupported('a cast to this array type over Arka tables', at(typeName.location));
   if (argument.parameter !== undefined) return typed(argument.sql, arrayOid);
-  if (typeof argument.constant === 'string' && argument.oid === Oid.unknown) return typed(arrayLiteral(argument.constant, element), arrayOid);
-  if (argument.oid !== arrayOid && argument.oid !== 0) throw notSupported('this array cast over Arka tables', at(typeName.location));
+  if (typeof argument.constant === 'string' && argument.oid === Oid.unknown)
+    return typed(arrayLiteral(argument.constant, element), arrayOid);
+  if (argument.oid !== arrayOid && argument.oid !== 0)
+    throw notSupported('this array cast over Arka tables', at(typeName.location));
   return typed(element === Oid.numeric ? argument.sql : `CAST(${argument.sql} AS ${duckdbName(element)}[])`, arrayOid);
 }
 
 function castScalar(argument: Typed, oid: number, modifiers: readonly number[]): Typed {
   if (oid === Oid.interval) return castInterval(argument, modifiers);
-  if (argument.constant === null) return typed(oid === Oid.numeric ? 'CAST(NULL AS DECIMAL(38,10))' : `CAST(NULL AS ${duckdbName(oid)})`, oid);
+  if (argument.constant === null)
+    return typed(oid === Oid.numeric ? 'CAST(NULL AS DECIMAL(38,10))' : `CAST(NULL AS ${duckdbName(oid)})`, oid);
   if (oid === Oid.numeric) return castNumeric(argument, modifiers);
-  if (modifiers.length > 0 && oid !== Oid.varchar && modifiers[0] !== 6) throw notSupported('a cast to a time with a precision over Arka tables');
-  if (typeof argument.constant === 'string' && argument.oid === Oid.unknown) return fromConstant(argument.constant, oid, modifiers);
+  if (modifiers.length > 0 && oid !== Oid.varchar && modifiers[0] !== 6)
+    throw notSupported('a cast to a time with a precision over Arka tables');
+  if (typeof argument.constant === 'string' && argument.oid === Oid.unknown)
+    return fromConstant(argument.constant, oid, modifiers);
   if (argument.parameter !== undefined && argument.oid === 0) {
-    return { ...typed(isText(oid) ? argument.sql : `CAST(${parameterMark(argument.parameter)} AS ${duckdbName(oid)})`, oid), parameter: argument.parameter };
+    return {
+      ...typed(isText(oid) ? argument.sql : `CAST(${parameterMark(argument.parameter)} AS ${duckdbName(oid)})`, oid),
+      parameter: argument.parameter,
+    };
   }
   if (isText(oid)) {
     if (isJson(argument.oid)) return typed(`CAST(${argument.sql} AS VARCHAR)`, oid);
-    if (isInexact(argument)) throw notSupported('the text of a computed numeric over Arka tables', { hint: 'Cast it to numeric(p,s) first.' });
+    if (isInexact(argument))
+      throw notSupported('the text of a computed numeric over Arka tables', { hint: 'Cast it to numeric(p,s) first.' });
     if (argument.oid === Oid.bytea) throw notSupported('a cast of bytea to text over Arka tables');
     const text = isText(argument.oid) ? argument.sql : `CAST(${argument.sql} AS VARCHAR)`;
     return typed(modifiers.length > 0 ? `left(${text}, ${modifiers[0]})` : text, oid);
@@ -87,19 +127,33 @@ function castInterval(argument: Typed, modifiers: readonly number[]): Typed {
   if (argument.constant === null) return typed('CAST(NULL AS INTERVAL)', Oid.interval);
   if (typeof argument.constant !== 'string') {
     if (argument.oid === Oid.interval && modifiers.length === 0) return argument;
-    if (argument.parameter !== undefined && argument.oid === 0 && modifiers.length === 0) return { ...typed(argument.sql, Oid.interval), parameter: argument.parameter };
+    if (argument.parameter !== undefined && argument.oid === 0 && modifiers.length === 0)
+      return { ...typed(argument.sql, Oid.interval), parameter: argument.parameter };
     throw notSupported('this cast to interval over Arka tables');
   }
   const unit = modifiers.length === 0 ? undefined : INTERVAL_FIELDS[modifiers[0]!];
   if (modifiers.length > 0 && unit === undefined) throw notSupported('this interval form over Arka tables');
   // `interval '999' minute`: the field names the unit of a bare number; with other forms it would also truncate.
-  if (unit !== undefined && !/^\s*-?\d+\s*$/.test(argument.constant)) throw notSupported('an interval with a field and a text that is no whole number');
-  const text = unit === undefined ? (/^\s*-?\d+\s*$/.test(argument.constant) ? `${argument.constant} seconds` : argument.constant) : `${argument.constant} ${unit}`;
+  if (unit !== undefined && !/^\s*-?\d+\s*$/.test(argument.constant))
+    throw notSupported('an interval with a field and a text that is no whole number');
+  const text =
+    unit === undefined
+      ? /^\s*-?\d+\s*$/.test(argument.constant)
+        ? `${argument.constant} seconds`
+        : argument.constant
+      : `${argument.constant} ${unit}`;
   return { ...typed(intervalLiteral(text), Oid.interval), constant: text };
 }
 
 /** Bits of PostgreSQL's interval fields (1 << YEAR and so on). */
-const INTERVAL_FIELDS: Readonly<Record<number, string>> = { 2: 'months', 4: 'years', 8: 'days', 1024: 'hours', 2048: 'minutes', 4096: 'seconds' };
+const INTERVAL_FIELDS: Readonly<Record<number, string>> = {
+  2: 'months',
+  4: 'years',
+  8: 'days',
+  1024: 'hours',
+  2048: 'minutes',
+  4096: 'seconds',
+};
 
 /** Widest DECIMAL per integer type. */
 const INTEGER_DIGITS: Readonly<Record<number, number>> = { [Oid.int2]: 5, [Oid.int4]: 10, [Oid.int8]: 19 };
@@ -107,16 +161,24 @@ const INTEGER_DIGITS: Readonly<Record<number, number>> = { [Oid.int2]: 5, [Oid.i
 function castNumeric(argument: Typed, modifiers: readonly number[]): Typed {
   if (modifiers.length > 0) {
     const [precision = 0, scale = 0] = modifiers;
-    if (!(precision >= 1 && precision <= 38 && scale >= 0 && scale <= precision)) throw notSupported(`a cast to numeric(${modifiers.join(',')}) over Arka tables`);
-    const from = typeof argument.constant === 'string' ? numericLiteral(expandDecimal(argument.constant)) : numericSource(argument);
+    if (!(precision >= 1 && precision <= 38 && scale >= 0 && scale <= precision))
+      throw notSupported(`a cast to numeric(${modifiers.join(',')}) over Arka tables`);
+    const from =
+      typeof argument.constant === 'string'
+        ? numericLiteral(expandDecimal(argument.constant))
+        : numericSource(argument);
     return typed(`CAST(${from} AS DECIMAL(${precision},${scale}))`, Oid.numeric);
   }
-  if (typeof argument.constant === 'string') return { ...typed(numericLiteral(expandDecimal(argument.constant)), Oid.numeric), constant: argument.constant };
+  if (typeof argument.constant === 'string')
+    return { ...typed(numericLiteral(expandDecimal(argument.constant)), Oid.numeric), constant: argument.constant };
   if (argument.oid === Oid.numeric) return argument;
-  if (argument.parameter !== undefined && argument.oid === 0) return { ...typed(argument.sql, Oid.numeric), parameter: argument.parameter };
+  if (argument.parameter !== undefined && argument.oid === 0)
+    return { ...typed(argument.sql, Oid.numeric), parameter: argument.parameter };
   const digits = INTEGER_DIGITS[argument.oid];
   if (digits !== undefined) return typed(`CAST(${argument.sql} AS DECIMAL(${digits},0))`, Oid.numeric);
-  throw notSupported('a cast to numeric without precision over Arka tables', { hint: 'Give a precision and a scale, such as numeric(38,10).' });
+  throw notSupported('a cast to numeric without precision over Arka tables', {
+    hint: 'Give a precision and a scale, such as numeric(38,10).',
+  });
 }
 
 function numericSource(argument: Typed): string {
@@ -128,7 +190,8 @@ function castInteger(argument: Typed, oid: number): Typed {
   const name = duckdbName(oid)!;
   if (isFloat(argument.oid)) return typed(`CAST(round_even(${argument.sql}, 0) AS ${name})`, oid);
   if (argument.oid === Oid.numeric) return typed(`CAST(round(${argument.sql}, 0) AS ${name})`, oid);
-  if (isText(argument.oid)) return typed(`CAST(${guarded(argument, String.raw`\s*[+-]?[0-9]+\s*`, name.toLowerCase())} AS ${name})`, oid);
+  if (isText(argument.oid))
+    return typed(`CAST(${guarded(argument, String.raw`\s*[+-]?[0-9]+\s*`, name.toLowerCase())} AS ${name})`, oid);
   if (argument.oid === Oid.bool && oid === Oid.int4) return typed(`CAST(${argument.sql} AS ${name})`, oid);
   if (isInteger(argument.oid) || argument.oid === 0) return typed(`CAST(${argument.sql} AS ${name})`, oid);
   throw notSupported(`this cast to ${name.toLowerCase()} over Arka tables`);
@@ -143,11 +206,12 @@ function guarded(argument: Typed, pattern: string, type: string): string {
 function castOther(argument: Typed, oid: number): Typed {
   const name = duckdbName(oid)!;
   const from = argument.oid;
-  const allowed = from === 0
-    || (isFloat(oid) && isNumber(from))
-    || (isDateTime(oid) && isDateTime(from))
-    || (oid === Oid.time && (from === Oid.timestamp || from === Oid.timestamptz || from === Oid.interval))
-    || (oid === Oid.bool && from === Oid.int4);
+  const allowed =
+    from === 0 ||
+    (isFloat(oid) && isNumber(from)) ||
+    (isDateTime(oid) && isDateTime(from)) ||
+    (oid === Oid.time && (from === Oid.timestamp || from === Oid.timestamptz || from === Oid.interval)) ||
+    (oid === Oid.bool && from === Oid.int4);
   if (isJson(oid) && isJson(from)) return oid === Oid.json ? typed(argument.sql, oid) : refuse(name);
   if (!allowed) return refuse(name);
   return typed(`CAST(${argument.sql} AS ${name})`, oid);

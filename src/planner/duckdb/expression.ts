@@ -11,7 +11,14 @@ import { formatType } from '../type-names.ts';
 import { writeCast } from './casts.ts';
 import { functionRule, type FunctionRule } from './functions.ts';
 import { arrayTypeOf, numericLiteral } from './literals.ts';
-import { checkComparable, coerced, writeArrayComparison, writeComparison, writeOperator, writePrefix } from './operators.ts';
+import {
+  checkComparable,
+  coerced,
+  writeArrayComparison,
+  writeComparison,
+  writeOperator,
+  writePrefix,
+} from './operators.ts';
 import { writeLike } from './patterns.ts';
 import { writeSubquery } from './query.ts';
 import { writeColumn, type Scope } from './scope.ts';
@@ -35,9 +42,13 @@ export function writeExpression(node: Node, scope: Scope): Typed {
   if ('NullTest' in node) {
     if ('RowExpr' in node.NullTest.arg!) throw notSupported('IS NULL of a row over Arka tables', atNode(node));
     const tested = writeExpression(node.NullTest.arg!, scope);
-    return typed(`(${tested.raw ?? tested.sql} IS ${node.NullTest.nulltesttype === 'IS_NOT_NULL' ? 'NOT ' : ''}NULL)`, Oid.bool);
+    return typed(
+      `(${tested.raw ?? tested.sql} IS ${node.NullTest.nulltesttype === 'IS_NOT_NULL' ? 'NOT ' : ''}NULL)`,
+      Oid.bool,
+    );
   }
-  if ('BooleanTest' in node) return writeBooleanTest(node.BooleanTest.booltesttype ?? '', writeExpression(node.BooleanTest.arg!, scope));
+  if ('BooleanTest' in node)
+    return writeBooleanTest(node.BooleanTest.booltesttype ?? '', writeExpression(node.BooleanTest.arg!, scope));
   if ('CaseExpr' in node) return writeCase(node, scope);
   if ('CoalesceExpr' in node) return writeList('coalesce', node.CoalesceExpr.args ?? [], scope);
   if ('MinMaxExpr' in node) {
@@ -47,11 +58,15 @@ export function writeExpression(node: Node, scope: Scope): Typed {
   if ('SQLValueFunction' in node) return writeValueFunction(node.SQLValueFunction.op ?? '', node);
   if ('A_ArrayExpr' in node) return writeArray(node.A_ArrayExpr.elements ?? [], scope);
   if ('GroupingFunc' in node) {
-    return typed(`grouping(${(node.GroupingFunc.args ?? []).map((arg) => writeExpression(arg, scope).sql).join(', ')})`, Oid.int4);
+    return typed(
+      `grouping(${(node.GroupingFunc.args ?? []).map((arg) => writeExpression(arg, scope).sql).join(', ')})`,
+      Oid.int4,
+    );
   }
   if ('CollateClause' in node) {
     const collation = plainName(node.CollateClause.collname);
-    if (collation === 'C' || collation === 'POSIX' || collation === 'ucs_basic' || collation === 'default') return writeExpression(node.CollateClause.arg!, scope);
+    if (collation === 'C' || collation === 'POSIX' || collation === 'ucs_basic' || collation === 'default')
+      return writeExpression(node.CollateClause.arg!, scope);
     throw notSupported(`collation "${collation}" over Arka tables`, atNode(node));
   }
   throw notSupported(`${NODE_NAMES[tagOf(node)] ?? tagOf(node)} over Arka tables`, atNode(node));
@@ -62,32 +77,49 @@ export function writeCondition(node: Node, scope: Scope, clause: string): string
   const value = writeExpression(node, scope);
   if (value.oid !== Oid.bool && value.oid !== Oid.unknown && value.oid !== 0) {
     const type = formatType({ oid: value.oid, typmod: -1 });
-    throw new SqlError(SqlState.datatypeMismatch, `argument of ${clause} must be type boolean, not type ${type}`, atNode(node));
+    throw new SqlError(
+      SqlState.datatypeMismatch,
+      `argument of ${clause} must be type boolean, not type ${type}`,
+      atNode(node),
+    );
   }
   return value.sql;
 }
 
 const NODE_NAMES: Readonly<Record<string, string>> = {
-  RowExpr: 'a row value', A_Indirection: 'a subscript or field selection', XmlExpr: 'XML', SetToDefault: 'DEFAULT in this place',
-  JsonObjectConstructor: 'JSON_OBJECT', JsonArrayConstructor: 'JSON_ARRAY', JsonFuncExpr: 'an SQL/JSON function', MultiAssignRef: 'assignment of a row',
+  RowExpr: 'a row value',
+  A_Indirection: 'a subscript or field selection',
+  XmlExpr: 'XML',
+  SetToDefault: 'DEFAULT in this place',
+  JsonObjectConstructor: 'JSON_OBJECT',
+  JsonArrayConstructor: 'JSON_ARRAY',
+  JsonFuncExpr: 'an SQL/JSON function',
+  MultiAssignRef: 'assignment of a row',
 };
 
 function writeConstant(node: Node): Typed {
   const text = constantText(node);
   switch (constantKind(node)) {
-    case 'null': return { ...typed('NULL', Oid.unknown), constant: null };
-    case 'string': return { ...typed(quoteLiteral(text!), Oid.unknown), constant: text };
-    case 'boolean': return { ...typed(text!, Oid.bool), constant: text! };
-    case 'integer': return { ...typed(text!.startsWith('-') ? `(${text})` : text!, Oid.int4), constant: text };
-    case 'decimal': return writeNumber(expandDecimal(text!));
-    default: throw notSupported('a bit string over Arka tables', atNode(node));
+    case 'null':
+      return { ...typed('NULL', Oid.unknown), constant: null };
+    case 'string':
+      return { ...typed(quoteLiteral(text!), Oid.unknown), constant: text };
+    case 'boolean':
+      return { ...typed(text!, Oid.bool), constant: text! };
+    case 'integer':
+      return { ...typed(text!.startsWith('-') ? `(${text})` : text!, Oid.int4), constant: text };
+    case 'decimal':
+      return writeNumber(expandDecimal(text!));
+    default:
+      throw notSupported('a bit string over Arka tables', atNode(node));
   }
 }
 
 function writeNumber(text: string): Typed {
   if (/^-?\d+$/.test(text)) {
     const value = BigInt(text);
-    if (value >= -(2n ** 63n) && value < 2n ** 63n) return { ...typed(`CAST('${text}' AS BIGINT)`, Oid.int8), constant: text };
+    if (value >= -(2n ** 63n) && value < 2n ** 63n)
+      return { ...typed(`CAST('${text}' AS BIGINT)`, Oid.int8), constant: text };
   }
   return { ...typed(numericLiteral(text), Oid.numeric), constant: text };
 }
@@ -105,13 +137,25 @@ function writeAExpr(expression: A_Expr, scope: Scope): Typed {
     case 'AEXPR_OP':
       if (lexpr === undefined) return writePrefix(operator, writeExpression(rexpr!, scope), where);
       return writeOperator(operator, writeExpression(lexpr, scope), writeExpression(rexpr!, scope), where);
-    case 'AEXPR_LIKE': case 'AEXPR_ILIKE': return writeLikeExpression(expression, operator, scope);
-    case 'AEXPR_IN': return writeIn(writeExpression(lexpr!, scope), listItems(rexpr!).map((item) => writeExpression(item, scope)), operator === '<>', where);
-    case 'AEXPR_BETWEEN': case 'AEXPR_NOT_BETWEEN': case 'AEXPR_BETWEEN_SYM': case 'AEXPR_NOT_BETWEEN_SYM': {
+    case 'AEXPR_LIKE':
+    case 'AEXPR_ILIKE':
+      return writeLikeExpression(expression, operator, scope);
+    case 'AEXPR_IN':
+      return writeIn(
+        writeExpression(lexpr!, scope),
+        listItems(rexpr!).map((item) => writeExpression(item, scope)),
+        operator === '<>',
+        where,
+      );
+    case 'AEXPR_BETWEEN':
+    case 'AEXPR_NOT_BETWEEN':
+    case 'AEXPR_BETWEEN_SYM':
+    case 'AEXPR_NOT_BETWEEN_SYM': {
       const [low, high] = listItems(rexpr!).map((item) => writeExpression(item, scope));
       return writeBetween(writeExpression(lexpr!, scope), low!, high!, expression.kind, where);
     }
-    case 'AEXPR_DISTINCT': case 'AEXPR_NOT_DISTINCT': {
+    case 'AEXPR_DISTINCT':
+    case 'AEXPR_NOT_DISTINCT': {
       const left = writeExpression(lexpr!, scope);
       const right = writeExpression(rexpr!, scope);
       checkComparable(left, where);
@@ -125,10 +169,19 @@ function writeAExpr(expression: A_Expr, scope: Scope): Typed {
       checkComparable(left, where);
       return typed(`nullif(${left.sql}, ${coerced(right, left, where)})`, left.oid);
     }
-    case 'AEXPR_OP_ANY': case 'AEXPR_OP_ALL':
-      return writeArrayComparison(expression, operator, writeExpression(lexpr!, scope), writeExpression(rexpr!, scope), where);
-    case 'AEXPR_SIMILAR': throw notSupported('SIMILAR TO over Arka tables', where);
-    default: throw notSupported(`operator ${operator} in this form over Arka tables`, where);
+    case 'AEXPR_OP_ANY':
+    case 'AEXPR_OP_ALL':
+      return writeArrayComparison(
+        expression,
+        operator,
+        writeExpression(lexpr!, scope),
+        writeExpression(rexpr!, scope),
+        where,
+      );
+    case 'AEXPR_SIMILAR':
+      throw notSupported('SIMILAR TO over Arka tables', where);
+    default:
+      throw notSupported(`operator ${operator} in this form over Arka tables`, where);
   }
 }
 
@@ -139,11 +192,15 @@ function listItems(node: Node): readonly Node[] {
 function writeIn(left: Typed, items: readonly Typed[], negated: boolean, where: { position?: number }): Typed {
   checkComparable(left, where);
   for (const item of items) checkComparable(item, where);
-  return typed(`(${left.sql} ${negated ? 'NOT ' : ''}IN (${items.map((item) => coerced(item, left, where)).join(', ')}))`, Oid.bool);
+  return typed(
+    `(${left.sql} ${negated ? 'NOT ' : ''}IN (${items.map((item) => coerced(item, left, where)).join(', ')}))`,
+    Oid.bool,
+  );
 }
 
 function writeBetween(value: Typed, low: Typed, high: Typed, kind: string, where: { position?: number }): Typed {
-  const inside = (from: Typed, to: Typed): string => `(${writeComparison('>=', value, from, where).sql} AND ${writeComparison('<=', value, to, where).sql})`;
+  const inside = (from: Typed, to: Typed): string =>
+    `(${writeComparison('>=', value, from, where).sql} AND ${writeComparison('<=', value, to, where).sql})`;
   const sql = kind.endsWith('SYM') ? `(${inside(low, high)} OR ${inside(high, low)})` : inside(low, high);
   return typed(kind.includes('NOT') ? `(NOT ${sql})` : sql, Oid.bool);
 }
@@ -167,19 +224,25 @@ function writeRowComparison(expression: A_Expr, operator: string, scope: Scope):
   const compare = (name: string, a: Typed, b: Typed): string => writeComparison(name, a, b, where).sql;
   if (expression.kind === 'AEXPR_IN') {
     const rows = listItems(expression.rexpr!).map((item) => rowItems(item, scope));
-    if (rows.some((row) => row.length !== left.length)) throw new SqlError(SqlState.syntaxError, 'unequal number of entries in row expressions', where);
+    if (rows.some((row) => row.length !== left.length))
+      throw new SqlError(SqlState.syntaxError, 'unequal number of entries in row expressions', where);
     const any = rows.map((row) => `(${row.map((item, i) => compare('=', left[i]!, item)).join(' AND ')})`).join(' OR ');
     return typed(operator === '<>' ? `(NOT (${any}))` : `(${any})`, Oid.bool);
   }
-  if (expression.kind !== 'AEXPR_OP' || expression.rexpr === undefined || !('RowExpr' in expression.rexpr)) throw notSupported('this comparison of rows over Arka tables', where);
+  if (expression.kind !== 'AEXPR_OP' || expression.rexpr === undefined || !('RowExpr' in expression.rexpr))
+    throw notSupported('this comparison of rows over Arka tables', where);
   const right = rowItems(expression.rexpr, scope);
-  if (right.length !== left.length) throw new SqlError(SqlState.syntaxError, 'unequal number of entries in row expressions', where);
-  if (operator === '=') return typed(`(${left.map((item, i) => compare('=', item, right[i]!)).join(' AND ')})`, Oid.bool);
-  if (operator === '<>') return typed(`(${left.map((item, i) => compare('<>', item, right[i]!)).join(' OR ')})`, Oid.bool);
+  if (right.length !== left.length)
+    throw new SqlError(SqlState.syntaxError, 'unequal number of entries in row expressions', where);
+  if (operator === '=')
+    return typed(`(${left.map((item, i) => compare('=', item, right[i]!)).join(' AND ')})`, Oid.bool);
+  if (operator === '<>')
+    return typed(`(${left.map((item, i) => compare('<>', item, right[i]!)).join(' OR ')})`, Oid.bool);
   if (!/^[<>]=?$/.test(operator)) throw notSupported(`operator ${operator} of rows over Arka tables`, where);
   const strict = operator[0]!;
   let sql = compare(operator, left.at(-1)!, right.at(-1)!);
-  for (let i = left.length - 2; i >= 0; i--) sql = `(${compare(strict, left[i]!, right[i]!)} OR (${compare('=', left[i]!, right[i]!)} AND ${sql}))`;
+  for (let i = left.length - 2; i >= 0; i--)
+    sql = `(${compare(strict, left[i]!, right[i]!)} OR (${compare('=', left[i]!, right[i]!)} AND ${sql}))`;
   return typed(sql, Oid.bool);
 }
 
@@ -190,7 +253,12 @@ function rowItems(node: Node, scope: Scope): readonly Typed[] {
 
 function writeBooleanTest(kind: string, argument: Typed): Typed {
   const tests: Readonly<Record<string, string>> = {
-    IS_TRUE: 'IS TRUE', IS_NOT_TRUE: 'IS NOT TRUE', IS_FALSE: 'IS FALSE', IS_NOT_FALSE: 'IS NOT FALSE', IS_UNKNOWN: 'IS NULL', IS_NOT_UNKNOWN: 'IS NOT NULL',
+    IS_TRUE: 'IS TRUE',
+    IS_NOT_TRUE: 'IS NOT TRUE',
+    IS_FALSE: 'IS FALSE',
+    IS_NOT_FALSE: 'IS NOT FALSE',
+    IS_UNKNOWN: 'IS NULL',
+    IS_NOT_UNKNOWN: 'IS NOT NULL',
   };
   return typed(`(${argument.sql} ${tests[kind]})`, Oid.bool);
 }
@@ -202,14 +270,20 @@ function writeCase(node: Node & { CaseExpr: unknown }, scope: Scope): Typed {
   const branches = (args ?? []).map((branch) => {
     if (!('CaseWhen' in branch)) throw notSupported('this CASE over Arka tables', atNode(branch));
     const { expr } = branch.CaseWhen;
-    const condition = subject === null ? writeCondition(expr!, scope, 'CASE/WHEN') : writeComparison('=', subject, writeExpression(expr!, scope), atNode(branch)).sql;
+    const condition =
+      subject === null
+        ? writeCondition(expr!, scope, 'CASE/WHEN')
+        : writeComparison('=', subject, writeExpression(expr!, scope), atNode(branch)).sql;
     const result = writeExpression(branch.CaseWhen.result!, scope);
     results.push(result);
     return `WHEN ${condition} THEN ${result.sql}`;
   });
   const otherwise = defresult === undefined ? null : writeExpression(defresult, scope);
   if (otherwise !== null) results.push(otherwise);
-  return typed(`CASE ${branches.join(' ')}${otherwise === null ? '' : ` ELSE ${otherwise.sql}`} END`, unionType(results));
+  return typed(
+    `CASE ${branches.join(' ')}${otherwise === null ? '' : ` ELSE ${otherwise.sql}`} END`,
+    unionType(results),
+  );
 }
 
 /** The one type of several branches; 0 when they differ. Untyped constants follow. */
@@ -236,29 +310,44 @@ function writeSubLink(link: SubLink, scope: Scope): Typed {
   const query = writeSubquery(link.subselect!, scope);
   const oid = query.outputs?.length === 1 ? query.outputs[0]!.oid : 0;
   switch (link.subLinkType) {
-    case 'EXISTS_SUBLINK': return typed(`EXISTS (${query.sql})`, Oid.bool);
-    case 'EXPR_SUBLINK': return typed(`(${query.sql})`, oid);
-    case 'ARRAY_SUBLINK': throw notSupported('ARRAY(SELECT …) over Arka tables', where);
-    case 'ANY_SUBLINK': case 'ALL_SUBLINK': {
+    case 'EXISTS_SUBLINK':
+      return typed(`EXISTS (${query.sql})`, Oid.bool);
+    case 'EXPR_SUBLINK':
+      return typed(`(${query.sql})`, oid);
+    case 'ARRAY_SUBLINK':
+      throw notSupported('ARRAY(SELECT …) over Arka tables', where);
+    case 'ANY_SUBLINK':
+    case 'ALL_SUBLINK': {
       if ('RowExpr' in link.testexpr!) throw notSupported('a row compared with a subquery over Arka tables', where);
       const test = writeExpression(link.testexpr!, scope);
       checkComparable(test, where);
-      if (query.outputs !== null && query.outputs.length !== 1) throw new SqlError(SqlState.syntaxError, 'subquery has too many columns', where);
+      if (query.outputs !== null && query.outputs.length !== 1)
+        throw new SqlError(SqlState.syntaxError, 'subquery has too many columns', where);
       const operator = plainName(link.operName);
-      if (operator === '' && link.subLinkType === 'ANY_SUBLINK') return typed(`(${test.sql} IN (${query.sql}))`, Oid.bool);
-      if (!/^(=|<>|!=|[<>]=?)$/.test(operator)) throw notSupported(`operator ${operator} with a subquery over Arka tables`, where);
-      return typed(`(${test.sql} ${operator} ${link.subLinkType === 'ANY_SUBLINK' ? 'ANY' : 'ALL'} (${query.sql}))`, Oid.bool);
+      if (operator === '' && link.subLinkType === 'ANY_SUBLINK')
+        return typed(`(${test.sql} IN (${query.sql}))`, Oid.bool);
+      if (!/^(=|<>|!=|[<>]=?)$/.test(operator))
+        throw notSupported(`operator ${operator} with a subquery over Arka tables`, where);
+      return typed(
+        `(${test.sql} ${operator} ${link.subLinkType === 'ANY_SUBLINK' ? 'ANY' : 'ALL'} (${query.sql}))`,
+        Oid.bool,
+      );
     }
-    default: throw notSupported('this form of subquery over Arka tables', where);
+    default:
+      throw notSupported('this form of subquery over Arka tables', where);
   }
 }
 
 function writeValueFunction(op: string, node: Node): Typed {
   switch (op) {
-    case 'SVFOP_CURRENT_TIMESTAMP': return typed('now()', Oid.timestamptz);
-    case 'SVFOP_LOCALTIMESTAMP': return typed('CAST(now() AS TIMESTAMP)', Oid.timestamp);
-    case 'SVFOP_CURRENT_DATE': return typed('CAST(now() AS DATE)', Oid.date);
-    default: throw notSupported(`${op.replace('SVFOP_', '')} over Arka tables`, atNode(node));
+    case 'SVFOP_CURRENT_TIMESTAMP':
+      return typed('now()', Oid.timestamptz);
+    case 'SVFOP_LOCALTIMESTAMP':
+      return typed('CAST(now() AS TIMESTAMP)', Oid.timestamp);
+    case 'SVFOP_CURRENT_DATE':
+      return typed('CAST(now() AS DATE)', Oid.date);
+    default:
+      throw notSupported(`${op.replace('SVFOP_', '')} over Arka tables`, atNode(node));
   }
 }
 
@@ -266,13 +355,16 @@ function writeCall(call: FuncCall, scope: Scope): Typed {
   const name = plainName(call.funcname);
   const where = at(call.location);
   const rule = functionRule(name);
-  if (rule === undefined) throw new SqlError(SqlState.featureNotSupported, `function ${name} is not supported yet over Arka tables`, where);
+  if (rule === undefined)
+    throw new SqlError(SqlState.featureNotSupported, `function ${name} is not supported yet over Arka tables`, where);
   if (call.func_variadic === true) throw notSupported(`VARIADIC of function ${name} over Arka tables`, where);
   const nodes = call.args ?? [];
-  if (nodes.some((arg) => 'NamedArgExpr' in arg)) throw notSupported(`a named argument of function ${name} over Arka tables`, where);
+  if (nodes.some((arg) => 'NamedArgExpr' in arg))
+    throw notSupported(`a named argument of function ${name} over Arka tables`, where);
   const args = nodes.map((arg) => writeExpression(arg, scope));
   try {
-    if (rule.arity !== undefined && (args.length < rule.arity[0] || args.length > rule.arity[1])) throw notSupported(`function ${name} with ${args.length} arguments over Arka tables`);
+    if (rule.arity !== undefined && (args.length < rule.arity[0] || args.length > rule.arity[1]))
+      throw notSupported(`function ${name} with ${args.length} arguments over Arka tables`);
     rule.check?.(args, name);
     if (rule.kind === undefined) return writeScalar(rule, name, args, call);
     return writeAggregate(rule, name, args, call, scope);
@@ -282,7 +374,12 @@ function writeCall(call: FuncCall, scope: Scope): Typed {
 }
 
 function writeScalar(rule: FunctionRule, name: string, args: readonly Typed[], call: FuncCall): Typed {
-  if (call.over !== undefined || call.agg_distinct === true || call.agg_filter !== undefined || call.agg_order !== undefined) {
+  if (
+    call.over !== undefined ||
+    call.agg_distinct === true ||
+    call.agg_filter !== undefined ||
+    call.agg_order !== undefined
+  ) {
     throw new SqlError(SqlState.wrongObjectType, `${name} is not an aggregate function`);
   }
   if (rule.write !== undefined) return rule.write(args, name);
@@ -296,13 +393,17 @@ function resultType(rule: FunctionRule, args: readonly Typed[]): number {
 }
 
 function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[], call: FuncCall, scope: Scope): Typed {
-  if (rule.kind === 'window' && call.over === undefined) throw new SqlError(SqlState.wrongObjectType, `window function ${name} requires an OVER clause`);
+  if (rule.kind === 'window' && call.over === undefined)
+    throw new SqlError(SqlState.wrongObjectType, `window function ${name} requires an OVER clause`);
   const filter = call.agg_filter === undefined ? null : writeCondition(call.agg_filter, scope, 'FILTER');
   // DuckDB evaluates arguments for rows that FILTER drops, too: a guard's error() must not see them.
-  const values = args.map((arg) => (filter !== null && arg.sql.includes('error(') ? `CASE WHEN ${filter} THEN ${arg.sql} END` : arg.sql));
+  const values = args.map((arg) =>
+    filter !== null && arg.sql.includes('error(') ? `CASE WHEN ${filter} THEN ${arg.sql} END` : arg.sql,
+  );
   if (call.agg_distinct === true) for (const arg of args) checkComparable(arg, {});
   const list = call.agg_star === true ? '*' : `${call.agg_distinct === true ? 'DISTINCT ' : ''}${values.join(', ')}`;
-  const order = call.agg_order === undefined ? '' : `ORDER BY ${call.agg_order.map((item) => writeSort(item, scope)).join(', ')}`;
+  const order =
+    call.agg_order === undefined ? '' : `ORDER BY ${call.agg_order.map((item) => writeSort(item, scope)).join(', ')}`;
   const within = call.agg_within_group === true;
   let sql = `${rule.to ?? name}(${list}${order === '' || within ? '' : ` ${order}`})`;
   if (within) sql += ` WITHIN GROUP (${order})`;
@@ -326,4 +427,3 @@ export function writeSort(item: Node, scope: Scope, output?: (node: Node) => Typ
   const first = nulls === 'SORTBY_NULLS_FIRST' || (nulls !== 'SORTBY_NULLS_LAST' && descending);
   return `${value.sql} ${descending ? 'DESC' : 'ASC'} NULLS ${first ? 'FIRST' : 'LAST'}`;
 }
-

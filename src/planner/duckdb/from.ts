@@ -15,7 +15,8 @@ export function writeFrom(nodes: readonly Node[], outer: Scope): { readonly sql:
   const sql = nodes.map((node) => writeItem(node, outer, items, merged));
   const seen = new Set<string>();
   for (const item of items) {
-    if (seen.has(item.alias) && item.alias !== '') throw new SqlError(SqlState.duplicateAlias, `table name "${item.alias}" specified more than once`);
+    if (seen.has(item.alias) && item.alias !== '')
+      throw new SqlError(SqlState.duplicateAlias, `table name "${item.alias}" specified more than once`);
     seen.add(item.alias);
   }
   return { sql: sql.join(', '), scope: { ...outer, items, merged } };
@@ -26,7 +27,10 @@ function writeItem(node: Node, outer: Scope, items: ScopeItem[], merged: Set<str
   if ('JoinExpr' in node) return writeJoin(node.JoinExpr, outer, items, merged);
   if ('RangeSubselect' in node) {
     const { subquery, alias, lateral } = node.RangeSubselect;
-    const visible: Scope = lateral === true ? { ...outer, items: [...items], merged, parent: outer } : { ...outer, items: [], merged: new Set() };
+    const visible: Scope =
+      lateral === true
+        ? { ...outer, items: [...items], merged, parent: outer }
+        : { ...outer, items: [], merged: new Set() };
     // Not lateral: names must not find the FROM items to the left, as they would in DuckDB; the outer query's levels stay.
     const written = writeSubquery(subquery!, lateral === true ? visible : { ...visible, parent: outer.parent });
     const item = derived(alias, written.outputs);
@@ -34,7 +38,10 @@ function writeItem(node: Node, outer: Scope, items: ScopeItem[], merged: Set<str
     return `${lateral === true ? 'LATERAL ' : ''}(${written.sql}) AS ${aliasSql(item, alias)}`;
   }
   if ('RangeFunction' in node) return writeFunctionScan(node.RangeFunction, outer, items, node);
-  throw notSupported(`${tagOf(node) === 'RangeTableSample' ? 'TABLESAMPLE' : tagOf(node)} over Arka tables`, atNode(node));
+  throw notSupported(
+    `${tagOf(node) === 'RangeTableSample' ? 'TABLESAMPLE' : tagOf(node)} over Arka tables`,
+    atNode(node),
+  );
 }
 
 function aliasNames(alias: Alias | undefined): readonly string[] {
@@ -42,7 +49,12 @@ function aliasNames(alias: Alias | undefined): readonly string[] {
 }
 
 function derived(alias: Alias | undefined, outputs: readonly OutputColumn[] | null): ScopeItem {
-  return { alias: alias?.aliasname ?? 'unnamed_subquery', schema: null, columns: rename(outputs, aliasNames(alias)), table: null };
+  return {
+    alias: alias?.aliasname ?? 'unnamed_subquery',
+    schema: null,
+    columns: rename(outputs, aliasNames(alias)),
+    table: null,
+  };
 }
 
 function aliasSql(item: ScopeItem, alias: Alias | undefined): string {
@@ -55,21 +67,38 @@ function writeRelation(relation: RangeVar, outer: Scope, items: ScopeItem[]): st
   const alias = relation.alias?.aliasname ?? name;
   const planned = outer.context.tables.get(relation);
   if (planned !== undefined) {
-    const item = tableItem(planned, alias, relation.alias === undefined ? planned.def.schema : null, aliasNames(relation.alias));
+    const item = tableItem(
+      planned,
+      alias,
+      relation.alias === undefined ? planned.def.schema : null,
+      aliasNames(relation.alias),
+    );
     items.push(item);
     return `${quoteIdentifier(planned.placeholder)} AS ${aliasSql(item, relation.alias)}`;
   }
   if (!outer.ctes.has(name)) throw undefinedTable(relation);
-  const item: ScopeItem = { alias, schema: null, columns: rename(outer.ctes.get(name) ?? null, aliasNames(relation.alias)), table: null };
+  const item: ScopeItem = {
+    alias,
+    schema: null,
+    columns: rename(outer.ctes.get(name) ?? null, aliasNames(relation.alias)),
+    table: null,
+  };
   items.push(item);
   return `${quoteIdentifier(name)} AS ${aliasSql(item, relation.alias)}`;
 }
 
-const JOINS: Readonly<Record<string, string>> = { JOIN_INNER: 'INNER JOIN', JOIN_LEFT: 'LEFT JOIN', JOIN_RIGHT: 'RIGHT JOIN', JOIN_FULL: 'FULL JOIN' };
+const JOINS: Readonly<Record<string, string>> = {
+  JOIN_INNER: 'INNER JOIN',
+  JOIN_LEFT: 'LEFT JOIN',
+  JOIN_RIGHT: 'RIGHT JOIN',
+  JOIN_FULL: 'FULL JOIN',
+};
 
 function writeJoin(join: JoinExpr, outer: Scope, items: ScopeItem[], merged: Set<string>): string {
-  if (join.alias !== undefined || join.join_using_alias !== undefined) throw notSupported('an alias of a join over Arka tables');
-  if (join.isNatural === true) throw notSupported('NATURAL JOIN over Arka tables', { hint: 'Name the columns with USING.' });
+  if (join.alias !== undefined || join.join_using_alias !== undefined)
+    throw notSupported('an alias of a join over Arka tables');
+  if (join.isNatural === true)
+    throw notSupported('NATURAL JOIN over Arka tables', { hint: 'Name the columns with USING.' });
   const begin = items.length;
   const left = writeItem(join.larg!, outer, items, merged);
   const right = writeItem(join.rarg!, outer, items, merged);
@@ -86,10 +115,12 @@ function writeJoin(join: JoinExpr, outer: Scope, items: ScopeItem[], merged: Set
 }
 
 function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[], where: Node): string {
-  if (node.ordinality === true || node.is_rowsfrom === true || node.coldeflist !== undefined) throw notSupported('this form of function in FROM over Arka tables', atNode(where));
+  if (node.ordinality === true || node.is_rowsfrom === true || node.coldeflist !== undefined)
+    throw notSupported('this form of function in FROM over Arka tables', atNode(where));
   const list = node.functions?.[0];
   const call = list !== undefined && 'List' in list ? list.List.items?.[0] : undefined;
-  if (call === undefined || !('FuncCall' in call)) throw notSupported('this form of function in FROM over Arka tables', atNode(where));
+  if (call === undefined || !('FuncCall' in call))
+    throw notSupported('this form of function in FROM over Arka tables', atNode(where));
   const name = plainName(call.FuncCall.funcname);
   const scope: Scope = { ...outer, items: [...items], parent: outer };
   const args = (call.FuncCall.args ?? []).map((arg) => writeExpression(arg, scope));
@@ -100,14 +131,23 @@ function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[]
   const values = args.map((arg) => arg.sql).join(', ');
   // A list of no step 0; the list form keeps the type of its arguments where the table function is BIGINT.
   const series = `CASE WHEN ${args[2]?.sql ?? '1'} = 0 THEN error('22023: step size cannot equal zero') ELSE generate_series(${values}) END`;
-  const source = name === 'unnest' ? values : args[2] === undefined || oid === Oid.timestamp || oid === Oid.timestamptz ? `generate_series(${values})` : series;
+  const source =
+    name === 'unnest'
+      ? values
+      : args[2] === undefined || oid === Oid.timestamp || oid === Oid.timestamptz
+        ? `generate_series(${values})`
+        : series;
   return `(SELECT unnest(${source}) AS ${quoteIdentifier(column)}) AS ${quoteIdentifier(alias)}`;
 }
 
 function functionScanType(name: string, args: readonly Typed[], call: Node): number {
   if (name === 'unnest' && args.length === 1) return 0;
   if (name !== 'generate_series' || args.length < 2 || args.length > 3) {
-    throw new SqlError(SqlState.featureNotSupported, `function ${name} in FROM is not supported yet over Arka tables`, atNode(call));
+    throw new SqlError(
+      SqlState.featureNotSupported,
+      `function ${name} in FROM is not supported yet over Arka tables`,
+      atNode(call),
+    );
   }
   const types = args.map((arg) => arg.oid);
   if (types[0] === Oid.timestamp || types[0] === Oid.timestamptz) return types[0];

@@ -32,12 +32,14 @@ function noBinary(args: readonly Typed[], name: string): void {
 function concatenable(args: readonly Typed[], name: string): void {
   noBinary(args, name);
   noJson(args, name);
-  if (args.some((arg) => arg.oid === Oid.bool || isInexact(arg))) throw notSupported(`function ${name} of this type over Arka tables`);
+  if (args.some((arg) => arg.oid === Oid.bool || isInexact(arg)))
+    throw notSupported(`function ${name} of this type over Arka tables`);
 }
 
 /** numeric arguments have exact or longer results in PostgreSQL. */
 function noNumeric(args: readonly Typed[], name: string): void {
-  if (args.some((arg) => arg.oid === Oid.numeric && arg.constant === undefined)) throw notSupported(`function ${name} of numeric over Arka tables`);
+  if (args.some((arg) => arg.oid === Oid.numeric && arg.constant === undefined))
+    throw notSupported(`function ${name} of numeric over Arka tables`);
 }
 
 function noJson(args: readonly Typed[], name: string): void {
@@ -46,9 +48,14 @@ function noJson(args: readonly Typed[], name: string): void {
 
 function sumType([arg]: readonly Typed[]): number {
   switch (arg?.oid) {
-    case Oid.int2: case Oid.int4: return Oid.int8;
-    case Oid.int8: case Oid.numeric: return Oid.numeric;
-    default: return arg?.oid ?? 0;
+    case Oid.int2:
+    case Oid.int4:
+      return Oid.int8;
+    case Oid.int8:
+    case Oid.numeric:
+      return Oid.numeric;
+    default:
+      return arg?.oid ?? 0;
   }
 }
 
@@ -62,62 +69,163 @@ const twoFloats: FunctionRule = { kind: 'aggregate', type: Oid.float8 };
 
 const AGGREGATES: Readonly<Record<string, FunctionRule>> = {
   count: { kind: 'aggregate', type: Oid.int8 },
-  sum: { kind: 'aggregate', type: sumType, check: ([arg], name) => { if (arg?.oid === Oid.float4) throw notSupported(`function ${name} of real over Arka tables`, { hint: 'Cast to double precision.' }); } },
+  sum: {
+    kind: 'aggregate',
+    type: sumType,
+    check: ([arg], name) => {
+      if (arg?.oid === Oid.float4)
+        throw notSupported(`function ${name} of real over Arka tables`, { hint: 'Cast to double precision.' });
+    },
+  },
   avg: { kind: 'aggregate', type: averageType },
-  min: { kind: 'aggregate', type: 'first', check: noJson }, max: { kind: 'aggregate', type: 'first', check: noJson },
-  bool_and: { kind: 'aggregate', type: Oid.bool }, bool_or: { kind: 'aggregate', type: Oid.bool }, every: { kind: 'aggregate', to: 'bool_and', type: Oid.bool },
-  bit_and: { kind: 'aggregate', type: 'first' }, bit_or: { kind: 'aggregate', type: 'first' },
-  string_agg: { kind: 'aggregate', type: Oid.text, arity: [2, 2], check: (args, name) => { noBinary(args, name); if (typeof args[1]?.constant !== 'string') throw notSupported('string_agg with a separator that is no constant over Arka tables'); } },
+  min: { kind: 'aggregate', type: 'first', check: noJson },
+  max: { kind: 'aggregate', type: 'first', check: noJson },
+  bool_and: { kind: 'aggregate', type: Oid.bool },
+  bool_or: { kind: 'aggregate', type: Oid.bool },
+  every: { kind: 'aggregate', to: 'bool_and', type: Oid.bool },
+  bit_and: { kind: 'aggregate', type: 'first' },
+  bit_or: { kind: 'aggregate', type: 'first' },
+  string_agg: {
+    kind: 'aggregate',
+    type: Oid.text,
+    arity: [2, 2],
+    check: (args, name) => {
+      noBinary(args, name);
+      if (typeof args[1]?.constant !== 'string')
+        throw notSupported('string_agg with a separator that is no constant over Arka tables');
+    },
+  },
   array_agg: { kind: 'aggregate' },
   any_value: { kind: 'aggregate', type: 'first' },
-  stddev: statistic, stddev_samp: statistic, stddev_pop: statistic, variance: statistic, var_samp: statistic, var_pop: statistic,
-  corr: twoFloats, covar_pop: twoFloats, covar_samp: twoFloats,
-  percentile_cont: { kind: 'aggregate' }, percentile_disc: { kind: 'aggregate' }, mode: { kind: 'aggregate' },
+  stddev: statistic,
+  stddev_samp: statistic,
+  stddev_pop: statistic,
+  variance: statistic,
+  var_samp: statistic,
+  var_pop: statistic,
+  corr: twoFloats,
+  covar_pop: twoFloats,
+  covar_samp: twoFloats,
+  percentile_cont: { kind: 'aggregate' },
+  percentile_disc: { kind: 'aggregate' },
+  mode: { kind: 'aggregate' },
 };
 
 const WINDOWS: Readonly<Record<string, FunctionRule>> = {
-  row_number: { kind: 'window', type: Oid.int8 }, rank: { kind: 'window', type: Oid.int8 }, dense_rank: { kind: 'window', type: Oid.int8 },
-  percent_rank: { kind: 'window', type: Oid.float8 }, cume_dist: { kind: 'window', type: Oid.float8 }, ntile: { kind: 'window', type: Oid.int4 },
-  lag: { kind: 'window', type: 'first', check: sameDefault }, lead: { kind: 'window', type: 'first', check: sameDefault },
-  first_value: { kind: 'window', type: 'first' }, last_value: { kind: 'window', type: 'first' }, nth_value: { kind: 'window', type: 'first' },
+  row_number: { kind: 'window', type: Oid.int8 },
+  rank: { kind: 'window', type: Oid.int8 },
+  dense_rank: { kind: 'window', type: Oid.int8 },
+  percent_rank: { kind: 'window', type: Oid.float8 },
+  cume_dist: { kind: 'window', type: Oid.float8 },
+  ntile: { kind: 'window', type: Oid.int4 },
+  lag: { kind: 'window', type: 'first', check: sameDefault },
+  lead: { kind: 'window', type: 'first', check: sameDefault },
+  first_value: { kind: 'window', type: 'first' },
+  last_value: { kind: 'window', type: 'first' },
+  nth_value: { kind: 'window', type: 'first' },
 };
 
 /** lag(int, n, 0.7) is numeric in PostgreSQL, an int in DuckDB. */
 function sameDefault(args: readonly Typed[], name: string): void {
-  if (args.length === 3 && args[2]!.oid !== args[0]!.oid && args[2]!.oid !== Oid.unknown) throw notSupported(`function ${name} with a default of another type over Arka tables`);
+  if (args.length === 3 && args[2]!.oid !== args[0]!.oid && args[2]!.oid !== Oid.unknown)
+    throw notSupported(`function ${name} with a default of another type over Arka tables`);
 }
 
 const SCALARS: Readonly<Record<string, FunctionRule>> = {
-  lower: text, upper: text, reverse: text, replace: text, translate: text, repeat: text, left: text, right: text, md5: text, concat_ws: { type: Oid.text, check: concatenable },
+  lower: text,
+  upper: text,
+  reverse: text,
+  replace: text,
+  translate: text,
+  repeat: text,
+  left: text,
+  right: text,
+  md5: text,
+  concat_ws: { type: Oid.text, check: concatenable },
   concat: { type: Oid.text, check: concatenable },
-  chr: { type: Oid.text, write: ([arg]) => typed(`CASE WHEN ${arg!.sql} = 0 THEN error('54000: null character not permitted') ELSE chr(${arg!.sql}) END`, Oid.text) },
-  btrim: { ...text, to: 'trim' }, ltrim: text, rtrim: text,
-  lpad: { type: Oid.text, write: pad }, rpad: { type: Oid.text, write: pad },
-  length: { type: Oid.int4, write: length }, char_length: { type: Oid.int4, write: length }, character_length: { type: Oid.int4, write: length },
-  octet_length: { type: Oid.int4, write: ([arg]) => typed(arg!.oid === Oid.bytea ? `octet_length(${arg!.sql})` : `strlen(${arg!.sql})`, Oid.int4) },
+  chr: {
+    type: Oid.text,
+    write: ([arg]) =>
+      typed(
+        `CASE WHEN ${arg!.sql} = 0 THEN error('54000: null character not permitted') ELSE chr(${arg!.sql}) END`,
+        Oid.text,
+      ),
+  },
+  btrim: { ...text, to: 'trim' },
+  ltrim: text,
+  rtrim: text,
+  lpad: { type: Oid.text, write: pad },
+  rpad: { type: Oid.text, write: pad },
+  length: { type: Oid.int4, write: length },
+  char_length: { type: Oid.int4, write: length },
+  character_length: { type: Oid.int4, write: length },
+  octet_length: {
+    type: Oid.int4,
+    write: ([arg]) => typed(arg!.oid === Oid.bytea ? `octet_length(${arg!.sql})` : `strlen(${arg!.sql})`, Oid.int4),
+  },
   strpos: { ...text, type: Oid.int4 },
-  position: { type: Oid.int4, check: noBinary, write: (args) => typed(`strpos(${args[0]!.sql}, ${args[1]!.sql})`, Oid.int4) },
-  starts_with: { type: Oid.bool }, ascii: { type: Oid.int4 }, substr: { write: substring }, substring: { write: substring }, split_part: { write: splitPart },
+  position: {
+    type: Oid.int4,
+    check: noBinary,
+    write: (args) => typed(`strpos(${args[0]!.sql}, ${args[1]!.sql})`, Oid.int4),
+  },
+  starts_with: { type: Oid.bool },
+  ascii: { type: Oid.int4 },
+  substr: { write: substring },
+  substring: { write: substring },
+  split_part: { write: splitPart },
   to_hex: { type: Oid.text, write: ([arg]) => typed(`lower(to_hex(${arg!.sql}))`, Oid.text) },
   regexp_replace: { write: regexpReplace },
-  abs: { type: 'first' }, sign: { type: (args) => (isInteger(args[0]!.oid) ? Oid.float8 : args[0]!.oid) },
-  ceil: { type: wholeType }, ceiling: { to: 'ceil', type: wholeType }, floor: { type: wholeType },
-  round: { write: round }, trunc: { arity: [1, 1], type: wholeType },
-  sqrt: float, cbrt: float, ln: float, log: float, log10: float, pi: float, degrees: float, radians: float,
-  sin: float, cos: float, tan: float, asin: float, acos: float, atan: float, atan2: float, cot: float,
-  power: { write: power }, pow: { write: power }, exp: { write: exponential },
-  date_trunc: { write: dateTrunc }, date_part: { write: (args) => datePart(args, true) }, extract: { write: (args) => datePart(args, false) },
-  make_date: { type: Oid.date }, to_timestamp: { arity: [1, 1], type: Oid.timestamptz },
-  age: { arity: [2, 2], type: Oid.interval }, isfinite: { type: Oid.bool },
-  now: { type: Oid.timestamptz, arity: [0, 0] }, transaction_timestamp: { to: 'now', type: Oid.timestamptz }, statement_timestamp: { to: 'now', type: Oid.timestamptz },
+  abs: { type: 'first' },
+  sign: { type: (args) => (isInteger(args[0]!.oid) ? Oid.float8 : args[0]!.oid) },
+  ceil: { type: wholeType },
+  ceiling: { to: 'ceil', type: wholeType },
+  floor: { type: wholeType },
+  round: { write: round },
+  trunc: { arity: [1, 1], type: wholeType },
+  sqrt: float,
+  cbrt: float,
+  ln: float,
+  log: float,
+  log10: float,
+  pi: float,
+  degrees: float,
+  radians: float,
+  sin: float,
+  cos: float,
+  tan: float,
+  asin: float,
+  acos: float,
+  atan: float,
+  atan2: float,
+  cot: float,
+  power: { write: power },
+  pow: { write: power },
+  exp: { write: exponential },
+  date_trunc: { write: dateTrunc },
+  date_part: { write: (args) => datePart(args, true) },
+  extract: { write: (args) => datePart(args, false) },
+  make_date: { type: Oid.date },
+  to_timestamp: { arity: [1, 1], type: Oid.timestamptz },
+  age: { arity: [2, 2], type: Oid.interval },
+  isfinite: { type: Oid.bool },
+  now: { type: Oid.timestamptz, arity: [0, 0] },
+  transaction_timestamp: { to: 'now', type: Oid.timestamptz },
+  statement_timestamp: { to: 'now', type: Oid.timestamptz },
   timezone: { write: timezone },
-  json_typeof: { write: jsonTypeof }, jsonb_typeof: { write: jsonTypeof },
-  json_array_length: { write: jsonArrayLength }, jsonb_array_length: { write: jsonArrayLength },
+  json_typeof: { write: jsonTypeof },
+  jsonb_typeof: { write: jsonTypeof },
+  json_array_length: { write: jsonArrayLength },
+  jsonb_array_length: { write: jsonArrayLength },
   gen_random_uuid: { to: 'gen_random_uuid', type: Oid.uuid, arity: [0, 0] },
   random: { type: Oid.float8, arity: [0, 0] },
 };
 
-const RULES: ReadonlyMap<string, FunctionRule> = new Map([...Object.entries(AGGREGATES), ...Object.entries(WINDOWS), ...Object.entries(SCALARS)]);
+const RULES: ReadonlyMap<string, FunctionRule> = new Map([
+  ...Object.entries(AGGREGATES),
+  ...Object.entries(WINDOWS),
+  ...Object.entries(SCALARS),
+]);
 
 export function functionRule(name: string): FunctionRule | undefined {
   return RULES.get(name);
@@ -137,24 +245,31 @@ function pad(args: readonly Typed[], name: string): Typed {
 }
 
 function wholeConstant(arg: Typed | undefined): number | null {
-  return typeof arg?.constant === 'string' && /^-?\d+$/.test(arg.constant) && isInteger(arg.oid) ? Number(arg.constant) : null;
+  return typeof arg?.constant === 'string' && /^-?\d+$/.test(arg.constant) && isInteger(arg.oid)
+    ? Number(arg.constant)
+    : null;
 }
 
 /** Positions before the first character count in PostgreSQL; DuckDB counts them from the end. */
 function substring(args: readonly Typed[]): Typed {
   const [source, start, count] = args;
   noBinary(args, 'substring');
-  if (source === undefined || start === undefined || isText(start.oid) || start.oid === Oid.unknown) throw notSupported('substring by regular expression over Arka tables');
+  if (source === undefined || start === undefined || isText(start.oid) || start.oid === Oid.unknown)
+    throw notSupported('substring by regular expression over Arka tables');
   const from = wholeConstant(start);
   const many = count === undefined ? null : wholeConstant(count);
-  if (many !== null && many < 0) throw new SqlError(SqlState.invalidParameterValue, 'negative substring length not allowed');
+  if (many !== null && many < 0)
+    throw new SqlError(SqlState.invalidParameterValue, 'negative substring length not allowed');
   if (from !== null && from >= 1 && (count === undefined || many !== null)) {
     return typed(`substring(${source.sql}, ${from}${count === undefined ? '' : `, ${many}`})`, Oid.text);
   }
   const first = `CASE WHEN ${start.sql} < 1 THEN 1 ELSE ${start.sql} END`;
   if (count === undefined) return typed(`substring(${source.sql}, ${first})`, Oid.text);
   const left = `${count.sql} + CASE WHEN ${start.sql} < 1 THEN ${start.sql} - 1 ELSE 0 END`;
-  return typed(`CASE WHEN ${count.sql} < 0 THEN error('22023: negative substring length not allowed') ELSE substring(${source.sql}, ${first}, CASE WHEN ${left} < 0 THEN 0 ELSE ${left} END) END`, Oid.text);
+  return typed(
+    `CASE WHEN ${count.sql} < 0 THEN error('22023: negative substring length not allowed') ELSE substring(${source.sql}, ${first}, CASE WHEN ${left} < 0 THEN 0 ELSE ${left} END) END`,
+    Oid.text,
+  );
 }
 
 function splitPart(args: readonly Typed[]): Typed {
@@ -168,11 +283,16 @@ function splitPart(args: readonly Typed[]): Typed {
 function regexpReplace(args: readonly Typed[]): Typed {
   const [source, pattern, replacement, flags] = args;
   const constants = [pattern?.constant, replacement?.constant, flags === undefined ? '' : flags.constant];
-  if (args.length > 4 || constants.some((constant) => typeof constant !== 'string')) throw notSupported('regexp_replace with arguments that are no constants over Arka tables');
+  if (args.length > 4 || constants.some((constant) => typeof constant !== 'string'))
+    throw notSupported('regexp_replace with arguments that are no constants over Arka tables');
   const [regex = '', by = '', options = ''] = constants as string[];
   // RE2 takes the leftmost alternative and its own view of greediness, PostgreSQL the longest match.
-  if (/[|\\]|\(\?|[*+?}]\?/.test(regex.replaceAll(/\\[dDsSwW.()[\]{}+*?^$-]/g, '')) || !/^[gi]*$/.test(options)) throw notSupported('this form of regexp_replace over Arka tables');
-  return typed(`regexp_replace(${source!.sql}, ${quoteLiteral(regex)}, ${quoteLiteral(by.replaceAll('\\&', '\\0'))}, '${options}s')`, Oid.text);
+  if (/[|\\]|\(\?|[*+?}]\?/.test(regex.replaceAll(/\\[dDsSwW.()[\]{}+*?^$-]/g, '')) || !/^[gi]*$/.test(options))
+    throw notSupported('this form of regexp_replace over Arka tables');
+  return typed(
+    `regexp_replace(${source!.sql}, ${quoteLiteral(regex)}, ${quoteLiteral(by.replaceAll('\\&', '\\0'))}, '${options}s')`,
+    Oid.text,
+  );
 }
 
 function round(args: readonly Typed[]): Typed {
@@ -182,10 +302,13 @@ function round(args: readonly Typed[]): Typed {
     if (isFloat(value.oid)) return typed(`round_even(${value.sql}, 0)`, value.oid);
     if (isInteger(value.oid)) return typed(`round_even(CAST(${value.sql} AS DOUBLE), 0)`, Oid.float8);
     if (value.oid === Oid.numeric) return typed(`CAST(round(${value.sql}, 0) AS DECIMAL(38,0))`, Oid.numeric);
-    throw notSupported('function round of a value whose type is not known here over Arka tables', { hint: 'Cast the value to numeric(p,s) or double precision.' });
+    throw notSupported('function round of a value whose type is not known here over Arka tables', {
+      hint: 'Cast the value to numeric(p,s) or double precision.',
+    });
   }
   const scale = wholeConstant(digits);
-  if (scale === null || scale > 18) throw notSupported('round to a number of digits that is no constant up to 18 over Arka tables');
+  if (scale === null || scale > 18)
+    throw notSupported('round to a number of digits that is no constant up to 18 over Arka tables');
   if (scale < 0) return typed(`CAST(round(${value.sql}, ${scale}) AS DECIMAL(38,0))`, Oid.numeric);
   return typed(`CAST(round(${value.sql}, ${scale}) AS DECIMAL(38,${scale}))`, Oid.numeric);
 }
@@ -204,24 +327,52 @@ export function writePower(left: Typed, right: Typed): Typed {
 
 function exponential([arg]: readonly Typed[]): Typed {
   noNumeric([arg!], 'exp');
-  return typed(`CASE WHEN ${arg!.sql} > 709.78 THEN error('22003: value out of range: overflow') ELSE exp(${arg!.sql}) END`, Oid.float8);
+  return typed(
+    `CASE WHEN ${arg!.sql} > 709.78 THEN error('22003: value out of range: overflow') ELSE exp(${arg!.sql}) END`,
+    Oid.float8,
+  );
 }
 
-const TRUNCATIONS: ReadonlySet<string> = new Set(['microseconds', 'milliseconds', 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter', 'year']);
+const TRUNCATIONS: ReadonlySet<string> = new Set([
+  'microseconds',
+  'milliseconds',
+  'second',
+  'minute',
+  'hour',
+  'day',
+  'week',
+  'month',
+  'quarter',
+  'year',
+]);
 
 function dateTrunc(args: readonly Typed[]): Typed {
   const [field, source, zone] = args;
   const unit = field?.constant?.toLowerCase();
-  if (typeof unit !== 'string' || !TRUNCATIONS.has(unit)) throw notSupported(`date_trunc(${field?.constant ?? '…'}) over Arka tables`);
+  if (typeof unit !== 'string' || !TRUNCATIONS.has(unit))
+    throw notSupported(`date_trunc(${field?.constant ?? '…'}) over Arka tables`);
   if (zone !== undefined) throw notSupported('date_trunc with a time zone over Arka tables');
-  if (source!.oid === Oid.date) return typed(`date_trunc('${unit}', CAST(${source!.sql} AS TIMESTAMP WITH TIME ZONE))`, Oid.timestamptz);
-  if (source!.oid !== Oid.timestamp && source!.oid !== Oid.timestamptz) throw notSupported('date_trunc of this type over Arka tables');
+  if (source!.oid === Oid.date)
+    return typed(`date_trunc('${unit}', CAST(${source!.sql} AS TIMESTAMP WITH TIME ZONE))`, Oid.timestamptz);
+  if (source!.oid !== Oid.timestamp && source!.oid !== Oid.timestamptz)
+    throw notSupported('date_trunc of this type over Arka tables');
   return typed(`date_trunc('${unit}', ${source!.sql})`, source!.oid);
 }
 
 const PARTS: Readonly<Record<string, string>> = {
-  year: 'year', years: 'year', month: 'month', day: 'day', days: 'day', hour: 'hour', minute: 'minute', quarter: 'quarter', week: 'week',
-  dow: 'dow', doy: 'doy', isodow: 'isodow', isoyear: 'isoyear',
+  year: 'year',
+  years: 'year',
+  month: 'month',
+  day: 'day',
+  days: 'day',
+  hour: 'hour',
+  minute: 'minute',
+  quarter: 'quarter',
+  week: 'week',
+  dow: 'dow',
+  doy: 'doy',
+  isodow: 'isodow',
+  isoyear: 'isoyear',
 };
 
 /** extract gives numeric with the fraction of a second, date_part float8. */
@@ -240,7 +391,11 @@ function datePartExact(unit: string, sql: string, oid: number): string {
   const micros = `date_part('microsecond', ${sql})`;
   if (part !== undefined) {
     const ofTime = part === 'hour' || part === 'minute';
-    if ((oid === Oid.date && ofTime) || (oid === Oid.time && !ofTime)) throw new SqlError(SqlState.featureNotSupported, `unit "${unit}" not supported for type ${oid === Oid.date ? 'date' : 'time without time zone'}`);
+    if ((oid === Oid.date && ofTime) || (oid === Oid.time && !ofTime))
+      throw new SqlError(
+        SqlState.featureNotSupported,
+        `unit "${unit}" not supported for type ${oid === Oid.date ? 'date' : 'time without time zone'}`,
+      );
     return `CAST(date_part('${part}', ${sql}) AS DECIMAL(18,0))`;
   }
   if (unit === 'epoch') {
@@ -257,18 +412,31 @@ function datePartExact(unit: string, sql: string, oid: number): string {
 
 function timezone(args: readonly Typed[]): Typed {
   const [zone, source] = args;
-  if (typeof zone?.constant !== 'string' || !/^[A-Za-z_]+(\/[A-Za-z_+-]+)*$/.test(zone.constant)) throw notSupported('this form of AT TIME ZONE over Arka tables', { hint: 'Give a region name, such as Europe/Paris.' });
-  if (source!.oid !== Oid.timestamp && source!.oid !== Oid.timestamptz) throw notSupported('AT TIME ZONE of this type over Arka tables');
-  return typed(`timezone(${zone.sql}, ${source!.sql})`, source!.oid === Oid.timestamp ? Oid.timestamptz : Oid.timestamp);
+  if (typeof zone?.constant !== 'string' || !/^[A-Za-z_]+(\/[A-Za-z_+-]+)*$/.test(zone.constant))
+    throw notSupported('this form of AT TIME ZONE over Arka tables', {
+      hint: 'Give a region name, such as Europe/Paris.',
+    });
+  if (source!.oid !== Oid.timestamp && source!.oid !== Oid.timestamptz)
+    throw notSupported('AT TIME ZONE of this type over Arka tables');
+  return typed(
+    `timezone(${zone.sql}, ${source!.sql})`,
+    source!.oid === Oid.timestamp ? Oid.timestamptz : Oid.timestamp,
+  );
 }
 
 function jsonTypeof([arg]: readonly Typed[]): Typed {
-  const kinds = "WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' THEN 'string' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null'";
-  return typed(`CASE json_type(${arg!.raw ?? arg!.sql}) ${kinds} ELSE CASE WHEN ${arg!.raw ?? arg!.sql} IS NULL THEN NULL ELSE 'number' END END`, Oid.text);
+  const kinds =
+    "WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' THEN 'string' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null'";
+  return typed(
+    `CASE json_type(${arg!.raw ?? arg!.sql}) ${kinds} ELSE CASE WHEN ${arg!.raw ?? arg!.sql} IS NULL THEN NULL ELSE 'number' END END`,
+    Oid.text,
+  );
 }
 
 function jsonArrayLength([arg]: readonly Typed[], name: string): Typed {
   if (!isJson(arg!.oid)) throw notSupported(`function ${name} of this type over Arka tables`);
-  return typed(`CASE WHEN json_type(${arg!.raw ?? arg!.sql}) <> 'ARRAY' THEN error('22023: cannot get array length of a non-array') ELSE json_array_length(${arg!.raw ?? arg!.sql}) END`, Oid.int4);
+  return typed(
+    `CASE WHEN json_type(${arg!.raw ?? arg!.sql}) <> 'ARRAY' THEN error('22023: cannot get array length of a non-array') ELSE json_array_length(${arg!.raw ?? arg!.sql}) END`,
+    Oid.int4,
+  );
 }
-

@@ -3,14 +3,30 @@
  * say so instead of meaning something else.
  */
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
-import { Oid } from '../../types/pg-type.ts';
+import { columnTypeInfo, Oid } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
 
 const NAMES: Readonly<Record<number, string>> = {
-  [Oid.bool]: 'BOOLEAN', [Oid.int2]: 'SMALLINT', [Oid.int4]: 'INTEGER', [Oid.int8]: 'BIGINT', [Oid.float4]: 'FLOAT', [Oid.float8]: 'DOUBLE',
-  [Oid.text]: 'VARCHAR', [Oid.varchar]: 'VARCHAR', [Oid.name]: 'VARCHAR', [Oid.bytea]: 'BLOB', [Oid.date]: 'DATE', [Oid.time]: 'TIME',
-  [Oid.timestamp]: 'TIMESTAMP', [Oid.timestamptz]: 'TIMESTAMP WITH TIME ZONE', [Oid.uuid]: 'UUID', [Oid.interval]: 'INTERVAL',
-  [Oid.json]: 'VARCHAR', [Oid.jsonb]: 'VARCHAR', [Oid.oid]: 'BIGINT', [Oid.pgLsn]: 'VARCHAR',
+  [Oid.bool]: 'BOOLEAN',
+  [Oid.int2]: 'SMALLINT',
+  [Oid.int4]: 'INTEGER',
+  [Oid.int8]: 'BIGINT',
+  [Oid.float4]: 'FLOAT',
+  [Oid.float8]: 'DOUBLE',
+  [Oid.text]: 'VARCHAR',
+  [Oid.varchar]: 'VARCHAR',
+  [Oid.name]: 'VARCHAR',
+  [Oid.bytea]: 'BLOB',
+  [Oid.date]: 'DATE',
+  [Oid.time]: 'TIME',
+  [Oid.timestamp]: 'TIMESTAMP',
+  [Oid.timestamptz]: 'TIMESTAMP WITH TIME ZONE',
+  [Oid.uuid]: 'UUID',
+  [Oid.interval]: 'INTERVAL',
+  [Oid.json]: 'VARCHAR',
+  [Oid.jsonb]: 'VARCHAR',
+  [Oid.oid]: 'BIGINT',
+  [Oid.pgLsn]: 'VARCHAR',
 };
 
 /** DuckDB's name of a scalar type without modifiers; undefined for numeric (it depends on the value) and the unknown. */
@@ -19,8 +35,19 @@ export function duckdbName(oid: number): string | undefined {
 }
 
 const ELEMENT_OF: Readonly<Record<number, number>> = {
-  1000: Oid.bool, 1005: Oid.int2, 1007: Oid.int4, 1016: Oid.int8, 1021: Oid.float4, 1022: Oid.float8, 1231: Oid.numeric,
-  1009: Oid.text, 1015: Oid.varchar, 1182: Oid.date, 1115: Oid.timestamp, 1185: Oid.timestamptz, 2951: Oid.uuid,
+  1000: Oid.bool,
+  1005: Oid.int2,
+  1007: Oid.int4,
+  1016: Oid.int8,
+  1021: Oid.float4,
+  1022: Oid.float8,
+  1231: Oid.numeric,
+  1009: Oid.text,
+  1015: Oid.varchar,
+  1182: Oid.date,
+  1115: Oid.timestamp,
+  1185: Oid.timestamptz,
+  2951: Oid.uuid,
 };
 
 export function elementType(arrayOid: number): number | undefined {
@@ -46,21 +73,37 @@ export function parameterLiteral(value: ParameterValue): string {
 /** @throws {SqlError} 22P02 for text the type does not take, 0A000 for a form that DuckDB might read otherwise */
 export function scalarLiteral(text: string, oid: number): string {
   switch (oid) {
-    case Oid.int2: case Oid.int4: case Oid.int8: case Oid.oid: {
+    case Oid.int2:
+    case Oid.int4:
+    case Oid.int8:
+    case Oid.oid: {
       const digits = text.trim();
       if (!/^[+-]?\d+$/.test(digits)) throw invalid(oid, text);
+      if (outOfRange(digits, oid))
+        throw new SqlError(
+          SqlState.numericValueOutOfRange,
+          `value "${text}" is out of range for type ${columnTypeInfo(oid)?.name ?? 'oid'}`,
+        );
       return `CAST(${quote(digits)} AS ${NAMES[oid]})`;
     }
-    case Oid.numeric: return numericLiteral(text);
-    case Oid.bool: return boolLiteral(text);
-    case Oid.bytea: return byteaLiteral(text);
-    case Oid.date: case Oid.timestamp: case Oid.timestamptz: case Oid.time:
+    case Oid.numeric:
+      return numericLiteral(text);
+    case Oid.bool:
+      return boolLiteral(text);
+    case Oid.bytea:
+      return byteaLiteral(text);
+    case Oid.date:
+    case Oid.timestamp:
+    case Oid.timestamptz:
+    case Oid.time:
       checkDateTime(text, oid);
       return `CAST(${quote(text.trim())} AS ${NAMES[oid]})`;
     case Oid.interval:
       return intervalLiteral(text);
-    case Oid.float4: case Oid.float8:
-      if (!/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(text) && !/^\s*([+-]?inf(inity)?|nan)\s*$/i.test(text)) throw invalid(oid, text);
+    case Oid.float4:
+    case Oid.float8:
+      if (!/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(text) && !/^\s*([+-]?inf(inity)?|nan)\s*$/i.test(text))
+        throw invalid(oid, text);
       return checkedFloat(text.trim(), oid);
     case Oid.uuid:
       if (!/^\s*\{?[0-9a-f]{4}-?([0-9a-f]{4}-?){6}[0-9a-f]{4}\}?\s*$/i.test(text)) throw invalid(oid, text);
@@ -73,8 +116,18 @@ export function scalarLiteral(text: string, oid: number): string {
   }
 }
 
+const INTEGER_BITS: Readonly<Record<number, bigint>> = { [Oid.int2]: 15n, [Oid.int4]: 31n, [Oid.int8]: 63n };
+
+function outOfRange(digits: string, oid: number): boolean {
+  const bits = INTEGER_BITS[oid];
+  if (bits === undefined || digits.length < 5) return false;
+  const value = BigInt(digits.replace('+', ''));
+  return value >= 1n << bits || value < -(1n << bits);
+}
+
 function quote(text: string): string {
-  if (text.includes('\u0000')) throw new SqlError(SqlState.characterNotInRepertoire, 'invalid byte sequence for encoding "UTF8": 0x00');
+  if (text.includes('\u0000'))
+    throw new SqlError(SqlState.characterNotInRepertoire, 'invalid byte sequence for encoding "UTF8": 0x00');
   return `'${text.replaceAll("'", "''")}'`;
 }
 
@@ -85,9 +138,13 @@ function uuidText(text: string): string {
 
 function checkedFloat(text: string, oid: number): string {
   const value = Number(text);
-  const overflows = oid === Oid.float4 ? !Number.isFinite(Math.fround(value)) : value === Infinity || value === -Infinity;
+  const overflows =
+    oid === Oid.float4 ? !Number.isFinite(Math.fround(value)) : value === Infinity || value === -Infinity;
   if (/\d/.test(text) && overflows) {
-    throw new SqlError(SqlState.numericValueOutOfRange, `"${text}" is out of range for type ${oid === Oid.float4 ? 'real' : 'double precision'}`);
+    throw new SqlError(
+      SqlState.numericValueOutOfRange,
+      `"${text}" is out of range for type ${oid === Oid.float4 ? 'real' : 'double precision'}`,
+    );
   }
   return `CAST(${quote(text)} AS ${NAMES[oid]})`;
 }
@@ -97,7 +154,8 @@ export function numericLiteral(text: string): string {
   const plain = text.trim().replace(/^\+/, '');
   if (/^nan$|^-?inf/i.test(plain)) throw notSupported(`numeric value ${plain} over Arka tables`);
   if (!/^-?(\d+\.?\d*|\.\d+)$/.test(plain)) {
-    if (/^-?(\d+\.?\d*|\.\d+)e[+-]?\d+$/i.test(plain)) throw notSupported('an exponent in a numeric value over Arka tables');
+    if (/^-?(\d+\.?\d*|\.\d+)e[+-]?\d+$/i.test(plain))
+      throw notSupported('an exponent in a numeric value over Arka tables');
     throw invalid(Oid.numeric, text);
   }
   const [whole = '', fraction = ''] = plain.replace('-', '').split('.');
@@ -109,15 +167,21 @@ export function numericLiteral(text: string): string {
 
 function boolLiteral(text: string): string {
   const word = text.trim().toLowerCase();
-  if (word !== '' && ('true'.startsWith(word) || 'yes'.startsWith(word) || word === 'on' || word === '1')) return 'true';
-  if (word !== '' && ('false'.startsWith(word) || 'no'.startsWith(word) || word === 'off' || word === 'of' || word === '0')) return 'false';
+  if (word !== '' && ('true'.startsWith(word) || 'yes'.startsWith(word) || word === 'on' || word === '1'))
+    return 'true';
+  if (
+    word !== '' &&
+    ('false'.startsWith(word) || 'no'.startsWith(word) || word === 'off' || word === 'of' || word === '0')
+  )
+    return 'false';
   throw invalid(Oid.bool, text);
 }
 
 function byteaLiteral(text: string): string {
   if (text.startsWith('\\x')) {
     const hex = text.slice(2).replaceAll(/\s/g, '');
-    if (!/^([0-9a-f]{2})*$/i.test(hex)) throw new SqlError(SqlState.invalidTextRepresentation, 'invalid hexadecimal data: odd number of digits');
+    if (!/^([0-9a-f]{2})*$/i.test(hex))
+      throw new SqlError(SqlState.invalidTextRepresentation, 'invalid hexadecimal data: odd number of digits');
     return `from_hex('${hex}')`;
   }
   if (text.includes('\\')) throw notSupported('the escape form of bytea over Arka tables');
@@ -137,16 +201,28 @@ const FORMS: Readonly<Record<number, RegExp>> = {
 /** Refuses dates that are not written as ISO 8601: PostgreSQL reads them by DateStyle, DuckDB by its own rules. */
 export function checkDateTime(text: string, oid: number): void {
   if (FORMS[oid]?.test(text) === true) return;
-  throw notSupported(`the ${typeName(oid)} value ${quote(text)} over Arka tables`, { hint: 'Write dates and times as ISO 8601, such as 2020-01-31 12:00:00.' });
+  throw notSupported(`the ${typeName(oid)} value ${quote(text)} over Arka tables`, {
+    hint: 'Write dates and times as ISO 8601, such as 2020-01-31 12:00:00.',
+  });
 }
 
-const UNITS = '(microseconds?|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w|months?|mons?|years?|yrs?|y|decades?|centur(y|ies))';
+const UNITS =
+  '(microseconds?|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w|months?|mons?|years?|yrs?|y|decades?|centur(y|ies))';
 const INTERVAL = new RegExp(String.raw`^\s*([+-]?\d+\s*${UNITS}\s*)*(-?\d{1,9}:\d{2}(:\d{2}(\.\d{1,6})?)?)?\s*$`, 'i');
 const SECONDS = /^\s*([+-]?\d+(\.\d{1,6})?)\s*(seconds?|secs?|s)\s*$/i;
 
 const UNIT_NAMES: readonly (readonly [RegExp, string])[] = [
-  [/^mic/i, 'microseconds'], [/^mil/i, 'milliseconds'], [/^s/i, 'seconds'], [/^(min|m$)/i, 'minutes'], [/^h/i, 'hours'], [/^d(ay|$)/i, 'days'],
-  [/^w/i, 'weeks'], [/^mon/i, 'months'], [/^y/i, 'years'], [/^dec/i, 'decades'], [/^c/i, 'centuries'],
+  [/^mic/i, 'microseconds'],
+  [/^mil/i, 'milliseconds'],
+  [/^s/i, 'seconds'],
+  [/^(min|m$)/i, 'minutes'],
+  [/^h/i, 'hours'],
+  [/^d(ay|$)/i, 'days'],
+  [/^w/i, 'weeks'],
+  [/^mon/i, 'months'],
+  [/^y/i, 'years'],
+  [/^dec/i, 'decades'],
+  [/^c/i, 'centuries'],
 ];
 
 /** @throws {SqlError} 0A000 unless it is a list of whole numbers with units and at most one time */
@@ -154,14 +230,20 @@ export function intervalLiteral(text: string): string {
   const seconds = SECONDS.exec(text);
   if (seconds !== null && text.includes('.')) return `CAST(${quote(`${seconds[1]} seconds`)} AS INTERVAL)`;
   if (text.trim() === '' || !INTERVAL.test(text)) {
-    throw notSupported(`the interval value ${quote(text)} over Arka tables`, { hint: "Write it as numbers with units, such as '1 day 2 hours'." });
+    throw notSupported(`the interval value ${quote(text)} over Arka tables`, {
+      hint: "Write it as numbers with units, such as '1 day 2 hours'.",
+    });
   }
   const units = text.matchAll(/([+-]?\d+)\s*([a-z]+)/gi);
   const seen = new Set<string>();
   const parts: string[] = [];
   for (const [, count, unit] of units) {
     const name = UNIT_NAMES.find(([pattern]) => pattern.test(unit!))![1];
-    if (seen.has(name)) throw new SqlError(SqlState.invalidDatetimeFormat, `invalid input syntax for type interval: ${JSON.stringify(text)}`);
+    if (seen.has(name))
+      throw new SqlError(
+        SqlState.invalidDatetimeFormat,
+        `invalid input syntax for type interval: ${JSON.stringify(text)}`,
+      );
     seen.add(name);
     parts.push(`${count} ${name}`);
   }
@@ -180,7 +262,8 @@ export function arrayLiteral(text: string, element: number): string {
 
 export function arrayItems(text: string): (string | null)[] {
   const trimmed = text.trim();
-  if (!trimmed.startsWith('{') || !trimmed.endsWith('}')) throw new SqlError(SqlState.invalidTextRepresentation, `malformed array literal: "${text}"`);
+  if (!trimmed.startsWith('{') || !trimmed.endsWith('}'))
+    throw new SqlError(SqlState.invalidTextRepresentation, `malformed array literal: "${text}"`);
   const items: (string | null)[] = [];
   let i = 1;
   const last = trimmed.length - 1;
@@ -212,16 +295,26 @@ export function arrayItems(text: string): (string | null)[] {
 
 function typeName(oid: number): string {
   switch (oid) {
-    case Oid.timestamptz: return 'timestamp with time zone';
-    case Oid.timestamp: return 'timestamp';
-    case Oid.int2: return 'smallint';
-    case Oid.int4: return 'integer';
-    case Oid.int8: return 'bigint';
-    case Oid.float4: return 'real';
-    case Oid.float8: return 'double precision';
-    case Oid.numeric: return 'numeric';
-    case Oid.bool: return 'boolean';
-    default: return (NAMES[oid] ?? String(oid)).toLowerCase();
+    case Oid.timestamptz:
+      return 'timestamp with time zone';
+    case Oid.timestamp:
+      return 'timestamp';
+    case Oid.int2:
+      return 'smallint';
+    case Oid.int4:
+      return 'integer';
+    case Oid.int8:
+      return 'bigint';
+    case Oid.float4:
+      return 'real';
+    case Oid.float8:
+      return 'double precision';
+    case Oid.numeric:
+      return 'numeric';
+    case Oid.bool:
+      return 'boolean';
+    default:
+      return (NAMES[oid] ?? String(oid)).toLowerCase();
   }
 }
 

@@ -6,7 +6,18 @@ import { formatType } from '../type-names.ts';
 import { arrayItems, checkDateTime, elementType, scalarLiteral } from './literals.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
-import { commonNumber, isDateTime, isInexact, isInteger, isJson, isNumber, isText, quoteLiteral, typed, type Typed } from './typed.ts';
+import {
+  commonNumber,
+  isDateTime,
+  isInexact,
+  isInteger,
+  isJson,
+  isNumber,
+  isText,
+  quoteLiteral,
+  typed,
+  type Typed,
+} from './typed.ts';
 
 const COMPARISONS: ReadonlySet<string> = new Set(['=', '<>', '<', '>', '<=', '>=']);
 
@@ -15,26 +26,48 @@ export function writeOperator(operator: string, left: Typed, right: Typed, where
   const name = operator === '!=' ? '<>' : operator;
   if (COMPARISONS.has(name)) return writeComparison(name, left, right, where);
   switch (name) {
-    case '+': case '-': case '*': return arithmetic(name, left, right);
-    case '/': case '%': return division(name, left, right);
-    case '^': return writePower(left, right);
-    case '||': return concatenation(left, right, where);
-    case '&': case '|':
-      if (isInteger(left.oid) && isInteger(right.oid)) return typed(`(${left.sql} ${name} ${right.sql})`, commonNumber(left.oid, right.oid));
+    case '+':
+    case '-':
+    case '*':
+      return arithmetic(name, left, right);
+    case '/':
+    case '%':
+      return division(name, left, right);
+    case '^':
+      return writePower(left, right);
+    case '||':
+      return concatenation(left, right, where);
+    case '&':
+    case '|':
+      if (isInteger(left.oid) && isInteger(right.oid))
+        return typed(`(${left.sql} ${name} ${right.sql})`, commonNumber(left.oid, right.oid));
       break;
     case '#':
-      if (isInteger(left.oid) && isInteger(right.oid)) return typed(`xor(${left.sql}, ${right.sql})`, commonNumber(left.oid, right.oid));
+      if (isInteger(left.oid) && isInteger(right.oid))
+        return typed(`xor(${left.sql}, ${right.sql})`, commonNumber(left.oid, right.oid));
       break;
-    case '~': return writeRegex(left, right, false, false);
-    case '~*': return writeRegex(left, right, true, false);
-    case '!~': return writeRegex(left, right, false, true);
-    case '!~*': return writeRegex(left, right, true, true);
-    case '~~': return writeLike(left, right, null, false, false);
-    case '~~*': return writeLike(left, right, null, true, false);
-    case '!~~': return writeLike(left, right, null, false, true);
-    case '!~~*': return writeLike(left, right, null, true, true);
-    case '->': case '->>': return jsonAccess(name, left, right, where);
-    case '#>': case '#>>': return jsonPath(name, left, right, where);
+    case '~':
+      return writeRegex(left, right, false, false);
+    case '~*':
+      return writeRegex(left, right, true, false);
+    case '!~':
+      return writeRegex(left, right, false, true);
+    case '!~*':
+      return writeRegex(left, right, true, true);
+    case '~~':
+      return writeLike(left, right, null, false, false);
+    case '~~*':
+      return writeLike(left, right, null, true, false);
+    case '!~~':
+      return writeLike(left, right, null, false, true);
+    case '!~~*':
+      return writeLike(left, right, null, true, true);
+    case '->':
+    case '->>':
+      return jsonAccess(name, left, right, where);
+    case '#>':
+    case '#>>':
+      return jsonPath(name, left, right, where);
     default:
   }
   throw notSupported(`operator ${operator} over Arka tables`, where);
@@ -43,11 +76,15 @@ export function writeOperator(operator: string, left: Typed, right: Typed, where
 export function writePrefix(operator: string, argument: Typed, where: SqlErrorFields): Typed {
   switch (operator) {
     case '-':
-      if (typeof argument.constant === 'string' && isNumber(argument.oid)) return { ...typed(`(-${argument.sql})`, argument.oid), constant: negate(argument.constant) };
+      if (typeof argument.constant === 'string' && isNumber(argument.oid))
+        return { ...typed(`(-${argument.sql})`, argument.oid), constant: negate(argument.constant) };
       return typed(`(-(${argument.sql}))`, argument.oid);
-    case '+': return argument;
-    case '@': return typed(`abs(${argument.sql})`, argument.oid);
-    case '~': if (isInteger(argument.oid)) return typed(`(~(${argument.sql}))`, argument.oid);
+    case '+':
+      return argument;
+    case '@':
+      return typed(`abs(${argument.sql})`, argument.oid);
+    case '~':
+      if (isInteger(argument.oid)) return typed(`(~(${argument.sql}))`, argument.oid);
   }
   throw notSupported(`prefix operator ${operator} over Arka tables`, where);
 }
@@ -63,7 +100,8 @@ export function writeComparison(operator: string, left: Typed, right: Typed, whe
   if (family(left.oid) !== family(right.oid) && family(left.oid) !== null && family(right.oid) !== null) {
     const names = [left, right].map((side) => formatType({ oid: side.oid, typmod: -1 }));
     throw new SqlError(SqlState.undefinedFunction, `operator does not exist: ${names[0]} ${operator} ${names[1]}`, {
-      hint: 'No operator matches the given name and argument types. You might need to add explicit type casts.', ...where,
+      hint: 'No operator matches the given name and argument types. You might need to add explicit type casts.',
+      ...where,
     });
   }
   return typed(`(${coerced(left, right, where)} ${operator} ${coerced(right, left, where)})`, Oid.bool);
@@ -74,7 +112,9 @@ function family(oid: number): string | null {
   if (isNumber(oid)) return 'number';
   if (isText(oid)) return 'text';
   if (isDateTime(oid)) return 'instant';
-  return oid === Oid.bool || oid === Oid.uuid || oid === Oid.bytea || oid === Oid.time || oid === Oid.interval ? String(oid) : null;
+  return oid === Oid.bool || oid === Oid.uuid || oid === Oid.bytea || oid === Oid.time || oid === Oid.interval
+    ? String(oid)
+    : null;
 }
 
 export function checkComparable(value: Typed, where: SqlErrorFields): void {
@@ -132,14 +172,18 @@ function division(name: string, left: Typed, right: Typed): Typed {
   const operator = name === '/' && whole ? '//' : name;
   const plain = `${a} ${operator} ${b}`;
   const type = oid !== 0 ? oid : left.oid === Oid.interval ? Oid.interval : 0;
-  if (typeof right.constant === 'string' && isNumber(right.oid) && Number(right.constant) !== 0) return typed(`(${plain})`, type);
+  if (typeof right.constant === 'string' && isNumber(right.oid) && Number(right.constant) !== 0)
+    return typed(`(${plain})`, type);
   return typed(`CASE WHEN ${b} = 0 THEN error('22012: division by zero') ELSE ${plain} END`, type);
 }
 
 function concatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed {
-  if ([left, right].some((side) => isJson(side.oid) || side.oid === Oid.bytea || isInexact(side))) throw notSupported('operator || of these types over Arka tables', where);
-  if ([left, right].some((side) => isText(side.oid) || side.oid === Oid.unknown)) return typed(`(${left.sql} || ${right.sql})`, Oid.text);
-  if (elementType(left.oid) !== undefined || elementType(right.oid) !== undefined) throw notSupported('operator || of arrays over Arka tables', where);
+  if ([left, right].some((side) => isJson(side.oid) || side.oid === Oid.bytea || isInexact(side)))
+    throw notSupported('operator || of these types over Arka tables', where);
+  if ([left, right].some((side) => isText(side.oid) || side.oid === Oid.unknown))
+    return typed(`(${left.sql} || ${right.sql})`, Oid.text);
+  if (elementType(left.oid) !== undefined || elementType(right.oid) !== undefined)
+    throw notSupported('operator || of arrays over Arka tables', where);
   return typed(`(CAST(${left.sql} AS VARCHAR) || CAST(${right.sql} AS VARCHAR))`, Oid.text);
 }
 
@@ -152,9 +196,11 @@ function jsonAccess(name: string, left: Typed, right: Typed, where: SqlErrorFiel
 
 function jsonStep(left: Typed, right: Typed, where: SqlErrorFields): string {
   if (!isJson(left.oid) && left.oid !== 0) throw notSupported('operator -> of this type over Arka tables', where);
-  if (typeof right.constant !== 'string') throw notSupported('operator -> with a key that is no constant over Arka tables', where);
+  if (typeof right.constant !== 'string')
+    throw notSupported('operator -> with a key that is no constant over Arka tables', where);
   // `/0` would also find the key "0" of an object; $[0] finds elements only, and counts negatives from the end.
-  if (isInteger(right.oid)) return quoteLiteral(Number(right.constant) < 0 ? `$[#${right.constant}]` : `$[${right.constant}]`);
+  if (isInteger(right.oid))
+    return quoteLiteral(Number(right.constant) < 0 ? `$[#${right.constant}]` : `$[${right.constant}]`);
   return objectKey(right.constant);
 }
 
@@ -180,16 +226,24 @@ function jsonText(source: string, path: string): string {
 }
 
 function jsonPath(name: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
-  if (!isJson(left.oid) || typeof right.constant !== 'string') throw notSupported(`operator ${name} of this form over Arka tables`, where);
+  if (!isJson(left.oid) || typeof right.constant !== 'string')
+    throw notSupported(`operator ${name} of this form over Arka tables`, where);
   const steps = arrayItems(right.constant);
-  if (steps.length === 0 || steps.some((step) => step === null || /^-?\d+$/.test(step) || /^$|["\\*]/.test(step))) throw notSupported(`operator ${name} with this path over Arka tables`, where);
+  if (steps.length === 0 || steps.some((step) => step === null || /^-?\d+$/.test(step) || /^$|["\\*]/.test(step)))
+    throw notSupported(`operator ${name} with this path over Arka tables`, where);
   const path = quoteLiteral(`$${steps.map((step) => `."${step}"`).join('')}`);
   const source = left.raw ?? left.sql;
   return name === '#>' ? jsonValue(source, path) : typed(jsonText(source, path), Oid.text);
 }
 
 /** expr = ANY (array) and its kin. */
-export function writeArrayComparison(expression: A_Expr, operator: string, left: Typed, array: Typed, where: SqlErrorFields): Typed {
+export function writeArrayComparison(
+  expression: A_Expr,
+  operator: string,
+  left: Typed,
+  array: Typed,
+  where: SqlErrorFields,
+): Typed {
   checkComparable(left, where);
   const quantifier = expression.kind === 'AEXPR_OP_ALL' ? 'ALL' : 'ANY';
   const name = operator === '!=' ? '<>' : operator;
@@ -197,7 +251,11 @@ export function writeArrayComparison(expression: A_Expr, operator: string, left:
   if (array.constant === null) return typed('CAST(NULL AS BOOLEAN)', Oid.bool);
   let list = array.sql;
   if (typeof array.constant === 'string' && array.oid === Oid.unknown) {
-    list = `[${arrayItems(array.constant).map((item) => (item === null ? 'NULL' : coerced({ sql: quoteLiteral(item), oid: Oid.unknown, constant: item }, left, where))).join(', ')}]`;
+    list = `[${arrayItems(array.constant)
+      .map((item) =>
+        item === null ? 'NULL' : coerced({ sql: quoteLiteral(item), oid: Oid.unknown, constant: item }, left, where),
+      )
+      .join(', ')}]`;
   }
   const call = `(${left.sql} ${name} ${quantifier}(${list}))`;
   return typed(array.parameter === undefined ? call : `CASE WHEN ${list} IS NULL THEN NULL ELSE ${call} END`, Oid.bool);

@@ -3,17 +3,30 @@ import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
 import { quoteLiteral, typed, type Typed } from './typed.ts';
 
-export function writeLike(left: Typed, pattern: Typed, escape: Typed | null, insensitive: boolean, negated: boolean): Typed {
+export function writeLike(
+  left: Typed,
+  pattern: Typed,
+  escape: Typed | null,
+  insensitive: boolean,
+  negated: boolean,
+): Typed {
   if (left.oid === Oid.bytea) throw notSupported('LIKE over bytea');
   const operator = `${negated ? 'NOT ' : ''}${insensitive ? 'ILIKE' : 'LIKE'}`;
   const plain = escape === null && typeof pattern.constant === 'string' && !pattern.constant.includes('\\');
   if (plain || escape?.constant === '') return typed(`(${left.sql} ${operator} ${pattern.sql})`, Oid.bool);
-  if (escape !== null && typeof escape.constant !== 'string') throw notSupported('a LIKE escape that is no constant over Arka tables');
+  if (escape !== null && typeof escape.constant !== 'string')
+    throw notSupported('a LIKE escape that is no constant over Arka tables');
   const character = escape?.constant ?? '\\';
   if ([...character].length !== 1) {
-    throw new SqlError(SqlState.invalidEscapeSequence, 'invalid escape string', { hint: 'Escape string must be empty or one character.' });
+    throw new SqlError(SqlState.invalidEscapeSequence, 'invalid escape string', {
+      hint: 'Escape string must be empty or one character.',
+    });
   }
-  if (insensitive) return typed(`${negated ? '(NOT ' : '('}ilike_escape(${left.sql}, ${pattern.sql}, ${quoteLiteral(character)}))`, Oid.bool);
+  if (insensitive)
+    return typed(
+      `${negated ? '(NOT ' : '('}ilike_escape(${left.sql}, ${pattern.sql}, ${quoteLiteral(character)}))`,
+      Oid.bool,
+    );
   return typed(`(${left.sql} ${operator} ${pattern.sql} ESCAPE ${quoteLiteral(character)})`, Oid.bool);
 }
 
@@ -35,13 +48,25 @@ export function re2Pattern(pattern: string): string {
   return pattern.replaceAll(/\\(.)/gs, (whole, character: string) => {
     if (/[1-9]/.test(character)) throw refused('back-references');
     switch (character) {
-      case 'm': case 'M': case 'y': return '\\b';
-      case 'Y': return '\\B';
-      case 'Z': return '\\z';
-      case 'b': return '\\x08';
-      case 'B': return '\\\\';
-      case 'c': case 'u': case 'U': case 'e': throw refused(`the escape \\${character}`);
-      default: return whole;
+      case 'm':
+      case 'M':
+      case 'y':
+        return '\\b';
+      case 'Y':
+        return '\\B';
+      case 'Z':
+        return '\\z';
+      case 'b':
+        return '\\x08';
+      case 'B':
+        return '\\\\';
+      case 'c':
+      case 'u':
+      case 'U':
+      case 'e':
+        throw refused(`the escape \\${character}`);
+      default:
+        return whole;
     }
   });
 }

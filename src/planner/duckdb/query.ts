@@ -36,10 +36,16 @@ function writeSelect(select: SelectStmt, outer: Scope): WrittenQuery {
   if (select.limitOption === 'LIMIT_OPTION_WITH_TIES') throw notSupported('WITH TIES over Arka tables');
   const { prefix, scope } = writeWith(select.withClause, outer);
   const setOperation = select.op !== undefined && select.op !== 'SETOP_NONE';
-  const body = setOperation ? writeSetOperation(select, scope) : select.valuesLists !== undefined ? writeValues(select, scope) : writeBody(select, scope);
+  const body = setOperation
+    ? writeSetOperation(select, scope)
+    : select.valuesLists !== undefined
+      ? writeValues(select, scope)
+      : writeBody(select, scope);
   let sql = prefix + body.sql;
-  if (select.sortClause !== undefined) sql += ` ORDER BY ${select.sortClause.map((item) => writeSort(item, body.scope, body.sortOutput)).join(', ')}`;
-  if (select.limitCount !== undefined && constantKind(select.limitCount) !== 'null') sql += ` LIMIT ${writeCount(select.limitCount, body.scope, 'LIMIT')}`;
+  if (select.sortClause !== undefined)
+    sql += ` ORDER BY ${select.sortClause.map((item) => writeSort(item, body.scope, body.sortOutput)).join(', ')}`;
+  if (select.limitCount !== undefined && constantKind(select.limitCount) !== 'null')
+    sql += ` LIMIT ${writeCount(select.limitCount, body.scope, 'LIMIT')}`;
   if (select.limitOffset !== undefined) sql += ` OFFSET ${writeCount(select.limitOffset, body.scope, 'OFFSET')}`;
   return { sql, outputs: body.outputs };
 }
@@ -54,9 +60,12 @@ interface Body {
 
 function writeCount(node: Node, scope: Scope, clause: string): string {
   const text = constantText(node);
-  if (constantKind(node) === 'integer' && text!.startsWith('-')) throw new SqlError(SqlState.invalidParameterValue, `${clause} must not be negative`);
+  if (constantKind(node) === 'integer' && text!.startsWith('-'))
+    throw new SqlError(SqlState.invalidParameterValue, `${clause} must not be negative`);
   const value = writeExpression(node, { ...scope, items: [], parent: null });
-  return value.parameter === undefined && constantKind(node) !== undefined ? value.sql : `(CAST(${value.sql} AS BIGINT))`;
+  return value.parameter === undefined && constantKind(node) !== undefined
+    ? value.sql
+    : `(CAST(${value.sql} AS BIGINT))`;
 }
 
 function writeWith(clause: WithClause | undefined, outer: Scope): { prefix: string; scope: Scope } {
@@ -67,7 +76,8 @@ function writeWith(clause: WithClause | undefined, outer: Scope): { prefix: stri
     if (!('CommonTableExpr' in node)) continue;
     const cte = node.CommonTableExpr;
     const name = cte.ctename ?? '';
-    if (cte.search_clause !== undefined || cte.cycle_clause !== undefined) throw notSupported('SEARCH and CYCLE over Arka tables', at(cte.location));
+    if (cte.search_clause !== undefined || cte.cycle_clause !== undefined)
+      throw notSupported('SEARCH and CYCLE over Arka tables', at(cte.location));
     const query = cte.ctequery!;
     if (!('SelectStmt' in query)) throw notSupported('a data-modifying statement in WITH', at(cte.location));
     const renamed = stringsOf(cte.aliascolnames);
@@ -81,14 +91,23 @@ function writeWith(clause: WithClause | undefined, outer: Scope): { prefix: stri
     const outputs = rename(written.outputs, renamed);
     ctes.set(name, outputs);
     const names = outputs === null ? renamed : outputs.map((column) => column.name);
-    const columns = names.length > 0 && new Set(names.map((one) => one.toLowerCase())).size === names.length ? ` (${names.map(quoteIdentifier).join(', ')})` : '';
+    const columns =
+      names.length > 0 && new Set(names.map((one) => one.toLowerCase())).size === names.length
+        ? ` (${names.map(quoteIdentifier).join(', ')})`
+        : '';
     const materialized = cte.ctematerialized === 'CTEMaterializeAlways' ? 'MATERIALIZED ' : '';
     parts.push(`${quoteIdentifier(name)}${columns} AS ${materialized}(${written.sql})`);
   }
-  return { prefix: `WITH ${clause.recursive === true ? 'RECURSIVE ' : ''}${parts.join(', ')} `, scope: { ...outer, ctes } };
+  return {
+    prefix: `WITH ${clause.recursive === true ? 'RECURSIVE ' : ''}${parts.join(', ')} `,
+    scope: { ...outer, ctes },
+  };
 }
 
-export function rename(outputs: readonly OutputColumn[] | null, names: readonly string[]): readonly OutputColumn[] | null {
+export function rename(
+  outputs: readonly OutputColumn[] | null,
+  names: readonly string[],
+): readonly OutputColumn[] | null {
   if (outputs === null) return null;
   return outputs.map((column, index) => (names[index] === undefined ? column : { ...column, name: names[index] }));
 }
@@ -96,14 +115,32 @@ export function rename(outputs: readonly OutputColumn[] | null, names: readonly 
 function writeSetOperation(select: SelectStmt, scope: Scope): Body {
   const left = writeSelect(select.larg!, scope);
   const right = writeSelect(select.rarg!, scope);
-  const names: Readonly<Record<string, string>> = { SETOP_UNION: 'UNION', SETOP_INTERSECT: 'INTERSECT', SETOP_EXCEPT: 'EXCEPT' };
+  const names: Readonly<Record<string, string>> = {
+    SETOP_UNION: 'UNION',
+    SETOP_INTERSECT: 'INTERSECT',
+    SETOP_EXCEPT: 'EXCEPT',
+  };
   if (left.outputs !== null && right.outputs !== null && left.outputs.length !== right.outputs.length) {
-    throw new SqlError(SqlState.syntaxError, `each ${names[select.op ?? '']} query must have the same number of columns`);
+    throw new SqlError(
+      SqlState.syntaxError,
+      `each ${names[select.op ?? '']} query must have the same number of columns`,
+    );
   }
-  const outputs = left.outputs?.map((column, index) => ({ name: column.name, oid: unionType([typed('', column.oid), typed('', right.outputs?.[index]?.oid ?? 0)]) })) ?? null;
-  if (select.all !== true) for (const column of [...(left.outputs ?? []), ...(right.outputs ?? [])]) checkComparable(typed('', column.oid), {});
+  const outputs =
+    left.outputs?.map((column, index) => ({
+      name: column.name,
+      oid: unionType([typed('', column.oid), typed('', right.outputs?.[index]?.oid ?? 0)]),
+    })) ?? null;
+  if (select.all !== true)
+    for (const column of [...(left.outputs ?? []), ...(right.outputs ?? [])])
+      checkComparable(typed('', column.oid), {});
   const sql = `(${left.sql}) ${names[select.op ?? '']}${select.all === true ? ' ALL' : ''} (${right.sql})`;
-  return { sql, outputs, scope: resultScope(scope, outputs), sortOutput: (node) => outputReference(node, outputs ?? []) };
+  return {
+    sql,
+    outputs,
+    scope: resultScope(scope, outputs),
+    sortOutput: (node) => outputReference(node, outputs ?? []),
+  };
 }
 
 /** Above a set operation only result columns can be seen. */
@@ -115,12 +152,15 @@ function writeValues(select: SelectStmt, scope: Scope): Body {
   const types: Typed[][] = [];
   const rows = (select.valuesLists ?? []).map((list) => {
     const items = 'List' in list ? (list.List.items ?? []) : [];
-    if (types.length > 0 && items.length !== types.length) throw new SqlError(SqlState.syntaxError, 'VALUES lists must all be the same length', atNode(items[0]));
-    return `(${items.map((item, index) => {
-      const value = writeExpression(item, scope);
-      (types[index] ??= []).push(value);
-      return value.sql;
-    }).join(', ')})`;
+    if (types.length > 0 && items.length !== types.length)
+      throw new SqlError(SqlState.syntaxError, 'VALUES lists must all be the same length', atNode(items[0]));
+    return `(${items
+      .map((item, index) => {
+        const value = writeExpression(item, scope);
+        (types[index] ??= []).push(value);
+        return value.sql;
+      })
+      .join(', ')})`;
   });
   const outputs = types.map((values, index) => ({ name: `column${index + 1}`, oid: unionType(values) }));
   const sql = `SELECT * FROM (VALUES ${rows.join(', ')}) AS "*VALUES*"(${outputs.map((column) => quoteIdentifier(column.name)).join(', ')})`;
@@ -143,9 +183,16 @@ function writeBody(select: SelectStmt, outer: Scope): Body {
   }
   if (select.havingClause !== undefined) parts.push(`HAVING ${writeCondition(select.havingClause, scope, 'HAVING')}`);
   if (select.windowClause !== undefined) {
-    parts.push(`WINDOW ${select.windowClause.map((node) => ('WindowDef' in node ? `${quoteIdentifier(node.WindowDef.name ?? '')} AS (${writeWindow(node.WindowDef, scope)})` : '')).join(', ')}`);
+    parts.push(
+      `WINDOW ${select.windowClause.map((node) => ('WindowDef' in node ? `${quoteIdentifier(node.WindowDef.name ?? '')} AS (${writeWindow(node.WindowDef, scope)})` : '')).join(', ')}`,
+    );
   }
-  return { sql: parts.join(' '), outputs: targets.outputs, scope, sortOutput: (node) => outputReference(node, targets.named) };
+  return {
+    sql: parts.join(' '),
+    outputs: targets.outputs,
+    scope,
+    sortOutput: (node) => outputReference(node, targets.named),
+  };
 }
 
 interface Targets {
@@ -172,8 +219,10 @@ function writeTargets(list: readonly Node[], scope: Scope): Targets {
       return star.sql;
     }
     const written = writeExpression(value, scope);
-    const name = target.ResTarget.name !== undefined && target.ResTarget.name !== '' ? target.ResTarget.name : columnName(value);
-    const column: OutputColumn = written.oid === Oid.unknown ? { name, oid: Oid.text, untyped: true } : { name, oid: written.oid };
+    const name =
+      target.ResTarget.name !== undefined && target.ResTarget.name !== '' ? target.ResTarget.name : columnName(value);
+    const column: OutputColumn =
+      written.oid === Oid.unknown ? { name, oid: Oid.text, untyped: true } : { name, oid: written.oid };
     outputs.push(column);
     named.push(column);
     expressions.push({ ...written, name });
@@ -187,12 +236,22 @@ function starColumns(node: Node, scope: Scope): { sql: string; columns: readonly
   const fields = node.ColumnRef.fields ?? [];
   if (fields.length === 0 || !('A_Star' in fields.at(-1)!)) return undefined;
   if (fields.length === 1) {
-    if (scope.items.length === 0) throw new SqlError(SqlState.syntaxError, 'SELECT * with no tables specified is not valid', at(node.ColumnRef.location));
+    if (scope.items.length === 0)
+      throw new SqlError(
+        SqlState.syntaxError,
+        'SELECT * with no tables specified is not valid',
+        at(node.ColumnRef.location),
+      );
     return { sql: '*', columns: allColumns(scope) };
   }
   const alias = stringOf(fields.at(-2));
   const item = scope.items.find((one) => one.alias === alias);
-  if (item === undefined) throw new SqlError(SqlState.undefinedTable, `missing FROM-clause entry for table "${alias}"`, at(node.ColumnRef.location));
+  if (item === undefined)
+    throw new SqlError(
+      SqlState.undefinedTable,
+      `missing FROM-clause entry for table "${alias}"`,
+      at(node.ColumnRef.location),
+    );
   return { sql: `${quoteIdentifier(alias)}.*`, columns: item.columns };
 }
 
@@ -217,20 +276,29 @@ function writeGrouping(node: Node, scope: Scope, targets: Targets): string {
   if ('GroupingSet' in node) {
     const items = (node.GroupingSet.content ?? []).map((item) => writeGrouping(item, scope, targets)).join(', ');
     switch (node.GroupingSet.kind) {
-      case 'GROUPING_SET_EMPTY': return '()';
-      case 'GROUPING_SET_ROLLUP': return `ROLLUP (${items})`;
-      case 'GROUPING_SET_CUBE': return `CUBE (${items})`;
-      case 'GROUPING_SET_SETS': return `GROUPING SETS (${items})`;
-      default: return items;
+      case 'GROUPING_SET_EMPTY':
+        return '()';
+      case 'GROUPING_SET_ROLLUP':
+        return `ROLLUP (${items})`;
+      case 'GROUPING_SET_CUBE':
+        return `CUBE (${items})`;
+      case 'GROUPING_SET_SETS':
+        return `GROUPING SETS (${items})`;
+      default:
+        return items;
     }
   }
-  if ('RowExpr' in node) return `(${(node.RowExpr.args ?? []).map((item) => writeGrouping(item, scope, targets)).join(', ')})`;
+  if ('RowExpr' in node)
+    return `(${(node.RowExpr.args ?? []).map((item) => writeGrouping(item, scope, targets)).join(', ')})`;
   if (constantKind(node) === 'integer') return constantText(node)!;
   let value: Typed;
   try {
     value = writeExpression(node, scope);
   } catch (error) {
-    const target = 'ColumnRef' in node && node.ColumnRef.fields?.length === 1 ? targets.expressions.find((one) => one.name === stringOf(node.ColumnRef.fields![0])) : undefined;
+    const target =
+      'ColumnRef' in node && node.ColumnRef.fields?.length === 1
+        ? targets.expressions.find((one) => one.name === stringOf(node.ColumnRef.fields![0]))
+        : undefined;
     if (target === undefined) throw error;
     value = target;
   }

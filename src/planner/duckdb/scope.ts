@@ -103,10 +103,14 @@ function writePlain(name: string, reference: ColumnRef, scope: Scope): Typed {
       return typed(quoteIdentifier(name), column?.oid ?? 0);
     }
     const holders = level.items.filter((item) => item.columns?.some((column) => column.name === name) === true);
-    if (holders.length > 1) throw new SqlError(SqlState.ambiguousColumn, `column reference "${name}" is ambiguous`, at(reference.location));
+    if (holders.length > 1)
+      throw new SqlError(SqlState.ambiguousColumn, `column reference "${name}" is ambiguous`, at(reference.location));
     if (holders.length === 1) {
       const item = holders[0]!;
-      return typed(`${quoteIdentifier(item.alias)}.${quoteIdentifier(name)}`, item.columns!.find((column) => column.name === name)!.oid);
+      return typed(
+        `${quoteIdentifier(item.alias)}.${quoteIdentifier(name)}`,
+        item.columns!.find((column) => column.name === name)!.oid,
+      );
     }
     if (level.items.some((item) => item.columns === null)) return typed(quoteIdentifier(name));
     if (level.items.some((item) => item.alias === name)) {
@@ -116,7 +120,12 @@ function writePlain(name: string, reference: ColumnRef, scope: Scope): Typed {
   throw new SqlError(SqlState.undefinedColumn, `column "${name}" does not exist`, at(reference.location));
 }
 
-export function tableItem(planned: PlannedTable, alias: string, schema: string | null, renamed: readonly string[]): ScopeItem {
+export function tableItem(
+  planned: PlannedTable,
+  alias: string,
+  schema: string | null,
+  renamed: readonly string[],
+): ScopeItem {
   const def: TableDef = planned.def;
   return {
     alias,

@@ -57,7 +57,12 @@ export function fill(parts: Template, parameters: readonly ParameterValue[]): st
 }
 
 const INTEGER_RANK: Readonly<Record<number, number>> = { [Oid.int2]: 1, [Oid.int4]: 2, [Oid.int8]: 3 };
-const NUMBER_RANK: Readonly<Record<number, number>> = { ...INTEGER_RANK, [Oid.numeric]: 4, [Oid.float4]: 5, [Oid.float8]: 6 };
+const NUMBER_RANK: Readonly<Record<number, number>> = {
+  ...INTEGER_RANK,
+  [Oid.numeric]: 4,
+  [Oid.float4]: 5,
+  [Oid.float8]: 6,
+};
 
 export function isInteger(oid: number): boolean {
   return INTEGER_RANK[oid] !== undefined;
@@ -73,7 +78,11 @@ export function isText(oid: number): boolean {
 }
 /** numeric here, but a DOUBLE in DuckDB: its value is near, its digits are not PostgreSQL's. */
 export function isInexact(value: Typed): boolean {
-  return value.oid === Oid.numeric && / \/ |\b(avg|stddev\w*|var\w*)\(/.test(value.sql) && !/^CAST\(.* AS DECIMAL\(\d+,\d+\)\)$/s.test(value.sql);
+  return (
+    value.oid === Oid.numeric &&
+    / \/ |\b(avg|stddev\w*|var\w*)\(/.test(value.sql) &&
+    !/^CAST\(.* AS DECIMAL\(\d+,\d+\)\)$/s.test(value.sql)
+  );
 }
 export function isDateTime(oid: number): boolean {
   return oid === Oid.date || oid === Oid.timestamp || oid === Oid.timestamptz;

@@ -6,15 +6,30 @@ import type { Scope } from './scope.ts';
 import { quoteIdentifier } from './typed.ts';
 
 const Frame = {
-  nonDefault: 0x1, range: 0x2, rows: 0x4, groups: 0x8, startUnbounded: 0x20, endUnbounded: 0x100, startCurrent: 0x200, endCurrent: 0x400,
-  startPreceding: 0x800, endPreceding: 0x1000, startFollowing: 0x2000, endFollowing: 0x4000, excludeCurrent: 0x8000, excludeGroup: 0x10000, excludeTies: 0x20000,
+  nonDefault: 0x1,
+  range: 0x2,
+  rows: 0x4,
+  groups: 0x8,
+  startUnbounded: 0x20,
+  endUnbounded: 0x100,
+  startCurrent: 0x200,
+  endCurrent: 0x400,
+  startPreceding: 0x800,
+  endPreceding: 0x1000,
+  startFollowing: 0x2000,
+  endFollowing: 0x4000,
+  excludeCurrent: 0x8000,
+  excludeGroup: 0x10000,
+  excludeTies: 0x20000,
 } as const;
 
 export function writeWindow(window: WindowDef, scope: Scope): string {
   const parts: string[] = [];
   if (window.refname !== undefined && window.refname !== '') parts.push(quoteIdentifier(window.refname));
-  if (window.partitionClause !== undefined) parts.push(`PARTITION BY ${window.partitionClause.map((node) => writeExpression(node, scope).sql).join(', ')}`);
-  if (window.orderClause !== undefined) parts.push(`ORDER BY ${window.orderClause.map((node) => writeSort(node, scope)).join(', ')}`);
+  if (window.partitionClause !== undefined)
+    parts.push(`PARTITION BY ${window.partitionClause.map((node) => writeExpression(node, scope).sql).join(', ')}`);
+  if (window.orderClause !== undefined)
+    parts.push(`ORDER BY ${window.orderClause.map((node) => writeSort(node, scope)).join(', ')}`);
   const frame = writeFrame(window, scope);
   if (frame !== '') parts.push(frame);
   return parts.join(' ');
@@ -28,13 +43,25 @@ function writeFrame(window: WindowDef, scope: Scope): string {
     if (mode === 'RANGE') throw notSupported('RANGE with an offset over Arka tables');
     return writeExpression(node!, scope).sql;
   };
-  const start = (options & Frame.startUnbounded) !== 0 ? 'UNBOUNDED PRECEDING'
-    : (options & Frame.startCurrent) !== 0 ? 'CURRENT ROW'
-      : `${offset(window.startOffset)} ${(options & Frame.startPreceding) !== 0 ? 'PRECEDING' : 'FOLLOWING'}`;
-  const end = (options & Frame.endUnbounded) !== 0 ? 'UNBOUNDED FOLLOWING'
-    : (options & Frame.endCurrent) !== 0 ? 'CURRENT ROW'
-      : `${offset(window.endOffset)} ${(options & Frame.endPreceding) !== 0 ? 'PRECEDING' : 'FOLLOWING'}`;
-  const exclude = (options & Frame.excludeCurrent) !== 0 ? ' EXCLUDE CURRENT ROW'
-    : (options & Frame.excludeGroup) !== 0 ? ' EXCLUDE GROUP' : (options & Frame.excludeTies) !== 0 ? ' EXCLUDE TIES' : '';
+  const start =
+    (options & Frame.startUnbounded) !== 0
+      ? 'UNBOUNDED PRECEDING'
+      : (options & Frame.startCurrent) !== 0
+        ? 'CURRENT ROW'
+        : `${offset(window.startOffset)} ${(options & Frame.startPreceding) !== 0 ? 'PRECEDING' : 'FOLLOWING'}`;
+  const end =
+    (options & Frame.endUnbounded) !== 0
+      ? 'UNBOUNDED FOLLOWING'
+      : (options & Frame.endCurrent) !== 0
+        ? 'CURRENT ROW'
+        : `${offset(window.endOffset)} ${(options & Frame.endPreceding) !== 0 ? 'PRECEDING' : 'FOLLOWING'}`;
+  const exclude =
+    (options & Frame.excludeCurrent) !== 0
+      ? ' EXCLUDE CURRENT ROW'
+      : (options & Frame.excludeGroup) !== 0
+        ? ' EXCLUDE GROUP'
+        : (options & Frame.excludeTies) !== 0
+          ? ' EXCLUDE TIES'
+          : '';
   return `${mode} BETWEEN ${start} AND ${end}${exclude}`;
 }

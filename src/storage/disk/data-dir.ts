@@ -17,18 +17,27 @@ export function lockDataDir(dataDir: string): () => void {
     db = new DatabaseSync(join(dataDir, 'arka.lock'), { timeout: 0 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_SQLITE_ERROR') throw ioError(error, dataDir);
-    throw new SqlError(SqlState.ioError, `could not write data directory "${dataDir}": ${(error as Error).message}`, { cause: error });
+    throw new SqlError(SqlState.ioError, `could not write data directory "${dataDir}": ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   try {
     db.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     db.close();
     if ((error as { errcode?: number }).errcode !== 5) {
-      throw new SqlError(SqlState.ioError, `could not write data directory "${dataDir}": ${(error as Error).message}`, { cause: error });
+      throw new SqlError(SqlState.ioError, `could not write data directory "${dataDir}": ${(error as Error).message}`, {
+        cause: error,
+      });
     }
-    throw new SqlError(SqlState.objectNotInPrerequisiteState, `data directory "${dataDir}" is in use by process ${readPid(pidFile)}`, {
-      hint: 'Stop that server, or give this one a data directory of its own.', cause: error,
-    });
+    throw new SqlError(
+      SqlState.objectNotInPrerequisiteState,
+      `data directory "${dataDir}" is in use by process ${readPid(pidFile)}`,
+      {
+        hint: 'Stop that server, or give this one a data directory of its own.',
+        cause: error,
+      },
+    );
   }
   try {
     writeFileSync(pidFile, `${process.pid}\n`);

@@ -77,7 +77,11 @@ const SCHEMA = `
 
 const FLUSH_FILE = /\.(parquet|delta|tmp)$/;
 
-interface Place { readonly dir: string; readonly file: string; readonly db: DatabaseSync }
+interface Place {
+  readonly dir: string;
+  readonly file: string;
+  readonly db: DatabaseSync;
+}
 
 export async function openFlushStore(dataDir: string): Promise<FlushStore> {
   const dir = resolve(dataDir, 'disk'); // manifests name absolute paths, and sweep compares them
@@ -96,13 +100,22 @@ export async function openFlushStore(dataDir: string): Promise<FlushStore> {
   const place: Place = { dir, file, db };
   return {
     writeFlush: (manifest) => writeFlush(place, manifest),
-    tables: () => guard(file, () => db.prepare('SELECT table_uuid AS u FROM flush').all().map((row) => row['u'] as string)),
+    tables: () =>
+      guard(file, () =>
+        db
+          .prepare('SELECT table_uuid AS u FROM flush')
+          .all()
+          .map((row) => row['u'] as string),
+      ),
     read: (uuid) => guard(file, () => read(place, uuid)),
-    dropCommitted: (uuid, logId, lsn, locations) => transaction(place, () => dropCommitted(db, uuid, logId, lsn, locations)),
+    dropCommitted: (uuid, logId, lsn, locations) =>
+      transaction(place, () => dropCommitted(db, uuid, logId, lsn, locations)),
     discard: (uuid, folder) => discard(place, uuid, folder),
-    forget: (uuid) => transaction(place, () => {
-      for (const table of ['flush', 'segment', 'delta', 'seen', 'garbage']) db.prepare(`DELETE FROM ${table} WHERE table_uuid = ?`).run(uuid);
-    }),
+    forget: (uuid) =>
+      transaction(place, () => {
+        for (const table of ['flush', 'segment', 'delta', 'seen', 'garbage'])
+          db.prepare(`DELETE FROM ${table} WHERE table_uuid = ?`).run(uuid);
+      }),
     ...seenAndGarbage(place),
     sweep: () => sweep(place),
     close: () => db.close(),
@@ -145,11 +158,18 @@ async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> 
     const earlier = db.prepare('SELECT log_id FROM flush WHERE table_uuid = ?').get(uuid);
     if (earlier !== undefined && earlier['log_id'] !== manifest.logId) {
       // Rows of another log were taken over by this one: for it they have been there from its beginning (F3).
-      for (const table of ['segment', 'delta']) db.prepare(`UPDATE ${table} SET lsn_from = 0, lsn_to = ? WHERE table_uuid = ?`).run(manifest.flushedLsn, uuid);
+      for (const table of ['segment', 'delta'])
+        db.prepare(`UPDATE ${table} SET lsn_from = 0, lsn_to = ? WHERE table_uuid = ?`).run(manifest.flushedLsn, uuid);
     }
-    db.prepare('INSERT OR REPLACE INTO flush VALUES (?, ?, ?, ?)').run(uuid, manifest.logId, manifest.flushedLsn, manifest.baseSnapshotId?.toString() ?? null);
+    db.prepare('INSERT OR REPLACE INTO flush VALUES (?, ?, ?, ?)').run(
+      uuid,
+      manifest.logId,
+      manifest.flushedLsn,
+      manifest.baseSnapshotId?.toString() ?? null,
+    );
     const segment = db.prepare('INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?, ?, ?, ?)');
-    for (const s of manifest.segments) segment.run(uuid, s.location, s.path, s.bytes, s.lsnFrom, s.lsnTo, encodeSegment(s));
+    for (const s of manifest.segments)
+      segment.run(uuid, s.location, s.path, s.bytes, s.lsnFrom, s.lsnTo, encodeSegment(s));
     const delta = db.prepare('INSERT INTO delta VALUES (?, ?, ?, ?, ?, ?)');
     for (const { delta: d, path, bytes } of written) delta.run(uuid, path, d.location, bytes, d.lsnFrom, d.lsnTo);
   });
@@ -160,20 +180,42 @@ function read(place: Place, uuid: string): { flush: StoredFlush | null; damage: 
   const row = db.prepare('SELECT * FROM flush WHERE table_uuid = ?').get(uuid);
   if (row === undefined) return { flush: null, damage: null };
   try {
-    const segments = db.prepare('SELECT * FROM segment WHERE table_uuid = ? ORDER BY lsn_to, location').all(uuid).map((stored): Segment => {
-      checkSize(stored['path'] as string, stored['bytes'] as number);
-      return { ...decodeSegment(stored['info'] as string), lsnFrom: stored['lsn_from'] as number, lsnTo: stored['lsn_to'] as number };
-    });
-    const deltas = db.prepare('SELECT * FROM delta WHERE table_uuid = ? ORDER BY lsn_to, path').all(uuid).map((stored): Delta => {
-      const path = stored['path'] as string;
-      checkSize(path, stored['bytes'] as number);
-      const lsnTo = stored['lsn_to'] as number;
-      const { positions, lsns } = decodeDelta(readFileSync(path), path);
-      return { location: stored['location'] as string, lsnFrom: stored['lsn_from'] as number, lsnTo, positions, lsns: lsns.map((lsn) => Math.min(lsn, lsnTo)) };
-    });
+    const segments = db
+      .prepare('SELECT * FROM segment WHERE table_uuid = ? ORDER BY lsn_to, location')
+      .all(uuid)
+      .map((stored): Segment => {
+        checkSize(stored['path'] as string, stored['bytes'] as number);
+        return {
+          ...decodeSegment(stored['info'] as string),
+          lsnFrom: stored['lsn_from'] as number,
+          lsnTo: stored['lsn_to'] as number,
+        };
+      });
+    const deltas = db
+      .prepare('SELECT * FROM delta WHERE table_uuid = ? ORDER BY lsn_to, path')
+      .all(uuid)
+      .map((stored): Delta => {
+        const path = stored['path'] as string;
+        checkSize(path, stored['bytes'] as number);
+        const lsnTo = stored['lsn_to'] as number;
+        const { positions, lsns } = decodeDelta(readFileSync(path), path);
+        return {
+          location: stored['location'] as string,
+          lsnFrom: stored['lsn_from'] as number,
+          lsnTo,
+          positions,
+          lsns: lsns.map((lsn) => Math.min(lsn, lsnTo)),
+        };
+      });
     const base = row['base_snapshot'] as string | null;
     return {
-      flush: { logId: row['log_id'] as string, flushedLsn: row['flushed_lsn'] as number, baseSnapshotId: base === null ? null : BigInt(base), segments, deltas },
+      flush: {
+        logId: row['log_id'] as string,
+        flushedLsn: row['flushed_lsn'] as number,
+        baseSnapshotId: base === null ? null : BigInt(base),
+        segments,
+        deltas,
+      },
       damage: null,
     };
   } catch (error) {
@@ -191,51 +233,83 @@ function dropCommitted(db: DatabaseSync, uuid: string, logId: string, lsn: Lsn, 
   for (const location of locations) byLocation.run(uuid, location);
   const row = db.prepare('SELECT log_id FROM flush WHERE table_uuid = ?').get(uuid);
   if (row?.['log_id'] !== logId) return;
-  for (const table of ['segment', 'delta']) db.prepare(`DELETE FROM ${table} WHERE table_uuid = ? AND lsn_to <= ?`).run(uuid, lsn);
+  for (const table of ['segment', 'delta'])
+    db.prepare(`DELETE FROM ${table} WHERE table_uuid = ? AND lsn_to <= ?`).run(uuid, lsn);
 }
 
 async function discard(place: Place, uuid: string, folder: string): Promise<void> {
   const paths = guard(place.file, () => [
-    ...place.db.prepare('SELECT path FROM segment WHERE table_uuid = ?').all(uuid), ...place.db.prepare('SELECT path FROM delta WHERE table_uuid = ?').all(uuid),
+    ...place.db.prepare('SELECT path FROM segment WHERE table_uuid = ?').all(uuid),
+    ...place.db.prepare('SELECT path FROM delta WHERE table_uuid = ?').all(uuid),
   ]).map((row) => row['path'] as string);
   if (paths.length > 0) await mkdir(folder, { recursive: true });
   for (const path of paths) await rename(path, join(folder, basename(path))).catch(() => undefined); // missing is why it is discarded
   transaction(place, () => {
-    for (const table of ['flush', 'segment', 'delta']) place.db.prepare(`DELETE FROM ${table} WHERE table_uuid = ?`).run(uuid);
+    for (const table of ['flush', 'segment', 'delta'])
+      place.db.prepare(`DELETE FROM ${table} WHERE table_uuid = ?`).run(uuid);
   });
 }
 
-function seenAndGarbage(place: Place): Pick<FlushStore, 'seen' | 'saw' | 'addGarbage' | 'ripenGarbage' | 'distrustGarbage' | 'takeGarbage'> {
+function seenAndGarbage(
+  place: Place,
+): Pick<FlushStore, 'seen' | 'saw' | 'addGarbage' | 'ripenGarbage' | 'distrustGarbage' | 'takeGarbage'> {
   const { db } = place;
   return {
-    seen: (uuid) => guard(place.file, () => {
-      const row = db.prepare('SELECT * FROM seen WHERE table_uuid = ?').get(uuid);
-      if (row === undefined) return null;
-      const snapshot = row['snapshot_id'] as string | null;
-      return { logId: row['log_id'] as string, lsn: row['lsn'] as number, snapshotId: snapshot === null ? null : BigInt(snapshot), metadataLocation: row['metadata_location'] as string };
-    }),
-    saw: (uuid, seen) => transaction(place, () => void db.prepare('INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)')
-      .run(uuid, seen.logId, seen.lsn, seen.snapshotId?.toString() ?? null, seen.metadataLocation)),
-    addGarbage: (uuid, garbage) => transaction(place, () => {
-      const insert = db.prepare('INSERT INTO garbage VALUES (?, ?, ?, ?)');
-      for (const item of garbage) insert.run(uuid, item.location, item.removedSequence, item.dueMs);
-    }),
-    ripenGarbage: (uuid, oldest, dueMs) => transaction(place, () => void db.prepare(
-      'UPDATE garbage SET due_ms = ? WHERE table_uuid = ? AND due_ms IS NULL AND removed_sequence <= ?').run(dueMs, uuid, oldest)),
-    distrustGarbage: (uuid) => transaction(place, () => void db.prepare('DELETE FROM garbage WHERE table_uuid = ? AND removed_sequence IS NOT NULL').run(uuid)),
-    takeGarbage: (now, limit) => transaction(place, () => {
-      const rows = db.prepare('SELECT rowid, location FROM garbage WHERE due_ms <= ? LIMIT ?').all(now, limit);
-      const remove = db.prepare('DELETE FROM garbage WHERE rowid = ?');
-      for (const row of rows) remove.run(row['rowid'] as number);
-      return rows.map((row) => row['location'] as string);
-    }),
+    seen: (uuid) =>
+      guard(place.file, () => {
+        const row = db.prepare('SELECT * FROM seen WHERE table_uuid = ?').get(uuid);
+        if (row === undefined) return null;
+        const snapshot = row['snapshot_id'] as string | null;
+        return {
+          logId: row['log_id'] as string,
+          lsn: row['lsn'] as number,
+          snapshotId: snapshot === null ? null : BigInt(snapshot),
+          metadataLocation: row['metadata_location'] as string,
+        };
+      }),
+    saw: (uuid, seen) =>
+      transaction(
+        place,
+        () =>
+          void db
+            .prepare('INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)')
+            .run(uuid, seen.logId, seen.lsn, seen.snapshotId?.toString() ?? null, seen.metadataLocation),
+      ),
+    addGarbage: (uuid, garbage) =>
+      transaction(place, () => {
+        const insert = db.prepare('INSERT INTO garbage VALUES (?, ?, ?, ?)');
+        for (const item of garbage) insert.run(uuid, item.location, item.removedSequence, item.dueMs);
+      }),
+    ripenGarbage: (uuid, oldest, dueMs) =>
+      transaction(
+        place,
+        () =>
+          void db
+            .prepare('UPDATE garbage SET due_ms = ? WHERE table_uuid = ? AND due_ms IS NULL AND removed_sequence <= ?')
+            .run(dueMs, uuid, oldest),
+      ),
+    distrustGarbage: (uuid) =>
+      transaction(
+        place,
+        () => void db.prepare('DELETE FROM garbage WHERE table_uuid = ? AND removed_sequence IS NOT NULL').run(uuid),
+      ),
+    takeGarbage: (now, limit) =>
+      transaction(place, () => {
+        const rows = db.prepare('SELECT rowid, location FROM garbage WHERE due_ms <= ? LIMIT ?').all(now, limit);
+        const remove = db.prepare('DELETE FROM garbage WHERE rowid = ?');
+        for (const row of rows) remove.run(row['rowid'] as number);
+        return rows.map((row) => row['location'] as string);
+      }),
   };
 }
 
 async function sweep(place: Place): Promise<void> {
-  const named = new Set(guard(place.file, () => [
-    ...place.db.prepare('SELECT path FROM segment').all(), ...place.db.prepare('SELECT path FROM delta').all(),
-  ]).map((row) => resolve(row['path'] as string)));
+  const named = new Set(
+    guard(place.file, () => [
+      ...place.db.prepare('SELECT path FROM segment').all(),
+      ...place.db.prepare('SELECT path FROM delta').all(),
+    ]).map((row) => resolve(row['path'] as string)),
+  );
   const entries = await readdir(place.dir, { recursive: true, withFileTypes: true });
   for (const entry of entries) {
     const path = join(entry.parentPath, entry.name);

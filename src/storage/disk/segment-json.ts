@@ -13,8 +13,10 @@ export function decodeSegment(text: string): Segment {
 
 function tag(value: unknown): unknown {
   if (typeof value === 'bigint') return { $int: value.toString() };
-  if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))) return { $double: Object.is(value, -0) ? '-0' : String(value) };
-  if (value instanceof Uint8Array) return { $hex: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex') };
+  if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)))
+    return { $double: Object.is(value, -0) ? '-0' : String(value) };
+  if (value instanceof Uint8Array)
+    return { $hex: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex') };
   if (Array.isArray(value)) return value.map(tag);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, tag(inner)]));

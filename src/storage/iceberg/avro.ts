@@ -32,18 +32,23 @@ const bigintLong = (avro.types.LongType as unknown as LongConstructor).__with({
 });
 
 const isLong = (schema: unknown): boolean =>
-  schema === 'long' || (typeof schema === 'object' && schema !== null && (schema as { type?: unknown }).type === 'long');
+  schema === 'long' ||
+  (typeof schema === 'object' && schema !== null && (schema as { type?: unknown }).type === 'long');
 
 export function avroType(schema: object): Type {
-  return avro.Type.forSchema(schema as never, {
-    // avsc knows no logical types here, so dates and decimals are their base types
-    typeHook: ((inner: unknown) => (isLong(inner) ? bigintLong : undefined)) as never,
-    wrapUnions: 'never',
-  } as never);
+  return avro.Type.forSchema(
+    schema as never,
+    {
+      // avsc knows no logical types here, so dates and decimals are their base types
+      typeHook: ((inner: unknown) => (isLong(inner) ? bigintLong : undefined)) as never,
+      wrapUnions: 'never',
+    } as never,
+  );
 }
 
 const headerType = avroType({
-  type: 'record', name: 'Header',
+  type: 'record',
+  name: 'Header',
   fields: [
     { name: 'magic', type: { type: 'fixed', name: 'Magic', size: 4 } },
     { name: 'meta', type: { type: 'map', values: 'bytes' } },
@@ -52,10 +57,17 @@ const headerType = avroType({
 });
 
 /** `schemaJson` is stored as given: it carries the attributes that avsc drops. */
-export function encodeContainer(schemaJson: object, metadata: Readonly<Record<string, string>>, records: readonly unknown[]): Uint8Array {
+export function encodeContainer(
+  schemaJson: object,
+  metadata: Readonly<Record<string, string>>,
+  records: readonly unknown[],
+): Uint8Array {
   const type = avroType(schemaJson);
   const sync = randomBytes(16);
-  const meta: Record<string, Buffer> = { 'avro.schema': Buffer.from(JSON.stringify(schemaJson)), 'avro.codec': Buffer.from('deflate') };
+  const meta: Record<string, Buffer> = {
+    'avro.schema': Buffer.from(JSON.stringify(schemaJson)),
+    'avro.codec': Buffer.from('deflate'),
+  };
   for (const [key, value] of Object.entries(metadata)) meta[key] = Buffer.from(value);
   const parts: Uint8Array[] = [headerType.toBuffer({ magic: MAGIC, meta, sync })];
   for (let at = 0; at < records.length; at += BLOCK_RECORDS) {
@@ -84,12 +96,17 @@ export function decodeContainer(bytes: Uint8Array, name: string, names: Readonly
     return decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), names);
   } catch (error) {
     if (error instanceof SqlError) throw error;
-    throw new SqlError(SqlState.dataCorrupted, `Avro file "${name}" is damaged: ${(error as Error).message}`, { cause: error });
+    throw new SqlError(SqlState.dataCorrupted, `Avro file "${name}" is damaged: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 
 function decode(buffer: Buffer, names: ReadonlyMap<number, string>): Container {
-  const header = headerType.decode(buffer, 0) as { value: { magic: Buffer; meta: Record<string, Buffer>; sync: Buffer }; offset: number };
+  const header = headerType.decode(buffer, 0) as {
+    value: { magic: Buffer; meta: Record<string, Buffer>; sync: Buffer };
+    offset: number;
+  };
   if (header.offset < 0 || !MAGIC.equals(header.value.magic)) throw new RangeError('no Avro header');
   const metadata = Object.fromEntries(Object.entries(header.value.meta).map(([key, value]) => [key, value.toString()]));
   const type = avroType(canonical(JSON.parse(metadata['avro.schema'] ?? '{}'), names) as object);
@@ -99,7 +116,8 @@ function decode(buffer: Buffer, names: ReadonlyMap<number, string>): Container {
     const count = readVarint(buffer, at);
     const size = readVarint(buffer, count.next);
     const end = size.next + size.value;
-    if (size.value < 0 || !header.value.sync.equals(buffer.subarray(end, end + 16))) throw new RangeError(`bad block at byte ${at}`);
+    if (size.value < 0 || !header.value.sync.equals(buffer.subarray(end, end + 16)))
+      throw new RangeError(`bad block at byte ${at}`);
     const data = inflate(buffer.subarray(size.next, end));
     let offset = 0;
     for (let i = 0; i < count.value; i++) {
@@ -125,20 +143,33 @@ function readVarint(buffer: Buffer, start: number): { readonly value: number; re
 
 function decompressor(codec: string): (data: Buffer) => Buffer {
   switch (codec) {
-    case 'null': return (data) => data;
-    case 'deflate': return (data) => inflateRawSync(data);
-    case 'zstandard': return (data) => zstdDecompressSync(data);
-    default: throw notSupported(`Avro codec ${codec}`);
+    case 'null':
+      return (data) => data;
+    case 'deflate':
+      return (data) => inflateRawSync(data);
+    case 'zstandard':
+      return (data) => zstdDecompressSync(data);
+    default:
+      throw notSupported(`Avro codec ${codec}`);
   }
 }
 
-interface JsonField { readonly name: string; readonly type: unknown; readonly 'field-id'?: number }
+interface JsonField {
+  readonly name: string;
+  readonly type: unknown;
+  readonly 'field-id'?: number;
+}
 
 /** The schema with fields named by their id: known ids get our names, partition fields `p` and the id. */
 function canonical(schema: unknown, names: ReadonlyMap<number, string>): unknown {
   if (Array.isArray(schema)) return schema.map((branch) => canonical(branch, names));
   if (typeof schema !== 'object' || schema === null) return schema;
-  const object = schema as { readonly type: unknown; readonly fields?: readonly JsonField[]; readonly items?: unknown; readonly values?: unknown };
+  const object = schema as {
+    readonly type: unknown;
+    readonly fields?: readonly JsonField[];
+    readonly items?: unknown;
+    readonly values?: unknown;
+  };
   if (object.fields !== undefined) {
     const fields = object.fields.map((field) => {
       const id = field['field-id'];

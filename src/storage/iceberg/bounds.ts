@@ -17,13 +17,22 @@ const decoder = new TextDecoder();
 /** The bytes of a value of an Iceberg primitive type. */
 export function encodeBound(type: string, value: NonNullable<PartitionValue>): Uint8Array {
   switch (type) {
-    case 'boolean': return Uint8Array.of(value === true || value === 1 ? 1 : 0);
-    case 'int': case 'date': return fixed(4, (view) => view.setInt32(0, Number(value), true));
-    case 'long': case 'time': case 'timestamp': case 'timestamptz':
+    case 'boolean':
+      return Uint8Array.of(value === true || value === 1 ? 1 : 0);
+    case 'int':
+    case 'date':
+      return fixed(4, (view) => view.setInt32(0, Number(value), true));
+    case 'long':
+    case 'time':
+    case 'timestamp':
+    case 'timestamptz':
       return fixed(8, (view) => view.setBigInt64(0, BigInt(value as bigint), true));
-    case 'float': return fixed(4, (view) => view.setFloat32(0, Number(value), true));
-    case 'double': return fixed(8, (view) => view.setFloat64(0, Number(value), true));
-    case 'string': return encoder.encode(value as string);
+    case 'float':
+      return fixed(4, (view) => view.setFloat32(0, Number(value), true));
+    case 'double':
+      return fixed(8, (view) => view.setFloat64(0, Number(value), true));
+    case 'string':
+      return encoder.encode(value as string);
     default:
       if (type.startsWith('decimal')) return decimalBytes(BigInt(value as bigint));
       if (value instanceof Uint8Array) return value;
@@ -41,14 +50,25 @@ function fixed(length: number, write: (view: DataView) => void): Uint8Array {
 export function decodeValue(type: string, bytes: Uint8Array): NonNullable<PartitionValue> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   switch (type) {
-    case 'boolean': return bytes[0] !== 0;
-    case 'int': case 'date': return view.getInt32(0, true);
+    case 'boolean':
+      return bytes[0] !== 0;
+    case 'int':
+    case 'date':
+      return view.getInt32(0, true);
     // A file written before int became long still has four bytes (specification, schema evolution).
-    case 'long': case 'time': case 'timestamp': case 'timestamptz': return bytes.length === 4 ? BigInt(view.getInt32(0, true)) : view.getBigInt64(0, true);
-    case 'float': return view.getFloat32(0, true);
-    case 'double': return bytes.length === 4 ? view.getFloat32(0, true) : view.getFloat64(0, true);
-    case 'string': return decoder.decode(bytes);
-    default: return type.startsWith('decimal') ? decodeDecimal(bytes) : bytes;
+    case 'long':
+    case 'time':
+    case 'timestamp':
+    case 'timestamptz':
+      return bytes.length === 4 ? BigInt(view.getInt32(0, true)) : view.getBigInt64(0, true);
+    case 'float':
+      return view.getFloat32(0, true);
+    case 'double':
+      return bytes.length === 4 ? view.getFloat32(0, true) : view.getFloat64(0, true);
+    case 'string':
+      return decoder.decode(bytes);
+    default:
+      return type.startsWith('decimal') ? decodeDecimal(bytes) : bytes;
   }
 }
 

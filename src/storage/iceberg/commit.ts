@@ -12,12 +12,33 @@ import { SqlError, SqlState } from '../../errors.ts';
 import type { Garbage } from '../disk/flush-store.ts';
 import type { CommitRequest } from './lake-api.ts';
 import {
-  Content, deleteTarget, encodeManifest, encodeManifestList, EntryStatus, rawDataFile, rawDeleteFile, summarize,
-  type ManifestEntry, type ManifestFile, type RawFile,
+  Content,
+  deleteTarget,
+  encodeManifest,
+  encodeManifestList,
+  EntryStatus,
+  rawDataFile,
+  rawDeleteFile,
+  summarize,
+  type ManifestEntry,
+  type ManifestFile,
+  type RawFile,
 } from './manifest.ts';
 import {
-  currentSchema, currentSnapshot, encodeMetadata, expire, newSnapshotId, nextMetadataLocation, nextTimestamp, Property, stamp, withSnapshot,
-  type Expiry, type LoadedTable, type Snapshot, type TableMetadata,
+  currentSchema,
+  currentSnapshot,
+  encodeMetadata,
+  expire,
+  newSnapshotId,
+  nextMetadataLocation,
+  nextTimestamp,
+  Property,
+  stamp,
+  withSnapshot,
+  type Expiry,
+  type LoadedTable,
+  type Snapshot,
+  type TableMetadata,
 } from './metadata.ts';
 import type { ObjectStore } from './object-store.ts';
 import { snapshotSummary, type Change } from './snapshot-summary.ts';
@@ -61,16 +82,26 @@ export function deleteFileLocation(dataFileLocation: string, uuid: string): stri
   return `${dataFileLocation.slice(0, dataFileLocation.lastIndexOf('/'))}/arka-deletes-${uuid}.parquet`;
 }
 
-export async function buildAttempt(context: CommitContext, base: LoadedTable, request: CommitRequest, deletes: readonly PlacedDelete[], commitId: string): Promise<Attempt> {
+export async function buildAttempt(
+  context: CommitContext,
+  base: LoadedTable,
+  request: CommitRequest,
+  deletes: readonly PlacedDelete[],
+  commitId: string,
+): Promise<Attempt> {
   const now = nextTimestamp(base.metadata, context.now());
   const properties = {
-    [Property.logId]: request.logId, [Property.lsn]: String(request.lsn), [Property.commitId]: commitId, [Property.owner]: context.owner,
+    [Property.logId]: request.logId,
+    [Property.lsn]: String(request.lsn),
+    [Property.commitId]: commitId,
+    [Property.owner]: context.owner,
   };
   const written: string[] = [];
   try {
-    const changed = request.segments.length > 0 || deletes.length > 0
-      ? await addSnapshot(context, base, request, deletes, { commitId, now, properties, written })
-      : { metadata: base.metadata, snapshotId: null, removed: [] as string[] };
+    const changed =
+      request.segments.length > 0 || deletes.length > 0
+        ? await addSnapshot(context, base, request, deletes, { commitId, now, properties, written })
+        : { metadata: base.metadata, snapshotId: null, removed: [] as string[] };
     const { metadata: slim, expired } = expire(changed.metadata, now, context.expiry);
     const { metadata, dropped } = stamp(base, slim, now, properties);
     const metadataLocation = nextMetadataLocation(base, metadata.location);
@@ -78,12 +109,22 @@ export async function buildAttempt(context: CommitContext, base: LoadedTable, re
     await context.store.put(metadataLocation, encodeMetadata(metadata));
     const sequence = metadata['last-sequence-number'];
     return {
-      metadata, metadataLocation, snapshotId: changed.snapshotId, written,
+      metadata,
+      metadataLocation,
+      snapshotId: changed.snapshotId,
+      written,
       garbage: [
         ...changed.removed.map((location): Garbage => ({ location, removedSequence: sequence, dueMs: null })),
-        ...[...dropped, ...expired.map((snapshot) => snapshot['manifest-list'])].map((location): Garbage => ({ location, removedSequence: null, dueMs: context.now() + FILE_GRACE_MS })),
+        ...[...dropped, ...expired.map((snapshot) => snapshot['manifest-list'])].map((location): Garbage => ({
+          location,
+          removedSequence: null,
+          dueMs: context.now() + FILE_GRACE_MS,
+        })),
       ],
-      oldestSequence: (metadata.snapshots ?? []).reduce((oldest, snapshot) => (snapshot['sequence-number'] < oldest ? snapshot['sequence-number'] : oldest), sequence),
+      oldestSequence: (metadata.snapshots ?? []).reduce(
+        (oldest, snapshot) => (snapshot['sequence-number'] < oldest ? snapshot['sequence-number'] : oldest),
+        sequence,
+      ),
     };
   } catch (error) {
     await context.store.delete(written);
@@ -108,8 +149,16 @@ interface Draft {
   readonly entries: readonly ManifestEntry[];
 }
 
-async function addSnapshot(context: CommitContext, base: LoadedTable, request: CommitRequest, deletes: readonly PlacedDelete[], making: Making): Promise<{
-  metadata: TableMetadata; snapshotId: bigint; removed: string[];
+async function addSnapshot(
+  context: CommitContext,
+  base: LoadedTable,
+  request: CommitRequest,
+  deletes: readonly PlacedDelete[],
+  making: Making,
+): Promise<{
+  metadata: TableMetadata;
+  snapshotId: bigint;
+  removed: string[];
 }> {
   const { metadata } = base;
   const parent = currentSnapshot(metadata);
@@ -117,17 +166,31 @@ async function addSnapshot(context: CommitContext, base: LoadedTable, request: C
   const sequence = metadata['last-sequence-number'] + 1n;
   const spec = specsOf(metadata);
   const sortOrder = metadata['default-sort-order-id'];
-  const added = new Map(request.segments.map((segment) => [segment.location, { specId: segment.specId, file: rawDataFile(segment, spec(segment.specId), sortOrder) }]));
+  const added = new Map(
+    request.segments.map((segment) => [
+      segment.location,
+      { specId: segment.specId, file: rawDataFile(segment, spec(segment.specId), sortOrder) },
+    ]),
+  );
   const head = await context.reader.manifests(parent);
   const targets = await liveTargets(context.reader, base, head, added, deletes);
-  const rewrite = await replaceDeletes(context.reader, head, new Set(deletes.map((placed) => placed.target)), snapshotId);
+  const rewrite = await replaceDeletes(
+    context.reader,
+    head,
+    new Set(deletes.map((placed) => placed.target)),
+    snapshotId,
+  );
 
   const drafts: Draft[] = [
     ...bySpec([...added.values()], 'data', snapshotId),
-    ...bySpec(deletes.map((placed) => {
-      const target = targets.get(placed.target)!;
-      return { specId: target.specId, file: rawDeleteFile(placed.location, placed.rows, placed.bytes, target.file) };
-    }), 'deletes', snapshotId),
+    ...bySpec(
+      deletes.map((placed) => {
+        const target = targets.get(placed.target)!;
+        return { specId: target.specId, file: rawDeleteFile(placed.location, placed.rows, placed.bytes, target.file) };
+      }),
+      'deletes',
+      snapshotId,
+    ),
     ...rewrite.drafts,
   ];
   const merged = await mergeManifests(context.reader, rewrite.kept, drafts);
@@ -137,35 +200,71 @@ async function addSnapshot(context: CommitContext, base: LoadedTable, request: C
     const location = `${metadata.location}/metadata/${making.commitId}-${snapshotId}-m${i}.avro`;
     making.written.push(location);
     await context.store.put(location, bytes);
-    manifests.push(summarize(spec(draft.specId), draft.content, draft.entries, { location, bytes: bytes.length, snapshotId, sequence }));
+    manifests.push(
+      summarize(spec(draft.specId), draft.content, draft.entries, {
+        location,
+        bytes: bytes.length,
+        snapshotId,
+        sequence,
+      }),
+    );
   }
   const listLocation = `${metadata.location}/metadata/snap-${snapshotId}-1-${making.commitId}.avro`;
   making.written.push(listLocation);
-  await context.store.put(listLocation, encodeManifestList([...manifests, ...merged.kept], {
-    id: snapshotId, parent: parent === null ? null : parent['snapshot-id'], sequence,
-  }));
+  await context.store.put(
+    listLocation,
+    encodeManifestList([...manifests, ...merged.kept], {
+      id: snapshotId,
+      parent: parent === null ? null : parent['snapshot-id'],
+      sequence,
+    }),
+  );
   const change: Change = {
     data: [...added.values()].map((entry) => entry.file),
-    deletes: drafts.filter((draft) => draft.content === 'deletes').flatMap((draft) => draft.entries.filter((entry) => entry.status === EntryStatus.added).map((entry) => entry.file)),
+    deletes: drafts
+      .filter((draft) => draft.content === 'deletes')
+      .flatMap((draft) =>
+        draft.entries.filter((entry) => entry.status === EntryStatus.added).map((entry) => entry.file),
+      ),
     removedDeletes: rewrite.removed,
   };
   const snapshot: Snapshot = {
-    'snapshot-id': snapshotId, ...(parent === null ? {} : { 'parent-snapshot-id': parent['snapshot-id'] }),
-    'sequence-number': sequence, 'timestamp-ms': making.now, 'manifest-list': listLocation,
-    summary: { ...(await snapshotSummary(context.reader, parent, head, change)), ...making.properties, 'arka.trigger': request.trigger },
+    'snapshot-id': snapshotId,
+    ...(parent === null ? {} : { 'parent-snapshot-id': parent['snapshot-id'] }),
+    'sequence-number': sequence,
+    'timestamp-ms': making.now,
+    'manifest-list': listLocation,
+    summary: {
+      ...(await snapshotSummary(context.reader, parent, head, change)),
+      ...making.properties,
+      'arka.trigger': request.trigger,
+    },
     'schema-id': metadata['current-schema-id'],
   };
   const stillListed = new Set(merged.kept.map((manifest) => manifest.manifest_path));
   return {
-    metadata: withSnapshot(metadata, snapshot), snapshotId,
-    removed: [...rewrite.removed.map((file) => file.file_path), ...head.map((manifest) => manifest.manifest_path).filter((path) => !stillListed.has(path))],
+    metadata: withSnapshot(metadata, snapshot),
+    snapshotId,
+    removed: [
+      ...rewrite.removed.map((file) => file.file_path),
+      ...head.map((manifest) => manifest.manifest_path).filter((path) => !stillListed.has(path)),
+    ],
   };
 }
 
-interface Target { readonly specId: number; readonly file: RawFile }
+interface Target {
+  readonly specId: number;
+  readonly file: RawFile;
+}
 
 /** K1: the entries of the data files that the deletes are for. */
-async function liveTargets(reader: TableReader, base: LoadedTable, head: readonly ManifestFile[], added: ReadonlyMap<string, Target>, deletes: readonly PlacedDelete[]): Promise<Map<string, Target>> {
+async function liveTargets(
+  reader: TableReader,
+  base: LoadedTable,
+  head: readonly ManifestFile[],
+  added: ReadonlyMap<string, Target>,
+  deletes: readonly PlacedDelete[],
+): Promise<Map<string, Target>> {
   const targets = new Map<string, Target>();
   const missing = new Set<string>();
   for (const { target } of deletes) {
@@ -182,16 +281,28 @@ async function liveTargets(reader: TableReader, base: LoadedTable, head: readonl
     }
   }
   for (const location of missing) {
-    throw new SqlError(SqlState.serializationFailure, `data file "${location}" of table "${base.name}" was removed by another writer while rows of it were deleted`, {
-      detail: `Metadata file "${base.metadataLocation}" does not have it.`, hint: 'Refresh the table and find the rows again.',
-    });
+    throw new SqlError(
+      SqlState.serializationFailure,
+      `data file "${location}" of table "${base.name}" was removed by another writer while rows of it were deleted`,
+      {
+        detail: `Metadata file "${base.metadataLocation}" does not have it.`,
+        hint: 'Refresh the table and find the rows again.',
+      },
+    );
   }
   return targets;
 }
 
 /** K2: Arka's earlier delete files of these data files leave; their manifests are written anew. */
-async function replaceDeletes(reader: TableReader, head: readonly ManifestFile[], targets: ReadonlySet<string>, snapshotId: bigint): Promise<{
-  kept: ManifestFile[]; drafts: Draft[]; removed: RawFile[];
+async function replaceDeletes(
+  reader: TableReader,
+  head: readonly ManifestFile[],
+  targets: ReadonlySet<string>,
+  snapshotId: bigint,
+): Promise<{
+  kept: ManifestFile[];
+  drafts: Draft[];
+  removed: RawFile[];
 }> {
   const kept: ManifestFile[] = [];
   const drafts: Draft[] = [];
@@ -199,14 +310,19 @@ async function replaceDeletes(reader: TableReader, head: readonly ManifestFile[]
   for (const manifest of head) {
     const entries = manifest.content === 1 && targets.size > 0 ? await reader.entries(manifest) : [];
     const leaves = (entry: ManifestEntry): boolean =>
-      entry.status !== EntryStatus.deleted && entry.file.content === Content.positionDeletes && ARKA_DELETES.test(entry.file.file_path) && targets.has(deleteTarget(entry.file) ?? '');
+      entry.status !== EntryStatus.deleted &&
+      entry.file.content === Content.positionDeletes &&
+      ARKA_DELETES.test(entry.file.file_path) &&
+      targets.has(deleteTarget(entry.file) ?? '');
     if (!entries.some(leaves)) {
       // A manifest without live files says nothing to a reader of this snapshot.
-      if (manifest.added_files_count + manifest.existing_files_count > 0 || manifest.added_snapshot_id === snapshotId) kept.push(manifest);
+      if (manifest.added_files_count + manifest.existing_files_count > 0 || manifest.added_snapshot_id === snapshotId)
+        kept.push(manifest);
       continue;
     }
     drafts.push({
-      specId: manifest.partition_spec_id, content: 'deletes',
+      specId: manifest.partition_spec_id,
+      content: 'deletes',
       entries: entries.flatMap((entry): ManifestEntry[] => {
         if (entry.status === EntryStatus.deleted) return [];
         if (!leaves(entry)) return [{ ...entry, status: EntryStatus.existing }];
@@ -229,7 +345,11 @@ function bySpec(files: readonly Target[], content: Draft['content'], snapshotId:
 }
 
 /** K3. New drafts of a spec and content first become one; then the largest size class with enough members is joined to it. */
-async function mergeManifests(reader: TableReader, kept: readonly ManifestFile[], drafts: readonly Draft[]): Promise<{ kept: ManifestFile[]; drafts: Draft[] }> {
+async function mergeManifests(
+  reader: TableReader,
+  kept: readonly ManifestFile[],
+  drafts: readonly Draft[],
+): Promise<{ kept: ManifestFile[]; drafts: Draft[] }> {
   const joined = new Map<string, { specId: number; content: Draft['content']; entries: ManifestEntry[] }>();
   for (const draft of drafts) {
     const key = `${draft.content} ${draft.specId}`;
@@ -241,7 +361,12 @@ async function mergeManifests(reader: TableReader, kept: readonly ManifestFile[]
   for (const draft of joined.values()) {
     const classes = new Map<number, ManifestFile[]>();
     for (const manifest of kept) {
-      if (manifest.partition_spec_id !== draft.specId || (manifest.content === 0) !== (draft.content === 'data') || manifest.manifest_length >= BigInt(MANIFEST_BYTES_TARGET)) continue;
+      if (
+        manifest.partition_spec_id !== draft.specId ||
+        (manifest.content === 0) !== (draft.content === 'data') ||
+        manifest.manifest_length >= BigInt(MANIFEST_BYTES_TARGET)
+      )
+        continue;
       const files = manifest.added_files_count + manifest.existing_files_count;
       const tier = Math.floor(Math.log(Math.max(1, files)) / Math.log(MERGE_COUNT) + 1e-9);
       classes.set(tier, [...(classes.get(tier) ?? []), manifest]);

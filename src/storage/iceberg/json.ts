@@ -9,17 +9,28 @@ declare global {
   }
 }
 
-const LONG_FIELDS = new Set(['snapshot-id', 'parent-snapshot-id', 'current-snapshot-id', 'sequence-number', 'last-sequence-number']);
+const LONG_FIELDS = new Set([
+  'snapshot-id',
+  'parent-snapshot-id',
+  'current-snapshot-id',
+  'sequence-number',
+  'last-sequence-number',
+]);
 
 export function parseJson(text: string): unknown {
-  return JSON.parse(text, function (this: unknown, key: string, value: unknown, context?: { readonly source?: string }): unknown {
-    if (typeof value !== 'number') return value;
-    const source = context?.source ?? String(value);
-    if (!/^-?\d+$/.test(source)) return value;
-    return LONG_FIELDS.has(key) || !Number.isSafeInteger(value) ? BigInt(source) : value;
-  });
+  return JSON.parse(
+    text,
+    function (this: unknown, key: string, value: unknown, context?: { readonly source?: string }): unknown {
+      if (typeof value !== 'number') return value;
+      const source = context?.source ?? String(value);
+      if (!/^-?\d+$/.test(source)) return value;
+      return LONG_FIELDS.has(key) || !Number.isSafeInteger(value) ? BigInt(source) : value;
+    },
+  );
 }
 
 export function stringifyJson(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? JSON.rawJSON(inner.toString()) : inner));
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'bigint' ? JSON.rawJSON(inner.toString()) : inner,
+  );
 }

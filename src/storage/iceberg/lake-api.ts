@@ -78,7 +78,12 @@ export interface TableState {
 /** What is known of a table at start: catalog and flush manifest, reconciled (C5): only what the catalog does not hold yet. */
 export interface RecoveredTable extends TableState {
   /** null: no usable manifest; replay from committedLsn + 1. */
-  readonly flush: { readonly logId: string; readonly flushedLsn: Lsn; readonly segments: readonly Segment[]; readonly deltas: readonly Delta[] } | null;
+  readonly flush: {
+    readonly logId: string;
+    readonly flushedLsn: Lsn;
+    readonly segments: readonly Segment[];
+    readonly deltas: readonly Delta[];
+  } | null;
 }
 
 export interface LakeState {
@@ -94,7 +99,12 @@ export interface CommitRequest {
   /** Staged segments to put into the warehouse and append. */
   readonly segments: readonly Segment[];
   /** One file-scoped position-delete file per touched data file; it holds all deleted positions of that file and replaces the earlier one. */
-  readonly deletes: readonly { readonly dataFileLocation: string; readonly path: string; readonly rows: number; readonly bytes: number }[];
+  readonly deletes: readonly {
+    readonly dataFileLocation: string;
+    readonly path: string;
+    readonly rows: number;
+    readonly bytes: number;
+  }[];
   readonly trigger: string;
 }
 

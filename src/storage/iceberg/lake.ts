@@ -13,10 +13,34 @@ import { invariant, SqlError, SqlState } from '../../errors.ts';
 import type { TableDef } from '../../table-def.ts';
 import { lockDataDir } from '../disk/data-dir.ts';
 import { openFlushStore, type FlushStore } from '../disk/flush-store.ts';
-import { buildAttempt, deleteFileLocation, FILE_GRACE_MS, type Attempt, type CommitContext, type PlacedDelete } from './commit.ts';
-import type { CommitRequest, CommitResult, LakeApi, LakeSettings, LakeState, RecoveredTable, TableState } from './lake-api.ts';
+import {
+  buildAttempt,
+  deleteFileLocation,
+  FILE_GRACE_MS,
+  type Attempt,
+  type CommitContext,
+  type PlacedDelete,
+} from './commit.ts';
+import type {
+  CommitRequest,
+  CommitResult,
+  LakeApi,
+  LakeSettings,
+  LakeState,
+  RecoveredTable,
+  TableState,
+} from './lake-api.ts';
 import { localStore } from './local-store.ts';
-import { committed, currentSnapshot, encodeMetadata, newMetadata, nextMetadataLocation, Property, uuidText, type LoadedTable } from './metadata.ts';
+import {
+  committed,
+  currentSnapshot,
+  encodeMetadata,
+  newMetadata,
+  nextMetadataLocation,
+  Property,
+  uuidText,
+  type LoadedTable,
+} from './metadata.ts';
 import type { ObjectStore } from './object-store.ts';
 import { tableLocation, toLocalPath, warehouseLocation } from './paths.ts';
 import { recoverTable, rescueLost } from './recovery.ts';
@@ -93,7 +117,17 @@ async function openLake(settings: LakeSettings, clock: Clock): Promise<Lake> {
     try {
       const catalog = openCatalog(join(settings.dataDir, 'catalog.db'), settings.catalogName);
       const store = localStore();
-      return { settings, clock, store, reader: tableReader(store), catalog, flush, known: new Map(), lanes: new Map(), unlock };
+      return {
+        settings,
+        clock,
+        store,
+        reader: tableReader(store),
+        catalog,
+        flush,
+        known: new Map(),
+        lanes: new Map(),
+        unlock,
+      };
     } catch (error) {
       flush.close();
       throw error;
@@ -139,7 +173,12 @@ async function loadAll(lake: Lake): Promise<LakeState> {
       tables.push(recovered);
     } catch (error) {
       // What Arka cannot hold is another engine's business: it stays in the catalog, and is not shown.
-      if (!(error instanceof SqlError) || error.code !== SqlState.featureNotSupported || loaded?.metadata.properties?.[Property.table] !== undefined) throw error;
+      if (
+        !(error instanceof SqlError) ||
+        error.code !== SqlState.featureNotSupported ||
+        loaded?.metadata.properties?.[Property.table] !== undefined
+      )
+        throw error;
       if (loaded !== null) uuids.add(loaded.metadata['table-uuid']);
       process.emitWarning(`table "${row.schema}"."${row.name}" is not shown: ${error.message}`, 'ArkaLake');
     }
@@ -152,7 +191,10 @@ async function loadAll(lake: Lake): Promise<LakeState> {
 
 function dropSchema(lake: Lake, name: string): void {
   if (lake.catalog.tables().some((row) => row.schema === name)) {
-    throw new SqlError(SqlState.dependentObjectsStillExist, `cannot drop schema ${name} because other objects depend on it`);
+    throw new SqlError(
+      SqlState.dependentObjectsStillExist,
+      `cannot drop schema ${name} because other objects depend on it`,
+    );
   }
   lake.catalog.dropSchema(name);
 }
@@ -160,11 +202,15 @@ function dropSchema(lake: Lake, name: string): void {
 async function createTable(lake: Lake, def: TableDef): Promise<TableState> {
   const { catalog, settings } = lake;
   invariant(/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(def.uuid), 'a table has its uuid');
-  if (!catalog.schemas().includes(def.schema)) throw new SqlError(SqlState.invalidSchemaName, `schema "${def.schema}" does not exist`);
+  if (!catalog.schemas().includes(def.schema))
+    throw new SqlError(SqlState.invalidSchemaName, `schema "${def.schema}" does not exist`);
   const taken = (): SqlError => new SqlError(SqlState.duplicateTable, `relation "${def.name}" already exists`);
   if (catalog.find(def.schema, def.name) !== null) throw taken();
   const location = tableLocation(settings.warehouse, def.schema, def.name, def.uuid);
-  const metadata = newMetadata(def, location, Math.floor(lake.clock.now()), { [Property.owner]: settings.owner, [Property.sequences]: '{}' });
+  const metadata = newMetadata(def, location, Math.floor(lake.clock.now()), {
+    [Property.owner]: settings.owner,
+    [Property.sequences]: '{}',
+  });
   const metadataLocation = nextMetadataLocation(null, location);
   await lake.store.put(metadataLocation, encodeMetadata(metadata));
   if (!catalog.insert({ schema: def.schema, name: def.name, metadataLocation })) {
@@ -192,14 +238,21 @@ async function load(lake: Lake, uuid: string): Promise<LoadedTable> {
   const known = lake.known.get(uuid);
   if (known === undefined) throw new SqlError(SqlState.undefinedTable, `table with uuid ${uuid} does not exist`);
   const location = lake.catalog.find(known.schema, known.name);
-  const gone = (): SqlError => new SqlError(SqlState.undefinedTable, `table "${known.schema}"."${known.name}" was dropped or replaced by another client of the catalog`);
+  const gone = (): SqlError =>
+    new SqlError(
+      SqlState.undefinedTable,
+      `table "${known.schema}"."${known.name}" was dropped or replaced by another client of the catalog`,
+    );
   if (location === null) throw gone();
   const metadata = await lake.reader.metadata(location);
   if (metadata['table-uuid'] !== uuid) throw gone();
   return { schema: known.schema, name: known.name, metadataLocation: location, metadata };
 }
 
-async function refresh(lake: Lake, request: { readonly tableUuid: string; readonly metadataLocation: string }): Promise<TableState | null> {
+async function refresh(
+  lake: Lake,
+  request: { readonly tableUuid: string; readonly metadataLocation: string },
+): Promise<TableState | null> {
   const known = lake.known.get(request.tableUuid);
   if (known !== undefined && lake.catalog.find(known.schema, known.name) === request.metadataLocation) return null;
   const table = await load(lake, request.tableUuid);
@@ -211,7 +264,8 @@ async function refresh(lake: Lake, request: { readonly tableUuid: string; readon
 async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult> {
   let base = await load(lake, request.tableUuid);
   const known = lake.known.get(request.tableUuid)!;
-  if (isCommitted(base, request)) return finish(lake, request, base, { deletes: [], retries: 0, foreign: base.metadataLocation !== known.reported });
+  if (isCommitted(base, request))
+    return finish(lake, request, base, { deletes: [], retries: 0, foreign: base.metadataLocation !== known.reported });
   const context = commitContext(lake);
   const commitId = uuidText();
   const deletes = await place(lake, request, commitId);
@@ -229,21 +283,38 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
       const foreign = base.metadataLocation !== known.reported;
       lake.flush.addGarbage(request.tableUuid, attempt.garbage);
       lake.flush.ripenGarbage(request.tableUuid, attempt.oldestSequence, Math.floor(lake.clock.now()) + FILE_GRACE_MS);
-      const after = { schema: base.schema, name: base.name, metadataLocation: attempt.metadataLocation, metadata: attempt.metadata };
-      invariant(attempt.snapshotId !== null || currentSnapshot(after.metadata)?.['snapshot-id'] === previous?.['snapshot-id'], 'a commit of properties keeps the head');
+      const after = {
+        schema: base.schema,
+        name: base.name,
+        metadataLocation: attempt.metadataLocation,
+        metadata: attempt.metadata,
+      };
+      invariant(
+        attempt.snapshotId !== null || currentSnapshot(after.metadata)?.['snapshot-id'] === previous?.['snapshot-id'],
+        'a commit of properties keeps the head',
+      );
       return finish(lake, request, after, { deletes, retries, foreign });
     }
     await lake.store.delete(attempt.written);
     if (retries >= ATTEMPTS_MAX) {
       await lake.store.delete(deletes.map((placed) => placed.location));
-      throw new SqlError(SqlState.serializationFailure, `could not commit to table "${base.name}": other writers were faster ${ATTEMPTS_MAX} times`);
+      throw new SqlError(
+        SqlState.serializationFailure,
+        `could not commit to table "${base.name}": other writers were faster ${ATTEMPTS_MAX} times`,
+      );
     }
     base = await load(lake, request.tableUuid);
   }
 }
 
 function commitContext(lake: Lake): CommitContext {
-  return { store: lake.store, reader: lake.reader, expiry: lake.settings, owner: lake.settings.owner, now: () => Math.floor(lake.clock.now()) };
+  return {
+    store: lake.store,
+    reader: lake.reader,
+    expiry: lake.settings,
+    owner: lake.settings.owner,
+    now: () => Math.floor(lake.clock.now()),
+  };
 }
 
 function isCommitted(table: LoadedTable, request: CommitRequest): boolean {
@@ -277,21 +348,41 @@ async function swap(lake: Lake, base: LoadedTable, attempt: Attempt, commitId: s
   }
 }
 
-async function finish(lake: Lake, request: CommitRequest, table: LoadedTable, outcome: {
-  readonly deletes: readonly PlacedDelete[]; readonly retries: number; readonly foreign: boolean;
-}): Promise<CommitResult> {
+async function finish(
+  lake: Lake,
+  request: CommitRequest,
+  table: LoadedTable,
+  outcome: {
+    readonly deletes: readonly PlacedDelete[];
+    readonly retries: number;
+    readonly foreign: boolean;
+  },
+): Promise<CommitResult> {
   const snapshotId = currentSnapshot(table.metadata)?.['snapshot-id'] ?? null;
   const { lsn } = committed(table.metadata);
   lake.known.get(request.tableUuid)!.reported = table.metadataLocation;
-  lake.flush.saw(request.tableUuid, { logId: request.logId, lsn, snapshotId, metadataLocation: table.metadataLocation });
-  lake.flush.dropCommitted(request.tableUuid, request.logId, request.lsn, request.segments.map((segment) => segment.location));
+  lake.flush.saw(request.tableUuid, {
+    logId: request.logId,
+    lsn,
+    snapshotId,
+    metadataLocation: table.metadataLocation,
+  });
+  lake.flush.dropCommitted(
+    request.tableUuid,
+    request.logId,
+    request.lsn,
+    request.segments.map((segment) => segment.location),
+  );
   await collectGarbage(lake);
   return {
-    metadataLocation: table.metadataLocation, snapshotId: snapshotId ?? -1n, files: request.segments.length,
+    metadataLocation: table.metadataLocation,
+    snapshotId: snapshotId ?? -1n,
+    files: request.segments.length,
     rows: request.segments.reduce((sum, segment) => sum + segment.rows, 0),
     deletes: outcome.deletes.reduce((sum, file) => sum + file.rows, 0),
     bytes: [...request.segments, ...outcome.deletes].reduce((sum, file) => sum + file.bytes, 0),
-    retries: outcome.retries, paths: request.segments.map((segment) => ({ location: segment.location, path: toLocalPath(segment.location) })),
+    retries: outcome.retries,
+    paths: request.segments.map((segment) => ({ location: segment.location, path: toLocalPath(segment.location) })),
     foreign: outcome.foreign ? await lake.reader.state(table) : null,
   };
 }

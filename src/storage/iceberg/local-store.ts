@@ -38,8 +38,14 @@ async function guard<T>(location: string, work: () => Promise<T>): Promise<T> {
 export function ioError(error: unknown, path: string): unknown {
   const code = (error as NodeJS.ErrnoException).code;
   if (error instanceof SqlError || code === undefined) return error;
-  if (code === 'ENOSPC' || code === 'EDQUOT') return new SqlError(SqlState.diskFull, `could not write "${path}": no space left`, { cause: error });
-  const what = code === 'ENOENT' ? 'no such file or directory' : code === 'EACCES' || code === 'EROFS' || code === 'EPERM' ? 'permission denied' : code;
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new SqlError(SqlState.diskFull, `could not write "${path}": no space left`, { cause: error });
+  const what =
+    code === 'ENOENT'
+      ? 'no such file or directory'
+      : code === 'EACCES' || code === 'EROFS' || code === 'EPERM'
+        ? 'permission denied'
+        : code;
   return new SqlError(SqlState.ioError, `could not access "${path}": ${what}`, { cause: error });
 }
 
@@ -49,7 +55,8 @@ async function readRange(path: string, start: number, end: number | undefined): 
   const bytes = new Uint8Array(Math.max(0, stop - start));
   for (let at = 0; at < bytes.length;) {
     const { bytesRead } = await file.read(bytes, at, bytes.length - at, start + at);
-    if (bytesRead === 0) throw new SqlError(SqlState.dataCorrupted, `file "${path}" ended at byte ${start + at}, expected ${stop}`);
+    if (bytesRead === 0)
+      throw new SqlError(SqlState.dataCorrupted, `file "${path}" ended at byte ${start + at}, expected ${stop}`);
     at += bytesRead;
   }
   return bytes;
@@ -60,7 +67,8 @@ async function head(location: string): Promise<ObjectInfo | null> {
     const info = await stat(toLocalPath(location));
     return info.isFile() ? { location, bytes: info.size } : null;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return null;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR')
+      return null;
     throw error;
   }
 }

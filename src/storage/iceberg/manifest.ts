@@ -11,7 +11,14 @@ import type { FileColumnStats } from '../file-stats.ts';
 import { decodeContainer, encodeContainer } from './avro.ts';
 import { encodeBound } from './bounds.ts';
 import type { DataFileInfo, PartitionValue } from './lake-api.ts';
-import { avroName, decimalModifier, decimalSize, FIELD_NAMES, MANIFEST_LIST_SCHEMA, manifestSchema } from './manifest-schema.ts';
+import {
+  avroName,
+  decimalModifier,
+  decimalSize,
+  FIELD_NAMES,
+  MANIFEST_LIST_SCHEMA,
+  manifestSchema,
+} from './manifest-schema.ts';
 import { toLocalPath } from './paths.ts';
 import { specOf, type IcebergSchema } from './schema-json.ts';
 import { resultType } from './transforms.ts';
@@ -19,7 +26,10 @@ import { resultType } from './transforms.ts';
 export const EntryStatus = { existing: 0, added: 1, deleted: 2 } as const;
 export const Content = { data: 0, positionDeletes: 1, equalityDeletes: 2 } as const;
 
-interface Pair<T> { readonly key: number; readonly value: T }
+interface Pair<T> {
+  readonly key: number;
+  readonly value: T;
+}
 type AvroPrimitive = null | boolean | number | bigint | string | Buffer;
 
 export interface RawFile {
@@ -83,7 +93,11 @@ export interface ManifestSpec {
 }
 
 /** The types of the spec's values; a dropped source column leaves its fields as `string`, which only null fits. */
-export function manifestSpec(specId: number, fields: readonly PartitionField[], schemas: readonly IcebergSchema[]): ManifestSpec {
+export function manifestSpec(
+  specId: number,
+  fields: readonly PartitionField[],
+  schemas: readonly IcebergSchema[],
+): ManifestSpec {
   const types = new Map<number, string>();
   for (const schema of schemas) {
     for (const field of schema.fields) if (typeof field.type === 'string') types.set(field.id, field.type);
@@ -91,15 +105,32 @@ export function manifestSpec(specId: number, fields: readonly PartitionField[], 
   return { specId, fields, types: fields.map((field) => resultType(field, types.get(field.sourceId) ?? 'string')) };
 }
 
-export function encodeManifest(spec: ManifestSpec, schema: IcebergSchema, content: 'data' | 'deletes', entries: readonly ManifestEntry[]): Uint8Array {
+export function encodeManifest(
+  spec: ManifestSpec,
+  schema: IcebergSchema,
+  content: 'data' | 'deletes',
+  entries: readonly ManifestEntry[],
+): Uint8Array {
   const { fields } = specOf({ partition: spec.fields } as Parameters<typeof specOf>[0], spec.specId);
   const metadata = {
-    schema: JSON.stringify(schema), 'schema-id': String(schema['schema-id']), 'partition-spec': JSON.stringify(fields),
-    'partition-spec-id': String(spec.specId), 'format-version': '2', content,
+    schema: JSON.stringify(schema),
+    'schema-id': String(schema['schema-id']),
+    'partition-spec': JSON.stringify(fields),
+    'partition-spec-id': String(spec.specId),
+    'format-version': '2',
+    content,
   };
   const records = entries.map((entry) => ({
-    status: entry.status, snapshot_id: entry.snapshotId, sequence_number: entry.sequence, file_sequence_number: entry.fileSequence,
-    data_file: { ...entry.file, partition: Object.fromEntries(spec.fields.map((field) => [avroName(field.name), entry.file.partition[`p${field.fieldId}`] ?? null])) },
+    status: entry.status,
+    snapshot_id: entry.snapshotId,
+    sequence_number: entry.sequence,
+    file_sequence_number: entry.fileSequence,
+    data_file: {
+      ...entry.file,
+      partition: Object.fromEntries(
+        spec.fields.map((field) => [avroName(field.name), entry.file.partition[`p${field.fieldId}`] ?? null]),
+      ),
+    },
   }));
   return encodeContainer(manifestSchema(spec.fields, spec.types), metadata, records);
 }
@@ -113,42 +144,89 @@ export function decodeManifest(bytes: Uint8Array, manifest: ManifestFile): Manif
       status: record['status'] as number,
       snapshotId: (record['snapshot_id'] as bigint | null | undefined) ?? manifest.added_snapshot_id,
       sequence: (record['sequence_number'] as bigint | null | undefined) ?? (added ? manifest.sequence_number : 0n),
-      fileSequence: (record['file_sequence_number'] as bigint | null | undefined) ?? (added ? manifest.sequence_number : 0n),
+      fileSequence:
+        (record['file_sequence_number'] as bigint | null | undefined) ?? (added ? manifest.sequence_number : 0n),
       file: { ...NO_STATS, ...(record['data_file'] as RawFile) },
     };
   });
 }
 
 const NO_STATS = {
-  content: Content.data, column_sizes: null, value_counts: null, null_value_counts: null, nan_value_counts: null, lower_bounds: null,
-  upper_bounds: null, key_metadata: null, split_offsets: null, equality_ids: null, sort_order_id: null, referenced_data_file: null,
+  content: Content.data,
+  column_sizes: null,
+  value_counts: null,
+  null_value_counts: null,
+  nan_value_counts: null,
+  lower_bounds: null,
+  upper_bounds: null,
+  key_metadata: null,
+  split_offsets: null,
+  equality_ids: null,
+  sort_order_id: null,
+  referenced_data_file: null,
 } as const;
 
-export function encodeManifestList(manifests: readonly ManifestFile[], snapshot: { readonly id: bigint; readonly parent: bigint | null; readonly sequence: bigint }): Uint8Array {
-  return encodeContainer(MANIFEST_LIST_SCHEMA, {
-    'snapshot-id': String(snapshot.id), 'parent-snapshot-id': String(snapshot.parent), 'sequence-number': String(snapshot.sequence), 'format-version': '2',
-  }, manifests);
+export function encodeManifestList(
+  manifests: readonly ManifestFile[],
+  snapshot: { readonly id: bigint; readonly parent: bigint | null; readonly sequence: bigint },
+): Uint8Array {
+  return encodeContainer(
+    MANIFEST_LIST_SCHEMA,
+    {
+      'snapshot-id': String(snapshot.id),
+      'parent-snapshot-id': String(snapshot.parent),
+      'sequence-number': String(snapshot.sequence),
+      'format-version': '2',
+    },
+    manifests,
+  );
 }
 
 export function decodeManifestList(bytes: Uint8Array, location: string): ManifestFile[] {
-  return decodeContainer(bytes, location, FIELD_NAMES).records.map((record) => ({ content: 0, partitions: null, key_metadata: null, ...record }) as unknown as ManifestFile);
+  return decodeContainer(bytes, location, FIELD_NAMES).records.map(
+    (record) => ({ content: 0, partitions: null, key_metadata: null, ...record }) as unknown as ManifestFile,
+  );
 }
 
 /** The list entry of a manifest just encoded. */
-export function summarize(spec: ManifestSpec, content: 'data' | 'deletes', entries: readonly ManifestEntry[], where: {
-  readonly location: string; readonly bytes: number; readonly snapshotId: bigint; readonly sequence: bigint;
-}): ManifestFile {
+export function summarize(
+  spec: ManifestSpec,
+  content: 'data' | 'deletes',
+  entries: readonly ManifestEntry[],
+  where: {
+    readonly location: string;
+    readonly bytes: number;
+    readonly snapshotId: bigint;
+    readonly sequence: bigint;
+  },
+): ManifestFile {
   const count = (status: number): number => entries.filter((entry) => entry.status === status).length;
-  const rows = (status: number): bigint => entries.reduce((sum, entry) => (entry.status === status ? sum + entry.file.record_count : sum), 0n);
+  const rows = (status: number): bigint =>
+    entries.reduce((sum, entry) => (entry.status === status ? sum + entry.file.record_count : sum), 0n);
   const live = entries.filter((entry) => entry.status !== EntryStatus.deleted);
   return {
-    manifest_path: where.location, manifest_length: BigInt(where.bytes), partition_spec_id: spec.specId, content: content === 'data' ? 0 : 1,
+    manifest_path: where.location,
+    manifest_length: BigInt(where.bytes),
+    partition_spec_id: spec.specId,
+    content: content === 'data' ? 0 : 1,
     sequence_number: where.sequence,
-    min_sequence_number: live.reduce((least, entry) => ((entry.sequence ?? where.sequence) < least ? entry.sequence! : least), where.sequence),
+    min_sequence_number: live.reduce(
+      (least, entry) => ((entry.sequence ?? where.sequence) < least ? entry.sequence! : least),
+      where.sequence,
+    ),
     added_snapshot_id: where.snapshotId,
-    added_files_count: count(EntryStatus.added), existing_files_count: count(EntryStatus.existing), deleted_files_count: count(EntryStatus.deleted),
-    added_rows_count: rows(EntryStatus.added), existing_rows_count: rows(EntryStatus.existing), deleted_rows_count: rows(EntryStatus.deleted),
-    partitions: spec.fields.map((field, i) => fieldSummary(spec.types[i]!, entries.map((entry) => entry.file.partition[`p${field.fieldId}`] ?? null))),
+    added_files_count: count(EntryStatus.added),
+    existing_files_count: count(EntryStatus.existing),
+    deleted_files_count: count(EntryStatus.deleted),
+    added_rows_count: rows(EntryStatus.added),
+    existing_rows_count: rows(EntryStatus.existing),
+    deleted_rows_count: rows(EntryStatus.deleted),
+    partitions: spec.fields.map((field, i) =>
+      fieldSummary(
+        spec.types[i]!,
+        entries.map((entry) => entry.file.partition[`p${field.fieldId}`] ?? null),
+      ),
+    ),
     key_metadata: null,
   };
 }
@@ -157,17 +235,29 @@ function fieldSummary(type: string, values: readonly AvroPrimitive[]): FieldSumm
   const isNaNValue = (value: AvroPrimitive): boolean => typeof value === 'number' && Number.isNaN(value);
   const present = values.filter((value) => value !== null && !isNaNValue(value)).map((value) => fromAvro(type, value)!);
   const order = (a: NonNullable<PartitionValue>, b: NonNullable<PartitionValue>): number => compareValues(a, b);
-  const bytes = (value: NonNullable<PartitionValue> | undefined): Buffer | null => (value === undefined ? null : Buffer.from(encodeBound(type, value)));
+  const bytes = (value: NonNullable<PartitionValue> | undefined): Buffer | null =>
+    value === undefined ? null : Buffer.from(encodeBound(type, value));
   return {
     contains_null: values.includes(null),
     contains_nan: type === 'float' || type === 'double' ? values.some(isNaNValue) : false,
-    lower_bound: bytes(present.reduce<NonNullable<PartitionValue> | undefined>((least, value) => (least === undefined || order(value, least) < 0 ? value : least), undefined)),
-    upper_bound: bytes(present.reduce<NonNullable<PartitionValue> | undefined>((most, value) => (most === undefined || order(value, most) > 0 ? value : most), undefined)),
+    lower_bound: bytes(
+      present.reduce<NonNullable<PartitionValue> | undefined>(
+        (least, value) => (least === undefined || order(value, least) < 0 ? value : least),
+        undefined,
+      ),
+    ),
+    upper_bound: bytes(
+      present.reduce<NonNullable<PartitionValue> | undefined>(
+        (most, value) => (most === undefined || order(value, most) > 0 ? value : most),
+        undefined,
+      ),
+    ),
   };
 }
 
 function compareValues(a: NonNullable<PartitionValue>, b: NonNullable<PartitionValue>): number {
-  if (a instanceof Uint8Array || typeof a === 'string') return Buffer.compare(Buffer.from(a as string), Buffer.from(b as string));
+  if (a instanceof Uint8Array || typeof a === 'string')
+    return Buffer.compare(Buffer.from(a as string), Buffer.from(b as string));
   // -0 sorts below 0, so that a lower bound is never +0 beside it
   if (a === b && typeof a === 'number') return Object.is(a, b) ? 0 : Object.is(a, -0) ? -1 : 1;
   return a < b ? -1 : a > b ? 1 : 0;
@@ -176,11 +266,23 @@ function compareValues(a: NonNullable<PartitionValue>, b: NonNullable<PartitionV
 export function toAvro(type: string, value: PartitionValue): AvroPrimitive {
   if (value === null) return null;
   switch (type) {
-    case 'boolean': return value === true;
-    case 'int': case 'date': case 'float': case 'double': return Number(value);
-    case 'long': case 'time': case 'timestamp': case 'timestamptz': return BigInt(value as bigint);
-    case 'string': return String(value);
-    case 'uuid': case 'binary': return Buffer.from(value as Uint8Array);
+    case 'boolean':
+      return value === true;
+    case 'int':
+    case 'date':
+    case 'float':
+    case 'double':
+      return Number(value);
+    case 'long':
+    case 'time':
+    case 'timestamp':
+    case 'timestamptz':
+      return BigInt(value as bigint);
+    case 'string':
+      return String(value);
+    case 'uuid':
+    case 'binary':
+      return Buffer.from(value as Uint8Array);
     default: {
       const bytes = encodeBound(type, value);
       const size = decimalSize(decimalModifier(type)[0]);
@@ -206,19 +308,30 @@ export function rawDataFile(info: DataFileInfo, spec: ManifestSpec, sortOrderId:
       return found === null ? [] : [{ key: stats.fieldId, value: found }];
     });
   return {
-    content: Content.data, file_path: info.location, file_format: 'PARQUET', partition: rawPartition(spec, info.partition),
-    record_count: BigInt(info.rows), file_size_in_bytes: BigInt(info.bytes),
-    column_sizes: pairs((stats) => BigInt(stats.columnBytes)), value_counts: pairs((stats) => BigInt(stats.valueCount)),
+    content: Content.data,
+    file_path: info.location,
+    file_format: 'PARQUET',
+    partition: rawPartition(spec, info.partition),
+    record_count: BigInt(info.rows),
+    file_size_in_bytes: BigInt(info.bytes),
+    column_sizes: pairs((stats) => BigInt(stats.columnBytes)),
+    value_counts: pairs((stats) => BigInt(stats.valueCount)),
     null_value_counts: pairs((stats) => BigInt(stats.nullCount)),
     nan_value_counts: pairs((stats) => (stats.nanCount === null ? null : BigInt(stats.nanCount))),
     lower_bounds: pairs((stats) => (stats.lower === null ? null : Buffer.from(stats.lower))),
     upper_bounds: pairs((stats) => (stats.upper === null ? null : Buffer.from(stats.upper))),
-    key_metadata: null, split_offsets: null, equality_ids: null, sort_order_id: sortOrderId, referenced_data_file: null,
+    key_metadata: null,
+    split_offsets: null,
+    equality_ids: null,
+    sort_order_id: sortOrderId,
+    referenced_data_file: null,
   };
 }
 
 function rawPartition(spec: ManifestSpec, values: readonly PartitionValue[]): Record<string, AvroPrimitive> {
-  return Object.fromEntries(spec.fields.map((field, i) => [`p${field.fieldId}`, toAvro(spec.types[i]!, values[i] ?? null)]));
+  return Object.fromEntries(
+    spec.fields.map((field, i) => [`p${field.fieldId}`, toAvro(spec.types[i]!, values[i] ?? null)]),
+  );
 }
 
 /** The reserved field of position-delete files that names the data file. */
@@ -228,9 +341,15 @@ const FILE_PATH_FIELD = 2147483546;
 export function rawDeleteFile(location: string, rows: number, bytes: number, target: RawFile): RawFile {
   const path = Buffer.from(target.file_path);
   return {
-    ...NO_STATS, content: Content.positionDeletes, file_path: location, file_format: 'PARQUET', partition: target.partition,
-    record_count: BigInt(rows), file_size_in_bytes: BigInt(bytes),
-    lower_bounds: [{ key: FILE_PATH_FIELD, value: path }], upper_bounds: [{ key: FILE_PATH_FIELD, value: path }],
+    ...NO_STATS,
+    content: Content.positionDeletes,
+    file_path: location,
+    file_format: 'PARQUET',
+    partition: target.partition,
+    record_count: BigInt(rows),
+    file_size_in_bytes: BigInt(bytes),
+    lower_bounds: [{ key: FILE_PATH_FIELD, value: path }],
+    upper_bounds: [{ key: FILE_PATH_FIELD, value: path }],
     referenced_data_file: target.file_path,
   };
 }
@@ -238,7 +357,8 @@ export function rawDeleteFile(location: string, rows: number, bytes: number, tar
 /** The data file that all deletes of a position-delete file are for; null when they may be for several. */
 export function deleteTarget(file: RawFile): string | null {
   if (file.referenced_data_file !== null) return file.referenced_data_file;
-  const bound = (pairs: RawFile['lower_bounds']): Buffer | undefined => pairs?.find((pair) => pair.key === FILE_PATH_FIELD)?.value;
+  const bound = (pairs: RawFile['lower_bounds']): Buffer | undefined =>
+    pairs?.find((pair) => pair.key === FILE_PATH_FIELD)?.value;
   const lower = bound(file.lower_bounds);
   const upper = bound(file.upper_bounds);
   return lower !== undefined && upper !== undefined && lower.equals(upper) ? lower.toString() : null;
@@ -254,14 +374,26 @@ export function dataFileInfo(file: RawFile, spec: ManifestSpec): DataFileInfo {
   const columns = (file.value_counts ?? []).flatMap(({ key, value }): FileColumnStats[] => {
     const nullCount = nulls.get(key);
     if (nullCount === undefined) return [];
-    return [{
-      fieldId: key, columnBytes: sizes.get(key) ?? 0, valueCount: Number(value), nullCount, nanCount: nans.get(key) ?? null,
-      lower: copy(lower.get(key)), upper: copy(upper.get(key)),
-    }];
+    return [
+      {
+        fieldId: key,
+        columnBytes: sizes.get(key) ?? 0,
+        valueCount: Number(value),
+        nullCount,
+        nanCount: nans.get(key) ?? null,
+        lower: copy(lower.get(key)),
+        upper: copy(upper.get(key)),
+      },
+    ];
   });
   return {
-    location: file.file_path, path: toLocalPath(file.file_path), rows: Number(file.record_count), bytes: Number(file.file_size_in_bytes), columns,
-    partition: spec.fields.map((field, i) => fromAvro(spec.types[i]!, file.partition[`p${field.fieldId}`] ?? null)), specId: spec.specId,
+    location: file.file_path,
+    path: toLocalPath(file.file_path),
+    rows: Number(file.record_count),
+    bytes: Number(file.file_size_in_bytes),
+    columns,
+    partition: spec.fields.map((field, i) => fromAvro(spec.types[i]!, file.partition[`p${field.fieldId}`] ?? null)),
+    specId: spec.specId,
   };
 }
 

@@ -11,10 +11,22 @@ import { randomBytes } from 'node:crypto';
 import { SqlError, SqlState } from '../../errors.ts';
 import type { Lsn, TableDef } from '../../table-def.ts';
 import { parseJson, stringifyJson } from './json.ts';
-import { schemaOf, sortOrderOf, specOf, type IcebergSchema, type PartitionSpec, type SortOrder } from './schema-json.ts';
+import {
+  schemaOf,
+  sortOrderOf,
+  specOf,
+  type IcebergSchema,
+  type PartitionSpec,
+  type SortOrder,
+} from './schema-json.ts';
 
 export const Property = {
-  table: 'arka.table', logId: 'arka.log-id', lsn: 'arka.lsn', commitId: 'arka.commit-id', owner: 'arka.owner', sequences: 'arka.sequences',
+  table: 'arka.table',
+  logId: 'arka.log-id',
+  lsn: 'arka.lsn',
+  commitId: 'arka.commit-id',
+  owner: 'arka.owner',
+  sequences: 'arka.sequences',
 } as const;
 
 export interface Snapshot {
@@ -62,18 +74,33 @@ export interface LoadedTable {
   readonly metadata: TableMetadata;
 }
 
-export function newMetadata(def: TableDef, location: string, now: number, properties: Readonly<Record<string, string>>): TableMetadata {
+export function newMetadata(
+  def: TableDef,
+  location: string,
+  now: number,
+  properties: Readonly<Record<string, string>>,
+): TableMetadata {
   const sort = sortOrderOf(def);
   return {
-    'format-version': 2, 'table-uuid': def.uuid, location,
-    'last-sequence-number': 0n, 'last-updated-ms': now,
+    'format-version': 2,
+    'table-uuid': def.uuid,
+    location,
+    'last-sequence-number': 0n,
+    'last-updated-ms': now,
     'last-column-id': Math.max(0, ...def.columns.map((column) => column.fieldId)),
-    'current-schema-id': def.schemaId, schemas: [schemaOf(def)],
-    'default-spec-id': 0, 'partition-specs': [specOf(def, 0)],
+    'current-schema-id': def.schemaId,
+    schemas: [schemaOf(def)],
+    'default-spec-id': 0,
+    'partition-specs': [specOf(def, 0)],
     'last-partition-id': Math.max(999, ...def.partition.map((field) => field.fieldId)),
-    'default-sort-order-id': sort['order-id'], 'sort-orders': [sort],
+    'default-sort-order-id': sort['order-id'],
+    'sort-orders': [sort],
     properties: { ...def.options, ...properties, [Property.table]: JSON.stringify(def) },
-    'current-snapshot-id': null, refs: {}, snapshots: [], 'snapshot-log': [], 'metadata-log': [], // PyIceberg wants the keys
+    'current-snapshot-id': null,
+    refs: {},
+    snapshots: [],
+    'snapshot-log': [],
+    'metadata-log': [], // PyIceberg wants the keys
   };
 }
 
@@ -89,21 +116,36 @@ export function parseMetadata(bytes: Uint8Array, location: string): TableMetadat
   } catch (error) {
     throw new SqlError(SqlState.dataCorrupted, `Iceberg metadata "${location}" is damaged`, { cause: error });
   }
-  if (typeof metadata !== 'object' || metadata === null || typeof metadata['table-uuid'] !== 'string' || !Array.isArray(metadata.schemas)) {
+  if (
+    typeof metadata !== 'object' ||
+    metadata === null ||
+    typeof metadata['table-uuid'] !== 'string' ||
+    !Array.isArray(metadata.schemas)
+  ) {
     throw new SqlError(SqlState.dataCorrupted, `Iceberg metadata "${location}" has no table`);
   }
   if (metadata['format-version'] !== 2) {
-    throw new SqlError(SqlState.featureNotSupported, `Iceberg format version ${metadata['format-version']} is not supported`, { detail: `Metadata file "${location}".` });
+    throw new SqlError(
+      SqlState.featureNotSupported,
+      `Iceberg format version ${metadata['format-version']} is not supported`,
+      { detail: `Metadata file "${location}".` },
+    );
   }
   return metadata;
 }
 
 export function currentSchema(metadata: TableMetadata): IcebergSchema {
-  return only(metadata.schemas.find((schema) => schema['schema-id'] === metadata['current-schema-id']), 'current schema');
+  return only(
+    metadata.schemas.find((schema) => schema['schema-id'] === metadata['current-schema-id']),
+    'current schema',
+  );
 }
 
 export function currentSpec(metadata: TableMetadata): PartitionSpec {
-  return only(metadata['partition-specs'].find((spec) => spec['spec-id'] === metadata['default-spec-id']), 'default partition spec');
+  return only(
+    metadata['partition-specs'].find((spec) => spec['spec-id'] === metadata['default-spec-id']),
+    'default partition spec',
+  );
 }
 
 function only<T>(found: T | undefined, what: string): T {
@@ -115,14 +157,25 @@ function only<T>(found: T | undefined, what: string): T {
 export function currentSnapshot(metadata: TableMetadata): Snapshot | null {
   const id = metadata['current-snapshot-id'];
   if (id === undefined || id === null || id === -1n) return null;
-  return only(metadata.snapshots?.find((snapshot) => snapshot['snapshot-id'] === id), `snapshot ${id}`);
+  return only(
+    metadata.snapshots?.find((snapshot) => snapshot['snapshot-id'] === id),
+    `snapshot ${id}`,
+  );
 }
 
 /** What Arka's properties say is committed. */
-export function committed(metadata: TableMetadata): { readonly logId: string | null; readonly lsn: Lsn; readonly commitId: string | null } {
+export function committed(metadata: TableMetadata): {
+  readonly logId: string | null;
+  readonly lsn: Lsn;
+  readonly commitId: string | null;
+} {
   const properties = metadata.properties ?? {};
   const lsn = Number(properties[Property.lsn] ?? 0);
-  return { logId: properties[Property.logId] ?? null, lsn: Number.isSafeInteger(lsn) && lsn > 0 ? lsn : 0, commitId: properties[Property.commitId] ?? null };
+  return {
+    logId: properties[Property.logId] ?? null,
+    lsn: Number.isSafeInteger(lsn) && lsn > 0 ? lsn : 0,
+    commitId: properties[Property.commitId] ?? null,
+  };
 }
 
 export function nextTimestamp(metadata: TableMetadata, now: number): number {
@@ -145,7 +198,10 @@ export function withSnapshot(metadata: TableMetadata, snapshot: Snapshot): Table
     'last-sequence-number': snapshot['sequence-number'],
     'current-snapshot-id': id,
     snapshots: [...(metadata.snapshots ?? []), snapshot],
-    'snapshot-log': [...(metadata['snapshot-log'] ?? []), { 'snapshot-id': id, 'timestamp-ms': snapshot['timestamp-ms'] }],
+    'snapshot-log': [
+      ...(metadata['snapshot-log'] ?? []),
+      { 'snapshot-id': id, 'timestamp-ms': snapshot['timestamp-ms'] },
+    ],
     refs: { ...metadata.refs, main: { ...metadata.refs?.['main'], 'snapshot-id': id, type: 'branch' } },
   };
 }
@@ -153,12 +209,24 @@ export function withSnapshot(metadata: TableMetadata, snapshot: Snapshot): Table
 const PREVIOUS_METADATA_MAX = 20;
 
 /** Stamps the change: time, the metadata file it replaces, properties. `dropped` are metadata files that left the log. */
-export function stamp(base: LoadedTable, next: TableMetadata, now: number, properties: Readonly<Record<string, string>>): { readonly metadata: TableMetadata; readonly dropped: readonly string[] } {
+export function stamp(
+  base: LoadedTable,
+  next: TableMetadata,
+  now: number,
+  properties: Readonly<Record<string, string>>,
+): { readonly metadata: TableMetadata; readonly dropped: readonly string[] } {
   const entry = { 'metadata-file': base.metadataLocation, 'timestamp-ms': base.metadata['last-updated-ms'] };
   const log = [...(next['metadata-log'] ?? []), entry];
-  const dropped = log.slice(0, Math.max(0, log.length - PREVIOUS_METADATA_MAX)).map((previous) => previous['metadata-file']);
+  const dropped = log
+    .slice(0, Math.max(0, log.length - PREVIOUS_METADATA_MAX))
+    .map((previous) => previous['metadata-file']);
   return {
-    metadata: { ...next, 'last-updated-ms': now, properties: { ...next.properties, ...properties }, 'metadata-log': log.slice(-PREVIOUS_METADATA_MAX) },
+    metadata: {
+      ...next,
+      'last-updated-ms': now,
+      properties: { ...next.properties, ...properties },
+      'metadata-log': log.slice(-PREVIOUS_METADATA_MAX),
+    },
     dropped,
   };
 }
@@ -172,20 +240,32 @@ export interface Expiry {
  * Main keeps its newest `keepSnapshots`, those of them not above the age, and always its head; what a tag or another
  * branch reaches stays. The snapshot log is cut where it names a snapshot that left, as the specification asks.
  */
-export function expire(metadata: TableMetadata, now: number, policy: Expiry): { readonly metadata: TableMetadata; readonly expired: readonly Snapshot[] } {
+export function expire(
+  metadata: TableMetadata,
+  now: number,
+  policy: Expiry,
+): { readonly metadata: TableMetadata; readonly expired: readonly Snapshot[] } {
   const snapshots = metadata.snapshots ?? [];
   const byId = new Map(snapshots.map((snapshot) => [snapshot['snapshot-id'], snapshot]));
   const kept = new Set<bigint>();
   const head = currentSnapshot(metadata);
   let held = 0;
-  for (let at: Snapshot | undefined = head ?? undefined; at !== undefined && held < Math.max(1, policy.keepSnapshots); at = byId.get(at['parent-snapshot-id'] ?? -1n)) {
+  for (
+    let at: Snapshot | undefined = head ?? undefined;
+    at !== undefined && held < Math.max(1, policy.keepSnapshots);
+    at = byId.get(at['parent-snapshot-id'] ?? -1n)
+  ) {
     if (at !== head && now - at['timestamp-ms'] > policy.maxSnapshotAgeMs) break;
     kept.add(at['snapshot-id']);
     held++;
   }
   for (const [name, ref] of Object.entries(metadata.refs ?? {})) {
     if (name === 'main') continue;
-    for (let at = byId.get(ref['snapshot-id']); at !== undefined && !kept.has(at['snapshot-id']); at = ref.type === 'tag' ? undefined : byId.get(at['parent-snapshot-id'] ?? -1n)) {
+    for (
+      let at = byId.get(ref['snapshot-id']);
+      at !== undefined && !kept.has(at['snapshot-id']);
+      at = ref.type === 'tag' ? undefined : byId.get(at['parent-snapshot-id'] ?? -1n)
+    ) {
       kept.add(at['snapshot-id']);
     }
   }
@@ -194,14 +274,19 @@ export function expire(metadata: TableMetadata, now: number, policy: Expiry): { 
   const log = metadata['snapshot-log'] ?? [];
   const cut = log.findLastIndex((entry) => !kept.has(entry['snapshot-id'])) + 1;
   return {
-    metadata: { ...metadata, snapshots: snapshots.filter((snapshot) => kept.has(snapshot['snapshot-id'])), 'snapshot-log': log.slice(cut) },
+    metadata: {
+      ...metadata,
+      snapshots: snapshots.filter((snapshot) => kept.has(snapshot['snapshot-id'])),
+      'snapshot-log': log.slice(cut),
+    },
     expired,
   };
 }
 
 /** The next metadata file's location: versions count up in the name, as other writers do it. */
 export function nextMetadataLocation(base: LoadedTable | null, location: string): string {
-  const version = base === null ? 0 : Number(/\/(\d{1,9})-[^/]*\.metadata\.json$/.exec(base.metadataLocation)?.[1] ?? -1) + 1;
+  const version =
+    base === null ? 0 : Number(/\/(\d{1,9})-[^/]*\.metadata\.json$/.exec(base.metadataLocation)?.[1] ?? -1) + 1;
   return `${location}/metadata/${String(version).padStart(5, '0')}-${uuidText()}.metadata.json`;
 }
 

@@ -37,19 +37,31 @@ export function toLocalPath(location: string): string {
 }
 
 /** `ts_day=2024-01-01/id_bucket=3`; `sourceTypes` are the Iceberg types of the source columns. */
-export function partitionPath(fields: readonly PartitionField[], sourceTypes: readonly string[], values: readonly PartitionValue[]): string {
-  return fields.map((field, i) => `${encodePart(field.name)}=${encodePart(humanValue(field, sourceTypes[i]!, values[i] ?? null))}`).join('/');
+export function partitionPath(
+  fields: readonly PartitionField[],
+  sourceTypes: readonly string[],
+  values: readonly PartitionValue[],
+): string {
+  return fields
+    .map((field, i) => `${encodePart(field.name)}=${encodePart(humanValue(field, sourceTypes[i]!, values[i] ?? null))}`)
+    .join('/');
 }
 
 function humanValue(field: PartitionField, type: string, value: PartitionValue): string {
   if (value === null) return 'null';
   switch (field.transform) {
-    case 'day': return dayText(Number(value));
-    case 'month': return monthText(Number(value));
-    case 'year': return yearText(Number(value) + 1970);
-    case 'hour': return `${dayText(Math.floor(Number(value) / 24))}-${pad(((Number(value) % 24) + 24) % 24)}`;
-    case 'bucket': return String(value);
-    default: return identityText(type, value);
+    case 'day':
+      return dayText(Number(value));
+    case 'month':
+      return monthText(Number(value));
+    case 'year':
+      return yearText(Number(value) + 1970);
+    case 'hour':
+      return `${dayText(Math.floor(Number(value) / 24))}-${pad(((Number(value) % 24) + 24) % 24)}`;
+    case 'bucket':
+      return String(value);
+    default:
+      return identityText(type, value);
   }
 }
 
@@ -62,7 +74,8 @@ function identityText(type: string, value: NonNullable<PartitionValue>): string 
     const zone = type === 'timestamptz' ? '+00:00' : '';
     return `${dayText(Number((micros - inDay) / 86_400_000_000n))}T${timeText(inDay)}${zone}`;
   }
-  if (type.startsWith('decimal') && typeof value === 'bigint') return decimalText(value, Number(/,\s*(\d+)/.exec(type)?.[1] ?? 0));
+  if (type.startsWith('decimal') && typeof value === 'bigint')
+    return decimalText(value, Number(/,\s*(\d+)/.exec(type)?.[1] ?? 0));
   if (value instanceof Uint8Array) {
     const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
     if (type !== 'uuid') return bytes.toString('base64');
@@ -81,7 +94,11 @@ function timeText(micros: bigint): string {
   const seconds = Number(micros / 1_000_000n);
   const fraction = Number(micros % 1_000_000n);
   const clock = `${pad(Math.floor(seconds / 3600))}:${pad(Math.floor(seconds / 60) % 60)}:${pad(seconds % 60)}`;
-  return fraction === 0 ? clock : `${clock}.${String(fraction).padStart(6, '0').replace(/(000)$/, '')}`;
+  return fraction === 0
+    ? clock
+    : `${clock}.${String(fraction)
+        .padStart(6, '0')
+        .replace(/(000)$/, '')}`;
 }
 
 function dayText(day: number): string {
@@ -113,7 +130,9 @@ function pad(value: number): string {
 /** application/x-www-form-urlencoded, as the reference implementation writes partition values. */
 function encodePart(text: string): string {
   const encode = (part: string): string =>
-    encodeURIComponent(part).replace(/[!'()~*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`).replaceAll('%20', '+');
+    encodeURIComponent(part)
+      .replace(/[!'()~*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+      .replaceAll('%20', '+');
   const whole = encode(text.toWellFormed());
   if (whole === '.' || whole === '..') return whole.replaceAll('.', '%2E');
   if (whole.length <= PATH_VALUE_BYTES_MAX) return whole;

@@ -21,12 +21,27 @@ export async function recoverTable(lake: Stores, table: LoadedTable, state: Tabl
   checkNotGoneBack(lake, table, state);
   if (state.logId !== null && state.committedLsn > 0) {
     lake.flush.dropCommitted(uuid, state.logId, state.committedLsn, []);
-    lake.flush.saw(uuid, { logId: state.logId, lsn: state.committedLsn, snapshotId: state.snapshotId, metadataLocation: table.metadataLocation });
+    lake.flush.saw(uuid, {
+      logId: state.logId,
+      lsn: state.committedLsn,
+      snapshotId: state.snapshotId,
+      metadataLocation: table.metadataLocation,
+    });
   }
   const { flush, damage } = lake.flush.read(uuid);
   const reason = damage ?? (flush === null ? null : misfit(flush, state));
-  if (reason === null) return { ...state, flush: flush === null ? null : { logId: flush.logId, flushedLsn: flush.flushedLsn, segments: flush.segments, deltas: flush.deltas } };
-  process.emitWarning(`flush manifest of table "${table.schema}"."${table.name}" is discarded, the log will be replayed: ${reason}`, 'ArkaLake');
+  if (reason === null)
+    return {
+      ...state,
+      flush:
+        flush === null
+          ? null
+          : { logId: flush.logId, flushedLsn: flush.flushedLsn, segments: flush.segments, deltas: flush.deltas },
+    };
+  process.emitWarning(
+    `flush manifest of table "${table.schema}"."${table.name}" is discarded, the log will be replayed: ${reason}`,
+    'ArkaLake',
+  );
   await lake.flush.discard(uuid, join(lake.settings.dataDir, 'disk', 'discarded'));
   return { ...state, flush: null };
 }
@@ -37,10 +52,14 @@ function checkNotGoneBack(lake: Stores, table: LoadedTable, state: TableState): 
   if (state.snapshotId !== seen.snapshotId) lake.flush.distrustGarbage(state.def.uuid);
   const behind = state.logId === null || (state.logId === seen.logId && state.committedLsn < seen.lsn);
   if (!behind) return;
-  throw new SqlError(SqlState.objectNotInPrerequisiteState, `catalog of table "${table.schema}"."${table.name}" went back: it has LSN ${state.committedLsn}, but LSN ${seen.lsn} was committed`, {
-    detail: `The catalog shows metadata file "${table.metadataLocation}"; this server last saw "${seen.metadataLocation}".`,
-    hint: 'Point the catalog to the newer metadata file again.',
-  });
+  throw new SqlError(
+    SqlState.objectNotInPrerequisiteState,
+    `catalog of table "${table.schema}"."${table.name}" went back: it has LSN ${state.committedLsn}, but LSN ${seen.lsn} was committed`,
+    {
+      detail: `The catalog shows metadata file "${table.metadataLocation}"; this server last saw "${seen.metadataLocation}".`,
+      hint: 'Point the catalog to the newer metadata file again.',
+    },
+  );
 }
 
 /** R2. An already committed segment has left the manifest, so deletes may also name what the catalog has. */
@@ -58,7 +77,10 @@ export async function rescueLost(lake: Stores, present: ReadonlySet<string>): Pr
     const { flush, damage } = lake.flush.read(uuid);
     if (damage !== null || flush!.segments.length + flush!.deltas.length > 0) {
       const folder = join(lake.settings.dataDir, 'lost', uuid);
-      process.emitWarning(`table ${uuid} is gone from the catalog: its uncommitted rows are in "${folder}"`, 'ArkaLake');
+      process.emitWarning(
+        `table ${uuid} is gone from the catalog: its uncommitted rows are in "${folder}"`,
+        'ArkaLake',
+      );
       await lake.flush.discard(uuid, folder);
     }
     lake.flush.forget(uuid);

@@ -64,15 +64,23 @@ export function schemaOf(def: TableDef): IcebergSchema {
 
 /** "Float, double, and optional fields cannot be used as identifier fields": such a key stays Arka's own. */
 function canIdentify(def: TableDef): boolean {
-  return def.key.length > 0 && def.columns.every((column) =>
-    !def.key.includes(column.fieldId) || (column.type.oid !== Oid.float4 && column.type.oid !== Oid.float8));
+  return (
+    def.key.length > 0 &&
+    def.columns.every(
+      (column) =>
+        !def.key.includes(column.fieldId) || (column.type.oid !== Oid.float4 && column.type.oid !== Oid.float8),
+    )
+  );
 }
 
 export function specOf(def: TableDef, specId: number): PartitionSpec {
   return {
     'spec-id': specId,
     fields: def.partition.map((field) => ({
-      'source-id': field.sourceId, 'field-id': field.fieldId, name: field.name, transform: transformText(field),
+      'source-id': field.sourceId,
+      'field-id': field.fieldId,
+      name: field.name,
+      transform: transformText(field),
     })),
   };
 }
@@ -81,14 +89,18 @@ export function sortOrderOf(def: TableDef): SortOrder {
   return {
     'order-id': def.sort.length === 0 ? 0 : 1,
     fields: def.sort.map((field) => ({
-      transform: 'identity', 'source-id': field.sourceId,
-      direction: field.descending ? 'desc' : 'asc', 'null-order': field.nullsFirst ? 'nulls-first' : 'nulls-last',
+      transform: 'identity',
+      'source-id': field.sourceId,
+      direction: field.descending ? 'desc' : 'asc',
+      'null-order': field.nullsFirst ? 'nulls-first' : 'nulls-last',
     })),
   };
 }
 
 export function transformText(field: Pick<PartitionField, 'transform' | 'arg'>): string {
-  return field.transform === 'bucket' || field.transform === 'truncate' ? `${field.transform}[${field.arg}]` : field.transform;
+  return field.transform === 'bucket' || field.transform === 'truncate'
+    ? `${field.transform}[${field.arg}]`
+    : field.transform;
 }
 
 const TRANSFORM = /^(identity|bucket|truncate|year|month|day|hour|void)(?:\[(\d+)\])?$/;
@@ -98,14 +110,27 @@ export function parseSpecField(field: SpecField): PartitionField | null {
   const match = TRANSFORM.exec(field.transform);
   if (match === null) return null;
   return {
-    sourceId: field['source-id'], fieldId: field['field-id'], name: field.name,
-    transform: match[1] as TransformName, arg: Number(match[2] ?? 0),
+    sourceId: field['source-id'],
+    fieldId: field['field-id'],
+    name: field.name,
+    transform: match[1] as TransformName,
+    arg: Number(match[2] ?? 0),
   };
 }
 
 const PG_TYPES: Readonly<Record<string, number>> = {
-  boolean: Oid.bool, int: Oid.int4, long: Oid.int8, float: Oid.float4, double: Oid.float8, date: Oid.date, time: Oid.time,
-  timestamp: Oid.timestamp, timestamptz: Oid.timestamptz, string: Oid.text, uuid: Oid.uuid, binary: Oid.bytea,
+  boolean: Oid.bool,
+  int: Oid.int4,
+  long: Oid.int8,
+  float: Oid.float4,
+  double: Oid.float8,
+  date: Oid.date,
+  time: Oid.time,
+  timestamp: Oid.timestamp,
+  timestamptz: Oid.timestamptz,
+  string: Oid.text,
+  uuid: Oid.uuid,
+  binary: Oid.bytea,
 };
 
 /** The PostgreSQL type that holds an Iceberg type; null when there is none. */
@@ -139,14 +164,27 @@ export interface ForeignTable {
 export function deriveDef(table: ForeignTable): TableDef {
   const columns = table.schema.fields.map((field, i): ColumnDef => {
     const type = pgTypeOf(field.type);
-    if (type === null) throw notSupported(`column "${field.name}" of Iceberg type ${typeof field.type === 'string' ? field.type : 'struct, list or map'}`);
+    if (type === null)
+      throw notSupported(
+        `column "${field.name}" of Iceberg type ${typeof field.type === 'string' ? field.type : 'struct, list or map'}`,
+      );
     return { name: field.name, fieldId: field.id, attnum: i + 1, type, notNull: field.required, default: null };
   });
   const key = [...(table.schema['identifier-field-ids'] ?? [])];
   return {
-    uuid: table.uuid, oid: table.oid, schema: table.schemaName, name: table.name,
-    schemaId: table.schema['schema-id'], columns, key, keyName: key.length === 0 ? '' : `${table.name}_pkey`,
-    partition: partitionFields(table.spec), sort: sortFields(table.sort), timeColumn: null, onConflict: 'error', options: {},
+    uuid: table.uuid,
+    oid: table.oid,
+    schema: table.schemaName,
+    name: table.name,
+    schemaId: table.schema['schema-id'],
+    columns,
+    key,
+    keyName: key.length === 0 ? '' : `${table.name}_pkey`,
+    partition: partitionFields(table.spec),
+    sort: sortFields(table.sort),
+    timeColumn: null,
+    onConflict: 'error',
+    options: {},
   };
 }
 
@@ -159,7 +197,11 @@ export function partitionFields(spec: PartitionSpec): PartitionField[] {
 }
 
 function sortFields(order: SortOrder | undefined): SortField[] {
-  return (order?.fields ?? []).filter((field) => field.transform === 'identity').map((field) => ({
-    sourceId: field['source-id'], descending: field.direction === 'desc', nullsFirst: field['null-order'] === 'nulls-first',
-  }));
+  return (order?.fields ?? [])
+    .filter((field) => field.transform === 'identity')
+    .map((field) => ({
+      sourceId: field['source-id'],
+      descending: field.direction === 'desc',
+      nullsFirst: field['null-order'] === 'nulls-first',
+    }));
 }

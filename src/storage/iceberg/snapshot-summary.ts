@@ -22,12 +22,21 @@ interface Totals {
   readonly 'total-files-size': bigint;
 }
 
-export async function snapshotSummary(reader: TableReader, parent: Snapshot | null, head: readonly ManifestFile[], change: Change): Promise<Record<string, string>> {
+export async function snapshotSummary(
+  reader: TableReader,
+  parent: Snapshot | null,
+  head: readonly ManifestFile[],
+  change: Change,
+): Promise<Record<string, string>> {
   const before = parentTotals(parent) ?? (await countTotals(reader, head));
   const rows = (files: readonly RawFile[]): bigint => files.reduce((sum, file) => sum + file.record_count, 0n);
   const size = (files: readonly RawFile[]): bigint => files.reduce((sum, file) => sum + file.file_size_in_bytes, 0n);
   const { data, deletes, removedDeletes: removed } = change;
-  const partitions = new Set([...data, ...deletes, ...removed].map((file) => JSON.stringify(file.partition, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))));
+  const partitions = new Set(
+    [...data, ...deletes, ...removed].map((file) =>
+      JSON.stringify(file.partition, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
+    ),
+  );
   const totals: Totals = {
     'total-records': before['total-records'] + rows(data),
     'total-data-files': before['total-data-files'] + BigInt(data.length),
@@ -37,9 +46,16 @@ export async function snapshotSummary(reader: TableReader, parent: Snapshot | nu
     'total-files-size': before['total-files-size'] + size(data) + size(deletes) - size(removed),
   };
   const changes = {
-    'added-data-files': BigInt(data.length), 'added-records': rows(data), 'added-files-size': size(data) + size(deletes),
-    'added-delete-files': BigInt(deletes.length), 'added-position-delete-files': BigInt(deletes.length), 'added-position-deletes': rows(deletes),
-    'removed-delete-files': BigInt(removed.length), 'removed-position-delete-files': BigInt(removed.length), 'removed-position-deletes': rows(removed), 'removed-files-size': size(removed),
+    'added-data-files': BigInt(data.length),
+    'added-records': rows(data),
+    'added-files-size': size(data) + size(deletes),
+    'added-delete-files': BigInt(deletes.length),
+    'added-position-delete-files': BigInt(deletes.length),
+    'added-position-deletes': rows(deletes),
+    'removed-delete-files': BigInt(removed.length),
+    'removed-position-delete-files': BigInt(removed.length),
+    'removed-position-deletes': rows(removed),
+    'removed-files-size': size(removed),
     'changed-partition-count': BigInt(partitions.size),
   };
   return {
@@ -64,10 +80,22 @@ function parentTotals(parent: Snapshot | null): Totals | null {
   const positions = read('total-position-deletes');
   const equalities = read('total-equality-deletes');
   const size = read('total-files-size');
-  if (records === null || dataFiles === null || deleteFiles === null || positions === null || equalities === null || size === null) return null;
+  if (
+    records === null ||
+    dataFiles === null ||
+    deleteFiles === null ||
+    positions === null ||
+    equalities === null ||
+    size === null
+  )
+    return null;
   return {
-    'total-records': records, 'total-data-files': dataFiles, 'total-delete-files': deleteFiles,
-    'total-position-deletes': positions, 'total-equality-deletes': equalities, 'total-files-size': size,
+    'total-records': records,
+    'total-data-files': dataFiles,
+    'total-delete-files': deleteFiles,
+    'total-position-deletes': positions,
+    'total-equality-deletes': equalities,
+    'total-files-size': size,
   };
 }
 
@@ -88,7 +116,11 @@ async function countTotals(reader: TableReader, head: readonly ManifestFile[]): 
     }
   }
   return {
-    'total-records': records, 'total-data-files': dataFiles, 'total-delete-files': deleteFiles,
-    'total-position-deletes': positions, 'total-equality-deletes': equalities, 'total-files-size': size,
+    'total-records': records,
+    'total-data-files': dataFiles,
+    'total-delete-files': deleteFiles,
+    'total-position-deletes': positions,
+    'total-equality-deletes': equalities,
+    'total-files-size': size,
   };
 }

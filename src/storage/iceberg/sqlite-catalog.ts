@@ -48,32 +48,71 @@ export function openCatalog(path: string, catalogName: string): SqliteCatalog {
     opened.exec(SCHEMA);
     // A file made by an older client has schema V0, without the column.
     const columns = opened.prepare(`SELECT name FROM pragma_table_info('iceberg_tables')`).all();
-    if (!columns.some((column) => column['name'] === 'iceberg_type')) opened.exec('ALTER TABLE iceberg_tables ADD COLUMN iceberg_type VARCHAR(5)');
+    if (!columns.some((column) => column['name'] === 'iceberg_type'))
+      opened.exec('ALTER TABLE iceberg_tables ADD COLUMN iceberg_type VARCHAR(5)');
     return opened;
   });
-  const all = (sql: string, ...values: string[]): Record<string, unknown>[] => guard(path, () => db.prepare(sql).all(catalogName, ...values));
-  const run = (sql: string, ...values: string[]): number => guard(path, () => Number(db.prepare(sql).run(...values).changes));
+  const all = (sql: string, ...values: string[]): Record<string, unknown>[] =>
+    guard(path, () => db.prepare(sql).all(catalogName, ...values));
+  const run = (sql: string, ...values: string[]): number =>
+    guard(path, () => Number(db.prepare(sql).run(...values).changes));
   return {
-    schemas: () => all(
-      `SELECT DISTINCT namespace AS n FROM (SELECT namespace, catalog_name FROM iceberg_namespace_properties
-         UNION SELECT table_namespace, catalog_name FROM iceberg_tables) WHERE catalog_name = ? ORDER BY 1`).map((row) => row['n'] as string),
-    createSchema: (name) => void run(
-      `INSERT OR IGNORE INTO iceberg_namespace_properties (catalog_name, namespace, property_key, property_value) VALUES (?, ?, 'exists', 'true')`, catalogName, name),
-    dropSchema: (name) => void run('DELETE FROM iceberg_namespace_properties WHERE catalog_name = ? AND namespace = ?', catalogName, name),
-    tables: () => all(`SELECT table_namespace, table_name, metadata_location FROM iceberg_tables WHERE catalog_name = ? AND ${IS_TABLE} ORDER BY 1, 2`)
-      .map((row) => ({ schema: row['table_namespace'] as string, name: row['table_name'] as string, metadataLocation: row['metadata_location'] as string })),
+    schemas: () =>
+      all(
+        `SELECT DISTINCT namespace AS n FROM (SELECT namespace, catalog_name FROM iceberg_namespace_properties
+         UNION SELECT table_namespace, catalog_name FROM iceberg_tables) WHERE catalog_name = ? ORDER BY 1`,
+      ).map((row) => row['n'] as string),
+    createSchema: (name) =>
+      void run(
+        `INSERT OR IGNORE INTO iceberg_namespace_properties (catalog_name, namespace, property_key, property_value) VALUES (?, ?, 'exists', 'true')`,
+        catalogName,
+        name,
+      ),
+    dropSchema: (name) =>
+      void run('DELETE FROM iceberg_namespace_properties WHERE catalog_name = ? AND namespace = ?', catalogName, name),
+    tables: () =>
+      all(
+        `SELECT table_namespace, table_name, metadata_location FROM iceberg_tables WHERE catalog_name = ? AND ${IS_TABLE} ORDER BY 1, 2`,
+      ).map((row) => ({
+        schema: row['table_namespace'] as string,
+        name: row['table_name'] as string,
+        metadataLocation: row['metadata_location'] as string,
+      })),
     find: (schema, name) => {
-      const [row] = all(`SELECT metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND ${IS_TABLE}`, schema, name);
+      const [row] = all(
+        `SELECT metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND ${IS_TABLE}`,
+        schema,
+        name,
+      );
       return row === undefined ? null : (row['metadata_location'] as string);
     },
-    insert: (row) => run(
-      `INSERT OR IGNORE INTO iceberg_tables (catalog_name, table_namespace, table_name, metadata_location, previous_metadata_location, iceberg_type)
-       VALUES (?, ?, ?, ?, NULL, 'TABLE')`, catalogName, row.schema, row.name, row.metadataLocation) === 1,
-    swap: (schema, name, expected, next) => run(
-      `UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ?
+    insert: (row) =>
+      run(
+        `INSERT OR IGNORE INTO iceberg_tables (catalog_name, table_namespace, table_name, metadata_location, previous_metadata_location, iceberg_type)
+       VALUES (?, ?, ?, ?, NULL, 'TABLE')`,
+        catalogName,
+        row.schema,
+        row.name,
+        row.metadataLocation,
+      ) === 1,
+    swap: (schema, name, expected, next) =>
+      run(
+        `UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ?
        WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND metadata_location = ? AND ${IS_TABLE}`,
-      next, expected, catalogName, schema, name, expected) === 1,
-    remove: (schema, name) => void run('DELETE FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?', catalogName, schema, name),
+        next,
+        expected,
+        catalogName,
+        schema,
+        name,
+        expected,
+      ) === 1,
+    remove: (schema, name) =>
+      void run(
+        'DELETE FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?',
+        catalogName,
+        schema,
+        name,
+      ),
     close: () => db.close(),
   };
 }
@@ -86,7 +125,14 @@ export function guard<T>(path: string, work: () => T): T {
     const code = (error as { errcode?: number }).errcode;
     if (error instanceof SqlError || code === undefined) throw error;
     const primary = code & 0xff;
-    const state = primary === 13 ? SqlState.diskFull : primary === 5 || primary === 6 ? SqlState.lockNotAvailable : primary === 11 || primary === 26 ? SqlState.dataCorrupted : SqlState.ioError;
+    const state =
+      primary === 13
+        ? SqlState.diskFull
+        : primary === 5 || primary === 6
+          ? SqlState.lockNotAvailable
+          : primary === 11 || primary === 26
+            ? SqlState.dataCorrupted
+            : SqlState.ioError;
     throw new SqlError(state, `could not use "${path}": ${(error as Error).message}`, { cause: error });
   }
 }

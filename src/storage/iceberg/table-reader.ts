@@ -7,8 +7,28 @@ import { notSupported, SqlError, SqlState } from '../../errors.ts';
 import type { ColumnDef, PgType, TableDef } from '../../table-def.ts';
 import { icebergType } from '../../types/pg-type.ts';
 import type { DataFileInfo, TableState } from './lake-api.ts';
-import { Content, dataFileInfo, decodeManifest, decodeManifestList, EntryStatus, manifestSpec, type ManifestEntry, type ManifestFile, type ManifestSpec } from './manifest.ts';
-import { committed, currentSchema, currentSnapshot, currentSpec, parseMetadata, Property, type LoadedTable, type Snapshot, type TableMetadata } from './metadata.ts';
+import {
+  Content,
+  dataFileInfo,
+  decodeManifest,
+  decodeManifestList,
+  EntryStatus,
+  manifestSpec,
+  type ManifestEntry,
+  type ManifestFile,
+  type ManifestSpec,
+} from './manifest.ts';
+import {
+  committed,
+  currentSchema,
+  currentSnapshot,
+  currentSpec,
+  parseMetadata,
+  Property,
+  type LoadedTable,
+  type Snapshot,
+  type TableMetadata,
+} from './metadata.ts';
 import type { ObjectStore } from './object-store.ts';
 import { toLocalPath } from './paths.ts';
 import { deriveDef, parseSpecField, partitionFields, pgTypeOf, sameType, type IcebergSchema } from './schema-json.ts';
@@ -62,7 +82,8 @@ export function specsOf(metadata: TableMetadata): (specId: number) => ManifestSp
     let spec = known.get(specId);
     if (spec === undefined) {
       const found = metadata['partition-specs'].find((candidate) => candidate['spec-id'] === specId);
-      if (found === undefined) throw new SqlError(SqlState.dataCorrupted, `Iceberg metadata has no partition spec ${specId}`);
+      if (found === undefined)
+        throw new SqlError(SqlState.dataCorrupted, `Iceberg metadata has no partition spec ${specId}`);
       spec = manifestSpec(specId, partitionFields(found), metadata.schemas);
       known.set(specId, spec);
     }
@@ -80,16 +101,27 @@ async function tableState(reader: TableReader, table: LoadedTable): Promise<Tabl
     for (const entry of await reader.entries(manifest)) {
       if (entry.status === EntryStatus.deleted) continue;
       const { file } = entry;
-      if (file.file_format.toUpperCase() !== 'PARQUET') throw notSupported(`a data or delete file in format ${file.file_format}`, { detail: `File "${file.file_path}".` });
-      if (file.content === Content.equalityDeletes) throw notSupported('reading Iceberg equality deletes', { detail: `File "${file.file_path}".` });
+      if (file.file_format.toUpperCase() !== 'PARQUET')
+        throw notSupported(`a data or delete file in format ${file.file_format}`, {
+          detail: `File "${file.file_path}".`,
+        });
+      if (file.content === Content.equalityDeletes)
+        throw notSupported('reading Iceberg equality deletes', { detail: `File "${file.file_path}".` });
       if (file.content === Content.data) files.push(dataFileInfo(file, spec(manifest.partition_spec_id)));
       else deletePaths.push(toLocalPath(file.file_path));
     }
   }
   const { logId, lsn } = committed(metadata);
   return {
-    def: tableDef(table), location: metadata.location, metadataLocation: table.metadataLocation, specId: metadata['default-spec-id'],
-    snapshotId: snapshot === null ? null : snapshot['snapshot-id'], logId, committedLsn: lsn, files, deletePaths,
+    def: tableDef(table),
+    location: metadata.location,
+    metadataLocation: table.metadataLocation,
+    specId: metadata['default-spec-id'],
+    snapshotId: snapshot === null ? null : snapshot['snapshot-id'],
+    logId,
+    committedLsn: lsn,
+    files,
+    deletePaths,
   };
 }
 
@@ -98,18 +130,33 @@ export function tableDef(table: LoadedTable): TableDef {
   const { metadata } = table;
   const schema = currentSchema(metadata);
   const stored = storedDef(metadata);
-  const derived = (oid: number): TableDef => deriveDef({
-    uuid: metadata['table-uuid'], oid, schemaName: table.schema, name: table.name, schema, spec: currentSpec(metadata),
-    sort: metadata['sort-orders']?.find((order) => order['order-id'] === metadata['default-sort-order-id']),
-  });
+  const derived = (oid: number): TableDef =>
+    deriveDef({
+      uuid: metadata['table-uuid'],
+      oid,
+      schemaName: table.schema,
+      name: table.name,
+      schema,
+      spec: currentSpec(metadata),
+      sort: metadata['sort-orders']?.find((order) => order['order-id'] === metadata['default-sort-order-id']),
+    });
   if (stored === null) return derived(0);
   const named = { ...stored, uuid: metadata['table-uuid'], schema: table.schema, name: table.name };
-  const columns = stored.schemaId === schema['schema-id'] && sameColumns(stored, schema) ? stored.columns : evolveColumns(stored, schema);
+  const columns =
+    stored.schemaId === schema['schema-id'] && sameColumns(stored, schema)
+      ? stored.columns
+      : evolveColumns(stored, schema);
   const ids = new Set(columns.map((column) => column.fieldId));
   const keeps = stored.key.every((id) => ids.has(id));
   return {
-    ...named, schemaId: schema['schema-id'], columns, key: keeps ? stored.key : [], keyName: keeps ? stored.keyName : '',
-    partition: currentSpec(metadata).fields.map((field) => parseSpecField(field) ?? partitionFields({ 'spec-id': 0, fields: [field] })[0]!),
+    ...named,
+    schemaId: schema['schema-id'],
+    columns,
+    key: keeps ? stored.key : [],
+    keyName: keeps ? stored.keyName : '',
+    partition: currentSpec(metadata).fields.map(
+      (field) => parseSpecField(field) ?? partitionFields({ 'spec-id': 0, fields: [field] })[0]!,
+    ),
     timeColumn: stored.timeColumn !== null && ids.has(stored.timeColumn) ? stored.timeColumn : null,
     sort: stored.sort.filter((field) => ids.has(field.sourceId)),
   };
@@ -127,10 +174,15 @@ function storedDef(metadata: TableMetadata): TableDef | null {
 }
 
 function sameColumns(def: TableDef, schema: IcebergSchema): boolean {
-  return def.columns.length === schema.fields.length && def.columns.every((column, i) => {
-    const field = schema.fields[i]!;
-    return field.id === column.fieldId && field.name === column.name && sameType(field.type, icebergType(column.type));
-  });
+  return (
+    def.columns.length === schema.fields.length &&
+    def.columns.every((column, i) => {
+      const field = schema.fields[i]!;
+      return (
+        field.id === column.fieldId && field.name === column.name && sameType(field.type, icebergType(column.type))
+      );
+    })
+  );
 }
 
 /** Another engine changed the schema: columns keep their numbers by field id, new ones get the next. */
@@ -139,7 +191,8 @@ function evolveColumns(def: TableDef, schema: IcebergSchema): ColumnDef[] {
   let attnum = Math.max(0, ...def.columns.map((column) => column.attnum));
   return schema.fields.map((field) => {
     const column = known.get(field.id);
-    const type: PgType | null = column !== undefined && sameType(field.type, icebergType(column.type)) ? column.type : pgTypeOf(field.type);
+    const type: PgType | null =
+      column !== undefined && sameType(field.type, icebergType(column.type)) ? column.type : pgTypeOf(field.type);
     if (type === null) throw notSupported(`column "${field.name}" of its Iceberg type`);
     if (column !== undefined) return { ...column, name: field.name, type };
     attnum++;

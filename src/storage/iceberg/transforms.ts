@@ -27,9 +27,15 @@ export function partitionTransform(field: PartitionField, type: PgType): RowTran
 /** The Iceberg type of a field's partition values. */
 export function resultType(field: Pick<PartitionField, 'transform'>, sourceType: string): string {
   switch (field.transform) {
-    case 'bucket': case 'year': case 'month': case 'hour': return 'int';
-    case 'day': return 'date';
-    default: return sourceType;
+    case 'bucket':
+    case 'year':
+    case 'month':
+    case 'hour':
+      return 'int';
+    case 'day':
+      return 'date';
+    default:
+      return sourceType;
   }
 }
 
@@ -39,14 +45,19 @@ function valueTransform(field: PartitionField, type: PgType): RowTransform {
     throw notSupported(`partition transform ${field.transform} of type ${source}`);
   };
   switch (field.transform) {
-    case 'void': return () => null;
-    case 'identity': return identity(type);
-    case 'bucket': return bucket(type, source, field.arg) ?? refuse();
-    case 'truncate': return truncate(source, field.arg) ?? refuse();
+    case 'void':
+      return () => null;
+    case 'identity':
+      return identity(type);
+    case 'bucket':
+      return bucket(type, source, field.arg) ?? refuse();
+    case 'truncate':
+      return truncate(source, field.arg) ?? refuse();
     case 'hour':
       if (!source.startsWith('timestamp')) refuse();
       return (v, row) => floorDivide(v.words[row * 2]!, v.words[row * 2 + 1]!, MICROS_PER_HOUR);
-    case 'day': return days(source) ?? refuse();
+    case 'day':
+      return days(source) ?? refuse();
     case 'month': {
       const day = days(source) ?? refuse();
       return (v, row) => monthOfDay(day(v, row));
@@ -55,13 +66,15 @@ function valueTransform(field: PartitionField, type: PgType): RowTransform {
       const day = days(source) ?? refuse();
       return (v, row) => Math.floor(monthOfDay(day(v, row)) / 12);
     }
-    default: return refuse();
+    default:
+      return refuse();
   }
 }
 
 function days(source: string): ((v: ColumnVector, row: number) => number) | null {
   if (source === 'date') return (v, row) => v.words[row]!;
-  if (source.startsWith('timestamp')) return (v, row) => floorDivide(v.words[row * 2]!, v.words[row * 2 + 1]!, MICROS_PER_DAY);
+  if (source.startsWith('timestamp'))
+    return (v, row) => floorDivide(v.words[row * 2]!, v.words[row * 2 + 1]!, MICROS_PER_DAY);
   return null;
 }
 
@@ -79,7 +92,9 @@ export function monthOfDay(day: number): number {
   const z = day + 719_468;
   const era = Math.floor(z / 146_097);
   const dayOfEra = z - era * 146_097;
-  const yearOfEra = Math.floor((dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365);
+  const yearOfEra = Math.floor(
+    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36_524) - Math.floor(dayOfEra / 146_096)) / 365,
+  );
   const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
   const marchMonth = Math.floor((5 * dayOfYear + 2) / 153);
   const month = marchMonth < 10 ? marchMonth + 2 : marchMonth - 10; // from 0
@@ -93,7 +108,12 @@ function long(low: number, high: number): bigint {
 /** The unscaled value of a numeric: four little-endian words in two's complement. */
 export function decimalAt(words: Int32Array, row: number): bigint {
   const at = row * 4;
-  return (BigInt(words[at + 3]!) << 96n) | (BigInt(words[at + 2]! >>> 0) << 64n) | (BigInt(words[at + 1]! >>> 0) << 32n) | BigInt(words[at]! >>> 0);
+  return (
+    (BigInt(words[at + 3]!) << 96n) |
+    (BigInt(words[at + 2]! >>> 0) << 64n) |
+    (BigInt(words[at + 1]! >>> 0) << 32n) |
+    BigInt(words[at]! >>> 0)
+  );
 }
 
 function uuidAt(words: Int32Array, row: number): Uint8Array {
@@ -102,16 +122,24 @@ function uuidAt(words: Int32Array, row: number): Uint8Array {
 
 function identity(type: PgType): RowTransform {
   switch (physicalOf(type)) {
-    case 'bool': return (v, row) => (v.bits[row >> 3]! & (1 << (row & 7))) !== 0;
-    case 'int32': return (v, row) => v.words[row]!;
-    case 'int64': return (v, row) => long(v.words[row * 2]!, v.words[row * 2 + 1]!);
-    case 'int128': return (v, row) => decimalAt(v.words, row);
-    case 'float32': return (v, row) => v.float32[row]!;
-    case 'float64': return (v, row) => v.float64[row]!;
-    case 'fixed16': return (v, row) => uuidAt(v.words, row).slice();
-    case 'bytes': return icebergType(type) === 'binary'
-      ? (v, row) => v.heap.slice(v.starts[row]!, v.ends[row]!)
-      : (v, row) => text(v.heap, v.starts[row]!, v.ends[row]!);
+    case 'bool':
+      return (v, row) => (v.bits[row >> 3]! & (1 << (row & 7))) !== 0;
+    case 'int32':
+      return (v, row) => v.words[row]!;
+    case 'int64':
+      return (v, row) => long(v.words[row * 2]!, v.words[row * 2 + 1]!);
+    case 'int128':
+      return (v, row) => decimalAt(v.words, row);
+    case 'float32':
+      return (v, row) => v.float32[row]!;
+    case 'float64':
+      return (v, row) => v.float64[row]!;
+    case 'fixed16':
+      return (v, row) => uuidAt(v.words, row).slice();
+    case 'bytes':
+      return icebergType(type) === 'binary'
+        ? (v, row) => v.heap.slice(v.starts[row]!, v.ends[row]!)
+        : (v, row) => text(v.heap, v.starts[row]!, v.ends[row]!);
   }
 }
 
@@ -125,15 +153,23 @@ function bucket(type: PgType, source: string, count: number): RowTransform | nul
   invariant(count > 0, 'a bucket count is positive');
   const of = (hash: number): number => (hash & 0x7fff_ffff) % count;
   switch (physicalOf(type)) {
-    case 'int32': return (v, row) => {
-      const value = v.words[row]!;
-      return of(murmur3Long(value, value >> 31));
-    };
-    case 'int64': return (v, row) => of(murmur3Long(v.words[row * 2]!, v.words[row * 2 + 1]!));
-    case 'int128': return (v, row) => of(murmur3(decimalBytes(decimalAt(v.words, row))));
-    case 'fixed16': return (v, row) => of(murmur3(uuidAt(v.words, row)));
-    case 'bytes': return source === 'string' || source === 'binary' ? (v, row) => of(murmur3(v.heap, v.starts[row], v.ends[row])) : null;
-    default: return null;
+    case 'int32':
+      return (v, row) => {
+        const value = v.words[row]!;
+        return of(murmur3Long(value, value >> 31));
+      };
+    case 'int64':
+      return (v, row) => of(murmur3Long(v.words[row * 2]!, v.words[row * 2 + 1]!));
+    case 'int128':
+      return (v, row) => of(murmur3(decimalBytes(decimalAt(v.words, row))));
+    case 'fixed16':
+      return (v, row) => of(murmur3(uuidAt(v.words, row)));
+    case 'bytes':
+      return source === 'string' || source === 'binary'
+        ? (v, row) => of(murmur3(v.heap, v.starts[row], v.ends[row]))
+        : null;
+    default:
+      return null;
   }
 }
 
@@ -158,8 +194,10 @@ function truncate(source: string, width: number): RowTransform | null {
   const cut = (value: bigint): bigint => value - (((value % wide) + wide) % wide);
   if (source === 'long') return (v, row) => BigInt.asIntN(64, cut(long(v.words[row * 2]!, v.words[row * 2 + 1]!)));
   if (source.startsWith('decimal')) return (v, row) => cut(decimalAt(v.words, row));
-  if (source === 'binary') return (v, row) => v.heap.slice(v.starts[row]!, Math.min(v.ends[row]!, v.starts[row]! + width));
-  if (source === 'string') return (v, row) => text(v.heap, v.starts[row]!, codePointsEnd(v.heap, v.starts[row]!, v.ends[row]!, width));
+  if (source === 'binary')
+    return (v, row) => v.heap.slice(v.starts[row]!, Math.min(v.ends[row]!, v.starts[row]! + width));
+  if (source === 'string')
+    return (v, row) => text(v.heap, v.starts[row]!, codePointsEnd(v.heap, v.starts[row]!, v.ends[row]!, width));
   return null;
 }
 
@@ -174,10 +212,13 @@ export function codePointsEnd(bytes: Uint8Array, start: number, end: number, cou
 
 /** A text that is equal for equal partition tuples and for no others. */
 export function partitionKey(values: readonly PartitionValue[]): string {
-  return values.map((value) => {
-    if (value === null) return 'n';
-    if (value instanceof Uint8Array) return `x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`;
-    if (typeof value === 'string') return `s${value.length}:${value}`;
-    return `${typeof value === 'boolean' ? 'b' : 'i'}${Object.is(value, -0) ? '-0' : value}`;
-  }).join(',');
+  return values
+    .map((value) => {
+      if (value === null) return 'n';
+      if (value instanceof Uint8Array)
+        return `x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`;
+      if (typeof value === 'string') return `s${value.length}:${value}`;
+      return `${typeof value === 'boolean' ? 'b' : 'i'}${Object.is(value, -0) ? '-0' : value}`;
+    })
+    .join(',');
 }

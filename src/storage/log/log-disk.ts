@@ -33,7 +33,8 @@ export interface LogDisk {
 export function openNodeDisk(dir: string): LogDisk {
   const made = fs.mkdirSync(dir, { recursive: true });
   // mkdir names the topmost directory it made: each of them down to `dir` is an entry of its parent
-  if (made !== undefined) for (let path = dir; path.length >= made.length; path = dirname(path)) syncPath(dirname(path));
+  if (made !== undefined)
+    for (let path = dir; path.length >= made.length; path = dirname(path)) syncPath(dirname(path));
   return {
     list: () => fs.readdirSync(dir),
     open: (name, create) => openNodeFile(join(dir, name), create),

@@ -71,7 +71,8 @@ function setU64(view: DataView, at: number, value: number): void {
   view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
 }
 
-const getU64 = (view: DataView, at: number): number => view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+const getU64 = (view: DataView, at: number): number =>
+  view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 
 /** The seed of a segment's CRCs. A CRC differs for each seed, so another segment's bytes fail for certain. */
 export const segmentSeed = (segmentId: string): number => Number.parseInt(segmentId.slice(0, 8), 16);
@@ -128,7 +129,13 @@ export function encodeGroupHeader(header: GroupHeader, seed: number): Uint8Array
 }
 
 /** The group header at `at`, which must be the place it names itself; null when there is none. */
-export function decodeGroupHeader(bytes: Uint8Array, view: DataView, at: number, place: Position, seed: number): GroupHeader | null {
+export function decodeGroupHeader(
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  place: Position,
+  seed: number,
+): GroupHeader | null {
   if (at + GROUP_HEADER_BYTES > bytes.length || view.getUint32(at, true) !== GROUP_MAGIC) return null;
   if (crc32(bytes.subarray(at + 8, at + GROUP_HEADER_BYTES), seed) !== view.getUint32(at + 4, true)) return null;
   const header = {
@@ -161,7 +168,8 @@ export const frameLength = (view: DataView, at: number): number => view.getUint3
 export const frameCount = (view: DataView, at: number): number => view.getUint32(at + 12, true);
 export const frameFirstLsn = (view: DataView, at: number): number => getU64(view, at + 16);
 export const frameIsLast = (view: DataView, at: number): boolean => (view.getUint8(at + 9) & FLAG_LAST) !== 0;
-export const frameIsCheckpoint = (view: DataView, at: number): boolean => view.getUint8(at + 8) === KINDS.indexOf('checkpoint');
+export const frameIsCheckpoint = (view: DataView, at: number): boolean =>
+  view.getUint8(at + 8) === KINDS.indexOf('checkpoint');
 
 /** @returns the end of the frame at `at` (before `end`), or -1 when it does not validate */
 export function checkFrame(bytes: Uint8Array, view: DataView, at: number, end: number, seed: number): number {

@@ -38,7 +38,13 @@ export function startThread(options: LogOptions, ring: Ring, listen: (event: Log
 const RETRY_MS = 250;
 
 /** The same server over `disk`, run in microtasks: its course depends on the caller's alone. */
-export function startInline(disk: LogDisk, segmentBytes: number, ring: Ring, clock: Clock, listen: (event: LogEvent) => void): LogHost {
+export function startInline(
+  disk: LogDisk,
+  segmentBytes: number,
+  ring: Ring,
+  clock: Clock,
+  listen: (event: LogEvent) => void,
+): LogHost {
   const later = (event: LogEvent): void => queueMicrotask(() => listen(event));
   const commands: LogCommand[] = [];
   let server: LogServer | null = null;
@@ -54,7 +60,7 @@ export function startInline(disk: LogDisk, segmentBytes: number, ring: Ring, clo
   const run = (): void => {
     scheduled = false;
     if (server === null || server.ended) return;
-    for (let command; (command = commands.shift()) !== undefined; ) server.handle(command);
+    for (let command; (command = commands.shift()) !== undefined;) server.handle(command);
     let state = server.step();
     while (state === 'busy') state = server.step();
     if (state === 'full') clock.after(RETRY_MS, run);

@@ -9,8 +9,19 @@ import { SqlError, SqlState } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import type { LogDisk, LogFile } from './log-disk.ts';
 import {
-  BLOCK_BYTES, GROUP_HEADER_BYTES, checkFrame, decodeGroupHeader, frameCount, frameFirstLsn, frameIsCheckpoint, frameIsLast,
-  groupBytesTotal, segmentSeed, viewOf, type Position, type SegmentHeader,
+  BLOCK_BYTES,
+  GROUP_HEADER_BYTES,
+  checkFrame,
+  decodeGroupHeader,
+  frameCount,
+  frameFirstLsn,
+  frameIsCheckpoint,
+  frameIsLast,
+  groupBytesTotal,
+  segmentSeed,
+  viewOf,
+  type Position,
+  type SegmentHeader,
 } from './log-format.ts';
 
 const WINDOW_BYTES = 2 ** 21;
@@ -35,10 +46,14 @@ export interface Window {
 }
 
 export function corrupt(name: string, offset: number, what: string): SqlError {
-  return new SqlError(SqlState.dataCorrupted, `write-ahead log is corrupt: ${what} in file "${name}" at offset ${offset}`, {
-    severity: 'FATAL',
-    hint: 'Acknowledged rows stand there. Restore the file; removing it loses what was not yet committed to Iceberg.',
-  });
+  return new SqlError(
+    SqlState.dataCorrupted,
+    `write-ahead log is corrupt: ${what} in file "${name}" at offset ${offset}`,
+    {
+      severity: 'FATAL',
+      hint: 'Acknowledged rows stand there. Restore the file; removing it loses what was not yet committed to Iceberg.',
+    },
+  );
 }
 
 /**
@@ -83,7 +98,14 @@ export function readWindow(file: LogFile, segment: Segment, offset: number, to: 
 }
 
 /** Adds a group's frames; if one is bad, none, and returns where it is. */
-function takeFrames(bytes: Uint8Array, view: DataView, start: number, end: number, seed: number, frames: number[]): number {
+function takeFrames(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  seed: number,
+  frames: number[],
+): number {
   const before = frames.length;
   let at = start;
   while (at < end) {
@@ -98,7 +120,14 @@ function takeFrames(bytes: Uint8Array, view: DataView, start: number, end: numbe
   return -1;
 }
 
-function checkLsns(segment: Segment, view: DataView, offset: number, frames: readonly number[], lsn: Lsn, groupAt: number): Lsn {
+function checkLsns(
+  segment: Segment,
+  view: DataView,
+  offset: number,
+  frames: readonly number[],
+  lsn: Lsn,
+  groupAt: number,
+): Lsn {
   let i = frames.length;
   while (i > 0 && frames[i - 1]! > groupAt) i--;
   let expected = lsn;
@@ -136,7 +165,8 @@ export class LogReplay {
   /** The rest of a transaction whose beginning was trimmed. */
   #headless = false;
   #delivering = false;
-  #transaction: { readonly index: number; readonly group: number; readonly frame: number; readonly lsn: Lsn } | null = null;
+  #transaction: { readonly index: number; readonly group: number; readonly frame: number; readonly lsn: Lsn } | null =
+    null;
 
   constructor(disk: LogDisk, segments: readonly Segment[], end: Position, from: Lsn) {
     this.#disk = disk;
@@ -151,7 +181,10 @@ export class LogReplay {
     for (;;) {
       const segment = this.#segments[this.#index];
       if (segment === undefined || segment.header.sequence > this.#end.sequence) return this.close();
-      const to = segment.header.sequence === this.#end.sequence ? this.#end.offset : this.#segments[this.#index + 1]!.header.previous.offset;
+      const to =
+        segment.header.sequence === this.#end.sequence
+          ? this.#end.offset
+          : this.#segments[this.#index + 1]!.header.previous.offset;
       if (this.#offset >= to) {
         this.#goTo(this.#index + 1, BLOCK_BYTES, 0, 0);
         continue;
@@ -197,7 +230,12 @@ export class LogReplay {
         continue;
       }
       const lsn = frameFirstLsn(view, at);
-      const first = this.#transaction ?? { index: this.#index, group: this.#offset, frame: window.start + at, lsn: this.#lsn };
+      const first = this.#transaction ?? {
+        index: this.#index,
+        group: this.#offset,
+        frame: window.start + at,
+        lsn: this.#lsn,
+      };
       if (!this.#delivering && frameCount(view, at) > 0 && lsn + frameCount(view, at) > this.#from) {
         this.#delivering = true;
         if (first.index !== this.#index || first.group !== window.start) {
@@ -205,7 +243,8 @@ export class LogReplay {
           this.#goTo(first.index, first.group, first.frame, first.lsn);
           return false;
         }
-        for (const earlier of window.frames) if (earlier < at && window.start + earlier >= first.frame) wanted.push(earlier);
+        for (const earlier of window.frames)
+          if (earlier < at && window.start + earlier >= first.frame) wanted.push(earlier);
       }
       this.#transaction = last ? null : first;
       if (this.#delivering || frameIsCheckpoint(view, at)) wanted.push(at);

@@ -10,8 +10,17 @@ import { SqlError, SqlState } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import type { LogDisk, LogFile } from './log-disk.ts';
 import {
-  BLOCK_BYTES, decodeGroupHeader, decodeSegmentHeader, frameBytesTotal, frameCount, frameFirstLsn, frameIsLast,
-  frameLength, segmentSeed, viewOf, type Position,
+  BLOCK_BYTES,
+  decodeGroupHeader,
+  decodeSegmentHeader,
+  frameBytesTotal,
+  frameCount,
+  frameFirstLsn,
+  frameIsLast,
+  frameLength,
+  segmentSeed,
+  viewOf,
+  type Position,
 } from './log-format.ts';
 import { corrupt, readWindow, type Segment } from './log-reader.ts';
 import { segmentName } from './log-segments.ts';
@@ -42,12 +51,17 @@ export function recover(disk: LogDisk, segmentBytes: number): Recovered {
   for (const name of names) {
     if (SEGMENT_NAME.test(name)) segments.push({ name, header: readHeader(disk, name) });
     else if (/^making-\d+$/.test(name)) junk.push(name);
-    else if (/^spare-\d+$/.test(name)) (sizeOf(disk, name) === segmentBytes && spares.length < 2 ? spares : junk).push(name);
+    else if (/^spare-\d+$/.test(name))
+      (sizeOf(disk, name) === segmentBytes && spares.length < 2 ? spares : junk).push(name);
     else {
-      throw new SqlError(SqlState.objectNotInPrerequisiteState, `unexpected file "${name}" in the write-ahead log's directory`, {
-        severity: 'FATAL',
-        hint: 'The directory belongs to the log alone. Move the file away.',
-      });
+      throw new SqlError(
+        SqlState.objectNotInPrerequisiteState,
+        `unexpected file "${name}" in the write-ahead log's directory`,
+        {
+          severity: 'FATAL',
+          hint: 'The directory belongs to the log alone. Move the file away.',
+        },
+      );
     }
   }
   const live = chain(segments);
@@ -77,16 +91,21 @@ function chain(segments: readonly Segment[]): Segment[] {
   const newest = segments.at(-1);
   if (newest === undefined) return [];
   for (const { name, header } of segments) {
-    if (header.logId !== newest.header.logId) throw corrupt(name, 0, `log-id ${header.logId}, not ${newest.header.logId}: a segment of another log`);
+    if (header.logId !== newest.header.logId)
+      throw corrupt(name, 0, `log-id ${header.logId}, not ${newest.header.logId}: a segment of another log`);
   }
   const live = [newest];
-  for (let at = newest; at.header.previous.sequence > 0; ) {
+  for (let at = newest; at.header.previous.sequence > 0;) {
     const { sequence } = at.header.previous;
     const before = segments.find((segment) => segment.header.sequence === sequence);
     if (before === undefined) {
       const older = segments.find((segment) => segment.header.sequence < sequence);
       if (older === undefined) break;
-      throw corrupt(segmentName(sequence), 0, `a missing segment (the log goes on in "${at.name}" and begins in "${older.name}")`);
+      throw corrupt(
+        segmentName(sequence),
+        0,
+        `a missing segment (the log goes on in "${at.name}" and begins in "${older.name}")`,
+      );
     }
     live.unshift(before);
     at = before;
@@ -136,9 +155,15 @@ function findEnd(disk: LogDisk, live: readonly Segment[]): End {
     const { sequence, firstLsn, inside } = segment.header;
     const unfinished = found !== last || last.pending || (last.committed === null && inside);
     if (found.committed !== null) {
-      return { end: { sequence, offset: found.committed.offset }, tail: last.tail, unfinished, lastLsn: found.committed.nextLsn - 1 };
+      return {
+        end: { sequence, offset: found.committed.offset },
+        tail: last.tail,
+        unfinished,
+        lastLsn: found.committed.nextLsn - 1,
+      };
     }
-    if (!inside || i === 0) return { end: { sequence, offset: BLOCK_BYTES }, tail: last.tail, unfinished, lastLsn: firstLsn - 1 };
+    if (!inside || i === 0)
+      return { end: { sequence, offset: BLOCK_BYTES }, tail: last.tail, unfinished, lastLsn: firstLsn - 1 };
     const before = live[i - 1]!;
     const file = disk.open(before.name, false);
     try {

@@ -54,7 +54,10 @@ export class SegmentStore {
 
   /** Of all files, spare ones too. */
   get bytes(): number {
-    return this.#live.reduce((sum, segment) => sum + segment.header.segmentBytes, 0) + this.#spares.length * this.#segmentBytes;
+    return (
+      this.#live.reduce((sum, segment) => sum + segment.header.segmentBytes, 0) +
+      this.#spares.length * this.#segmentBytes
+    );
   }
 
   /**

@@ -13,7 +13,14 @@ import { SqlError, SqlState, invariant, packError, type WireError } from '../../
 import type { Lsn } from '../../table-def.ts';
 import { isDiskFull, type LogDisk } from './log-disk.ts';
 import {
-  BLOCK_BYTES, FRAME_HEADER_BYTES, GROUP_HEADER_BYTES, encodeGroupHeader, frameBytesTotal, groupBytesTotal, segmentSeed, type Position,
+  BLOCK_BYTES,
+  FRAME_HEADER_BYTES,
+  GROUP_HEADER_BYTES,
+  encodeGroupHeader,
+  frameBytesTotal,
+  groupBytesTotal,
+  segmentSeed,
+  type Position,
 } from './log-format.ts';
 import { LogReplay, type ReplayBatch } from './log-reader.ts';
 import { recover, type Recovered } from './log-recovery.ts';
@@ -37,7 +44,12 @@ export type LogCommand = { readonly id: number } & (
 
 export type LogEvent =
   | { readonly event: 'opened'; readonly logId: string; readonly lastLsn: Lsn; readonly shape: Shape }
-  | { readonly event: 'answer'; readonly id: number; readonly batch: ReplayBatch | null; readonly error: WireError | null }
+  | {
+      readonly event: 'answer';
+      readonly id: number;
+      readonly batch: ReplayBatch | null;
+      readonly error: WireError | null;
+    }
   | { readonly event: 'durable'; readonly lsn: Lsn }
   | { readonly event: 'shape'; readonly shape: Shape }
   | { readonly event: 'full'; readonly full: boolean }
@@ -91,7 +103,13 @@ export class LogServer {
       throw ioFailure(error);
     }
     const { live } = this.#segments;
-    this.#recovered = { ...this.#recovered, live, junk: [], end: { sequence: 1, offset: BLOCK_BYTES }, tail: BLOCK_BYTES };
+    this.#recovered = {
+      ...this.#recovered,
+      live,
+      junk: [],
+      end: { sequence: 1, offset: BLOCK_BYTES },
+      tail: BLOCK_BYTES,
+    };
   }
 
   #shape(): Shape {
@@ -168,7 +186,10 @@ export class LogServer {
     const { segment, file } = this.#segments.current;
     if (this.#offset + BLOCK_BYTES > segment.header.segmentBytes) return;
     const at = { sequence: segment.header.sequence, offset: this.#offset };
-    const header = encodeGroupHeader({ at, durable: at, firstLsn: this.#lastLsn + 1, bytes: 0 }, segmentSeed(segment.header.segmentId));
+    const header = encodeGroupHeader(
+      { at, durable: at, firstLsn: this.#lastLsn + 1, bytes: 0 },
+      segmentSeed(segment.header.segmentId),
+    );
     file.write([header, PADDING.subarray(header.length)], this.#offset);
     file.sync();
     this.#offset += BLOCK_BYTES;
@@ -306,7 +327,11 @@ export class LogServer {
       while (ringHead(this.#ring) !== ringTail(this.#ring)) {
         const state = this.step();
         if (state === 'idle') throw this.#failure(); // with frames in the ring, only a failed log is idle
-        if (state === 'full') throw new SqlError(SqlState.diskFull, 'could not write the end of the write-ahead log: no space left on device');
+        if (state === 'full')
+          throw new SqlError(
+            SqlState.diskFull,
+            'could not write the end of the write-ahead log: no space left on device',
+          );
       }
       if (this.#unmarked) this.#mark();
     } finally {

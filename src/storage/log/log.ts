@@ -9,7 +9,15 @@ import { SqlError, SqlState, invariant, unpackError } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import type { FrameHead, Log, LogOptions, LogStats, RecoveredFrame } from './log-api.ts';
 import type { LogDisk } from './log-disk.ts';
-import { BLOCK_BYTES, FRAME_HEADER_BYTES, GROUP_HEADER_BYTES, decodeFrame, encodeFrameHeader, frameBytesTotal, viewOf } from './log-format.ts';
+import {
+  BLOCK_BYTES,
+  FRAME_HEADER_BYTES,
+  GROUP_HEADER_BYTES,
+  decodeFrame,
+  encodeFrameHeader,
+  frameBytesTotal,
+  viewOf,
+} from './log-format.ts';
 import { startInline, startThread, type LogHost } from './log-host.ts';
 import type { ReplayBatch } from './log-reader.ts';
 import { bytesFree, newRing, pushFrame, type Ring } from './log-ring.ts';
@@ -21,7 +29,9 @@ interface Waiter<T> {
   readonly reject: (error: Error) => void;
 }
 
-type Request = { readonly method: 'start' | 'replay' | 'trim'; readonly lsn: Lsn } | { readonly method: 'read' | 'close' };
+type Request =
+  | { readonly method: 'start' | 'replay' | 'trim'; readonly lsn: Lsn }
+  | { readonly method: 'read' | 'close' };
 
 /**
  * Opens or makes the log in `options.dir`.
@@ -29,7 +39,10 @@ type Request = { readonly method: 'start' | 'replay' | 'trim'; readonly lsn: Lsn
  * @throws {SqlError} XX001 naming file and offset; 55000 for a foreign file; 53100 when a new log finds no room
  */
 export async function openLog(options: LogOptions & { readonly fs?: LogDisk; readonly clock?: Clock }): Promise<Log> {
-  invariant(options.segmentBytes % BLOCK_BYTES === 0 && options.segmentBytes >= 4 * BLOCK_BYTES, 'a segment is whole blocks, at least 4');
+  invariant(
+    options.segmentBytes % BLOCK_BYTES === 0 && options.segmentBytes >= 4 * BLOCK_BYTES,
+    'a segment is whole blocks, at least 4',
+  );
   const log = new WriteAheadLog(options);
   await log.opened;
   return log;
@@ -67,9 +80,10 @@ class WriteAheadLog implements Log {
     this.frameBytesMax = room - FRAME_HEADER_BYTES;
     this.opened = new Promise((resolve, reject) => (this.#opening = { at: 0, resolve, reject }));
     const listen = (event: LogEvent): void => this.#hear(event);
-    this.#host = options.fs === undefined
-      ? startThread(options, this.#ring, listen)
-      : startInline(options.fs, options.segmentBytes, this.#ring, options.clock ?? systemClock, listen);
+    this.#host =
+      options.fs === undefined
+        ? startThread(options, this.#ring, listen)
+        : startInline(options.fs, options.segmentBytes, this.#ring, options.clock ?? systemClock, listen);
   }
 
   get firstLsn(): Lsn {
@@ -96,10 +110,16 @@ class WriteAheadLog implements Log {
         else waiter?.reject(unpackError(event.error));
         return;
       }
-      case 'durable': return this.#hearDurable(event.lsn);
-      case 'shape': this.#shape = event.shape; return;
-      case 'full': this.full = event.full; return;
-      case 'fatal': return this.#fail(unpackError(event.error));
+      case 'durable':
+        return this.#hearDurable(event.lsn);
+      case 'shape':
+        this.#shape = event.shape;
+        return;
+      case 'full':
+        this.full = event.full;
+        return;
+      case 'fatal':
+        return this.#fail(unpackError(event.error));
     }
   }
 
@@ -215,7 +235,9 @@ class WriteAheadLog implements Log {
     // a failed log has nothing left to write, but its thread must end
     const failed = this.#failed;
     const id = this.#nextId++;
-    const answered = new Promise<ReplayBatch | null>((resolve, reject) => this.#answers.set(id, { at: 0, resolve, reject }));
+    const answered = new Promise<ReplayBatch | null>((resolve, reject) =>
+      this.#answers.set(id, { at: 0, resolve, reject }),
+    );
     this.#host.post({ id, method: 'close' });
     try {
       await Promise.race([answered, this.#host.ended]);

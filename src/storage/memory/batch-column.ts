@@ -5,7 +5,16 @@
  * column counts as all valid. The heap grows by moving to a block twice as large; the old one waits for its readers.
  */
 import { SqlError, SqlState } from '../../errors.ts';
-import { columnVector, FIXED_WIDTH, isValid, NO_BYTES, NO_WORDS, type ColumnSink, type ColumnVector, type Physical } from '../../types/column-vector.ts';
+import {
+  columnVector,
+  FIXED_WIDTH,
+  isValid,
+  NO_BYTES,
+  NO_WORDS,
+  type ColumnSink,
+  type ColumnVector,
+  type Physical,
+} from '../../types/column-vector.ts';
 import type { Memory } from './memory.ts';
 import { SLAB_BYTES, type Address } from './slab.ts';
 
@@ -63,10 +72,18 @@ export class BatchColumn implements ColumnSink {
     const row = this.rows++;
     this.#validity[row >> 3]! &= ~(1 << (row & 7));
     switch (this.physical) {
-      case 'bool': this.#bits[row >> 3]! &= ~(1 << (row & 7)); break;
-      case 'bytes': this.#offsets[row + 1] = this.heapUsed; break;
-      case 'float32': this.#float32[row] = 0; break;
-      case 'float64': this.#float64[row] = 0; break;
+      case 'bool':
+        this.#bits[row >> 3]! &= ~(1 << (row & 7));
+        break;
+      case 'bytes':
+        this.#offsets[row + 1] = this.heapUsed;
+        break;
+      case 'float32':
+        this.#float32[row] = 0;
+        break;
+      case 'float64':
+        this.#float64[row] = 0;
+        break;
       default: {
         const width = FIXED_WIDTH[this.physical] / 4;
         this.#words.fill(0, row * width, (row + 1) * width);
@@ -153,7 +170,10 @@ export class BatchColumn implements ColumnSink {
     const needed = this.heapUsed + count;
     if (needed <= this.heapCapacity) return;
     if (needed > SLAB_BYTES) {
-      throw new SqlError(SqlState.programLimitExceeded, `a value of ${count} bytes does not fit: the values of a column in one batch hold at most ${SLAB_BYTES} bytes`);
+      throw new SqlError(
+        SqlState.programLimitExceeded,
+        `a value of ${count} bytes does not fit: the values of a column in one batch hold at most ${SLAB_BYTES} bytes`,
+      );
     }
     const capacity = Math.max(HEAP_BYTES_MIN, 2 ** (32 - Math.clz32(needed - 1)));
     const address = this.#memory.take(capacity);
@@ -189,11 +209,13 @@ export class BatchColumn implements ColumnSink {
         break;
       default: {
         const width = FIXED_WIDTH[this.physical] / 4;
-        if (count === 1) for (let i = 0; i < width; i++) this.#words[this.rows * width + i] = source.words[start * width + i]!;
+        if (count === 1)
+          for (let i = 0; i < width; i++) this.#words[this.rows * width + i] = source.words[start * width + i]!;
         else this.#words.set(source.words.subarray(start * width, end * width), this.rows * width);
       }
     }
-    if (this.hasNull) for (let row = this.rows; row < this.rows + count; row++) this.#validity[row >> 3]! |= 1 << (row & 7);
+    if (this.hasNull)
+      for (let row = this.rows; row < this.rows + count; row++) this.#validity[row >> 3]! |= 1 << (row & 7);
     this.rows += count;
   }
 }

@@ -20,7 +20,8 @@ const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNM
 
 function fixedBytes(physicals: readonly Physical[], capacity: number): number {
   let bytes = 0;
-  for (const physical of physicals) bytes += aligned(capacity >> 3) + aligned(BatchColumn.dataBytes(physical, capacity));
+  for (const physical of physicals)
+    bytes += aligned(capacity >> 3) + aligned(BatchColumn.dataBytes(physical, capacity));
   return bytes;
 }
 
@@ -139,6 +140,7 @@ export class Batch {
   /** Gives the blocks back when no reader can name them. */
   retire(): void {
     this.#memory.retire(this.#fixedAddress, this.#fixedBytes);
-    for (const column of this.columns) if (column.heapAddress >= 0) this.#memory.retire(column.heapAddress, column.heapCapacity);
+    for (const column of this.columns)
+      if (column.heapAddress >= 0) this.#memory.retire(column.heapAddress, column.heapCapacity);
   }
 }

@@ -117,7 +117,11 @@ export class DeleteList {
       const end = start + block.words.length;
       const low = Math.max(from, start);
       const high = Math.min(to, end);
-      if (low < high) out.set(new Uint32Array(block.words.buffer, block.words.byteOffset + (low - start) * 4, high - low), low - from);
+      if (low < high)
+        out.set(
+          new Uint32Array(block.words.buffer, block.words.byteOffset + (low - start) * 4, high - low),
+          low - from,
+        );
       start = end;
     }
     return out;

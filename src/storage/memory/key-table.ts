@@ -37,7 +37,8 @@ class Shard {
     for (;;) {
       const at = slot * SLOT;
       if (slots[at + 4] === 0) return -slot - 1;
-      if (slots[at] === key[0] && slots[at + 1] === key[1] && slots[at + 2] === key[2] && slots[at + 3] === key[3]) return slot;
+      if (slots[at] === key[0] && slots[at + 1] === key[1] && slots[at + 2] === key[2] && slots[at + 3] === key[3])
+        return slot;
       slot = (slot + 1) & mask;
     }
   }

@@ -6,7 +6,6 @@ import type { ColumnSink, ColumnVector, Physical } from '../../types/column-vect
 import { Batch, nextBlockBytes } from './batch.ts';
 import type { Memory } from './memory.ts';
 
-
 export class RowBuffer {
   readonly physicals: readonly Physical[];
   readonly #memory: Memory;

@@ -39,7 +39,14 @@ export class MemorySlice {
   #adopted = false;
 
   /** @param timeColumn index of the time column in the def, or -1 */
-  constructor(memory: Memory, unit: number, physicals: readonly Physical[], timeColumn: number, partitionKey: string, partition: readonly PartitionValue[]) {
+  constructor(
+    memory: Memory,
+    unit: number,
+    physicals: readonly Physical[],
+    timeColumn: number,
+    partitionKey: string,
+    partition: readonly PartitionValue[],
+  ) {
     this.#memory = memory;
     this.unit = unit;
     this.#physicals = physicals;
