@@ -17,7 +17,7 @@ import { timeZone } from './types/time-zone.ts';
 import { VectorBuilder } from './types/vector-builder.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
 import { EngineCursor } from './gateway-cursor.ts';
-import type { ServerContext } from './gateway-session.ts';
+import type { ServerContext } from './gateway-context.ts';
 import { viewRows } from './gateway-views.ts';
 import { parameterValues } from './gateway-write.ts';
 

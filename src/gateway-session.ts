@@ -3,18 +3,12 @@
  * parse → plan (`planner/`) → engine, catalog or ingest → messages.
  */
 import { randomInt } from 'node:crypto';
-import type { CatalogClient } from './catalog/catalog-client.ts';
-import type { Clock } from './clock.ts';
 import { notSupported, SqlError, SqlState, unreachable } from './errors.ts';
-import type { EngineApi } from './federation/engine-api.ts';
-import type { Database } from './ingest/database.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import { parseSql } from './planner/parse.ts';
 import { planStatement } from './planner/plan-statement.ts';
-import type { CatalogView, ParsedStatement, QualifiedName, QueryPlan, Statement } from './planner/plan.ts';
-import type { Remote } from './rpc.ts';
+import type { CatalogView, ParsedStatement, QueryPlan, Statement } from './planner/plan.ts';
 import type { Table } from './storage/table.ts';
-import { columnTypeInfo } from './types/pg-type.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
 import { timeZone } from './types/time-zone.ts';
 import type {
@@ -27,23 +21,14 @@ import type {
   SessionEvents,
   TransactionStatus,
 } from './wire/gateway-api.ts';
+import { describedColumns, discard, mergeOids, sendLines, textColumn } from './gateway-columns.ts';
+import type { ServerContext } from './gateway-context.ts';
+import { define } from './gateway-define.ts';
 import { explain } from './gateway-explain.ts';
+import { ownFunction } from './gateway-functions.ts';
 import { atStatement, QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
-import { lsnText, metadataLocation } from './gateway-views.ts';
 import { copyFrom, deleteStatement, insert, update, type WriteEnvironment } from './gateway-write.ts';
-
-/** What all sessions share. */
-export interface ServerContext {
-  readonly database: Database;
-  readonly engine: Remote<EngineApi>;
-  readonly catalog: CatalogClient;
-  readonly clock: Clock;
-  readonly memoryLimit: number;
-  readonly startedAt: number;
-  /** After DDL: the catalog learns the definitions. */
-  readonly definitionsChanged: () => void;
-}
 
 export const NO_PARAMETERS: BoundParameters = { formats: [], values: [] };
 
@@ -337,7 +322,7 @@ export class Session implements GatewaySession {
         const lines = await explain(this.#queryEnvironment(), statement, (inner) =>
           this.#run(inner, parameters, oids, discard()),
         );
-        this.#sendLines('QUERY PLAN', lines, out, extended);
+        sendLines('QUERY PLAN', lines, out, extended);
         return 'EXPLAIN';
       }
       case 'show':
@@ -380,26 +365,16 @@ export class Session implements GatewaySession {
   ): Promise<string> {
     const { database } = this.#context;
     switch (statement.kind) {
-      case 'createTable': {
-        await this.#outsideBlock('CREATE TABLE');
-        const { draft, ifNotExists } = statement;
-        if ((await database.createTable(draft, ifNotExists)) === null)
-          this.#notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
-        this.#context.definitionsChanged();
-        return 'CREATE TABLE';
-      }
+      case 'createTable':
       case 'dropTable':
-        return this.#dropTables(statement.names, statement.ifExists);
-      case 'createSchema': {
-        await this.#outsideBlock('CREATE SCHEMA');
-        if (statement.ifNotExists && database.schemas.has(statement.name))
-          this.#notice(SqlState.duplicateSchema, `schema "${statement.name}" already exists, skipping`);
-        else await database.createSchema(statement.name);
-        this.#context.definitionsChanged();
-        return 'CREATE SCHEMA';
+      case 'createSchema':
+      case 'dropSchema': {
+        await this.#outsideBlock(statement.kind.replace(/[A-Z]/, (letter) => ` ${letter}`).toUpperCase());
+        const notice = (code: string, message: string): void => this.#notice(code, message);
+        return define({ database, searchPath: this.#settings.searchPath, notice }, statement).finally(
+          this.#context.definitionsChanged,
+        );
       }
-      case 'dropSchema':
-        return this.#dropSchemas(statement.names, statement.ifExists);
       case 'begin':
         if (this.#block === 'open')
           this.#warning(SqlState.activeSqlTransaction, 'there is already a transaction in progress');
@@ -578,52 +553,12 @@ export class Session implements GatewaySession {
     return table;
   }
 
-  async #dropTables(names: readonly QualifiedName[], ifExists: boolean): Promise<string> {
-    await this.#outsideBlock('DROP TABLE');
-    const { database } = this.#context;
-    const tables: Table[] = [];
-    for (const { schema, name } of names) {
-      const found = (schema === null ? this.#settings.searchPath : [schema])
-        .map((each) => database.table(each, name))
-        .find((each) => each !== undefined);
-      if (found !== undefined) tables.push(found);
-      else if (ifExists) this.#notice('00000', `table "${name}" does not exist, skipping`);
-      else throw new SqlError(SqlState.undefinedTable, `table "${name}" does not exist`);
-    }
-    for (const table of tables) await database.dropTable(table);
-    this.#context.definitionsChanged();
-    return 'DROP TABLE';
-  }
-
-  async #dropSchemas(names: readonly string[], ifExists: boolean): Promise<string> {
-    await this.#outsideBlock('DROP SCHEMA');
-    for (const name of names) {
-      if (this.#context.database.schemas.has(name)) await this.#context.database.dropSchema(name);
-      else if (ifExists) this.#notice('00000', `schema "${name}" does not exist, skipping`);
-      else throw new SqlError(SqlState.invalidSchemaName, `schema "${name}" does not exist`);
-    }
-    this.#context.definitionsChanged();
-    return 'DROP SCHEMA';
-  }
-
   async #show(name: string, out: Output, extended: boolean): Promise<string> {
     const value = this.#settings.get(name);
     if (value === undefined)
       throw new SqlError(SqlState.undefinedObject, `unrecognized configuration parameter "${name}"`);
-    this.#sendLines(displayName(name), [value], out, extended);
+    sendLines(displayName(name), [value], out, extended);
     return 'SHOW';
-  }
-
-  #sendLines(column: string, lines: readonly string[], out: Output, extended: boolean): void {
-    if (!extended) out.rowDescription([textColumn(column)], [0]);
-    for (const line of lines) {
-      const bytes = Buffer.from(line);
-      out.writer.u8(0x44);
-      out.writer.i32(10 + bytes.length);
-      out.writer.i16(1);
-      out.writer.i32(bytes.length);
-      out.writer.raw(bytes);
-    }
   }
 
   #notice(code: string, message: string): void {
@@ -638,7 +573,8 @@ export class Session implements GatewaySession {
     return planStatement(parsed, this.#view(), {
       parameterOids,
       placeholder: () => `__arka_scan_${nextPlaceholder++}`,
-      constants: (name, args) => this.#constant(name, args),
+      constants: (name, args) =>
+        ownFunction({ database: this.#context.database, settings: this.#settings, pid: this.pid }, name, args),
       timeZone: this.#settings.timeZone,
     });
   }
@@ -658,70 +594,4 @@ export class Session implements GatewaySession {
       },
     };
   }
-
-  /** Arka's own functions: PGlite would answer for itself. */
-  #constant(name: string, args: readonly string[]): { text: string; type: string } | undefined {
-    const { database } = this.#context;
-    switch (name) {
-      case 'pg_current_wal_lsn':
-      case 'pg_current_wal_insert_lsn':
-        return { text: lsnText(database.committer.publishedLsn), type: 'pg_lsn' };
-      case 'pg_current_wal_flush_lsn':
-        return { text: lsnText(database.log.durableLsn), type: 'pg_lsn' };
-      case 'pg_backend_pid':
-        return { text: String(this.pid), type: 'int4' };
-      case 'current_setting': {
-        const value = this.#settings.get(args[0] ?? '');
-        return value === undefined ? undefined : { text: value, type: 'text' };
-      }
-      case 'current_user':
-      case 'session_user':
-      case 'user':
-      case 'current_role':
-        return { text: this.#settings.get('session_authorization')!, type: 'name' };
-      case 'current_schema': {
-        const schema = this.#settings.searchPath.find((each) => database.schemas.has(each));
-        return schema === undefined ? undefined : { text: schema, type: 'name' };
-      }
-      case 'arka.metadata_location': {
-        const location = metadataLocation(database, args[0] ?? '');
-        if (location === null)
-          throw new SqlError(SqlState.undefinedTable, `relation "${args[0] ?? ''}" does not exist`);
-        return { text: location, type: 'text' };
-      }
-      case 'arka.wait_for_lsn':
-        return { text: 't', type: 'bool' }; // one node: what is acknowledged is readable
-      default:
-        return undefined;
-    }
-  }
-}
-
-function textColumn(name: string): ResultColumn {
-  return { name, tableOid: 0, attnum: 0, typeOid: 25, typlen: -1, typmod: -1 };
-}
-
-function describedColumns(plan: QueryPlan): readonly ResultColumn[] {
-  return plan.described!.map((column) => ({ ...column, typlen: columnTypeInfo(column.typeOid)?.typlen ?? -1 }));
-}
-
-function mergeOids(declared: readonly number[], inferred: readonly number[], count: number): number[] {
-  return Array.from({ length: count }, (_, i) =>
-    declared[i] !== undefined && declared[i] !== 0 ? declared[i] : (inferred[i] ?? 25),
-  );
-}
-
-/** An output for EXPLAIN ANALYZE: the rows are made and dropped. */
-function discard(): Output {
-  return {
-    rowDescription: () => {},
-    dataRows: () => undefined,
-    get writer(): never {
-      throw notSupported('EXPLAIN ANALYZE of this statement');
-    },
-    commandComplete: () => {},
-    portalSuspended: () => {},
-    emptyQuery: () => {},
-    copyIn: () => Promise.reject(notSupported('EXPLAIN of COPY')),
-  };
 }

@@ -5,7 +5,8 @@
 import { SqlError, SqlState } from './errors.ts';
 import { DATABASE } from './planner/schema-names.ts';
 import type { Gateway } from './wire/gateway-api.ts';
-import { Session, type ServerContext } from './gateway-session.ts';
+import type { ServerContext } from './gateway-context.ts';
+import { Session } from './gateway-session.ts';
 import { SessionSettings } from './gateway-settings.ts';
 
 export interface GatewayOptions {

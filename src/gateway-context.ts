@@ -1,0 +1,17 @@
+/** What all sessions of a server share. */
+import type { CatalogClient } from './catalog/catalog-client.ts';
+import type { Clock } from './clock.ts';
+import type { EngineApi } from './federation/engine-api.ts';
+import type { Database } from './ingest/database.ts';
+import type { Remote } from './rpc.ts';
+
+export interface ServerContext {
+  readonly database: Database;
+  readonly engine: Remote<EngineApi>;
+  readonly catalog: CatalogClient;
+  readonly clock: Clock;
+  readonly memoryLimit: number;
+  readonly startedAt: number;
+  /** After DDL: the catalog learns the definitions. */
+  readonly definitionsChanged: () => void;
+}

@@ -1,0 +1,50 @@
+/** Functions that Arka answers itself, as typed constants in the statement: PGlite would answer for itself, silently wrong. */
+import { SqlError, SqlState } from './errors.ts';
+import type { Database } from './ingest/database.ts';
+import type { SessionSettings } from './gateway-settings.ts';
+import { lsnText, metadataLocation } from './gateway-views.ts';
+
+export interface FunctionContext {
+  readonly database: Database;
+  readonly settings: SessionSettings;
+  readonly pid: number;
+}
+
+/** Undefined: not Arka's. `args` are the texts of constant arguments. @throws {SqlError} 42P01 for a table that is not there */
+export function ownFunction(
+  { database, settings, pid }: FunctionContext,
+  name: string,
+  args: readonly string[],
+): { text: string; type: string } | undefined {
+  switch (name) {
+    case 'pg_current_wal_lsn':
+    case 'pg_current_wal_insert_lsn':
+      return { text: lsnText(database.committer.publishedLsn), type: 'pg_lsn' };
+    case 'pg_current_wal_flush_lsn':
+      return { text: lsnText(database.log.durableLsn), type: 'pg_lsn' };
+    case 'pg_backend_pid':
+      return { text: String(pid), type: 'int4' };
+    case 'current_setting': {
+      const value = settings.get(args[0] ?? '');
+      return value === undefined ? undefined : { text: value, type: 'text' };
+    }
+    case 'current_user':
+    case 'session_user':
+    case 'user':
+    case 'current_role':
+      return { text: settings.get('session_authorization')!, type: 'name' };
+    case 'current_schema': {
+      const schema = settings.searchPath.find((each) => database.schemas.has(each));
+      return schema === undefined ? undefined : { text: schema, type: 'name' };
+    }
+    case 'arka.metadata_location': {
+      const location = metadataLocation(database, args[0] ?? '');
+      if (location === null) throw new SqlError(SqlState.undefinedTable, `relation "${args[0] ?? ''}" does not exist`);
+      return { text: location, type: 'text' };
+    }
+    case 'arka.wait_for_lsn':
+      return { text: 't', type: 'bool' }; // one node: what is acknowledged is readable
+    default:
+      return undefined;
+  }
+}
