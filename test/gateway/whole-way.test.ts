@@ -241,3 +241,29 @@ test('COPY takes text and CSV, and an error names line and column and keeps noth
   await expect(copy(`COPY copied FROM STDIN`, '8\teight\t1\n1\tagain\t1\n')).rejects.toMatchObject({ code: '23505' });
   expect(await rowsOf('SELECT count(*) FROM copied')).toEqual([['3']]);
 });
+
+test('with synchronous_commit off a write is visible at once and survives a clean stop', async () => {
+  await client.query('CREATE TABLE quick (id int PRIMARY KEY)');
+  await client.query('SET synchronous_commit = off');
+  for (let id = 0; id < 50; id++) await client.query('INSERT INTO quick VALUES ($1)', [id]);
+  expect(await rowsOf('SELECT count(*) FROM quick')).toEqual([['50']]);
+  const { dataDir } = server;
+  await client.end();
+  await server.stop();
+  server = await startServer({ dataDir });
+  client = await connect();
+  expect(await rowsOf('SELECT count(*) FROM quick')).toEqual([['50']]);
+}, 30_000);
+
+test('two sessions that change one row take turns, and no change is lost', async () => {
+  await client.query('CREATE TABLE counter (id int PRIMARY KEY, n int)');
+  await client.query('INSERT INTO counter VALUES (1, 0)');
+  const sessions = await Promise.all(Array.from({ length: 4 }, connect));
+  await Promise.all(
+    sessions.map(async (session) => {
+      for (let i = 0; i < 15; i++) await session.query('UPDATE counter SET n = n + 1 WHERE id = 1');
+    }),
+  );
+  expect(await rowsOf('SELECT n FROM counter')).toEqual([[60]]);
+  await Promise.all(sessions.map((session) => session.end()));
+}, 30_000);
