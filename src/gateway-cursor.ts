@@ -9,6 +9,7 @@ import type { Transaction } from './ingest/transaction.ts';
 import type { PlannedTable, RenderedQuery } from './planner/plan.ts';
 import type { Remote } from './rpc.ts';
 import type { Table } from './storage/table.ts';
+import type { TableDef } from './table-def.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import type { Format } from './types/result-column.ts';
 import { ScanBuilder, type PrunedUnit } from './gateway-scan.ts';
@@ -56,7 +57,7 @@ export class EngineCursor {
     try {
       const scans = request.tables.map(
         (planned, i) =>
-          builder.build(liveTable(database, planned), planned, request.rendered.timeRanges[i] ?? null).scan,
+          builder.build(liveTable(database, planned.def), planned, request.rendered.timeRanges[i] ?? null).scan,
       );
       const { columns, formats, output, timeZone } = request;
       const query = engine.query({ cursor: id, sql: request.rendered.sql, scans, columns, formats, output, timeZone });
@@ -108,9 +109,9 @@ export class EngineCursor {
 }
 
 /** The table a plan was made for. @throws {SqlError} 42P01 when it was dropped since */
-export function liveTable(database: Database, planned: PlannedTable): Table {
-  const table = database.tables.get(planned.def.uuid);
-  if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${planned.def.name}" does not exist`);
+export function liveTable(database: Database, def: TableDef): Table {
+  const table = database.tables.get(def.uuid);
+  if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${def.name}" does not exist`);
   return table;
 }
 
@@ -122,7 +123,7 @@ export function unitsOf(
   const builder = new ScanBuilder(database.memory, request.transaction);
   try {
     return request.tables.map((planned, i) => {
-      const table = liveTable(database, planned);
+      const table = liveTable(database, planned.def);
       return { table, units: builder.build(table, planned, request.rendered.timeRanges[i] ?? null).units };
     });
   } finally {

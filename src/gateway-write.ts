@@ -15,12 +15,11 @@ import type { Remote } from './rpc.ts';
 import { RowBuffer } from './storage/memory/row-buffer.ts';
 import { integerAt } from './storage/memory/slice.ts';
 import type { Table } from './storage/table.ts';
-import type { TableDef } from './table-def.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import { parameterText } from './types/parameter-text.ts';
 import type { TimeContext } from './types/text-input.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
-import { EngineCursor } from './gateway-cursor.ts';
+import { EngineCursor, liveTable } from './gateway-cursor.ts';
 
 type Of<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
 
@@ -48,12 +47,6 @@ function contextOf({ database, running }: WriteEnvironment): WriteContext {
   return { memory: database.memory, engine: database.engine, transaction: (id) => database.transaction(id), running };
 }
 
-function tableOf(environment: WriteEnvironment, def: TableDef): Table {
-  const table = environment.database.tables.get(def.uuid);
-  if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${def.name}" does not exist`);
-  return table;
-}
-
 function checkSize(environment: WriteEnvironment, writes: TableWrites): void {
   const { pool } = environment.database.memory;
   let bytes = 0;
@@ -78,7 +71,7 @@ export function parameterValues(parameters: BoundParameters, oids: readonly numb
 export async function insert(environment: WriteEnvironment, statement: Of<'insert'>): Promise<string> {
   const { database, transaction } = environment;
   if (database.pressed) await database.admit();
-  const table = tableOf(environment, statement.def);
+  const table = liveTable(environment.database, statement.def);
   const writes = transaction.of(table);
   const from = writes.inserted.rows;
   const writer = new RowWriter(table.def, statement.fieldIds, writes.inserted, environment.time);
@@ -157,7 +150,7 @@ function putParameter(
 
 export async function copyFrom(environment: WriteEnvironment, statement: Of<'copyFrom'>, out: Output): Promise<string> {
   const { database, transaction } = environment;
-  const table = tableOf(environment, statement.def);
+  const table = liveTable(environment.database, statement.def);
   const writes = transaction.of(table);
   const writer = new RowWriter(table.def, statement.fieldIds, writes.inserted, environment.time);
   const parser = copyParser(statement, writer);
@@ -274,7 +267,7 @@ async function deleteFound(
 }
 
 export async function deleteStatement(environment: WriteEnvironment, statement: Of<'delete'>): Promise<string> {
-  const table = tableOf(environment, statement.def);
+  const table = liveTable(environment.database, statement.def);
   const count = await deleteFound(
     environment,
     table,
@@ -295,7 +288,7 @@ export async function update(environment: WriteEnvironment, statement: Of<'updat
     throw notSupported(`UPDATE of the key column "${renamed.name}"`, {
       hint: 'DELETE the row and INSERT it with its new key.',
     });
-  const table = tableOf(environment, def);
+  const table = liveTable(environment.database, def);
   const writes = environment.transaction.of(table);
   const fresh = new RowBuffer(environment.database.memory, table.physicals);
   try {

@@ -5,12 +5,13 @@
  * - K2 A client's statement runs between BEGIN and ROLLBACK: settings, rows and definitions are afterwards as before.
  * - K3 A failed table does not keep the others from being mirrored; the first failure is thrown when all were tried.
  */
+import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import { invariant, notSupported, SqlError, SqlState } from '../errors.ts';
 import { copyRows } from './backend-messages.ts';
 import type { CatalogApi, CatalogContents, CatalogQuery, CatalogResult, Description } from './catalog-api.ts';
 import { writeBind, writeDescribe, writeExecute, writeParse, writeSync } from './frontend-messages.ts';
 import { createSchemaSql, createTableSql, dropTableSql, mirrorSteps, type Mirrored } from './mirror.ts';
-import { openSession, quoteIdentifier, quoteLiteral, type PgliteSession } from './pglite-session.ts';
+import { openSession, type PgliteSession } from './pglite-session.ts';
 import { stubJson, stubSetting, stubView } from './stub-views.ts';
 
 /** Definitions that go into one Query message. */

@@ -5,11 +5,11 @@
  * instead of its counter. A table's block (see OIDS_PER_TABLE): heap, row type, array type, TOAST table, TOAST index,
  * key index. Column numbers that are missing were dropped: a placeholder column is made and dropped again.
  */
+import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import { OIDS_PER_TABLE, type ColumnDef, type PgType, type TableDef } from '../table-def.ts';
 import { invariant } from '../errors.ts';
 import { columnTypeInfo, numericModifier, Oid } from '../types/pg-type.ts';
 import type { CatalogContents } from './catalog-api.ts';
-import { quoteIdentifier, quoteLiteral } from './pglite-session.ts';
 
 /** What PGlite holds now. */
 export interface Mirrored {

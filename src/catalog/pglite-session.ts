@@ -6,6 +6,8 @@
  * - S2 An answer without its ReadyForQuery means that the session is lost: `SessionLost`, and the thread ends.
  * - S3 `search_path` and `TimeZone` are set only when they differ from the last request's: most requests cost one batch.
  */
+import { quoteIdentifier } from '../sql-text.ts';
+import { quoteLiteral } from '../sql-text.ts';
 import { readFile } from 'node:fs/promises';
 import { PGlite } from '@electric-sql/pglite';
 import { SqlError, SqlState } from '../errors.ts';
@@ -139,12 +141,4 @@ class Chunks {
   take(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
-}
-
-export function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-export function quoteLiteral(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }

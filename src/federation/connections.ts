@@ -5,6 +5,7 @@
  * - D2 A connection returns to the pool only when no result of it is open: pins of the caller may go then.
  * - D3 Nothing runs DuckDB's tasks on this thread: its table functions call back into it and would wait for themselves.
  */
+import { quoteLiteral } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
 import { engineError } from './engine-errors.ts';
 
@@ -88,7 +89,7 @@ export async function settle(lease: Lease): Promise<void> {
 
 export async function useTimeZone(lease: Lease, name: string): Promise<void> {
   if (lease.timeZone === name) return;
-  await run(lease, `SET TimeZone = ${literal(name)}`);
+  await run(lease, `SET TimeZone = ${quoteLiteral(name)}`);
   lease.timeZone = name;
 }
 
@@ -98,12 +99,4 @@ export function closeInstance(instance: Instance): void {
   instance.all.clear();
   instance.idle.length = 0;
   duckdb.close_sync(instance.database);
-}
-
-export function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}
-
-export function identifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }

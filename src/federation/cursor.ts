@@ -6,6 +6,7 @@
  * - Q2 After `done`, an error or `close`, nothing of it runs, its sources are forgotten and its connection is back in the pool:
  *   the caller may release its pins.
  */
+import { quoteIdentifier } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
 import type { Clock } from '../clock.ts';
 import { invariant, SqlError, SqlState } from '../errors.ts';
@@ -14,7 +15,7 @@ import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { encodeRows, rowEncoder, type RowEncoder } from '../types/data-row.ts';
 import { findTimeZone } from '../types/time-zone.ts';
-import { acquire, identifier, release, settle, useTimeZone, type Instance, type Lease } from './connections.ts';
+import { acquire, release, settle, useTimeZone, type Instance, type Lease } from './connections.ts';
 import type { QueryChunk, QueryOpened, QueryRequest } from './engine-api.ts';
 import { engineError } from './engine-errors.ts';
 import { planColumn, type ColumnPlan } from './result-columns.ts';
@@ -163,7 +164,7 @@ async function prepare(lease: Lease, sql: string, request: QueryRequest): Promis
 /** A projection keeps the order of an ORDER BY below it. */
 function castAround(sql: string, plans: readonly ColumnPlan[]): string {
   const outputs = plans.map((plan, i) => (plan.sql === null ? `r.c${i}` : `${plan.sql(`r.c${i}`)} AS c${i}`));
-  const aliases = plans.map((_, i) => identifier(`c${i}`));
+  const aliases = plans.map((_, i) => quoteIdentifier(`c${i}`));
   return `SELECT ${outputs.join(', ')} FROM (${sql}\n) AS r(${aliases.join(', ')})`;
 }
 

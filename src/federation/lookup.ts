@@ -5,12 +5,13 @@
  * reader, so row groups are skipped by their bounds. Up to LITERAL_ROWS keys are also written as literals, which skip
  * more surely: planning sees them.
  */
+import { quoteLiteral } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
 import { invariant } from '../errors.ts';
 import type { ColumnDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { duckdbType, numericModifier, Oid } from '../types/pg-type.ts';
-import { literal, run, type Lease } from './connections.ts';
+import { run, type Lease } from './connections.ts';
 import type { LookupRequest, LookupResult } from './engine-api.ts';
 import { addSource, CHUNK_ROWS, type RowSource, type SourceRegistry } from './row-source.ts';
 import { readParquet, unitOf } from './scan-sql.ts';
@@ -110,16 +111,16 @@ function literalText(column: ColumnDef, vector: ColumnVector, row: number): stri
       const unscaled = wide(vector.words, row * 4, 4);
       const digits = (unscaled < 0n ? -unscaled : unscaled).toString().padStart(scale + 1, '0');
       const text = scale === 0 ? digits : `${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
-      return literal(unscaled < 0n ? `-${text}` : text);
+      return quoteLiteral(unscaled < 0n ? `-${text}` : text);
     }
     case Oid.uuid: {
       const bytes = new Uint8Array(vector.words.buffer, vector.words.byteOffset + row * 16, 16);
-      return literal(Buffer.from(bytes).toString('hex'));
+      return quoteLiteral(Buffer.from(bytes).toString('hex'));
     }
     case Oid.text:
     case Oid.varchar: {
       const text = Buffer.from(vector.heap.subarray(vector.starts[row], vector.ends[row])).toString();
-      return text.includes('\0') ? null : literal(text);
+      return text.includes('\0') ? null : quoteLiteral(text);
     }
     default:
       return null;

@@ -4,6 +4,7 @@
  * - P1 The order is total: the def's sort, then unit, then position (H16), so `newPositions` finds every row by the same query.
  * - P2 A file counts as written after fsync of file and folder (C10): DuckDB never does that. Written beside its name, then renamed.
  */
+import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type duckdb from '@duckdb/node-bindings';
@@ -11,7 +12,7 @@ import { DuckDBMaterializedResult } from '@duckdb/node-api';
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import type { FileColumnStats } from '../storage/file-stats.ts';
-import { identifier, literal, run, type Lease } from './connections.ts';
+import { run, type Lease } from './connections.ts';
 import type { WriteParquetRequest, WrittenFile } from './engine-api.ts';
 import { columnStats } from './file-bounds.ts';
 import { scanSql, type ScanContext } from './scan-sql.ts';
@@ -25,9 +26,9 @@ export async function writeParquet(
   context: ScanContext,
 ): Promise<WrittenFile | null> {
   const { def } = request;
-  const columns = def.columns.map((column) => identifier(column.name)).join(', ');
+  const columns = def.columns.map((column) => quoteIdentifier(column.name)).join(', ');
   const select = `SELECT ${columns} FROM ${orderedScan(request, context)}`;
-  const fieldIds = def.columns.map((column) => `${identifier(column.name)}: ${column.fieldId}`);
+  const fieldIds = def.columns.map((column) => `${quoteIdentifier(column.name)}: ${column.fieldId}`);
   return await copyTo(lease, select, fieldIds, def.columns, request.path);
 }
 
@@ -64,7 +65,7 @@ function sortTerms(def: TableDef): readonly string[] {
   return def.sort.map((field) => {
     const column = def.columns.find((candidate) => candidate.fieldId === field.sourceId);
     invariant(column !== undefined, 'a sort field names a column');
-    return `s.${identifier(column.name)} ${field.descending ? 'DESC' : 'ASC'} NULLS ${field.nullsFirst ? 'FIRST' : 'LAST'}`;
+    return `s.${quoteIdentifier(column.name)} ${field.descending ? 'DESC' : 'ASC'} NULLS ${field.nullsFirst ? 'FIRST' : 'LAST'}`;
   });
 }
 
@@ -80,7 +81,7 @@ export async function copyTo(
   try {
     const result = await run(
       lease,
-      `COPY (${select}) TO ${literal(temporary)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP_ROWS}, FIELD_IDS {${fieldIds.join(', ')}}, RETURN_STATS)`,
+      `COPY (${select}) TO ${quoteLiteral(temporary)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP_ROWS}, FIELD_IDS {${fieldIds.join(', ')}}, RETURN_STATS)`,
     );
     const { rows, stats } = await returnedStats(result, columns);
     if (rows === 0) {
@@ -140,7 +141,7 @@ async function returnedStats(
   }
   return {
     rows,
-    stats: columns.map((column) => columnStats(column, byColumn.get(identifier(column.name)) ?? new Map(), rows)),
+    stats: columns.map((column) => columnStats(column, byColumn.get(quoteIdentifier(column.name)) ?? new Map(), rows)),
   };
 }
 

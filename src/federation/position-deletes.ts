@@ -2,10 +2,11 @@
  * Iceberg v2 position-delete files: (file_path, pos) with the reserved field ids, sorted by path and position.
  * @see https://iceberg.apache.org/spec/#position-delete-files
  */
+import { quoteLiteral } from '../sql-text.ts';
 import { invariant } from '../errors.ts';
 import type { ColumnDef } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
-import { literal, run, type Lease } from './connections.ts';
+import { run, type Lease } from './connections.ts';
 import type { WrittenFile } from './engine-api.ts';
 import { positionListSource } from './delete-sources.ts';
 import { copyTo } from './parquet-out.ts';
@@ -34,7 +35,7 @@ export async function writePositionDeletes(
 ): Promise<WrittenFile> {
   const source = addSource(context.registry, positionListSource([request.positions.toSorted()]));
   context.sourceIds.push(source.id);
-  const select = `SELECT ${literal(request.dataFileLocation)} AS file_path, c1 AS pos FROM ${source.sql} ORDER BY c1`;
+  const select = `SELECT ${quoteLiteral(request.dataFileLocation)} AS file_path, c1 AS pos FROM ${source.sql} ORDER BY c1`;
   const fieldIds = [`file_path: ${FILE_PATH_ID}`, `pos: ${POS_ID}`];
   const written = await copyTo(lease, select, fieldIds, COLUMNS, request.path);
   invariant(written !== null, 'a position-delete file has positions');

@@ -8,12 +8,12 @@
  *   above DENSE_PART deleted by a bitmap (H17).
  * - S4 Inside, columns are called by place; names of the user meet none of the reader's.
  */
+import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef } from '../table-def.ts';
 import type { FileUnit, TableScan } from '../storage/scan-spec.ts';
 import type { SlabDirectory } from '../storage/memory/slab.ts';
 import { duckdbType } from '../types/pg-type.ts';
-import { identifier, literal } from './connections.ts';
 import { bitmapSource, DENSE_PART, positionSource } from './delete-sources.ts';
 import { memorySource } from './memory-source.ts';
 import { addSource, type SourceRegistry } from './row-source.ts';
@@ -34,7 +34,7 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
   if (scan.memory.some((unit) => unit.rows > 0)) {
     const source = addSource(context.registry, memorySource(columns, scan.memory, context.slabs, context.mode));
     context.sourceIds.push(source.id);
-    const outputs = columns.map((column, i) => `c${i} AS ${identifier(column.name)}`);
+    const outputs = columns.map((column, i) => `c${i} AS ${quoteIdentifier(column.name)}`);
     if (scan.positions) outputs.push(`c${columns.length} AS "__unit"`, `c${columns.length + 1} AS "__position"`);
     branches.push(`SELECT ${outputs.join(', ')} FROM ${source.sql}`);
   }
@@ -65,13 +65,15 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
 }
 
 function emptyScan(scan: TableScan): string {
-  const outputs = scan.def.columns.map((column) => `NULL::${duckdbType(column.type)} AS ${identifier(column.name)}`);
+  const outputs = scan.def.columns.map(
+    (column) => `NULL::${duckdbType(column.type)} AS ${quoteIdentifier(column.name)}`,
+  );
   if (scan.positions) outputs.push('NULL::INTEGER AS "__unit"', 'NULL::BIGINT AS "__position"');
   return `(SELECT ${outputs.join(', ')} WHERE false)`;
 }
 
 function fileOutputs(scan: TableScan, files: readonly FileUnit[]): string {
-  const outputs = scan.def.columns.map((column) => `f.f${column.fieldId} AS ${identifier(column.name)}`);
+  const outputs = scan.def.columns.map((column) => `f.f${column.fieldId} AS ${quoteIdentifier(column.name)}`);
   if (scan.positions) outputs.push(`${unitOf(files)} AS "__unit"`, 'f.file_row_number AS "__position"');
   return outputs.join(', ');
 }
@@ -84,10 +86,10 @@ export function unitOf(files: readonly FileUnit[]): string {
 
 /** S1. Columns are called f<field id>; one that a file lacks is NULL. */
 export function readParquet(columns: readonly ColumnDef[], files: readonly FileUnit[]): string {
-  const paths = files.map((file) => literal(file.path)).join(', ');
+  const paths = files.map((file) => quoteLiteral(file.path)).join(', ');
   const schema = columns.map(
     (column) =>
-      `${column.fieldId}: {name: 'f${column.fieldId}', type: ${literal(duckdbType(column.type))}, default_value: NULL}`,
+      `${column.fieldId}: {name: 'f${column.fieldId}', type: ${quoteLiteral(duckdbType(column.type))}, default_value: NULL}`,
   );
   return `read_parquet([${paths}], hive_partitioning=false, file_row_number=true, schema=MAP {${schema.join(', ')}})`;
 }

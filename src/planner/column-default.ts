@@ -5,7 +5,7 @@ import type { ColumnDef, ColumnDefault } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
 import { constantKind, constantText, unsupported } from './ast.ts';
 import { constantFor, isNow } from './constants.ts';
-import { formatType } from './type-names.ts';
+import { formatType } from '../types/format-type.ts';
 
 /** @throws {SqlError} 0A000, 42804 */
 export function columnDefault(expression: Node, column: ColumnDef): ColumnDefault {

@@ -7,7 +7,8 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
 import { atNode, constantKind, constantText, plainName } from './ast.ts';
-import { formatType, typeOidOf } from './type-names.ts';
+import { formatType } from '../types/format-type.ts';
+import { typeOidOf } from './type-names.ts';
 
 export type ConstantValue = { readonly text: string } | { readonly text: null };
 

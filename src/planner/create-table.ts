@@ -8,7 +8,8 @@ import { columnDefault } from './column-default.ts';
 import { tableOptions } from './options.ts';
 import type { CatalogView, Statement, TableDraft } from './plan.ts';
 import { creationSchema } from './schema-names.ts';
-import { columnType, formatType } from './type-names.ts';
+import { formatType } from '../types/format-type.ts';
+import { columnType } from './type-names.ts';
 
 const COLUMNS_MAX = 1600;
 const NAME_BYTES_MAX = 63;

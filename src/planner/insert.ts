@@ -2,6 +2,7 @@
  * INSERT: VALUES of constants and parameters go straight to the column builders; everything else is a query whose
  * columns are cast to the target's types.
  */
+import { quoteIdentifier } from '../sql-text.ts';
 import type { InsertStmt, Node, SelectStmt } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
@@ -11,12 +12,11 @@ import { at, atNode, locationOf, stringNode } from './ast.ts';
 import { defaultValue, undefinedColumn } from './column-default.ts';
 import { constantFor, isNow } from './constants.ts';
 import { writeQuery } from './duckdb/query.ts';
-import { quoteIdentifier } from './duckdb/typed.ts';
 import type { CatalogView, InsertValue, QueryPlan, Statement } from './plan.ts';
 import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
 import { targetTable } from './schema-names.ts';
-import { formatType } from './type-names.ts';
+import { formatType } from '../types/format-type.ts';
 
 /** @throws {SqlError} 42P01, 42701, 42703, 42601, 42804, 0A000 */
 export function planInsert(

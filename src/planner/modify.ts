@@ -2,6 +2,7 @@
  * UPDATE and DELETE: a query for the engine that gives each row's unit and position, and then the new row or its key.
  * The expressions are those of a SELECT over the table; ingest checks lengths, NOT NULL and keys.
  */
+import { quoteIdentifier } from '../sql-text.ts';
 import type { DeleteStmt, Node, RangeVar, UpdateStmt } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
@@ -14,7 +15,6 @@ import { writeCondition, writeExpression } from './duckdb/expression.ts';
 import { scalarLiteral } from './duckdb/literals.ts';
 import type { WrittenQuery } from './duckdb/query.ts';
 import { rootScope, tableItem, type Scope, type WriterContext } from './duckdb/scope.ts';
-import { quoteIdentifier } from './duckdb/typed.ts';
 import { assignmentCast, checkAssignable, targetColumns } from './insert.ts';
 import type { CatalogView, PlannedTable, QueryPlan, Statement } from './plan.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';

@@ -7,7 +7,7 @@
 import { SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, PartitionField, SortField, TransformName } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
-import { formatType } from './type-names.ts';
+import { formatType } from '../types/format-type.ts';
 
 export interface TableOptions {
   readonly timeColumn: number | null;

@@ -6,7 +6,7 @@
 import type { Node, TypeName } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
-import { Oid, numericModifier, numericTypmod } from '../types/pg-type.ts';
+import { Oid, numericTypmod } from '../types/pg-type.ts';
 import { at, constantText, plainName, unsupported } from './ast.ts';
 
 const COLUMN_TYPES: Readonly<Record<string, number>> = {
@@ -179,35 +179,4 @@ function integerModifier(node: Node, where: { position?: number }): number {
   if (text === null || !/^-?\d+$/.test(text))
     throw new SqlError(SqlState.invalidParameterValue, 'type modifiers must be simple constants or identifiers', where);
   return Number(text);
-}
-
-/** A type as format_type prints it, for defaults and messages. */
-export function formatType(type: PgType): string {
-  const names: Readonly<Record<number, string>> = {
-    [Oid.bool]: 'boolean',
-    [Oid.int2]: 'smallint',
-    [Oid.int4]: 'integer',
-    [Oid.int8]: 'bigint',
-    [Oid.float4]: 'real',
-    [Oid.float8]: 'double precision',
-    [Oid.text]: 'text',
-    [Oid.bytea]: 'bytea',
-    [Oid.date]: 'date',
-    [Oid.uuid]: 'uuid',
-    [Oid.time]: 'time without time zone',
-    [Oid.timestamp]: 'timestamp without time zone',
-    [Oid.json]: 'json',
-    [Oid.timestamptz]: 'timestamp with time zone',
-    [Oid.jsonb]: 'jsonb',
-    [Oid.numeric]: 'numeric',
-    [Oid.varchar]: 'character varying',
-    [Oid.interval]: 'interval',
-    [Oid.name]: 'name',
-    [Oid.oid]: 'oid',
-  };
-  const name = names[type.oid] ?? 'unknown';
-  if (type.typmod < 0) return name;
-  if (type.oid === Oid.varchar) return `${name}(${type.typmod - 4})`;
-  const modifier = numericModifier(type.typmod);
-  return type.oid === Oid.numeric && modifier !== null ? `${name}(${modifier.precision},${modifier.scale})` : name;
 }

@@ -21,8 +21,8 @@ import type { ColumnSink } from './column-vector.ts';
 import { highWord, POW10, wordsToNumber } from './decimal-digits.ts';
 import { formatType } from './format-type.ts';
 import { columnField, type TextInput } from './number-input.ts';
-import { overflow, putDigitsRounded, type NumericModifier } from './numeric-input.ts';
-import { numericModifier, Oid } from './pg-type.ts';
+import { overflow, putDigitsRounded, requiredModifier, type NumericModifier } from './numeric-input.ts';
+import { Oid } from './pg-type.ts';
 import { characterInput, jsonbInput, textInput } from './text-input.ts';
 
 /** As TextInput, over the binary format. */
@@ -50,16 +50,8 @@ export function binaryInput(type: PgType, column: string): BinaryInput {
         for (let i = 0; i < 8; i++) scratch.setUint8(i, src[at + i]!);
         sink.float64(scratch.getFloat64(0));
       });
-    case Oid.numeric: {
-      const modifier = numericModifier(type.typmod);
-      if (modifier === null)
-        throw new SqlError(
-          SqlState.featureNotSupported,
-          'numeric without precision is not supported',
-          columnField(column),
-        );
-      return numericBinaryInput(modifier, column);
-    }
+    case Oid.numeric:
+      return numericBinaryInput(requiredModifier(type, column), column);
     case Oid.text:
       return characterInput(-1, column);
     case Oid.varchar:

@@ -3,6 +3,7 @@ import type { PgType } from '../table-def.ts';
 import { columnTypeInfo, numericModifier, Oid } from './pg-type.ts';
 
 const OTHER_NAMES: ReadonlyMap<number, string> = new Map([
+  [0, 'unknown'],
   [Oid.name, 'name'],
   [Oid.oid, 'oid'],
   [Oid.regproc, 'regproc'],

@@ -4,10 +4,19 @@
  * Up to 15 digits are one double; longer ones stay ASCII digits until the words are built.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import type { PgType } from '../table-def.ts';
 import type { ColumnSink } from './column-vector.ts';
 import { built, digitsToWords, highWord, POW10 } from './decimal-digits.ts';
 import { columnField, invalidSyntax, isSpace, type TextInput } from './number-input.ts';
+import { numericModifier } from './pg-type.ts';
 import { decodeText } from './utf8.ts';
+
+/** @throws {SqlError} 0A000 for numeric without precision */
+export function requiredModifier(type: PgType, column: string): NumericModifier {
+  const modifier = numericModifier(type.typmod);
+  if (modifier !== null) return modifier;
+  throw new SqlError(SqlState.featureNotSupported, 'numeric without precision is not supported', columnField(column));
+}
 
 export interface NumericModifier {
   readonly precision: number;

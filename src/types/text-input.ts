@@ -21,8 +21,8 @@ import {
   invalidSyntax,
   type TextInput,
 } from './number-input.ts';
-import { numericInput } from './numeric-input.ts';
-import { numericModifier, Oid } from './pg-type.ts';
+import { numericInput, requiredModifier } from './numeric-input.ts';
+import { Oid } from './pg-type.ts';
 import { UTC } from './time-zone.ts';
 import { checkUtf8, countCharacters, decodeText } from './utf8.ts';
 
@@ -55,16 +55,8 @@ export function textInput(type: PgType, column: string, context: TimeContext = N
       return float4Input(column);
     case Oid.float8:
       return float8Input(column);
-    case Oid.numeric: {
-      const modifier = numericModifier(type.typmod);
-      if (modifier === null)
-        throw new SqlError(
-          SqlState.featureNotSupported,
-          'numeric without precision is not supported',
-          columnField(column),
-        );
-      return numericInput(modifier, column);
-    }
+    case Oid.numeric:
+      return numericInput(requiredModifier(type, column), column);
     case Oid.text:
       return characterInput(-1, column);
     case Oid.varchar:

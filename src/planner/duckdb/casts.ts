@@ -1,6 +1,7 @@
 /**
  * CAST of PostgreSQL → DuckDB. The two differ in rounding, in text input and in length: what cannot be said exactly is 0A000.
  */
+import { quoteLiteral } from '../../sql-text.ts';
 import type { TypeCast, TypeName } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
@@ -16,7 +17,6 @@ import {
   isNumber,
   isText,
   parameterMark,
-  quoteLiteral,
   typed,
   type Typed,
 } from './typed.ts';

@@ -2,12 +2,13 @@
  * PostgreSQL expression trees → DuckDB SQL with PostgreSQL's meaning. Every node kind written here is one that was
  * looked at; any other is 0A000. Everything is bracketed: the two grammars disagree about precedence.
  */
+import { quoteIdentifier, quoteLiteral } from '../../sql-text.ts';
 import type { A_Expr, FuncCall, Node, SubLink, WindowDef } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
 import { at, atNode, constantKind, constantText, plainName, tagOf } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
-import { formatType } from '../type-names.ts';
+import { formatType } from '../../types/format-type.ts';
 import { writeCast } from './casts.ts';
 import { functionRule, type FunctionRule } from './functions.ts';
 import { arrayTypeOf, numericLiteral } from './literals.ts';
@@ -22,7 +23,7 @@ import {
 import { writeLike } from './patterns.ts';
 import { writeSubquery } from './query.ts';
 import { writeColumn, type Scope } from './scope.ts';
-import { parameterMark, quoteIdentifier, quoteLiteral, typed, type Typed } from './typed.ts';
+import { parameterMark, typed, type Typed } from './typed.ts';
 import { writeWindow } from './windows.ts';
 
 /** @throws {SqlError} 0A000 naming what DuckDB cannot do as PostgreSQL means it; 42703 and others as PostgreSQL */

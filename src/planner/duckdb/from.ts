@@ -1,4 +1,5 @@
 /** FROM: tables as placeholders, CTEs, subqueries, joins and the few set-returning functions. */
+import { quoteIdentifier } from '../../sql-text.ts';
 import type { Alias, JoinExpr, Node, RangeFunction, RangeVar } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
@@ -7,7 +8,7 @@ import { undefinedTable } from '../schema-names.ts';
 import { writeCondition, writeExpression } from './expression.ts';
 import { rename, writeSubquery } from './query.ts';
 import { tableItem, type OutputColumn, type Scope, type ScopeItem } from './scope.ts';
-import { quoteIdentifier, type Typed } from './typed.ts';
+import { type Typed } from './typed.ts';
 
 export function writeFrom(nodes: readonly Node[], outer: Scope): { readonly sql: string; readonly scope: Scope } {
   const merged = new Set<string>();

@@ -4,9 +4,10 @@
  * A name missing here is 0A000, even where DuckDB has a function of that name. Result types are kept where later
  * rewrites need them (0: unknown).
  */
+import { quoteLiteral } from '../../sql-text.ts';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
-import { isFloat, isInexact, isInteger, isJson, isText, quoteLiteral, typed, type Typed } from './typed.ts';
+import { isFloat, isInexact, isInteger, isJson, isText, typed, type Typed } from './typed.ts';
 
 export interface FunctionRule {
   /** DuckDB's name where it is another. */

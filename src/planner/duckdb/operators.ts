@@ -1,8 +1,9 @@
 /** Operators by PostgreSQL's name: what DuckDB does alike, what is rewritten, and what is refused by name. */
+import { quoteLiteral } from '../../sql-text.ts';
 import type { A_Expr } from 'libpg-query';
 import { notSupported, SqlError, SqlState, type SqlErrorFields } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
-import { formatType } from '../type-names.ts';
+import { formatType } from '../../types/format-type.ts';
 import { arrayItems, checkDateTime, elementType, scalarLiteral } from './literals.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
@@ -14,7 +15,6 @@ import {
   isJson,
   isNumber,
   isText,
-  quoteLiteral,
   typed,
   type Typed,
 } from './typed.ts';

@@ -1,7 +1,8 @@
 /** LIKE, ~ and SIMILAR TO: DuckDB has no default escape in LIKE, matches whole strings with ~, and has RE2's syntax. */
+import { quoteLiteral } from '../../sql-text.ts';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
-import { quoteLiteral, typed, type Typed } from './typed.ts';
+import { typed, type Typed } from './typed.ts';
 
 export function writeLike(
   left: Typed,

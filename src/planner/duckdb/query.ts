@@ -3,6 +3,7 @@
  *
  * Scans appear as their quoted placeholder. Each level's WHERE is shown to the context, for time ranges.
  */
+import { quoteIdentifier } from '../../sql-text.ts';
 import type { Node, SelectStmt, WithClause } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
@@ -12,7 +13,7 @@ import { unionType, writeCondition, writeExpression, writeSort } from './express
 import { writeFrom } from './from.ts';
 import { checkComparable } from './operators.ts';
 import { allColumns, rootScope, type OutputColumn, type Scope, type WriterContext } from './scope.ts';
-import { quoteIdentifier, typed, type Typed } from './typed.ts';
+import { typed, type Typed } from './typed.ts';
 import { writeWindow } from './windows.ts';
 
 export interface WrittenQuery {

@@ -2,12 +2,13 @@
  * Names in one query level: what a column reference means by PostgreSQL's rules, so that the SQL for DuckDB can say it
  * in full. There every FROM item sees those left of it and aliases are visible in WHERE; a qualified name is safe from both.
  */
+import { quoteIdentifier } from '../../sql-text.ts';
 import type { ColumnRef, Node } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import type { TableDef } from '../../table-def.ts';
 import { at, stringOf } from '../ast.ts';
 import type { PlannedTable } from '../plan.ts';
-import { quoteIdentifier, typed, type Typed } from './typed.ts';
+import { typed, type Typed } from './typed.ts';
 
 export interface OutputColumn {
   readonly name: string;

@@ -23,14 +23,6 @@ export function typed(sql: string, oid = 0): Typed {
   return { sql, oid };
 }
 
-export function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-export function quoteLiteral(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}
-
 export function parameterMark(index: number): string {
   return `\u0000${index}\u0000`;
 }

@@ -1,9 +1,9 @@
 /** WINDOW definitions: partition, order, and the frame from PostgreSQL's option bits (FRAMEOPTION_*). */
+import { quoteIdentifier } from '../../sql-text.ts';
 import type { WindowDef } from 'libpg-query';
 import { notSupported } from '../../errors.ts';
 import { writeExpression, writeSort } from './expression.ts';
 import type { Scope } from './scope.ts';
-import { quoteIdentifier } from './typed.ts';
 
 const Frame = {
   nonDefault: 0x1,

@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { invariant } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import { isDiskFull, type LogDisk, type LogFile } from './log-disk.ts';
-import { BLOCK_BYTES, encodeSegmentHeader, type Position, type SegmentHeader } from './log-format.ts';
+import { encodeSegmentHeader, type Position, type SegmentHeader } from './log-format.ts';
 import type { Segment } from './log-reader.ts';
 
 const SPARES_MAX = 2;
@@ -170,6 +170,3 @@ export class SegmentStore {
     this.#file = null;
   }
 }
-
-/** Where the frames of a segment start. */
-export const segmentStart = (sequence: number): Position => ({ sequence, offset: BLOCK_BYTES });

@@ -3,6 +3,7 @@
  * transactions have appended, `published` what readers may see. Frozen by a cut, replaced by a disk segment.
  */
 import { invariant } from '../../errors.ts';
+import { wordsToNumber } from '../../types/decimal-digits.ts';
 import { isValid, type ColumnVector, type Physical } from '../../types/column-vector.ts';
 import type { PartitionValue } from '../iceberg/lake-api.ts';
 import type { MemoryUnit } from '../scan-spec.ts';
@@ -142,5 +143,5 @@ export class MemorySlice {
 /** An int32 or int64 value as a double; rounding beyond 2^53 keeps order. */
 export function integerAt(vector: ColumnVector, row: number): number {
   if (vector.physical === 'int32') return vector.words[row]!;
-  return vector.words[row * 2 + 1]! * 4_294_967_296 + (vector.words[row * 2]! >>> 0);
+  return wordsToNumber(vector.words[row * 2]!, vector.words[row * 2 + 1]!);
 }
