@@ -105,6 +105,7 @@ export class SimDisk implements LogDisk {
 
   #handle(file: SimFile): LogFile {
     return {
+      fd: -1,
       size: () => file.bytes.length,
       read: (into, offset) => {
         const piece = file.bytes.subarray(offset, offset + into.length);

@@ -9,6 +9,8 @@ import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 
 export interface LogFile {
+  /** The descriptor, good on every thread of the process; -1 on a simulated disk. */
+  readonly fd: number;
   size(): number;
   /** Fills `into` from `offset`; returns fewer bytes only at the end of the file. */
   read(into: Uint8Array, offset: number): number;
@@ -54,8 +56,13 @@ function syncPath(path: string): void {
 }
 
 function openNodeFile(path: string, create: boolean): LogFile {
-  const fd = fs.openSync(path, create ? 'w+' : 'r+');
+  return fileOver(fs.openSync(path, create ? 'w+' : 'r+'));
+}
+
+/** A file that is open already, here or on another thread. */
+export function fileOver(fd: number): LogFile {
   return {
+    fd,
     size: () => fs.fstatSync(fd).size,
     read(into, offset) {
       let done = 0;

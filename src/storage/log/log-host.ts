@@ -1,14 +1,18 @@
 /**
  * Where the log's server runs: in its thread, or (for simulations, over a disk of theirs) on the caller's own.
+ *
+ * Frames of one turn of main's event loop are one group: `wake` acts when the turn's sockets have been read. A small group is
+ * then written by main itself (log-writer.ts), unless the disk has been slow of late: then the thread takes all.
  */
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../clock.ts';
 import { packError } from '../../errors.ts';
 import { workerUrl } from '../../worker-url.ts';
 import type { LogOptions } from './log-api.ts';
-import type { LogDisk } from './log-disk.ts';
-import { signal, type Ring } from './log-ring.ts';
-import { LogServer, type LogCommand, type LogEvent } from './log-server.ts';
+import { fileOver, type LogDisk, type LogFile } from './log-disk.ts';
+import { bytesBetween, givePen, ringHead, ringTail, signal, tryPen, type Ring } from './log-ring.ts';
+import { ioFailure, LogServer, type LogCommand, type LogEvent } from './log-server.ts';
+import { takeGroup, writeGroup, WriterState, type Group } from './log-writer.ts';
 
 export interface LogHost {
   post(command: LogCommand): void;
@@ -18,19 +22,102 @@ export interface LogHost {
   readonly ended: Promise<void>;
 }
 
-export function startThread(options: LogOptions, ring: Ring, listen: (event: LogEvent) => void): LogHost {
+/** Main copies, sums and writes no more than this at once. */
+const OWN_BYTES_MAX = 2 ** 17;
+/** A sync that takes longer would be felt by everybody: for a while the thread does it. */
+const OWN_MS_MAX = 1;
+const AWAY_MS_FIRST = 20;
+const AWAY_MS_MAX = 5000;
+/** So many quick ones in a row, and a slow one is an exception again. */
+const QUICK_RUN = 50;
+
+/** Main's way of writing a group itself. */
+class OwnWriter {
+  readonly #ring: Ring;
+  readonly #clock: Clock;
+  readonly #state: WriterState;
+  #file: LogFile | null = null;
+  #quick = 0;
+  #awayMs = AWAY_MS_FIRST;
+  #awayUntil = 0;
+
+  constructor(ring: Ring, clock: Clock) {
+    this.#ring = ring;
+    this.#clock = clock;
+    this.#state = new WriterState(ring);
+  }
+
+  /** The group that is durable now; null: it is the thread's. @throws what the disk threw: the log has failed */
+  write(): Group | null {
+    const begun = this.#clock.monotonic();
+    if (begun < this.#awayUntil) return null;
+    if (bytesBetween(ringHead(this.#ring), ringTail(this.#ring)) > OWN_BYTES_MAX) return null;
+    if (!tryPen(this.#ring)) return null;
+    try {
+      if (this.#state.phase !== 'open') return null;
+      const group = takeGroup(this.#ring, this.#state);
+      if (group === null) return null;
+      const { fd } = this.#state;
+      if (this.#file?.fd !== fd) this.#file = fileOver(fd);
+      writeGroup(this.#ring, this.#state, this.#file, group);
+      return group;
+    } finally {
+      givePen(this.#ring);
+      this.#judge(begun);
+    }
+  }
+
+  /** The segment is so far written that the thread should make another. */
+  get spareDue(): boolean {
+    return this.#state.offset > this.#state.segmentBytes / 4;
+  }
+
+  #judge(begun: number): void {
+    const now = this.#clock.monotonic();
+    if (now - begun <= OWN_MS_MAX) {
+      if (++this.#quick === QUICK_RUN) this.#awayMs = AWAY_MS_FIRST;
+      return;
+    }
+    this.#quick = 0;
+    this.#awayUntil = now + this.#awayMs;
+    this.#awayMs = Math.min(this.#awayMs * 2, AWAY_MS_MAX);
+  }
+}
+
+export function startThread(options: LogOptions, ring: Ring, clock: Clock, listen: (event: LogEvent) => void): LogHost {
   const worker = new Worker(workerUrl('../../threads/log', import.meta.url), {
     name: 'arka-log',
     workerData: { dir: options.dir, segmentBytes: options.segmentBytes, shared: ring.shared },
   });
   worker.on('message', listen);
   worker.on('error', (error) => listen({ event: 'fatal', error: packError(error) }));
+  const own = new OwnWriter(ring, clock);
+  let waking = false;
+  let spareAsked = 0;
+  const turn = (): void => {
+    waking = false;
+    let group: Group | null = null;
+    try {
+      group = own.write();
+    } catch (error) {
+      listen({ event: 'fatal', error: packError(ioFailure(error)) });
+      return;
+    }
+    const left = ringHead(ring) !== ringTail(ring);
+    const spare = own.spareDue && spareAsked++ % 64 === 0;
+    if (left || spare) signal(ring);
+    if (group !== null) listen({ event: 'durable', lsn: group.lastLsn });
+  };
   return {
     post(command) {
       worker.postMessage(command);
       signal(ring);
     },
-    wake: () => signal(ring),
+    wake() {
+      if (waking) return;
+      waking = true;
+      setImmediate(turn);
+    },
     ended: new Promise((resolve) => worker.once('exit', () => resolve())),
   };
 }

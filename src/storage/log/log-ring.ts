@@ -1,21 +1,27 @@
 /**
  * The ring through which frames go from main to the log's thread: one SharedArrayBuffer, made once.
  *
- * Bytes: `signal i32 | tail i32 | head i32 | 0 …` (64), then the frames as they stand in the file but for the CRC.
+ * Bytes: `signal i32 | tail i32 | head i32 | pen i32 | 0 …` (64), the writer's state as doubles (128, see log-writer.ts), then
+ * the frames as they stand in the file but for the CRC.
  * - Tail and head count units of 8 bytes and wrap at 2^32, so the capacity is a power of two.
- * - Main alone moves the tail, the thread alone the head (after the frames are durable); each publishes by `Atomics.store`.
+ * - Main alone moves the tail, whoever holds the pen the head (after the frames are durable); each publishes by `Atomics.store`.
  * - A frame may wrap around the end; a field never does, as each lies inside one unit of 8 bytes.
  */
 import { FRAME_HEADER_BYTES, frameBytesTotal } from './log-format.ts';
 
-const CONTROL_BYTES = 64;
+const WORDS_BYTES = 64;
+const STATE_BYTES = 128;
+const CONTROL_BYTES = WORDS_BYTES + STATE_BYTES;
 const SIGNAL = 0;
 const TAIL = 1;
 const HEAD = 2;
+const PEN = 3;
 
 export interface Ring {
   readonly shared: SharedArrayBuffer;
   readonly control: Int32Array;
+  /** Belongs to whoever holds the pen. */
+  readonly state: Float64Array;
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
 }
@@ -29,7 +35,8 @@ export function newRing(bytes: number): Ring {
 export function ringOver(shared: SharedArrayBuffer): Ring {
   return {
     shared,
-    control: new Int32Array(shared, 0, CONTROL_BYTES / 4),
+    control: new Int32Array(shared, 0, WORDS_BYTES / 4),
+    state: new Float64Array(shared, WORDS_BYTES, STATE_BYTES / 8),
     bytes: new Uint8Array(shared, CONTROL_BYTES),
     words: new Uint32Array(shared, CONTROL_BYTES),
   };
@@ -62,7 +69,7 @@ function copyIn(ring: Ring, at: number, bytes: Uint8Array): number {
   return bytes.length - untilEnd;
 }
 
-/** The thread: the bytes from unit `head` on, as one or two views of the ring. */
+/** The writer: the bytes from unit `head` on, as one or two views of the ring. */
 export function ringSlices(ring: Ring, head: number, bytes: number): Uint8Array[] {
   const at = (head * 8) % ring.bytes.length;
   const untilEnd = ring.bytes.length - at;
@@ -70,7 +77,7 @@ export function ringSlices(ring: Ring, head: number, bytes: number): Uint8Array[
   return [ring.bytes.subarray(at), ring.bytes.subarray(0, bytes - untilEnd)];
 }
 
-/** The thread: gives the room before unit `head` back to main. */
+/** The writer: gives the room before unit `head` back to main. */
 export const releaseTo = (ring: Ring, head: number): void => void Atomics.store(ring.control, HEAD, head | 0);
 
 /** Main: there is a frame or a command. */
@@ -84,3 +91,16 @@ export const signals = (ring: Ring): number => Atomics.load(ring.control, SIGNAL
 /** The thread: sleeps until a signal after the `seen` one. */
 export const awaitSignal = (ring: Ring, seen: number, milliseconds: number): void =>
   void Atomics.wait(ring.control, SIGNAL, seen, milliseconds);
+
+/** Takes the right to write groups, if nobody has it. */
+export const tryPen = (ring: Ring): boolean => Atomics.compareExchange(ring.control, PEN, 0, 1) === 0;
+
+/** The thread: waits for the right to write groups; main holds it for one small group at most. */
+export function takePen(ring: Ring): void {
+  while (!tryPen(ring)) Atomics.wait(ring.control, PEN, 1);
+}
+
+export function givePen(ring: Ring): void {
+  Atomics.store(ring.control, PEN, 0);
+  Atomics.notify(ring.control, PEN);
+}

@@ -1,35 +1,20 @@
 /**
- * The log's thread without the thread: takes frames from the ring, writes groups, answers commands. Synchronous throughout.
+ * The log's thread without the thread: writes groups (W1, W2: log-writer.ts), makes and trims segments, answers commands.
+ * Synchronous throughout. The pen is held while a group is written, a segment begun or the log ended, and never else: while
+ * a spare segment is made, main may write.
  *
- * - W1 One group at a time: written, synced, then reported. So all before a group is durable when it is written, and what
- *   arrives meanwhile is the next group; nobody waits for a timer.
- * - W2 After a failed write or sync nothing is reported any more. The failed group's header is zeroed in the page cache (best
- *   effort): the kernel may call pages clean that never reached the disk, and the next start must not believe them.
  * - W3 A full disk is met only when a segment is made; the frames wait in the ring meanwhile.
  */
 import { randomBytes } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import { SqlError, SqlState, invariant, packError, type WireError } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import { isDiskFull, type LogDisk } from './log-disk.ts';
-import {
-  BLOCK_BYTES,
-  FRAME_HEADER_BYTES,
-  GROUP_HEADER_BYTES,
-  encodeGroupHeader,
-  frameBytesTotal,
-  groupBytesTotal,
-  segmentSeed,
-  type Position,
-} from './log-format.ts';
+import { BLOCK_BYTES, segmentSeed, type Position } from './log-format.ts';
 import { LogReplay, type ReplayBatch } from './log-reader.ts';
 import { recover, type Recovered } from './log-recovery.ts';
-import { bytesBetween, releaseTo, ringHead, ringSlices, ringTail, type Ring } from './log-ring.ts';
+import { givePen, ringHead, ringTail, takePen, type Ring } from './log-ring.ts';
 import { SegmentStore } from './log-segments.ts';
-
-/** A larger group would keep the ring's room for longer than its sync costs. */
-const GROUP_BYTES_MAX = 2 ** 22;
-const PADDING = new Uint8Array(BLOCK_BYTES);
+import { takeGroup, writeGroup, writeMark, WriterState } from './log-writer.ts';
 
 export interface Shape {
   readonly segments: number;
@@ -55,15 +40,6 @@ export type LogEvent =
   | { readonly event: 'full'; readonly full: boolean }
   | { readonly event: 'fatal'; readonly error: WireError };
 
-interface Group {
-  readonly head: number;
-  readonly bytes: number;
-  readonly firstLsn: Lsn;
-  readonly lastLsn: Lsn;
-  /** Its last frame does not commit. */
-  readonly inside: boolean;
-}
-
 export class LogServer {
   readonly #disk: LogDisk;
   readonly #ring: Ring;
@@ -71,13 +47,9 @@ export class LogServer {
   #recovered: Recovered;
   #segments: SegmentStore;
   #replay: LogReplay | null = null;
-  #offset = 0;
-  #lastLsn: Lsn;
-  #inside = false;
-  #started = false;
+  readonly #state: WriterState;
   #full = false;
   #spareBlocked = false;
-  #unmarked = false;
   #failed: SqlError | null = null;
   ended = false;
 
@@ -86,13 +58,15 @@ export class LogServer {
     this.#disk = disk;
     this.#ring = ring;
     this.#post = post;
+    this.#state = new WriterState(ring);
     this.#recovered = recover(disk, segmentBytes);
     const { live, spares } = this.#recovered;
     const logId = live[0]?.header.logId ?? randomBytes(16).toString('hex');
     this.#segments = new SegmentStore(disk, segmentBytes, logId, live, spares);
     if (live.length === 0) this.#createFirst();
-    this.#lastLsn = this.#recovered.lastLsn;
-    post({ event: 'opened', logId, lastLsn: this.#lastLsn, shape: this.#shape() });
+    const { lastLsn } = this.#recovered;
+    this.#state.lastLsn = lastLsn;
+    post({ event: 'opened', logId, lastLsn, shape: this.#shape() });
   }
 
   #createFirst(): void {
@@ -132,7 +106,7 @@ export class LogServer {
   #run(command: LogCommand): ReplayBatch | null {
     switch (command.method) {
       case 'replay':
-        invariant(!this.#started, 'replay comes before start');
+        invariant(this.#state.phase === 'idle', 'replay comes before start');
         this.#replay?.close();
         this.#replay = new LogReplay(this.#disk, this.#recovered.live, this.#recovered.end, command.lsn);
         return null;
@@ -143,7 +117,7 @@ export class LogServer {
         this.#start(command.lsn);
         return null;
       case 'trim':
-        invariant(this.#started, 'trim comes after start');
+        invariant(this.#state.phase === 'open', 'trim comes after start');
         this.#segments.trim(command.lsn);
         this.#post({ event: 'shape', shape: this.#shape() });
         return null;
@@ -155,7 +129,8 @@ export class LogServer {
 
   /** Cuts the tail, and makes the cut durable before anything is appended. */
   #start(nextLsn: Lsn): void {
-    invariant(!this.#started && nextLsn > this.#lastLsn, 'start comes once, with an LSN that was never used');
+    const state = this.#state;
+    invariant(state.phase === 'idle' && nextLsn > state.lastLsn, 'start comes once, with an LSN that was never used');
     this.#replay?.close();
     const { end, tail, unfinished, junk, lastLsn, live } = this.#recovered;
     const { header } = this.#segments.current.segment;
@@ -168,40 +143,38 @@ export class LogServer {
       // an empty log that begins at a later LSN does not have the earlier ones
       const empty = live.length === 1 && header.firstLsn === lastLsn + 1 && end.offset === BLOCK_BYTES;
       if (empty) this.#segments.trim(nextLsn);
-      this.#offset = BLOCK_BYTES;
+      state.lastLsn = nextLsn - 1;
+      this.#goOn(BLOCK_BYTES);
     } else {
       this.#segments.zeroFrom(tail);
-      this.#offset = tail;
-      this.#lastLsn = nextLsn - 1;
-      this.#mark();
+      state.lastLsn = nextLsn - 1;
+      this.#goOn(tail);
+      writeMark(state, this.#segments.current.file);
     }
     if (junk.length > 0 || unfinished) this.#disk.syncDir();
-    this.#lastLsn = nextLsn - 1;
-    this.#started = true;
+    state.phase = 'open';
     this.#post({ event: 'shape', shape: this.#shape() });
   }
 
-  /** An empty group: with it, all before is known to have been durable, and damage there is no torn tail. */
-  #mark(): void {
+  /** The next group goes into the newest segment, at `offset`. */
+  #goOn(offset: number): void {
     const { segment, file } = this.#segments.current;
-    if (this.#offset + BLOCK_BYTES > segment.header.segmentBytes) return;
-    const at = { sequence: segment.header.sequence, offset: this.#offset };
-    const header = encodeGroupHeader(
-      { at, durable: at, firstLsn: this.#lastLsn + 1, bytes: 0 },
-      segmentSeed(segment.header.segmentId),
-    );
-    file.write([header, PADDING.subarray(header.length)], this.#offset);
-    file.sync();
-    this.#offset += BLOCK_BYTES;
-    this.#unmarked = false;
+    const { sequence, segmentBytes, segmentId } = segment.header;
+    this.#state.segment(sequence, segmentBytes, segmentSeed(segmentId), file.fd);
+    this.#state.offset = offset;
   }
 
   /** Writes one group, or does one idle step. `full`: try again after a while. `idle`: wait for a signal. */
   step(): 'busy' | 'idle' | 'full' {
-    if (this.#failed !== null || !this.#started || this.ended) return 'idle';
+    if (this.#failed !== null || this.#state.phase !== 'open' || this.ended) return 'idle';
     try {
       if (ringHead(this.#ring) === ringTail(this.#ring)) return this.#prepareSpare() ? 'busy' : 'idle';
-      return this.#writeNext();
+      takePen(this.#ring);
+      try {
+        return this.#writeNext();
+      } finally {
+        givePen(this.#ring);
+      }
     } catch (error) {
       this.#fail(error);
       return 'idle';
@@ -211,7 +184,7 @@ export class LogServer {
   #prepareSpare(): boolean {
     if (this.#spareBlocked) return false;
     try {
-      return this.#segments.prepare(this.#offset);
+      return this.#segments.prepare(this.#state.offset);
     } catch (error) {
       if (!isDiskFull(error)) throw error;
       this.#spareBlocked = true;
@@ -220,27 +193,29 @@ export class LogServer {
   }
 
   #writeNext(): 'busy' | 'full' {
-    let group = this.#takeGroup();
+    if (this.#state.phase === 'failed' || ringHead(this.#ring) === ringTail(this.#ring)) return 'busy'; // main was faster
+    let group = takeGroup(this.#ring, this.#state);
     if (group === null) {
       if (!this.#roll()) return 'full';
-      group = this.#takeGroup();
+      group = takeGroup(this.#ring, this.#state);
       invariant(group !== null, 'a frame fits an empty segment');
     }
-    this.#write(group);
+    writeGroup(this.#ring, this.#state, this.#segments.current.file, group);
     this.#spareBlocked = false;
+    this.#post({ event: 'durable', lsn: group.lastLsn });
     return 'busy';
   }
 
   #roll(): boolean {
-    const { sequence } = this.#segments.current.segment.header;
+    const { sequence, offset, lastLsn, inside } = this.#state;
     try {
-      this.#segments.activate({ sequence, offset: this.#offset }, this.#lastLsn + 1, this.#inside);
+      this.#segments.activate({ sequence, offset }, lastLsn + 1, inside);
     } catch (error) {
       if (!isDiskFull(error)) throw error;
       this.#setFull(true);
       return false;
     }
-    this.#offset = BLOCK_BYTES;
+    this.#goOn(BLOCK_BYTES);
     this.#setFull(false);
     this.#post({ event: 'shape', shape: this.#shape() });
     return true;
@@ -252,66 +227,8 @@ export class LogServer {
     this.#post({ event: 'full', full });
   }
 
-  /** The frames at the ring's head that fit the segment, with their CRCs filled in; null: not even one fits. */
-  #takeGroup(): Group | null {
-    const { header } = this.#segments.current.segment;
-    const { words } = this.#ring;
-    const seed = segmentSeed(header.segmentId);
-    const room = header.segmentBytes - this.#offset - GROUP_HEADER_BYTES;
-    const head = ringHead(this.#ring);
-    const available = bytesBetween(head, ringTail(this.#ring));
-    const word = (unit: number, index: number): number => words[(unit * 2 + index) % words.length]!;
-    const lsnAt = (unit: number): Lsn => word(unit, 4) + word(unit, 5) * 2 ** 32;
-    let bytes = 0;
-    let next = this.#lastLsn + 1;
-    let inside = this.#inside;
-    while (bytes < available) {
-      const unit = head + bytes / 8;
-      const length = word(unit, 1);
-      const total = frameBytesTotal(length);
-      if (bytes + total > room || (bytes > 0 && bytes + total > GROUP_BYTES_MAX)) break;
-      invariant(lsnAt(unit) === next, 'frames are dense');
-      words[(unit * 2) % words.length] = this.#frameCrc(unit, FRAME_HEADER_BYTES + length, seed);
-      next += word(unit, 3);
-      inside = ((word(unit, 2) >>> 8) & 1) === 0;
-      bytes += total;
-    }
-    return bytes === 0 ? null : { head, bytes, firstLsn: this.#lastLsn + 1, lastLsn: next - 1, inside };
-  }
-
-  #frameCrc(unit: number, bytes: number, seed: number): number {
-    const slices = ringSlices(this.#ring, unit, bytes);
-    const first = crc32(slices[0]!.subarray(4), seed);
-    return slices.length === 1 ? first : crc32(slices[1]!, first);
-  }
-
-  #write(group: Group): void {
-    const { segment, file } = this.#segments.current;
-    const at: Position = { sequence: segment.header.sequence, offset: this.#offset };
-    const seed = segmentSeed(segment.header.segmentId);
-    const header = encodeGroupHeader({ at, durable: at, firstLsn: group.firstLsn, bytes: group.bytes }, seed);
-    const total = groupBytesTotal(group.bytes);
-    const padding = PADDING.subarray(0, total - GROUP_HEADER_BYTES - group.bytes);
-    try {
-      file.write([header, ...ringSlices(this.#ring, group.head, group.bytes), padding], this.#offset);
-      file.sync();
-    } catch (error) {
-      try {
-        file.write([PADDING], this.#offset); // W2
-      } catch {
-        // the first error is the one to report
-      }
-      throw error;
-    }
-    this.#offset += total;
-    this.#lastLsn = group.lastLsn;
-    this.#inside = group.inside;
-    this.#unmarked = true;
-    releaseTo(this.#ring, group.head + group.bytes / 8);
-    this.#post({ event: 'durable', lsn: group.lastLsn });
-  }
-
   #fail(error: unknown): void {
+    this.#state.phase = 'failed';
     this.#failed = ioFailure(error);
     this.#post({ event: 'fatal', error: packError(this.#failed) });
   }
@@ -323,7 +240,7 @@ export class LogServer {
   #close(): void {
     try {
       this.#replay?.close();
-      if (!this.#started || this.#failed !== null) return;
+      if (this.#state.phase !== 'open' || this.#failed !== null) return;
       while (ringHead(this.#ring) !== ringTail(this.#ring)) {
         const state = this.step();
         if (state === 'idle') throw this.#failure(); // with frames in the ring, only a failed log is idle
@@ -333,7 +250,13 @@ export class LogServer {
             'could not write the end of the write-ahead log: no space left on device',
           );
       }
-      if (this.#unmarked) this.#mark();
+      takePen(this.#ring);
+      try {
+        if (this.#state.unmarked) writeMark(this.#state, this.#segments.current.file);
+      } finally {
+        this.#state.phase = 'idle';
+        givePen(this.#ring);
+      }
     } finally {
       this.ended = true;
       this.#segments.close();
@@ -341,7 +264,7 @@ export class LogServer {
   }
 }
 
-function ioFailure(error: unknown): SqlError {
+export function ioFailure(error: unknown): SqlError {
   if (error instanceof SqlError) return error;
   const text = error instanceof Error ? error.message : String(error);
   const code = isDiskFull(error) ? SqlState.diskFull : SqlState.ioError;

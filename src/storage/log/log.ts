@@ -1,7 +1,7 @@
 /**
  * The write-ahead log (T0) on main: copies frames into the ring, and hears of durable LSNs.
  *
- * - `append` wakes the thread once per turn of microtasks, so what one turn appends is one group; a lone frame goes at once.
+ * - What one turn of the event loop appends is one group; no timer stands between a frame and its sync (log-host.ts).
  * - After a failure nothing resolves any more: waiters reject, `append` throws.
  */
 import { systemClock, type Clock } from '../../clock.ts';
@@ -70,7 +70,6 @@ class WriteAheadLog implements Log {
   #shape: Shape = { segments: 0, bytes: 0, firstLsn: 1 };
   #nextId = 1;
   #started = false;
-  #waking = false;
   #failed: Error | null = null;
   #closing: Promise<void> | null = null;
 
@@ -82,7 +81,7 @@ class WriteAheadLog implements Log {
     const listen = (event: LogEvent): void => this.#hear(event);
     this.#host =
       options.fs === undefined
-        ? startThread(options, this.#ring, listen)
+        ? startThread(options, this.#ring, options.clock ?? systemClock, listen)
         : startInline(options.fs, options.segmentBytes, this.#ring, options.clock ?? systemClock, listen);
   }
 
@@ -124,7 +123,7 @@ class WriteAheadLog implements Log {
   }
 
   #hearDurable(lsn: Lsn): void {
-    if (this.#failed !== null) return;
+    if (this.#failed !== null || lsn <= this.durableLsn) return; // what main wrote itself is heard of before the thread's
     this.durableLsn = lsn;
     this.onDurable(lsn);
     const waiting = this.#durableWaiters;
@@ -193,13 +192,7 @@ class WriteAheadLog implements Log {
     encodeFrameHeader(this.#headerView, head, bytes);
     pushFrame(this.#ring, this.#header, parts, bytes);
     this.lastLsn += head.count;
-    if (!this.#waking) {
-      this.#waking = true;
-      queueMicrotask(() => {
-        this.#waking = false;
-        this.#host.wake();
-      });
-    }
+    this.#host.wake();
     return true;
   }
 
