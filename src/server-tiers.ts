@@ -1,7 +1,7 @@
 /**
  * The storage of a server: lake and engine threads, the log, recovery into memory. Opened in this order, closed in reverse.
  */
-import { randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -124,7 +124,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     engine: engine.remote,
     lake: lake.remote,
     diskDir: join(dataDir, 'disk'),
-    seed: randomInt(2 ** 31),
+    secret: randomBytes(32),
     warn,
   });
   await recover(database, state);

@@ -9,6 +9,7 @@ import type { Remote } from '../rpc.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { LakeApi, TableState } from '../storage/iceberg/lake-api.ts';
 import type { Log } from '../storage/log/log-api.ts';
+import { tableSecret } from '../storage/memory/keyed-hash.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import { Table } from '../storage/table.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
@@ -49,7 +50,8 @@ export interface DatabaseOptions {
   readonly engine: UnitEngine;
   readonly lake: Remote<LakeApi>;
   readonly diskDir: string;
-  readonly seed: number;
+  /** What the tables' hashes of keys are keyed with; at least 16 bytes. */
+  readonly secret: Uint8Array;
   readonly warn: (error: unknown, where: string) => void;
 }
 
@@ -68,7 +70,7 @@ export class Database {
   readonly commits: CommitEvent[] = [];
   /** Rises with every DDL: prepared plans and descriptions of older generations are made again. */
   generation = 1;
-  readonly #seed: number;
+  readonly #secret: Uint8Array;
   readonly #byName = new Map<string, Table>();
   readonly #transactions = new Map<number, Transaction>();
   readonly #lanes = new Map<Table, Promise<unknown>>();
@@ -87,7 +89,7 @@ export class Database {
     this.lake = options.lake;
     this.diskDir = options.diskDir;
     this.warn = options.warn;
-    this.#seed = options.seed;
+    this.#secret = options.secret;
     this.committer = new Committer(options.memory, options.log);
   }
 
@@ -138,7 +140,8 @@ export class Database {
   addTable(state: TableState): Table {
     this.#nextOid = Math.max(this.#nextOid, state.def.oid + OIDS_PER_TABLE);
     const def = state.def.oid === 0 ? { ...state.def, oid: this.#takeOid() } : state.def;
-    const table = new Table(this.memory, this.nextUnit, this.#seed, def, state.location, state.specId);
+    const secret = tableSecret(this.#secret, def.uuid);
+    const table = new Table(this.memory, this.nextUnit, secret, def, state.location, state.specId);
     table.metadataLocation = state.metadataLocation;
     table.snapshotId = state.snapshotId;
     this.tables.set(def.uuid, table);

@@ -17,7 +17,7 @@ export function candidateFiles(
 ): boolean {
   let any = false;
   for (const file of table.files) {
-    if (file.deletes.length >= file.rows || !file.mayHoldKey(vectors[0]!, row)) continue;
+    if (file.deletes.length >= file.rows || !file.mayHoldKey(vectors, row)) continue;
     into.add(file);
     any = true;
   }

@@ -3,13 +3,11 @@
  * unit before and after: same rows, same positions, same delete list; only the tier and the path change.
  */
 import type { Lsn, TableDef } from '../table-def.ts';
-import { physicalOf } from '../types/pg-type.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import { decodeBound } from './iceberg/bounds.ts';
 import type { DataFileInfo, Segment } from './iceberg/lake-api.ts';
+import { integerBounds, KeyBounds } from './key-bounds.ts';
 import { DeleteList } from './memory/delete-list.ts';
 import type { Memory } from './memory/memory.ts';
-import { integerAt } from './memory/slice.ts';
 import type { FileUnit } from './scan-spec.ts';
 
 interface Bounds {
@@ -31,7 +29,7 @@ export class DataFileUnit {
   deletesFlushed = 0;
   deletesCommitted = 0;
   readonly time: Bounds;
-  readonly #key: Bounds;
+  readonly #key: KeyBounds;
 
   constructor(memory: Memory, unit: number, def: TableDef, info: DataFileInfo | Segment, tier: 'disk' | 'iceberg') {
     this.unit = unit;
@@ -41,33 +39,20 @@ export class DataFileUnit {
     this.lsnFrom = 'lsnFrom' in info ? info.lsnFrom : 0;
     this.lsnTo = 'lsnTo' in info ? info.lsnTo : 0;
     this.deletes = new DeleteList(memory.pool);
-    this.time = boundsOf(def, info, def.timeColumn);
-    this.#key = boundsOf(def, info, def.key[0] ?? null);
+    this.time = integerBounds(def, info.columns, def.timeColumn) ?? EVERYTHING;
+    this.#key = new KeyBounds(def, info.columns);
   }
 
   get rows(): number {
     return this.info.rows;
   }
 
-  /** False when the file cannot hold the key, by the bounds of its first column. */
-  mayHoldKey(first: ColumnVector, row: number): boolean {
-    if (this.#key === EVERYTHING) return true;
-    const value = integerAt(first, row);
-    return value >= this.#key.min && value <= this.#key.max;
+  /** False when the file cannot hold the key, by the bounds of its columns; `vectors` in key order. */
+  mayHoldKey(vectors: readonly ColumnVector[], row: number): boolean {
+    return this.#key.mayHold(vectors, row);
   }
 
   scan(deleteCount: number): FileUnit {
     return { unit: this.unit, rows: this.info.rows, path: this.path, deletes: this.deletes.ref(deleteCount) };
   }
-}
-
-/** Numeric bounds of an integer-like column (integers, date, timestamps); everything for others or without bounds. */
-function boundsOf(def: TableDef, info: DataFileInfo, fieldId: number | null): Bounds {
-  const column = def.columns.find((each) => each.fieldId === fieldId);
-  if (column === undefined) return EVERYTHING;
-  const physical = physicalOf(column.type);
-  if (physical !== 'int32' && physical !== 'int64') return EVERYTHING;
-  const stats = info.columns.find((each) => each.fieldId === fieldId);
-  if (stats === undefined || stats.lower === null || stats.upper === null) return EVERYTHING;
-  return { min: Number(decodeBound(column.type, stats.lower)), max: Number(decodeBound(column.type, stats.upper)) };
 }

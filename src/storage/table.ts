@@ -15,6 +15,7 @@ import type { PartitionValue } from './iceberg/lake-api.ts';
 import { partitionKey, partitionTransform } from './iceberg/transforms.ts';
 import { keyEncoder, type KeyEncoder } from './memory/key-encoder.ts';
 import { KeyTable, type KeyWords } from './memory/key-table.ts';
+import type { HashSecret } from './memory/keyed-hash.ts';
 import type { Memory } from './memory/memory.ts';
 import { MemorySlice } from './memory/slice.ts';
 
@@ -66,7 +67,14 @@ export class Table {
   readonly #partitionColumns: readonly number[];
   readonly #units = new Map<number, Unit>();
 
-  constructor(memory: Memory, nextUnit: () => number, seed: number, def: TableDef, location: string, specId: number) {
+  constructor(
+    memory: Memory,
+    nextUnit: () => number,
+    secret: HashSecret,
+    def: TableDef,
+    location: string,
+    specId: number,
+  ) {
     this.#memory = memory;
     this.#nextUnit = nextUnit;
     this.def = def;
@@ -77,7 +85,7 @@ export class Table {
     const indexOf = (fieldId: number): number => def.columns.findIndex((column) => column.fieldId === fieldId);
     this.keyColumns = def.key.map(indexOf);
     this.keyPhysicals = this.keyColumns.map((column) => this.physicals[column]!);
-    this.encodeKey = keyEncoder(this.keyPhysicals, seed);
+    this.encodeKey = keyEncoder(this.keyPhysicals, secret);
     this.#timeColumn = def.timeColumn === null ? -1 : indexOf(def.timeColumn);
     this.#partitionColumns = def.partition.map((field) => indexOf(field.sourceId));
     this.#transforms = def.partition.map((field, i) =>

@@ -7,7 +7,7 @@ import { Memory } from '../../src/storage/memory/memory.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import { SlabPool } from '../../src/storage/memory/slab-pool.ts';
 import { SLAB_BYTES } from '../../src/storage/memory/slab.ts';
-import type { Physical } from '../../src/types/column-vector.ts';
+import { columnVector, type ColumnVector, type Physical } from '../../src/types/column-vector.ts';
 import { put, rowsOf } from './values.ts';
 
 test('a key table holds what a map holds, through growth and deletions in crowded runs', () => {
@@ -53,6 +53,9 @@ test('keys are equal as words exactly when they are equal as values', () => {
     ['bytes', 'bytes'],
     ['int128', 'int32'],
     ['int64', 'bytes', 'bool'],
+    ['float64'],
+    ['float32', 'int32'],
+    ['float64', 'bytes'],
   ];
   const memory = new Memory(2 * SLAB_BYTES);
   fc.assert(
@@ -63,7 +66,7 @@ test('keys are equal as words exactly when they are equal as values', () => {
           rowsOf(types, 40).map((rows) => ({ types, rows: rows.filter((row) => !row.includes(null)) })),
         ),
       ({ types, rows }) => {
-        const encode = keyEncoder(types, 42);
+        const encode = keyEncoder(types, Int32Array.of(42, 7, -3, 1));
         const buffer = new RowBuffer(memory, types);
         // each row twice: at other places the words must be the same
         for (const row of [...rows, ...rows]) {
@@ -81,7 +84,8 @@ test('keys are equal as words exactly when they are equal as values', () => {
         }
         const byValue = new Map<string, string>();
         [...rows, ...rows].forEach((row, i) => {
-          const value = JSON.stringify(row);
+          // what PostgreSQL calls equal: -0 is 0, NaN is NaN
+          const value = JSON.stringify(row, (_, part: unknown) => (typeof part === 'number' ? String(part + 0) : part));
           expect(byValue.get(value) ?? words[i]).toBe(words[i]);
           byValue.set(value, words[i]!);
         });
@@ -91,6 +95,40 @@ test('keys are equal as words exactly when they are equal as values', () => {
     ),
     { numRuns: 100 },
   );
+});
+
+test('keys that collide under every seed of MurmurHash3 are different keys', () => {
+  const [c1, c2, c3, c4] = [0x239b961b, 0xab0e9789, 0x38b34ae5, 0xa1e38b93];
+  const inverse = (odd: number): number => {
+    let x = odd;
+    for (let i = 0; i < 5; i++) x = Math.imul(x, 2 - Math.imul(odd, x));
+    return x;
+  };
+  const rotl = (x: number, r: number): number => (x << r) | (x >>> (32 - r));
+  /** The word whose mixed form differs from that of `word` by `difference`. */
+  const other = (word: number, first: number, turn: number, second: number, difference: number): number => {
+    const mixed = Math.imul(rotl(Math.imul(word, first), turn), second) ^ difference;
+    return Math.imul(rotl(Math.imul(mixed, inverse(second)), 32 - turn), inverse(first));
+  };
+  const left = [1, 2, 3, 4, 1, 2, 3, 4];
+  const right = [
+    other(1, c1, 15, c2, 1 << 12), // turned to the top bit of lanes 1 and 4, which no addition or multiplication by 5 spreads
+    2,
+    3,
+    4,
+    other(1, c1, 15, c2, 1 << 31),
+    2,
+    other(3, c3, 17, c4, 1 << 16),
+    other(4, c4, 18, c1, 1 << 31),
+  ];
+  const words = (from: readonly number[]): ColumnVector => columnVector('fixed16', { words: Int32Array.from(from) });
+  for (const secret of [Int32Array.of(0, 0, 0, 0), Int32Array.of(42, 42, 42, 42)]) {
+    const encode = keyEncoder(['fixed16', 'fixed16'], secret);
+    const [a, b] = [new Int32Array(4), new Int32Array(4)];
+    encode([words(left.slice(0, 4)), words(left.slice(4))], 0, a);
+    encode([words(right.slice(0, 4)), words(right.slice(4))], 0, b);
+    expect([...a]).not.toEqual([...b]);
+  }
 });
 
 test('a delete list is an array of positions and LSNs; a scan of its first n entries names exactly those', () => {

@@ -2,7 +2,7 @@
  * A hash table from keys to two integers, in typed arrays: open addressing, linear probing, 24 bytes a slot, at most
  * 5/8 full, in shards so that no growth stops main for long. Serves as the key index of memory rows and as lock table.
  *
- * A key is four words: the key's own bytes up to 16 when fixed width, else a 128-bit hash seeded per table (C12).
+ * A key is four words: the key's own bytes up to 16 when fixed width, else a 128-bit hash keyed per table (C12).
  * A slot is k0 k1 k2 k3 (words), a, b; a = 0 marks an empty slot.
  */
 import { invariant } from '../../errors.ts';
