@@ -100,9 +100,11 @@ function startMemoryGuard(clock: Clock, limit: number, catalog: CatalogClient): 
   return () => cancel();
 }
 
-function migrationSettings({ flush, iceberg }: Config): Parameters<typeof startMigration>[1] {
+function migrationSettings({ disk, flush, iceberg, memory }: Config): Parameters<typeof startMigration>[1] {
   return {
     memoryFraction: flush.memoryFraction,
+    memoryYellow: memory.yellow,
+    diskBytesMax: disk.limit,
     partitionBytes: flush.partitionSize,
     flushAgeMs: flush.maxAge,
     walLagMax: flush.maxWalLag,

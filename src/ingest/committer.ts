@@ -218,7 +218,10 @@ export function applyDeletes(
       unit.deletes.reserve(1); // the row may have moved since room was made sure of
       unit.deletes.append(positions[start + row]!, lsn);
       lists.add(unit.deletes);
-      if (unit.tier !== 'memory') continue;
+      if (unit.tier !== 'memory') {
+        table.fileSets.deleted(unit);
+        continue;
+      }
       table.encodeKey(vectors, row, key);
       table.forget(key);
     }

@@ -154,7 +154,7 @@ export class Database {
   }
 
   /** Positions that Iceberg's delete files hold already. Behind pending entries of ours they go with the next commit once more. */
-  addCommittedDeletes(file: DataFileUnit, positions: Uint32Array, lsn: Lsn): void {
+  addCommittedDeletes(table: Table, file: DataFileUnit, positions: Uint32Array, lsn: Lsn): void {
     const fresh = positions.filter((position) => !file.deletes.has(position));
     if (fresh.length === 0) return;
     if (!file.deletes.reserve(fresh.length))
@@ -164,9 +164,12 @@ export class Database {
     const pending = file.deletes.length > file.deletesCommitted;
     for (const position of fresh) file.deletes.append(position, lsn);
     file.deletes.publish(file.deletes.length);
-    if (pending) return;
-    file.deletesFlushed = file.deletes.length;
-    file.deletesCommitted = file.deletes.length;
+    file.deletesForeign = file.deletes.length;
+    if (!pending) {
+      file.deletesFlushed = file.deletes.length;
+      file.deletesCommitted = file.deletes.length;
+    }
+    table.fileSets.committed(file);
   }
 
   #takeOid(): number {

@@ -39,7 +39,7 @@ export async function flushTable(database: Database, table: Table): Promise<Flus
   const lsn = database.committer.appliedLsn;
   table.freeze();
   const generations = table.generations.slice(1);
-  const marks = table.files.map((file) => ({ file, length: file.deletes.length }));
+  const marks = [...table.fileSets.dirty].map((file) => ({ file, length: file.deletes.length }));
   const cut = generations.flatMap((generation) => generation.slices.map((slice) => cutSlice(database, table, slice)));
   const unflushedFrom = table.unflushedFrom;
   table.unflushedFrom = 0;

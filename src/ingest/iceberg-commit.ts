@@ -14,8 +14,8 @@ import type { Database } from './database.ts';
 export async function commitTable(database: Database, table: Table, trigger: string): Promise<CommitResult | null> {
   if (table.dropped || table.flushedLsn <= table.committedLsn) return null;
   const lsn = table.flushedLsn;
-  const staged = table.files.filter((file) => file.tier === 'disk');
-  const touched = table.files
+  const staged = [...table.fileSets.staged];
+  const touched = [...table.fileSets.dirty]
     .map((file) => ({ file, length: file.deletesFlushed }))
     .filter(({ file, length }) => length > file.deletesCommitted);
   const deletes: { dataFileLocation: string; path: string; rows: number; bytes: number }[] = [];
@@ -45,6 +45,7 @@ export async function commitTable(database: Database, table: Table, trigger: str
     file.tier = 'iceberg';
   }
   for (const { file, length } of touched) file.deletesCommitted = length;
+  for (const file of [...staged, ...touched.map((each) => each.file)]) table.fileSets.committed(file);
   table.committedLsn = lsn;
   table.uncommittedFrom = table.unflushedFrom;
   table.metadataLocation = result.metadataLocation;
@@ -94,7 +95,7 @@ export async function adoptState(database: Database, table: Table, state: TableS
   const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
   for (const { location, positions } of deletes) {
     const file = byLocation.get(location);
-    if (file !== undefined) database.addCommittedDeletes(file, positions, database.committer.appliedLsn);
+    if (file !== undefined) database.addCommittedDeletes(table, file, positions, database.committer.appliedLsn);
   }
   table.metadataLocation = state.metadataLocation;
   table.snapshotId = state.snapshotId;

@@ -1,78 +1,21 @@
 /**
- * When rows move on: every trigger of `flush.*` and `iceberg.*` is evaluated here, once a second, and nowhere else (H13).
- * The choice is a pure function of a table's figures.
+ * Carries out what migration-choice.ts chooses, once a second: moves run beside each other up to MOVES_MAX, one that
+ * fails waits longer each time. A table's figures come from running counts, not from its files (H8).
  */
 import type { Table } from '../storage/table.ts';
-import type { Database } from './database.ts';
-
-export interface MigrationSettings {
-  readonly memoryFraction: number;
-  readonly partitionBytes: number;
-  readonly flushAgeMs: number;
-  readonly walLagMax: number;
-  readonly cdcOperationsMax: number;
-  readonly flushIntervalMinMs: number;
-  readonly commitIntervalMs: number;
-  readonly stagedBytesMax: number;
-  readonly pendingDeletesMax: number;
-  readonly smallFilesMax: number;
-  readonly targetFileBytes: number;
-  readonly commitIntervalMinMs: number;
-}
-
-/** What the choice knows of a table. Ages in milliseconds. */
-export interface TableFigures {
-  /** Share of the slab budget that all tables use. */
-  readonly memoryUse: number;
-  readonly largestPartitionBytes: number;
-  readonly memoryRows: number;
-  /** Age of the oldest operation not on disk, and of the oldest not in Iceberg; null: there is none. */
-  readonly unflushedAgeMs: number | null;
-  readonly uncommittedAgeMs: number | null;
-  readonly walLag: number;
-  readonly cdcOperations: number;
-  readonly sinceFlushMs: number;
-  readonly sinceCommitMs: number;
-  readonly stagedBytes: number;
-  readonly stagedFiles: number;
-  readonly pendingDeletes: number;
-}
-
-export type Migration = { readonly move: 'flush' | 'commit'; readonly trigger: string } | null;
-
-export function chooseMigration(settings: MigrationSettings, figures: TableFigures): Migration {
-  const commit = chooseCommit(settings, figures);
-  if (commit !== null) return commit;
-  if (figures.unflushedAgeMs === null) return null;
-  if (figures.memoryUse >= settings.memoryFraction * 0.6 && figures.memoryRows > 0)
-    return { move: 'flush', trigger: 'memory_fraction' };
-  if (figures.sinceFlushMs < settings.flushIntervalMinMs) return null;
-  if (figures.largestPartitionBytes >= settings.partitionBytes) return { move: 'flush', trigger: 'partition_size' };
-  if (figures.unflushedAgeMs >= settings.flushAgeMs) return { move: 'flush', trigger: 'max_age' };
-  if (figures.walLag >= settings.walLagMax) return { move: 'flush', trigger: 'max_wal_lag' };
-  if (figures.cdcOperations >= settings.cdcOperationsMax) return { move: 'flush', trigger: 'max_cdc_ops' };
-  return null;
-}
-
-function chooseCommit(settings: MigrationSettings, figures: TableFigures): Migration {
-  if (figures.uncommittedAgeMs === null || figures.sinceCommitMs < settings.commitIntervalMinMs) return null;
-  if (figures.uncommittedAgeMs >= settings.commitIntervalMs) return { move: 'commit', trigger: 'commit_interval' };
-  if (figures.stagedBytes >= Math.min(settings.stagedBytesMax, settings.targetFileBytes))
-    return { move: 'commit', trigger: 'staged_size' };
-  if (figures.stagedFiles >= settings.smallFilesMax) return { move: 'commit', trigger: 'max_small_files' };
-  if (figures.pendingDeletes >= settings.pendingDeletesMax) return { move: 'commit', trigger: 'max_pending_deletes' };
-  return null;
-}
-
-interface Seen {
-  unflushedSince: number | null;
-  uncommittedSince: number | null;
-  flushedAt: number;
-  committedAt: number;
-  busy: boolean;
-}
+import {
+  chooseMoves,
+  SMALL_CUT_BYTES,
+  type MigrationSettings,
+  type Move,
+  type TableFigures,
+} from './migration-choice.ts';
+import { nameOf, type Database } from './database.ts';
 
 const TICK_MS = 1000;
+/** Flushes and commits at one time: the engine writes files with one thread. */
+const MOVES_MAX = 2;
+const RETRY_MS_MAX = 60_000;
 
 /** Looks for commits of other writers, one round after another, until it is stopped. */
 export function startRefresh(database: Database, intervalMs: number): () => void {
@@ -94,14 +37,45 @@ export function startRefresh(database: Database, intervalMs: number): () => void
   };
 }
 
+/** When what happened to a table. Times of the monotonic clock. */
+interface Seen {
+  unflushedSince: number | null;
+  uncommittedSince: number | null;
+  flushedAt: number;
+  committedAt: number;
+  moving: boolean;
+  failures: number;
+  notBefore: number;
+}
+
 /** Watches all tables until it is stopped. */
-export function startMigration(database: Database, settings: MigrationSettings): () => void {
+export function startMigration(
+  database: Database,
+  settings: MigrationSettings & { readonly diskBytesMax: number },
+): () => void {
   const seen = new Map<Table, Seen>();
+  let moving = 0;
   let stopped = false;
   let cancel = (): void => {};
+  const start = (table: Table, { move, trigger }: Move): void => {
+    const own = seen.get(table)!;
+    own.moving = true;
+    moving++;
+    void carryOut(database, table, move, trigger, own).finally(() => {
+      own.moving = false;
+      moving--;
+    });
+  };
   const tick = (): void => {
-    for (const table of database.tables.values()) watch(database, settings, table, seen);
+    const now = database.clock.monotonic();
     for (const table of seen.keys()) if (table.dropped) seen.delete(table);
+    const tables = [...database.tables.values()];
+    const figures = tables.map((table) => figuresOf(table, look(table, seen, now), now));
+    for (const move of chooseMoves(settings, pressureOf(database, figures, settings.diskBytesMax), figures)) {
+      if (moving >= MOVES_MAX) break;
+      const table = tables[move.table]!;
+      if (seen.get(table)!.notBefore <= now) start(table, move);
+    }
     if (!stopped) cancel = database.clock.after(TICK_MS, tick);
   };
   cancel = database.clock.after(TICK_MS, tick);
@@ -111,8 +85,8 @@ export function startMigration(database: Database, settings: MigrationSettings):
   };
 }
 
-function watch(database: Database, settings: MigrationSettings, table: Table, all: Map<Table, Seen>): void {
-  const now = database.clock.monotonic();
+/** The table's notes, brought up to now. */
+function look(table: Table, all: Map<Table, Seen>, now: number): Seen {
   let seen = all.get(table);
   if (seen === undefined) {
     seen = {
@@ -120,54 +94,73 @@ function watch(database: Database, settings: MigrationSettings, table: Table, al
       uncommittedSince: null,
       flushedAt: Number.NEGATIVE_INFINITY,
       committedAt: Number.NEGATIVE_INFINITY,
-      busy: false,
+      moving: false,
+      failures: 0,
+      notBefore: 0,
     };
     all.set(table, seen);
   }
   seen.unflushedSince = table.unflushedFrom === 0 ? null : (seen.unflushedSince ?? now);
   seen.uncommittedSince = table.uncommittedFrom === 0 ? null : (seen.uncommittedSince ?? now);
-  if (seen.busy) return;
-  const choice = chooseMigration(settings, figuresOf(database, table, seen, now));
-  if (choice === null) return;
-  const current = seen;
-  current.busy = true;
-  const work = choice.move === 'flush' ? database.flush(table, choice.trigger) : database.commit(table, choice.trigger);
-  void work
-    .catch((error: unknown) => database.warn(error, `${choice.move} of ${table.def.schema}.${table.def.name}`))
-    .finally(() => {
-      current.busy = false;
-      current.unflushedSince = null;
-      current.flushedAt = database.clock.monotonic();
-      if (choice.move === 'commit') {
-        current.uncommittedSince = null;
-        current.committedAt = current.flushedAt;
-      }
-    });
+  return seen;
 }
 
-function figuresOf(database: Database, table: Table, seen: Seen, now: number): TableFigures {
+async function carryOut(
+  database: Database,
+  table: Table,
+  move: Move['move'],
+  trigger: string,
+  seen: Seen,
+): Promise<void> {
+  const { clock } = database;
+  const started = clock.monotonic();
+  try {
+    await (move === 'flush' ? database.flush(table, trigger) : database.commit(table, trigger));
+    seen.failures = 0;
+    // What came while it ran has been waiting since it started, at the latest.
+    seen.unflushedSince = table.unflushedFrom === 0 ? null : started;
+    if (move === 'commit') seen.uncommittedSince = table.uncommittedFrom === 0 ? null : started;
+  } catch (error) {
+    seen.failures++;
+    seen.notBefore = clock.monotonic() + Math.min(RETRY_MS_MAX, TICK_MS * 2 ** seen.failures);
+    database.warn(error, `${move} of ${nameOf(table)}`);
+  } finally {
+    seen.flushedAt = clock.monotonic();
+    if (move === 'commit') seen.committedAt = seen.flushedAt;
+  }
+}
+
+function pressureOf(database: Database, figures: readonly TableFigures[], diskBytesMax: number) {
+  const { pool } = database.memory;
+  const staged = figures.reduce((sum, each) => sum + each.stagedBytes, 0);
+  return {
+    memoryUse: pool.usedBytes / pool.budgetBytes,
+    memoryBudgetBytes: pool.budgetBytes,
+    diskUse: (staged + database.log.stats().bytes) / diskBytesMax,
+  };
+}
+
+function figuresOf(table: Table, seen: Seen, now: number): TableFigures {
   const partitionBytes = new Map<string, number>();
-  let memoryRows = 0;
-  for (const slice of table.slices()) {
-    partitionBytes.set(slice.partitionKey, (partitionBytes.get(slice.partitionKey) ?? 0) + slice.bytes);
-    memoryRows += slice.rows;
+  let memoryBytes = 0;
+  let smallCutFiles = 0;
+  for (const { bytes, partitionKey } of table.slices()) {
+    partitionBytes.set(partitionKey, (partitionBytes.get(partitionKey) ?? 0) + bytes);
+    memoryBytes += bytes;
+    if (bytes < SMALL_CUT_BYTES) smallCutFiles++;
   }
   let cdcOperations = 0;
   let pendingDeletes = 0;
-  let stagedBytes = 0;
-  let stagedFiles = 0;
-  for (const file of table.files) {
-    cdcOperations += file.deletes.length - file.deletesFlushed;
-    pendingDeletes += file.deletes.length - file.deletesCommitted;
-    if (file.tier !== 'disk') continue;
-    stagedBytes += file.info.bytes;
-    stagedFiles++;
+  for (const { deletes, deletesCommitted, deletesFlushed } of table.fileSets.dirty) {
+    cdcOperations += deletes.length - deletesFlushed;
+    pendingDeletes += deletes.length - deletesCommitted;
   }
-  const { pool } = database.memory;
+  let stagedBytes = 0;
+  for (const { info } of table.fileSets.staged) stagedBytes += info.bytes;
   return {
-    memoryUse: pool.usedBytes / pool.budgetBytes,
+    memoryBytes,
     largestPartitionBytes: Math.max(0, ...partitionBytes.values()),
-    memoryRows,
+    smallCutFiles,
     unflushedAgeMs: seen.unflushedSince === null ? null : now - seen.unflushedSince,
     uncommittedAgeMs: seen.uncommittedSince === null ? null : now - seen.uncommittedSince,
     walLag: table.unflushedFrom === 0 ? 0 : table.appliedLsn - table.unflushedFrom,
@@ -175,7 +168,10 @@ function figuresOf(database: Database, table: Table, seen: Seen, now: number): T
     sinceFlushMs: now - seen.flushedAt,
     sinceCommitMs: now - seen.committedAt,
     stagedBytes,
-    stagedFiles,
     pendingDeletes,
+    moving: seen.moving,
+    rewrite: null,
+    rewriting: false,
+    sinceRewriteMs: 0,
   };
 }

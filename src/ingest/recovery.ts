@@ -57,7 +57,7 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
   const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
   for (const { location, positions } of await database.engine.readPositionDeletes(state.deletePaths)) {
     const file = byLocation.get(location);
-    if (file !== undefined) database.addCommittedDeletes(file, positions, 0);
+    if (file !== undefined) database.addCommittedDeletes(table, file, positions, 0);
   }
   table.committedLsn = state.logId === logId ? state.committedLsn : 0;
   table.flushedLsn = table.committedLsn;
@@ -77,6 +77,7 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
       for (const position of fresh) file.deletes.append(position, delta.lsnTo);
       file.deletes.publish(file.deletes.length);
       file.deletesFlushed = file.deletes.length;
+      table.fileSets.deleted(file);
     }
     if (flush.logId === logId) table.flushedLsn = Math.max(table.flushedLsn, flush.flushedLsn);
     if (flush.segments.length > 0 || flush.deltas.length > 0) table.uncommittedFrom = table.committedLsn + 1;

@@ -5,6 +5,7 @@
 import type { Lsn, TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { DataFileInfo, Segment } from './iceberg/lake-api.ts';
+import { partitionKey } from './iceberg/transforms.ts';
 import { integerBounds, KeyBounds } from './key-bounds.ts';
 import { DeleteList } from './memory/delete-list.ts';
 import type { Memory } from './memory/memory.ts';
@@ -28,6 +29,10 @@ export class DataFileUnit {
   /** Entries of the delete list that a flush has made durable on disk, and that a commit has put into Iceberg. */
   deletesFlushed = 0;
   deletesCommitted = 0;
+  /** Entries up to here may be another writer's, in Iceberg already although they stand behind pending ones of ours. */
+  deletesForeign = 0;
+  /** Names spec and partition. */
+  readonly partitionKey: string;
   readonly time: Bounds;
   readonly #key: KeyBounds;
 
@@ -39,6 +44,7 @@ export class DataFileUnit {
     this.lsnFrom = 'lsnFrom' in info ? info.lsnFrom : 0;
     this.lsnTo = 'lsnTo' in info ? info.lsnTo : 0;
     this.deletes = new DeleteList(memory.pool);
+    this.partitionKey = `${info.specId} ${partitionKey(info.partition)}`;
     this.time = integerBounds(def, info.columns, def.timeColumn) ?? EVERYTHING;
     this.#key = new KeyBounds(def, info.columns);
   }

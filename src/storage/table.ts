@@ -10,6 +10,7 @@ import { invariant } from '../errors.ts';
 import type { Lsn, TableDef } from '../table-def.ts';
 import type { ColumnVector, Physical } from '../types/column-vector.ts';
 import { physicalOf } from '../types/pg-type.ts';
+import { FileSets } from './file-sets.ts';
 import type { DataFileUnit } from './file-unit.ts';
 import type { PartitionValue } from './iceberg/lake-api.ts';
 import { partitionKey, partitionTransform } from './iceberg/transforms.ts';
@@ -47,6 +48,7 @@ export class Table {
   /** Newest first; [0] takes the writes. */
   generations: Generation[] = [];
   files: readonly DataFileUnit[] = [];
+  readonly fileSets = new FileSets();
   /** Rises with every structural change: what was planned on an older one may name units that are gone. */
   version = 1;
   /** Last LSN of an operation on this table: applied in memory, and visible. */
@@ -155,20 +157,27 @@ export class Table {
       }
     }
     this.files = [...this.files, ...added];
-    for (const file of added) this.#units.set(file.unit, file);
+    for (const file of added) this.#addFile(file);
     this.version++;
   }
 
-  /** The file set after a refresh: files of other writers come and go. */
+  /** Another file set, in one step: files of other writers come and go, a rewrite puts its files in the place of its inputs. */
   replaceFiles(files: readonly DataFileUnit[]): void {
+    const kept = new Set(files);
     for (const file of this.files) {
-      if (files.includes(file)) continue;
+      if (kept.has(file)) continue;
       this.#units.delete(file.unit);
+      this.fileSets.remove(file);
       this.#memory.pins.whenUnpinned(() => file.deletes.free());
     }
     this.files = files;
-    for (const file of files) this.#units.set(file.unit, file);
+    for (const file of files) if (this.#units.get(file.unit) !== file) this.#addFile(file);
     this.version++;
+  }
+
+  #addFile(file: DataFileUnit): void {
+    this.#units.set(file.unit, file);
+    this.fileSets.add(file);
   }
 
   /** Gives all memory back (DROP TABLE). */
@@ -178,6 +187,7 @@ export class Table {
     for (const file of this.files) this.#memory.pins.whenUnpinned(() => file.deletes.free());
     this.generations = [{ slices: [], heads: new Map(), index: new KeyTable(), lsnFrom: this.appliedLsn }];
     this.files = [];
+    this.fileSets.clear();
     this.#units.clear();
     this.version++;
   }
