@@ -1,0 +1,165 @@
+/** The rows of the benchmark: what each one measures, how, and its goal. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { keyIndexBytes } from './key-index.ts';
+import { restart } from './restart.ts';
+import { insertPrepared, insertStatement } from './row-bytes.ts';
+import { openArka, openPostgres, type System, type SystemName } from './systems.ts';
+import { closedLoop, copy, forgetCopies, paced, pointReads, quantiles, singleRow, type Measure } from './workloads.ts';
+
+export type Goal =
+  | { readonly kind: 'ratio'; readonly atLeast: number; readonly andValue?: number }
+  | { readonly kind: 'at most'; readonly limit: number }
+  | { readonly kind: 'at least'; readonly limit: number };
+
+export interface Row {
+  /** As given on the command line. */
+  readonly name: string;
+  readonly title: string;
+  readonly unit: string;
+  readonly goal: Goal;
+  readonly systems: readonly SystemName[];
+  /** Fewer where one round takes minutes. */
+  readonly rounds?: number;
+  /** Null: this version cannot measure it. */
+  readonly measure: (system: SystemName, options: Options) => Promise<Measure | null>;
+  readonly done?: () => void;
+}
+
+export interface Options {
+  readonly seconds: number;
+  readonly postgres: string;
+}
+
+export const COPY_ROWS = 500_000;
+const BOTH: readonly SystemName[] = ['Arka', 'PostgreSQL'];
+
+/** A round on a fresh system. */
+const fresh =
+  (work: (system: System, seconds: number) => Promise<Measure>): Row['measure'] =>
+  async (name, { seconds, postgres }) => {
+    await using system = name === 'Arka' ? await openArka() : await openPostgres(postgres);
+    return await work(system, seconds);
+  };
+
+const ratio = (name: string, title: string, atLeast: number, work: Parameters<typeof fresh>[0]): Row => ({
+  name,
+  title,
+  unit: 'rows/s',
+  goal: { kind: 'ratio', atLeast },
+  systems: BOTH,
+  measure: fresh(work),
+});
+
+const singleRows = ([false, true] as const).flatMap((prepared) =>
+  (
+    [
+      [1, 1],
+      [8, 1.5],
+      [64, 2.5],
+    ] as const
+  ).map(([connections, atLeast]) =>
+    ratio(
+      `${prepared ? 'prepared' : 'simple'}-${connections}`,
+      `single-row autocommit INSERT, ${prepared ? 'prepared' : 'simple'}, ${connections} connection${connections > 1 ? 's' : ''}`,
+      atLeast,
+      (system, seconds) => singleRow(system, connections, seconds, prepared),
+    ),
+  ),
+);
+
+const copies = (
+  [
+    ['text', 2.5],
+    ['csv', 2],
+    ['binary', 2.5],
+  ] as const
+).map(([format, atLeast]): Row => ({
+  ...ratio(`copy-${format}`, `COPY ${format}, 7 columns`, atLeast, (system) => copy(system, format, COPY_ROWS)),
+  goal: { kind: 'ratio', atLeast, andValue: 300_000 },
+  done: forgetCopies,
+}));
+
+/** Times inside Arka's process, taken by a probe that is loaded before it (socket-timer.ts). */
+async function insideArka(_: SystemName, { seconds }: Options): Promise<Measure> {
+  const folder = mkdtempSync(join(tmpdir(), 'arka-bench-times-'));
+  const path = join(folder, 'times');
+  try {
+    const probe = new URL('socket-timer.ts', import.meta.url).href;
+    let measure: Measure;
+    {
+      await using system = await openArka({
+        env: { NODE_OPTIONS: `--import ${probe}`, BENCH_SOCKET_TIMES: path },
+      });
+      measure = await pointReads(system, seconds);
+    }
+    const bytes = readFileSync(path);
+    const times = new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+    const { p50, p99, p999 } = quantiles(times.subarray(2000)); // the client's warm-up
+    return { ...measure, value: p99 * 1000, more: { p50: p50 * 1000, p99: p99 * 1000, p999: p999 * 1000 } };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export const ROWS: readonly Row[] = [
+  ...singleRows,
+  ratio('pipelined', 'prepared INSERT, 1,000 a Sync, 1 connection', 3, (system, seconds) =>
+    closedLoop(system, 1, seconds, true, () => insertPrepared(1000)),
+  ),
+  ratio('insert-1000', 'INSERT of 1,000 rows, 1 connection', 5, (system, seconds) =>
+    closedLoop(system, 1, seconds, false, () => insertStatement(1000)),
+  ),
+  ...copies,
+  {
+    name: 'latency',
+    title: 'acknowledgement at 2,000 INSERT/s, p99',
+    unit: 'ms',
+    goal: { kind: 'at most', limit: 10 },
+    systems: BOTH,
+    measure: fresh(paced),
+  },
+  {
+    name: 'point-server',
+    title: 'point read of a hot row, inside the server, p99',
+    unit: 'µs',
+    goal: { kind: 'at most', limit: 100 },
+    systems: ['Arka'],
+    measure: insideArka,
+  },
+  {
+    name: 'point-wire',
+    title: 'point read of a hot row, over the wire, idle, p99',
+    unit: 'ms',
+    goal: { kind: 'at most', limit: 1 },
+    systems: BOTH,
+    measure: fresh(pointReads),
+  },
+  {
+    name: 'key-index',
+    title: 'key index at 10M rows',
+    unit: 'bytes a row',
+    goal: { kind: 'at most', limit: 16 },
+    systems: ['Arka'],
+    rounds: 1,
+    measure: keyIndexBytes,
+  },
+  {
+    name: 'restart',
+    title: 'replay of 1 GB of log, filled by COPY',
+    unit: 'rows/s',
+    goal: { kind: 'at least', limit: 500_000 },
+    systems: ['Arka'],
+    measure: () => restart(false),
+  },
+  {
+    name: 'restart-single',
+    title: 'replay of 1 GB of log, one row a transaction',
+    unit: 'rows/s',
+    goal: { kind: 'at least', limit: 500_000 },
+    systems: ['Arka'],
+    rounds: 1,
+    measure: () => restart(true),
+  },
+];
