@@ -27,7 +27,8 @@ CREATE VIEW arka.memory AS SELECT * FROM json_to_recordset(arka.stub_rows('memor
 COMMENT ON VIEW arka.memory IS 'live bytes, their budget and the zone';
 
 CREATE VIEW arka.wal AS SELECT * FROM json_to_recordset(arka.stub_rows('wal')) AS r(
-  last_lsn pg_lsn, durable_lsn pg_lsn, committed_lsn pg_lsn, segments bigint, bytes bigint, log_id text);
+  last_lsn pg_lsn, durable_lsn pg_lsn, committed_lsn pg_lsn, segments bigint, bytes bigint, log_id text,
+  zone text, bytes_max bigint, first_lsn pg_lsn);
 COMMENT ON VIEW arka.wal IS 'the write-ahead log';
 
 CREATE VIEW arka.commits AS SELECT * FROM json_to_recordset(arka.stub_rows('commits')) AS r(

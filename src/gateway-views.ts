@@ -45,7 +45,7 @@ function rowsOf({ database, memoryLimit }: ViewContext, view: string): readonly 
     case 'memory':
       return [memoryRow(database, memoryLimit)];
     case 'wal': {
-      const { log, committer } = database;
+      const { log, committer, retention } = database;
       let committed = committer.appliedLsn;
       for (const table of database.tables.values())
         if (table.uncommittedFrom > 0) committed = Math.min(committed, table.uncommittedFrom - 1);
@@ -58,6 +58,9 @@ function rowsOf({ database, memoryLimit }: ViewContext, view: string): readonly 
           segments,
           bytes,
           log_id: log.logId,
+          zone: retention.zone,
+          bytes_max: Number.isFinite(retention.bytesMax) ? retention.bytesMax : null,
+          first_lsn: lsnText(log.firstLsn),
         },
       ];
     }

@@ -75,6 +75,8 @@ export interface TierOptions {
   readonly maxSnapshotAgeMs: number;
   readonly memoryLimit: number;
   readonly segmentBytes: number;
+  /** wal.max_size; left out: no limit. */
+  readonly logBytesMax?: number;
   readonly clock: Clock;
   readonly warn: (error: unknown, where: string) => void;
   /** Must not return to normal work: the process ends, or the test fails. */
@@ -125,6 +127,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     lake: lake.remote,
     diskDir: join(dataDir, 'disk'),
     secret: randomBytes(32),
+    ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
     warn,
   });
   await recover(database, state);

@@ -56,6 +56,7 @@ async function open(
       maxSnapshotAgeMs: config.iceberg.maxSnapshotAge,
       memoryLimit: config.memory.limit,
       segmentBytes: config.wal.segmentSize,
+      logBytesMax: config.wal.maxSize,
       clock,
       warn,
       fatal,

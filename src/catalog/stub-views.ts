@@ -52,7 +52,21 @@ export const STUB_VIEWS: readonly StubView[] = [
     name: 'memory',
     columns: ['used_bytes', 'limit_bytes', 'rss_bytes', 'zone', 'delay_ms', 'slab_bytes', 'index_bytes', 'queue_bytes'],
   },
-  { schema: 'arka', name: 'wal', columns: ['last_lsn', 'durable_lsn', 'committed_lsn', 'segments', 'bytes', 'log_id'] },
+  {
+    schema: 'arka',
+    name: 'wal',
+    columns: [
+      'last_lsn',
+      'durable_lsn',
+      'committed_lsn',
+      'segments',
+      'bytes',
+      'log_id',
+      'zone',
+      'bytes_max',
+      'first_lsn',
+    ],
+  },
   {
     schema: 'arka',
     name: 'commits',

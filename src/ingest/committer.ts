@@ -89,6 +89,36 @@ export class Committer {
     await transaction.ended;
   }
 
+  /** Runs `work` while no transaction is between its check and its rows: what it changes at once, they see whole. */
+  async exclusive<T>(work: () => Promise<T> | T): Promise<T> {
+    while (this.#lane !== null) await this.#lane;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#lane = promise;
+    try {
+      return await work();
+    } finally {
+      this.#lane = null;
+      resolve();
+    }
+  }
+
+  /** Appends a checkpoint frame between two transactions; `payload` is asked when nothing can come between. False: it has none. */
+  checkpoint(payload: () => Uint8Array | null): Promise<boolean> {
+    return this.exclusive(async () => {
+      const bytes = payload();
+      if (bytes === null) return false;
+      const head = {
+        kind: 'checkpoint',
+        firstLsn: this.#log.lastLsn + 1,
+        count: 0,
+        transaction: 0,
+        last: true,
+      } as const;
+      while (!this.#log.append(head, [bytes])) await this.#log.room(bytes.length);
+      return true;
+    });
+  }
+
   /** Own rows that died again leave the buffer: frames and units get live rows only. */
   #compact(writes: TableWrites): void {
     if (writes.dead.length === 0) return;

@@ -17,6 +17,7 @@ import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../tab
 import { Committer } from './committer.ts';
 import { flushTable } from './flush.ts';
 import { commitTable, refreshTable } from './iceberg-commit.ts';
+import { LogRetention } from './log-retention.ts';
 import { Transaction } from './transaction.ts';
 
 export interface FlushEvent {
@@ -52,6 +53,8 @@ export interface DatabaseOptions {
   readonly diskDir: string;
   /** What the tables' hashes of keys are keyed with; at least 16 bytes. */
   readonly secret: Uint8Array;
+  /** wal.max_size; left out: no limit. */
+  readonly logBytesMax?: number;
   readonly warn: (error: unknown, where: string) => void;
 }
 
@@ -63,6 +66,7 @@ export class Database {
   readonly lake: Remote<LakeApi>;
   readonly diskDir: string;
   readonly committer: Committer;
+  readonly retention: LogRetention;
   readonly warn: (error: unknown, where: string) => void;
   readonly tables = new Map<string, Table>();
   readonly schemas = new Set<string>();
@@ -91,6 +95,7 @@ export class Database {
     this.warn = options.warn;
     this.#secret = options.secret;
     this.committer = new Committer(options.memory, options.log);
+    this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY);
   }
 
   readonly nextUnit = (): number => {
@@ -321,10 +326,8 @@ export class Database {
   }
 
   /** The log keeps what Iceberg does not hold yet, and no more (H3). */
-  async trimLog(): Promise<void> {
-    let to = this.committer.appliedLsn + 1;
-    for (const table of this.tables.values()) if (table.uncommittedFrom > 0) to = Math.min(to, table.uncommittedFrom);
-    await this.log.trim(to);
+  trimLog(): Promise<void> {
+    return this.retention.trim();
   }
 
   /** A writer's turn: at the budget it waits for the flush, or for what other transactions hold. @throws {SqlError} 53100, 53200 */
@@ -335,6 +338,7 @@ export class Database {
       });
     this.#admitting++;
     try {
+      await this.retention.admit();
       await this.#admitted();
     } finally {
       this.#admitting--;
@@ -363,7 +367,11 @@ export class Database {
 
   /** True when `admit` would have to do something. */
   get pressed(): boolean {
-    return this.log.full || this.memory.pool.usedBytes > this.memory.pool.budgetBytes * ADMIT_FRACTION;
+    return (
+      this.log.full ||
+      this.retention.zone === 'red' ||
+      this.memory.pool.usedBytes > this.memory.pool.budgetBytes * ADMIT_FRACTION
+    );
   }
 }
 

@@ -76,6 +76,7 @@ export function startMigration(
       const table = tables[move.table]!;
       if (seen.get(table)!.notBefore <= now) start(table, move);
     }
+    void database.retention.relieve().catch((error: unknown) => database.warn(error, 'making the log smaller'));
     if (!stopped) cancel = database.clock.after(TICK_MS, tick);
   };
   cancel = database.clock.after(TICK_MS, tick);

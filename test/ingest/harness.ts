@@ -49,6 +49,9 @@ export class TestDatabase {
   tiers!: Tiers;
   /** Ends the last wait for a key. */
   cancel: () => void = () => {};
+  /** wal.max_size from the next `open` on. */
+  logBytesMax = Number.POSITIVE_INFINITY;
+  segmentBytes = 2 ** 20;
   #stack!: AsyncDisposableStack;
 
   readonly #memoryLimit: number;
@@ -76,7 +79,8 @@ export class TestDatabase {
         keepSnapshots: 20,
         maxSnapshotAgeMs: 1e9,
         memoryLimit,
-        segmentBytes: 2 ** 20,
+        segmentBytes: this.segmentBytes,
+        logBytesMax: this.logBytesMax,
         clock: systemClock,
         warn: fail,
         fatal: fail,

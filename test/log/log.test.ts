@@ -253,3 +253,55 @@ test('kill -9 loses no acknowledged LSN, time and again', async () => {
     await log[Symbol.asyncDispose]();
   }
 });
+
+const checkpoint = (log: Log, text: string): boolean =>
+  append(log, Buffer.from(text), { kind: 'checkpoint', count: 0, transaction: 0 });
+
+test('C6: a start finds the newest checkpoint frame, also one that segments follow, and none that was cut', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  expect(log.checkpoint).toBeNull();
+  await log.start(1);
+  checkpoint(log, 'one');
+  append(log, new Uint8Array(100));
+  checkpoint(log, 'two');
+  append(log, new Uint8Array(100));
+  await log.durable(2);
+  expect(Buffer.from((await openLog({ ...OPTIONS, fs: disk })).checkpoint!).toString()).toBe('two');
+  for (let lsn = 3; lsn < 20; lsn++) {
+    append(log, new Uint8Array(5000));
+    await log.durable(lsn);
+  }
+  expect(log.stats().segments).toBeGreaterThan(2);
+  expect(Buffer.from((await openLog({ ...OPTIONS, fs: disk })).checkpoint!).toString()).toBe('two');
+  checkpoint(log, 'torn');
+  await turn();
+  const newest = [...disk.names.keys()]
+    .filter((name) => name.endsWith('.wal'))
+    .sort()
+    .at(-1)!;
+  const file = fileOf(disk, newest);
+  file.fill(0, Buffer.from(file).indexOf('torn'), Buffer.from(file).indexOf('torn') + 4);
+  expect(Buffer.from((await openLog({ ...OPTIONS, fs: disk })).checkpoint!).toString()).toBe('two');
+});
+
+test('H3: trimming leaves the segment with the newest checkpoint frame, which is written before anything goes', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  await log.start(1);
+  checkpoint(log, 'old');
+  let lsn = 1;
+  const fill = async (segments: number): Promise<void> => {
+    while (log.stats().segments < segments) {
+      append(log, new Uint8Array(5000));
+      await log.durable(lsn++);
+    }
+  };
+  await fill(3);
+  await log.trim(lsn);
+  expect(log.stats().segments).toBe(3);
+  checkpoint(log, 'new');
+  await log.trim(lsn);
+  expect(log.stats().segments).toBe(1);
+  expect(Buffer.from((await openLog({ ...OPTIONS, fs: disk })).checkpoint!).toString()).toBe('new');
+});

@@ -35,7 +35,10 @@ export interface RecoveredFrame extends FrameHead {
 
 export interface LogStats {
   readonly segments: number;
+  /** Of all files, spare ones too. */
   readonly bytes: number;
+  /** Of the segments alone: what `trim` can make less. */
+  readonly liveBytes: number;
 }
 
 export interface Log extends AsyncDisposable {
@@ -46,6 +49,8 @@ export interface Log extends AsyncDisposable {
   readonly durableLsn: Lsn;
   /** The lowest LSN still in the log; lastLsn + 1 when it is empty. */
   readonly firstLsn: Lsn;
+  /** Payload of the newest checkpoint frame found at open, null when there was none. */
+  readonly checkpoint: Uint8Array | null;
   /** The disk is full: what was appended waits; new writes should get 53100 until it is false again. */
   readonly full: boolean;
 
@@ -73,7 +78,10 @@ export interface Log extends AsyncDisposable {
   /** Called once when an fsync or write failed: the process must end, nothing may be acknowledged after it. */
   onFatal: (error: Error) => void;
 
-  /** Segments that hold only operations below `to` are recycled or deleted; the newest stays. */
+  /**
+   * Segments that hold only operations below `to` are recycled or deleted. What was appended before is written first;
+   * the newest segment stays, and the one with the newest checkpoint frame and all after it.
+   */
   trim(to: Lsn): Promise<void>;
   stats(): LogStats;
 }

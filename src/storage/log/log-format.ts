@@ -33,6 +33,7 @@ const GROUP_MAGIC = 0x31474b41; // "AKG1"
 const FLAG_LAST = 1;
 const FLAG_INSIDE = 1;
 const KINDS = ['data', 'checkpoint'] as const;
+export const CHECKPOINT_KIND = KINDS.indexOf('checkpoint');
 
 /** A place in the log: a segment's sequence number and a byte offset in its file. */
 export interface Position {
@@ -168,8 +169,10 @@ export const frameLength = (view: DataView, at: number): number => view.getUint3
 export const frameCount = (view: DataView, at: number): number => view.getUint32(at + 12, true);
 export const frameFirstLsn = (view: DataView, at: number): number => getU64(view, at + 16);
 export const frameIsLast = (view: DataView, at: number): boolean => (view.getUint8(at + 9) & FLAG_LAST) !== 0;
-export const frameIsCheckpoint = (view: DataView, at: number): boolean =>
-  view.getUint8(at + 8) === KINDS.indexOf('checkpoint');
+export const frameIsCheckpoint = (view: DataView, at: number): boolean => view.getUint8(at + 8) === CHECKPOINT_KIND;
+
+export const framePayload = (bytes: Uint8Array<ArrayBuffer>, view: DataView, at: number): Uint8Array<ArrayBuffer> =>
+  bytes.subarray(at + FRAME_HEADER_BYTES, at + FRAME_HEADER_BYTES + frameLength(view, at));
 
 /** @returns the end of the frame at `at` (before `end`), or -1 when it does not validate */
 export function checkFrame(bytes: Uint8Array, view: DataView, at: number, end: number, seed: number): number {

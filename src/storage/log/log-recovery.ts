@@ -5,6 +5,7 @@
  *   that is missing while older ones are there is a hole.
  * - R2 Only the newest segment can have a torn tail: a segment is begun after all before it is durable.
  * - R3 The log ends behind the last frame that commits. What follows it is cut: a torn group, or an unfinished transaction.
+ * - R4 The newest checkpoint frame (C6) is found on the way; it is read with the tail, or a segment or two further back.
  */
 import { SqlError, SqlState } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
@@ -16,8 +17,10 @@ import {
   frameBytesTotal,
   frameCount,
   frameFirstLsn,
+  frameIsCheckpoint,
   frameIsLast,
   frameLength,
+  framePayload,
   segmentSeed,
   viewOf,
   type Position,
@@ -41,6 +44,13 @@ export interface Recovered {
   /** Good frames without their commit follow `end`. */
   readonly unfinished: boolean;
   readonly lastLsn: Lsn;
+  readonly checkpoint: FoundCheckpoint | null;
+}
+
+/** The newest checkpoint frame (C6), and the segment that it stands in. */
+export interface FoundCheckpoint {
+  readonly payload: Uint8Array<ArrayBuffer>;
+  readonly sequence: number;
 }
 
 export function recover(disk: LogDisk, segmentBytes: number): Recovered {
@@ -66,7 +76,8 @@ export function recover(disk: LogDisk, segmentBytes: number): Recovered {
   }
   const live = chain(segments);
   for (const segment of segments) if (!live.includes(segment)) junk.push(segment.name);
-  return { live, spares, junk, ...findEnd(disk, live) };
+  const { end, found } = findEnd(disk, live);
+  return { live, spares, junk, ...end, checkpoint: found ?? findCheckpoint(disk, live, end.end) };
 }
 
 function sizeOf(disk: LogDisk, name: string): number {
@@ -120,6 +131,7 @@ interface Scan {
   /** Good frames follow the last that commits. */
   readonly pending: boolean;
   readonly badAt: number;
+  readonly checkpoint: FoundCheckpoint | null;
 }
 
 function scan(file: LogFile, segment: Segment, to: number): Scan {
@@ -127,27 +139,52 @@ function scan(file: LogFile, segment: Segment, to: number): Scan {
   let lsn = segment.header.firstLsn;
   let committed: Scan['committed'] = null;
   let pending = false;
+  let checkpoint: FoundCheckpoint | null = null;
   while (offset < to) {
     const window = readWindow(file, segment, offset, to, lsn);
     const { view } = window;
     for (const at of window.frames) {
       pending = !frameIsLast(view, at);
       if (pending) continue;
+      if (frameIsCheckpoint(view, at))
+        checkpoint = { payload: framePayload(window.bytes, view, at).slice(), sequence: segment.header.sequence };
       const end = window.start + at + frameBytesTotal(frameLength(view, at));
       committed = { offset: end, nextLsn: frameFirstLsn(view, at) + frameCount(view, at) };
     }
     offset = window.next;
     lsn = window.nextLsn;
-    if (window.badAt !== -1) return { committed, tail: offset, pending, badAt: window.badAt };
+    if (window.badAt !== -1) return { committed, tail: offset, pending, badAt: window.badAt, checkpoint };
   }
-  return { committed, tail: offset, pending, badAt: -1 };
+  return { committed, tail: offset, pending, badAt: -1, checkpoint };
+}
+
+/** R4: from the end of the log back to the first segment that has one. */
+function findCheckpoint(disk: LogDisk, live: readonly Segment[], end: Position): FoundCheckpoint | null {
+  for (let i = live.length - 2; i >= 0; i--) {
+    const segment = live[i]!;
+    if (segment.header.sequence >= end.sequence) continue;
+    const file = disk.open(segment.name, false);
+    try {
+      const { checkpoint } = scan(file, segment, live[i + 1]!.header.previous.offset);
+      if (checkpoint !== null) return checkpoint;
+    } finally {
+      file.close();
+    }
+  }
+  return null;
 }
 
 type End = Pick<Recovered, 'end' | 'tail' | 'unfinished' | 'lastLsn'>;
+interface FoundEnd {
+  readonly end: End;
+  /** In the segment of the end. */
+  readonly found: FoundCheckpoint | null;
+}
 
-function findEnd(disk: LogDisk, live: readonly Segment[]): End {
+function findEnd(disk: LogDisk, live: readonly Segment[]): FoundEnd {
   const newest = live.at(-1);
-  if (newest === undefined) return { end: { sequence: 0, offset: 0 }, tail: 0, unfinished: false, lastLsn: 0 };
+  if (newest === undefined)
+    return { end: { end: { sequence: 0, offset: 0 }, tail: 0, unfinished: false, lastLsn: 0 }, found: null };
   const last = scanNewest(disk, newest);
   let found = last;
   for (let i = live.length - 1; ; i--) {
@@ -155,15 +192,17 @@ function findEnd(disk: LogDisk, live: readonly Segment[]): End {
     const { sequence, firstLsn, inside } = segment.header;
     const unfinished = found !== last || last.pending || (last.committed === null && inside);
     if (found.committed !== null) {
+      const { offset, nextLsn } = found.committed;
       return {
-        end: { sequence, offset: found.committed.offset },
-        tail: last.tail,
-        unfinished,
-        lastLsn: found.committed.nextLsn - 1,
+        end: { end: { sequence, offset }, tail: last.tail, unfinished, lastLsn: nextLsn - 1 },
+        found: found.checkpoint,
       };
     }
     if (!inside || i === 0)
-      return { end: { sequence, offset: BLOCK_BYTES }, tail: last.tail, unfinished, lastLsn: firstLsn - 1 };
+      return {
+        end: { end: { sequence, offset: BLOCK_BYTES }, tail: last.tail, unfinished, lastLsn: firstLsn - 1 },
+        found: null,
+      };
     const before = live[i - 1]!;
     const file = disk.open(before.name, false);
     try {

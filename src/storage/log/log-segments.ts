@@ -54,10 +54,11 @@ export class SegmentStore {
 
   /** Of all files, spare ones too. */
   get bytes(): number {
-    return (
-      this.#live.reduce((sum, segment) => sum + segment.header.segmentBytes, 0) +
-      this.#spares.length * this.#segmentBytes
-    );
+    return this.liveBytes + this.#spares.length * this.#segmentBytes;
+  }
+
+  get liveBytes(): number {
+    return this.#live.reduce((sum, segment) => sum + segment.header.segmentBytes, 0);
   }
 
   /**
@@ -134,10 +135,11 @@ export class SegmentStore {
     this.#making = null;
   }
 
-  /** Drops segments that hold only LSNs below `to`, oldest first; the newest stays. */
-  trim(to: Lsn): void {
+  /** Drops segments before number `keepFrom` that hold only LSNs below `to`, oldest first; the newest stays. */
+  trim(to: Lsn, keepFrom: number): void {
     while (this.#live.length > 1 && this.#live[1]!.header.firstLsn <= to) {
       const oldest = this.#live[0]!;
+      if (oldest.header.sequence >= keepFrom) return;
       const keep = this.#spares.length < SPARES_MAX && oldest.header.segmentBytes === this.#segmentBytes;
       const spare = `spare-${this.#nextSpare}`;
       if (keep && this.#making === null) {

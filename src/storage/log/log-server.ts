@@ -19,6 +19,7 @@ import { takeGroup, writeGroup, writeMark, WriterState } from './log-writer.ts';
 export interface Shape {
   readonly segments: number;
   readonly bytes: number;
+  readonly liveBytes: number;
   readonly firstLsn: Lsn;
 }
 
@@ -28,7 +29,13 @@ export type LogCommand = { readonly id: number } & (
 );
 
 export type LogEvent =
-  | { readonly event: 'opened'; readonly logId: string; readonly lastLsn: Lsn; readonly shape: Shape }
+  | {
+      readonly event: 'opened';
+      readonly logId: string;
+      readonly lastLsn: Lsn;
+      readonly checkpoint: Uint8Array | null;
+      readonly shape: Shape;
+    }
   | {
       readonly event: 'answer';
       readonly id: number;
@@ -64,9 +71,10 @@ export class LogServer {
     const logId = live[0]?.header.logId ?? randomBytes(16).toString('hex');
     this.#segments = new SegmentStore(disk, segmentBytes, logId, live, spares);
     if (live.length === 0) this.#createFirst();
-    const { lastLsn } = this.#recovered;
+    const { lastLsn, checkpoint } = this.#recovered;
     this.#state.lastLsn = lastLsn;
-    post({ event: 'opened', logId, lastLsn, shape: this.#shape() });
+    this.#state.checkpointIn = checkpoint?.sequence ?? Infinity;
+    post({ event: 'opened', logId, lastLsn, checkpoint: checkpoint?.payload ?? null, shape: this.#shape() });
   }
 
   #createFirst(): void {
@@ -87,8 +95,8 @@ export class LogServer {
   }
 
   #shape(): Shape {
-    const { live, bytes } = this.#segments;
-    return { segments: live.length, bytes, firstLsn: live[0]!.header.firstLsn };
+    const { live, bytes, liveBytes } = this.#segments;
+    return { segments: live.length, bytes, liveBytes, firstLsn: live[0]!.header.firstLsn };
   }
 
   handle(command: LogCommand): void {
@@ -118,7 +126,8 @@ export class LogServer {
         return null;
       case 'trim':
         invariant(this.#state.phase === 'open', 'trim comes after start');
-        this.#segments.trim(command.lsn);
+        while (ringHead(this.#ring) !== ringTail(this.#ring) && this.step() === 'busy');
+        this.#segments.trim(command.lsn, this.#state.checkpointIn);
         this.#post({ event: 'shape', shape: this.#shape() });
         return null;
       case 'close':
@@ -142,7 +151,7 @@ export class LogServer {
       for (const { name, header: dead } of live) if (dead.sequence > cutAt.sequence) this.#disk.remove(name);
       // an empty log that begins at a later LSN does not have the earlier ones
       const empty = live.length === 1 && header.firstLsn === lastLsn + 1 && end.offset === BLOCK_BYTES;
-      if (empty) this.#segments.trim(nextLsn);
+      if (empty) this.#segments.trim(nextLsn, Infinity);
       state.lastLsn = nextLsn - 1;
       this.#goOn(BLOCK_BYTES);
     } else {

@@ -16,6 +16,7 @@ import type { Lsn } from '../../table-def.ts';
 import type { LogFile } from './log-disk.ts';
 import {
   BLOCK_BYTES,
+  CHECKPOINT_KIND,
   FRAME_HEADER_BYTES,
   GROUP_HEADER_BYTES,
   encodeGroupHeader,
@@ -39,6 +40,7 @@ const FD = 5;
 const INSIDE = 6;
 const UNMARKED = 7;
 const PHASE = 8;
+const CHECKPOINT_IN = 9;
 
 /** idle: before start, or after the end; open: groups may be written; failed: never again. */
 type Phase = 'idle' | 'open' | 'failed';
@@ -95,6 +97,14 @@ export class WriterState {
     return this.#slots[FD]!;
   }
 
+  /** The segment with the newest durable checkpoint frame, Infinity when there is none: trimming leaves it. */
+  get checkpointIn(): number {
+    return this.#slots[CHECKPOINT_IN]!;
+  }
+  set checkpointIn(sequence: number) {
+    this.#slots[CHECKPOINT_IN] = sequence;
+  }
+
   segment(sequence: number, segmentBytes: number, seed: number, fd: number): void {
     this.#slots[SEQUENCE] = sequence;
     this.#slots[SEGMENT_BYTES] = segmentBytes;
@@ -108,6 +118,7 @@ export class WriterState {
     this.lastLsn = group.lastLsn;
     this.#slots[INSIDE] = group.inside ? 1 : 0;
     this.unmarked = true;
+    if (group.checkpoint) this.checkpointIn = this.sequence;
   }
 }
 
@@ -118,6 +129,8 @@ export interface Group {
   readonly lastLsn: Lsn;
   /** Its last frame does not commit. */
   readonly inside: boolean;
+  /** It has a checkpoint frame. */
+  readonly checkpoint: boolean;
 }
 
 /** The frames at the ring's head that fit the segment, with their CRCs filled in; null: not even one fits. */
@@ -132,6 +145,7 @@ export function takeGroup(ring: Ring, state: WriterState): Group | null {
   let bytes = 0;
   let next = lastLsn + 1;
   let { inside } = state;
+  let checkpoint = false;
   while (bytes < available) {
     const unit = head + bytes / 8;
     const length = word(unit, 1);
@@ -141,9 +155,10 @@ export function takeGroup(ring: Ring, state: WriterState): Group | null {
     words[(unit * 2) % words.length] = frameCrc(ring, unit, FRAME_HEADER_BYTES + length, seed);
     next += word(unit, 3);
     inside = ((word(unit, 2) >>> 8) & 1) === 0;
+    if ((word(unit, 2) & 0xff) === CHECKPOINT_KIND) checkpoint = true;
     bytes += total;
   }
-  return bytes === 0 ? null : { head, bytes, firstLsn: lastLsn + 1, lastLsn: next - 1, inside };
+  return bytes === 0 ? null : { head, bytes, firstLsn: lastLsn + 1, lastLsn: next - 1, inside, checkpoint };
 }
 
 function frameCrc(ring: Ring, unit: number, bytes: number, seed: number): number {

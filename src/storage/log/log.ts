@@ -54,6 +54,7 @@ class WriteAheadLog implements Log {
   logId = '';
   lastLsn: Lsn = 0;
   durableLsn: Lsn = 0;
+  checkpoint: Uint8Array | null = null;
   full = false;
   onDurable: (lsn: Lsn) => void = () => undefined;
   onFatal: (error: Error) => void = () => undefined;
@@ -67,7 +68,7 @@ class WriteAheadLog implements Log {
   #durableWaiters: Waiter<void>[] = [];
   #roomWaiters: Waiter<void>[] = [];
   #opening: Waiter<void> | null = null;
-  #shape: Shape = { segments: 0, bytes: 0, firstLsn: 1 };
+  #shape: Shape = { segments: 0, bytes: 0, liveBytes: 0, firstLsn: 1 };
   #nextId = 1;
   #started = false;
   #failed: Error | null = null;
@@ -90,7 +91,8 @@ class WriteAheadLog implements Log {
   }
 
   stats(): LogStats {
-    return { segments: this.#shape.segments, bytes: this.#shape.bytes };
+    const { segments, bytes, liveBytes } = this.#shape;
+    return { segments, bytes, liveBytes };
   }
 
   #hear(event: LogEvent): void {
@@ -98,6 +100,7 @@ class WriteAheadLog implements Log {
       case 'opened':
         this.logId = event.logId;
         this.lastLsn = this.durableLsn = event.lastLsn;
+        this.checkpoint = event.checkpoint;
         this.#shape = event.shape;
         this.#opening?.resolve();
         this.#opening = null;
@@ -123,13 +126,18 @@ class WriteAheadLog implements Log {
   }
 
   #hearDurable(lsn: Lsn): void {
-    if (this.#failed !== null || lsn <= this.durableLsn) return; // what main wrote itself is heard of before the thread's
+    if (this.#failed !== null) return;
+    this.#makeRoom(); // also after a group of checkpoint frames alone
+    if (lsn <= this.durableLsn) return; // what main wrote itself is heard of before the thread's
     this.durableLsn = lsn;
     this.onDurable(lsn);
     const waiting = this.#durableWaiters;
     let ready = 0;
     while (ready < waiting.length && waiting[ready]!.at <= lsn) waiting[ready++]!.resolve();
     if (ready > 0) this.#durableWaiters = waiting.slice(ready);
+  }
+
+  #makeRoom(): void {
     const free = bytesFree(this.#ring);
     const room = this.#roomWaiters;
     if (room.length === 0) return;

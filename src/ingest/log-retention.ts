@@ -1,0 +1,139 @@
+/**
+ * How long the log is kept (H3), and the checkpoint frames that say why (C6).
+ *
+ * - V3 The log keeps what Iceberg does not hold: from the first such operation of any table on. Idle tables hold nothing.
+ * - At `wal.max_size` it keeps what is not on disk: segments and flush manifest are as durable as the log. Nothing that is
+ *   neither in Iceberg nor on disk ever leaves it: when flushing cannot shrink it, writes wait and then get 53100.
+ * - A checkpoint frame is in the log before anything is trimmed by it.
+ */
+import type { Clock } from '../clock.ts';
+import { SqlError, SqlState } from '../errors.ts';
+import { encodeCheckpoint } from '../storage/log/checkpoint.ts';
+import type { Log } from '../storage/log/log-api.ts';
+import type { Table } from '../storage/table.ts';
+import type { Lsn } from '../table-def.ts';
+import type { Committer } from './committer.ts';
+
+/** yellow: tables are flushed so that the log can be trimmed. red: writes wait. */
+export type WalZone = 'green' | 'yellow' | 'red';
+
+const YELLOW_FRACTION = 0.8;
+const WAIT_MS = 30_000;
+const LOOK_MS = 20;
+
+/** The zone of a log whose segments take so many bytes. */
+export function walZone(liveBytes: number, bytesMax: number): WalZone {
+  if (liveBytes < bytesMax * YELLOW_FRACTION) return 'green';
+  return liveBytes < bytesMax ? 'yellow' : 'red';
+}
+
+/** The first LSN that the log must keep for a table, in each of the two ways; 0: none. */
+export function neededFrom(table: Pick<Table, 'uncommittedFrom' | 'flushedLsn'>, beyondMax: boolean): Lsn {
+  if (table.uncommittedFrom === 0) return 0;
+  return beyondMax ? Math.max(table.uncommittedFrom, table.flushedLsn + 1) : table.uncommittedFrom;
+}
+
+interface Owner {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly committer: Committer;
+  readonly tables: ReadonlyMap<string, Table>;
+  flush(table: Table, trigger: string): Promise<void>;
+  readonly warn: (error: unknown, where: string) => void;
+}
+
+export class LogRetention {
+  readonly bytesMax: number;
+  readonly #owner: Owner;
+  #relieving: Promise<void> | null = null;
+
+  constructor(owner: Owner, bytesMax: number) {
+    this.#owner = owner;
+    this.bytesMax = bytesMax;
+  }
+
+  get zone(): WalZone {
+    return walZone(this.#owner.log.stats().liveBytes, this.bytesMax);
+  }
+
+  /** The first LSN that the log must keep. */
+  trimTo(): Lsn {
+    const beyondMax = this.zone === 'red';
+    let to = this.#owner.committer.appliedLsn + 1;
+    for (const table of this.#owner.tables.values()) {
+      const from = neededFrom(table, beyondMax);
+      if (from > 0) to = Math.min(to, from);
+    }
+    return to;
+  }
+
+  /** Appends a checkpoint frame; the next trim writes it before it drops anything. */
+  async checkpoint(): Promise<void> {
+    const { committer, log, tables } = this.#owner;
+    const payload = (): Uint8Array | null =>
+      encodeCheckpoint(
+        {
+          lsn: log.lastLsn,
+          tables: [...tables.values()].map((table) => ({
+            uuid: table.def.uuid,
+            committedLsn: table.committedLsn,
+            neededFrom: neededFrom(table, false) || log.lastLsn + 1,
+            snapshotId: table.snapshotId,
+            metadataLocation: table.metadataLocation,
+          })),
+        },
+        log.frameBytesMax,
+      );
+    if (!(await committer.checkpoint(payload)))
+      this.#owner.warn(new Error(`${tables.size} tables do not fit a frame`), 'a checkpoint of the log is left out');
+  }
+
+  async trim(): Promise<void> {
+    // With a full disk nothing can be appended until something is dropped: then by the checkpoint before.
+    if (!this.#owner.log.full) await this.checkpoint();
+    await this.#owner.log.trim(this.trimTo());
+  }
+
+  /** Looked at once a second, and by writers in red: flushes what holds the log, then trims. One at a time. */
+  relieve(): Promise<void> {
+    if (this.zone === 'green') return Promise.resolve();
+    this.#relieving ??= this.#relieve().finally(() => (this.#relieving = null));
+    return this.#relieving;
+  }
+
+  async #relieve(): Promise<void> {
+    for (const table of [...this.#owner.tables.values()]) {
+      if (table.unflushedFrom === 0) continue;
+      await this.#owner
+        .flush(table, 'wal_size')
+        .catch((error: unknown) =>
+          this.#owner.warn(error, `flush of ${table.def.schema}.${table.def.name} for wal.max_size`),
+        );
+    }
+    await this.trim();
+  }
+
+  /** A writer's turn. @throws {SqlError} 53100 when the log stays at wal.max_size */
+  async admit(): Promise<void> {
+    const deadline = this.#owner.clock.monotonic() + WAIT_MS;
+    while (this.zone === 'red') {
+      await this.relieve();
+      if (this.zone !== 'red') return;
+      if (this.#owner.clock.monotonic() > deadline) throw this.#full();
+      await new Promise<void>((resolve) => this.#owner.clock.after(LOOK_MS, resolve));
+    }
+  }
+
+  #full(): SqlError {
+    const { tables } = this.#owner;
+    const to = this.trimTo();
+    const holder = [...tables.values()].find((table) => neededFrom(table, true) === to);
+    return new SqlError(SqlState.diskFull, 'the log has reached wal.max_size and cannot be trimmed', {
+      detail:
+        holder === undefined
+          ? `Its segments take ${this.#owner.log.stats().liveBytes} of ${this.bytesMax} bytes.`
+          : `Table "${holder.def.schema}"."${holder.def.name}" could not be written to disk beyond LSN ${holder.flushedLsn}.`,
+      hint: 'Free disk space, or raise wal.max_size; writes go on by themselves.',
+    });
+  }
+}

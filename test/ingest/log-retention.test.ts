@@ -1,0 +1,128 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { neededFrom, walZone } from '../../src/ingest/log-retention.ts';
+import { decodeCheckpoint, encodeCheckpoint } from '../../src/storage/log/checkpoint.ts';
+import { noPartition, tableDef, TestDatabase } from './harness.ts';
+
+test.each([
+  [0, 'green'],
+  [79, 'green'],
+  [80, 'yellow'],
+  [99, 'yellow'],
+  [100, 'red'],
+] as const)('a log of %i of 100 bytes is %s', (bytes, zone) => {
+  expect(walZone(bytes, 100)).toBe(zone);
+});
+
+test.each([
+  [{ uncommittedFrom: 0, flushedLsn: 90 }, false, 0],
+  [{ uncommittedFrom: 0, flushedLsn: 90 }, true, 0],
+  [{ uncommittedFrom: 40, flushedLsn: 30 }, false, 40],
+  [{ uncommittedFrom: 40, flushedLsn: 90 }, false, 40],
+  [{ uncommittedFrom: 40, flushedLsn: 90 }, true, 91],
+  [{ uncommittedFrom: 40, flushedLsn: 30 }, true, 40],
+])('H3: of %o the log keeps, beyond wal.max_size %s, from LSN %i on', (table, beyond, from) => {
+  expect(neededFrom(table, beyond)).toBe(from);
+});
+
+test('a checkpoint that is too large for a frame leaves out the metadata files, and then says that it does not fit', () => {
+  const tables = [
+    { uuid: 'u'.repeat(36), committedLsn: 5, neededFrom: 9, snapshotId: 7n, metadataLocation: 'm'.repeat(500) },
+  ];
+  const whole = encodeCheckpoint({ lsn: 8, tables }, 1000)!;
+  expect(decodeCheckpoint(whole)).toEqual({ lsn: 8, tables });
+  expect(decodeCheckpoint(encodeCheckpoint({ lsn: 8, tables }, 400)!).tables).toEqual([
+    { ...tables[0], metadataLocation: '' },
+  ]);
+  expect(encodeCheckpoint({ lsn: 8, tables }, 50)).toBeNull();
+});
+
+describe('of a database', () => {
+  let db: TestDatabase;
+  beforeEach(async () => {
+    db = await TestDatabase.create();
+    await db.tiers.database.createTable(tableDef('t', noPartition), false);
+  });
+  afterEach(() => db.destroy());
+
+  let next = 0;
+  async function write(name: string, rows: number): Promise<void> {
+    const transaction = db.tiers.database.begin(true);
+    const text = 'x'.repeat(1000);
+    await db.insert(
+      transaction,
+      db.table(name),
+      Array.from({ length: rows }, () => [next++, 1, text] as const),
+    );
+    await db.tiers.database.committer.commit(transaction);
+  }
+
+  /** No commit succeeds any more, as without a catalog. */
+  function loseCatalog(): void {
+    const { lake } = db.tiers.database;
+    (db.tiers.database as { lake: unknown }).lake = new Proxy(lake, {
+      get: (target, method: keyof typeof lake) =>
+        method === 'commit' ? () => Promise.reject(new Error('the catalog is away')) : target[method],
+    });
+  }
+
+  test('H3: while the catalog is away the log stays within wal.max_size by flushing, and a restart has every row', async () => {
+    db.segmentBytes = 2 ** 17;
+    db.logBytesMax = 2 ** 19;
+    await db.restart();
+    loseCatalog();
+    const { database } = db.tiers;
+    const before = next;
+    for (let i = 0; i < 40; i++) {
+      await database.admit();
+      await write('t', 50);
+      expect(database.log.stats().liveBytes).toBeLessThanOrEqual(2 ** 19 + 2 ** 17);
+    }
+    const [first] = [...database.tables.values()];
+    expect(first!.committedLsn).toBe(0);
+    expect(database.log.firstLsn).toBeGreaterThan(1);
+    expect(database.flushes.map((flush) => flush.trigger)).toContain('wal_size');
+    await db.restart();
+    expect((await db.rows(db.table('t'))).length).toBe(next - before);
+  });
+
+  test('H3: when not even a flush can shrink the log, writes get 53100 that names the table, and go on when it can', async () => {
+    db.logBytesMax = 2 ** 21;
+    await db.restart();
+    const { database } = db.tiers;
+    const lake = database.lake;
+    let away = true;
+    (database as { lake: unknown }).lake = new Proxy(lake, {
+      get: (target, method: keyof typeof lake) =>
+        method === 'writeFlush' && away ? () => Promise.reject(new Error('no space')) : target[method],
+    });
+    let now = 0;
+    (database as { clock: unknown }).clock = {
+      now: () => 0,
+      monotonic: () => (now += 10_000),
+      after: (_: number, callback: () => void) => (queueMicrotask(callback), () => undefined),
+    };
+    while (database.retention.zone !== 'red') await write('t', 200);
+    await expect(database.admit()).rejects.toMatchObject({
+      code: '53100',
+      fields: { detail: expect.stringContaining('Table "public"."t" could not be written to disk') },
+    });
+    away = false;
+    await database.admit();
+    expect(database.retention.zone).not.toBe('red');
+  });
+
+  test('H3: an idle table does not hold the log, and a start does not miss what was trimmed', async () => {
+    db.segmentBytes = 2 ** 17;
+    await db.restart();
+    const { database } = db.tiers;
+    await database.createTable(tableDef('idle', noPartition), false);
+    await write('idle', 1);
+    await database.checkpoint();
+    for (let i = 0; i < 20; i++) await write('t', 50);
+    await database.checkpoint();
+    expect(database.log.firstLsn).toBeGreaterThan(db.table('idle').committedLsn + 1);
+    expect(database.log.stats().segments).toBe(1);
+    await db.restart();
+    expect((await db.rows(db.table('idle'))).length).toBe(1);
+  });
+});
