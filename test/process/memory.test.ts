@@ -1,0 +1,26 @@
+/** What the whole process takes, read from outside. */
+import { existsSync, readFileSync } from 'node:fs';
+import { Client } from 'pg';
+import { expect, test } from 'vitest';
+import { startServer } from './server-process.ts';
+
+const statusOf = (pid: number): string => readFileSync(`/proc/${pid}/status`, 'utf8');
+const megabytes = (pid: number, field: string): number =>
+  Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(statusOf(pid))![1]) / 1024;
+
+test.runIf(existsSync('/proc/self/status'))(
+  'statements by the thousand and PostgreSQL itself take no more than their parts, at no moment',
+  async () => {
+    await using server = await startServer({ settings: { 'memory.limit': '768MB' } });
+    const client = new Client({ connectionString: server.url });
+    await client.connect();
+    await client.query('CREATE TABLE t (id bigint PRIMARY KEY, v int)');
+    // long enough for V8 to think of optimizing the parser's WebAssembly, and then PGlite's
+    for (let i = 0; i < 6000; i++) await client.query(`SET application_name = 'statement ${i}'`);
+    for (let i = 0; i < 40; i++)
+      await client.query('SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace');
+    await client.end();
+    expect(megabytes(server.pid, 'VmHWM')).toBeLessThan(480);
+  },
+  60_000,
+);
