@@ -9,7 +9,7 @@ import { parseSql } from './planner/parse.ts';
 import { planStatement } from './planner/plan-statement.ts';
 import type { CatalogView, ParsedStatement, QueryPlan, Statement } from './planner/plan.ts';
 import type { Table } from './storage/table.ts';
-import type { Format, ResultColumn } from './types/result-column.ts';
+import type { Format } from './types/result-column.ts';
 import { timeZone } from './types/time-zone.ts';
 import type {
   BoundParameters,
@@ -21,24 +21,17 @@ import type {
   SessionEvents,
   TransactionStatus,
 } from './wire/gateway-api.ts';
-import { describedColumns, discard, mergeOids, sendLines, textColumn } from './gateway-columns.ts';
+import { describedColumns, discard, sendLines } from './gateway-columns.ts';
 import type { ServerContext } from './gateway-context.ts';
 import { define } from './gateway-define.ts';
 import { explain } from './gateway-explain.ts';
 import { ownFunction } from './gateway-functions.ts';
-import { atStatement, QueryRun, type QueryEnvironment } from './gateway-query.ts';
+import { describedByPostgres, prepare, type Preparation, type SessionPrepared } from './gateway-prepare.ts';
+import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
-import { copyFrom, deleteStatement, insert, update, type WriteEnvironment } from './gateway-write.ts';
+import { copyFrom, deleteStatement, insert, insertValues, update, type WriteEnvironment } from './gateway-write.ts';
 
 export const NO_PARAMETERS: BoundParameters = { formats: [], values: [] };
-
-interface SessionPrepared extends Prepared {
-  readonly parsed: ParsedStatement | null;
-  readonly statement: Statement;
-  /** The database's generation it was planned in. */
-  readonly generation: number;
-  readonly declaredOids: readonly number[];
-}
 
 interface SessionPortal extends Portal {
   readonly prepared: SessionPrepared;
@@ -48,6 +41,7 @@ interface SessionPortal extends Portal {
   finished: boolean;
 }
 
+const EMPTY: Statement = { kind: 'empty' };
 let nextPlaceholder = 1;
 
 export class Session implements GatewaySession {
@@ -66,6 +60,7 @@ export class Session implements GatewaySession {
   #position = 0;
   #open = true;
   readonly #portals = new Set<SessionPortal>();
+  #timeContext: (WriteEnvironment['time'] & { readonly name: string }) | null = null;
 
   constructor(
     context: ServerContext,
@@ -113,7 +108,7 @@ export class Session implements GatewaySession {
     this.#position = parsed.position;
     if ((statement.kind === 'update' || statement.kind === 'delete') && statement.plan.described === null) {
       this.#checkBlock(statement);
-      await this.#describedByPostgres(parsed, statement.plan.text, [], false); // its errors are PostgreSQL's own
+      await describedByPostgres(this.#preparation(), parsed, statement.plan.text, [], false); // its errors are PostgreSQL's own
     }
     const tag = await this.#run(statement, NO_PARAMETERS, [], out);
     if (last && this.#block === 'none') await this.#commitImplicit();
@@ -125,85 +120,17 @@ export class Session implements GatewaySession {
     if (statements.length > 1)
       throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
     const [parsed] = statements;
-    if (parsed === undefined) return this.#prepared(null, { kind: 'empty' }, parameterOids, [], null);
-    const statement = this.#plan(parsed, parameterOids);
-    return this.#describe(parsed, statement, parameterOids);
+    const statement = parsed === undefined ? EMPTY : this.#plan(parsed, parameterOids);
+    return prepare(this.#preparation(), parsed ?? null, statement, parameterOids);
   }
 
-  #prepared(
-    parsed: ParsedStatement | null,
-    statement: Statement,
-    declaredOids: readonly number[],
-    parameterOids: readonly number[],
-    columns: readonly ResultColumn[] | null,
-  ): SessionPrepared {
-    return { parsed, statement, declaredOids, parameterOids, columns, generation: this.#context.database.generation };
-  }
-
-  #describe(parsed: ParsedStatement, statement: Statement, declared: readonly number[]): MaybePromise<SessionPrepared> {
-    switch (statement.kind) {
-      case 'query': {
-        const { plan } = statement;
-        if (plan.described !== null)
-          return this.#prepared(
-            parsed,
-            statement,
-            declared,
-            mergeOids(declared, plan.parameterOids, parsed.parameterCount),
-            describedColumns(plan),
-          );
-        return this.#describedByPostgres(parsed, plan.text, declared, true);
-      }
-      case 'insert':
-        if (statement.source.kind === 'values')
-          return this.#prepared(
-            parsed,
-            statement,
-            declared,
-            mergeOids(declared, statement.parameterOids, parsed.parameterCount),
-            null,
-          );
-        return this.#describedByPostgres(parsed, parsed.text, declared, false);
-      case 'update':
-      case 'delete': {
-        const { plan } = statement;
-        if (plan.described !== null)
-          return this.#prepared(
-            parsed,
-            statement,
-            declared,
-            mergeOids(declared, plan.parameterOids, parsed.parameterCount),
-            null,
-          );
-        return this.#describedByPostgres(parsed, plan.text, declared, false);
-      }
-      case 'show':
-        return this.#prepared(parsed, statement, declared, [], [textColumn(statement.name)]);
-      case 'explain':
-        return this.#prepared(parsed, statement, declared, [], [textColumn('QUERY PLAN')]);
-      default:
-        return this.#prepared(parsed, statement, declared, [], null);
-    }
-  }
-
-  /** Types by PostgreSQL itself; with them the plan's own literals get theirs. */
-  async #describedByPostgres(
-    parsed: ParsedStatement,
-    sql: string,
-    declared: readonly number[],
-    rows: boolean,
-  ): Promise<SessionPrepared> {
-    const { parameterOids, columns } = await atStatement(
-      parsed.position,
-      this.#context.catalog.describe({ sql, parameterOids: declared, context: this.#catalogContext() }),
-    );
-    return this.#prepared(
-      parsed,
-      this.#plan(parsed, parameterOids),
-      parameterOids,
-      parameterOids,
-      rows ? columns : null,
-    );
+  #preparation(): Preparation {
+    const { catalog, database } = this.#context;
+    return {
+      generation: database.generation,
+      plan: (parsed, oids) => this.#plan(parsed, oids),
+      describe: (sql, parameterOids) => catalog.describe({ sql, parameterOids, context: this.#catalogContext() }),
+    };
   }
 
   bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): Portal {
@@ -218,15 +145,11 @@ export class Session implements GatewaySession {
     const formats = Array.from({ length: count }, (_, i) =>
       resultFormats.length === 0 ? 0 : resultFormats.length === 1 ? resultFormats[0]! : (resultFormats[i] ?? 0),
     );
-    const kept = {
-      formats: [...parameters.formats],
-      values: parameters.values.map((value) => (value === null ? null : value.slice())),
-    };
     const portal: SessionPortal = {
       columns: known.columns,
       formats,
       prepared: known,
-      parameters: kept,
+      parameters,
       run: null,
       finished: false,
       close: () => {
@@ -238,18 +161,35 @@ export class Session implements GatewaySession {
     return portal;
   }
 
-  async execute(opened: Portal, maxRows: number, out: Output): Promise<void> {
+  execute(opened: Portal, maxRows: number, out: Output): MaybePromise<void> {
     const portal = opened as SessionPortal;
     const { prepared } = portal;
     const statement = this.#current(prepared);
     this.#position = prepared.parsed?.position ?? 0;
+    if (statement.kind !== 'insert' || statement.source.kind !== 'values' || this.#context.database.pressed)
+      return this.#execute(portal, statement, maxRows, out);
+    this.#checkBlock(statement);
+    this.#runOnce(portal);
+    this.#cancelled = false;
+    const tag = insertValues(this.#writeEnvironment(portal.parameters, prepared.parameterOids), statement);
+    if (tag instanceof Promise) return this.#guarded(async () => out.commandComplete(await tag));
+    out.commandComplete(tag);
+    return undefined;
+  }
+
+  #runOnce(portal: SessionPortal): void {
+    if (portal.finished) throw new SqlError(SqlState.objectNotInPrerequisiteState, 'portal cannot be run');
+    portal.finished = true;
+  }
+
+  async #execute(portal: SessionPortal, statement: Statement, maxRows: number, out: Output): Promise<void> {
+    const { prepared } = portal;
     if (statement.kind === 'empty') {
       out.emptyQuery();
       return;
     }
     if (statement.kind !== 'query') {
-      if (portal.finished) throw new SqlError(SqlState.objectNotInPrerequisiteState, 'portal cannot be run');
-      portal.finished = true;
+      this.#runOnce(portal);
       out.commandComplete(await this.#run(statement, portal.parameters, prepared.parameterOids, out, true));
       return;
     }
@@ -280,8 +220,8 @@ export class Session implements GatewaySession {
     return this.#plan(prepared.parsed, prepared.parameterOids);
   }
 
-  async sync(): Promise<void> {
-    if (this.#block === 'none') await this.#commitImplicit();
+  sync(): MaybePromise<void> {
+    return this.#block === 'none' ? this.#commitImplicit() : undefined;
   }
 
   failed(): void {
@@ -460,29 +400,42 @@ export class Session implements GatewaySession {
     parameters: BoundParameters,
     parameterOids: readonly number[],
   ): Promise<string> {
-    const { database, engine } = this.#context;
-    this.#transaction ??= database.begin(this.#settings.synchronous);
-    const transaction = this.#transaction;
-    transaction.synchronous = this.#settings.synchronous;
-    const query = this.#queryEnvironment();
-    return this.#guarded(() =>
-      work({
-        database,
-        engine,
-        transaction,
-        time: this.#time(),
-        timeZone: this.#settings.timeZone,
-        parameters,
-        parameterOids,
-        catalogRows: (plan) => QueryRun.catalogRows(query, plan, parameters, parameterOids),
-        running: query.running,
-      }),
-    );
+    const environment = this.#writeEnvironment(parameters, parameterOids);
+    return this.#guarded(() => work(environment));
   }
 
-  #time(): WriteEnvironment['time'] {
-    return { timeZone: timeZone(this.#settings.timeZone), now: () => this.#context.clock.now() * 1000 };
+  /** For one statement, in the transaction that is open or begins with it. */
+  #writeEnvironment(parameters: BoundParameters, parameterOids: readonly number[]): WriteEnvironment {
+    const { database, engine } = this.#context;
+    this.#transaction ??= database.begin(this.#settings.synchronous);
+    this.#transaction.synchronous = this.#settings.synchronous;
+    return {
+      database,
+      engine,
+      transaction: this.#transaction,
+      time: this.#time(),
+      timeZone: this.#settings.timeZone,
+      parameters,
+      parameterOids,
+      catalogRows: (plan) => QueryRun.catalogRows(this.#queryEnvironment(), plan, parameters, parameterOids),
+      running: this.#running,
+    };
   }
+
+  /** The same object while the zone is the same: writers of statements are kept with it. */
+  #time(): WriteEnvironment['time'] {
+    const name = this.#settings.timeZone;
+    if (this.#timeContext?.name !== name) {
+      const now = (): number => this.#context.clock.now() * 1000;
+      this.#timeContext = { name, timeZone: timeZone(name), now };
+    }
+    return this.#timeContext;
+  }
+
+  readonly #running = (cancel: () => void): void => {
+    this.#cancel = cancel;
+    if (this.#cancelled) cancel();
+  };
 
   #queryEnvironment(): QueryEnvironment {
     return {
@@ -491,10 +444,7 @@ export class Session implements GatewaySession {
       timeZone: this.#settings.timeZone,
       searchPath: this.#settings.searchPath,
       position: this.#position,
-      running: (cancel) => {
-        this.#cancel = cancel;
-        if (this.#cancelled) cancel();
-      },
+      running: this.#running,
     };
   }
 
@@ -502,17 +452,11 @@ export class Session implements GatewaySession {
     return { searchPath: this.#settings.searchPath, timeZone: this.#settings.timeZone };
   }
 
-  async #commitImplicit(): Promise<void> {
+  #commitImplicit(): MaybePromise<void> {
     const transaction = this.#transaction;
     this.#transaction = null;
     this.#settings.endTransaction();
-    if (transaction === null) return;
-    try {
-      await this.#context.database.committer.commit(transaction);
-    } catch (error) {
-      transaction.finish();
-      throw error;
-    }
+    return transaction === null ? undefined : this.#context.database.committer.commit(transaction);
   }
 
   async #commit(): Promise<string> {

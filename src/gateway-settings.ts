@@ -72,6 +72,9 @@ export class SessionSettings {
   readonly #changed: (name: string, value: string) => void;
   /** Values before SET LOCAL, put back at the end of the transaction. */
   readonly #local = new Map<string, string | undefined>();
+  /** What every statement asks for, worked out once a change. */
+  #searchPath: readonly string[] | null = null;
+  #synchronous: boolean | null = null;
 
   constructor(
     startup: ReadonlyMap<string, string>,
@@ -120,6 +123,8 @@ export class SessionSettings {
     if (READ_ONLY.has(key))
       throw new SqlError(SqlState.objectNotInPrerequisiteState, `parameter "${name}" cannot be changed`);
     const before = this.get(key);
+    this.#searchPath = null;
+    this.#synchronous = null;
     if (local && !this.#local.has(key)) this.#local.set(key, this.#values.get(key));
     if (value === null) this.#values.delete(key);
     else this.#values.set(key, checked(key, name, value));
@@ -130,6 +135,7 @@ export class SessionSettings {
 
   /** The end of a transaction: SET LOCAL wears off. */
   endTransaction(): void {
+    if (this.#local.size === 0) return;
     for (const [key, value] of this.#local) this.set(key, value ?? null, false);
     this.#local.clear();
   }
@@ -139,10 +145,11 @@ export class SessionSettings {
   }
 
   get searchPath(): readonly string[] {
-    return (this.get('search_path') ?? 'public')
+    this.#searchPath ??= (this.get('search_path') ?? 'public')
       .split(',')
       .map((part) => part.trim().replaceAll(/^"|"$/g, ''))
       .filter((part) => part !== '' && part !== '$user');
+    return this.#searchPath;
   }
 
   get timeZone(): string {
@@ -150,8 +157,8 @@ export class SessionSettings {
   }
 
   get synchronous(): boolean {
-    const value = this.get('synchronous_commit')!.toLowerCase();
-    return value !== 'off' && value !== 'false' && value !== '0' && value !== 'no';
+    this.#synchronous ??= !['off', 'false', '0', 'no'].includes(this.get('synchronous_commit')!.toLowerCase());
+    return this.#synchronous;
   }
 }
 

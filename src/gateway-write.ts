@@ -18,7 +18,7 @@ import type { Table } from './storage/table.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import { parameterText } from './types/parameter-text.ts';
 import type { TimeContext } from './types/text-input.ts';
-import type { BoundParameters, Output } from './wire/gateway-api.ts';
+import type { BoundParameters, MaybePromise, Output } from './wire/gateway-api.ts';
 import { EngineCursor, liveTable } from './gateway-cursor.ts';
 
 type Of<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
@@ -44,7 +44,7 @@ const CHECK_ROWS = 8192;
 const TRANSACTION_FRACTION = 0.4;
 
 function contextOf({ database, running }: WriteEnvironment): WriteContext {
-  return { memory: database.memory, engine: database.engine, transaction: (id) => database.transaction(id), running };
+  return { memory: database.memory, engine: database.engine, transaction: database.transaction, running };
 }
 
 function checkSize(environment: WriteEnvironment, writes: TableWrites): void {
@@ -67,20 +67,51 @@ export function parameterValues(parameters: BoundParameters, oids: readonly numb
   });
 }
 
-/** Undefined: done at once; then `tag()` is ready. */
+/** Writers of statements that were carried out before, for the session's clock and zone that they were made with. */
+const writers = new WeakMap<Of<'insert'>, { readonly writer: RowWriter; readonly time: TimeContext }>();
+
+function writerOf({ time }: WriteEnvironment, statement: Of<'insert'>, writes: TableWrites): RowWriter {
+  const known = writers.get(statement);
+  if (known?.time === time && known.writer.def === writes.table.def) {
+    known.writer.writeTo(writes.inserted);
+    return known.writer;
+  }
+  const writer = new RowWriter(writes.table.def, statement.fieldIds, writes.inserted, time);
+  writers.set(statement, { writer, time });
+  return writer;
+}
+
+/** Constants and parameters, with no pressure on memory. A tag, when nothing had to be waited for. */
+export function insertValues(environment: WriteEnvironment, statement: Of<'insert'>): MaybePromise<string> {
+  const { database, transaction } = environment;
+  const table = liveTable(database, statement.def);
+  const writes = transaction.of(table);
+  const from = writes.inserted.rows;
+  putRows(environment, statement, writerOf(environment, statement, writes));
+  const pending = insertRows(contextOf(environment), transaction, writes, from, table.def.onConflict === 'upsert');
+  const tag = insertTag(writes.inserted.rows - from);
+  return pending === null ? tag : pending.then(() => tag);
+}
+
+const insertTag = (rows: number): string => (rows === 1 ? 'INSERT 0 1' : `INSERT 0 ${rows}`);
+
+function putRows(environment: WriteEnvironment, { source }: Of<'insert'>, writer: RowWriter): void {
+  if (source.kind !== 'values') return;
+  for (const row of source.rows) {
+    for (let i = 0; i < row.length; i++) putValue(environment, writer, i, row[i]!);
+    writer.endRow();
+  }
+}
+
 export async function insert(environment: WriteEnvironment, statement: Of<'insert'>): Promise<string> {
   const { database, transaction } = environment;
   if (database.pressed) await database.admit();
+  if (statement.source.kind === 'values') return insertValues(environment, statement);
   const table = liveTable(environment.database, statement.def);
   const writes = transaction.of(table);
   const from = writes.inserted.rows;
   const writer = new RowWriter(table.def, statement.fieldIds, writes.inserted, environment.time);
-  if (statement.source.kind === 'values') {
-    for (const row of statement.source.rows) {
-      row.forEach((value, i) => putValue(environment, statement, writer, i, value));
-      writer.endRow();
-    }
-  } else if (statement.source.plan.route === 'engine') {
+  if (statement.source.plan.route === 'engine') {
     await drain(environment, statement.source.plan, (vectors, rows) => {
       writer.appendVectors(vectors, rows);
       checkSize(environment, writes);
@@ -93,16 +124,10 @@ export async function insert(environment: WriteEnvironment, statement: Of<'inser
   }
   const pending = insertRows(contextOf(environment), transaction, writes, from, table.def.onConflict === 'upsert');
   if (pending !== null) await pending;
-  return `INSERT 0 ${writes.inserted.rows - from}`;
+  return insertTag(writes.inserted.rows - from);
 }
 
-function putValue(
-  environment: WriteEnvironment,
-  statement: Of<'insert'>,
-  writer: RowWriter,
-  index: number,
-  value: InsertValue,
-): void {
+function putValue(environment: WriteEnvironment, writer: RowWriter, index: number, value: InsertValue): void {
   switch (value.kind) {
     case 'null':
       writer.nullField(index);
@@ -114,7 +139,7 @@ function putValue(
       writer.now(index);
       return;
     case 'parameter':
-      putParameter(environment, statement, writer, index, value.index);
+      putParameter(environment, writer, index, value.index);
       return;
     default:
       try {
@@ -126,13 +151,7 @@ function putValue(
 }
 
 /** `index` of a parameter counts from 1, as in $n. */
-function putParameter(
-  environment: WriteEnvironment,
-  statement: Of<'insert'>,
-  writer: RowWriter,
-  target: number,
-  index: number,
-): void {
+function putParameter(environment: WriteEnvironment, writer: RowWriter, target: number, index: number): void {
   const { formats, values } = environment.parameters;
   const value = values[index - 1];
   if (value === undefined) throw new SqlError(SqlState.undefinedParameter, `there is no parameter $${index}`);
@@ -141,10 +160,13 @@ function putParameter(
     return;
   }
   const format = formats.length === 0 ? 0 : formats.length === 1 ? formats[0]! : formats[index - 1]!;
-  const column = statement.def.columns.find((each) => each.fieldId === statement.fieldIds[target])!;
-  const oid = environment.parameterOids[index - 1] ?? column.type.oid;
-  if (format === 0) writer.textField(target, value);
-  else if (oid === column.type.oid) writer.binaryField(target, value);
+  if (format === 0) {
+    writer.textField(target, value);
+    return;
+  }
+  const type = writer.typeOf(target);
+  const oid = environment.parameterOids[index - 1] ?? type.oid;
+  if (oid === type.oid) writer.binaryField(target, value);
   else writer.text(target, parameterText(oid, format, value)!);
 }
 

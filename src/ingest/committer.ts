@@ -6,7 +6,7 @@
  * - After the first frame is in the log nothing may fail: room for rows and delete entries is made sure of before.
  */
 import { invariant, SqlError, SqlState } from '../errors.ts';
-import type { Log } from '../storage/log/log-api.ts';
+import type { FrameHead, Log } from '../storage/log/log-api.ts';
 import type { Batch } from '../storage/memory/batch.ts';
 import type { DeleteList } from '../storage/memory/delete-list.ts';
 import type { Memory } from '../storage/memory/memory.ts';
@@ -16,7 +16,9 @@ import { ADOPT_BYTES_MIN, ADOPT_ROWS_MIN, type MemorySlice } from '../storage/me
 import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import { encodeFrame, type SectionSource } from './frame.ts';
+import { encodeFrame } from './frame.ts';
+import type { SectionSource } from './frame-section.ts';
+import { encodeSmall } from './small-frame.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
 interface Pending {
@@ -54,34 +56,43 @@ export class Committer {
   }
 
   /**
-   * Commits; resolves when visible and, unless synchronous_commit is off, durable.
-   * @throws {SqlError} 53100, 53200: nothing was written, the transaction is to be rolled back
+   * Commits; resolves when visible and, unless synchronous_commit is off, durable. What one frame holds is in the log and
+   * applied when it returns.
+   * @throws {SqlError} 53100, 53200: nothing was written, and the transaction is rolled back
    */
-  async commit(transaction: Transaction): Promise<void> {
+  commit(transaction: Transaction): Promise<void> {
     if (transaction.operations === 0) {
       transaction.finish();
-      return;
+      return transaction.ended;
     }
     transaction.state = 'committing';
+    if (this.#lane !== null) return this.#commitInTurn(transaction);
+    try {
+      const writes = this.#prepare(transaction);
+      const frames = framesOf(writes, this.#log.frameBytesMax);
+      if (frames.length > 1 || !this.#log.append(this.#headOf(transaction, frames, 0), frames[0]!.parts))
+        return this.#commitInTurn(transaction);
+      this.#memory.pool.unbounded(() => this.#apply(transaction, writes, this.#log.lastLsn));
+    } catch (error) {
+      transaction.finish();
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+    return transaction.ended;
+  }
+
+  async #commitInTurn(transaction: Transaction): Promise<void> {
     while (this.#lane !== null) await this.#lane;
-    if (this.#log.full)
-      throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
-        hint: 'Free disk space; writes go on by themselves.',
-      });
-    const writes = [...transaction.writes.values()].filter((each) => each.operations > 0);
-    for (const each of writes)
-      if (each.table.dropped)
-        throw new SqlError(SqlState.undefinedTable, `relation "${each.table.def.name}" does not exist`);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#lane = promise;
     try {
-      for (const each of writes) this.#compact(each);
-      this.#makeSure(writes);
-      const frames = framesOf(writes, this.#log.frameBytesMax);
-      await this.#append(transaction, frames);
+      const writes = this.#prepare(transaction);
+      await this.#append(transaction, framesOf(writes, this.#log.frameBytesMax));
       // A table may have been dropped while the log had no room.
       const live = writes.filter(({ table }) => !table.dropped);
       this.#memory.pool.unbounded(() => this.#apply(transaction, live, this.#log.lastLsn));
+    } catch (error) {
+      transaction.finish();
+      throw error;
     } finally {
       this.#lane = null;
       resolve();
@@ -119,6 +130,24 @@ export class Committer {
     });
   }
 
+  /** What it wrote, when all of it has room. @throws {SqlError} 53100, 53200, 42P01 */
+  #prepare(transaction: Transaction): readonly TableWrites[] {
+    if (this.#log.full)
+      throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
+        hint: 'Free disk space; writes go on by themselves.',
+      });
+    const writes: TableWrites[] = [];
+    for (const each of transaction.writes.values()) {
+      if (each.operations === 0) continue;
+      if (each.table.dropped)
+        throw new SqlError(SqlState.undefinedTable, `relation "${each.table.def.name}" does not exist`);
+      this.#compact(each);
+      writes.push(each);
+    }
+    this.#makeSure(writes);
+    return writes;
+  }
+
   /** Own rows that died again leave the buffer: frames and units get live rows only. */
   #compact(writes: TableWrites): void {
     if (writes.dead.length === 0) return;
@@ -138,6 +167,7 @@ export class Committer {
     for (const each of writes) {
       for (const batch of each.inserted.batches)
         if (!adoptable(each.table, batch)) bytes += batch.dataBytes * 2 + 65_536;
+      if (each.units.length === 0) continue;
       const counts = new Map<number, number>();
       for (const unit of each.units) counts.set(unit, (counts.get(unit) ?? 0) + 1);
       for (const [unit, count] of counts) {
@@ -151,15 +181,19 @@ export class Committer {
   async #append(transaction: Transaction, frames: readonly Frame[]): Promise<void> {
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i]!;
-      const head = {
-        kind: 'data',
-        firstLsn: this.#log.lastLsn + 1,
-        count: frame.count,
-        transaction: transaction.id,
-        last: i === frames.length - 1,
-      } as const;
+      const head = this.#headOf(transaction, frames, i);
       while (!this.#log.append(head, frame.parts)) await this.#log.room(frame.bytes);
     }
+  }
+
+  #headOf(transaction: Transaction, frames: readonly Frame[], index: number): FrameHead {
+    return {
+      kind: 'data',
+      firstLsn: this.#log.lastLsn + 1,
+      count: frames[index]!.count,
+      transaction: transaction.id,
+      last: index === frames.length - 1,
+    };
   }
 
   #apply(transaction: Transaction, writes: readonly TableWrites[], lsn: Lsn): void {
@@ -269,7 +303,7 @@ function applyInserts(writes: TableWrites, lsn: Lsn, slices: Set<MemorySlice>): 
       seen(slice, lsn, slices);
     } else {
       insertVectors(table, batch.vectors(), batch.rows, lsn, slices);
-      batch.retire();
+      writes.inserted.retireBatch(batch);
     }
   }
 }
@@ -334,7 +368,7 @@ function framesOf(writes: readonly TableWrites[], frameBytesMax: number): Frame[
       for (const batch of rows.batches) {
         if (batch.rows === 0) continue;
         sections.push({
-          tableUuid: table.def.uuid,
+          tableUuid: table.uuidBytes,
           schemaId: table.def.schemaId,
           kind,
           fieldIds,
@@ -345,9 +379,18 @@ function framesOf(writes: readonly TableWrites[], frameBytesMax: number): Frame[
       }
     }
   }
+  const small = encodeSmall(sections);
+  if (small !== null && small.length <= frameBytesMax)
+    return [{ parts: [small], bytes: small.length, count: countOf(sections) }];
   const frames: Frame[] = [];
   pack(sections, frameBytesMax, frames);
   return frames;
+}
+
+function countOf(sections: readonly SectionSource[]): number {
+  let count = 0;
+  for (const section of sections) count += section.end - section.start;
+  return count;
 }
 
 function pack(sections: readonly SectionSource[], bytesMax: number, frames: Frame[]): void {
@@ -355,7 +398,7 @@ function pack(sections: readonly SectionSource[], bytesMax: number, frames: Fram
   let bytes = 0;
   for (const part of parts) bytes += part.length;
   if (bytes <= bytesMax) {
-    frames.push({ parts, bytes, count: sections.reduce((sum, section) => sum + section.end - section.start, 0) });
+    frames.push({ parts, bytes, count: countOf(sections) });
     return;
   }
   if (sections.length > 1) {

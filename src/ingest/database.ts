@@ -118,13 +118,11 @@ export class Database {
     const transaction = new Transaction(this.memory, this.#nextTransaction, this.nextUnit, synchronous);
     this.#nextTransaction = (this.#nextTransaction % NUMBER_MAX) + 1;
     this.#transactions.set(transaction.id, transaction);
-    void transaction.ended.then(() => this.#transactions.delete(transaction.id));
+    transaction.onEnd = () => this.#transactions.delete(transaction.id);
     return transaction;
   }
 
-  transaction(id: number): Transaction | undefined {
-    return this.#transactions.get(id);
-  }
+  readonly transaction = (id: number): Transaction | undefined => this.#transactions.get(id);
 
   /** Whether a transaction under way has deleted rows of the unit. */
   isTouched(table: Table, unit: number): boolean {

@@ -9,11 +9,9 @@
  */
 import { invariant } from '../errors.ts';
 import { columnVector, FIXED_WIDTH, type ColumnVector, type Physical } from '../types/column-vector.ts';
+import { PHYSICALS, type SectionKind, type SectionSource } from './frame-section.ts';
 
-const PHYSICALS: readonly Physical[] = ['bool', 'int32', 'int64', 'int128', 'float32', 'float64', 'fixed16', 'bytes'];
 const PADDING = new Uint8Array(8);
-
-export type SectionKind = 'delete' | 'insert';
 
 export interface Section {
   readonly tableUuid: string;
@@ -26,17 +24,6 @@ export interface Section {
 }
 
 const padded = (bytes: number): number => (bytes + 7) & ~7;
-
-/** Rows [start, end) of vectors as a section of their own. */
-export interface SectionSource {
-  readonly tableUuid: string;
-  readonly schemaId: number;
-  readonly kind: SectionKind;
-  readonly fieldIds: readonly number[];
-  readonly vectors: readonly ColumnVector[];
-  readonly start: number;
-  readonly end: number;
-}
 
 function push(parts: Uint8Array[], bytes: Uint8Array): void {
   parts.push(bytes);
@@ -103,10 +90,11 @@ function pushColumn(parts: Uint8Array[], fieldId: number, vector: ColumnVector, 
   }
 }
 
+/** The payload's parts, mostly views of the vectors. */
 export function encodeFrame(sections: readonly SectionSource[]): Uint8Array[] {
   const parts: Uint8Array[] = [viewOf(new Int32Array([sections.length, 0]))];
   for (const section of sections) {
-    parts.push(Buffer.from(section.tableUuid.replaceAll('-', ''), 'hex'));
+    parts.push(section.tableUuid);
     const head = new Int32Array([
       section.schemaId,
       section.kind === 'delete' ? 1 : 2,

@@ -3,7 +3,7 @@
  * NOT NULL. Used by INSERT, COPY and by queries that write.
  */
 import { SqlError, SqlState } from '../errors.ts';
-import type { ColumnDef, TableDef } from '../table-def.ts';
+import type { ColumnDef, PgType, TableDef } from '../table-def.ts';
 import { isValid, type ColumnSink, type ColumnVector } from '../types/column-vector.ts';
 import { binaryInput } from '../types/binary-input.ts';
 import { putNow } from '../types/datetime-input.ts';
@@ -28,7 +28,7 @@ export function notNullViolation(def: TableDef, column: ColumnDef): SqlError {
 /** Writes rows whose values come in the order of `fieldIds`. */
 export class RowWriter implements CopyRowSink {
   readonly def: TableDef;
-  readonly #rows: RowBuffer;
+  #rows: RowBuffer;
   readonly #context: TimeContext;
   /** For each value its column, in def order index. */
   readonly #targets: readonly number[];
@@ -52,6 +52,17 @@ export class RowWriter implements CopyRowSink {
     this.#missing = def.columns.flatMap((column, index) =>
       given.has(index) ? [] : [{ index, put: this.#defaultOf(column) }],
     );
+  }
+
+  /** The rows that follow go elsewhere: a statement that is carried out again keeps its writer. */
+  writeTo(rows: RowBuffer): void {
+    this.#rows = rows;
+    this.#open = false;
+  }
+
+  /** The type of a value's column. */
+  typeOf(value: number): PgType {
+    return this.def.columns[this.#targets[value]!]!.type;
   }
 
   /** From here `field` takes binary values (COPY … BINARY). */

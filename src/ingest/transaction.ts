@@ -11,6 +11,9 @@ import type { Table } from '../storage/table.ts';
 /** What a transaction holds of one key: state & 1 = the row that was there is deleted by it; state >> 1 = own row + 1. */
 export const KEY_OLD_DELETED = 1;
 
+const NO_KEYS = new Int32Array(0);
+const unlocked = new Int32Array(4);
+
 export class TableWrites {
   readonly table: Table;
   /** Unit number under which own rows appear in own scans. */
@@ -23,7 +26,7 @@ export class TableWrites {
   readonly units: number[] = [];
   readonly positions: number[] = [];
   /** Locked keys, four words each, for release. */
-  readonly #locked: Int32Array[] = [];
+  #locked = NO_KEYS;
   #lockedCount = 0;
   readonly #memory: Memory;
 
@@ -31,8 +34,8 @@ export class TableWrites {
     this.#memory = memory;
     this.table = table;
     this.unit = unit;
-    this.inserted = new RowBuffer(memory, table.physicals);
-    this.deletedKeys = new RowBuffer(memory, table.keyPhysicals);
+    this.inserted = new RowBuffer(memory, table.physicals, table.rowPool);
+    this.deletedKeys = new RowBuffer(memory, table.keyPhysicals, table.keyPool);
     this.dead = new DeleteList(memory.pool);
   }
 
@@ -41,9 +44,13 @@ export class TableWrites {
   }
 
   rememberLock(key: Int32Array): void {
-    const block = this.#lockedCount >> 10;
-    (this.#locked[block] ??= new Int32Array(4096)).set(key, (this.#lockedCount & 1023) * 4);
-    this.#lockedCount++;
+    const at = this.#lockedCount++ * 4;
+    if (at === this.#locked.length) {
+      const grown = new Int32Array(Math.max(16, at * 2));
+      grown.set(this.#locked);
+      this.#locked = grown;
+    }
+    for (let i = 0; i < 4; i++) this.#locked[at + i] = key[i]!;
   }
 
   /** Whether it has deleted rows of that unit. */
@@ -53,11 +60,11 @@ export class TableWrites {
 
   /** Gives the key locks back: others that wait look again. */
   unlock(): void {
-    for (let i = 0; i < this.#lockedCount; i++) {
-      const at = (i & 1023) * 4;
-      this.table.locks.delete(this.#locked[i >> 10]!.subarray(at, at + 4));
+    for (let at = 0; at < this.#lockedCount * 4; at += 4) {
+      for (let i = 0; i < 4; i++) unlocked[i] = this.#locked[at + i]!;
+      this.table.locks.delete(unlocked);
     }
-    this.#locked.length = 0;
+    this.#locked = NO_KEYS;
     this.#lockedCount = 0;
   }
 
@@ -108,7 +115,7 @@ export class TableWrites {
   retire(): void {
     this.inserted.retire();
     this.deletedKeys.retire();
-    this.#memory.pins.whenUnpinned(() => this.dead.free());
+    if (this.dead.length > 0) this.#memory.pins.whenUnpinned(() => this.dead.free());
   }
 }
 
@@ -122,6 +129,8 @@ export class Transaction {
   /** The transaction it waits for: the edges of the deadlock graph. */
   waitsFor: Transaction | null = null;
   readonly ended: Promise<void>;
+  /** Called once, when it is visible or gone. */
+  onEnd: () => void = () => {};
   readonly #end: () => void;
   readonly #memory: Memory;
   readonly #nextUnit: () => number;
@@ -158,6 +167,7 @@ export class Transaction {
       writes.unlock();
       writes.retire();
     }
+    this.onEnd();
     this.#end();
   }
 }

@@ -14,6 +14,7 @@ import { FileSets } from './file-sets.ts';
 import type { DataFileUnit } from './file-unit.ts';
 import type { PartitionValue } from './iceberg/lake-api.ts';
 import { partitionKey, partitionTransform } from './iceberg/transforms.ts';
+import { BatchPool } from './memory/batch-pool.ts';
 import { keyEncoder, type KeyEncoder } from './memory/key-encoder.ts';
 import { KeyTable, type KeyWords } from './memory/key-table.ts';
 import type { HashSecret } from './memory/keyed-hash.ts';
@@ -43,6 +44,11 @@ export class Table {
   readonly keyColumns: readonly number[];
   readonly keyPhysicals: readonly Physical[];
   readonly encodeKey: KeyEncoder;
+  /** For the rows of transactions, and for the keys of rows that they delete. */
+  readonly rowPool: BatchPool;
+  readonly keyPool: BatchPool;
+  /** The uuid as log frames have it. */
+  readonly uuidBytes: Uint8Array;
   /** key → (transaction, state): unique check, row lock and deadlock graph in one (C11). */
   readonly locks = new KeyTable();
   /** Newest first; [0] takes the writes. */
@@ -88,6 +94,9 @@ export class Table {
     this.keyColumns = def.key.map(indexOf);
     this.keyPhysicals = this.keyColumns.map((column) => this.physicals[column]!);
     this.encodeKey = keyEncoder(this.keyPhysicals, secret);
+    this.rowPool = new BatchPool(memory, this.physicals);
+    this.keyPool = new BatchPool(memory, this.keyPhysicals);
+    this.uuidBytes = Buffer.from(def.uuid.replaceAll('-', ''), 'hex');
     this.#timeColumn = def.timeColumn === null ? -1 : indexOf(def.timeColumn);
     this.#partitionColumns = def.partition.map((field) => indexOf(field.sourceId));
     this.#transforms = def.partition.map((field, i) =>
@@ -141,6 +150,8 @@ export class Table {
 
   /** A cut: freezes the newest generation and starts another. Null: it holds no rows. */
   freeze(): Generation | null {
+    this.rowPool.clear();
+    this.keyPool.clear();
     const frozen = this.generations[0]!;
     if (frozen.slices.length === 0) return null;
     this.#newGeneration(this.appliedLsn);
@@ -183,6 +194,8 @@ export class Table {
   /** Gives all memory back (DROP TABLE). */
   drop(): void {
     this.dropped = true;
+    this.rowPool.close();
+    this.keyPool.close();
     for (const slice of this.slices()) slice.retire();
     for (const file of this.files) this.#memory.pins.whenUnpinned(() => file.deletes.free());
     this.generations = [{ slices: [], heads: new Map(), index: new KeyTable(), lsnFrom: this.appliedLsn }];

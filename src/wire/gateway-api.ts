@@ -43,7 +43,7 @@ export interface GatewaySession {
   simple(text: string, out: Output): MaybePromise<void>;
   /** A Parse message. 0 in `parameterOids`, or a shorter list, means: infer it. */
   parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared>;
-  /** A Bind message. The views in `parameters` hold only until this call returns or its promise settles. */
+  /** A Bind message. The views in `parameters` stay as they are for as long as the portal holds them. */
   bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): MaybePromise<Portal>;
   /** An Execute message: rows, then CommandComplete or PortalSuspended. `maxRows` 0: all. */
   execute(portal: Portal, maxRows: number, out: Output): MaybePromise<void>;

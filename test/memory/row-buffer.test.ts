@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeFrame, encodeFrame } from '../../src/ingest/frame.ts';
+import { encodeSmall } from '../../src/ingest/small-frame.ts';
 import { Batch } from '../../src/storage/memory/batch.ts';
 import { Memory } from '../../src/storage/memory/memory.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
@@ -203,7 +204,8 @@ test('a frame says again what it was told: all types, nulls, and any part of the
         const end = start + (b % (batch.rows - start + 1));
         const uuid = `0000000${i}-1111-4222-8333-44444444444${i}`;
         return {
-          tableUuid: uuid,
+          tableUuid: Buffer.from(uuid.replaceAll('-', ''), 'hex'),
+          uuid,
           schemaId: i,
           kind: isDelete ? 'delete' : 'insert',
           fieldIds: types.map((_, c) => c + 10),
@@ -213,6 +215,8 @@ test('a frame says again what it was told: all types, nulls, and any part of the
         } as const;
       });
       const payload = Buffer.concat(encodeFrame(sources));
+      const small = encodeSmall(sources);
+      if (small !== null) expect(Buffer.from(small).equals(payload)).toBe(true);
       expect(payload.length % 8).toBe(0);
       const copy = new Uint8Array(new ArrayBuffer(payload.length + 8), 8);
       copy.set(payload);
@@ -221,7 +225,7 @@ test('a frame says again what it was told: all types, nulls, and any part of the
       decoded.forEach((section, i) => {
         const source = sources[i]!;
         expect(section).toMatchObject({
-          tableUuid: source.tableUuid,
+          tableUuid: source.uuid,
           schemaId: source.schemaId,
           kind: source.kind,
           fieldIds: source.fieldIds,

@@ -151,6 +151,16 @@ export class BatchColumn implements ColumnSink {
     if (this.physical === 'bytes') this.heapUsed = this.#offsets[rows]!;
   }
 
+  /** Forgets all rows. */
+  reset(): void {
+    this.rows = 0;
+    this.heapUsed = 0;
+    if (this.hasNull) {
+      this.hasNull = false;
+      this.#vector = null;
+    }
+  }
+
   vector(): ColumnVector {
     this.#vector ??= columnVector(this.physical, {
       validity: this.hasNull ? this.#validity : null,

@@ -12,8 +12,10 @@ import { SLAB_BYTES, type Address } from './slab.ts';
 const HEAP_BYTES_SOFT = 1 << 20;
 /** Rows written value by value stop a little before it: the row that passes it would double the block for nothing. */
 const HEAP_BYTES_FULL = HEAP_BYTES_SOFT - HEAP_BYTES_SOFT / 16;
-const BLOCK_BYTES_FIRST = 4096;
+export const BLOCK_BYTES_FIRST = 4096;
 const BLOCK_BYTES_MAX = 1 << 20;
+/** A heap larger than this is not kept for later rows. */
+const HEAP_BYTES_KEPT = 1 << 14;
 const ALIGNMENT = 64;
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
@@ -135,6 +137,14 @@ export class Batch {
       shape[next++] = bytes ? column.heapAddress : -1;
     }
     return next - at;
+  }
+
+  /** Empties it for other rows; false when it holds more memory than is worth keeping. No reader may name it any more. */
+  reset(): boolean {
+    for (const column of this.columns) if (column.heapCapacity > HEAP_BYTES_KEPT) return false;
+    this.rows = 0;
+    for (const column of this.columns) column.reset();
+    return true;
   }
 
   /** Gives the blocks back when no reader can name them. */

@@ -17,12 +17,14 @@ interface Block {
 }
 
 const BLOCK_BYTES_MAX = 1 << 20;
+const NO_LSNS = new Float64Array(0);
+const NO_BITS: Uint8Array = new Uint8Array(0);
 
 export class DeleteList {
   readonly #pool: SlabPool;
   readonly #blocks: Block[] = [];
-  #lsns = new Float64Array(64);
-  #dead: Uint8Array = new Uint8Array(0);
+  #lsns = NO_LSNS;
+  #dead = NO_BITS;
   #capacity = 0;
   /** Entries appended; those past `published` belong to transactions not yet visible. */
   length = 0;
@@ -57,7 +59,7 @@ export class DeleteList {
     invariant(this.length === 0 || this.#lsns[this.length - 1]! <= lsn, 'delete entries are in LSN order');
     invariant(this.length < this.#capacity, 'room for a delete entry was reserved');
     if (this.length === this.#lsns.length) {
-      const grown = new Float64Array(this.#lsns.length * 2);
+      const grown = new Float64Array(Math.max(64, this.#lsns.length * 2));
       grown.set(this.#lsns);
       this.#lsns = grown;
     }

@@ -3,19 +3,23 @@
  * copied from vectors. A row may die again before commit (the transaction deleted what it had inserted).
  */
 import type { ColumnSink, ColumnVector, Physical } from '../../types/column-vector.ts';
+import type { BatchPool } from './batch-pool.ts';
 import { Batch, nextBlockBytes } from './batch.ts';
 import type { Memory } from './memory.ts';
 
 export class RowBuffer {
   readonly physicals: readonly Physical[];
   readonly #memory: Memory;
+  readonly #pool: BatchPool | null;
   #batches: Batch[] = [];
   /** First row of each batch. */
   #starts: number[] = [];
   rows = 0;
 
-  constructor(memory: Memory, physicals: readonly Physical[]) {
+  /** @param pool where the first batch comes from, and small ones go back to */
+  constructor(memory: Memory, physicals: readonly Physical[], pool: BatchPool | null = null) {
     this.#memory = memory;
+    this.#pool = pool;
     this.physicals = physicals;
   }
 
@@ -31,7 +35,10 @@ export class RowBuffer {
   head(): Batch {
     const last = this.#batches.at(-1);
     if (last !== undefined && !last.full) return last;
-    const batch = new Batch(this.#memory, this.physicals, nextBlockBytes(last));
+    const batch =
+      last === undefined && this.#pool !== null
+        ? this.#pool.take()
+        : new Batch(this.#memory, this.physicals, nextBlockBytes(last));
     this.#batches.push(batch);
     this.#starts.push(this.rows);
     return batch;
@@ -96,8 +103,15 @@ export class RowBuffer {
     return batches;
   }
 
+  /** Gives a released batch's memory back. */
+  retireBatch(batch: Batch): void {
+    if (this.#pool === null) batch.retire();
+    else this.#pool.give(batch);
+  }
+
   /** Gives everything back. */
   retire(): void {
-    for (const batch of this.release()) batch.retire();
+    if (this.#batches.length === 0) return;
+    for (const batch of this.release()) this.retireBatch(batch);
   }
 }
