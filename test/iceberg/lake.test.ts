@@ -98,6 +98,21 @@ test('a commit whose LSN the table has is answered and not repeated', async () =
   await lake.shutdown(null);
 });
 
+test('a segment whose commit went through unheard is not added once more by the next commit', async () => {
+  const { dir, lake } = await start();
+  const table = await lake.createTable(tableDef('t', EVENTS));
+  const s = await segment(table, dir, `SELECT 1, NULL, 'x'`, [0, 5]);
+  await lake.commit(request(table, 5, { segments: [s] })); // its answer is lost: the caller still calls it staged
+  const next = await segment(table, dir, `SELECT 2, NULL, 'y'`, [5, 9]);
+  const deletes = [await deleteFile(dir, s.location, [0])];
+  const last = await lake.commit(request(table, 9, { segments: [s, next], deletes }));
+  expect(last.paths.map((each) => each.location)).toEqual([s.location, next.location]);
+  const state = await lake.refresh({ tableUuid: table.def.uuid, metadataLocation: 'earlier' });
+  expect(state!.files.map((file) => file.location).toSorted()).toEqual([s.location, next.location].toSorted());
+  expect(state!.deletePaths).toHaveLength(1);
+  await lake.shutdown(null);
+});
+
 test('a commit without files moves the properties and keeps the head', async () => {
   const { lake } = await start();
   const table = await lake.createTable(tableDef('t', EVENTS));

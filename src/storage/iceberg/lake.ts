@@ -5,12 +5,14 @@
  * - L2 Order of durability of a commit: data and delete files, manifests, list, metadata file, then the swap.
  * - L3 A commit whose LSN the table's properties already have is answered, not repeated; a swap with unknown outcome is
  *   decided by the commit-id in the catalog.
+ * - L4 A segment at or below the LSN that the table has in this log is in it already: its commit went through, and main
+ *   did not hear of it, because what came after the swap failed. It is not added once more (V4).
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { invariant, SqlError, SqlState } from '../../errors.ts';
-import type { TableDef } from '../../table-def.ts';
+import type { Lsn, TableDef } from '../../table-def.ts';
 import { lockDataDir } from '../disk/data-dir.ts';
 import { openFlushStore, type FlushStore } from '../disk/flush-store.ts';
 import {
@@ -264,17 +266,18 @@ async function refresh(
 async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult> {
   let base = await load(lake, request.tableUuid);
   const known = lake.known.get(request.tableUuid)!;
-  if (isCommitted(base, request))
+  if (isCommitted(base, { lsnTo: request.lsn }, request))
     return finish(lake, request, base, { deletes: [], retries: 0, foreign: base.metadataLocation !== known.reported });
   const context = commitContext(lake);
   const commitId = uuidText();
-  const deletes = await place(lake, request, commitId);
+  const fresh = { ...request, segments: request.segments.filter((segment) => !isCommitted(base, segment, request)) };
+  const deletes = await place(lake, fresh, commitId);
   for (let retries = 0; ; retries++) {
     const previous = currentSnapshot(base.metadata);
     if (base.metadataLocation !== known.reported) lake.flush.distrustGarbage(request.tableUuid);
     let attempt: Attempt;
     try {
-      attempt = await buildAttempt(context, base, request, deletes, commitId);
+      attempt = await buildAttempt(context, base, fresh, deletes, commitId);
     } catch (error) {
       await lake.store.delete(deletes.map((placed) => placed.location));
       throw error;
@@ -317,9 +320,9 @@ function commitContext(lake: Lake): CommitContext {
   };
 }
 
-function isCommitted(table: LoadedTable, request: CommitRequest): boolean {
+function isCommitted(table: LoadedTable, what: { readonly lsnTo: Lsn }, request: CommitRequest): boolean {
   const { logId, lsn } = committed(table.metadata);
-  return logId === request.logId && lsn >= request.lsn;
+  return logId === request.logId && lsn >= what.lsnTo;
 }
 
 /** Brings the request's files to their places in the warehouse. What is there already, from an attempt before a crash, is replaced. */
