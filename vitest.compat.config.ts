@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run test:compat`: psql, PyIceberg and DuckDB's Iceberg extension against a real server. */
+/** `npm run test:compat`: psql, PyIceberg and DuckDB's Iceberg extension against a real server; a full disk. */
 export default defineConfig({
   test: {
     include: ['test/compat/**/*.it.test.ts'],

@@ -26,6 +26,8 @@ export interface ServerOptions {
   readonly readyTimeoutMs?: number;
   /** `dist/main.js` instead of the sources. */
   readonly built?: boolean;
+  /** Gets the process before it is ready. */
+  readonly onSpawn?: (child: ChildProcess) => void;
 }
 
 /** How a process ended. */
@@ -52,6 +54,7 @@ export interface ServerProcess extends AsyncDisposable {
 export async function startServer(options: ServerOptions = {}): Promise<ServerProcess> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'arka-test-'));
   const run = spawnArka(['serve', ...serverArgs(dataDir, options)], options);
+  options.onSpawn?.(run.child);
   const server = { ...run, dataDir, pid: run.child.pid! };
   const close = async (): Promise<void> => {
     await end(run, 'SIGKILL');
