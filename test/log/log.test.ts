@@ -234,6 +234,62 @@ test('through the thread: what was appended, far more than the ring holds, is th
   await again[Symbol.asyncDispose]();
 });
 
+test('small groups by main and large ones by the thread make one log, whoever writes when', async () => {
+  const options = { dir, segmentBytes: 2 ** 20, ringBytes: 2 ** 19 };
+  const log = await openLog(options);
+  await log.start(1);
+  const random = randomFrom(7);
+  const sizes: number[] = [];
+  while (sizes.length < 600) {
+    // beyond 128 KB in the ring the thread writes; what fits no segment any more makes it begin another
+    const bytes = random() < 0.1 ? 200_000 : Math.floor(random() * 3000);
+    while (!append(log, new Uint8Array(bytes).fill(sizes.length & 255))) await log.room(bytes);
+    sizes.push(bytes);
+    if (random() < 0.5) await turn();
+    if (random() < 0.2) await log.durable(log.lastLsn);
+  }
+  await log.durable(log.lastLsn);
+  expect(log.stats().segments).toBeGreaterThan(5);
+  await log[Symbol.asyncDispose]();
+  const again = await openLog(options);
+  const frames = await framesOf(again);
+  expect(frames.map((frame) => frame.payload.length)).toEqual(sizes);
+  expect(frames.every((frame, i) => frame.payload.every((byte) => byte === (i & 255)))).toBe(true);
+  await again[Symbol.asyncDispose]();
+});
+
+test.skipIf(!fs.existsSync('/proc/self/fd'))(
+  'after a write of main itself has failed nothing is acknowledged, and what was stays',
+  async () => {
+    const log = await openLog({ dir, segmentBytes: 2 ** 20, ringBytes: 2 ** 16 });
+    await log.start(1);
+    append(log, new Uint8Array(100).fill(1));
+    await log.durable(1);
+    const fatal = new Promise<Error>((resolve) => (log.onFatal = resolve));
+    const open = fs.readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return fs.readlinkSync(`/proc/self/fd/${fd}`) === join(fs.realpathSync(dir), FIRST);
+      } catch {
+        return false;
+      }
+    });
+    const broken = fs.openSync('/dev/full', 'w');
+    fs.closeSync(Number(open[0])); // the next file opened takes its number: every write to it fails
+    expect(fs.openSync('/dev/full', 'w')).toBe(Number(open[0]));
+    fs.closeSync(broken);
+    append(log, new Uint8Array(100).fill(2));
+    const waited = log.durable(2);
+    await expect(waited).rejects.toThrow('write-ahead log');
+    expect((await fatal).message).toContain('ENOSPC');
+    expect(log.durableLsn).toBe(1);
+    expect(() => append(log, new Uint8Array(1))).toThrow('write-ahead log');
+    await log[Symbol.asyncDispose]();
+    const again = await openLog({ dir, segmentBytes: 2 ** 20, ringBytes: 2 ** 16 });
+    expect(again.lastLsn).toBe(1);
+    await again[Symbol.asyncDispose]();
+  },
+);
+
 test('kill -9 loses no acknowledged LSN, time and again', async () => {
   const child = join(import.meta.dirname, 'append-forever.ts');
   const wal = join(dir, 'wal');
