@@ -255,12 +255,15 @@ async function readPoint(
     return builder.vector();
   });
   table.encodeKey(vectors, 0, key);
+  const hash = table.keys.hash(key);
   // A commit on its way has moved the index already: wait until it is visible (H4).
-  while (table.locks.get(key) && database.transaction(table.locks.a)?.state === 'committing') {
-    await database.transaction(table.locks.a)!.ended;
+  for (;;) {
+    const holder = database.transaction(table.holderOf(key, hash, vectors, 0));
+    if (holder?.state !== 'committing') break;
+    await holder.ended;
     table.encodeKey(vectors, 0, key);
   }
-  if (!table.findInMemory(key)) {
+  if (!table.findInMemory(hash, vectors, 0)) {
     return candidateFiles(table, vectors, 0, new Set<DataFileUnit>()) ? null : NO_ROWS;
   }
   const slice = table.unit(table.foundUnit);

@@ -184,8 +184,7 @@ function memoryRow(database: Database, limit: number): Row {
   let index = 0;
   let lists = 0;
   for (const table of database.tables.values()) {
-    for (const generation of table.generations) index += generation.index.bytes;
-    index += table.locks.bytes;
+    index += table.indexBytes;
     for (const unit of unitsOf(table)) lists += unit.deletes.heapBytes;
   }
   const slabs = database.memory.pool.usedBytes;

@@ -10,7 +10,7 @@ import type { FrameHead, Log } from '../storage/log/log-api.ts';
 import type { Batch } from '../storage/memory/batch.ts';
 import type { DeleteList } from '../storage/memory/delete-list.ts';
 import type { Memory } from '../storage/memory/memory.ts';
-import type { KeyWords } from '../storage/memory/key-table.ts';
+import type { Piece } from '../storage/memory/own-index.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { ADOPT_BYTES_MIN, ADOPT_ROWS_MIN, type MemorySlice } from '../storage/memory/slice.ts';
 import type { Table } from '../storage/table.ts';
@@ -29,8 +29,6 @@ interface Pending {
   readonly tables: readonly Table[];
   readonly done: () => void;
 }
-
-const key: KeyWords = new Int32Array(4);
 
 export class Committer {
   appliedLsn: Lsn = 0;
@@ -201,7 +199,7 @@ export class Committer {
     const slices = new Set<MemorySlice>();
     const lists = new Set<DeleteList>();
     for (const each of writes) {
-      applyDeletes(each.table, each.deletedKeys, each.units, each.positions, lsn, lists);
+      applyDeletes(each.table, each.units, each.positions, lsn, lists);
       applyInserts(each, lsn, slices);
       noteOperations(each.table, first, lsn);
     }
@@ -264,48 +262,66 @@ export function noteOperations(table: Table, first: Lsn, last: Lsn): void {
   if (table.uncommittedFrom === 0) table.uncommittedFrom = first;
 }
 
-/** Delete entries for positions found before; keys leave the index of memory rows. */
+/** Delete entries for positions found before: the index of memory rows counts such rows as none. */
 export function applyDeletes(
   table: Table,
-  keys: RowBuffer,
   units: readonly number[],
   positions: readonly number[],
   lsn: Lsn,
   lists: Set<DeleteList>,
 ): void {
-  keys.batches.forEach((batch, index) => {
-    const vectors = batch.vectors();
-    const start = keys.batchStart(index);
-    for (let row = 0; row < batch.rows; row++) {
-      const unit = table.unit(units[start + row]!);
-      invariant(unit !== undefined, 'V1 a recorded deletion follows its row to the unit where it is');
-      unit.deletes.reserve(1); // the row may have moved since room was made sure of
-      unit.deletes.append(positions[start + row]!, lsn);
-      lists.add(unit.deletes);
-      if (unit.tier !== 'memory') {
-        table.fileSets.deleted(unit);
-        continue;
-      }
-      table.encodeKey(vectors, row, key);
-      table.forget(key);
-    }
-  });
+  for (let i = 0; i < units.length; i++) {
+    const unit = table.unit(units[i]!);
+    invariant(unit !== undefined, 'V1 a recorded deletion follows its row to the unit where it is');
+    unit.deletes.reserve(1); // the row may have moved since room was made sure of
+    unit.deletes.append(positions[i]!, lsn);
+    lists.add(unit.deletes);
+    if (unit.tier !== 'memory') table.fileSets.deleted(unit);
+  }
 }
 
 function applyInserts(writes: TableWrites, lsn: Lsn, slices: Set<MemorySlice>): void {
-  const { table } = writes;
+  const { table, own } = writes;
+  if (table.partitioned && own !== null) {
+    // The index locks the rows' keys until the transaction ends, and reads them in its batches.
+    for (const batch of writes.inserted.batches) insertVectors(table, batch.vectors(), batch.rows, lsn, slices);
+    return;
+  }
+  const pieces: Piece[] = [];
+  let row = 0;
   for (const batch of writes.inserted.release()) {
-    if (adoptable(table, batch)) {
-      const slice = table.sliceFor([], 0);
-      const start = slice.rows;
-      slice.adopt(batch);
-      indexRows(table, slice, batch.vectors(), 0, batch.rows, start);
-      seen(slice, lsn, slices);
+    const { rows } = batch;
+    if (own !== null) pieces.push({ row, rows, ...appendBatch(writes, batch, lsn, slices) });
+    else if (adoptable(table, batch)) {
+      const { slice, position } = appendBatch(writes, batch, lsn, slices);
+      indexRows(table, slice, batch.vectors(), 0, rows, position);
     } else {
-      insertVectors(table, batch.vectors(), batch.rows, lsn, slices);
+      insertVectors(table, batch.vectors(), rows, lsn, slices);
       writes.inserted.retireBatch(batch);
     }
+    row += rows;
   }
+  if (own === null || row === 0) return;
+  own.place(pieces);
+  table.generations[0]!.index.adopt(own);
+}
+
+/** A batch as it is into the slice of a table without partitions, or copied when it is small. */
+function appendBatch(
+  { table, inserted }: TableWrites,
+  batch: Batch,
+  lsn: Lsn,
+  slices: Set<MemorySlice>,
+): { readonly slice: MemorySlice; readonly position: number } {
+  const slice = table.sliceFor([], 0);
+  const position = slice.rows;
+  if (adoptable(table, batch)) slice.adopt(batch);
+  else {
+    slice.append(batch.vectors(), 0, batch.rows);
+    inserted.retireBatch(batch);
+  }
+  seen(slice, lsn, slices);
+  return { slice, position };
 }
 
 function seen(slice: MemorySlice, lsn: Lsn, slices: Set<MemorySlice>): void {
@@ -345,11 +361,7 @@ function indexRows(
 ): void {
   if (!table.keyed) return;
   const keys = table.keyColumns.map((column) => vectors[column]!);
-  const { index } = table.generations[0]!;
-  for (let row = start; row < end; row++) {
-    table.encodeKey(keys, row, key);
-    index.set(key, slice.unit, position + row - start);
-  }
+  table.generations[0]!.index.add(slice, keys, start, end, position);
 }
 
 interface Frame {

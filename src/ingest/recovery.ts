@@ -122,43 +122,34 @@ async function replayDeletes(
   lists: Set<DeleteList>,
 ): Promise<void> {
   const vectors = table.def.key.map((fieldId) => section.vectors[section.fieldIds.indexOf(fieldId)]!);
-  const hot = new RowBuffer(database.memory, table.keyPhysicals);
   const cold = new RowBuffer(database.memory, table.keyPhysicals);
   const units: number[] = [];
   const positions: number[] = [];
   const files = new Set<DataFileUnit>();
   for (let row = 0; row < section.rows; row++) {
     table.encodeKey(vectors, row, key);
-    if (table.findInMemory(key)) {
-      hot.append(vectors, row, row + 1);
+    if (table.findInMemory(table.keys.hash(key), vectors, row)) {
       units.push(table.foundUnit);
       positions.push(table.foundPosition);
     } else if (candidateFiles(table, vectors, row, files)) {
       cold.append(vectors, row, row + 1);
     }
   }
-  applyReserved(table, hot, units, positions, lsn, lists);
+  applyReserved(table, units, positions, lsn, lists);
   const coldUnits: number[] = [];
   const coldPositions: number[] = [];
-  const found = new RowBuffer(database.memory, table.keyPhysicals);
   if (cold.rows > 0) {
-    await resolveCold(database.engine, table, files, cold, (row, unit, position) => {
-      const index = cold.batchOf(row);
-      const inBatch = row - cold.batchStart(index);
-      found.append(cold.batches[index]!.vectors(), inBatch, inBatch + 1);
+    await resolveCold(database.engine, table, files, cold, (_, unit, position) => {
       coldUnits.push(unit);
       coldPositions.push(position);
     });
-    applyReserved(table, found, coldUnits, coldPositions, lsn, lists);
+    applyReserved(table, coldUnits, coldPositions, lsn, lists);
   }
-  hot.retire();
   cold.retire();
-  found.retire();
 }
 
 function applyReserved(
   table: Table,
-  keys: RowBuffer,
   units: readonly number[],
   positions: readonly number[],
   lsn: Lsn,
@@ -168,7 +159,7 @@ function applyReserved(
     if (!table.unit(unit)!.deletes.reserve(units.length))
       throw new Error('the deletes of the log do not fit memory.limit');
   }
-  applyDeletes(table, keys, units, positions, lsn, lists);
+  applyDeletes(table, units, positions, lsn, lists);
 }
 
 /** Values by field id in the order of the def: fields of a later schema are NULL, dropped ones are left out (M-2). */

@@ -3,16 +3,26 @@
  * locked. Nobody else sees any of it; commit.ts turns it into one frame or a run of frames.
  */
 import { DeleteList } from '../storage/memory/delete-list.ts';
+import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { Memory } from '../storage/memory/memory.ts';
+import { OwnIndex } from '../storage/memory/own-index.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { MemoryUnit } from '../storage/scan-spec.ts';
 import type { Table } from '../storage/table.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
 
-/** What a transaction holds of one key: state & 1 = the row that was there is deleted by it; state >> 1 = own row + 1. */
-export const KEY_OLD_DELETED = 1;
+/**
+ * What a transaction knows of a key that it has locked in the lock table: state & 1 = settled: the row that was there is
+ * deleted by it, or there was none; state >> 1 = own row + 1, whose key is settled, too. With an index of its own (`own`)
+ * the own row is looked for there.
+ */
+export const KEY_SETTLED = 1;
 
+/** From so many own rows on a transaction has an index of its own for them. */
+const OWN_INDEX_ROWS_MIN = 2048;
+
+const key: KeyWords = new Int32Array(4);
 const NO_KEYS = new Int32Array(0);
-const unlocked = new Int32Array(4);
 
 export class TableWrites {
   readonly table: Table;
@@ -25,7 +35,9 @@ export class TableWrites {
   readonly deletedKeys: RowBuffer;
   readonly units: number[] = [];
   readonly positions: number[] = [];
-  /** Locked keys, four words each, for release. */
+  /** A large transaction's own rows by key; it holds their locks. */
+  own: OwnIndex | null = null;
+  /** Keys in the lock table, four words each, for release. */
   #locked = NO_KEYS;
   #lockedCount = 0;
   readonly #memory: Memory;
@@ -43,14 +55,64 @@ export class TableWrites {
     return this.units.length + this.inserted.rows - this.dead.length;
   }
 
-  rememberLock(key: Int32Array): void {
+  rememberLock(locked: KeyWords): void {
     const at = this.#lockedCount++ * 4;
     if (at === this.#locked.length) {
       const grown = new Int32Array(Math.max(16, at * 2));
       grown.set(this.#locked);
       this.#locked = grown;
     }
-    for (let i = 0; i < 4; i++) this.#locked[at + i] = key[i]!;
+    for (let i = 0; i < 4; i++) this.#locked[at + i] = locked[i]!;
+  }
+
+  /** Puts the `n`th locked key into `key`; its hash. */
+  #lockedKey(n: number): number {
+    for (let i = 0; i < 4; i++) key[i] = this.#locked[n * 4 + i]!;
+    return this.table.keys.hash(key);
+  }
+
+  /** Before the own rows from `from` on are looked at: when they are many, own rows get an index of their own. */
+  growInto(holder: number, from: number): void {
+    if (this.own !== null || this.inserted.rows < OWN_INDEX_ROWS_MIN || !this.table.keyed) return;
+    const { table, inserted } = this;
+    const own = new OwnIndex(holder, table.keys, inserted);
+    own.entries.reserve(inserted.rows);
+    const hashes = new Int32Array(1);
+    for (let index = 0; index < inserted.batches.length && inserted.batchStart(index) < from; index++) {
+      const start = inserted.batchStart(index);
+      const batch = inserted.batches[index]!;
+      const vectors = table.keyColumns.map((column) => batch.columns[column]!.vector());
+      for (let row = 0; row < batch.rows && start + row < from; row++) {
+        if (this.isDead(start + row)) continue;
+        table.keys.hashRows(vectors, row, row + 1, hashes);
+        own.claim(hashes[0]!, vectors, row, start + row);
+      }
+    }
+    this.own = own;
+    table.ownIndexes = [...table.ownIndexes, own];
+    this.#keepDeletedOnly();
+  }
+
+  /** Locks of own rows leave the lock table. */
+  #keepDeletedOnly(): void {
+    const { locks } = this.table;
+    const count = this.#lockedCount;
+    const kept: Int32Array[] = [];
+    for (let n = 0; n < count; n++) {
+      const hash = this.#lockedKey(n);
+      if (locks.find(key, hash) && locks.b >> 1 === 0) kept.push(key.slice());
+      else locks.delete(key, hash);
+    }
+    this.#locked = NO_KEYS;
+    this.#lockedCount = 0;
+    for (const each of kept) this.rememberLock(each);
+  }
+
+  /** A row to delete, its key given as a row of vectors in key order. */
+  recordDeletion(vectors: readonly ColumnVector[], row: number, unit: number, position: number): void {
+    this.deletedKeys.append(vectors, row, row + 1);
+    this.units.push(unit);
+    this.positions.push(position);
   }
 
   /** Whether it has deleted rows of that unit. */
@@ -60,12 +122,16 @@ export class TableWrites {
 
   /** Gives the key locks back: others that wait look again. */
   unlock(): void {
-    for (let at = 0; at < this.#lockedCount * 4; at += 4) {
-      for (let i = 0; i < 4; i++) unlocked[i] = this.#locked[at + i]!;
-      this.table.locks.delete(unlocked);
+    const { table, own } = this;
+    for (let n = 0; n < this.#lockedCount; n++) {
+      const hash = this.#lockedKey(n);
+      table.locks.delete(key, hash);
     }
     this.#locked = NO_KEYS;
     this.#lockedCount = 0;
+    if (own === null) return;
+    own.isOpen = false;
+    table.ownIndexes = table.ownIndexes.filter((each) => each !== own);
   }
 
   killOwn(row: number): void {
@@ -79,6 +145,7 @@ export class TableWrites {
 
   /** At commit: the live rows alone. */
   replaceInserted(live: RowBuffer): void {
+    this.own?.compacted(live, (row) => this.isDead(row));
     this.inserted.retire();
     this.inserted = live;
     const { dead } = this;

@@ -15,20 +15,23 @@ import type { DataFileUnit } from './file-unit.ts';
 import type { PartitionValue } from './iceberg/lake-api.ts';
 import { partitionKey, partitionTransform } from './iceberg/transforms.ts';
 import { BatchPool } from './memory/batch-pool.ts';
-import { keyEncoder, type KeyEncoder } from './memory/key-encoder.ts';
+import type { KeyEncoder } from './memory/key-encoder.ts';
+import { KeyIndex } from './memory/key-index.ts';
 import { KeyTable, type KeyWords } from './memory/key-table.ts';
 import type { HashSecret } from './memory/keyed-hash.ts';
 import type { Memory } from './memory/memory.ts';
+import type { OwnIndex } from './memory/own-index.ts';
+import { RowKeys } from './memory/row-keys.ts';
 import { MemorySlice } from './memory/slice.ts';
 
 export type Unit = MemorySlice | DataFileUnit;
 
-/** The slices between two cuts and the index of their live keys (key → unit, position). */
+/** The slices between two cuts and the index of their keys. */
 export interface Generation {
   readonly slices: MemorySlice[];
   /** By partition, the slice that takes its rows: a large one gets a successor. */
   readonly heads: Map<string, MemorySlice>;
-  readonly index: KeyTable;
+  readonly index: KeyIndex;
   /** LSNs in (lsnFrom, …]: everything of the table after the cut before. */
   readonly lsnFrom: Lsn;
 }
@@ -43,6 +46,7 @@ export class Table {
   /** Indexes of the key's columns in def order; empty for a keyless table. */
   readonly keyColumns: readonly number[];
   readonly keyPhysicals: readonly Physical[];
+  readonly keys: RowKeys;
   readonly encodeKey: KeyEncoder;
   /** For the rows of transactions, and for the keys of rows that they delete. */
   readonly rowPool: BatchPool;
@@ -50,7 +54,9 @@ export class Table {
   /** The uuid as log frames have it. */
   readonly uuidBytes: Uint8Array;
   /** key → (transaction, state): unique check, row lock and deadlock graph in one (C11). */
-  readonly locks = new KeyTable();
+  readonly locks: KeyTable;
+  /** Of large transactions under way, the keys of their own rows, which they hold beside `locks`. */
+  ownIndexes: readonly OwnIndex[] = [];
   /** Newest first; [0] takes the writes. */
   generations: Generation[] = [];
   files: readonly DataFileUnit[] = [];
@@ -93,7 +99,9 @@ export class Table {
     const indexOf = (fieldId: number): number => def.columns.findIndex((column) => column.fieldId === fieldId);
     this.keyColumns = def.key.map(indexOf);
     this.keyPhysicals = this.keyColumns.map((column) => this.physicals[column]!);
-    this.encodeKey = keyEncoder(this.keyPhysicals, secret);
+    this.keys = new RowKeys(this.keyColumns, this.keyPhysicals, secret);
+    this.encodeKey = this.keys.encode;
+    this.locks = new KeyTable(this.keys.seed);
     this.rowPool = new BatchPool(memory, this.physicals);
     this.keyPool = new BatchPool(memory, this.keyPhysicals);
     this.uuidBytes = Buffer.from(def.uuid.replaceAll('-', ''), 'hex');
@@ -130,22 +138,37 @@ export class Table {
     return this.#transforms.length > 0;
   }
 
-  /** Where the key's row in memory is: sets `foundUnit` and `foundPosition`. */
+  /** Where in memory the live row with a key is, given by its hash and as a row of vectors in key order: sets `foundUnit` and `foundPosition`. */
   foundUnit = 0;
   foundPosition = 0;
-  findInMemory(key: KeyWords): boolean {
+  findInMemory(hash: number, vectors: readonly ColumnVector[], row: number): boolean {
     for (const { index } of this.generations) {
-      if (!index.get(key)) continue;
-      this.foundUnit = index.a;
-      this.foundPosition = index.b;
+      if (!index.find(hash, vectors, row)) continue;
+      this.foundUnit = index.slice!.unit;
+      this.foundPosition = index.position;
       return true;
     }
     return false;
   }
 
-  /** Takes the key out of the index of the memory unit that held its row. */
-  forget(key: KeyWords): void {
-    for (const { index } of this.generations) if (index.delete(key)) return;
+  /** The number of the transaction that holds the key, `own` aside; 0: none does. */
+  holderOf(
+    key: KeyWords,
+    hash: number,
+    vectors: readonly ColumnVector[],
+    row: number,
+    own: OwnIndex | null = null,
+  ): number {
+    for (const each of this.ownIndexes) if (each !== own && each.holds(hash, vectors, row)) return each.holder;
+    return this.locks.size > 0 && this.locks.find(key, hash) ? this.locks.a : 0;
+  }
+
+  /** Heap bytes of indexes and locks, for the accounting. */
+  get indexBytes(): number {
+    let bytes = this.locks.bytes;
+    for (const generation of this.generations) bytes += generation.index.bytes;
+    for (const own of this.ownIndexes) if (own.pieces.length === 0) bytes += own.bytes;
+    return bytes;
   }
 
   /** A cut: freezes the newest generation and starts another. Null: it holds no rows. */
@@ -198,7 +221,8 @@ export class Table {
     this.keyPool.close();
     for (const slice of this.slices()) slice.retire();
     for (const file of this.files) this.#memory.pins.whenUnpinned(() => file.deletes.free());
-    this.generations = [{ slices: [], heads: new Map(), index: new KeyTable(), lsnFrom: this.appliedLsn }];
+    this.generations = [];
+    this.#newGeneration(this.appliedLsn);
     this.files = [];
     this.fileSets.clear();
     this.#units.clear();
@@ -206,7 +230,7 @@ export class Table {
   }
 
   #newGeneration(lsnFrom: Lsn): void {
-    this.generations = [{ slices: [], heads: new Map(), index: new KeyTable(), lsnFrom }, ...this.generations];
+    this.generations = [{ slices: [], heads: new Map(), index: new KeyIndex(this.keys), lsnFrom }, ...this.generations];
     this.version++;
   }
 

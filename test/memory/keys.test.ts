@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DeleteList } from '../../src/storage/memory/delete-list.ts';
 import { keyEncoder } from '../../src/storage/memory/key-encoder.ts';
-import { KeyTable } from '../../src/storage/memory/key-table.ts';
+import { hashKey, KeyTable } from '../../src/storage/memory/key-table.ts';
 import { Memory } from '../../src/storage/memory/memory.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import { SlabPool } from '../../src/storage/memory/slab-pool.ts';
@@ -18,25 +18,27 @@ test('a key table holds what a map holds, through growth and deletions in crowde
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 1500, size: 'max' }), fc.integer({ min: 0, max: 3 }), (steps, word) => {
-      const keys = new KeyTable();
-      const model = new Map<number, number>();
+      const keys = new KeyTable(7);
+      const model = new Map<number, readonly [number, number]>();
       const words = new Int32Array(4);
       for (const { key, a, remove } of steps) {
         words.fill(0);
         words[word] = key;
         if (remove) {
-          expect(keys.delete(words)).toBe(model.delete(key));
+          expect(keys.delete(words, hashKey(words, 7))).toBe(model.delete(key));
         } else {
-          keys.set(words, a, key);
-          model.set(key, a);
+          expect(keys.claim(words, hashKey(words, 7), a, key)).toBe(!model.has(key));
+          expect(keys.a).toBe(model.get(key)?.[0] ?? a);
+          model.set(key, [keys.a, a]);
+          keys.put(a);
         }
       }
       expect(keys.size).toBe(model.size);
       for (let key = 0; key <= 400; key++) {
         words.fill(0);
         words[word] = key;
-        expect(keys.get(words)).toBe(model.has(key));
-        if (model.has(key)) expect([keys.a, keys.b]).toEqual([model.get(key), key]);
+        expect(keys.find(words, hashKey(words, 7))).toBe(model.has(key));
+        if (model.has(key)) expect([keys.a, keys.b]).toEqual(model.get(key));
       }
     }),
     { numRuns: 30 },

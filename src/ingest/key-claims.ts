@@ -1,0 +1,181 @@
+/**
+ * Locking the keys of a transaction's own new rows, and looking for the rows that have them already (C11).
+ *
+ * The keys of a few rows go into the table's lock table, one search each. From OWN_INDEX_ROWS_MIN rows on they go into an
+ * index of the transaction's own, which is its lock and, at commit, becomes part of the index of memory rows.
+ */
+import { invariant, SqlError, SqlState } from '../errors.ts';
+import type { DataFileUnit } from '../storage/file-unit.ts';
+import type { KeyWords } from '../storage/memory/key-table.ts';
+import type { OwnIndex } from '../storage/memory/own-index.ts';
+import type { Table } from '../storage/table.ts';
+import { ByteWriter } from '../types/byte-writer.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
+import { textOutput } from '../types/text-output.ts';
+import { UTC } from '../types/time-zone.ts';
+import { candidateFiles } from './resolver.ts';
+import { KEY_SETTLED, type TableWrites, type Transaction } from './transaction.ts';
+
+/** Own rows whose keys files may hold, and those files. */
+export interface ColdRows {
+  readonly rows: number[];
+  readonly files: Set<DataFileUnit>;
+}
+
+const key: KeyWords = new Int32Array(4);
+const HASHES = 1024;
+const hashes = new Int32Array(HASHES);
+
+/** Goes through own rows until one's key is held by another transaction; the row to go on with. */
+export function claimKeys(
+  transaction: Transaction,
+  writes: TableWrites,
+  from: number,
+  upsert: boolean,
+  cold: ColdRows,
+): number {
+  const { inserted, table, own } = writes;
+  let row = from;
+  for (let index = inserted.batchOf(from); index < inserted.batches.length; index++) {
+    const batch = inserted.batches[index]!;
+    const start = inserted.batchStart(index);
+    const vectors = table.keyColumns.map((column) => batch.columns[column]!.vector());
+    const end = start + batch.rows;
+    while (row < end) {
+      const to = Math.min(end, row + HASHES);
+      table.keys.hashRows(vectors, row - start, to - start, hashes);
+      for (const first = row; row < to; row++) {
+        const hash = hashes[row - first]!;
+        const claimed =
+          own === null
+            ? claimLocked(transaction, writes, hash, vectors, row - start, row, upsert)
+            : claimOwn(transaction, writes, own, hash, vectors, row - start, row, upsert);
+        if (claimed === HELD) return row;
+        if (claimed === NEW) lookUp(writes, hash, vectors, row - start, row, upsert, cold);
+      }
+    }
+  }
+  return row;
+}
+
+/** The key is another transaction's; it is ours, and nothing is known of it; it is ours and settled. */
+const HELD = 0;
+const NEW = 1;
+const SETTLED = 2;
+type Claimed = typeof HELD | typeof NEW | typeof SETTLED;
+
+function claimLocked(
+  transaction: Transaction,
+  writes: TableWrites,
+  hash: number,
+  vectors: readonly ColumnVector[],
+  inBatch: number,
+  row: number,
+  upsert: boolean,
+): Claimed {
+  const { table } = writes;
+  const { locks } = table;
+  for (const each of table.ownIndexes) if (each.holds(hash, vectors, inBatch)) return HELD;
+  table.encodeKey(vectors, inBatch, key);
+  if (locks.claim(key, hash, transaction.id, (row + 1) << 1)) {
+    writes.rememberLock(key);
+    return NEW;
+  }
+  if (locks.a !== transaction.id) return HELD;
+  const state = locks.b;
+  const before = (state >>> 1) - 1;
+  if (before >= 0 && !upsert) throw duplicateKey(table, vectors, inBatch);
+  locks.put(((row + 1) << 1) | (state & KEY_SETTLED));
+  if (before >= 0) writes.killOwn(before);
+  return before >= 0 || (state & KEY_SETTLED) !== 0 ? SETTLED : NEW;
+}
+
+function claimOwn(
+  transaction: Transaction,
+  writes: TableWrites,
+  own: OwnIndex,
+  hash: number,
+  vectors: readonly ColumnVector[],
+  inBatch: number,
+  row: number,
+  upsert: boolean,
+): Claimed {
+  const { table } = writes;
+  const { locks } = table;
+  if (table.ownIndexes.length > 1)
+    for (const each of table.ownIndexes) if (each !== own && each.holds(hash, vectors, inBatch)) return HELD;
+  let state = 0;
+  if (locks.size > 0) {
+    table.encodeKey(vectors, inBatch, key);
+    if (locks.find(key, hash)) {
+      if (locks.a !== transaction.id) return HELD;
+      state = locks.b;
+    }
+  }
+  const before = own.claim(hash, vectors, inBatch, row);
+  if (before < 0) return (state & KEY_SETTLED) !== 0 ? SETTLED : NEW;
+  if (writes.isDead(before)) return SETTLED;
+  if (!upsert) throw duplicateKey(table, vectors, inBatch);
+  writes.killOwn(before);
+  return SETTLED;
+}
+
+function lookUp(
+  writes: TableWrites,
+  hash: number,
+  vectors: readonly ColumnVector[],
+  inBatch: number,
+  row: number,
+  upsert: boolean,
+  cold: ColdRows,
+): void {
+  const { table } = writes;
+  if (table.findInMemory(hash, vectors, inBatch)) {
+    if (!upsert) throw duplicateKey(table, vectors, inBatch);
+    writes.recordDeletion(vectors, inBatch, table.foundUnit, table.foundPosition);
+  } else if (table.files.length > 0 && candidateFiles(table, vectors, inBatch, cold.files)) {
+    cold.rows.push(row);
+  }
+}
+
+/** Whether the key in `words` is locked by the transaction now; it may have been before. False: another holds it. */
+export function lockKey(
+  transaction: Transaction,
+  writes: TableWrites,
+  words: KeyWords,
+  vectors: readonly ColumnVector[],
+  row: number,
+): boolean {
+  const { table, own } = writes;
+  const hash = table.keys.hash(words);
+  for (const each of table.ownIndexes) if (each !== own && each.holds(hash, vectors, row)) return false;
+  if (table.locks.claim(words, hash, transaction.id, 0)) writes.rememberLock(words);
+  return table.locks.a === transaction.id;
+}
+
+/** Notes that the row with the key in `words`, which the transaction has locked, is deleted by it. */
+export function settleKey(writes: TableWrites, words: KeyWords): void {
+  const { locks, keys } = writes.table;
+  invariant(locks.find(words, keys.hash(words)), 'C11 a key is locked before its row is deleted');
+  locks.put(KEY_SETTLED);
+}
+
+/** 23505 with the key in DETAIL, as PostgreSQL says it. */
+export function duplicateKey(table: Table, vectors: readonly ColumnVector[], row: number): SqlError {
+  const out = new ByteWriter(64);
+  const columns = table.keyColumns.map((index) => table.def.columns[index]!);
+  const texts = columns.map((column, i) => {
+    textOutput(column.type, { timeZone: UTC })(vectors[i]!, row, out);
+    return Buffer.from(out.take()).toString();
+  });
+  return new SqlError(
+    SqlState.uniqueViolation,
+    `duplicate key value violates unique constraint "${table.def.keyName}"`,
+    {
+      detail: `Key (${columns.map((column) => column.name).join(', ')})=(${texts.join(', ')}) already exists.`,
+      schema: table.def.schema,
+      table: table.def.name,
+      constraint: table.def.keyName,
+    },
+  );
+}

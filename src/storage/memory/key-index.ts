@@ -1,0 +1,158 @@
+/**
+ * The key index of a table's memory rows between two cuts: hash → row, the key itself being the row's own (C12).
+ *
+ * A reference names (slice, position) by chunks of 1024 positions, so it is 32 bits and a chunk costs a few words.
+ * - K1 Of the rows with one key at most one is alive; an entry whose row is dead counts as none. Deleting a row is its
+ *   delete entry alone: the next row with its key takes the entry, and parts that fill up drop such entries.
+ * - K2 The rows of a large transaction come with an index of their own, already made (own-index.ts): it is taken over as
+ *   a segment. `settle` moves its entries into the main index later, some at a time, once the transaction has ended.
+ */
+import { invariant } from '../../errors.ts';
+import type { ColumnVector } from '../../types/column-vector.ts';
+import type { OwnIndex } from './own-index.ts';
+import { RowIndex } from './row-index.ts';
+import type { RowKeys } from './row-keys.ts';
+import type { MemorySlice } from './slice.ts';
+
+const CHUNK_BITS = 10;
+const CHUNK_ROWS = 1 << CHUNK_BITS;
+/** References are positive words. */
+const CHUNKS_MAX = 2 ** (31 - CHUNK_BITS);
+
+/** Hashes of the rows under way, some at a time. */
+const hashes = new Int32Array(CHUNK_ROWS);
+
+interface Chunk {
+  readonly slice: MemorySlice;
+  /** Its first position. */
+  readonly start: number;
+}
+
+export class KeyIndex {
+  readonly #keys: RowKeys;
+  /** By number; 0 is never used, so no reference is 0. */
+  readonly #chunks: (Chunk | null)[] = [null];
+  /** Of each slice, the numbers of its chunks. */
+  readonly #numbers = new Map<MemorySlice, number[]>();
+  readonly #main: RowIndex;
+  #segments: readonly OwnIndex[] = [];
+  /** Where the row found last is. */
+  slice: MemorySlice | null = null;
+  position = 0;
+
+  constructor(keys: RowKeys) {
+    this.#keys = keys;
+    this.#main = new RowIndex((ref) => this.#isLive(ref));
+  }
+
+  /** Heap bytes, for the accounting. */
+  get bytes(): number {
+    let bytes = this.#main.bytes + this.#chunks.length * 48;
+    for (const segment of this.#segments) bytes += segment.bytes;
+    return bytes;
+  }
+
+  /** Entries held, those of dead rows among them. */
+  get size(): number {
+    let size = this.#main.size;
+    for (const segment of this.#segments) size += segment.size;
+    return size;
+  }
+
+  get segments(): number {
+    return this.#segments.length;
+  }
+
+  /** Looks for the live row with the key of row `probe` of vectors in key order; sets `slice` and `position`. */
+  find(hash: number, vectors: readonly ColumnVector[], probe: number): boolean {
+    const main = this.#main;
+    for (let more = main.seek(hash); more; more = main.next()) {
+      const chunk = this.#chunks[main.ref >>> CHUNK_BITS]!;
+      const position = chunk.start + (main.ref & (CHUNK_ROWS - 1));
+      if (this.#matches(chunk.slice, position, vectors, probe)) return true;
+    }
+    for (const segment of this.#segments) {
+      for (let more = segment.entries.seek(hash); more; more = segment.entries.next()) {
+        const piece = segment.pieceOf(segment.entries.ref - 1);
+        const position = piece.position + segment.entries.ref - 1 - piece.row;
+        if (this.#matches(piece.slice, position, vectors, probe)) return true;
+      }
+    }
+    return false;
+  }
+
+  #matches(slice: MemorySlice, position: number, vectors: readonly ColumnVector[], probe: number): boolean {
+    if (slice.deletes.has(position)) return false; // K1
+    const { batch, row } = slice.locate(position);
+    if (!this.#keys.equal(batch, row, vectors, probe)) return false;
+    this.slice = slice;
+    this.position = position;
+    return true;
+  }
+
+  /** Enters rows [start, end) of vectors in key order, which lie in the slice from `position` on. */
+  add(slice: MemorySlice, vectors: readonly ColumnVector[], start: number, end: number, position: number): void {
+    const numbers = this.#cover(slice, position + end - start);
+    for (let from = start; from < end; from += CHUNK_ROWS) {
+      const to = Math.min(end, from + CHUNK_ROWS);
+      this.#keys.hashRows(vectors, from, to, hashes);
+      for (let row = from; row < to; row++) this.#enter(hashes[row - from]!, refOf(numbers, position + row - start));
+    }
+  }
+
+  /** Takes the index of a transaction's rows over, all of which lie in slices of this generation. */
+  adopt(own: OwnIndex): void {
+    for (const { slice, position, rows } of own.pieces) this.#cover(slice, position + rows);
+    this.#segments = [...this.#segments, own];
+  }
+
+  /** Moves about so many entries of segments into the main index. */
+  settle(count: number): void {
+    const [segment] = this.#segments;
+    if (segment === undefined || segment.isOpen) return;
+    const left = segment.entries.drain(
+      count,
+      (prefix, depth, entries) => this.#main.makeRoom(prefix, depth, entries),
+      (hash, ref) => {
+        const piece = segment.pieceOf(ref - 1);
+        const position = piece.position + ref - 1 - piece.row;
+        this.#enter(hash, refOf(this.#numbers.get(piece.slice)!, position));
+      },
+    );
+    if (!left) this.#segments = this.#segments.slice(1);
+  }
+
+  #enter(hash: number, ref: number): void {
+    const main = this.#main;
+    for (let more = main.seek(hash); more; more = main.next()) {
+      if (this.#isLive(main.ref)) continue;
+      main.replace(ref);
+      return;
+    }
+    main.insert(hash, ref);
+  }
+
+  #isLive(ref: number): boolean {
+    const { slice, start } = this.#chunks[ref >>> CHUNK_BITS]!;
+    return slice.deletes.length === 0 || !slice.deletes.has(start + (ref & (CHUNK_ROWS - 1)));
+  }
+
+  /** The numbers of a slice's chunks, which cover its first `rows` positions. */
+  #cover(slice: MemorySlice, rows: number): readonly number[] {
+    let numbers = this.#numbers.get(slice);
+    if (numbers === undefined) {
+      numbers = [];
+      this.#numbers.set(slice, numbers);
+    }
+    while (numbers.length * CHUNK_ROWS < rows) {
+      invariant(this.#chunks.length < CHUNKS_MAX, 'a reference fits a word');
+      numbers.push(this.#chunks.length);
+      this.#chunks.push({ slice, start: (numbers.length - 1) * CHUNK_ROWS });
+    }
+    return numbers;
+  }
+}
+
+function refOf(numbers: readonly number[], position: number): number {
+  return (numbers[position >>> CHUNK_BITS]! << CHUNK_BITS) | (position & (CHUNK_ROWS - 1));
+}

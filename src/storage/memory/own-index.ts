@@ -1,0 +1,112 @@
+/**
+ * The index of a large transaction's own rows in one table: hash → row of its row buffer. While the transaction is open it
+ * is at the same time the lock of their keys: others that want one of them find it here and wait. At commit the index of
+ * the memory rows takes it over as it is (key-index.ts, K2), so a commit costs nothing per row.
+ *
+ * - O1 A key that is in it is settled: whatever row with that key was there before is deleted by the transaction, or
+ *   there was none. It stays so when the own row dies, too.
+ */
+import { invariant } from '../../errors.ts';
+import type { ColumnVector } from '../../types/column-vector.ts';
+import type { RowBuffer } from './row-buffer.ts';
+import { RowIndex } from './row-index.ts';
+import type { RowKeys } from './row-keys.ts';
+import type { MemorySlice } from './slice.ts';
+
+/** Own rows [row, row + rows) became positions of a slice from `position` on. */
+export interface Piece {
+  readonly row: number;
+  readonly rows: number;
+  readonly slice: MemorySlice;
+  readonly position: number;
+}
+
+export class OwnIndex {
+  /** Number of the transaction. */
+  readonly holder: number;
+  /** Its references are rows + 1. */
+  readonly entries = new RowIndex();
+  /** The transaction has not ended. */
+  isOpen = true;
+  readonly #keys: RowKeys;
+  #rows: RowBuffer;
+  #pieces: readonly Piece[] = [];
+
+  constructor(holder: number, keys: RowKeys, rows: RowBuffer) {
+    this.holder = holder;
+    this.#keys = keys;
+    this.#rows = rows;
+  }
+
+  get bytes(): number {
+    return this.entries.bytes;
+  }
+
+  get size(): number {
+    return this.entries.size;
+  }
+
+  get pieces(): readonly Piece[] {
+    return this.#pieces;
+  }
+
+  /** Enters an own row, given by its hash and as row `probe` of vectors in key order; the own row before it with that key, else -1. */
+  claim(hash: number, vectors: readonly ColumnVector[], probe: number, row: number): number {
+    const { entries } = this;
+    for (let more = entries.seek(hash); more; more = entries.next()) {
+      const before = entries.ref - 1;
+      if (!this.#isKey(before, vectors, probe)) continue;
+      entries.replace(row + 1);
+      return before;
+    }
+    entries.insert(hash, row + 1);
+    return -1;
+  }
+
+  /** Whether the key of row `probe` of vectors in key order is locked by it. */
+  holds(hash: number, vectors: readonly ColumnVector[], probe: number): boolean {
+    const { entries } = this;
+    for (let more = entries.seek(hash); more; more = entries.next())
+      if (this.#isKey(entries.ref - 1, vectors, probe)) return true;
+    return false;
+  }
+
+  /** The buffer was written anew without its dead rows. */
+  compacted(rows: RowBuffer, isDead: (row: number) => boolean): void {
+    const to = new Int32Array(this.#rows.rows);
+    for (let row = 0, next = 0; row < to.length; row++) to[row] = isDead(row) ? 0 : ++next;
+    this.entries.renumber((ref) => to[ref - 1]!);
+    this.#rows = rows;
+  }
+
+  /** The rows lie in slices now, all of them; pieces in row order. */
+  place(pieces: readonly Piece[]): void {
+    const joined: Piece[] = [];
+    for (const piece of pieces) {
+      const last = joined.at(-1);
+      if (last?.slice === piece.slice && last.position + last.rows === piece.position)
+        joined[joined.length - 1] = { ...last, rows: last.rows + piece.rows };
+      else joined.push(piece);
+    }
+    this.#pieces = joined;
+  }
+
+  /** Where an own row is, after `place`. */
+  pieceOf(row: number): Piece {
+    let index = this.#pieces.length - 1;
+    while (index > 0 && this.#pieces[index]!.row > row) index--;
+    const piece = this.#pieces[index];
+    invariant(piece !== undefined, 'a row that was placed is in a slice');
+    return piece;
+  }
+
+  #isKey(row: number, vectors: readonly ColumnVector[], probe: number): boolean {
+    if (this.#pieces.length > 0) {
+      const piece = this.pieceOf(row);
+      const at = piece.slice.locate(piece.position + row - piece.row);
+      return this.#keys.equal(at.batch, at.row, vectors, probe);
+    }
+    const index = this.#rows.batchOf(row);
+    return this.#keys.equal(this.#rows.batches[index]!, row - this.#rows.batchStart(index), vectors, probe);
+  }
+}

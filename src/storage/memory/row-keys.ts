@@ -1,0 +1,91 @@
+/**
+ * What an index knows of a table's key: its hash, the same for equal keys, from the table's secret so that no one can
+ * prepare collisions, and whether the key of a row in a batch is a given one (exact: the values themselves are compared).
+ */
+import type { ColumnVector, Physical } from '../../types/column-vector.ts';
+import { FIXED_WIDTH } from '../../types/column-vector.ts';
+import type { Batch } from './batch.ts';
+import { keyEncoder, type KeyEncoder } from './key-encoder.ts';
+import { hashKey, type KeyWords } from './key-table.ts';
+import type { HashSecret } from './keyed-hash.ts';
+
+const words: KeyWords = new Int32Array(4);
+
+export class RowKeys {
+  /** Indexes of the key's columns in def order. */
+  readonly columns: readonly number[];
+  readonly physicals: readonly Physical[];
+  readonly encode: KeyEncoder;
+  readonly seed: number;
+  readonly #single: Physical | null;
+
+  constructor(columns: readonly number[], physicals: readonly Physical[], secret: HashSecret) {
+    this.columns = columns;
+    this.physicals = physicals;
+    this.seed = secret[0]!;
+    this.encode = keyEncoder(physicals, secret);
+    this.#single = physicals.length === 1 ? physicals[0]! : null;
+  }
+
+  /** The hash of a key as `encode` wrote it. */
+  hash(key: KeyWords): number {
+    return hashKey(key, this.seed);
+  }
+
+  /** The hashes of rows [start, end) of vectors in key order, from out[0] on. */
+  hashRows(vectors: readonly ColumnVector[], start: number, end: number, out: Int32Array): void {
+    if (this.#single === 'int64' || this.#single === 'int32') {
+      const data = vectors[0]!.words;
+      const width = this.#single === 'int64' ? 2 : 1;
+      words.fill(0);
+      for (let row = start; row < end; row++) {
+        words[0] = data[row * width]!;
+        if (width === 2) words[1] = data[row * 2 + 1]!;
+        out[row - start] = hashKey(words, this.seed);
+      }
+      return;
+    }
+    for (let row = start; row < end; row++) {
+      this.encode(vectors, row, words);
+      out[row - start] = hashKey(words, this.seed);
+    }
+  }
+
+  /** Whether a row of a batch has the key of row `probe` of vectors in key order. */
+  equal(batch: Batch, row: number, vectors: readonly ColumnVector[], probe: number): boolean {
+    for (let i = 0; i < this.columns.length; i++)
+      if (!equalValue(batch.columns[this.columns[i]!]!.vector(), row, vectors[i]!, probe)) return false;
+    return true;
+  }
+}
+
+/** Neither value is NULL. Floats are equal as PostgreSQL says: -0 is 0, and every NaN is the same. */
+function equalValue(a: ColumnVector, rowA: number, b: ColumnVector, rowB: number): boolean {
+  switch (a.physical) {
+    case 'int32':
+      return a.words[rowA] === b.words[rowB];
+    case 'int64':
+      return a.words[rowA * 2] === b.words[rowB * 2] && a.words[rowA * 2 + 1] === b.words[rowB * 2 + 1];
+    case 'float32':
+      return equalFloat(a.float32[rowA]!, b.float32[rowB]!);
+    case 'float64':
+      return equalFloat(a.float64[rowA]!, b.float64[rowB]!);
+    case 'bool':
+      return ((a.bits[rowA >> 3]! >> (rowA & 7)) & 1) === ((b.bits[rowB >> 3]! >> (rowB & 7)) & 1);
+    case 'bytes': {
+      const startA = a.starts[rowA]!;
+      const startB = b.starts[rowB]!;
+      const count = a.ends[rowA]! - startA;
+      if (b.ends[rowB]! - startB !== count) return false;
+      for (let i = 0; i < count; i++) if (a.heap[startA + i] !== b.heap[startB + i]) return false;
+      return true;
+    }
+    default: {
+      const width = FIXED_WIDTH[a.physical] / 4;
+      for (let i = 0; i < width; i++) if (a.words[rowA * width + i] !== b.words[rowB * width + i]) return false;
+      return true;
+    }
+  }
+}
+
+const equalFloat = (a: number, b: number): boolean => a === b || (a !== a && b !== b);
