@@ -408,7 +408,6 @@ export class Session implements GatewaySession {
   #writeEnvironment(parameters: BoundParameters, parameterOids: readonly number[]): WriteEnvironment {
     const { database, engine } = this.#context;
     this.#transaction ??= database.begin(this.#settings.synchronous);
-    this.#transaction.synchronous = this.#settings.synchronous;
     return {
       database,
       engine,
@@ -455,6 +454,7 @@ export class Session implements GatewaySession {
   #commitImplicit(): MaybePromise<void> {
     const transaction = this.#transaction;
     this.#transaction = null;
+    if (transaction !== null) transaction.synchronous = this.#settings.synchronous; // as it is at COMMIT
     this.#settings.endTransaction();
     return transaction === null ? undefined : this.#context.database.committer.commit(transaction);
   }

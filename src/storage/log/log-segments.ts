@@ -14,8 +14,10 @@ import { encodeSegmentHeader, type Position, type SegmentHeader } from './log-fo
 import type { Segment } from './log-reader.ts';
 
 const SPARES_MAX = 2;
-/** Small, so that a commit that comes while a segment is made waits for one such write and no more. */
+/** Small, so that a commit that comes while a segment is made waits for one such write and seldom for a sync. */
 const ZERO_STEP_BYTES = 2 ** 18;
+/** A sync for each step made 64 MB in 0.2 to 0.9 s, one for all in 0.06 s but as one long wait; 16 of them in 0.07 s. */
+const ZERO_SYNC_BYTES = 2 ** 22;
 const ZEROES = new Uint8Array(ZERO_STEP_BYTES);
 
 export const segmentName = (sequence: number): string => `${sequence.toString(16).padStart(16, '0')}.wal`;
@@ -94,12 +96,15 @@ export class SegmentStore {
     this.#live = [...this.#live.filter((segment) => segment.header.sequence <= previous.sequence), { name, header }];
   }
 
-  /** Idle time: one step towards a spare segment. False: there is nothing to do. @throws ENOSPC */
-  prepare(offset: number): boolean {
+  /** A step or more towards a spare segment, about `bytes` of it. False: there is nothing to do. @throws ENOSPC */
+  prepare(offset: number, bytes: number): boolean {
     const soon = offset > this.#segmentBytes / 4;
-    if (!soon || this.#spares.length > 0) return false;
-    this.#zeroStep();
-    return true;
+    if (!soon) return false;
+    for (let done = 0; this.#spares.length === 0; done += ZERO_STEP_BYTES) {
+      if (done > 0 && done >= bytes) return true;
+      this.#zeroStep();
+    }
+    return false;
   }
 
   #zeroStep(): void {
@@ -111,8 +116,8 @@ export class SegmentStore {
       const { name, file, done } = this.#making;
       const step = Math.min(ZERO_STEP_BYTES, this.#segmentBytes - done);
       file.write([ZEROES.subarray(0, step)], done);
-      file.sync();
       this.#making.done += step;
+      if (this.#making.done % ZERO_SYNC_BYTES === 0 || this.#making.done === this.#segmentBytes) file.sync();
       if (this.#making.done < this.#segmentBytes) return;
       const spare = `spare-${this.#nextSpare}`;
       this.#disk.rename(name, spare);

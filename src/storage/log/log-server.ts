@@ -16,6 +16,8 @@ import { givePen, ringHead, ringTail, takePen, type Ring } from './log-ring.ts';
 import { SegmentStore } from './log-segments.ts';
 import { takeGroup, writeGroup, writeMark, WriterState } from './log-writer.ts';
 
+const GROUPS_WITHOUT_SPARE = 32;
+
 export interface Shape {
   readonly segments: number;
   readonly bytes: number;
@@ -56,7 +58,8 @@ export class LogServer {
   #replay: LogReplay | null = null;
   readonly #state: WriterState;
   #full = false;
-  #spareBlocked = false;
+  /** After a full disk: so many groups until a spare segment is tried again. */
+  #groupsWithoutSpare = 0;
   #failed: SqlError | null = null;
   ended = false;
 
@@ -177,26 +180,31 @@ export class LogServer {
   step(): 'busy' | 'idle' | 'full' {
     if (this.#failed !== null || this.#state.phase !== 'open' || this.ended) return 'idle';
     try {
-      if (ringHead(this.#ring) === ringTail(this.#ring)) return this.#prepareSpare() ? 'busy' : 'idle';
+      if (ringHead(this.#ring) === ringTail(this.#ring)) return this.#prepareSpare(0) ? 'busy' : 'idle';
+      const before = this.#state.offset;
       takePen(this.#ring);
+      let state: 'busy' | 'full';
       try {
-        return this.#writeNext();
+        state = this.#writeNext();
       } finally {
         givePen(this.#ring);
       }
+      // Without a pause nobody is idle: the next segment must be ready when this one is full.
+      if (state === 'busy') this.#prepareSpare(2 * Math.max(0, this.#state.offset - before));
+      return state;
     } catch (error) {
       this.#fail(error);
       return 'idle';
     }
   }
 
-  #prepareSpare(): boolean {
-    if (this.#spareBlocked) return false;
+  #prepareSpare(bytes: number): boolean {
+    if (this.#groupsWithoutSpare > 0) return false;
     try {
-      return this.#segments.prepare(this.#state.offset);
+      return this.#segments.prepare(this.#state.offset, bytes);
     } catch (error) {
       if (!isDiskFull(error)) throw error;
-      this.#spareBlocked = true;
+      this.#groupsWithoutSpare = GROUPS_WITHOUT_SPARE;
       return false;
     }
   }
@@ -210,7 +218,7 @@ export class LogServer {
       invariant(group !== null, 'a frame fits an empty segment');
     }
     writeGroup(this.#ring, this.#state, this.#segments.current.file, group);
-    this.#spareBlocked = false;
+    if (this.#groupsWithoutSpare > 0) this.#groupsWithoutSpare--;
     this.#post({ event: 'durable', lsn: group.lastLsn });
     return 'busy';
   }
