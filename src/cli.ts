@@ -7,15 +7,19 @@
 import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Config, ConfigError, loadConfig, meant, type Overrides } from './config.ts';
+import type { Treatment } from './doctor.ts';
 import { SqlError } from './errors.ts';
 
 const HELP = `Usage: arka serve [options]
+       arka doctor [--reattach TABLE | --accept TABLE] [options]
 
   --host HOST        address to listen on (127.0.0.1)
   --port PORT        port of the PostgreSQL protocol (5433); 0 picks a free one
   --http-port PORT   port of the HTTP interface (8181)
   --data-dir DIR     log, disk tier, catalog and warehouse (./arka-data)
   --warehouse URL    folder of the Iceberg tables, a path or file:///… (DATA_DIR/warehouse)
+  --reattach TABLE   doctor: point the catalog to the metadata file that was committed last
+  --accept TABLE     doctor: take a read-only table as the catalog shows it
   --config FILE      settings (./arka.toml, if there is one)
   --set KEY=VALUE    any setting, such as memory.limit=4GB; may be repeated
   --version          print the version
@@ -42,6 +46,8 @@ const OPTIONS = {
   warehouse: { type: 'string' },
   config: { type: 'string' },
   set: { type: 'string', multiple: true },
+  reattach: { type: 'string' },
+  accept: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'V' },
 } as const;
@@ -49,7 +55,8 @@ const OPTIONS = {
 /** What the arguments ask for. */
 export type Command =
   | { readonly command: 'help' | 'version' }
-  | { readonly command: 'serve'; readonly overrides: Overrides };
+  | { readonly command: 'serve'; readonly overrides: Overrides }
+  | { readonly command: 'doctor'; readonly overrides: Overrides; readonly treatment: Treatment | null };
 
 /** @throws {ConfigError} an unknown command or flag, or a flag without its value */
 export function parseCommand(argv: readonly string[]): Command {
@@ -58,7 +65,8 @@ export function parseCommand(argv: readonly string[]): Command {
   if (values.version === true) return { command: 'version' };
   const [command, extra] = positionals;
   if (command === undefined) throw new ConfigError('no command given; arka --help shows the usage');
-  if (command !== 'serve') throw new ConfigError(`unknown command ${command}; arka --help shows the usage`);
+  if (command !== 'serve' && command !== 'doctor')
+    throw new ConfigError(`unknown command ${command}; arka --help shows the usage`);
   if (extra !== undefined) throw new ConfigError(`unexpected argument ${extra}`);
 
   const flags = new Map<string, { value: string; flag: string }>();
@@ -71,7 +79,17 @@ export function parseCommand(argv: readonly string[]): Command {
     const value = values[flag as keyof typeof SETTING_OF_FLAG];
     if (value !== undefined) flags.set(key, { value, flag: `--${flag}` });
   }
-  return { command: 'serve', overrides: { flags, file: values.config ?? null } };
+  const overrides = { flags, file: values.config ?? null };
+  const treatment = treatmentOf(values.reattach, values.accept);
+  if (command === 'doctor') return { command, overrides, treatment };
+  if (treatment !== null) throw new ConfigError('--reattach and --accept are for arka doctor');
+  return { command: 'serve', overrides };
+}
+
+function treatmentOf(reattach: string | undefined, accept: string | undefined): Treatment | null {
+  if (reattach !== undefined && accept !== undefined) throw new ConfigError('either --reattach or --accept, not both');
+  if (reattach !== undefined) return { table: reattach, how: 'repoint' };
+  return accept === undefined ? null : { table: accept, how: 'accept' };
 }
 
 function parseFlags(argv: readonly string[]) {
@@ -92,6 +110,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     const parsed = parseCommand(argv);
     if (parsed.command === 'serve') return await runServer(loadConfig(parsed.overrides, process.env, process.cwd()));
+    if (parsed.command === 'doctor') {
+      const { doctor } = await import('./doctor.ts');
+      const lines = await doctor(loadConfig(parsed.overrides, process.env, process.cwd()), parsed.treatment);
+      process.stdout.write(`${lines.join('\n')}\n`);
+      return 0;
+    }
     process.stdout.write(parsed.command === 'help' ? HELP : `arka ${version()}\n`);
     return 0;
   } catch (error) {

@@ -77,6 +77,7 @@ function rowsOf({ database, memoryLimit }: ViewContext, view: string): readonly 
         duration_ms: each.durationMs.toFixed(1),
         trigger: each.trigger,
         retries: each.retries,
+        warning: each.warning ?? null,
       }));
     case 'flushes':
       return database.flushes.map((each) => ({

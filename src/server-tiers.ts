@@ -11,7 +11,9 @@ import type { EngineApi } from './federation/engine-api.ts';
 import { Database } from './ingest/database.ts';
 import { recover } from './ingest/recovery.ts';
 import { RpcClient, type Api, type Remote } from './rpc.ts';
-import type { LakeApi } from './storage/iceberg/lake-api.ts';
+import type { LakeApi, LogFacts } from './storage/iceberg/lake-api.ts';
+import { decodeCheckpoint } from './storage/log/checkpoint.ts';
+import type { Log } from './storage/log/log-api.ts';
 import { openLog } from './storage/log/log.ts';
 import { Memory } from './storage/memory/memory.ts';
 import { workerUrl } from './worker-url.ts';
@@ -95,14 +97,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     remote.shutdown(null),
   );
   stack.defer(() => lake.close());
-  const state = await lake.remote.open({
-    dataDir,
-    warehouse: options.warehouse === '' ? join(dataDir, 'warehouse') : options.warehouse,
-    catalogName: options.catalogName,
-    owner: `${hostname()}:${process.pid}`,
-    keepSnapshots: options.keepSnapshots,
-    maxSnapshotAgeMs: options.maxSnapshotAgeMs,
-  });
+  await lake.remote.lock(dataDir);
   const engine = startThread<EngineApi>(
     'engine',
     workerUrl('./threads/engine', import.meta.url),
@@ -119,6 +114,15 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
   const log = await openLog({ dir: join(dataDir, 'wal'), segmentBytes: options.segmentBytes, ringBytes: RING_BYTES });
   stack.use(log);
   log.onFatal = (error) => fatal(error, 'the log');
+  const state = await lake.remote.open({
+    dataDir,
+    warehouse: options.warehouse === '' ? join(dataDir, 'warehouse') : options.warehouse,
+    catalogName: options.catalogName,
+    owner: `${hostname()}:${process.pid}`,
+    keepSnapshots: options.keepSnapshots,
+    maxSnapshotAgeMs: options.maxSnapshotAgeMs,
+    log: logFacts(log),
+  });
   const database = new Database({
     clock,
     memory,
@@ -130,7 +134,13 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
     warn,
   });
-  await recover(database, state);
+  await recover(database, state, join(dataDir, 'lost'));
   stack.defer(() => database.close());
   return { database, engine: engine.remote };
+}
+
+/** What the lake must know of the log to reconcile both (C5, C6). */
+export function logFacts(log: Log): LogFacts {
+  const { logId, firstLsn, lastLsn, checkpoint } = log;
+  return { logId, firstLsn, lastLsn, checkpoint: checkpoint === null ? null : decodeCheckpoint(checkpoint) };
 }

@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   catalog: ['types'], //    PGlite: describe, pg_catalog
 };
 /** Entries of threads and the tree of the process see everything. */
-const SEES_ALL = /^(threads\/.*|gateway.*\.ts|server.*\.ts|main\.ts|cli\.ts)$/;
+const SEES_ALL = /^(threads\/.*|gateway.*\.ts|server.*\.ts|main\.ts|cli\.ts|doctor\.ts)$/;
 const LINES_PER_FILE = 600;
 const LINES_PER_FUNCTION = 100;
 const LINES_PER_README = 60;

@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import type { Remote } from '../rpc.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
-import type { LakeApi, TableState } from '../storage/iceberg/lake-api.ts';
+import type { LakeApi, LostTable, TableState } from '../storage/iceberg/lake-api.ts';
 import type { Log } from '../storage/log/log-api.ts';
 import { tableSecret } from '../storage/memory/keyed-hash.ts';
 import type { Memory } from '../storage/memory/memory.ts';
@@ -31,7 +31,9 @@ export interface FlushEvent {
   readonly trigger: string;
 }
 export interface CommitEvent extends FlushEvent {
-  readonly snapshotId: bigint;
+  /** Null: nothing was committed, `warning` says what happened. */
+  readonly snapshotId: bigint | null;
+  readonly warning?: string;
   readonly files: number;
   readonly deletes: number;
   readonly retries: number;
@@ -156,6 +158,28 @@ export class Database {
     return table;
   }
 
+  /** A table beside those of the catalog, for rows that nobody reads here. */
+  shadowTable(def: TableDef): Table {
+    return new Table(this.memory, this.nextUnit, tableSecret(this.#secret, def.uuid), def, '', 0);
+  }
+
+  /** Rows of a table that is gone from the catalog are in a folder now: shown in arka.commits, and said (M-4). */
+  lostTable(name: string, lost: Pick<LostTable, 'folder' | 'files' | 'rows'> & { readonly lsn: Lsn }): void {
+    const { folder, files, rows, lsn } = lost;
+    const warning = `the table is gone from the catalog: its uncommitted rows are in ${folder}`;
+    this.warn(new Error(warning), name);
+    const event = {
+      at: this.#now(),
+      bytes: 0,
+      durationMs: 0,
+      snapshotId: null,
+      deletes: 0,
+      retries: 0,
+      trigger: 'lost',
+    };
+    record(this.commits, { table: name, lsn, files, rows, warning, ...event });
+  }
+
   /** Positions that Iceberg's delete files hold already. Behind pending entries of ours they go with the next commit once more. */
   addCommittedDeletes(table: Table, file: DataFileUnit, positions: Uint32Array, lsn: Lsn): void {
     const fresh = positions.filter((position) => !file.deletes.has(position));
@@ -218,6 +242,7 @@ export class Database {
         this.generation++;
         table.drop();
         await this.lake.dropTable(def.uuid);
+        await this.trimLog(); // with a checkpoint frame that does not have it: its frames are missed by nobody
       });
       this.#lanes.delete(table);
     });

@@ -12,7 +12,7 @@ import type { Database } from './database.ts';
 
 /** Null: Iceberg had everything already. The table's lane is held by the caller. */
 export async function commitTable(database: Database, table: Table, trigger: string): Promise<CommitResult | null> {
-  if (table.dropped || table.flushedLsn <= table.committedLsn) return null;
+  if (table.dropped || table.detached !== null || table.flushedLsn <= table.committedLsn) return null;
   const lsn = table.flushedLsn;
   const staged = [...table.fileSets.staged];
   const touched = [...table.fileSets.dirty]
@@ -103,7 +103,7 @@ export async function adoptState(database: Database, table: Table, state: TableS
 
 /** Looks for commits of other writers. The table's lane is held by the caller. */
 export async function refreshTable(database: Database, table: Table): Promise<void> {
-  if (table.dropped) return;
+  if (table.dropped || table.detached !== null) return;
   const state = await database.lake.refresh({ tableUuid: table.def.uuid, metadataLocation: table.metadataLocation });
   if (state !== null && !table.dropped) await adoptState(database, table, state);
 }

@@ -3,7 +3,8 @@
  * same resolver that writes use (C3).
  */
 import type { RecoveredFrame } from '../storage/log/log-api.ts';
-import type { LakeState, RecoveredTable } from '../storage/iceberg/lake-api.ts';
+import type { Detached, LakeState, RecoveredTable } from '../storage/iceberg/lake-api.ts';
+import { decodeCheckpoint } from '../storage/log/checkpoint.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { DeleteList } from '../storage/memory/delete-list.ts';
@@ -16,6 +17,7 @@ import { VectorBuilder } from '../types/vector-builder.ts';
 import { applyDeletes, insertVectors, noteOperations } from './committer.ts';
 import type { Database } from './database.ts';
 import { decodeFrame, type Section } from './frame.ts';
+import { LostRows } from './lost-rows.ts';
 import { candidateFiles, resolveCold } from './resolver.ts';
 
 const key: KeyWords = new Int32Array(4);
@@ -26,29 +28,55 @@ export interface Recovery {
   readonly rows: number;
 }
 
-/** Fills an empty database. Ends with the log open for writing. */
-export async function recover(database: Database, lake: LakeState): Promise<Recovery> {
+/** Fills an empty database. Ends with the log open for writing. @param lostDir where rows go whose table is gone (M-4) */
+export async function recover(database: Database, lake: LakeState, lostDir: string): Promise<Recovery> {
   for (const schema of lake.schemas) database.schemas.add(schema);
-  let lsnMax: Lsn = database.log.lastLsn;
-  let from = Number.POSITIVE_INFINITY;
+  const { log } = database;
+  let lsnMax: Lsn = log.lastLsn;
+  let from = log.lastLsn + 1;
+  const takenOver: Table[] = [];
   for (const state of lake.tables) {
     const table = await restoreTable(database, state);
-    lsnMax = Math.max(lsnMax, table.flushedLsn);
-    from = Math.min(from, table.flushedLsn + 1);
+    lsnMax = Math.max(lsnMax, state.lsnSeen, table.flushedLsn); // C2
+    if (table.detached === null) from = Math.min(from, Math.max(table.flushedLsn + 1, state.neededFrom));
+    if (state.flush !== null && state.flush.logId !== log.logId) takenOver.push(table);
   }
+  const checkpoint = log.checkpoint === null ? null : decodeCheckpoint(log.checkpoint);
+  const known = new Set(lake.tables.map((table) => table.def.uuid));
+  for (const entry of checkpoint?.tables ?? []) if (!known.has(entry.uuid)) from = Math.min(from, entry.neededFrom);
+  const lost = new LostRows(database, lake.lost, checkpoint, lostDir);
   let rows = 0;
-  if (Number.isFinite(from)) {
-    await database.log.replay(from, async (frame) => {
-      rows += await replayFrame(database, frame);
-    });
-  } else {
-    await database.log.replay(database.log.lastLsn + 1, () => {});
-  }
+  await log.replay(from, async (frame) => {
+    rows += await replayFrame(database, frame, lost);
+  });
+  if (takenOver.length > 0) lsnMax = Math.max(lsnMax, 1);
   database.committer.appliedLsn = lsnMax;
   database.committer.publishedLsn = lsnMax;
   for (const table of database.tables.values()) table.publishedLsn = table.appliedLsn;
-  await database.log.start(lsnMax + 1);
+  await lost.finish();
+  await log.start(lsnMax + 1);
+  for (const table of takenOver) await takeOver(database, table);
+  await database.retention.checkpoint();
   return { rows };
+}
+
+/** Rows on disk that another log had: for this one they have been there from its beginning, and may be committed. */
+async function takeOver(database: Database, table: Table): Promise<void> {
+  if (table.unflushedFrom > 0) return; // the next flush says it
+  const lsn = database.committer.appliedLsn;
+  const { snapshotId: baseSnapshotId, def } = table;
+  const { logId } = database.log;
+  await database.lake.writeFlush({
+    tableUuid: def.uuid,
+    logId,
+    flushedLsn: lsn,
+    baseSnapshotId,
+    segments: [],
+    deltas: [],
+  });
+  table.flushedLsn = lsn;
+  table.appliedLsn = lsn;
+  table.publishedLsn = lsn;
 }
 
 async function restoreTable(database: Database, state: RecoveredTable): Promise<Table> {
@@ -61,6 +89,7 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
   }
   table.committedLsn = state.logId === logId ? state.committedLsn : 0;
   table.flushedLsn = table.committedLsn;
+  if (state.detached !== null) detach(table, state, state.detached);
   const { flush } = state;
   if (flush !== null) {
     const added = flush.segments.map(
@@ -74,7 +103,8 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
       const fresh = delta.positions.filter((position) => !file.deletes.has(position));
       if (!file.deletes.reserve(fresh.length))
         throw new Error('the pending deletes of a table do not fit memory.limit');
-      for (const position of fresh) file.deletes.append(position, delta.lsnTo);
+      const lsn = flush.logId === logId ? delta.lsnTo : 0; // V7: LSNs of another log say nothing here
+      for (const position of fresh) file.deletes.append(position, lsn);
       file.deletes.publish(file.deletes.length);
       file.deletesFlushed = file.deletes.length;
       table.fileSets.deleted(file);
@@ -86,16 +116,28 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
   return table;
 }
 
+/** Read-only until someone decides (C6): the log keeps what it may need, and checkpoints go on naming what was committed. */
+function detach(table: Table, state: RecoveredTable, detached: Detached): void {
+  table.detached = detached;
+  table.committedLsn = detached.reason === 'catalog' ? detached.last.lsn : table.committedLsn;
+  table.flushedLsn = table.committedLsn;
+  if (detached.reason === 'catalog') {
+    table.snapshotId = detached.last.snapshotId;
+    table.metadataLocation = detached.last.metadataLocation;
+  }
+  table.uncommittedFrom = state.neededFrom;
+}
+
 /** Applies the operations that the tables do not hold yet; how many. */
-async function replayFrame(database: Database, frame: RecoveredFrame): Promise<number> {
+async function replayFrame(database: Database, frame: RecoveredFrame, lost: LostRows): Promise<number> {
   if (frame.kind !== 'data') return 0;
   const lsn = frame.firstLsn + frame.count - 1;
   const slices = new Set<MemorySlice>();
   const lists = new Set<DeleteList>();
   let rows = 0;
   for (const section of decodeFrame(frame.payload)) {
-    const table = database.tables.get(section.tableUuid);
-    if (table === undefined || lsn <= table.flushedLsn) continue; // dropped since, or on disk already
+    const table = database.tables.get(section.tableUuid) ?? lost.tableOf(section, lsn);
+    if (table === null || lsn <= table.flushedLsn || table.detached !== null) continue; // dropped since, or on disk already
     if (section.kind === 'delete') await replayDeletes(database, table, section, lsn, lists);
     // One transaction may be larger than a limit that was lowered: that must not keep the server from starting.
     else
@@ -110,6 +152,7 @@ async function replayFrame(database: Database, frame: RecoveredFrame): Promise<n
   const { pool } = database.memory;
   if (frame.last && pool.usedBytes > pool.budgetBytes * FLUSH_FRACTION) {
     for (const table of database.tables.values()) await database.flush(table, 'recovery');
+    await lost.spill();
   }
   return rows;
 }

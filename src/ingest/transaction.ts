@@ -2,6 +2,8 @@
  * A transaction's writes before they have LSNs: rows of its own, rows of others it has deleted, and the keys it has
  * locked. Nobody else sees any of it; commit.ts turns it into one frame or a run of frames.
  */
+import { SqlError, SqlState } from '../errors.ts';
+import type { Detached } from '../storage/iceberg/lake-api.ts';
 import { DeleteList } from '../storage/memory/delete-list.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { Memory } from '../storage/memory/memory.ts';
@@ -215,6 +217,7 @@ export class Transaction {
   of(table: Table): TableWrites {
     let writes = this.writes.get(table);
     if (writes === undefined) {
+      if (table.detached !== null) throw readOnly(table.detached);
       writes = new TableWrites(this.#memory, table, this.#nextUnit());
       this.writes.set(table, writes);
     }
@@ -237,4 +240,8 @@ export class Transaction {
     this.onEnd();
     this.#end();
   }
+}
+
+function readOnly({ message, detail, hint }: Detached): SqlError {
+  return new SqlError(SqlState.objectNotInPrerequisiteState, `the table is read-only: ${message}`, { detail, hint });
 }

@@ -12,7 +12,7 @@ import type { ColumnVector, Physical } from '../types/column-vector.ts';
 import { physicalOf } from '../types/pg-type.ts';
 import { FileSets } from './file-sets.ts';
 import type { DataFileUnit } from './file-unit.ts';
-import type { PartitionValue } from './iceberg/lake-api.ts';
+import type { Detached, PartitionValue } from './iceberg/lake-api.ts';
 import { partitionKey, partitionTransform } from './iceberg/transforms.ts';
 import { BatchPool } from './memory/batch-pool.ts';
 import type { KeyEncoder } from './memory/key-encoder.ts';
@@ -74,6 +74,8 @@ export class Table {
   metadataLocation = '';
   snapshotId: bigint | null = null;
   dropped = false;
+  /** Not null: it takes no writes (55000), and this is why (C6). */
+  detached: Detached | null = null;
   readonly #memory: Memory;
   readonly #nextUnit: () => number;
   readonly #timeColumn: number;

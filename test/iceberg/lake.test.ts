@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
@@ -244,22 +244,48 @@ test('a data directory that cannot be written is 58030 and named', async () => {
   });
 });
 
-test('a catalog that went back is 55000 and names both metadata files', async () => {
+test('C6: a table whose catalog went back is detached and names both metadata files; the others are there', async () => {
   const { dir, lake } = await start();
   const table = await lake.createTable(tableDef('t', EVENTS));
+  await lake.createTable(tableDef('other', EVENTS));
   const result = await lake.commit(
     request(table, 5, { segments: [await segment(table, dir, `SELECT 1, NULL, 'x'`, [0, 5])] }),
   );
   await lake.shutdown(null);
   const db = new DatabaseSync(join(dir, 'catalog.db'));
-  db.prepare('UPDATE iceberg_tables SET metadata_location = ?').run(table.metadataLocation);
+  db.prepare(`UPDATE iceberg_tables SET metadata_location = ? WHERE table_name = 't'`).run(table.metadataLocation);
   db.close();
-  await expect(createLake(systemClock).open(settings(dir))).rejects.toMatchObject({
-    code: '55000',
-    fields: {
+  const again = await start(dir);
+  expect(again.state.tables.map((each) => each.detached)).toEqual([
+    null,
+    {
+      reason: 'catalog',
+      message: 'catalog of table "public"."t" went back: it has LSN 0, but LSN 5 was committed',
       detail: `The catalog shows metadata file "${table.metadataLocation}"; this server last saw "${result.metadataLocation}".`,
+      hint: expect.stringContaining('arka doctor'),
+      last: { lsn: 5, snapshotId: result.snapshotId, metadataLocation: result.metadataLocation },
     },
+  ]);
+  await again.lake.shutdown(null);
+});
+
+test('C2: a table that another Arka server has begun to commit is not committed here, with 55000', async () => {
+  const { dir, lake } = await start();
+  const table = await lake.createTable(tableDef('t', EVENTS));
+  await lake.commit(request(table, 5));
+  const db = new DatabaseSync(join(dir, 'catalog.db'));
+  const { metadata_location: at } = db.prepare('SELECT metadata_location FROM iceberg_tables').get() as {
+    metadata_location: string;
+  };
+  const theirs = toLocalPath(at).replace('00001-', '00002-');
+  writeFileSync(theirs, readFileSync(toLocalPath(at), 'utf8').replace(LOG, 'b'.repeat(32)));
+  db.prepare('UPDATE iceberg_tables SET metadata_location = ?').run(`file://${theirs}`);
+  db.close();
+  await expect(lake.commit(request(table, 9))).rejects.toMatchObject({
+    code: '55000',
+    message: `table "public"."t" is committed by another Arka server, with log ${'b'.repeat(32)}`,
   });
+  await lake.shutdown(null);
 });
 
 test('schemas are listed, dropped when empty, kept when not; a dropped table leaves nothing', async () => {

@@ -4,6 +4,7 @@
  *
  * - F1 One transaction a flush, after every file it names is durable (C10).
  * - F2 A row's files are whole, or the table's manifest is discarded whole: never half of it.
+ * - F4 It is a cache: lost or damaged as a whole, it is made anew (recovery.ts decides whether the log has what it had).
  * - F3 Rows of (lsnFrom, lsnTo] belong to the log `log_id` of their table's flush row.
  */
 import { randomBytes } from 'node:crypto';
@@ -11,7 +12,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import type { Lsn } from '../../table-def.ts';
+import { SqlError, SqlState } from '../../errors.ts';
+import type { Lsn, TableDef } from '../../table-def.ts';
 import type { Delta, FlushManifest, Segment } from '../iceberg/lake-api.ts';
 import { ioError, makeFolder, syncFolder, writeSynced } from '../iceberg/local-store.ts';
 import { guard } from '../iceberg/sqlite-catalog.ts';
@@ -43,14 +45,19 @@ export interface Garbage {
 
 export interface FlushStore {
   writeFlush(manifest: FlushManifest): Promise<void>;
-  tables(): string[];
   /** Null: none, or one that is damaged and was discarded (`damage` says why). */
   read(tableUuid: string): { readonly flush: StoredFlush | null; readonly damage: string | null };
   /** After a commit: rows ≤ lsn of that log, and the named segments, are Iceberg's now. */
   dropCommitted(tableUuid: string, logId: string, lsn: Lsn, locations: readonly string[]): void;
   /** Drops a table's manifest; its files go into `folder`, to be looked at by people. */
   discard(tableUuid: string, folder: string): Promise<void>;
-  forget(tableUuid: string): void;
+  /** `definitionToo`: nobody will ask for its rows any more. */
+  forget(tableUuid: string, definitionToo: boolean): void;
+  /** The table's definition, for rows that are found when the catalog has it no more (M-4). */
+  remember(def: TableDef): void;
+  def(tableUuid: string): TableDef | null;
+  /** Tables with a definition or a manifest here. */
+  remembered(): string[];
   seen(tableUuid: string): Seen | null;
   saw(tableUuid: string, seen: Seen): void;
   addGarbage(tableUuid: string, garbage: readonly Garbage[]): void;
@@ -73,6 +80,7 @@ const SCHEMA = `
     lsn_from INTEGER NOT NULL, lsn_to INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS seen (table_uuid TEXT PRIMARY KEY, log_id TEXT NOT NULL, lsn INTEGER NOT NULL, snapshot_id TEXT, metadata_location TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS garbage (table_uuid TEXT NOT NULL, location TEXT NOT NULL, removed_sequence INTEGER, due_ms INTEGER) STRICT;
+  CREATE TABLE IF NOT EXISTS def (table_uuid TEXT PRIMARY KEY, def TEXT NOT NULL) STRICT;
   CREATE INDEX IF NOT EXISTS garbage_due ON garbage (due_ms);`;
 
 const FLUSH_FILE = /\.(parquet|delta|tmp)$/;
@@ -91,34 +99,74 @@ export async function openFlushStore(dataDir: string): Promise<FlushStore> {
   } catch (error) {
     throw ioError(error, dir);
   }
-  const db = guard(file, () => {
-    const opened = new DatabaseSync(file, { timeout: 5000 });
-    opened.exec(`PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL; ${SCHEMA}`);
-    return opened;
-  });
+  const db = await openDatabase(file);
   await syncFolder(dir);
   const place: Place = { dir, file, db };
   return {
     writeFlush: (manifest) => writeFlush(place, manifest),
-    tables: () =>
-      guard(file, () =>
-        db
-          .prepare('SELECT table_uuid AS u FROM flush')
-          .all()
-          .map((row) => row['u'] as string),
-      ),
+    ...definitions(place),
     read: (uuid) => guard(file, () => read(place, uuid)),
     dropCommitted: (uuid, logId, lsn, locations) =>
       transaction(place, () => dropCommitted(db, uuid, logId, lsn, locations)),
     discard: (uuid, folder) => discard(place, uuid, folder),
-    forget: (uuid) =>
+    forget: (uuid, definitionToo) =>
       transaction(place, () => {
-        for (const table of ['flush', 'segment', 'delta', 'seen', 'garbage'])
+        for (const table of ['flush', 'segment', 'delta', 'seen', 'garbage', ...(definitionToo ? ['def'] : [])])
           db.prepare(`DELETE FROM ${table} WHERE table_uuid = ?`).run(uuid);
       }),
     ...seenAndGarbage(place),
     sweep: () => sweep(place),
     close: () => db.close(),
+  };
+}
+
+/** F4: the manifest is a cache of the log. Damaged, it is put aside, and said; the log says what it had, or the start that it cannot. */
+async function openDatabase(file: string): Promise<DatabaseSync> {
+  const open = (): DatabaseSync =>
+    guard(file, () => {
+      const db = new DatabaseSync(file, { timeout: 5000 });
+      try {
+        db.exec(`PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL; ${SCHEMA}`);
+        const found = String(db.prepare('PRAGMA quick_check(1)').get()?.['quick_check']);
+        if (found !== 'ok') throw new SqlError(SqlState.dataCorrupted, `"${file}" is damaged: ${found}`);
+        return db;
+      } catch (error) {
+        db.close();
+        throw error;
+      }
+    });
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof SqlError) || error.code !== SqlState.dataCorrupted) throw error;
+    process.emitWarning(`${error.message}; it is now "${file}.damaged", and the log is replayed instead`, 'ArkaLake');
+    await rename(file, `${file}.damaged`);
+    await rm(`${file}-journal`, { force: true });
+    return open();
+  }
+}
+
+function definitions(place: Place): Pick<FlushStore, 'remember' | 'def' | 'remembered'> {
+  const { db, file } = place;
+  return {
+    remember: (def) => {
+      const text = JSON.stringify(def);
+      const row = guard(file, () => db.prepare('SELECT def FROM def WHERE table_uuid = ?').get(def.uuid));
+      if (row?.['def'] === text) return;
+      transaction(place, () => void db.prepare('INSERT OR REPLACE INTO def VALUES (?, ?)').run(def.uuid, text));
+    },
+    def: (uuid) =>
+      guard(file, () => {
+        const row = db.prepare('SELECT def FROM def WHERE table_uuid = ?').get(uuid);
+        return row === undefined ? null : (JSON.parse(row['def'] as string) as TableDef);
+      }),
+    remembered: () =>
+      guard(file, () =>
+        db
+          .prepare('SELECT table_uuid AS u FROM def UNION SELECT table_uuid FROM flush ORDER BY 1')
+          .all()
+          .map((row) => row['u'] as string),
+      ),
   };
 }
 

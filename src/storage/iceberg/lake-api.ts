@@ -7,6 +7,7 @@
  */
 import type { Lsn, TableDef } from '../../table-def.ts';
 import type { FileColumnStats } from '../file-stats.ts';
+import type { Checkpoint } from '../log/checkpoint.ts';
 
 export interface LakeSettings {
   readonly dataDir: string;
@@ -16,6 +17,16 @@ export interface LakeSettings {
   readonly owner: string;
   readonly keepSnapshots: number;
   readonly maxSnapshotAgeMs: number;
+  /** What the log says; null or left out: there is none beside this lake. */
+  readonly log?: LogFacts | null;
+}
+
+/** What the log knows of itself and of the tables when it is opened (C6). */
+export interface LogFacts {
+  readonly logId: string;
+  readonly firstLsn: Lsn;
+  readonly lastLsn: Lsn;
+  readonly checkpoint: Checkpoint | null;
 }
 
 /** A Parquet data file, on disk (a staged segment) or in Iceberg. Its path in the warehouse is fixed when it is written. */
@@ -84,11 +95,41 @@ export interface RecoveredTable extends TableState {
     readonly segments: readonly Segment[];
     readonly deltas: readonly Delta[];
   } | null;
+  /** No operation of the table below this LSN is missing here: replay may begin with it. */
+  readonly neededFrom: Lsn;
+  /** The highest LSN of this log that anything here was known to reach (C2). */
+  readonly lsnSeen: Lsn;
+  /** Not null: the table is read-only, and this is why. */
+  readonly detached: Detached | null;
+}
+
+/** Why a table cannot be written: what 55000 says (C6). */
+export interface Detached {
+  /** catalog: it shows less than was committed. rows: operations are missing. */
+  readonly reason: 'catalog' | 'rows';
+  readonly message: string;
+  readonly detail: string;
+  readonly hint: string;
+  /** What this server had committed last, or the LSN from which on it has everything. */
+  readonly last: { readonly lsn: Lsn; readonly snapshotId: bigint | null; readonly metadataLocation: string };
+}
+
+/** A table that is gone from the catalog, not by this server (M-4). */
+export interface LostTable {
+  readonly uuid: string;
+  /** Null when nothing was remembered of it. */
+  readonly def: TableDef | null;
+  /** Operations up to it were on disk, and are in the folder now if Iceberg did not have them. */
+  readonly flushedLsn: Lsn;
+  readonly folder: string;
+  readonly files: number;
+  readonly rows: number;
 }
 
 export interface LakeState {
   readonly schemas: readonly string[];
   readonly tables: readonly RecoveredTable[];
+  readonly lost: readonly LostTable[];
 }
 
 export interface CommitRequest {
@@ -123,7 +164,9 @@ export interface CommitResult {
 }
 
 export type LakeApi = {
-  /** First call: opens catalogs, reads every table. @throws 55000 data directory in use, 58030 unwritable, 55000 catalog went back (C6). */
+  /** May come first: takes the data directory for this process, before its log is opened. @throws 55000 in use, 58030 unwritable */
+  lock(dataDir: string): Promise<void>;
+  /** Opens catalogs, reads every table. @throws 55000 data directory in use, 58030 unwritable */
   open(settings: LakeSettings): Promise<LakeState>;
   createSchema(name: string): Promise<void>;
   /** @throws 2BP01 when it is not empty */
@@ -140,5 +183,12 @@ export type LakeApi = {
   refresh(request: { readonly tableUuid: string; readonly metadataLocation: string }): Promise<TableState | null>;
   /** Removes local files no longer referenced (staged copies of committed segments, delete files sent). */
   removeFiles(paths: readonly string[]): Promise<void>;
+  /** A table is gone from the catalog: its staged files go to DATA_DIR/lost (M-4). */
+  rescue(tableUuid: string): Promise<LostTable>;
+  /**
+   * Ends the state of a detached table: `repoint` gives the catalog the metadata file that was committed last, `accept` takes
+   * what the catalog has as the truth, with nothing up to the last LSN to be replayed. @throws 55000 when that cannot be
+   */
+  reattach(request: { readonly tableUuid: string; readonly how: 'repoint' | 'accept' }): Promise<void>;
   shutdown(argument: null): Promise<void>;
 };

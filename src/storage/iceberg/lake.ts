@@ -26,6 +26,7 @@ import {
 import type {
   CommitRequest,
   CommitResult,
+  Detached,
   LakeApi,
   LakeSettings,
   LakeState,
@@ -45,7 +46,8 @@ import {
 } from './metadata.ts';
 import type { ObjectStore } from './object-store.ts';
 import { tableLocation, toLocalPath, warehouseLocation } from './paths.ts';
-import { recoverTable, rescueLost } from './recovery.ts';
+import { reattach } from './reattach.ts';
+import { recoverTable, rescueLost, rescueTable } from './recovery.ts';
 import { openCatalog, type SqliteCatalog } from './sqlite-catalog.ts';
 import { tableReader, type TableReader } from './table-reader.ts';
 
@@ -58,6 +60,8 @@ interface Known {
   schema: string;
   name: string;
   reported: string;
+  /** The log-id in its properties that commits of ours may replace (owner check, C2). */
+  logId: string | null;
 }
 
 export interface Lake {
@@ -69,19 +73,26 @@ export interface Lake {
   readonly flush: FlushStore;
   readonly known: Map<string, Known>;
   readonly lanes: Map<string, Promise<unknown>>;
+  readonly detached: Map<string, Detached>;
   readonly unlock: () => void;
 }
 
 export function createLake(clock: Clock): LakeApi {
   let opened: Lake | null = null;
+  let unlock: (() => void) | null = null;
   const lake = (): Lake => {
     invariant(opened !== null, 'the lake is open');
     return opened;
   };
   return {
+    lock: async (dataDir) => {
+      unlock = lockDataDir(dataDir);
+    },
     open: async (settings) => {
       invariant(opened === null, 'the lake is opened once');
-      const built = await openLake(settings, clock);
+      const locked = unlock ?? lockDataDir(settings.dataDir);
+      unlock = null;
+      const built = await openLake(settings, clock, locked);
       try {
         const state = await loadAll(built);
         opened = built;
@@ -98,10 +109,14 @@ export function createLake(clock: Clock): LakeApi {
     writeFlush: (manifest) => inLane(lake(), manifest.tableUuid, () => lake().flush.writeFlush(manifest)),
     commit: (request) => inLane(lake(), request.tableUuid, () => commit(lake(), request)),
     refresh: (request) => inLane(lake(), request.tableUuid, () => refresh(lake(), request)),
+    rescue: (uuid) => inLane(lake(), uuid, () => rescueTable(lake(), uuid)),
+    reattach: (request) => inLane(lake(), request.tableUuid, () => reattach(lake(), request, commit)),
     removeFiles: async (paths) => {
       for (const path of paths) await rm(path, { force: true });
     },
     shutdown: async () => {
+      unlock?.();
+      unlock = null;
       if (opened === null) return;
       const closing = opened;
       await Promise.allSettled(closing.lanes.values());
@@ -111,10 +126,9 @@ export function createLake(clock: Clock): LakeApi {
   };
 }
 
-async function openLake(settings: LakeSettings, clock: Clock): Promise<Lake> {
-  warehouseLocation(settings.warehouse); // refuses what no store is there for
-  const unlock = lockDataDir(settings.dataDir);
+async function openLake(settings: LakeSettings, clock: Clock, unlock: () => void): Promise<Lake> {
   try {
+    warehouseLocation(settings.warehouse); // refuses what no store is there for
     const flush = await openFlushStore(settings.dataDir);
     try {
       const catalog = openCatalog(join(settings.dataDir, 'catalog.db'), settings.catalogName);
@@ -128,6 +142,7 @@ async function openLake(settings: LakeSettings, clock: Clock): Promise<Lake> {
         flush,
         known: new Map(),
         lanes: new Map(),
+        detached: new Map(),
         unlock,
       };
     } catch (error) {
@@ -159,9 +174,8 @@ async function inLane<T>(lake: Lake, uuid: string, work: () => Promise<T>): Prom
 }
 
 async function loadAll(lake: Lake): Promise<LakeState> {
-  const { catalog, settings } = lake;
+  const { catalog } = lake;
   catalog.createSchema(DEFAULT_SCHEMA);
-  await rm(join(settings.dataDir, 'disk', 'discarded'), { recursive: true, force: true });
   const tables: RecoveredTable[] = [];
   const uuids = new Set<string>();
   for (const row of catalog.tables()) {
@@ -171,24 +185,29 @@ async function loadAll(lake: Lake): Promise<LakeState> {
       const state = await lake.reader.state(loaded);
       const recovered = await recoverTable(lake, loaded, state);
       uuids.add(state.def.uuid);
-      lake.known.set(state.def.uuid, { schema: row.schema, name: row.name, reported: row.metadataLocation });
+      const { schema, name, metadataLocation: reported } = row;
+      lake.known.set(state.def.uuid, { schema, name, reported, logId: state.logId });
+      lake.flush.remember(state.def);
+      if (recovered.detached !== null) lake.detached.set(state.def.uuid, recovered.detached);
       tables.push(recovered);
     } catch (error) {
       // What Arka cannot hold is another engine's business: it stays in the catalog, and is not shown.
       if (
         !(error instanceof SqlError) ||
         error.code !== SqlState.featureNotSupported ||
-        loaded?.metadata.properties?.[Property.table] !== undefined
+        loaded?.metadata.properties?.[Property.table] !== undefined ||
+        (loaded !== null && lake.flush.seen(loaded.metadata['table-uuid']) !== null)
       )
         throw error;
       if (loaded !== null) uuids.add(loaded.metadata['table-uuid']);
       process.emitWarning(`table "${row.schema}"."${row.name}" is not shown: ${error.message}`, 'ArkaLake');
     }
   }
-  await rescueLost(lake, uuids);
-  await lake.flush.sweep();
+  const lost = await rescueLost(lake, uuids);
+  // While rows are missed, a file that nothing names may be what has them.
+  if (!tables.some((table) => table.detached?.reason === 'rows')) await lake.flush.sweep();
   await collectGarbage(lake);
-  return { schemas: catalog.schemas(), tables };
+  return { schemas: catalog.schemas(), tables, lost };
 }
 
 function dropSchema(lake: Lake, name: string): void {
@@ -219,7 +238,8 @@ async function createTable(lake: Lake, def: TableDef): Promise<TableState> {
     await lake.store.delete([metadataLocation]);
     throw taken();
   }
-  lake.known.set(def.uuid, { schema: def.schema, name: def.name, reported: metadataLocation });
+  lake.known.set(def.uuid, { schema: def.schema, name: def.name, reported: metadataLocation, logId: null });
+  lake.flush.remember(def);
   return lake.reader.state({ schema: def.schema, name: def.name, metadataLocation, metadata });
 }
 
@@ -228,7 +248,7 @@ async function dropTable(lake: Lake, uuid: string): Promise<void> {
   lake.catalog.remove(table.schema, table.name);
   lake.known.delete(uuid);
   await lake.flush.discard(uuid, join(lake.settings.dataDir, 'disk', 'discarded'));
-  lake.flush.forget(uuid);
+  lake.flush.forget(uuid, true);
   // Only what lies in our warehouse is ours to delete: a registered table may share its folder.
   const { location } = table.metadata;
   if (!location.startsWith(`${warehouseLocation(lake.settings.warehouse)}/`)) return;
@@ -274,6 +294,7 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
   const deletes = await place(lake, fresh, commitId);
   for (let retries = 0; ; retries++) {
     const previous = currentSnapshot(base.metadata);
+    checkOwner(base, request, known.logId);
     if (base.metadataLocation !== known.reported) lake.flush.distrustGarbage(request.tableUuid);
     let attempt: Attempt;
     try {
@@ -308,6 +329,20 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
     }
     base = await load(lake, request.tableUuid);
   }
+}
+
+/** Two servers that write one table would each take the other's LSNs for their own: the first that stamps its log wins (C2). */
+function checkOwner(base: LoadedTable, request: CommitRequest, mayReplace: string | null): void {
+  const { logId } = committed(base.metadata);
+  if (logId === request.logId || logId === mayReplace) return;
+  throw new SqlError(
+    SqlState.objectNotInPrerequisiteState,
+    `table "${base.schema}"."${base.name}" is committed by another Arka server, with log ${logId}`,
+    {
+      detail: `Metadata file "${base.metadataLocation}"; owner "${base.metadata.properties?.[Property.owner] ?? ''}".`,
+      hint: 'One server writes a table: stop the other one, then run arka doctor --accept here.',
+    },
+  );
 }
 
 function commitContext(lake: Lake): CommitContext {
@@ -363,7 +398,9 @@ async function finish(
 ): Promise<CommitResult> {
   const snapshotId = currentSnapshot(table.metadata)?.['snapshot-id'] ?? null;
   const { lsn } = committed(table.metadata);
-  lake.known.get(request.tableUuid)!.reported = table.metadataLocation;
+  const known = lake.known.get(request.tableUuid)!;
+  known.reported = table.metadataLocation;
+  known.logId = request.logId;
   lake.flush.saw(request.tableUuid, {
     logId: request.logId,
     lsn,

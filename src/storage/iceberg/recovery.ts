@@ -1,88 +1,209 @@
 /**
- * What is known of a table at start: its catalog entry and its flush manifest, reconciled.
+ * What is known of a table at start: its catalog entry, its flush manifest and what the log says of it, reconciled.
  *
  * - R1 The catalog's properties decide what is committed (C1); the manifest keeps only what lies above (C5).
- * - R2 A manifest that does not fit (a file missing or damaged, deletes of a data file that is not there) is discarded
- *   whole; the log is replayed from arka.lsn + 1.
- * - R3 A catalog that knows less of the same log than we have seen went back: an accident, and not ours to repair (C6).
- * - R4 Rows of a table that is gone from the catalog are never silently away (M-4): their files go to DATA_DIR/lost.
+ * - R2 A manifest that does not fit (a file missing or damaged, deletes of a data file that is not there, a base that is not
+ *   in the table's history) is discarded whole, and the log is replayed from arka.lsn + 1.
+ * - R3 A catalog that shows less of the log than was committed went back: an accident, and not ours to repair. That table
+ *   is read-only until `arka doctor` is told what is right; the others work (C6). A head that is not a descendant of ours
+ *   with our arka.lsn is a user's rollback: it is the truth.
+ * - R4 Rows that are neither in Iceberg, nor in the manifest, nor in the log any more are missed, never skipped: read-only.
+ * - R5 Rows of a table that is gone from the catalog are never silently away (M-4): their files go to DATA_DIR/lost.
  */
 import { join } from 'node:path';
-import { SqlError, SqlState } from '../../errors.ts';
-import type { StoredFlush } from '../disk/flush-store.ts';
+import type { Lsn } from '../../table-def.ts';
+import type { Seen, StoredFlush } from '../disk/flush-store.ts';
+import type { TableCheckpoint } from '../log/checkpoint.ts';
+import { makeFolder } from './local-store.ts';
 import type { Lake } from './lake.ts';
-import type { RecoveredTable, TableState } from './lake-api.ts';
-import type { LoadedTable } from './metadata.ts';
+import type { Detached, LogFacts, LostTable, RecoveredTable, TableState } from './lake-api.ts';
+import { currentSnapshot, type LoadedTable, type TableMetadata } from './metadata.ts';
 
 type Stores = Pick<Lake, 'flush' | 'settings'>;
 
 export async function recoverTable(lake: Stores, table: LoadedTable, state: TableState): Promise<RecoveredTable> {
   const { uuid } = state.def;
-  checkNotGoneBack(lake, table, state);
+  const log = lake.settings.log ?? null;
+  const last = lastKnown(lake, uuid);
+  if (last !== null && state.snapshotId !== last.snapshotId) lake.flush.distrustGarbage(uuid);
+  const behind = wentBack(table, state, last, log);
+  if (behind !== null) return detachedTable(state, log, last, behind);
+  const ours = log === null || state.logId === log.logId;
   if (state.logId !== null && state.committedLsn > 0) {
     lake.flush.dropCommitted(uuid, state.logId, state.committedLsn, []);
-    lake.flush.saw(uuid, {
-      logId: state.logId,
-      lsn: state.committedLsn,
-      snapshotId: state.snapshotId,
-      metadataLocation: table.metadataLocation,
-    });
+    const { logId, committedLsn: lsn, snapshotId } = state;
+    lake.flush.saw(uuid, { logId, lsn, snapshotId, metadataLocation: table.metadataLocation });
   }
+  const committed = ours ? state.committedLsn : 0;
+  const need = neededFrom(log, uuid, committed);
   const { flush, damage } = lake.flush.read(uuid);
-  const reason = damage ?? (flush === null ? null : misfit(flush, state));
-  if (reason === null)
+  const lsnSeen = Math.max(
+    committed,
+    last?.lsn ?? 0,
+    log !== null && flush?.logId === log.logId ? flush.flushedLsn : 0,
+  );
+  const recovered = (kept: StoredFlush | null): RecoveredTable => ({
+    ...state,
+    flush:
+      kept === null
+        ? null
+        : { logId: kept.logId, flushedLsn: kept.flushedLsn, segments: kept.segments, deltas: kept.deltas },
+    neededFrom: Math.max(need, kept !== null && kept.logId === log?.logId ? kept.flushedLsn + 1 : 0),
+    lsnSeen,
+    detached: null,
+  });
+  const reason = damage ?? (flush === null ? null : misfit(flush, state, table.metadata));
+  if (reason === null) {
+    const whole = recovered(flush);
+    const hole = missing(log, whole.neededFrom);
+    return hole === null ? whole : { ...whole, flush: null, detached: hole };
+  }
+  const hole = missing(log, need);
+  if (hole !== null) {
+    // What the log has no more stands in the manifest alone.
+    if (damage === null && flush !== null && lostPlace(flush, state) === null) return recovered(flush);
     return {
-      ...state,
-      flush:
-        flush === null
-          ? null
-          : { logId: flush.logId, flushedLsn: flush.flushedLsn, segments: flush.segments, deltas: flush.deltas },
+      ...recovered(null),
+      detached: { ...hole, detail: `${hole.detail} The flush manifest does not fit: ${reason}.` },
     };
+  }
   process.emitWarning(
     `flush manifest of table "${table.schema}"."${table.name}" is discarded, the log will be replayed: ${reason}`,
     'ArkaLake',
   );
   await lake.flush.discard(uuid, join(lake.settings.dataDir, 'disk', 'discarded'));
-  return { ...state, flush: null };
+  return recovered(null);
 }
 
-function checkNotGoneBack(lake: Stores, table: LoadedTable, state: TableState): void {
-  const seen = lake.flush.seen(state.def.uuid);
-  if (seen === null || seen.lsn === 0) return;
-  if (state.snapshotId !== seen.snapshotId) lake.flush.distrustGarbage(state.def.uuid);
-  const behind = state.logId === null || (state.logId === seen.logId && state.committedLsn < seen.lsn);
-  if (!behind) return;
-  throw new SqlError(
-    SqlState.objectNotInPrerequisiteState,
-    `catalog of table "${table.schema}"."${table.name}" went back: it has LSN ${state.committedLsn}, but LSN ${seen.lsn} was committed`,
-    {
-      detail: `The catalog shows metadata file "${table.metadataLocation}"; this server last saw "${seen.metadataLocation}".`,
-      hint: 'Point the catalog to the newer metadata file again.',
-    },
-  );
+/** What was last committed or seen of the table in this log, by the flush manifest's file and by the log itself. */
+function lastKnown(lake: Stores, uuid: string): Seen | null {
+  const log = lake.settings.log ?? null;
+  const stored = lake.flush.seen(uuid);
+  const seen = stored !== null && stored.lsn > 0 && (log === null || stored.logId === log.logId) ? stored : null;
+  const entry = entryOf(log, uuid);
+  if (log === null || entry === undefined || entry.committedLsn === 0) return seen;
+  if (seen !== null && seen.lsn >= entry.committedLsn) return seen;
+  const { committedLsn: lsn, snapshotId, metadataLocation } = entry;
+  return { logId: log.logId, lsn, snapshotId, metadataLocation };
+}
+
+function entryOf(log: LogFacts | null, uuid: string): TableCheckpoint | undefined {
+  return log?.checkpoint?.tables.find((table) => table.uuid === uuid);
+}
+
+/** R3 */
+function wentBack(table: LoadedTable, state: TableState, last: Seen | null, log: LogFacts | null): Detached | null {
+  if (last === null) return null;
+  const ours = state.logId === last.logId;
+  if (ours ? state.committedLsn >= last.lsn : state.logId !== null && log === null) return null;
+  const files = `The catalog shows metadata file "${table.metadataLocation}"; this server last saw "${last.metadataLocation}".`;
+  const what =
+    state.logId === null || ours
+      ? `catalog of table "${table.schema}"."${table.name}" went back: it has LSN ${ours ? state.committedLsn : 0}, but LSN ${last.lsn} was committed`
+      : `table "${table.schema}"."${table.name}" was committed by another Arka server, with log ${state.logId}`;
+  return {
+    reason: 'catalog',
+    message: what,
+    detail: files,
+    hint: 'Stop the server and run arka doctor --reattach to point the catalog to the newer file, or --accept to take the older one.',
+    last: { lsn: last.lsn, snapshotId: last.snapshotId, metadataLocation: last.metadataLocation },
+  };
+}
+
+function detachedTable(state: TableState, log: LogFacts | null, last: Seen | null, detached: Detached): RecoveredTable {
+  const committed = last?.lsn ?? 0;
+  return {
+    ...state,
+    flush: null,
+    neededFrom: neededFrom(log, state.def.uuid, committed),
+    lsnSeen: committed,
+    detached,
+  };
+}
+
+/** The first LSN that only the log can have, once `committed` is in Iceberg: idle tables need nothing before their checkpoint (H3). */
+function neededFrom(log: LogFacts | null, uuid: string, committed: Lsn): Lsn {
+  const checkpoint = log?.checkpoint ?? null;
+  if (checkpoint === null) return committed + 1;
+  return Math.max(committed + 1, entryOf(log, uuid)?.neededFrom ?? checkpoint.lsn + 1);
+}
+
+/** R4. A log without a checkpoint frame cannot say what it does not have. */
+function missing(log: LogFacts | null, from: Lsn): Detached | null {
+  if (log === null || log.checkpoint === null || from >= log.firstLsn) return null;
+  return {
+    reason: 'rows',
+    message: `operations ${from} to ${log.firstLsn - 1} are not in Iceberg and not on disk, and the log begins at ${log.firstLsn}`,
+    detail: 'The log was trimmed to what had been flushed, because it had reached wal.max_size.',
+    hint: 'Restore DATA_DIR/disk; or stop the server and run arka doctor --accept to go on without these operations.',
+    last: { lsn: log.firstLsn - 1, snapshotId: null, metadataLocation: '' },
+  };
 }
 
 /** R2. An already committed segment has left the manifest, so deletes may also name what the catalog has. */
-function misfit(flush: StoredFlush, state: TableState): string | null {
-  const places = new Set([...state.files, ...flush.segments].map((file) => file.location));
-  const lost = flush.deltas.find((delta) => !places.has(delta.location));
-  if (lost !== undefined) return `it has deletes of data file "${lost.location}", which is not in the table`;
+function misfit(flush: StoredFlush, state: TableState, metadata: TableMetadata): string | null {
+  const lost = lostPlace(flush, state);
+  if (lost !== null) return lost;
   const twice = flush.segments.find((segment) => state.files.some((file) => file.location === segment.location));
-  return twice === undefined ? null : `its segment "${twice.location}" is committed`;
+  if (twice !== undefined) return `its segment "${twice.location}" is committed`;
+  if (flush.deltas.length > 0 && flush.baseSnapshotId !== null && !descends(metadata, flush.baseSnapshotId))
+    return `its base, snapshot ${flush.baseSnapshotId}, is not in the table's history`;
+  return null;
 }
 
-export async function rescueLost(lake: Stores, present: ReadonlySet<string>): Promise<void> {
-  for (const uuid of lake.flush.tables()) {
+function lostPlace(flush: StoredFlush, state: TableState): string | null {
+  const places = new Set([...state.files, ...flush.segments].map((file) => file.location));
+  const lost = flush.deltas.find((delta) => !places.has(delta.location));
+  return lost === undefined ? null : `it has deletes of data file "${lost.location}", which is not in the table`;
+}
+
+/** Whether the head of main descends from the snapshot, as far as the metadata still says so. */
+function descends(metadata: TableMetadata, ancestor: bigint): boolean {
+  const byId = new Map((metadata.snapshots ?? []).map((snapshot) => [snapshot['snapshot-id'], snapshot]));
+  let at = currentSnapshot(metadata) ?? undefined;
+  while (at !== undefined && at['snapshot-id'] !== ancestor) at = byId.get(at['parent-snapshot-id'] ?? -1n);
+  return at !== undefined;
+}
+
+/** R5: what the manifest has of tables that are not `present`; their frames in the log are main's to save. */
+export async function rescueLost(lake: Stores, present: ReadonlySet<string>): Promise<LostTable[]> {
+  const lost: LostTable[] = [];
+  for (const uuid of lake.flush.remembered()) {
     if (present.has(uuid)) continue;
     const { flush, damage } = lake.flush.read(uuid);
-    if (damage !== null || flush!.segments.length + flush!.deltas.length > 0) {
-      const folder = join(lake.settings.dataDir, 'lost', uuid);
-      process.emitWarning(
-        `table ${uuid} is gone from the catalog: its uncommitted rows are in "${folder}"`,
-        'ArkaLake',
-      );
-      await lake.flush.discard(uuid, folder);
-    }
-    lake.flush.forget(uuid);
+    const staged = damage !== null || (flush !== null && flush.segments.length + flush.deltas.length > 0);
+    lost.push(staged ? await rescueTable(lake, uuid) : nothingStaged(lake, uuid, flush));
   }
+  return lost;
+}
+
+function nothingStaged(lake: Stores, uuid: string, flush: StoredFlush | null): LostTable {
+  const flushedLsn = flush !== null && flush.logId === lake.settings.log?.logId ? flush.flushedLsn : 0;
+  const folder = join(lake.settings.dataDir, 'lost', uuid);
+  return { uuid, def: lake.flush.def(uuid), flushedLsn, folder, files: 0, rows: 0 };
+}
+
+/** The folder is made: main may have more for it. */
+export async function rescueTable(lake: Stores, uuid: string): Promise<LostTable> {
+  const { flush, damage } = lake.flush.read(uuid);
+  const def = lake.flush.def(uuid);
+  const folder = join(lake.settings.dataDir, 'lost', uuid);
+  const staged = damage !== null || (flush !== null && flush.segments.length + flush.deltas.length > 0);
+  if (!staged) await makeFolder(folder);
+  else {
+    process.emitWarning(
+      `table ${def === null ? uuid : `"${def.schema}"."${def.name}"`} is gone from the catalog: its uncommitted rows are in "${folder}"`,
+      'ArkaLake',
+    );
+    await lake.flush.discard(uuid, folder);
+  }
+  lake.flush.forget(uuid, false);
+  return {
+    uuid,
+    def,
+    flushedLsn: flush !== null && flush.logId === lake.settings.log?.logId ? flush.flushedLsn : 0,
+    folder,
+    files: flush?.segments.length ?? 0,
+    rows: (flush?.segments ?? []).reduce((sum, segment) => sum + segment.rows, 0),
+  };
 }

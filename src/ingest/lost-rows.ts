@@ -1,0 +1,129 @@
+/**
+ * Rows in the log whose table is gone from the catalog, not by this server (M-4): they are replayed into memory as if it
+ * were there, and written as Parquet to DATA_DIR/lost/UUID. A table that this server dropped itself is not in the newest
+ * checkpoint frame, and its frames stand before it: those are skipped.
+ */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { LostTable } from '../storage/iceberg/lake-api.ts';
+import type { Checkpoint } from '../storage/log/checkpoint.ts';
+import type { Table } from '../storage/table.ts';
+import type { Lsn, TableDef } from '../table-def.ts';
+import type { Physical } from '../types/column-vector.ts';
+import { numericTypmod, Oid } from '../types/pg-type.ts';
+import type { Database } from './database.ts';
+import type { Section } from './frame.ts';
+
+/** What a column was is unknown when the definition is gone as well: the type of the same bytes. */
+const TYPE_OF: Readonly<Record<Physical, { readonly oid: number; readonly typmod: number }>> = {
+  bool: { oid: Oid.bool, typmod: -1 },
+  int32: { oid: Oid.int4, typmod: -1 },
+  int64: { oid: Oid.int8, typmod: -1 },
+  int128: { oid: Oid.numeric, typmod: numericTypmod(38, 0) },
+  float32: { oid: Oid.float4, typmod: -1 },
+  float64: { oid: Oid.float8, typmod: -1 },
+  fixed16: { oid: Oid.uuid, typmod: -1 },
+  bytes: { oid: Oid.bytea, typmod: -1 },
+};
+
+interface Lost {
+  readonly known: LostTable | null;
+  readonly folder: string;
+  table: Table | null;
+  rows: number;
+  files: number;
+  lsn: Lsn;
+}
+
+export class LostRows {
+  readonly #database: Database;
+  readonly #checkpoint: Checkpoint | null;
+  readonly #lostDir: string;
+  readonly #lost = new Map<string, Lost>();
+
+  constructor(database: Database, tables: readonly LostTable[], checkpoint: Checkpoint | null, lostDir: string) {
+    this.#database = database;
+    this.#checkpoint = checkpoint;
+    this.#lostDir = lostDir;
+    for (const known of tables) this.#add(known.uuid, known);
+  }
+
+  #add(uuid: string, known: LostTable | null): Lost {
+    const lost = {
+      known,
+      folder: known?.folder ?? join(this.#lostDir, uuid),
+      table: null,
+      rows: known?.rows ?? 0,
+      files: known?.files ?? 0,
+      lsn: known?.flushedLsn ?? 0,
+    };
+    this.#lost.set(uuid, lost);
+    return lost;
+  }
+
+  /** The table that takes a section's rows, null when nobody misses them. */
+  tableOf(section: Section, lsn: Lsn): Table | null {
+    const uuid = section.tableUuid;
+    const entry = this.#checkpoint?.tables.find((table) => table.uuid === uuid);
+    if (this.#checkpoint !== null && entry === undefined && lsn <= this.#checkpoint.lsn) return null;
+    const lost = this.#lost.get(uuid) ?? this.#add(uuid, null);
+    if (lsn <= Math.max(lost.known?.flushedLsn ?? 0, entry?.committedLsn ?? 0)) return null;
+    lost.table ??= this.#database.shadowTable(lost.known?.def ?? derivedDef(section));
+    lost.lsn = lsn;
+    return lost.table;
+  }
+
+  /** Writes what has come so far, and gives its memory back. */
+  async spill(): Promise<void> {
+    for (const lost of this.#lost.values()) {
+      const { table } = lost;
+      if (table === null) continue;
+      lost.table = null;
+      await this.#database.lake.rescue(table.def.uuid); // makes the folder
+      for (const slice of table.slices()) {
+        const path = join(lost.folder, `${randomUUID()}.parquet`);
+        const memory = [slice.scan(slice.rows, slice.deletes.length, table.fieldIds)];
+        const written = await this.#database.engine.writeParquet({ def: table.def, memory, files: [], path });
+        if (written === null) continue;
+        lost.rows += written.rows;
+        lost.files++;
+      }
+      table.drop();
+    }
+  }
+
+  /** Writes the rest, and says for each table where its rows are. */
+  async finish(): Promise<void> {
+    await this.spill();
+    for (const [uuid, { known, folder, rows, files, lsn }] of this.#lost) {
+      if (rows === 0 && files === 0) continue;
+      const def = known?.def ?? null;
+      this.#database.lostTable(def === null ? `.${uuid}` : `${def.schema}.${def.name}`, { folder, rows, files, lsn });
+    }
+  }
+}
+
+function derivedDef(section: Section): TableDef {
+  return {
+    uuid: section.tableUuid,
+    oid: 0,
+    schema: '',
+    name: section.tableUuid,
+    schemaId: section.schemaId,
+    columns: section.fieldIds.map((fieldId, i) => ({
+      name: `field_${fieldId}`,
+      fieldId,
+      attnum: i + 1,
+      type: TYPE_OF[section.vectors[i]!.physical],
+      notNull: false,
+      default: null,
+    })),
+    key: section.kind === 'delete' ? section.fieldIds : [],
+    keyName: '',
+    partition: [],
+    sort: [],
+    timeColumn: null,
+    onConflict: 'error',
+    options: {},
+  };
+}
