@@ -7,6 +7,8 @@
  * not with the length claimed.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import { ABSENT_NULL, FieldBlock } from '../types/field-block.ts';
+import { BLOCK_BYTES } from './copy-blocks.ts';
 import { badCopy, COPY_LINE_BYTES_MAX, type CopyRowSink, type CopyTarget, located } from './copy-row-sink.ts';
 
 const SIGNATURE = Uint8Array.of(0x50, 0x47, 0x43, 0x4f, 0x50, 0x59, 0x0a, 0xff, 0x0d, 0x0a, 0x00);
@@ -26,14 +28,90 @@ export class CopyBinaryParser {
   #carried = 0;
   #row = 0;
   #column = 0;
+  /** Whole rows go by blocks where the sink takes them, from a buffer that is looked at when it is full. */
+  readonly #block: FieldBlock | null;
+  readonly #buffer: Uint8Array<ArrayBuffer>;
+  #filled = 0;
+  /** The last `#scan` stopped at something that is no row, not at the end of bytes or block. */
+  #odd = false;
 
   constructor(options: CopyTarget, sink: CopyRowSink) {
     this.#target = options;
     this.#sink = sink;
     this.#columns = options.columns.length;
+    this.#block = sink.block === undefined || this.#columns === 0 ? null : new FieldBlock(this.#columns);
+    this.#buffer = new Uint8Array(this.#block === null ? 0 : BLOCK_BYTES);
+    this.#block?.over(this.#buffer);
   }
 
   push(bytes: Uint8Array): void {
+    if (this.#block === null) return this.#each(bytes);
+    for (let at = 0; at < bytes.length;) {
+      const stop = Math.min(bytes.length, at + BLOCK_BYTES - this.#filled);
+      this.#buffer.set(bytes.subarray(at, stop), this.#filled);
+      this.#filled += stop - at;
+      at = stop;
+      if (this.#filled === BLOCK_BYTES) this.#takeBlocks(this.#block);
+    }
+  }
+
+  /** Takes the whole rows that are in the buffer by blocks; the header and what is odd part by part. */
+  #takeBlocks(block: FieldBlock): void {
+    const end = this.#filled;
+    let at = 0;
+    while (at < end) {
+      let next = at;
+      if (this.#state === 'row' && this.#carried === 0) {
+        next = this.#scan(block, at, end);
+        if (next > at) {
+          const part = this.#buffer.subarray(at, next);
+          if (this.#sink.block!(block)) this.#row += block.rows;
+          else this.#each(part);
+        } else if (!this.#odd && (at > 0 || end < BLOCK_BYTES)) break;
+      }
+      if (next === at) {
+        next = this.#state === 'end' ? end : Math.min(end, at + this.#want - this.#carried);
+        this.#each(this.#buffer.subarray(at, next));
+      }
+      at = next;
+    }
+    this.#buffer.copyWithin(0, at, end);
+    this.#filled = end - at;
+  }
+
+  /** The whole rows of buffer[from, end), as far as the block takes them; where they end. */
+  #scan(block: FieldBlock, from: number, end: number): number {
+    const { view, columns, capacity, starts, ends } = block;
+    block.clear();
+    this.#odd = true;
+    let line = from;
+    for (let row = 0; row < capacity; row++) {
+      let i = line + 2;
+      if (i <= end && view.getInt16(line) !== columns) return line;
+      const stop = row + columns * capacity;
+      for (let at = row; at < stop; at += capacity) {
+        const length = i + 4 <= end ? view.getInt32(i) : end;
+        i += 4;
+        if (length >= 0) {
+          if (length > end - i) {
+            this.#odd = false;
+            return line;
+          }
+          starts[at] = i;
+          ends[at] = i += length;
+        } else if (length === -1) {
+          starts[at] = ABSENT_NULL;
+          block.absent[(at / capacity) | 0]!++;
+        } else return line;
+      }
+      line = i;
+      block.rows = row + 1;
+    }
+    return line;
+  }
+
+  /** Part by part: for sinks without blocks, the header, errors, and rows that do not fit the buffer. */
+  #each(bytes: Uint8Array): void {
     let at = 0;
     const end = bytes.length;
     for (;;) {
@@ -59,6 +137,11 @@ export class CopyBinaryParser {
 
   /** The end of the data; as in PostgreSQL the trailer may be missing. */
   finish(): void {
+    if (this.#block !== null) {
+      this.#takeBlocks(this.#block);
+      this.#each(this.#buffer.subarray(0, this.#filled));
+      this.#filled = 0;
+    }
     if (this.#state === 'end' || (this.#state === 'row' && this.#carried === 0)) return;
     switch (this.#state) {
       case 'signature':

@@ -6,6 +6,8 @@
  */
 import type { CopyRowSink, CopyTextOptions } from './copy-row-sink.ts';
 import { badCopy, invalidUtf8 } from './copy-row-sink.ts';
+import { CopyBlocks } from './copy-blocks.ts';
+import { CsvScanner } from './copy-csv-scan.ts';
 import { CopyLines, CR, isMarker, LF, type LineFormat, oneByte } from './copy-lines.ts';
 import { endMarker, lineBreak, type LineEndErrors } from './copy-text.ts';
 
@@ -34,18 +36,20 @@ const UNQUOTED: LineEndErrors = {
 };
 
 export class CopyCsvParser {
-  readonly #lines: CopyLines;
+  readonly #parser: CopyLines | CopyBlocks;
 
   constructor(options: CopyCsvOptions, sink: CopyRowSink) {
-    this.#lines = new CopyLines(options, sink, new CsvFormat(options));
+    const lines = new CopyLines(options, sink, new CsvFormat(options));
+    const byRows = sink.block === undefined || options.forceNull !== undefined || options.forceNotNull !== undefined;
+    this.#parser = byRows ? lines : new CopyBlocks(lines, new CsvScanner(options), sink);
   }
 
   push(bytes: Uint8Array): void {
-    this.#lines.push(bytes);
+    this.#parser.push(bytes);
   }
 
   finish(): void {
-    this.#lines.finish();
+    this.#parser.finish();
   }
 }
 
@@ -156,8 +160,9 @@ class CsvFormat implements LineFormat {
   }
 
   value(line: CopyLines, k: number, src: Uint8Array, start: number, end: number): Uint8Array | null {
-    if (line.marks[k] !== 0) return this.#scratch.subarray(0, this.#unquote(src, start, end));
-    return isMarker(this.#marker, src, start, end) ? null : src.subarray(start, end);
+    if (line.marks[k] === 0) return isMarker(this.#marker, src, start, end) ? null : src.subarray(start, end);
+    const length = this.#unquote(src, start, end); // may make a new scratch
+    return this.#scratch.subarray(0, length);
   }
 
   reset(): void {

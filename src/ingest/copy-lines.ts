@@ -78,6 +78,21 @@ export class CopyLines {
     this.marks = new Uint8Array(this.#columns + 1);
   }
 
+  /** Nothing of a line is under way, and the next one is a row. */
+  get between(): boolean {
+    return this.#carried === 0 && this.scan === 0 && this.count === 0 && !this.#headerDue;
+  }
+
+  /** The end marker has been read: what follows does not count. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** Lines that another took. */
+  skip(lines: number): void {
+    this.lineNumber += lines;
+  }
+
   push(bytes: Uint8Array): void {
     let at = 0;
     // The line under way goes on in the carry, up to the next line feed; then the chunk itself is scanned (L2).
@@ -124,37 +139,30 @@ export class CopyLines {
   /** Handles whole lines of src[from, end); returns where the first incomplete one begins. */
   #lines(src: Uint8Array, from: number, end: number, last: boolean): number {
     let at = from;
-    let next = -1;
-    const firstLine = this.lineNumber;
-    try {
-      while (at < end && !this.#done) {
-        next = -1;
-        next = this.#format.scan(this, src, at, end, last);
-        if (next < 0) break;
-        this.#line(src, at, next);
-        at = next;
-      }
-    } catch (error) {
-      // A bad byte is a better answer than what it led to; up to the error only, so that no split changes the answer.
-      this.#checkUtf8(src, from, next < 0 ? at + this.scan : next, firstLine);
-      throw error;
+    // One native pass over all lines; only when it fails, one a line, to find the line.
+    let valid: boolean | null = null;
+    while (at < end && !this.#done) {
+      const next = this.#scan(src, at, end, last);
+      if (next < 0) break;
+      valid ??= isUtf8(src.subarray(from, end));
+      if (!valid) this.#checkUtf8(src, at, next);
+      this.#line(src, at, next);
+      at = next;
     }
-    this.#checkUtf8(src, from, at, firstLine);
     return at;
   }
 
-  /** One native pass over whole lines, instead of one per field. */
-  #checkUtf8(src: Uint8Array, from: number, end: number, firstLine: number): void {
-    if (end === from || isUtf8(src.subarray(from, end))) return;
-    const feed = this.lineEnd === 'cr' ? CR : LF;
-    let line = firstLine;
-    for (let at = from; at < end; line++) {
-      const found = src.indexOf(feed, at);
-      const stop = found < 0 || found >= end ? end : found + 1;
-      if (!isUtf8(src.subarray(at, stop)))
-        throw invalidUtf8(src, at, stop).with({ where: `COPY ${this.options.table}, line ${line}` });
-      at = stop;
+  #scan(src: Uint8Array, at: number, end: number, last: boolean): number {
+    try {
+      return this.#format.scan(this, src, at, end, last);
+    } catch (error) {
+      this.#checkUtf8(src, at, at + this.scan); // a bad byte is a better answer than what it led to
+      throw error;
     }
+  }
+
+  #checkUtf8(src: Uint8Array, start: number, end: number): void {
+    if (!isUtf8(src.subarray(start, end))) throw this.failLine(invalidUtf8(src, start, end));
   }
 
   #line(src: Uint8Array, start: number, next: number): void {

@@ -6,12 +6,15 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { SqlError, SqlState } from '../errors.ts';
+import type { FieldBlock } from '../types/field-block.ts';
 
 export interface CopyRowSink {
   field(column: number, src: Uint8Array, start: number, end: number): void;
   nullField(column: number): void;
   /** `line` counts from 1 and includes the header; in binary it is the row's number. */
   endRow(line: number): void;
+  /** Rows together instead of P1; false: not one was taken, they are to come one by one. */
+  block?(block: FieldBlock): boolean;
 }
 
 export interface CopyTarget {

@@ -6,6 +6,8 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { badCopy, type CopyRowSink, type CopyTextOptions, invalidUtf8 } from './copy-row-sink.ts';
+import { CopyBlocks } from './copy-blocks.ts';
+import { SIMPLE_ESCAPES, TextScanner } from './copy-text-scan.ts';
 import { CopyLines, CR, isMarker, LF, type LineFormat, oneByte } from './copy-lines.ts';
 
 const BACKSLASH = 92;
@@ -16,31 +18,20 @@ const ESCAPE = 2;
 const LINE = 3;
 const ZERO = 4;
 
-const SIMPLE_ESCAPES = new Uint8Array(128);
-for (const [letter, byte] of [
-  ['b', 8],
-  ['f', 12],
-  ['n', 10],
-  ['r', 13],
-  ['t', 9],
-  ['v', 11],
-] as const) {
-  SIMPLE_ESCAPES[letter.charCodeAt(0)] = byte;
-}
-
 export class CopyTextParser {
-  readonly #lines: CopyLines;
+  readonly #parser: CopyLines | CopyBlocks;
 
   constructor(options: CopyTextOptions, sink: CopyRowSink) {
-    this.#lines = new CopyLines(options, sink, new TextFormat(options));
+    const lines = new CopyLines(options, sink, new TextFormat(options));
+    this.#parser = sink.block === undefined ? lines : new CopyBlocks(lines, new TextScanner(options), sink);
   }
 
   push(bytes: Uint8Array): void {
-    this.#lines.push(bytes);
+    this.#parser.push(bytes);
   }
 
   finish(): void {
-    this.#lines.finish();
+    this.#parser.finish();
   }
 }
 
@@ -114,7 +105,9 @@ class TextFormat implements LineFormat {
   value(line: CopyLines, k: number, src: Uint8Array, start: number, end: number): Uint8Array | null {
     const escaped = line.marks[k] === 1;
     if ((escaped || !this.#markerEscaped) && isMarker(this.#marker, src, start, end)) return null;
-    return escaped ? this.#scratch.subarray(0, this.#resolve(src, start, end)) : src.subarray(start, end);
+    if (!escaped) return src.subarray(start, end);
+    const length = this.#resolve(src, start, end); // may make a new scratch
+    return this.#scratch.subarray(0, length);
   }
 
   reset(): void {

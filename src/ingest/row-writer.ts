@@ -5,12 +5,14 @@
 import { SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, PgType, TableDef } from '../table-def.ts';
 import { isValid, type ColumnSink, type ColumnVector } from '../types/column-vector.ts';
+import type { FieldBlock } from '../types/field-block.ts';
 import { binaryInput } from '../types/binary-input.ts';
 import { putNow } from '../types/datetime-input.ts';
 import { putText } from '../types/parse-text-value.ts';
 import { Oid } from '../types/pg-type.ts';
 import { textInput, type TextInput, type TimeContext } from '../types/text-input.ts';
 import type { RowBuffer } from '../storage/memory/row-buffer.ts';
+import { BlockWriter, type Missing } from './block-writer.ts';
 import type { CopyRowSink } from './copy-row-sink.ts';
 
 export function notNullViolation(def: TableDef, column: ColumnDef): SqlError {
@@ -34,10 +36,11 @@ export class RowWriter implements CopyRowSink {
   readonly #targets: readonly number[];
   readonly #text: readonly TextInput[];
   readonly #binary: readonly TextInput[];
-  readonly #missing: readonly { readonly index: number; readonly put: (sink: ColumnSink) => void }[];
+  readonly #missing: readonly Missing[];
   #sinks: readonly ColumnSink[] = [];
   #open = false;
   #raw: readonly TextInput[];
+  #blocks: BlockWriter | null = null;
 
   constructor(def: TableDef, fieldIds: readonly number[], rows: RowBuffer, context: TimeContext) {
     this.def = def;
@@ -68,6 +71,13 @@ export class RowWriter implements CopyRowSink {
   /** From here `field` takes binary values (COPY … BINARY). */
   useBinary(): void {
     this.#raw = this.#binary;
+    this.#blocks = null;
+  }
+
+  /** Rows of a block, all or none; false: write them one by one, the first bad value says why. */
+  block(block: FieldBlock): boolean {
+    this.#blocks ??= new BlockWriter(this.def, this.#targets, this.#missing, this.#context, this.#raw === this.#binary);
+    return this.#blocks.append(block, this.#rows);
   }
 
   #begin(): void {

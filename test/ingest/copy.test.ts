@@ -58,6 +58,7 @@ describe('COPY text', () => {
     ['1\t2\n\\.x\n', '22P04 end-of-copy marker corrupt | COPY t, line 2'],
     ['1\t2\n3\t\xff\n', '22021 invalid byte sequence for encoding "UTF8": 0xff | COPY t, line 2'],
     ['1\t\\xff\n', '22021 invalid byte sequence for encoding "UTF8": 0xff | COPY t, line 1, column b: "�"'],
+    ['a\\\nb\t2\n3\t\xff\n', '22021 invalid byte sequence for encoding "UTF8": 0xff | COPY t, line 2'],
     ['1\t\0\n', '22021 invalid byte sequence for encoding "UTF8": 0x00 | COPY t, line 1'],
   ])('%j is refused', (data, error) => {
     expect(run(text(2), data).error).toBe(error);

@@ -168,7 +168,7 @@ test('a vector taken before more rows came still shows its rows', () => {
   const add = (value: Value, text: Value): void => {
     put(batch.columns[0]!, 'int32', value);
     put(batch.columns[1]!, 'bytes', text);
-    batch.endRow();
+    batch.endRows(1);
   };
   add(1, 'one');
   add(2, 'two');

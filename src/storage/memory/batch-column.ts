@@ -11,16 +11,17 @@ import {
   isValid,
   NO_BYTES,
   NO_WORDS,
-  type ColumnSink,
   type ColumnVector,
   type Physical,
 } from '../../types/column-vector.ts';
+import type { BlockSink } from '../../types/block-input.ts';
 import type { Memory } from './memory.ts';
 import { SLAB_BYTES, type Address } from './slab.ts';
 
 const HEAP_BYTES_MIN = 4096;
+const NO_VIEW = new DataView(NO_BYTES.buffer);
 
-export class BatchColumn implements ColumnSink {
+export class BatchColumn implements BlockSink {
   readonly physical: Physical;
   readonly validityAddress: Address;
   readonly dataAddress: Address;
@@ -32,12 +33,13 @@ export class BatchColumn implements ColumnSink {
   hasNull = false;
   readonly #memory: Memory;
   readonly #validity: Uint8Array;
-  readonly #bits: Uint8Array;
-  readonly #words: Int32Array;
-  readonly #float32: Float32Array;
-  readonly #float64: Float64Array;
-  readonly #offsets: Int32Array;
-  #heap: Uint8Array = NO_BYTES;
+  readonly bits: Uint8Array;
+  readonly words: Int32Array;
+  readonly float32s: Float32Array;
+  readonly float64s: Float64Array;
+  readonly offsets: Int32Array;
+  heap: Uint8Array = NO_BYTES;
+  heapView: DataView = NO_VIEW;
   #vector: ColumnVector | null = null;
 
   constructor(memory: Memory, physical: Physical, validityAddress: Address, dataAddress: Address, capacity: number) {
@@ -47,13 +49,13 @@ export class BatchColumn implements ColumnSink {
     this.dataAddress = dataAddress;
     const slabs = memory.pool.directory;
     this.#validity = slabs.bytes(validityAddress, capacity >> 3);
-    this.#bits = physical === 'bool' ? slabs.bytes(dataAddress, capacity >> 3) : NO_BYTES;
+    this.bits = physical === 'bool' ? slabs.bytes(dataAddress, capacity >> 3) : NO_BYTES;
     const words = physical === 'float32' || physical === 'float64' ? 0 : FIXED_WIDTH[physical] / 4;
-    this.#words = words > 0 ? slabs.words(dataAddress, words * capacity) : NO_WORDS;
-    this.#float32 = slabs.float32(dataAddress, physical === 'float32' ? capacity : 0);
-    this.#float64 = slabs.float64(dataAddress, physical === 'float64' ? capacity : 0);
-    this.#offsets = physical === 'bytes' ? slabs.words(dataAddress, capacity + 1) : NO_WORDS;
-    if (physical === 'bytes') this.#offsets[0] = 0;
+    this.words = words > 0 ? slabs.words(dataAddress, words * capacity) : NO_WORDS;
+    this.float32s = slabs.float32(dataAddress, physical === 'float32' ? capacity : 0);
+    this.float64s = slabs.float64(dataAddress, physical === 'float64' ? capacity : 0);
+    this.offsets = physical === 'bytes' ? slabs.words(dataAddress, capacity + 1) : NO_WORDS;
+    if (physical === 'bytes') this.offsets[0] = 0;
   }
 
   /** Bytes a row of this type takes in the batch's fixed block, its validity bit aside. */
@@ -63,74 +65,84 @@ export class BatchColumn implements ColumnSink {
     return FIXED_WIDTH[physical] * capacity;
   }
 
+  open(count: number, heapBytes: number): void {
+    if (heapBytes > 0) this.reserveHeap(heapBytes);
+    if (!this.hasNull) return;
+    for (let row = this.rows; row < this.rows + count; row++) this.#validity[row >> 3]! |= 1 << (row & 7);
+  }
+
   null(): void {
+    this.nullAt(this.rows);
+    this.rows++;
+  }
+
+  nullAt(row: number): void {
     if (!this.hasNull) {
       this.#validity.fill(0xff);
       this.hasNull = true;
       this.#vector = null;
     }
-    const row = this.rows++;
     this.#validity[row >> 3]! &= ~(1 << (row & 7));
     switch (this.physical) {
       case 'bool':
-        this.#bits[row >> 3]! &= ~(1 << (row & 7));
+        this.bits[row >> 3]! &= ~(1 << (row & 7));
         break;
       case 'bytes':
-        this.#offsets[row + 1] = this.heapUsed;
+        this.offsets[row + 1] = this.heapUsed;
         break;
       case 'float32':
-        this.#float32[row] = 0;
+        this.float32s[row] = 0;
         break;
       case 'float64':
-        this.#float64[row] = 0;
+        this.float64s[row] = 0;
         break;
       default: {
         const width = FIXED_WIDTH[this.physical] / 4;
-        this.#words.fill(0, row * width, (row + 1) * width);
+        this.words.fill(0, row * width, (row + 1) * width);
       }
     }
   }
 
   bool(value: boolean): void {
     const row = this.#valid();
-    if (value) this.#bits[row >> 3]! |= 1 << (row & 7);
-    else this.#bits[row >> 3]! &= ~(1 << (row & 7));
+    if (value) this.bits[row >> 3]! |= 1 << (row & 7);
+    else this.bits[row >> 3]! &= ~(1 << (row & 7));
   }
 
   int32(value: number): void {
-    this.#words[this.#valid()] = value;
+    this.words[this.#valid()] = value;
   }
 
   int64(low: number, high: number): void {
     const at = this.#valid() * 2;
-    this.#words[at] = low;
-    this.#words[at + 1] = high;
+    this.words[at] = low;
+    this.words[at + 1] = high;
   }
 
   words4(w0: number, w1: number, w2: number, w3: number): void {
     const at = this.#valid() * 4;
-    this.#words[at] = w0;
-    this.#words[at + 1] = w1;
-    this.#words[at + 2] = w2;
-    this.#words[at + 3] = w3;
+    this.words[at] = w0;
+    this.words[at + 1] = w1;
+    this.words[at + 2] = w2;
+    this.words[at + 3] = w3;
   }
 
   float32(value: number): void {
-    this.#float32[this.#valid()] = value;
+    this.float32s[this.#valid()] = value;
   }
 
   float64(value: number): void {
-    this.#float64[this.#valid()] = value;
+    this.float64s[this.#valid()] = value;
   }
 
   bytes(src: Uint8Array, start: number, end: number): void {
     const count = end - start;
     this.reserveHeap(count);
     const used = this.heapUsed;
-    if (count < 32) for (let i = 0; i < count; i++) this.#heap[used + i] = src[start + i]!;
-    else this.#heap.set(src.subarray(start, end), used);
+    if (count < 32) for (let i = 0; i < count; i++) this.heap[used + i] = src[start + i]!;
+    else this.heap.set(src.subarray(start, end), used);
     this.heapUsed = used + count;
-    this.#offsets[this.#valid() + 1] = this.heapUsed;
+    this.offsets[this.#valid() + 1] = this.heapUsed;
   }
 
   /** Copies rows [start, end) of a vector of the same physical type; the batch has room for them. */
@@ -148,7 +160,7 @@ export class BatchColumn implements ColumnSink {
   /** Forgets the row under way, when another column of it failed. */
   truncate(rows: number): void {
     this.rows = rows;
-    if (this.physical === 'bytes') this.heapUsed = this.#offsets[rows]!;
+    if (this.physical === 'bytes') this.heapUsed = this.offsets[rows]!;
   }
 
   /** Forgets all rows. */
@@ -164,13 +176,13 @@ export class BatchColumn implements ColumnSink {
   vector(): ColumnVector {
     this.#vector ??= columnVector(this.physical, {
       validity: this.hasNull ? this.#validity : null,
-      bits: this.#bits,
-      words: this.physical === 'bytes' ? NO_WORDS : this.#words,
-      float32: this.#float32,
-      float64: this.#float64,
-      heap: this.#heap,
-      starts: this.#offsets,
-      ends: this.physical === 'bytes' ? this.#offsets.subarray(1) : NO_WORDS,
+      bits: this.bits,
+      words: this.physical === 'bytes' ? NO_WORDS : this.words,
+      float32: this.float32s,
+      float64: this.float64s,
+      heap: this.heap,
+      starts: this.offsets,
+      ends: this.physical === 'bytes' ? this.offsets.subarray(1) : NO_WORDS,
     });
     return this.#vector;
   }
@@ -188,11 +200,12 @@ export class BatchColumn implements ColumnSink {
     const capacity = Math.max(HEAP_BYTES_MIN, 2 ** (32 - Math.clz32(needed - 1)));
     const address = this.#memory.take(capacity);
     const heap = this.#memory.pool.directory.bytes(address, capacity);
-    heap.set(this.#heap.subarray(0, this.heapUsed));
+    heap.set(this.heap.subarray(0, this.heapUsed));
     if (this.heapAddress >= 0) this.#memory.retire(this.heapAddress, this.heapCapacity);
     this.heapAddress = address;
     this.heapCapacity = capacity;
-    this.#heap = heap;
+    this.heap = heap;
+    this.heapView = new DataView(heap.buffer, heap.byteOffset, capacity);
     this.#vector = null;
   }
 
@@ -212,16 +225,16 @@ export class BatchColumn implements ColumnSink {
         for (let row = start; row < end; row++) this.bytes(source.heap, source.starts[row]!, source.ends[row]!);
         return;
       case 'float32':
-        this.#float32.set(source.float32.subarray(start, end), this.rows);
+        this.float32s.set(source.float32.subarray(start, end), this.rows);
         break;
       case 'float64':
-        this.#float64.set(source.float64.subarray(start, end), this.rows);
+        this.float64s.set(source.float64.subarray(start, end), this.rows);
         break;
       default: {
         const width = FIXED_WIDTH[this.physical] / 4;
         if (count === 1)
-          for (let i = 0; i < width; i++) this.#words[this.rows * width + i] = source.words[start * width + i]!;
-        else this.#words.set(source.words.subarray(start * width, end * width), this.rows * width);
+          for (let i = 0; i < width; i++) this.words[this.rows * width + i] = source.words[start * width + i]!;
+        else this.words.set(source.words.subarray(start * width, end * width), this.rows * width);
       }
     }
     if (this.hasNull)

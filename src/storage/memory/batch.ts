@@ -91,9 +91,9 @@ export class Batch {
     return this.columns.map((column) => column.vector());
   }
 
-  /** Ends the row whose value each column has got. */
-  endRow(): void {
-    this.rows++;
+  /** Ends the rows whose values each column has got. */
+  endRows(count: number): void {
+    this.rows += count;
   }
 
   /** Copies rows [start, end) of vectors in column order as far as they fit; how many were copied. */

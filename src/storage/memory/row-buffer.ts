@@ -50,8 +50,13 @@ export class RowBuffer {
   }
 
   endRow(): void {
-    this.#batches.at(-1)!.endRow();
-    this.rows++;
+    this.endRows(1);
+  }
+
+  /** Ends rows that were written into the columns of the last `head()`. */
+  endRows(count: number): void {
+    this.#batches.at(-1)!.endRows(count);
+    this.rows += count;
   }
 
   /** Drops what was written of a row that failed. */

@@ -1,0 +1,85 @@
+/**
+ * Blocks of fields into a transaction's own rows, column by column. What `RowWriter` does one by one, for COPY and for
+ * INSERT … VALUES; where both take a row they write the same bytes.
+ *
+ * A block is taken whole or not at all: on a no its rows go one by one, so that the first error in the order of the
+ * data is the one a client gets.
+ */
+import { SqlError } from '../errors.ts';
+import type { RowBuffer } from '../storage/memory/row-buffer.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
+import { blockBinaryInput } from '../types/block-binary-input.ts';
+import { blockInput, type BlockInput } from '../types/block-input.ts';
+import type { ColumnSink } from '../types/column-vector.ts';
+import { ABSENT_NULL, type FieldBlock } from '../types/field-block.ts';
+import type { TimeContext } from '../types/text-input.ts';
+
+/** A column that no value is given for. */
+export interface Missing {
+  readonly index: number;
+  readonly put: (sink: ColumnSink) => void;
+}
+
+export class BlockWriter {
+  readonly #targets: readonly number[];
+  readonly #inputs: readonly BlockInput[];
+  readonly #notNull: readonly boolean[];
+  readonly #missing: readonly Missing[];
+
+  /** @param targets for each value its column, in def order index */
+  constructor(
+    def: TableDef,
+    targets: readonly number[],
+    missing: readonly Missing[],
+    context: TimeContext,
+    binary: boolean,
+  ) {
+    const input = (column: ColumnDef): BlockInput =>
+      binary ? blockBinaryInput(column.type, column.name) : blockInput(column.type, column.name, context);
+    const columns = targets.map((index) => def.columns[index]!);
+    this.#targets = targets;
+    this.#inputs = columns.map(input);
+    this.#notNull = columns.map((column) => column.notNull);
+    this.#missing = missing;
+  }
+
+  /** Appends the block's rows; false: a value needs a second look, and nothing was appended. */
+  append(block: FieldBlock, rows: RowBuffer): boolean {
+    if (this.#hasForbiddenNull(block)) return false;
+    const before = rows.rows;
+    try {
+      for (let first = 0; first < block.rows;) first += this.#appendToHead(block, first, rows);
+      return true;
+    } catch (error) {
+      rows.truncate(before);
+      if (error instanceof SqlError) return false;
+      throw error;
+    }
+  }
+
+  /** As many rows from `first` on as the head takes. */
+  #appendToHead(block: FieldBlock, first: number, rows: RowBuffer): number {
+    const batch = rows.head();
+    const count = Math.min(block.rows - first, batch.capacity - batch.rows);
+    const inputs = this.#inputs;
+    for (let value = 0; value < inputs.length; value++) {
+      const sink = batch.columns[this.#targets[value]!]!;
+      inputs[value]!(block, value * block.capacity + first, count, sink);
+    }
+    for (const { index, put } of this.#missing) {
+      const sink = batch.columns[index]!;
+      for (let k = 0; k < count; k++) put(sink);
+    }
+    rows.endRows(count);
+    return count;
+  }
+
+  #hasForbiddenNull({ absent, starts, capacity, rows }: FieldBlock): boolean {
+    for (let value = 0; value < this.#notNull.length; value++) {
+      if (absent[value] === 0 || !this.#notNull[value]) continue;
+      const at = value * capacity;
+      for (let row = 0; row < rows; row++) if (starts[at + row] === ABSENT_NULL) return true;
+    }
+    return false;
+  }
+}
