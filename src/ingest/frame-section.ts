@@ -26,3 +26,10 @@ export interface SectionSource {
   readonly start: number;
   readonly end: number;
 }
+
+/** The payload of a frame of one section, in words from its start; of a column, from its own. */
+export const FrameLayout = {
+  insert: 2,
+  section: { uuid: 2, kind: 7, rows: 8, columnCount: 9, columns: 10 },
+  column: { physical: 1, flags: 2, heapBytes: 3, words: 4 },
+} as const;

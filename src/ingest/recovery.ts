@@ -18,6 +18,7 @@ import { applyDeletes, insertVectors, noteOperations } from './committer.ts';
 import type { Database } from './database.ts';
 import { decodeFrame, type Section } from './frame.ts';
 import { LostRows } from './lost-rows.ts';
+import { ReplayRows } from './replay-rows.ts';
 import { candidateFiles, resolveCold } from './resolver.ts';
 
 const key: KeyWords = new Int32Array(4);
@@ -46,9 +47,16 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   for (const entry of checkpoint?.tables ?? []) if (!known.has(entry.uuid)) from = Math.min(from, entry.neededFrom);
   const lost = new LostRows(database, lake.lost, checkpoint, lostDir);
   let rows = 0;
-  await log.replay(from, async (frame) => {
-    rows += await replayFrame(database, frame, lost);
+  const small = new ReplayRows(database, isMissing);
+  await log.replay(from, (frame) => {
+    const taken = small.take(frame);
+    rows += taken;
+    if (taken > 0 && !small.full) return undefined;
+    small.release();
+    if (taken > 0) return flushAtLimit(database, lost);
+    return replayFrame(database, frame, lost).then((applied) => void (rows += applied));
   });
+  small.release();
   if (takenOver.length > 0) lsnMax = Math.max(lsnMax, 1);
   database.committer.appliedLsn = lsnMax;
   database.committer.publishedLsn = lsnMax;
@@ -137,7 +145,7 @@ async function replayFrame(database: Database, frame: RecoveredFrame, lost: Lost
   let rows = 0;
   for (const section of decodeFrame(frame.payload)) {
     const table = database.tables.get(section.tableUuid) ?? lost.tableOf(section, lsn);
-    if (table === null || lsn <= table.flushedLsn || table.detached !== null) continue; // dropped since, or on disk already
+    if (table === null || !isMissing(table, lsn)) continue; // dropped since, or on disk already
     if (section.kind === 'delete') await replayDeletes(database, table, section, lsn, lists);
     // One transaction may be larger than a limit that was lowered: that must not keep the server from starting.
     else
@@ -149,12 +157,21 @@ async function replayFrame(database: Database, frame: RecoveredFrame, lost: Lost
   for (const list of lists) list.publish(list.length);
   database.committer.appliedLsn = lsn;
   database.committer.publishedLsn = lsn;
-  const { pool } = database.memory;
-  if (frame.last && pool.usedBytes > pool.budgetBytes * FLUSH_FRACTION) {
-    for (const table of database.tables.values()) await database.flush(table, 'recovery');
-    await lost.spill();
-  }
+  if (frame.last) await flushAtLimit(database, lost);
   return rows;
+}
+
+/** Whether a table lacks what was done to it at an LSN. */
+const isMissing = (table: Table, lsn: Lsn): boolean => lsn > table.flushedLsn && table.detached === null;
+
+function flushAtLimit(database: Database, lost: LostRows): Promise<void> | undefined {
+  const { pool } = database.memory;
+  return pool.usedBytes > pool.budgetBytes * FLUSH_FRACTION ? flushAll(database, lost) : undefined;
+}
+
+async function flushAll(database: Database, lost: LostRows): Promise<void> {
+  for (const table of database.tables.values()) await database.flush(table, 'recovery');
+  await lost.spill();
 }
 
 async function replayDeletes(
