@@ -38,6 +38,7 @@ export async function doctor(config: Config, treatment: Treatment | null): Promi
     owner: `${hostname()}:${process.pid}`,
     keepSnapshots: config.iceberg.keepSnapshots,
     maxSnapshotAgeMs: config.iceberg.maxSnapshotAge,
+    fileGraceMs: config.iceberg.fileGrace,
     log: { logId, firstLsn, lastLsn, checkpoint: checkpoint === null ? null : decodeCheckpoint(checkpoint) },
   });
   if (treatment === null) {

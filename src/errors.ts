@@ -7,6 +7,7 @@
 
 /** PostgreSQL's condition names and codes (documentation, appendix A). Add a row before raising a code. */
 export const SqlState = {
+  transactionResolutionUnknown: '08007',
   protocolViolation: '08P01',
   connectionFailure: '08006',
   featureNotSupported: '0A000',

@@ -8,7 +8,6 @@ import type { Transaction } from './ingest/transaction.ts';
 import { parseSql } from './planner/parse.ts';
 import { planStatement } from './planner/plan-statement.ts';
 import type { CatalogView, ParsedStatement, QueryPlan, Statement } from './planner/plan.ts';
-import type { Table } from './storage/table.ts';
 import type { Format } from './types/result-column.ts';
 import { timeZone } from './types/time-zone.ts';
 import type {
@@ -25,6 +24,7 @@ import { describedColumns, discard, sendLines } from './gateway-columns.ts';
 import type { ServerContext } from './gateway-context.ts';
 import { define } from './gateway-define.ts';
 import { explain } from './gateway-explain.ts';
+import { maintain } from './gateway-maintain.ts';
 import { ownFunction } from './gateway-functions.ts';
 import { describedByPostgres, prepare, type Preparation, type SessionPrepared } from './gateway-prepare.ts';
 import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
@@ -56,6 +56,8 @@ export class Session implements GatewaySession {
   #transaction: Transaction | null = null;
   #cancel: (() => void) | null = null;
   #cancelled = false;
+  /** One of several statements of a text runs: they are one transaction. */
+  #several = false;
   /** Where the statement under way begins in its text, for PostgreSQL's error positions. */
   #position = 0;
   #open = true;
@@ -91,11 +93,14 @@ export class Session implements GatewaySession {
     try {
       const statements = parseSql(text);
       if (statements.length === 0) out.emptyQuery();
+      this.#several = statements.length > 1;
       for (let i = 0; i < statements.length; i++)
         await this.#simpleStatement(statements[i]!, i === statements.length - 1, out);
     } catch (error) {
       this.#abort();
       throw error;
+    } finally {
+      this.#several = false;
     }
   }
 
@@ -267,16 +272,14 @@ export class Session implements GatewaySession {
       }
       case 'show':
         return this.#show(statement.name, out, extended);
+      case 'vacuum':
+        if (this.#block !== 'none' || this.#several)
+          throw new SqlError(SqlState.activeSqlTransaction, 'VACUUM cannot run inside a transaction block');
+        await this.#commitImplicit();
+        return this.#maintain(statement);
       case 'checkpoint':
-        await this.#context.database.checkpoint();
-        return 'CHECKPOINT';
-      case 'call': {
-        const table = this.#table(statement.def.schema, statement.def.name);
-        await (statement.procedure === 'flush'
-          ? this.#context.database.flush(table, 'call')
-          : this.#context.database.commit(table, 'call'));
-        return 'CALL';
-      }
+      case 'call':
+        return this.#maintain(statement);
       case 'empty':
         return '';
       default:
@@ -299,6 +302,7 @@ export class Session implements GatewaySession {
           | 'show'
           | 'checkpoint'
           | 'call'
+          | 'vacuum'
           | 'empty';
       }
     >,
@@ -491,10 +495,10 @@ export class Session implements GatewaySession {
     await this.#commitImplicit();
   }
 
-  #table(schema: string, name: string): Table {
-    const table = this.#context.database.table(schema, name);
-    if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${schema}.${name}" does not exist`);
-    return table;
+  #maintain(statement: Extract<Statement, { kind: 'checkpoint' | 'call' | 'vacuum' }>): Promise<string> {
+    return maintain(this.#context.database, statement, (message) =>
+      this.#events.notice({ severity: 'INFO', code: '00000', message }),
+    );
   }
 
   async #show(name: string, out: Output, extended: boolean): Promise<string> {

@@ -75,6 +75,8 @@ export interface TierOptions {
   readonly catalogName: string;
   readonly keepSnapshots: number;
   readonly maxSnapshotAgeMs: number;
+  readonly fileGraceMs?: number;
+  readonly targetFileBytes?: number;
   readonly memoryLimit: number;
   readonly segmentBytes: number;
   /** wal.max_size; left out: no limit. */
@@ -121,6 +123,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     owner: `${hostname()}:${process.pid}`,
     keepSnapshots: options.keepSnapshots,
     maxSnapshotAgeMs: options.maxSnapshotAgeMs,
+    fileGraceMs: options.fileGraceMs ?? 24 * 3_600_000,
     log: logFacts(log),
   });
   const database = new Database({
@@ -130,6 +133,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     engine: engine.remote,
     lake: lake.remote,
     diskDir: join(dataDir, 'disk'),
+    targetFileBytes: options.targetFileBytes ?? 128 * MB,
     secret: randomBytes(32),
     ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
     warn,

@@ -54,6 +54,8 @@ async function open(
       catalogName: config.catalog.name,
       keepSnapshots: config.iceberg.keepSnapshots,
       maxSnapshotAgeMs: config.iceberg.maxSnapshotAge,
+      fileGraceMs: config.iceberg.fileGrace,
+      targetFileBytes: config.iceberg.targetFileSize,
       memoryLimit: config.memory.limit,
       segmentBytes: config.wal.segmentSize,
       logBytesMax: config.wal.maxSize,

@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import type { Remote } from '../rpc.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
-import type { LakeApi, LostTable, TableState } from '../storage/iceberg/lake-api.ts';
+import type { CommitResult, LakeApi, LostTable, TableState } from '../storage/iceberg/lake-api.ts';
 import type { Log } from '../storage/log/log-api.ts';
 import { tableSecret } from '../storage/memory/keyed-hash.ts';
 import type { Memory } from '../storage/memory/memory.ts';
@@ -18,6 +18,7 @@ import { Committer } from './committer.ts';
 import { flushTable } from './flush.ts';
 import { commitTable, refreshTable } from './iceberg-commit.ts';
 import { LogRetention } from './log-retention.ts';
+import { rewriteFiles } from './rewrite.ts';
 import { Transaction } from './transaction.ts';
 
 export interface FlushEvent {
@@ -53,6 +54,7 @@ export interface DatabaseOptions {
   readonly engine: UnitEngine;
   readonly lake: Remote<LakeApi>;
   readonly diskDir: string;
+  readonly targetFileBytes: number;
   /** What the tables' hashes of keys are keyed with; at least 16 bytes. */
   readonly secret: Uint8Array;
   /** wal.max_size; left out: no limit. */
@@ -67,6 +69,7 @@ export class Database {
   readonly engine: UnitEngine;
   readonly lake: Remote<LakeApi>;
   readonly diskDir: string;
+  readonly targetFileBytes: number;
   readonly committer: Committer;
   readonly retention: LogRetention;
   readonly warn: (error: unknown, where: string) => void;
@@ -80,6 +83,9 @@ export class Database {
   readonly #byName = new Map<string, Table>();
   readonly #transactions = new Map<number, Transaction>();
   readonly #lanes = new Map<Table, Promise<unknown>>();
+  readonly #rewrites = new Set<Promise<void>>();
+  /** Rewrites under way stop at their next file. */
+  closing = false;
   #ddl: Promise<unknown> = Promise.resolve();
   #nextTransaction = 1;
   /** Writers in `admit`. */
@@ -94,6 +100,7 @@ export class Database {
     this.engine = options.engine;
     this.lake = options.lake;
     this.diskDir = options.diskDir;
+    this.targetFileBytes = options.targetFileBytes;
     this.warn = options.warn;
     this.#secret = options.secret;
     this.committer = new Committer(options.memory, options.log);
@@ -288,7 +295,7 @@ export class Database {
   }
 
   flush(table: Table, trigger: string): Promise<void> {
-    return this.inLane(table, () => this.#flush(table, trigger));
+    return this.inLane(table, () => this.flushHeld(table, trigger));
   }
 
   /** What other engines have committed becomes visible here. */
@@ -299,33 +306,62 @@ export class Database {
   /** Memory to disk, then disk to Iceberg. */
   commit(table: Table, trigger: string): Promise<void> {
     return this.inLane(table, async () => {
-      await this.#flush(table, trigger);
-      const started = this.clock.monotonic();
-      const result = await commitTable(this, table, trigger);
-      if (result === null) return;
-      const { snapshotId, files, rows, deletes, bytes, retries } = result;
-      const durationMs = this.clock.monotonic() - started;
-      record(this.commits, {
-        table: nameOf(table),
-        at: this.#now(),
-        lsn: table.committedLsn,
-        snapshotId,
-        files,
-        rows,
-        deletes,
-        bytes,
-        retries,
-        durationMs,
-        trigger,
-      });
+      await this.flushHeld(table, trigger);
+      await this.commitHeld(table, trigger);
     });
+  }
+
+  /** Disk to Iceberg; the table's lane is held by the caller. */
+  async commitHeld(table: Table, trigger: string): Promise<void> {
+    const started = this.clock.monotonic();
+    const result = await commitTable(this, table, trigger);
+    if (result !== null) this.#committed(table, trigger, started, result, result);
+  }
+
+  #committed(
+    table: Table,
+    trigger: string,
+    started: number,
+    { snapshotId, retries }: CommitResult,
+    { files, rows, deletes, bytes }: Pick<CommitEvent, 'files' | 'rows' | 'deletes' | 'bytes'>,
+  ): void {
+    record(this.commits, {
+      table: nameOf(table),
+      at: this.#now(),
+      lsn: table.committedLsn,
+      snapshotId,
+      files,
+      rows,
+      deletes,
+      bytes,
+      retries,
+      durationMs: this.clock.monotonic() - started,
+      trigger,
+    });
+  }
+
+  /** Compaction: each group of data files becomes one, beside everything else. False: nothing was rewritten. */
+  rewrite(table: Table, groups: readonly (readonly DataFileUnit[])[], trigger: string): Promise<boolean> {
+    const started = this.clock.monotonic();
+    const work = rewriteFiles(this, table, groups, trigger).then((result) => {
+      if (result !== null) this.#committed(table, trigger, started, result.commit, result);
+      return result !== null;
+    });
+    const quiet = work.then(
+      () => {},
+      () => {},
+    );
+    this.#rewrites.add(quiet);
+    void quiet.then(() => this.#rewrites.delete(quiet));
+    return work;
   }
 
   #now(): string {
     return new Date(this.clock.now()).toISOString();
   }
 
-  async #flush(table: Table, trigger: string): Promise<void> {
+  /** Memory to disk; the table's lane is held by the caller. */
+  async flushHeld(table: Table, trigger: string): Promise<void> {
     const started = this.clock.monotonic();
     const result = await flushTable(this, table);
     if (result === null) return;
@@ -338,9 +374,12 @@ export class Database {
     });
   }
 
-  /** Waits for flushes and commits under way; nothing new may start. */
+  /** Waits for flushes, commits and rewrites under way; nothing new may start. */
   async close(): Promise<void> {
+    this.closing = true;
+    await Promise.all(this.#rewrites);
     await Promise.all(this.#lanes.values());
+    this.closing = false;
   }
 
   /** CHECKPOINT: everything acknowledged before it is in Iceberg when it resolves. */

@@ -168,7 +168,7 @@ function install(database: Database, table: Table, generations: readonly Generat
     invariant(file.deletes.reserve(late.length), 'V5 carried-over deletes fit the reserve');
     late.forEach((position, i) => file.deletes.append(each.moved![position]!, deletes.lsnAt(each.deletes + i)));
     file.deletes.publish(Math.max(0, deletes.published - each.deletes));
-    deletes.forward = { list: file.deletes, offset: each.deletes };
+    deletes.forward = file.deletes;
     targets.set(each.slice.unit, { cut: each, file });
     added.push(file);
   }

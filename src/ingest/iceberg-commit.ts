@@ -48,16 +48,25 @@ export async function commitTable(database: Database, table: Table, trigger: str
   for (const file of [...staged, ...touched.map((each) => each.file)]) table.fileSets.committed(file);
   table.committedLsn = lsn;
   table.uncommittedFrom = table.unflushedFrom;
-  table.metadataLocation = result.metadataLocation;
-  table.snapshotId = result.snapshotId;
   table.version++;
   database.memory.pins.whenUnpinned(
     () =>
       void database.lake.removeFiles(garbage).catch((error: unknown) => database.warn(error, 'removing staged files')),
   );
-  if (result.foreign !== null) await adoptState(database, table, result.foreign);
+  await adoptCommit(database, table, result);
   await database.trimLog();
   return result;
+}
+
+/** The table stands on the commit's metadata, with what another writer has put below it. Files that are due go. */
+export async function adoptCommit(database: Database, table: Table, commit: CommitResult): Promise<void> {
+  if (commit.foreign !== null) await adoptState(database, table, commit.foreign);
+  table.metadataLocation = commit.metadataLocation;
+  table.snapshotId = commit.snapshotId;
+  database.memory.pins.whenUnpinned(
+    () =>
+      void database.lake.collectGarbage(null).catch((error: unknown) => database.warn(error, 'removing expired files')),
+  );
 }
 
 /**

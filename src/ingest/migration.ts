@@ -8,9 +8,11 @@ import {
   SMALL_CUT_BYTES,
   type MigrationSettings,
   type Move,
+  type RewriteTrigger,
   type TableFigures,
 } from './migration-choice.ts';
 import { nameOf, type Database } from './database.ts';
+import { RewriteCandidates } from './vacuum.ts';
 
 const TICK_MS = 1000;
 /** Flushes and commits at one time: the engine writes files with one thread. */
@@ -46,6 +48,9 @@ interface Seen {
   moving: boolean;
   failures: number;
   notBefore: number;
+  readonly candidates: RewriteCandidates;
+  rewriting: boolean;
+  rewrittenAt: number;
 }
 
 /** Watches all tables until it is stopped. */
@@ -59,6 +64,11 @@ export function startMigration(
   let cancel = (): void => {};
   const start = (table: Table, { move, trigger }: Move): void => {
     const own = seen.get(table)!;
+    if (move === 'rewrite') {
+      void rewrite(database, table, settings.smallFilesMax, trigger as RewriteTrigger, own);
+      return;
+    }
+    if (moving >= MOVES_MAX || own.notBefore > database.clock.monotonic()) return;
     own.moving = true;
     moving++;
     void carryOut(database, table, move, trigger, own).finally(() => {
@@ -70,12 +80,12 @@ export function startMigration(
     const now = database.clock.monotonic();
     for (const table of seen.keys()) if (table.dropped) seen.delete(table);
     const tables = [...database.tables.values()];
-    const figures = tables.map((table) => figuresOf(table, look(table, seen, now), now));
-    for (const move of chooseMoves(settings, pressureOf(database, figures, settings.diskBytesMax), figures)) {
-      if (moving >= MOVES_MAX) break;
-      const table = tables[move.table]!;
-      if (seen.get(table)!.notBefore <= now) start(table, move);
-    }
+    const figures = tables.map((table) => {
+      const own = look(table, seen, now);
+      return figuresOf(table, own, now, own.candidates.look(database, table, settings.smallFilesMax));
+    });
+    const moves = chooseMoves(settings, pressureOf(database, figures, settings.diskBytesMax), figures);
+    for (const move of moves) start(tables[move.table]!, move);
     void database.retention.relieve().catch((error: unknown) => database.warn(error, 'making the log smaller'));
     if (!stopped) cancel = database.clock.after(TICK_MS, tick);
   };
@@ -98,6 +108,9 @@ function look(table: Table, all: Map<Table, Seen>, now: number): Seen {
       moving: false,
       failures: 0,
       notBefore: 0,
+      candidates: new RewriteCandidates(),
+      rewriting: false,
+      rewrittenAt: Number.NEGATIVE_INFINITY,
     };
     all.set(table, seen);
   }
@@ -109,7 +122,7 @@ function look(table: Table, all: Map<Table, Seen>, now: number): Seen {
 async function carryOut(
   database: Database,
   table: Table,
-  move: Move['move'],
+  move: 'flush' | 'commit',
   trigger: string,
   seen: Seen,
 ): Promise<void> {
@@ -131,6 +144,25 @@ async function carryOut(
   }
 }
 
+/** What fails waits as long as what has been done: `min_interval`. */
+async function rewrite(
+  database: Database,
+  table: Table,
+  smallFilesMax: number,
+  trigger: RewriteTrigger,
+  seen: Seen,
+): Promise<void> {
+  seen.rewriting = true;
+  try {
+    await seen.candidates.rewrite(database, table, smallFilesMax, trigger);
+  } catch (error) {
+    database.warn(error, `rewrite of files of ${nameOf(table)}`);
+  } finally {
+    seen.rewriting = false;
+    seen.rewrittenAt = database.clock.monotonic();
+  }
+}
+
 function pressureOf(database: Database, figures: readonly TableFigures[], diskBytesMax: number) {
   const { pool } = database.memory;
   const staged = figures.reduce((sum, each) => sum + each.stagedBytes, 0);
@@ -141,7 +173,7 @@ function pressureOf(database: Database, figures: readonly TableFigures[], diskBy
   };
 }
 
-function figuresOf(table: Table, seen: Seen, now: number): TableFigures {
+function figuresOf(table: Table, seen: Seen, now: number, rewritable: RewriteTrigger | null): TableFigures {
   const partitionBytes = new Map<string, number>();
   let memoryBytes = 0;
   let smallCutFiles = 0;
@@ -171,8 +203,8 @@ function figuresOf(table: Table, seen: Seen, now: number): TableFigures {
     stagedBytes,
     pendingDeletes,
     moving: seen.moving,
-    rewrite: null,
-    rewriting: false,
-    sinceRewriteMs: 0,
+    rewrite: rewritable,
+    rewriting: seen.rewriting,
+    sinceRewriteMs: now - seen.rewrittenAt,
   };
 }

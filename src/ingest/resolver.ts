@@ -5,7 +5,7 @@
 import type { DataFileUnit } from '../storage/file-unit.ts';
 import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { Table } from '../storage/table.ts';
-import type { UnitEngine } from '../storage/unit-engine.ts';
+import type { LookupResult, UnitEngine } from '../storage/unit-engine.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 
 /** Files that may hold the key of a row; `vectors` in key order. */
@@ -35,13 +35,23 @@ export async function resolveCold(
   for (let i = 0; i < keys.batches.length; i++) {
     const batch = keys.batches[i]!;
     const start = keys.batchStart(i);
-    const request = {
-      def: table.def,
-      files: [...files].map((file) => file.scan(0)),
-      keys: batch.vectors(),
-      rows: batch.rows,
-    };
-    const result = await engine.lookup(request);
+    const vectors = batch.vectors();
+    let wanted = files;
+    let result: LookupResult;
+    for (;;) {
+      const request = {
+        def: table.def,
+        files: [...wanted].map((file) => file.scan(0)),
+        keys: vectors,
+        rows: batch.rows,
+      };
+      result = await engine.lookup(request);
+      if (table.dropped || [...wanted].every((file) => table.unit(file.unit) === file)) break;
+      // A rewrite has moved rows to a file that was not looked into.
+      const now = new Set<DataFileUnit>();
+      for (let row = 0; row < batch.rows; row++) candidateFiles(table, vectors, row, now);
+      wanted = now;
+    }
     for (let k = 0; k < result.rows.length; k++) {
       const unit = table.unit(result.units[k]!);
       if (unit === undefined || unit.deletes.has(result.positions[k]!)) continue;

@@ -242,6 +242,6 @@ export class Transaction {
   }
 }
 
-function readOnly({ message, detail, hint }: Detached): SqlError {
+export function readOnly({ message, detail, hint }: Detached): SqlError {
   return new SqlError(SqlState.objectNotInPrerequisiteState, `the table is read-only: ${message}`, { detail, hint });
 }

@@ -14,7 +14,7 @@ import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
 import { planSet } from './settings.ts';
-import { planCall, planCreateSchema, planDrop, planTransaction, unsupportedStatement } from './utility.ts';
+import { planCall, planCreateSchema, planDrop, planTransaction, planVacuum, unsupportedStatement } from './utility.ts';
 
 export type { PlannerEnvironment } from './query-plan.ts';
 
@@ -96,6 +96,7 @@ function planUtility(node: Node, view: CatalogView): Statement {
   if ('ClosePortalStmt' in node) return planClose(node.ClosePortalStmt.portalname ?? '');
   if ('CheckPointStmt' in node) return { kind: 'checkpoint' };
   if ('CallStmt' in node) return planCall(node.CallStmt, view);
+  if ('VacuumStmt' in node && node.VacuumStmt.is_vacuumcmd === true) return planVacuum(node.VacuumStmt, view);
   throw unsupportedStatement(node);
 }
 

@@ -150,6 +150,13 @@ export type Statement =
   /** Accepted and without effect here: LISTEN, UNLISTEN, NOTIFY of nobody, CLOSE ALL. `tag` is PostgreSQL's. */
   | { readonly kind: 'accepted'; readonly tag: string }
   | { readonly kind: 'checkpoint' }
+  /** `defs` null: every table. */
+  | {
+      readonly kind: 'vacuum';
+      readonly defs: readonly TableDef[] | null;
+      readonly full: boolean;
+      readonly verbose: boolean;
+    }
   /** arka.flush or arka.commit of a table. */
   | { readonly kind: 'call'; readonly procedure: 'flush' | 'commit'; readonly def: TableDef }
   | { readonly kind: 'explain'; readonly analyze: boolean; readonly inner: Statement };

@@ -1,9 +1,9 @@
 /** Statements that are neither queries nor writes: transactions, schemas, session commands, and the refusals by name. */
-import type { CallStmt, CreateSchemaStmt, DropStmt, Node, TransactionStmt } from 'libpg-query';
+import type { CallStmt, CreateSchemaStmt, DropStmt, Node, TransactionStmt, VacuumStmt } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
-import { at, constantText, plainName, stringOf, stringsOf, tagOf } from './ast.ts';
+import { at, constantText, defElemBoolean, plainName, stringOf, stringsOf, tagOf } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
-import { DATABASE, isSystemSchema, refuseSystemSchema } from './schema-names.ts';
+import { DATABASE, isSystemSchema, refuseSystemSchema, targetTable } from './schema-names.ts';
 import { checkTransactionOptions } from './settings.ts';
 
 /** @throws {SqlError} 0A000 for savepoints, two-phase commit and chains */
@@ -85,6 +85,41 @@ function qualifiedName(node: Node): QualifiedName {
   return { schema: parts.at(-2) ?? null, name: parts.at(-1)! };
 }
 
+/** Options of VACUUM that Arka has nothing to do for, whatever their value. */
+const VACUUM_REFUSED: ReadonlySet<string> = new Set([
+  'analyze',
+  'buffer_usage_limit',
+  'disable_page_skipping',
+  'freeze',
+  'index_cleanup',
+  'only_database_stats',
+  'parallel',
+  'process_main',
+  'process_toast',
+  'skip_database_stats',
+  'skip_locked',
+  'truncate',
+]);
+
+/** @throws {SqlError} 42P01, 42501; 0A000 for options that mean nothing here */
+export function planVacuum(statement: VacuumStmt, view: CatalogView): Statement {
+  const given = { full: false, verbose: false };
+  for (const option of statement.options ?? []) {
+    if (!('DefElem' in option)) continue;
+    const { defname = '', arg, location } = option.DefElem;
+    if (defname === 'full' || defname === 'verbose') given[defname] = defElemBoolean(defname, arg);
+    else if (VACUUM_REFUSED.has(defname)) throw notSupported(`VACUUM (${defname.toUpperCase()})`, at(location));
+    else throw new SqlError(SqlState.syntaxError, `unrecognized VACUUM option "${defname}"`, at(location));
+  }
+  const defs = (statement.rels ?? []).flatMap((each) => {
+    if (!('VacuumRelation' in each)) return [];
+    const { relation = {}, va_cols: columns = [] } = each.VacuumRelation;
+    if (columns.length > 0) throw notSupported('VACUUM of columns', at(relation.location));
+    return [targetTable(relation, view, 'vacuum')];
+  });
+  return { kind: 'vacuum', defs: defs.length === 0 ? null : defs, ...given };
+}
+
 /** CALL arka.flush('t') and arka.commit('t'): the name is read as regclass reads it. */
 export function planCall(statement: CallStmt, view: CatalogView): Statement {
   const call = statement.funccall;
@@ -137,7 +172,6 @@ const STATEMENTS: Readonly<Record<string, string>> = {
   FetchStmt: 'FETCH',
   PrepareStmt: 'PREPARE',
   ExecuteStmt: 'EXECUTE',
-  VacuumStmt: 'VACUUM',
   GrantStmt: 'GRANT',
   GrantRoleStmt: 'GRANT role',
   CreateFunctionStmt: 'CREATE FUNCTION',

@@ -65,6 +65,10 @@ export class FileSets {
     return changed;
   }
 
+  lookAgain(key: string): void {
+    this.#changed.add(key);
+  }
+
   #place(file: DataFileUnit): void {
     const { partitionKey } = file;
     const members = this.#partitions.get(partitionKey);

@@ -22,6 +22,7 @@ export function settings(dataDir: string, over: Partial<LakeSettings> = {}): Lak
     owner: 'test',
     keepSnapshots: 20,
     maxSnapshotAgeMs: 5 * 86_400_000,
+    fileGraceMs: 86_400_000,
     ...over,
   };
 }

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Transaction } from '../../src/ingest/transaction.ts';
+import { vacuumFull } from '../../src/ingest/vacuum.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
 
@@ -60,7 +61,8 @@ function mover(table: Table, seed: number): () => Promise<void> {
       const { database } = db.tiers;
       const pick = random(10);
       if (pick < 6) await database.flush(table, 'test');
-      else if (pick < 9) await database.commit(table, 'test');
+      else if (pick < 8) await database.commit(table, 'test');
+      else if (pick < 9) await vacuumFull(database, table);
       else await database.checkpoint();
       await sleep(random(4));
     }

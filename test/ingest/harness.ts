@@ -7,7 +7,7 @@ import { EngineCursor } from '../../src/gateway-cursor.ts';
 import { RowWriter } from '../../src/ingest/row-writer.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import { deleteRows, insertRows, type WriteContext } from '../../src/ingest/write-rows.ts';
-import { openTiers, type Tiers } from '../../src/server-tiers.ts';
+import { openTiers, type TierOptions, type Tiers } from '../../src/server-tiers.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import { integerAt } from '../../src/storage/memory/slice.ts';
 import type { Table } from '../../src/storage/table.ts';
@@ -56,14 +56,21 @@ export class TestDatabase {
 
   readonly #memoryLimit: number;
 
-  private constructor(dataDir: string, memoryLimit: number) {
+  readonly #more: Partial<TierOptions>;
+
+  private constructor(dataDir: string, memoryLimit: number, more: Partial<TierOptions>) {
     this.dataDir = dataDir;
     this.#memoryLimit = memoryLimit;
+    this.#more = more;
   }
 
   /** @param dataDir one that is there already; null: a new one */
-  static async create(memoryLimit = 2 ** 30, dataDir: string | null = null): Promise<TestDatabase> {
-    const made = new TestDatabase(dataDir ?? (await mkdtemp(join(tmpdir(), 'arka-test-'))), memoryLimit);
+  static async create(
+    memoryLimit = 2 ** 30,
+    dataDir: string | null = null,
+    more: Partial<TierOptions> = {},
+  ): Promise<TestDatabase> {
+    const made = new TestDatabase(dataDir ?? (await mkdtemp(join(tmpdir(), 'arka-test-'))), memoryLimit, more);
     await made.open();
     return made;
   }
@@ -78,12 +85,14 @@ export class TestDatabase {
         catalogName: 'arka',
         keepSnapshots: 20,
         maxSnapshotAgeMs: 1e9,
+        fileGraceMs: 1e9,
         memoryLimit,
         segmentBytes: this.segmentBytes,
         logBytesMax: this.logBytesMax,
         clock: systemClock,
         warn: fail,
         fatal: fail,
+        ...this.#more,
       },
       this.#stack,
     );

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { vacuum, vacuumFull } from '../../src/ingest/vacuum.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
 
 let db: TestDatabase;
@@ -13,7 +14,7 @@ type Step =
   | { readonly kind: 'upsert'; readonly ids: readonly number[] }
   | { readonly kind: 'delete'; readonly below: number; readonly above: number }
   | { readonly kind: 'rollback'; readonly ids: readonly number[] }
-  | { readonly kind: 'flush' | 'commit' | 'restart' };
+  | { readonly kind: 'flush' | 'commit' | 'restart' | 'vacuum' | 'vacuum full' };
 
 const ids = fc.uniqueArray(fc.integer({ min: 0, max: 60 }), { minLength: 1, maxLength: 25 });
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -31,16 +32,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('flush' as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('commit' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('vacuum full' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('vacuum' as const) }) },
 );
 
 let made = 0;
 /** Carries the steps out beside a plain map; after each the engine must see the map's rows. */
-async function run(steps: readonly Step[], partitioned: boolean): Promise<void> {
+async function run(steps: readonly Step[], partitioned: boolean, sorted: boolean): Promise<void> {
   const name = `t${made++}`;
   const partition = partitioned
     ? [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 3 }]
     : noPartition;
-  await db.tiers.database.createTable(tableDef(name, partition), false);
+  const sort = sorted ? [{ sourceId: 2, descending: true, nullsFirst: true }] : [];
+  await db.tiers.database.createTable({ ...tableDef(name, partition), sort }, false);
   const model = new Map<number, string>();
   let counter = 0;
   for (const each of steps) {
@@ -55,6 +59,12 @@ async function run(steps: readonly Step[], partitioned: boolean): Promise<void> 
         break;
       case 'restart':
         await db.restart();
+        break;
+      case 'vacuum':
+        await vacuum(database, table);
+        break;
+      case 'vacuum full':
+        await vacuumFull(database, table);
         break;
       default: {
         const transaction = database.begin(true);
@@ -88,8 +98,8 @@ async function run(steps: readonly Step[], partitioned: boolean): Promise<void> 
   await db.tiers.database.dropTable(db.table(name));
 }
 
-test('any order of writes, flushes, commits and restarts leaves exactly the rows that a plain map holds', async () => {
-  await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), fc.boolean(), run), {
+test('any order of writes, flushes, commits, rewrites and restarts leaves exactly the rows that a plain map holds', async () => {
+  await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), fc.boolean(), fc.boolean(), run), {
     numRuns: Number(process.env['MODEL_RUNS'] ?? 12),
   });
 }, 600_000);

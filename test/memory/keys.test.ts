@@ -165,17 +165,22 @@ test('a delete list is an array of positions and LSNs; a scan of its first n ent
   );
 });
 
-test('entries on their way when rows moved become visible in the list that they moved to', () => {
+test('entries on their way when the rows of two units moved into one become visible there in the order of their LSNs', () => {
   const pool = new SlabPool(2 * SLAB_BYTES);
-  const [old, moved] = [new DeleteList(pool), new DeleteList(pool)];
-  for (const list of [old, moved]) expect(list.reserve(10)).toBe(true);
-  for (let i = 0; i < 5; i++) old.append(i, i);
-  old.publish(3);
-  moved.append(0, 3);
-  moved.append(1, 4);
-  old.forward = { list: moved, offset: 3 };
-  old.publish(4);
-  expect([old.published, moved.published]).toEqual([4, 1]);
-  old.publish(5);
-  expect([old.published, moved.published]).toEqual([5, 2]);
+  const [left, right, moved] = [new DeleteList(pool), new DeleteList(pool), new DeleteList(pool)];
+  for (const list of [left, right, moved]) expect(list.reserve(10)).toBe(true);
+  for (let i = 0; i < 5; i++) left.append(i, 10 * i); // 30 and 40 are carried over
+  for (const lsn of [35, 40]) right.append(lsn, lsn);
+  left.publish(3);
+  [30, 35, 40, 40].forEach((lsn, i) => moved.append(i, lsn));
+  for (const list of [left, right]) list.forward = moved;
+  left.publish(3);
+  expect(moved.published).toBe(0);
+  left.publish(4);
+  expect(moved.published).toBe(1);
+  right.publish(1);
+  expect(moved.published).toBe(2);
+  left.publish(5);
+  right.publish(2);
+  expect([left.published, right.published, moved.published]).toEqual([5, 2, 4]);
 });

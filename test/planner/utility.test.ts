@@ -55,6 +55,7 @@ test.each([
   ['UNLISTEN *', { kind: 'accepted', tag: 'UNLISTEN' }],
   ['CLOSE ALL', { kind: 'accepted', tag: 'CLOSE CURSOR ALL' }],
   ['CHECKPOINT', { kind: 'checkpoint' }],
+  ['VACUUM', { kind: 'vacuum', defs: null, full: false, verbose: false }],
   ['CREATE SCHEMA IF NOT EXISTS s', { kind: 'createSchema', name: 's', ifNotExists: true }],
 ])('%s is planned', (sql, expected) => {
   expect(plan(sql)).toEqual(expected);
@@ -66,7 +67,9 @@ test.each([
   ['SAVEPOINT a', '0A000 SAVEPOINT is not supported'],
   ["PREPARE TRANSACTION 'x'", '0A000 PREPARE TRANSACTION is not supported'],
   ['COMMIT AND CHAIN', '0A000 AND CHAIN is not supported'],
-  ['VACUUM FULL events', '0A000 VACUUM is not supported'],
+  ['VACUUM (ANALYZE) events', '0A000 VACUUM (ANALYZE) is not supported @9'],
+  ['VACUUM nowhere', '42P01 relation "nowhere" does not exist @8'],
+  ['VACUUM (nonsense) events', '42601 unrecognized VACUUM option "nonsense" @9'],
   ['ANALYZE', '0A000 ANALYZE is not supported'],
   ['TRUNCATE events', '0A000 TRUNCATE is not supported'],
   ['ALTER TABLE events ADD x int', '0A000 ALTER TABLE is not supported'],

@@ -65,6 +65,9 @@ export interface FlushStore {
   ripenGarbage(tableUuid: string, oldestSequence: bigint, dueMs: number): void;
   /** Forgets what depends on a history that was changed by another writer. */
   distrustGarbage(tableUuid: string): void;
+  forgetGarbage(tableUuid: string): void;
+  /** All that is on the list of the table, due or not. */
+  garbage(tableUuid: string): string[];
   /** Due files, their rows removed. */
   takeGarbage(now: number, limit: number): string[];
   /** Deletes files of flushes that no manifest names. */
@@ -300,7 +303,10 @@ async function discard(place: Place, uuid: string, folder: string): Promise<void
 
 function seenAndGarbage(
   place: Place,
-): Pick<FlushStore, 'seen' | 'saw' | 'addGarbage' | 'ripenGarbage' | 'distrustGarbage' | 'takeGarbage'> {
+): Pick<
+  FlushStore,
+  'seen' | 'saw' | 'addGarbage' | 'ripenGarbage' | 'distrustGarbage' | 'forgetGarbage' | 'garbage' | 'takeGarbage'
+> {
   const { db } = place;
   return {
     seen: (uuid) =>
@@ -340,6 +346,15 @@ function seenAndGarbage(
       transaction(
         place,
         () => void db.prepare('DELETE FROM garbage WHERE table_uuid = ? AND removed_sequence IS NOT NULL').run(uuid),
+      ),
+    forgetGarbage: (uuid) =>
+      transaction(place, () => void db.prepare('DELETE FROM garbage WHERE table_uuid = ?').run(uuid)),
+    garbage: (uuid) =>
+      guard(place.file, () =>
+        db
+          .prepare('SELECT location FROM garbage WHERE table_uuid = ?')
+          .all(uuid)
+          .map((row) => row['location'] as string),
       ),
     takeGarbage: (now, limit) =>
       transaction(place, () => {

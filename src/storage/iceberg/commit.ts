@@ -2,15 +2,16 @@
  * One attempt at a commit, built on one loaded head: manifests, manifest list and metadata of the next snapshot.
  * Nothing here is visible until the catalog's swap; what a failed attempt wrote is named for deletion.
  *
- * - K1 A data file that deletes are for must be live in the base or come with this commit: a delete of a file that a
- *   foreign rewrite removed would silently do nothing (C7).
+ * - K1 A data file that deletes are for must be live in the base or come with this commit, and one that leaves must be
+ *   live: a delete of a file that a foreign rewrite removed would silently do nothing (C7).
  * - K2 A delete file carries the spec id and partition of its data file (M-17), and replaces Arka's earlier one for it.
+ *   It leaves with its data file, whoever wrote it.
  * - K3 Manifests are carried as they are; of 20 of one size class one is made, so that their number stays
  *   logarithmic and each entry is rewritten a bounded number of times.
  */
 import { SqlError, SqlState } from '../../errors.ts';
 import type { Garbage } from '../disk/flush-store.ts';
-import type { CommitRequest } from './lake-api.ts';
+import type { DataFileInfo } from './lake-api.ts';
 import {
   Content,
   deleteTarget,
@@ -41,7 +42,7 @@ import {
   type TableMetadata,
 } from './metadata.ts';
 import type { ObjectStore } from './object-store.ts';
-import { snapshotSummary, type Change } from './snapshot-summary.ts';
+import { snapshotSummary } from './snapshot-summary.ts';
 import { specsOf, type TableReader } from './table-reader.ts';
 
 const MERGE_COUNT = 20;
@@ -52,8 +53,20 @@ export interface CommitContext {
   readonly store: ObjectStore;
   readonly reader: TableReader;
   readonly expiry: Expiry;
+  /** How long a file stays that no snapshot needs any more: readers of an expired one have time to end (H15). */
+  readonly fileGraceMs: number;
   readonly owner: string;
   now(): number;
+}
+
+/** What the next snapshot changes; nothing: the commit moves properties and expires snapshots. */
+export interface Change {
+  readonly added: readonly DataFileInfo[];
+  readonly deletes: readonly PlacedDelete[];
+  /** Locations of the data files that `added` stand for: the snapshot replaces them. */
+  readonly removed: ReadonlySet<string>;
+  readonly properties: Readonly<Record<string, string>>;
+  readonly trigger: string;
 }
 
 /** A delete file of the request at its place in the warehouse. */
@@ -85,22 +98,16 @@ export function deleteFileLocation(dataFileLocation: string, uuid: string): stri
 export async function buildAttempt(
   context: CommitContext,
   base: LoadedTable,
-  request: CommitRequest,
-  deletes: readonly PlacedDelete[],
+  change: Change,
   commitId: string,
 ): Promise<Attempt> {
   const now = nextTimestamp(base.metadata, context.now());
-  const properties = {
-    [Property.logId]: request.logId,
-    [Property.lsn]: String(request.lsn),
-    [Property.commitId]: commitId,
-    [Property.owner]: context.owner,
-  };
+  const properties = { ...change.properties, [Property.commitId]: commitId, [Property.owner]: context.owner };
   const written: string[] = [];
   try {
     const changed =
-      request.segments.length > 0 || deletes.length > 0
-        ? await addSnapshot(context, base, request, deletes, { commitId, now, properties, written })
+      change.added.length + change.deletes.length + change.removed.size > 0
+        ? await addSnapshot(context, base, change, { commitId, now, properties, written })
         : { metadata: base.metadata, snapshotId: null, removed: [] as string[] };
     const { metadata: slim, expired } = expire(changed.metadata, now, context.expiry);
     const { metadata, dropped } = stamp(base, slim, now, properties);
@@ -108,19 +115,21 @@ export async function buildAttempt(
     written.push(metadataLocation);
     await context.store.put(metadataLocation, encodeMetadata(metadata));
     const sequence = metadata['last-sequence-number'];
+    const garbage = [
+      ...changed.removed.map((location): Garbage => ({ location, removedSequence: sequence, dueMs: null })),
+      ...[...dropped, ...expired.map((snapshot) => snapshot['manifest-list'])].map((location): Garbage => ({
+        location,
+        removedSequence: null,
+        dueMs: context.now() + context.fileGraceMs,
+      })),
+    ];
     return {
       metadata,
       metadataLocation,
       snapshotId: changed.snapshotId,
       written,
-      garbage: [
-        ...changed.removed.map((location): Garbage => ({ location, removedSequence: sequence, dueMs: null })),
-        ...[...dropped, ...expired.map((snapshot) => snapshot['manifest-list'])].map((location): Garbage => ({
-          location,
-          removedSequence: null,
-          dueMs: context.now() + FILE_GRACE_MS,
-        })),
-      ],
+      // What lies elsewhere may be shared with a table that this one was registered from.
+      garbage: garbage.filter(({ location }) => location.startsWith(`${metadata.location}/`)),
       oldestSequence: (metadata.snapshots ?? []).reduce(
         (oldest, snapshot) => (snapshot['sequence-number'] < oldest ? snapshot['sequence-number'] : oldest),
         sequence,
@@ -131,9 +140,6 @@ export async function buildAttempt(
     throw error;
   }
 }
-
-/** Expire early, delete late: readers of an expired snapshot have a day to end (H15). */
-export const FILE_GRACE_MS = 24 * 3600 * 1000;
 
 interface Making {
   readonly commitId: string;
@@ -152,8 +158,7 @@ interface Draft {
 async function addSnapshot(
   context: CommitContext,
   base: LoadedTable,
-  request: CommitRequest,
-  deletes: readonly PlacedDelete[],
+  change: Change,
   making: Making,
 ): Promise<{
   metadata: TableMetadata;
@@ -167,29 +172,24 @@ async function addSnapshot(
   const spec = specsOf(metadata);
   const sortOrder = metadata['default-sort-order-id'];
   const added = new Map(
-    request.segments.map((segment) => [
-      segment.location,
-      { specId: segment.specId, file: rawDataFile(segment, spec(segment.specId), sortOrder) },
+    change.added.map((file) => [
+      file.location,
+      { specId: file.specId, file: rawDataFile(file, spec(file.specId), sortOrder) },
     ]),
   );
   const head = await context.reader.manifests(parent);
-  const targets = await liveTargets(context.reader, base, head, added, deletes);
-  const rewrite = await replaceDeletes(
-    context.reader,
-    head,
-    new Set(deletes.map((placed) => placed.target)),
-    snapshotId,
-  );
-
+  const targets = await liveTargets(context.reader, base, head, added, change.deletes);
+  const rewrite = await takeOut(context.reader, base, head, change, snapshotId);
   const drafts: Draft[] = [
-    ...bySpec([...added.values()], 'data', snapshotId),
+    ...bySpec([...added.values()], 'data', snapshotId, rewrite.dataSequence),
     ...bySpec(
-      deletes.map((placed) => {
+      change.deletes.map((placed) => {
         const target = targets.get(placed.target)!;
         return { specId: target.specId, file: rawDeleteFile(placed.location, placed.rows, placed.bytes, target.file) };
       }),
       'deletes',
       snapshotId,
+      null,
     ),
     ...rewrite.drafts,
   ];
@@ -219,26 +219,23 @@ async function addSnapshot(
       sequence,
     }),
   );
-  const change: Change = {
+  const summary = await snapshotSummary(context.reader, parent, head, {
     data: [...added.values()].map((entry) => entry.file),
     deletes: drafts
       .filter((draft) => draft.content === 'deletes')
       .flatMap((draft) =>
         draft.entries.filter((entry) => entry.status === EntryStatus.added).map((entry) => entry.file),
       ),
-    removedDeletes: rewrite.removed,
-  };
+    removedData: rewrite.removed.filter((file) => file.content === Content.data),
+    removedDeletes: rewrite.removed.filter((file) => file.content !== Content.data),
+  });
   const snapshot: Snapshot = {
     'snapshot-id': snapshotId,
     ...(parent === null ? {} : { 'parent-snapshot-id': parent['snapshot-id'] }),
     'sequence-number': sequence,
     'timestamp-ms': making.now,
     'manifest-list': listLocation,
-    summary: {
-      ...(await snapshotSummary(context.reader, parent, head, change)),
-      ...making.properties,
-      'arka.trigger': request.trigger,
-    },
+    summary: { ...summary, ...making.properties, 'arka.trigger': change.trigger },
     'schema-id': metadata['current-schema-id'],
   };
   const stillListed = new Set(merged.kept.map((manifest) => manifest.manifest_path));
@@ -255,6 +252,17 @@ async function addSnapshot(
 interface Target {
   readonly specId: number;
   readonly file: RawFile;
+}
+
+function gone(base: LoadedTable, location: string, what: string): SqlError {
+  return new SqlError(
+    SqlState.serializationFailure,
+    `data file "${location}" of table "${base.name}" was removed by another writer while ${what}`,
+    {
+      detail: `Metadata file "${base.metadataLocation}" does not have it.`,
+      hint: 'Refresh the table and find the rows again.',
+    },
+  );
 }
 
 /** K1: the entries of the data files that the deletes are for. */
@@ -280,40 +288,42 @@ async function liveTargets(
       targets.set(entry.file.file_path, { specId: manifest.partition_spec_id, file: entry.file });
     }
   }
-  for (const location of missing) {
-    throw new SqlError(
-      SqlState.serializationFailure,
-      `data file "${location}" of table "${base.name}" was removed by another writer while rows of it were deleted`,
-      {
-        detail: `Metadata file "${base.metadataLocation}" does not have it.`,
-        hint: 'Refresh the table and find the rows again.',
-      },
-    );
-  }
+  for (const location of missing) throw gone(base, location, 'rows of it were deleted');
   return targets;
 }
 
-/** K2: Arka's earlier delete files of these data files leave; their manifests are written anew. */
-async function replaceDeletes(
+/** What leaves the head, with its manifests to be written anew. */
+interface TakenOut {
+  readonly kept: ManifestFile[];
+  readonly drafts: Draft[];
+  readonly removed: RawFile[];
+  /** The newest data sequence number of the data files that leave: deletes above it are for the rows in their new file, too. */
+  readonly dataSequence: bigint | null;
+}
+
+/** K1, K2: replaced data files leave with their delete files, and Arka's earlier delete files of data files that get new ones. */
+async function takeOut(
   reader: TableReader,
+  base: LoadedTable,
   head: readonly ManifestFile[],
-  targets: ReadonlySet<string>,
+  { deletes, removed: replaced }: Change,
   snapshotId: bigint,
-): Promise<{
-  kept: ManifestFile[];
-  drafts: Draft[];
-  removed: RawFile[];
-}> {
+): Promise<TakenOut> {
+  const targets = new Set(deletes.map((placed) => placed.target));
+  const leaves = ({ status, file }: ManifestEntry): boolean => {
+    if (status === EntryStatus.deleted) return false;
+    if (file.content === Content.data) return replaced.has(file.file_path);
+    const target = file.content === Content.positionDeletes ? deleteTarget(file) : null;
+    if (target === null) return false;
+    return replaced.has(target) || (ARKA_DELETES.test(file.file_path) && targets.has(target));
+  };
   const kept: ManifestFile[] = [];
   const drafts: Draft[] = [];
   const removed: RawFile[] = [];
+  let dataSequence: bigint | null = null;
   for (const manifest of head) {
-    const entries = manifest.content === 1 && targets.size > 0 ? await reader.entries(manifest) : [];
-    const leaves = (entry: ManifestEntry): boolean =>
-      entry.status !== EntryStatus.deleted &&
-      entry.file.content === Content.positionDeletes &&
-      ARKA_DELETES.test(entry.file.file_path) &&
-      targets.has(deleteTarget(entry.file) ?? '');
+    const concerned = replaced.size > 0 || (manifest.content === 1 && targets.size > 0);
+    const entries = concerned ? await reader.entries(manifest) : [];
     if (!entries.some(leaves)) {
       // A manifest without live files says nothing to a reader of this snapshot.
       if (manifest.added_files_count + manifest.existing_files_count > 0 || manifest.added_snapshot_id === snapshotId)
@@ -322,23 +332,32 @@ async function replaceDeletes(
     }
     drafts.push({
       specId: manifest.partition_spec_id,
-      content: 'deletes',
+      content: manifest.content === 0 ? 'data' : 'deletes',
       entries: entries.flatMap((entry): ManifestEntry[] => {
         if (entry.status === EntryStatus.deleted) return [];
         if (!leaves(entry)) return [{ ...entry, status: EntryStatus.existing }];
         removed.push(entry.file);
+        if (entry.file.content === Content.data && (dataSequence === null || (entry.sequence ?? 0n) > dataSequence))
+          dataSequence = entry.sequence ?? 0n;
         return [{ ...entry, status: EntryStatus.deleted, snapshotId }];
       }),
     });
   }
-  return { kept, drafts, removed };
+  const left = new Set(removed.map((file) => file.file_path));
+  for (const location of replaced) if (!left.has(location)) throw gone(base, location, 'it was rewritten');
+  return { kept, drafts, removed, dataSequence };
 }
 
-function bySpec(files: readonly Target[], content: Draft['content'], snapshotId: bigint): Draft[] {
+function bySpec(
+  files: readonly Target[],
+  content: Draft['content'],
+  snapshotId: bigint,
+  sequence: bigint | null,
+): Draft[] {
   const specs = new Map<number, ManifestEntry[]>();
   for (const { specId, file } of files) {
     const entries = specs.get(specId) ?? [];
-    entries.push({ status: EntryStatus.added, snapshotId, sequence: null, fileSequence: null, file });
+    entries.push({ status: EntryStatus.added, snapshotId, sequence, fileSequence: null, file });
     specs.set(specId, entries);
   }
   return [...specs].map(([specId, entries]) => ({ specId, content, entries }));

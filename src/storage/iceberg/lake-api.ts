@@ -17,6 +17,7 @@ export interface LakeSettings {
   readonly owner: string;
   readonly keepSnapshots: number;
   readonly maxSnapshotAgeMs: number;
+  readonly fileGraceMs: number;
   /** What the log says; null or left out: there is none beside this lake. */
   readonly log?: LogFacts | null;
 }
@@ -132,6 +133,14 @@ export interface LakeState {
   readonly lost: readonly LostTable[];
 }
 
+/** A position-delete file for one data file, on local disk: it holds all deleted positions of that file and replaces the earlier one. */
+export interface DeleteFile {
+  readonly dataFileLocation: string;
+  readonly path: string;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
 export interface CommitRequest {
   readonly tableUuid: string;
   readonly logId: string;
@@ -139,13 +148,8 @@ export interface CommitRequest {
   readonly lsn: Lsn;
   /** Staged segments to put into the warehouse and append. */
   readonly segments: readonly Segment[];
-  /** One file-scoped position-delete file per touched data file; it holds all deleted positions of that file and replaces the earlier one. */
-  readonly deletes: readonly {
-    readonly dataFileLocation: string;
-    readonly path: string;
-    readonly rows: number;
-    readonly bytes: number;
-  }[];
+  /** One per touched data file. */
+  readonly deletes: readonly DeleteFile[];
   readonly trigger: string;
 }
 
@@ -161,6 +165,27 @@ export interface CommitResult {
   readonly paths: readonly { readonly location: string; readonly path: string }[];
   /** Set when another writer changed the table in between: the whole state after our commit. */
   readonly foreign: TableState | null;
+}
+
+/** Data files that stand for others from now on, with the same rows: a `replace` snapshot. */
+export interface RewriteRequest {
+  readonly tableUuid: string;
+  /** Up to which metadata main knows what other writers deleted from the inputs. */
+  readonly metadataLocation: string;
+  /** Locations of the inputs. */
+  readonly removed: readonly string[];
+  readonly added: readonly Segment[];
+  /** Of rows of `added` that were deleted, and committed, while they were written. */
+  readonly deletes: readonly DeleteFile[];
+  /** New for each rewrite: after 08007 the same request is asked again, and finds by it what became of the first. */
+  readonly commitId: string;
+  readonly trigger: string;
+}
+
+export interface VacuumResult {
+  readonly metadataLocation: string;
+  readonly expiredSnapshots: number;
+  readonly orphanFiles: number;
 }
 
 export type LakeApi = {
@@ -179,6 +204,17 @@ export type LakeApi = {
   writeFlush(manifest: FlushManifest): Promise<void>;
   /** One Iceberg snapshot; then the manifest's rows ≤ lsn are dropped. A commit without segments or deletes moves only the properties. */
   commit(request: CommitRequest): Promise<CommitResult>;
+  /**
+   * Swaps rewritten files in (C7). Null: another writer has deleted from an input since `metadataLocation`: refresh, carry over, ask again.
+   * @throws 40001 when an input is gone, 08007 when nobody knows: ask again
+   */
+  rewrite(request: RewriteRequest): Promise<CommitResult | null>;
+  /** Deletes rewritten files that were never swapped in. */
+  abandon(locations: readonly string[]): Promise<void>;
+  /** Lets snapshots expire, and deletes files below the table's location that no metadata names (H15). */
+  vacuum(tableUuid: string): Promise<VacuumResult>;
+  /** Deletes files whose grace has ended, once no reader of this server can name them any more; how many. */
+  collectGarbage(argument: null): Promise<number>;
   /** Null while the catalog still shows the metadata location given. */
   refresh(request: { readonly tableUuid: string; readonly metadataLocation: string }): Promise<TableState | null>;
   /** Removes local files no longer referenced (staged copies of committed segments, delete files sent). */

@@ -15,25 +15,21 @@ import { invariant, SqlError, SqlState } from '../../errors.ts';
 import type { Lsn, TableDef } from '../../table-def.ts';
 import { lockDataDir } from '../disk/data-dir.ts';
 import { openFlushStore, type FlushStore } from '../disk/flush-store.ts';
-import {
-  buildAttempt,
-  deleteFileLocation,
-  FILE_GRACE_MS,
-  type Attempt,
-  type CommitContext,
-  type PlacedDelete,
-} from './commit.ts';
+import { buildAttempt, deleteFileLocation, type Attempt, type CommitContext, type PlacedDelete } from './commit.ts';
 import type {
   CommitRequest,
   CommitResult,
   Detached,
+  DeleteFile,
   LakeApi,
   LakeSettings,
   LakeState,
   RecoveredTable,
+  Segment,
   TableState,
 } from './lake-api.ts';
 import { localStore } from './local-store.ts';
+import { collectGarbage, rewrite, vacuum, type TableAccess } from './maintenance.ts';
 import {
   committed,
   currentSnapshot,
@@ -52,7 +48,6 @@ import { openCatalog, type SqliteCatalog } from './sqlite-catalog.ts';
 import { tableReader, type TableReader } from './table-reader.ts';
 
 const ATTEMPTS_MAX = 20;
-const GARBAGE_BATCH = 100;
 const DEFAULT_SCHEMA = 'public';
 
 /** A table by uuid: where the catalog has it, and the metadata last told to main. */
@@ -108,6 +103,10 @@ export function createLake(clock: Clock): LakeApi {
     dropTable: (uuid) => inLane(lake(), uuid, () => dropTable(lake(), uuid)),
     writeFlush: (manifest) => inLane(lake(), manifest.tableUuid, () => lake().flush.writeFlush(manifest)),
     commit: (request) => inLane(lake(), request.tableUuid, () => commit(lake(), request)),
+    rewrite: (request) => inLane(lake(), request.tableUuid, () => rewrite(lake(), ACCESS, request)),
+    abandon: (locations) => lake().store.delete(locations),
+    vacuum: (uuid) => inLane(lake(), uuid, () => vacuum(lake(), ACCESS, uuid)),
+    collectGarbage: () => collectGarbage(lake()),
     refresh: (request) => inLane(lake(), request.tableUuid, () => refresh(lake(), request)),
     rescue: (uuid) => inLane(lake(), uuid, () => rescueTable(lake(), uuid)),
     reattach: (request) => inLane(lake(), request.tableUuid, () => reattach(lake(), request, commit)),
@@ -188,7 +187,10 @@ async function loadAll(lake: Lake): Promise<LakeState> {
       const { schema, name, metadataLocation: reported } = row;
       lake.known.set(state.def.uuid, { schema, name, reported, logId: state.logId });
       lake.flush.remember(state.def);
-      if (recovered.detached !== null) lake.detached.set(state.def.uuid, recovered.detached);
+      if (recovered.detached !== null) {
+        lake.detached.set(state.def.uuid, recovered.detached);
+        lake.flush.forgetGarbage(state.def.uuid); // its catalog may stand where such files are needed
+      }
       tables.push(recovered);
     } catch (error) {
       // What Arka cannot hold is another engine's business: it stays in the catalog, and is not shown.
@@ -290,34 +292,32 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
     return finish(lake, request, base, { deletes: [], retries: 0, foreign: base.metadataLocation !== known.reported });
   const context = commitContext(lake);
   const commitId = uuidText();
-  const fresh = { ...request, segments: request.segments.filter((segment) => !isCommitted(base, segment, request)) };
-  const deletes = await place(lake, fresh, commitId);
+  const added = request.segments.filter((segment) => !isCommitted(base, segment, request));
+  const deletes = await place(lake, added, request.deletes, commitId);
+  const change = {
+    added,
+    deletes,
+    removed: new Set<string>(),
+    properties: { [Property.logId]: request.logId, [Property.lsn]: String(request.lsn) },
+    trigger: request.trigger,
+  };
   for (let retries = 0; ; retries++) {
     const previous = currentSnapshot(base.metadata);
-    checkOwner(base, request, known.logId);
-    if (base.metadataLocation !== known.reported) lake.flush.distrustGarbage(request.tableUuid);
+    checkOwner(base, request.logId, known.logId);
     let attempt: Attempt;
     try {
-      attempt = await buildAttempt(context, base, fresh, deletes, commitId);
+      attempt = await buildAttempt(context, base, change, commitId);
     } catch (error) {
       await lake.store.delete(deletes.map((placed) => placed.location));
       throw error;
     }
     if (await swap(lake, base, attempt, commitId)) {
-      const foreign = base.metadataLocation !== known.reported;
-      lake.flush.addGarbage(request.tableUuid, attempt.garbage);
-      lake.flush.ripenGarbage(request.tableUuid, attempt.oldestSequence, Math.floor(lake.clock.now()) + FILE_GRACE_MS);
-      const after = {
-        schema: base.schema,
-        name: base.name,
-        metadataLocation: attempt.metadataLocation,
-        metadata: attempt.metadata,
-      };
+      const after = { ...base, metadataLocation: attempt.metadataLocation, metadata: attempt.metadata };
       invariant(
         attempt.snapshotId !== null || currentSnapshot(after.metadata)?.['snapshot-id'] === previous?.['snapshot-id'],
         'a commit of properties keeps the head',
       );
-      return finish(lake, request, after, { deletes, retries, foreign });
+      return finish(lake, request, after, { deletes, retries, foreign: base.metadataLocation !== known.reported });
     }
     await lake.store.delete(attempt.written);
     if (retries >= ATTEMPTS_MAX) {
@@ -332,9 +332,9 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
 }
 
 /** Two servers that write one table would each take the other's LSNs for their own: the first that stamps its log wins (C2). */
-function checkOwner(base: LoadedTable, request: CommitRequest, mayReplace: string | null): void {
+function checkOwner(base: LoadedTable, ours: string | null, mayReplace: string | null): void {
   const { logId } = committed(base.metadata);
-  if (logId === request.logId || logId === mayReplace) return;
+  if (logId === ours || logId === mayReplace) return;
   throw new SqlError(
     SqlState.objectNotInPrerequisiteState,
     `table "${base.schema}"."${base.name}" is committed by another Arka server, with log ${logId}`,
@@ -350,6 +350,7 @@ function commitContext(lake: Lake): CommitContext {
     store: lake.store,
     reader: lake.reader,
     expiry: lake.settings,
+    fileGraceMs: lake.settings.fileGraceMs,
     owner: lake.settings.owner,
     now: () => Math.floor(lake.clock.now()),
   };
@@ -360,13 +361,18 @@ function isCommitted(table: LoadedTable, what: { readonly lsnTo: Lsn }, request:
   return logId === request.logId && lsn >= what.lsnTo;
 }
 
-/** Brings the request's files to their places in the warehouse. What is there already, from an attempt before a crash, is replaced. */
-async function place(lake: Lake, request: CommitRequest, commitId: string): Promise<PlacedDelete[]> {
-  for (const segment of request.segments) {
+/** Brings files to their places in the warehouse. What is there already, from an attempt before a crash, is replaced. */
+async function place(
+  lake: Lake,
+  segments: readonly Segment[],
+  files: readonly DeleteFile[],
+  commitId: string,
+): Promise<PlacedDelete[]> {
+  for (const segment of segments) {
     if (toLocalPath(segment.location) !== segment.path) await lake.store.putFile(segment.location, segment.path);
   }
   const deletes: PlacedDelete[] = [];
-  for (const [i, file] of request.deletes.entries()) {
+  for (const [i, file] of files.entries()) {
     const location = deleteFileLocation(file.dataFileLocation, i === 0 ? commitId : uuidText());
     await lake.store.putFile(location, file.path);
     deletes.push({ target: file.dataFileLocation, location, rows: file.rows, bytes: file.bytes });
@@ -374,17 +380,53 @@ async function place(lake: Lake, request: CommitRequest, commitId: string): Prom
   return deletes;
 }
 
-/** L3: an error of the swap says nothing about its outcome; the catalog does. */
+/**
+ * Puts the attempt into the catalog, and what it replaces on the list of files to delete late.
+ * L3: an error of the swap says nothing about its outcome; the catalog does.
+ */
 async function swap(lake: Lake, base: LoadedTable, attempt: Attempt, commitId: string): Promise<boolean> {
+  if (!(await swapped(lake, base, attempt, commitId))) return false;
+  const uuid = base.metadata['table-uuid'];
+  try {
+    if (base.metadataLocation !== lake.known.get(uuid)!.reported) lake.flush.distrustGarbage(uuid);
+    lake.flush.addGarbage(uuid, attempt.garbage);
+    const due = Math.floor(lake.clock.now()) + lake.settings.fileGraceMs;
+    lake.flush.ripenGarbage(uuid, attempt.oldestSequence, due);
+  } catch (error) {
+    // The commit has taken place; what is not on the list is found as orphans.
+    process.emitWarning(`the list of files to delete is not up to date: ${String(error)}`, 'ArkaLake');
+  }
+  return true;
+}
+
+async function swapped(lake: Lake, base: LoadedTable, attempt: Attempt, commitId: string): Promise<boolean> {
   try {
     return lake.catalog.swap(base.schema, base.name, base.metadataLocation, attempt.metadataLocation);
   } catch (error) {
-    const now = await load(lake, base.metadata['table-uuid']);
+    const now = await load(lake, base.metadata['table-uuid']).catch((cause: unknown) => {
+      throw new SqlError(
+        SqlState.transactionResolutionUnknown,
+        `the catalog did not say whether a commit to table "${base.name}" took place`,
+        { cause },
+      );
+    });
     if (committed(now.metadata).commitId === commitId) return true;
     if (now.metadataLocation === base.metadataLocation) throw error;
     return false;
   }
 }
+
+/** What maintenance.ts shares with commits. */
+const ACCESS: TableAccess = {
+  load: async (lake, uuid) => {
+    const table = await load(lake, uuid);
+    checkOwner(table, lake.settings.log?.logId ?? null, lake.known.get(uuid)!.logId);
+    return table;
+  },
+  place,
+  swap,
+  context: commitContext,
+};
 
 async function finish(
   lake: Lake,
@@ -413,7 +455,6 @@ async function finish(
     request.lsn,
     request.segments.map((segment) => segment.location),
   );
-  await collectGarbage(lake);
   return {
     metadataLocation: table.metadataLocation,
     snapshotId: snapshotId ?? -1n,
@@ -425,8 +466,4 @@ async function finish(
     paths: request.segments.map((segment) => ({ location: segment.location, path: toLocalPath(segment.location) })),
     foreign: outcome.foreign ? await lake.reader.state(table) : null,
   };
-}
-
-async function collectGarbage(lake: Lake): Promise<void> {
-  await lake.store.delete(lake.flush.takeGarbage(Math.floor(lake.clock.now()), GARBAGE_BATCH));
 }

@@ -65,7 +65,7 @@ async function readRange(path: string, start: number, end: number | undefined): 
 async function head(location: string): Promise<ObjectInfo | null> {
   try {
     const info = await stat(toLocalPath(location));
-    return info.isFile() ? { location, bytes: info.size } : null;
+    return info.isFile() ? { location, bytes: info.size, modifiedMs: info.mtimeMs } : null;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR')
       return null;

@@ -64,6 +64,12 @@ export interface TableMetadata {
   readonly 'snapshot-log'?: readonly { readonly 'snapshot-id': bigint; readonly 'timestamp-ms': number }[];
   readonly 'metadata-log'?: readonly { readonly 'metadata-file': string; readonly 'timestamp-ms': number }[];
   readonly refs?: Readonly<Record<string, SnapshotRef>>;
+  readonly statistics?: readonly StatisticsFile[];
+  readonly 'partition-statistics'?: readonly StatisticsFile[];
+}
+
+interface StatisticsFile {
+  readonly 'statistics-path': string;
 }
 
 /** Metadata as it stands in the catalog: what a swap is compared with. */

@@ -9,6 +9,8 @@
 export interface ObjectInfo {
   readonly location: string;
   readonly bytes: number;
+  /** When it was written last, in milliseconds of the Unix epoch. */
+  readonly modifiedMs: number;
 }
 
 export interface ObjectStore {

@@ -7,9 +7,11 @@ import { Content, EntryStatus, type ManifestFile, type RawFile } from './manifes
 import type { Snapshot } from './metadata.ts';
 import type { TableReader } from './table-reader.ts';
 
-export interface Change {
+export interface FileChanges {
   readonly data: readonly RawFile[];
   readonly deletes: readonly RawFile[];
+  /** Data files that those of `data` stand for, with the same rows. */
+  readonly removedData: readonly RawFile[];
   readonly removedDeletes: readonly RawFile[];
 }
 
@@ -26,24 +28,25 @@ export async function snapshotSummary(
   reader: TableReader,
   parent: Snapshot | null,
   head: readonly ManifestFile[],
-  change: Change,
+  change: FileChanges,
 ): Promise<Record<string, string>> {
   const before = parentTotals(parent) ?? (await countTotals(reader, head));
   const rows = (files: readonly RawFile[]): bigint => files.reduce((sum, file) => sum + file.record_count, 0n);
   const size = (files: readonly RawFile[]): bigint => files.reduce((sum, file) => sum + file.file_size_in_bytes, 0n);
-  const { data, deletes, removedDeletes: removed } = change;
+  const { data, deletes, removedData, removedDeletes } = change;
+  const removedBytes = size(removedData) + size(removedDeletes);
   const partitions = new Set(
-    [...data, ...deletes, ...removed].map((file) =>
+    [...data, ...deletes, ...removedData, ...removedDeletes].map((file) =>
       JSON.stringify(file.partition, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
     ),
   );
   const totals: Totals = {
-    'total-records': before['total-records'] + rows(data),
-    'total-data-files': before['total-data-files'] + BigInt(data.length),
-    'total-delete-files': before['total-delete-files'] + BigInt(deletes.length - removed.length),
-    'total-position-deletes': before['total-position-deletes'] + rows(deletes) - rows(removed),
+    'total-records': before['total-records'] + rows(data) - rows(removedData),
+    'total-data-files': before['total-data-files'] + BigInt(data.length - removedData.length),
+    'total-delete-files': before['total-delete-files'] + BigInt(deletes.length - removedDeletes.length),
+    'total-position-deletes': before['total-position-deletes'] + rows(deletes) - rows(removedDeletes),
     'total-equality-deletes': before['total-equality-deletes'],
-    'total-files-size': before['total-files-size'] + size(data) + size(deletes) - size(removed),
+    'total-files-size': before['total-files-size'] + size(data) + size(deletes) - removedBytes,
   };
   const changes = {
     'added-data-files': BigInt(data.length),
@@ -52,17 +55,24 @@ export async function snapshotSummary(
     'added-delete-files': BigInt(deletes.length),
     'added-position-delete-files': BigInt(deletes.length),
     'added-position-deletes': rows(deletes),
-    'removed-delete-files': BigInt(removed.length),
-    'removed-position-delete-files': BigInt(removed.length),
-    'removed-position-deletes': rows(removed),
-    'removed-files-size': size(removed),
+    'deleted-data-files': BigInt(removedData.length),
+    'deleted-records': rows(removedData),
+    'removed-delete-files': BigInt(removedDeletes.length),
+    'removed-position-delete-files': BigInt(removedDeletes.length),
+    'removed-position-deletes': rows(removedDeletes),
+    'removed-files-size': removedBytes,
     'changed-partition-count': BigInt(partitions.size),
   };
   return {
-    operation: deletes.length === 0 ? 'append' : data.length === 0 ? 'delete' : 'overwrite',
+    operation: operationOf(change),
     ...texts(Object.entries(changes).filter(([, value]) => value !== 0n)),
     ...texts(Object.entries(totals)),
   };
+}
+
+function operationOf({ data, deletes, removedData }: FileChanges): string {
+  if (removedData.length > 0) return 'replace';
+  return deletes.length === 0 ? 'append' : data.length === 0 ? 'delete' : 'overwrite';
 }
 
 function texts(entries: readonly (readonly [string, bigint])[]): Record<string, string> {

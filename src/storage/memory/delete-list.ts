@@ -29,8 +29,8 @@ export class DeleteList {
   /** Entries appended; those past `published` belong to transactions not yet visible. */
   length = 0;
   published = 0;
-  /** After a flush: where the entries from `offset` on have gone; a transaction on its way publishes there too. */
-  forward: { readonly list: DeleteList; readonly offset: number } | null = null;
+  /** After a flush or a rewrite: where later entries have gone, by their LSN; a transaction on its way publishes there too. */
+  forward: DeleteList | null = null;
 
   constructor(pool: SlabPool) {
     this.#pool = pool;
@@ -86,7 +86,7 @@ export class DeleteList {
   /** Makes the first `length` entries visible. */
   publish(length: number): void {
     if (length > this.published) this.published = length;
-    if (this.forward !== null && length > this.forward.offset) this.forward.list.publish(length - this.forward.offset);
+    if (this.forward !== null && length > 0) this.forward.publish(this.forward.lengthAt(this.lsnAt(length - 1)));
   }
 
   /** Whether the row is deleted, by a visible transaction or one on its way. */

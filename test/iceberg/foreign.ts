@@ -1,0 +1,89 @@
+/** Another engine, as far as its commits go: what it puts into the catalog of a data directory, without our lake knowing. */
+import { randomUUID } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildAttempt, type Change, type CommitContext } from '../../src/storage/iceberg/commit.ts';
+import type { DataFileInfo } from '../../src/storage/iceberg/lake-api.ts';
+import { localStore } from '../../src/storage/iceberg/local-store.ts';
+import { encodeMetadata, nextMetadataLocation, type TableMetadata } from '../../src/storage/iceberg/metadata.ts';
+import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
+import { openCatalog } from '../../src/storage/iceberg/sqlite-catalog.ts';
+import { tableReader } from '../../src/storage/iceberg/table-reader.ts';
+import { deleteFile, duckdb } from './harness.ts';
+
+const store = localStore();
+const context: CommitContext = {
+  store,
+  reader: tableReader(store),
+  expiry: { keepSnapshots: 1000, maxSnapshotAgeMs: 1e12 },
+  fileGraceMs: 1e12,
+  owner: 'another engine',
+  now: () => 0,
+};
+
+/** Swaps in what `change` makes of the table as the catalog has it now. */
+async function swap(
+  dataDir: string,
+  name: string,
+  change: (metadata: TableMetadata, location: string) => Promise<string>,
+): Promise<void> {
+  const catalog = openCatalog(join(dataDir, 'catalog.db'), 'arka');
+  try {
+    const location = catalog.find('public', name)!;
+    const next = await change(await context.reader.metadata(location), location);
+    if (!catalog.swap('public', name, location, next)) throw new Error('another swap was faster');
+  } finally {
+    catalog.close();
+  }
+}
+
+async function commit(dataDir: string, name: string, change: Partial<Change>): Promise<void> {
+  await swap(dataDir, name, async (metadata, metadataLocation) => {
+    const base = { schema: 'public', name, metadataLocation, metadata };
+    const whole = { added: [], deletes: [], removed: new Set<string>(), properties: {}, trigger: 'foreign', ...change };
+    return (await buildAttempt(context, base, whole, randomUUID())).metadataLocation;
+  });
+}
+
+export async function foreignDelete(
+  dataDir: string,
+  name: string,
+  dataFile: string,
+  positions: readonly number[],
+): Promise<void> {
+  const { rows, bytes, path } = await deleteFile(dataDir, dataFile, positions);
+  const location = `${dataFile.slice(0, dataFile.lastIndexOf('/'))}/theirs-${randomUUID()}.parquet`;
+  await store.putFile(location, path);
+  await commit(dataDir, name, { deletes: [{ target: dataFile, location, rows, bytes }] });
+}
+
+/** Rows by a SELECT of id, v and name, in the place of other files, if any. */
+export async function foreignFile(
+  dataDir: string,
+  name: string,
+  like: DataFileInfo,
+  select: string,
+  removed: readonly string[] = [],
+): Promise<void> {
+  const location = `${like.location.slice(0, like.location.lastIndexOf('/'))}/theirs-${randomUUID()}.parquet`;
+  const path = toLocalPath(location);
+  await duckdb(
+    `COPY (SELECT id::BIGINT AS id, v::INTEGER AS v, name FROM (${select}) t(id, v, name)) TO '${path}' (FORMAT parquet, FIELD_IDS {id: 1, v: 2, name: 3})`,
+  );
+  const rows = Number((await duckdb(`SELECT count(*) FROM read_parquet('${path}')`))[0]![0]);
+  const added = { ...like, location, path, rows, bytes: statSync(path).size, columns: [] };
+  await commit(dataDir, name, { added: [added], removed: new Set(removed) });
+}
+
+/** Keeps the current snapshot under a name. */
+export async function foreignTag(dataDir: string, name: string, tag: string): Promise<void> {
+  await swap(dataDir, name, async (metadata, metadataLocation) => {
+    const next: TableMetadata = {
+      ...metadata,
+      refs: { ...metadata.refs, [tag]: { 'snapshot-id': metadata['current-snapshot-id']!, type: 'tag' } },
+    };
+    const location = nextMetadataLocation({ schema: 'public', name, metadataLocation, metadata }, metadata.location);
+    await store.put(location, encodeMetadata(next));
+    return location;
+  });
+}
