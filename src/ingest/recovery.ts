@@ -51,7 +51,7 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   await log.replay(from, (frame) => {
     const taken = small.take(frame);
     rows += taken;
-    if (taken > 0 && !small.full) return undefined;
+    if (taken > 0 && !small.full && !isAtLimit(database)) return undefined;
     small.release();
     if (taken > 0) return flushAtLimit(database, lost);
     return replayFrame(database, frame, lost).then((applied) => void (rows += applied));
@@ -164,9 +164,12 @@ async function replayFrame(database: Database, frame: RecoveredFrame, lost: Lost
 /** Whether a table lacks what was done to it at an LSN. */
 const isMissing = (table: Table, lsn: Lsn): boolean => lsn > table.flushedLsn && table.detached === null;
 
+function isAtLimit({ memory: { pool } }: Database): boolean {
+  return pool.usedBytes > pool.budgetBytes * FLUSH_FRACTION;
+}
+
 function flushAtLimit(database: Database, lost: LostRows): Promise<void> | undefined {
-  const { pool } = database.memory;
-  return pool.usedBytes > pool.budgetBytes * FLUSH_FRACTION ? flushAll(database, lost) : undefined;
+  return isAtLimit(database) ? flushAll(database, lost) : undefined;
 }
 
 async function flushAll(database: Database, lost: LostRows): Promise<void> {
