@@ -10,7 +10,12 @@ const SCRIPT = fileURLToPath(new URL('index.ts', import.meta.url));
 export function keyIndexBytes(): Promise<Measure | null> {
   if (!existsSync(SCRIPT)) return Promise.resolve(null);
   const { stdout, stderr, status } = spawnSync(process.execPath, [SCRIPT], { encoding: 'utf8' });
-  const found = /10M rows.*?([\d.]+) bytes a row/i.exec(stdout);
+  const found = /^int64: 10,000,000 rows entered.*?([\d.]+) bytes a row \(at most ([\d.]+)/m.exec(stdout);
   if (status !== 0 || found === null) throw new Error(`test/bench/index.ts ended with ${status}: ${stderr}${stdout}`);
-  return Promise.resolve({ value: Number(found[1]), serverCores: null, clientCores: null, more: {} });
+  return Promise.resolve({
+    value: Number(found[1]),
+    serverCores: null,
+    clientCores: null,
+    more: { atMostOnTheWay: Number(found[2]) },
+  });
 }

@@ -19,6 +19,8 @@ import type { Memory } from './memory.ts';
 import { SLAB_BYTES, type Address } from './slab.ts';
 
 const HEAP_BYTES_MIN = 4096;
+/** Fewer values are copied one by one. */
+const RUN_ROWS_MIN = 4;
 const NO_VIEW = new DataView(NO_BYTES.buffer);
 
 export class BatchColumn implements BlockSink {
@@ -215,6 +217,18 @@ export class BatchColumn implements BlockSink {
     return row;
   }
 
+  /** Values that lie side by side: one copy of their bytes. */
+  #appendRun({ heap, starts, ends }: ColumnVector, start: number, end: number): void {
+    const from = starts[start]!;
+    const to = ends[end - 1]!;
+    this.reserveHeap(to - from);
+    this.heap.set(heap.subarray(from, to), this.heapUsed);
+    const shift = this.heapUsed - from;
+    const { offsets, rows } = this;
+    for (let row = start; row < end; row++) offsets[rows + row - start + 1] = ends[row]! + shift;
+    this.heapUsed += to - from;
+  }
+
   #appendValid(source: ColumnVector, start: number, end: number): void {
     const count = end - start;
     switch (this.physical) {
@@ -222,6 +236,10 @@ export class BatchColumn implements BlockSink {
         for (let row = start; row < end; row++) this.bool((source.bits[row >> 3]! & (1 << (row & 7))) !== 0);
         return;
       case 'bytes':
+        if (count >= RUN_ROWS_MIN && liesInOneRun(source, start, end)) {
+          this.#appendRun(source, start, end);
+          break;
+        }
         for (let row = start; row < end; row++) this.bytes(source.heap, source.starts[row]!, source.ends[row]!);
         return;
       case 'float32':
@@ -241,4 +259,9 @@ export class BatchColumn implements BlockSink {
       for (let row = this.rows; row < this.rows + count; row++) this.#validity[row >> 3]! |= 1 << (row & 7);
     this.rows += count;
   }
+}
+
+function liesInOneRun({ starts, ends }: ColumnVector, start: number, end: number): boolean {
+  for (let row = start + 1; row < end; row++) if (starts[row] !== ends[row - 1]) return false;
+  return true;
 }
