@@ -17,7 +17,7 @@ const HELP = `Usage: arka serve [options]
   --port PORT        port of the PostgreSQL protocol (5433); 0 picks a free one
   --http-port PORT   port of the HTTP interface (8181)
   --data-dir DIR     log, disk tier, catalog and warehouse (./arka-data)
-  --warehouse URL    folder of the Iceberg tables, a path or file:///… (DATA_DIR/warehouse)
+  --warehouse URL    where the Iceberg tables lie: a path, file:///… or s3://BUCKET/PREFIX (DATA_DIR/warehouse)
   --reattach TABLE   doctor: point the catalog to the metadata file that was committed last
   --accept TABLE     doctor: take a read-only table as the catalog shows it
   --config FILE      settings (./arka.toml, if there is one)

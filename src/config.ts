@@ -4,7 +4,7 @@
  * - K1 Order: flag, `ARKA_SECTION_KEY`, `arka.toml` (working directory, or --config), default.
  * - K2 An unknown key is an error wherever it stands, and names the nearest known one.
  * - K3 What is accepted works: a value whose part is not built is refused here, before anything starts.
- * - K4 A `Config` has sizes in bytes, times in milliseconds, absolute paths, and the warehouse as a `file://` URL.
+ * - K4 A `Config` has sizes in bytes, times in milliseconds, absolute paths, and the warehouse as a `file://` or `s3://` URL.
  * Read once, by cli.ts; everyone else is given a part of `Config`.
  */
 import { existsSync, readFileSync } from 'node:fs';
@@ -78,6 +78,18 @@ const onOff: Read<boolean> = (value, refuse) => {
   const text = String(value).toLowerCase();
   if (['on', 'true', 'yes', '1'].includes(text)) return true;
   return ['off', 'false', 'no', '0'].includes(text) ? false : refuse('is neither on nor off');
+};
+
+const autoOnOff: Read<boolean | 'auto'> = (value, refuse) =>
+  value === 'auto' ? 'auto' : onOff(value, () => refuse('is none of on, off and auto'));
+
+/** `http://…` or `https://…`, or nothing. */
+const address: Read<string> = (value, refuse) => {
+  const given = String(value).replace(/\/+$/, '');
+  if (given === '') return '';
+  return /^https?:$/.test(URL.parse(given)?.protocol ?? '')
+    ? given
+    : refuse('is not an address such as http://127.0.0.1:9000');
 };
 
 const text: Read<string> = (value) => String(value);
@@ -157,14 +169,22 @@ const sections = {
     type: setting(choice(['sqlite'], ['rest']), 'sqlite', '`sqlite`: `DATA_DIR/catalog.db`.'),
     name: setting(name, 'arka', 'Name of the catalog.'),
     uri: setting(notYet, '', 'Address of a REST catalog (not supported yet).'),
-    warehouse: setting(text, '', 'Folder of the tables, a path or `file:///…`; empty: `DATA_DIR/warehouse`.'),
+    warehouse: setting(
+      text,
+      '',
+      'Where the tables lie: a path, `file:///…` or `s3://BUCKET/PREFIX`; empty: `DATA_DIR/warehouse`.',
+    ),
     token: setting(notYet, '', 'Token for a REST catalog (not supported yet).'),
     credential: setting(notYet, '', 'Credential for a REST catalog (not supported yet).'),
   },
   s3: {
-    endpoint: setting(notYet, '', 'Address of an S3 server (not supported yet).'),
-    region: setting(notYet, '', 'Region of the bucket (not supported yet).'),
-    path_style: setting(notYet, '', 'Bucket in the path, not in the host name (not supported yet).'),
+    endpoint: setting(address, '', 'Address of an S3 server, such as `http://127.0.0.1:9000`; empty: AWS.'),
+    region: setting(text, '', 'Region of the bucket; empty: as the AWS SDK finds it.'),
+    path_style: setting(
+      autoOnOff,
+      'auto',
+      'Bucket in the path, not in the host name; `auto`: if `s3.endpoint` is set.',
+    ),
   },
 } as const;
 
@@ -312,6 +332,10 @@ function warehouseUrl(given: string, dataDir: string, cwd: string): string {
   const path = given.slice('file://'.length);
   if (scheme === 'file' && given.startsWith('file:///')) return `file://${resolve(path)}`;
   if (scheme === 'file') throw new ConfigError(`setting catalog.warehouse: '${given}' must begin with file:///`);
+  if (scheme === 's3') {
+    if (/^s3:\/\/[^/]+/.test(given)) return given.replace(/\/+$/, '');
+    throw new ConfigError(`setting catalog.warehouse: '${given}' is not s3://BUCKET or s3://BUCKET/PREFIX`);
+  }
   throw new ConfigError(`setting catalog.warehouse: a warehouse in ${scheme}: is not supported yet`);
 }
 

@@ -4,14 +4,17 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from './clock.ts';
+import { withColdFiles } from './federation/cold-files.ts';
 import type { EngineApi } from './federation/engine-api.ts';
 import { Database } from './ingest/database.ts';
 import { recover } from './ingest/recovery.ts';
 import { RpcClient, type Api, type Remote } from './rpc.ts';
+import { DiskCache } from './storage/disk/disk-cache.ts';
 import type { LakeApi, LogFacts } from './storage/iceberg/lake-api.ts';
+import type { S3Settings } from './storage/iceberg/s3-client.ts';
 import { decodeCheckpoint } from './storage/log/checkpoint.ts';
 import type { Log } from './storage/log/log-api.ts';
 import { openLog } from './storage/log/log.ts';
@@ -81,6 +84,9 @@ export interface TierOptions {
   readonly segmentBytes: number;
   /** wal.max_size; left out: no limit. */
   readonly logBytesMax?: number;
+  /** Bytes of log, staged files, index and cache; none: no limit. */
+  readonly diskLimit?: number;
+  readonly s3?: S3Settings;
   readonly clock: Clock;
   readonly warn: (error: unknown, where: string) => void;
   /** Must not return to normal work: the process ends, or the test fails. */
@@ -125,12 +131,23 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     maxSnapshotAgeMs: options.maxSnapshotAgeMs,
     fileGraceMs: options.fileGraceMs ?? 24 * 3_600_000,
     log: logFacts(log),
+    ...(options.s3 === undefined ? {} : { s3: options.s3 }),
   });
+  const disk = new DiskCache({
+    dir: resolve(dataDir, 'cache'),
+    limit: options.diskLimit ?? Number.POSITIVE_INFINITY,
+    clock,
+    lake: lake.remote,
+    warn,
+  });
+  for (const file of state.cached) disk.found(file);
+  const reader = withColdFiles(engine.remote, disk);
   const database = new Database({
     clock,
     memory,
     log,
-    engine: engine.remote,
+    engine: reader,
+    disk,
     lake: lake.remote,
     diskDir: join(dataDir, 'disk'),
     targetFileBytes: options.targetFileBytes ?? 128 * MB,
@@ -140,7 +157,8 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
   });
   await recover(database, state, join(dataDir, 'lost'));
   stack.defer(() => database.close());
-  return { database, engine: engine.remote };
+  stack.defer(disk.start());
+  return { database, engine: reader };
 }
 
 /** What the lake must know of the log to reconcile both (C5, C6). */

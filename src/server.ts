@@ -10,6 +10,7 @@ import { createGateway } from './gateway.ts';
 import { startMigration, startRefresh } from './ingest/migration.ts';
 import { loadParser } from './planner/parse.ts';
 import { openTiers } from './server-tiers.ts';
+import type { S3Settings } from './storage/iceberg/s3-client.ts';
 import { listen } from './wire/listener.ts';
 
 export interface ArkaServer {
@@ -59,6 +60,8 @@ async function open(
       memoryLimit: config.memory.limit,
       segmentBytes: config.wal.segmentSize,
       logBytesMax: config.wal.maxSize,
+      diskLimit: config.disk.limit,
+      s3: s3Settings(config),
       clock,
       warn,
       fatal,
@@ -101,6 +104,11 @@ function startMemoryGuard(clock: Clock, limit: number, catalog: CatalogClient): 
   };
   cancel = clock.after(GUARD_INTERVAL_MS, look);
   return () => cancel();
+}
+
+/** A server of one's own rarely has a name for each bucket. */
+function s3Settings({ s3: { endpoint, region, pathStyle } }: Config): S3Settings {
+  return { endpoint, region, pathStyle: pathStyle === 'auto' ? endpoint !== '' : pathStyle };
 }
 
 function migrationSettings({ disk, flush, iceberg, memory }: Config): Parameters<typeof startMigration>[1] {

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import type { Remote } from '../rpc.ts';
+import type { DiskCache } from '../storage/disk/disk-cache.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { CommitResult, LakeApi, LostTable, TableState } from '../storage/iceberg/lake-api.ts';
 import type { Log } from '../storage/log/log-api.ts';
@@ -16,7 +17,7 @@ import type { UnitEngine } from '../storage/unit-engine.ts';
 import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
 import { Committer } from './committer.ts';
 import { flushTable } from './flush.ts';
-import { commitTable, refreshTable } from './iceberg-commit.ts';
+import { commitTable, refreshTable, uploadStaged } from './iceberg-commit.ts';
 import { LogRetention } from './log-retention.ts';
 import { rewriteFiles } from './rewrite.ts';
 import { Transaction } from './transaction.ts';
@@ -53,6 +54,7 @@ export interface DatabaseOptions {
   readonly log: Log;
   readonly engine: UnitEngine;
   readonly lake: Remote<LakeApi>;
+  readonly disk: DiskCache;
   readonly diskDir: string;
   readonly targetFileBytes: number;
   /** What the tables' hashes of keys are keyed with; at least 16 bytes. */
@@ -68,6 +70,7 @@ export class Database {
   readonly log: Log;
   readonly engine: UnitEngine;
   readonly lake: Remote<LakeApi>;
+  readonly disk: DiskCache;
   readonly diskDir: string;
   readonly targetFileBytes: number;
   readonly committer: Committer;
@@ -87,6 +90,7 @@ export class Database {
   /** Rewrites under way stop at their next file. */
   closing = false;
   #ddl: Promise<unknown> = Promise.resolve();
+  readonly #committing = new Set<Promise<void>>();
   #nextTransaction = 1;
   /** Writers in `admit`. */
   #admitting = 0;
@@ -99,12 +103,20 @@ export class Database {
     this.log = options.log;
     this.engine = options.engine;
     this.lake = options.lake;
+    this.disk = options.disk;
     this.diskDir = options.diskDir;
     this.targetFileBytes = options.targetFileBytes;
     this.warn = options.warn;
     this.#secret = options.secret;
     this.committer = new Committer(options.memory, options.log);
     this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY);
+    this.disk.count(() => ({ log: this.log.stats().bytes, staged: this.#stagedBytes() }));
+  }
+
+  #stagedBytes(): number {
+    let bytes = 0;
+    for (const table of this.tables.values()) for (const { info } of table.fileSets.staged) bytes += info.bytes;
+    return bytes;
   }
 
   readonly nextUnit = (): number => {
@@ -304,16 +316,25 @@ export class Database {
   }
 
   /** Memory to disk, then disk to Iceberg. */
-  commit(table: Table, trigger: string): Promise<void> {
-    return this.inLane(table, async () => {
-      await this.flushHeld(table, trigger);
-      await this.commitHeld(table, trigger);
-    });
+  async commit(table: Table, trigger: string): Promise<void> {
+    const work = this.#commit(table, trigger);
+    this.#committing.add(work);
+    try {
+      await work;
+    } finally {
+      this.#committing.delete(work);
+    }
+  }
+
+  async #commit(table: Table, trigger: string): Promise<void> {
+    await this.flush(table, trigger);
+    const started = this.clock.monotonic();
+    await uploadStaged(this, table);
+    await this.inLane(table, () => this.commitHeld(table, trigger, started));
   }
 
   /** Disk to Iceberg; the table's lane is held by the caller. */
-  async commitHeld(table: Table, trigger: string): Promise<void> {
-    const started = this.clock.monotonic();
+  async commitHeld(table: Table, trigger: string, started = this.clock.monotonic()): Promise<void> {
     const result = await commitTable(this, table, trigger);
     if (result !== null) this.#committed(table, trigger, started, result, result);
   }
@@ -377,6 +398,7 @@ export class Database {
   /** Waits for flushes, commits and rewrites under way; nothing new may start. */
   async close(): Promise<void> {
     this.closing = true;
+    await Promise.allSettled(this.#committing);
     await Promise.all(this.#rewrites);
     await Promise.all(this.#lanes.values());
     this.closing = false;
@@ -398,6 +420,7 @@ export class Database {
       throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
         hint: 'Free disk space; writes go on by themselves.',
       });
+    this.disk.admit();
     this.#admitting++;
     try {
       await this.retention.admit();
@@ -431,6 +454,7 @@ export class Database {
   get pressed(): boolean {
     return (
       this.log.full ||
+      this.disk.full ||
       this.retention.zone === 'red' ||
       this.memory.pool.usedBytes > this.memory.pool.budgetBytes * ADMIT_FRACTION
     );

@@ -7,8 +7,16 @@ import { join } from 'node:path';
 import { SqlError, SqlState } from '../errors.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { CommitResult, Segment, TableState } from '../storage/iceberg/lake-api.ts';
+import { isRemote } from '../storage/iceberg/paths.ts';
 import type { Table } from '../storage/table.ts';
 import type { Database } from './database.ts';
+
+/** Staged segments go into a remote warehouse before the table's lane is taken: flushes need not wait for a slow store. */
+export async function uploadStaged(database: Database, table: Table): Promise<void> {
+  if (!isRemote(table.location)) return;
+  const staged = [...table.fileSets.staged].map((file) => file.info as Segment);
+  if (!table.dropped && staged.length > 0) await database.lake.upload(staged);
+}
 
 /** Null: Iceberg had everything already. The table's lane is held by the caller. */
 export async function commitTable(database: Database, table: Table, trigger: string): Promise<CommitResult | null> {
@@ -43,6 +51,7 @@ export async function commitTable(database: Database, table: Table, trigger: str
     if (path !== file.path) garbage.push(file.path);
     file.path = path;
     file.tier = 'iceberg';
+    database.disk.found({ path, bytes: file.info.bytes });
   }
   for (const { file, length } of touched) file.deletesCommitted = length;
   for (const file of [...staged, ...touched.map((each) => each.file)]) table.fileSets.committed(file);
@@ -100,7 +109,9 @@ export async function adoptState(database: Database, table: Table, state: TableS
       known.get(info.location) ?? new DataFileUnit(database.memory, database.nextUnit(), table.def, info, 'iceberg'),
   );
   const staged = table.files.filter((file) => file.tier === 'disk' && !live.has(file.info.location));
+  const gone = table.files.filter((file) => file.tier === 'iceberg' && !live.has(file.info.location));
   table.replaceFiles([...files, ...staged]);
+  database.disk.forget(gone.map((file) => file.path));
   const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
   for (const { location, positions } of deletes) {
     const file = byLocation.get(location);

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { CommitResult, DeleteFile, Segment } from '../storage/iceberg/lake-api.ts';
-import { dataFileLocation } from '../storage/iceberg/paths.ts';
+import { dataFileLocation, isRemote } from '../storage/iceberg/paths.ts';
 import type { DeleteRef } from '../storage/scan-spec.ts';
 import type { Table } from '../storage/table.ts';
 import type { WriteParquetRequest } from '../storage/unit-engine.ts';
@@ -74,6 +74,8 @@ export async function rewriteFiles(
       written.push(group);
     }
     if (written.length === 0) return null;
+    const outputs = written.flatMap(({ output }) => (output === null ? [] : [output]));
+    if (isRemote(table.location)) await database.lake.upload(outputs);
     return await database.inLane(table, () => swapIn(database, table, written, trigger));
   } finally {
     blocks.free();
@@ -282,6 +284,7 @@ function install(database: Database, table: Table, groups: readonly Group[], com
     for (const { file } of inputs) removed.add(file);
     if (output === null) continue;
     const path = commit.paths.find((each) => each.location === output.location)?.path ?? output.path;
+    database.disk.found({ path, bytes: output.bytes });
     const successor = new DataFileUnit(database.memory, database.nextUnit(), table.def, { ...output, path }, 'iceberg');
     carryOver(table, inputs, moved, successor);
     for (const { file } of inputs) {
@@ -298,6 +301,7 @@ function install(database: Database, table: Table, groups: readonly Group[], com
     return { unit: target.file.unit, position: to };
   });
   table.replaceFiles([...table.files.filter((file) => !removed.has(file)), ...added]);
+  database.disk.forget([...removed].map((file) => file.path));
 }
 
 /** Later deletes at their new positions: those that Iceberg has first, the others in the order of their LSNs. */

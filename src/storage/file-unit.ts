@@ -59,6 +59,7 @@ export class DataFileUnit {
   }
 
   scan(deleteCount: number): FileUnit {
-    return { unit: this.unit, rows: this.info.rows, path: this.path, deletes: this.deletes.ref(deleteCount) };
+    const { rows, bytes } = this.info;
+    return { unit: this.unit, rows, path: this.path, bytes, deletes: this.deletes.ref(deleteCount) };
   }
 }

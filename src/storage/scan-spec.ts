@@ -26,6 +26,8 @@ export interface FileUnit {
   readonly unit: number;
   readonly rows: number;
   readonly path: string;
+  /** Size, where a copy in the disk cache may have to be made. */
+  readonly bytes?: number;
   readonly deletes: DeleteRef | null;
 }
 

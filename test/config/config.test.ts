@@ -135,7 +135,14 @@ test.each<[string, Parameters<typeof load>[0], RegExp]>([
   ],
   ['TLS', { args: ['--set', 'server.tls_cert=x.pem'] }, /server\.tls_cert \(--set\): 'x\.pem' is not supported yet/],
   ['a REST catalog', { args: ['--set', 'catalog.type=rest'] }, /catalog\.type \(--set\): 'rest' is not supported yet/],
-  ['a warehouse in S3', { args: ['--warehouse', 's3://b/p'] }, /a warehouse in s3: is not supported yet/],
+  ['a warehouse in GCS', { args: ['--warehouse', 'gs://b/p'] }, /a warehouse in gs: is not supported yet/],
+  ['a warehouse without a bucket', { args: ['--warehouse', 's3:///p'] }, /'s3:\/\/\/p' is not s3:\/\/BUCKET/],
+  [
+    'an address that is none',
+    { args: ['--set', 's3.endpoint=localhost'] },
+    /s3\.endpoint \(--set\): 'localhost' is not an address/,
+  ],
+  ['a third way', { args: ['--set', 's3.path_style=perhaps'] }, /'perhaps' is none of on, off and auto/],
   [
     'format version 3',
     { toml: '[iceberg]\nformat_version = 3' },
@@ -153,6 +160,8 @@ test.each([
   ['file:///data/lake', 'file:///data/lake'],
   ['file:///data/lake/', 'file:///data/lake'],
   ['/data/with space', 'file:///data/with space'],
+  ['s3://bucket', 's3://bucket'],
+  ['s3://bucket/a/b/', 's3://bucket/a/b'],
 ])('the warehouse %s is %s', (given, url) => {
   expect(load({ args: ['--warehouse', given] }).catalog.warehouse).toBe(url);
 });

@@ -14,11 +14,12 @@ import { deleteFile, duckdb } from './harness.ts';
 const store = localStore();
 const context: CommitContext = {
   store,
-  reader: tableReader(store),
+  reader: tableReader(store, toLocalPath),
   expiry: { keepSnapshots: 1000, maxSnapshotAgeMs: 1e12 },
   fileGraceMs: 1e12,
   owner: 'another engine',
   now: () => 0,
+  discard: () => {},
 };
 
 /** Swaps in what `change` makes of the table as the catalog has it now. */

@@ -37,7 +37,8 @@ const request = (table: TableState, lsn: number, more: Partial<CommitRequest> = 
   ...more,
 });
 
-const metadataOf = (location: string): Promise<TableMetadata> => tableReader(localStore()).metadata(location);
+const metadataOf = (location: string): Promise<TableMetadata> =>
+  tableReader(localStore(), toLocalPath).metadata(location);
 
 test('a committed segment is a live data file after a restart, with its partition and its LSN', async () => {
   const { dir, lake } = await start();
@@ -197,7 +198,7 @@ test('commits to one table take turns, and after 45 of them manifests were merge
   expect(metadata['snapshot-log']).toHaveLength(5);
   expect(metadata['metadata-log']).toHaveLength(20);
   expect(metadata['last-sequence-number']).toBe(45n);
-  const reader = tableReader(localStore());
+  const reader = tableReader(localStore(), toLocalPath);
   const manifests = await reader.manifests(currentSnapshot(metadata));
   expect(manifests.length).toBeLessThanOrEqual(20);
   const entries = (await Promise.all(manifests.map((manifest) => reader.entries(manifest)))).flat();

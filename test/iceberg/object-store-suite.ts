@@ -8,6 +8,12 @@ export interface StoreUnderTest {
   localFile(bytes: Uint8Array): { readonly path: string; remove(): void };
 }
 
+async function whole(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  for await (const chunk of chunks) parts.push(chunk);
+  return Buffer.concat(parts);
+}
+
 export function registerObjectStoreTests(name: string, open: () => Promise<StoreUnderTest>): void {
   describe(`the ${name} object store`, () => {
     const bytes = Uint8Array.of(1, 2, 3, 4, 5);
@@ -44,6 +50,41 @@ export function registerObjectStoreTests(name: string, open: () => Promise<Store
       source.remove();
       expect(await store.get(`${root}/deep/er/f`)).toEqual(bytes);
       await expect(store.putFile(`${root}/g`, source.path)).rejects.toMatchObject({ code: '58030' });
+    });
+
+    test('reads an object of several megabytes in pieces, and stops when it is told to', async () => {
+      const { store, root, localFile } = await open();
+      const large = Uint8Array.from({ length: 3 * 2 ** 20 }, (_, i) => (i * 31) ^ (i >> 8));
+      await store.putFile(`${root}/large`, localFile(large).path);
+      expect(await whole(store.read(`${root}/large`))).toEqual(Buffer.from(large));
+      await expect(whole(store.read(`${root}/none`))).rejects.toMatchObject({ code: '58030' });
+      const abort = new AbortController();
+      const stopped = (async () => {
+        for await (const chunk of store.read(`${root}/large`, abort.signal)) if (chunk.length > 0) abort.abort();
+      })();
+      await expect(stopped).rejects.toThrow(/abort/i);
+    });
+
+    test('an empty object is there, and a range behind the end is empty', async () => {
+      const { store, root, localFile } = await open();
+      await store.put(`${root}/empty`, new Uint8Array());
+      await store.putFile(`${root}/empty file`, localFile(new Uint8Array()).path);
+      for (const name of ['empty', 'empty file']) {
+        expect(await store.get(`${root}/${name}`)).toEqual(new Uint8Array());
+        expect(await store.head(`${root}/${name}`)).toMatchObject({ bytes: 0 });
+      }
+      await store.put(`${root}/five`, bytes);
+      expect(await store.get(`${root}/five`, 5, 9)).toEqual(new Uint8Array());
+      expect(await store.get(`${root}/five`, 3, 9)).toEqual(Uint8Array.of(4, 5));
+    });
+
+    test('deletes all below a folder, and nothing beside it', async () => {
+      const { store, root } = await open();
+      for (const name of ['t/a', 't/m/b', 't2/c']) await store.put(`${root}/${name}`, bytes);
+      await store.deleteBelow(`${root}/t`);
+      await store.deleteBelow(`${root}/nothing`);
+      expect(await store.head(`${root}/t/m/b`)).toBeNull();
+      expect(await store.head(`${root}/t2/c`)).not.toBeNull();
     });
 
     test('lists what is below a folder, and deletes what there is', async () => {

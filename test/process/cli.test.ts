@@ -38,9 +38,9 @@ test.each<[string, string[], number, RegExp]>([
   ['a host that is not loopback', ['serve', '--host', '0.0.0.0'], 2, /0\.0\.0\.0 is not loopback/],
   [
     'a warehouse that is not built',
-    ['serve', '--warehouse', 's3://bucket/x'],
+    ['serve', '--warehouse', 'gs://bucket/x'],
     2,
-    /a warehouse in s3: is not supported yet/,
+    /a warehouse in gs: is not supported yet/,
   ],
   [
     'a data directory that is a file',

@@ -57,6 +57,8 @@ export interface CommitContext {
   readonly fileGraceMs: number;
   readonly owner: string;
   now(): number;
+  /** Puts what was written in vain on the list of files to delete: the store may be away just now. */
+  discard(locations: readonly string[]): void;
 }
 
 /** What the next snapshot changes; nothing: the commit moves properties and expires snapshots. */
@@ -136,7 +138,7 @@ export async function buildAttempt(
       ),
     };
   } catch (error) {
-    await context.store.delete(written);
+    context.discard(written);
     throw error;
   }
 }

@@ -6,12 +6,15 @@
  * LSNs are numbers here and decimal text in Iceberg properties; snapshot ids are bigint.
  */
 import type { Lsn, TableDef } from '../../table-def.ts';
+import type { DiskUsage } from '../disk/disk-usage.ts';
+import type { CachedFile } from '../disk/file-cache.ts';
 import type { FileColumnStats } from '../file-stats.ts';
 import type { Checkpoint } from '../log/checkpoint.ts';
+import type { S3Settings } from './s3-client.ts';
 
 export interface LakeSettings {
   readonly dataDir: string;
-  /** `file:///…` or an absolute path; tables live at WAREHOUSE/SCHEMA/NAME-UUID8. */
+  /** `file:///…`, an absolute path or `s3://BUCKET/PREFIX`; tables live at WAREHOUSE/SCHEMA/NAME-UUID8. */
   readonly warehouse: string;
   readonly catalogName: string;
   readonly owner: string;
@@ -20,6 +23,7 @@ export interface LakeSettings {
   readonly fileGraceMs: number;
   /** What the log says; null or left out: there is none beside this lake. */
   readonly log?: LogFacts | null;
+  readonly s3?: S3Settings;
 }
 
 /** What the log knows of itself and of the tables when it is opened (C6). */
@@ -34,7 +38,7 @@ export interface LogFacts {
 export interface DataFileInfo {
   /** Full location in the warehouse: where it is, or will be. Its unit is named by it. */
   readonly location: string;
-  /** Where it can be read locally now. */
+  /** Where it is read on this machine: in place, or at its place in the disk cache, where it need not be yet. */
   readonly path: string;
   readonly rows: number;
   readonly bytes: number;
@@ -83,7 +87,7 @@ export interface TableState {
   readonly committedLsn: Lsn;
   /** Live data files of the current snapshot. */
   readonly files: readonly DataFileInfo[];
-  /** Live position-delete files (local paths): main has the engine read them. */
+  /** Live position-delete files (paths as those of data files): main has the engine read them. */
   readonly deletePaths: readonly string[];
 }
 
@@ -131,6 +135,8 @@ export interface LakeState {
   readonly schemas: readonly string[];
   readonly tables: readonly RecoveredTable[];
   readonly lost: readonly LostTable[];
+  /** Copies of remote files that are here and whole. */
+  readonly cached: readonly CachedFile[];
 }
 
 /** A position-delete file for one data file, on local disk: it holds all deleted positions of that file and replaces the earlier one. */
@@ -202,6 +208,8 @@ export type LakeApi = {
   dropTable(uuid: string): Promise<void>;
   /** Writes delta files, fsyncs, then the manifest transaction. */
   writeFlush(manifest: FlushManifest): Promise<void>;
+  /** Puts staged segments into a remote warehouse ahead of their commit, outside the table's lane: flushes go on meanwhile. */
+  upload(segments: readonly Segment[]): Promise<void>;
   /** One Iceberg snapshot; then the manifest's rows ≤ lsn are dropped. A commit without segments or deletes moves only the properties. */
   commit(request: CommitRequest): Promise<CommitResult>;
   /**
@@ -226,5 +234,10 @@ export type LakeApi = {
    * what the catalog has as the truth, with nothing up to the last LSN to be replayed. @throws 55000 when that cannot be
    */
   reattach(request: { readonly tableUuid: string; readonly how: 'repoint' | 'accept' }): Promise<void>;
+  /** Brings a file of the disk cache here. @throws {SqlError} 58030, 53100, 57014 after `cancelFetch` */
+  fetchFile(path: string): Promise<CachedFile>;
+  cancelFetch(path: string): void;
+  /** Bytes of the data directory that main does not count itself. */
+  diskUsage(argument: null): Promise<DiskUsage>;
   shutdown(argument: null): Promise<void>;
 };

@@ -8,27 +8,27 @@
  * - L4 A segment at or below the LSN that the table has in this log is in it already: its commit went through, and main
  *   did not hear of it, because what came after the swap failed. It is not added once more (V4).
  */
+import { randomInt } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { invariant, SqlError, SqlState } from '../../errors.ts';
 import type { Lsn, TableDef } from '../../table-def.ts';
 import { lockDataDir } from '../disk/data-dir.ts';
+import { diskUsage } from '../disk/disk-usage.ts';
+import { fileCache, type CachedFile, type FileCache } from '../disk/file-cache.ts';
 import { openFlushStore, type FlushStore } from '../disk/flush-store.ts';
-import { buildAttempt, deleteFileLocation, type Attempt, type CommitContext, type PlacedDelete } from './commit.ts';
+import { buildAttempt, type Attempt, type CommitContext, type PlacedDelete } from './commit.ts';
 import type {
   CommitRequest,
   CommitResult,
   Detached,
-  DeleteFile,
   LakeApi,
   LakeSettings,
   LakeState,
   RecoveredTable,
-  Segment,
   TableState,
 } from './lake-api.ts';
-import { localStore } from './local-store.ts';
 import { collectGarbage, rewrite, vacuum, type TableAccess } from './maintenance.ts';
 import {
   committed,
@@ -41,7 +41,9 @@ import {
   type LoadedTable,
 } from './metadata.ts';
 import type { ObjectStore } from './object-store.ts';
-import { tableLocation, toLocalPath, warehouseLocation } from './paths.ts';
+import { objectStores } from './object-stores.ts';
+import { isRemote, tableLocation, warehouseLocation } from './paths.ts';
+import { abandon, place, placeSegments } from './placement.ts';
 import { reattach } from './reattach.ts';
 import { recoverTable, rescueLost, rescueTable } from './recovery.ts';
 import { openCatalog, type SqliteCatalog } from './sqlite-catalog.ts';
@@ -63,12 +65,15 @@ export interface Lake {
   readonly settings: LakeSettings;
   readonly clock: Clock;
   readonly store: ObjectStore;
+  readonly cache: FileCache;
   readonly reader: TableReader;
   readonly catalog: SqliteCatalog;
   readonly flush: FlushStore;
   readonly known: Map<string, Known>;
   readonly lanes: Map<string, Promise<unknown>>;
   readonly detached: Map<string, Detached>;
+  /** Segments put into a remote warehouse and not committed yet: a commit that is tried again does not send them again. */
+  readonly uploaded: Map<string, Promise<void>>;
   readonly unlock: () => void;
 }
 
@@ -102,9 +107,14 @@ export function createLake(clock: Clock): LakeApi {
     createTable: (def) => inLane(lake(), def.uuid, () => createTable(lake(), def)),
     dropTable: (uuid) => inLane(lake(), uuid, () => dropTable(lake(), uuid)),
     writeFlush: (manifest) => inLane(lake(), manifest.tableUuid, () => lake().flush.writeFlush(manifest)),
+    upload: (segments) =>
+      placeSegments(
+        lake(),
+        segments.filter((segment) => isRemote(segment.location)),
+      ),
     commit: (request) => inLane(lake(), request.tableUuid, () => commit(lake(), request)),
     rewrite: (request) => inLane(lake(), request.tableUuid, () => rewrite(lake(), ACCESS, request)),
-    abandon: (locations) => lake().store.delete(locations),
+    abandon: (locations) => abandon(lake(), locations),
     vacuum: (uuid) => inLane(lake(), uuid, () => vacuum(lake(), ACCESS, uuid)),
     collectGarbage: () => collectGarbage(lake()),
     refresh: (request) => inLane(lake(), request.tableUuid, () => refresh(lake(), request)),
@@ -113,6 +123,9 @@ export function createLake(clock: Clock): LakeApi {
     removeFiles: async (paths) => {
       for (const path of paths) await rm(path, { force: true });
     },
+    fetchFile: (path) => lake().cache.fetch(path),
+    cancelFetch: (path) => lake().cache.cancel(path),
+    diskUsage: () => diskUsage(lake().settings.dataDir),
     shutdown: async () => {
       unlock?.();
       unlock = null;
@@ -131,17 +144,21 @@ async function openLake(settings: LakeSettings, clock: Clock, unlock: () => void
     const flush = await openFlushStore(settings.dataDir);
     try {
       const catalog = openCatalog(join(settings.dataDir, 'catalog.db'), settings.catalogName);
-      const store = localStore();
+      const random = (): number => randomInt(2 ** 32) / 2 ** 32;
+      const store = objectStores(settings.s3 ?? { endpoint: '', region: '', pathStyle: false }, clock, random);
+      const cache = fileCache(settings.dataDir, store);
       return {
         settings,
         clock,
         store,
-        reader: tableReader(store),
+        cache,
+        reader: tableReader(store, cache.pathOf),
         catalog,
         flush,
         known: new Map(),
         lanes: new Map(),
         detached: new Map(),
+        uploaded: new Map(),
         unlock,
       };
     } catch (error) {
@@ -209,7 +226,16 @@ async function loadAll(lake: Lake): Promise<LakeState> {
   // While rows are missed, a file that nothing names may be what has them.
   if (!tables.some((table) => table.detached?.reason === 'rows')) await lake.flush.sweep();
   await collectGarbage(lake);
-  return { schemas: catalog.schemas(), tables, lost };
+  return { schemas: catalog.schemas(), tables, lost, cached: await checkCache(lake, tables) };
+}
+
+function checkCache(lake: Lake, tables: readonly TableState[]): Promise<CachedFile[]> {
+  const expected = new Map<string, number | null>();
+  for (const table of tables) {
+    for (const file of table.files) expected.set(file.path, file.bytes);
+    for (const path of table.deletePaths) expected.set(path, null);
+  }
+  return lake.cache.check(expected);
 }
 
 function dropSchema(lake: Lake, name: string): void {
@@ -254,7 +280,14 @@ async function dropTable(lake: Lake, uuid: string): Promise<void> {
   // Only what lies in our warehouse is ours to delete: a registered table may share its folder.
   const { location } = table.metadata;
   if (!location.startsWith(`${warehouseLocation(lake.settings.warehouse)}/`)) return;
-  await rm(toLocalPath(location), { recursive: true, force: true });
+  try {
+    await lake.store.deleteBelow(location);
+  } catch (error) {
+    process.emitWarning(
+      `files of the dropped table are left in "${location}": ${(error as Error).message}`,
+      'ArkaLake',
+    );
+  }
 }
 
 /** The table as the catalog has it now. @throws 42P01 when it is gone or another table has its name */
@@ -290,10 +323,10 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
   const known = lake.known.get(request.tableUuid)!;
   if (isCommitted(base, { lsnTo: request.lsn }, request))
     return finish(lake, request, base, { deletes: [], retries: 0, foreign: base.metadataLocation !== known.reported });
-  const context = commitContext(lake);
+  const context = commitContext(lake, request.tableUuid);
   const commitId = uuidText();
   const added = request.segments.filter((segment) => !isCommitted(base, segment, request));
-  const deletes = await place(lake, added, request.deletes, commitId);
+  const deletes = await place(lake, context, added, request.deletes, commitId);
   const change = {
     added,
     deletes,
@@ -308,7 +341,7 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
     try {
       attempt = await buildAttempt(context, base, change, commitId);
     } catch (error) {
-      await lake.store.delete(deletes.map((placed) => placed.location));
+      context.discard(deletes.map((placed) => placed.location));
       throw error;
     }
     if (await swap(lake, base, attempt, commitId)) {
@@ -319,9 +352,9 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
       );
       return finish(lake, request, after, { deletes, retries, foreign: base.metadataLocation !== known.reported });
     }
-    await lake.store.delete(attempt.written);
+    context.discard(attempt.written);
     if (retries >= ATTEMPTS_MAX) {
-      await lake.store.delete(deletes.map((placed) => placed.location));
+      context.discard(deletes.map((placed) => placed.location));
       throw new SqlError(
         SqlState.serializationFailure,
         `could not commit to table "${base.name}": other writers were faster ${ATTEMPTS_MAX} times`,
@@ -345,39 +378,30 @@ function checkOwner(base: LoadedTable, ours: string | null, mayReplace: string |
   );
 }
 
-function commitContext(lake: Lake): CommitContext {
+function commitContext(lake: Lake, uuid: string): CommitContext {
+  const now = (): number => Math.floor(lake.clock.now());
   return {
     store: lake.store,
     reader: lake.reader,
     expiry: lake.settings,
     fileGraceMs: lake.settings.fileGraceMs,
     owner: lake.settings.owner,
-    now: () => Math.floor(lake.clock.now()),
+    now,
+    discard: (locations) => {
+      const due = locations.map((location) => ({ location, removedSequence: null, dueMs: now() }));
+      try {
+        lake.flush.addGarbage(uuid, due);
+      } catch (error) {
+        // Why the commit failed is what must be told.
+        process.emitWarning(`${due.length} files of a failed commit are left: ${(error as Error).message}`, 'ArkaLake');
+      }
+    },
   };
 }
 
 function isCommitted(table: LoadedTable, what: { readonly lsnTo: Lsn }, request: CommitRequest): boolean {
   const { logId, lsn } = committed(table.metadata);
   return logId === request.logId && lsn >= what.lsnTo;
-}
-
-/** Brings files to their places in the warehouse. What is there already, from an attempt before a crash, is replaced. */
-async function place(
-  lake: Lake,
-  segments: readonly Segment[],
-  files: readonly DeleteFile[],
-  commitId: string,
-): Promise<PlacedDelete[]> {
-  for (const segment of segments) {
-    if (toLocalPath(segment.location) !== segment.path) await lake.store.putFile(segment.location, segment.path);
-  }
-  const deletes: PlacedDelete[] = [];
-  for (const [i, file] of files.entries()) {
-    const location = deleteFileLocation(file.dataFileLocation, i === 0 ? commitId : uuidText());
-    await lake.store.putFile(location, file.path);
-    deletes.push({ target: file.dataFileLocation, location, rows: file.rows, bytes: file.bytes });
-  }
-  return deletes;
 }
 
 /**
@@ -440,6 +464,8 @@ async function finish(
 ): Promise<CommitResult> {
   const snapshotId = currentSnapshot(table.metadata)?.['snapshot-id'] ?? null;
   const { lsn } = committed(table.metadata);
+  // First what can fail: main must hear of the other writers' changes, if not now, then when it asks again.
+  const foreign = outcome.foreign ? await lake.reader.state(table) : null;
   const known = lake.known.get(request.tableUuid)!;
   known.reported = table.metadataLocation;
   known.logId = request.logId;
@@ -455,6 +481,7 @@ async function finish(
     request.lsn,
     request.segments.map((segment) => segment.location),
   );
+  for (const { location } of request.segments) lake.uploaded.delete(location);
   return {
     metadataLocation: table.metadataLocation,
     snapshotId: snapshotId ?? -1n,
@@ -463,7 +490,7 @@ async function finish(
     deletes: outcome.deletes.reduce((sum, file) => sum + file.rows, 0),
     bytes: [...request.segments, ...outcome.deletes].reduce((sum, file) => sum + file.bytes, 0),
     retries: outcome.retries,
-    paths: request.segments.map((segment) => ({ location: segment.location, path: toLocalPath(segment.location) })),
-    foreign: outcome.foreign ? await lake.reader.state(table) : null,
+    paths: request.segments.map(({ location }) => ({ location, path: lake.cache.pathOf(location) })),
+    foreign,
   };
 }

@@ -5,7 +5,7 @@
  * folders made on the way are fsynced into theirs (O1, C10). Temporary names end in `.tmp` and are not listed.
  */
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, createReadStream } from 'node:fs';
 import { copyFile, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SqlError, SqlState } from '../../errors.ts';
@@ -17,12 +17,14 @@ const TEMPORARY = '.tmp';
 export function localStore(): ObjectStore {
   return {
     get: (location, start, end) => guard(location, () => readRange(toLocalPath(location), start ?? 0, end)),
+    read: (location, signal) => read(location, signal),
     head: (location) => guard(location, () => head(location)),
     put: (location, bytes) => guard(location, () => place(location, (path) => writeSynced(path, bytes))),
     putIfAbsent: (location, bytes) => guard(location, () => putIfAbsent(location, bytes)),
     putFile: (location, source) => guard(location, () => place(location, (path) => linkOrCopy(source, path))),
     list: (prefix) => list(prefix),
     delete: (locations) => guard(locations[0] ?? '', () => deleteAll(locations)),
+    deleteBelow: (prefix) => guard(prefix, () => rm(toLocalPath(prefix), { recursive: true, force: true })),
   };
 }
 
@@ -60,6 +62,16 @@ async function readRange(path: string, start: number, end: number | undefined): 
     at += bytesRead;
   }
   return bytes;
+}
+
+async function* read(location: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of createReadStream(toLocalPath(location), signal === undefined ? {} : { signal }))
+      yield chunk as Uint8Array;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw ioError(error, location);
+  }
 }
 
 async function head(location: string): Promise<ObjectInfo | null> {
@@ -117,7 +129,7 @@ export async function writeSynced(path: string, bytes: Uint8Array): Promise<void
 }
 
 /** A link where the file system has them, else a copy. The bytes are fsynced either way: the writer may not have done it. */
-async function linkOrCopy(source: string, path: string): Promise<void> {
+export async function linkOrCopy(source: string, path: string): Promise<void> {
   try {
     await link(source, path);
   } catch (error) {

@@ -14,23 +14,24 @@ import type { Lake } from './lake.ts';
 import type { CommitResult, DeleteFile, RewriteRequest, Segment, VacuumResult } from './lake-api.ts';
 import { Content, deleteTarget, EntryStatus, type ManifestEntry, type ManifestFile } from './manifest.ts';
 import { committed, currentSnapshot, expire, nextTimestamp, uuidText, type LoadedTable } from './metadata.ts';
-import { toLocalPath } from './paths.ts';
 import type { TableReader } from './table-reader.ts';
 
 export interface TableAccess {
   load(lake: Lake, uuid: string): Promise<LoadedTable>;
   place(
     lake: Lake,
+    context: CommitContext,
     segments: readonly Segment[],
     deletes: readonly DeleteFile[],
     commitId: string,
   ): Promise<PlacedDelete[]>;
   swap(lake: Lake, base: LoadedTable, attempt: Attempt, commitId: string): Promise<boolean>;
-  context(lake: Lake): CommitContext;
+  context(lake: Lake, uuid: string): CommitContext;
 }
 
 const ATTEMPTS_MAX = 20;
 const GARBAGE_BATCH = 100;
+const GARBAGE_RETRY_MS = 60_000;
 const ORPHAN_AGE_MS = 3600_000;
 const ORPHAN_BATCH = 500;
 
@@ -40,22 +41,23 @@ export async function rewrite(lake: Lake, access: TableAccess, request: RewriteR
   const removed = new Set(request.removed);
   const { commitId } = request;
   let placed: readonly PlacedDelete[] = [];
-  const undo = (): Promise<void> => lake.store.delete(placed.map((file) => file.location));
+  const context = access.context(lake, uuid);
+  const undo = (): void => context.discard(placed.map((file) => file.location));
   for (let retries = 0; ; retries++) {
     const base = await access.load(lake, uuid);
     const foreign = base.metadataLocation !== known.reported;
     if (committed(base.metadata).commitId === commitId) return finish(lake, request, base, { retries, foreign: true });
     if (await hasNewDeletes(lake.reader, base, request, removed)) {
-      await undo();
+      undo();
       return null;
     }
-    if (retries === 0) placed = await access.place(lake, request.added, request.deletes, commitId);
+    if (retries === 0) placed = await access.place(lake, context, request.added, request.deletes, commitId);
     const change = { added: request.added, deletes: placed, removed, properties: {}, trigger: request.trigger };
     let attempt: Attempt;
     try {
-      attempt = await buildAttempt(access.context(lake), base, change, commitId);
+      attempt = await buildAttempt(context, base, change, commitId);
     } catch (error) {
-      await undo();
+      undo();
       throw error;
     }
     const after = { ...base, metadataLocation: attempt.metadataLocation, metadata: attempt.metadata };
@@ -64,12 +66,12 @@ export async function rewrite(lake: Lake, access: TableAccess, request: RewriteR
         return await finish(lake, request, after, { retries, foreign });
     } catch (error) {
       if (await tookPlace(lake, access, request)) throw unknown(base, error);
-      await undo();
+      undo();
       throw error;
     }
-    await lake.store.delete(attempt.written);
+    context.discard(attempt.written);
     if (retries < ATTEMPTS_MAX) continue;
-    await undo();
+    undo();
     throw new SqlError(
       SqlState.serializationFailure,
       `could not swap rewritten files into table "${base.name}": other writers were faster ${ATTEMPTS_MAX} times`,
@@ -100,7 +102,10 @@ async function finish(
   table: LoadedTable,
   { retries, foreign }: { readonly retries: number; readonly foreign: boolean },
 ): Promise<CommitResult> {
+  // First what can fail: main must hear of the other writers' changes, if not now, then when it asks again.
+  const others = foreign ? await lake.reader.state(table) : null;
   told(lake, table);
+  for (const { location } of request.added) lake.uploaded.delete(location);
   return {
     metadataLocation: table.metadataLocation,
     snapshotId: currentSnapshot(table.metadata)!['snapshot-id'],
@@ -109,8 +114,8 @@ async function finish(
     deletes: request.deletes.reduce((sum, file) => sum + file.rows, 0),
     bytes: [...request.added, ...request.deletes].reduce((sum, file) => sum + file.bytes, 0),
     retries,
-    paths: request.added.map(({ location }) => ({ location, path: toLocalPath(location) })),
-    foreign: foreign ? await lake.reader.state(table) : null,
+    paths: request.added.map(({ location }) => ({ location, path: lake.cache.pathOf(location) })),
+    foreign: others,
   };
 }
 
@@ -172,12 +177,20 @@ function placeOf(manifest: ManifestFile, partition: object): string {
   return `${manifest.partition_spec_id} ${JSON.stringify(partition, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))}`;
 }
 
-/** M2. How many were deleted. */
+/** M2. How many were deleted. What could not be is tried again later: what came before has succeeded whatever becomes of this. */
 export async function collectGarbage(lake: Lake): Promise<number> {
   let count = 0;
   for (;;) {
-    const due = lake.flush.takeGarbage(Math.floor(lake.clock.now()), GARBAGE_BATCH);
-    await lake.store.delete(due);
+    const now = Math.floor(lake.clock.now());
+    const due = lake.flush.takeGarbage(now, GARBAGE_BATCH);
+    try {
+      await lake.store.delete(due);
+    } catch (error) {
+      process.emitWarning(`${due.length} old files are still to be deleted: ${(error as Error).message}`, 'ArkaLake');
+      const again = due.map((location) => ({ location, removedSequence: null, dueMs: now + GARBAGE_RETRY_MS }));
+      lake.flush.addGarbage('', again);
+      return count;
+    }
     count += due.length;
     if (due.length < GARBAGE_BATCH) return count;
   }
@@ -202,7 +215,8 @@ async function expireSnapshots(
     if (expired.length === 0) return { table: base, expired: 0 };
     const commitId = uuidText();
     const change = { added: [], deletes: [], removed: new Set<string>(), properties: {}, trigger: 'vacuum' };
-    const attempt = await buildAttempt(access.context(lake), base, change, commitId);
+    const context = access.context(lake, uuid);
+    const attempt = await buildAttempt(context, base, change, commitId);
     const foreign = base.metadataLocation !== known.reported;
     if (await access.swap(lake, base, attempt, commitId)) {
       const table = { ...base, metadataLocation: attempt.metadataLocation, metadata: attempt.metadata };
@@ -210,7 +224,7 @@ async function expireSnapshots(
       if (!foreign) told(lake, table);
       return { table, expired: expired.length };
     }
-    await lake.store.delete(attempt.written);
+    context.discard(attempt.written);
     if (retries >= ATTEMPTS_MAX)
       throw new SqlError(
         SqlState.serializationFailure,

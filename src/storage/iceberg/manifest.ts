@@ -19,7 +19,6 @@ import {
   MANIFEST_LIST_SCHEMA,
   manifestSchema,
 } from './manifest-schema.ts';
-import { toLocalPath } from './paths.ts';
 import { specOf, type IcebergSchema } from './schema-json.ts';
 import { resultType } from './transforms.ts';
 
@@ -365,7 +364,7 @@ export function deleteTarget(file: RawFile): string | null {
 }
 
 /** Columns without both counts are left out: nothing may be concluded about them. */
-export function dataFileInfo(file: RawFile, spec: ManifestSpec): DataFileInfo {
+export function dataFileInfo(file: RawFile, spec: ManifestSpec, path: string): DataFileInfo {
   const sizes = new Map(file.column_sizes?.map((pair) => [pair.key, Number(pair.value)]));
   const nulls = new Map(file.null_value_counts?.map((pair) => [pair.key, Number(pair.value)]));
   const nans = new Map(file.nan_value_counts?.map((pair) => [pair.key, Number(pair.value)]));
@@ -388,7 +387,7 @@ export function dataFileInfo(file: RawFile, spec: ManifestSpec): DataFileInfo {
   });
   return {
     location: file.file_path,
-    path: toLocalPath(file.file_path),
+    path,
     rows: Number(file.record_count),
     bytes: Number(file.file_size_in_bytes),
     columns,

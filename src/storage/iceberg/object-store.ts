@@ -16,15 +16,19 @@ export interface ObjectInfo {
 export interface ObjectStore {
   /** The bytes of [start, end) of the object, by default all. @throws 58030 when it is missing */
   get(location: string, start?: number, end?: number): Promise<Uint8Array>;
+  /** The whole object in pieces, for objects of any size. @throws 58030 when it is missing, the signal's reason */
+  read(location: string, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   /** Null when there is no such object. */
   head(location: string): Promise<ObjectInfo | null>;
   put(location: string, bytes: Uint8Array): Promise<void>;
   /** False, and nothing written, when there is one already. */
   putIfAbsent(location: string, bytes: Uint8Array): Promise<boolean>;
-  /** Puts a local file of any size (a store over a network would send it in parts). Replaces. */
+  /** Puts a local file of any size (over a network in parts). Replaces. */
   putFile(location: string, path: string): Promise<void>;
   /** All objects below a folder's location, in no order. Empty when there is none. */
   list(prefix: string): AsyncIterable<ObjectInfo>;
   /** Deletes what exists of them. */
   delete(locations: readonly string[]): Promise<void>;
+  /** Deletes all objects below a folder's location. */
+  deleteBelow(prefix: string): Promise<void>;
 }

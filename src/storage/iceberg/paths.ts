@@ -1,7 +1,8 @@
 /**
  * Where things of a table lie. Pure: main names data files with it before they exist.
  *
- * A location is `file://` and the path as it is: no percent decoding, as in Hadoop's, PyIceberg's and DuckDB's readers.
+ * A location is `file://` and the path, or `s3://` and bucket and key, as they are: no percent decoding, as in Hadoop's,
+ * PyIceberg's and DuckDB's readers.
  */
 import { notSupported } from '../../errors.ts';
 import type { PartitionField } from '../../table-def.ts';
@@ -16,6 +17,7 @@ export function warehouseLocation(warehouse: string): string {
   if (trimmed.startsWith('file://')) return trimmed;
   if (trimmed.startsWith('file:/')) return `file://${trimmed.slice(5)}`;
   if (trimmed.startsWith('/')) return `file://${trimmed}`;
+  if (/^s3:\/\/[^/]/.test(trimmed)) return trimmed;
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(trimmed)?.[1];
   throw notSupported(scheme === undefined ? `a relative warehouse path "${warehouse}"` : `a warehouse on ${scheme}:`);
 }
@@ -27,6 +29,11 @@ export function tableLocation(warehouse: string, schema: string, name: string, u
 /** `partitionPath` as `partitionPath()` gives it, '' for an unpartitioned table. */
 export function dataFileLocation(location: string, partitionPath: string, name: string): string {
   return partitionPath === '' ? `${location}/data/${name}` : `${location}/data/${partitionPath}/${name}`;
+}
+
+/** True for what no file system of this machine has. */
+export function isRemote(location: string): boolean {
+  return /^s3[an]?:\/\//.test(location);
 }
 
 export function toLocalPath(location: string): string {

@@ -30,7 +30,6 @@ import {
   type TableMetadata,
 } from './metadata.ts';
 import type { ObjectStore } from './object-store.ts';
-import { toLocalPath } from './paths.ts';
 import { deriveDef, parseSpecField, partitionFields, pgTypeOf, sameType, type IcebergSchema } from './schema-json.ts';
 
 const CACHED_ENTRIES_MAX = 50_000;
@@ -43,7 +42,8 @@ export interface TableReader {
   state(table: LoadedTable): Promise<TableState>;
 }
 
-export function tableReader(store: ObjectStore): TableReader {
+/** `pathOf` says where the file of a location can be read on this machine. */
+export function tableReader(store: ObjectStore, pathOf: (location: string) => string): TableReader {
   const cache = new Map<string, readonly ManifestEntry[]>();
   let cachedEntries = 0;
   const reader: TableReader = {
@@ -71,7 +71,7 @@ export function tableReader(store: ObjectStore): TableReader {
       }
       return entries;
     },
-    state: (table) => tableState(reader, table),
+    state: (table) => tableState(reader, table, pathOf),
   };
   return reader;
 }
@@ -91,7 +91,11 @@ export function specsOf(metadata: TableMetadata): (specId: number) => ManifestSp
   };
 }
 
-async function tableState(reader: TableReader, table: LoadedTable): Promise<TableState> {
+async function tableState(
+  reader: TableReader,
+  table: LoadedTable,
+  pathOf: (location: string) => string,
+): Promise<TableState> {
   const { metadata } = table;
   const snapshot = currentSnapshot(metadata);
   const spec = specsOf(metadata);
@@ -107,8 +111,9 @@ async function tableState(reader: TableReader, table: LoadedTable): Promise<Tabl
         });
       if (file.content === Content.equalityDeletes)
         throw notSupported('reading Iceberg equality deletes', { detail: `File "${file.file_path}".` });
-      if (file.content === Content.data) files.push(dataFileInfo(file, spec(manifest.partition_spec_id)));
-      else deletePaths.push(toLocalPath(file.file_path));
+      if (file.content === Content.data)
+        files.push(dataFileInfo(file, spec(manifest.partition_spec_id), pathOf(file.file_path)));
+      else deletePaths.push(pathOf(file.file_path));
     }
   }
   const { logId, lsn } = committed(metadata);

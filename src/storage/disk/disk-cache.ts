@@ -1,0 +1,290 @@
+/**
+ * The disk cache as main keeps its books: which copies of remote files are here, who uses them, and what must go to stay
+ * within `disk.limit`. The lake moves the files (file-cache.ts).
+ *
+ * - D1 One budget: log, staged files, deltas, index, spill and cache. What is not cache may never go, so the cache
+ *   gets what the others leave; when they alone take everything, `full` is true and new writes get 53100 (M-12).
+ * - D2 A lease names files that are here and stay until it is given back. All its files are admitted at once or none:
+ *   two that wait hold nothing that the other needs.
+ * - D3 Requests for one file share one download; it is cancelled when nobody waits for it any more.
+ */
+import type { Clock } from '../../clock.ts';
+import { SqlError, SqlState } from '../../errors.ts';
+import type { Remote } from '../../rpc.ts';
+import type { LakeApi } from '../iceberg/lake-api.ts';
+import { CacheIndex } from './cache-index.ts';
+import type { DiskUsage } from './disk-usage.ts';
+import type { CachedFile } from './file-cache.ts';
+
+export interface WantedFile {
+  readonly path: string;
+  /** Unknown: it is counted when it is here. */
+  readonly bytes?: number;
+}
+
+export interface DiskCacheOptions {
+  /** Absolute: files below it are copies. */
+  readonly dir: string;
+  readonly limit: number;
+  readonly clock: Clock;
+  readonly lake: Pick<Remote<LakeApi>, 'fetchFile' | 'cancelFetch' | 'removeFiles' | 'diskUsage'>;
+  readonly warn: (error: unknown, where: string) => void;
+}
+
+/** Bytes of the budget by part. */
+export interface DiskParts extends DiskUsage {
+  readonly log: number;
+  readonly staged: number;
+  readonly cache: number;
+  readonly used: number;
+  readonly limit: number;
+  readonly files: number;
+}
+
+interface Fetch {
+  readonly done: Promise<unknown>;
+  waiters: number;
+}
+
+const NO_LEASE = (): void => {};
+const ROOM_WAIT_MS = 30_000;
+const TICK_MS = 1000;
+const RECOUNT_MS = 100;
+
+export class DiskCache {
+  readonly #dir: string;
+  readonly #options: DiskCacheOptions;
+  readonly #index = new CacheIndex();
+  readonly #fetches = new Map<string, Fetch>();
+  /** Evicted names whose files are on their way out: a fetch of the same name waits. */
+  readonly #leaving = new Map<string, Promise<void>>();
+  readonly #waitingForRoom = new Set<() => void>();
+  #full = false;
+  #countedUntil = 0;
+  #usage: DiskUsage = { deltas: 0, index: 0, spill: 0 };
+  #ownBytes: () => { readonly log: number; readonly staged: number } = () => ({ log: 0, staged: 0 });
+
+  constructor(options: DiskCacheOptions) {
+    this.#options = options;
+    this.#dir = `${options.dir}/`;
+  }
+
+  /** Where main's own books say how many bytes log and staged files take. */
+  count(own: () => { readonly log: number; readonly staged: number }): void {
+    this.#ownBytes = own;
+  }
+
+  /** A copy that is here: found at start, or made from a staged file by a commit. */
+  found({ path, bytes }: CachedFile): void {
+    if (path.startsWith(this.#dir)) this.#index.add(path, bytes);
+  }
+
+  /** Copies that no new reader will name: out of the way when they are unused, else with the next that must go. */
+  forget(paths: readonly string[]): void {
+    const unused = paths.filter((path) => this.#index.has(path) && !this.#index.inUse(path));
+    for (const path of unused) this.#index.delete(path);
+    this.#remove(unused);
+  }
+
+  concerns(files: readonly WantedFile[]): boolean {
+    return files.some(({ path }) => path.startsWith(this.#dir));
+  }
+
+  get parts(): DiskParts {
+    const own = this.#ownBytes();
+    const cache = this.#index.bytes;
+    const { limit } = this.#options;
+    const used = own.log + own.staged + this.#usage.deltas + this.#usage.index + this.#usage.spill + cache;
+    return { ...this.#usage, ...own, cache, used, limit, files: this.#index.files };
+  }
+
+  /** D1: no room for new writes, whatever the cache gives up. Asked by every statement: counted ten times a second. */
+  get full(): boolean {
+    const now = this.#options.clock.monotonic();
+    if (now >= this.#countedUntil) {
+      this.#full = this.#capacity() <= 0;
+      this.#countedUntil = now + RECOUNT_MS;
+    }
+    return this.#full;
+  }
+
+  /** @throws {SqlError} 53100 when `full` */
+  admit(): void {
+    if (!this.full) return;
+    const { log, staged, limit } = this.parts;
+    throw new SqlError(SqlState.diskFull, 'no space left in disk.limit', {
+      detail: `Of ${limit} bytes the log takes ${log}, and files that are not in Iceberg yet ${staged}.`,
+      hint: 'Writes go on by themselves after the next Iceberg commit; see arka.disk, and raise disk.limit.',
+    });
+  }
+
+  #capacity(): number {
+    const { used, cache, limit } = this.parts;
+    return limit - (used - cache);
+  }
+
+  /**
+   * Makes the files local and keeps them so until the answer is called.
+   * @throws {SqlError} 57014 by the signal, 58030 when the store does not give one, 53100 when they do not fit
+   */
+  async lease(files: readonly WantedFile[], signal?: AbortSignal): Promise<() => void> {
+    const wanted = new Map<string, number>();
+    for (const { path, bytes } of files) if (path.startsWith(this.#dir)) wanted.set(path, bytes ?? 0);
+    if (wanted.size === 0) return NO_LEASE;
+    await this.#admit(wanted, signal);
+    const held = [...wanted.keys()];
+    const release = (): void => {
+      for (const path of held.splice(0)) this.#index.release(path);
+      for (const look of this.#waitingForRoom) look();
+    };
+    try {
+      await Promise.all(
+        [...wanted.keys()].map((path) => this.#fetches.get(path)).map((fetch) => this.#join(fetch, signal)),
+      );
+      return release;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** D2: in one turn, all files are in use and those that are missing are on their way. */
+  async #admit(wanted: ReadonlyMap<string, number>, signal: AbortSignal | undefined): Promise<void> {
+    const { clock, limit } = this.#options;
+    const deadline = clock.monotonic() + ROOM_WAIT_MS;
+    for (;;) {
+      if (signal?.aborted === true) throw cancelled();
+      let missing = 0;
+      for (const [path, bytes] of wanted) if (!this.#index.has(path)) missing += bytes;
+      const capacity = this.#capacity();
+      if (missing > 0) this.#remove(this.#index.evict(capacity - missing, wanted));
+      if (missing === 0 || this.#index.bytes + missing <= capacity) break;
+      const all = [...wanted.values()].reduce((sum, bytes) => sum + bytes, 0);
+      if (all > capacity || clock.monotonic() >= deadline)
+        throw new SqlError(SqlState.diskFull, 'the files that this statement reads do not fit the disk cache', {
+          detail: `They take ${all} bytes; of disk.limit, ${limit} bytes, ${Math.max(0, capacity)} are left for the cache.`,
+          hint: 'Raise disk.limit, or read a shorter range of time.',
+        });
+      await this.#released(deadline, signal);
+    }
+    for (const [path, bytes] of wanted) {
+      const again = this.#index.has(path) && !this.#fetches.has(path);
+      if (!this.#index.has(path)) {
+        this.#index.add(path, bytes);
+        this.#fetch(path);
+      }
+      this.#index.hold(path, again, this.#capacity());
+    }
+  }
+
+  #fetch(path: string): void {
+    const { lake } = this.#options;
+    const leaving = this.#leaving.get(path);
+    const run = async (): Promise<void> => {
+      await leaving;
+      try {
+        const file = await lake.fetchFile(path);
+        if (this.#fetches.get(path) === fetch) this.#index.add(path, file.bytes);
+      } catch (error) {
+        if (this.#fetches.get(path) === fetch) this.#index.delete(path);
+        throw error;
+      } finally {
+        if (this.#fetches.get(path) === fetch) this.#fetches.delete(path);
+      }
+    };
+    const fetch: Fetch = { done: Promise.resolve().then(run), waiters: 0 };
+    fetch.done.catch(() => undefined);
+    this.#fetches.set(path, fetch);
+  }
+
+  /** D3. */
+  async #join(fetch: Fetch | undefined, signal: AbortSignal | undefined): Promise<void> {
+    if (fetch === undefined) return;
+    fetch.waiters++;
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    aborted.catch(() => undefined);
+    const abort = (): void => reject(cancelled());
+    signal?.addEventListener('abort', abort, { once: true });
+    if (signal?.aborted === true) abort();
+    try {
+      await Promise.race([fetch.done, aborted]);
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      fetch.waiters--;
+      if (fetch.waiters === 0) this.#abandon(fetch);
+    }
+  }
+
+  #abandon(fetch: Fetch): void {
+    for (const [path, running] of this.#fetches) {
+      if (running !== fetch) continue;
+      this.#fetches.delete(path);
+      this.#index.delete(path);
+      // The next fetch of the name begins when this one has ended, whichever way.
+      this.#leave(path, async () => {
+        await this.#options.lake.cancelFetch(path);
+        await fetch.done.catch(() => undefined);
+        await this.#options.lake.removeFiles([path]);
+      });
+      return;
+    }
+  }
+
+  #remove(paths: readonly string[]): void {
+    for (const path of paths) this.#leave(path, () => this.#options.lake.removeFiles([path]));
+  }
+
+  #leave(path: string, work: () => Promise<unknown>): void {
+    const before = this.#leaving.get(path) ?? Promise.resolve();
+    const left: Promise<void> = before
+      .then(work)
+      .catch((error: unknown) => this.#options.warn(error, `removing ${path} from the disk cache`))
+      .then(() => {
+        if (this.#leaving.get(path) === left) this.#leaving.delete(path);
+      });
+    this.#leaving.set(path, left);
+  }
+
+  #released(deadline: number, signal: AbortSignal | undefined): Promise<void> {
+    const { clock } = this.#options;
+    return new Promise((resolve) => {
+      const go = (): void => {
+        this.#waitingForRoom.delete(go);
+        signal?.removeEventListener('abort', go);
+        stop();
+        resolve();
+      };
+      const stop = clock.after(Math.max(0, deadline - clock.monotonic()), go);
+      this.#waitingForRoom.add(go);
+      signal?.addEventListener('abort', go, { once: true });
+    });
+  }
+
+  /** Counts again, and gives back what other parts need, once a second until it is stopped. */
+  start(): () => void {
+    const { clock, lake, warn } = this.#options;
+    let stopped = false;
+    let cancel = NO_LEASE;
+    const tick = async (): Promise<void> => {
+      try {
+        this.#usage = await lake.diskUsage(null);
+      } catch (error) {
+        if (!stopped) warn(error, 'counting the disk');
+      }
+      if (stopped) return;
+      this.#remove(this.#index.evict(Math.max(0, this.#capacity()), NOTHING));
+      cancel = clock.after(TICK_MS, () => void tick());
+    };
+    cancel = clock.after(TICK_MS, () => void tick());
+    return () => {
+      stopped = true;
+      cancel();
+    };
+  }
+}
+
+const NOTHING: ReadonlySet<string> = new Set();
+
+function cancelled(): SqlError {
+  return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+}

@@ -1,0 +1,153 @@
+/**
+ * The lake's side of the disk cache, DATA_DIR/cache: copies of remote files, brought here, kept or checked. Which of
+ * them stay is decided on main (disk-cache.ts).
+ *
+ * - F1 A name in the cache is a whole file: it is written beside, fsynced and renamed.
+ * - F2 At start a copy that no table names, that has another size than its table says, or that does not end as a Parquet
+ *   file ends is removed: a cache is never repaired, only fetched again.
+ */
+import { randomBytes } from 'node:crypto';
+import { access, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { invariant, SqlError, SqlState } from '../../errors.ts';
+import { ioError, linkOrCopy } from '../iceberg/local-store.ts';
+import type { ObjectStore } from '../iceberg/object-store.ts';
+import { isRemote, toLocalPath } from '../iceberg/paths.ts';
+import { Slots } from '../slots.ts';
+import { cachedLocation, cachePath } from './cache-path.ts';
+
+export interface CachedFile {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+export interface FileCache {
+  /** Where the file of a location is read: in place, or its copy's place in the cache. Pure. */
+  pathOf(location: string): string;
+  /** Brings the file of a path here, unless it is. @throws {SqlError} 58030, 53100, 57014 after `cancel` */
+  fetch(path: string): Promise<CachedFile>;
+  cancel(path: string): void;
+  /** Makes a local file the copy of the object that it was uploaded to; the file keeps its own name as well. */
+  keep(location: string, path: string): Promise<void>;
+  /** F2. `expected` has the paths that tables name, with their sizes where known. */
+  check(expected: ReadonlyMap<string, number | null>): Promise<CachedFile[]>;
+}
+
+const FETCHES_MAX = 8;
+const TEMPORARY = '.tmp';
+
+export function fileCache(dataDir: string, store: ObjectStore): FileCache {
+  const dir = resolve(dataDir, 'cache');
+  const slots = new Slots(FETCHES_MAX);
+  const running = new Map<string, AbortController>();
+  return {
+    pathOf: (location) => (isRemote(location) ? cachePath(dir, location) : toLocalPath(location)),
+    fetch: async (path) => {
+      const location = cachedLocation(dir, path);
+      invariant(location !== null, 'only files of the cache are fetched');
+      const abort = new AbortController();
+      running.set(path, abort);
+      try {
+        const here = await sizeOf(path);
+        if (here !== null) return { path, bytes: here };
+        return await slots.hold(1, () => download(store, dir, location, path, abort.signal));
+      } catch (error) {
+        throw abort.signal.aborted ? cancelled() : error;
+      } finally {
+        if (running.get(path) === abort) running.delete(path);
+      }
+    },
+    cancel: (path) => running.get(path)?.abort(),
+    keep: async (location, path) => {
+      const copy = cachePath(dir, location);
+      await inPlace(dir, copy, (temporary) => linkOrCopy(path, temporary));
+    },
+    check: (expected) => check(dir, expected),
+  };
+}
+
+function cancelled(): SqlError {
+  return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+}
+
+async function download(
+  store: ObjectStore,
+  dir: string,
+  location: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<CachedFile> {
+  signal.throwIfAborted();
+  let bytes = 0;
+  await inPlace(dir, path, async (temporary) => {
+    await using file = await open(temporary, 'w');
+    for await (const chunk of store.read(location, signal)) {
+      for (let at = 0; at < chunk.length;) at += (await file.write(chunk, at)).bytesWritten;
+      bytes += chunk.length;
+    }
+    await file.sync();
+  });
+  return { path, bytes };
+}
+
+/** F1. */
+async function inPlace(dir: string, path: string, make: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = join(dir, TEMPORARY, randomBytes(8).toString('hex'));
+  try {
+    await mkdir(dirname(temporary), { recursive: true });
+    await mkdir(dirname(path), { recursive: true });
+    await make(temporary);
+    await rename(temporary, path);
+  } catch (error) {
+    throw ioError(error, path);
+  } finally {
+    // also after a rename of two links to one file, which does nothing
+    await rm(temporary, { force: true });
+  }
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw ioError(error, path);
+  }
+}
+
+async function check(dir: string, expected: ReadonlyMap<string, number | null>): Promise<CachedFile[]> {
+  const found: CachedFile[] = [];
+  await rm(join(dir, TEMPORARY), { recursive: true, force: true });
+  if (!(await exists(dir))) return found;
+  for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const size = expected.get(path);
+    const bytes = (await sizeOf(path)) ?? -1;
+    if (size !== undefined && (size === null || size === bytes) && (await endsAsParquet(path, bytes)))
+      found.push({ path, bytes });
+    else await rm(path, { force: true });
+  }
+  return found;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Footer, its length, and the magic of both ends. */
+async function endsAsParquet(path: string, bytes: number): Promise<boolean> {
+  if (bytes < 12) return false;
+  await using file = await open(path, 'r');
+  const ends = Buffer.alloc(12);
+  await file.read(ends, 0, 4, 0);
+  await file.read(ends, 4, 8, bytes - 8);
+  return (
+    ends.toString('latin1', 0, 4) === 'PAR1' &&
+    ends.toString('latin1', 8) === 'PAR1' &&
+    ends.readUInt32LE(4) + 12 <= bytes
+  );
+}

@@ -1,0 +1,229 @@
+/** Which copies of remote files are on the disk, by the books on main; the lake is a few counters here. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { CacheIndex } from '../../src/storage/disk/cache-index.ts';
+import { cachedLocation, cachePath } from '../../src/storage/disk/cache-path.ts';
+import { DiskCache } from '../../src/storage/disk/disk-cache.ts';
+
+const file = (name: string, bytes = 10): { path: string; bytes: number } => ({ path: `/d/cache/${name}`, bytes });
+
+function world(limit: number) {
+  const fetched: string[] = [];
+  const removed: string[] = [];
+  const cancelled: string[] = [];
+  const gates = new Map<string, PromiseWithResolvers<void>>();
+  let held = false;
+  const own = { log: 0, staged: 0 };
+  const cache = new DiskCache({
+    dir: '/d/cache',
+    limit,
+    clock: systemClock,
+    lake: {
+      fetchFile: async (path) => {
+        fetched.push(path.slice('/d/cache/'.length));
+        if (held) {
+          const gate = Promise.withResolvers<void>();
+          gates.set(path, gate);
+          await gate.promise;
+        }
+        return { path, bytes: 10 };
+      },
+      cancelFetch: async (path) => {
+        cancelled.push(path.slice('/d/cache/'.length));
+        gates.get(path)?.reject(new Error('cancelled'));
+      },
+      removeFiles: async (paths) => void removed.push(...paths.map((path) => path.slice('/d/cache/'.length))),
+      diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: 0 }),
+    },
+    warn: (error) => {
+      throw error;
+    },
+  });
+  cache.count(() => own);
+  return {
+    cache,
+    own,
+    fetched,
+    removed,
+    cancelled,
+    /** From now on a download ends when it is let go. */
+    hold: () => (held = true),
+    letGo: (name: string) => gates.get(`/d/cache/${name}`)!.resolve(),
+    settle: () => new Promise((resolve) => setImmediate(resolve)),
+  };
+}
+
+describe('a lease', () => {
+  test('fetches what is not here, once, and what lies elsewhere never', async () => {
+    const { cache, fetched } = world(100);
+    cache.found(file('here'));
+    const first = await cache.lease([file('here'), file('far'), file('far'), { path: '/d/disk/x.parquet' }]);
+    const second = await cache.lease([file('far')]);
+    expect(fetched).toEqual(['far']);
+    first();
+    second();
+    expect(cache.parts).toMatchObject({ cache: 20, files: 2 });
+  });
+
+  test('shares a download that is under way', async () => {
+    const { cache, fetched, hold, letGo, settle } = world(100);
+    hold();
+    const both = Promise.all([cache.lease([file('a')]), cache.lease([file('a')])]);
+    await settle();
+    expect(fetched).toEqual(['a']);
+    letGo('a');
+    await both;
+  });
+
+  test('that is cancelled gives 57014, and the download goes on for the others; without others it ends', async () => {
+    const { cache, cancelled, hold, letGo, settle } = world(100);
+    hold();
+    const [one, two] = [new AbortController(), new AbortController()];
+    const first = cache.lease([file('a')], one.signal);
+    const second = cache.lease([file('a'), file('b')], two.signal);
+    await settle();
+    one.abort();
+    await expect(first).rejects.toMatchObject({ code: '57014' });
+    expect(cancelled).toEqual([]);
+    letGo('a');
+    await settle();
+    two.abort();
+    await expect(second).rejects.toMatchObject({ code: '57014' });
+    await settle();
+    expect(cancelled).toEqual(['b']);
+    expect(cache.parts).toMatchObject({ cache: 10, files: 1 });
+  });
+
+  test('after a cancelled download fetches anew, when the old one has ended', async () => {
+    const { cache, fetched, hold, letGo, settle } = world(100);
+    hold();
+    const abort = new AbortController();
+    const first = cache.lease([file('a')], abort.signal);
+    await settle();
+    abort.abort();
+    await expect(first).rejects.toMatchObject({ code: '57014' });
+    const second = cache.lease([file('a')]);
+    await settle();
+    expect(fetched).toEqual(['a', 'a']);
+    letGo('a');
+    (await second)();
+    expect(cache.parts.files).toBe(1);
+  });
+
+  test('waits for room that another lease has, and takes it when that is given back', async () => {
+    const { cache, removed, settle } = world(20);
+    const first = await cache.lease([file('a'), file('b')]);
+    let there = false;
+    const second = cache.lease([file('c')]).then((release) => {
+      there = true;
+      return release;
+    });
+    await settle();
+    expect(there).toBe(false);
+    first();
+    await second;
+    expect(removed).toEqual(['a']);
+  });
+
+  test('of two that each have a part of what the other needs, both get their turn', async () => {
+    const { cache } = world(30);
+    const files = ['a', 'b', 'c', 'd'].map((name) => file(name));
+    const busy = await cache.lease([files[0]!, files[1]!]);
+    const turns = [
+      cache.lease([files[0]!, files[2]!, files[3]!]).then((release) => release()),
+      cache.lease([files[1]!, files[2]!, files[3]!]).then((release) => release()),
+    ];
+    busy();
+    await Promise.all(turns);
+  });
+
+  test('of more than can ever fit is 53100 that says how much there is', async () => {
+    const { cache, own } = world(100);
+    own.staged = 85;
+    const failure = cache.lease([file('a'), file('b')]);
+    await expect(failure).rejects.toMatchObject({
+      code: '53100',
+      fields: { detail: expect.stringContaining('20 bytes') },
+    });
+    (await cache.lease([file('a')]))();
+  });
+});
+
+describe('the budget', () => {
+  test('is one: when log and staged files grow the cache shrinks, and in the end writes are refused', async () => {
+    const { cache, own, removed } = world(100);
+    for (const name of ['a', 'b', 'c', 'd']) cache.found(file(name, 20));
+    own.log = 50;
+    (await cache.lease([file('e', 10)]))();
+    expect(removed).toEqual(['a', 'b']);
+    expect(cache.parts.used).toBeLessThanOrEqual(100);
+    expect(cache.full).toBe(false);
+    own.staged = 50;
+    await new Promise((resolve) => systemClock.after(150, () => resolve(null)));
+    expect(cache.full).toBe(true);
+  });
+
+  test('holds whatever is leased in whatever order, and no file in use is removed', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(fc.nat(11), { maxLength: 4 }), { maxLength: 30 }), async (scans) => {
+        const { cache, removed } = world(60);
+        const open: { release: () => void; names: string[] }[] = [];
+        for (const scan of scans) {
+          if (open.length === 1) open.shift()!.release();
+          const names = [...new Set(scan)].map(String);
+          const before = removed.length;
+          open.push({ names, release: await cache.lease(names.map((name) => file(name))) });
+          expect(removed.slice(before).filter((name) => open.some((one) => one.names.includes(name)))).toEqual([]);
+          expect(cache.parts.cache).toBeLessThanOrEqual(60);
+        }
+      }),
+    );
+  });
+});
+
+test('one scan of everything leaves what is used all the time', () => {
+  const index = new CacheIndex();
+  const use = (path: string): void => {
+    const again = index.has(path);
+    if (!again) {
+      index.evict(90, new Set());
+      index.add(path, 10);
+    }
+    index.hold(path, again, 100);
+    index.release(path);
+  };
+  for (let round = 0; round < 2; round++) for (const name of ['hot1', 'hot2', 'hot3']) use(name);
+  for (let i = 0; i < 50; i++) use(`scan${i}`);
+  expect(['hot1', 'hot2', 'hot3'].every((name) => index.has(name))).toBe(true);
+  expect(index.bytes).toBeLessThanOrEqual(100);
+});
+
+describe('the place of a copy', () => {
+  const part = fc.oneof(
+    fc.string({ unit: 'grapheme', maxLength: 12 }),
+    fc.constantFrom('', '.', '..', '%', '%25', '%+', 'x'.repeat(500), 'ä'.repeat(300), 'ts_day=2026-01-01', '.tmp'),
+  );
+  const location = fc
+    .tuple(fc.stringMatching(/^[a-z0-9.-]{3,20}$/), fc.array(part, { minLength: 1, maxLength: 4 }))
+    .map(([bucket, parts]) => `s3://${bucket}/${parts.join('/')}`);
+
+  test('names its location, whatever the key is, and a file system takes it', () => {
+    fc.assert(
+      fc.property(location, (each) => {
+        const path = cachePath('/d/cache', each);
+        expect(cachedLocation('/d/cache', path)).toBe(each);
+        const names = path.slice('/d/cache/'.length).split('/');
+        for (const name of names) {
+          expect(['', '.', '..']).not.toContain(name);
+          expect(Buffer.byteLength(name)).toBeLessThanOrEqual(255);
+        }
+      }),
+    );
+  });
+
+  test('is no other file’s: files elsewhere are not in the cache', () => {
+    expect(cachedLocation('/d/cache', '/d/disk/x.parquet')).toBeNull();
+    expect(cachedLocation('/d/cache', '/d/cache2/x')).toBeNull();
+  });
+});
