@@ -46,6 +46,19 @@ function bitsOf(bits: Uint8Array, start: number, end: number): Uint8Array {
   return out;
 }
 
+/** Where the values of rows [start, end) end, from 0: the vector's own offsets, where they are such. */
+function offsetsOf({ starts, ends }: ColumnVector, start: number, end: number): Int32Array {
+  if (ends.buffer === starts.buffer && ends.byteOffset === starts.byteOffset + 4 && starts[start] === 0)
+    return new Int32Array(starts.buffer, starts.byteOffset + start * 4, end - start + 1);
+  const offsets = new Int32Array(end - start + 1);
+  let used = 0;
+  for (let row = start; row < end; row++) {
+    used += ends[row]! - starts[row]!;
+    offsets[row - start + 1] = used;
+  }
+  return offsets;
+}
+
 function pushColumn(parts: Uint8Array[], fieldId: number, vector: ColumnVector, start: number, end: number): void {
   const physical = PHYSICALS.indexOf(vector.physical);
   const head = new Uint32Array([fieldId, physical, vector.validity === null ? 0 : 1, 0]);
@@ -62,12 +75,8 @@ function pushColumn(parts: Uint8Array[], fieldId: number, vector: ColumnVector, 
       push(parts, viewOf(vector.float64.subarray(start, end)));
       return;
     case 'bytes': {
-      const offsets = new Int32Array(end - start + 1);
-      let used = 0;
-      for (let row = start; row < end; row++) {
-        used += vector.ends[row]! - vector.starts[row]!;
-        offsets[row - start + 1] = used;
-      }
+      const offsets = offsetsOf(vector, start, end);
+      const used = offsets[end - start]!;
       head[3] = used;
       push(parts, viewOf(offsets));
       const low = start < end ? vector.starts[start]! : 0;
