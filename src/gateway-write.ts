@@ -9,6 +9,7 @@ import { CopyTextParser } from './ingest/copy-text.ts';
 import type { Database } from './ingest/database.ts';
 import { RowWriter } from './ingest/row-writer.ts';
 import type { TableWrites, Transaction } from './ingest/transaction.ts';
+import { streamRows } from './ingest/stream-writes.ts';
 import { deleteRows, insertRows, type WriteContext } from './ingest/write-rows.ts';
 import type { InsertValue, ParameterValue, QueryPlan, Statement } from './planner/plan.ts';
 import type { Remote } from './rpc.ts';
@@ -115,6 +116,7 @@ export async function insert(environment: WriteEnvironment, statement: Of<'inser
     await drain(environment, statement.source.plan, (vectors, rows) => {
       writer.appendVectors(vectors, rows);
       checkSize(environment, writes);
+      return streamRows(database.log, transaction, writes);
     });
   } else {
     for (const row of await environment.catalogRows(statement.source.plan)) {
@@ -187,9 +189,11 @@ export async function copyFrom(environment: WriteEnvironment, statement: Of<'cop
   await out.copyIn(statement.fieldIds.length, statement.options.format === 'binary' ? 1 : 0, {
     data: (bytes) => {
       parser.push(bytes);
-      const pending = writes.inserted.rows - checked >= CHECK_ROWS ? check() : null;
-      if (!database.pressed) return pending ?? undefined;
-      return (pending ?? Promise.resolve()).then(() => database.admit());
+      if (writes.inserted.rows - checked < CHECK_ROWS && !database.pressed) return undefined;
+      const pending = check();
+      const behind = streamRows(database.log, transaction, writes);
+      if (!database.pressed) return pending === null ? behind : pending.then(() => behind);
+      return Promise.all([pending, behind]).then(() => database.admit());
     },
   });
   parser.finish();
@@ -218,7 +222,7 @@ function copyParser(
 async function drain(
   environment: WriteEnvironment,
   plan: QueryPlan,
-  take: (vectors: readonly ColumnVector[], rows: number) => void,
+  take: (vectors: readonly ColumnVector[], rows: number) => MaybePromise<void>,
 ): Promise<void> {
   const { database, engine, transaction, timeZone } = environment;
   const rendered = plan.render(parameterValues(environment.parameters, environment.parameterOids));
@@ -233,7 +237,8 @@ async function drain(
   } as const;
   const cursor = await EngineCursor.open(database, engine, request, environment.running);
   try {
-    for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) take(chunk.vectors!, chunk.rows);
+    for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next())
+      await take(chunk.vectors!, chunk.rows);
   } finally {
     await cursor.close();
   }

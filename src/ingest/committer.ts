@@ -16,9 +16,8 @@ import { ADOPT_BYTES_MIN, ADOPT_ROWS_MIN, type MemorySlice } from '../storage/me
 import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import { encodeFrame } from './frame.ts';
-import type { SectionSource } from './frame-section.ts';
-import { encodeSmall } from './small-frame.ts';
+import { framesOf, streamFrame, type Frame } from './commit-frames.ts';
+import { sealStream } from './stream-writes.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
 interface Pending {
@@ -64,7 +63,7 @@ export class Committer {
       return transaction.ended;
     }
     transaction.state = 'committing';
-    if (this.#lane !== null) return this.#commitInTurn(transaction);
+    if (this.#lane !== null || transaction.streamed !== null) return this.#commitInTurn(transaction);
     try {
       const writes = this.#prepare(transaction);
       const frames = framesOf(writes, this.#log.frameBytesMax);
@@ -79,21 +78,21 @@ export class Committer {
   }
 
   async #commitInTurn(transaction: Transaction): Promise<void> {
-    while (this.#lane !== null) await this.#lane;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#lane = promise;
     try {
-      const writes = this.#prepare(transaction);
-      await this.#append(transaction, framesOf(writes, this.#log.frameBytesMax));
-      // A table may have been dropped while the log had no room.
-      const live = writes.filter(({ table }) => !table.dropped);
-      this.#memory.pool.unbounded(() => this.#apply(transaction, live, this.#log.lastLsn));
+      const stream = await sealStream(transaction);
+      await this.exclusive(async () => {
+        const writes = this.#prepare(transaction);
+        const { frameBytesMax } = this.#log;
+        const frame = stream === null ? null : streamFrame(writes, stream, frameBytesMax);
+        await this.#append(transaction, frame === null ? framesOf(writes, frameBytesMax) : [frame], frame !== null);
+        if (frame !== null) transaction.streamCommitted(this.#log.lastLsn);
+        // A table may have been dropped while the log had no room.
+        const live = writes.filter(({ table }) => !table.dropped);
+        this.#memory.pool.unbounded(() => this.#apply(transaction, live, this.#log.lastLsn));
+      });
     } catch (error) {
       transaction.finish();
       throw error;
-    } finally {
-      this.#lane = null;
-      resolve();
     }
     await transaction.ended;
   }
@@ -176,10 +175,10 @@ export class Committer {
     if (this.#memory.pool.usedBytes + bytes > this.#memory.pool.budgetBytes) throw outOfMemory(this.#memory);
   }
 
-  async #append(transaction: Transaction, frames: readonly Frame[]): Promise<void> {
+  async #append(transaction: Transaction, frames: readonly Frame[], streamed: boolean): Promise<void> {
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i]!;
-      const head = this.#headOf(transaction, frames, i);
+      const head = { ...this.#headOf(transaction, frames, i), kind: streamed ? 'stream' : 'data' } as const;
       while (!this.#log.append(head, frame.parts)) await this.#log.room(frame.bytes);
     }
   }
@@ -362,71 +361,4 @@ function indexRows(
   if (!table.keyed) return;
   const keys = table.keyColumns.map((column) => vectors[column]!);
   table.generations[0]!.index.add(slice, keys, start, end, position);
-}
-
-interface Frame {
-  readonly parts: readonly Uint8Array[];
-  readonly bytes: number;
-  readonly count: number;
-}
-
-/** Deletes first, then inserts, in frames that the ring can take. @throws {SqlError} 54000 for a row that no frame holds */
-function framesOf(writes: readonly TableWrites[], frameBytesMax: number): Frame[] {
-  const sections: SectionSource[] = [];
-  for (const kind of ['delete', 'insert'] as const) {
-    for (const { table, deletedKeys, inserted } of writes) {
-      const rows = kind === 'delete' ? deletedKeys : inserted;
-      const fieldIds = kind === 'delete' ? table.def.key : table.fieldIds;
-      for (const batch of rows.batches) {
-        if (batch.rows === 0) continue;
-        sections.push({
-          tableUuid: table.uuidBytes,
-          schemaId: table.def.schemaId,
-          kind,
-          fieldIds,
-          vectors: batch.vectors(),
-          start: 0,
-          end: batch.rows,
-        });
-      }
-    }
-  }
-  const small = encodeSmall(sections);
-  if (small !== null && small.length <= frameBytesMax)
-    return [{ parts: [small], bytes: small.length, count: countOf(sections) }];
-  const frames: Frame[] = [];
-  pack(sections, frameBytesMax, frames);
-  return frames;
-}
-
-function countOf(sections: readonly SectionSource[]): number {
-  let count = 0;
-  for (const section of sections) count += section.end - section.start;
-  return count;
-}
-
-function pack(sections: readonly SectionSource[], bytesMax: number, frames: Frame[]): void {
-  const parts = encodeFrame(sections);
-  let bytes = 0;
-  for (const part of parts) bytes += part.length;
-  if (bytes <= bytesMax) {
-    frames.push({ parts, bytes, count: countOf(sections) });
-    return;
-  }
-  if (sections.length > 1) {
-    const middle = sections.length >> 1;
-    pack(sections.slice(0, middle), bytesMax, frames);
-    pack(sections.slice(middle), bytesMax, frames);
-    return;
-  }
-  const [section] = sections;
-  invariant(section !== undefined, 'a frame has a section');
-  if (section.end - section.start === 1)
-    throw new SqlError(
-      SqlState.programLimitExceeded,
-      `a row of ${bytes} bytes is too large: a row in the log has at most ${bytesMax} bytes`,
-    );
-  const middle = (section.start + section.end) >> 1;
-  pack([{ ...section, end: middle }], bytesMax, frames);
-  pack([{ ...section, start: middle }], bytesMax, frames);
 }

@@ -11,7 +11,9 @@ import { OwnIndex } from '../storage/memory/own-index.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { MemoryUnit } from '../storage/scan-spec.ts';
 import type { Table } from '../storage/table.ts';
+import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
+import type { StreamedWrites } from './stream-writes.ts';
 
 /**
  * What a transaction knows of a key that it has locked in the lock table: state & 1 = settled: the row that was there is
@@ -195,6 +197,8 @@ export class Transaction {
   readonly writes = new Map<Table, TableWrites>();
   state: TransactionState = 'open';
   synchronous: boolean;
+  /** Its rows on their way to the log, when it is large (H1). */
+  streamed: StreamedWrites | null = null;
   /** The transaction it waits for: the edges of the deadlock graph. */
   waitsFor: Transaction | null = null;
   readonly ended: Promise<void>;
@@ -230,9 +234,22 @@ export class Transaction {
     return count;
   }
 
+  /** The rows that are in the log's stream are not to be: they go with the commit, or nowhere. */
+  giveUpStream(): void {
+    this.streamed?.stream.discard();
+    this.streamed = null;
+  }
+
+  /** The frame that names the stream is in the log. */
+  streamCommitted(lsn: Lsn): void {
+    this.streamed?.stream.committed(lsn);
+    this.streamed = null;
+  }
+
   /** Locks go, memory goes, waiters look again. */
   finish(): void {
     this.state = 'done';
+    this.giveUpStream();
     for (const writes of this.writes.values()) {
       writes.unlock();
       writes.retire();

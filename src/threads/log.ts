@@ -15,18 +15,22 @@ invariant(port !== null, 'the log runs in a worker');
 const ring = ringOver(shared);
 
 const post = (event: LogEvent): void => {
-  const batch = event.event === 'answer' ? event.batch : null;
-  port.postMessage(event, batch === null ? [] : [batch.bytes.buffer]);
+  const bytes = event.event === 'answer' ? event.batch?.bytes : event.event === 'streamed' ? event.frame : undefined;
+  port.postMessage(event, bytes === undefined ? [] : [bytes.buffer]);
 };
 
 function run(server: LogServer): void {
   while (!server.ended) {
     const seen = signals(ring);
-    for (let message; (message = receiveMessageOnPort(port!)) !== undefined;)
-      server.handle(message.message as LogCommand);
+    let streaming = false;
+    for (let message; !streaming && (message = receiveMessageOnPort(port!)) !== undefined;) {
+      const command = message.message as LogCommand;
+      server.handle(command);
+      streaming = command.method === 'write'; // a large transaction's bytes and the commits of others take turns
+    }
     if (server.ended) break;
     const state = server.step();
-    if (state !== 'busy') awaitSignal(ring, seen, state === 'full' ? RETRY_MS : Infinity);
+    if (state !== 'busy' && !streaming) awaitSignal(ring, seen, state === 'full' ? RETRY_MS : Infinity);
   }
 }
 

@@ -361,3 +361,77 @@ test('H3: trimming leaves the segment with the newest checkpoint frame, which is
   expect(log.stats().segments).toBe(1);
   expect(Buffer.from((await openLog({ ...OPTIONS, fs: disk })).checkpoint!).toString()).toBe('new');
 });
+
+const streamFiles = (of: string): string[] => fs.readdirSync(of).filter((name) => name.startsWith('stream-'));
+
+/** Three batches of two rows by a stream, then one row of another transaction. */
+async function streamed(log: Log): Promise<void> {
+  const stream = log.stream();
+  for (let i = 1; i <= 3; i++) await stream.push(2, [new Uint8Array(5000).fill(i)]);
+  await stream.seal();
+  const head = { kind: 'stream', count: stream.rows + 1, transaction: 9, last: true } as const;
+  expect(log.append({ ...head, firstLsn: log.lastLsn + 1 }, [stream.reference, Uint8Array.of(7)])).toBe(true);
+  stream.committed(log.lastLsn);
+  append(log, Uint8Array.of(8));
+  await log.durable(log.lastLsn);
+}
+
+test('H1: a stream is replayed behind the frame that commits it, with the LSNs that this frame gave', async () => {
+  const options = { dir, segmentBytes: 2 ** 16, ringBytes: 2 ** 14 };
+  const log = await openLog(options);
+  await log.start(1);
+  append(log, Uint8Array.of(1));
+  await streamed(log);
+  await log[Symbol.asyncDispose]();
+  const again = await openLog(options);
+  const frames = await framesOf(again);
+  expect(frames.map(({ firstLsn, count, last, payload }) => [firstLsn, count, last, payload[0]])).toEqual([
+    [1, 1, true, 1],
+    [2, 1, false, 7],
+    [3, 2, false, 1],
+    [5, 2, false, 2],
+    [7, 2, true, 3],
+    [9, 1, true, 8],
+  ]);
+  await again[Symbol.asyncDispose]();
+});
+
+test('H1: a stream that is rolled back leaves no file, and one that a kill left goes when the log is trimmed past it', async () => {
+  const options = { dir, segmentBytes: 2 ** 16, ringBytes: 2 ** 14 };
+  const log = await openLog(options);
+  await log.start(1);
+  const given = log.stream();
+  await given.push(1, [new Uint8Array(100)]);
+  given.discard();
+  await streamed(log);
+  expect(streamFiles(dir).length).toBe(1);
+  await log.trim(3);
+  expect(streamFiles(dir).length).toBe(1);
+  await log[Symbol.asyncDispose]();
+  fs.copyFileSync(join(dir, streamFiles(dir)[0]!), join(dir, 'stream-00000000000000ff'));
+  const again = await openLog(options);
+  expect((await framesOf(again)).length).toBe(5);
+  await again.start(again.lastLsn + 1);
+  append(again, Uint8Array.of(9));
+  await again.durable(again.lastLsn);
+  expect(streamFiles(dir).length).toBe(2);
+  await again.trim(again.lastLsn);
+  expect(streamFiles(dir)).toEqual([]);
+  await again[Symbol.asyncDispose]();
+});
+
+test.each([
+  ['a missing', (path: string) => fs.rmSync(path)],
+  ['a shortened', (path: string) => fs.truncateSync(path, 9000)],
+  ['a damaged', (path: string) => fs.writeSync(fs.openSync(path, 'r+'), Uint8Array.of(99), 0, 1, 6000)],
+])('%s stream that the log names stops the start with XX001 and the name of the file', async (_, harm) => {
+  const options = { dir, segmentBytes: 2 ** 16, ringBytes: 2 ** 14 };
+  const log = await openLog(options);
+  await log.start(1);
+  await streamed(log);
+  await log[Symbol.asyncDispose]();
+  harm(join(dir, streamFiles(dir)[0]!));
+  const again = await openLog(options);
+  await expect(framesOf(again)).rejects.toMatchObject({ code: 'XX001', message: expect.stringContaining('"stream-') });
+  await again[Symbol.asyncDispose]();
+});

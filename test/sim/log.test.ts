@@ -36,16 +36,42 @@ function newTransaction(world: World, random: Random, firstLsn: number): Transac
 
 const lastLsnOf = (t: Transaction): number => t.firstLsn + t.frames.reduce((sum, frame) => sum + frame.count, 0) - 1;
 
+/** A transaction by a stream (H1): the first frame of the model is what its commit says beside the rows. */
+async function appendStreamed(log: Log, world: World, random: Random): Promise<boolean> {
+  const { id, frames } = newTransaction(world, random, 0);
+  const stream = log.stream();
+  for (const { count, bytes } of frames) await stream.push(count, [bytes.subarray(0, 5), bytes.subarray(5)]);
+  if (random() < 0.2) {
+    stream.discard();
+    return false;
+  }
+  await stream.seal();
+  const deleted = { count: Math.floor(random() * 3), bytes: new Uint8Array(Math.floor(random() * 100)).fill(id) };
+  world.expected.push({ id, firstLsn: log.lastLsn + 1, frames: [deleted, ...frames] });
+  const parts = [stream.reference, deleted.bytes];
+  const head = { kind: 'stream', count: deleted.count + stream.rows, transaction: id, last: true } as const;
+  while (!log.append({ ...head, firstLsn: log.lastLsn + 1 }, parts))
+    await log.room(parts[0]!.length + parts[1]!.length);
+  stream.committed(log.lastLsn);
+  return true;
+}
+
+async function appendFrames(log: Log, world: World, random: Random): Promise<boolean> {
+  const transaction = newTransaction(world, random, log.lastLsn + 1);
+  world.expected.push(transaction);
+  const { length } = transaction.frames;
+  for (const [at, frame] of transaction.frames.entries()) {
+    const head = { kind: 'data', count: frame.count, transaction: transaction.id, last: at === length - 1 } as const;
+    while (!log.append({ ...head, firstLsn: log.lastLsn + 1 }, [frame.bytes.subarray(0, 5), frame.bytes.subarray(5)]))
+      await log.room(frame.bytes.length);
+  }
+  return true;
+}
+
 async function work(log: Log, world: World, random: Random, disk: SimDisk): Promise<void> {
   for (let i = 0; i < 60 && !disk.crashed; i++) {
-    const transaction = newTransaction(world, random, log.lastLsn + 1);
-    world.expected.push(transaction);
-    const { length } = transaction.frames;
-    for (const [at, frame] of transaction.frames.entries()) {
-      const head = { kind: 'data', count: frame.count, transaction: transaction.id, last: at === length - 1 } as const;
-      while (!log.append({ ...head, firstLsn: log.lastLsn + 1 }, [frame.bytes.subarray(0, 5), frame.bytes.subarray(5)]))
-        await log.room(frame.bytes.length);
-    }
+    const append = random() < 0.25 ? appendStreamed : appendFrames;
+    if (!(await append(log, world, random))) continue;
     const position = world.expected.length;
     const done = log.durable(log.lastLsn).then(() => (world.acknowledged = Math.max(world.acknowledged, position)));
     if (random() < 0.5) await done;

@@ -16,8 +16,8 @@ export interface LogOptions {
   readonly ringBytes: number;
 }
 
-/** What a frame is about. `checkpoint` (C6) has count 0 and is never an operation. */
-export type FrameKind = 'data' | 'checkpoint';
+/** What a frame is about. `checkpoint` (C6) has count 0 and is never an operation; `stream` (H1) commits what a LogStream took. */
+export type FrameKind = 'data' | 'checkpoint' | 'stream';
 
 export interface FrameHead {
   readonly kind: FrameKind;
@@ -31,6 +31,21 @@ export interface FrameHead {
 
 export interface RecoveredFrame extends FrameHead {
   readonly payload: Uint8Array;
+}
+
+/** A large transaction's rows on their way to the disk while it runs (H1): no LSNs yet, in a file of their own. */
+export interface LogStream {
+  /** Payload bytes before the sections, for the frame of kind `stream` that commits it: append it with count = rows + deletes. */
+  readonly reference: Uint8Array;
+  readonly rows: number;
+  /** Takes a payload of `count` rows over. A promise: wait for it before the next, the disk is behind. */
+  push(count: number, parts: readonly Uint8Array[]): Promise<void> | undefined;
+  /** All of it is durable; nothing is pushed any more. @throws {SqlError} 53100, 58030: the file is gone */
+  seal(): Promise<void>;
+  /** The frame that names it has been appended; `lsn` is the transaction's last. */
+  committed(lsn: Lsn): void;
+  /** The transaction is rolled back. Idempotent. */
+  discard(): void;
 }
 
 export interface LogStats {
@@ -67,6 +82,10 @@ export interface Log extends AsyncDisposable {
    * `parts` are concatenated. LSNs must be dense (asserted).
    */
   append(head: FrameHead, parts: readonly Uint8Array[]): boolean;
+  /** For the rows of a transaction that is larger than a frame should be. */
+  stream(): LogStream;
+  /** Bytes that streams have taken over and not yet written. */
+  readonly streamingBytes: number;
   /** Resolves when a frame of so many payload bytes would fit. */
   room(bytes: number): Promise<void>;
   /** Largest payload of one frame. */

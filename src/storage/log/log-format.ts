@@ -32,7 +32,12 @@ const SEGMENT_MAGIC = Uint8Array.from('ARKALOG\n', (char) => char.charCodeAt(0))
 const GROUP_MAGIC = 0x31474b41; // "AKG1"
 const FLAG_LAST = 1;
 const FLAG_INSIDE = 1;
-const KINDS = ['data', 'checkpoint'] as const;
+const STREAM_MAGIC = Uint8Array.from('ARKASTR\n', (char) => char.charCodeAt(0));
+const KINDS = ['data', 'checkpoint', 'stream'] as const;
+const STREAM_KIND = KINDS.indexOf('stream');
+/** What a frame of kind `stream` says of its file, before its sections. */
+export const STREAM_REFERENCE_BYTES = 24;
+export const STREAM_HEADER_BYTES = 64;
 export const CHECKPOINT_KIND = KINDS.indexOf('checkpoint');
 
 /** A place in the log: a segment's sequence number and a byte offset in its file. */
@@ -184,14 +189,80 @@ export function checkFrame(bytes: Uint8Array, view: DataView, at: number, end: n
   return crc === view.getUint32(at, true) ? next : -1;
 }
 
-/** The payload is a view of `bytes`: its place in memory is a multiple of 8, as every frame's. */
+/**
+ * The payload is a view of `bytes`: its place in memory is a multiple of 8, as every frame's. A frame that names a stream file
+ * reads as data, its sections alone: the file's frames follow it.
+ */
 export function decodeFrame(bytes: Uint8Array, view: DataView, at: number): RecoveredFrame {
+  const streamed = frameIsStream(view, at);
+  const start = at + FRAME_HEADER_BYTES;
   return {
-    kind: KINDS[view.getUint8(at + 8)]!,
+    kind: streamed ? 'data' : KINDS[view.getUint8(at + 8)]!,
     firstLsn: frameFirstLsn(view, at),
     count: frameCount(view, at),
     transaction: getU64(view, at + 24),
     last: frameIsLast(view, at),
-    payload: bytes.subarray(at + FRAME_HEADER_BYTES, at + FRAME_HEADER_BYTES + frameLength(view, at)),
+    payload: bytes.subarray(start + (streamed ? STREAM_REFERENCE_BYTES : 0), start + frameLength(view, at)),
   };
+}
+
+export const frameIsStream = (view: DataView, at: number): boolean => view.getUint8(at + 8) === STREAM_KIND;
+export const frameTransaction = (view: DataView, at: number): number => getU64(view, at + 24);
+
+/** Gives a frame the place in the order that it has when it is replayed; its CRC was checked before. */
+export function placeFrame(view: DataView, at: number, head: Omit<FrameHead, 'kind'>): void {
+  view.setUint8(at + 9, head.last ? FLAG_LAST : 0);
+  view.setUint32(at + 12, head.count, true);
+  setU64(view, at + 16, head.firstLsn);
+  setU64(view, at + 24, head.transaction);
+}
+
+/** A stream file as the frame that commits it names it. */
+export interface StreamReference {
+  readonly number: number;
+  readonly bytes: number;
+  readonly rows: number;
+}
+
+export function encodeStreamReference({ number, bytes, rows }: StreamReference): Uint8Array {
+  const out = new Uint8Array(STREAM_REFERENCE_BYTES);
+  const view = viewOf(out);
+  setU64(view, 0, number);
+  setU64(view, 8, bytes);
+  view.setUint32(16, rows, true);
+  return out;
+}
+
+/** Of the frame at `at`. */
+export function decodeStreamReference(view: DataView, at: number): StreamReference {
+  const start = at + FRAME_HEADER_BYTES;
+  return { number: getU64(view, start), bytes: getU64(view, start + 8), rows: view.getUint32(start + 16, true) };
+}
+
+interface StreamHeader {
+  readonly logId: string;
+  readonly number: number;
+  readonly seed: number;
+}
+
+export function encodeStreamHeader({ logId, number, seed }: StreamHeader): Uint8Array {
+  const bytes = Buffer.alloc(STREAM_HEADER_BYTES);
+  bytes.set(STREAM_MAGIC, 0);
+  bytes.writeUInt32LE(VERSION, 12);
+  bytes.write(logId, 16, 'hex');
+  setU64(viewOf(bytes), 32, number);
+  bytes.writeUInt32LE(seed, 40);
+  bytes.writeUInt32LE(crc32(bytes.subarray(12)), 8);
+  return bytes;
+}
+
+/** @returns what is wrong, as text, when it is no such header */
+export function decodeStreamHeader(bytes: Uint8Array): StreamHeader | string {
+  if (bytes.length < STREAM_HEADER_BYTES) return 'no whole stream header';
+  const block = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (STREAM_MAGIC.some((byte, i) => block[i] !== byte)) return 'no stream header';
+  if (crc32(block.subarray(12, STREAM_HEADER_BYTES)) !== block.readUInt32LE(8)) return 'a damaged stream header';
+  const version = block.readUInt32LE(12);
+  if (version !== VERSION) return `log format version ${version} (this program reads ${VERSION})`;
+  return { logId: block.toString('hex', 16, 32), number: getU64(viewOf(bytes), 32), seed: block.readUInt32LE(40) };
 }

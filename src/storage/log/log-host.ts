@@ -15,7 +15,8 @@ import { ioFailure, LogServer, type LogCommand, type LogEvent } from './log-serv
 import { takeGroup, writeGroup, WriterState, type Group } from './log-writer.ts';
 
 export interface LogHost {
-  post(command: LogCommand): void;
+  /** `transfer`: buffers that go over instead of being copied. */
+  post(command: LogCommand, transfer?: readonly ArrayBuffer[]): void;
   /** There are frames in the ring. */
   wake(): void;
   /** Resolves when the server has ended. */
@@ -109,8 +110,8 @@ export function startThread(options: LogOptions, ring: Ring, clock: Clock, liste
     if (group !== null) listen({ event: 'durable', lsn: group.lastLsn });
   };
   return {
-    post(command) {
-      worker.postMessage(command);
+    post(command, transfer = []) {
+      worker.postMessage(command, transfer);
       signal(ring);
     },
     wake() {

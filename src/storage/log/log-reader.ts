@@ -1,5 +1,5 @@
 /**
- * Reads groups and frames out of segment files and checks them: what recovery and replay share.
+ * Reads groups and frames out of segment files and checks them: what recovery and replay share (log-replay.ts).
  *
  * - A window is a piece of a file that begins and ends between groups; its bytes are a plain ArrayBuffer of their own.
  * - A group is taken whole or not at all: a torn group was acknowledged to nobody.
@@ -7,16 +7,13 @@
  */
 import { SqlError, SqlState } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
-import type { LogDisk, LogFile } from './log-disk.ts';
+import type { LogFile } from './log-disk.ts';
 import {
-  BLOCK_BYTES,
   GROUP_HEADER_BYTES,
   checkFrame,
   decodeGroupHeader,
   frameCount,
   frameFirstLsn,
-  frameIsCheckpoint,
-  frameIsLast,
   groupBytesTotal,
   segmentSeed,
   viewOf,
@@ -145,110 +142,4 @@ export interface ReplayBatch {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Offsets of the frames to hand out. */
   readonly frames: readonly number[];
-}
-
-/**
- * Every whole transaction with an operation at or after `from`, and every checkpoint, in order, window by window.
- * A transaction is never held in memory: where it turns out to reach `from` late, reading goes back to its first frame.
- */
-export class LogReplay {
-  readonly #disk: LogDisk;
-  readonly #segments: readonly Segment[];
-  readonly #end: Position;
-  readonly #from: Lsn;
-  #index = 0;
-  #file: LogFile | null = null;
-  #offset = BLOCK_BYTES;
-  #lsn = 0;
-  /** Frames below this offset of the current segment are not wanted. */
-  #skipTo = 0;
-  /** The rest of a transaction whose beginning was trimmed. */
-  #headless = false;
-  #delivering = false;
-  #transaction: { readonly index: number; readonly group: number; readonly frame: number; readonly lsn: Lsn } | null =
-    null;
-
-  constructor(disk: LogDisk, segments: readonly Segment[], end: Position, from: Lsn) {
-    this.#disk = disk;
-    this.#segments = segments;
-    this.#end = end;
-    this.#from = from;
-    this.#headless = segments[0]?.header.inside ?? false;
-  }
-
-  /** @returns null at the end */
-  next(): ReplayBatch | null {
-    for (;;) {
-      const segment = this.#segments[this.#index];
-      if (segment === undefined || segment.header.sequence > this.#end.sequence) return this.close();
-      const to =
-        segment.header.sequence === this.#end.sequence
-          ? this.#end.offset
-          : this.#segments[this.#index + 1]!.header.previous.offset;
-      if (this.#offset >= to) {
-        this.#goTo(this.#index + 1, BLOCK_BYTES, 0, 0);
-        continue;
-      }
-      this.#file ??= this.#disk.open(segment.name, false);
-      if (this.#lsn === 0) this.#lsn = segment.header.firstLsn;
-      const window = readWindow(this.#file, segment, this.#offset, to, this.#lsn);
-      const frames: number[] = [];
-      if (!this.#select(window, frames)) continue;
-      if (window.badAt !== -1) throw corrupt(segment.name, window.badAt, 'a damaged frame');
-      this.#offset = window.next;
-      this.#lsn = window.nextLsn;
-      if (frames.length > 0) return { bytes: window.bytes, frames };
-    }
-  }
-
-  close(): null {
-    this.#file?.close();
-    this.#file = null;
-    this.#index = this.#segments.length;
-    return null;
-  }
-
-  #goTo(index: number, offset: number, skipTo: number, lsn: Lsn): void {
-    if (index !== this.#index) {
-      this.#file?.close();
-      this.#file = null;
-    }
-    this.#index = index;
-    this.#offset = offset;
-    this.#skipTo = skipTo;
-    this.#lsn = lsn;
-  }
-
-  /** False: reading has gone back to the first frame of a transaction that reaches `from`. */
-  #select(window: Window, wanted: number[]): boolean {
-    const { view } = window;
-    for (const at of window.frames) {
-      if (window.start + at < this.#skipTo) continue;
-      const last = frameIsLast(view, at);
-      if (this.#headless) {
-        this.#headless = !last;
-        continue;
-      }
-      const lsn = frameFirstLsn(view, at);
-      const first = this.#transaction ?? {
-        index: this.#index,
-        group: this.#offset,
-        frame: window.start + at,
-        lsn: this.#lsn,
-      };
-      if (!this.#delivering && frameCount(view, at) > 0 && lsn + frameCount(view, at) > this.#from) {
-        this.#delivering = true;
-        if (first.index !== this.#index || first.group !== window.start) {
-          this.#transaction = null;
-          this.#goTo(first.index, first.group, first.frame, first.lsn);
-          return false;
-        }
-        for (const earlier of window.frames)
-          if (earlier < at && window.start + earlier >= first.frame) wanted.push(earlier);
-      }
-      this.#transaction = last ? null : first;
-      if (this.#delivering || frameIsCheckpoint(view, at)) wanted.push(at);
-    }
-    return true;
-  }
 }

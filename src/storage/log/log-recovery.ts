@@ -27,6 +27,7 @@ import {
 } from './log-format.ts';
 import { corrupt, readWindow, type Segment } from './log-reader.ts';
 import { segmentName } from './log-segments.ts';
+import { STREAM_NAME } from './log-streams.ts';
 
 const SCAN_BYTES = 2 ** 20;
 const SEGMENT_NAME = /^[0-9a-f]{16}\.wal$/;
@@ -35,6 +36,8 @@ export interface Recovered {
   /** Oldest first; none: the log is new. */
   readonly live: readonly Segment[];
   readonly spares: readonly string[];
+  /** Files of streams, whether a frame names them or not. */
+  readonly streams: readonly string[];
   /** Files to remove: void segments, unfinished spares. */
   readonly junk: readonly string[];
   /** Behind the last frame that commits. */
@@ -57,9 +60,11 @@ export function recover(disk: LogDisk, segmentBytes: number): Recovered {
   const names = disk.list().toSorted();
   const spares: string[] = [];
   const junk: string[] = [];
+  const streams: string[] = [];
   const segments: Segment[] = [];
   for (const name of names) {
     if (SEGMENT_NAME.test(name)) segments.push({ name, header: readHeader(disk, name) });
+    else if (STREAM_NAME.test(name)) streams.push(name);
     else if (/^making-\d+$/.test(name)) junk.push(name);
     else if (/^spare-\d+$/.test(name))
       (sizeOf(disk, name) === segmentBytes && spares.length < 2 ? spares : junk).push(name);
@@ -77,7 +82,7 @@ export function recover(disk: LogDisk, segmentBytes: number): Recovered {
   const live = chain(segments);
   for (const segment of segments) if (!live.includes(segment)) junk.push(segment.name);
   const { end, found } = findEnd(disk, live);
-  return { live, spares, junk, ...end, checkpoint: found ?? findCheckpoint(disk, live, end.end) };
+  return { live, spares, streams, junk, ...end, checkpoint: found ?? findCheckpoint(disk, live, end.end) };
 }
 
 function sizeOf(disk: LogDisk, name: string): number {

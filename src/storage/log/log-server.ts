@@ -10,10 +10,12 @@ import { SqlError, SqlState, invariant, packError, type WireError } from '../../
 import type { Lsn } from '../../table-def.ts';
 import { isDiskFull, type LogDisk } from './log-disk.ts';
 import { BLOCK_BYTES, segmentSeed, type Position } from './log-format.ts';
-import { LogReplay, type ReplayBatch } from './log-reader.ts';
+import type { ReplayBatch } from './log-reader.ts';
+import { LogReplay } from './log-replay.ts';
 import { recover, type Recovered } from './log-recovery.ts';
 import { givePen, ringHead, ringTail, takePen, type Ring } from './log-ring.ts';
 import { SegmentStore } from './log-segments.ts';
+import { StreamFiles } from './log-streams.ts';
 import { takeGroup, writeGroup, writeMark, WriterState } from './log-writer.ts';
 
 const GROUPS_WITHOUT_SPARE = 32;
@@ -25,10 +27,18 @@ export interface Shape {
   readonly firstLsn: Lsn;
 }
 
-export type LogCommand = { readonly id: number } & (
+export type LogRequest =
   | { readonly method: 'start' | 'replay' | 'trim'; readonly lsn: Lsn }
   | { readonly method: 'read' | 'close' }
-);
+  | { readonly method: 'seal'; readonly stream: number };
+
+/** Without an answer. */
+export type StreamNotice =
+  | { readonly method: 'write'; readonly stream: number; readonly frame: Uint8Array<ArrayBuffer> }
+  | { readonly method: 'committed'; readonly stream: number; readonly lsn: Lsn }
+  | { readonly method: 'discard'; readonly stream: number };
+
+export type LogCommand = ({ readonly id: number } & LogRequest) | StreamNotice;
 
 export type LogEvent =
   | {
@@ -36,6 +46,8 @@ export type LogEvent =
       readonly logId: string;
       readonly lastLsn: Lsn;
       readonly checkpoint: Uint8Array | null;
+      /** Numbers of streams from here on are free. */
+      readonly nextStream: number;
       readonly shape: Shape;
     }
   | {
@@ -45,6 +57,8 @@ export type LogEvent =
       readonly error: WireError | null;
     }
   | { readonly event: 'durable'; readonly lsn: Lsn }
+  /** A stream's frame was written: its buffer comes back. */
+  | { readonly event: 'streamed'; readonly frame: Uint8Array<ArrayBuffer> }
   | { readonly event: 'shape'; readonly shape: Shape }
   | { readonly event: 'full'; readonly full: boolean }
   | { readonly event: 'fatal'; readonly error: WireError };
@@ -55,6 +69,8 @@ export class LogServer {
   readonly #post: (event: LogEvent) => void;
   #recovered: Recovered;
   #segments: SegmentStore;
+  readonly #streams: StreamFiles;
+  readonly #logId: string;
   #replay: LogReplay | null = null;
   readonly #state: WriterState;
   #full = false;
@@ -74,15 +90,19 @@ export class LogServer {
     const logId = live[0]?.header.logId ?? randomBytes(16).toString('hex');
     this.#segments = new SegmentStore(disk, segmentBytes, logId, live, spares);
     if (live.length === 0) this.#createFirst();
-    const { lastLsn, checkpoint } = this.#recovered;
+    const { lastLsn, checkpoint, streams } = this.#recovered;
+    this.#logId = logId;
+    this.#streams = new StreamFiles(disk, logId, live.length === 0 ? [] : streams, lastLsn);
     this.#state.lastLsn = lastLsn;
     this.#state.checkpointIn = checkpoint?.sequence ?? Infinity;
-    post({ event: 'opened', logId, lastLsn, checkpoint: checkpoint?.payload ?? null, shape: this.#shape() });
+    const nextStream = this.#streams.next;
+    const shape = this.#shape();
+    post({ event: 'opened', logId, lastLsn, checkpoint: checkpoint?.payload ?? null, nextStream, shape });
   }
 
   #createFirst(): void {
     try {
-      for (const name of this.#recovered.junk) this.#disk.remove(name);
+      for (const name of [...this.#recovered.junk, ...this.#recovered.streams]) this.#disk.remove(name);
       this.#segments.activate({ sequence: 0, offset: 0 }, 1, false);
     } catch (error) {
       throw ioFailure(error);
@@ -99,10 +119,20 @@ export class LogServer {
 
   #shape(): Shape {
     const { live, bytes, liveBytes } = this.#segments;
-    return { segments: live.length, bytes, liveBytes, firstLsn: live[0]!.header.firstLsn };
+    const streamed = this.#streams.bytes;
+    return {
+      segments: live.length,
+      bytes: bytes + streamed,
+      liveBytes: liveBytes + streamed,
+      firstLsn: live[0]!.header.firstLsn,
+    };
   }
 
   handle(command: LogCommand): void {
+    if (!('id' in command)) {
+      this.#notice(command);
+      return;
+    }
     let batch: ReplayBatch | null = null;
     let error: WireError | null = null;
     try {
@@ -114,12 +144,25 @@ export class LogServer {
     this.#post({ event: 'answer', id: command.id, batch, error });
   }
 
-  #run(command: LogCommand): ReplayBatch | null {
+  #notice(notice: StreamNotice): void {
+    switch (notice.method) {
+      case 'write':
+        if (!this.ended) this.#streams.write(notice.stream, notice.frame);
+        this.#post({ event: 'streamed', frame: notice.frame });
+        return;
+      case 'committed':
+        return this.#streams.committed(notice.stream, notice.lsn);
+      case 'discard':
+        return this.#streams.discard(notice.stream);
+    }
+  }
+
+  #run(command: LogRequest): ReplayBatch | null {
     switch (command.method) {
       case 'replay':
         invariant(this.#state.phase === 'idle', 'replay comes before start');
         this.#replay?.close();
-        this.#replay = new LogReplay(this.#disk, this.#recovered.live, this.#recovered.end, command.lsn);
+        this.#replay = new LogReplay(this.#disk, this.#logId, this.#recovered.live, this.#recovered.end, command.lsn);
         return null;
       case 'read':
         invariant(this.#replay !== null, 'read comes after replay');
@@ -131,6 +174,11 @@ export class LogServer {
         invariant(this.#state.phase === 'open', 'trim comes after start');
         while (ringHead(this.#ring) !== ringTail(this.#ring) && this.step() === 'busy');
         this.#segments.trim(command.lsn, this.#state.checkpointIn);
+        this.#streams.trim(command.lsn);
+        this.#post({ event: 'shape', shape: this.#shape() });
+        return null;
+      case 'seal':
+        this.#streams.seal(command.stream);
         this.#post({ event: 'shape', shape: this.#shape() });
         return null;
       case 'close':
@@ -257,6 +305,7 @@ export class LogServer {
   #close(): void {
     try {
       this.#replay?.close();
+      this.#streams.close();
       if (this.#state.phase !== 'open' || this.#failed !== null) return;
       while (ringHead(this.#ring) !== ringTail(this.#ring)) {
         const state = this.step();

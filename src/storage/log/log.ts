@@ -7,7 +7,7 @@
 import { systemClock, type Clock } from '../../clock.ts';
 import { SqlError, SqlState, invariant, unpackError } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
-import type { FrameHead, Log, LogOptions, LogStats, RecoveredFrame } from './log-api.ts';
+import type { FrameHead, Log, LogOptions, LogStats, LogStream, RecoveredFrame } from './log-api.ts';
 import type { LogDisk } from './log-disk.ts';
 import {
   BLOCK_BYTES,
@@ -21,17 +21,14 @@ import {
 import { startInline, startThread, type LogHost } from './log-host.ts';
 import type { ReplayBatch } from './log-reader.ts';
 import { bytesFree, newRing, pushFrame, type Ring } from './log-ring.ts';
-import type { LogCommand, LogEvent, Shape } from './log-server.ts';
+import type { LogEvent, LogRequest, Shape } from './log-server.ts';
+import { StreamBuffers, StreamWriter } from './log-stream-writer.ts';
 
 interface Waiter<T> {
   readonly at: number;
   readonly resolve: (value: T) => void;
   readonly reject: (error: Error) => void;
 }
-
-type Request =
-  | { readonly method: 'start' | 'replay' | 'trim'; readonly lsn: Lsn }
-  | { readonly method: 'read' | 'close' };
 
 /**
  * Opens or makes the log in `options.dir`.
@@ -69,6 +66,8 @@ class WriteAheadLog implements Log {
   #roomWaiters: Waiter<void>[] = [];
   #opening: Waiter<void> | null = null;
   #shape: Shape = { segments: 0, bytes: 0, liveBytes: 0, firstLsn: 1 };
+  readonly #buffers = new StreamBuffers();
+  #nextStream = 1;
   #nextId = 1;
   #started = false;
   #failed: Error | null = null;
@@ -102,6 +101,7 @@ class WriteAheadLog implements Log {
         this.lastLsn = this.durableLsn = event.lastLsn;
         this.checkpoint = event.checkpoint;
         this.#shape = event.shape;
+        this.#nextStream = event.nextStream;
         this.#opening?.resolve();
         this.#opening = null;
         return;
@@ -114,6 +114,8 @@ class WriteAheadLog implements Log {
       }
       case 'durable':
         return this.#hearDurable(event.lsn);
+      case 'streamed':
+        return this.#buffers.give(event.frame);
       case 'shape':
         this.#shape = event.shape;
         return;
@@ -156,14 +158,15 @@ class WriteAheadLog implements Log {
     if (opening !== null) opening.reject(error);
     else this.onFatal(error);
     for (const waiter of waiters) waiter.reject(error);
+    this.#buffers.fail();
   }
 
-  #call(request: Request): Promise<ReplayBatch | null> {
+  #call(request: LogRequest): Promise<ReplayBatch | null> {
     if (this.#failed !== null) return Promise.reject(this.#failed);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#answers.set(id, { at: 0, resolve, reject });
-      this.#host.post({ id, ...request } as LogCommand);
+      this.#host.post({ id, ...request });
     });
   }
 
@@ -202,6 +205,20 @@ class WriteAheadLog implements Log {
     this.lastLsn += head.count;
     this.#host.wake();
     return true;
+  }
+
+  get streamingBytes(): number {
+    return this.#buffers.bytes;
+  }
+
+  stream(): LogStream {
+    invariant(this.#started && this.#closing === null, 'a stream comes after start and before close');
+    return new StreamWriter(this.#nextStream++, this.#buffers, {
+      write: (stream, frame) => this.#host.post({ method: 'write', stream, frame }, [frame.buffer]),
+      seal: async (stream) => void (await this.#call({ method: 'seal', stream })),
+      committed: (stream, lsn) => this.#host.post({ method: 'committed', stream, lsn }),
+      discard: (stream) => this.#host.post({ method: 'discard', stream }),
+    });
   }
 
   room(bytes: number): Promise<void> {

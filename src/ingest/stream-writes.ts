@@ -1,0 +1,72 @@
+/**
+ * A large transaction's rows go to the log while it runs (H1): full batches, in order, into a stream of its own. At commit one
+ * frame names the stream and says what was deleted; the rows are durable by then.
+ *
+ * - A batch that has been streamed is final. Where an own row dies later, the stream is given up and the live rows are
+ *   written as those of any other transaction.
+ */
+import type { Log, LogStream } from '../storage/log/log-api.ts';
+import { encodeFrame } from './frame.ts';
+import type { TableWrites, Transaction } from './transaction.ts';
+
+/** A transaction smaller than this is one frame of the log, or a few. */
+const STREAM_BYTES_MIN = 2 ** 22;
+
+export class StreamedWrites {
+  readonly #stream: LogStream;
+  /** Batches of each table that have gone. */
+  readonly #sent = new Map<TableWrites, number>();
+
+  constructor(stream: LogStream) {
+    this.#stream = stream;
+  }
+
+  get stream(): LogStream {
+    return this.#stream;
+  }
+
+  /** Sends batches that take no more rows; `all`: the last ones, too. A promise: the disk is behind. */
+  send(writes: TableWrites, all: boolean): Promise<void> | undefined {
+    const { batches } = writes.inserted;
+    const end = all ? batches.length : batches.length - 1;
+    let wait: Promise<void> | undefined;
+    for (let i = this.#sent.get(writes) ?? 0; i < end; i++) {
+      const batch = batches[i]!;
+      this.#sent.set(writes, i + 1);
+      if (batch.rows === 0) continue;
+      const { def, fieldIds, uuidBytes } = writes.table;
+      const section = { tableUuid: uuidBytes, schemaId: def.schemaId, fieldIds, kind: 'insert', start: 0 } as const;
+      const parts = encodeFrame([{ ...section, vectors: batch.vectors(), end: batch.rows }]);
+      wait = this.#stream.push(batch.rows, parts);
+    }
+    return wait;
+  }
+}
+
+/** After rows were added: what is complete goes on its way, once the transaction is large. */
+export function streamRows(log: Log, transaction: Transaction, writes: TableWrites): Promise<void> | undefined {
+  if (transaction.streamed === null) {
+    const { batches } = writes.inserted;
+    if (batches.length < 4) return undefined;
+    let bytes = 0;
+    for (const batch of batches) bytes += batch.dataBytes;
+    if (bytes < STREAM_BYTES_MIN) return undefined;
+    transaction.streamed = new StreamedWrites(log.stream());
+  }
+  return transaction.streamed.send(writes, false);
+}
+
+/** Before the commit: everything is in the stream, and durable. Null: it could not be used, and is gone. */
+export async function sealStream(transaction: Transaction): Promise<LogStream | null> {
+  const { streamed } = transaction;
+  if (streamed === null) return null;
+  for (const writes of transaction.writes.values()) {
+    if (writes.dead.length > 0) {
+      transaction.giveUpStream();
+      return null;
+    }
+  }
+  for (const writes of transaction.writes.values()) await streamed.send(writes, true);
+  await streamed.stream.seal();
+  return streamed.stream;
+}
