@@ -5,6 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { notSupported, SqlError, SqlState, unreachable } from './errors.ts';
 import type { Transaction } from './ingest/transaction.ts';
+import { headEnd, insertHead, type InsertHead } from './planner/insert-head.ts';
 import { parseSql } from './planner/parse.ts';
 import { planStatement } from './planner/plan-statement.ts';
 import type { CatalogView, ParsedStatement, QueryPlan, Statement } from './planner/plan.ts';
@@ -20,6 +21,7 @@ import type {
   SessionEvents,
   TransactionStatus,
 } from './wire/gateway-api.ts';
+import { decodeUtf8 } from './wire/message-body.ts';
 import { describedColumns, discard, sendLines } from './gateway-columns.ts';
 import type { ServerContext } from './gateway-context.ts';
 import { define } from './gateway-define.ts';
@@ -27,6 +29,7 @@ import { explain } from './gateway-explain.ts';
 import { maintain } from './gateway-maintain.ts';
 import { ownFunction } from './gateway-functions.ts';
 import { describedByPostgres, prepare, type Preparation, type SessionPrepared } from './gateway-prepare.ts';
+import { insertText } from './gateway-insert.ts';
 import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
 import { copyFrom, deleteStatement, insert, insertValues, update, type WriteEnvironment } from './gateway-write.ts';
@@ -102,6 +105,32 @@ export class Session implements GatewaySession {
     } finally {
       this.#several = false;
     }
+  }
+
+  simpleBytes(sql: Uint8Array, out: Output): MaybePromise<void> | null {
+    const at = headEnd(sql);
+    const head = at < 0 || this.#block === 'failed' ? null : insertHead(sql, at);
+    return head === null ? null : this.#simpleInsert(head, sql, at, out);
+  }
+
+  async #simpleInsert(head: InsertHead, sql: Uint8Array, at: number, out: Output): Promise<void> {
+    try {
+      const { database } = this.#context;
+      this.#cancelled = false;
+      if (database.pressed) await this.#guarded(() => database.admit());
+      const environment = (): WriteEnvironment => this.#writeEnvironment(NO_PARAMETERS, []);
+      const pending = insertText(head, sql, at, this.#view(), environment);
+      if (pending !== null) {
+        const tag = pending instanceof Promise ? await this.#guarded(() => pending) : pending;
+        if (this.#block === 'none') await this.#commitImplicit();
+        out.commandComplete(tag);
+        return;
+      }
+    } catch (error) {
+      this.#abort();
+      throw error;
+    }
+    await this.simple(decodeUtf8(sql, 0, sql.length), out);
   }
 
   async #simpleStatement(parsed: ParsedStatement, last: boolean, out: Output): Promise<void> {

@@ -16,6 +16,7 @@ import type { Remote } from './rpc.ts';
 import { RowBuffer } from './storage/memory/row-buffer.ts';
 import { integerAt } from './storage/memory/slice.ts';
 import type { Table } from './storage/table.ts';
+import type { TableDef } from './table-def.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import { parameterText } from './types/parameter-text.ts';
 import type { TimeContext } from './types/text-input.ts';
@@ -84,12 +85,29 @@ function writerOf({ time }: WriteEnvironment, statement: Of<'insert'>, writes: T
 
 /** Constants and parameters, with no pressure on memory. A tag, when nothing had to be waited for. */
 export function insertValues(environment: WriteEnvironment, statement: Of<'insert'>): MaybePromise<string> {
-  const { database, transaction } = environment;
-  const table = liveTable(database, statement.def);
-  const writes = transaction.of(table);
+  const writes = environment.transaction.of(liveTable(environment.database, statement.def));
   const from = writes.inserted.rows;
   putRows(environment, statement, writerOf(environment, statement, writes));
-  const pending = insertRows(contextOf(environment), transaction, writes, from, table.def.onConflict === 'upsert');
+  return claimRows(environment, writes, from);
+}
+
+/** Rows that `put` writes; null when it says no: then nothing is left of them. */
+export function insertRowsBy(
+  environment: WriteEnvironment,
+  def: TableDef,
+  put: (rows: RowBuffer) => boolean,
+): MaybePromise<string> | null {
+  const writes = environment.transaction.of(liveTable(environment.database, def));
+  const from = writes.inserted.rows;
+  if (put(writes.inserted)) return claimRows(environment, writes, from);
+  writes.inserted.truncate(from);
+  return null;
+}
+
+/** Locks and checks the keys of own rows from `from` on; the command tag. */
+function claimRows(environment: WriteEnvironment, writes: TableWrites, from: number): MaybePromise<string> {
+  const upsert = writes.table.def.onConflict === 'upsert';
+  const pending = insertRows(contextOf(environment), environment.transaction, writes, from, upsert);
   const tag = insertTag(writes.inserted.rows - from);
   return pending === null ? tag : pending.then(() => tag);
 }

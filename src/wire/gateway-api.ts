@@ -41,6 +41,8 @@ export interface GatewaySession {
   status(): TransactionStatus;
   /** A Query message: its statements one after another, outside a block as one implicit transaction. */
   simple(text: string, out: Output): MaybePromise<void>;
+  /** A Query message that is read from its bytes, which stay as they are; null: `simple` takes its text. */
+  simpleBytes?(sql: Uint8Array, out: Output): MaybePromise<void> | null;
   /** A Parse message. 0 in `parameterOids`, or a shorter list, means: infer it. */
   parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared>;
   /** A Bind message. The views in `parameters` stay as they are for as long as the portal holds them. */

@@ -49,10 +49,21 @@ export class MessageBody {
 
   string(): string {
     const start = this.#at;
-    const zero = this.bytes.indexOf(0, start);
+    return decodeUtf8(this.bytes, start, this.#zero());
+  }
+
+  /** A string as a view of its bytes, which are not looked at. */
+  stringBytes(): Uint8Array {
+    const start = this.#at;
+    return this.bytes.subarray(start, this.#zero());
+  }
+
+  /** Goes past the next zero byte; where it is. */
+  #zero(): number {
+    const zero = this.bytes.indexOf(0, this.#at);
     if (zero < 0 || zero >= this.#end) throw malformed('invalid string in message');
     this.#at = zero + 1;
-    return decodeUtf8(this.bytes, start, zero);
+    return zero;
   }
 
   /** The message must be used up. */

@@ -10,7 +10,7 @@ import { notSupported, SqlError, SqlState, toSqlError } from '../errors.ts';
 import type { Format } from '../types/result-column.ts';
 import * as backend from './backend-messages.ts';
 import type { GatewaySession, MaybePromise, Portal, Prepared } from './gateway-api.ts';
-import { malformed, MessageBody } from './message-body.ts';
+import { decodeUtf8, malformed, MessageBody } from './message-body.ts';
 import type { SessionOutput } from './session-output.ts';
 
 const code = (letter: string): number => letter.charCodeAt(0);
@@ -119,11 +119,13 @@ export class QueryProtocol {
   }
 
   #query(body: MessageBody): MaybePromise<void> {
-    const text = body.string();
+    const sql = body.stringBytes();
     body.done();
     this.#statements.delete('');
     this.#dropPortal('');
-    return after(this.#session.simple(text, this.#out), () => this.#endOfTransaction());
+    const taken = this.#session.simpleBytes?.(sql, this.#out) ?? null;
+    const pending = taken ?? this.#session.simple(decodeUtf8(sql, 0, sql.length), this.#out);
+    return after(pending, () => this.#endOfTransaction());
   }
 
   #parse(body: MessageBody): MaybePromise<void> {
