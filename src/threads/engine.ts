@@ -1,14 +1,20 @@
 /** The engine thread: DuckDB and the encoding of results, behind src/rpc.ts. What it made is moved to main, not copied. */
 import { parentPort } from 'node:worker_threads';
 import { createEngine } from '../federation/engine.ts';
-import type { QueryChunk } from '../federation/engine-api.ts';
+import type { EngineSettings, QueryChunk } from '../federation/engine-api.ts';
 import { invariant } from '../errors.ts';
 import { serve, Transfer } from '../rpc.ts';
+import { giveWay, letGiveWay } from '../thread-priority.ts';
 
 invariant(parentPort !== null, 'the engine runs as a worker');
+giveWay();
 const engine = createEngine();
 serve(parentPort, {
   ...engine,
+  open: async (settings: EngineSettings) => {
+    await engine.open(settings);
+    letGiveWay('libuv-worker'); // where its queries run
+  },
   next: async (cursor: number) => {
     const chunk = await engine.next(cursor);
     return new Transfer(chunk, buffersOf(chunk));
