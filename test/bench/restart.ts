@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 import { RawConnection } from './raw-client.ts';
 import { COLUMNS, copyBytes, FIRST_ID, INSERT_PREPARED, insertPrepared, TABLE } from './row-bytes.ts';
+import { cpuSecondsOf } from './systems.ts';
 import { copyIn, type Measure } from './workloads.ts';
 
 const LOG_BYTES = 2 ** 30;
@@ -28,8 +29,11 @@ function walBytes(dataDir: string): number {
   return sizes.reduce((sum, size) => sum + size, 0) - Math.max(0, ...sizes);
 }
 
-/** Milliseconds from the start of the process to the first INSERT that it acknowledged. */
-async function startAndWrite(dataDir: string, id: number): Promise<{ server: ServerProcess; ms: number }> {
+/** Milliseconds from the start of the process to the first INSERT that it acknowledged, and its CPU seconds until then. */
+async function startAndWrite(
+  dataDir: string,
+  id: number,
+): Promise<{ readonly server: ServerProcess; readonly ms: number; readonly cpu: number }> {
   const begun = performance.now();
   const server = await startServer({ built: true, dataDir, settings: SETTINGS, readyTimeoutMs: 600_000 });
   const client = await RawConnection.open(server.url);
@@ -39,42 +43,71 @@ async function startAndWrite(dataDir: string, id: number): Promise<{ server: Ser
   client.send(request.bytes);
   await client.ready();
   const ms = performance.now() - begun;
+  const cpu = cpuSecondsOf(server.pid);
   client.end();
-  return { server, ms };
+  return { server, ms, cpu };
 }
 
-/** @param single the log is filled by transactions of one row each, pipelined; else by COPY */
-export async function restart(single: boolean, logBytes = LOG_BYTES): Promise<Measure> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'arka-bench-restart-'));
-  try {
-    let server = await startServer({ built: true, dataDir, settings: SETTINGS });
-    const client = await RawConnection.open(server.url);
-    await client.query(`CREATE TABLE ${TABLE} (${COLUMNS})`);
-    const rows = await (single ? fillByRow : fillByCopy)(client, dataDir, logBytes);
-    client.end();
-    await server.kill9();
-    const full = await startAndWrite(dataDir, FIRST_ID + rows);
-    ({ server } = full);
-    const control = await RawConnection.open(server.url);
-    const [found] = await control.query(`SELECT count(*), min(id), max(id) FROM ${TABLE}`);
-    if (found!.join('|') !== [rows + 1, FIRST_ID, FIRST_ID + rows].join('|'))
-      throw new Error(`after the restart count, min and max are ${found!.join('|')}; ${rows + 1} rows belong there`);
-    control.end();
-    await server.stop();
+/** A log filled once, restarted as often as it is measured; each measured start adds a row to it. */
+export class FullLog {
+  readonly #single: boolean;
+  readonly #bytes: number;
+  #dataDir: string | null = null;
+  #rows = 0;
+
+  /** @param single filled by transactions of one row each, pipelined; else by COPY */
+  constructor(single: boolean, bytes = LOG_BYTES) {
+    this.#single = single;
+    this.#bytes = bytes;
+  }
+
+  async measure(): Promise<Measure> {
+    this.#dataDir ??= await this.#fill();
+    const { server, ms, cpu } = await startAndWrite(this.#dataDir, FIRST_ID + this.#rows);
+    this.#rows++;
+    try {
+      const control = await RawConnection.open(server.url);
+      const [found] = await control.query(`SELECT count(*), min(id), max(id) FROM ${TABLE}`);
+      const expected = [this.#rows, FIRST_ID, FIRST_ID + this.#rows - 1].join('|');
+      if (found!.join('|') !== expected)
+        throw new Error(`after the restart count, min and max are ${found!.join('|')}, not ${expected}`);
+      control.end();
+    } finally {
+      await server.kill9(); // the log stays as long as it is
+    }
     const empty = await emptyStart();
     return {
-      value: rows / ((full.ms - empty) / 1000),
-      serverCores: null,
+      value: this.#rows / ((ms - empty.ms) / 1000),
+      serverCores: cpu / (ms / 1000),
       clientCores: null,
-      more: { rows, firstWriteMs: full.ms, emptyStartMs: empty },
+      more: {
+        rows: this.#rows,
+        firstWriteMs: ms,
+        emptyStartMs: empty.ms,
+        rowsPerCpuSecond: this.#rows / (cpu - empty.cpu),
+      },
     };
-  } finally {
-    rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  drop(): void {
+    if (this.#dataDir !== null) rmSync(this.#dataDir, { recursive: true, force: true, maxRetries: 5 });
+    this.#dataDir = null;
+  }
+
+  async #fill(): Promise<string> {
+    const dataDir = mkdtempSync(join(tmpdir(), 'arka-bench-restart-'));
+    const server = await startServer({ built: true, dataDir, settings: SETTINGS });
+    const client = await RawConnection.open(server.url);
+    await client.query(`CREATE TABLE ${TABLE} (${COLUMNS})`);
+    this.#rows = await (this.#single ? fillByRow : fillByCopy)(client, dataDir, this.#bytes);
+    client.end();
+    await server.kill9();
+    return dataDir;
   }
 }
 
 /** The same without a log: what starting costs besides replay. */
-async function emptyStart(): Promise<number> {
+async function emptyStart(): Promise<{ readonly ms: number; readonly cpu: number }> {
   const dataDir = mkdtempSync(join(tmpdir(), 'arka-bench-empty-'));
   try {
     const first = await startServer({ built: true, dataDir, settings: SETTINGS });
@@ -82,9 +115,9 @@ async function emptyStart(): Promise<number> {
     await client.query(`CREATE TABLE ${TABLE} (${COLUMNS})`);
     client.end();
     await first.kill9();
-    const { server, ms } = await startAndWrite(dataDir, FIRST_ID);
-    await server.stop();
-    return ms;
+    const started = await startAndWrite(dataDir, FIRST_ID);
+    await started.server.stop();
+    return started;
   } finally {
     rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 });
   }

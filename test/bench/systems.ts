@@ -31,6 +31,9 @@ function cpuTicks(pid: number): number {
   }
 }
 
+/** CPU seconds of a process with its threads. */
+export const cpuSecondsOf = (pid: number): number => cpuTicks(pid) / TICKS_PER_SECOND;
+
 export async function openArka(options: { readonly env?: Readonly<Record<string, string>> } = {}): Promise<System> {
   const server = await startServer({ built: true, ...(options.env === undefined ? {} : { env: options.env }) });
   try {
@@ -40,7 +43,7 @@ export async function openArka(options: { readonly env?: Readonly<Record<string,
       name: 'Arka',
       control,
       connect: () => RawConnection.open(server.url),
-      cpuSeconds: () => cpuTicks(server.pid) / TICKS_PER_SECOND,
+      cpuSeconds: () => cpuSecondsOf(server.pid),
       async [Symbol.asyncDispose]() {
         control.end();
         await server.stop();
