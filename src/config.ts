@@ -130,8 +130,8 @@ const sections = {
   },
   memory: {
     limit: setting(size(768 * 2 ** 20, '768MB'), '2GB', 'Hard limit of the whole process; at least 768MB.'),
-    yellow: setting(fraction, 0.6, 'Share of the limit from which flushes start early.'),
-    red: setting(fraction, 0.8, 'Share of the limit from which writes slow down.'),
+    yellow: setting(fraction, 0.6, 'Share of the memory for rows from which writes slow down and flushes start early.'),
+    red: setting(fraction, 0.8, 'Share of the memory for rows from which writes wait.'),
   },
   wal: {
     segment_size: setting(size(2 ** 16, '64kB'), '64MB', 'Size of one log file.'),

@@ -3,6 +3,7 @@ import type { CatalogClient } from './catalog/catalog-client.ts';
 import type { Clock } from './clock.ts';
 import type { EngineApi } from './federation/engine-api.ts';
 import type { Database } from './ingest/database.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 import type { Remote } from './rpc.ts';
 
 export interface ServerContext {
@@ -10,7 +11,7 @@ export interface ServerContext {
   readonly engine: Remote<EngineApi>;
   readonly catalog: CatalogClient;
   readonly clock: Clock;
-  readonly memoryLimit: number;
+  readonly budget: MemoryBudget;
   readonly startedAt: number;
   /** After DDL: the catalog learns the definitions. */
   readonly definitionsChanged: () => void;

@@ -31,10 +31,19 @@ export class EngineCursor {
   readonly #id: number;
   readonly #release: () => void;
   readonly opened: QueryOpened;
+  /** Its pin had to go: rows it has not read yet are gone. */
+  readonly #age: { readonly tooOld: boolean };
   #done = false;
   #cancelled = false;
 
-  private constructor(engine: Remote<EngineApi>, id: number, release: () => void, opened: QueryOpened) {
+  private constructor(
+    engine: Remote<EngineApi>,
+    id: number,
+    release: () => void,
+    opened: QueryOpened,
+    age: { readonly tooOld: boolean },
+  ) {
+    this.#age = age;
     this.#engine = engine;
     this.#id = id;
     this.#release = release;
@@ -47,13 +56,19 @@ export class EngineCursor {
     request: CursorRequest,
     running: (cancel: () => void) => void,
   ): Promise<EngineCursor> {
-    const pin = database.memory.pins.acquire();
+    const ended = await database.admitScan(running);
+    const id = nextCursor++;
+    const age = { tooOld: false };
+    const pin = database.memory.pins.acquire(() => {
+      age.tooOld = true;
+      void engine.close(id).then(release, release);
+    });
     const builder = new ScanBuilder(database.memory, request.transaction);
     const release = (): void => {
       pin.release();
       builder.release();
+      ended();
     };
-    const id = nextCursor++;
     try {
       const scans = request.tables.map(
         (planned, i) =>
@@ -63,10 +78,10 @@ export class EngineCursor {
       const query = engine.query({ cursor: id, sql: request.rendered.sql, scans, columns, formats, output, timeZone });
       running(() => void engine.close(id));
       const opened = await query;
-      return new EngineCursor(engine, id, release, opened);
+      return new EngineCursor(engine, id, release, opened, age);
     } catch (error) {
       release();
-      throw error;
+      throw age.tooOld ? snapshotTooOld() : error;
     }
   }
 
@@ -77,6 +92,7 @@ export class EngineCursor {
     readonly vectors: readonly ColumnVector[] | null;
   } | null> {
     if (this.#cancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+    if (this.#age.tooOld) throw snapshotTooOld();
     if (this.#done) return null;
     try {
       const chunk = await this.#engine.next(this.#id);
@@ -84,7 +100,7 @@ export class EngineCursor {
       return chunk.rows === 0 && chunk.done ? null : chunk;
     } catch (error) {
       this.#finish();
-      throw error;
+      throw this.#age.tooOld ? snapshotTooOld() : error;
     }
   }
 
@@ -106,6 +122,14 @@ export class EngineCursor {
     this.#done = true;
     this.#release();
   }
+}
+
+/** H5: what it pinned stood in the way of writes. */
+function snapshotTooOld(): SqlError {
+  return new SqlError(SqlState.snapshotTooOld, 'snapshot too old', {
+    detail: 'Rows that the query has not read yet were given up, so that writes could go on.',
+    hint: 'Read results without long pauses, or raise memory.limit.',
+  });
 }
 
 /** The table a plan was made for. @throws {SqlError} 42P01 when it was dropped since */

@@ -65,6 +65,9 @@ export class Session implements GatewaySession {
   #position = 0;
   #open = true;
   readonly #portals = new Set<SessionPortal>();
+  /** It has written since it was last asked what it owes; a COPY writes all the time. */
+  #wrote = false;
+  #copying = false;
   #timeContext: (WriteEnvironment['time'] & { readonly name: string }) | null = null;
 
   constructor(
@@ -84,6 +87,18 @@ export class Session implements GatewaySession {
 
   status(): TransactionStatus {
     return this.#block === 'none' ? 'I' : this.#block === 'open' ? 'T' : 'E';
+  }
+
+  owes(bytes: number): Promise<void> | null {
+    if (!this.#wrote && !this.#copying) return null;
+    this.#wrote = false;
+    return this.#context.database.pressure.charge(bytes);
+  }
+
+  heldBytes(): number {
+    let bytes = 0;
+    for (const { parameters } of this.#portals) for (const value of parameters.values) bytes += value?.length ?? 0;
+    return bytes;
   }
 
   /** CancelRequest: ends what runs with 57014. */
@@ -291,7 +306,10 @@ export class Session implements GatewaySession {
       case 'delete':
         return this.#write((environment) => deleteStatement(environment, statement), parameters, oids);
       case 'copyFrom':
-        return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids);
+        this.#copying = true;
+        return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids).finally(() => {
+          this.#copying = false;
+        });
       case 'explain': {
         const lines = await explain(this.#queryEnvironment(), statement, (inner) =>
           this.#run(inner, parameters, oids, discard()),
@@ -439,6 +457,7 @@ export class Session implements GatewaySession {
 
   /** For one statement, in the transaction that is open or begins with it. */
   #writeEnvironment(parameters: BoundParameters, parameterOids: readonly number[]): WriteEnvironment {
+    this.#wrote = true;
     const { database, engine } = this.#context;
     this.#transaction ??= database.begin(this.#settings.synchronous);
     return {

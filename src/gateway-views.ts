@@ -2,6 +2,7 @@
 import { stubView } from './catalog/stub-views.ts';
 import type { Database } from './ingest/database.ts';
 import { nameOf } from './ingest/database.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 import type { DataFileUnit } from './storage/file-unit.ts';
 import type { MemorySlice } from './storage/memory/slice.ts';
 import type { Table } from './storage/table.ts';
@@ -19,7 +20,7 @@ export function lsnText(lsn: Lsn): string {
 
 export interface ViewContext {
   readonly database: Database;
-  readonly memoryLimit: number;
+  readonly budget: MemoryBudget;
   readonly startedAt: number;
 }
 
@@ -36,14 +37,14 @@ export function viewRows(context: ViewContext, name: string): readonly (readonly
   );
 }
 
-function rowsOf({ database, memoryLimit }: ViewContext, view: string): readonly Row[] {
+function rowsOf({ database, budget }: ViewContext, view: string): readonly Row[] {
   switch (view) {
     case 'tiers':
       return [...database.tables.values()].flatMap(tierRows);
     case 'units':
       return [...database.tables.values()].flatMap(unitRows);
     case 'memory':
-      return [memoryRow(database, memoryLimit)];
+      return [memoryRow(database, budget)];
     case 'wal': {
       const { log, committer, retention } = database;
       let committed = committer.appliedLsn;
@@ -181,24 +182,31 @@ function unitRows(table: Table): readonly Row[] {
   });
 }
 
-function memoryRow(database: Database, limit: number): Row {
-  let index = 0;
-  let lists = 0;
-  for (const table of database.tables.values()) {
-    index += table.indexBytes;
-    for (const unit of unitsOf(table)) lists += unit.deletes.heapBytes;
-  }
-  const slabs = database.memory.pool.usedBytes;
-  const use = slabs / database.memory.pool.budgetBytes;
+function memoryRow({ memory, pressure }: Database, { limitBytes }: MemoryBudget): Row {
+  const { account, pins, pool } = memory;
+  const { zone, reason, delayMs } = pressure.state;
+  const { memory: retired } = pins.heldBytes;
   return {
-    used_bytes: slabs + index + lists,
-    limit_bytes: limit,
+    used_bytes: memory.usedBytes,
+    limit_bytes: limitBytes,
     rss_bytes: process.memoryUsage.rss(),
-    zone: use < 0.6 ? 'green' : use < 0.8 ? 'yellow' : 'red',
-    delay_ms: 0,
-    slab_bytes: slabs,
-    index_bytes: index + lists,
-    queue_bytes: 0,
+    zone,
+    delay_ms: delayMs.toFixed(1),
+    slab_bytes: pool.usedBytes,
+    index_bytes: account.bytesOf('index') + pool.heapBytes,
+    queue_bytes: account.bytesOf('queue'),
+    zone_reason: reason === '' ? null : reason,
+    budget_bytes: memory.budgetBytes,
+    slab_budget_bytes: pool.budgetBytes,
+    slice_bytes: memory.sliceBytes,
+    delete_bytes: pool.deleteBytes,
+    retired_bytes: retired,
+    transaction_bytes: Math.max(0, pool.usedBytes - memory.sliceBytes - pool.deleteBytes - retired),
+    pins: pins.active,
+    session_bytes: account.bytesOf('sessions'),
+    engine_bytes: account.bytesOf('engine'),
+    catalog_bytes: account.bytesOf('catalog'),
+    heap_bytes: account.bytesOf('heaps'),
   };
 }
 

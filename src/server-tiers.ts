@@ -10,6 +10,7 @@ import type { Clock } from './clock.ts';
 import { withColdFiles } from './federation/cold-files.ts';
 import type { EngineApi } from './federation/engine-api.ts';
 import { Database } from './ingest/database.ts';
+import type { Marks } from './ingest/pressure.ts';
 import { recover } from './ingest/recovery.ts';
 import { RpcClient, type Api, type Remote } from './rpc.ts';
 import { DiskCache } from './storage/disk/disk-cache.ts';
@@ -17,30 +18,21 @@ import type { LakeApi, LogFacts } from './storage/iceberg/lake-api.ts';
 import type { S3Settings } from './storage/iceberg/s3-client.ts';
 import { decodeCheckpoint } from './storage/log/checkpoint.ts';
 import type { Log } from './storage/log/log-api.ts';
+import { memoryBudget, type MemoryBudget } from './memory-budget.ts';
 import { openLog } from './storage/log/log.ts';
 import { Memory } from './storage/memory/memory.ts';
+import { heapBytesOf } from './thread-heap.ts';
 import { workerUrl } from './worker-url.ts';
 
 const MB = 2 ** 20;
-/** What the process holds beside rows: threads, and PGlite while it runs (H6). */
-const THREADS_BYTES = 300 * MB;
-const CATALOG_BYTES = 450 * MB;
-const ENGINE_FRACTION = 0.2;
-const ENGINE_OVERHEAD = 1.5;
-const INDEX_FRACTION = 0.15;
-const SLAB_BYTES_MIN = 96 * MB;
 const RING_BYTES = 16 * MB;
-
-/** The budget of H6: slabs get what the other parts leave. */
-export function slabBudget(limit: number): number {
-  return Math.max(
-    SLAB_BYTES_MIN,
-    limit * (1 - ENGINE_FRACTION * ENGINE_OVERHEAD - INDEX_FRACTION) - THREADS_BYTES - CATALOG_BYTES,
-  );
-}
+/** What readers may keep from being freed, of memory.limit and of disk.limit (H5). */
+const PINS_FRACTION = 0.1;
 
 interface Thread<A extends Api> {
   readonly remote: Remote<A>;
+  /** What its JavaScript holds. */
+  heapBytes(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -62,6 +54,7 @@ function startThread<A extends Api>(
   worker.on('exit', (code) => ended(new Error(`the thread ended with code ${code}`)));
   return {
     remote: rpc.remote,
+    heapBytes: () => heapBytesOf(worker),
     close: async () => {
       if (closing) return;
       closing = true;
@@ -81,6 +74,7 @@ export interface TierOptions {
   readonly fileGraceMs?: number;
   readonly targetFileBytes?: number;
   readonly memoryLimit: number;
+  readonly memoryMarks?: Marks;
   readonly segmentBytes: number;
   /** wal.max_size; left out: no limit. */
   readonly logBytesMax?: number;
@@ -96,11 +90,15 @@ export interface TierOptions {
 export interface Tiers {
   readonly database: Database;
   readonly engine: Remote<EngineApi>;
+  readonly budget: MemoryBudget;
+  /** What JavaScript holds in the threads of engine and lake. */
+  readonly heapBytes: () => Promise<number>;
 }
 
 /** What is opened is closed by `stack`. @throws {SqlError} 55000 in use, 58030 unwritable, XX001 damaged log */
 export async function openTiers(options: TierOptions, stack: AsyncDisposableStack): Promise<Tiers> {
   const { clock, dataDir, fatal, memoryLimit, warn } = options;
+  const budget = memoryBudget(memoryLimit);
   const lake = startThread<LakeApi>('lake', workerUrl('./threads/lake', import.meta.url), 160, fatal, (remote) =>
     remote.shutdown(null),
   );
@@ -116,8 +114,10 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
   stack.defer(() => engine.close());
   const tempDir = join(dataDir, 'tmp');
   await mkdir(tempDir, { recursive: true });
-  await engine.remote.open({ memoryLimitBytes: Math.floor(memoryLimit * ENGINE_FRACTION), threads: 2, tempDir });
-  const memory = new Memory(slabBudget(memoryLimit));
+  await engine.remote.open({ memoryLimitBytes: budget.engineBytes, threads: 2, tempDir });
+  const memory = new Memory(budget.slabBytes, budget.liveBytes);
+  memory.pins.budgetBytes.memory = memoryLimit * PINS_FRACTION;
+  memory.pins.budgetBytes.disk = (options.diskLimit ?? Number.POSITIVE_INFINITY) * PINS_FRACTION;
   memory.pool.announce = (index, buffer) => void engine.remote.addSlab({ index, buffer });
   const log = await openLog({ dir: join(dataDir, 'wal'), segmentBytes: options.segmentBytes, ringBytes: RING_BYTES });
   stack.use(log);
@@ -153,12 +153,14 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     targetFileBytes: options.targetFileBytes ?? 128 * MB,
     secret: randomBytes(32),
     ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
+    ...(options.memoryMarks === undefined ? {} : { memoryMarks: options.memoryMarks }),
     warn,
   });
   await recover(database, state, join(dataDir, 'lost'));
   stack.defer(() => database.close());
   stack.defer(disk.start());
-  return { database, engine: reader };
+  const heapBytes = async (): Promise<number> => (await lake.heapBytes()) + (await engine.heapBytes());
+  return { database, engine: reader, budget, heapBytes };
 }
 
 /** What the lake must know of the log to reconcile both (C5, C6). */

@@ -4,11 +4,12 @@
 import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { CatalogClient } from './catalog/catalog-client.ts';
-import { systemClock, type Clock } from './clock.ts';
+import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createGateway } from './gateway.ts';
 import { startMigration, startRefresh } from './ingest/migration.ts';
 import { loadParser } from './planner/parse.ts';
+import { openGuard } from './server-memory-guard.ts';
 import { openTiers } from './server-tiers.ts';
 import type { S3Settings } from './storage/iceberg/s3-client.ts';
 import { listen } from './wire/listener.ts';
@@ -19,9 +20,6 @@ export interface ArkaServer {
   /** Stops accepting, ends sessions, closes all tiers. Idempotent. */
   close(): Promise<void>;
 }
-
-const GUARD_FRACTION = 0.9;
-const GUARD_INTERVAL_MS = 1000;
 
 export async function serve(config: Config): Promise<ArkaServer> {
   const logger = pino({ level: process.env['ARKA_LOG_LEVEL'] ?? 'warn' }, pino.destination(2));
@@ -48,7 +46,7 @@ async function open(
   fatal: (error: unknown, where: string) => void,
 ): Promise<string> {
   const clock = systemClock;
-  const { database, engine } = await openTiers(
+  const tiers = await openTiers(
     {
       dataDir: resolve(config.server.dataDir),
       warehouse: config.catalog.warehouse,
@@ -58,6 +56,7 @@ async function open(
       fileGraceMs: config.iceberg.fileGrace,
       targetFileBytes: config.iceberg.targetFileSize,
       memoryLimit: config.memory.limit,
+      memoryMarks: config.memory,
       segmentBytes: config.wal.segmentSize,
       logBytesMax: config.wal.maxSize,
       diskLimit: config.disk.limit,
@@ -69,7 +68,13 @@ async function open(
     stack,
   );
   await loadParser();
-  const catalog = new CatalogClient({ clock, onProblem: (problem, error) => warn(error, problem) });
+  const { database, engine, budget } = tiers;
+  const guard = openGuard(tiers, warn, () => catalog);
+  const catalog = new CatalogClient({
+    clock,
+    room: () => guard.catalog(),
+    onProblem: (problem, error) => warn(error, problem),
+  });
   stack.defer(() => catalog.close());
   const definitionsChanged = (): void =>
     catalog.setContents({
@@ -79,9 +84,10 @@ async function open(
   definitionsChanged();
   stack.defer(startMigration(database, migrationSettings(config)));
   stack.defer(startRefresh(database, config.iceberg.refreshInterval));
-  stack.defer(startMemoryGuard(clock, config.memory.limit, catalog));
+  guard.start();
+  stack.defer(() => guard.stop());
   const gateway = createGateway(
-    { database, engine, catalog, clock, memoryLimit: config.memory.limit, startedAt: clock.now(), definitionsChanged },
+    { database, engine, catalog, clock, budget, startedAt: clock.now(), definitionsChanged },
     {
       user: config.auth.user,
       defaults: new Map([['synchronous_commit', config.wal.synchronousCommit ? 'on' : 'off']]),
@@ -91,19 +97,9 @@ async function open(
   const listener = stack.use(
     await listen({ host, port: config.server.port, maxConnections, gateway, clock, log: warn }),
   );
+  database.memory.account.report('sessions', false, listener.heldBytes);
   const shown = host.includes(':') ? `[${host}]` : host;
   return `postgresql://${config.auth.user}@${shown}:${listener.port}/arka`;
-}
-
-/** From 90 % of the limit on, an idle catalog worker gives its memory back (H6); slabs have a budget of their own. */
-function startMemoryGuard(clock: Clock, limit: number, catalog: CatalogClient): () => void {
-  let cancel = (): void => {};
-  const look = (): void => {
-    if (process.memoryUsage.rss() > limit * GUARD_FRACTION) catalog.stopIfIdle();
-    cancel = clock.after(GUARD_INTERVAL_MS, look);
-  };
-  cancel = clock.after(GUARD_INTERVAL_MS, look);
-  return () => cancel();
 }
 
 /** A server of one's own rarely has a name for each bucket. */

@@ -12,6 +12,7 @@ import { Worker } from 'node:worker_threads';
 import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import { RpcClient, type Remote } from '../rpc.ts';
+import { heapBytesOf } from '../thread-heap.ts';
 import { workerUrl } from '../worker-url.ts';
 import type {
   CatalogApi,
@@ -30,6 +31,8 @@ export interface CatalogClientOptions {
   readonly idleMs?: number;
   /** A statement that runs longer ends with 57014, and the worker with it. */
   readonly deadlineMs?: number;
+  /** Waited for before a worker starts: it takes 130 MB. */
+  readonly room?: () => Promise<void>;
   /** Told when the worker crashed or a definition could not be mirrored: for the server's log. */
   readonly onProblem?: (problem: string, error: unknown) => void;
 }
@@ -121,6 +124,12 @@ export class CatalogClient {
     return this.#running === null;
   }
 
+  /** What its JavaScript and PGlite hold; 0 while there is no worker. */
+  async heapBytes(): Promise<number> {
+    const { worker } = this.#running ?? {};
+    return worker === undefined ? 0 : heapBytesOf(worker).catch(() => 0); // it may end meanwhile
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     const gone = new SqlError(SqlState.adminShutdown, 'terminating connection due to administrator command');
@@ -188,6 +197,7 @@ export class CatalogClient {
 
   /** A worker that has the newest contents. A definition that cannot be mirrored does not keep the others from being used. */
   async #ready(): Promise<Running> {
+    if (this.#running === null) await this.#options.room?.();
     const running = (this.#running ??= this.#start());
     if (!running.opened) await this.#open(running);
     while (running.generation !== this.#generation) {

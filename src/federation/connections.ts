@@ -28,10 +28,19 @@ export interface InstanceSettings {
 }
 
 /** The options of D1. `enable_external_access` is what lets it open local files; the planner keeps file functions out of SQL. */
+function memoryLimitText(bytes: number): string {
+  return `${Math.max(64, Math.floor(bytes / 1e6))}MB`;
+}
+
+/** DuckDB then writes to its folder what it holds beyond, and has malloc give all free memory back (malloc_trim). */
+export async function setMemoryLimit(instance: Instance, bytes: number): Promise<void> {
+  await withLease(instance, (lease) => run(lease, `SET memory_limit = '${memoryLimitText(bytes)}'`));
+}
+
 export async function openInstance(settings: InstanceSettings): Promise<Instance> {
   const config = duckdb.create_config();
   const options: Readonly<Record<string, string>> = {
-    memory_limit: `${Math.max(64, Math.floor(settings.memoryLimitBytes / 1e6))}MB`,
+    memory_limit: memoryLimitText(settings.memoryLimitBytes),
     threads: String(settings.threads),
     temp_directory: settings.tempDir,
     integer_division: 'true',

@@ -14,6 +14,7 @@ import {
   openInstance,
   release,
   run,
+  setMemoryLimit,
   settle,
   withLease,
   type Instance,
@@ -29,6 +30,9 @@ import { registerSourceFunction, removeSources, sourceRegistry } from './row-sou
 import type { ScanContext } from './scan-sql.ts';
 import { eachChunk } from './vector-reader.ts';
 import { bulkStringsWork } from './vector-builder.ts';
+
+/** Of DuckDB's memory; the rest is for chores. */
+const QUERIES_SHARE = 0.75;
 
 interface Instances {
   readonly queries: Instance;
@@ -73,6 +77,15 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     writePositionDeletes: (request) => chore((lease, own) => writePositionDeletes(lease, request, own)),
     readPositionDeletes: (paths) => chore((lease) => readPositionDeletes(lease, paths)),
     lookup: (request) => chore((lease, own) => lookup(lease, request, own)),
+    limitMemory: async (bytes) => {
+      const { queries, chores } = opened();
+      // A limit below what is in use is refused: the other still counts, and free memory has been given back.
+      const limits = await Promise.allSettled([
+        setMemoryLimit(queries, bytes * QUERIES_SHARE),
+        setMemoryLimit(chores, bytes * (1 - QUERIES_SHARE)),
+      ]);
+      for (const limit of limits) if (limit.status === 'rejected') throw limit.reason;
+    },
     memory: async () => {
       const { queries, chores } = opened();
       return { bytes: (await bytesOf(queries)) + (await bytesOf(chores)) };
@@ -191,8 +204,8 @@ async function openInstances(settings: EngineSettings): Promise<Instances> {
   });
   await mkdir(settings.tempDir, { recursive: true });
   return {
-    queries: await openInstance(part(settings.memoryLimitBytes * 0.75, settings.threads, 'queries')),
-    chores: await openInstance(part(settings.memoryLimitBytes * 0.25, 1, 'chores')),
+    queries: await openInstance(part(settings.memoryLimitBytes * QUERIES_SHARE, settings.threads, 'queries')),
+    chores: await openInstance(part(settings.memoryLimitBytes * (1 - QUERIES_SHARE), 1, 'chores')),
   };
 }
 

@@ -20,6 +20,8 @@ import { flushTable } from './flush.ts';
 import { commitTable, refreshTable, uploadStaged } from './iceberg-commit.ts';
 import { LogRetention } from './log-retention.ts';
 import { rewriteFiles } from './rewrite.ts';
+import { memorySignal } from './memory-signal.ts';
+import { Pressure, type Marks } from './pressure.ts';
 import { Transaction } from './transaction.ts';
 
 export interface FlushEvent {
@@ -42,9 +44,7 @@ export interface CommitEvent extends FlushEvent {
 }
 /** As many events as arka.flushes and arka.commits show. */
 const EVENTS_MAX = 1000;
-/** From this share of the slab budget on, writes wait for a flush. */
-const ADMIT_FRACTION = 0.8;
-const ADMIT_WAIT_MS = 30_000;
+const MEMORY_MARKS: Marks = { yellow: 0.6, red: 0.8 };
 /** Key tables hold transactions and units as int32: both numbers start again after it. */
 const NUMBER_MAX = 2 ** 31 - 1;
 
@@ -61,6 +61,7 @@ export interface DatabaseOptions {
   readonly secret: Uint8Array;
   /** wal.max_size; left out: no limit. */
   readonly logBytesMax?: number;
+  readonly memoryMarks?: Marks;
   readonly warn: (error: unknown, where: string) => void;
 }
 
@@ -75,6 +76,9 @@ export class Database {
   readonly targetFileBytes: number;
   readonly committer: Committer;
   readonly retention: LogRetention;
+  readonly pressure: Pressure;
+  /** A scan's turn; the answer is called once when it has ended. Memory may make it wait (src/server-memory-guard.ts). */
+  admitScan: (running: (cancel: () => void) => void) => Promise<() => void> = () => Promise.resolve(() => {});
   readonly warn: (error: unknown, where: string) => void;
   readonly tables = new Map<string, Table>();
   readonly schemas = new Set<string>();
@@ -110,6 +114,11 @@ export class Database {
     this.#secret = options.secret;
     this.committer = new Committer(options.memory, options.log);
     this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY);
+    this.pressure = new Pressure(this);
+    const othersWork = (): boolean => this.#admitting < this.#transactions.size;
+    this.pressure.join(memorySignal(this, options.memoryMarks ?? MEMORY_MARKS, othersWork));
+    this.pressure.join(this.retention.signal);
+    this.memory.account.report('queue', true, () => this.log.stats().queueBytes);
     this.disk.count(() => ({ log: this.log.stats().bytes, staged: this.#stagedBytes() }));
   }
 
@@ -414,7 +423,7 @@ export class Database {
     return this.retention.trim();
   }
 
-  /** A writer's turn: at the budget it waits for the flush, or for what other transactions hold. @throws {SqlError} 53100, 53200 */
+  /** A writer's turn: while memory, log or disk are short it waits. @throws {SqlError} 53100, 53200 */
   async admit(): Promise<void> {
     if (this.log.full)
       throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
@@ -423,41 +432,15 @@ export class Database {
     this.disk.admit();
     this.#admitting++;
     try {
-      await this.retention.admit();
-      await this.#admitted();
+      await this.pressure.admit();
     } finally {
       this.#admitting--;
     }
   }
 
-  async #admitted(): Promise<void> {
-    const { pool } = this.memory;
-    const deadline = this.clock.monotonic() + ADMIT_WAIT_MS;
-    while (pool.usedBytes > pool.budgetBytes * ADMIT_FRACTION) {
-      const before = pool.usedBytes;
-      for (const table of this.tables.values()) await this.flush(table, 'memory');
-      if (pool.usedBytes <= pool.budgetBytes * ADMIT_FRACTION) return;
-      // Nobody who could end and free memory is left: of the transactions that wait here one must go.
-      const stuck =
-        pool.usedBytes >= before && this.memory.pins.waiting === 0 && this.#admitting >= this.#transactions.size;
-      if (stuck || this.clock.monotonic() > deadline) {
-        throw new SqlError(SqlState.outOfMemory, 'out of memory', {
-          detail: `Rows in memory take ${pool.usedBytes} of ${pool.budgetBytes} bytes, and no flush can free them.`,
-          hint: 'Write in smaller transactions, or raise memory.limit.',
-        });
-      }
-      await new Promise<void>((resolve) => this.clock.after(20, resolve));
-    }
-  }
-
   /** True when `admit` would have to do something. */
   get pressed(): boolean {
-    return (
-      this.log.full ||
-      this.disk.full ||
-      this.retention.zone === 'red' ||
-      this.memory.pool.usedBytes > this.memory.pool.budgetBytes * ADMIT_FRACTION
-    );
+    return this.log.full || this.disk.full || this.pressure.red;
   }
 }
 

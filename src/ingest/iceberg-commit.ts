@@ -61,6 +61,8 @@ export async function commitTable(database: Database, table: Table, trigger: str
   database.memory.pins.whenUnpinned(
     () =>
       void database.lake.removeFiles(garbage).catch((error: unknown) => database.warn(error, 'removing staged files')),
+    staged.reduce((sum, file) => sum + file.info.bytes, 0),
+    'disk',
   );
   await adoptCommit(database, table, result);
   await database.trimLog();

@@ -13,18 +13,14 @@ import type { Log } from '../storage/log/log-api.ts';
 import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { Committer } from './committer.ts';
+import { zoneOf, type Marks, type Signal, type Zone } from './pressure.ts';
 
-/** yellow: tables are flushed so that the log can be trimmed. red: writes wait. */
-export type WalZone = 'green' | 'yellow' | 'red';
-
-const YELLOW_FRACTION = 0.8;
-const WAIT_MS = 30_000;
-const LOOK_MS = 20;
+/** Of wal.max_size. yellow: tables are flushed so that the log can be trimmed. red: writes wait. */
+const MARKS: Marks = { yellow: 0.8, red: 1 };
 
 /** The zone of a log whose segments take so many bytes. */
-export function walZone(liveBytes: number, bytesMax: number): WalZone {
-  if (liveBytes < bytesMax * YELLOW_FRACTION) return 'green';
-  return liveBytes < bytesMax ? 'yellow' : 'red';
+export function walZone(liveBytes: number, bytesMax: number): Zone {
+  return zoneOf(liveBytes / bytesMax, MARKS);
 }
 
 /** The first LSN that the log must keep for a table, in each of the two ways; 0: none. */
@@ -52,7 +48,7 @@ export class LogRetention {
     this.bytesMax = bytesMax;
   }
 
-  get zone(): WalZone {
+  get zone(): Zone {
     return walZone(this.#owner.log.stats().liveBytes, this.bytesMax);
   }
 
@@ -113,15 +109,15 @@ export class LogRetention {
     await this.trim();
   }
 
-  /** A writer's turn. @throws {SqlError} 53100 when the log stays at wal.max_size */
-  async admit(): Promise<void> {
-    const deadline = this.#owner.clock.monotonic() + WAIT_MS;
-    while (this.zone === 'red') {
-      await this.relieve();
-      if (this.zone !== 'red') return;
-      if (this.#owner.clock.monotonic() > deadline) throw this.#full();
-      await new Promise<void>((resolve) => this.#owner.clock.after(LOOK_MS, resolve));
-    }
+  /** For writers (pressure.ts). Refused with 53100 when the log stays at wal.max_size. */
+  get signal(): Signal {
+    return {
+      reason: 'wal',
+      marks: MARKS,
+      usage: () => this.#owner.log.stats().liveBytes / this.bytesMax,
+      relieve: () => this.relieve().then(() => true),
+      refused: () => this.#full(),
+    };
   }
 
   #full(): SqlError {

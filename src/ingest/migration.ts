@@ -77,6 +77,7 @@ export function startMigration(
     });
   };
   const tick = (): void => {
+    cancel();
     const now = database.clock.monotonic();
     for (const table of seen.keys()) if (table.dropped) seen.delete(table);
     const tables = [...database.tables.values()];
@@ -90,8 +91,10 @@ export function startMigration(
     if (!stopped) cancel = database.clock.after(TICK_MS, tick);
   };
   cancel = database.clock.after(TICK_MS, tick);
+  database.pressure.onYellow = tick;
   return () => {
     stopped = true;
+    database.pressure.onYellow = () => {};
     cancel();
   };
 }
@@ -167,7 +170,7 @@ function pressureOf(database: Database, figures: readonly TableFigures[], diskBy
   const { pool } = database.memory;
   const staged = figures.reduce((sum, each) => sum + each.stagedBytes, 0);
   return {
-    memoryUse: pool.usedBytes / pool.budgetBytes,
+    memoryUse: database.memory.use,
     memoryBudgetBytes: pool.budgetBytes,
     diskUse: (staged + database.log.stats().bytes) / diskBytesMax,
   };

@@ -153,7 +153,7 @@ export class TableWrites {
     this.inserted.retire();
     this.inserted = live;
     const { dead } = this;
-    this.#memory.pins.whenUnpinned(() => dead.free());
+    dead.retire(this.#memory.pins);
     this.dead = new DeleteList(this.#memory.pool);
   }
 
@@ -186,7 +186,7 @@ export class TableWrites {
   retire(): void {
     this.inserted.retire();
     this.deletedKeys.retire();
-    if (this.dead.length > 0) this.#memory.pins.whenUnpinned(() => this.dead.free());
+    if (this.dead.length > 0) this.dead.retire(this.#memory.pins);
   }
 }
 

@@ -204,7 +204,7 @@ export class Table {
       if (kept.has(file)) continue;
       this.#units.delete(file.unit);
       this.fileSets.remove(file);
-      this.#memory.pins.whenUnpinned(() => file.deletes.free());
+      file.deletes.retire(this.#memory.pins);
     }
     this.files = files;
     for (const file of files) if (this.#units.get(file.unit) !== file) this.#addFile(file);
@@ -222,7 +222,7 @@ export class Table {
     this.rowPool.close();
     this.keyPool.close();
     for (const slice of this.slices()) slice.retire();
-    for (const file of this.files) this.#memory.pins.whenUnpinned(() => file.deletes.free());
+    for (const file of this.files) file.deletes.retire(this.#memory.pins);
     this.generations = [];
     this.#newGeneration(this.appliedLsn);
     this.files = [];

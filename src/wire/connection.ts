@@ -4,7 +4,8 @@
  * - N1 Input is taken message by message; while a statement waits, only a COPY's messages are taken.
  * - N2 With more than `INPUT_BYTES_MAX` waiting the socket is paused; with a congested output nothing is taken.
  * - N3 `GatewaySession.close` is called exactly once per session that was opened, however the connection ends.
- * - N4 No bytes of a client throw out of here.
+ * - N4 A session that has written pays for its turn of input by waiting, socket and messages with it (M-11).
+ * - N5 No bytes of a client throw out of here.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
@@ -50,6 +51,10 @@ export class Connection {
   /** A COPY's sink waits for a promise. */
   #copying = false;
   #pumping = false;
+  /** Bytes of messages taken since the session was last asked what it owes. */
+  #taken = 0;
+  /** It pays: nothing is taken. */
+  #paying = false;
   #inputEnded = false;
   #terminating = false;
   #opening: Promise<void> | null = null;
@@ -79,6 +84,11 @@ export class Connection {
     this.#pump();
   }
 
+  /** Bytes of its buffers. */
+  get heldBytes(): number {
+    return this.#reader.heldBytes + this.#out.heldBytes + (this.#session?.heldBytes?.() ?? 0);
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }
@@ -94,8 +104,12 @@ export class Connection {
     if (this.#pumping || this.#phase === 'over') return;
     this.#pumping = true;
     try {
-      while (this.#mayTake() && this.#takeOne()) {
-        /* one message a step */
+      while (this.#mayTake()) {
+        if (!this.#takeOne()) {
+          this.#charge();
+          break;
+        }
+        if (this.#taken >= INPUT_BYTES_MAX) this.#charge();
       }
     } catch (error) {
       if (!(error instanceof SqlError)) this.#host.log(error, 'connection');
@@ -107,7 +121,7 @@ export class Connection {
   }
 
   #mayTake(): boolean {
-    if (this.#phase === 'over' || this.#copying) return false;
+    if (this.#phase === 'over' || this.#copying || this.#paying) return false;
     if (this.#running) return this.#out.copy !== null;
     return !this.#terminating && !this.#out.congested;
   }
@@ -120,6 +134,7 @@ export class Connection {
       return true;
     }
     if (!reader.next()) return false;
+    this.#taken += reader.end - reader.start;
     const copy = this.#out.copy;
     if (reader.type === TERMINATE) this.#over();
     else if (copy !== null) {
@@ -132,6 +147,19 @@ export class Connection {
     }
     if (this.#out.writer.length > INPUT_BYTES_MAX && !this.#running) this.#out.flush();
     return true;
+  }
+
+  /** N4: a turn of input is over, or long. */
+  #charge(): void {
+    const owed = this.#taken === 0 ? null : (this.#session?.owes?.(this.#taken) ?? null);
+    this.#taken = 0;
+    if (owed === null || this.#phase === 'over') return;
+    this.#paying = true;
+    const paid = (): void => {
+      this.#paying = false;
+      this.#pump();
+    };
+    owed.then(paid, paid);
   }
 
   #wait(pending: Promise<void>, what: 'statement' | 'copy'): void {
@@ -161,14 +189,14 @@ export class Connection {
       }
       this.#out.shrink();
     }
-    if (this.#inputEnded && !this.#copying) {
+    if (this.#inputEnded && !this.#copying && !this.#paying) {
       if (this.#out.copy !== null) {
         this.#out.abortCopy(
           new SqlError(SqlState.connectionFailure, 'unexpected EOF on client connection with an open transaction'),
         );
       } else if (!this.#running && !this.#out.congested) return this.#over();
     }
-    const full = this.#reader.buffered > INPUT_BYTES_MAX && !this.#mayTake();
+    const full = this.#paying || (this.#reader.buffered > INPUT_BYTES_MAX && !this.#mayTake());
     if (full !== this.#socket.isPaused()) {
       if (full) this.#socket.pause();
       else this.#socket.resume();

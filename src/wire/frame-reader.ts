@@ -46,6 +46,11 @@ export class FrameReader {
     return this.#filled - this.#at;
   }
 
+  /** Bytes of its buffer. */
+  get heldBytes(): number {
+    return this.#buffer.length;
+  }
+
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     const left = this.buffered;

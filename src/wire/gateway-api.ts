@@ -53,6 +53,10 @@ export interface GatewaySession {
   cursor?(name: string): Portal | undefined;
   /** A Sync message: an implicit transaction of the extended protocol commits here. */
   sync(): MaybePromise<void>;
+  /** After a turn of input of so many bytes: what must be waited for before the next; null: nothing. */
+  owes?(bytes: number): Promise<void> | null;
+  /** Bytes that it holds for its client: parameters of portals, say. */
+  heldBytes?(): number;
   /** An error was sent for an extended message; a block becomes failed, an implicit transaction is rolled back. */
   failed(): void;
   /** The connection is gone or said Terminate. Rolls back; idempotent. */

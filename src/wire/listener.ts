@@ -29,6 +29,8 @@ export interface Listener extends AsyncDisposable {
   close(): Promise<void>;
   /** Clients that have sent their StartupMessage. */
   sessions(): number;
+  /** Bytes in the buffers of all connections. */
+  heldBytes(): number;
 }
 
 /** @throws {Error} in one line when the address cannot be used */
@@ -75,7 +77,12 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   }
 
   const close = (): Promise<void> => (closing ??= shutdown());
-  return { port, close, sessions: () => sessions.size, [Symbol.asyncDispose]: close };
+  const heldBytes = (): number => {
+    let bytes = 0;
+    for (const connection of connections) bytes += connection.heldBytes;
+    return bytes;
+  };
+  return { port, close, sessions: () => sessions.size, heldBytes, [Symbol.asyncDispose]: close };
 }
 
 function bound(server: Server, options: ListenOptions): Promise<number> {

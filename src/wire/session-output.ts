@@ -41,6 +41,11 @@ export class SessionOutput implements Output {
     return this.#socket.writableLength > OUTPUT_BYTES_MAX;
   }
 
+  /** Bytes said and not yet taken by the system. */
+  get heldBytes(): number {
+    return this.writer.bytes.length + this.#socket.writableLength;
+  }
+
   rowDescription(columns: readonly ResultColumn[], formats: readonly Format[]): void {
     backend.rowDescription(this.writer, columns, formats);
   }

@@ -36,7 +36,7 @@ await loadParser();
 const catalog = new CatalogClient({ clock: systemClock, onProblem: (problem, error) => fail(error, problem) });
 stack.defer(() => catalog.close());
 const gateway = createGateway(
-  { ...tiers, catalog, clock: systemClock, memoryLimit: 2 ** 31, startedAt: 0, definitionsChanged: () => {} },
+  { ...tiers, catalog, clock: systemClock, startedAt: 0, definitionsChanged: () => {} },
   { user: 'arka', defaults: new Map() },
 );
 const events = { parameter: () => {}, notice: () => {}, deallocate: () => false };

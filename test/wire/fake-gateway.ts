@@ -32,6 +32,9 @@ export class FakeGateway implements Gateway {
   closes = 0;
   opens = 0;
   release: () => void = () => {};
+  /** Bytes of each turn of input; what the session owes for it. */
+  readonly turns: number[] = [];
+  owes: () => Promise<void> | null = () => null;
 
   cancel(pid: number, secret: number): void {
     this.calls.push(`cancel ${pid} ${secret}`);
@@ -70,6 +73,10 @@ export class FakeGateway implements Gateway {
         ['client_encoding', 'UTF8'],
       ]),
       status: () => status,
+      owes: (bytes) => {
+        this.turns.push(bytes);
+        return this.owes();
+      },
       simple: (text, out) => {
         if (text === '') return out.emptyQuery();
         if (!text.startsWith('copy')) out.rowDescription(COLUMNS, [0]);

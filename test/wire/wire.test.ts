@@ -239,6 +239,60 @@ describe('queries', () => {
     client.socket.destroy();
   });
 
+  test('M-11: the statements of one read are one turn of input; more than 64 KB are several', async () => {
+    const short = await talk(
+      Array.from({ length: 500 }, () => query('a')),
+      500,
+    );
+    expect(short.types()).toBe('TDCZ'.repeat(500));
+    const total = gateway.turns.reduce((sum, bytes) => sum + bytes, 0);
+    expect(total).toBe(500 * 'a\0'.length);
+    expect(gateway.turns.length).toBeLessThan(50);
+    gateway.turns.length = 0;
+    await talk(
+      Array.from({ length: 8 }, () => query('x'.repeat(40_000))),
+      8,
+    );
+    expect(gateway.turns.length).toBeGreaterThanOrEqual(4);
+    expect(Math.max(...gateway.turns)).toBeLessThan(64 * 1024 + 40_002);
+  });
+
+  test('M-11: a session that owes takes no message and no byte until it has paid, then goes on where it was', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gateway.owes = () => promise;
+    const client = await talk([query('a')]);
+    expect(client.types()).toBe('TDCZ');
+    const other = new RawClient(listener.port);
+    other.socket.write(Buffer.concat([STARTUP, query('a')]));
+    await other.until((c) => c.types().endsWith('CZ'));
+    let written = 0;
+    const more = query('b'.repeat(60_000));
+    while (other.socket.writableLength < 4_000_000 && written < 400) {
+      other.socket.write(more);
+      written++;
+      await new Promise((next) => setImmediate(next));
+    }
+    expect(listener.heldBytes()).toBeLessThan(1_000_000);
+    expect(other.types().endsWith('CZ')).toBe(true);
+    const before = other.types().length;
+    gateway.owes = () => null;
+    resolve();
+    await other.until((c) => c.types().length === before + written * 4);
+    other.socket.destroy();
+  });
+
+  test('M-11: a client that sends and closes its end while it owes gets all its answers', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gateway.owes = () => promise;
+    const client = new RawClient(listener.port);
+    client.socket.write(Buffer.concat([STARTUP, query('x'.repeat(70_000)), query('b'), query('c')]));
+    client.socket.end();
+    await client.until((c) => c.types().includes('Z'));
+    gateway.owes = () => null;
+    resolve();
+    await client.until((c) => c.types().endsWith('TDCZ'.repeat(3)));
+  });
+
   test('dataRows makes a statement wait while the client does not read', async () => {
     const client = new RawClient(listener.port);
     client.socket.write(Buffer.concat([STARTUP, query('flood')]));

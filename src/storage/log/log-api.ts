@@ -54,6 +54,8 @@ export interface LogStats {
   readonly bytes: number;
   /** Of the segments alone: what `trim` can make less. */
   readonly liveBytes: number;
+  /** Frames appended that the thread has not written yet. */
+  readonly queueBytes: number;
 }
 
 export interface Log extends AsyncDisposable {

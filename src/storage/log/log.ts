@@ -91,7 +91,7 @@ class WriteAheadLog implements Log {
 
   stats(): LogStats {
     const { segments, bytes, liveBytes } = this.#shape;
-    return { segments, bytes, liveBytes };
+    return { segments, bytes, liveBytes, queueBytes: this.#ring.bytes.length - bytesFree(this.#ring) };
   }
 
   #hear(event: LogEvent): void {

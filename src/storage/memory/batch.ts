@@ -6,6 +6,7 @@ import type { Physical } from '../../types/column-vector.ts';
 import type { ColumnVector } from '../../types/column-vector.ts';
 import { BatchColumn } from './batch-column.ts';
 import type { Memory } from './memory.ts';
+import { blockBytes } from './slab-pool.ts';
 import { SLAB_BYTES, type Address } from './slab.ts';
 
 /** A batch is full when one heap has grown to this: copying larger ones costs more than a new batch. */
@@ -85,6 +86,13 @@ export class Batch {
     let bytes = 0;
     for (const column of this.columns) bytes += column.heapUsed;
     return bytes + Math.ceil((this.#fixedBytes * this.rows) / this.capacity);
+  }
+
+  /** Bytes taken from the pool. */
+  get heldBytes(): number {
+    let bytes = blockBytes(this.#fixedBytes);
+    for (const column of this.columns) if (column.heapCapacity > 0) bytes += blockBytes(column.heapCapacity);
+    return bytes;
   }
 
   vectors(): readonly ColumnVector[] {

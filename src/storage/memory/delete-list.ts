@@ -6,6 +6,7 @@
  */
 import { invariant } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
+import type { Pins } from '../pins.ts';
 import type { DeleteRef } from '../scan-spec.ts';
 import { BLOCK_BYTES_MIN, type SlabPool } from './slab-pool.ts';
 import type { Address } from './slab.ts';
@@ -26,6 +27,7 @@ export class DeleteList {
   #lsns = NO_LSNS;
   #dead = NO_BITS;
   #capacity = 0;
+  #retired = false;
   /** Entries appended; those past `published` belong to transactions not yet visible. */
   length = 0;
   published = 0;
@@ -36,9 +38,16 @@ export class DeleteList {
     this.#pool = pool;
   }
 
-  /** Heap bytes beside the slab blocks, for the accounting. */
-  get heapBytes(): number {
-    return this.#lsns.byteLength + this.#dead.byteLength;
+  /** Bytes of slab blocks. */
+  get slabBytes(): number {
+    return this.#capacity * 4;
+  }
+
+  /** Of LSNs and bitmap, as the pool has counted them. */
+  #heapBytes = 0;
+  #count(bytes: number): void {
+    this.#heapBytes += bytes;
+    this.#pool.heapBytes += bytes;
   }
 
   /** Makes sure that `count` more entries fit; false when the pool has no room. Call before the LSN is taken. */
@@ -50,6 +59,7 @@ export class DeleteList {
       if (address < 0) return false;
       this.#blocks.push({ address, bytes, words: this.#pool.directory.words(address, bytes / 4) });
       this.#capacity += bytes / 4;
+      this.#pool.deleteBytes += bytes;
     }
     return true;
   }
@@ -61,6 +71,7 @@ export class DeleteList {
     if (this.length === this.#lsns.length) {
       const grown = new Float64Array(Math.max(64, this.#lsns.length * 2));
       grown.set(this.#lsns);
+      this.#count(grown.byteLength - this.#lsns.byteLength);
       this.#lsns = grown;
     }
     this.#lsns[this.length] = lsn;
@@ -77,6 +88,7 @@ export class DeleteList {
     if (byte >= this.#dead.length) {
       const grown = new Uint8Array(Math.max(64, 2 ** (32 - Math.clz32(byte + 1))));
       grown.set(this.#dead);
+      this.#count(grown.byteLength - this.#dead.byteLength);
       this.#dead = grown;
     }
     invariant((this.#dead[byte]! & (1 << (position & 7))) === 0, 'a row is deleted once');
@@ -147,9 +159,18 @@ export class DeleteList {
     return { count, blocks };
   }
 
+  /** Gives the memory back once no reader can name it. */
+  retire(pins: Pins): void {
+    this.#pool.deleteBytes -= this.slabBytes;
+    this.#retired = true;
+    pins.whenUnpinned(() => this.free(), this.slabBytes);
+  }
+
   /** Gives the blocks back; only when no pin can name them. */
   free(): void {
     for (const block of this.#blocks) this.#pool.free(block.address, block.bytes);
+    if (!this.#retired) this.#pool.deleteBytes -= this.slabBytes;
+    this.#count(-this.#heapBytes);
     this.#blocks.length = 0;
     this.#capacity = 0;
   }

@@ -1,18 +1,37 @@
 /**
- * The memory that Arka's rows live in: the slab pool, and what must wait for readers before it is reused.
- * Everything that allocates slabs holds this object.
+ * The memory that Arka's rows live in: the slab pool, what must wait for readers before it is reused, and the account of
+ * what lives beside the slabs. Everything that allocates slabs holds this object.
+ *
+ * - V5 `usedBytes`, of slabs, indexes and queue, stays within `budgetBytes`, and the slabs alone within theirs: writers
+ *   are slowed, then held, by `use` (src/ingest/pressure.ts); the pool itself gives out no more than its budget.
  */
 import { SqlError, SqlState } from '../../errors.ts';
 import { Pins } from '../pins.ts';
-import { SlabPool } from './slab-pool.ts';
+import { MemoryAccount } from './memory-account.ts';
+import { blockBytes, SlabPool } from './slab-pool.ts';
 import type { Address } from './slab.ts';
 
 export class Memory {
   readonly pool: SlabPool;
   readonly pins = new Pins();
+  readonly account = new MemoryAccount();
+  readonly budgetBytes: number;
+  /** Slab bytes of the rows in slices; those of transactions are in none. */
+  sliceBytes = 0;
 
-  constructor(budgetBytes: number) {
-    this.pool = new SlabPool(budgetBytes);
+  /** @param budgetBytes of slabs, indexes and queue together; the slabs may take no more than `slabBytes` of it */
+  constructor(slabBytes: number, budgetBytes = Number.POSITIVE_INFINITY) {
+    this.pool = new SlabPool(slabBytes);
+    this.budgetBytes = Math.max(budgetBytes, this.pool.budgetBytes);
+  }
+
+  get usedBytes(): number {
+    return this.pool.usedBytes + this.pool.heapBytes + this.account.liveBytes;
+  }
+
+  /** The share of the budget in use: of the slabs' own, or of the joint one, whichever is more. */
+  get use(): number {
+    return Math.max(this.pool.usedBytes / this.pool.budgetBytes, this.usedBytes / this.budgetBytes);
   }
 
   /** @throws {SqlError} 53200 when the budget has no such block; nothing was taken */
@@ -31,6 +50,6 @@ export class Memory {
 
   /** Frees a block once no reader that started before now can name it. */
   retire(address: Address, bytes: number): void {
-    this.pins.whenUnpinned(() => this.pool.free(address, bytes));
+    this.pins.whenUnpinned(() => this.pool.free(address, bytes), blockBytes(bytes));
   }
 }

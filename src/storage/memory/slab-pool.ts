@@ -26,6 +26,9 @@ export class SlabPool {
   readonly directory = new SlabDirectory();
   readonly budgetBytes: number;
   usedBytes = 0;
+  /** Of it, what delete lists hold; and what they hold beside the slabs (LSNs, bitmaps). */
+  deleteBytes = 0;
+  heapBytes = 0;
   #bounded = true;
   /** Called with each new slab before any address in it is given out: posts it to the other threads. */
   announce: (index: number, slab: SharedArrayBuffer) => void = () => {};

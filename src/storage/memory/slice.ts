@@ -38,6 +38,8 @@ export class MemorySlice {
   readonly #batches: Batch[] = [];
   readonly #starts: number[] = [];
   #adopted = false;
+  /** Slab bytes of its batches. */
+  #held = 0;
 
   /** @param timeColumn index of the time column in the def, or -1 */
   constructor(
@@ -69,7 +71,10 @@ export class MemorySlice {
     this.#seeTime(vectors, start, end);
     let at = start;
     while (at < end) {
-      const count = this.#head().append(vectors, at, end);
+      const head = this.#head();
+      const before = head.heldBytes;
+      const count = head.append(vectors, at, end);
+      this.#hold(head.heldBytes - before);
       at += count;
       this.rows += count;
     }
@@ -109,8 +114,9 @@ export class MemorySlice {
 
   /** Gives the memory back once no reader can name it. */
   retire(): void {
+    this.#hold(-this.#held);
     for (const batch of this.#batches) batch.retire();
-    this.#memory.pins.whenUnpinned(() => this.deletes.free());
+    this.deletes.retire(this.#memory.pins);
   }
 
   #head(): Batch {
@@ -125,7 +131,13 @@ export class MemorySlice {
   #add(batch: Batch): void {
     this.#batches.push(batch);
     this.#starts.push(this.rows);
+    this.#hold(batch.heldBytes);
     this.large = this.bytes >= this.#memory.pool.budgetBytes / SLICES_PER_BUDGET;
+  }
+
+  #hold(bytes: number): void {
+    this.#held += bytes;
+    this.#memory.sliceBytes += bytes;
   }
 
   #seeTime(vectors: readonly ColumnVector[], start: number, end: number): void {

@@ -1,0 +1,61 @@
+/**
+ * Memory as a signal of pressure: live slab, index and queue bytes over their budget, never RSS (touched slabs do not
+ * shrink: it would latch). In red everything is flushed, then readers give way that hold what was flushed (H5).
+ */
+import type { Clock } from '../clock.ts';
+import { SqlError, SqlState } from '../errors.ts';
+import type { Memory } from '../storage/memory/memory.ts';
+import type { Table } from '../storage/table.ts';
+import type { Marks, Signal } from './pressure.ts';
+
+/** Queries under way may take so long to end by themselves. */
+const READERS_MS = 5_000;
+/** Indexes are summed again after so long, or after so many times what summing took. */
+const INDEX_MS = 10;
+const INDEX_SHARE = 200;
+
+interface Owner {
+  readonly clock: Clock;
+  readonly memory: Memory;
+  readonly tables: ReadonlyMap<string, Table>;
+  flush(table: Table, trigger: string): Promise<void>;
+}
+
+/** @param othersWork whether some transaction is under way that does not wait itself */
+export function memorySignal(owner: Owner, marks: Marks, othersWork: () => boolean): Signal {
+  const { memory } = owner;
+  memory.account.report('index', true, indexBytes(owner));
+  return {
+    reason: 'memory',
+    marks,
+    usage: () => memory.use,
+    async relieve(waitedMs) {
+      const before = memory.usedBytes;
+      for (const table of [...owner.tables.values()]) await owner.flush(table, 'memory');
+      if (memory.use < marks.red) return true;
+      if (waitedMs >= READERS_MS)
+        memory.pins.giveWay('memory', memory.pins.heldBytes.memory - (memory.use - marks.red) * memory.budgetBytes - 1);
+      // Nobody who could end and free memory is left: of the transactions that wait one must go.
+      return memory.usedBytes < before || memory.pins.waiting > 0 || othersWork();
+    },
+    refused: () =>
+      new SqlError(SqlState.outOfMemory, 'out of memory', {
+        detail: `Rows and indexes in memory take ${memory.usedBytes} of ${memory.budgetBytes} bytes, and no flush can free them.`,
+        hint: 'Write in smaller transactions, or raise memory.limit.',
+      }),
+  };
+}
+
+/** Key indexes and lock tables of all tables; summed now and then, as they know their sizes themselves. */
+function indexBytes(owner: Owner): () => number {
+  let bytes = 0;
+  let until = Number.NEGATIVE_INFINITY;
+  return () => {
+    const now = owner.clock.monotonic();
+    if (now < until) return bytes;
+    bytes = 0;
+    for (const table of owner.tables.values()) bytes += table.indexBytes;
+    until = now + Math.max(INDEX_MS, (owner.clock.monotonic() - now) * INDEX_SHARE);
+    return bytes;
+  };
+}

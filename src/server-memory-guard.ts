@@ -1,0 +1,204 @@
+/**
+ * Holds the whole process below `memory.limit` (H6). Zones follow live bytes; this one looks at RSS, and acts on what
+ * can be given back: free blocks that malloc keeps, DuckDB's own memory, an idle catalog worker.
+ *
+ * - G1 From TIGHT on: the idle catalog worker ends, DuckDB gets half its memory, no scan starts beside another, and no
+ *   catalog worker beside a scan. From RED on writes wait as well.
+ * - G2 Free memory goes back to the system at most once in TRIM_MS: DuckDB trims malloc when its limit is set.
+ * - G3 The way back to normal is at CALM, so that it does not swing.
+ */
+import type { CatalogClient } from './catalog/catalog-client.ts';
+import type { Clock } from './clock.ts';
+import { SqlError, SqlState } from './errors.ts';
+import type { Signal } from './ingest/pressure.ts';
+import type { Tiers } from './server-tiers.ts';
+import { SLAB_BYTES } from './storage/memory/slab.ts';
+import { heapBytesOfMain } from './thread-heap.ts';
+
+export type GuardLevel = 'calm' | 'tight' | 'red';
+
+const CALM = 0.8;
+const TIGHT = 0.9;
+const RED = 0.97;
+/** From here on malloc's free blocks go back now and then. */
+const TRIM = 0.7;
+const TRIM_MS = 2_000;
+const LOOK_MS = 100;
+const FIGURES_MS = 2_000;
+const WAIT_MS = 30_000;
+/** Of its budget, what DuckDB keeps while memory is tight. */
+const ENGINE_SHARE_TIGHT = 0.5;
+
+export function guardLevel(before: GuardLevel, rssShare: number): GuardLevel {
+  if (rssShare >= RED) return 'red';
+  if (rssShare >= TIGHT) return 'tight';
+  return before === 'calm' || rssShare < CALM ? 'calm' : 'tight';
+}
+
+export interface GuardOptions {
+  readonly clock: Clock;
+  readonly limitBytes: number;
+  readonly engineBytes: number;
+  /** Of the process. */
+  readonly rss: () => number;
+  /** DuckDB's memory_limit from now on; gives free memory back to the system, too. */
+  readonly limitEngine: (bytes: number) => Promise<unknown>;
+  /** Ends the catalog worker unless it works; true when there is none now. */
+  readonly stopCatalog: () => boolean;
+  /** Reads anew what other threads hold, for arka.memory. */
+  readonly readFigures: () => Promise<unknown>;
+  readonly warn: (error: unknown, where: string) => void;
+}
+
+export class MemoryGuard {
+  level: GuardLevel = 'calm';
+  /** At the last look. */
+  rssBytes = 0;
+  readonly #options: GuardOptions;
+  #scans = 0;
+  #waiting: (() => void)[] = [];
+  #trimming = false;
+  #trimmedAt = Number.NEGATIVE_INFINITY;
+  #figuresAt = Number.NEGATIVE_INFINITY;
+  #engineShare = 1;
+  #cancel = (): void => {};
+  #stopped = false;
+
+  constructor(options: GuardOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.look();
+    if (!this.#stopped) this.#cancel = this.#options.clock.after(LOOK_MS, () => this.start());
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+  }
+
+  look(): void {
+    const { clock, limitBytes, rss, stopCatalog } = this.#options;
+    this.rssBytes = rss();
+    const share = this.rssBytes / limitBytes;
+    this.level = guardLevel(this.level, share);
+    if (this.level !== 'calm') stopCatalog();
+    const engineShare = this.level === 'calm' ? 1 : ENGINE_SHARE_TIGHT;
+    const now = clock.monotonic();
+    if (engineShare !== this.#engineShare || (share >= TRIM && now - this.#trimmedAt >= TRIM_MS))
+      this.#limitEngine(engineShare, now);
+    if (now - this.#figuresAt >= FIGURES_MS) {
+      this.#figuresAt = now;
+      this.#watched(this.#options.readFigures(), 'reading what threads hold');
+    }
+    if (this.level === 'calm') for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  #limitEngine(share: number, now: number): void {
+    if (this.#trimming) return;
+    this.#trimming = true;
+    this.#engineShare = share;
+    this.#trimmedAt = now;
+    const done = this.#options.limitEngine(Math.floor(this.#options.engineBytes * share)).then(
+      () => (this.#trimming = false),
+      (error: unknown) => {
+        this.#trimming = false;
+        this.#engineShare = 1; // what is held is more than that: tried again at the next look
+        throw error;
+      },
+    );
+    this.#watched(done, "changing the engine's memory");
+  }
+
+  #watched(work: Promise<unknown>, where: string): void {
+    work.catch((error: unknown) => {
+      if (!this.#stopped) this.#options.warn(error, where);
+    });
+  }
+
+  /** A scan's turn, G1; the answer is called once when it has ended. @throws {SqlError} 53200 after 30 s; 57014 when cancelled */
+  async scan(running: (cancel: () => void) => void): Promise<() => void> {
+    if (this.level !== 'calm' && this.#scans > 0) await this.#calm(running);
+    this.#scans++;
+    let open = true;
+    return () => {
+      if (!open) return;
+      open = false;
+      this.#scans--;
+      if (this.#scans === 0) this.#waiting.shift()?.();
+    };
+  }
+
+  /** Before a catalog worker starts, G1. */
+  async catalog(): Promise<void> {
+    if (this.level !== 'calm' && this.#scans > 0) await this.#calm(() => {});
+  }
+
+  /** Resolves when memory is calm, or when no scan runs any more and this is the first to wait. */
+  #calm(running: (cancel: () => void) => void): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const settle = (done: () => void) => (): void => {
+        this.#waiting = this.#waiting.filter((each) => each !== admitted);
+        cancelTimer();
+        done();
+      };
+      const admitted = settle(resolve);
+      const cancelTimer = this.#options.clock.after(
+        WAIT_MS,
+        settle(() => reject(this.#short())),
+      );
+      this.#waiting.push(admitted);
+      running(settle(() => reject(new SqlError(SqlState.queryCanceled, 'canceling statement due to user request'))));
+    });
+  }
+
+  /** For writers (pressure.ts): they never slow down by RSS, they wait at RED. */
+  get signal(): Signal {
+    return {
+      reason: 'rss',
+      marks: { yellow: RED, red: RED },
+      usage: () => this.rssBytes / this.#options.limitBytes,
+      relieve: () => {
+        this.look();
+        return Promise.resolve(true);
+      },
+      refused: () => this.#short(),
+    };
+  }
+
+  #short(): SqlError {
+    return new SqlError(SqlState.outOfMemory, 'out of memory', {
+      detail: `The process takes ${this.rssBytes} of memory.limit = ${this.#options.limitBytes} bytes.`,
+      hint: 'Run fewer large queries at one time, or raise memory.limit.',
+    });
+  }
+}
+
+/** Watches RSS (H6), and keeps the figures of arka.memory that other threads know. */
+export function openGuard(
+  { database, engine, budget, heapBytes }: Tiers,
+  warn: GuardOptions['warn'],
+  catalog: () => CatalogClient,
+): MemoryGuard {
+  const { account, pool } = database.memory;
+  const figures = { engine: 0, catalog: 0, heaps: 0 };
+  for (const name of ['engine', 'catalog', 'heaps'] as const) account.report(name, false, () => figures[name]);
+  const guard = new MemoryGuard({
+    clock: database.clock,
+    limitBytes: budget.limitBytes,
+    engineBytes: budget.engineBytes,
+    rss: () => process.memoryUsage.rss(),
+    limitEngine: (bytes) => engine.limitMemory(bytes),
+    stopCatalog: () => catalog().stopIfIdle(),
+    readFigures: async () => {
+      figures.engine = (await engine.memory(null)).bytes;
+      figures.catalog = await catalog().heapBytes();
+      figures.heaps = Math.max(0, heapBytesOfMain() - pool.slabs.length * SLAB_BYTES) + (await heapBytes());
+    },
+    warn,
+  });
+  database.pressure.join(guard.signal);
+  database.admitScan = (running) => guard.scan(running);
+  return guard;
+}

@@ -1,0 +1,260 @@
+// Question: does a server under mixed load stay within memory.limit and its budgets, without errors? Unit: MB by second, rows/s.
+// Run: npm run bench:soak   (node test/bench/soak.ts [minutes, 10] [memory.limit, 768MB]; the server must be built)
+// Fails when at any sample RSS passes the limit or live slabs pass their budget, or at any error a client sees.
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { startServer } from '../process/server-process.ts';
+
+const minutes = Number(process.argv[2] ?? 10);
+const limitText = process.argv[3] ?? '768MB';
+const MB = 2 ** 20;
+const COPY_ROWS = 20_000;
+/** Rows of the table that upserts go round in. */
+const UPSERT_KEYS = 100_000;
+const INSERT_SESSIONS = 4;
+
+interface Sample {
+  readonly second: number;
+  readonly rss: number;
+  readonly slabs: number;
+  readonly budget: number;
+  readonly index: number;
+  readonly zone: string;
+  readonly delay: number;
+}
+
+const server = await startServer({
+  built: true,
+  settings: { 'memory.limit': limitText },
+  env: JSON.parse(process.env['SOAK_ENV'] ?? '{}') as Record<string, string>,
+});
+const begun = performance.now();
+const end = begun + minutes * 60_000;
+const running = (): boolean => performance.now() < end;
+const counts = new Map<string, number>();
+const errors = new Map<string, number>();
+const samples: Sample[] = [];
+let nextId = 0;
+
+const count = (what: string, by = 1): void => void counts.set(what, (counts.get(what) ?? 0) + by);
+
+async function connect(): Promise<Client> {
+  const client = new Client({ connectionString: server.url });
+  client.on('error', () => {}); // the query under way rejects with it
+  await client.connect();
+  return client;
+}
+
+/** Runs `work` until the end; an error is counted, and the session goes on. */
+function session(
+  what: string,
+  pauseMs: number,
+  work: (client: Client, round: number) => Promise<number>,
+): Promise<void> {
+  const run = async (): Promise<void> => {
+    const client = await connect();
+    for (let round = 0; running(); round++) {
+      try {
+        count(what, await work(client, round));
+      } catch (error) {
+        const { code, message } = error as { code?: string; message: string };
+        const text = `${what}: ${code ?? ''} ${message}`;
+        errors.set(text, (errors.get(text) ?? 0) + 1);
+        await sleep(200);
+      }
+      if (pauseMs > 0) await sleep(Math.min(pauseMs, Math.max(0, end - performance.now())));
+    }
+    await client.end();
+  };
+  return run();
+}
+
+const time = (id: number): string => `2026-01-0${1 + (id % 3)} 00:${String(id % 60).padStart(2, '0')}:00+00`;
+const line = (id: number): string =>
+  `${id}\t${time(id)}\t${id % 1000}\taction ${id % 50}\t${id / 4}\t{"user":${id % 1000},"page":"a page of some length","n":${id % 10}}\n`;
+
+async function copy(client: Client): Promise<number> {
+  const first = nextId;
+  nextId += COPY_ROWS;
+  const stream = client.query(copyFrom('COPY events FROM STDIN'));
+  const finished = once(stream, 'finish');
+  finished.catch(() => undefined);
+  for (let id = first; id < first + COPY_ROWS; id += 2000) {
+    let text = '';
+    for (let i = id; i < id + 2000; i++) text += line(i);
+    if (!stream.write(text)) await Promise.race([once(stream, 'drain'), finished]);
+  }
+  stream.end();
+  await finished;
+  return COPY_ROWS;
+}
+
+const insertText = 'INSERT INTO events VALUES ($1, $2, $3, $4, $5, $6)';
+async function insert(client: Client): Promise<number> {
+  const id = nextId++;
+  await client.query({ name: 'i', text: insertText, values: [id, time(id), 1, 'one', 1.5, '{"a":1}'] });
+  return 1;
+}
+
+async function upsert(client: Client, round: number): Promise<number> {
+  const rows = Array.from({ length: 200 }, (_, i) => {
+    const id = (round * 7919 + i * 31) % UPSERT_KEYS;
+    return `(${id}, ${round}, 'name of ${id} in round ${round}')`;
+  });
+  await client.query(`INSERT INTO latest VALUES ${rows.join(', ')}`);
+  return rows.length;
+}
+
+const someId = (): number => Math.floor(Math.random() * Math.max(1, nextId - 1));
+async function update(client: Client): Promise<number> {
+  const id = someId();
+  const { rowCount } = await client.query(
+    `UPDATE events SET amount = amount + 1 WHERE id >= ${id} AND id < ${id + 20}`,
+  );
+  return rowCount ?? 0;
+}
+async function remove(client: Client): Promise<number> {
+  const id = someId();
+  const { rowCount } = await client.query(`DELETE FROM events WHERE id >= ${id} AND id < ${id + 50}`);
+  return rowCount ?? 0;
+}
+async function point(client: Client, round: number): Promise<number> {
+  const id = round % 2 === 0 ? someId() : Math.max(0, nextId - 1 - (round % 1000));
+  const text = 'SELECT id, ts, action, amount FROM events WHERE id = $1';
+  await client.query({ name: 'p', text, values: [id] });
+  return 1;
+}
+
+const SCANS = [
+  'SELECT action, count(*), sum(amount) FROM events GROUP BY action ORDER BY action',
+  'SELECT count(*), min(ts), max(ts) FROM events',
+  'SELECT user_id, max(amount) FROM events WHERE amount > 1000 GROUP BY user_id ORDER BY 2 DESC LIMIT 10',
+  'SELECT id, ts, payload FROM events ORDER BY amount DESC LIMIT 100',
+  'SELECT count(*), sum(v) FROM latest',
+];
+async function scan(client: Client, round: number): Promise<number> {
+  await client.query(SCANS[round % SCANS.length]!);
+  return 1;
+}
+
+/** As psql's \d and a driver's introspection ask. */
+const CATALOG = [
+  `SELECT n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner) FROM pg_catalog.pg_class c
+   LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r','p','v','m','S','f','')
+   AND n.nspname <> 'pg_catalog' AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1, 2`,
+  `SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull FROM pg_catalog.pg_attribute a
+   WHERE a.attrelid = 'public.events'::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
+  `SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'`,
+  'SELECT * FROM arka.tiers',
+];
+async function catalog(client: Client, round: number): Promise<number> {
+  await client.query(CATALOG[round % CATALOG.length]!);
+  return 1;
+}
+
+function rssOf(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024;
+}
+
+async function sample(client: Client): Promise<number> {
+  const rss = rssOf(server.pid);
+  const { rows } = await client.query<Record<string, string>>('SELECT * FROM arka.memory');
+  const [row] = rows as [Record<string, string>];
+  const taken: Sample = {
+    second: (performance.now() - begun) / 1000,
+    rss: Math.max(rss, rssOf(server.pid)),
+    slabs: Number(row['slab_bytes']),
+    budget: Number(row['slab_budget_bytes'] ?? Number.NaN),
+    index: Number(row['index_bytes']),
+    zone: row['zone']!,
+    delay: Number(row['delay_ms']),
+  };
+  samples.push(taken);
+  if (process.env['SOAK_TRACE'] !== undefined)
+    console.log(
+      `${taken.second.toFixed(0).padStart(4)} s  rss ${mb(taken.rss)}  ${Object.entries(row)
+        .map(([k, v]) => `${k} ${/bytes/.test(k) ? mb(Number(v)) : v}`)
+        .join('  ')}  ids ${nextId}`,
+    );
+  return 1;
+}
+
+const mb = (bytes: number): string => (bytes / MB).toFixed(0);
+
+const first = await connect();
+await first.query(
+  `CREATE TABLE events (id bigint PRIMARY KEY, ts timestamptz NOT NULL, user_id int, action text, amount double precision, payload json)
+   WITH (time_column = 'ts', partition_by = 'day(ts)')`,
+);
+await first.query("CREATE TABLE latest (id bigint PRIMARY KEY, v int, name text) WITH (on_conflict = 'upsert')");
+await first.end();
+await Promise.all([
+  session('sample', 1000, sample),
+  session('COPY rows', 0, copy),
+  ...Array.from({ length: INSERT_SESSIONS }, () => session('INSERT rows', 0, insert)),
+  session('upserted rows', 5, upsert),
+  session('updated rows', 100, update),
+  session('deleted rows', 100, remove),
+  session('point reads', 2, point),
+  session('scans', 500, scan),
+  session('catalog queries', 3000, catalog),
+  session('CHECKPOINT', 45_000, async (client, round) => {
+    if (round > 0) await client.query('CHECKPOINT');
+    return round > 0 ? 1 : 0;
+  }),
+]);
+
+/** MB a minute, by least squares over the second half: what start-up adds is behind it. */
+function slopeOf(values: readonly Sample[]): number {
+  const half = values.slice(values.length >> 1);
+  const mean = (of: (each: Sample) => number): number => half.reduce((sum, each) => sum + of(each), 0) / half.length;
+  const x = mean((each) => each.second);
+  const y = mean((each) => each.rss);
+  let above = 0;
+  let below = 0;
+  for (const each of half) {
+    above += (each.second - x) * (each.rss - y);
+    below += (each.second - x) ** 2;
+  }
+  return ((above / below) * 60) / MB;
+}
+
+function figures(values: readonly number[]): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  return [sorted[0]!, sorted[sorted.length >> 1]!, sorted.at(-1)!].map((each) => mb(each).padStart(7)).join(' ');
+}
+
+const limit = Number(limitText.replace(/MB$/, '')) * MB || Number(limitText.replace(/GB$/, '')) * 1024 * MB;
+console.log(`\nperiod         ${'RSS MB: min median max'.padEnd(26)} ${'slabs MB: min median max'.padEnd(26)}`);
+const parts = 10;
+for (let part = 0; part < parts; part++) {
+  const from = (minutes * 60 * part) / parts;
+  const to = (minutes * 60 * (part + 1)) / parts;
+  const own = samples.filter((each) => each.second >= from && each.second < to);
+  if (own.length === 0) continue;
+  const shown = `${from.toFixed(0)}–${to.toFixed(0)} s`.padEnd(12);
+  console.log(`${shown} ${figures(own.map((each) => each.rss))}    ${figures(own.map((each) => each.slabs))}`);
+}
+const seconds = (performance.now() - begun) / 1000;
+const zones = new Map<string, number>();
+for (const each of samples) zones.set(each.zone, (zones.get(each.zone) ?? 0) + 1);
+console.log(`\nRSS slope of the second half: ${slopeOf(samples).toFixed(2)} MB/min`);
+console.log(`samples ${samples.length}, zones ${[...zones].map(([zone, each]) => `${zone} ${each}`).join(', ')}`);
+for (const [what, done] of counts)
+  console.log(`${what.padEnd(18)} ${done.toLocaleString('en').padStart(12)}   ${(done / seconds).toFixed(1)}/s`);
+const overRss = samples.filter((each) => each.rss > limit);
+const overSlabs = samples.filter((each) => each.slabs > each.budget);
+for (const [text, times] of errors) console.log(`ERROR ×${times}: ${text}`);
+console.log(
+  `samples with RSS above ${limitText}: ${overRss.length}; with slabs above their budget: ${overSlabs.length}`,
+);
+const { code } = await server.stop();
+const said = server.stderr().trim();
+if (said !== '') console.log(`the server said:\n${said.slice(0, 4000)}`);
+await server[Symbol.asyncDispose]();
+const failed = overRss.length + overSlabs.length + errors.size > 0 || code !== 0;
+console.log(failed ? 'FAILED' : 'passed');
+process.exit(failed ? 1 : 0);

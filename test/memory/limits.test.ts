@@ -1,0 +1,139 @@
+/** memory.limit: how it is divided, and how it is held. */
+import { expect, test } from 'vitest';
+import { memoryBudget } from '../../src/memory-budget.ts';
+import { guardLevel, MemoryGuard, type GuardLevel } from '../../src/server-memory-guard.ts';
+
+const MB = 2 ** 20;
+
+test.each([
+  // limit, DuckDB, index on disk, slabs, slabs + indexes + queue
+  [768, 153, 61, 98, 116],
+  [1024, 204, 99, 218, 257],
+  [2048, 409, 253, 697, 820],
+  [8192, 1638, 1174, 3569, 4199],
+])('a limit of %i MB gives DuckDB %i, the index on disk %i, slabs %i of %i MB', (limit, engine, index, slabs, live) => {
+  const budget = memoryBudget(limit * MB);
+  const whole = [budget.engineBytes, budget.indexBytes, budget.slabBytes, budget.liveBytes].map((bytes) =>
+    Math.floor(bytes / MB),
+  );
+  expect(whole).toEqual([engine, index, slabs, live]);
+});
+
+test.each<[GuardLevel, number, GuardLevel]>([
+  ['calm', 0.89, 'calm'],
+  ['calm', 0.9, 'tight'],
+  ['tight', 0.85, 'tight'],
+  ['tight', 0.79, 'calm'],
+  ['tight', 0.97, 'red'],
+  ['red', 0.96, 'tight'],
+  ['red', 0.85, 'tight'],
+  ['red', 0.5, 'calm'],
+])('after %s an RSS of %f of the limit is %s', (before, share, level) => {
+  expect(guardLevel(before, share)).toBe(level);
+});
+
+/** A guard of a process with a limit of 1000. */
+function guarded() {
+  const seen = {
+    rss: 100,
+    time: 0,
+    limits: [] as number[],
+    stops: 0,
+    timers: new Set<{ readonly at: number; readonly run: () => void }>(),
+  };
+  const guard = new MemoryGuard({
+    clock: {
+      now: () => seen.time,
+      monotonic: () => seen.time,
+      after: (milliseconds, run) => {
+        const timer = { at: seen.time + milliseconds, run };
+        seen.timers.add(timer);
+        return () => void seen.timers.delete(timer);
+      },
+    },
+    limitBytes: 1000,
+    engineBytes: 200,
+    rss: () => seen.rss,
+    limitEngine: (bytes) => Promise.resolve(void seen.limits.push(bytes)),
+    stopCatalog: () => {
+      seen.stops++;
+      return true;
+    },
+    readFigures: () => Promise.resolve(),
+    warn: () => {},
+  });
+  const look = async (rss: number, time: number): Promise<void> => {
+    seen.rss = rss;
+    seen.time = time;
+    guard.look();
+    await Promise.resolve();
+    for (const timer of [...seen.timers]) {
+      if (timer.at > time) continue;
+      seen.timers.delete(timer);
+      timer.run();
+    }
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+  };
+  return { guard, seen, look };
+}
+
+test('from 90 % of the limit on DuckDB keeps half its memory and an idle catalog worker ends, until 80 % are left', async () => {
+  const { look, seen } = guarded();
+  await look(500, 0);
+  expect(seen).toMatchObject({ limits: [], stops: 0 });
+  await look(900, 100);
+  expect(seen).toMatchObject({ limits: [100], stops: 1 });
+  await look(850, 200);
+  expect(seen).toMatchObject({ limits: [100], stops: 2 });
+  await look(790, 300);
+  expect(seen).toMatchObject({ limits: [100, 200], stops: 2 });
+});
+
+test('from 70 % on free memory goes back to the system, at most every two seconds', async () => {
+  const { look, seen } = guarded();
+  for (let time = 0; time <= 4000; time += 100) await look(710, time);
+  expect(seen.limits).toEqual([200, 200, 200]);
+});
+
+test('while memory is tight one scan runs at a time, and the others go on when it is calm', async () => {
+  const { guard, look } = guarded();
+  await look(950, 0);
+  const endFirst = await guard.scan(() => {});
+  const order: string[] = [];
+  const second = guard.scan(() => {}).then((end) => (order.push('second'), end));
+  const third = guard.scan(() => {}).then((end) => (order.push('third'), end));
+  await look(950, 100);
+  expect(order).toEqual([]);
+  endFirst();
+  const endSecond = await second;
+  await look(950, 200);
+  expect(order).toEqual(['second']);
+  await look(700, 300);
+  (await third)();
+  endSecond();
+  expect(order).toEqual(['second', 'third']);
+});
+
+test('a scan that waits ends with 57014 when it is cancelled, and with 53200 after 30 s', async () => {
+  const { guard, look } = guarded();
+  await look(950, 0);
+  await guard.scan(() => {});
+  let cancel = (): void => {};
+  const cancelled = guard.scan((how) => (cancel = how));
+  cancel();
+  await expect(cancelled).rejects.toMatchObject({ code: '57014' });
+  const late = guard.scan(() => {});
+  late.catch(() => {});
+  await look(950, 30_000);
+  await expect(late).rejects.toMatchObject({ code: '53200' });
+});
+
+test('from 97 % of the limit on writes wait, and nothing slows them before', async () => {
+  const { guard, look } = guarded();
+  const { marks } = guard.signal;
+  await look(969, 0);
+  expect(guard.signal.usage() < marks.yellow).toBe(true);
+  await look(970, 100);
+  expect(guard.signal.usage() >= marks.red).toBe(true);
+  expect(guard.signal.refused()).toMatchObject({ code: '53200' });
+});

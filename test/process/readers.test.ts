@@ -1,0 +1,89 @@
+/** H5: one reader that stands still never stops ingestion. A whole server at the least memory there is. */
+import { once } from 'node:events';
+import { Client } from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { message, RawClient, STARTUP } from '../wire/fake-gateway.ts';
+import { startServer, type ServerProcess } from './server-process.ts';
+
+const wide = 'x'.repeat(16_000);
+const ROWS_PER_COPY = 1200; // 19 MB
+let server: ServerProcess;
+let client: Client;
+beforeAll(async () => {
+  server = await startServer({ settings: { 'memory.limit': '768MB' } });
+  client = new Client({ connectionString: server.url });
+  await client.connect();
+}, 60_000);
+afterAll(async () => {
+  await client.end();
+  await server[Symbol.asyncDispose]();
+});
+
+async function copy(table: string, first: number): Promise<void> {
+  const stream = client.query(copyFrom(`COPY ${table} FROM STDIN`));
+  for (let id = first; id < first + ROWS_PER_COPY; id++)
+    if (!stream.write(`${id}\t${wide}\n`)) await once(stream, 'drain');
+  stream.end();
+  await once(stream, 'finish');
+}
+
+async function memory(): Promise<Record<string, number>> {
+  const { rows } = await client.query<Record<string, string>>('SELECT * FROM arka.memory');
+  return Object.fromEntries(Object.entries(rows[0]!).map(([name, value]) => [name, Number(value)]));
+}
+
+const startup = Buffer.from(STARTUP.toString('latin1').replace('user\0a\0', 'user\0arka\0'), 'latin1');
+startup.writeInt32BE(startup.length, 0);
+const port = (): number => Number(new URL(server.url).port);
+const query = (text: string): Buffer => message('Q', `${text}\0`);
+
+/** A portal that has given ten rows. */
+async function suspendedPortal(): Promise<RawClient> {
+  const reader = new RawClient(port());
+  reader.socket.write(Buffer.concat([startup, query('BEGIN')]));
+  await reader.until((c) => c.types().endsWith('CZ'));
+  const parse = message('P', 'SELECT id, name FROM t ORDER BY id\0'.replace(/^/, '\0') + '\0\0');
+  const bind = message('B', '\0\0\0\0\0\0\0\0');
+  const execute = message('E', '\0\0\0\0\x0a');
+  reader.socket.write(Buffer.concat([parse, bind, execute, message('H')]));
+  await reader.until((c) => c.types().endsWith('s'));
+  return reader;
+}
+
+/** A client that asks for everything and reads nothing. */
+async function deafClient(): Promise<RawClient> {
+  const reader = new RawClient(port());
+  reader.socket.write(startup);
+  await reader.until((c) => c.types().endsWith('Z'));
+  reader.socket.write(query('SELECT id, name FROM t'));
+  await reader.until((c) => c.types().includes('D'));
+  reader.socket.pause();
+  return reader;
+}
+
+test.each([
+  ['a suspended portal', suspendedPortal, message('E', '\0\0\0\0\0')],
+  ['a client that does not read', deafClient, Buffer.alloc(0)],
+])(
+  'H5: %s gives way with 72000 to a writer of several times the memory for rows, who hears nothing of it',
+  async (_, open, goOn) => {
+    await client.query('CREATE TABLE t (id bigint PRIMARY KEY, name text)');
+    await client.query('CREATE TABLE w (id bigint PRIMARY KEY, name text)');
+    await copy('t', 0);
+    await copy('t', ROWS_PER_COPY);
+    const reader = await open();
+    const { slab_budget_bytes: budget } = await memory();
+    for (let written = 0; written < 2 * budget!; written += ROWS_PER_COPY * wide.length) await copy('w', written);
+    const { pins, retired_bytes: retired, session_bytes: sessions } = await memory();
+    expect({ pins, retired }).toEqual({ pins: 0, retired: 0 });
+    expect(sessions).toBeLessThan(20_000_000); // one chunk of the engine;
+    reader.socket.resume();
+    if (goOn.length > 0) reader.socket.write(goOn);
+    await reader.until((c) => c.received.includes('C72000\0Msnapshot too old\0'));
+    reader.socket.destroy();
+    await client.query('DROP TABLE t');
+    await client.query('DROP TABLE w');
+  },
+  120_000,
+);
