@@ -143,6 +143,31 @@ test('rows that PyIceberg appends and deletes are seen here soon, beside pending
   await expectSameRows('public.shared', types, 9);
 });
 
+test('after VACUUM FULL and after expiry all agree, and what PyIceberg deletes from a merged file is deleted here', async () => {
+  await client.query(`CREATE TABLE merged (id bigint PRIMARY KEY, ts timestamptz NOT NULL, carrier text, delay int)
+    WITH (sort_by = 'carrier')`);
+  for (let i = 0; i < 5; i++) {
+    await insertFlights('merged', i * 100 + 1, i * 100 + 100);
+    await client.query('CHECKPOINT');
+  }
+  await client.query('DELETE FROM merged WHERE id % 7 = 0');
+  await client.query('VACUUM FULL merged');
+  await expectSameRows('public.merged', FLIGHTS, 500 - 71);
+  const { rows } = await client.query({
+    text: `SELECT count(*) FROM arka.units WHERE table_name = 'merged' AND tier = 'iceberg'`,
+    rowMode: 'array',
+  });
+  expect(rows).toEqual([['1']]);
+  await client.query('UPDATE merged SET delay = 0 WHERE id <= 50');
+  await client.query('CHECKPOINT');
+  await expectSameRows('public.merged', FLIGHTS, 500 - 71);
+  await python('delete_pyiceberg.py', [join(server.dataDir, 'catalog.db'), 'public.merged', 'id > 400 and id <= 420']);
+  await expect.poll(async () => (await readHere('merged', FLIGHTS)).rows, { timeout: 10_000 }).toBe(500 - 71 - 17);
+  await client.query('VACUUM FULL merged');
+  await client.query('VACUUM merged');
+  await expectSameRows('public.merged', FLIGHTS, 500 - 71 - 17);
+});
+
 test('after kill -9 and a new start, what was acknowledged agrees everywhere', async () => {
   await insertFlights('flights', 5001, 5100);
   const before = await readHere('flights', FLIGHTS);

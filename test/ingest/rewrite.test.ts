@@ -1,8 +1,10 @@
 /** Compaction over real threads and a real warehouse: alone, beside writers, against other engines, and through a crash at every step. */
+import { existsSync } from 'node:fs';
 import { cp, rename, rm } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from '../../src/ingest/database.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
+import { vacuum } from '../../src/ingest/vacuum.ts';
 import type { DataFileUnit } from '../../src/storage/file-unit.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { foreignDelete, foreignFile } from '../iceberg/foreign.ts';
@@ -428,6 +430,29 @@ describe('a failure', () => {
     expect(dataFiles(table)).toHaveLength(1);
     await expectRows(table.def.name, before);
   });
+});
+
+test('an expired file stays until the last reader of this server that may name it has ended, whatever the grace', async () => {
+  const shared = db;
+  db = await TestDatabase.create(2 ** 30, null, { keepSnapshots: 1, fileGraceMs: 0 });
+  try {
+    const { database } = db.tiers;
+    const table = await fourFiles(false);
+    const old = dataFiles(table).map((file) => file.path);
+    const there = (): boolean[] => old.map((path) => existsSync(path));
+    const pin = database.memory.pins.acquire();
+    await database.rewrite(table, [dataFiles(table)], 'test');
+    await put(table, [[500, 1]]);
+    await database.commit(table, 'test');
+    await vacuum(database, table);
+    expect(there()).toEqual([true, true, true, true]);
+    pin.release();
+    await expect.poll(there).toEqual([false, false, false, false]);
+    expect(await db.rows(table)).toHaveLength(37);
+  } finally {
+    await db.destroy();
+    db = shared;
+  }
 });
 
 test('a crash at any step of a rewrite leaves every row once', async () => {

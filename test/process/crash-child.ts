@@ -1,6 +1,7 @@
-/** Writes transactions without end beside flushes and commits; says each that was acknowledged. Ended by SIGKILL. */
+/** Writes transactions without end beside flushes, commits and rewrites; says each that was acknowledged. Ended by SIGKILL. */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { vacuumFull } from '../../src/ingest/vacuum.ts';
 import { noPartition, tableDef, TestDatabase } from '../ingest/harness.ts';
 
 const [dataDir, firstText] = process.argv.slice(2);
@@ -67,7 +68,8 @@ async function session(index: number): Promise<void> {
 async function move(): Promise<void> {
   for (let i = 0; ; i++) {
     for (const table of [rows, accounts]) {
-      if (i % 3 === 2) await database.commit(table, 'test');
+      if (i % 6 === 5) await vacuumFull(database, table);
+      else if (i % 3 === 2) await database.commit(table, 'test');
       else await database.flush(table, 'test');
     }
     await sleep(5);
