@@ -265,7 +265,7 @@ async function drain(
 interface Found {
   readonly units: number[];
   readonly positions: number[];
-  readonly keys: RowBuffer;
+  readonly names: RowBuffer;
 }
 
 /** Runs until no row was changed or moved between finding and locking it: each run sees a newer Version, and keeps its locks. */
@@ -273,18 +273,14 @@ async function deleteFound(
   environment: WriteEnvironment,
   table: Table,
   plan: QueryPlan,
-  keysAt: readonly number[],
+  namesAt: readonly number[],
   begin: () => void,
   take: (vectors: readonly ColumnVector[], rows: number) => void,
 ): Promise<number> {
-  if (!table.keyed)
-    throw notSupported(`UPDATE and DELETE of table "${table.def.name}", which has no primary key,`, {
-      hint: 'Create the table with a PRIMARY KEY.',
-    });
   const { database, transaction } = environment;
   for (;;) {
     if (database.pressed) await database.admit();
-    const found: Found = { units: [], positions: [], keys: new RowBuffer(database.memory, table.keyPhysicals) };
+    const found: Found = { units: [], positions: [], names: new RowBuffer(database.memory, table.namePhysicals) };
     try {
       begin();
       await drain(environment, plan, (vectors, rows) => {
@@ -292,8 +288,8 @@ async function deleteFound(
           found.units.push(integerAt(vectors[0]!, row));
           found.positions.push(integerAt(vectors[1]!, row));
         }
-        found.keys.append(
-          keysAt.map((index) => vectors[index]!),
+        found.names.append(
+          namesAt.map((index) => vectors[index]!),
           0,
           rows,
         );
@@ -302,11 +298,11 @@ async function deleteFound(
       const rows = {
         units: Int32Array.from(found.units),
         positions: Float64Array.from(found.positions),
-        keys: found.keys,
+        names: found.names,
       };
       if (await deleteRows(contextOf(environment), transaction, transaction.of(table), rows)) return found.units.length;
     } finally {
-      found.keys.retire();
+      found.names.retire();
     }
   }
 }
@@ -317,7 +313,7 @@ export async function deleteStatement(environment: WriteEnvironment, statement: 
     environment,
     table,
     statement.plan,
-    table.keyColumns.map((_, i) => 2 + i),
+    table.nameColumns.map((_, i) => 2 + i),
     () => {},
     () => {},
   );
@@ -342,9 +338,10 @@ export async function update(environment: WriteEnvironment, statement: Of<'updat
       environment,
       table,
       statement.plan,
-      table.keyColumns.map((column) => 2 + column),
+      // The new row, then what it was; a key does not change.
+      table.nameColumns.map((column) => 2 + column + (table.keyed ? 0 : table.physicals.length)),
       () => fresh.truncate(0),
-      (vectors, rows) => writer.appendVectors(vectors.slice(2), rows),
+      (vectors, rows) => writer.appendVectors(vectors.slice(2, 2 + table.physicals.length), rows),
     );
     const from = writes.inserted.rows;
     for (const batch of fresh.batches) writes.inserted.append(batch.vectors(), 0, batch.rows);

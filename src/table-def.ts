@@ -74,5 +74,10 @@ export interface TableDef {
   readonly options: Readonly<Record<string, string>>;
 }
 
+/** Field ids of what names a row (C3): its key, in a table without one all of it. */
+export function nameFields(def: TableDef): readonly number[] {
+  return def.key.length > 0 ? def.key : def.columns.map((column) => column.fieldId);
+}
+
 /** A log sequence number: dense from 1 in one log. A double is exact to 2^53: 285 years at 1M/s. */
 export type Lsn = number;

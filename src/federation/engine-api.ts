@@ -77,6 +77,8 @@ export type EngineApi = {
   /** Positions per data file location, of Iceberg position-delete files. */
   readPositionDeletes(paths: readonly string[]): Promise<readonly { location: string; positions: Uint32Array }[]>;
   lookup(request: LookupRequest): Promise<LookupResult>;
+  /** The same by whole rows: `keys` are all columns of the def, and may be NULL. */
+  lookupImages(request: LookupRequest): Promise<LookupResult>;
   /** DuckDB's memory_limit from now on, of both instances; free memory of the process goes back to the system, too. */
   limitMemory(bytes: number): Promise<void>;
   /** Bytes DuckDB holds, for arka.memory. */

@@ -23,6 +23,7 @@ import {
 import { openCursor, type Cursor, type OpeningCursor } from './cursor.ts';
 import type { EngineApi, EngineSettings } from './engine-api.ts';
 import { engineError } from './engine-errors.ts';
+import { lookupImages } from './image-lookup.ts';
 import { lookup } from './lookup.ts';
 import { newPositions, writeParquet } from './parquet-out.ts';
 import { readPositionDeletes, writePositionDeletes } from './position-deletes.ts';
@@ -77,6 +78,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     writePositionDeletes: (request) => chore((lease, own) => writePositionDeletes(lease, request, own)),
     readPositionDeletes: (paths) => chore((lease) => readPositionDeletes(lease, paths)),
     lookup: (request) => chore((lease, own) => lookup(lease, request, own)),
+    lookupImages: (request) => chore((lease, own) => lookupImages(lease, request, own)),
     limitMemory: async (bytes) => {
       const { queries, chores } = opened();
       // A limit below what is in use is refused: the other still counts, and free memory has been given back.

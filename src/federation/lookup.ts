@@ -20,7 +20,7 @@ import { logicalType, vectorBuilder, type StringMode } from './vector-builder.ts
 
 const LITERAL_ROWS = 20;
 /** One statement names at most this many files: its text and its readers stay small. */
-const FILES_PER_STATEMENT = 500;
+export const FILES_PER_STATEMENT = 500;
 
 export interface LookupContext {
   readonly registry: SourceRegistry;
@@ -43,6 +43,10 @@ export async function lookup(lease: Lease, request: LookupRequest, context: Look
       await collect(lease, lookupSql(part, columns, context), found);
     }
   }
+  return resultOf(found);
+}
+
+export function resultOf(found: Found): LookupResult {
   return {
     rows: Int32Array.from(found.rows),
     units: Int32Array.from(found.units),
@@ -50,13 +54,13 @@ export async function lookup(lease: Lease, request: LookupRequest, context: Look
   };
 }
 
-interface Found {
+export interface Found {
   readonly rows: number[];
   readonly units: number[];
   readonly positions: number[];
 }
 
-async function collect(lease: Lease, sql: string, found: Found): Promise<void> {
+export async function collect(lease: Lease, sql: string, found: Found): Promise<void> {
   await eachChunk(await run(lease, sql), ([row, unit, position], rows) => {
     for (let i = 0; i < rows; i++) {
       found.rows.push(row!.words[i]!);
@@ -134,7 +138,7 @@ function wide(words: Int32Array, at: number, count: number): bigint {
 }
 
 /** The key columns, then the key's row number. */
-function keySource(
+export function keySource(
   columns: readonly ColumnDef[],
   keys: readonly ColumnVector[],
   rows: number,

@@ -33,9 +33,9 @@ export function streamFrame(writes: readonly TableWrites[], stream: LogStream, f
 
 function sectionsOf(writes: readonly TableWrites[], kind: SectionKind): SectionSource[] {
   const sections: SectionSource[] = [];
-  for (const { table, deletedKeys, inserted } of writes) {
-    const rows = kind === 'delete' ? deletedKeys : inserted;
-    const fieldIds = kind === 'delete' ? table.def.key : table.fieldIds;
+  for (const { table, deletedNames, inserted } of writes) {
+    const rows = kind === 'delete' ? deletedNames : inserted;
+    const fieldIds = kind === 'delete' && table.keyed ? table.def.key : table.fieldIds;
     for (const batch of rows.batches) {
       if (batch.rows === 0) continue;
       sections.push({

@@ -166,7 +166,7 @@ export class Database {
     table: Table,
     moved: (unit: number, position: number) => { readonly unit: number; readonly position: number } | null,
   ): void {
-    for (const transaction of this.#transactions.values()) transaction.writes.get(table)?.remap(moved);
+    for (const transaction of this.#transactions.values()) transaction.writes.get(table)?.remap(transaction.id, moved);
   }
 
   /** Brings a table that the lake knows into memory; its files and committed deletes come next. */

@@ -6,7 +6,6 @@ import type { RecoveredFrame } from '../storage/log/log-api.ts';
 import type { Detached, LakeState, RecoveredTable } from '../storage/iceberg/lake-api.ts';
 import { decodeCheckpoint } from '../storage/log/checkpoint.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
-import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { DeleteList } from '../storage/memory/delete-list.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { MemorySlice } from '../storage/memory/slice.ts';
@@ -19,9 +18,8 @@ import type { Database } from './database.ts';
 import { decodeFrame, type Section } from './frame.ts';
 import { LostRows } from './lost-rows.ts';
 import { ReplayRows } from './replay-rows.ts';
-import { candidateFiles, resolveCold } from './resolver.ts';
+import { candidateFiles, HotNames, resolveCold } from './resolver.ts';
 
-const key: KeyWords = new Int32Array(4);
 /** During replay memory is flushed from this share of the budget on. */
 const FLUSH_FRACTION = 0.6;
 
@@ -47,6 +45,7 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   for (const entry of checkpoint?.tables ?? []) if (!known.has(entry.uuid)) from = Math.min(from, entry.neededFrom);
   const lost = new LostRows(database, lake.lost, checkpoint, lostDir);
   let rows = 0;
+  const hot = new HotNames();
   const small = new ReplayRows(database, isMissing);
   await log.replay(from, (frame) => {
     const taken = small.take(frame);
@@ -54,7 +53,7 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
     if (taken > 0 && !small.full && !isAtLimit(database)) return undefined;
     small.release();
     if (taken > 0) return flushAtLimit(database, lost);
-    return replayFrame(database, frame, lost).then((applied) => void (rows += applied));
+    return replayFrame(database, hot, frame, lost).then((applied) => void (rows += applied));
   });
   small.release();
   if (takenOver.length > 0) lsnMax = Math.max(lsnMax, 1);
@@ -137,7 +136,7 @@ function detach(table: Table, state: RecoveredTable, detached: Detached): void {
 }
 
 /** Applies the operations that the tables do not hold yet; how many. */
-async function replayFrame(database: Database, frame: RecoveredFrame, lost: LostRows): Promise<number> {
+async function replayFrame(database: Database, hot: HotNames, frame: RecoveredFrame, lost: LostRows): Promise<number> {
   if (frame.kind !== 'data') return 0;
   const lsn = frame.firstLsn + frame.count - 1;
   const slices = new Set<MemorySlice>();
@@ -146,10 +145,12 @@ async function replayFrame(database: Database, frame: RecoveredFrame, lost: Lost
   for (const section of decodeFrame(frame.payload)) {
     const table = database.tables.get(section.tableUuid) ?? lost.tableOf(section, lsn);
     if (table === null || !isMissing(table, lsn)) continue; // dropped since, or on disk already
-    if (section.kind === 'delete') await replayDeletes(database, table, section, lsn, lists);
+    if (section.kind === 'delete') await replayDeletes(database, hot, table, section, lsn, lists);
     // One transaction may be larger than a limit that was lowered: that must not keep the server from starting.
     else
-      database.memory.pool.unbounded(() => insertVectors(table, inDefOrder(table, section), section.rows, lsn, slices));
+      database.memory.pool.unbounded(() =>
+        insertVectors(table, byFieldIds(table, section, table.physicals.keys()), section.rows, lsn, slices),
+      );
     noteOperations(table, frame.firstLsn, lsn);
     rows += section.rows;
   }
@@ -179,21 +180,22 @@ async function flushAll(database: Database, lost: LostRows): Promise<void> {
 
 async function replayDeletes(
   database: Database,
+  hot: HotNames,
   table: Table,
   section: Section,
   lsn: Lsn,
   lists: Set<DeleteList>,
 ): Promise<void> {
-  const vectors = table.def.key.map((fieldId) => section.vectors[section.fieldIds.indexOf(fieldId)]!);
-  const cold = new RowBuffer(database.memory, table.keyPhysicals);
+  const vectors = byFieldIds(table, section, table.nameColumns);
+  const cold = new RowBuffer(database.memory, table.namePhysicals);
   const units: number[] = [];
   const positions: number[] = [];
   const files = new Set<DataFileUnit>();
+  hot.follow(table);
   for (let row = 0; row < section.rows; row++) {
-    table.encodeKey(vectors, row, key);
-    if (table.findInMemory(table.keys.hash(key), vectors, row)) {
-      units.push(table.foundUnit);
-      positions.push(table.foundPosition);
+    if (hot.find(table, vectors, row)) {
+      units.push(hot.unit);
+      positions.push(hot.position);
     } else if (candidateFiles(table, vectors, row, files)) {
       cold.append(vectors, row, row + 1);
     }
@@ -225,12 +227,12 @@ function applyReserved(
   applyDeletes(table, units, positions, lsn, lists);
 }
 
-/** Values by field id in the order of the def: fields of a later schema are NULL, dropped ones are left out (M-2). */
-function inDefOrder(table: Table, section: Section): readonly ColumnVector[] {
-  return table.def.columns.map((column, i) => {
-    const at = section.fieldIds.indexOf(column.fieldId);
+/** Values of columns by field id: fields of a later schema are NULL, dropped ones are left out (M-2). */
+function byFieldIds(table: Table, section: Section, columns: Iterable<number>): readonly ColumnVector[] {
+  return Array.from(columns, (column) => {
+    const at = section.fieldIds.indexOf(table.fieldIds[column]!);
     if (at >= 0) return section.vectors[at]!;
-    const nulls = new VectorBuilder(table.physicals[i]!);
+    const nulls = new VectorBuilder(table.physicals[column]!);
     for (let row = 0; row < section.rows; row++) nulls.null();
     return nulls.vector();
   });

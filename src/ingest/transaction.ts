@@ -13,6 +13,7 @@ import type { MemoryUnit } from '../storage/scan-spec.ts';
 import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
+import { movePlace, unlockPlace } from './position-locks.ts';
 import type { StreamedWrites } from './stream-writes.ts';
 
 /**
@@ -35,8 +36,8 @@ export class TableWrites {
   inserted: RowBuffer;
   /** Own rows that died again. */
   dead: DeleteList;
-  /** Keys of deleted rows, parallel to `units` and `positions`. */
-  readonly deletedKeys: RowBuffer;
+  /** Names of deleted rows (C3), parallel to `units` and `positions`. */
+  readonly deletedNames: RowBuffer;
   readonly units: number[] = [];
   readonly positions: number[] = [];
   /** A large transaction's own rows by key; it holds their locks. */
@@ -51,7 +52,7 @@ export class TableWrites {
     this.table = table;
     this.unit = unit;
     this.inserted = new RowBuffer(memory, table.physicals, table.rowPool);
-    this.deletedKeys = new RowBuffer(memory, table.keyPhysicals, table.keyPool);
+    this.deletedNames = new RowBuffer(memory, table.namePhysicals, table.namePool);
     this.dead = new DeleteList(memory.pool);
   }
 
@@ -112,9 +113,9 @@ export class TableWrites {
     for (const each of kept) this.rememberLock(each);
   }
 
-  /** A row to delete, its key given as a row of vectors in key order. */
+  /** A row to delete, its name given as a row of vectors in the name's order. */
   recordDeletion(vectors: readonly ColumnVector[], row: number, unit: number, position: number): void {
-    this.deletedKeys.append(vectors, row, row + 1);
+    this.deletedNames.append(vectors, row, row + 1);
     this.units.push(unit);
     this.positions.push(position);
   }
@@ -127,6 +128,8 @@ export class TableWrites {
   /** Gives the key locks back: others that wait look again. */
   unlock(): void {
     const { table, own } = this;
+    if (!table.keyed)
+      for (let i = 0; i < this.units.length; i++) unlockPlace(table, this.units[i]!, this.positions[i]!);
     for (let n = 0; n < this.#lockedCount; n++) {
       const hash = this.#lockedKey(n);
       table.locks.delete(key, hash);
@@ -174,10 +177,16 @@ export class TableWrites {
   }
 
   /** Moves recorded positions after rows went to another unit: a transaction open across a cut (H2). */
-  remap(moved: (unit: number, position: number) => { readonly unit: number; readonly position: number } | null): void {
+  remap(
+    holder: number,
+    moved: (unit: number, position: number) => { readonly unit: number; readonly position: number } | null,
+  ): void {
+    const { table } = this;
     for (let i = 0; i < this.units.length; i++) {
-      const to = moved(this.units[i]!, this.positions[i]!);
+      const from = { unit: this.units[i]!, position: this.positions[i]! };
+      const to = moved(from.unit, from.position);
       if (to === null) continue;
+      if (!table.keyed) movePlace(table, holder, from, to);
       this.units[i] = to.unit;
       this.positions[i] = to.position;
     }
@@ -185,7 +194,7 @@ export class TableWrites {
 
   retire(): void {
     this.inserted.retire();
-    this.deletedKeys.retire();
+    this.deletedNames.retire();
     if (this.dead.length > 0) this.dead.retire(this.#memory.pins);
   }
 }

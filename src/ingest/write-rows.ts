@@ -11,6 +11,7 @@ import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { claimKeys, duplicateKey, lockKey, settleKey, type ColdRows } from './key-claims.ts';
 import { assertOpen, waitFor } from './key-locks.ts';
+import { deletePlaces } from './position-locks.ts';
 import { resolveCold } from './resolver.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
@@ -108,11 +109,11 @@ function keyVectors(writes: TableWrites, row: number): readonly ColumnVector[] {
   return writes.table.keyColumns.map((column) => columns[column]!.vector());
 }
 
-/** Rows to delete: parallel arrays, with their keys in key order. */
+/** Rows to delete: parallel arrays, with their names (C3). */
 export interface FoundRows {
   readonly units: Int32Array;
   readonly positions: Float64Array;
-  readonly keys: RowBuffer;
+  readonly names: RowBuffer;
 }
 
 /**
@@ -126,7 +127,8 @@ export async function deleteRows(
   found: FoundRows,
 ): Promise<boolean> {
   const { table } = writes;
-  for (let row = 0; row < found.keys.rows; row++) {
+  if (!table.keyed) return deletePlaces(context, transaction, writes, found);
+  for (let row = 0; row < found.names.rows; row++) {
     for (;;) {
       encodeFound(table, found, row);
       if (lockKey(transaction, writes, key, foundVectors, foundRow)) break;
@@ -135,12 +137,12 @@ export async function deleteRows(
       await waitFor(context, transaction, holder);
     }
   }
-  for (let row = 0; row < found.keys.rows; row++) {
+  for (let row = 0; row < found.names.rows; row++) {
     const unit = found.units[row]!;
     const position = found.positions[row]!;
-    if (unit === writes.unit ? writes.isDead(position) : !isAlive(table, unit, position)) return false;
+    if (unit === writes.unit ? writes.isDead(position) : !table.isAlive(unit, position)) return false;
   }
-  for (let row = 0; row < found.keys.rows; row++) {
+  for (let row = 0; row < found.names.rows; row++) {
     encodeFound(table, found, row);
     if (found.units[row] === writes.unit) writes.killOwn(found.positions[row]!);
     else writes.recordDeletion(foundVectors, foundRow, found.units[row]!, found.positions[row]!);
@@ -152,13 +154,8 @@ export async function deleteRows(
 let foundVectors: readonly ColumnVector[] = [];
 let foundRow = 0;
 function encodeFound(table: Table, found: FoundRows, row: number): void {
-  const index = found.keys.batchOf(row);
-  foundRow = row - found.keys.batchStart(index);
-  foundVectors = found.keys.batches[index]!.vectors();
+  const index = found.names.batchOf(row);
+  foundRow = row - found.names.batchStart(index);
+  foundVectors = found.names.batches[index]!.vectors();
   table.encodeKey(foundVectors, foundRow, key);
-}
-
-function isAlive(table: Table, unit: number, position: number): boolean {
-  const found = table.unit(unit);
-  return found !== undefined && !found.deletes.has(position);
 }

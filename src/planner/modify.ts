@@ -1,11 +1,12 @@
 /**
- * UPDATE and DELETE: a query for the engine that gives each row's unit and position, and then the new row or its key.
+ * UPDATE and DELETE: a query for the engine that gives each row's unit and position, then the new row, then what names the old
+ * one: its key (the new row has the same) or, in a table without one, its columns.
  * The expressions are those of a SELECT over the table; ingest checks lengths, NOT NULL and keys.
  */
 import { quoteIdentifier } from '../sql-text.ts';
 import type { DeleteStmt, Node, RangeVar, UpdateStmt } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
-import type { ColumnDef, TableDef } from '../table-def.ts';
+import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
 import { Oid, duckdbType } from '../types/pg-type.ts';
 import { atNode } from './ast.ts';
 import { defaultValue } from './column-default.ts';
@@ -54,13 +55,13 @@ export function planUpdate(
     plain ? simple : null,
     view,
     environment,
-    (scope) =>
-      def.columns.map((column) => {
+    (scope) => [
+      ...def.columns.map((column) => {
         const value = assignments.get(column);
-        return value === undefined
-          ? `${quoteIdentifier(aliasOf(relation))}.${quoteIdentifier(column.name)}`
-          : writeAssignment(value, column, scope);
+        return value === undefined ? columnOf(relation, column) : writeAssignment(value, column, scope);
       }),
+      ...(def.key.length > 0 ? [] : nameOf(relation, def)),
+    ],
   );
   return { kind: 'update', def, plan, assigned: [...assignments.keys()].map((column) => column.fieldId) };
 }
@@ -81,16 +82,27 @@ export function planDelete(
   const def = targetTable(relation, view, 'delete from');
   const target: Target = { relation, def, where: statement.whereClause, text, parameterCount };
   const simple = simpleScope(def, relation, environment.parameterOids);
-  const keys = def.key.map((fieldId) => def.columns.find((column) => column.fieldId === fieldId)!);
-  const plan = rowPlan(target, [statement.whereClause], simple, view, environment, () =>
-    keys.map((column) => `${quoteIdentifier(aliasOf(relation))}.${quoteIdentifier(column.name)}`),
-  );
+  const plan = rowPlan(target, [statement.whereClause], simple, view, environment, () => nameOf(relation, def));
   return { kind: 'delete', def, plan };
 }
 
 function refuseReturning(statement: object, verb: string): void {
   const { returningList, returningClause } = statement as { returningList?: unknown; returningClause?: unknown };
   if (returningList !== undefined || returningClause !== undefined) throw notSupported(`${verb} … RETURNING`);
+}
+
+function columnOf(relation: RangeVar, column: ColumnDef): string {
+  return `${quoteIdentifier(aliasOf(relation))}.${quoteIdentifier(column.name)}`;
+}
+
+/** The columns that name a row. */
+function nameOf(relation: RangeVar, def: TableDef): readonly string[] {
+  return nameFields(def).map((fieldId) =>
+    columnOf(
+      relation,
+      def.columns.find((column) => column.fieldId === fieldId)!,
+    ),
+  );
 }
 
 function aliasOf(relation: RangeVar): string {

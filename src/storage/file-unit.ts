@@ -34,7 +34,7 @@ export class DataFileUnit {
   /** Names spec and partition. */
   readonly partitionKey: string;
   readonly time: Bounds;
-  readonly #key: KeyBounds;
+  readonly #bounds: KeyBounds;
 
   constructor(memory: Memory, unit: number, def: TableDef, info: DataFileInfo | Segment, tier: 'disk' | 'iceberg') {
     this.unit = unit;
@@ -46,16 +46,16 @@ export class DataFileUnit {
     this.deletes = new DeleteList(memory.pool);
     this.partitionKey = `${info.specId} ${partitionKey(info.partition)}`;
     this.time = integerBounds(def, info.columns, def.timeColumn) ?? EVERYTHING;
-    this.#key = new KeyBounds(def, info.columns);
+    this.#bounds = new KeyBounds(def, info.columns);
   }
 
   get rows(): number {
     return this.info.rows;
   }
 
-  /** False when the file cannot hold the key, by the bounds of its columns; `vectors` in key order. */
-  mayHoldKey(vectors: readonly ColumnVector[], row: number): boolean {
-    return this.#key.mayHold(vectors, row);
+  /** False when the file cannot hold a row by its name, by the bounds of its columns; `vectors` in the name's order. */
+  mayHold(vectors: readonly ColumnVector[], row: number): boolean {
+    return this.#bounds.mayHold(vectors, row);
   }
 
   scan(deleteCount: number): FileUnit {

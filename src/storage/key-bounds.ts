@@ -1,11 +1,12 @@
 /**
- * Which files can hold a key, by the bounds that manifests keep of the key's columns: asked before any filter or index.
+ * Which files can hold a row by its name (its key, else all of it), by the bounds that manifests keep of those columns: asked
+ * before any filter or index. A NULL has no bounds.
  *
  * Only ever leaves a file out that surely lacks the key: a column without bounds, or of a type whose order in memory is not
  * that of its bounds, admits everything. Text bounds may be cut: the lower one is a prefix, the upper one rounded up.
  */
-import type { ColumnDef, TableDef } from '../table-def.ts';
-import { FIXED_WIDTH, type ColumnVector } from '../types/column-vector.ts';
+import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
+import { FIXED_WIDTH, isValid, type ColumnVector } from '../types/column-vector.ts';
 import { wordsToNumber } from '../types/decimal-digits.ts';
 import { physicalOf } from '../types/pg-type.ts';
 import type { FileColumnStats } from './file-stats.ts';
@@ -15,11 +16,11 @@ import { decodeBound } from './iceberg/bounds.ts';
 type Within = (vector: ColumnVector, row: number) => boolean;
 
 export class KeyBounds {
-  /** Of the key's columns that have bounds, with their place in the key. */
+  /** Of the name's columns that have bounds, with their place in it. */
   readonly #columns: readonly { readonly index: number; readonly within: Within }[];
 
   constructor(def: TableDef, stats: readonly FileColumnStats[]) {
-    this.#columns = def.key.flatMap((fieldId, index) => {
+    this.#columns = nameFields(def).flatMap((fieldId, index) => {
       const column = def.columns.find((each) => each.fieldId === fieldId);
       const own = stats.find((each) => each.fieldId === fieldId);
       const within = column === undefined || own === undefined ? null : withinBounds(column, own);
@@ -27,9 +28,10 @@ export class KeyBounds {
     });
   }
 
-  /** False when no row of the file has the key; `vectors` in key order. */
+  /** False when no row of the file has the name; `vectors` in its order. */
   mayHold(vectors: readonly ColumnVector[], row: number): boolean {
-    for (const { index, within } of this.#columns) if (!within(vectors[index]!, row)) return false;
+    for (const { index, within } of this.#columns)
+      if (isValid(vectors[index]!, row) && !within(vectors[index]!, row)) return false;
     return true;
   }
 }

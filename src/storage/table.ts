@@ -7,7 +7,7 @@
  * Everything here is synchronous: a pin taken in one turn of the loop sees one Version.
  */
 import { invariant } from '../errors.ts';
-import type { Lsn, TableDef } from '../table-def.ts';
+import { nameFields, type Lsn, type TableDef } from '../table-def.ts';
 import type { ColumnVector, Physical } from '../types/column-vector.ts';
 import { physicalOf } from '../types/pg-type.ts';
 import { FileSets } from './file-sets.ts';
@@ -46,11 +46,14 @@ export class Table {
   /** Indexes of the key's columns in def order; empty for a keyless table. */
   readonly keyColumns: readonly number[];
   readonly keyPhysicals: readonly Physical[];
+  /** The columns that name a row (C3): the key's, without one all. */
+  readonly nameColumns: readonly number[];
+  readonly namePhysicals: readonly Physical[];
   readonly keys: RowKeys;
   readonly encodeKey: KeyEncoder;
-  /** For the rows of transactions, and for the keys of rows that they delete. */
+  /** For the rows of transactions, and for the names of rows that they delete. */
   readonly rowPool: BatchPool;
-  readonly keyPool: BatchPool;
+  readonly namePool: BatchPool;
   /** The uuid as log frames have it. */
   readonly uuidBytes: Uint8Array;
   /** key → (transaction, state): unique check, row lock and deadlock graph in one (C11). */
@@ -101,11 +104,13 @@ export class Table {
     const indexOf = (fieldId: number): number => def.columns.findIndex((column) => column.fieldId === fieldId);
     this.keyColumns = def.key.map(indexOf);
     this.keyPhysicals = this.keyColumns.map((column) => this.physicals[column]!);
+    this.nameColumns = nameFields(def).map(indexOf);
+    this.namePhysicals = this.nameColumns.map((column) => this.physicals[column]!);
     this.keys = new RowKeys(this.keyColumns, this.keyPhysicals, secret);
     this.encodeKey = this.keys.encode;
     this.locks = new KeyTable(this.keys.seed);
     this.rowPool = new BatchPool(memory, this.physicals);
-    this.keyPool = new BatchPool(memory, this.keyPhysicals);
+    this.namePool = new BatchPool(memory, this.namePhysicals);
     this.uuidBytes = Buffer.from(def.uuid.replaceAll('-', ''), 'hex');
     this.#timeColumn = def.timeColumn === null ? -1 : indexOf(def.timeColumn);
     this.#partitionColumns = def.partition.map((field) => indexOf(field.sourceId));
@@ -121,6 +126,12 @@ export class Table {
 
   unit(id: number): Unit | undefined {
     return this.#units.get(id);
+  }
+
+  /** Whether the unit is still there, and its row not deleted, by a visible transaction or one on its way. */
+  isAlive(unit: number, position: number): boolean {
+    const found = this.#units.get(unit);
+    return found !== undefined && !found.deletes.has(position);
   }
 
   *slices(): IterableIterator<MemorySlice> {
@@ -176,7 +187,7 @@ export class Table {
   /** A cut: freezes the newest generation and starts another. Null: it holds no rows. */
   freeze(): Generation | null {
     this.rowPool.clear();
-    this.keyPool.clear();
+    this.namePool.clear();
     const frozen = this.generations[0]!;
     if (frozen.slices.length === 0) return null;
     this.#newGeneration(this.appliedLsn);
@@ -220,7 +231,7 @@ export class Table {
   drop(): void {
     this.dropped = true;
     this.rowPool.close();
-    this.keyPool.close();
+    this.namePool.close();
     for (const slice of this.slices()) slice.retire();
     for (const file of this.files) file.deletes.retire(this.#memory.pins);
     this.generations = [];

@@ -54,4 +54,6 @@ export interface UnitEngine {
   /** Positions per data file location, of Iceberg position-delete files. */
   readPositionDeletes(paths: readonly string[]): Promise<readonly { location: string; positions: Uint32Array }[]>;
   lookup(request: LookupRequest): Promise<LookupResult>;
+  /** The same by whole rows: `keys` are all columns of the def, and may be NULL. */
+  lookupImages(request: LookupRequest): Promise<LookupResult>;
 }

@@ -17,8 +17,8 @@ import { UTC } from '../../src/types/time-zone.ts';
 
 export const noPartition: readonly PartitionField[] = [];
 
-/** id bigint primary key, v int, name text */
-export function tableDef(name: string, partition: readonly PartitionField[]): TableDef {
+/** id bigint (primary key, unless it is to have none), v int, name text */
+export function tableDef(name: string, partition: readonly PartitionField[], keyed = true): TableDef {
   const column = (index: number, columnName: string, oid: number, notNull: boolean) => ({
     name: columnName,
     fieldId: index,
@@ -34,8 +34,8 @@ export function tableDef(name: string, partition: readonly PartitionField[]): Ta
     name,
     schemaId: 0,
     columns: [column(1, 'id', 20, true), column(2, 'v', 23, false), column(3, 'name', 25, false)],
-    key: [1],
-    keyName: `${name}_pkey`,
+    key: keyed ? [1] : [],
+    keyName: keyed ? `${name}_pkey` : '',
     partition,
     sort: [],
     timeColumn: null,
@@ -154,7 +154,7 @@ export class TestDatabase {
       const found = {
         units: [] as number[],
         positions: [] as number[],
-        keys: new RowBuffer(this.context.memory, table.keyPhysicals),
+        names: new RowBuffer(this.context.memory, table.namePhysicals),
       };
       try {
         const cursor = await this.#cursor(
@@ -170,13 +170,13 @@ export class TestDatabase {
             found.units.push(integerAt(units!, row));
             found.positions.push(integerAt(positions!, row));
           }
-          found.keys.append([ids!], 0, chunk.rows);
+          found.names.append(table.keyed ? [ids!] : chunk.vectors!.slice(2), 0, chunk.rows);
           texts.push(...textsOf(chunk.vectors!.slice(2), chunk.rows));
         }
         const rows = {
           units: Int32Array.from(found.units),
           positions: Float64Array.from(found.positions),
-          keys: found.keys,
+          names: found.names,
         };
         const done = await deleteRows(this.context, transaction, transaction.of(table), rows);
         if (done) {
@@ -184,7 +184,7 @@ export class TestDatabase {
           return found.units.length;
         }
       } finally {
-        found.keys.retire();
+        found.names.retire();
       }
     }
   }

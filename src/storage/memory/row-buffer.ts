@@ -23,6 +23,11 @@ export class RowBuffer {
     this.physicals = physicals;
   }
 
+  /** An empty buffer for rows of the same shape. */
+  like(): RowBuffer {
+    return new RowBuffer(this.#memory, this.physicals);
+  }
+
   get batches(): readonly Batch[] {
     return this.#batches;
   }
