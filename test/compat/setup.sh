@@ -1,5 +1,6 @@
 # Sourced by run.sh: outside clients and engines, installed once under the user's cache folder.
-# Sets COMPAT_PYTHON (a Python with PyIceberg and DuckDB) and COMPAT_EXTENSIONS (DuckDB's extension directory).
+# Sets COMPAT_PYTHON (a Python with PyIceberg and DuckDB), COMPAT_EXTENSIONS (DuckDB's extension directory), and where
+# they are there COMPAT_MOTO and COMPAT_VERSITYGW (S3 servers): tests on a server that is not there are skipped.
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/arka-compat"
 duckdb_version=1.5.5
 packages=('pyiceberg[sql-sqlite,pyarrow]==0.12.0' "duckdb==$duckdb_version")
@@ -56,6 +57,30 @@ PY
   done
 }
 
+# An S3 server in memory, in an environment of its own: it must not decide the versions of the readers.
+install_moto() {
+  local package='moto[server]==5.2.5' venv="$cache/moto-venv"
+  if [ "$(cat "$venv/.done" 2>/dev/null)" != "$package" ]; then
+    echo "compat: installing $package" >&2
+    python3 -m venv --clear "$venv" && "$venv/bin/python" -m pip install -q --disable-pip-version-check "$package" >&2 || {
+      echo 'compat: moto could not be installed: the tests on S3 are skipped' >&2
+      return
+    }
+    echo "$package" >"$venv/.done"
+  fi
+  export COMPAT_MOTO="$venv/bin/moto_server"
+}
+
+# An S3 gateway that checks signatures. It takes minutes to build, so it is used only where it is:
+# GOBIN=~/.cache/arka-compat/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+find_versitygw() {
+  local binary="$cache/bin/versitygw"
+  [ -x "$binary" ] || binary=$(command -v versitygw) || return 0
+  export COMPAT_VERSITYGW="$binary"
+}
+
 install_psql
 install_python_packages
 install_duckdb_extensions
+install_moto
+find_versitygw

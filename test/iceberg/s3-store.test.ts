@@ -1,10 +1,13 @@
 /** What becomes of requests that fail (S1, S2). The laws of a store run against real servers in test/compat. */
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { ObjectStore } from '../../src/storage/iceberg/object-store.ts';
 import { connectS3, type S3Timing } from '../../src/storage/iceberg/s3-client.ts';
 import { s3Store } from '../../src/storage/iceberg/s3-store.ts';
+import { temporary } from './harness.ts';
 import { startS3Server, type Fault, type S3Server } from './s3-server.ts';
 
 const FAST: S3Timing = { connectMs: 1000, idleMs: 150, backoffMs: 1, backoffMaxMs: 2, retryForMs: 5000 };
@@ -111,6 +114,13 @@ describe('a failure that stays is 58030', () => {
     const away = await startS3Server();
     await away[Symbol.asyncDispose]();
     await expect(connect(away.endpoint).put('s3://b/x', bytes)).rejects.toThrow(/ECONNREFUSED/);
+  });
+
+  test('a connection that always breaks while a file is sent names the server, not the file', async () => {
+    const path = join(temporary(), 'file');
+    writeFileSync(path, bytes);
+    for (let i = 0; i < 20; i++) server.faults.push('reset');
+    await expect(store.putFile('s3://b/x', path)).rejects.toThrow(`of bucket "b" at ${server.endpoint}: ECONNRESET`);
   });
 
   test('a file to be sent that is not there names its path', async () => {

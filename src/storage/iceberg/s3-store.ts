@@ -25,6 +25,7 @@ import {
   attemptsOf,
   backoffMs,
   codeOf,
+  isBroken,
   s3Address,
   s3Error,
   statusOf,
@@ -156,7 +157,8 @@ async function upload(
     await run.done();
   } catch (error) {
     const { syscall } = error as NodeJS.ErrnoException;
-    if (syscall === 'open' || syscall === 'read') throw ioError(error, path);
+    // A connection that broke is a failed read, too.
+    if (!isBroken(error) && (syscall === 'open' || syscall === 'read')) throw ioError(error, path);
     // The answer to a completed upload was lost, and the second request found nothing to complete.
     if (codeOf(error) === 'NoSuchUpload' && (await head(connection, location))?.bytes === bytes) return;
     throw s3Error(connection, 'write', location, error);

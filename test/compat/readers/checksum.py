@@ -12,10 +12,9 @@ from datetime import datetime, timezone
 from uuid import UUID
 
 
-def iceberg_types(metadata_location):
-    """Column name → Iceberg type, from the current schema of a metadata.json."""
-    with open(local_path(metadata_location)) as file:
-        metadata = json.load(file)
+def iceberg_types(text):
+    """Column name → Iceberg type, from the current schema of the text of a metadata.json."""
+    metadata = json.loads(text)
     (schema,) = [one for one in metadata['schemas'] if one['schema-id'] == metadata['current-schema-id']]
     return {field['name']: field['type'] for field in schema['fields']}
 

@@ -1,0 +1,261 @@
+/** A warehouse on real S3 servers: the laws of the store, the way up and back, other engines, and a store that fails. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { connect as netConnect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import type { ObjectStore } from '../../src/storage/iceberg/object-store.ts';
+import { connectS3 } from '../../src/storage/iceberg/s3-client.ts';
+import { s3Store } from '../../src/storage/iceberg/s3-store.ts';
+import { registerObjectStoreTests } from '../iceberg/object-store-suite.ts';
+import { type ServerProcess, startServer } from '../process/server-process.ts';
+import { type TableSum, tableSum } from './checksum.ts';
+import { faultProxy, type FaultProxy } from './fault-proxy.ts';
+import { python, readWithDuckDb, readWithPyIceberg } from './outside.ts';
+import { KEYS, type RealS3, s3Servers } from './s3-servers.ts';
+
+Object.assign(process.env, KEYS);
+
+test.runIf(s3Servers.length === 0)('no S3 server is installed: setup.sh has said why', ({ skip }) => skip());
+
+describe.each(s3Servers)('on $name', ({ name, start }) => {
+  let s3: RealS3;
+  let proxy: FaultProxy;
+  let store: ObjectStore;
+  beforeAll(async () => {
+    s3 = await start();
+    proxy = await faultProxy(s3.endpoint, random(1));
+    store = s3Store(connectS3({ endpoint: s3.endpoint, region: '', pathStyle: true }, systemClock, Math.random));
+    useForReaders(s3.endpoint);
+  });
+  afterAll(async () => {
+    await proxy?.[Symbol.asyncDispose]();
+    await s3?.[Symbol.asyncDispose]();
+  });
+  afterEach(() => {
+    Object.assign(proxy.faults, { behaviour: 'pass', errors: 0, truncated: 0, lost: 0, bytesPerSecond: 0 });
+  });
+
+  registerObjectStoreTests(name, async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'arka-s3-'));
+    const localFile = (bytes: Uint8Array): { path: string; remove: () => void } => {
+      const path = join(dir, 'source');
+      writeFileSync(path, bytes);
+      return { path, remove: () => rmSync(path) };
+    };
+    return { store, root: `s3://arka/suite/${systemClock.now()}-${Math.random()}`, localFile };
+  });
+
+  test('a file of several parts arrives whole, also through a store that fails now and then', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'arka-s3-')), 'large');
+    const bytes = Buffer.alloc(30 * 2 ** 20 + 17, 'every part is another part of this');
+    for (let at = 0; at < bytes.length; at += 4096) bytes.writeUInt32LE(at, at);
+    writeFileSync(path, bytes);
+    Object.assign(proxy.faults, { errors: 0.2, lost: 0.1, truncated: 0.2 });
+    const through = s3Store(
+      connectS3({ endpoint: proxy.endpoint, region: '', pathStyle: true }, systemClock, Math.random),
+    );
+    await through.putFile('s3://arka/large', path);
+    expect(Buffer.from(await through.get('s3://arka/large')).equals(bytes)).toBe(true);
+    expect(await store.head('s3://arka/large')).toMatchObject({ bytes: bytes.length });
+    expect(proxy.counts.faults).toBeGreaterThan(0);
+  });
+
+  test('more objects than one page holds are listed, and deleted in batches', async () => {
+    const locations = Array.from({ length: 1100 }, (_, i) => `s3://arka/many/${i}`);
+    const rest = locations.values();
+    const put = async (): Promise<void> => {
+      for (const location of rest) await store.put(location, Uint8Array.of(1));
+    };
+    await Promise.all(Array.from({ length: 16 }, put));
+    const listed: string[] = [];
+    for await (const object of store.list('s3://arka/many')) listed.push(object.location);
+    expect(listed.toSorted()).toEqual(locations.toSorted());
+    await store.deleteBelow('s3://arka/many');
+    for await (const object of store.list('s3://arka/many')) expect(object).toBeNull();
+  });
+
+  describe('a server with its warehouse there', () => {
+    let server: ServerProcess;
+    let client: Client;
+    const warehouse = `s3://arka/warehouse ${name}`;
+    const begin = async (dataDir?: string, settings: Record<string, string> = {}): Promise<void> => {
+      server = await startServer({
+        ...(dataDir === undefined ? {} : { dataDir }),
+        args: ['--warehouse', warehouse],
+        settings: { 's3.endpoint': proxy.endpoint, 'iceberg.refresh_interval': '500ms', ...settings },
+      });
+      client = await connect(server);
+    };
+    const again = async (keep: (name: string) => boolean, settings: Record<string, string> = {}): Promise<void> => {
+      await client.end();
+      await server.stop();
+      const { dataDir } = server;
+      for (const each of readdirSync(dataDir)) if (!keep(each)) rmSync(join(dataDir, each), { recursive: true });
+      await begin(dataDir, settings);
+    };
+    beforeAll(async () => begin(mkdtempSync(join(tmpdir(), 'arka-s3-'))));
+    afterAll(async () => {
+      await client?.end().catch(() => {});
+      await server?.stop();
+    });
+
+    test('rows loaded, changed and committed are the same after all of the data directory but the catalog is gone', async () => {
+      await client.query(`CREATE TABLE flights (id bigint PRIMARY KEY, ts timestamptz NOT NULL, carrier text, delay int)
+        WITH (time_column = 'ts', partition_by = 'month(ts)', sort_by = 'ts')`);
+      await insertFlights(client, 1, 20_000);
+      await client.query('CHECKPOINT');
+      await client.query('UPDATE flights SET delay = delay + 1000 WHERE id % 7 = 0');
+      await client.query('DELETE FROM flights WHERE id % 11 = 0');
+      await client.query('CHECKPOINT');
+      const before = await readFlights(client);
+      expect(before.rows).toBe(20_000 - 1818);
+      await again((each) => each === 'catalog.db');
+      expect(await filesBelow(server, 'cache')).not.toHaveLength(0); // delete files: they are read at start
+      expect(await readFlights(client)).toEqual(before);
+      const { rows } = await client.query(`SELECT carrier FROM flights WHERE id = 20`);
+      expect(rows).toEqual([{ carrier: 'c7' }]);
+      await again((each) => each !== 'cache');
+      expect(await readFlights(client)).toEqual(before);
+    });
+
+    test('PyIceberg and DuckDB read the same rows', async () => {
+      const here = await readFlights(client);
+      expect(await readWithPyIceberg(server.dataDir, 'public.flights')).toEqual(here);
+      const { rows } = await client.query(`SELECT arka.metadata_location('public.flights') AS at`);
+      const at = (rows[0] as { at: string }).at;
+      expect(at).toMatch(/^s3:\/\/arka\//);
+      expect(await readWithDuckDb(at)).toEqual(here);
+    });
+
+    test('rows that PyIceberg appends and deletes are fetched when they are read', async () => {
+      await client.query('CREATE TABLE shared (id bigint PRIMARY KEY, v int)');
+      await client.query('INSERT INTO shared VALUES (1, 10), (2, 20), (3, 30)');
+      await client.query('CHECKPOINT');
+      await python('append_pyiceberg.py', [join(server.dataDir, 'catalog.db'), 'public.shared', '10', '14', '2']);
+      await expect.poll(async () => count(client, 'shared'), { timeout: 20_000 }).toBe(7);
+      await expect(client.query('INSERT INTO shared VALUES (13, 0)')).rejects.toMatchObject({ code: '23505' });
+      await client.query('UPDATE shared SET v = v + 1 WHERE id IN (1, 12)');
+      await client.query('CHECKPOINT');
+      expect((await readWithPyIceberg(server.dataDir, 'public.shared')).rows).toBe(7);
+    });
+
+    test('a store that fails now and then is not noticed', async () => {
+      Object.assign(proxy.faults, { errors: 0.15, lost: 0.05, truncated: 0.1 });
+      const faults = proxy.counts.faults;
+      for (let i = 0; i < 5; i++) {
+        await insertFlights(client, 30_001 + i * 100, 30_100 + i * 100);
+        await client.query('UPDATE flights SET carrier = NULL WHERE id % 1000 = 1');
+        await client.query('CHECKPOINT');
+      }
+      const before = await readFlights(client);
+      await again((each) => each === 'catalog.db');
+      expect(await readFlights(client)).toEqual(before);
+      expect(proxy.counts.faults).toBeGreaterThan(faults);
+    });
+
+    test('while the store is away writes go on and CHECKPOINT is 58030; when it is back, commits follow', async () => {
+      await again(() => true, { 'iceberg.commit_interval': '1s', 'iceberg.min_interval': '1s' });
+      proxy.faults.behaviour = 'away';
+      const before = await count(client, 'flights');
+      await insertFlights(client, 40_001, 41_000);
+      const failure = await client.query('CHECKPOINT').catch((error: unknown) => error);
+      expect(failure).toMatchObject({ code: '58030' });
+      expect((failure as Error).message).toContain(`of bucket "arka" at ${proxy.endpoint}: ECONNRESET`);
+      await insertFlights(client, 41_001, 42_000);
+      await client.query(`CALL arka.flush('public.flights')`);
+      await insertFlights(client, 42_001, 43_000);
+      expect(await count(client, 'flights')).toBe(before + 3000);
+      proxy.faults.behaviour = 'pass';
+      const staged = `SELECT sum(rows)::int AS rows FROM arka.tiers WHERE table_name = 'flights' AND tier <> 'iceberg'`;
+      await expect.poll(async () => (await client.query(staged)).rows, { timeout: 60_000 }).toEqual([{ rows: 0 }]);
+      const here = await readFlights(client);
+      expect(here.rows).toBe(before + 3000);
+      expect(await readWithPyIceberg(server.dataDir, 'public.flights')).toEqual(here);
+    });
+
+    test('a statement that waits for a slow download can be cancelled, and leaves nothing behind', async () => {
+      await again((each) => each === 'catalog.db');
+      proxy.faults.bytesPerSecond = 1000;
+      const slow = await connect(server);
+      const waiting = slow.query('SELECT sum(id) FROM flights').catch((error: unknown) => error);
+      await expect
+        .poll(async () => (await filesBelow(server, 'cache/.tmp')).length, { timeout: 20_000 })
+        .toBeGreaterThan(0);
+      await cancel(slow);
+      expect(await waiting).toMatchObject({ code: '57014' });
+      await expect.poll(() => filesBelow(server, 'cache/.tmp'), { timeout: 20_000 }).toEqual([]);
+      proxy.faults.bytesPerSecond = 0;
+      expect(await count(slow, 'flights')).toBeGreaterThan(0);
+      await slow.end();
+    });
+  });
+});
+
+function useForReaders(endpoint: string): void {
+  Object.assign(process.env, {
+    COMPAT_S3_ENDPOINT: endpoint,
+    PYICEBERG_CATALOG__ARKA__S3__ENDPOINT: endpoint,
+    PYICEBERG_CATALOG__ARKA__S3__ACCESS_KEY_ID: KEYS.AWS_ACCESS_KEY_ID,
+    PYICEBERG_CATALOG__ARKA__S3__SECRET_ACCESS_KEY: KEYS.AWS_SECRET_ACCESS_KEY,
+    PYICEBERG_CATALOG__ARKA__S3__REGION: KEYS.AWS_REGION,
+  });
+}
+
+async function connect(server: ServerProcess): Promise<Client> {
+  const client = new Client({ connectionString: server.url });
+  client.on('error', () => {});
+  await client.connect();
+  await client.query("SET TIME ZONE 'UTC'");
+  return client;
+}
+
+/** CancelRequest, on a connection of its own. */
+async function cancel(client: Client): Promise<void> {
+  const { processID, secretKey, port } = client as Client & { processID: number; secretKey: number };
+  const message = Buffer.alloc(16);
+  [16, 80_877_102, processID, secretKey].forEach((value, i) => message.writeInt32BE(value, i * 4));
+  const socket = netConnect(port, '127.0.0.1');
+  socket.end(message);
+  await once(socket, 'close');
+}
+
+const FLIGHTS = { id: 'bigint', ts: 'timestamptz', carrier: 'text', delay: 'integer' } as const;
+
+async function insertFlights(client: Client, from: number, to: number): Promise<void> {
+  await client.query(`INSERT INTO flights SELECT g, timestamptz '2026-01-01 00:00:00+00' + g * interval '7 minutes',
+    'c' || g % 13, g % 97 - 20 FROM generate_series(${from}, ${to}) g`);
+}
+
+async function readFlights(client: Client): Promise<TableSum> {
+  const types = { getTypeParser: () => (value: string) => value };
+  const text = `SELECT ${Object.keys(FLIGHTS).join(', ')} FROM flights`;
+  const { rows } = await client.query<(string | null)[]>({ text, rowMode: 'array', types });
+  return tableSum(FLIGHTS, rows);
+}
+
+async function count(client: Client, table: string): Promise<number> {
+  const { rows } = await client.query<{ n: string }>(`SELECT count(*) AS n FROM ${table}`);
+  return Number(rows[0]!.n);
+}
+
+async function filesBelow(server: ServerProcess, folder: string): Promise<string[]> {
+  try {
+    const entries = readdirSync(join(server.dataDir, folder), { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+  } catch {
+    return [];
+  }
+}
+
+/** The same faults in every run. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
