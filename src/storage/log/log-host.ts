@@ -25,11 +25,15 @@ export interface LogHost {
 
 /** Main copies, sums and writes no more than this at once. */
 const OWN_BYTES_MAX = 2 ** 17;
-/** A sync that takes longer would be felt by everybody: for a while the thread does it. */
+/** A sync that takes longer is felt by everybody: where there are several, the thread does them for a while. */
 const OWN_MS_MAX = 1;
+/** A slow sync counts by how slow it was, up to so much, and a quick one makes up for a part: one in 50 is no reason to go. */
+const SLOW_MAX = 4;
+const SLOW_LIMIT = 2;
+const QUICK_PART = 0.04;
 const AWAY_MS_FIRST = 20;
 const AWAY_MS_MAX = 5000;
-/** So many quick ones in a row, and a slow one is an exception again. */
+/** So many quick ones in a row, and the next absence is a short one again. */
 const QUICK_RUN = 50;
 
 /** Main's way of writing a group itself. */
@@ -39,6 +43,7 @@ class OwnWriter {
   readonly #state: WriterState;
   #file: LogFile | null = null;
   #quick = 0;
+  #slow = 0;
   #awayMs = AWAY_MS_FIRST;
   #awayUntil = 0;
 
@@ -75,11 +80,16 @@ class OwnWriter {
 
   #judge(begun: number): void {
     const now = this.#clock.monotonic();
-    if (now - begun <= OWN_MS_MAX) {
+    const took = now - begun;
+    if (took <= OWN_MS_MAX) {
+      this.#slow = Math.max(0, this.#slow - QUICK_PART);
       if (++this.#quick === QUICK_RUN) this.#awayMs = AWAY_MS_FIRST;
       return;
     }
     this.#quick = 0;
+    this.#slow += Math.min(SLOW_MAX, took / OWN_MS_MAX / 2);
+    if (this.#slow < SLOW_LIMIT) return;
+    this.#slow = 0;
     this.#awayUntil = now + this.#awayMs;
     this.#awayMs = Math.min(this.#awayMs * 2, AWAY_MS_MAX);
   }
