@@ -254,8 +254,7 @@ export class Database {
       const lsn = this.committer.appliedLsn;
       table.appliedLsn = lsn;
       table.publishedLsn = lsn;
-      table.flushedLsn = lsn;
-      table.committedLsn = lsn;
+      table.flushedLsn = lsn; // committedLsn stays 0: the catalog says so too
       this.generation++;
       return table;
     });

@@ -63,6 +63,7 @@ export async function flushTable(database: Database, table: Table): Promise<Flus
       await database.lake.writeFlush({
         tableUuid: table.def.uuid,
         logId: database.log.logId,
+        fromLsn: table.flushedLsn,
         flushedLsn: lsn,
         baseSnapshotId: table.snapshotId,
         segments,

@@ -20,7 +20,8 @@ export async function uploadStaged(database: Database, table: Table): Promise<vo
 
 /** Null: Iceberg had everything already. The table's lane is held by the caller. */
 export async function commitTable(database: Database, table: Table, trigger: string): Promise<CommitResult | null> {
-  if (table.dropped || table.detached !== null || table.flushedLsn <= table.committedLsn) return null;
+  if (table.dropped || table.detached !== null) return null;
+  if (table.flushedLsn <= table.committedLsn || table.uncommittedFrom === 0) return null;
   const lsn = table.flushedLsn;
   const staged = [...table.fileSets.staged];
   const touched = [...table.fileSets.dirty]

@@ -76,6 +76,7 @@ async function takeOver(database: Database, table: Table): Promise<void> {
   await database.lake.writeFlush({
     tableUuid: def.uuid,
     logId,
+    fromLsn: lsn,
     flushedLsn: lsn,
     baseSnapshotId,
     segments: [],

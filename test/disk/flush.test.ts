@@ -54,8 +54,8 @@ async function twoFlushes(): Promise<World> {
   const a = await segment(table, dir, `SELECT 7, NULL, 'a' FROM range(10)`, [0, 5], [7n]);
   const b = await segment(table, dir, `SELECT 7, NULL, 'b'`, [5, 9], [7n]);
   const flush = { tableUuid: table.def.uuid, logId: LOG, baseSnapshotId: null };
-  await lake.writeFlush({ ...flush, flushedLsn: 5, segments: [a], deltas: [] });
-  await lake.writeFlush({ ...flush, flushedLsn: 9, segments: [b], deltas: [delta(a.location, 5, 9)] });
+  await lake.writeFlush({ ...flush, fromLsn: 0, flushedLsn: 5, segments: [a], deltas: [] });
+  await lake.writeFlush({ ...flush, fromLsn: 5, flushedLsn: 9, segments: [b], deltas: [delta(a.location, 5, 9)] });
   return { dir, lake, table, segments: [a, b] };
 }
 
@@ -77,6 +77,24 @@ test('what was flushed and not committed is found again; files that no manifest 
     deltas: [delta(world.segments[0]!.location, 5, 9)],
   });
   expect(existsSync(leftover)).toBe(false);
+  await world.lake.shutdown(null);
+});
+
+test('a flush whose caller did not hear that it took place is replaced by the one that has its rows again', async () => {
+  const world = await twoFlushes();
+  const [a] = world.segments;
+  const again = await segment(world.table, world.dir, `SELECT 7, NULL, 'b'`, [5, 11], [7n]);
+  await world.lake.writeFlush({
+    tableUuid: world.table.def.uuid,
+    logId: LOG,
+    fromLsn: 5,
+    flushedLsn: 11,
+    baseSnapshotId: null,
+    segments: [again],
+    deltas: [delta(a!.location, 5, 11)],
+  });
+  const { flush } = await restart(world);
+  expect(flush).toMatchObject({ flushedLsn: 11, segments: [a, again], deltas: [delta(a!.location, 5, 11)] });
   await world.lake.shutdown(null);
 });
 

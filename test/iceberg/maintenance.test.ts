@@ -243,6 +243,7 @@ test('VACUUM removes files of the table that nothing names and that are old, and
   await world.lake.writeFlush({
     tableUuid: world.table.def.uuid,
     logId: LOG,
+    fromLsn: world.lsn,
     flushedLsn: world.lsn + 1,
     baseSnapshotId: null,
     segments: [staged],

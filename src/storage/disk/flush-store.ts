@@ -5,6 +5,7 @@
  * - F1 One transaction a flush, after every file it names is durable (C10).
  * - F2 A row's files are whole, or the table's manifest is discarded whole: never half of it.
  * - F4 It is a cache: lost or damaged as a whole, it is made anew (recovery.ts decides whether the log has what it had).
+ * - F5 A flush replaces what stands in the manifest above its `fromLsn`: an earlier one that took place unheard.
  * - F3 Rows of (lsnFrom, lsnTo] belong to the log `log_id` of their table's flush row.
  */
 import { randomBytes } from 'node:crypto';
@@ -211,6 +212,10 @@ async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> 
       // Rows of another log were taken over by this one: for it they have been there from its beginning (F3).
       for (const table of ['segment', 'delta'])
         db.prepare(`UPDATE ${table} SET lsn_from = 0, lsn_to = ? WHERE table_uuid = ?`).run(manifest.flushedLsn, uuid);
+    } else {
+      // F5: a flush whose COMMIT failed for its caller may have taken place. Its rows come once more with this one.
+      for (const table of ['segment', 'delta'])
+        db.prepare(`DELETE FROM ${table} WHERE table_uuid = ? AND lsn_to > ?`).run(uuid, manifest.fromLsn);
     }
     db.prepare('INSERT OR REPLACE INTO flush VALUES (?, ?, ?, ?)').run(
       uuid,

@@ -68,6 +68,8 @@ export interface Delta {
 export interface FlushManifest {
   readonly tableUuid: string;
   readonly logId: string;
+  /** The flush before it, as main knows it: this one has everything after that, also what a flush that went through unheard had. */
+  readonly fromLsn: Lsn;
   readonly flushedLsn: Lsn;
   readonly baseSnapshotId: bigint | null;
   readonly segments: readonly Segment[];

@@ -29,6 +29,7 @@ import type {
   RecoveredTable,
   TableState,
 } from './lake-api.ts';
+import { forgetFolders } from './local-store.ts';
 import { collectGarbage, rewrite, vacuum, type TableAccess } from './maintenance.ts';
 import {
   committed,
@@ -140,6 +141,7 @@ export function createLake(clock: Clock): LakeApi {
 
 async function openLake(settings: LakeSettings, clock: Clock, unlock: () => void): Promise<Lake> {
   try {
+    forgetFolders();
     warehouseLocation(settings.warehouse); // refuses what no store is there for
     const flush = await openFlushStore(settings.dataDir);
     try {

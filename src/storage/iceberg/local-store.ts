@@ -140,13 +140,31 @@ export async function linkOrCopy(source: string, path: string): Promise<void> {
   await file.sync();
 }
 
-/** mkdir -p; every folder made is fsynced into its parent. */
+/** Folders whose names this process has made durable, or found so. */
+const durableFolders = new Set<string>();
+
+/** At the start of a run: what another one knew says nothing about this disk. */
+export function forgetFolders(): void {
+  durableFolders.clear();
+}
+
+/**
+ * mkdir -p; every folder above it is fsynced into its parent once. Also those that are there already: a run that ended between
+ * mkdir and fsync, or whose fsync failed, has left a name that a power cut takes away with all that is in it.
+ */
 export async function makeFolder(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true });
-  if (first === undefined) return;
-  for (let folder = path; ; folder = dirname(folder)) {
-    await syncFolder(dirname(folder));
-    if (folder === first || folder === dirname(folder)) return;
+  if (first === undefined && durableFolders.has(path)) return;
+  for (let folder = path; folder !== dirname(folder); folder = dirname(folder)) {
+    const made = first !== undefined && folder.length >= first.length;
+    if (durableFolders.has(folder) && !made) return;
+    try {
+      await syncFolder(dirname(folder));
+    } catch (error) {
+      // Folders above ours belong to others, and may not be readable: those were there before us.
+      if (made || !['EACCES', 'EPERM', 'EINVAL'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+    durableFolders.add(folder);
   }
 }
 

@@ -1,0 +1,200 @@
+/**
+ * Other writers of the table: Spark and the like, who know nothing of Arka. They append, delete, rewrite all files into one,
+ * expire snapshots and roll back, each as one Iceberg commit on the catalog's current metadata.
+ */
+import { randomUUID } from 'node:crypto';
+import { localStore } from '../../src/storage/iceberg/local-store.ts';
+import {
+  encodeManifest,
+  encodeManifestList,
+  EntryStatus,
+  rawDataFile,
+  rawDeleteFile,
+  summarize,
+  type ManifestFile,
+  type RawFile,
+} from '../../src/storage/iceberg/manifest.ts';
+import {
+  currentSchema,
+  currentSnapshot,
+  encodeMetadata,
+  newSnapshotId,
+  nextMetadataLocation,
+  nextTimestamp,
+  withSnapshot,
+  type LoadedTable,
+  type Snapshot,
+  type TableMetadata,
+} from '../../src/storage/iceberg/metadata.ts';
+import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
+import { specsOf, tableReader } from '../../src/storage/iceberg/table-reader.ts';
+import { boundsOf, encodeFile, positionsOfFile, rowsOfFile, type Row } from './sim-engine.ts';
+import type { SimFs } from './sim-fs.ts';
+
+export interface Content {
+  readonly files: readonly {
+    readonly location: string;
+    readonly rows: readonly Row[];
+    readonly dead: ReadonlySet<number>;
+  }[];
+  readonly rows: readonly Row[];
+}
+
+/** What a reader of that snapshot sees. */
+export async function contentOf(disk: SimFs, snapshot: Snapshot | null): Promise<Content> {
+  const reader = tableReader(localStore(), toLocalPath);
+  const dead = new Map<string, Set<number>>();
+  const data: string[] = [];
+  for (const manifest of await reader.manifests(snapshot)) {
+    for (const entry of await reader.entries(manifest)) {
+      if (entry.status === EntryStatus.deleted) continue;
+      const { file_path: location } = entry.file;
+      if (entry.file.content === 0) data.push(location);
+      else
+        for (const list of positionsOfFile(disk, toLocalPath(location))) {
+          const set = dead.get(list.location) ?? new Set();
+          list.positions.forEach((position) => set.add(position));
+          dead.set(list.location, set);
+        }
+    }
+  }
+  const files = data.map((location) => ({
+    location,
+    rows: rowsOfFile(disk, toLocalPath(location)),
+    dead: dead.get(location) ?? new Set<number>(),
+  }));
+  return { files, rows: files.flatMap((file) => file.rows.filter((_, position) => !file.dead.has(position))) };
+}
+
+async function putFile(location: string, content: object): Promise<number> {
+  const bytes = encodeFile(content);
+  await localStore().put(location, bytes);
+  return bytes.length;
+}
+
+async function dataFile(base: LoadedTable, rows: readonly Row[]): Promise<RawFile> {
+  const { metadata } = base;
+  const location = `${metadata.location}/data/foreign-${randomUUID()}.parquet`;
+  const bytes = await putFile(location, { rows });
+  const info = {
+    location,
+    path: toLocalPath(location),
+    rows: rows.length,
+    bytes,
+    columns: boundsOf(rows),
+    partition: [],
+    specId: 0,
+  };
+  return rawDataFile(info, specsOf(metadata)(0), 0);
+}
+
+interface Manifest {
+  readonly content: 'data' | 'deletes';
+  readonly files: readonly RawFile[];
+}
+
+/** A snapshot of the kept manifests and new ones, as metadata of the next version. */
+async function nextSnapshot(
+  base: LoadedTable,
+  kept: readonly ManifestFile[],
+  added: readonly Manifest[],
+  now: number,
+): Promise<string> {
+  const store = localStore();
+  const { metadata } = base;
+  const parent = currentSnapshot(metadata);
+  const snapshotId = newSnapshotId(metadata);
+  const sequence = metadata['last-sequence-number'] + 1n;
+  const spec = specsOf(metadata)(0);
+  const manifests: ManifestFile[] = [];
+  for (const { content, files } of added) {
+    const entries = files.map((file) => ({
+      status: EntryStatus.added,
+      snapshotId,
+      sequence: null,
+      fileSequence: null,
+      file,
+    }));
+    const bytes = encodeManifest(spec, currentSchema(metadata), content, entries);
+    const location = `${metadata.location}/metadata/foreign-${randomUUID()}.avro`;
+    await store.put(location, bytes);
+    manifests.push(summarize(spec, content, entries, { location, bytes: bytes.length, snapshotId, sequence }));
+  }
+  const list = `${metadata.location}/metadata/snap-foreign-${randomUUID()}.avro`;
+  const ids = { id: snapshotId, parent: parent?.['snapshot-id'] ?? null, sequence };
+  await store.put(list, encodeManifestList([...manifests, ...kept], ids));
+  return putMetadata(
+    base,
+    withSnapshot(metadata, {
+      'snapshot-id': snapshotId,
+      ...(parent === null ? {} : { 'parent-snapshot-id': parent['snapshot-id'] }),
+      'sequence-number': sequence,
+      'timestamp-ms': nextTimestamp(metadata, now),
+      'manifest-list': list,
+      summary: { operation: 'overwrite' },
+      'schema-id': metadata['current-schema-id'],
+    }),
+    now,
+  );
+}
+
+async function putMetadata(base: LoadedTable, metadata: TableMetadata, now: number): Promise<string> {
+  const location = nextMetadataLocation(base, metadata.location);
+  const stamped = { ...metadata, 'last-updated-ms': nextTimestamp(base.metadata, now) };
+  await localStore().put(location, encodeMetadata(stamped));
+  return location;
+}
+
+const keptOf = (metadata: TableMetadata): Promise<ManifestFile[]> =>
+  tableReader(localStore(), toLocalPath).manifests(currentSnapshot(metadata));
+
+/** Each gives the location of the new metadata, for the catalog. */
+export async function append(base: LoadedTable, rows: readonly Row[], now: number): Promise<string> {
+  return nextSnapshot(
+    base,
+    await keptOf(base.metadata),
+    [{ content: 'data', files: [await dataFile(base, rows)] }],
+    now,
+  );
+}
+
+export async function deleteKeys(
+  disk: SimFs,
+  base: LoadedTable,
+  keys: ReadonlySet<number>,
+  now: number,
+): Promise<string | null> {
+  const { files } = await contentOf(disk, currentSnapshot(base.metadata));
+  const deletes: RawFile[] = [];
+  for (const { location, rows, dead } of files) {
+    const positions = rows.flatMap(([key], position) => (keys.has(key) && !dead.has(position) ? [position] : []));
+    if (positions.length === 0) continue;
+    const target = `${base.metadata.location}/data/foreign-deletes-${randomUUID()}.parquet`;
+    const bytes = await putFile(target, { deletes: [{ location, positions }] });
+    const info = { location, path: '', rows: rows.length, bytes: 1, columns: [], partition: [], specId: 0 };
+    deletes.push(rawDeleteFile(target, positions.length, bytes, rawDataFile(info, specsOf(base.metadata)(0), 0)));
+  }
+  if (deletes.length === 0) return null;
+  return nextSnapshot(base, await keptOf(base.metadata), [{ content: 'deletes', files: deletes }], now);
+}
+
+/** All live rows in one new file, every older file gone. */
+export async function rewrite(disk: SimFs, base: LoadedTable, now: number): Promise<string | null> {
+  const { rows } = await contentOf(disk, currentSnapshot(base.metadata));
+  if (rows.length === 0) return null;
+  const sorted = [...rows].sort((a, b) => b[0] - a[0]);
+  return nextSnapshot(base, [], [{ content: 'data', files: [await dataFile(base, sorted)] }], now);
+}
+
+/** Only the head stays. */
+export async function expireAll(base: LoadedTable, now: number): Promise<string | null> {
+  const head = currentSnapshot(base.metadata);
+  if (head === null) return null;
+  return putMetadata(base, { ...base.metadata, snapshots: [head], 'snapshot-log': [] }, now);
+}
+
+export async function rollBack(base: LoadedTable, snapshot: Snapshot, now: number): Promise<string> {
+  const id = snapshot['snapshot-id'];
+  const refs = { ...base.metadata.refs, main: { 'snapshot-id': id, type: 'branch' as const } };
+  return putMetadata(base, { ...base.metadata, 'current-snapshot-id': id, refs }, now);
+}

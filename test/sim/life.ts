@@ -1,0 +1,318 @@
+/**
+ * One run of the storage of a server in the simulated world, from its start to its end: the parts that server-tiers.ts puts
+ * together, on one thread, and what an onlooker checks while it runs (V1–V7).
+ */
+import { Database } from '../../src/ingest/database.ts';
+import { recover } from '../../src/ingest/recovery.ts';
+import { RowWriter } from '../../src/ingest/row-writer.ts';
+import type { Transaction } from '../../src/ingest/transaction.ts';
+import { deleteRows, insertRows, type WriteContext } from '../../src/ingest/write-rows.ts';
+import type { Remote } from '../../src/rpc.ts';
+import { DiskCache } from '../../src/storage/disk/disk-cache.ts';
+import type { LakeApi } from '../../src/storage/iceberg/lake-api.ts';
+import { createLake } from '../../src/storage/iceberg/lake.ts';
+import { decodeCheckpoint } from '../../src/storage/log/checkpoint.ts';
+import type { Log } from '../../src/storage/log/log-api.ts';
+import { openLog } from '../../src/storage/log/log.ts';
+import { Memory } from '../../src/storage/memory/memory.ts';
+import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
+import type { Table } from '../../src/storage/table.ts';
+import { UTC } from '../../src/types/time-zone.ts';
+import { difference, FOREIGN, type Change, type Model } from './model.ts';
+import { deletedOf, idVector, rowsOfFile, rowsOfMemory, SimEngine, type Row } from './sim-engine.ts';
+import type { World } from './world.ts';
+
+export interface Shape {
+  readonly segmentBytes: number;
+  readonly logBytesMax: number;
+}
+
+/** Bugs that a test plants to see that a check finds them; each changes what Arka's code sees or does. */
+export interface Planted {
+  readonly log?: (log: Log) => void;
+  readonly lake?: (lake: LakeApi, world: World) => void;
+  readonly database?: (database: Database, life: Life) => void;
+  readonly world?: (world: World) => void;
+}
+
+export interface Outside {
+  committed(table: string): { readonly uuid: string; readonly logId: string | null; readonly lsn: number } | null;
+  flushed(uuid: string, logId: string): number;
+}
+
+export interface Seen {
+  readonly unit: number;
+  readonly position: number;
+  readonly row: Row;
+}
+
+export class Life {
+  readonly world: World;
+  readonly model: Model;
+  database!: Database;
+  log!: Log;
+  lake!: LakeApi;
+  ready = false;
+  fatal: Error | null = null;
+  /** The changes of transactions that may come into the log, by number. */
+  readonly changes = new Map<number, readonly Change[]>();
+  /** Last LSN by transaction number. */
+  readonly lsnOf = new Map<number, number>();
+  /** The end of the log as this start found it. */
+  recoveredLsn = 0;
+  readonly #adopted = new Map<Table, string>();
+  #looked = '';
+
+  /** What is true of the catalog and the flush manifest, whatever Arka thinks. */
+  readonly outside: Outside;
+  #logBytesMax = Infinity;
+
+  constructor(world: World, model: Model, outside: Outside) {
+    this.world = world;
+    this.model = model;
+    this.outside = outside;
+  }
+
+  /** As openTiers. Call it through `world.drive`. */
+  async start(shape: Shape, planted: Planted): Promise<void> {
+    const { world } = this;
+    this.#logBytesMax = shape.logBytesMax;
+    const lake = createLake(world.clock);
+    planted.lake?.(lake, world);
+    this.lake = lake;
+    await lake.lock('/sim');
+    const log = await openLog({
+      dir: '',
+      segmentBytes: shape.segmentBytes,
+      ringBytes: 2 ** 16,
+      fs: world.fs.logDisk('/sim/wal'),
+      clock: world.clock,
+    });
+    planted.log?.(log);
+    this.log = log;
+    log.onFatal = (error) => (this.fatal = error);
+    const { logId, firstLsn, lastLsn, checkpoint } = log;
+    this.recoveredLsn = lastLsn;
+    const [lost] = this.model.forgetAbove(lastLsn);
+    if (lost !== undefined) world.fail(`V3: LSN ${lost.lsn} was acknowledged, and the log ends at ${lastLsn}`);
+    this.#watchTrims(log);
+    const state = await lake.open({
+      dataDir: '/sim',
+      warehouse: '/sim/warehouse',
+      catalogName: 'arka',
+      owner: 'sim',
+      keepSnapshots: 3,
+      maxSnapshotAgeMs: 1e9,
+      fileGraceMs: 24 * 3600 * 1000,
+      log: { logId, firstLsn, lastLsn, checkpoint: checkpoint === null ? null : decodeCheckpoint(checkpoint) },
+    });
+    this.#watchAppends(log);
+    const memory = new Memory(2 ** 25);
+    const remote = this.#remote(lake);
+    const warn = (error: unknown, where: string): void => world.trace(`warning, ${where}: ${(error as Error).message}`);
+    const disk = new DiskCache({ dir: '/sim/cache', limit: Infinity, clock: world.clock, lake: remote, warn });
+    this.database = new Database({
+      clock: world.clock,
+      memory,
+      log,
+      engine: new SimEngine(world, memory.pool.directory),
+      lake: remote,
+      disk,
+      diskDir: '/sim/disk',
+      secret: new Uint8Array(32),
+      logBytesMax: shape.logBytesMax,
+      targetFileBytes: 2 ** 20,
+      warn,
+    });
+    planted.database?.(this.database, this);
+    await recover(this.database, state, '/sim/lost');
+    this.ready = true;
+    world.trace(`started: log ${log.firstLsn}…${log.lastLsn}`);
+  }
+
+  /** Calls to the lake hop to another thread and back; what is asked of it must be durable (V7). */
+  #remote(lake: LakeApi): Remote<LakeApi> {
+    const { world } = this;
+    return new Proxy(lake as unknown as Remote<LakeApi>, {
+      get: (_, method: keyof LakeApi) => async (argument: never) => {
+        await world.turn();
+        if (world.fs.crashed) return new Promise<never>(() => {});
+        this.#checkRequest(method, argument);
+        const result = await (lake[method] as (argument: never) => Promise<unknown>)(argument);
+        await world.turn();
+        return world.fs.crashed ? new Promise<never>(() => {}) : result;
+      },
+    });
+  }
+
+  #checkRequest(method: keyof LakeApi, argument: unknown): void {
+    const request = argument as { readonly flushedLsn?: number; readonly lsn?: number };
+    const lsn = method === 'writeFlush' ? request.flushedLsn! : method === 'commit' ? request.lsn! : 0;
+    if (lsn > this.log.durableLsn)
+      this.world.fail(`V7: ${method} at LSN ${lsn}, and the log is durable to ${this.log.durableLsn}`);
+    if (lsn > 0 && this.ready) this.world.trace(`${method} at ${lsn}`);
+  }
+
+  #watchAppends(log: Log): void {
+    const append = log.append.bind(log);
+    log.append = (head, parts) => {
+      const done = append(head, parts);
+      if (done && head.kind === 'data' && head.last) {
+        const lsn = head.firstLsn + head.count - 1;
+        const changes = this.changes.get(head.transaction);
+        if (changes === undefined) this.world.fail(`a frame of transaction ${head.transaction}, which nobody began`);
+        this.model.logged.push({ lsn, first: head.firstLsn, changes, acknowledged: false });
+        this.lsnOf.set(head.transaction, lsn);
+      }
+      return done;
+    };
+  }
+
+  /** V3: the log keeps what neither Iceberg nor, beyond wal.max_size, the disk has. */
+  #watchTrims(log: Log): void {
+    const trim = log.trim.bind(log);
+    log.trim = async (to) => {
+      await trim(to);
+      for (const name of this.model.tables) {
+        const state = this.outside.committed(name);
+        if (state === null) continue;
+        const committed = state.logId === log.logId ? state.lsn : 0;
+        const safe = Math.max(
+          committed,
+          Number.isFinite(this.#logBytesMax) ? this.outside.flushed(state.uuid, log.logId) : 0,
+        );
+        const lost = this.model.logged.find(
+          (each) =>
+            each.lsn > safe && each.first < log.firstLsn && each.changes.some((change) => change.table === name),
+        );
+        if (lost !== undefined)
+          this.world.fail(
+            `V3: the log begins at ${log.firstLsn}, and LSN ${lost.lsn} of ${name} is nowhere else (safe to ${safe})`,
+          );
+      }
+    };
+  }
+
+  table(name: string): Table {
+    const table = this.database.table('public', name);
+    if (table === undefined) this.world.fail(`table ${name} is gone`);
+    return table;
+  }
+
+  get context(): WriteContext {
+    const { database } = this;
+    return {
+      memory: database.memory,
+      engine: database.engine,
+      transaction: (id) => database.transaction(id),
+      running: () => {},
+    };
+  }
+
+  async insert(transaction: Transaction, table: Table, rows: readonly Row[], upsert: boolean): Promise<void> {
+    const writes = transaction.of(table);
+    const from = writes.inserted.rows;
+    const writer = new RowWriter(table.def, table.fieldIds, writes.inserted, { timeZone: UTC, now: () => 0 });
+    for (const row of rows) {
+      row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.text(i, String(value))));
+      writer.endRow();
+    }
+    await insertRows(this.context, transaction, writes, from, upsert);
+  }
+
+  /** DELETE … WHERE id = key, by what is visible; looked for again when the row moved. */
+  async delete(transaction: Transaction, table: Table, key: number): Promise<boolean> {
+    for (;;) {
+      const seen = this.visible(table).filter(({ row }) => row[0] === key);
+      const names = new RowBuffer(this.database.memory, table.namePhysicals);
+      try {
+        if (seen.length > 0) names.append([idVector(seen.map(({ row }) => row[0]))], 0, seen.length);
+        const found = {
+          units: Int32Array.from(seen, (each) => each.unit),
+          positions: Float64Array.from(seen, (each) => each.position),
+          names,
+        };
+        if (await deleteRows(this.context, transaction, transaction.of(table), found)) return seen.length > 0;
+      } finally {
+        names.retire();
+      }
+      await this.world.turn();
+    }
+  }
+
+  /** The rows that a reader sees now, unit by unit. */
+  visible(table: Table): Seen[] {
+    const { directory } = this.database.memory.pool;
+    const out: Seen[] = [];
+    const add = (unit: number, rows: readonly Row[], dead: ReadonlySet<number>): void =>
+      rows.forEach((row, position) => {
+        if (!dead.has(position)) out.push({ unit, position, row });
+      });
+    for (const slice of table.slices()) {
+      const scan = slice.scan(slice.published, slice.deletes.published, table.fieldIds);
+      if (slice.published > 0) add(slice.unit, rowsOfMemory(directory, scan), deletedOf(directory, scan.deletes));
+    }
+    for (const file of table.files) {
+      const { deletes } = file.scan(file.deletes.published);
+      add(file.unit, rowsOfFile(this.world.fs, file.path), deletedOf(directory, deletes));
+    }
+    return out;
+  }
+
+  /** V1, V2, V5 and the rows themselves, after each step in which something became visible or moved. */
+  look(): void {
+    if (!this.ready || this.world.fs.crashed || this.fatal !== null) return;
+    const { database, model, world } = this;
+    const { committer, memory } = database;
+    if (memory.pool.usedBytes > memory.pool.budgetBytes) world.fail('V5: more slab bytes are used than the budget has');
+    const now = [...database.tables.values()].map((table) => `${table.version}`).join() + committer.publishedLsn;
+    if (now === this.#looked) return;
+    this.#looked = now;
+    for (const name of model.tables) {
+      const table = database.table('public', name);
+      if (table === undefined || table.detached !== null) continue;
+      if (table.committedLsn > table.flushedLsn || table.flushedLsn > committer.publishedLsn)
+        world.fail(
+          `V2: ${name} is committed to ${table.committedLsn}, flushed to ${table.flushedLsn}, published to ${committer.publishedLsn}`,
+        );
+      const rows = this.visible(table).map((each) => each.row);
+      const own = difference(
+        rows.filter(([key]) => key < FOREIGN),
+        model.at(name, committer.publishedLsn),
+      );
+      if (own !== null) world.fail(`V1: ${name} at LSN ${committer.publishedLsn}: ${own}`);
+      const others = this.#others(
+        table,
+        rows.filter(([key]) => key >= FOREIGN),
+      );
+      if (others !== null) world.fail(`V1: ${name}, rows of other writers: ${others}`);
+    }
+  }
+
+  /** Other writers' rows are those of the metadata that the table shows, or, until it has been taken over, of the one before. */
+  #others(table: Table, rows: readonly Row[]): string | null {
+    const { foreignAt } = this.model;
+    const problem = difference(rows, foreignAt.get(table.metadataLocation) ?? new Map<number, Row>());
+    if (problem === null) {
+      this.#adopted.set(table, table.metadataLocation);
+      return null;
+    }
+    return difference(rows, foreignAt.get(this.#adopted.get(table) ?? '') ?? new Map<number, Row>()) && problem;
+  }
+
+  /** V3: what was acknowledged is durable now. */
+  acknowledge(transaction: Transaction): void {
+    const lsn = this.lsnOf.get(transaction.id)!;
+    if (!transaction.synchronous) return;
+    if (this.log.durableLsn < lsn) this.world.fail(`V3: LSN ${lsn} is acknowledged, durable is ${this.log.durableLsn}`);
+    this.model.logged.find((each) => each.lsn === lsn)!.acknowledged = true;
+  }
+
+  /** SIGTERM: what is under way ends, then log and lake close. */
+  async stop(): Promise<void> {
+    this.ready = false;
+    await this.database.close();
+    await this.log[Symbol.asyncDispose]();
+    await this.lake.shutdown(null);
+  }
+}

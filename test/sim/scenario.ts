@@ -1,0 +1,326 @@
+/**
+ * One seed: some lives of a server one after another on one disk, each with sessions, maintenance and other writers at work,
+ * ended by a stop, a kill or a power cut; and at the end everything healed, committed, and looked at once more.
+ */
+import { randomUUID } from 'node:crypto';
+import { SqlError } from '../../src/errors.ts';
+import { currentSnapshot, type LoadedTable } from '../../src/storage/iceberg/metadata.ts';
+import type { TableDef } from '../../src/table-def.ts';
+import { Catalog } from './catalog.ts';
+import * as foreign from './foreign.ts';
+import { Life, type Planted, type Shape } from './life.ts';
+import { difference, FOREIGN, Model, type Change } from './model.ts';
+import type { Row } from './sim-engine.ts';
+import { simulate } from './sim-node.ts';
+import { codeOf, isSimulated, NO_FAULTS, Violation, World } from './world.ts';
+
+export interface ScenarioOptions {
+  readonly lives: number;
+  readonly planted: Planted;
+  /** Whether other writers rewrite files, also while deletes of ours are pending from them. */
+  readonly rewrites: boolean;
+}
+
+const TABLES = ['t0', 't1'] as const;
+const KEYS = 24;
+/** What a statement or a move may meet in good order. */
+const EXPECTED = new Set(['23505', '40P01', '40001', '57014', '53100', '53200']);
+
+export function tableDef(name: string): TableDef {
+  const column = (fieldId: number, columnName: string, oid: number, notNull: boolean) => ({
+    name: columnName,
+    fieldId,
+    attnum: fieldId,
+    type: { oid, typmod: -1 },
+    notNull,
+    default: null,
+  });
+  return {
+    uuid: '',
+    oid: 0,
+    schema: 'public',
+    name,
+    schemaId: 0,
+    columns: [column(1, 'id', 20, true), column(2, 'v', 23, false), column(3, 'name', 25, false)],
+    key: [1],
+    keyName: `${name}_pkey`,
+    partition: [],
+    sort: [],
+    timeColumn: null,
+    onConflict: 'error',
+    options: {},
+  };
+}
+
+class Scenario {
+  readonly world: World;
+  readonly model = new Model(TABLES);
+  readonly catalog: Catalog;
+  readonly shape: Shape;
+  readonly planted: Planted;
+  life!: Life;
+  #counter = 0;
+  #nextForeign = FOREIGN;
+
+  readonly rewrites: boolean;
+
+  constructor(seed: number, { planted, rewrites }: ScenarioOptions) {
+    this.rewrites = rewrites;
+    this.world = new World(seed);
+    this.planted = planted;
+    this.catalog = new Catalog(this.world, this.model);
+    const { world } = this;
+    const segmentBytes = 2 ** 14 * (1 + world.below(3));
+    this.shape = { segmentBytes, logBytesMax: world.chance(0.4) ? segmentBytes * (2 + world.below(3)) : Infinity };
+    planted.world?.(world);
+  }
+
+  row(key: number): Row {
+    const n = ++this.#counter;
+    const length = this.world.chance(0.1) ? 400 : 5;
+    return [key, n, this.world.chance(0.2) ? null : `n${n}`.padEnd(length, '.')];
+  }
+
+  /** An error that is neither ours nor in good order ends the run. */
+  tolerate(error: unknown, where: string): void {
+    if (error instanceof Violation) throw error;
+    if (isSimulated(error) || EXPECTED.has(codeOf(error))) {
+      this.world.trace(`${where}: ${(error as Error).message}`);
+      return;
+    }
+    this.world.fail(`${where}: ${(error as Error).stack ?? String(error)}`);
+  }
+
+  /** False: the start failed by a fault, or the power went. */
+  async start(): Promise<boolean> {
+    const { world } = this;
+    this.life = new Life(world, this.model, this.catalog);
+    const { life } = this;
+    world.look = () => {
+      life.look();
+      return this.catalog.look(() => (life.log === undefined ? '' : life.log.logId));
+    };
+    try {
+      await world.drive(life.start(this.shape, this.planted));
+    } catch (error) {
+      if (error instanceof Violation) throw error;
+      if (!isSimulated(error)) world.fail(`start: ${(error as Error).stack}`);
+      world.trace(`start: ${(error as Error).message}`);
+      return false;
+    }
+    if (world.fs.crashed) return false;
+    for (const table of life.database.tables.values())
+      if (table.detached !== null)
+        world.fail(`${table.def.name} is read-only: ${table.detached.message}; ${table.detached.detail}`);
+    life.look();
+    return true;
+  }
+
+  async makeTables(): Promise<void> {
+    const { world, life } = this;
+    for (const name of TABLES) {
+      if (life.database.table('public', name) !== undefined) continue;
+      await world
+        .drive(life.database.createTable({ ...tableDef(name), uuid: randomUUID() }, false))
+        .catch((error: unknown) => this.tolerate(error, 'create'));
+      if (world.fs.crashed) return;
+    }
+  }
+
+  async session(transactions: number): Promise<void> {
+    const { world, life } = this;
+    for (let i = 0; i < transactions; i++) {
+      await world.turn();
+      if (life.fatal !== null) return;
+      await this.#transaction().catch((error: unknown) => this.tolerate(error, 'transaction'));
+    }
+  }
+
+  async #transaction(): Promise<void> {
+    const { world, life } = this;
+    const { database } = life;
+    if (database.pressed) await database.admit();
+    const transaction = database.begin(world.chance(0.8));
+    const changes: Change[] = [];
+    const touched = new Set<string>(); // `visible` does not know a transaction's own writes
+    const fresh = (name: string, key: number): boolean => touched.size < touched.add(`${name} ${key}`).size;
+    try {
+      for (let statements = 1 + world.below(3); statements > 0; statements--) {
+        const name = TABLES[world.below(TABLES.length)]!;
+        if (database.table('public', name) === undefined) continue;
+        const table = life.table(name);
+        const kind = world.random();
+        if (kind < 0.35) {
+          const key = world.below(KEYS);
+          if (fresh(name, key) && (await life.delete(transaction, table, key)))
+            changes.push({ table: name, key, row: null });
+        } else {
+          const keys = new Set(
+            Array.from({ length: 1 + world.below(4) }, () => world.below(KEYS)).filter((key) => fresh(name, key)),
+          );
+          const rows = [...keys].map((key) => this.row(key));
+          await life.insert(transaction, table, rows, kind < 0.85);
+          for (const row of rows) changes.push({ table: name, key: row[0], row });
+        }
+        if (world.chance(0.3)) await world.turn();
+      }
+      if (world.chance(0.1)) {
+        transaction.finish();
+        return;
+      }
+      life.changes.set(transaction.id, changes);
+      const { operations } = transaction;
+      await database.committer.commit(transaction);
+      if (operations > 0) life.acknowledge(transaction);
+    } catch (error) {
+      if (transaction.state !== 'done') transaction.finish();
+      throw error;
+    }
+  }
+
+  async maintenance(moves: number): Promise<void> {
+    const { world, life } = this;
+    const { database } = life;
+    for (let i = 0; i < moves; i++) {
+      for (let pause = world.below(12); pause > 0; pause--) await world.turn();
+      if (life.fatal !== null) return;
+      const table = database.table('public', TABLES[world.below(TABLES.length)]!);
+      if (table === undefined) continue;
+      const kind = world.random();
+      const move =
+        kind < 0.4
+          ? database.flush(table, 'sim')
+          : kind < 0.7
+            ? database.commit(table, 'sim')
+            : kind < 0.85
+              ? database.refresh(table)
+              : kind < 0.93
+                ? database.retention.relieve()
+                : database.checkpoint();
+      await move.catch((error: unknown) => this.tolerate(error, 'move'));
+    }
+  }
+
+  /** Other writers, each commit in one step of the world. */
+  async others(commits: number): Promise<void> {
+    const { world } = this;
+    for (let i = 0; i < commits; i++) {
+      for (let pause = world.below(40); pause > 0; pause--) await world.turn();
+      const looking = this.catalog.look(() => this.life.log.logId);
+      if (looking !== null) await looking;
+      const name = TABLES[world.below(TABLES.length)]!;
+      const base = this.catalog.load(name);
+      if (base !== null) await world.outside(() => this.#foreignCommit(name, base));
+    }
+  }
+
+  async #foreignCommit(name: string, base: LoadedTable): Promise<void> {
+    const { world } = this;
+    const now = world.clock.now() + (world.chance(0.2) ? 300_000 : 0); // their clock may be ahead (M-6)
+    const theirs = this.model.foreign.get(name)!;
+    const kind = world.random();
+    let location: string | null;
+    let what: string;
+    const next = new Map(theirs);
+    if (kind < 0.4) {
+      const rows = Array.from({ length: 1 + world.below(3) }, () => this.row(this.#nextForeign++));
+      what = 'append';
+      location = await foreign.append(base, rows, now);
+      for (const row of rows) next.set(row[0], row);
+    } else if (kind < 0.6) {
+      const keys = new Set([...theirs.keys()].filter(() => world.chance(0.4)));
+      what = 'delete';
+      location = await foreign.deleteKeys(world.fs, base, keys, now);
+      for (const key of keys) next.delete(key);
+    } else if (kind < 0.85 && this.rewrites) {
+      what = 'rewrite';
+      location = await foreign.rewrite(world.fs, base, now);
+    } else {
+      what = 'expire';
+      location = await foreign.expireAll(base, now);
+    }
+    if (location === null) return;
+    this.model.foreign.set(name, next);
+    this.catalog.show(name, location);
+    world.trace(`another writer: ${what} of ${name}`);
+    const looking = this.catalog.look(() => this.life.log.logId);
+    if (looking !== null) await looking;
+  }
+
+  /** One life; how it ends is chance, too. */
+  async live(): Promise<void> {
+    const { world } = this;
+    const risky = world.chance(0.8);
+    world.faults = risky
+      ? {
+          io: world.chance(0.5) ? 0.02 : 0,
+          sqlite: world.chance(0.3) ? 0.05 : 0,
+          unheard: world.chance(0.3) ? 0.05 : 0,
+          crashWithin: 600,
+        }
+      : NO_FAULTS;
+    if (risky && world.chance(0.7)) world.fs.crashIn = world.below(world.faults.crashWithin);
+    if (await this.start()) {
+      await this.makeTables();
+      if (!world.fs.crashed && this.life.fatal === null) await this.#work();
+    }
+    if (world.fs.crashed) return world.restartPower();
+    if (this.life.fatal !== null || !this.life.ready || world.chance(0.4)) {
+      world.trace('killed');
+      return world.chance(0.5) ? world.restartPower() : world.endProcess();
+    }
+    world.faults = NO_FAULTS;
+    await world.drive(this.life.stop());
+    world.trace('stopped');
+    return world.fs.crashed ? world.restartPower() : world.endProcess();
+  }
+
+  async #work(): Promise<void> {
+    const { world } = this;
+    const sessions = Array.from({ length: 1 + world.below(3) }, () => this.session(4 + world.below(10)));
+    const work = Promise.all([
+      ...sessions,
+      this.maintenance(3 + world.below(10)),
+      ...(world.chance(0.5) ? [this.others(1 + world.below(4))] : []),
+    ]);
+    await world.drive(work);
+  }
+
+  /** Everything healed: every row is there, in memory and then in Iceberg, and a start finds it again. */
+  async finish(): Promise<void> {
+    const { world, model } = this;
+    world.faults = NO_FAULTS;
+    world.fs.capacity = Infinity;
+    if (!(await this.start())) world.fail('a start without faults failed');
+    await this.makeTables();
+    await world.drive(this.life.database.checkpoint());
+    for (const name of TABLES) {
+      await world.drive(this.life.database.refresh(this.life.table(name)));
+      const loaded = this.catalog.load(name)!;
+      const { rows } = await world.outside(() => foreign.contentOf(world.fs, currentSnapshot(loaded.metadata)));
+      const problem = difference(rows, new Map([...model.at(name, Infinity), ...model.foreign.get(name)!]));
+      if (problem !== null) world.fail(`V4: ${name} after everything was committed: ${problem}`);
+    }
+    this.life.look();
+    await world.drive(this.life.stop());
+    await world.restartPower();
+    if (!(await this.start())) world.fail('the last start failed');
+    this.life.look();
+    await world.drive(this.life.stop());
+  }
+}
+
+/** @throws {Violation} naming the seed */
+export async function runSeed(seed: number, options: ScenarioOptions): Promise<World> {
+  const scenario = new Scenario(seed, options);
+  try {
+    for (let life = 0; life < options.lives; life++) await scenario.live();
+    await scenario.finish();
+  } catch (error) {
+    if (error instanceof SqlError) scenario.world.fail(`unexpected: ${error.stack}`);
+    throw error;
+  } finally {
+    simulate(null);
+  }
+  return scenario.world;
+}

@@ -1,0 +1,16 @@
+import { test, vi } from 'vitest';
+import { runSeed } from './scenario.ts';
+
+vi.mock('node:sqlite', async () => ({ DatabaseSync: (await import('./sim-node.ts')).DatabaseSync }));
+
+const seed = process.env['SIM_SEED'];
+const count = Number(process.env['SIM_SEEDS'] ?? 50);
+const SEEDS = seed === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(seed)];
+
+test.each(SEEDS)(
+  'seed %i: whatever fails and whenever the power goes, V1 to V7 hold after each step',
+  async (each) => {
+    await runSeed(each, { lives: 3, planted: {}, rewrites: false });
+  },
+  120_000,
+);

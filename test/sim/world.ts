@@ -1,0 +1,209 @@
+/**
+ * One simulated machine: its disk, SQLite files, clock and scheduler, all from one seed, with Arka's storage code on it.
+ *
+ * Whatever is asynchronous (a file call, a call to the lake or the engine) waits for a turn; `drive` gives turns in the
+ * order that the seed says, looks at the invariants after each, and moves the clock when nobody waits.
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import type { Clock } from '../../src/clock.ts';
+import { SqlError } from '../../src/errors.ts';
+import { randomFrom, type Random } from './sim-disk.ts';
+import type { EngineWorld } from './sim-engine.ts';
+import { fsError, SimFs } from './sim-fs.ts';
+import { simulate, type NodeWorld } from './sim-node.ts';
+
+/** How likely what goes wrong. */
+export interface Faults {
+  /** Of a file, SQLite or engine call. */
+  readonly io: number;
+  /** Of a SQLite commit: it fails, or takes place unheard. */
+  readonly sqlite: number;
+  readonly unheard: number;
+  /** Operations of the disk until the power goes, at most; 0: it stays. */
+  readonly crashWithin: number;
+}
+
+export const NO_FAULTS: Faults = { io: 0, sqlite: 0, unheard: 0, crashWithin: 0 };
+
+interface Timer {
+  readonly at: number;
+  readonly callback: () => void;
+}
+
+/** An invariant is broken: seed and trace say how to see it again. */
+export class Violation extends Error {}
+
+const TRACE_MAX = 60;
+const STEPS_MAX = 200_000;
+
+export class World implements NodeWorld, EngineWorld {
+  readonly seed: number;
+  readonly random: Random;
+  readonly databases = new Map<string, DatabaseSync>();
+  readonly clock: Clock;
+  fs: SimFs;
+  faults: Faults = NO_FAULTS;
+  /** No turns are waited for: an onlooker or another writer acts, in one step. */
+  instant = false;
+  /** Called after each step. */
+  look: () => Promise<void> | null = () => null;
+  readonly #trace: string[] = [];
+  #now = 1_700_000_000_000;
+  #waiting: (() => void)[] = [];
+  #timers: Timer[] = [];
+  #failure: Violation | null = null;
+  steps = 0;
+
+  constructor(seed: number) {
+    this.seed = seed;
+    this.random = randomFrom(seed);
+    this.fs = new SimFs(this.random);
+    this.clock = {
+      now: () => this.#now,
+      monotonic: () => this.#now,
+      after: (milliseconds, callback) => {
+        const timer = { at: this.#now + milliseconds, callback };
+        this.#timers.push(timer);
+        return () => void (this.#timers = this.#timers.filter((each) => each !== timer));
+      },
+    };
+    simulate(this);
+    this.#watch();
+  }
+
+  #watch(): void {
+    this.fs.fault = (operation, path) => {
+      // the log's own file calls are synchronous and their failure ends the process: that is a fault of its own
+      if (this.instant || path.startsWith('/sim/wal')) return;
+      if (this.random() < this.faults.io) throw fsError('EIO', `${operation} ${path}`);
+    };
+  }
+
+  chance(probability: number): boolean {
+    return this.random() < probability;
+  }
+
+  below(count: number): number {
+    return Math.floor(this.random() * count);
+  }
+
+  trace(line: string): void {
+    this.#trace.push(line);
+    if (this.#trace.length > TRACE_MAX) this.#trace.shift();
+  }
+
+  fail(what: string): never {
+    this.#failure ??= new Violation(`seed ${this.seed}: ${what}\n  ${this.#trace.join('\n  ')}`);
+    throw this.#failure;
+  }
+
+  /** Throws what an onlooker inside of Arka's own calls has found. */
+  rethrow(): void {
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  turn(): Promise<void> {
+    if (this.instant) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  engineFault(): void {
+    if (!this.instant && this.random() < this.faults.io) throw fsError('EIO', 'engine');
+  }
+
+  sqliteFault(path: string): 'none' | 'failed' | 'unheard' {
+    if (this.instant || path.endsWith('arka.lock')) return 'none';
+    if (this.random() < this.faults.sqlite) return 'failed';
+    return this.random() < this.faults.unheard ? 'unheard' : 'none';
+  }
+
+  /** Gives turns until `work` is settled or the power is gone; its result, null after a crash. @throws what it throws */
+  async drive<T>(work: Promise<T>): Promise<T | null> {
+    let outcome: { readonly value: T } | { readonly error: unknown } | null = null;
+    work.then(
+      (value) => (outcome = { value }),
+      (error: unknown) => (outcome = { error }),
+    );
+    const settled = (): { readonly value: T } | { readonly error: unknown } | null => outcome;
+    for (;;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      this.rethrow();
+      const ended = settled();
+      if (this.fs.crashed) return null;
+      if (ended !== null) {
+        if ('error' in ended) throw ended.error;
+        return ended.value;
+      }
+      const looking = this.look();
+      if (looking !== null) await looking;
+      this.#step();
+    }
+  }
+
+  #step(): void {
+    if (++this.steps > STEPS_MAX) this.fail('it never ends');
+    const timer = this.#timers.reduce<Timer | null>(
+      (first, each) => (first === null || each.at < first.at ? each : first),
+      null,
+    );
+    if (this.#waiting.length > 0 && (timer === null || this.random() < 0.98)) {
+      const index = this.below(this.#waiting.length);
+      const [next] = this.#waiting.splice(index, 1);
+      next!();
+      return;
+    }
+    if (timer === null) this.fail('nothing can go on: a deadlock');
+    this.#timers = this.#timers.filter((each) => each !== timer);
+    this.#now = Math.max(this.#now, timer.at);
+    timer.callback();
+  }
+
+  /** What others do to the world, at once and without faults. */
+  async outside<T>(work: () => Promise<T>): Promise<T> {
+    const { crashIn } = this.fs;
+    this.instant = true;
+    this.fs.crashIn = Infinity;
+    try {
+      return await work();
+    } finally {
+      this.instant = false;
+      this.fs.crashIn = crashIn;
+    }
+  }
+
+  /** The power goes (if it has not), and comes back: what was under way is gone. */
+  async restartPower(): Promise<void> {
+    this.fs.crashed = true;
+    await this.#endProcess(true);
+  }
+
+  /** The process has ended and the machine runs on: the page cache stays. */
+  async endProcess(): Promise<void> {
+    this.fs.crashed = true;
+    await this.#endProcess(false);
+  }
+
+  async #endProcess(powerCut: boolean): Promise<void> {
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+    for (const database of this.databases.values()) if (database.isTransaction) database.exec('ROLLBACK');
+    this.#waiting = [];
+    this.#timers = [];
+    const { capacity, lazySync } = this.fs;
+    this.fs = powerCut ? this.fs.afterCrash() : this.fs.afterKill();
+    this.fs.capacity = capacity;
+    this.fs.lazySync = lazySync;
+    this.fs.crashIn = Infinity;
+    this.#watch();
+    this.rethrow();
+  }
+}
+
+/** An error that the world itself has caused. */
+export function isSimulated(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause)
+    if (/simulated|the power is gone/.test(at.message)) return true;
+  return false;
+}
+
+/** What a client may meet in good order. */
+export const codeOf = (error: unknown): string => (error instanceof SqlError ? error.code : '');
