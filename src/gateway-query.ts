@@ -187,9 +187,10 @@ function catalogResult(
   resultFormats: readonly Format[],
 ) {
   const { context, timeZone: zone, searchPath } = environment;
-  const views = plan.views.map((view) => {
+  const views = plan.views.flatMap((view) => {
+    const rows = viewRows(context, view);
     const dot = view.indexOf('.');
-    return { schema: view.slice(0, dot), name: view.slice(dot + 1), rows: viewRows(context, view) };
+    return rows === null ? [] : [{ schema: view.slice(0, dot), name: view.slice(dot + 1), rows }]; // else PostgreSQL says 42P01
   });
   const abort = new AbortController();
   environment.running(() => abort.abort());

@@ -24,10 +24,11 @@ export interface ViewContext {
   readonly startedAt: number;
 }
 
-export function viewRows(context: ViewContext, name: string): readonly (readonly (string | null)[])[] {
+/** Null: there is no such view. */
+export function viewRows(context: ViewContext, name: string): readonly (readonly (string | null)[])[] | null {
   const dot = name.indexOf('.');
   const view = stubView(name.slice(0, dot), name.slice(dot + 1));
-  if (view === undefined) return [];
+  if (view === undefined) return null;
   const rows = rowsOf(context, view.name);
   return rows.map((row) =>
     view.columns.map((column) => {

@@ -267,3 +267,7 @@ test('two sessions that change one row take turns, and no change is lost', async
   expect(await rowsOf('SELECT n FROM counter')).toEqual([[60]]);
   await Promise.all(sessions.map((session) => session.end()));
 }, 30_000);
+
+test('a name in schema arka that is no view there does not exist, as anywhere else', async () => {
+  expect(await codeOf(rowsOf('SELECT * FROM arka.nothing'))).toBe('42P01');
+});
