@@ -95,9 +95,20 @@ async function insideArka(_: SystemName, { seconds }: Options): Promise<Measure>
       measure = await pointReads(system, seconds);
     }
     const bytes = readFileSync(path);
-    const times = new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
-    const { p50, p99, p999 } = quantiles(times.subarray(2000)); // the client's warm-up
-    return { ...measure, value: p99 * 1000, more: { p50: p50 * 1000, p99: p99 * 1000, p999: p999 * 1000 } };
+    const pairs = new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+    const of = (which: 0 | 1) => quantiles(pairs.filter((_, i) => i % 2 === which).subarray(2000)); // after the client's warm-up
+    const [answered, written] = [of(0), of(1)];
+    return {
+      ...measure,
+      value: written.p99 * 1000,
+      more: {
+        p50: written.p50 * 1000,
+        p99: written.p99 * 1000,
+        p999: written.p999 * 1000,
+        p50BeforeWrite: answered.p50 * 1000,
+        p99BeforeWrite: answered.p99 * 1000,
+      },
+    };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

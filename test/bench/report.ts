@@ -128,7 +128,13 @@ function commit(): string {
 
 export function resultsPage(
   results: readonly Result[],
-  setting: { readonly postgres: string; readonly seconds: number; readonly rounds: number; readonly load: string },
+  setting: {
+    readonly postgres: string;
+    readonly seconds: number;
+    readonly rounds: number;
+    readonly load: string;
+    readonly busy: boolean;
+  },
 ): string {
   const line = (fields: readonly string[]): string =>
     `| ${fields.map((field) => field.replaceAll('|', '\\|')).join(' | ')} |`;
@@ -136,7 +142,7 @@ export function resultsPage(
 
 - commit ${commit()}, ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC
 - ${machine()}; client and servers share it; load average when it began and ended: ${setting.load}
-- Arka as \`npm start\` runs it, Node ${process.versions.node}; ${setting.postgres}; fsync on in both, on the same disk
+${setting.busy ? '- **the machine was busy with other work: these figures say little**\n' : ''}- Arka as \`npm start\` runs it, Node ${process.versions.node}; ${setting.postgres}; fsync on in both, on the same disk
 - median [lowest–highest] of ${setting.rounds} rounds of ${setting.seconds} s, the systems in turn, each round on a fresh table with a primary key
 - every figure stands only after count, min(id), max(id) and sum(v) of the table were what had been acknowledged
 

@@ -10,7 +10,7 @@
 //   runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_ctl -D data -l log -w -o '-p 5499 -k /tmp' start
 // Rounds alternate (A B B A …), so that a slow minute of the disk hits both. The client is test/bench/raw-client.ts.
 import { writeFileSync } from 'node:fs';
-import { loadavg } from 'node:os';
+import { availableParallelism, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ROWS, type Options, type Row } from './goals.ts';
@@ -72,6 +72,9 @@ if (rows.some((row) => row.systems.includes('PostgreSQL'))) {
     );
   });
 }
+const busy = Number(before) >= availableParallelism() / 2;
+if (busy)
+  console.log(`the machine is busy (load average ${before}): what is one process loses more by it than what is many`);
 console.log(`${machine()}; ${postgres}; Node ${process.versions.node}`);
 const results: Result[] = [];
 for (const row of rows) {
@@ -83,7 +86,7 @@ for (const row of rows) {
   if (result.rounds !== null) console.log(`${''.padEnd(14)} cores ${cores}${extra === '' ? '' : `   ${extra}`}`);
 }
 if (names.length === 0) {
-  const setting = { postgres, seconds: options.seconds, rounds: roundCount, load: `${before}, ${load()}` };
+  const setting = { postgres, seconds: options.seconds, rounds: roundCount, load: `${before}, ${load()}`, busy };
   writeFileSync(RESULTS, resultsPage(results, setting));
   console.log(`written to ${RESULTS}`);
 }

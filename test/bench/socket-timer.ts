@@ -1,7 +1,8 @@
 /**
  * Loaded into a server before its own code (`node --import`): how long a request is inside the process. The clock starts when
- * Node hands over bytes that begin with a Bind message, and stops when the answer has been given to the operating system.
- * The times go to the file that BENCH_SOCKET_TIMES names, as doubles in milliseconds, when the process ends.
+ * Node hands over bytes that begin with a Bind message, and stops when the answer has been given to the operating system, whose
+ * call may also wake the client and wait for it: so the time until just before that call is kept beside it.
+ * Both go to the file that BENCH_SOCKET_TIMES names, as pairs of doubles in milliseconds, when the process ends.
  */
 import { writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -17,20 +18,20 @@ if (path !== undefined && isMainThread) {
     if (chunk?.[0] === BIND) begun.set(this, performance.now());
     return push.call(this, chunk, ...rest);
   };
-  const stop = (socket: Socket): void => {
+  // the first attempt to write is made before `write` returns
+  const around = (socket: Socket, write: () => void): void => {
     const at = begun.get(socket);
+    const answered = performance.now();
+    write();
     if (at === undefined) return;
-    times.push(performance.now() - at);
+    times.push(answered - at, performance.now() - at);
     begun.delete(socket);
   };
-  // the first attempt to write is made before these return
   Socket.prototype._write = function (this: Socket, ...given) {
-    _write.apply(this, given);
-    stop(this);
+    around(this, () => _write.apply(this, given));
   };
   Socket.prototype._writev = function (this: Socket, ...given) {
-    _writev!.apply(this, given);
-    stop(this);
+    around(this, () => _writev!.apply(this, given));
   };
   process.on('exit', () => writeFileSync(path, new Uint8Array(Float64Array.from(times).buffer)));
 }
