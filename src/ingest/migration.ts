@@ -18,6 +18,7 @@ const TICK_MS = 1000;
 /** Flushes and commits at one time: the engine writes files with one thread. */
 const MOVES_MAX = 2;
 const RETRY_MS_MAX = 60_000;
+const REWRITE_RETRY_MS_MAX = 30 * 60_000;
 
 /** Looks for commits of other writers, one round after another, until it is stopped. */
 export function startRefresh(database: Database, intervalMs: number): () => void {
@@ -51,6 +52,7 @@ interface Seen {
   readonly candidates: RewriteCandidates;
   rewriting: boolean;
   rewrittenAt: number;
+  rewriteFailures: number;
 }
 
 /** Watches all tables until it is stopped. */
@@ -114,6 +116,7 @@ function look(table: Table, all: Map<Table, Seen>, now: number): Seen {
       candidates: new RewriteCandidates(),
       rewriting: false,
       rewrittenAt: Number.NEGATIVE_INFINITY,
+      rewriteFailures: 0,
     };
     all.set(table, seen);
   }
@@ -147,7 +150,7 @@ async function carryOut(
   }
 }
 
-/** What fails waits as long as what has been done: `min_interval`. */
+/** What fails waits longer each time, beyond `min_interval`. */
 async function rewrite(
   database: Database,
   table: Table,
@@ -156,13 +159,16 @@ async function rewrite(
   seen: Seen,
 ): Promise<void> {
   seen.rewriting = true;
+  let wait = 0;
   try {
     await seen.candidates.rewrite(database, table, smallFilesMax, trigger);
+    seen.rewriteFailures = 0;
   } catch (error) {
     database.warn(error, `rewrite of files of ${nameOf(table)}`);
+    wait = Math.min(REWRITE_RETRY_MS_MAX, RETRY_MS_MAX * 2 ** seen.rewriteFailures++);
   } finally {
     seen.rewriting = false;
-    seen.rewrittenAt = database.clock.monotonic();
+    seen.rewrittenAt = database.clock.monotonic() + wait;
   }
 }
 
