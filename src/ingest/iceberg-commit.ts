@@ -75,10 +75,23 @@ export async function adoptCommit(database: Database, table: Table, commit: Comm
   if (commit.foreign !== null) await adoptState(database, table, commit.foreign);
   table.metadataLocation = commit.metadataLocation;
   table.snapshotId = commit.snapshotId;
-  database.memory.pins.whenUnpinned(
-    () =>
-      void database.lake.collectGarbage(null).catch((error: unknown) => database.warn(error, 'removing expired files')),
-  );
+  void collectLater(database, table);
+}
+
+/**
+ * Deletes the table's files that are due now, after the readers that are under way: their Versions may still have them.
+ * @returns how many; null: readers are to end first
+ */
+export function collectLater(database: Database, table: Table): Promise<number> | null {
+  const due = { tableUuid: table.def.uuid, beforeMs: Math.floor(database.clock.now()) };
+  let collecting: Promise<number> | null = null;
+  database.memory.pins.whenUnpinned(() => {
+    collecting = database.lake.collectGarbage(due).catch((error: unknown) => {
+      database.warn(error, 'removing expired files');
+      return 0;
+    });
+  });
+  return collecting;
 }
 
 /**

@@ -12,12 +12,15 @@ import {
   type TableFigures,
 } from './migration-choice.ts';
 import { nameOf, type Database } from './database.ts';
+import { collectLater } from './iceberg-commit.ts';
 import { RewriteCandidates } from './vacuum.ts';
 
 const TICK_MS = 1000;
 /** Flushes and commits at one time: the engine writes files with one thread. */
 const MOVES_MAX = 2;
 const RETRY_MS_MAX = 60_000;
+/** Files of tables that nobody writes become due, too. */
+const COLLECT_MS = 10 * 60_000;
 const REWRITE_RETRY_MS_MAX = 30 * 60_000;
 
 /** Looks for commits of other writers, one round after another, until it is stopped. */
@@ -78,9 +81,14 @@ export function startMigration(
       moving--;
     });
   };
+  let collectedAt = database.clock.monotonic();
   const tick = (): void => {
     cancel();
     const now = database.clock.monotonic();
+    if (now - collectedAt >= COLLECT_MS) {
+      collectedAt = now;
+      for (const table of database.tables.values()) void collectLater(database, table);
+    }
     for (const table of seen.keys()) if (table.dropped) seen.delete(table);
     const tables = [...database.tables.values()];
     const figures = tables.map((table) => {

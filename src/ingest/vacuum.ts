@@ -5,7 +5,7 @@ import type { Table } from '../storage/table.ts';
 import type { Database } from './database.ts';
 import type { RewriteTrigger } from './migration-choice.ts';
 import { chooseRewrite, type RewriteChoice, type RewriteLimits } from './rewrite-choice.ts';
-import { refreshTable } from './iceberg-commit.ts';
+import { collectLater, refreshTable } from './iceberg-commit.ts';
 import { readOnly } from './transaction.ts';
 
 /** One swap takes groups up to so many target files: fewer snapshots, and a conflict costs no more than that. */
@@ -66,14 +66,7 @@ export async function vacuum(database: Database, table: Table): Promise<VacuumRe
     table.metadataLocation = done.metadataLocation;
     return done;
   });
-  // Readers that are under way may have expired files before them still: the files go after them.
-  const now: Promise<number>[] = [];
-  database.memory.pins.whenUnpinned(() => {
-    const collected = database.lake.collectGarbage(null);
-    collected.catch((error: unknown) => database.warn(error, 'removing expired files'));
-    now.push(collected);
-  });
-  return { ...result, expiredFiles: now.length === 0 ? 0 : await now[0]! };
+  return { ...result, expiredFiles: (await collectLater(database, table)) ?? 0 };
 }
 
 /** Partitions of one table that have something to rewrite: looked at again only when their files have changed. */

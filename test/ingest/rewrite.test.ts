@@ -446,9 +446,18 @@ test('an expired file stays until the last reader of this server that may name i
     await database.commit(table, 'test');
     await vacuum(database, table);
     expect(there()).toEqual([true, true, true, true]);
+    const merged = dataFiles(table).map((file) => file.path);
+    const later = database.memory.pins.acquire(); // reads the merged file
+    await database.rewrite(table, [dataFiles(table)], 'test');
+    await put(table, [[501, 1]]);
+    await database.commit(table, 'test');
     pin.release();
     await expect.poll(there).toEqual([false, false, false, false]);
-    expect(await db.rows(table)).toHaveLength(37);
+    await vacuum(database, table);
+    expect(merged.every((path) => existsSync(path))).toBe(true);
+    later.release();
+    await expect.poll(() => merged.some((path) => existsSync(path))).toBe(false);
+    expect(await db.rows(table)).toHaveLength(38);
   } finally {
     await db.destroy();
     db = shared;

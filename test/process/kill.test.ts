@@ -11,13 +11,16 @@ const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? 2);
 const dataDir = mkdtempSync(join(tmpdir(), 'arka-kill-'));
 afterAll(() => rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 }));
 
-/** Flushes, commits and new log segments at every moment. */
+/** Flushes, commits, rewrites, expiry and new log segments at every moment. */
 const SETTINGS = {
   'wal.segment_size': '1MB',
   'flush.max_wal_lag': 2000,
   'flush.min_interval': '100ms',
   'iceberg.commit_interval': '1s',
   'iceberg.min_interval': '200ms',
+  'iceberg.max_small_files': 2,
+  'iceberg.keep_snapshots': 3,
+  'iceberg.file_grace': '1s',
   'iceberg.refresh_interval': '500ms',
 };
 

@@ -44,6 +44,12 @@ export interface Garbage {
   readonly dueMs: number | null;
 }
 
+/** Files due before a time: of one table, or of all. */
+export interface DueGarbage {
+  readonly tableUuid: string | null;
+  readonly beforeMs: number;
+}
+
 export interface FlushStore {
   writeFlush(manifest: FlushManifest): Promise<void>;
   /** Null: none, or one that is damaged and was discarded (`damage` says why). */
@@ -70,7 +76,7 @@ export interface FlushStore {
   /** All that is on the list of the table, due or not. */
   garbage(tableUuid: string): string[];
   /** Due files, their rows removed. */
-  takeGarbage(now: number, limit: number): string[];
+  takeGarbage(due: DueGarbage, limit: number): string[];
   /** Deletes files of flushes that no manifest names. */
   sweep(): Promise<void>;
   close(): void;
@@ -361,9 +367,14 @@ function seenAndGarbage(
           .all(uuid)
           .map((row) => row['location'] as string),
       ),
-    takeGarbage: (now, limit) =>
+    takeGarbage: ({ beforeMs, tableUuid }, limit) =>
       transaction(place, () => {
-        const rows = db.prepare('SELECT rowid, location FROM garbage WHERE due_ms <= ? LIMIT ?').all(now, limit);
+        // Those of no table are such that a store did not delete when it was asked before.
+        const rows = db
+          .prepare(
+            `SELECT rowid, location FROM garbage WHERE due_ms < ? AND (?2 IS NULL OR table_uuid IN (?2, '')) LIMIT ?3`,
+          )
+          .all(beforeMs, tableUuid, limit);
         const remove = db.prepare('DELETE FROM garbage WHERE rowid = ?');
         for (const row of rows) remove.run(row['rowid'] as number);
         return rows.map((row) => row['location'] as string);

@@ -8,6 +8,7 @@
 import type { Lsn, TableDef } from '../../table-def.ts';
 import type { DiskUsage } from '../disk/disk-usage.ts';
 import type { CachedFile } from '../disk/file-cache.ts';
+import type { DueGarbage } from '../disk/flush-store.ts';
 import type { FileColumnStats } from '../file-stats.ts';
 import type { Checkpoint } from '../log/checkpoint.ts';
 import type { S3Settings } from './s3-client.ts';
@@ -223,8 +224,11 @@ export type LakeApi = {
   abandon(locations: readonly string[]): Promise<void>;
   /** Lets snapshots expire, and deletes files below the table's location that no metadata names (H15). */
   vacuum(tableUuid: string): Promise<VacuumResult>;
-  /** Deletes files whose grace has ended, once no reader of this server can name them any more; how many. */
-  collectGarbage(argument: null): Promise<number>;
+  /**
+   * Deletes files whose grace has ended; how many. Null: all of all tables, while nobody reads. Else those of a table that
+   * were due before a time: when every reader of this server has begun after it, none can name them any more.
+   */
+  collectGarbage(due: DueGarbage | null): Promise<number>;
   /** Null while the catalog still shows the metadata location given. */
   refresh(request: { readonly tableUuid: string; readonly metadataLocation: string }): Promise<TableState | null>;
   /** Removes local files no longer referenced (staged copies of committed segments, delete files sent). */

@@ -117,7 +117,7 @@ export function createLake(clock: Clock): LakeApi {
     rewrite: (request) => inLane(lake(), request.tableUuid, () => rewrite(lake(), ACCESS, request)),
     abandon: (locations) => abandon(lake(), locations),
     vacuum: (uuid) => inLane(lake(), uuid, () => vacuum(lake(), ACCESS, uuid)),
-    collectGarbage: () => collectGarbage(lake()),
+    collectGarbage: (due) => collectGarbage(lake(), due),
     refresh: (request) => inLane(lake(), request.tableUuid, () => refresh(lake(), request)),
     rescue: (uuid) => inLane(lake(), uuid, () => rescueTable(lake(), uuid)),
     reattach: (request) => inLane(lake(), request.tableUuid, () => reattach(lake(), request, commit)),
@@ -227,7 +227,7 @@ async function loadAll(lake: Lake): Promise<LakeState> {
   const lost = await rescueLost(lake, uuids);
   // While rows are missed, a file that nothing names may be what has them.
   if (!tables.some((table) => table.detached?.reason === 'rows')) await lake.flush.sweep();
-  await collectGarbage(lake);
+  await collectGarbage(lake, null);
   return { schemas: catalog.schemas(), tables, lost, cached: await checkCache(lake, tables) };
 }
 

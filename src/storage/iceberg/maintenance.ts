@@ -9,6 +9,7 @@
  *   of the table has, and is older than the grace and ORPHAN_AGE_MS: a commit of another writer may be on its way.
  */
 import { SqlError, SqlState } from '../../errors.ts';
+import type { DueGarbage } from '../disk/flush-store.ts';
 import { buildAttempt, type Attempt, type CommitContext, type PlacedDelete } from './commit.ts';
 import type { Lake } from './lake.ts';
 import type { CommitResult, DeleteFile, RewriteRequest, Segment, VacuumResult } from './lake-api.ts';
@@ -178,21 +179,24 @@ function placeOf(manifest: ManifestFile, partition: object): string {
 }
 
 /** M2. How many were deleted. What could not be is tried again later: what came before has succeeded whatever becomes of this. */
-export async function collectGarbage(lake: Lake): Promise<number> {
+export async function collectGarbage(lake: Lake, due: DueGarbage | null): Promise<number> {
   let count = 0;
   for (;;) {
     const now = Math.floor(lake.clock.now());
-    const due = lake.flush.takeGarbage(now, GARBAGE_BATCH);
+    const locations = lake.flush.takeGarbage(due ?? { tableUuid: null, beforeMs: now + 1 }, GARBAGE_BATCH);
     try {
-      await lake.store.delete(due);
+      await lake.store.delete(locations);
     } catch (error) {
-      process.emitWarning(`${due.length} old files are still to be deleted: ${(error as Error).message}`, 'ArkaLake');
-      const again = due.map((location) => ({ location, removedSequence: null, dueMs: now + GARBAGE_RETRY_MS }));
+      process.emitWarning(
+        `${locations.length} old files are still to be deleted: ${(error as Error).message}`,
+        'ArkaLake',
+      );
+      const again = locations.map((location) => ({ location, removedSequence: null, dueMs: now + GARBAGE_RETRY_MS }));
       lake.flush.addGarbage('', again);
       return count;
     }
-    count += due.length;
-    if (due.length < GARBAGE_BATCH) return count;
+    count += locations.length;
+    if (locations.length < GARBAGE_BATCH) return count;
   }
 }
 
