@@ -4,7 +4,7 @@
  */
 import { ABSENT_NULL, type FieldBlock } from '../types/field-block.ts';
 import type { LineScanner } from './copy-blocks.ts';
-import { CR, isMarker, LF, oneByte, type CopyLines } from './copy-lines.ts';
+import { CR, isCrLf, isMarker, LF, oneByte, type CopyLines } from './copy-lines.ts';
 import type { CopyCsvOptions } from './copy-csv.ts';
 
 const BACKSLASH = 92;
@@ -14,8 +14,7 @@ const DELIMITER = 1;
 const LINE_FEED = 2;
 const OTHER = 3;
 const QUOTE = 4;
-const ESCAPE = 5;
-const END = 6;
+const END = 5;
 
 export class CsvScanner implements LineScanner {
   extraLines = 0;
@@ -25,8 +24,8 @@ export class CsvScanner implements LineScanner {
   readonly #marker: Uint8Array;
   readonly #quote: number;
   readonly #escape: number;
-  /** Of the quoted field that `#quoted` went through. */
-  #escaped = false;
+  /** Of the field that `#quoted` went through: where its copy ends, -1 for none, and its line ends. */
+  #copied = -1;
   #feeds = 0;
 
   constructor(options: CopyCsvOptions) {
@@ -39,7 +38,7 @@ export class CsvScanner implements LineScanner {
     this.#outside[this.#quote] = QUOTE;
     this.#inside[0] = OTHER;
     this.#inside[LF] = LINE_FEED;
-    this.#inside[this.#escape] = ESCAPE;
+    this.#inside[this.#escape] = QUOTE;
     this.#inside[this.#quote] = QUOTE;
     this.#marker = Buffer.from(options.null);
   }
@@ -62,7 +61,7 @@ export class CsvScanner implements LineScanner {
         kind = i < end ? outside[src[i]!]! : END;
         const quoted = kind === QUOTE && i === start;
         if (quoted) {
-          i = this.#quoted(src, i + 1, end);
+          i = this.#quoted(block, i + 1, end);
           kind = i >= 0 && i < end ? outside[src[i]!]! : END;
           feeds += this.#feeds;
         }
@@ -72,13 +71,13 @@ export class CsvScanner implements LineScanner {
         }
         if (kind === PLAIN) return line; // something after a closing quote
         if (at >= columns * capacity || (kind !== DELIMITER && at < (columns - 1) * capacity)) return line;
-        if (kind >= OTHER && !(src[i] === CR && src[i + 1] === LF && lines.lineEnd === 'crlf')) return line;
+        if (kind >= OTHER && !isCrLf(src, i, end, lines)) return line;
         if (quoted) {
           starts[at] = start + 1;
           ends[at] = i - 1;
-          if (this.#escaped) {
+          if (this.#copied >= 0) {
             starts[at] = block.spill;
-            block.spill = ends[at] = this.#unescape(src, start + 1, i - 1, block.spill);
+            block.spill = ends[at] = this.#copied;
           }
         } else if (i - start === marker.length && isMarker(marker, src, start, i)) {
           starts[at] = ABSENT_NULL;
@@ -102,45 +101,40 @@ export class CsvScanner implements LineScanner {
     return line;
   }
 
-  /** After the closing quote of the field whose first byte is at `from`; -1: not complete, -2: not for here. */
-  #quoted(src: Uint8Array, from: number, end: number): number {
+  /**
+   * After the closing quote of the field whose first byte is at `from`; -1: not complete, -2: not for here. From its first
+   * escape on the field is copied behind the input.
+   */
+  #quoted(block: FieldBlock, from: number, end: number): number {
+    const { src } = block;
     const inside = this.#inside;
+    const quote = this.#quote;
+    const escape = this.#escape;
     let i = from;
-    this.#escaped = false;
+    let out = -1;
     this.#feeds = 0;
     for (;;) {
-      while (i < end && inside[src[i]!] === PLAIN) i++;
+      if (out < 0) while (i < end && inside[src[i]!] === PLAIN) i++;
+      else while (i < end && inside[src[i]!] === PLAIN) src[out++] = src[i++]!;
       if (i >= end) return -1;
       const kind = inside[src[i]!]!;
       if (kind === OTHER) return -2;
-      if (kind === LINE_FEED) {
-        this.#feeds++;
-        i++;
-        continue;
+      if (kind === LINE_FEED) this.#feeds++;
+      else {
+        const next = i + 1 < end ? src[i + 1]! : -1;
+        if (src[i] === escape && next < 0) return -1; // an escape, or the quote that ends the data: more bytes tell
+        if (src[i] === escape && (next === quote || next === escape)) {
+          if (out < 0) {
+            out = block.spill;
+            for (let k = from; k < i; k++) src[out++] = src[k]!;
+          }
+          i++; // what follows stands for itself
+        } else if (src[i] === quote) break;
       }
-      const next = i + 1 < end ? src[i + 1]! : -1;
-      if (src[i] === this.#escape) {
-        if (next < 0) return -1; // an escape, or the quote that ends the data: more bytes tell
-        if (next === this.#quote || next === this.#escape) {
-          this.#escaped = true;
-          i += 2;
-          continue;
-        }
-      }
-      if (kind === QUOTE || this.#escape === this.#quote) return i + 1;
+      if (out >= 0) src[out++] = src[i]!;
       i++;
     }
-  }
-
-  /** The inside of quotes without its escapes, to `to` on in the same buffer; where it ends. */
-  #unescape(src: Uint8Array, start: number, end: number, to: number): number {
-    const quote = this.#quote;
-    const escape = this.#escape;
-    let out = to;
-    for (let i = start; i < end; i++) {
-      if (src[i] === escape && i + 1 < end && (src[i + 1] === quote || src[i + 1] === escape)) i++;
-      src[out++] = src[i]!;
-    }
-    return out;
+    this.#copied = out;
+    return i + 1;
   }
 }

@@ -281,3 +281,8 @@ export function isMarker(marker: Uint8Array, src: Uint8Array, start: number, end
   for (let i = 0; i < marker.length; i++) if (src[start + i] !== marker[i]) return false;
   return true;
 }
+
+/** The line end of files from Windows, once the first line has shown it. */
+export function isCrLf(src: Uint8Array, at: number, end: number, { lineEnd }: CopyLines): boolean {
+  return lineEnd === 'crlf' && src[at] === CR && at + 1 < end && src[at + 1] === LF;
+}

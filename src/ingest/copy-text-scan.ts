@@ -2,8 +2,9 @@
  * COPY's text format by blocks: the lines that programs write. Escapes are resolved here when they stand for one ASCII
  * byte; numbers of bytes (\012, \x0a) and everything else go to `copy-text.ts`, whose rules these are.
  */
+import { ONES, TOP_BITS } from '../types/byte-words.ts';
 import { ABSENT_NULL, type FieldBlock } from '../types/field-block.ts';
-import { CR, isMarker, LF, oneByte, type CopyLines } from './copy-lines.ts';
+import { CR, isCrLf, isMarker, LF, oneByte, type CopyLines } from './copy-lines.ts';
 import type { LineScanner } from './copy-blocks.ts';
 import type { CopyTextOptions } from './copy-row-sink.ts';
 
@@ -15,7 +16,9 @@ const DELIMITER = 1;
 const ESCAPE = 2;
 const LINE_FEED = 3;
 const OTHER = 4;
-const END = 5;
+
+const SIXTEENS = 16 * ONES;
+const BACKSLASHES = BACKSLASH * ONES;
 
 /** Bytes that mean something of their own after a backslash. */
 const SPECIAL = new Uint8Array(256);
@@ -40,8 +43,10 @@ export class TextScanner implements LineScanner {
   odd = false;
   readonly #classes = new Uint8Array(256);
   readonly #marker: Uint8Array;
+  readonly #delimiters: number;
 
   constructor(options: CopyTextOptions) {
+    this.#delimiters = oneByte('delimiter', options.delimiter) * ONES;
     this.#classes[BACKSLASH] = ESCAPE;
     this.#classes[LF] = LINE_FEED;
     this.#classes[CR] = OTHER;
@@ -51,60 +56,88 @@ export class TextScanner implements LineScanner {
   }
 
   scan(block: FieldBlock, from: number, end: number, lines: CopyLines): number {
+    const { src, words, columns, capacity } = block;
     const classes = this.#classes;
-    const marker = this.#marker;
-    const { src, columns, capacity, starts, ends } = block;
+    const delimiters = this.#delimiters;
+    const last = (columns - 1) * capacity;
     this.odd = true;
+    if (columns === 0) return from;
     let line = from;
-    for (let row = 0; row < capacity && columns > 0; row++) {
-      let i = line;
-      let start = line;
-      let kind = DELIMITER;
-      for (let at = row; kind === DELIMITER; at += capacity) {
-        let escaped = false;
-        for (;;) {
-          while (i < end && classes[src[i]!] === PLAIN) i++;
-          kind = i < end ? classes[src[i]!]! : END;
-          if (kind !== ESCAPE) break;
+    let start = from;
+    let row = 0;
+    let at = 0;
+    let escaped = false;
+    let skip = from - 1;
+    const stop = (end + 3) >> 2;
+    for (let word = from >> 2; word < stop; word++) {
+      // Four bytes at a time: a bit for each that is below 16, a backslash or a delimiter, and now and then for another.
+      const w = words[word]!;
+      const x = w ^ BACKSLASHES;
+      const y = w ^ delimiters;
+      let found = (((w - SIXTEENS) & ~w) | ((x - ONES) & ~x) | ((y - ONES) & ~y)) & TOP_BITS;
+      while (found !== 0) {
+        const lowest = found & -found;
+        found ^= lowest;
+        const i = (word << 2) + ((31 - Math.clz32(lowest)) >> 3);
+        const kind = classes[src[i]!]!;
+        if (i <= skip || kind === PLAIN) continue;
+        if (i >= end) break;
+        if (kind === ESCAPE) {
           // `\.` may end the data; digits and x name bytes; an escaped CR or byte 0 is rare.
           if (i + 1 < end && SPECIAL[src[i + 1]!] === 1) return line;
           escaped = true;
-          i += 2;
+          skip = i + 1;
+          continue;
         }
-        // Of a line that is not whole nothing counts.
-        if (i >= end || (kind === OTHER && !this.#isCrLf(src, i, end, lines))) {
-          this.odd = i < end && !(src[i] === CR && i + 1 === end);
+        if (kind === OTHER) {
+          if (!isCrLf(src, i, end, lines)) {
+            this.odd = !(src[i] === CR && i + 1 === end);
+            return line;
+          }
+          skip = i + 1;
+        }
+        if (at > last + row) return line;
+        if (escaped || i - start === this.#marker.length) this.#putOdd(block, at, start, i, escaped);
+        else {
+          block.starts[at] = start;
+          block.ends[at] = i;
+        }
+        escaped = false;
+        start = i + 1;
+        if (kind === DELIMITER) {
+          at += capacity;
+          continue;
+        }
+        if (at < last + row) return line;
+        if (kind === OTHER) start++;
+        else if (lines.lineEnd !== 'lf') {
+          if (lines.lineEnd !== 'unknown') return line;
+          lines.lineEnd = 'lf';
+        }
+        line = start;
+        at = block.rows = ++row;
+        if (row === capacity) {
+          this.odd = false;
           return line;
         }
-        if (at >= columns * capacity) return line;
-        if (i - start === marker.length && isMarker(marker, src, start, i)) {
-          starts[at] = ABSENT_NULL;
-          block.absent[(at / capacity) | 0]!++;
-        } else if (escaped) {
-          starts[at] = block.spill;
-          block.spill = ends[at] = unescape(src, start, i, block.spill);
-        } else {
-          starts[at] = start;
-          ends[at] = i;
-        }
-        start = ++i;
-        if (kind !== DELIMITER && at < (columns - 1) * capacity) return line;
       }
-      if (kind === OTHER) i++;
-      else if (lines.lineEnd !== 'lf') {
-        if (lines.lineEnd !== 'unknown') return line;
-        lines.lineEnd = 'lf';
-      }
-      line = i;
-      block.rows = row + 1;
     }
-    this.odd = columns === 0;
+    this.odd = false;
     return line;
   }
 
-  /** The line end of files from Windows, once the first line has shown it. */
-  #isCrLf(src: Uint8Array, at: number, end: number, lines: CopyLines): boolean {
-    return lines.lineEnd === 'crlf' && src[at] === CR && at + 1 < end && src[at + 1] === LF;
+  /** A field that has escapes, or may be NULL. */
+  #putOdd(block: FieldBlock, at: number, start: number, end: number, escaped: boolean): void {
+    if (end - start === this.#marker.length && isMarker(this.#marker, block.src, start, end)) {
+      block.starts[at] = ABSENT_NULL;
+      block.absent[(at / block.capacity) | 0]!++;
+    } else if (escaped) {
+      block.starts[at] = block.spill;
+      block.spill = block.ends[at] = unescape(block.src, start, end, block.spill);
+    } else {
+      block.starts[at] = start;
+      block.ends[at] = end;
+    }
   }
 }
 

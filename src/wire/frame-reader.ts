@@ -6,6 +6,8 @@
  *   place or overwritten, so a Bind may wait for a promise while more input arrives.
  * - R2 Each byte is copied at most twice on average, whatever the split: buffers double.
  * - R3 Memory follows the bytes received, not the length that a message claims; an idle reader holds none.
+ * - R4 CopyData is handed out as it comes, in parts of type `d` again: a stream whose message bounds mean nothing is not
+ *   put together.
  */
 import { SqlError, SqlState } from '../errors.ts';
 
@@ -14,6 +16,7 @@ const STARTUP_BYTES_MAX = 10_000;
 /** PostgreSQL's PQ_SMALL_MESSAGE_LIMIT, for messages that carry a name at most. */
 const SMALL_MESSAGE_BYTES_MAX = 10_000;
 const HEADER_BYTES = 5;
+const COPY_DATA = 'd'.charCodeAt(0);
 
 /** 0: no message of the protocol, 1: small, 2: large. */
 const LIMIT_CLASS = new Uint8Array(256);
@@ -36,6 +39,8 @@ export class FrameReader {
   #owned = false;
   #at = 0;
   #filled = 0;
+  /** Bytes to come of a CopyData of which a part has been handed out. */
+  #copyRest = 0;
 
   constructor(messageBytesMax = 256 * 1024 * 1024) {
     this.#messageBytesMax = messageBytesMax;
@@ -79,6 +84,12 @@ export class FrameReader {
     const at = this.#at;
     const available = this.#filled - at;
     if (available === 0) return this.#release();
+    if (this.#copyRest > 0) {
+      const end = at + Math.min(available, this.#copyRest);
+      this.#copyRest -= end - at;
+      this.#hand(COPY_DATA, at, end);
+      return true;
+    }
     const type = this.#buffer[at]!;
     const limit = LIMIT_CLASS[type]!;
     if (limit === 0) throw violation(`invalid frontend message type ${type}`);
@@ -87,7 +98,12 @@ export class FrameReader {
     if (length < 4 || length > (limit === 1 ? SMALL_MESSAGE_BYTES_MAX : this.#messageBytesMax)) {
       throw violation('invalid message length');
     }
-    if (available < length + 1) return false;
+    if (available < length + 1) {
+      if (type !== COPY_DATA || available === HEADER_BYTES) return false;
+      this.#copyRest = length + 1 - available;
+      this.#hand(type, at + HEADER_BYTES, this.#filled);
+      return true;
+    }
     this.#hand(type, at + HEADER_BYTES, at + 1 + length);
     return true;
   }
@@ -106,6 +122,7 @@ export class FrameReader {
 
   /** Forgets everything: the connection is over. */
   clear(): void {
+    this.#copyRest = 0;
     this.#at = this.#filled;
     this.#release();
   }
