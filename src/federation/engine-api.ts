@@ -5,7 +5,14 @@
  * Every scan of a unit list goes through one function (C8). Nothing here knows sessions or transactions.
  */
 import type { TableScan } from '../storage/scan-spec.ts';
-import type { LookupRequest, LookupResult, WriteParquetRequest, WrittenFile } from '../storage/unit-engine.ts';
+import type {
+  LookupRequest,
+  LookupResult,
+  RowsRead,
+  RowsRequest,
+  WriteParquetRequest,
+  WrittenFile,
+} from '../storage/unit-engine.ts';
 
 export type { LookupRequest, LookupResult, WriteParquetRequest, WrittenFile } from '../storage/unit-engine.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
@@ -79,6 +86,7 @@ export type EngineApi = {
   lookup(request: LookupRequest): Promise<LookupResult>;
   /** The same by whole rows: `keys` are all columns of the def, and may be NULL. */
   lookupImages(request: LookupRequest): Promise<LookupResult>;
+  readRows(request: RowsRequest): Promise<readonly RowsRead[]>;
   /** DuckDB's memory_limit from now on, of both instances; free memory of the process goes back to the system, too. */
   limitMemory(bytes: number): Promise<void>;
   /** Bytes DuckDB holds, for arka.memory. */

@@ -25,6 +25,7 @@ import type { EngineApi, EngineSettings } from './engine-api.ts';
 import { engineError } from './engine-errors.ts';
 import { lookupImages } from './image-lookup.ts';
 import { lookup } from './lookup.ts';
+import { readRows } from './row-lookup.ts';
 import { newPositions, writeParquet } from './parquet-out.ts';
 import { readPositionDeletes, writePositionDeletes } from './position-deletes.ts';
 import { registerSourceFunction, removeSources, sourceRegistry } from './row-source.ts';
@@ -78,6 +79,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     writePositionDeletes: (request) => chore((lease, own) => writePositionDeletes(lease, request, own)),
     readPositionDeletes: (paths) => chore((lease) => readPositionDeletes(lease, paths)),
     lookup: (request) => chore((lease, own) => lookup(lease, request, own)),
+    readRows: (request) => chore((lease) => readRows(lease, request)),
     lookupImages: (request) => chore((lease, own) => lookupImages(lease, request, own)),
     limitMemory: async (bytes) => {
       const { queries, chores } = opened();

@@ -161,6 +161,15 @@ export class Database {
     return false;
   }
 
+  /** Positions of the unit that transactions under way have deleted. */
+  *touchedPositions(table: Table, unit: number): IterableIterator<number> {
+    for (const transaction of this.#transactions.values()) {
+      const writes = transaction.writes.get(table);
+      if (writes === undefined) continue;
+      for (let i = 0; i < writes.units.length; i++) if (writes.units[i] === unit) yield writes.positions[i]!;
+    }
+  }
+
   /** Rows have moved: transactions under way follow (H2). */
   remap(
     table: Table,

@@ -10,6 +10,7 @@ import type { CommitResult, Segment, TableState } from '../storage/iceberg/lake-
 import { isRemote } from '../storage/iceberg/paths.ts';
 import type { Table } from '../storage/table.ts';
 import type { Database } from './database.ts';
+import { RowsFoundAgain } from './rows-found-again.ts';
 
 /** Staged segments go into a remote warehouse before the table's lane is taken: flushes need not wait for a slow store. */
 export async function uploadStaged(database: Database, table: Table): Promise<void> {
@@ -19,7 +20,12 @@ export async function uploadStaged(database: Database, table: Table): Promise<vo
 }
 
 /** Null: Iceberg had everything already. The table's lane is held by the caller. */
-export async function commitTable(database: Database, table: Table, trigger: string): Promise<CommitResult | null> {
+export async function commitTable(
+  database: Database,
+  table: Table,
+  trigger: string,
+  again = false,
+): Promise<CommitResult | null> {
   if (table.dropped || table.detached !== null) return null;
   if (table.flushedLsn <= table.committedLsn || table.uncommittedFrom === 0) return null;
   const lsn = table.flushedLsn;
@@ -38,15 +44,25 @@ export async function commitTable(database: Database, table: Table, trigger: str
     deletes.push({ dataFileLocation: file.info.location, path, rows: written.rows, bytes: written.bytes });
   }
   const segments = staged.map((file) => file.info as Segment);
-  const result = await database.lake.commit({
+  const request = {
     tableUuid: table.def.uuid,
     logId: database.log.logId,
     lsn,
     segments,
     deletes,
     trigger,
-  });
+  };
   const garbage = deletes.map((each) => each.path);
+  let result: CommitResult;
+  try {
+    result = await database.lake.commit(request);
+  } catch (error) {
+    // C7: a file that rows are deleted from is gone; they are found again, and deleted where they are now.
+    if (again || !(error instanceof SqlError) || error.code !== SqlState.serializationFailure) throw error;
+    await refreshTable(database, table);
+    await database.lake.removeFiles(garbage);
+    return commitTable(database, table, trigger, true);
+  }
   for (const file of staged) {
     const path = result.paths.find((each) => each.location === file.info.location)?.path ?? file.path;
     if (path !== file.path) garbage.push(file.path);
@@ -95,37 +111,43 @@ export function collectLater(database: Database, table: Table): Promise<number> 
 }
 
 /**
- * Takes over what another writer has committed: files come and go, position deletes are added.
- * @throws {SqlError} 55000 when a file is gone that rows of ours are still to be deleted from
+ * Takes over what another writer has committed: files come and go, position deletes are added. Rows of ours that were deleted
+ * from files which are gone are found again by their names.
+ * @throws {SqlError} 55000 when they cannot be
  */
 export async function adoptState(database: Database, table: Table, state: TableState): Promise<void> {
   const deletes = await database.engine.readPositionDeletes(state.deletePaths);
-  // Nothing may be on its way to visibility while positions of others are put behind it.
-  while (table.files.some((file) => file.deletes.published < file.deletes.length))
-    await database.committer.published(database.committer.appliedLsn);
   const live = new Set(state.files.map((info) => info.location));
-  for (const file of table.files) {
-    if (
-      file.tier === 'disk' ||
-      live.has(file.info.location) ||
-      (file.deletes.length === file.deletesCommitted && !database.isTouched(table, file.unit))
-    )
-      continue;
-    throw new SqlError(
-      SqlState.objectNotInPrerequisiteState,
-      `another writer has removed ${file.info.location}, and deletes from it were pending here`,
-      {
-        hint: 'Run CHECKPOINT before another engine rewrites the table.',
-      },
-    );
-  }
   const known = new Map(table.files.map((file) => [file.info.location, file]));
   const files = state.files.map(
     (info) =>
       known.get(info.location) ?? new DataFileUnit(database.memory, database.nextUnit(), table.def, info, 'iceberg'),
   );
-  const staged = table.files.filter((file) => file.tier === 'disk' && !live.has(file.info.location));
   const gone = table.files.filter((file) => file.tier === 'iceberg' && !live.has(file.info.location));
+  const again = new RowsFoundAgain(
+    database,
+    table,
+    gone,
+    files.filter((file) => !known.has(file.info.location)),
+    new Map(deletes.map(({ location, positions }) => [location, positions])),
+  );
+  for (;;) {
+    // Nothing may be on its way to visibility while positions of others are put behind it.
+    if (table.files.some((file) => file.deletes.published < file.deletes.length)) {
+      await database.committer.published(database.committer.appliedLsn);
+      continue;
+    }
+    const search = again.catchUp();
+    if (search === null) break;
+    // Entries of another writer behind ours are not told apart: by name they could hit an equal row.
+    const mixed = gone.find((file) => file.deletesForeign > file.deletesCommitted);
+    if (mixed !== undefined) throw removed(mixed);
+    await search.catch((error: unknown) => {
+      throw removed(gone[0]!, error);
+    });
+  }
+  again.install();
+  const staged = table.files.filter((file) => file.tier === 'disk' && !live.has(file.info.location));
   table.replaceFiles([...files, ...staged]);
   database.disk.forget(gone.map((file) => file.path));
   const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
@@ -135,6 +157,14 @@ export async function adoptState(database: Database, table: Table, state: TableS
   }
   table.metadataLocation = state.metadataLocation;
   table.snapshotId = state.snapshotId;
+}
+
+function removed(file: DataFileUnit, cause?: unknown): SqlError {
+  return new SqlError(
+    SqlState.objectNotInPrerequisiteState,
+    `another writer has removed ${file.info.location}, and deletes from it were pending here`,
+    { cause, hint: 'Run CHECKPOINT before another engine rewrites the table.' },
+  );
 }
 
 /** Looks for commits of other writers. The table's lane is held by the caller. */

@@ -36,6 +36,20 @@ export interface LookupResult {
   readonly positions: Uint32Array;
 }
 
+/** Columns of rows of one file, by position. */
+export interface RowsRequest {
+  readonly def: TableDef;
+  readonly file: FileUnit;
+  readonly positions: Uint32Array;
+  readonly fieldIds: readonly number[];
+}
+/** Some of the rows; `vectors` in the order of the field ids. */
+export interface RowsRead {
+  readonly positions: Uint32Array;
+  readonly vectors: readonly ColumnVector[];
+  readonly rows: number;
+}
+
 /** The functions themselves, as the caller sees them. */
 export interface UnitEngine {
   /** The live rows of the units, ordered by the def's sort, then unit, then position (total: H16), as one file. Null: no live row. */
@@ -56,4 +70,5 @@ export interface UnitEngine {
   lookup(request: LookupRequest): Promise<LookupResult>;
   /** The same by whole rows: `keys` are all columns of the def, and may be NULL. */
   lookupImages(request: LookupRequest): Promise<LookupResult>;
+  readRows(request: RowsRequest): Promise<readonly RowsRead[]>;
 }

@@ -9,6 +9,8 @@ import type { SlabDirectory } from '../../src/storage/memory/slab.ts';
 import type {
   LookupRequest,
   LookupResult,
+  RowsRead,
+  RowsRequest,
   UnitEngine,
   WriteParquetRequest,
   WrittenFile,
@@ -225,19 +227,38 @@ export class SimEngine implements UnitEngine {
       return this.#find(disk, request, (row) => JSON.stringify(row), image);
     });
 
+  readRows = (request: RowsRequest): Promise<readonly RowsRead[]> =>
+    this.#act((disk) => {
+      const rows = rowsOfFile(disk, request.file.path);
+      const read = [...request.positions].map((position) => rows[position]!);
+      const builders = [new VectorBuilder('int64'), new VectorBuilder('int32'), new VectorBuilder('bytes')] as const;
+      for (const [id, v, name] of read) {
+        builders[0].int64(id, 0);
+        if (v === null) builders[1].null();
+        else builders[1].int32(v);
+        const bytes = Buffer.from(name ?? '');
+        if (name === null) builders[2].null();
+        else builders[2].bytes(bytes, 0, bytes.length);
+      }
+      const vectors = request.fieldIds.map((fieldId) => builders[fieldId - 1]!.vector());
+      return [{ positions: request.positions, vectors, rows: read.length }];
+    });
+
   #find(
     disk: SimFs,
     request: LookupRequest,
     nameOf: (row: Row) => string,
     wantedAt: (row: number) => string,
   ): LookupResult {
-    const wanted = new Map<string, number>();
-    for (let row = 0; row < request.rows; row++) wanted.set(wantedAt(row), row);
+    const wanted = new Map<string, number[]>();
+    for (let row = 0; row < request.rows; row++) {
+      const name = wantedAt(row);
+      wanted.set(name, [...(wanted.get(name) ?? []), row]);
+    }
     const found: [row: number, unit: number, position: number][] = [];
     for (const file of request.files)
       rowsOfFile(disk, file.path).forEach((each, position) => {
-        const row = wanted.get(nameOf(each));
-        if (row !== undefined) found.push([row, file.unit, position]);
+        for (const row of wanted.get(nameOf(each)) ?? []) found.push([row, file.unit, position]);
       });
     return {
       rows: Int32Array.from(found, ([row]) => row),
