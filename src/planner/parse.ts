@@ -17,8 +17,39 @@ export async function loadParser(): Promise<void> {
 /** Nesting that would overflow the parser's own stack is refused before it is entered. */
 const NESTING_MAX = 3000;
 
+/**
+ * Texts with parameters come again and again: drivers send them anew with each execution. Their trees are kept, frozen,
+ * for planning makes copies of what it changes.
+ */
+const kept = new Map<string, readonly ParsedStatement[]>();
+const KEPT_TEXT_MAX = 2048;
+/** A tree takes about 30 bytes a character. */
+const KEPT_CHARACTERS_MAX = 131_072;
+let keptCharacters = 0;
+
 /** @throws {SqlError} 42601 with PostgreSQL's message and position */
-export function parseSql(text: string): ParsedStatement[] {
+export function parseSql(text: string): readonly ParsedStatement[] {
+  if (text.length > KEPT_TEXT_MAX || !text.includes('$')) return parseText(text);
+  let statements = kept.get(text);
+  if (statements !== undefined) return statements;
+  statements = parseText(text);
+  freeze(statements);
+  if (keptCharacters + text.length > KEPT_CHARACTERS_MAX) {
+    kept.clear();
+    keptCharacters = 0;
+  }
+  kept.set(text, statements);
+  keptCharacters += text.length;
+  return statements;
+}
+
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  Object.freeze(value);
+  for (const inner of Object.values(value)) freeze(inner);
+}
+
+function parseText(text: string): ParsedStatement[] {
   if (text.trim() === '') return [];
   refuseDeepNesting(text);
   const tree = parse(text);

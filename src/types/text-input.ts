@@ -10,6 +10,7 @@ import type { PgType } from '../table-def.ts';
 import { dateInput, timeInput, timestampInput, type TimeContext } from './datetime-input.ts';
 import { formatType } from './format-type.ts';
 import { ByteWriter } from './byte-writer.ts';
+import { plainJson } from './json-scan.ts';
 import { normaliseJsonb, validateJson } from './jsonb.ts';
 import {
   boolInput,
@@ -248,7 +249,7 @@ function jsonInput(column: string): TextInput {
   return (src, start, end, sink) => {
     try {
       checkUtf8(src, start, end);
-      validateJson(src, start, end);
+      if (!plainJson(src, start, end)) validateJson(src, start, end);
     } catch (error) {
       throw atColumn(error, column);
     }

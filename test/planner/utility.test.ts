@@ -128,3 +128,10 @@ test('COPY FROM STDIN knows its columns and format', () => {
   expect(refusal('COPY events (nope) FROM STDIN')).toMatch(/^42703/);
   expect(refusal('COPY events FROM STDIN (FORMAT xml)')).toMatch(/^22023/);
 });
+
+test('a text with parameters is parsed once, and its tree cannot be changed', () => {
+  const once = parseSql('SELECT $1::int');
+  expect(parseSql('SELECT $1::int')).toBe(once);
+  expect(Object.isFrozen(once[0]!.node)).toBe(true);
+  expect(parseSql('SELECT 1')).not.toBe(parseSql('SELECT 1'));
+});

@@ -29,6 +29,7 @@ export function planWith(
 ): Statement {
   const [parsed] = parseSql(sql);
   if (parsed === undefined) return { kind: 'empty' };
+  freeze(parsed); // trees are kept: planning may not change them
   return planStatement(parsed, view, {
     parameterOids,
     placeholder: () => `scan_${placeholders++}`,
@@ -39,6 +40,12 @@ export function planWith(
     },
     timeZone,
   });
+}
+
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  Object.freeze(value);
+  for (const inner of Object.values(value)) freeze(inner);
 }
 
 const EVENTS = `CREATE TABLE events (
