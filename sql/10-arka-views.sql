@@ -28,6 +28,11 @@ CREATE VIEW arka.memory AS SELECT * FROM json_to_recordset(arka.stub_rows('memor
   transaction_bytes bigint, pins bigint, session_bytes bigint, engine_bytes bigint, catalog_bytes bigint, heap_bytes bigint);
 COMMENT ON VIEW arka.memory IS 'live bytes, their budget and the zone';
 
+CREATE VIEW arka.disk AS SELECT * FROM json_to_recordset(arka.stub_rows('disk')) AS r(
+  used_bytes bigint, limit_bytes bigint, log_bytes bigint, staged_bytes bigint, delta_bytes bigint,
+  index_bytes bigint, spill_bytes bigint, cache_bytes bigint, cached_files bigint);
+COMMENT ON VIEW arka.disk IS 'what the data directory holds, by part, and its limit';
+
 CREATE VIEW arka.wal AS SELECT * FROM json_to_recordset(arka.stub_rows('wal')) AS r(
   last_lsn pg_lsn, durable_lsn pg_lsn, committed_lsn pg_lsn, segments bigint, bytes bigint, log_id text,
   zone text, bytes_max bigint, first_lsn pg_lsn);

@@ -46,6 +46,8 @@ function rowsOf({ database, budget }: ViewContext, view: string): readonly Row[]
       return [...database.tables.values()].flatMap(unitRows);
     case 'memory':
       return [memoryRow(database, budget)];
+    case 'disk':
+      return [diskRow(database)];
     case 'wal': {
       const { log, committer, retention } = database;
       let committed = committer.appliedLsn;
@@ -181,6 +183,21 @@ function unitRows(table: Table): readonly Row[] {
       path: unit.tier === 'memory' ? null : unit.path,
     };
   });
+}
+
+function diskRow({ disk }: Database): Row {
+  const { log, staged, deltas, index, spill, cache, files, used, limit } = disk.parts;
+  return {
+    used_bytes: used,
+    limit_bytes: Number.isFinite(limit) ? limit : null,
+    log_bytes: log,
+    staged_bytes: staged,
+    delta_bytes: deltas,
+    index_bytes: index,
+    spill_bytes: spill,
+    cache_bytes: cache,
+    cached_files: files,
+  };
 }
 
 function memoryRow({ memory, pressure }: Database, { limitBytes }: MemoryBudget): Row {

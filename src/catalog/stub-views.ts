@@ -75,6 +75,21 @@ export const STUB_VIEWS: readonly StubView[] = [
   },
   {
     schema: 'arka',
+    name: 'disk',
+    columns: [
+      'used_bytes',
+      'limit_bytes',
+      'log_bytes',
+      'staged_bytes',
+      'delta_bytes',
+      'index_bytes',
+      'spill_bytes',
+      'cache_bytes',
+      'cached_files',
+    ],
+  },
+  {
+    schema: 'arka',
     name: 'wal',
     columns: [
       'last_lsn',

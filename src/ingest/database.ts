@@ -276,6 +276,7 @@ export class Database {
         this.tables.delete(def.uuid);
         this.#byName.delete(`${def.schema}\u0000${def.name}`);
         this.generation++;
+        this.disk.forget(table.files.map((file) => file.path));
         table.drop();
         await this.lake.dropTable(def.uuid);
         await this.trimLog(); // with a checkpoint frame that does not have it: its frames are missed by nobody

@@ -177,6 +177,32 @@ describe.each(s3Servers)('on $name', ({ name, start }) => {
       expect(await readWithPyIceberg(server.dataDir, 'public.flights')).toEqual(here);
     });
 
+    test('a cache smaller than the table gives right answers within disk.limit, and 53100 to what cannot fit', async () => {
+      await client.query(`CREATE TABLE wide (id bigint PRIMARY KEY, ts date NOT NULL, v text)
+        WITH (time_column = 'ts', partition_by = 'day(ts)')`);
+      for (let part = 0; part < 6; part++)
+        await client.query(`INSERT INTO wide SELECT g, date '2026-01-01' + ${part}, md5(g::text) || md5((g * 31)::text) || md5((g * 17)::text)
+          FROM generate_series(${part * 10_000}, ${part * 10_000 + 9999}) g`);
+      await client.query('CHECKPOINT');
+      const { rows } = await client.query<{ bytes: string }>(
+        `SELECT max(bytes) AS bytes FROM arka.units WHERE table_name = 'wide'`,
+      );
+      const file = Number(rows[0]!.bytes);
+      const limit = Math.floor(file * 3.5) + 3 * 65_536;
+      await again((each) => each === 'catalog.db', { 'disk.limit': String(limit) + 'B', 'wal.segment_size': '64kB' });
+      for (const part of [0, 1, 2, 3, 4, 5, 0, 5, 2]) {
+        const found = await client.query(`SELECT count(*)::int AS n, min(id)::int AS first FROM wide
+          WHERE ts = '2026-01-0${part + 1}'`);
+        expect(found.rows).toEqual([{ n: 10_000, first: part * 10_000 }]);
+        const now = await client.query<{ used: string; cache: string }>(
+          'SELECT used_bytes AS used, cache_bytes AS cache FROM arka.disk',
+        );
+        expect(Number(now.rows[0]!.used)).toBeLessThanOrEqual(limit);
+      }
+      await expect(client.query('SELECT sum(length(v)) FROM wide')).rejects.toMatchObject({ code: '53100' });
+      await client.query('DROP TABLE wide');
+    });
+
     test('a statement that waits for a slow download can be cancelled, and leaves nothing behind', async () => {
       await again((each) => each === 'catalog.db');
       proxy.faults.bytesPerSecond = 1000;

@@ -57,6 +57,7 @@ const DEFAULT_SCHEMA = 'public';
 interface Known {
   schema: string;
   name: string;
+  readonly location: string;
   reported: string;
   /** The log-id in its properties that commits of ours may replace (owner check, C2). */
   logId: string | null;
@@ -204,7 +205,7 @@ async function loadAll(lake: Lake): Promise<LakeState> {
       const recovered = await recoverTable(lake, loaded, state);
       uuids.add(state.def.uuid);
       const { schema, name, metadataLocation: reported } = row;
-      lake.known.set(state.def.uuid, { schema, name, reported, logId: state.logId });
+      lake.known.set(state.def.uuid, { schema, name, location: state.location, reported, logId: state.logId });
       lake.flush.remember(state.def);
       if (recovered.detached !== null) {
         lake.detached.set(state.def.uuid, recovered.detached);
@@ -268,19 +269,21 @@ async function createTable(lake: Lake, def: TableDef): Promise<TableState> {
     await lake.store.delete([metadataLocation]);
     throw taken();
   }
-  lake.known.set(def.uuid, { schema: def.schema, name: def.name, reported: metadataLocation, logId: null });
+  lake.known.set(def.uuid, { schema: def.schema, name: def.name, location, reported: metadataLocation, logId: null });
   lake.flush.remember(def);
   return lake.reader.state({ schema: def.schema, name: def.name, metadataLocation, metadata });
 }
 
 async function dropTable(lake: Lake, uuid: string): Promise<void> {
-  const table = await load(lake, uuid);
-  lake.catalog.remove(table.schema, table.name);
+  const table = lake.known.get(uuid);
+  // What was seen last needs no second look: a table can be dropped while the store is away.
+  if (table === undefined || lake.catalog.find(table.schema, table.name) !== table.reported) await load(lake, uuid);
+  const { schema, name, location } = table!;
+  lake.catalog.remove(schema, name);
   lake.known.delete(uuid);
   await lake.flush.discard(uuid, join(lake.settings.dataDir, 'disk', 'discarded'));
   lake.flush.forget(uuid, true);
   // Only what lies in our warehouse is ours to delete: a registered table may share its folder.
-  const { location } = table.metadata;
   if (!location.startsWith(`${warehouseLocation(lake.settings.warehouse)}/`)) return;
   try {
     await lake.store.deleteBelow(location);

@@ -179,6 +179,10 @@ export function s3Error(
   return new SqlError(
     SqlState.ioError,
     `could not ${what} object "${key}" of bucket "${bucket}" at ${connection.shown}: ${why}`,
-    { cause, detail: `Tried ${attemptsOf(error)} times.`, ...(hint === undefined ? {} : { hint }) },
+    {
+      cause,
+      detail: attemptsOf(error) === 1 ? 'Tried once.' : `Tried ${attemptsOf(error)} times.`,
+      ...(hint === undefined ? {} : { hint }),
+    },
   );
 }
