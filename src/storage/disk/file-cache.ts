@@ -34,6 +34,7 @@ export interface FileCache {
 }
 
 const FETCHES_MAX = 8;
+const CHECKS_MAX = 16;
 const TEMPORARY = '.tmp';
 
 export function fileCache(dataDir: string, store: ObjectStore): FileCache {
@@ -119,15 +120,19 @@ async function check(dir: string, expected: ReadonlyMap<string, number | null>):
   const found: CachedFile[] = [];
   await rm(join(dir, TEMPORARY), { recursive: true, force: true });
   if (!(await exists(dir))) return found;
-  for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    const size = expected.get(path);
-    const bytes = (await sizeOf(path)) ?? -1;
-    if (size !== undefined && (size === null || size === bytes) && (await endsAsParquet(path, bytes)))
-      found.push({ path, bytes });
-    else await rm(path, { force: true });
-  }
+  const entries = (await readdir(dir, { recursive: true, withFileTypes: true })).values();
+  const worker = async (): Promise<void> => {
+    for (const entry of entries) {
+      if (!entry.isFile()) continue;
+      const path = join(entry.parentPath, entry.name);
+      const size = expected.get(path);
+      const bytes = (await sizeOf(path)) ?? -1;
+      if (size !== undefined && (size === null || size === bytes) && (await endsAsParquet(path, bytes)))
+        found.push({ path, bytes });
+      else await rm(path, { force: true });
+    }
+  };
+  await Promise.all(Array.from({ length: CHECKS_MAX }, worker));
   return found;
 }
 
