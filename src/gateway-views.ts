@@ -225,6 +225,7 @@ function memoryRow({ memory, pressure }: Database, { limitBytes }: MemoryBudget)
     engine_bytes: account.bytesOf('engine'),
     catalog_bytes: account.bytesOf('catalog'),
     heap_bytes: account.bytesOf('heaps'),
+    file_bytes: memory.fileBytes,
   };
 }
 

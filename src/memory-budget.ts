@@ -10,6 +10,8 @@ const MB = 2 ** 20;
 const THREADS_BYTES = 230 * MB;
 const CATALOG_BYTES = 130 * MB;
 const ENGINE_FRACTION = 0.2;
+/** Two halves: with less than 128 MB for files a flush, a rewrite and lookups at one time end with 53200. */
+const ENGINE_BYTES_MIN = 256 * MB;
 /** What DuckDB takes beyond what it counts. */
 const ENGINE_OVERHEAD = 1.5;
 const INDEX_FRACTION = 0.15;
@@ -30,7 +32,7 @@ export interface MemoryBudget {
 }
 
 export function memoryBudget(limitBytes: number): MemoryBudget {
-  const engineBytes = Math.floor(limitBytes * ENGINE_FRACTION);
+  const engineBytes = Math.max(ENGINE_BYTES_MIN, Math.floor(limitBytes * ENGINE_FRACTION));
   const indexBytes = Math.floor((limitBytes - THREADS_BYTES - CATALOG_BYTES) * INDEX_FRACTION);
   const rest = limitBytes - THREADS_BYTES - CATALOG_BYTES - engineBytes * ENGINE_OVERHEAD - indexBytes;
   const slabBytes = Math.floor(Math.max(SLAB_BYTES_MIN, rest * SLAB_FRACTION));

@@ -2,7 +2,7 @@
  * Holds the whole process below `memory.limit` (H6). Zones follow live bytes; this one looks at RSS, and acts on what
  * can be given back: free blocks that malloc keeps, DuckDB's own memory, an idle catalog worker.
  *
- * - G1 From TIGHT on: the idle catalog worker ends, DuckDB gets half its memory, no scan starts beside another, and no
+ * - G1 From TIGHT on: the idle catalog worker ends, queries get half their memory, no scan starts beside another, and no
  *   catalog worker beside a scan. From RED on writes wait as well.
  * - G2 Free memory goes back to the system at most once in TRIM_MS: DuckDB trims malloc when its limit is set.
  * - G3 The way back to normal is at CALM, so that it does not swing.
@@ -26,7 +26,7 @@ const TRIM_MS = 2_000;
 const LOOK_MS = 100;
 const FIGURES_MS = 2_000;
 const WAIT_MS = 30_000;
-/** Of its budget, what DuckDB keeps while memory is tight. */
+/** Of their memory, what queries keep while it is tight; flushes keep all of theirs. */
 const ENGINE_SHARE_TIGHT = 0.5;
 
 export function guardLevel(before: GuardLevel, rssShare: number): GuardLevel {
@@ -38,11 +38,10 @@ export function guardLevel(before: GuardLevel, rssShare: number): GuardLevel {
 export interface GuardOptions {
   readonly clock: Clock;
   readonly limitBytes: number;
-  readonly engineBytes: number;
   /** Of the process. */
   readonly rss: () => number;
-  /** DuckDB's memory_limit from now on; gives free memory back to the system, too. */
-  readonly limitEngine: (bytes: number) => Promise<unknown>;
+  /** The share of its memory that DuckDB's queries may use from now on; gives free memory back to the system, too. */
+  readonly limitEngine: (share: number) => Promise<unknown>;
   /** Ends the catalog worker unless it works; true when there is none now. */
   readonly stopCatalog: () => boolean;
   /** Reads anew what other threads hold, for arka.memory. */
@@ -61,6 +60,7 @@ export class MemoryGuard {
   #trimmedAt = Number.NEGATIVE_INFINITY;
   #figuresAt = Number.NEGATIVE_INFINITY;
   #engineShare = 1;
+  #refused = false;
   #cancel = (): void => {};
   #stopped = false;
 
@@ -86,7 +86,8 @@ export class MemoryGuard {
     if (this.level !== 'calm') stopCatalog();
     const engineShare = this.level === 'calm' ? 1 : ENGINE_SHARE_TIGHT;
     const now = clock.monotonic();
-    if (engineShare !== this.#engineShare || (share >= TRIM && now - this.#trimmedAt >= TRIM_MS))
+    const due = now - this.#trimmedAt >= TRIM_MS;
+    if (due ? share >= TRIM || engineShare !== this.#engineShare : engineShare !== this.#engineShare && !this.#refused)
       this.#limitEngine(engineShare, now);
     if (now - this.#figuresAt >= FIGURES_MS) {
       this.#figuresAt = now;
@@ -100,12 +101,17 @@ export class MemoryGuard {
     this.#trimming = true;
     this.#engineShare = share;
     this.#trimmedAt = now;
-    const done = this.#options.limitEngine(Math.floor(this.#options.engineBytes * share)).then(
-      () => (this.#trimming = false),
+    const done = this.#options.limitEngine(share).then(
+      () => {
+        this.#trimming = false;
+        this.#refused = false;
+      },
       (error: unknown) => {
         this.#trimming = false;
-        this.#engineShare = 1; // what is held is more than that: tried again at the next look
-        throw error;
+        this.#refused = true;
+        this.#engineShare = 1;
+        // Running queries hold more than that: tried again after a while.
+        if (!(error instanceof SqlError) || error.code !== SqlState.outOfMemory) throw error;
       },
     );
     this.#watched(done, "changing the engine's memory");
@@ -187,9 +193,8 @@ export function openGuard(
   const guard = new MemoryGuard({
     clock: database.clock,
     limitBytes: budget.limitBytes,
-    engineBytes: budget.engineBytes,
     rss: () => process.memoryUsage.rss(),
-    limitEngine: (bytes) => engine.limitMemory(bytes),
+    limitEngine: (share) => engine.limitMemory(share),
     stopCatalog: () => catalog().stopIfIdle(),
     readFigures: async () => {
       figures.engine = (await engine.memory(null)).bytes;

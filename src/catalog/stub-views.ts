@@ -71,6 +71,7 @@ export const STUB_VIEWS: readonly StubView[] = [
       'engine_bytes',
       'catalog_bytes',
       'heap_bytes',
+      'file_bytes',
     ],
   },
   {

@@ -13,6 +13,7 @@ export interface Instance {
   readonly database: duckdb.Database;
   readonly idle: Lease[];
   readonly all: Set<Lease>;
+  readonly memoryLimitBytes: number;
 }
 
 export interface Lease {
@@ -52,7 +53,7 @@ export async function openInstance(settings: InstanceSettings): Promise<Instance
   };
   for (const [name, value] of Object.entries(options)) duckdb.set_config(config, name, value);
   const database = await duckdb.open(':memory:', config);
-  const instance: Instance = { database, idle: [], all: new Set() };
+  const instance: Instance = { database, idle: [], all: new Set(), memoryLimitBytes: settings.memoryLimitBytes };
   const lease = await acquire(instance);
   await run(lease, 'SET GLOBAL parquet_metadata_cache = true');
   release(lease);

@@ -87,8 +87,8 @@ export type EngineApi = {
   /** The same by whole rows: `keys` are all columns of the def, and may be NULL. */
   lookupImages(request: LookupRequest): Promise<LookupResult>;
   readRows(request: RowsRequest): Promise<readonly RowsRead[]>;
-  /** DuckDB's memory_limit from now on, of both instances; free memory of the process goes back to the system, too. */
-  limitMemory(bytes: number): Promise<void>;
+  /** The share of its memory that queries may use from now on; free memory of the process goes back to the system, too. */
+  limitMemory(share: number): Promise<void>;
   /** Bytes DuckDB holds, for arka.memory. */
   memory(argument: null): Promise<{ bytes: number }>;
   shutdown(argument: null): Promise<void>;

@@ -34,7 +34,7 @@ import { eachChunk } from './vector-reader.ts';
 import { bulkStringsWork } from './vector-builder.ts';
 
 /** Of DuckDB's memory; the rest is for chores. */
-const QUERIES_SHARE = 0.75;
+const QUERIES_SHARE = 0.5;
 
 interface Instances {
   readonly queries: Instance;
@@ -81,14 +81,10 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     lookup: (request) => chore((lease, own) => lookup(lease, request, own)),
     readRows: (request) => chore((lease) => readRows(lease, request)),
     lookupImages: (request) => chore((lease, own) => lookupImages(lease, request, own)),
-    limitMemory: async (bytes) => {
+    limitMemory: async (share) => {
       const { queries, chores } = opened();
-      // A limit below what is in use is refused: the other still counts, and free memory has been given back.
-      const limits = await Promise.allSettled([
-        setMemoryLimit(queries, bytes * QUERIES_SHARE),
-        setMemoryLimit(chores, bytes * (1 - QUERIES_SHARE)),
-      ]);
-      for (const limit of limits) if (limit.status === 'rejected') throw limit.reason;
+      await setMemoryLimit(queries, queries.memoryLimitBytes * share);
+      await setMemoryLimit(chores, chores.memoryLimitBytes);
     },
     memory: async () => {
       const { queries, chores } = opened();

@@ -70,7 +70,10 @@ export async function commitTable(
     file.tier = 'iceberg';
     database.disk.found({ path, bytes: file.info.bytes });
   }
-  for (const { file, length } of touched) file.deletesCommitted = length;
+  for (const { file, length } of touched) {
+    file.deletesCommitted = length;
+    file.deletes.settle(length);
+  }
   for (const file of [...staged, ...touched.map((each) => each.file)]) table.fileSets.committed(file);
   table.committedLsn = lsn;
   table.uncommittedFrom = table.unflushedFrom;

@@ -49,6 +49,11 @@ export class DataFileUnit {
     this.#bounds = new KeyBounds(def, info.columns);
   }
 
+  /** About what it takes on main's heap with its columns' statistics: 223 MB were measured for 20,000 files of 20 columns. */
+  get heapBytes(): number {
+    return 1000 + this.info.columns.length * 510;
+  }
+
   get rows(): number {
     return this.info.rows;
   }

@@ -213,6 +213,7 @@ export class Table {
     const kept = new Set(files);
     for (const file of this.files) {
       if (kept.has(file)) continue;
+      this.#memory.fileBytes -= file.heapBytes;
       this.#units.delete(file.unit);
       this.fileSets.remove(file);
       file.deletes.retire(this.#memory.pins);
@@ -225,6 +226,7 @@ export class Table {
   #addFile(file: DataFileUnit): void {
     this.#units.set(file.unit, file);
     this.fileSets.add(file);
+    this.#memory.fileBytes += file.heapBytes;
   }
 
   /** Gives all memory back (DROP TABLE). */
@@ -233,7 +235,10 @@ export class Table {
     this.rowPool.close();
     this.namePool.close();
     for (const slice of this.slices()) slice.retire();
-    for (const file of this.files) file.deletes.retire(this.#memory.pins);
+    for (const file of this.files) {
+      file.deletes.retire(this.#memory.pins);
+      this.#memory.fileBytes -= file.heapBytes;
+    }
     this.generations = [];
     this.#newGeneration(this.appliedLsn);
     this.files = [];

@@ -26,11 +26,7 @@ interface Sample {
   readonly delay: number;
 }
 
-const server = await startServer({
-  built: true,
-  settings: { 'memory.limit': limitText },
-  env: JSON.parse(process.env['SOAK_ENV'] ?? '{}') as Record<string, string>,
-});
+const server = await startServer({ built: true, settings: { 'memory.limit': limitText } });
 const begun = performance.now();
 const end = begun + minutes * 60_000;
 const running = (): boolean => performance.now() < end;
@@ -38,6 +34,8 @@ const counts = new Map<string, number>();
 const errors = new Map<string, number>();
 const samples: Sample[] = [];
 let nextId = 0;
+/** arka.memory as it was seen last, in MB. */
+let lastParts = '';
 
 const count = (what: string, by = 1): void => void counts.set(what, (counts.get(what) ?? 0) + by);
 
@@ -173,12 +171,13 @@ async function sample(client: Client): Promise<number> {
     delay: Number(row['delay_ms']),
   };
   samples.push(taken);
+  const bytes = ([name, value]: [string, string]): string => `${name.replace('_bytes', '')} ${mb(Number(value))}`;
+  lastParts = Object.entries(row)
+    .filter(([name]) => name.endsWith('_bytes'))
+    .map(bytes)
+    .join(', ');
   if (process.env['SOAK_TRACE'] !== undefined)
-    console.log(
-      `${taken.second.toFixed(0).padStart(4)} s  rss ${mb(taken.rss)}  ${Object.entries(row)
-        .map(([k, v]) => `${k} ${/bytes/.test(k) ? mb(Number(v)) : v}`)
-        .join('  ')}  ids ${nextId}`,
-    );
+    console.log(`${taken.second.toFixed(0)} s  rss ${mb(taken.rss)}  ${lastParts}`);
   return 1;
 }
 
@@ -242,6 +241,7 @@ const seconds = (performance.now() - begun) / 1000;
 const zones = new Map<string, number>();
 for (const each of samples) zones.set(each.zone, (zones.get(each.zone) ?? 0) + 1);
 console.log(`\nRSS slope of the second half: ${slopeOf(samples).toFixed(2)} MB/min`);
+console.log(`parts at the end, MB: ${lastParts}`);
 console.log(`samples ${samples.length}, zones ${[...zones].map(([zone, each]) => `${zone} ${each}`).join(', ')}`);
 for (const [what, done] of counts)
   console.log(`${what.padEnd(18)} ${done.toLocaleString('en').padStart(12)}   ${(done / seconds).toFixed(1)}/s`);

@@ -21,6 +21,13 @@ beforeEach(async () => {
   for (const each of [...database.tables.values()]) await database.dropTable(each);
   expect(database.memory.pins.active).toBe(0);
   expect(database.memory.pool.usedBytes).toBe(0);
+  const { fileBytes, pool, sliceBytes } = database.memory;
+  expect({ fileBytes, sliceBytes, deleteBytes: pool.deleteBytes, heapBytes: pool.heapBytes }).toEqual({
+    fileBytes: 0,
+    sliceBytes: 0,
+    deleteBytes: 0,
+    heapBytes: 0,
+  });
   table = (await database.createTable(tableDef(`m${made++}`, noPartition), false))!;
 });
 

@@ -184,3 +184,35 @@ test('entries on their way when the rows of two units moved into one become visi
   right.publish(2);
   expect([left.published, right.published, moved.published]).toEqual([5, 2, 4]);
 });
+
+test('settling drops the LSNs of entries that Iceberg has, and changes nothing else; what a list holds is counted', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 2000 }), fc.nat(), fc.nat(2000), (before, pick, after) => {
+      const pool = new SlabPool(2 * SLAB_BYTES);
+      const list = new DeleteList(pool);
+      const append = (from: number, to: number): void => {
+        for (let i = from; i < to; i++) {
+          expect(list.reserve(1)).toBe(true);
+          list.append(i * 3, i + 1);
+        }
+      };
+      append(0, before);
+      const settled = pick % (before + 1);
+      const held = pool.heapBytes;
+      list.settle(settled);
+      expect(pool.heapBytes).toBeLessThanOrEqual(held);
+      append(before, before + after);
+      const length = before + after;
+      expect([...list.positions(0, length)]).toEqual(Array.from({ length }, (_, i) => i * 3));
+      expect([...list.lsns(settled, length)]).toEqual(
+        Array.from({ length: length - settled }, (_, i) => settled + i + 1),
+      );
+      for (const lsn of [settled, settled + 1, length]) expect(list.lengthAt(lsn)).toBe(Math.min(length, lsn));
+      for (const index of [0, settled, length - 1]) expect(list.has(index * 3)).toBe(index < length);
+      expect(pool.deleteBytes).toBe(pool.usedBytes);
+      list.free();
+      expect([pool.usedBytes, pool.deleteBytes, pool.heapBytes]).toEqual([0, 0, 0]);
+    }),
+    { numRuns: 40 },
+  );
+});

@@ -7,8 +7,8 @@ const MB = 2 ** 20;
 
 test.each([
   // limit, DuckDB, index on disk, slabs, slabs + indexes + queue
-  [768, 153, 61, 98, 116],
-  [1024, 204, 99, 218, 257],
+  [768, 256, 61, 96, 112],
+  [1024, 256, 99, 153, 180],
   [2048, 409, 253, 697, 820],
   [8192, 1638, 1174, 3569, 4199],
 ])('a limit of %i MB gives DuckDB %i, the index on disk %i, slabs %i of %i MB', (limit, engine, index, slabs, live) => {
@@ -52,9 +52,8 @@ function guarded() {
       },
     },
     limitBytes: 1000,
-    engineBytes: 200,
     rss: () => seen.rss,
-    limitEngine: (bytes) => Promise.resolve(void seen.limits.push(bytes)),
+    limitEngine: (share) => Promise.resolve(void seen.limits.push(share)),
     stopCatalog: () => {
       seen.stops++;
       return true;
@@ -77,22 +76,22 @@ function guarded() {
   return { guard, seen, look };
 }
 
-test('from 90 % of the limit on DuckDB keeps half its memory and an idle catalog worker ends, until 80 % are left', async () => {
+test('from 90 % of the limit on queries keep half their memory and an idle catalog worker ends, until 80 % are left', async () => {
   const { look, seen } = guarded();
   await look(500, 0);
   expect(seen).toMatchObject({ limits: [], stops: 0 });
   await look(900, 100);
-  expect(seen).toMatchObject({ limits: [100], stops: 1 });
+  expect(seen).toMatchObject({ limits: [0.5], stops: 1 });
   await look(850, 200);
-  expect(seen).toMatchObject({ limits: [100], stops: 2 });
+  expect(seen).toMatchObject({ limits: [0.5], stops: 2 });
   await look(790, 300);
-  expect(seen).toMatchObject({ limits: [100, 200], stops: 2 });
+  expect(seen).toMatchObject({ limits: [0.5, 1], stops: 2 });
 });
 
 test('from 70 % on free memory goes back to the system, at most every two seconds', async () => {
   const { look, seen } = guarded();
   for (let time = 0; time <= 4000; time += 100) await look(710, time);
-  expect(seen.limits).toEqual([200, 200, 200]);
+  expect(seen.limits).toEqual([1, 1, 1]);
 });
 
 test('while memory is tight one scan runs at a time, and the others go on when it is calm', async () => {
@@ -112,6 +111,20 @@ test('while memory is tight one scan runs at a time, and the others go on when i
   (await third)();
   endSecond();
   expect(order).toEqual(['second', 'third']);
+});
+
+test('while memory is tight no catalog worker starts beside a scan', async () => {
+  const { guard, look } = guarded();
+  const end = await guard.scan(() => {});
+  await guard.catalog();
+  await look(950, 0);
+  let started = false;
+  void guard.catalog().then(() => (started = true));
+  await look(950, 100);
+  expect(started).toBe(false);
+  end();
+  await look(950, 200);
+  expect(started).toBe(true);
 });
 
 test('a scan that waits ends with 57014 when it is cancelled, and with 53200 after 30 s', async () => {

@@ -18,13 +18,17 @@ interface Block {
 }
 
 const BLOCK_BYTES_MAX = 1 << 20;
+/** Fewer entries than these keep their LSNs. */
+const SETTLE_ENTRIES_MIN = 64;
 const NO_LSNS = new Float64Array(0);
 const NO_BITS: Uint8Array = new Uint8Array(0);
 
 export class DeleteList {
   readonly #pool: SlabPool;
   readonly #blocks: Block[] = [];
+  /** Of the entries after the settled ones. */
   #lsns = NO_LSNS;
+  #settled = 0;
   #dead = NO_BITS;
   #capacity = 0;
   #retired = false;
@@ -66,15 +70,15 @@ export class DeleteList {
 
   /** Appends a deleted position; its room was reserved. The position must be alive. */
   append(position: number, lsn: Lsn): void {
-    invariant(this.length === 0 || this.#lsns[this.length - 1]! <= lsn, 'delete entries are in LSN order');
+    invariant(this.length === 0 || this.lsnAt(this.length - 1) <= lsn, 'delete entries are in LSN order');
     invariant(this.length < this.#capacity, 'room for a delete entry was reserved');
-    if (this.length === this.#lsns.length) {
+    if (this.length - this.#settled === this.#lsns.length) {
       const grown = new Float64Array(Math.max(64, this.#lsns.length * 2));
       grown.set(this.#lsns);
       this.#count(grown.byteLength - this.#lsns.byteLength);
       this.#lsns = grown;
     }
-    this.#lsns[this.length] = lsn;
+    this.#lsns[this.length - this.#settled] = lsn;
     let index = this.length;
     for (const block of this.#blocks) {
       if (index < block.words.length) {
@@ -107,8 +111,19 @@ export class DeleteList {
     return byte < this.#dead.length && (this.#dead[byte]! & (1 << (position & 7))) !== 0;
   }
 
+  /** 0 for settled entries. */
   lsnAt(index: number): Lsn {
-    return this.#lsns[index]!;
+    return index < this.#settled ? 0 : this.#lsns[index - this.#settled]!;
+  }
+
+  /** The first `length` entries are in Iceberg: no cut asks for their LSNs any more, and their memory goes. */
+  settle(length: number): void {
+    const dropped = length - this.#settled;
+    if (dropped < SETTLE_ENTRIES_MIN) return;
+    const left = this.#lsns.slice(dropped, this.length - this.#settled);
+    this.#count(left.byteLength - this.#lsns.byteLength);
+    this.#lsns = left;
+    this.#settled = length;
   }
 
   /** Entries with an LSN ≤ `lsn`. */
@@ -117,7 +132,7 @@ export class DeleteList {
     let high = this.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#lsns[middle]! <= lsn) low = middle + 1;
+      if (this.lsnAt(middle) <= lsn) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -142,7 +157,10 @@ export class DeleteList {
   }
 
   lsns(from: number, to: number): Float64Array {
-    return this.#lsns.slice(from, to);
+    const out = new Float64Array(to - from);
+    const start = Math.max(from, this.#settled);
+    if (start < to) out.set(this.#lsns.subarray(start - this.#settled, to - this.#settled), start - from);
+    return out;
   }
 
   /** The first `count` entries for a scan, or null when there are none. */

@@ -18,6 +18,8 @@ export class Memory {
   readonly budgetBytes: number;
   /** Slab bytes of the rows in slices; those of transactions are in none. */
   sliceBytes = 0;
+  /** Heap bytes of what main knows of data files. */
+  fileBytes = 0;
 
   /** @param budgetBytes of slabs, indexes and queue together; the slabs may take no more than `slabBytes` of it */
   constructor(slabBytes: number, budgetBytes = Number.POSITIVE_INFINITY) {
