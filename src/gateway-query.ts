@@ -3,10 +3,9 @@
  * the engine for the rest. Rows leave as DataRow messages; a portal takes them in portions.
  */
 import { SqlError, SqlState } from './errors.ts';
-import { candidateFiles } from './ingest/resolver.ts';
+import { mayBeInFiles } from './ingest/resolver.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import type { PointRead, QueryPlan } from './planner/plan.ts';
-import type { DataFileUnit } from './storage/file-unit.ts';
 import { ByteWriter } from './types/byte-writer.ts';
 import { rowEncoder } from './types/data-row.ts';
 import { putText } from './types/parse-text-value.ts';
@@ -265,7 +264,7 @@ async function readPoint(
     table.encodeKey(vectors, 0, key);
   }
   if (!table.findInMemory(hash, vectors, 0)) {
-    return candidateFiles(table, vectors, 0, new Set<DataFileUnit>()) ? null : NO_ROWS;
+    return mayBeInFiles(table, vectors, 0) ? null : NO_ROWS;
   }
   const slice = table.unit(table.foundUnit);
   if (slice === undefined || slice.tier !== 'memory') return null;

@@ -1,7 +1,6 @@
 /**
  * The storage of a server: lake and engine threads, the log, recovery into memory. Opened in this order, closed in reverse.
  */
-import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -14,6 +13,7 @@ import type { Marks } from './ingest/pressure.ts';
 import { recover } from './ingest/recovery.ts';
 import { RpcClient, type Api, type Remote } from './rpc.ts';
 import { DiskCache } from './storage/disk/disk-cache.ts';
+import type { IndexApi } from './storage/index/index-api.ts';
 import type { LakeApi, LogFacts } from './storage/iceberg/lake-api.ts';
 import type { S3Settings } from './storage/iceberg/s3-client.ts';
 import { decodeCheckpoint } from './storage/log/checkpoint.ts';
@@ -26,6 +26,9 @@ import { workerUrl } from './worker-url.ts';
 
 const MB = 2 ** 20;
 const RING_BYTES = 16 * MB;
+/** Of the budget for the index over files: what its reader and its sorting take, the rest is for pages. */
+const INDEX_WORK_BYTES = 32 * MB;
+const INDEX_CACHE_BYTES_MIN = 4 * MB;
 /** What readers may keep from being freed, of memory.limit and of disk.limit (H5). */
 const PINS_FRACTION = 0.1;
 
@@ -114,7 +117,18 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
   stack.defer(() => engine.close());
   const tempDir = join(dataDir, 'tmp');
   await mkdir(tempDir, { recursive: true });
-  await engine.remote.open({ memoryLimitBytes: budget.engineBytes, threads: 2, tempDir });
+  const engineOpened = engine.remote.open({ memoryLimitBytes: budget.engineBytes, threads: 2, tempDir });
+  const index = startThread<IndexApi>('index', workerUrl('./threads/index', import.meta.url), 96, fatal, (remote) =>
+    remote.shutdown(null),
+  );
+  stack.defer(() => index.close());
+  const indexOpened = index.remote.open({
+    dir: join(dataDir, 'index'),
+    cacheBytes: Math.max(INDEX_CACHE_BYTES_MIN, budget.indexBytes - INDEX_WORK_BYTES),
+    readerBytes: INDEX_WORK_BYTES,
+    tempDir: join(tempDir, 'index'),
+  });
+  const [, { secret }] = await Promise.all([engineOpened, indexOpened]);
   const memory = new Memory(budget.slabBytes, budget.liveBytes);
   memory.pins.budgetBytes.memory = memoryLimit * PINS_FRACTION;
   memory.pins.budgetBytes.disk = (options.diskLimit ?? Number.POSITIVE_INFINITY) * PINS_FRACTION;
@@ -151,15 +165,20 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     lake: lake.remote,
     diskDir: join(dataDir, 'disk'),
     targetFileBytes: options.targetFileBytes ?? 128 * MB,
-    secret: randomBytes(32),
+    secret,
+    index: index.remote,
     ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
     ...(options.memoryMarks === undefined ? {} : { memoryMarks: options.memoryMarks }),
     warn,
   });
+  await index.remote.keepOnly(state.tables.map((table) => table.def.uuid));
   await recover(database, state, join(dataDir, 'lost'));
   stack.defer(() => database.close());
   stack.defer(disk.start());
-  const heapBytes = async (): Promise<number> => (await lake.heapBytes()) + (await engine.heapBytes());
+  const heapBytes = async (): Promise<number> => {
+    const heaps = await Promise.all([lake, engine, index].map((thread) => thread.heapBytes()));
+    return heaps.reduce((sum, bytes) => sum + bytes, 0);
+  };
   return { database, engine: reader, budget, heapBytes };
 }
 

@@ -8,6 +8,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { Remote } from '../rpc.ts';
 import type { DiskCache } from '../storage/disk/disk-cache.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
+import type { IndexApi } from '../storage/index/index-api.ts';
 import type { CommitResult, LakeApi, LostTable, TableState } from '../storage/iceberg/lake-api.ts';
 import type { Log } from '../storage/log/log-api.ts';
 import { tableSecret } from '../storage/memory/keyed-hash.ts';
@@ -15,6 +16,7 @@ import type { Memory } from '../storage/memory/memory.ts';
 import { Table } from '../storage/table.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
 import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
+import { ColdIndex } from './cold-index.ts';
 import { Committer } from './committer.ts';
 import { flushTable } from './flush.ts';
 import { commitTable, refreshTable, uploadStaged } from './iceberg-commit.ts';
@@ -59,6 +61,8 @@ export interface DatabaseOptions {
   readonly targetFileBytes: number;
   /** What the tables' hashes of keys are keyed with; at least 16 bytes. */
   readonly secret: Uint8Array;
+  /** Left out: keys of files are found by scanning them. */
+  readonly index?: Remote<IndexApi>;
   /** wal.max_size; left out: no limit. */
   readonly logBytesMax?: number;
   readonly memoryMarks?: Marks;
@@ -75,6 +79,7 @@ export class Database {
   readonly diskDir: string;
   readonly targetFileBytes: number;
   readonly committer: Committer;
+  readonly index: ColdIndex | null;
   readonly retention: LogRetention;
   readonly pressure: Pressure;
   /** A scan's turn; the answer is called once when it has ended. Memory may make it wait (src/server-memory-guard.ts). */
@@ -112,6 +117,7 @@ export class Database {
     this.targetFileBytes = options.targetFileBytes;
     this.warn = options.warn;
     this.#secret = options.secret;
+    this.index = options.index === undefined ? null : new ColdIndex(options.index, options.warn);
     this.committer = new Committer(options.memory, options.log);
     this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY);
     this.pressure = new Pressure(this);
@@ -184,6 +190,7 @@ export class Database {
     const def = state.def.oid === 0 ? { ...state.def, oid: this.#takeOid() } : state.def;
     const secret = tableSecret(this.#secret, def.uuid);
     const table = new Table(this.memory, this.nextUnit, secret, def, state.location, state.specId);
+    table.index = this.index;
     table.metadataLocation = state.metadataLocation;
     table.snapshotId = state.snapshotId;
     this.tables.set(def.uuid, table);
@@ -313,14 +320,12 @@ export class Database {
     });
   }
 
-  /** Flushes and commits of one table take turns. */
+  /** Flushes and commits of one table take turns. What they did to its files the index hears after each. */
   inLane<T>(table: Table, work: () => Promise<T>): Promise<T> {
     const before = this.#lanes.get(table) ?? Promise.resolve();
     const next = before.then(work, work);
-    this.#lanes.set(
-      table,
-      next.catch(() => {}),
-    );
+    const told = (): Promise<void> | undefined => this.index?.sync(table);
+    this.#lanes.set(table, next.then(told, told));
     return next;
   }
 

@@ -5,7 +5,6 @@
  * index of the transaction's own, which is its lock and, at commit, becomes part of the index of memory rows.
  */
 import { invariant, SqlError, SqlState } from '../errors.ts';
-import type { DataFileUnit } from '../storage/file-unit.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { OwnIndex } from '../storage/memory/own-index.ts';
 import type { Table } from '../storage/table.ts';
@@ -13,26 +12,23 @@ import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { textOutput } from '../types/text-output.ts';
 import { UTC } from '../types/time-zone.ts';
-import { candidateFiles } from './resolver.ts';
+import { mayBeInFiles } from './resolver.ts';
 import { KEY_SETTLED, type TableWrites, type Transaction } from './transaction.ts';
-
-/** Own rows whose keys files may hold, and those files. */
-export interface ColdRows {
-  readonly rows: number[];
-  readonly files: Set<DataFileUnit>;
-}
 
 const key: KeyWords = new Int32Array(4);
 const HASHES = 1024;
 const hashes = new Int32Array(HASHES);
 
-/** Goes through own rows until one's key is held by another transaction; the row to go on with. */
+/**
+ * Goes through own rows until one's key is held by another transaction; the row to go on with.
+ * @param cold gets the rows whose keys files may hold
+ */
 export function claimKeys(
   transaction: Transaction,
   writes: TableWrites,
   from: number,
   upsert: boolean,
-  cold: ColdRows,
+  cold: number[],
 ): number {
   const { inserted, table, own } = writes;
   let row = from;
@@ -127,14 +123,14 @@ function lookUp(
   inBatch: number,
   row: number,
   upsert: boolean,
-  cold: ColdRows,
+  cold: number[],
 ): void {
   const { table } = writes;
   if (table.findInMemory(hash, vectors, inBatch)) {
     if (!upsert) throw duplicateKey(table, vectors, inBatch);
     writes.recordDeletion(vectors, inBatch, table.foundUnit, table.foundPosition);
-  } else if (table.files.length > 0 && candidateFiles(table, vectors, inBatch, cold.files)) {
-    cold.rows.push(row);
+  } else if (mayBeInFiles(table, vectors, inBatch)) {
+    cold.push(row);
   }
 }
 

@@ -18,7 +18,7 @@ import type { Database } from './database.ts';
 import { decodeFrame, type Section } from './frame.ts';
 import { LostRows } from './lost-rows.ts';
 import { ReplayRows } from './replay-rows.ts';
-import { candidateFiles, HotNames, resolveCold } from './resolver.ts';
+import { HotNames, mayBeInFiles, resolveCold } from './resolver.ts';
 
 /** During replay memory is flushed from this share of the budget on. */
 const FLUSH_FRACTION = 0.6;
@@ -36,6 +36,7 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   const takenOver: Table[] = [];
   for (const state of lake.tables) {
     const table = await restoreTable(database, state);
+    await database.index?.sync(table);
     lsnMax = Math.max(lsnMax, state.lsnSeen, table.flushedLsn); // C2
     if (table.detached === null) from = Math.min(from, Math.max(table.flushedLsn + 1, state.neededFrom));
     if (state.flush !== null && state.flush.logId !== log.logId) takenOver.push(table);
@@ -191,13 +192,12 @@ async function replayDeletes(
   const cold = new RowBuffer(database.memory, table.namePhysicals);
   const units: number[] = [];
   const positions: number[] = [];
-  const files = new Set<DataFileUnit>();
   hot.follow(table);
   for (let row = 0; row < section.rows; row++) {
     if (hot.find(table, vectors, row)) {
       units.push(hot.unit);
       positions.push(hot.position);
-    } else if (candidateFiles(table, vectors, row, files)) {
+    } else if (mayBeInFiles(table, vectors, row)) {
       cold.append(vectors, row, row + 1);
     }
   }
@@ -205,7 +205,7 @@ async function replayDeletes(
   const coldUnits: number[] = [];
   const coldPositions: number[] = [];
   if (cold.rows > 0) {
-    await resolveCold(database.engine, table, files, cold, (_, unit, position) => {
+    await resolveCold(database.engine, table, cold, (_, unit, position) => {
       coldUnits.push(unit);
       coldPositions.push(position);
     });

@@ -1,6 +1,7 @@
 /**
- * The one resolver from names to positions (C3), for writes and replay alike: the index of memory rows, then one
- * semi-join over the files whose bounds allow the name. It answers with live rows only.
+ * The one resolver from names to positions (C3), for writes and replay alike: the index of memory rows, then, where
+ * bounds of files allow the name, the index over files, and one semi-join over the files that it does not cover (M-13). It
+ * answers with live rows only.
  *
  * A name is the row's key or, in a table without one, its whole image; then as many of the equal rows are found as there
  * are names, whichever.
@@ -12,64 +13,121 @@ import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { equalImages, hashImage } from '../storage/memory/row-images.ts';
 import { RowIndex } from '../storage/memory/row-index.ts';
 import type { Table } from '../storage/table.ts';
-import type { LookupResult, UnitEngine } from '../storage/unit-engine.ts';
+import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 
-/** Files that may hold a row by its name; `vectors` in the name's order. */
-export function candidateFiles(
-  table: Table,
-  vectors: readonly ColumnVector[],
-  row: number,
-  into: Set<DataFileUnit>,
-): boolean {
-  let any = false;
+/** So many covered files are asked for their bounds; with more, the index answers sooner. */
+const BOUNDS_ASKED_MAX = 64;
+
+/** Whether a file may hold a row by its name; `vectors` in the name's order. */
+export function mayBeInFiles(table: Table, vectors: readonly ColumnVector[], row: number): boolean {
+  let asked = 0;
   for (const file of table.files) {
-    if (file.deletes.length >= file.rows || !file.mayHold(vectors, row)) continue;
-    into.add(file);
-    any = true;
+    if (file.deletes.length >= file.rows) continue;
+    if (file.indexed && ++asked > BOUNDS_ASKED_MAX) return true;
+    if (file.mayHold(vectors, row)) return true;
   }
-  return any;
+  return false;
+}
+
+type Found = (row: number, unit: number, position: number) => void;
+
+/** Some names, in columns of the name's order. */
+interface Names {
+  readonly vectors: readonly ColumnVector[];
+  readonly rows: number;
 }
 
 /** Calls back with each named row found alive in the files. The caller holds the keys' locks, so nobody deletes them meanwhile. */
-export async function resolveCold(
-  engine: UnitEngine,
-  table: Table,
-  files: ReadonlySet<DataFileUnit>,
-  names: RowBuffer,
-  found: (row: number, unit: number, position: number) => void,
-): Promise<void> {
+export async function resolveCold(engine: UnitEngine, table: Table, names: RowBuffer, found: Found): Promise<void> {
   const { rows, counts } = table.keyed ? { rows: names, counts: null } : distinct(table, names);
   for (let i = 0; i < rows.batches.length; i++) {
     const batch = rows.batches[i]!;
     const start = rows.batchStart(i);
-    const vectors = batch.vectors();
-    let wanted = files;
-    let result: LookupResult;
-    for (;;) {
-      const request = {
-        def: table.def,
-        files: [...wanted].map((file) => file.scan(0)),
-        keys: vectors,
-        rows: batch.rows,
-      };
-      result = await (counts === null ? engine.lookup(request) : engine.lookupImages(request));
-      if (table.dropped || [...wanted].every((file) => table.unit(file.unit) === file)) break;
-      // A rewrite has moved rows to a file that was not looked into.
-      const now = new Set<DataFileUnit>();
-      for (let row = 0; row < batch.rows; row++) candidateFiles(table, vectors, row, now);
-      wanted = now;
-    }
-    for (let k = 0; k < result.rows.length; k++) {
-      const row = start + result.rows[k]!;
-      if (counts !== null && counts[row] === 0) continue;
-      const unit = table.unit(result.units[k]!);
-      if (unit === undefined || unit.deletes.has(result.positions[k]!)) continue;
-      if (counts !== null) counts[row]!--;
-      found(row, result.units[k]!, result.positions[k]!);
-    }
+    await resolveBatch(engine, table, { vectors: batch.vectors(), rows: batch.rows }, (inBatch, unit, position) => {
+      const row = start + inBatch;
+      if (counts !== null && counts[row]!-- <= 0) return;
+      found(row, unit, position);
+    });
   }
   if (rows !== names) rows.retire();
+}
+
+/** The same for the names of one batch; in a table without a key all rows that are equal. */
+export async function resolveBatch(engine: UnitEngine, table: Table, names: Names, found: Found): Promise<void> {
+  for (;;) {
+    const { files } = table;
+    const rows: number[] = [];
+    const units: number[] = [];
+    const positions: number[] = [];
+    const take = (row: number, unit: number, position: number): void => {
+      rows.push(row);
+      units.push(unit);
+      positions.push(position);
+    };
+    const scanned = await askIndex(table, names, take);
+    if (scanned.length > 0) {
+      const request = {
+        def: table.def,
+        files: scanned.map((file) => file.scan(0)),
+        keys: names.vectors,
+        rows: names.rows,
+      };
+      const result = await (table.keyed ? engine.lookup(request) : engine.lookupImages(request));
+      for (let k = 0; k < result.rows.length; k++) take(result.rows[k]!, result.units[k]!, result.positions[k]!);
+    }
+    // Rows may have moved from files that are gone into others: what was asked of those is worth nothing.
+    const moved = table.files !== files && files.some((file) => table.unit(file.unit) !== file);
+    if (moved && !table.dropped) continue;
+    for (let k = 0; k < rows.length; k++) {
+      const unit = table.unit(units[k]!);
+      if (unit === undefined || unit.deletes.has(positions[k]!)) continue;
+      found(rows[k]!, units[k]!, positions[k]!);
+    }
+    return;
+  }
+}
+
+/** Takes what the index finds; the files that it does not answer for and that may hold a name. */
+async function askIndex(table: Table, names: Names, take: Found): Promise<readonly DataFileUnit[]> {
+  const { files, index } = table;
+  const covered = new Set<number>();
+  const uncovered: DataFileUnit[] = [];
+  for (const file of files) {
+    if (file.indexed) covered.add(file.unit);
+    else if (mayHoldAny(file, names)) uncovered.push(file);
+  }
+  if (index === null || covered.size === 0) return uncovered;
+  const { losses } = index;
+  const matches = await index.lookup(table, keyWords(table, names));
+  if (index.losses !== losses) {
+    // What ceased to be covered is scanned, whatever the index still knew of it.
+    for (const file of files) {
+      if (file.indexed || !covered.delete(file.unit)) continue;
+      if (mayHoldAny(file, names)) uncovered.push(file);
+    }
+  }
+  for (let k = 0; k < matches.rows.length; k++) {
+    if (covered.has(matches.units[k]!)) take(matches.rows[k]!, matches.units[k]!, matches.positions[k]!);
+  }
+  return uncovered;
+}
+
+function mayHoldAny(file: DataFileUnit, { vectors, rows }: Names): boolean {
+  if (file.deletes.length >= file.rows) return false;
+  for (let row = 0; row < rows; row++) if (file.mayHold(vectors, row)) return true;
+  return false;
+}
+
+const key: KeyWords = new Int32Array(4);
+
+function keyWords(table: Table, { vectors, rows }: Names): Int32Array {
+  const words = new Int32Array(rows * 4);
+  for (let row = 0; row < rows; row++) {
+    table.encodeKey(vectors, row, key);
+    words.set(key, row * 4);
+  }
+  return words;
 }
 
 /** Each image once, and how often it is named. */

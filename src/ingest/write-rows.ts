@@ -9,7 +9,7 @@ import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { Table } from '../storage/table.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import { claimKeys, duplicateKey, lockKey, settleKey, type ColdRows } from './key-claims.ts';
+import { claimKeys, duplicateKey, lockKey, settleKey } from './key-claims.ts';
 import { assertOpen, waitFor } from './key-locks.ts';
 import { deletePlaces } from './position-locks.ts';
 import { resolveCold } from './resolver.ts';
@@ -44,9 +44,9 @@ export function insertRows(
   if (!table.keyed) return null;
   writes.growInto(transaction.id, from);
   table.generations[0]!.index.settle(Math.max(SETTLE_MIN, (inserted.rows - from) * SETTLE_PER_ROW));
-  const cold: ColdRows = { rows: [], files: new Set() };
+  const cold: number[] = [];
   const stopped = claimKeys(transaction, writes, from, upsert, cold);
-  if (stopped === inserted.rows && cold.rows.length === 0) return null;
+  if (stopped === inserted.rows && cold.length === 0) return null;
   return finishInsert(context, transaction, writes, stopped, upsert, cold);
 }
 
@@ -56,7 +56,7 @@ async function finishInsert(
   writes: TableWrites,
   from: number,
   upsert: boolean,
-  cold: ColdRows,
+  cold: number[],
 ): Promise<void> {
   const { table, inserted } = writes;
   let next = from;
@@ -67,14 +67,14 @@ async function finishInsert(
     if (holder !== null) await waitFor(context, transaction, holder);
     next = claimKeys(transaction, writes, next, upsert, cold);
   }
-  if (cold.rows.length === 0) return;
+  if (cold.length === 0) return;
   const keys = new RowBuffer(context.memory, table.keyPhysicals);
   const pin = context.memory.pins.acquire(); // a commit removes the staged files that it has copied
   try {
-    for (const row of cold.rows) keys.append(keyVectors(writes, row), rowInBatch, rowInBatch + 1);
-    await resolveCold(context.engine, table, cold.files, keys, (index, unit, position) => {
+    for (const row of cold) keys.append(keyVectors(writes, row), rowInBatch, rowInBatch + 1);
+    await resolveCold(context.engine, table, keys, (index, unit, position) => {
       assertOpen(transaction);
-      const vectors = keyVectors(writes, cold.rows[index]!);
+      const vectors = keyVectors(writes, cold[index]!);
       if (!upsert) throw duplicateKey(table, vectors, rowInBatch);
       writes.recordDeletion(vectors, rowInBatch, unit, position);
     });

@@ -33,6 +33,8 @@ export class DataFileUnit {
   deletesForeign = 0;
   /** Names spec and partition. */
   readonly partitionKey: string;
+  /** The index covers it: its rows are found by key without reading it. */
+  indexed = false;
   readonly time: Bounds;
   readonly #bounds: KeyBounds;
 

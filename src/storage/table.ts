@@ -15,6 +15,7 @@ import type { DataFileUnit } from './file-unit.ts';
 import type { Detached, PartitionValue } from './iceberg/lake-api.ts';
 import { partitionKey, partitionTransform } from './iceberg/transforms.ts';
 import { BatchPool } from './memory/batch-pool.ts';
+import type { KeyMatches } from './index/index-api.ts';
 import type { KeyEncoder } from './memory/key-encoder.ts';
 import { KeyIndex } from './memory/key-index.ts';
 import { KeyTable, type KeyWords } from './memory/key-table.ts';
@@ -25,6 +26,14 @@ import { RowKeys } from './memory/row-keys.ts';
 import { MemorySlice } from './memory/slice.ts';
 
 export type Unit = MemorySlice | DataFileUnit;
+
+/** Finds keys in the files that the index covers. */
+export interface KeyLookup {
+  /** Rises whenever a file ceases to be covered. */
+  readonly losses: number;
+  /** `keys`: four words a key, as `encodeKey` makes them; the array is given away. */
+  lookup(table: Table, keys: Int32Array): Promise<KeyMatches>;
+}
 
 /** The slices between two cuts and the index of their keys. */
 export interface Generation {
@@ -51,6 +60,8 @@ export class Table {
   readonly namePhysicals: readonly Physical[];
   readonly keys: RowKeys;
   readonly encodeKey: KeyEncoder;
+  /** Set by the database. */
+  index: KeyLookup | null = null;
   /** For the rows of transactions, and for the names of rows that they delete. */
   readonly rowPool: BatchPool;
   readonly namePool: BatchPool;

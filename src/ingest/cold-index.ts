@@ -1,0 +1,135 @@
+/**
+ * Main's side of the index over files: tells the index thread what files the tables have, and keeps, per file, whether it is
+ * covered. A file that is not is scanned (resolver.ts), never skipped.
+ */
+import type { Remote } from '../rpc.ts';
+import type { DataFileUnit } from '../storage/file-unit.ts';
+import type { IndexApi, KeyMatches } from '../storage/index/index-api.ts';
+import type { Table } from '../storage/table.ts';
+
+interface Known {
+  /** Version of the table that was told. */
+  version: number;
+  readonly files: Map<number, { readonly file: DataFileUnit; path: string }>;
+}
+
+export class ColdIndex {
+  readonly #remote: Remote<IndexApi>;
+  readonly #warn: (error: unknown, where: string) => void;
+  readonly #tables = new Map<string, Known>();
+  readonly #units = new Map<number, DataFileUnit>();
+  /** Rises whenever a file ceases to be covered. */
+  losses = 0;
+
+  constructor(remote: Remote<IndexApi>, warn: (error: unknown, where: string) => void) {
+    this.#remote = remote;
+    this.#warn = warn;
+    void this.#listen();
+  }
+
+  /** Tells what has changed of the table's files; resolves when the index knows. Messages keep their order, so nobody need wait. */
+  async sync(table: Table): Promise<void> {
+    if (!table.keyed) return;
+    const { uuid } = table.def;
+    try {
+      if (table.dropped) {
+        await this.#forget(uuid);
+        return;
+      }
+      let known = this.#tables.get(uuid);
+      if (known?.version === table.version) return;
+      const asked: Promise<unknown>[] = [];
+      if (known === undefined) {
+        known = { version: 0, files: new Map() };
+        this.#tables.set(uuid, known);
+        asked.push(this.#remote.attach(table.def));
+      }
+      const changes = this.#changes(table, known);
+      if (changes === null) {
+        await Promise.all(asked);
+        return;
+      }
+      const told = this.#remote.change({ uuid, ...changes });
+      await Promise.all([...asked, told]);
+      const { covered } = await told;
+      this.#cover(covered);
+    } catch (error) {
+      this.#warn(error, `the index of ${table.def.schema}.${table.def.name}`);
+    }
+  }
+
+  /** What the index does not know yet; null: nothing. */
+  #changes(table: Table, known: Known): Omit<Parameters<IndexApi['change']>[0], 'uuid'> | null {
+    known.version = table.version;
+    const added = [];
+    const moved = [];
+    const removed: number[] = [];
+    const live = new Set<number>();
+    for (const file of table.files) {
+      live.add(file.unit);
+      const before = known.files.get(file.unit);
+      if (before === undefined) {
+        known.files.set(file.unit, { file, path: file.path });
+        this.#units.set(file.unit, file);
+        added.push({ unit: file.unit, location: file.info.location, path: file.path, rows: file.rows });
+      } else if (before.path !== file.path) {
+        before.path = file.path;
+        moved.push({ unit: file.unit, path: file.path });
+      }
+    }
+    if (live.size < known.files.size) {
+      for (const unit of known.files.keys()) {
+        if (live.has(unit)) continue;
+        known.files.delete(unit);
+        this.#units.delete(unit);
+        removed.push(unit);
+      }
+    }
+    return added.length + moved.length + removed.length === 0 ? null : { added, moved, removed };
+  }
+
+  async #forget(uuid: string): Promise<void> {
+    const known = this.#tables.get(uuid);
+    if (known === undefined) return;
+    this.#tables.delete(uuid);
+    for (const unit of known.files.keys()) this.#units.delete(unit);
+    await this.#remote.detach(uuid);
+  }
+
+  /** Of covered files; what others hold is found by scanning them. `keys`: four words a key. */
+  async lookup(table: Table, keys: Int32Array): Promise<KeyMatches> {
+    const answer = await this.#remote.lookup({ uuid: table.def.uuid, keys }, [keys.buffer as ArrayBuffer]);
+    this.#lose(answer.lost);
+    return answer;
+  }
+
+  #cover(units: readonly number[]): void {
+    for (const unit of units) {
+      const file = this.#units.get(unit);
+      if (file !== undefined) file.indexed = true;
+    }
+  }
+
+  #lose(units: readonly number[]): void {
+    for (const unit of units) {
+      const file = this.#units.get(unit);
+      if (file === undefined) continue;
+      file.indexed = false;
+      this.losses++;
+    }
+  }
+
+  async #listen(): Promise<void> {
+    try {
+      for (;;) {
+        const events = await this.#remote.events(null);
+        if (events === null) return;
+        this.#cover(events.covered);
+        this.#lose(events.lost);
+        for (const problem of events.problems) this.#warn(new Error(problem), 'the index');
+      }
+    } catch {
+      // The thread has ended, and with it the process.
+    }
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * The index thread's functions: where the keys of rows in files are, and those rows. Implemented by `index-service.ts` over
+ * `key-source.ts`'s reader, served by `src/threads/index.ts`, called from main through `src/rpc.ts`.
+ *
+ * - X1 A lookup answers for every file that main holds for covered: what ceases to be covered is named in an answer before,
+ *   or in the same, so that main scans it.
+ * - X2 Answers name rows, dead ones included: main knows what lives.
+ */
+import type { TableDef } from '../../table-def.ts';
+
+export interface IndexSettings {
+  /** DATA_DIR/index. */
+  readonly dir: string;
+  /** For pages of runs. */
+  readonly cacheBytes: number;
+  /** For the reader of files. */
+  readonly readerBytes: number;
+  readonly tempDir: string;
+}
+
+export interface IndexedFile {
+  readonly unit: number;
+  readonly location: string;
+  readonly path: string;
+  readonly rows: number;
+}
+
+export interface FileChanges {
+  readonly uuid: string;
+  readonly added: readonly IndexedFile[];
+  readonly removed: readonly number[];
+  /** Files that are to be read elsewhere now. */
+  readonly moved: readonly { readonly unit: number; readonly path: string }[];
+}
+
+/** Parallel arrays: key row, unit, position. */
+export interface KeyMatches {
+  readonly rows: Int32Array;
+  readonly units: Int32Array;
+  readonly positions: Uint32Array;
+  /** Units that are no longer covered (X1). */
+  readonly lost: readonly number[];
+}
+
+export interface IndexEvents {
+  readonly covered: readonly number[];
+  readonly lost: readonly number[];
+  /** For the server's log. */
+  readonly problems: readonly string[];
+}
+
+export interface IndexStats {
+  readonly cacheBytes: number;
+  readonly fileBytes: number;
+  readonly runs: number;
+  readonly entries: number;
+  /** Files that wait for their run. */
+  readonly waiting: number;
+  readonly hits: number;
+  readonly misses: number;
+}
+
+export type IndexApi = {
+  /** First call. `secret` is what hashes of keys are to be made with: that of the runs that are there. @throws 58030 */
+  open(settings: IndexSettings): Promise<{ readonly secret: Uint8Array }>;
+  /** The uuids of all tables there are: what the folder holds of others goes. */
+  keepOnly(tables: readonly string[]): Promise<void>;
+  /** Makes a table known, with no files yet; its runs are opened. */
+  attach(def: TableDef): Promise<void>;
+  /** The table is gone: its runs go too. */
+  detach(uuid: string): Promise<void>;
+  /** The table's files as they are now; units covered by runs come with the answer, others by `events` as they are built. */
+  change(changes: FileChanges): Promise<{ readonly covered: readonly number[] }>;
+  /** `keys`: four words a key (memory/key-encoder.ts). */
+  lookup(request: { readonly uuid: string; readonly keys: Int32Array }): Promise<KeyMatches>;
+  /** Resolves when something has happened since the last call; one call at a time. Null at the end. */
+  events(argument: null): Promise<IndexEvents | null>;
+  stats(argument: null): Promise<IndexStats>;
+  shutdown(argument: null): Promise<void>;
+};

@@ -1,0 +1,39 @@
+/** The index thread: runs of keys of rows in files, and a DuckDB instance of one thread that reads those files. */
+import { parentPort } from 'node:worker_threads';
+import { systemClock } from '../clock.ts';
+import { closeInstance, openInstance, settle, type Instance } from '../federation/connections.ts';
+import { keySource } from '../federation/key-source.ts';
+import { invariant } from '../errors.ts';
+import { serve, Transfer } from '../rpc.ts';
+import { giveWay } from '../thread-priority.ts';
+import type { IndexApi, IndexSettings } from '../storage/index/index-api.ts';
+import { createIndexCore } from '../storage/index/index-service.ts';
+
+invariant(parentPort !== null, 'the index runs as a worker');
+giveWay();
+let instance: Instance | null = null;
+const opened = (): Instance => {
+  invariant(instance !== null, 'the index is open');
+  return instance;
+};
+const core = createIndexCore(systemClock, keySource(opened));
+
+const api = {
+  ...core,
+  open: async ({ readerBytes, tempDir, ...settings }: IndexSettings) => {
+    instance = await openInstance({ memoryLimitBytes: readerBytes, threads: 1, tempDir });
+    return await core.open(settings);
+  },
+  lookup: async (request: Parameters<IndexApi['lookup']>[0]) => {
+    const answer = await core.lookup(request);
+    return new Transfer(answer, [answer.rows.buffer, answer.units.buffer, answer.positions.buffer] as ArrayBuffer[]);
+  },
+  shutdown: async () => {
+    await core.shutdown(null);
+    if (instance === null) return;
+    for (const lease of instance.all) await settle(lease);
+    closeInstance(instance);
+    instance = null;
+  },
+};
+serve(parentPort, api);
