@@ -3,20 +3,14 @@
  * the engine for the rest. Rows leave as DataRow messages; a portal takes them in portions.
  */
 import { SqlError, SqlState } from './errors.ts';
-import { mayBeInFiles } from './ingest/resolver.ts';
 import type { Transaction } from './ingest/transaction.ts';
-import type { PointRead, QueryPlan } from './planner/plan.ts';
-import { ByteWriter } from './types/byte-writer.ts';
-import { rowEncoder } from './types/data-row.ts';
-import { putText } from './types/parse-text-value.ts';
+import type { QueryPlan } from './planner/plan.ts';
 import { columnTypeInfo } from './types/pg-type.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
-import { textInput } from './types/text-input.ts';
-import { timeZone } from './types/time-zone.ts';
-import { VectorBuilder } from './types/vector-builder.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
 import { EngineCursor } from './gateway-cursor.ts';
 import type { ServerContext } from './gateway-context.ts';
+import { readPoint } from './gateway-point.ts';
 import { viewRows } from './gateway-views.ts';
 import { parameterValues } from './gateway-write.ts';
 
@@ -36,8 +30,6 @@ interface Source {
   next(): Promise<{ readonly rows: number; readonly messages: Uint8Array } | null>;
   close(): Promise<void>;
 }
-
-const NO_ROWS: Source = { next: () => Promise.resolve(null), close: () => Promise.resolve() };
 
 function once(rows: number, messages: Uint8Array): Source {
   let left = rows > 0;
@@ -79,9 +71,9 @@ export class QueryRun {
       return new QueryRun(columns ?? result.columns ?? [], once(result.rows, result.messages));
     }
     const rendered = plan.render(parameterValues(parameters, oids));
-    if (columns !== null && rendered.point !== null) {
-      const point = await readPoint(environment, rendered.point, columns, formats);
-      if (point !== null) return new QueryRun(columns, point);
+    if (columns !== null && rendered.point?.fieldIds.length === columns.length) {
+      const point = await readPoint(environment, rendered.point, formats);
+      if (point !== null) return new QueryRun(columns, once(point.rows, point.messages));
     }
     const known = columns ?? (await describe(environment, plan, oids));
     const request = {
@@ -231,54 +223,4 @@ async function describe(
     if (error instanceof SqlError && error.code === SqlState.undefinedFunction) return null;
     throw error;
   }
-}
-
-const key = new Int32Array(4);
-
-/** A row by its whole key from memory, without the engine. Null: the engine must look. */
-async function readPoint(
-  environment: QueryEnvironment,
-  point: PointRead,
-  columns: readonly ResultColumn[],
-  formats: readonly Format[],
-): Promise<Source | null> {
-  const { database } = environment.context;
-  const table = database.tables.get(point.def.uuid);
-  if (table === undefined || environment.transaction?.writes.has(table) === true) return null;
-  if (point.key.includes(null)) return NO_ROWS;
-  const zone = timeZone(environment.timeZone);
-  const time = { timeZone: zone, now: () => environment.context.clock.now() * 1000 };
-  const vectors = table.keyColumns.map((index, i) => {
-    const column = table.def.columns[index]!;
-    const builder = new VectorBuilder(table.physicals[index]!);
-    putText(textInput(column.type, column.name, time), point.key[i]!, builder);
-    return builder.vector();
-  });
-  table.encodeKey(vectors, 0, key);
-  const hash = table.keys.hash(key);
-  // A commit on its way has moved the index already: wait until it is visible (H4).
-  for (;;) {
-    const holder = database.transaction(table.holderOf(key, hash, vectors, 0));
-    if (holder?.state !== 'committing') break;
-    await holder.ended;
-    table.encodeKey(vectors, 0, key);
-  }
-  if (!table.findInMemory(hash, vectors, 0)) {
-    return mayBeInFiles(table, vectors, 0) ? null : NO_ROWS;
-  }
-  const slice = table.unit(table.foundUnit);
-  if (slice === undefined || slice.tier !== 'memory') return null;
-  const { batch, row } = slice.locate(table.foundPosition);
-  const indexes = point.fieldIds.map((fieldId) => table.fieldIds.indexOf(fieldId));
-  const encode = rowEncoder(
-    indexes.map((index, i) => ({ type: table.def.columns[index]!.type, format: formats[i] ?? 0 })),
-    { timeZone: zone },
-  );
-  const out = new ByteWriter(256);
-  encode(
-    indexes.map((index) => batch.columns[index]!.vector()),
-    row,
-    out,
-  );
-  return columns.length === indexes.length ? once(1, out.take()) : null;
 }

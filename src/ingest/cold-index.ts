@@ -4,7 +4,7 @@
  */
 import type { Remote } from '../rpc.ts';
 import type { DataFileUnit } from '../storage/file-unit.ts';
-import type { IndexApi, KeyMatches } from '../storage/index/index-api.ts';
+import type { IndexApi, KeyMatches, RowRequest } from '../storage/index/index-api.ts';
 import type { Table } from '../storage/table.ts';
 
 interface Known {
@@ -101,6 +101,11 @@ export class ColdIndex {
     const answer = await this.#remote.lookup({ uuid: table.def.uuid, keys }, [keys.buffer as ArrayBuffer]);
     this.#lose(answer.lost);
     return answer;
+  }
+
+  /** A row of a file as a DataRow message; the caller has a pin. */
+  readRow(request: RowRequest): Promise<Uint8Array> {
+    return this.#remote.readRow(request);
   }
 
   #cover(units: readonly number[]): void {

@@ -3,10 +3,11 @@ import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../clock.ts';
 import { closeInstance, openInstance, settle, type Instance } from '../federation/connections.ts';
 import { keySource } from '../federation/key-source.ts';
+import { rowReader } from '../federation/row-reader.ts';
 import { invariant } from '../errors.ts';
 import { serve, Transfer } from '../rpc.ts';
 import { giveWay } from '../thread-priority.ts';
-import type { IndexApi, IndexSettings } from '../storage/index/index-api.ts';
+import type { FileChanges, IndexApi, IndexSettings, RowRequest } from '../storage/index/index-api.ts';
 import { createIndexCore } from '../storage/index/index-service.ts';
 
 invariant(parentPort !== null, 'the index runs as a worker');
@@ -17,6 +18,7 @@ const opened = (): Instance => {
   return instance;
 };
 const core = createIndexCore(systemClock, keySource(opened));
+const rows = rowReader(opened);
 
 const api = {
   ...core,
@@ -28,8 +30,17 @@ const api = {
     const answer = await core.lookup(request);
     return new Transfer(answer, [answer.rows.buffer, answer.units.buffer, answer.positions.buffer] as ArrayBuffer[]);
   },
+  change: (changes: FileChanges) => {
+    if (changes.removed.length + changes.moved.length > 0) rows.forget();
+    return core.change(changes);
+  },
+  readRow: async (request: RowRequest) => {
+    const message = await rows.readRow(request);
+    return new Transfer(message, [message.buffer as ArrayBuffer]);
+  },
   shutdown: async () => {
     await core.shutdown(null);
+    rows.forget();
     if (instance === null) return;
     for (const lease of instance.all) await settle(lease);
     closeInstance(instance);

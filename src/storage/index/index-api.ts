@@ -6,7 +6,8 @@
  *   or in the same, so that main scans it.
  * - X2 Answers name rows, dead ones included: main knows what lives.
  */
-import type { TableDef } from '../../table-def.ts';
+import type { ColumnDef, TableDef } from '../../table-def.ts';
+import type { Format } from '../../types/result-column.ts';
 
 export interface IndexSettings {
   /** DATA_DIR/index. */
@@ -42,6 +43,18 @@ export interface KeyMatches {
   readonly lost: readonly number[];
 }
 
+/** One row of a file. */
+export interface RowRequest {
+  readonly path: string;
+  /** Of the file. */
+  readonly rows: number;
+  readonly position: number;
+  readonly columns: readonly ColumnDef[];
+  /** One a column; left out: text. */
+  readonly formats: readonly Format[];
+  readonly timeZone: string;
+}
+
 export interface IndexEvents {
   readonly covered: readonly number[];
   readonly lost: readonly number[];
@@ -73,6 +86,8 @@ export type IndexApi = {
   change(changes: FileChanges): Promise<{ readonly covered: readonly number[] }>;
   /** `keys`: four words a key (memory/key-encoder.ts). */
   lookup(request: { readonly uuid: string; readonly keys: Int32Array }): Promise<KeyMatches>;
+  /** The row as a DataRow message. The caller's pin keeps the file. */
+  readRow(request: RowRequest): Promise<Uint8Array>;
   /** Resolves when something has happened since the last call; one call at a time. Null at the end. */
   events(argument: null): Promise<IndexEvents | null>;
   stats(argument: null): Promise<IndexStats>;

@@ -1,0 +1,133 @@
+/**
+ * Point reads: a row by its whole key, without a query. From memory on this thread; from a file by the index over files and the
+ * row's position. What neither can answer, such as a file that is not indexed yet, is the engine's.
+ */
+import type { Transaction } from './ingest/transaction.ts';
+import { mayBeInFiles, resolveBatch } from './ingest/resolver.ts';
+import type { PointRead } from './planner/plan.ts';
+import type { Table } from './storage/table.ts';
+import { ByteWriter } from './types/byte-writer.ts';
+import type { ColumnVector } from './types/column-vector.ts';
+import { rowEncoder } from './types/data-row.ts';
+import { putText } from './types/parse-text-value.ts';
+import type { Format } from './types/result-column.ts';
+import { textInput } from './types/text-input.ts';
+import { timeZone } from './types/time-zone.ts';
+import { VectorBuilder } from './types/vector-builder.ts';
+import type { ServerContext } from './gateway-context.ts';
+
+/** The row as a DataRow message, if there is one. */
+export interface PointAnswer {
+  readonly rows: 0 | 1;
+  readonly messages: Uint8Array;
+}
+
+const NO_ROW: PointAnswer = { rows: 0, messages: new Uint8Array(0) };
+const key = new Int32Array(4);
+
+export interface PointEnvironment {
+  readonly context: ServerContext;
+  readonly transaction: Transaction | null;
+  readonly timeZone: string;
+}
+
+/** Null: the engine must look. */
+export async function readPoint(
+  environment: PointEnvironment,
+  point: PointRead,
+  formats: readonly Format[],
+): Promise<PointAnswer | null> {
+  const { database } = environment.context;
+  const table = database.tables.get(point.def.uuid);
+  if (table === undefined || environment.transaction?.writes.has(table) === true) return null;
+  if (point.key.includes(null)) return NO_ROW;
+  const time = { timeZone: timeZone(environment.timeZone), now: () => environment.context.clock.now() * 1000 };
+  const vectors = table.keyColumns.map((index, i) => {
+    const column = table.def.columns[index]!;
+    const builder = new VectorBuilder(table.physicals[index]!);
+    putText(textInput(column.type, column.name, time), point.key[i]!, builder);
+    return builder.vector();
+  });
+  const pin = database.memory.pins.acquire(); // the file must stay until its row is read
+  try {
+    for (;;) {
+      await untilVisible(environment.context, table, vectors);
+      table.encodeKey(vectors, 0, key);
+      if (table.findInMemory(table.keys.hash(key), vectors, 0)) return readMemory(environment, table, point, formats);
+      if (!mayBeInFiles(table, vectors, 0)) return NO_ROW;
+      if (table.files.some((file) => !file.indexed && file.mayHoldKey(vectors, 0))) return null;
+      let unit = -1;
+      let position = -1;
+      await resolveBatch(database.engine, table, { vectors, rows: 1 }, (_, foundUnit, foundPosition) => {
+        unit = foundUnit;
+        position = foundPosition;
+      });
+      if (unit >= 0) return await readFile(environment, table, point, formats, unit, position);
+      // A row that was found dead may have a successor by now, or one on its way.
+      table.encodeKey(vectors, 0, key);
+      const hash = table.keys.hash(key);
+      const holder = database.transaction(table.holderOf(key, hash, vectors, 0));
+      if (holder?.state !== 'committing' && !table.findInMemory(hash, vectors, 0)) return NO_ROW;
+    }
+  } finally {
+    pin.release();
+  }
+}
+
+/** A commit on its way has moved the index already: waits until it is visible (H4). */
+async function untilVisible(context: ServerContext, table: Table, vectors: readonly ColumnVector[]): Promise<void> {
+  for (;;) {
+    table.encodeKey(vectors, 0, key);
+    const holder = context.database.transaction(table.holderOf(key, table.keys.hash(key), vectors, 0));
+    if (holder?.state !== 'committing') return;
+    await holder.ended;
+  }
+}
+
+/** The row that `findInMemory` has found. */
+function readMemory(
+  environment: PointEnvironment,
+  table: Table,
+  point: PointRead,
+  formats: readonly Format[],
+): PointAnswer | null {
+  const slice = table.unit(table.foundUnit);
+  if (slice === undefined || slice.tier !== 'memory') return null;
+  const { batch, row } = slice.locate(table.foundPosition);
+  const indexes = point.fieldIds.map((fieldId) => table.fieldIds.indexOf(fieldId));
+  const encode = rowEncoder(
+    indexes.map((index, i) => ({ type: table.def.columns[index]!.type, format: formats[i] ?? 0 })),
+    { timeZone: timeZone(environment.timeZone) },
+  );
+  const out = new ByteWriter(256);
+  encode(
+    indexes.map((index) => batch.columns[index]!.vector()),
+    row,
+    out,
+  );
+  return { rows: 1, messages: out.take() };
+}
+
+async function readFile(
+  environment: PointEnvironment,
+  table: Table,
+  point: PointRead,
+  formats: readonly Format[],
+  unit: number,
+  position: number,
+): Promise<PointAnswer | null> {
+  const file = table.unit(unit);
+  const { index } = environment.context.database;
+  if (index === null || file === undefined || file.tier === 'memory') return null;
+  const columns = point.fieldIds.map((fieldId) => table.def.columns.find((column) => column.fieldId === fieldId)!);
+  const { path, rows } = file;
+  const messages = await index.readRow({
+    path,
+    rows,
+    position,
+    columns,
+    formats: columns.map((_, i) => formats[i] ?? 0),
+    timeZone: environment.timeZone,
+  });
+  return { rows: 1, messages };
+}
