@@ -55,7 +55,7 @@ export async function readPoint(
       table.encodeKey(vectors, 0, key);
       if (table.findInMemory(table.keys.hash(key), vectors, 0)) return readMemory(environment, table, point, formats);
       if (!mayBeInFiles(table, vectors, 0)) return NO_ROW;
-      if (table.files.some((file) => !file.indexed && file.mayHoldKey(vectors, 0))) return null;
+      if (table.files.some((file) => !file.indexed && file.mayHold(vectors, 0))) return null;
       let unit = -1;
       let position = -1;
       await resolveBatch(database.engine, table, { vectors, rows: 1 }, (_, foundUnit, foundPosition) => {
@@ -117,17 +117,15 @@ async function readFile(
   position: number,
 ): Promise<PointAnswer | null> {
   const file = table.unit(unit);
-  const { index } = environment.context.database;
+  const { disk, index } = environment.context.database;
   if (index === null || file === undefined || file.tier === 'memory') return null;
   const columns = point.fieldIds.map((fieldId) => table.def.columns.find((column) => column.fieldId === fieldId)!);
   const { path, rows } = file;
-  const messages = await index.readRow({
-    path,
-    rows,
-    position,
-    columns,
-    formats: columns.map((_, i) => formats[i] ?? 0),
-    timeZone: environment.timeZone,
-  });
-  return { rows: 1, messages };
+  const release = await disk.lease([file.scan(0)]);
+  try {
+    const request = { path, rows, position, columns, formats: columns.map((_, i) => formats[i] ?? 0) };
+    return { rows: 1, messages: await index.readRow({ ...request, timeZone: environment.timeZone }) };
+  } finally {
+    release();
+  }
 }

@@ -13,7 +13,7 @@ import type { Marks } from './ingest/pressure.ts';
 import { recover } from './ingest/recovery.ts';
 import { RpcClient, type Api, type Remote } from './rpc.ts';
 import { DiskCache } from './storage/disk/disk-cache.ts';
-import type { IndexApi } from './storage/index/index-api.ts';
+import type { IndexApi, IndexSettings } from './storage/index/index-api.ts';
 import type { LakeApi, LogFacts } from './storage/iceberg/lake-api.ts';
 import type { S3Settings } from './storage/iceberg/s3-client.ts';
 import { decodeCheckpoint } from './storage/log/checkpoint.ts';
@@ -98,6 +98,15 @@ export interface Tiers {
   readonly heapBytes: () => Promise<number>;
 }
 
+function indexSettings(dataDir: string, tempDir: string, budget: MemoryBudget): IndexSettings {
+  return {
+    dir: join(dataDir, 'index'),
+    cacheBytes: Math.max(INDEX_CACHE_BYTES_MIN, budget.indexBytes - INDEX_WORK_BYTES),
+    readerBytes: INDEX_WORK_BYTES,
+    tempDir: join(tempDir, 'index'),
+  };
+}
+
 /** What is opened is closed by `stack`. @throws {SqlError} 55000 in use, 58030 unwritable, XX001 damaged log */
 export async function openTiers(options: TierOptions, stack: AsyncDisposableStack): Promise<Tiers> {
   const { clock, dataDir, fatal, memoryLimit, warn } = options;
@@ -122,12 +131,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     remote.shutdown(null),
   );
   stack.defer(() => index.close());
-  const indexOpened = index.remote.open({
-    dir: join(dataDir, 'index'),
-    cacheBytes: Math.max(INDEX_CACHE_BYTES_MIN, budget.indexBytes - INDEX_WORK_BYTES),
-    readerBytes: INDEX_WORK_BYTES,
-    tempDir: join(tempDir, 'index'),
-  });
+  const indexOpened = index.remote.open(indexSettings(dataDir, tempDir, budget));
   const [, { secret }] = await Promise.all([engineOpened, indexOpened]);
   const memory = new Memory(budget.slabBytes, budget.liveBytes);
   memory.pins.budgetBytes.memory = memoryLimit * PINS_FRACTION;

@@ -3,6 +3,7 @@
  * covered. A file that is not is scanned (resolver.ts), never skipped.
  */
 import type { Remote } from '../rpc.ts';
+import type { DiskCache } from '../storage/disk/disk-cache.ts';
 import type { DataFileUnit } from '../storage/file-unit.ts';
 import type { IndexApi, KeyMatches, RowRequest } from '../storage/index/index-api.ts';
 import type { Table } from '../storage/table.ts';
@@ -15,14 +16,17 @@ interface Known {
 
 export class ColdIndex {
   readonly #remote: Remote<IndexApi>;
+  readonly #disk: DiskCache;
   readonly #warn: (error: unknown, where: string) => void;
   readonly #tables = new Map<string, Known>();
   readonly #units = new Map<number, DataFileUnit>();
   /** Rises whenever a file ceases to be covered. */
   losses = 0;
+  #lending = false;
 
-  constructor(remote: Remote<IndexApi>, warn: (error: unknown, where: string) => void) {
+  constructor(remote: Remote<IndexApi>, disk: DiskCache, warn: (error: unknown, where: string) => void) {
     this.#remote = remote;
+    this.#disk = disk;
     this.#warn = warn;
     void this.#listen();
   }
@@ -53,6 +57,7 @@ export class ColdIndex {
       await Promise.all([...asked, told]);
       const { covered } = await told;
       this.#cover(covered);
+      this.#lend();
     } catch (error) {
       this.#warn(error, `the index of ${table.def.schema}.${table.def.name}`);
     }
@@ -67,14 +72,15 @@ export class ColdIndex {
     const live = new Set<number>();
     for (const file of table.files) {
       live.add(file.unit);
+      const local = !this.#disk.concerns([file]);
       const before = known.files.get(file.unit);
       if (before === undefined) {
         known.files.set(file.unit, { file, path: file.path });
         this.#units.set(file.unit, file);
-        added.push({ unit: file.unit, location: file.info.location, path: file.path, rows: file.rows });
+        added.push({ unit: file.unit, location: file.info.location, path: file.path, rows: file.rows, local });
       } else if (before.path !== file.path) {
         before.path = file.path;
-        moved.push({ unit: file.unit, path: file.path });
+        moved.push({ unit: file.unit, path: file.path, local });
       }
     }
     if (live.size < known.files.size) {
@@ -106,6 +112,41 @@ export class ColdIndex {
   /** A row of a file as a DataRow message; the caller has a pin. */
   readRow(request: RowRequest): Promise<Uint8Array> {
     return this.#remote.readRow(request);
+  }
+
+  /** What lies in a remote warehouse only is fetched and lent to the index, one file at a time. */
+  #lend(): void {
+    if (this.#lending) return;
+    this.#lending = true;
+    void this.#lendAll().finally(() => {
+      this.#lending = false;
+    });
+  }
+
+  async #lendAll(): Promise<void> {
+    const tried = new Set<DataFileUnit>();
+    for (;;) {
+      const next = this.#remoteFile(tried);
+      if (next === null) return;
+      tried.add(next.file);
+      try {
+        const release = await this.#disk.lease([next.file.scan(0)]);
+        try {
+          await this.#remote.lend({ uuid: next.uuid, unit: next.file.unit });
+        } finally {
+          release();
+        }
+      } catch (error) {
+        this.#warn(error, `fetching ${next.file.info.location} for the index`);
+      }
+    }
+  }
+
+  #remoteFile(tried: ReadonlySet<DataFileUnit>): { readonly uuid: string; readonly file: DataFileUnit } | null {
+    for (const [uuid, { files }] of this.#tables)
+      for (const { file } of files.values())
+        if (!file.indexed && !tried.has(file) && this.#disk.concerns([file])) return { uuid, file };
+    return null;
   }
 
   #cover(units: readonly number[]): void {

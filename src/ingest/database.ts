@@ -117,7 +117,7 @@ export class Database {
     this.targetFileBytes = options.targetFileBytes;
     this.warn = options.warn;
     this.#secret = options.secret;
-    this.index = options.index === undefined ? null : new ColdIndex(options.index, options.warn);
+    this.index = options.index === undefined ? null : new ColdIndex(options.index, options.disk, options.warn);
     this.committer = new Committer(options.memory, options.log);
     this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY);
     this.pressure = new Pressure(this);

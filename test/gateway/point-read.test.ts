@@ -82,7 +82,7 @@ test('a point read sees each row once while it is changed, flushed and committed
     }
   })();
   const last = new Map<number, number>();
-  for (let i = 0; i < 400; i++) {
+  for (let i = 0; i < 150; i++) {
     const id = 1 + (i % 20);
     const { rows } = await client.query({ text: 'SELECT n FROM busy WHERE id = $1', values: [id], rowMode: 'array' });
     expect(rows, `row ${id}`).toHaveLength(1);

@@ -75,7 +75,7 @@ export class IndexWorld {
   async #change(added: readonly number[], removed: readonly number[]): Promise<void> {
     const files = added.map((unit) => {
       const { location, path, rows } = this.files.get(unit)!;
-      return { unit, location, path, rows: rows.length };
+      return { unit, location, path, rows: rows.length, local: true };
     });
     const { covered } = await this.core.change({ uuid: UUID, added: files, removed, moved: [] });
     for (const unit of covered) this.covered.add(unit);

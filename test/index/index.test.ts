@@ -88,7 +88,7 @@ test.each(KEYS.map((oids) => [oids.map((oid) => oid).join(', '), oids] as const)
           await run.destroy();
         }
       }),
-      { numRuns: 15 },
+      { numRuns: 8 },
     );
   },
   60_000,
@@ -182,7 +182,7 @@ test('whatever byte of a run or manifest is damaged: no wrong answer, a message 
         await run.destroy();
       }
     }),
-    { numRuns: 25 },
+    { numRuns: 15 },
   );
 }, 60_000);
 
@@ -239,7 +239,7 @@ test('a file that cannot be read stays uncovered and is tried again', async () =
   world.files.set(2, { location: '/warehouse/2.parquet', path: 'gone', rows: sequence(5, 10) });
   await world.core.change({
     uuid: world.def.uuid,
-    added: [{ unit: 2, location: '/warehouse/2.parquet', path: 'missing', rows: 10 }],
+    added: [{ unit: 2, location: '/warehouse/2.parquet', path: 'missing', rows: 10, local: true }],
     removed: [],
     moved: [],
   });
@@ -247,7 +247,12 @@ test('a file that cannot be read stays uncovered and is tried again', async () =
   expect(said).toEqual(so);
   expect(world.covered.has(2)).toBe(false);
   // The file has gone elsewhere, as a commit does: the index hears where.
-  await world.core.change({ uuid: world.def.uuid, added: [], removed: [], moved: [{ unit: 2, path: 'gone' }] });
+  await world.core.change({
+    uuid: world.def.uuid,
+    added: [],
+    removed: [],
+    moved: [{ unit: 2, path: 'gone', local: true }],
+  });
   await world.settled();
   const after = await world.compare(sequence(0, 20));
   expect(after.said).toEqual(after.so);

@@ -24,6 +24,8 @@ export interface IndexedFile {
   readonly location: string;
   readonly path: string;
   readonly rows: number;
+  /** It stays readable under its path. Others are built when main lends them. */
+  readonly local: boolean;
 }
 
 export interface FileChanges {
@@ -31,7 +33,7 @@ export interface FileChanges {
   readonly added: readonly IndexedFile[];
   readonly removed: readonly number[];
   /** Files that are to be read elsewhere now. */
-  readonly moved: readonly { readonly unit: number; readonly path: string }[];
+  readonly moved: readonly { readonly unit: number; readonly path: string; readonly local: boolean }[];
 }
 
 /** Parallel arrays: key row, unit, position. */
@@ -84,6 +86,8 @@ export type IndexApi = {
   detach(uuid: string): Promise<void>;
   /** The table's files as they are now; units covered by runs come with the answer, others by `events` as they are built. */
   change(changes: FileChanges): Promise<{ readonly covered: readonly number[] }>;
+  /** A file that is not local can be read now; resolves when it need not be any longer: covered, failed or gone. */
+  lend(file: { readonly uuid: string; readonly unit: number }): Promise<void>;
   /** `keys`: four words a key (memory/key-encoder.ts). */
   lookup(request: { readonly uuid: string; readonly keys: Int32Array }): Promise<KeyMatches>;
   /** The row as a DataRow message. The caller's pin keeps the file. */

@@ -6,7 +6,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { invariant, SqlError, SqlState } from '../../errors.ts';
-import type { IndexApi, IndexEvents, IndexSettings } from './index-api.ts';
+import type { IndexApi, IndexEvents, IndexSettings, IndexStats } from './index-api.ts';
 import type { KeyReader } from './key-reader.ts';
 import { readSecret } from './manifest.ts';
 import { Pace, Stopped } from './pace.ts';
@@ -144,6 +144,13 @@ export function createIndexCore(clock: Clock, reader: KeyReader): IndexCore {
       background.wake();
       return { covered: news.takeCovered(new Set(changes.added.map((file) => file.unit))) };
     },
+    lend: async ({ uuid, unit }) => {
+      const table = tables.get(uuid);
+      await table?.ready;
+      const done = table?.lend(unit);
+      background.wake();
+      await done;
+    },
     lookup: async ({ uuid, keys }) => {
       const rows: number[] = [];
       const units: number[] = [];
@@ -163,26 +170,26 @@ export function createIndexCore(clock: Clock, reader: KeyReader): IndexCore {
       return { ...found, lost: news.takeLost() };
     },
     events: () => news.next(),
-    stats: async () => {
-      const { cache } = own();
-      const all = [...tables.values()];
-      const runs = all.flatMap((table) => table.runs);
-      return {
-        cacheBytes: cache.heldBytes,
-        fileBytes: runs.reduce((sum, run) => sum + run.bytes, 0),
-        runs: runs.length,
-        entries: runs.reduce((sum, run) => sum + run.footer.entries, 0),
-        waiting: all.reduce((sum, table) => sum + table.waiting, 0),
-        hits: cache.hits,
-        misses: cache.misses,
-      };
-    },
+    stats: async () => statsOf(own().cache, [...tables.values()]),
     shutdown: async () => {
       await background.end();
       for (const table of tables.values()) table.close();
       tables.clear();
       news.end();
     },
+  };
+}
+
+function statsOf(cache: PageCache, tables: readonly TableIndex[]): IndexStats {
+  const runs = tables.flatMap((table) => table.runs);
+  return {
+    cacheBytes: cache.heldBytes,
+    fileBytes: runs.reduce((sum, run) => sum + run.bytes, 0),
+    runs: runs.length,
+    entries: runs.reduce((sum, run) => sum + run.footer.entries, 0),
+    waiting: tables.reduce((sum, table) => sum + table.waiting, 0),
+    hits: cache.hits,
+    misses: cache.misses,
   };
 }
 

@@ -45,6 +45,9 @@ export interface FileState {
   readonly location: string;
   path: string;
   readonly rows: number;
+  local: boolean;
+  /** Ends the loan of a file that is not local; null: it is not lent. */
+  giveBack: (() => void) | null;
   /** Was announced as covered. */
   covered: boolean;
   /** Not before this time is it read again. */
@@ -132,18 +135,34 @@ export class TableIndex {
       if (this.#files.get(file.location) !== file) continue;
       this.#files.delete(file.location);
       this.#waiting.delete(file);
+      file.giveBack?.();
     }
-    for (const { unit, path } of moved) {
+    for (const { unit, path, local } of moved) {
       const file = this.#byUnit.get(unit);
       if (file === undefined) continue;
       file.path = path;
+      file.local = local;
       file.retryAt = 0;
     }
     for (const each of added) this.#addFile(each);
   }
 
-  #addFile({ unit, location, path, rows }: IndexedFile): void {
-    const file: FileState = { unit, location, path, rows, covered: false, retryAt: 0, failures: 0 };
+  /** Resolves when the file need not be readable any longer. */
+  lend(unit: number): Promise<void> {
+    const file = this.#byUnit.get(unit);
+    if (file === undefined || !this.#waiting.has(file)) return Promise.resolve();
+    return new Promise((resolve) => {
+      file.retryAt = 0;
+      file.giveBack = () => {
+        file.giveBack = null;
+        resolve();
+      };
+    });
+  }
+
+  #addFile({ unit, location, path, rows, local }: IndexedFile): void {
+    const state = { giveBack: null, covered: false, retryAt: 0, failures: 0 };
+    const file: FileState = { unit, location, path, rows, local, ...state };
     this.#files.set(location, file);
     this.#byUnit.set(unit, file);
     if (!this.#look(file)) this.#waiting.add(file);
@@ -153,6 +172,7 @@ export class TableIndex {
   #look(file: FileState): boolean {
     if ((this.#coveredRows.get(file.location) ?? 0) < file.rows) return false;
     this.#waiting.delete(file);
+    file.giveBack?.();
     if (!file.covered) {
       file.covered = true;
       this.#events.covered(file.unit);
@@ -263,7 +283,7 @@ export class TableIndex {
   /** When a file that failed is to be read again; null: none waits. */
   get retryAt(): number | null {
     let at: number | null = null;
-    for (const file of this.#waiting) if (at === null || file.retryAt < at) at = file.retryAt;
+    for (const file of this.#waiting) if (file.local && (at === null || file.retryAt < at)) at = file.retryAt;
     return at;
   }
 
@@ -326,7 +346,7 @@ export class TableIndex {
     let count = 0;
     let rows = 0;
     for (const file of [...this.#waiting]) {
-      if (file.retryAt > now) continue;
+      if (file.retryAt > now || !(file.local || file.giveBack !== null)) continue;
       const range = this.#missing(file);
       if (range === null) continue;
       const from = range.from;
@@ -401,6 +421,7 @@ export class TableIndex {
     if (!(error instanceof Error)) throw error;
     file.retryAt = now + RETRY_MS * 2 ** Math.min(6, file.failures);
     file.failures++;
+    file.giveBack?.();
     // The first failure may be a file on its way from disk to Iceberg.
     if (file.failures === 2) this.#events.problem(`could not index "${file.path}": ${error.message}`);
   }
@@ -431,6 +452,7 @@ export class TableIndex {
   }
 
   close(): void {
+    for (const file of this.#waiting) file.giveBack?.();
     for (const run of this.runs) run.close();
   }
 }
