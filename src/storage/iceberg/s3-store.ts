@@ -1,13 +1,10 @@
 /**
  * The object store on S3 and servers that speak it. A location is `s3://bucket/key`, the key as it is.
  *
- * - A file goes up from disk in parts of PART_BYTES, PARTS_MAX of them in memory at once in the whole store; a small one
- *   as one object. What S3 has acknowledged is durable (O1); objects appear whole (O3).
+ * - What S3 has acknowledged is durable (O1); objects appear whole (O3). Files go up in parts (`s3-upload.ts`).
  * - `putIfAbsent` is If-None-Match: *. A 412 to a request that was sent more than once may be the answer to our own first
  *   one: then the bytes decide. 409 (another write of the key under way) is tried again.
  */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import {
   DeleteObjectCommand,
   DeleteObjectsCommand,
@@ -15,39 +12,23 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import { Upload } from '@aws-sdk/lib-storage';
 import { SqlError, SqlState } from '../../errors.ts';
-import { Slots } from '../slots.ts';
-import { ioError } from './local-store.ts';
 import type { ObjectInfo, ObjectStore } from './object-store.ts';
-import {
-  ATTEMPTS_MAX,
-  attemptsOf,
-  backoffMs,
-  codeOf,
-  isBroken,
-  s3Address,
-  s3Error,
-  statusOf,
-  type S3Connection,
-} from './s3-client.ts';
+import { ATTEMPTS_MAX, attemptsOf, backoffMs, s3Address, s3Error, statusOf, type S3Connection } from './s3-client.ts';
 import { readS3 } from './s3-read.ts';
+import { PartBuffers, uploadFile } from './s3-upload.ts';
 
-const PART_BYTES = 8 * 2 ** 20;
-const PARTS_MAX = 4;
-/** S3's own limit. */
-const PARTS_PER_OBJECT_MAX = 10_000;
 const DELETE_BATCH = 1000;
 
 export function s3Store(connection: S3Connection): ObjectStore {
-  const slots = new Slots(PARTS_MAX);
+  const buffers = new PartBuffers();
   const store: ObjectStore = {
     get: async (location, start, end) => join(readS3(connection, location, start ?? 0, end)),
     read: (location, signal) => readS3(connection, location, 0, undefined, signal),
     head: (location) => head(connection, location),
     put: (location, bytes) => put(connection, location, bytes),
     putIfAbsent: (location, bytes) => putIfAbsent(connection, store, location, bytes),
-    putFile: (location, path) => putFile(connection, slots, location, path),
+    putFile: (location, path) => uploadFile(connection, buffers, location, path),
     list: (prefix) => list(connection, prefix),
     delete: async (locations) => {
       for (const [bucket, group] of byBucket(locations))
@@ -124,46 +105,6 @@ async function putIfAbsent(
       const delay = backoffMs(connection.timing, conflicts, connection.random);
       await new Promise<void>((resolve) => connection.clock.after(delay, resolve));
     }
-  }
-}
-
-async function putFile(connection: S3Connection, slots: Slots, location: string, path: string): Promise<void> {
-  let bytes: number;
-  try {
-    bytes = (await stat(path)).size;
-  } catch (error) {
-    throw ioError(error, path);
-  }
-  const parts = Math.min(PARTS_MAX, Math.max(1, Math.ceil(bytes / PART_BYTES)));
-  await slots.hold(parts, () => upload(connection, location, path, bytes, parts));
-}
-
-async function upload(
-  connection: S3Connection,
-  location: string,
-  path: string,
-  bytes: number,
-  parts: number,
-): Promise<void> {
-  const { bucket, key } = s3Address(location);
-  const body = createReadStream(path, { highWaterMark: 2 ** 20 });
-  try {
-    const run = new Upload({
-      client: connection.client,
-      params: { Bucket: bucket, Key: key, Body: body },
-      partSize: Math.max(PART_BYTES, Math.ceil(bytes / PARTS_PER_OBJECT_MAX)),
-      queueSize: parts,
-    });
-    await run.done();
-  } catch (error) {
-    const { syscall } = error as NodeJS.ErrnoException;
-    // A connection that broke is a failed read, too.
-    if (!isBroken(error) && (syscall === 'open' || syscall === 'read')) throw ioError(error, path);
-    // The answer to a completed upload was lost, and the second request found nothing to complete.
-    if (codeOf(error) === 'NoSuchUpload' && (await head(connection, location))?.bytes === bytes) return;
-    throw s3Error(connection, 'write', location, error);
-  } finally {
-    body.destroy();
   }
 }
 
