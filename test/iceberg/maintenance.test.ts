@@ -229,6 +229,7 @@ test('VACUUM removes files of the table that nothing names and that are old, and
   ];
   const others = [
     make(`${location}/data/of-a-commit-on-its-way.parquet`, 23),
+    make(`${location}/data/of-no-known-age.parquet`, world.clock.ms / HOUR),
     make(`${location}/metadata/version-hint.text`, 99),
     make(`${location}/elsewhere/lost.parquet`, 99),
     make(`${location}-other/data/lost.parquet`, 99),

@@ -251,7 +251,9 @@ async function removeOrphans(lake: Lake, table: LoadedTable): Promise<number> {
   let count = 0;
   for (const folder of ['data', 'metadata']) {
     for await (const object of lake.store.list(`${location}/${folder}/`)) {
-      if (!within(object.location) || object.modifiedMs > before || !OWN_KINDS.test(object.location)) continue;
+      // Without an age (no time, or that of 1970) an object stays.
+      const old = object.modifiedMs > 0 && object.modifiedMs <= before;
+      if (!old || !within(object.location) || !OWN_KINDS.test(object.location)) continue;
       if (named.has(nameOf(object.location))) continue;
       orphans.push(object.location);
       count++;
