@@ -28,7 +28,6 @@ export interface InstanceSettings {
   readonly tempDir: string;
 }
 
-/** The options of D1. `enable_external_access` is what lets it open local files; the planner keeps file functions out of SQL. */
 function memoryLimitText(bytes: number): string {
   return `${Math.max(64, Math.floor(bytes / 1e6))}MB`;
 }
@@ -38,6 +37,7 @@ export async function setMemoryLimit(instance: Instance, bytes: number): Promise
   await withLease(instance, (lease) => run(lease, `SET memory_limit = '${memoryLimitText(bytes)}'`));
 }
 
+/** The options of D1. `enable_external_access` is what lets it open local files; the planner keeps file functions out of SQL. */
 export async function openInstance(settings: InstanceSettings): Promise<Instance> {
   const config = duckdb.create_config();
   const options: Readonly<Record<string, string>> = {
@@ -50,6 +50,8 @@ export async function openInstance(settings: InstanceSettings): Promise<Instance
     autoload_known_extensions: 'false',
     allow_community_extensions: 'false',
     enable_external_access: 'true',
+    // All files are local, and the system keeps their pages: a copy of them grew to the whole limit, for nothing.
+    enable_external_file_cache: 'false',
   };
   for (const [name, value] of Object.entries(options)) duckdb.set_config(config, name, value);
   const database = await duckdb.open(':memory:', config);
