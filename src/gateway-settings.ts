@@ -75,6 +75,7 @@ export class SessionSettings {
   /** What every statement asks for, worked out once a change. */
   #searchPath: readonly string[] | null = null;
   #synchronous: boolean | null = null;
+  #timeZone: string | null = null;
 
   constructor(
     startup: ReadonlyMap<string, string>,
@@ -125,6 +126,7 @@ export class SessionSettings {
     const before = this.get(key);
     this.#searchPath = null;
     this.#synchronous = null;
+    this.#timeZone = null;
     if (local && !this.#local.has(key)) this.#local.set(key, this.#values.get(key));
     if (value === null) this.#values.delete(key);
     else this.#values.set(key, checked(key, name, value));
@@ -153,7 +155,8 @@ export class SessionSettings {
   }
 
   get timeZone(): string {
-    return this.get('timezone')!;
+    this.#timeZone ??= this.get('timezone')!;
+    return this.#timeZone;
   }
 
   get synchronous(): boolean {

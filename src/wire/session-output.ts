@@ -87,9 +87,13 @@ export class SessionOutput implements Output {
   }
 
   flush(): void {
-    if (this.writer.length === 0) return;
-    const bytes = this.writer.take();
-    if (this.#socket.writable) this.#socket.write(bytes);
+    const { bytes, length } = this.writer;
+    if (length === 0) return;
+    this.writer.length = 0;
+    if (!this.#socket.writable) return;
+    const out = Buffer.allocUnsafe(length); // small ones lie side by side in one pool
+    out.set(bytes.subarray(0, length));
+    this.#socket.write(out);
   }
 
   /** For what is said outside an answer: all of one turn leaves together. */
