@@ -11,6 +11,7 @@ import { planStatement } from './planner/plan-statement.ts';
 import type { CatalogView, ParsedStatement, QueryPlan, Statement } from './planner/plan.ts';
 import type { Format } from './types/result-column.ts';
 import { timeZone } from './types/time-zone.ts';
+import { parametersOf } from './wire/bound-parameters.ts';
 import type {
   BoundParameters,
   GatewaySession,
@@ -30,19 +31,13 @@ import { maintain } from './gateway-maintain.ts';
 import { ownFunction } from './gateway-functions.ts';
 import { describedByPostgres, prepare, type Preparation, type SessionPrepared } from './gateway-prepare.ts';
 import { insertText } from './gateway-insert.ts';
+import { formatsOf, SessionPortal } from './gateway-portal.ts';
 import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
 import { copyFrom, deleteStatement, insert, insertValues, update, type WriteEnvironment } from './gateway-write.ts';
 
-export const NO_PARAMETERS: BoundParameters = { formats: [], values: [] };
-
-interface SessionPortal extends Portal {
-  readonly prepared: SessionPrepared;
-  readonly parameters: BoundParameters;
-  /** A query under way; null before the first Execute. */
-  run: QueryRun | null;
-  finished: boolean;
-}
+export const NO_PARAMETERS: BoundParameters = parametersOf([], []);
+const NO_FORMATS: readonly Format[] = [];
 
 const EMPTY: Statement = { kind: 'empty' };
 let nextPlaceholder = 1;
@@ -97,7 +92,9 @@ export class Session implements GatewaySession {
 
   heldBytes(): number {
     let bytes = 0;
-    for (const { parameters } of this.#portals) for (const value of parameters.values) bytes += value?.length ?? 0;
+    for (const { parameters } of this.#portals)
+      for (let i = 0; i < parameters.starts.length; i++)
+        if (parameters.starts[i]! >= 0) bytes += parameters.ends[i]! - parameters.starts[i]!;
     return bytes;
   }
 
@@ -184,28 +181,15 @@ export class Session implements GatewaySession {
 
   bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): Portal {
     const known = prepared as SessionPrepared;
-    if (known.parsed !== null && parameters.values.length < known.parsed.parameterCount) {
+    if (known.parsed !== null && parameters.starts.length < known.parsed.parameterCount) {
       throw new SqlError(
         SqlState.protocolViolation,
-        `bind message supplies ${parameters.values.length} parameters, but prepared statement requires ${known.parsed.parameterCount}`,
+        `bind message supplies ${parameters.starts.length} parameters, but prepared statement requires ${known.parsed.parameterCount}`,
       );
     }
     const count = known.columns?.length ?? 0;
-    const formats = Array.from({ length: count }, (_, i) =>
-      resultFormats.length === 0 ? 0 : resultFormats.length === 1 ? resultFormats[0]! : (resultFormats[i] ?? 0),
-    );
-    const portal: SessionPortal = {
-      columns: known.columns,
-      formats,
-      prepared: known,
-      parameters,
-      run: null,
-      finished: false,
-      close: () => {
-        void portal.run?.close();
-        this.#portals.delete(portal);
-      },
-    };
+    const formats = count === 0 ? NO_FORMATS : formatsOf(count, resultFormats);
+    const portal = new SessionPortal(this.#portals, known, parameters, formats);
     this.#portals.add(portal);
     return portal;
   }

@@ -138,7 +138,7 @@ export async function insert(environment: WriteEnvironment, statement: Of<'inser
     });
   } else {
     for (const row of await environment.catalogRows(statement.source.plan)) {
-      row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.textField(i, value)));
+      row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.textField(i, value, 0, value.length)));
       writer.endRow();
     }
   }
@@ -172,22 +172,24 @@ function putValue(environment: WriteEnvironment, writer: RowWriter, index: numbe
 
 /** `index` of a parameter counts from 1, as in $n. */
 function putParameter(environment: WriteEnvironment, writer: RowWriter, target: number, index: number): void {
-  const { formats, values } = environment.parameters;
-  const value = values[index - 1];
-  if (value === undefined) throw new SqlError(SqlState.undefinedParameter, `there is no parameter $${index}`);
-  if (value === null) {
+  const { parameters } = environment;
+  const { formats, bytes } = parameters;
+  const start = parameters.starts[index - 1];
+  if (start === undefined) throw new SqlError(SqlState.undefinedParameter, `there is no parameter $${index}`);
+  if (start < 0) {
     writer.nullField(target);
     return;
   }
+  const end = parameters.ends[index - 1]!;
   const format = formats.length === 0 ? 0 : formats.length === 1 ? formats[0]! : formats[index - 1]!;
   if (format === 0) {
-    writer.textField(target, value);
+    writer.textField(target, bytes, start, end);
     return;
   }
   const type = writer.typeOf(target);
   const oid = environment.parameterOids[index - 1] ?? type.oid;
-  if (oid === type.oid) writer.binaryField(target, value);
-  else writer.text(target, parameterText(oid, format, value)!);
+  if (oid === type.oid) writer.binaryField(target, bytes, start, end);
+  else writer.text(target, parameterText(oid, format, parameters.values[index - 1]!)!);
 }
 
 export async function copyFrom(environment: WriteEnvironment, statement: Of<'copyFrom'>, out: Output): Promise<string> {

@@ -105,12 +105,12 @@ export class RowWriter implements CopyRowSink {
     putText(this.#text[value]!, text, this.#sink(value));
   }
 
-  binaryField(value: number, src: Uint8Array): void {
-    this.#binary[value]!(src, 0, src.length, this.#sink(value));
+  binaryField(value: number, src: Uint8Array, start: number, end: number): void {
+    this.#binary[value]!(src, start, end, this.#sink(value));
   }
 
-  textField(value: number, src: Uint8Array): void {
-    this.#text[value]!(src, 0, src.length, this.#sink(value));
+  textField(value: number, src: Uint8Array, start: number, end: number): void {
+    this.#text[value]!(src, start, end, this.#sink(value));
   }
 
   now(value: number): void {

@@ -74,9 +74,13 @@ export interface Portal {
   readonly formats: readonly Format[];
   close(): void;
 }
-/** The values of a Bind: `formats` has 0, 1 or n codes as in the message. */
+/** The values of a Bind: `formats` has 0, 1 or n codes as in the message; value i is bytes[starts[i], ends[i]), or NULL where its start is -1. */
 export interface BoundParameters {
   readonly formats: readonly Format[];
+  readonly bytes: Uint8Array;
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+  /** The same as views, null for NULL. */
   readonly values: readonly (Uint8Array | null)[];
 }
 

@@ -40,11 +40,10 @@ export class MessageBody {
     return this.i32() >>> 0;
   }
 
-  /** A view of the next `count` bytes. */
-  view(count: number): Uint8Array {
+  /** Where the next `count` bytes start; they are passed over. */
+  skip(count: number): number {
     if (count < 0) throw malformed('insufficient data left in message');
-    const at = this.#take(count);
-    return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + at, count);
+    return this.#take(count);
   }
 
   string(): string {

@@ -10,6 +10,7 @@ import { notSupported, SqlError, SqlState, toSqlError } from '../errors.ts';
 import type { Format } from '../types/result-column.ts';
 import * as backend from './backend-messages.ts';
 import type { GatewaySession, MaybePromise, Portal, Prepared } from './gateway-api.ts';
+import { MessageParameters } from './bound-parameters.ts';
 import { decodeUtf8, malformed, MessageBody } from './message-body.ts';
 import type { SessionOutput } from './session-output.ts';
 
@@ -150,20 +151,24 @@ export class QueryProtocol {
     const statementName = body.string();
     const formats = readFormats(body);
     const count = body.u16();
-    const values: (Uint8Array | null)[] = [];
+    const starts: number[] = [];
+    const ends: number[] = [];
     for (let i = 0; i < count; i++) {
       const length = body.i32();
-      values.push(length === -1 ? null : body.view(length));
+      const start = length === -1 ? -1 : body.skip(length);
+      starts.push(start);
+      ends.push(start + Math.max(0, length));
     }
     const resultFormats = readFormats(body);
     body.done();
     const prepared = this.#statement(statementName);
-    checkCounts(prepared, statementName, formats, values.length, resultFormats);
+    checkCounts(prepared, statementName, formats, count, resultFormats);
     if (portalName === '') this.#dropPortal('');
     else if (this.#portals.has(portalName)) {
       throw new SqlError(SqlState.duplicateCursor, `cursor "${portalName}" already exists`);
     }
-    return after(this.#session.bind(prepared, { formats, values }, resultFormats), (portal) => {
+    const parameters = new MessageParameters(formats, body.bytes, starts, ends);
+    return after(this.#session.bind(prepared, parameters, resultFormats), (portal) => {
       this.#portals.set(portalName, portal);
       backend.bindComplete(this.#out.writer);
     });

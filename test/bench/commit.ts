@@ -9,6 +9,7 @@ import { createGateway } from '../../src/gateway.ts';
 import { loadParser } from '../../src/planner/parse.ts';
 import { openTiers } from '../../src/server-tiers.ts';
 import { discard } from '../../src/gateway-columns.ts';
+import { parametersOf } from '../../src/wire/bound-parameters.ts';
 
 const sessions = Number(process.argv[2] ?? 8);
 const seconds = Number(process.argv[3] ?? 3);
@@ -67,7 +68,7 @@ const rounds = async (until: number): Promise<void> => {
       const prepared = await session.parse('INSERT INTO b VALUES ($1,$2,$3,$4,$5,$6,$7)', []);
       while (performance.now() < until) {
         for (let i = 0; i < batch; i++) {
-          const portal = await session.bind(prepared, { formats: [], values: values() }, []);
+          const portal = await session.bind(prepared, parametersOf([], values()), []);
           await session.execute(portal, 0, out);
           portal.close();
         }

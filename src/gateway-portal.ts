@@ -1,0 +1,40 @@
+/** What a Bind makes: a prepared statement with its values, to be carried out by Execute. */
+import type { SessionPrepared } from './gateway-prepare.ts';
+import type { QueryRun } from './gateway-query.ts';
+import type { Format, ResultColumn } from './types/result-column.ts';
+import type { BoundParameters, Portal } from './wire/gateway-api.ts';
+
+export class SessionPortal implements Portal {
+  readonly columns: readonly ResultColumn[] | null;
+  readonly formats: readonly Format[];
+  readonly prepared: SessionPrepared;
+  readonly parameters: BoundParameters;
+  /** A query under way; null before the first Execute. */
+  run: QueryRun | null = null;
+  finished = false;
+  /** The session's portals. */
+  readonly #open: Set<SessionPortal>;
+
+  constructor(
+    open: Set<SessionPortal>,
+    prepared: SessionPrepared,
+    parameters: BoundParameters,
+    formats: readonly Format[],
+  ) {
+    this.#open = open;
+    this.prepared = prepared;
+    this.columns = prepared.columns;
+    this.parameters = parameters;
+    this.formats = formats;
+  }
+
+  close(): void {
+    void this.run?.close();
+    this.#open.delete(this);
+  }
+}
+
+/** One format a column, from the 0, 1 or n codes of Bind. */
+export function formatsOf(count: number, codes: readonly Format[]): readonly Format[] {
+  return Array.from({ length: count }, (_, i) => (codes.length === 1 ? codes[0]! : (codes[i] ?? 0)));
+}
