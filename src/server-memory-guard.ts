@@ -183,7 +183,7 @@ export class MemoryGuard {
 
 /** Watches RSS (H6), and keeps the figures of arka.memory that other threads know. */
 export function openGuard(
-  { database, engine, budget, heapBytes }: Tiers,
+  { database, engine, budget, heapBytes, engineBytes }: Tiers,
   warn: GuardOptions['warn'],
   catalog: () => CatalogClient,
 ): MemoryGuard {
@@ -197,7 +197,7 @@ export function openGuard(
     limitEngine: (share) => engine.limitMemory(share),
     stopCatalog: () => catalog().stopIfIdle(),
     readFigures: async () => {
-      figures.engine = (await engine.memory(null)).bytes;
+      figures.engine = await engineBytes();
       figures.catalog = await catalog().heapBytes();
       figures.heaps = Math.max(0, heapBytesOfMain() - pool.slabs.length * SLAB_BYTES) + (await heapBytes());
     },

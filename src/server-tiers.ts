@@ -96,6 +96,8 @@ export interface Tiers {
   readonly budget: MemoryBudget;
   /** What JavaScript holds in the threads of engine and lake. */
   readonly heapBytes: () => Promise<number>;
+  /** What DuckDB holds, in all its instances. */
+  readonly engineBytes: () => Promise<number>;
 }
 
 function indexSettings(dataDir: string, tempDir: string, budget: MemoryBudget): IndexSettings {
@@ -183,7 +185,11 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     const heaps = await Promise.all([lake, engine, index].map((thread) => thread.heapBytes()));
     return heaps.reduce((sum, bytes) => sum + bytes, 0);
   };
-  return { database, engine: reader, budget, heapBytes };
+  const engineBytes = async (): Promise<number> => {
+    const parts = await Promise.all([engine.remote.memory(null), index.remote.memory(null)]);
+    return parts.reduce((sum, part) => sum + part.bytes, 0);
+  };
+  return { database, engine: reader, budget, heapBytes, engineBytes };
 }
 
 /** What the lake must know of the log to reconcile both (C5, C6). */

@@ -9,11 +9,8 @@ import { systemClock, type Clock } from '../clock.ts';
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import { SlabDirectory } from '../storage/memory/slab.ts';
 import {
-  acquire,
   closeInstance,
   openInstance,
-  release,
-  run,
   setMemoryLimit,
   settle,
   withLease,
@@ -30,7 +27,7 @@ import { newPositions, writeParquet } from './parquet-out.ts';
 import { readPositionDeletes, writePositionDeletes } from './position-deletes.ts';
 import { registerSourceFunction, removeSources, sourceRegistry } from './row-source.ts';
 import type { ScanContext } from './scan-sql.ts';
-import { eachChunk } from './vector-reader.ts';
+import { bytesOf } from './instance-memory.ts';
 import { bulkStringsWork } from './vector-builder.ts';
 
 /** Of DuckDB's memory; the rest is for chores. */
@@ -207,18 +204,4 @@ async function openInstances(settings: EngineSettings): Promise<Instances> {
     queries: await openInstance(part(settings.memoryLimitBytes * QUERIES_SHARE, settings.threads, 'queries')),
     chores: await openInstance(part(settings.memoryLimitBytes * (1 - QUERIES_SHARE), 1, 'chores')),
   };
-}
-
-async function bytesOf(instance: Instance): Promise<number> {
-  let bytes = 0;
-  const lease = await acquire(instance);
-  try {
-    const result = await run(lease, 'SELECT coalesce(sum(memory_usage_bytes), 0)::DOUBLE FROM duckdb_memory()');
-    await eachChunk(result, ([sum]) => {
-      bytes = sum!.float64[0]!;
-    });
-  } finally {
-    release(lease);
-  }
-  return bytes;
 }

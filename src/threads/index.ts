@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../clock.ts';
 import { closeInstance, openInstance, settle, type Instance } from '../federation/connections.ts';
+import { bytesOf } from '../federation/instance-memory.ts';
 import { keySource } from '../federation/key-source.ts';
 import { rowReader } from '../federation/row-reader.ts';
 import { invariant } from '../errors.ts';
@@ -38,6 +39,7 @@ const api = {
     const message = await rows.readRow(request);
     return new Transfer(message, [message.buffer as ArrayBuffer]);
   },
+  memory: async () => ({ bytes: await bytesOf(opened()) }),
   shutdown: async () => {
     await core.shutdown(null);
     rows.forget();

@@ -24,7 +24,7 @@ const BATCH = 10_000;
 const POINTS = 500;
 
 const dir = mkdtempSync(join(tmpdir(), 'arka-bench-'));
-const report = (what: string, value: string): void => console.log(`${what.padEnd(52)} ${value}`);
+const report = (what: string, value: string): void => console.log(`${what.padEnd(62)} ${value}`);
 const percentile = (times: number[], part: number): string =>
   times.toSorted((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * part))]!.toFixed(3);
 console.log(
@@ -125,6 +125,7 @@ try {
   const lookup = (keys: Int32Array) => index.lookup({ uuid: def.uuid, keys });
 
   begun = performance.now();
+  const building = process.cpuUsage();
   const added = paths.map((path, i) => ({ unit: i + 1, location: path, path, rows: ROWS, local: true }));
   await index.change({ uuid: def.uuid, added, removed: [], moved: [] });
   const during: number[] = [];
@@ -138,7 +139,11 @@ try {
     during.push(performance.now() - at);
   }
   const seconds = (performance.now() - begun) / 1000;
-  report('built, until all files are covered', `${Math.round((FILES * ROWS) / seconds).toLocaleString('en')} rows/s`);
+  const { user, system } = process.cpuUsage(building);
+  report(
+    'built, until all files are covered',
+    `${Math.round((FILES * ROWS) / seconds).toLocaleString('en')} rows/s, ${Math.round((FILES * ROWS * 1e6) / (user + system)).toLocaleString('en')} rows per CPU second`,
+  );
   report('a lookup meanwhile, p50 · max', `${percentile(during, 0.5)} · ${percentile(during, 1)} ms`);
   let stats = await index.stats(null);
   for (
@@ -173,16 +178,20 @@ try {
     ['random keys that are not', total],
   ] as const) {
     const times: number[] = [];
+    const cpu: number[] = [];
     for (let round = 0; round < 10; round++) {
       const keys = words(Array.from({ length: BATCH }, () => random(from)));
+      const used = process.cpuUsage();
       const at = performance.now();
       const answer = await lookup(keys);
       times.push(performance.now() - at);
+      const { user, system } = process.cpuUsage(used);
+      cpu.push((user + system) / 1000);
       if (answer.rows.length !== (from === 0 ? BATCH : 0)) throw new Error(`${answer.rows.length} rows`);
     }
     report(
-      `${BATCH.toLocaleString('en')} ${what}, first · p50 · max`,
-      `${times[0]!.toFixed(1)} · ${percentile(times, 0.5)} · ${percentile(times, 1)} ms`,
+      `${BATCH.toLocaleString('en')} ${what}, first · p50 · max, CPU p50`,
+      `${times[0]!.toFixed(1)} · ${percentile(times, 0.5)} · ${percentile(times, 1)} ms, ${percentile(cpu, 0.5)} ms`,
     );
   }
   const times: number[] = [];

@@ -95,5 +95,7 @@ export type IndexApi = {
   /** Resolves when something has happened since the last call; one call at a time. Null at the end. */
   events(argument: null): Promise<IndexEvents | null>;
   stats(argument: null): Promise<IndexStats>;
+  /** Bytes that DuckDB holds here. */
+  memory(argument: null): Promise<{ bytes: number }>;
   shutdown(argument: null): Promise<void>;
 };

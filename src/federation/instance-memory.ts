@@ -1,0 +1,17 @@
+/** What a DuckDB instance says that it holds. */
+import { acquire, release, run, type Instance } from './connections.ts';
+import { eachChunk } from './vector-reader.ts';
+
+export async function bytesOf(instance: Instance): Promise<number> {
+  let bytes = 0;
+  const lease = await acquire(instance);
+  try {
+    const result = await run(lease, 'SELECT coalesce(sum(memory_usage_bytes), 0)::DOUBLE FROM duckdb_memory()');
+    await eachChunk(result, ([sum]) => {
+      bytes = sum!.float64[0]!;
+    });
+  } finally {
+    release(lease);
+  }
+  return bytes;
+}
