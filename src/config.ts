@@ -120,6 +120,11 @@ const sections = {
     http_port: setting(integer(0, 65_535), 8181, 'Port of the HTTP interface.'),
     data_dir: setting(name, 'arka-data', 'Where log, disk tier, catalog and warehouse live.'),
     max_connections: setting(integer(1, 100_000), 100, 'Sessions at one time.'),
+    log_level: setting(
+      choice(['fatal', 'error', 'warn', 'info', 'debug']),
+      'warn',
+      'What goes to standard error, as lines of JSON.',
+    ),
     tls_cert: setting(notYet, '', 'Certificate file for TLS (not supported yet).'),
     tls_key: setting(notYet, '', 'Key file for TLS (not supported yet).'),
   },

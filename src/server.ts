@@ -22,7 +22,7 @@ export interface ArkaServer {
 }
 
 export async function serve(config: Config): Promise<ArkaServer> {
-  const logger = pino({ level: process.env['ARKA_LOG_LEVEL'] ?? 'warn' }, pino.destination(2));
+  const logger = pino({ level: config.server.logLevel }, pino.destination(2));
   const warn = (error: unknown, where: string): void => logger.warn({ err: error }, where);
   const fatal = (error: unknown, where: string): void => {
     logger.fatal({ err: error }, where);
