@@ -12,6 +12,7 @@ import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { equalImages, hashImage } from '../storage/memory/row-images.ts';
 import { RowIndex } from '../storage/memory/row-index.ts';
+import { integerAt } from '../storage/memory/slice.ts';
 import type { Table } from '../storage/table.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
@@ -21,6 +22,7 @@ const BOUNDS_ASKED_MAX = 64;
 
 /** Whether a file may hold a row by its name; `vectors` in the name's order. */
 export function mayBeInFiles(table: Table, vectors: readonly ColumnVector[], row: number): boolean {
+  if (isBeyondAll(table, vectors[0]!, row)) return false;
   let asked = 0;
   for (const file of table.files) {
     if (file.deletes.length >= file.rows) continue;
@@ -28,6 +30,28 @@ export function mayBeInFiles(table: Table, vectors: readonly ColumnVector[], row
     if (file.mayHold(vectors, row)) return true;
   }
   return false;
+}
+
+/** The range of a set of files, kept for the set that was asked for last. */
+let ranged: readonly DataFileUnit[] = [];
+let rangeMin = Number.POSITIVE_INFINITY;
+let rangeMax = Number.NEGATIVE_INFINITY;
+
+/** A new id, as of a sequence, is seen to be in no file without asking each. */
+function isBeyondAll(table: Table, first: ColumnVector, row: number): boolean {
+  if (!table.keyed || (first.physical !== 'int32' && first.physical !== 'int64')) return false;
+  const { files } = table;
+  if (files !== ranged) {
+    ranged = files;
+    rangeMin = Number.POSITIVE_INFINITY;
+    rangeMax = Number.NEGATIVE_INFINITY;
+    for (const { keyRange } of files) {
+      if (keyRange.min < rangeMin) rangeMin = keyRange.min;
+      if (keyRange.max > rangeMax) rangeMax = keyRange.max;
+    }
+  }
+  const value = integerAt(first, row);
+  return value < rangeMin || value > rangeMax;
 }
 
 type Found = (row: number, unit: number, position: number) => void;

@@ -36,6 +36,8 @@ export class DataFileUnit {
   /** The index covers it: its rows are found by key without reading it. */
   indexed = false;
   readonly time: Bounds;
+  /** Of the key's first column, where it is an integer. */
+  readonly keyRange: Bounds;
   readonly #bounds: KeyBounds;
 
   constructor(memory: Memory, unit: number, def: TableDef, info: DataFileInfo | Segment, tier: 'disk' | 'iceberg') {
@@ -48,6 +50,7 @@ export class DataFileUnit {
     this.deletes = new DeleteList(memory.pool);
     this.partitionKey = `${info.specId} ${partitionKey(info.partition)}`;
     this.time = integerBounds(def, info.columns, def.timeColumn) ?? EVERYTHING;
+    this.keyRange = integerBounds(def, info.columns, def.key[0] ?? null) ?? EVERYTHING;
     this.#bounds = new KeyBounds(def, info.columns);
   }
 
