@@ -3,7 +3,7 @@
  * same resolver that writes use (C3).
  */
 import type { RecoveredFrame } from '../storage/log/log-api.ts';
-import type { Detached, LakeState, RecoveredTable } from '../storage/iceberg/lake-api.ts';
+import type { Delta, Detached, LakeState, RecoveredTable } from '../storage/iceberg/lake-api.ts';
 import { decodeCheckpoint } from '../storage/log/checkpoint.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { DeleteList } from '../storage/memory/delete-list.ts';
@@ -16,6 +16,7 @@ import { VectorBuilder } from '../types/vector-builder.ts';
 import { applyDeletes, insertVectors, noteOperations } from './committer.ts';
 import type { Database } from './database.ts';
 import { decodeFrame, type Section } from './frame.ts';
+import { placeMoved } from './moved-deletes.ts';
 import { LostRows } from './lost-rows.ts';
 import { ReplayRows } from './replay-rows.ts';
 import { HotNames, mayBeInFiles, resolveCold } from './resolver.ts';
@@ -101,28 +102,30 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
   if (state.detached !== null) detach(table, state, state.detached);
   const { flush } = state;
   if (flush !== null) {
+    if (flush.logId === logId) table.flushedLsn = Math.max(table.flushedLsn, flush.flushedLsn);
+    const lsnOf = (delta: Delta): Lsn => (flush.logId === logId ? delta.lsnTo : 0); // V7: LSNs of another log say nothing here
+    for (const delta of flush.deltas) applyDelta(table, byLocation.get(delta.location), delta.positions, lsnOf(delta));
+    if (flush.moved.length > 0) await placeMoved(database, table, flush);
     const added = flush.segments.map(
       (segment) => new DataFileUnit(database.memory, database.nextUnit(), table.def, segment, 'disk'),
     );
     table.install(null, added);
-    for (const file of added) byLocation.set(file.info.location, file);
-    for (const delta of flush.deltas) {
-      const file = byLocation.get(delta.location);
-      if (file === undefined) continue;
-      const fresh = delta.positions.filter((position) => !file.deletes.has(position));
-      if (!file.deletes.reserve(fresh.length))
-        throw new Error('the pending deletes of a table do not fit memory.limit');
-      const lsn = flush.logId === logId ? delta.lsnTo : 0; // V7: LSNs of another log say nothing here
-      for (const position of fresh) file.deletes.append(position, lsn);
-      file.deletes.publish(file.deletes.length);
-      file.deletesFlushed = file.deletes.length;
-      table.fileSets.deleted(file);
-    }
-    if (flush.logId === logId) table.flushedLsn = Math.max(table.flushedLsn, flush.flushedLsn);
+    const staged = new Map(added.map((file) => [file.info.location, file]));
+    for (const delta of flush.deltas) applyDelta(table, staged.get(delta.location), delta.positions, lsnOf(delta));
     if (flush.segments.length > 0 || flush.deltas.length > 0) table.uncommittedFrom = table.committedLsn + 1;
   }
   table.appliedLsn = table.flushedLsn;
   return table;
+}
+
+function applyDelta(table: Table, file: DataFileUnit | undefined, positions: Uint32Array, lsn: Lsn): void {
+  if (file === undefined) return;
+  const fresh = positions.filter((position) => !file.deletes.has(position));
+  if (!file.deletes.reserve(fresh.length)) throw new Error('the pending deletes of a table do not fit memory.limit');
+  for (const position of fresh) file.deletes.append(position, lsn);
+  file.deletes.publish(file.deletes.length);
+  file.deletesFlushed = file.deletes.length;
+  table.fileSets.deleted(file);
 }
 
 /** Read-only until someone decides (C6): the log keeps what it may need, and checkpoints go on naming what was committed. */

@@ -127,7 +127,14 @@ export class Life {
     planted.database?.(this.database, this);
     await recover(this.database, state, '/sim/lost');
     this.ready = true;
-    world.trace(`started: log ${log.firstLsn}…${log.lastLsn}`);
+    const tables = state.tables.map(({ def, flush, neededFrom }) => {
+      const staged =
+        flush === null
+          ? 'nothing'
+          : `${flush.segments.length} segments, ${flush.deltas.length} deltas to ${flush.flushedLsn}`;
+      return `${def.name} needs ${neededFrom}, has ${staged}`;
+    });
+    world.trace(`started: log ${log.firstLsn}…${log.lastLsn}; ${tables.join('; ')}`);
   }
 
   /** Calls to the lake hop to another thread and back; what is asked of it must be durable (V7). */
@@ -150,7 +157,19 @@ export class Life {
     const lsn = method === 'writeFlush' ? request.flushedLsn! : method === 'commit' ? request.lsn! : 0;
     if (lsn > this.log.durableLsn)
       this.world.fail(`V7: ${method} at LSN ${lsn}, and the log is durable to ${this.log.durableLsn}`);
-    if (lsn > 0 && this.ready) this.world.trace(`${method} at ${lsn}`);
+    if (lsn === 0 || !this.ready) return;
+    const {
+      segments = [],
+      deltas = [],
+      removed = [],
+    } = argument as {
+      segments?: readonly unknown[];
+      deltas?: readonly unknown[];
+      removed?: readonly unknown[];
+    };
+    this.world.trace(
+      `${method} at ${lsn}: ${segments.length} segments, ${deltas.length} deltas, ${removed.length} removed`,
+    );
   }
 
   #watchAppends(log: Log): void {

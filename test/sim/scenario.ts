@@ -17,8 +17,6 @@ import { codeOf, isSimulated, NO_FAULTS, Violation, World } from './world.ts';
 export interface ScenarioOptions {
   readonly lives: number;
   readonly planted: Planted;
-  /** Whether other writers rewrite files, also while deletes of ours are pending from them. */
-  readonly rewrites: boolean;
 }
 
 const TABLES = ['t0', 't1'] as const;
@@ -62,10 +60,7 @@ class Scenario {
   #counter = 0;
   #nextForeign = FOREIGN;
 
-  readonly rewrites: boolean;
-
-  constructor(seed: number, { planted, rewrites }: ScenarioOptions) {
-    this.rewrites = rewrites;
+  constructor(seed: number, { planted }: ScenarioOptions) {
     this.world = new World(seed);
     this.planted = planted;
     this.catalog = new Catalog(this.world, this.model);
@@ -232,7 +227,7 @@ class Scenario {
       what = 'delete';
       location = await foreign.deleteKeys(world.fs, base, keys, now);
       for (const key of keys) next.delete(key);
-    } else if (kind < 0.85 && this.rewrites) {
+    } else if (kind < 0.85) {
       what = 'rewrite';
       location = await foreign.rewrite(world.fs, base, now);
     } else {

@@ -10,7 +10,7 @@ const SEEDS = seed === undefined ? Array.from({ length: count }, (_, i) => i + 1
 test.each(SEEDS)(
   'seed %i: whatever fails and whenever the power goes, V1 to V7 hold after each step',
   async (each) => {
-    await runSeed(each, { lives: 3, planted: {}, rewrites: false });
+    await runSeed(each, { lives: 3, planted: {} });
   },
   120_000,
 );

@@ -223,6 +223,8 @@ async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> 
       for (const table of ['segment', 'delta'])
         db.prepare(`DELETE FROM ${table} WHERE table_uuid = ? AND lsn_to > ?`).run(uuid, manifest.fromLsn);
     }
+    for (const location of manifest.removed ?? [])
+      db.prepare('DELETE FROM delta WHERE table_uuid = ? AND location = ?').run(uuid, location);
     db.prepare('INSERT OR REPLACE INTO flush VALUES (?, ?, ?, ?)').run(
       uuid,
       manifest.logId,

@@ -75,6 +75,8 @@ export interface FlushManifest {
   readonly baseSnapshotId: bigint | null;
   readonly segments: readonly Segment[];
   readonly deltas: readonly Delta[];
+  /** Data files whose deletes the manifest shall not name any more: another writer has removed them. */
+  readonly removed?: readonly string[];
 }
 
 export interface TableState {
@@ -102,6 +104,8 @@ export interface RecoveredTable extends TableState {
     readonly flushedLsn: Lsn;
     readonly segments: readonly Segment[];
     readonly deltas: readonly Delta[];
+    /** Data files that deltas name and another writer has removed, where the log has no more what was deleted. */
+    readonly moved: readonly { readonly location: string; readonly path: string }[];
   } | null;
   /** No operation of the table below this LSN is missing here: replay may begin with it. */
   readonly neededFrom: Lsn;

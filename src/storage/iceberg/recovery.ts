@@ -19,7 +19,7 @@ import type { Lake } from './lake.ts';
 import type { Detached, LogFacts, LostTable, RecoveredTable, TableState } from './lake-api.ts';
 import { currentSnapshot, type LoadedTable, type TableMetadata } from './metadata.ts';
 
-type Stores = Pick<Lake, 'flush' | 'settings'>;
+type Stores = Pick<Lake, 'cache' | 'flush' | 'settings'>;
 
 export async function recoverTable(lake: Stores, table: LoadedTable, state: TableState): Promise<RecoveredTable> {
   const { uuid } = state.def;
@@ -47,7 +47,13 @@ export async function recoverTable(lake: Stores, table: LoadedTable, state: Tabl
     flush:
       kept === null
         ? null
-        : { logId: kept.logId, flushedLsn: kept.flushedLsn, segments: kept.segments, deltas: kept.deltas },
+        : {
+            logId: kept.logId,
+            flushedLsn: kept.flushedLsn,
+            segments: kept.segments,
+            deltas: kept.deltas,
+            moved: movedOf(lake, kept, state),
+          },
     neededFrom: Math.max(need, kept !== null && kept.logId === log?.logId ? kept.flushedLsn + 1 : 0),
     lsnSeen,
     detached: null,
@@ -61,7 +67,7 @@ export async function recoverTable(lake: Stores, table: LoadedTable, state: Tabl
   const hole = missing(log, need);
   if (hole !== null) {
     // What the log has no more stands in the manifest alone.
-    if (damage === null && flush !== null && lostPlace(flush, state) === null) return recovered(flush);
+    if (damage === null && flush !== null) return recovered(flush);
     return {
       ...recovered(null),
       detached: { ...hole, detail: `${hole.detail} The flush manifest does not fit: ${reason}.` },
@@ -155,6 +161,12 @@ function lostPlace(flush: StoredFlush, state: TableState): string | null {
   const places = new Set([...state.files, ...flush.segments].map((file) => file.location));
   const lost = flush.deltas.find((delta) => !places.has(delta.location));
   return lost === undefined ? null : `it has deletes of data file "${lost.location}", which is not in the table`;
+}
+
+function movedOf(lake: Stores, flush: StoredFlush, state: TableState): { location: string; path: string }[] {
+  const places = new Set([...state.files, ...flush.segments].map((file) => file.location));
+  const moved = new Set(flush.deltas.map((delta) => delta.location).filter((location) => !places.has(location)));
+  return Array.from(moved, (location) => ({ location, path: lake.cache.pathOf(location) }));
 }
 
 /** Whether the head of main descends from the snapshot, as far as the metadata still says so. */
