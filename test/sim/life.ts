@@ -90,7 +90,10 @@ export class Life {
     });
     planted.log?.(log);
     this.log = log;
-    log.onFatal = (error) => (this.fatal = error);
+    log.onFatal = (error) => {
+      this.fatal = error;
+      world.halt();
+    };
     const { logId, firstLsn, lastLsn, checkpoint } = log;
     this.recoveredLsn = lastLsn;
     const [lost] = this.model.forgetAbove(lastLsn);

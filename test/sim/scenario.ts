@@ -251,23 +251,99 @@ class Scenario {
           io: world.chance(0.5) ? 0.02 : 0,
           sqlite: world.chance(0.3) ? 0.05 : 0,
           unheard: world.chance(0.3) ? 0.05 : 0,
+          logSync: world.chance(0.1) ? 0.01 : 0,
           crashWithin: 600,
         }
       : NO_FAULTS;
     if (risky && world.chance(0.7)) world.fs.crashIn = world.below(world.faults.crashWithin);
+    if (risky && world.chance(0.15)) this.#nearlyFull();
+    await this.#betweenLives();
     if (await this.start()) {
       await this.makeTables();
       if (!world.fs.crashed && this.life.fatal === null) await this.#work();
     }
+    if (world.halted && world.chance(0.5)) return world.endProcess();
     if (world.fs.crashed) return world.restartPower();
     if (this.life.fatal !== null || !this.life.ready || world.chance(0.4)) {
       world.trace('killed');
       return world.chance(0.5) ? world.restartPower() : world.endProcess();
     }
     world.faults = NO_FAULTS;
+    world.fs.capacity = Infinity;
     await world.drive(this.life.stop());
     world.trace('stopped');
     return world.fs.crashed ? world.restartPower() : world.endProcess();
+  }
+
+  /** The disk has room for a little more, until somebody frees some. */
+  #nearlyFull(): void {
+    const { fs } = this.world;
+    let used = 0;
+    for (const file of new Set(fs.names.values())) used += file.bytes.length;
+    fs.capacity = used + this.shape.segmentBytes * this.world.below(4) + this.world.below(30_000);
+    this.world.clock.after(20_000, () => (fs.capacity = Infinity));
+  }
+
+  /** What people and other engines do while the server is down. */
+  async #betweenLives(): Promise<void> {
+    const { world, model } = this;
+    const kind = world.random();
+    const name = TABLES[world.below(TABLES.length)]!;
+    const loaded = this.catalog.load(name);
+    if (loaded === null) return;
+    if (kind < 0.1) await this.#rollBack(name, loaded);
+    else if (kind < 0.2 && this.shape.logBytesMax === Infinity) {
+      // V6: the data directory is a cache of log, catalog and warehouse
+      await world.outside(async () => {
+        if (world.fs.names.has('/sim/disk')) world.fs.remove('/sim/disk', { recursive: true });
+        world.databases.delete('/sim/disk/flush.db');
+        world.fs.sync('/sim', world.fs.get('/sim'));
+      });
+      world.trace('the disk tier is gone');
+    } else if (kind < 0.27 && this.#isCommitted()) {
+      await world.outside(async () => {
+        for (const path of ['/sim/wal', '/sim/disk'])
+          if (world.fs.names.has(path)) world.fs.remove(path, { recursive: true });
+        world.databases.delete('/sim/disk/flush.db');
+        world.fs.sync('/sim', world.fs.get('/sim'));
+      });
+      model.newLog();
+      world.trace('log and disk tier are gone');
+    }
+  }
+
+  get #logId(): string {
+    return this.life?.log?.logId ?? '';
+  }
+
+  /** V6: everything that was acknowledged or may be there is in Iceberg. */
+  #isCommitted(): boolean {
+    return TABLES.every((name) => {
+      const committed = this.catalog.committed(name);
+      if (committed === null) return false;
+      const lsn = committed.logId === this.#logId ? committed.lsn : 0;
+      return this.model.touchedAbove(name, lsn).size === 0;
+    });
+  }
+
+  /** Another engine sets main back; only where rows changed since are there on both sides, or on none. */
+  async #rollBack(name: string, base: LoadedTable): Promise<void> {
+    const { world, model } = this;
+    const head = currentSnapshot(base.metadata);
+    const older = (base.metadata.snapshots ?? []).filter((snapshot) => snapshot !== head);
+    const committed = this.catalog.committed(name)!;
+    if (older.length === 0 || committed.logId !== this.#logId) return;
+    const snapshot = older[world.below(older.length)]!;
+    await world.outside(async () => {
+      const { rows } = await foreign.contentOf(world.fs, snapshot);
+      const own = new Map(rows.filter(([key]) => key < FOREIGN).map((row) => [row[0], row]));
+      const now = model.at(name, committed.lsn);
+      for (const key of model.touchedAbove(name, committed.lsn)) if (own.has(key) !== now.has(key)) return;
+      model.rollBack(name, committed.lsn, own);
+      model.foreign.set(name, new Map(rows.filter(([key]) => key >= FOREIGN).map((row) => [row[0], row])));
+      this.catalog.show(name, await foreign.rollBack(base, snapshot, world.clock.now()));
+      world.trace(`another engine has rolled ${name} back`);
+    });
   }
 
   async #work(): Promise<void> {
@@ -286,6 +362,7 @@ class Scenario {
     const { world, model } = this;
     world.faults = NO_FAULTS;
     world.fs.capacity = Infinity;
+    await this.#betweenLives();
     if (!(await this.start())) world.fail('a start without faults failed');
     await this.makeTables();
     await world.drive(this.life.database.checkpoint());

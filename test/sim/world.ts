@@ -19,11 +19,13 @@ export interface Faults {
   /** Of a SQLite commit: it fails, or takes place unheard. */
   readonly sqlite: number;
   readonly unheard: number;
+  /** Of a sync of the log. */
+  readonly logSync: number;
   /** Operations of the disk until the power goes, at most; 0: it stays. */
   readonly crashWithin: number;
 }
 
-export const NO_FAULTS: Faults = { io: 0, sqlite: 0, unheard: 0, crashWithin: 0 };
+export const NO_FAULTS: Faults = { io: 0, sqlite: 0, unheard: 0, logSync: 0, crashWithin: 0 };
 
 interface Timer {
   readonly at: number;
@@ -34,7 +36,7 @@ interface Timer {
 export class Violation extends Error {}
 
 const TRACE_MAX = 60;
-const STEPS_MAX = 200_000;
+const STEPS_MAX = 60_000;
 
 export class World implements NodeWorld, EngineWorld {
   readonly seed: number;
@@ -74,7 +76,12 @@ export class World implements NodeWorld, EngineWorld {
   #watch(): void {
     this.fs.fault = (operation, path) => {
       // the log's own file calls are synchronous and their failure ends the process: that is a fault of its own
-      if (this.instant || path.startsWith('/sim/wal')) return;
+      if (this.instant) return;
+      // the log's own file calls are synchronous, and a failed sync ends the process
+      if (path.startsWith('/sim/wal')) {
+        if (operation === 'sync' && this.random() < this.faults.logSync) throw fsError('EIO', `${operation} ${path}`);
+        return;
+      }
       if (this.random() < this.faults.io) throw fsError('EIO', `${operation} ${path}`);
     };
   }
@@ -160,7 +167,8 @@ export class World implements NodeWorld, EngineWorld {
 
   /** What others do to the world, at once and without faults. */
   async outside<T>(work: () => Promise<T>): Promise<T> {
-    const { crashIn } = this.fs;
+    const { capacity, crashIn } = this.fs;
+    this.fs.capacity = Infinity;
     this.instant = true;
     this.fs.crashIn = Infinity;
     try {
@@ -168,7 +176,15 @@ export class World implements NodeWorld, EngineWorld {
     } finally {
       this.instant = false;
       this.fs.crashIn = crashIn;
+      this.fs.capacity = capacity;
     }
+  }
+
+  /** The process ends itself: nothing it does has an effect any more, and the machine runs on. */
+  halted = false;
+  halt(): void {
+    this.halted = true;
+    this.fs.crashed = true;
   }
 
   /** The power goes (if it has not), and comes back: what was under way is gone. */
@@ -186,11 +202,11 @@ export class World implements NodeWorld, EngineWorld {
   async #endProcess(powerCut: boolean): Promise<void> {
     for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
     for (const database of this.databases.values()) if (database.isTransaction) database.exec('ROLLBACK');
+    this.halted = false;
     this.#waiting = [];
     this.#timers = [];
-    const { capacity, lazySync } = this.fs;
+    const { lazySync } = this.fs;
     this.fs = powerCut ? this.fs.afterCrash() : this.fs.afterKill();
-    this.fs.capacity = capacity;
     this.fs.lazySync = lazySync;
     this.fs.crashIn = Infinity;
     this.#watch();

@@ -1,0 +1,119 @@
+/** A planted bug for each invariant: the simulation must find it. What is planted stands between Arka's parts, never in them. */
+import { expect, test, vi } from 'vitest';
+import type { FlushManifest } from '../../src/storage/iceberg/lake-api.ts';
+import type { Planted } from './life.ts';
+import { runSeed } from './scenario.ts';
+
+vi.mock('node:sqlite', async () => ({ DatabaseSync: (await import('./sim-node.ts')).DatabaseSync }));
+
+const SEEDS_MAX = 40;
+
+const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[] = [
+  [
+    'a flush leaves out its deltas',
+    {
+      lake: (lake) => {
+        const { writeFlush } = lake;
+        lake.writeFlush = (manifest) => writeFlush({ ...manifest, deltas: [] });
+      },
+    },
+    /V1|V4/,
+  ],
+  [
+    'a commit says that it has more than was flushed',
+    {
+      lake: (lake) => {
+        const { commit } = lake;
+        lake.commit = (request) => commit({ ...request, lsn: request.lsn + 3 });
+      },
+    },
+    /V1|V3|V4|read-only/,
+  ],
+  [
+    'a commit leaves out its deletes',
+    {
+      lake: (lake) => {
+        const { commit } = lake;
+        lake.commit = (request) => commit({ ...request, deletes: [] });
+      },
+    },
+    /V1|V4/,
+  ],
+  [
+    'what is on disk is said to be flushed further than it is',
+    {
+      database: (database) => {
+        const { flush } = database;
+        database.flush = async (table, trigger) => {
+          await flush.call(database, table, trigger);
+          table.flushedLsn = database.committer.appliedLsn + 1;
+        };
+      },
+    },
+    /V2|V7/,
+  ],
+  [
+    'the log acknowledges before it has written',
+    {
+      log: (log) => {
+        const append = log.append.bind(log);
+        log.append = (head, parts) => {
+          const done = append(head, parts);
+          const lsn = log.lastLsn;
+          if (done && head.last) queueMicrotask(() => void ((log as { durableLsn: number }).durableLsn = lsn));
+          if (done && head.last) queueMicrotask(() => log.onDurable(lsn));
+          return done;
+        };
+      },
+      world: (world) => void (world.fs.lazySync = (path) => path.startsWith('/sim/wal')),
+    },
+    /V3/,
+  ],
+  [
+    'the log is trimmed to what is published',
+    {
+      log: (log) => {
+        const { trim } = log;
+        log.trim = () => trim.call(log, log.lastLsn + 1);
+      },
+    },
+    /V3|read-only/,
+  ],
+  [
+    'files of the disk tier are not synced (C10)',
+    { world: (world) => void (world.fs.lazySync = (path) => path.endsWith('.parquet')) },
+    /damaged|no such file|read-only|V1|V4/,
+  ],
+  [
+    'a flush says that it has what is not durable yet (V7)',
+    {
+      database: (database) => {
+        const { lake } = database;
+        (database as { lake: unknown }).lake = new Proxy(lake, {
+          get: (target, method: keyof typeof lake) =>
+            method === 'writeFlush'
+              ? (manifest: FlushManifest) => lake.writeFlush({ ...manifest, flushedLsn: manifest.flushedLsn + 7 })
+              : target[method],
+        });
+      },
+    },
+    /V7/,
+  ],
+];
+
+test.each(BUGS)(
+  'a planted bug is found: %s',
+  async (_, planted, finds) => {
+    for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+      const failure = await runSeed(seed, { lives: 3, planted }).then(
+        () => null,
+        (error: unknown) => (error as Error).message,
+      );
+      if (failure === null) continue;
+      expect(failure).toMatch(finds);
+      return;
+    }
+    expect.fail(`${SEEDS_MAX} seeds have not found it`);
+  },
+  300_000,
+);
