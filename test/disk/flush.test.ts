@@ -75,6 +75,7 @@ test('what was flushed and not committed is found again; files that no manifest 
     flushedLsn: 9,
     segments: world.segments,
     deltas: [delta(world.segments[0]!.location, 5, 9)],
+    moved: [],
   });
   expect(existsSync(leftover)).toBe(false);
   await world.lake.shutdown(null);
