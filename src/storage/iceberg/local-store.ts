@@ -155,17 +155,19 @@ export function forgetFolders(): void {
 export async function makeFolder(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true });
   if (first === undefined && durableFolders.has(path)) return;
+  const synced: string[] = [];
   for (let folder = path; folder !== dirname(folder); folder = dirname(folder)) {
     const made = first !== undefined && folder.length >= first.length;
-    if (durableFolders.has(folder) && !made) return;
+    if (durableFolders.has(folder) && !made) break;
     try {
       await syncFolder(dirname(folder));
     } catch (error) {
       // Folders above ours belong to others, and may not be readable: those were there before us.
       if (made || !['EACCES', 'EPERM', 'EINVAL'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
-    durableFolders.add(folder);
+    synced.push(folder);
   }
+  for (const folder of synced) durableFolders.add(folder); // none is before all above it are
 }
 
 export async function syncFolder(path: string): Promise<void> {
