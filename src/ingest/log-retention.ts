@@ -48,8 +48,9 @@ export class LogRetention {
     this.bytesMax = bytesMax;
   }
 
+  /** A disk that is full is a log that is too long: what is on disk need not wait in the log for Iceberg. */
   get zone(): Zone {
-    return walZone(this.#owner.log.stats().liveBytes, this.bytesMax);
+    return this.#owner.log.full ? 'red' : walZone(this.#owner.log.stats().liveBytes, this.bytesMax);
   }
 
   /** The first LSN that the log must keep. */

@@ -160,11 +160,15 @@ test('a full disk holds frames back and loses nothing: they go on when there is 
   await log.start(1);
   const payload = new Uint8Array(4000);
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-  for (let i = 0; i < 100 && !log.full; i++) {
+  let told = 0;
+  for (let i = 0; i < 100 && log.durableLsn === log.lastLsn; i++) {
+    if (log.full && told === 0) told = i;
     log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: i, last: true }, [payload]);
     await turn();
   }
   expect(log.full).toBe(true);
+  expect(told).toBeGreaterThan(0);
+  expect(log.lastLsn).toBeGreaterThan(told + 1); // W3: said while there was room for more
   expect(log.durableLsn).toBe(log.lastLsn - 1);
   disk.capacity = Infinity;
   const waiting = log.durable(log.lastLsn);

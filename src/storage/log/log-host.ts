@@ -147,6 +147,7 @@ export function startInline(
   const commands: LogCommand[] = [];
   let server: LogServer | null = null;
   let scheduled = false;
+  let retrying = false;
   let end: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => (end = resolve));
   try {
@@ -161,7 +162,13 @@ export function startInline(
     for (let command; (command = commands.shift()) !== undefined;) server.handle(command);
     let state = server.step();
     while (state === 'busy') state = server.step();
-    if (state === 'full') clock.after(RETRY_MS, run);
+    if (state === 'full' && !retrying) {
+      retrying = true;
+      clock.after(RETRY_MS, () => {
+        retrying = false;
+        run();
+      });
+    }
     if (server.ended) end();
   };
   const wake = (): void => {

@@ -96,6 +96,10 @@ export class SegmentStore {
     this.#live = [...this.#live.filter((segment) => segment.header.sequence <= previous.sequence), { name, header }];
   }
 
+  get hasSpare(): boolean {
+    return this.#spares.length > 0;
+  }
+
   /** A step or more towards a spare segment, about `bytes` of it. False: there is nothing to do. @throws ENOSPC */
   prepare(offset: number, bytes: number): boolean {
     const soon = offset > this.#segmentBytes / 4;

@@ -3,7 +3,8 @@
  * Synchronous throughout. The pen is held while a group is written, a segment begun or the log ended, and never else: while
  * a spare segment is made, main may write.
  *
- * - W3 A full disk is met only when a segment is made; the frames wait in the ring meanwhile.
+ * - W3 A full disk is met only when a segment is made, and that is done ahead: writers are told while there is still room for
+ *   what is on its way, and for what must be durable so that the log can be trimmed. When even that is used up, frames wait in the ring.
  */
 import { randomBytes } from 'node:crypto';
 import { SqlError, SqlState, invariant, packError, type WireError } from '../../errors.ts';
@@ -17,8 +18,6 @@ import { givePen, ringHead, ringTail, takePen, type Ring } from './log-ring.ts';
 import { SegmentStore } from './log-segments.ts';
 import { StreamFiles } from './log-streams.ts';
 import { takeGroup, writeGroup, writeMark, WriterState } from './log-writer.ts';
-
-const GROUPS_WITHOUT_SPARE = 32;
 
 export interface Shape {
   readonly segments: number;
@@ -74,8 +73,8 @@ export class LogServer {
   #replay: LogReplay | null = null;
   readonly #state: WriterState;
   #full = false;
-  /** After a full disk: so many groups until a spare segment is tried again. */
-  #groupsWithoutSpare = 0;
+  /** The last try to make a segment found the disk full. */
+  #noSpare = false;
   #failed: SqlError | null = null;
   ended = false;
 
@@ -175,6 +174,7 @@ export class LogServer {
         while (ringHead(this.#ring) !== ringTail(this.#ring) && this.step() === 'busy');
         this.#segments.trim(command.lsn, this.#state.checkpointIn);
         this.#streams.trim(command.lsn);
+        if (this.#segments.hasSpare) this.#found(true);
         this.#post({ event: 'shape', shape: this.#shape() });
         return null;
       case 'seal':
@@ -228,7 +228,8 @@ export class LogServer {
   step(): 'busy' | 'idle' | 'full' {
     if (this.#failed !== null || this.#state.phase !== 'open' || this.ended) return 'idle';
     try {
-      if (ringHead(this.#ring) === ringTail(this.#ring)) return this.#prepareSpare(0) ? 'busy' : 'idle';
+      if (ringHead(this.#ring) === ringTail(this.#ring))
+        return this.#prepareSpare(0) ? 'busy' : this.#noSpare ? 'full' : 'idle';
       const before = this.#state.offset;
       takePen(this.#ring);
       let state: 'busy' | 'full';
@@ -246,15 +247,24 @@ export class LogServer {
     }
   }
 
+  /** @param bytes 0: nobody writes now */
   #prepareSpare(bytes: number): boolean {
-    if (this.#groupsWithoutSpare > 0) return false;
+    if (this.#noSpare && bytes > 0) return false; // tried again when there is time
     try {
-      return this.#segments.prepare(this.#state.offset, bytes);
+      const more = this.#segments.prepare(this.#noSpare ? Infinity : this.#state.offset, bytes);
+      if (this.#noSpare && this.#segments.hasSpare) this.#found(true);
+      return more;
     } catch (error) {
       if (!isDiskFull(error)) throw error;
-      this.#groupsWithoutSpare = GROUPS_WITHOUT_SPARE;
+      this.#found(false);
       return false;
     }
+  }
+
+  /** Room for another segment, or none. */
+  #found(room: boolean): void {
+    this.#noSpare = !room;
+    this.#setFull(!room);
   }
 
   #writeNext(): 'busy' | 'full' {
@@ -266,7 +276,6 @@ export class LogServer {
       invariant(group !== null, 'a frame fits an empty segment');
     }
     writeGroup(this.#ring, this.#state, this.#segments.current.file, group);
-    if (this.#groupsWithoutSpare > 0) this.#groupsWithoutSpare--;
     this.#post({ event: 'durable', lsn: group.lastLsn });
     return 'busy';
   }
@@ -277,11 +286,11 @@ export class LogServer {
       this.#segments.activate({ sequence, offset }, lastLsn + 1, inside);
     } catch (error) {
       if (!isDiskFull(error)) throw error;
-      this.#setFull(true);
+      this.#found(false);
       return false;
     }
     this.#goOn(BLOCK_BYTES);
-    this.#setFull(false);
+    this.#found(true);
     this.#post({ event: 'shape', shape: this.#shape() });
     return true;
   }
