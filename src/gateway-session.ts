@@ -443,7 +443,10 @@ export class Session implements GatewaySession {
   #writeEnvironment(parameters: BoundParameters, parameterOids: readonly number[]): WriteEnvironment {
     this.#wrote = true;
     const { database, engine } = this.#context;
-    this.#transaction ??= database.begin(this.#settings.synchronous);
+    if (this.#transaction === null) {
+      this.#transaction = database.begin(this.#settings.synchronous);
+      this.#transaction.owner = this.pid;
+    }
     return {
       database,
       engine,

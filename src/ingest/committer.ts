@@ -20,6 +20,8 @@ import { framesOf, streamFrame, type Frame } from './commit-frames.ts';
 import { sealStream } from './stream-writes.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
+const LONE_RUN = 16;
+
 interface Pending {
   readonly lsn: Lsn;
   readonly durable: boolean;
@@ -36,6 +38,8 @@ export class Committer {
   readonly #log: Log;
   readonly #pending: Pending[] = [];
   #head = 0;
+  #owner = 0;
+  #run = 0;
   /** A transaction of many frames holds the lane, so that its frames lie side by side. */
   #lane: Promise<void> | null = null;
   readonly #waiting: { readonly lsn: Lsn; readonly resolve: () => void }[] = [];
@@ -63,6 +67,7 @@ export class Committer {
       return transaction.ended;
     }
     transaction.state = 'committing';
+    this.#notice(transaction.owner);
     if (this.#lane !== null || transaction.streamed !== null) return this.#commitInTurn(transaction);
     try {
       const writes = this.#prepare(transaction);
@@ -75,6 +80,13 @@ export class Committer {
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
     return transaction.ended;
+  }
+
+  /** After so many commits of one session in a row there is no other to share a sync with. */
+  #notice(owner: number): void {
+    this.#run = owner === this.#owner ? this.#run + 1 : 0;
+    this.#owner = owner;
+    this.#log.lone = owner !== 0 && this.#run >= LONE_RUN;
   }
 
   async #commitInTurn(transaction: Transaction): Promise<void> {

@@ -206,6 +206,8 @@ export class Transaction {
   readonly writes = new Map<Table, TableWrites>();
   state: TransactionState = 'open';
   synchronous: boolean;
+  /** The session it belongs to; 0: none. */
+  owner = 0;
   /** Its rows on their way to the log, when it is large (H1). */
   streamed: StreamedWrites | null = null;
   /** The transaction it waits for: the edges of the deadlock graph. */

@@ -79,6 +79,8 @@ export interface Log extends AsyncDisposable {
   /** Ends replay: appends start here. `lsn` is at least lastLsn + 1 (LSNs of this log seen in manifests and catalogs count). */
   start(nextLsn: Lsn): Promise<void>;
 
+  /** Set by who appends: one session alone commits at present, so a frame is written without a look at other sockets. */
+  lone: boolean;
   /**
    * Copies the frame into the ring, or returns false when it has no room: then wait for `room` and try again.
    * `parts` are concatenated. LSNs must be dense (asserted).

@@ -1,7 +1,7 @@
 /**
  * Where the log's server runs: in its thread, or (for simulations, over a disk of theirs) on the caller's own.
  *
- * Frames of one turn of main's event loop are one group: `wake` acts when the turn's sockets have been read. A small group is
+ * Frames of one turn of main's event loop are one group: `wake` acts when the turn's sockets have been read, for a lone writer at once. A small group is
  * then written by main itself (log-writer.ts), unless the disk has been slow of late: then the thread takes all.
  */
 import { Worker } from 'node:worker_threads';
@@ -17,8 +17,8 @@ import { takeGroup, writeGroup, WriterState, type Group } from './log-writer.ts'
 export interface LogHost {
   /** `transfer`: buffers that go over instead of being copied. */
   post(command: LogCommand, transfer?: readonly ArrayBuffer[]): void;
-  /** There are frames in the ring. */
-  wake(): void;
+  /** There are frames in the ring. `lone`: one session alone writes, so nobody's frames are worth waiting for. */
+  wake(lone: boolean): void;
   /** Resolves when the server has ended. */
   readonly ended: Promise<void>;
 }
@@ -124,10 +124,11 @@ export function startThread(options: LogOptions, ring: Ring, clock: Clock, liste
       worker.postMessage(command, transfer);
       signal(ring);
     },
-    wake() {
+    wake(lone) {
       if (waking) return;
       waking = true;
-      setImmediate(turn);
+      if (lone) queueMicrotask(turn);
+      else setImmediate(turn);
     },
     ended: new Promise((resolve) => worker.once('exit', () => resolve())),
   };

@@ -53,6 +53,7 @@ class WriteAheadLog implements Log {
   durableLsn: Lsn = 0;
   checkpoint: Uint8Array | null = null;
   full = false;
+  lone = false;
   onDurable: (lsn: Lsn) => void = () => undefined;
   onFatal: (error: Error) => void = () => undefined;
 
@@ -203,7 +204,7 @@ class WriteAheadLog implements Log {
     encodeFrameHeader(this.#headerView, head, bytes);
     pushFrame(this.#ring, this.#header, parts, bytes);
     this.lastLsn += head.count;
-    this.#host.wake();
+    this.#host.wake(this.lone);
     return true;
   }
 
