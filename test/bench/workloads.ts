@@ -28,7 +28,7 @@ export interface Measure {
   readonly more: Readonly<Record<string, number>>;
 }
 
-const WARM_UP_SECONDS = 1;
+const WARM_UP_SECONDS = 3;
 
 /** CPU of both sides between two moments. */
 class CpuWatch {
@@ -114,7 +114,7 @@ export const singleRow = (system: System, connections: number, seconds: number, 
   closedLoop(system, connections, seconds, prepared, () => (prepared ? insertPrepared(1) : insertStatement(1)));
 
 const WRITE_BYTES = 256 * 1024;
-const WARM_UP_ROWS = 50_000;
+const WARM_UP_ROWS = 500_000;
 const copies = new Map<string, Buffer>();
 
 export async function copyIn(client: RawConnection, format: CopyFormat, bytes: Buffer): Promise<void> {
