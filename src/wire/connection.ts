@@ -23,6 +23,7 @@ const STARTUP_MS_MAX = 60_000;
 /** How long a client may take to read its last error before the socket is cut. */
 const LINGER_MS = 2_000;
 const TERMINATE = 'X'.charCodeAt(0);
+const SYNC = 'S'.charCodeAt(0);
 
 export interface ConnectionHost {
   readonly gateway: Gateway;
@@ -48,6 +49,8 @@ export class Connection {
   #protocol: QueryProtocol | null = null;
   /** A statement, or the gateway's `open`, waits for a promise. */
   #running = false;
+  /** That statement is a Sync. */
+  #syncing = false;
   /** A COPY's sink waits for a promise. */
   #copying = false;
   #pumping = false;
@@ -116,7 +119,8 @@ export class Connection {
       this.#fatal(toSqlError(error));
     }
     this.#pumping = false;
-    this.#out.flush();
+    // what a Sync answers belongs together: one write, when its commit is done
+    if (!this.#syncing) this.#out.flush();
     this.#afterTurn();
   }
 
@@ -142,8 +146,12 @@ export class Connection {
       if (!copy.open) this.#out.copy = null;
       if (pending instanceof Promise) this.#wait(pending, 'copy');
     } else {
-      const pending = this.#protocol!.accept(reader.type, reader.bytes, reader.start, reader.end);
-      if (pending instanceof Promise) this.#wait(pending, 'statement');
+      const { type } = reader;
+      const pending = this.#protocol!.accept(type, reader.bytes, reader.start, reader.end);
+      if (pending instanceof Promise) {
+        this.#syncing = type === SYNC;
+        this.#wait(pending, 'statement');
+      }
     }
     if (this.#out.writer.length > INPUT_BYTES_MAX && !this.#running) this.#out.flush();
     return true;
@@ -169,6 +177,7 @@ export class Connection {
       if (what === 'copy') this.#copying = false;
       else {
         this.#running = false;
+        this.#syncing = false;
         if (this.#out.copy !== null)
           this.#out.abortCopy(new SqlError(SqlState.queryCanceled, 'the statement of this COPY has ended'));
       }
