@@ -318,6 +318,7 @@ export class LogServer {
       if (this.#state.phase !== 'open' || this.#failed !== null) return;
       while (ringHead(this.#ring) !== ringTail(this.#ring)) {
         const state = this.step();
+        if (ringHead(this.#ring) === ringTail(this.#ring)) break; // main may have been faster
         if (state === 'idle') throw this.#failure(); // with frames in the ring, only a failed log is idle
         if (state === 'full')
           throw new SqlError(
