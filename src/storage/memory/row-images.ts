@@ -3,6 +3,7 @@
  * NaN to every other, and -0 to 0: a Parquet file may keep one for the other. Vectors are in def order.
  */
 import { FIXED_WIDTH, isValid, type ColumnVector } from '../../types/column-vector.ts';
+import { equalValue } from './equal-value.ts';
 
 const float = new Float64Array(1);
 const floatWords = new Int32Array(float.buffer);
@@ -56,29 +57,3 @@ export function equalImages(
   }
   return true;
 }
-
-function equalValue(a: ColumnVector, rowA: number, b: ColumnVector, rowB: number): boolean {
-  switch (a.physical) {
-    case 'bool':
-      return ((a.bits[rowA >> 3]! >> (rowA & 7)) & 1) === ((b.bits[rowB >> 3]! >> (rowB & 7)) & 1);
-    case 'float32':
-      return equalFloat(a.float32[rowA]!, b.float32[rowB]!);
-    case 'float64':
-      return equalFloat(a.float64[rowA]!, b.float64[rowB]!);
-    case 'bytes': {
-      const startA = a.starts[rowA]!;
-      const startB = b.starts[rowB]!;
-      const count = a.ends[rowA]! - startA;
-      if (b.ends[rowB]! - startB !== count) return false;
-      for (let i = 0; i < count; i++) if (a.heap[startA + i] !== b.heap[startB + i]) return false;
-      return true;
-    }
-    default: {
-      const width = FIXED_WIDTH[a.physical] / 4;
-      for (let i = 0; i < width; i++) if (a.words[rowA * width + i] !== b.words[rowB * width + i]) return false;
-      return true;
-    }
-  }
-}
-
-const equalFloat = (a: number, b: number): boolean => a === b || (a !== a && b !== b);
