@@ -18,7 +18,8 @@ import type { UnitEngine } from '../storage/unit-engine.ts';
 import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
 import { ColdIndex } from './cold-index.ts';
 import { Committer } from './committer.ts';
-import { flushTable } from './flush.ts';
+import { checkpointTables } from './checkpoint.ts';
+import { cutTable, flushCut, type Cut } from './flush.ts';
 import { commitTable, refreshTable, uploadStaged } from './iceberg-commit.ts';
 import { LogRetention } from './log-retention.ts';
 import { rewriteFiles } from './rewrite.ts';
@@ -405,10 +406,10 @@ export class Database {
   }
 
   /** Memory to disk; the table's lane is held by the caller. */
-  async flushHeld(table: Table, trigger: string): Promise<void> {
+  async flushHeld(table: Table, trigger: string, cut: Cut | null = cutTable(this, table)): Promise<void> {
     const started = this.clock.monotonic();
-    const result = await flushTable(this, table);
-    if (result === null) return;
+    if (cut === null) return;
+    const result = await flushCut(this, table, cut);
     record(this.flushes, {
       table: nameOf(table),
       at: this.#now(),
@@ -427,9 +428,9 @@ export class Database {
     this.closing = false;
   }
 
-  /** CHECKPOINT: everything acknowledged before it is in Iceberg when it resolves. */
-  async checkpoint(): Promise<void> {
-    for (const table of this.tables.values()) await this.commit(table, 'checkpoint');
+  /** CHECKPOINT: everything acknowledged before it is in Iceberg when it resolves, all tables as of one LSN (H2). */
+  checkpoint(): Promise<void> {
+    return checkpointTables(this, [...this.tables.values()], 'checkpoint');
   }
 
   /** The log keeps what Iceberg does not hold yet, and no more (H3). */

@@ -33,21 +33,38 @@ export interface FlushResult {
   readonly lsn: Lsn;
 }
 
-/** Null: nothing of the table was in memory. The table's lane is held by the caller. */
-export async function flushTable(database: Database, table: Table): Promise<FlushResult | null> {
+/** A table at one LSN: what was there before it is frozen, what comes after goes elsewhere. */
+export interface Cut {
+  readonly lsn: Lsn;
+  readonly generations: readonly Generation[];
+  readonly slices: readonly CutSlice[];
+  /** Delete lists of its files, by their lengths at the cut. */
+  readonly marks: readonly { readonly file: DataFileUnit; readonly length: number }[];
+  readonly unflushedFrom: Lsn;
+}
+
+/** Cuts at the last applied transaction. Null: nothing of the table is in memory. The table's lane is held by the caller, until the cut is flushed. */
+export function cutTable(database: Database, table: Table): Cut | null {
   if (table.appliedLsn <= table.flushedLsn) return null;
-  const lsn = database.committer.appliedLsn;
   table.freeze();
   const generations = table.generations.slice(1);
   const marks = [...table.fileSets.dirty].map((file) => ({ file, length: file.deletes.length }));
-  const cut = generations.flatMap((generation) => generation.slices.map((slice) => cutSlice(database, table, slice)));
-  const unflushedFrom = table.unflushedFrom;
+  const slices = generations.flatMap((generation) =>
+    generation.slices.map((slice) => cutSlice(database, table, slice)),
+  );
+  const { unflushedFrom } = table;
   table.unflushedFrom = 0;
+  return { lsn: database.committer.appliedLsn, generations, slices, marks, unflushedFrom };
+}
+
+/** The table's lane is held by the caller. */
+export async function flushCut(database: Database, table: Table, cut: Cut): Promise<FlushResult> {
+  const { lsn, generations, slices, marks, unflushedFrom } = cut;
   const pin = database.memory.pins.acquire();
   try {
     await database.committer.published(lsn);
     await database.log.durable(lsn); // V7, also after synchronous_commit = off
-    for (const each of cut) await writeSegment(database, table, each, lsn);
+    for (const each of slices) await writeSegment(database, table, each, lsn);
     const deltas: Delta[] = marks
       .filter(({ file, length }) => length > file.deletesFlushed)
       .map(({ file, length }) => ({
@@ -57,9 +74,9 @@ export async function flushTable(database: Database, table: Table): Promise<Flus
         positions: file.deletes.positions(file.deletesFlushed, length),
         lsns: file.deletes.lsns(file.deletesFlushed, length),
       }));
-    const segments = cut.flatMap(({ segment }) => (segment === null ? [] : [segment]));
+    const segments = slices.flatMap(({ segment }) => (segment === null ? [] : [segment]));
     if (!table.dropped) {
-      await fetchMoves(database, movesMissing(database, table, cut));
+      await fetchMoves(database, movesMissing(database, table, slices));
       await database.lake.writeFlush({
         tableUuid: table.def.uuid,
         logId: database.log.logId,
@@ -71,12 +88,12 @@ export async function flushTable(database: Database, table: Table): Promise<Flus
       });
       // No await between the last look and the installation: a transaction may touch another slice in any turn.
       for (
-        let missing = movesMissing(database, table, cut);
+        let missing = movesMissing(database, table, slices);
         missing.length > 0;
-        missing = movesMissing(database, table, cut)
+        missing = movesMissing(database, table, slices)
       )
         await fetchMovesSurely(database, table, missing);
-      database.memory.pool.unbounded(() => install(database, table, generations, cut));
+      database.memory.pool.unbounded(() => install(database, table, generations, slices));
       for (const { file, length } of marks) file.deletesFlushed = length;
       table.flushedLsn = lsn;
     }
