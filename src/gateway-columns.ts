@@ -1,6 +1,6 @@
 /** Result columns that Arka describes itself, and types of parameters. */
 import { notSupported } from './errors.ts';
-import type { QueryPlan } from './planner/plan.ts';
+import type { PlannedColumn, QueryPlan, Returning } from './planner/plan.ts';
 import { columnTypeInfo } from './types/pg-type.ts';
 import type { ResultColumn } from './types/result-column.ts';
 import type { Output } from './wire/gateway-api.ts';
@@ -10,7 +10,16 @@ export function textColumn(name: string): ResultColumn {
 }
 
 export function describedColumns(plan: QueryPlan): readonly ResultColumn[] {
-  return plan.described!.map((column) => ({ ...column, typlen: columnTypeInfo(column.typeOid)?.typlen ?? -1 }));
+  return plan.described!.map(resultColumn);
+}
+
+/** Undefined: PostgreSQL must say it. */
+export function describedReturning(returning: Returning): readonly ResultColumn[] | undefined {
+  return returning.described?.map(resultColumn);
+}
+
+function resultColumn(column: PlannedColumn): ResultColumn {
+  return { ...column, typlen: columnTypeInfo(column.typeOid)?.typlen ?? -1 };
 }
 
 export function mergeOids(declared: readonly number[], inferred: readonly number[], count: number): number[] {

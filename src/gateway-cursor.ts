@@ -8,6 +8,7 @@ import type { Database } from './ingest/database.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import type { PlannedTable, RenderedQuery } from './planner/plan.ts';
 import type { Remote } from './rpc.ts';
+import type { MemoryUnit } from './storage/scan-spec.ts';
 import type { Table } from './storage/table.ts';
 import type { TableDef } from './table-def.ts';
 import type { ColumnVector } from './types/column-vector.ts';
@@ -22,6 +23,8 @@ export interface CursorRequest {
   readonly formats: readonly Format[];
   readonly output: 'rows' | 'vectors';
   readonly timeZone: string;
+  /** Rows that stand for a planned table, by its placeholder. */
+  readonly buffers?: ReadonlyMap<string, MemoryUnit>;
 }
 
 let nextCursor = 1;
@@ -70,10 +73,11 @@ export class EngineCursor {
       ended();
     };
     try {
-      const scans = request.tables.map(
-        (planned, i) =>
-          builder.build(liveTable(database, planned.def), planned, request.rendered.timeRanges[i] ?? null).scan,
-      );
+      const scans = request.tables.map((planned, i) => {
+        const buffer = request.buffers?.get(planned.placeholder);
+        if (buffer !== undefined) return { ...planned, memory: [buffer], files: [] };
+        return builder.build(liveTable(database, planned.def), planned, request.rendered.timeRanges[i] ?? null).scan;
+      });
       const { columns, formats, output, timeZone } = request;
       const query = engine.query({ cursor: id, sql: request.rendered.sql, scans, columns, formats, output, timeZone });
       running(() => void engine.close(id));

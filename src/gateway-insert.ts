@@ -3,7 +3,8 @@
  * the grammar. The grammar keeps the last word: whatever is not plain, and every error of a value, takes its way.
  */
 import { isUtf8 } from 'node:buffer';
-import { insertRowsBy, type WriteEnvironment } from './gateway-write.ts';
+import { insertRowsBy } from './gateway-write.ts';
+import type { WriteEnvironment } from './gateway-write-environment.ts';
 import { RowWriter } from './ingest/row-writer.ts';
 import { headTarget, type InsertHead } from './planner/insert-head.ts';
 import { InsertRows } from './planner/insert-rows.ts';

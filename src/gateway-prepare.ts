@@ -2,8 +2,9 @@
  * What a Parse message makes: a plan with the types of its parameters and columns. Arka says them where it knows them, else
  * PostgreSQL does.
  */
-import { describedColumns, mergeOids, textColumn } from './gateway-columns.ts';
+import { describedColumns, describedReturning, mergeOids, textColumn } from './gateway-columns.ts';
 import { atStatement } from './gateway-query.ts';
+import { returningOf } from './gateway-returning.ts';
 import type { ParsedStatement, QueryPlan, Statement } from './planner/plan.ts';
 import type { ResultColumn } from './types/result-column.ts';
 import type { MaybePromise, Prepared } from './wire/gateway-api.ts';
@@ -50,13 +51,15 @@ export function prepare(
       return describedByPostgres(preparation, parsed, plan.text, declared, true);
     }
     case 'insert':
-      if (statement.source.kind === 'values')
-        return known(mergeOids(declared, statement.parameterOids, parsed.parameterCount), null);
-      return describedByPostgres(preparation, parsed, parsed.text, declared, false);
     case 'update':
-    case 'delete':
-      if (statement.plan.described !== null) return known(own(statement.plan), null);
-      return describedByPostgres(preparation, parsed, statement.plan.text, declared, false);
+    case 'delete': {
+      const returned = statement.returning === null ? null : describedReturning(statement.returning);
+      const oids = ownOids(statement);
+      if (oids !== null && returned !== undefined)
+        return known(mergeOids(declared, oids, parsed.parameterCount), returned);
+      const text = statement.kind === 'insert' ? parsed.text : statement.plan.text;
+      return describedByPostgres(preparation, parsed, text, declared, statement.returning !== null);
+    }
     case 'show':
       return known([], [textColumn(statement.name)]);
     case 'explain':
@@ -64,6 +67,26 @@ export function prepare(
     default:
       return known([], null);
   }
+}
+
+/** Types of the parameters where Arka knows them all; null: PostgreSQL says them. */
+function ownOids(statement: Extract<Statement, { kind: 'insert' | 'update' | 'delete' }>): readonly number[] | null {
+  if (statement.kind === 'insert') return statement.source.kind === 'values' ? statement.parameterOids : null;
+  return statement.plan.described === null ? null : statement.plan.parameterOids;
+}
+
+/**
+ * For a Query message: the statement that writes, and the columns that it returns, null for none. PostgreSQL describes what
+ * Arka does not, so its errors are PostgreSQL's own.
+ */
+export async function prepareSimple(
+  preparation: Preparation,
+  parsed: ParsedStatement,
+  statement: Statement,
+): Promise<SessionPrepared | null> {
+  const modifies = statement.kind === 'update' || statement.kind === 'delete';
+  if (returningOf(statement) === null && !(modifies && statement.plan.described === null)) return null;
+  return prepare(preparation, parsed, statement, []);
 }
 
 /** Types by PostgreSQL itself; with them the plan's own literals get theirs. */

@@ -12,7 +12,7 @@ import { EngineCursor } from './gateway-cursor.ts';
 import type { ServerContext } from './gateway-context.ts';
 import { readPoint } from './gateway-point.ts';
 import { viewRows } from './gateway-views.ts';
-import { parameterValues } from './gateway-write.ts';
+import { parameterValues } from './gateway-write-environment.ts';
 
 export interface QueryEnvironment {
   readonly context: ServerContext;
@@ -45,6 +45,8 @@ function once(rows: number, messages: Uint8Array): Source {
 
 export class QueryRun {
   readonly columns: readonly ResultColumn[];
+  /** What its tag begins with. */
+  #command = 'SELECT';
   /** Rows sent by the last `send`. */
   sent = 0;
   readonly #source: Source;
@@ -105,6 +107,22 @@ export class QueryRun {
       },
       close: () => cursor.close(),
     });
+  }
+
+  /** Rows that a statement has given already, with its tag. */
+  static kept(
+    columns: readonly ResultColumn[],
+    { rows, messages }: { readonly rows: number; readonly messages: Uint8Array },
+    tag: string,
+  ): QueryRun {
+    const run = new QueryRun(columns, once(rows, messages));
+    run.#command = tag.slice(0, tag.lastIndexOf(' '));
+    return run;
+  }
+
+  /** After the last `send`, whose rows PostgreSQL counts. */
+  get tag(): string {
+    return `${this.#command} ${this.sent}`;
   }
 
   /** The rows of a statement that reads no Arka table, each value as text. */

@@ -23,21 +23,39 @@ import type {
   TransactionStatus,
 } from './wire/gateway-api.ts';
 import { decodeUtf8 } from './wire/message-body.ts';
+import { copyFrom } from './gateway-copy.ts';
 import { describedColumns, discard, sendLines } from './gateway-columns.ts';
 import type { ServerContext } from './gateway-context.ts';
 import { define } from './gateway-define.ts';
 import { explain } from './gateway-explain.ts';
 import { maintain } from './gateway-maintain.ts';
 import { ownFunction } from './gateway-functions.ts';
-import { describedByPostgres, prepare, type Preparation, type SessionPrepared } from './gateway-prepare.ts';
+import { prepare, prepareSimple, type Preparation, type SessionPrepared } from './gateway-prepare.ts';
 import { insertText } from './gateway-insert.ts';
 import { formatsOf, SessionPortal } from './gateway-portal.ts';
 import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
-import { copyFrom, deleteStatement, insert, insertValues, update, type WriteEnvironment } from './gateway-write.ts';
+import { answerOf, keptRows, returningOf, type Answer } from './gateway-returning.ts';
+import { deleteStatement, update } from './gateway-update.ts';
+import { insert, insertValues } from './gateway-write.ts';
+import type { WriteEnvironment } from './gateway-write-environment.ts';
 
 export const NO_PARAMETERS: BoundParameters = parametersOf([], []);
 const NO_FORMATS: readonly Format[] = [];
+
+/** What is no definition, transaction or setting. */
+type CarriedOut =
+  | 'query'
+  | 'insert'
+  | 'update'
+  | 'delete'
+  | 'copyFrom'
+  | 'explain'
+  | 'show'
+  | 'checkpoint'
+  | 'call'
+  | 'vacuum'
+  | 'empty';
 
 const EMPTY: Statement = { kind: 'empty' };
 let nextPlaceholder = 1;
@@ -152,11 +170,12 @@ export class Session implements GatewaySession {
       return;
     }
     this.#position = parsed.position;
-    if ((statement.kind === 'update' || statement.kind === 'delete') && statement.plan.described === null) {
-      this.#checkBlock(statement);
-      await describedByPostgres(this.#preparation(), parsed, statement.plan.text, [], false); // its errors are PostgreSQL's own
-    }
-    const tag = await this.#run(statement, NO_PARAMETERS, [], out);
+    this.#checkBlock(statement);
+    const prepared = await prepareSimple(this.#preparation(), parsed, statement);
+    const columns = prepared?.columns ?? null;
+    if (columns !== null) out.rowDescription(columns, NO_FORMATS);
+    const answer = columns === null ? null : { columns, formats: NO_FORMATS, out };
+    const tag = await this.#run(prepared?.statement ?? statement, NO_PARAMETERS, [], out, false, answer);
     if (last && this.#block === 'none') await this.#commitImplicit();
     out.commandComplete(tag);
   }
@@ -199,12 +218,18 @@ export class Session implements GatewaySession {
     const { prepared } = portal;
     const statement = this.#current(prepared);
     this.#position = prepared.parsed?.position ?? 0;
-    if (statement.kind !== 'insert' || statement.source.kind !== 'values' || this.#context.database.pressed)
+    if (
+      statement.kind !== 'insert' ||
+      statement.source.kind !== 'values' ||
+      this.#context.database.pressed ||
+      (maxRows > 0 && portal.columns !== null)
+    )
       return this.#execute(portal, statement, maxRows, out);
     this.#checkBlock(statement);
     this.#runOnce(portal);
     this.#cancelled = false;
-    const tag = insertValues(this.#writeEnvironment(portal.parameters, prepared.parameterOids), statement);
+    const answer = answerOf(portal, out);
+    const tag = insertValues(this.#writeEnvironment(portal.parameters, prepared.parameterOids, answer), statement);
     if (tag instanceof Promise) return this.#guarded(async () => out.commandComplete(await tag));
     out.commandComplete(tag);
     return undefined;
@@ -221,13 +246,19 @@ export class Session implements GatewaySession {
       out.emptyQuery();
       return;
     }
-    if (statement.kind !== 'query') {
+    if (statement.kind !== 'query' && portal.run === null) {
       this.#runOnce(portal);
-      out.commandComplete(await this.#run(statement, portal.parameters, prepared.parameterOids, out, true));
-      return;
+      const kept = maxRows > 0 && returningOf(statement) !== null ? keptRows(out) : null;
+      const answer = answerOf(portal, kept ?? out);
+      const tag = await this.#run(statement, portal.parameters, prepared.parameterOids, out, true, answer);
+      if (kept === null) {
+        out.commandComplete(tag);
+        return;
+      }
+      portal.run = QueryRun.kept(portal.columns!, kept.take(), tag);
     }
     this.#checkBlock(statement);
-    if (portal.run === null) {
+    if (statement.kind === 'query' && portal.run === null) {
       const { columns, formats } = portal;
       portal.run = await this.#guarded(() =>
         QueryRun.open(
@@ -240,9 +271,9 @@ export class Session implements GatewaySession {
         ),
       );
     }
-    const run = portal.run;
+    const run = portal.run!;
     const done = await this.#guarded(() => run.send(out, maxRows));
-    if (done) out.commandComplete(`SELECT ${run.sent}`);
+    if (done) out.commandComplete(run.tag);
     else out.portalSuspended();
   }
 
@@ -277,6 +308,7 @@ export class Session implements GatewaySession {
     oids: readonly number[],
     out: Output,
     extended = false,
+    answer: Answer | null = null,
   ): Promise<string> {
     this.#checkBlock(statement);
     this.#cancelled = false;
@@ -284,11 +316,11 @@ export class Session implements GatewaySession {
       case 'query':
         return this.#select(statement.plan, out);
       case 'insert':
-        return this.#write((environment) => insert(environment, statement), parameters, oids);
+        return this.#write((environment) => insert(environment, statement), parameters, oids, answer);
       case 'update':
-        return this.#write((environment) => update(environment, statement), parameters, oids);
+        return this.#write((environment) => update(environment, statement), parameters, oids, answer);
       case 'delete':
-        return this.#write((environment) => deleteStatement(environment, statement), parameters, oids);
+        return this.#write((environment) => deleteStatement(environment, statement), parameters, oids, answer);
       case 'copyFrom':
         this.#copying = true;
         return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids).finally(() => {
@@ -319,25 +351,7 @@ export class Session implements GatewaySession {
   }
 
   /** Definitions, transactions and settings. */
-  async #define(
-    statement: Exclude<
-      Statement,
-      {
-        kind:
-          | 'query'
-          | 'insert'
-          | 'update'
-          | 'delete'
-          | 'copyFrom'
-          | 'explain'
-          | 'show'
-          | 'checkpoint'
-          | 'call'
-          | 'vacuum'
-          | 'empty';
-      }
-    >,
-  ): Promise<string> {
+  async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
     const { database } = this.#context;
     switch (statement.kind) {
       case 'createTable':
@@ -410,7 +424,7 @@ export class Session implements GatewaySession {
           run.columns.map(() => 0),
         );
         await run.send(out, 0);
-        return `SELECT ${run.sent}`;
+        return run.tag;
       } finally {
         await run.close();
       }
@@ -434,13 +448,18 @@ export class Session implements GatewaySession {
     work: (environment: WriteEnvironment) => Promise<string>,
     parameters: BoundParameters,
     parameterOids: readonly number[],
+    answer: Answer | null = null,
   ): Promise<string> {
-    const environment = this.#writeEnvironment(parameters, parameterOids);
+    const environment = this.#writeEnvironment(parameters, parameterOids, answer);
     return this.#guarded(() => work(environment));
   }
 
   /** For one statement, in the transaction that is open or begins with it. */
-  #writeEnvironment(parameters: BoundParameters, parameterOids: readonly number[]): WriteEnvironment {
+  #writeEnvironment(
+    parameters: BoundParameters,
+    parameterOids: readonly number[],
+    answer: Answer | null = null,
+  ): WriteEnvironment {
     this.#wrote = true;
     const { database, engine } = this.#context;
     if (this.#transaction === null) {
@@ -457,6 +476,7 @@ export class Session implements GatewaySession {
       parameterOids,
       catalogRows: (plan) => QueryRun.catalogRows(this.#queryEnvironment(), plan, parameters, parameterOids),
       running: this.#running,
+      answer,
     };
   }
 

@@ -15,6 +15,7 @@ import { writeQuery } from './duckdb/query.ts';
 import type { CatalogView, InsertValue, QueryPlan, Statement } from './plan.ts';
 import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
+import { planReturning } from './returning.ts';
 import { targetTable } from './schema-names.ts';
 import { formatType } from '../types/format-type.ts';
 
@@ -32,16 +33,12 @@ export function planInsert(
       ...at(statement.onConflictClause.location),
     });
   }
-  if (
-    (statement as { returningList?: unknown; returningClause?: unknown }).returningList !== undefined ||
-    (statement as { returningClause?: unknown }).returningClause !== undefined
-  )
-    throw notSupported('INSERT … RETURNING');
   if (statement.override !== undefined && statement.override !== 'OVERRIDING_NOT_SET')
     throw notSupported('INSERT … OVERRIDING');
   const def = targetTable(statement.relation ?? {}, view, 'insert into');
   const named = targetColumns(statement.cols ?? [], def);
-  const base = { kind: 'insert', def } as const;
+  const returning = planReturning(statement, statement.relation ?? {}, def, parameterCount, view, environment);
+  const base = { kind: 'insert', def, returning } as const;
   const source = statement.selectStmt;
   if (source === undefined) {
     return {

@@ -20,6 +20,7 @@ import { assignmentCast, checkAssignable, targetColumns } from './insert.ts';
 import type { CatalogView, PlannedTable, QueryPlan, Statement } from './plan.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
+import { planReturning } from './returning.ts';
 import { targetTable } from './schema-names.ts';
 
 /** The parts of a statement that a row-finding query is made of. */
@@ -42,7 +43,6 @@ export function planUpdate(
   if (statement.withClause !== undefined) throw notSupported('WITH … UPDATE');
   if ((statement.fromClause ?? []).length > 0)
     throw notSupported('UPDATE … FROM', { hint: 'Use a subquery in SET or WHERE.' });
-  refuseReturning(statement, 'UPDATE');
   const relation = statement.relation ?? {};
   const def = targetTable(relation, view, 'update');
   const assignments = assignmentsOf(statement.targetList ?? [], def);
@@ -63,7 +63,8 @@ export function planUpdate(
       ...(def.key.length > 0 ? [] : nameOf(relation, def)),
     ],
   );
-  return { kind: 'update', def, plan, assigned: [...assignments.keys()].map((column) => column.fieldId) };
+  const returning = planReturning(statement, relation, def, parameterCount, view, environment);
+  return { kind: 'update', def, plan, assigned: [...assignments.keys()].map((column) => column.fieldId), returning };
 }
 
 /** @throws {SqlError} 42P01, 42703, 0A000 */
@@ -77,18 +78,17 @@ export function planDelete(
   if (statement.withClause !== undefined) throw notSupported('WITH … DELETE');
   if ((statement.usingClause ?? []).length > 0)
     throw notSupported('DELETE … USING', { hint: 'Use a subquery in WHERE.' });
-  refuseReturning(statement, 'DELETE');
   const relation = statement.relation ?? {};
   const def = targetTable(relation, view, 'delete from');
   const target: Target = { relation, def, where: statement.whereClause, text, parameterCount };
   const simple = simpleScope(def, relation, environment.parameterOids);
-  const plan = rowPlan(target, [statement.whereClause], simple, view, environment, () => nameOf(relation, def));
-  return { kind: 'delete', def, plan };
-}
-
-function refuseReturning(statement: object, verb: string): void {
-  const { returningList, returningClause } = statement as { returningList?: unknown; returningClause?: unknown };
-  if (returningList !== undefined || returningClause !== undefined) throw notSupported(`${verb} … RETURNING`);
+  const returning = planReturning(statement, relation, def, parameterCount, view, environment);
+  const old = returning === null || def.key.length === 0 ? [] : def.columns;
+  const plan = rowPlan(target, [statement.whereClause], simple, view, environment, () => [
+    ...nameOf(relation, def),
+    ...old.map((column) => columnOf(relation, column)),
+  ]);
+  return { kind: 'delete', def, plan, returning };
 }
 
 function columnOf(relation: RangeVar, column: ColumnDef): string {

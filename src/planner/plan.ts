@@ -81,6 +81,17 @@ export interface PlannedColumn {
   readonly typmod: number;
 }
 
+/** RETURNING of a statement that writes. */
+export interface Returning {
+  /** What it returns, where Arka can say it: plain columns. */
+  readonly described: readonly PlannedColumn[] | null;
+  /** Indexes in the def, when it names plain columns only. */
+  readonly columns: readonly number[] | null;
+  /** A query in which the placeholder `rows` stands for the rows written. */
+  readonly plan: QueryPlan;
+  readonly rows: string;
+}
+
 /** One value of INSERT … VALUES. A constant's text goes through the column type's input function. */
 export type InsertValue =
   | { readonly kind: 'text'; readonly text: string; readonly position: number }
@@ -114,6 +125,7 @@ export type Statement =
         | { readonly kind: 'query'; readonly plan: QueryPlan };
       /** Types of $n: those of the target columns. Empty for a query source. */
       readonly parameterOids: readonly number[];
+      readonly returning: Returning | null;
     }
   | {
       readonly kind: 'update';
@@ -122,11 +134,14 @@ export type Statement =
       readonly plan: QueryPlan;
       /** Field ids that the SET list names. */
       readonly assigned: readonly number[];
+      readonly returning: Returning | null;
     }
   | {
       readonly kind: 'delete';
       readonly def: TableDef;
-      /** Rows: __unit, __position, then the key columns in key order. */ readonly plan: QueryPlan;
+      /** Rows: __unit, __position, then the key columns in key order; with RETURNING then every column. */
+      readonly plan: QueryPlan;
+      readonly returning: Returning | null;
     }
   | {
       readonly kind: 'copyFrom';

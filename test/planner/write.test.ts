@@ -65,7 +65,10 @@ test.each([
     '42804 column "ok" is of type boolean but expression is of type integer @40',
   ],
   ['INSERT INTO users VALUES (1) ON CONFLICT DO NOTHING', '0A000 INSERT … ON CONFLICT is not supported @30'],
-  ['INSERT INTO users VALUES (1) RETURNING id', '0A000 INSERT … RETURNING is not supported'],
+  [
+    'INSERT INTO users VALUES (1) RETURNING (SELECT max(id) FROM users)',
+    '0A000 a subquery over the table itself in RETURNING is not supported',
+  ],
   ['INSERT INTO arka.tiers VALUES (1)', '42809 cannot insert into view "tiers"'],
   ['DELETE FROM pg_class', '42501 permission denied for table pg_class'],
   ['UPDATE events SET nope = 1', '42703 column "nope" of relation "events" does not exist @19'],

@@ -1,0 +1,85 @@
+/** What statements that write share: their environment, the limit of a transaction's rows, rows of a plan as vectors. */
+import { SqlError, SqlState } from './errors.ts';
+import type { EngineApi } from './federation/engine-api.ts';
+import type { Database } from './ingest/database.ts';
+import type { TableWrites, Transaction } from './ingest/transaction.ts';
+import type { WriteContext } from './ingest/write-rows.ts';
+import type { ParameterValue, QueryPlan } from './planner/plan.ts';
+import type { Remote } from './rpc.ts';
+import type { ColumnVector } from './types/column-vector.ts';
+import { parameterText } from './types/parameter-text.ts';
+import type { TimeContext } from './types/text-input.ts';
+import type { BoundParameters, MaybePromise } from './wire/gateway-api.ts';
+import { EngineCursor } from './gateway-cursor.ts';
+import type { Answer } from './gateway-returning.ts';
+
+/** What a writing statement works with. */
+export interface WriteEnvironment {
+  readonly database: Database;
+  readonly engine: Remote<EngineApi>;
+  readonly transaction: Transaction;
+  readonly time: TimeContext;
+  readonly timeZone: string;
+  /** Values of $n as they came, with their types. */
+  readonly parameters: BoundParameters;
+  readonly parameterOids: readonly number[];
+  /** Rows of a statement that reads no Arka table, as texts. */
+  readonly catalogRows: (plan: QueryPlan) => Promise<readonly (readonly (Uint8Array | null)[])[]>;
+  readonly running: (cancel: () => void) => void;
+  /** Null: nobody wants what RETURNING gives. */
+  readonly answer: Answer | null;
+}
+
+/** A transaction's own rows take at most this share of the slab budget. */
+const TRANSACTION_FRACTION = 0.4;
+
+export function contextOf({ database, running }: WriteEnvironment): WriteContext {
+  return { memory: database.memory, engine: database.engine, transaction: database.transaction, running };
+}
+
+/** @throws {SqlError} 53200 when the transaction has too many rows */
+export function checkSize(environment: WriteEnvironment, writes: TableWrites): void {
+  const { pool } = environment.database.memory;
+  let bytes = 0;
+  for (const batch of writes.inserted.batches) bytes += batch.dataBytes;
+  if (bytes <= pool.budgetBytes * TRANSACTION_FRACTION) return;
+  throw new SqlError(SqlState.outOfMemory, 'out of memory', {
+    detail: `One transaction's rows may take ${Math.floor(pool.budgetBytes * TRANSACTION_FRACTION)} bytes of memory.`,
+    hint: 'Write in smaller transactions, or raise memory.limit.',
+  });
+}
+
+export function parameterValues(parameters: BoundParameters, oids: readonly number[]): readonly ParameterValue[] {
+  const { formats, values } = parameters;
+  return values.map((value, i) => {
+    const format = formats.length === 0 ? 0 : formats.length === 1 ? formats[0]! : formats[i]!;
+    const typeOid = oids[i] ?? 0;
+    return { typeOid, text: parameterText(typeOid, format, value) };
+  });
+}
+
+/** Runs a plan of the engine and hands over its rows as vectors. */
+export async function drain(
+  environment: WriteEnvironment,
+  plan: QueryPlan,
+  take: (vectors: readonly ColumnVector[], rows: number) => MaybePromise<void>,
+): Promise<void> {
+  const { database, engine, transaction, timeZone } = environment;
+  const rendered = plan.render(parameterValues(environment.parameters, environment.parameterOids));
+  const request = {
+    rendered,
+    tables: plan.tables,
+    transaction,
+    columns: null,
+    formats: [],
+    output: 'vectors',
+    timeZone,
+  } as const;
+  const cursor = await EngineCursor.open(database, engine, request, environment.running);
+  try {
+    for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next())
+      await take(chunk.vectors!, chunk.rows);
+  } finally {
+    await cursor.close();
+  }
+}

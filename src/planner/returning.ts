@@ -1,0 +1,93 @@
+/**
+ * RETURNING: a SELECT without WHERE over the rows that a statement wrote. Plain columns are told apart: they come straight
+ * from the rows' vectors, expressions by a query of the engine over those rows, which stand for the target table.
+ */
+import type { Node, RangeVar, SelectStmt } from 'libpg-query';
+import { notSupported } from '../errors.ts';
+import type { TableDef } from '../table-def.ts';
+import { atNode } from './ast.ts';
+import { describeSelect, simpleColumn, simpleScope } from './describe.ts';
+import { writeQuery } from './duckdb/query.ts';
+import type { CatalogView, PlannedTable, Returning } from './plan.ts';
+import { Renderer, type PlannerEnvironment } from './query-plan.ts';
+import { findRelations, planTables } from './relations.ts';
+
+/** The clause of a statement's tree: `OLD` and `NEW` under other names are newer than PostgreSQL 15. */
+function expressionsOf(statement: object): readonly Node[] {
+  const { returningClause } = statement as { returningClause?: { exprs?: Node[]; options?: Node[] } };
+  if ((returningClause?.options ?? []).length > 0)
+    throw notSupported('RETURNING WITH', atNode(returningClause?.exprs?.[0]));
+  return returningClause?.exprs ?? [];
+}
+
+/** Null: the statement has no RETURNING. @throws {SqlError} 42P01, 42703, 0A000 */
+export function planReturning(
+  statement: object,
+  relation: RangeVar,
+  def: TableDef,
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): Returning | null {
+  const targetList = [...expressionsOf(statement)];
+  if (targetList.length === 0) return null;
+  const select = { targetList, fromClause: [{ RangeVar: relation }] } as unknown as SelectStmt;
+  const inner = planTables(findRelations(targetList, view), environment.placeholder, false);
+  for (const planned of inner.values())
+    if (planned.def.uuid === def.uuid) throw notSupported('a subquery over the table itself in RETURNING');
+  const own: PlannedTable = { def, placeholder: environment.placeholder(), positions: false };
+  const tables = new Map<object, PlannedTable>([[relation, own], ...inner]);
+  const scope = simpleScope(def, relation, environment.parameterOids);
+  const columns = plainColumns(targetList, def, scope);
+  // An aggregate would be described, but it is an error: PostgreSQL's to say.
+  const described = columns === null ? null : describeSelect(select, scope, parameterCount);
+  const renderer = new Renderer(
+    tables,
+    environment.parameterOids,
+    false,
+    (context) => writeQuery(select, context),
+    null,
+  );
+  return {
+    described: described?.columns ?? null,
+    columns,
+    rows: own.placeholder,
+    plan: {
+      route: 'engine',
+      tables: [...tables.values()],
+      text: '',
+      views: [],
+      described: null,
+      parameterOids: environment.parameterOids,
+      render: (parameters) => renderer.render(parameters),
+    },
+  };
+}
+
+/** Indexes in the def of what the list names; null when it holds anything else. */
+function plainColumns(
+  targets: readonly Node[],
+  def: TableDef,
+  scope: ReturnType<typeof simpleScope>,
+): readonly number[] | null {
+  const columns: number[] = [];
+  for (const target of targets) {
+    const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
+    if (value === undefined) return null;
+    if (isStar(value, scope.alias)) {
+      columns.push(...def.columns.keys());
+      continue;
+    }
+    const column = simpleColumn(value, scope);
+    if (column === null) return null;
+    columns.push(def.columns.indexOf(column));
+  }
+  return columns;
+}
+
+function isStar(node: Node, alias: string): boolean {
+  if (!('ColumnRef' in node)) return false;
+  const fields = node.ColumnRef.fields ?? [];
+  if (!fields.some((field) => 'A_Star' in field)) return false;
+  return fields.length === 1 || (fields.length === 2 && 'String' in fields[0]! && fields[0].String.sval === alias);
+}

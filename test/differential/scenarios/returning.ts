@@ -1,0 +1,91 @@
+/** RETURNING on INSERT, UPDATE and DELETE. */
+import type { Scenario } from '../compare.ts';
+
+const ITEMS = [
+  `CREATE TABLE items (id int PRIMARY KEY, name text, price numeric(10,2), at timestamptz, tags jsonb, short varchar(4), n smallint DEFAULT 7)`,
+  `INSERT INTO items VALUES (1, 'one', 1.5, '2026-01-01 00:00:00Z', '{"a": 1}', 'ab', 1), (2, 'two', 2.5, NULL, NULL, NULL, 2), (3, NULL, 3, NULL, '[1]', 'x', 3)`,
+];
+
+export const RETURNING: readonly Scenario[] = [
+  {
+    title: 'INSERT … RETURNING gives new rows with their defaults',
+    setup: ITEMS,
+    steps: [
+      `INSERT INTO items VALUES (10, 'ten', 10, '2026-02-03 04:05:06Z', '{"b":[1, 2]}', 'abcd', 4) RETURNING *`,
+      `INSERT INTO items (id) VALUES (11), (12) RETURNING id, n`,
+      `INSERT INTO items (id, price) VALUES (13, 1.005) RETURNING price AS p, items.id, id`,
+      `INSERT INTO items AS i (id, name) VALUES (14, 'x') RETURNING i.*`,
+      `INSERT INTO items (id, name) VALUES (15, 'ab') RETURNING upper(name), id + 1, id * 2 AS twice, name || '!' AS loud`,
+      `INSERT INTO items (id, name) SELECT id + 100, name FROM items WHERE id < 3 RETURNING id, name`,
+      `INSERT INTO items (id, name) SELECT id + 200, name FROM items WHERE id < 3 RETURNING id - 1 AS less, coalesce(name, '?') AS name`,
+      `INSERT INTO items (id, name) SELECT g, 'g' || g FROM generate_series(1000, 1004) g RETURNING *`,
+      `INSERT INTO items VALUES (1) RETURNING id`,
+      `INSERT INTO items VALUES (16) RETURNING nope`,
+      `INSERT INTO items VALUES (16) RETURNING count(*)`,
+      `INSERT INTO items VALUES (16) RETURNING other.id`,
+      `INSERT INTO items VALUES (17, 'p') RETURNING 1, 'text', NULL, true`,
+      `SELECT * FROM items ORDER BY id`,
+    ],
+  },
+  {
+    title: 'UPDATE … RETURNING gives the new rows',
+    setup: ITEMS,
+    steps: [
+      `UPDATE items SET price = price * 2 WHERE id < 3 RETURNING *`,
+      `UPDATE items SET name = 'new' WHERE id = 3 RETURNING id, name`,
+      `UPDATE items i SET n = n + 1 RETURNING i.id, n * 10 AS tens`,
+      `UPDATE items SET name = 'no' WHERE id = 99 RETURNING *`,
+      `UPDATE items SET short = 'toolong' WHERE id = 1 RETURNING short`,
+      `UPDATE items SET nope = 1 RETURNING id`,
+      `SELECT * FROM items ORDER BY id`,
+    ],
+  },
+  {
+    title: 'DELETE … RETURNING gives the old rows',
+    setup: ITEMS,
+    steps: [
+      `DELETE FROM items WHERE id = 1 RETURNING *`,
+      `DELETE FROM items WHERE id = 2 RETURNING name, length(name)`,
+      `DELETE FROM items WHERE id = 2 RETURNING name`,
+      `DELETE FROM items AS x RETURNING x.id, x.tags`,
+      `SELECT count(*) FROM items`,
+    ],
+  },
+  {
+    title: 'parameters and the extended protocol',
+    setup: ITEMS,
+    steps: [
+      { sql: `INSERT INTO items (id, name) VALUES ($1, $2) RETURNING id`, values: ['20', 'p'] },
+      { sql: `INSERT INTO items (id, name) VALUES ($1, $2) RETURNING id + $3 AS sum, name`, values: ['21', 'q', '5'] },
+      { sql: `UPDATE items SET name = $2 WHERE id = $1 RETURNING name, id`, values: ['20', 'changed'] },
+      { sql: `DELETE FROM items WHERE id = $1 RETURNING *`, values: ['20'] },
+      { sql: `INSERT INTO items (id, name) VALUES ($1, 'x')`, values: ['22'] },
+      { sql: `INSERT INTO items (id, name) VALUES ($1, 'x') RETURNING id`, values: ['22'] },
+      { sql: `INSERT INTO items (id) VALUES ($1), (24), (25) RETURNING id`, values: ['23'], portions: [2, 2] },
+      { sql: `UPDATE items SET n = 1 RETURNING id + $1::int`, values: ['1'], portions: [1, 1, 0] },
+    ],
+  },
+  {
+    title: 'a table without a key',
+    setup: [`CREATE TABLE bag (a int, b text)`, `INSERT INTO bag VALUES (1, 'x'), (1, 'x'), (2, NULL)`],
+    steps: [
+      `INSERT INTO bag VALUES (1, 'x') RETURNING *`,
+      `UPDATE bag SET b = 'y' WHERE a = 1 RETURNING a, b`,
+      `DELETE FROM bag WHERE b = 'y' RETURNING a + 1 AS more`,
+      `DELETE FROM bag RETURNING *`,
+    ],
+  },
+  {
+    title: 'inside a transaction block',
+    setup: ITEMS,
+    steps: [
+      'BEGIN',
+      `INSERT INTO items (id, name) VALUES (30, 'a') RETURNING id, name`,
+      `UPDATE items SET name = 'b' WHERE id IN (1, 30) RETURNING id, name`,
+      `DELETE FROM items WHERE id >= 2 RETURNING id`,
+      `INSERT INTO items VALUES (1) RETURNING id`,
+      'COMMIT',
+      'SELECT id, name FROM items ORDER BY id',
+    ],
+  },
+];
