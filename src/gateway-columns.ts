@@ -39,6 +39,8 @@ export function discard(): Output {
     commandComplete: () => {},
     portalSuspended: () => {},
     emptyQuery: () => {},
+    copyOut: () => {},
+    copyDone: () => {},
     copyIn: () => Promise.reject(notSupported('EXPLAIN of COPY')),
   };
 }

@@ -16,3 +16,18 @@ export interface ServerContext {
   /** After DDL: the catalog learns the definitions. */
   readonly definitionsChanged: () => void;
 }
+
+/** What is no definition, transaction or setting. */
+export type CarriedOut =
+  | 'query'
+  | 'insert'
+  | 'update'
+  | 'delete'
+  | 'copyFrom'
+  | 'copyTo'
+  | 'explain'
+  | 'show'
+  | 'checkpoint'
+  | 'call'
+  | 'vacuum'
+  | 'empty';

@@ -12,6 +12,7 @@ import type { MemoryUnit } from './storage/scan-spec.ts';
 import type { Table } from './storage/table.ts';
 import type { TableDef } from './table-def.ts';
 import type { ColumnVector } from './types/column-vector.ts';
+import type { CopyStyle } from './types/copy-row.ts';
 import type { Format } from './types/result-column.ts';
 import { ScanBuilder, type PrunedUnit } from './gateway-scan.ts';
 
@@ -22,6 +23,7 @@ export interface CursorRequest {
   readonly columns: readonly OutputColumn[] | null;
   readonly formats: readonly Format[];
   readonly output: 'rows' | 'vectors';
+  readonly copy?: CopyStyle;
   readonly timeZone: string;
   /** Rows that stand for a planned table, by its placeholder. */
   readonly buffers?: ReadonlyMap<string, MemoryUnit>;
@@ -78,8 +80,8 @@ export class EngineCursor {
         if (buffer !== undefined) return { ...planned, memory: [buffer], files: [] };
         return builder.build(liveTable(database, planned.def), planned, request.rendered.timeRanges[i] ?? null).scan;
       });
-      const { columns, formats, output, timeZone } = request;
-      const query = engine.query({ cursor: id, sql: request.rendered.sql, scans, columns, formats, output, timeZone });
+      const { rendered, tables: _tables, transaction: _transaction, buffers: _buffers, ...rest } = request;
+      const query = engine.query({ cursor: id, sql: rendered.sql, scans, ...rest });
       running(() => void engine.close(id));
       const opened = await query;
       return new EngineCursor(engine, id, release, opened, age);

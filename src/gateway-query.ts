@@ -4,7 +4,8 @@
  */
 import { SqlError, SqlState } from './errors.ts';
 import type { Transaction } from './ingest/transaction.ts';
-import type { QueryPlan } from './planner/plan.ts';
+import type { CopyOutOptions, QueryPlan } from './planner/plan.ts';
+import { copyDataRows, type CopyStyle } from './types/copy-row.ts';
 import { columnTypeInfo } from './types/pg-type.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
@@ -67,26 +68,30 @@ export class QueryRun {
     oids: readonly number[],
     columns: readonly ResultColumn[] | null,
     formats: readonly Format[],
+    copy: CopyOutOptions | null = null,
   ): Promise<QueryRun> {
     if (plan.route === 'catalog') {
       const result = await catalogResult(environment, plan, parameters, oids, formats);
-      return new QueryRun(columns ?? result.columns ?? [], once(result.rows, result.messages));
+      const found = columns ?? result.columns ?? [];
+      const messages = copy === null ? result.messages : copyDataRows(result.messages, copyStyle(copy, found));
+      return new QueryRun(found, once(result.rows, messages));
     }
     const rendered = plan.render(parameterValues(parameters, oids));
-    if (columns !== null && rendered.point?.fieldIds.length === columns.length) {
+    if (copy === null && columns !== null && rendered.point?.fieldIds.length === columns.length) {
       const point = await readPoint(environment, rendered.point, formats);
       if (point !== null) return new QueryRun(columns, once(point.rows, point.messages));
     }
     const known = columns ?? (await describe(environment, plan, oids));
+    const formatAt = (i: number): Format => (copy?.format === 'binary' ? 1 : (formats[i] ?? 0));
     const request = {
       rendered,
       tables: plan.tables,
       transaction: environment.transaction,
       columns:
-        known?.map((column, i) => ({ typeOid: column.typeOid, typmod: column.typmod, format: formats[i] ?? 0 })) ??
-        null,
-      formats,
+        known?.map((column, i) => ({ typeOid: column.typeOid, typmod: column.typmod, format: formatAt(i) })) ?? null,
+      formats: copy === null ? formats : [formatAt(0)],
       output: 'rows',
+      ...(copy === null ? {} : { copy: copyStyle(copy, known) }),
       timeZone: environment.timeZone,
     } as const;
     const { database, engine } = environment.context;
@@ -179,6 +184,17 @@ export class QueryRun {
     this.#ended = true;
     return this.#source.close();
   }
+}
+
+/** @throws {SqlError} 42703 for a column to quote that there is not */
+function copyStyle(copy: CopyOutOptions, columns: readonly ResultColumn[] | null): CopyStyle {
+  const { format, delimiter, null: nullText, quote, escape, forceQuote: forced } = copy;
+  const names = forced === 'all' ? [] : forced;
+  for (const name of names)
+    if (columns?.some((column) => column.name === name) !== true)
+      throw new SqlError(SqlState.undefinedColumn, `column "${name}" does not exist`);
+  const forceQuote = (columns ?? []).map((column) => forced === 'all' || names.includes(column.name));
+  return { format, delimiter, null: nullText, quote, escape, forceQuote };
 }
 
 function lengthOfRows(messages: Uint8Array, rows: number): number {

@@ -159,6 +159,8 @@ export function keptRows(out: Output): Output & { take(): { readonly rows: numbe
     portalSuspended: () => {},
     emptyQuery: () => {},
     copyIn: (columns, format, sink) => out.copyIn(columns, format, sink),
+    copyOut: (columns, format) => out.copyOut(columns, format),
+    copyDone: () => out.copyDone(),
     take: () => {
       const messages = writer.take();
       const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);

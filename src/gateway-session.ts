@@ -24,8 +24,9 @@ import type {
 } from './wire/gateway-api.ts';
 import { decodeUtf8 } from './wire/message-body.ts';
 import { copyFrom } from './gateway-copy.ts';
+import { copyTo } from './gateway-copy-out.ts';
 import { describedColumns, discard, sendLines } from './gateway-columns.ts';
-import type { ServerContext } from './gateway-context.ts';
+import type { CarriedOut, ServerContext } from './gateway-context.ts';
 import { define } from './gateway-define.ts';
 import { explain } from './gateway-explain.ts';
 import { maintain } from './gateway-maintain.ts';
@@ -42,20 +43,6 @@ import type { WriteEnvironment } from './gateway-write-environment.ts';
 
 export const NO_PARAMETERS: BoundParameters = parametersOf([], []);
 const NO_FORMATS: readonly Format[] = [];
-
-/** What is no definition, transaction or setting. */
-type CarriedOut =
-  | 'query'
-  | 'insert'
-  | 'update'
-  | 'delete'
-  | 'copyFrom'
-  | 'explain'
-  | 'show'
-  | 'checkpoint'
-  | 'call'
-  | 'vacuum'
-  | 'empty';
 
 const EMPTY: Statement = { kind: 'empty' };
 let nextPlaceholder = 1;
@@ -326,6 +313,8 @@ export class Session implements GatewaySession {
         return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids).finally(() => {
           this.#copying = false;
         });
+      case 'copyTo':
+        return this.#guarded(() => copyTo(this.#queryEnvironment(), statement, out));
       case 'explain': {
         const lines = await explain(this.#queryEnvironment(), statement, (inner) =>
           this.#run(inner, parameters, oids, discard()),

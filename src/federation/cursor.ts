@@ -13,6 +13,7 @@ import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
+import { copyEncoder } from '../types/copy-row.ts';
 import { encodeRows, rowEncoder, type RowEncoder } from '../types/data-row.ts';
 import { findTimeZone } from '../types/time-zone.ts';
 import { acquire, release, settle, useTimeZone, type Instance, type Lease } from './connections.ts';
@@ -173,10 +174,10 @@ function encoderOf(request: QueryRequest, prepared: Prepared): RowEncoder | null
   const timeZone = findTimeZone(request.timeZone);
   if (timeZone === null)
     throw new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "TimeZone": "${request.timeZone}"`);
-  return rowEncoder(
-    prepared.plans.map((plan, i) => ({ type: prepared.encodeAs[i]!, format: plan.format })),
-    { timeZone },
-  );
+  const columns = prepared.plans.map((plan, i) => ({ type: prepared.encodeAs[i]!, format: plan.format }));
+  return request.copy === undefined
+    ? rowEncoder(columns, { timeZone })
+    : copyEncoder(columns, { timeZone }, request.copy);
 }
 
 const END: QueryChunk = { rows: 0, messages: null, vectors: null, done: true };

@@ -16,6 +16,7 @@ import type {
 
 export type { LookupRequest, LookupResult, WriteParquetRequest, WrittenFile } from '../storage/unit-engine.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
+import type { CopyStyle } from '../types/copy-row.ts';
 
 /** A result column: what RowDescription promises, and the format it is encoded in. */
 export interface OutputColumn {
@@ -34,8 +35,9 @@ export interface QueryRequest {
   readonly columns: readonly OutputColumn[] | null;
   /** Formats when `columns` is null: 0, 1 or n codes as in Bind. */
   readonly formats: readonly (0 | 1)[];
-  /** rows: DataRow messages. vectors: ColumnVectors for writes (types must be column types; no HUGEINT etc.). */
+  /** rows: DataRow messages, or with `copy` CopyData messages. vectors: ColumnVectors for writes (types must be column types; no HUGEINT etc.). */
   readonly output: 'rows' | 'vectors';
+  readonly copy?: CopyStyle;
   readonly timeZone: string;
 }
 

@@ -1,14 +1,24 @@
-/** COPY … FROM STDIN: target, columns and format. */
-import type { CopyStmt, Node } from 'libpg-query';
+/** COPY … FROM STDIN: target, columns and format. COPY … TO STDOUT: what is read, and the format. */
+import type { CopyStmt, Node, RangeVar } from 'libpg-query';
+import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
-import { at, defElemBoolean, defElemText } from './ast.ts';
+import { quoteIdentifier } from '../sql-text.ts';
+import { at, defElemBoolean, defElemText, stringsOf } from './ast.ts';
 import { targetColumns } from './insert.ts';
-import type { CatalogView, CopyOptions, Statement } from './plan.ts';
-import { targetTable } from './schema-names.ts';
+import { replaceOwnFunctions } from './own-functions.ts';
+import { parseSql } from './parse.ts';
+import type { CatalogView, CopyOptions, CopyOutOptions, ParsedStatement, Statement } from './plan.ts';
+import { planQuery, type PlannerEnvironment } from './query-plan.ts';
+import { checkDatabase, findTable, targetTable } from './schema-names.ts';
 
 /** @throws {SqlError} 42P01, 42703, 0A000, 22023, 42601 */
-export function planCopy(statement: CopyStmt, view: CatalogView): Statement {
-  if (statement.is_from !== true) throw notSupported('COPY … TO', { hint: 'Use SELECT.' });
+export function planCopy(
+  parsed: ParsedStatement,
+  statement: CopyStmt,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): Statement {
+  if (statement.is_from !== true) return planCopyOut(parsed, statement, view, environment);
   if (statement.is_program === true) throw notSupported('COPY … FROM PROGRAM');
   if ((statement.filename ?? '') !== '')
     throw notSupported('COPY from a file of the server', { hint: 'Use COPY … FROM STDIN, or \\copy in psql.' });
@@ -19,11 +29,52 @@ export function planCopy(statement: CopyStmt, view: CatalogView): Statement {
     kind: 'copyFrom',
     def,
     fieldIds: columns.map((column) => column.fieldId),
-    options: copyOptions(statement.options ?? []),
+    options: copyOptions(statement.options ?? [], false),
   };
 }
 
-function copyOptions(nodes: readonly Node[]): CopyOptions {
+function planCopyOut(
+  parsed: ParsedStatement,
+  statement: CopyStmt,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): Statement {
+  if (statement.is_program === true) throw notSupported('COPY … TO PROGRAM');
+  if ((statement.filename ?? '') !== '')
+    throw notSupported('COPY to a file of the server', { hint: 'Use COPY … TO STDOUT, or \\copy in psql.' });
+  if (parsed.parameterCount > 0) throw new SqlError(SqlState.undefinedParameter, 'there is no parameter $1');
+  const query = statement.query ?? tableQuery(statement.relation ?? {}, statement.attlist ?? [], view);
+  if (!('SelectStmt' in query)) throw notSupported('COPY of a statement that changes rows', { hint: 'Use a SELECT.' });
+  const own = replaceOwnFunctions({ ...parsed, node: query, text: Deparser.deparse(query) }, environment.constants);
+  return {
+    kind: 'copyTo',
+    plan: planQuery(own.node, own.text, 0, view, environment),
+    options: { ...copyOptions(statement.options ?? [], true), forceQuote: forceQuote(statement.options ?? []) },
+  };
+}
+
+/** COPY of a relation reads its columns, or those that are named. */
+function tableQuery(relation: RangeVar, names: readonly Node[], view: CatalogView): Node {
+  checkDatabase(relation);
+  const def = findTable(relation, view);
+  const given =
+    def === undefined ? stringsOf(names) : (targetColumns(names, def) ?? def.columns).map((column) => column.name);
+  const columns = given.length === 0 ? '*' : given.map(quoteIdentifier).join(', ');
+  const schema = def?.schema ?? relation.schemaname ?? '';
+  const from = `${schema === '' ? '' : `${quoteIdentifier(schema)}.`}${quoteIdentifier(relation.relname ?? '')}`;
+  return parseSql(`SELECT ${columns} FROM ${from}`)[0]!.node as Node;
+}
+
+function forceQuote(nodes: readonly Node[]): CopyOutOptions['forceQuote'] {
+  for (const node of nodes) {
+    if (!('DefElem' in node) || node.DefElem.defname !== 'force_quote') continue;
+    const { arg } = node.DefElem;
+    return arg !== undefined && 'List' in arg ? stringsOf(arg.List.items) : 'all';
+  }
+  return [];
+}
+
+function copyOptions(nodes: readonly Node[], out: boolean): CopyOptions {
   const given = new Map<string, { arg: Node | undefined; location: number | undefined }>();
   for (const node of nodes) {
     if (!('DefElem' in node)) continue;
@@ -41,7 +92,11 @@ function copyOptions(nodes: readonly Node[]): CopyOptions {
       at(given.get('format')?.location),
     );
   }
-  for (const [name, { arg, location }] of given) checkOption(name, arg, location);
+  for (const [name, { arg, location }] of given) {
+    if (name === 'force_quote' && out) {
+      if (format !== 'csv') throw notSupported('COPY option FORCE_QUOTE outside CSV', at(location));
+    } else checkOption(name, arg, location);
+  }
   const options: CopyOptions = {
     format,
     delimiter: text('delimiter') ?? (format === 'csv' ? ',' : '\t'),

@@ -49,7 +49,7 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
     const own = replaceOwnFunctions(statement, environment.constants);
     return planDelete((own.node as typeof node).DeleteStmt, own.text, parameterCount, view, environment);
   }
-  if ('CopyStmt' in node) return planCopy(node.CopyStmt, view);
+  if ('CopyStmt' in node) return planCopy(statement, node.CopyStmt, view, environment);
   if ('ExplainStmt' in node)
     return planExplain(node.ExplainStmt, (inner) =>
       planStatement({ ...statement, node: inner, text: innerText(statement.text) }, view, environment),

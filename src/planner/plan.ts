@@ -109,6 +109,11 @@ export interface CopyOptions {
   readonly escape: string;
 }
 
+export interface CopyOutOptions extends CopyOptions {
+  /** CSV: columns whose values are always quoted. */
+  readonly forceQuote: 'all' | readonly string[];
+}
+
 /** CREATE TABLE, before uuid and OID are given: those are '' and 0. */
 export type TableDraft = TableDef;
 
@@ -149,6 +154,7 @@ export type Statement =
       readonly fieldIds: readonly number[];
       readonly options: CopyOptions;
     }
+  | { readonly kind: 'copyTo'; readonly plan: QueryPlan; readonly options: CopyOutOptions }
   | { readonly kind: 'createTable'; readonly draft: TableDraft; readonly ifNotExists: boolean }
   | { readonly kind: 'dropTable'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
   | { readonly kind: 'createSchema'; readonly name: string; readonly ifNotExists: boolean }

@@ -109,6 +109,16 @@ export function copyInResponse(out: ByteWriter, columnCount: number, format: For
   close(out, at);
 }
 
+export function copyOutResponse(out: ByteWriter, columnCount: number, format: Format): void {
+  const at = open(out, 'H');
+  out.u8(format);
+  out.i16(columnCount);
+  for (let i = 0; i < columnCount; i++) out.i16(format);
+  close(out, at);
+}
+
+export const copyDone = (out: ByteWriter): void => empty(out, 'c');
+
 function field(out: ByteWriter, letter: string, text: string | number | undefined): void {
   if (text === undefined) return;
   out.u8(type(letter));

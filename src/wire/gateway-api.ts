@@ -87,7 +87,7 @@ export interface BoundParameters {
 /** Where answers go. A returned promise means the socket is full: wait before writing more. */
 export interface Output {
   rowDescription(columns: readonly ResultColumn[], formats: readonly Format[]): void;
-  /** Complete DataRow messages ('D', length, …), any number of them. */
+  /** Complete DataRow ('D', length, …) or, after `copyOut`, CopyData messages ('d', …), any number of them. */
   dataRows(messages: Uint8Array): MaybePromise<void>;
   /** For a few rows made on the main thread: append complete DataRow messages here. */
   readonly writer: ByteWriter;
@@ -99,6 +99,9 @@ export interface Output {
    * or with the sink's error when the rest up to CopyDone or CopyFail has been skipped. `format` 1: binary.
    */
   copyIn(columnCount: number, format: Format, sink: CopySink): Promise<void>;
+  /** CopyOutResponse; then CopyData messages by `dataRows`, and `copyDone`. An error ends it, too. */
+  copyOut(columnCount: number, format: Format): void;
+  copyDone(): void;
 }
 export interface CopySink {
   /** The view holds only until this returns or its promise settles. A promise pauses the socket. */

@@ -86,6 +86,15 @@ export class SessionOutput implements Output {
     return this.copy.done;
   }
 
+  copyOut(columnCount: number, format: Format): void {
+    backend.copyOutResponse(this.writer, columnCount, format);
+    this.flushSoon();
+  }
+
+  copyDone(): void {
+    backend.copyDone(this.writer);
+  }
+
   flush(): void {
     const { bytes, length } = this.writer;
     if (length === 0) return;

@@ -1,0 +1,52 @@
+/** COPY … TO STDOUT: the rows of a query or a table as CopyData, made where the rows are (types/copy-row.ts). */
+import { SqlError } from './errors.ts';
+import type { CopyOutOptions, Statement } from './planner/plan.ts';
+import { copyHead, copyTail } from './types/copy-row.ts';
+import { parametersOf } from './wire/bound-parameters.ts';
+import type { Output } from './wire/gateway-api.ts';
+import { describedColumns } from './gateway-columns.ts';
+import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
+
+type CopyTo = Extract<Statement, { kind: 'copyTo' }>;
+
+const NO_PARAMETERS = parametersOf([], []);
+
+export async function copyTo(environment: QueryEnvironment, { plan, options }: CopyTo, out: Output): Promise<string> {
+  const columns = plan.described === null ? null : describedColumns(plan);
+  const binary = options.format === 'binary';
+  const run = await withoutPosition(
+    QueryRun.open(environment, plan, NO_PARAMETERS, [], columns, binary ? [1] : [], options),
+  );
+  try {
+    beginCopy(run, options, out);
+    await run.send(out, 0);
+    return endCopy(run.sent, options, out);
+  } finally {
+    await run.close();
+  }
+}
+
+function beginCopy(run: QueryRun, options: CopyOutOptions, out: Output): void {
+  const names = run.columns.map((column) => column.name);
+  out.copyOut(names.length, options.format === 'binary' ? 1 : 0);
+  const head = copyHead({ ...options, forceQuote: [] }, options.header, names);
+  if (head !== null) void out.dataRows(head);
+}
+
+function endCopy(rows: number, options: CopyOutOptions, out: Output): string {
+  const tail = copyTail({ ...options, forceQuote: [] });
+  if (tail !== null) void out.dataRows(tail);
+  out.copyDone();
+  return `COPY ${rows}`;
+}
+
+/** PostgreSQL has seen another text than the client's: where it found something wrong there says nothing here. */
+async function withoutPosition<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof SqlError) || error.fields.position === undefined) throw error;
+    const { position: _, ...fields } = error.fields;
+    throw new SqlError(error.code, error.message, fields);
+  }
+}
