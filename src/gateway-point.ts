@@ -45,7 +45,7 @@ export async function readPoint(
   const vectors = table.keyColumns.map((index, i) => {
     const column = table.def.columns[index]!;
     const builder = new VectorBuilder(table.physicals[index]!);
-    putText(textInput(column.type, column.name, time), point.key[i]!, builder);
+    putText(textInput(column.type, time), point.key[i]!, builder);
     return builder.vector();
   });
   const pin = database.memory.pins.acquire(); // the file must stay until its row is read

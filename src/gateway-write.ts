@@ -4,6 +4,7 @@
 import { SqlError, SqlState } from './errors.ts';
 import { RowWriter } from './ingest/row-writer.ts';
 import { streamRows } from './ingest/stream-writes.ts';
+import { literalError } from './ingest/value-errors.ts';
 import type { TableWrites } from './ingest/transaction.ts';
 import { insertRows } from './ingest/write-rows.ts';
 import type { InsertValue, Returning, Statement } from './planner/plan.ts';
@@ -124,7 +125,7 @@ function putValue(environment: WriteEnvironment, writer: RowWriter, index: numbe
       try {
         writer.text(index, value.text);
       } catch (error) {
-        throw error instanceof SqlError && value.position > 0 ? error.with({ position: value.position }) : error;
+        throw literalError(error, value.position);
       }
   }
 }

@@ -35,7 +35,7 @@ export class BlockWriter {
     binary: boolean,
   ) {
     const input = (column: ColumnDef): BlockInput =>
-      binary ? blockBinaryInput(column.type, column.name) : blockInput(column.type, column.name, context);
+      binary ? blockBinaryInput(column.type) : blockInput(column.type, context);
     const columns = targets.map((index) => def.columns[index]!);
     this.#targets = targets;
     this.#inputs = columns.map(input);

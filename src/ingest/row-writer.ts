@@ -1,8 +1,11 @@
 /**
  * Values of one statement into a transaction's own rows: input functions per column, defaults for columns not given,
  * NOT NULL. Used by INSERT, COPY and by queries that write.
+ *
+ * - W1 NOT NULL is looked at when the row is whole, as in PostgreSQL: an error of a later value comes first, and the error
+ *   shows the row.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, PgType, TableDef } from '../table-def.ts';
 import { isValid, type ColumnSink, type ColumnVector } from '../types/column-vector.ts';
 import type { FieldBlock } from '../types/field-block.ts';
@@ -14,18 +17,10 @@ import { textInput, type TextInput, type TimeContext } from '../types/text-input
 import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { BlockWriter, type Missing } from './block-writer.ts';
 import type { CopyRowSink } from './copy-row-sink.ts';
+import { notNullViolation } from './row-errors.ts';
 
-export function notNullViolation(def: TableDef, column: ColumnDef): SqlError {
-  return new SqlError(
-    SqlState.notNullViolation,
-    `null value in column "${column.name}" of relation "${def.name}" violates not-null constraint`,
-    {
-      schema: def.schema,
-      table: def.name,
-      column: column.name,
-    },
-  );
-}
+const hasNoDefault = ({ default: value }: ColumnDef): boolean =>
+  value === null || (value.kind === 'constant' && value.text === null);
 
 /** Writes rows whose values come in the order of `fieldIds`. */
 export class RowWriter implements CopyRowSink {
@@ -39,6 +34,10 @@ export class RowWriter implements CopyRowSink {
   readonly #missing: readonly Missing[];
   #sinks: readonly ColumnSink[] = [];
   #open = false;
+  /** The row under way has a NULL where none may be. */
+  #isRefused = false;
+  /** The columns that are not given have such a NULL in every row. */
+  readonly #refusesAll: boolean;
   #raw: readonly TextInput[];
   #blocks: BlockWriter | null = null;
 
@@ -48,19 +47,21 @@ export class RowWriter implements CopyRowSink {
     this.#context = context;
     this.#targets = fieldIds.map((fieldId) => def.columns.findIndex((column) => column.fieldId === fieldId));
     const columns = this.#targets.map((index) => def.columns[index]!);
-    this.#text = columns.map((column) => textInput(column.type, column.name, context));
-    this.#binary = columns.map((column) => binaryInput(column.type, column.name));
+    this.#text = columns.map((column) => textInput(column.type, context));
+    this.#binary = columns.map((column) => binaryInput(column.type));
     this.#raw = this.#text;
     const given = new Set(this.#targets);
     this.#missing = def.columns.flatMap((column, index) =>
       given.has(index) ? [] : [{ index, put: this.#defaultOf(column) }],
     );
+    this.#refusesAll = def.columns.some((column, i) => !given.has(i) && column.notNull && hasNoDefault(column));
   }
 
   /** The rows that follow go elsewhere: a statement that is carried out again keeps its writer. */
   writeTo(rows: RowBuffer): void {
     this.#rows = rows;
     this.#open = false;
+    this.#isRefused = false;
   }
 
   /** The type of a value's column. */
@@ -76,6 +77,7 @@ export class RowWriter implements CopyRowSink {
 
   /** Rows of a block, all or none; false: write them one by one, the first bad value says why. */
   block(block: FieldBlock): boolean {
+    if (this.#refusesAll) return false;
     this.#blocks ??= new BlockWriter(this.def, this.#targets, this.#missing, this.#context, this.#raw === this.#binary);
     return this.#blocks.append(block, this.#rows);
   }
@@ -96,8 +98,7 @@ export class RowWriter implements CopyRowSink {
   }
 
   nullField(value: number): void {
-    const column = this.def.columns[this.#targets[value]!]!;
-    if (column.notNull) throw notNullViolation(this.def, column);
+    if (this.def.columns[this.#targets[value]!]!.notNull) this.#isRefused = true;
     this.#sink(value).null();
   }
 
@@ -127,20 +128,32 @@ export class RowWriter implements CopyRowSink {
   endRow(): void {
     this.#begin();
     for (const { index, put } of this.#missing) put(this.#sinks[index]!);
+    if (this.#isRefused || this.#refusesAll) this.#refuse();
     this.#rows.endRow();
     this.#open = false;
+  }
+
+  #refuse(): void {
+    this.#isRefused = false;
+    const { timeZone } = this.#context;
+    const batch = this.#rows.batches.at(-1)!;
+    const violation = notNullViolation(this.def, { vectors: batch.vectors(), row: batch.rows, timeZone });
+    invariant(violation !== null, 'a row is refused for a NULL');
+    this.#rows.dropRow();
+    this.#open = false;
+    throw violation;
   }
 
   #defaultOf(column: ColumnDef): (sink: ColumnSink) => void {
     const value = column.default;
     if (value === null || (value.kind === 'constant' && value.text === null)) {
       return (sink) => {
-        if (column.notNull) throw notNullViolation(this.def, column);
+        if (column.notNull) this.#isRefused = true;
         sink.null();
       };
     }
     if (value.kind === 'now') return (sink) => putNow(column.type, this.#context.now(), this.#context.timeZone, sink);
-    const input = textInput(column.type, column.name, this.#context);
+    const input = textInput(column.type, this.#context);
     return (sink) => putText(input, value.text, sink);
   }
 

@@ -8,7 +8,7 @@ import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { Oid, duckdbType } from '../types/pg-type.ts';
-import { at, atNode, locationOf, stringNode } from './ast.ts';
+import { at, atNode, constantKind, locationOf, stringNode } from './ast.ts';
 import { defaultValue, undefinedColumn } from './column-default.ts';
 import { constantFor, isNow } from './constants.ts';
 import { writeQuery } from './duckdb/query.ts';
@@ -170,8 +170,13 @@ function insertValue(node: Node, column: ColumnDef): InsertValue | null {
   if (constant !== undefined)
     return constant.text === null
       ? { kind: 'null' }
-      : { kind: 'text', text: constant.text, position: (locationOf(node) ?? -1) + 1 };
+      : { kind: 'text', text: constant.text, position: isNumber(node) ? 0 : (locationOf(node) ?? -1) + 1 };
   return isNow(node, column) ? { kind: 'now' } : null;
+}
+
+function isNumber(node: Node): boolean {
+  const kind = constantKind('A_Expr' in node ? (node.A_Expr.rexpr ?? node) : node);
+  return kind === 'integer' || kind === 'decimal';
 }
 
 function valueParameterOids(

@@ -92,7 +92,10 @@ export interface Returning {
   readonly rows: string;
 }
 
-/** One value of INSERT … VALUES. A constant's text goes through the column type's input function. */
+/**
+ * One value of INSERT … VALUES. A constant's text goes through the column type's input function. `position` 0: a number
+ * written as one, whose errors are those of a cast and have no position.
+ */
 export type InsertValue =
   | { readonly kind: 'text'; readonly text: string; readonly position: number }
   | { readonly kind: 'null' }

@@ -18,8 +18,8 @@ const HIGH_MAX = 0x1000_0000;
 /** About the year -4000. */
 const HIGH_MIN = -0x0280_0000;
 
-export function blockBinaryInput(type: PgType, column: string): BlockInput {
-  const slow = binaryInput(type, column);
+export function blockBinaryInput(type: PgType): BlockInput {
+  const slow = binaryInput(type);
   switch (type.oid) {
     case Oid.bool:
       return boolBlock;

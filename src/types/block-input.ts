@@ -40,8 +40,8 @@ export type Absent = (code: number, row: number, sink: BlockSink) => void;
 const TWO_32 = 4_294_967_296;
 
 /** @throws {SqlError} 0A000 at once for a type no column can have */
-export function blockInput(type: PgType, column: string, context: TimeContext): BlockInput {
-  const slow = textInput(type, column, context);
+export function blockInput(type: PgType, context: TimeContext): BlockInput {
+  const slow = textInput(type, context);
   const absent: Absent = (code, row, sink) => {
     if (code === ABSENT_NULL) return sink.nullAt(row);
     sink.rows = row;

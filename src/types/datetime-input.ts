@@ -20,7 +20,7 @@ import {
 import type { ColumnSink } from './column-vector.ts';
 import { decodeDateTime, type DateTimeKind } from './datetime-words.ts';
 import { highWord } from './decimal-digits.ts';
-import { columnField, type TextInput } from './number-input.ts';
+import { type TextInput } from './number-input.ts';
 import { formatType } from './format-type.ts';
 import { Oid } from './pg-type.ts';
 import { localToUtc, type TimeZone } from './time-zone.ts';
@@ -96,31 +96,31 @@ function isoZone(src: Uint8Array, at: number, end: number): number {
   return src[at] === 45 ? -seconds : seconds;
 }
 
-export function dateInput(context: TimeContext, column: string): TextInput {
+export function dateInput(context: TimeContext): TextInput {
   return (src, start, end, sink) => {
     if (end - start === 10) {
       const days = isoDate(src, start);
       if (days === days) return sink.int32(days);
     }
     const text = decodeText(src, start, end);
-    const decoded = slow(text, 'date', context, column);
-    if (decoded.days < DATE_MIN || decoded.days > DATE_MAX) throw outOfRange(`date out of range: "${text}"`, column);
+    const decoded = decodeDateTime(text, 'date', context);
+    if (decoded.days < DATE_MIN || decoded.days > DATE_MAX) throw outOfRange(`date out of range: "${text}"`);
     sink.int32(decoded.days);
   };
 }
 
-export function timeInput(type: PgType, context: TimeContext, column: string): TextInput {
+export function timeInput(type: PgType, context: TimeContext): TextInput {
   const round = typmodUnit(type.typmod);
   return (src, start, end, sink) => {
     let micros = isoTime(src, start, end);
-    if (micros !== micros || stop !== end) micros = slow(decodeText(src, start, end), 'time', context, column).micros;
+    if (micros !== micros || stop !== end) micros = decodeDateTime(decodeText(src, start, end), 'time', context).micros;
     if (round !== 1) micros = Math.round(micros / round) * round;
     sink.int64(micros | 0, highWord(micros));
   };
 }
 
 /** timestamp and timestamptz. */
-export function timestampInput(type: PgType, withZone: boolean, context: TimeContext, column: string): TextInput {
+export function timestampInput(type: PgType, withZone: boolean, context: TimeContext): TextInput {
   const round = typmodUnit(type.typmod);
   const kind: DateTimeKind = withZone ? 'timestamp with time zone' : 'timestamp';
   const zone = context.timeZone;
@@ -141,7 +141,7 @@ export function timestampInput(type: PgType, withZone: boolean, context: TimeCon
         }
       }
     }
-    slowTimestamp(decodeText(src, start, end), kind, round, context, column, sink);
+    slowTimestamp(decodeText(src, start, end), kind, round, context, sink);
   };
 }
 
@@ -162,15 +162,8 @@ function putMicros(seconds: number, micros: number, sink: ColumnSink): void {
   sink.int64(words.low, words.high);
 }
 
-function slowTimestamp(
-  text: string,
-  kind: DateTimeKind,
-  round: number,
-  context: TimeContext,
-  column: string,
-  sink: ColumnSink,
-): void {
-  const decoded = slow(text, kind, context, column);
+function slowTimestamp(text: string, kind: DateTimeKind, round: number, context: TimeContext, sink: ColumnSink): void {
+  const decoded = decodeDateTime(text, kind, context);
   let micros = decoded.micros;
   let seconds = decoded.days * DAY_SECONDS;
   if (kind === 'timestamp with time zone') {
@@ -183,26 +176,13 @@ function slowTimestamp(
     seconds < DATE_MIN * DAY_SECONDS ||
     (seconds + micros / 1e6) / DAY_SECONDS >= TIMESTAMP_DAYS_MAX
   ) {
-    throw outOfRange(`timestamp out of range: "${text}"`, column);
+    throw outOfRange(`timestamp out of range: "${text}"`);
   }
   putMicros(seconds, micros, sink);
 }
 
-function slow(
-  text: string,
-  kind: DateTimeKind,
-  context: TimeContext,
-  column: string,
-): ReturnType<typeof decodeDateTime> {
-  try {
-    return decodeDateTime(text, kind, context);
-  } catch (error) {
-    throw error instanceof SqlError ? error.with(columnField(column)) : error;
-  }
-}
-
-function outOfRange(message: string, column: string): SqlError {
-  return new SqlError(SqlState.datetimeFieldOverflow, message, columnField(column));
+function outOfRange(message: string): SqlError {
+  return new SqlError(SqlState.datetimeFieldOverflow, message);
 }
 
 /** The words of "now" as a column of `type`, for defaults. `micros` counts from 1970. */

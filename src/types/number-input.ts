@@ -16,50 +16,37 @@ export function isSpace(byte: number): boolean {
   return byte === 32 || (byte >= 9 && byte <= 13);
 }
 
-export function invalidSyntax(typeName: string, text: string, column: string): SqlError {
-  return new SqlError(
-    SqlState.invalidTextRepresentation,
-    `invalid input syntax for type ${typeName}: "${text}"`,
-    columnField(column),
-  );
+export function invalidSyntax(typeName: string, text: string): SqlError {
+  return new SqlError(SqlState.invalidTextRepresentation, `invalid input syntax for type ${typeName}: "${text}"`);
 }
 
-function outOfRange(typeName: string, text: string, column: string): SqlError {
-  return new SqlError(
-    SqlState.numericValueOutOfRange,
-    `value "${text}" is out of range for type ${typeName}`,
-    columnField(column),
-  );
+function outOfRange(typeName: string, text: string): SqlError {
+  return new SqlError(SqlState.numericValueOutOfRange, `value "${text}" is out of range for type ${typeName}`);
 }
 
-/** Errors name the column where there is one. */
-export function columnField(column: string): { readonly column?: string } {
-  return column === '' ? {} : { column };
-}
-
-export function boolInput(column: string): TextInput {
+export function boolInput(): TextInput {
   return (src, start, end, sink) => {
     if (end - start === 1) {
       const letter = src[start]! | 0x20;
       if (letter === 116 || letter === 121 || src[start] === 49) return sink.bool(true); // t y 1
       if (letter === 102 || letter === 110 || src[start] === 48) return sink.bool(false); // f n 0
     }
-    sink.bool(boolOf(decodeText(src, start, end), column));
+    sink.bool(boolOf(decodeText(src, start, end)));
   };
 }
 
-function boolOf(text: string, column: string): boolean {
+function boolOf(text: string): boolean {
   const word = text.replace(/^[\s]+|[\s]+$/g, '').toLowerCase();
   if (word !== '') {
     if ('true'.startsWith(word) || 'yes'.startsWith(word) || word === 'on' || word === '1') return true;
     if ('false'.startsWith(word) || 'no'.startsWith(word) || word === 'of' || word === 'off' || word === '0')
       return false;
   }
-  throw invalidSyntax('boolean', text, column);
+  throw invalidSyntax('boolean', text);
 }
 
 /** int2 and int4. */
-export function intInput(typeName: 'smallint' | 'integer', column: string): TextInput {
+export function intInput(typeName: 'smallint' | 'integer'): TextInput {
   const max = typeName === 'smallint' ? 32_767 : 2_147_483_647;
   return (src, start, end, sink) => {
     let at = start;
@@ -75,11 +62,11 @@ export function intInput(typeName: 'smallint' | 'integer', column: string): Text
       }
       if (at === end && (value <= max || (negative && value === max + 1))) return sink.int32(negative ? -value : value);
     }
-    sink.int32(Number(integerOf(decodeText(src, start, end), typeName, BigInt(max), column)));
+    sink.int32(Number(integerOf(decodeText(src, start, end), typeName, BigInt(max))));
   };
 }
 
-export function int8Input(column: string): TextInput {
+export function int8Input(): TextInput {
   return (src, start, end, sink) => {
     let at = start;
     const negative = src[at] === 45;
@@ -105,7 +92,7 @@ export function int8Input(column: string): TextInput {
       if (at === end && (upper < 9_223_372_036 || (upper === 9_223_372_036 && lower < 854_775_808)))
         return putParts(upper, lower, negative, sink);
     }
-    const value = integerOf(decodeText(src, start, end), 'bigint', 9_223_372_036_854_775_807n, column);
+    const value = integerOf(decodeText(src, start, end), 'bigint', 9_223_372_036_854_775_807n);
     sink.int64(Number(BigInt.asIntN(32, value)), Number(value >> 32n));
   };
 }
@@ -131,16 +118,16 @@ const DECIMAL = /^\d+(_\d+)*$/;
 const PREFIXED = /^0(x(_?[0-9a-f]+)+|o(_?[0-7]+)+|b(_?[01]+)+)$/i;
 
 /** The whole syntax, with spaces, signs, bases and underscores. */
-function integerOf(text: string, typeName: string, max: bigint, column: string): bigint {
+function integerOf(text: string, typeName: string, max: bigint): bigint {
   const match = /^[ \t\n\v\f\r]*([+-]?)(\w+)[ \t\n\v\f\r]*$/.exec(text);
   const digits = match?.[2] ?? '';
   if (match === null || digits.length > 1000 || !(DECIMAL.test(digits) || PREFIXED.test(digits))) {
-    if (digits.length > 1000 && /^\d+$/.test(digits)) throw outOfRange(typeName, text, column);
-    throw invalidSyntax(typeName, text, column);
+    if (digits.length > 1000 && /^\d+$/.test(digits)) throw outOfRange(typeName, text);
+    throw invalidSyntax(typeName, text);
   }
   const size = BigInt(digits.replaceAll('_', ''));
   const value = match[1] === '-' ? -size : size;
-  if (value > max || value < -max - 1n) throw outOfRange(typeName, text, column);
+  if (value > max || value < -max - 1n) throw outOfRange(typeName, text);
   return value;
 }
 
@@ -173,18 +160,18 @@ function scanDecimal(src: Uint8Array, start: number, end: number): boolean {
   return true;
 }
 
-export function float8Input(column: string): TextInput {
+export function float8Input(): TextInput {
   return (src, start, end, sink) => {
     if (scanDecimal(src, start, end)) sink.float64(scanned.value);
-    else sink.float64(floatOf(decodeText(src, start, end), 'double precision', column));
+    else sink.float64(floatOf(decodeText(src, start, end), 'double precision'));
   };
 }
 
-export function float4Input(column: string): TextInput {
+export function float4Input(): TextInput {
   return (src, start, end, sink) => {
     if (end - start <= 8 && scanDecimal(src, start, end)) return sink.float32(scanned.value);
     const text = decodeText(src, start, end);
-    sink.float32(toFloat4(floatOf(text, 'real', column), text, column));
+    sink.float32(toFloat4(floatOf(text, 'real'), text));
   };
 }
 
@@ -199,35 +186,31 @@ const WORDS: ReadonlyMap<string, number> = new Map([
   ['-inf', -Infinity],
 ]);
 
-function floatOf(text: string, typeName: string, column: string): number {
+function floatOf(text: string, typeName: string): number {
   const word = text.replace(/^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g, '');
   if (!FLOAT.test(word)) {
     const named = WORDS.get(word.toLowerCase());
-    if (named === undefined) throw invalidSyntax(typeName, text, column);
+    if (named === undefined) throw invalidSyntax(typeName, text);
     return named;
   }
   const value = Number(word);
   if (!Number.isFinite(value) || (value === 0 && /[1-9]/.test(word.replace(/e.*$/i, ''))))
-    throw floatRange(word, typeName, column);
+    throw floatRange(word, typeName);
   return value;
 }
 
-function floatRange(word: string, typeName: string, column: string): SqlError {
-  return new SqlError(
-    SqlState.numericValueOutOfRange,
-    `"${word}" is out of range for type ${typeName}`,
-    columnField(column),
-  );
+function floatRange(word: string, typeName: string): SqlError {
+  return new SqlError(SqlState.numericValueOutOfRange, `"${word}" is out of range for type ${typeName}`);
 }
 
 const pattern = new DataView(new ArrayBuffer(8));
 
 /** Rounds once: a double halfway between two floats may itself be rounded, so the text decides (seen at 9+ digits). */
-function toFloat4(value: number, text: string, column: string): number {
+function toFloat4(value: number, text: string): number {
   const word = text.trim();
   const single = Math.fround(value);
   if (Number.isNaN(value) || (!Number.isFinite(value) && /i/i.test(word))) return single;
-  if (!Number.isFinite(single) || (single === 0 && value !== 0)) throw floatRange(word, 'real', column);
+  if (!Number.isFinite(single) || (single === 0 && value !== 0)) throw floatRange(word, 'real');
   pattern.setFloat64(0, value);
   if ((pattern.getUint32(4) & 0x1fff_ffff) !== 0x1000_0000) return single;
   const side = compareDecimal(word, value);

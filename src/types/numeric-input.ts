@@ -7,15 +7,15 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import type { ColumnSink } from './column-vector.ts';
 import { built, digitsToWords, highWord, POW10 } from './decimal-digits.ts';
-import { columnField, invalidSyntax, isSpace, type TextInput } from './number-input.ts';
+import { invalidSyntax, isSpace, type TextInput } from './number-input.ts';
 import { numericModifier } from './pg-type.ts';
 import { decodeText } from './utf8.ts';
 
 /** @throws {SqlError} 0A000 for numeric without precision */
-export function requiredModifier(type: PgType, column: string): NumericModifier {
+export function requiredModifier(type: PgType): NumericModifier {
   const modifier = numericModifier(type.typmod);
   if (modifier !== null) return modifier;
-  throw new SqlError(SqlState.featureNotSupported, 'numeric without precision is not supported', columnField(column));
+  throw new SqlError(SqlState.featureNotSupported, 'numeric without precision is not supported');
 }
 
 export interface NumericModifier {
@@ -23,7 +23,7 @@ export interface NumericModifier {
   readonly scale: number;
 }
 
-export function numericInput(modifier: NumericModifier, column: string): TextInput {
+export function numericInput(modifier: NumericModifier): TextInput {
   const { precision, scale } = modifier;
   const limit = precision <= 15 ? POW10[precision]! : Infinity;
   return (src, start, end, sink) => {
@@ -52,7 +52,7 @@ export function numericInput(modifier: NumericModifier, column: string): TextInp
         if (value < limit) return putSigned(negative ? -value : value, sink);
       }
     }
-    slowNumeric(src, start, end, modifier, column, sink);
+    slowNumeric(src, start, end, modifier, sink);
   };
 }
 
@@ -65,19 +65,12 @@ function putSigned(value: number, sink: ColumnSink): void {
 let significant = new Uint8Array(64);
 
 /** Any syntax: spaces, exponents, rounding, bases; digits are collected without point and leading zeros. */
-function slowNumeric(
-  src: Uint8Array,
-  start: number,
-  end: number,
-  modifier: NumericModifier,
-  column: string,
-  sink: ColumnSink,
-): void {
+function slowNumeric(src: Uint8Array, start: number, end: number, modifier: NumericModifier, sink: ColumnSink): void {
   let at = start;
   let stop = end;
   while (at < stop && isSpace(src[at]!)) at++;
   while (stop > at && isSpace(src[stop - 1]!)) stop--;
-  const bad = (): SqlError => invalidSyntax('numeric', decodeText(src, start, end), column);
+  const bad = (): SqlError => invalidSyntax('numeric', decodeText(src, start, end));
   let negative = false;
   if (src[at] === 45 || src[at] === 43) negative = src[at++] === 45;
   if (at >= stop) throw bad();
@@ -105,7 +98,7 @@ function slowNumeric(
     }
   }
   if (digits === 0 || src[at - 1] === 95) {
-    special(src, start, at, stop, modifier, column);
+    special(src, start, at, stop, modifier);
     throw bad();
   }
   let exponent = 0;
@@ -120,37 +113,27 @@ function slowNumeric(
         integer.digits.length,
         integer.negative,
         modifier,
-        column,
         sink,
       );
     }
     exponent = Number(match[1]!.replaceAll('_', ''));
-    if (Math.abs(exponent) > 0x3fff_ffff) throw exponent < 0 ? bad() : overflow(modifier, column);
+    if (Math.abs(exponent) > 0x3fff_ffff) throw exponent < 0 ? bad() : overflow(modifier);
   }
-  putDigitsRounded(significant, count, count - fraction + exponent, negative, modifier, column, sink);
+  putDigitsRounded(significant, count, count - fraction + exponent, negative, modifier, sink);
 }
 
 /** NaN and infinities end here. */
-function special(
-  src: Uint8Array,
-  start: number,
-  at: number,
-  stop: number,
-  modifier: NumericModifier,
-  column: string,
-): void {
+function special(src: Uint8Array, start: number, at: number, stop: number, modifier: NumericModifier): void {
   const word = decodeText(src, start, stop).trim().toLowerCase();
   if (word === 'nan') {
     throw new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
       detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold NaN.`,
       hint: 'Use double precision for NaN and infinity.',
-      ...columnField(column),
     });
   }
   if (/^[+-]?inf(inity)?$/.test(word) && at < stop) {
     throw new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
       detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold an infinite value.`,
-      ...columnField(column),
     });
   }
 }
@@ -180,12 +163,11 @@ export function putDigitsRounded(
   point: number,
   negative: boolean,
   modifier: NumericModifier,
-  column: string,
   sink: ColumnSink,
 ): void {
   const kept = point + modifier.scale; // digits of the unscaled integer
   if (count === 0 || kept < 0) return sink.words4(0, 0, 0, 0);
-  if (kept > modifier.precision) throw overflow(modifier, column);
+  if (kept > modifier.precision) throw overflow(modifier);
   const whole = Math.min(kept, count);
   field[0] = 48;
   for (let i = 0; i < whole; i++) field[i + 1] = digits[i]!;
@@ -195,16 +177,15 @@ export function putDigitsRounded(
     while (field[i] === 57) field[i--] = 48;
     field[i]!++;
   }
-  if (kept === modifier.precision && field[0] !== 48) throw overflow(modifier, column);
+  if (kept === modifier.precision && field[0] !== 48) throw overflow(modifier);
   digitsToWords(field, 0, kept + 1, negative);
   sink.words4(built[0]!, built[1]!, built[2]!, built[3]!);
 }
 
-export function overflow(modifier: NumericModifier, column: string): SqlError {
+export function overflow(modifier: NumericModifier): SqlError {
   const { precision, scale } = modifier;
   const limit = precision === scale ? '1' : `10^${precision - scale}`;
   return new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
     detail: `A field with precision ${precision}, scale ${scale} must round to an absolute value less than ${limit}.`,
-    ...columnField(column),
   });
 }

@@ -44,7 +44,7 @@ export function parameterText(typeOid: number, format: Format, value: Uint8Array
   if (info === undefined)
     throw notSupported(`a binary parameter of type ${formatType(type)}`, { hint: 'Send it in the text format.' });
   const builder = new VectorBuilder(info.physical);
-  binaryInput(type, '')(value, 0, value.length, builder);
+  binaryInput(type)(value, 0, value.length, builder);
   const out = new ByteWriter(64);
   textOutput(type, { timeZone: UTC })(builder.vector(), 0, out);
   return decodeText(out.bytes, 0, out.length);

@@ -2,7 +2,7 @@
  * PostgreSQL's text input of every column type: the bytes of one value to one call of the sink.
  *
  * `textInput` is called once a column; the closure it gives runs once a value, without strings or objects for the
- * values programs write. Errors carry PostgreSQL's SQLSTATE and message, and the column's name.
+ * values programs write. Errors carry PostgreSQL's SQLSTATE and message.
  * Sources: PostgreSQL's manual, chapters 8 and B.
  */
 import { SqlError, SqlState } from '../errors.ts';
@@ -14,7 +14,6 @@ import { plainJson } from './json-scan.ts';
 import { normaliseJsonb, validateJson } from './jsonb.ts';
 import {
   boolInput,
-  columnField,
   float4Input,
   float8Input,
   int8Input,
@@ -38,75 +37,61 @@ const NO_CLOCK: TimeContext = {
 };
 
 /**
- * @param column its name, for errors; '' when there is none
  * @param context the session's zone and clock; without one the zone is UTC and 'now' is refused
  * @throws {SqlError} 0A000 at once for a type no column can have
  */
-export function textInput(type: PgType, column: string, context: TimeContext = NO_CLOCK): TextInput {
+export function textInput(type: PgType, context: TimeContext = NO_CLOCK): TextInput {
   switch (type.oid) {
     case Oid.bool:
-      return boolInput(column);
+      return boolInput();
     case Oid.int2:
-      return intInput('smallint', column);
+      return intInput('smallint');
     case Oid.int4:
-      return intInput('integer', column);
+      return intInput('integer');
     case Oid.int8:
-      return int8Input(column);
+      return int8Input();
     case Oid.float4:
-      return float4Input(column);
+      return float4Input();
     case Oid.float8:
-      return float8Input(column);
+      return float8Input();
     case Oid.numeric:
-      return numericInput(requiredModifier(type, column), column);
+      return numericInput(requiredModifier(type));
     case Oid.text:
-      return characterInput(-1, column);
+      return characterInput(-1);
     case Oid.varchar:
-      return characterInput(type.typmod < 4 ? -1 : type.typmod - 4, column);
+      return characterInput(type.typmod < 4 ? -1 : type.typmod - 4);
     case Oid.bytea:
-      return byteaInput(column);
+      return byteaInput();
     case Oid.date:
-      return dateInput(context, column);
+      return dateInput(context);
     case Oid.time:
-      return timeInput(type, context, column);
+      return timeInput(type, context);
     case Oid.timestamp:
-      return timestampInput(type, false, context, column);
+      return timestampInput(type, false, context);
     case Oid.timestamptz:
-      return timestampInput(type, true, context, column);
+      return timestampInput(type, true, context);
     case Oid.uuid:
-      return uuidInput(column);
+      return uuidInput();
     case Oid.json:
-      return jsonInput(column);
+      return jsonInput();
     case Oid.jsonb:
-      return jsonbInput(column);
+      return jsonbInput();
     default:
-      throw new SqlError(
-        SqlState.featureNotSupported,
-        `input of type ${formatType(type)} is not supported`,
-        columnField(column),
-      );
+      throw new SqlError(SqlState.featureNotSupported, `input of type ${formatType(type)} is not supported`);
   }
 }
 
-/** An error of one value, with its column. */
-export function atColumn(error: unknown, column: string): unknown {
-  return error instanceof SqlError && column !== '' ? error.with({ column }) : error;
-}
-
 /** text and varchar(n): checked UTF-8 as it is; `lengthMax` in characters, -1 for none. */
-export function characterInput(lengthMax: number, column: string): TextInput {
+export function characterInput(lengthMax: number): TextInput {
   return (src, start, end, sink) => {
-    try {
-      checkUtf8(src, start, end);
-    } catch (error) {
-      throw atColumn(error, column);
-    }
-    const stop = lengthMax >= 0 && end - start > lengthMax ? fitted(src, start, end, lengthMax, column) : end;
+    checkUtf8(src, start, end);
+    const stop = lengthMax >= 0 && end - start > lengthMax ? fitted(src, start, end, lengthMax) : end;
     sink.bytes(src, start, stop);
   };
 }
 
 /** Where the value ends once spaces beyond the length are cut, as the SQL standard has it. */
-function fitted(src: Uint8Array, start: number, end: number, lengthMax: number, column: string): number {
+function fitted(src: Uint8Array, start: number, end: number, lengthMax: number): number {
   if (countCharacters(src, start, end) <= lengthMax) return end;
   let stop = start;
   for (let count = 0; count < lengthMax; count++) {
@@ -115,11 +100,7 @@ function fitted(src: Uint8Array, start: number, end: number, lengthMax: number, 
   }
   for (let at = stop; at < end; at++) {
     if (src[at] !== 32) {
-      throw new SqlError(
-        SqlState.stringDataRightTruncation,
-        `value too long for type character varying(${lengthMax})`,
-        columnField(column),
-      );
+      throw new SqlError(SqlState.stringDataRightTruncation, `value too long for type character varying(${lengthMax})`);
     }
   }
   return stop;
@@ -132,18 +113,18 @@ for (let i = 0; i < 6; i++) HEX[65 + i] = HEX[97 + i] = 10 + i;
 
 let unescaped = new Uint8Array(256);
 
-function byteaInput(column: string): TextInput {
+function byteaInput(): TextInput {
   return (src, start, end, sink) => {
     if (unescaped.length < end - start) unescaped = new Uint8Array((end - start) * 2);
     const length =
       src[start] === 92 && src[start + 1] === 120 && end - start >= 2
-        ? unhex(src, start + 2, end, column)
-        : unescape(src, start, end, column);
+        ? unhex(src, start + 2, end)
+        : unescape(src, start, end);
     sink.bytes(unescaped, 0, length);
   };
 }
 
-function unhex(src: Uint8Array, start: number, end: number, column: string): number {
+function unhex(src: Uint8Array, start: number, end: number): number {
   const out = unescaped;
   let length = 0;
   let at = start;
@@ -163,30 +144,21 @@ function unhex(src: Uint8Array, start: number, end: number, column: string): num
       continue;
     }
     if (high < 16 && at + 1 >= end) {
-      throw new SqlError(
-        SqlState.invalidParameterValue,
-        'invalid hexadecimal data: odd number of digits',
-        columnField(column),
-      );
+      throw new SqlError(SqlState.invalidParameterValue, 'invalid hexadecimal data: odd number of digits');
     }
     const wrong = high < 16 ? at + 1 : at;
     const width = src[wrong]! < 0x80 ? 1 : src[wrong]! < 0xe0 ? 2 : src[wrong]! < 0xf0 ? 3 : 4;
     throw new SqlError(
       SqlState.invalidParameterValue,
       `invalid hexadecimal digit: "${decodeText(src, wrong, Math.min(end, wrong + width))}"`,
-      columnField(column),
     );
   }
   return length;
 }
 
 /** The older form: a backslash is doubled, other bytes may be three octal digits. */
-function unescape(src: Uint8Array, start: number, end: number, column: string): number {
-  try {
-    checkUtf8(src, start, end);
-  } catch (error) {
-    throw atColumn(error, column);
-  }
+function unescape(src: Uint8Array, start: number, end: number): number {
+  checkUtf8(src, start, end);
   let length = 0;
   for (let at = start; at < end; at++) {
     const byte = src[at]!;
@@ -200,11 +172,7 @@ function unescape(src: Uint8Array, start: number, end: number, column: string): 
       const b = src[at + 2]! - 48;
       const c = src[at + 3]! - 48;
       if (at + 3 >= end || a >>> 0 > 3 || b >>> 0 > 7 || c >>> 0 > 7) {
-        throw new SqlError(
-          SqlState.invalidTextRepresentation,
-          'invalid input syntax for type bytea',
-          columnField(column),
-        );
+        throw new SqlError(SqlState.invalidTextRepresentation, 'invalid input syntax for type bytea');
       }
       unescaped[length++] = (a << 6) | (b << 3) | c;
       at += 3;
@@ -216,7 +184,7 @@ function unescape(src: Uint8Array, start: number, end: number, column: string): 
 const uuidWords = new Int32Array(4);
 
 /** 32 hex digits, a hyphen after any group of four, braces around; usually 8-4-4-4-12. */
-function uuidInput(column: string): TextInput {
+function uuidInput(): TextInput {
   return (src, start, end, sink) => {
     let at = start;
     let stop = end;
@@ -239,35 +207,27 @@ function uuidInput(column: string): TextInput {
       if ((byte & 1) === 1 && byte < 15 && src[at] === 45 && at < stop) at++;
       byte++;
     }
-    if (byte !== 16 || at !== stop) throw invalidSyntax('uuid', decodeText(src, start, end), column);
+    if (byte !== 16 || at !== stop) throw invalidSyntax('uuid', decodeText(src, start, end));
     sink.words4(uuidWords[0]!, uuidWords[1]!, uuidWords[2]!, uuidWords[3]!);
   };
 }
 
 /** Validated, kept as written. */
-function jsonInput(column: string): TextInput {
+function jsonInput(): TextInput {
   return (src, start, end, sink) => {
-    try {
-      checkUtf8(src, start, end);
-      if (!plainJson(src, start, end)) validateJson(src, start, end);
-    } catch (error) {
-      throw atColumn(error, column);
-    }
+    checkUtf8(src, start, end);
+    if (!plainJson(src, start, end)) validateJson(src, start, end);
     sink.bytes(src, start, end);
   };
 }
 
 /** In canonical form, so that equal values are equal bytes except for the scale of numbers. */
-export function jsonbInput(column: string): TextInput {
+export function jsonbInput(): TextInput {
   const writer = new ByteWriter(256);
   return (src, start, end, sink) => {
-    try {
-      checkUtf8(src, start, end);
-      writer.length = 0;
-      normaliseJsonb(src, start, end, writer);
-    } catch (error) {
-      throw atColumn(error, column);
-    }
+    checkUtf8(src, start, end);
+    writer.length = 0;
+    normaliseJsonb(src, start, end, writer);
     sink.bytes(writer.bytes, 0, writer.length);
   };
 }

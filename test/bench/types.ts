@@ -40,7 +40,7 @@ for (const [name, sample] of Object.entries(SAMPLES)) {
   const bounds = [0];
   for (const value of values) bounds.push(bounds.at(-1)! + value.length);
   const builder = new VectorBuilder(physicalOf(type));
-  const input = textInput(type, name);
+  const input = textInput(type);
   const fill = (): void => {
     builder.reset();
     for (let i = 0; i < ROWS; i++) input(src, bounds[i]!, bounds[i + 1]!, builder);
@@ -56,7 +56,7 @@ for (const [name, sample] of Object.entries(SAMPLES)) {
     binaryBounds.push(out.length);
   }
   const binary = out.take();
-  const fromBinary = binaryInput(type, name);
+  const fromBinary = binaryInput(type);
   const second = new VectorBuilder(physicalOf(type));
   group(name, () => {
     bench(`${name} text in`, fill);
@@ -80,7 +80,7 @@ for (const [name, sample] of Object.entries(SAMPLES)) {
 const row = ['int8', 'timestamptz', 'int4', 'text', 'float8', 'jsonb', 'bool'].map((name) => {
   const type = typeNamed(name);
   const builder = new VectorBuilder(physicalOf(type));
-  const input = textInput(type, name);
+  const input = textInput(type);
   for (let i = 0; i < ROWS; i++) {
     const bytes = Buffer.from(SAMPLES[name]!(i));
     input(bytes, 0, bytes.length, builder);

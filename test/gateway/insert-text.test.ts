@@ -36,7 +36,8 @@ async function outcome(prefix: string, statement: string): Promise<unknown> {
     const { rows } = await client.query({ text: 'SELECT * FROM it ORDER BY id', rowMode: 'array' });
     return { rowCount, rows: rows.map((row: unknown[]) => row.map(shown)) };
   } catch (error) {
-    const { code, message, position, detail, hint, column, where } = error as DatabaseError;
+    const { code, message, position, hint, column, where } = error as DatabaseError;
+    const detail = (error as DatabaseError).detail?.replaceAll(/\d\d:\d\d:\d\d\.\d+/g, 'TIME'); // of now()
     const at = position === undefined ? null : Number(position) - prefix.length;
     return { code, message, at, detail, hint, column, where };
   } finally {

@@ -354,7 +354,7 @@ function binaryFile(types: readonly string[], lines: Shape['lines']): Uint8Array
       bytes = Buffer.from(text);
       try {
         const builder = new VectorBuilder(physicalOf(typeNamed(type)));
-        textInput(typeNamed(type), 'c')(bytes, 0, bytes.length, builder);
+        textInput(typeNamed(type))(bytes, 0, bytes.length, builder);
         const one = new ByteWriter(64);
         binaryOutput(typeNamed(type), { timeZone: UTC })(builder.vector(), 0, one);
         bytes = one.take();

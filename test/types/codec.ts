@@ -26,7 +26,7 @@ export const NOW_MICROS = 1_588_748_889_101_112;
 export function parse(type: PgType, text: string | Uint8Array, timeZone: TimeZone = UTC): ColumnVector {
   const builder = new VectorBuilder(physicalOf(type));
   const bytes = typeof text === 'string' ? Buffer.from(text) : text;
-  textInput(type, 'c', { timeZone, now: () => NOW_MICROS })(bytes, 0, bytes.length, builder);
+  textInput(type, { timeZone, now: () => NOW_MICROS })(bytes, 0, bytes.length, builder);
   return builder.vector();
 }
 
@@ -64,6 +64,6 @@ export function toBinary(type: PgType, vector: ColumnVector): Uint8Array {
 
 export function fromBinary(type: PgType, bytes: Uint8Array): ColumnVector {
   const builder = new VectorBuilder(physicalOf(type));
-  binaryInput(type, 'c')(bytes, 0, bytes.length, builder);
+  binaryInput(type)(bytes, 0, bytes.length, builder);
   return builder.vector();
 }

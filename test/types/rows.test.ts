@@ -16,7 +16,7 @@ const settings = { timeZone: UTC };
 test('a DataRow is its tag, its length, the count, then length and bytes of each value, -1 for NULL', () => {
   const ids = new VectorBuilder('int32');
   const names = new VectorBuilder('bytes');
-  const texts = textInput({ oid: Oid.text, typmod: -1 }, 'name');
+  const texts = textInput({ oid: Oid.text, typmod: -1 });
   for (const [id, name] of [
     [7, 'ab'],
     [8, null],
