@@ -37,8 +37,11 @@ function writerOf({ time }: WriteEnvironment, statement: Of<'insert'>, writes: T
 export function insertValues(environment: WriteEnvironment, statement: Of<'insert'>): MaybePromise<string> {
   const writes = environment.transaction.of(liveTable(environment.database, statement.def));
   const from = writes.inserted.rows;
-  putRows(environment, statement, writerOf(environment, statement, writes));
-  return claimRows(environment, writes, from, statement.returning);
+  const refused = putRows(environment, statement, writerOf(environment, statement, writes), writes.inserted);
+  const tag = claimRows(environment, writes, from, statement.returning);
+  if (refused === null) return tag;
+  if (tag instanceof Promise) return tag.then(() => Promise.reject(refused));
+  throw refused;
 }
 
 /** Rows that `put` writes; null when it says no: then nothing is left of them. */
@@ -76,12 +79,31 @@ function writtenRows(writes: TableWrites, from: number): WrittenRows {
 
 const insertTag = (rows: number): string => (rows === 1 ? 'INSERT 0 1' : `INSERT 0 ${rows}`);
 
-function putRows(environment: WriteEnvironment, { source }: Of<'insert'>, writer: RowWriter): void {
-  if (source.kind !== 'values') return;
+/**
+ * Writes the rows up to the first that a NULL refuses; that error, or null. What is wrong with a value of a later row comes
+ * first: PostgreSQL reads all values before it writes a row. What is wrong with the key of an earlier row comes first, too.
+ */
+function putRows(
+  environment: WriteEnvironment,
+  { source }: Of<'insert'>,
+  writer: RowWriter,
+  rows: RowBuffer,
+): SqlError | null {
+  if (source.kind !== 'values') return null;
+  let refused: SqlError | null = null;
+  let kept = 0;
   for (const row of source.rows) {
     for (let i = 0; i < row.length; i++) putValue(environment, writer, i, row[i]!);
-    writer.endRow();
+    try {
+      writer.endRow();
+    } catch (error) {
+      if (!(error instanceof SqlError) || error.code !== SqlState.notNullViolation) throw error;
+      if (refused === null) kept = rows.rows;
+      refused ??= error;
+    }
   }
+  if (refused !== null) rows.truncate(kept);
+  return refused;
 }
 
 export async function insert(environment: WriteEnvironment, statement: Of<'insert'>): Promise<string> {
