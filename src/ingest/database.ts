@@ -19,7 +19,7 @@ import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../tab
 import { ColdIndex } from './cold-index.ts';
 import { Committer } from './committer.ts';
 import { checkpointTables } from './checkpoint.ts';
-import { cutTable, flushCut, type Cut } from './flush.ts';
+import { advanceFlushed, cutTable, flushCut, type Cut } from './flush.ts';
 import { commitTable, refreshTable, uploadStaged } from './iceberg-commit.ts';
 import { LogRetention } from './log-retention.ts';
 import { rewriteFiles } from './rewrite.ts';
@@ -332,6 +332,10 @@ export class Database {
 
   flush(table: Table, trigger: string): Promise<void> {
     return this.inLane(table, () => this.flushHeld(table, trigger));
+  }
+
+  advanceFlushed(table: Table): Promise<void> {
+    return this.inLane(table, () => advanceFlushed(this, table));
   }
 
   /** What other engines have committed becomes visible here. */

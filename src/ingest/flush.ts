@@ -110,6 +110,28 @@ export async function flushCut(database: Database, table: Table, cut: Cut): Prom
   }
 }
 
+/**
+ * Nothing of the table is in memory: the manifest says so up to the last applied transaction, and the log need not be kept
+ * for rows that are on disk (H3). The table's lane is held by the caller.
+ */
+export async function advanceFlushed(database: Database, table: Table): Promise<void> {
+  if (table.dropped || table.appliedLsn > table.flushedLsn) return;
+  const lsn = database.committer.appliedLsn;
+  if (lsn <= table.flushedLsn) return;
+  await database.committer.published(lsn);
+  await database.log.durable(lsn); // V7
+  await database.lake.writeFlush({
+    tableUuid: table.def.uuid,
+    logId: database.log.logId,
+    fromLsn: table.flushedLsn,
+    flushedLsn: lsn,
+    baseSnapshotId: table.snapshotId,
+    segments: [],
+    deltas: [],
+  });
+  table.flushedLsn = lsn;
+}
+
 function cutSlice(database: Database, table: Table, slice: MemorySlice): CutSlice {
   const deletes = slice.deletes.length;
   const path = join(database.diskDir, `${randomUUID()}.parquet`);

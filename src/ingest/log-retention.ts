@@ -35,6 +35,8 @@ interface Owner {
   readonly committer: Committer;
   readonly tables: ReadonlyMap<string, Table>;
   flush(table: Table, trigger: string): Promise<void>;
+  /** For a table that is on disk whole: its manifest says how far. */
+  advanceFlushed(table: Table): Promise<void>;
   readonly warn: (error: unknown, where: string) => void;
 }
 
@@ -42,6 +44,9 @@ export class LogRetention {
   readonly bytesMax: number;
   readonly #owner: Owner;
   #relieving: Promise<void> | null = null;
+  /** What the last relief could trim to, and how many segments it left: while both stay there is nothing to drop. */
+  #relievedTo: Lsn = 0;
+  #relievedSegments = 0;
 
   constructor(owner: Owner, bytesMax: number) {
     this.#owner = owner;
@@ -100,14 +105,20 @@ export class LogRetention {
 
   async #relieve(): Promise<void> {
     for (const table of [...this.#owner.tables.values()]) {
-      if (table.unflushedFrom === 0) continue;
-      await this.#owner
-        .flush(table, 'wal_size')
-        .catch((error: unknown) =>
-          this.#owner.warn(error, `flush of ${table.def.schema}.${table.def.name} for wal.max_size`),
-        );
+      // Rows on disk that Iceberg has not: the log is kept from there on, however idle the table is, unless the manifest goes on.
+      const idle = table.unflushedFrom === 0;
+      if (idle && (table.uncommittedFrom === 0 || this.zone !== 'red')) continue;
+      await (idle ? this.#owner.advanceFlushed(table) : this.#owner.flush(table, 'wal_size')).catch((error: unknown) =>
+        this.#owner.warn(error, `flush of ${table.def.schema}.${table.def.name} for wal.max_size`),
+      );
     }
+    // A checkpoint frame before each trim: without something to drop they would be what fills the log.
+    const { log } = this.#owner;
+    const to = this.trimTo();
+    if (to === this.#relievedTo && log.stats().segments === this.#relievedSegments) return;
+    this.#relievedTo = log.full ? 0 : to; // with a full disk it is a trim without a new checkpoint, which may drop less
     await this.trim();
+    this.#relievedSegments = log.stats().segments;
   }
 
   /** For writers (pressure.ts). Refused with 53100 when the log stays at wal.max_size. */

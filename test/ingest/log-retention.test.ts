@@ -44,6 +44,13 @@ describe('of a database', () => {
   });
   afterEach(() => db.destroy());
 
+  /** Anew, with segments of 128 KiB. */
+  async function limitLog(logBytesMax: number): Promise<void> {
+    await db.destroy();
+    db = await TestDatabase.create(2 ** 30, null, { segmentBytes: 2 ** 17, logBytesMax });
+    await db.tiers.database.createTable(tableDef('t', noPartition), false);
+  }
+
   let next = 0;
   async function write(name: string, rows: number): Promise<void> {
     const transaction = db.tiers.database.begin(true);
@@ -66,9 +73,7 @@ describe('of a database', () => {
   }
 
   test('H3: while the catalog is away the log stays within wal.max_size by flushing, and a restart has every row', async () => {
-    db.segmentBytes = 2 ** 17;
-    db.logBytesMax = 2 ** 19;
-    await db.restart();
+    await limitLog(2 ** 19);
     loseCatalog();
     const { database } = db.tiers;
     const before = next;
@@ -83,6 +88,51 @@ describe('of a database', () => {
     expect(database.flushes.map((flush) => flush.trigger)).toContain('wal_size');
     await db.restart();
     expect((await db.rows(db.table('t'))).length).toBe(next - before);
+  });
+
+  test('H3: a table whose rows are on disk and wait for the catalog does not hold the log at wal.max_size for the others', async () => {
+    await limitLog(2 ** 18);
+    loseCatalog();
+    const { database } = db.tiers;
+    await database.createTable(tableDef('still', noPartition), false);
+    await write('still', 1);
+    await database.flush(db.table('still'), 'test');
+    const before = next;
+    for (let i = 0; i < 20; i++) {
+      await database.admit();
+      await write('t', 50);
+    }
+    expect(database.log.firstLsn).toBeGreaterThan(2);
+    await db.restart();
+    expect(db.table('still').detached).toBeNull();
+    expect((await db.rows(db.table('still'))).length).toBe(1);
+    expect((await db.rows(db.table('t'))).length).toBe(next - before);
+  });
+
+  test('H3: a log whose one segment is from a time of a larger wal.max_size takes writes', async () => {
+    await write('t', 200);
+    db.segmentBytes = 2 ** 17;
+    db.logBytesMax = 2 ** 18;
+    await db.restart();
+    expect(db.tiers.database.retention.zone).toBe('green');
+  });
+
+  test('H3: while nothing can be dropped from the log its relief adds no checkpoints to it', async () => {
+    db.logBytesMax = 2 ** 21;
+    await db.restart();
+    const { database } = db.tiers;
+    const { lake } = database;
+    (database as { lake: unknown }).lake = new Proxy(lake, {
+      get: (target, method: keyof typeof lake) =>
+        method === 'writeFlush' ? () => Promise.reject(new Error('no space')) : target[method],
+    });
+    while (database.retention.zone !== 'red') await write('t', 200);
+    await database.retention.relieve();
+    let checkpoints = 0;
+    const { checkpoint } = database.committer;
+    database.committer.checkpoint = (payload) => (checkpoints++, checkpoint.call(database.committer, payload));
+    for (let i = 0; i < 3; i++) await database.retention.relieve();
+    expect(checkpoints).toBe(0);
   });
 
   test('H3: when not even a flush can shrink the log, writes get 53100 that names the table, and go on when it can', async () => {

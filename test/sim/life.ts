@@ -145,11 +145,14 @@ export class Life {
     const { world } = this;
     return new Proxy(lake as unknown as Remote<LakeApi>, {
       get: (_, method: keyof LakeApi) => async (argument: never) => {
-        await world.turn();
+        await world.turn(`a call of the lake: ${method}`);
         if (world.fs.crashed) return new Promise<never>(() => {});
         this.#checkRequest(method, argument);
-        const result = await (lake[method] as (argument: never) => Promise<unknown>)(argument);
-        await world.turn();
+        const result = await world.during(
+          `the lake: ${method}`,
+          (lake[method] as (argument: never) => Promise<unknown>)(argument),
+        );
+        await world.turn(`the lake's answer: ${method}`);
         return world.fs.crashed ? new Promise<never>(() => {}) : result;
       },
     });
@@ -258,7 +261,7 @@ export class Life {
       } finally {
         names.retire();
       }
-      await this.world.turn();
+      await this.world.turn('a row that moved');
     }
   }
 

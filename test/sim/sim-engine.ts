@@ -93,7 +93,7 @@ interface Placed {
 /** What the world gives the engine, and may make it do. */
 export interface EngineWorld {
   readonly fs: SimFs;
-  turn(): Promise<void>;
+  turn(what: string): Promise<void>;
   /** Throws to make a call fail. */
   engineFault(): void;
 }
@@ -121,7 +121,7 @@ export class SimEngine implements UnitEngine {
 
   async #act<T>(work: (disk: SimFs) => Promise<T> | T): Promise<T> {
     const { fs } = this.#world;
-    await this.#world.turn();
+    await this.#world.turn('the engine');
     if (fs.crashed || this.#world.fs !== fs) return new Promise<never>(() => {});
     try {
       this.#world.engineFault();
@@ -137,7 +137,7 @@ export class SimEngine implements UnitEngine {
     const bytes = encodeFile(content);
     const file = disk.truncate(path);
     for (let at = 0; at < bytes.length; at += 1024) disk.write(path, file, [bytes.subarray(at, at + 1024)], at);
-    await this.#world.turn();
+    await this.#world.turn('the engine');
     if (disk.crashed) return new Promise<never>(() => {});
     disk.sync(path, file);
     disk.sync(dirname(path), disk.get(dirname(path)));
@@ -154,7 +154,8 @@ export class SimEngine implements UnitEngine {
     };
     for (const unit of request.memory) add(unit, rowsOfMemory(this.#slabs, unit));
     for (const unit of request.files) add(unit, rowsOfFile(disk, unit.path));
-    // sorted by id, so that positions change on the way, then by unit and position (H16)
+    if (request.def.sort.length === 0) return out;
+    // positions change on the way: by id, then by unit and position (H16)
     return out.sort((a, b) => a.row[0] - b.row[0] || a.unit - b.unit || a.position - b.position);
   }
 

@@ -23,7 +23,7 @@ export interface NodeWorld {
   readonly random: Random;
   readonly databases: Map<string, Sqlite.DatabaseSync>;
   /** The scheduler's turn: an asynchronous call goes on when it says so. */
-  turn(): Promise<void>;
+  turn(what: string): Promise<void>;
   /** Asked at each commit of a SQLite file: lost = the caller gets an error although (or because) it took place (or not). */
   sqliteFault(path: string): 'none' | 'failed' | 'unheard';
 }
@@ -31,13 +31,15 @@ let world: NodeWorld | null = null;
 
 const ours = (path: unknown): path is string =>
   world !== null && typeof path === 'string' && (path === '/' || path === '/sim' || path.startsWith('/sim/'));
+/** The patched function that is being called, and its path. */
+let called = '';
 const never = new Promise<never>(() => {});
 
 /** Waits for a turn, then acts; without power it never ends. */
-async function act<T>(work: (fs: SimFs) => T): Promise<T> {
+async function act<T>(work: (fs: SimFs) => T, what = called): Promise<T> {
   const current = world!;
   const { fs: disk } = current;
-  await current.turn();
+  await current.turn(what);
   if (disk.crashed || current.fs !== disk) return never;
   try {
     return work(disk);
@@ -57,21 +59,21 @@ class SimHandle {
     this.#file = file;
   }
 
-  stat = () => act(() => statOf(this.#file));
+  stat = () => act(() => statOf(this.#file), `stat ${this.#path}`);
   read = (into: Uint8Array, start: number, length: number, position: number) =>
     act(() => {
       const piece = this.#file.bytes.subarray(position, position + length);
       into.set(piece, start);
       return { bytesRead: piece.length };
-    });
+    }, `read ${this.#path}`);
   write = (bytes: Uint8Array, start = 0) =>
     act((disk) => {
       const piece = bytes.subarray(start);
       disk.write(this.#path, this.#file, [piece], this.#position);
       this.#position += piece.length;
       return { bytesWritten: piece.length };
-    });
-  sync = () => act((disk) => disk.sync(this.#path, this.#file));
+    }, `write ${this.#path}`);
+  sync = () => act((disk) => disk.sync(this.#path, this.#file), `sync ${this.#path}`);
   datasync = () => this.sync();
   close = () => Promise.resolve();
   [Symbol.asyncDispose] = () => Promise.resolve();
@@ -118,7 +120,7 @@ type Any = (...args: never[]) => unknown;
 function patch<M extends object>(module: M, name: keyof M & string, simulated: Any): void {
   const real = module[name] as Any;
   (module as Record<string, unknown>)[name] = (...args: unknown[]): unknown =>
-    ours(args[0]) ? simulated(...(args as never[])) : real(...(args as never[]));
+    ours(args[0]) ? ((called = `${name} ${args[0]}`), simulated(...(args as never[]))) : real(...(args as never[]));
 }
 
 function patchPromises(): void {

@@ -4,8 +4,9 @@ import { runSeed } from './scenario.ts';
 vi.mock('node:sqlite', async () => ({ DatabaseSync: (await import('./sim-node.ts')).DatabaseSync }));
 
 const seed = process.env['SIM_SEED'];
+const from = Number(process.env['SIM_FROM'] ?? 1);
 const count = Number(process.env['SIM_SEEDS'] ?? 50);
-const SEEDS = seed === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(seed)];
+const SEEDS = seed === undefined ? Array.from({ length: count }, (_, i) => from + i) : [Number(seed)];
 
 test.each(SEEDS)(
   'seed %i: whatever fails and whenever the power goes, V1 to V7 hold after each step',

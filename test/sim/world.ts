@@ -35,8 +35,19 @@ interface Timer {
 /** An invariant is broken: seed and trace say how to see it again. */
 export class Violation extends Error {}
 
+/** Each line at once: SIM_TRACE=1. */
+const TRACE = process.env['SIM_TRACE'] !== undefined;
 const TRACE_MAX = 60;
+/** Steps of a whole seed, and without anything that got done (`progress`); the longest that is in order is a disk that is full for a while. */
 const STEPS_MAX = 60_000;
+const IDLE_STEPS_MAX = 12_000;
+/** Of Node's event loop, for what outsiders do in one step. */
+const OUTSIDE_ROUNDS_MAX = 10_000;
+
+interface Waiting {
+  readonly what: string;
+  readonly go: () => void;
+}
 
 export class World implements NodeWorld, EngineWorld {
   readonly seed: number;
@@ -51,7 +62,10 @@ export class World implements NodeWorld, EngineWorld {
   look: () => Promise<void> | null = () => null;
   readonly #trace: string[] = [];
   #now = 1_700_000_000_000;
-  #waiting: (() => void)[] = [];
+  #waiting: Waiting[] = [];
+  /** What is under way, and since which step. */
+  readonly #running = new Map<object, string>();
+  #progressAt = 0;
   #timers: Timer[] = [];
   #failure: Violation | null = null;
   steps = 0;
@@ -75,7 +89,6 @@ export class World implements NodeWorld, EngineWorld {
 
   #watch(): void {
     this.fs.fault = (operation, path) => {
-      // the log's own file calls are synchronous and their failure ends the process: that is a fault of its own
       if (this.instant) return;
       // the log's own file calls are synchronous, and a failed sync ends the process
       if (path.startsWith('/sim/wal')) {
@@ -95,13 +108,40 @@ export class World implements NodeWorld, EngineWorld {
   }
 
   trace(line: string): void {
+    this.progress();
     this.#trace.push(line);
+    if (TRACE) process.stdout.write(`${this.steps} ${line}\n`);
     if (this.#trace.length > TRACE_MAX) this.#trace.shift();
   }
 
   fail(what: string): never {
-    this.#failure ??= new Violation(`seed ${this.seed}: ${what}\n  ${this.#trace.join('\n  ')}`);
+    this.#failure ??= new Violation(
+      `seed ${this.seed}: ${what}\n  ${this.#trace.join('\n  ')}\nstep ${this.steps}; ${this.#underWay()}`,
+    );
     throw this.#failure;
+  }
+
+  /** Something got done. */
+  progress(): void {
+    this.#progressAt = this.steps;
+  }
+
+  /** `work` is named in a failure for as long as it has not ended. */
+  async during<T>(what: string, work: Promise<T>): Promise<T> {
+    const key = {};
+    this.#running.set(key, `${what} (since step ${this.steps})`);
+    try {
+      return await work;
+    } finally {
+      this.#running.delete(key);
+    }
+  }
+
+  #underWay(): string {
+    const turns = this.#waiting.map(({ what }) => what).join(', ');
+    const timers = this.#timers.map(({ at }) => `in ${at - this.#now} ms`).join(', ');
+    const running = [...this.#running.values()].map((each) => `\n  ${each}`).join('');
+    return `wait for a turn: ${turns || 'nobody'}; timers: ${timers || 'none'}; under way:${running || ' nothing'}`;
   }
 
   /** Throws what an onlooker inside of Arka's own calls has found. */
@@ -109,9 +149,10 @@ export class World implements NodeWorld, EngineWorld {
     if (this.#failure !== null) throw this.#failure;
   }
 
-  turn(): Promise<void> {
+  /** `what` waits for it, should that never come. */
+  turn(what: string): Promise<void> {
     if (this.instant) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return new Promise((go) => this.#waiting.push({ what, go }));
   }
 
   engineFault(): void {
@@ -149,6 +190,7 @@ export class World implements NodeWorld, EngineWorld {
 
   #step(): void {
     if (++this.steps > STEPS_MAX) this.fail('it never ends');
+    if (this.steps - this.#progressAt > IDLE_STEPS_MAX) this.fail(`${IDLE_STEPS_MAX} steps, and nothing got done`);
     const timer = this.#timers.reduce<Timer | null>(
       (first, each) => (first === null || each.at < first.at ? each : first),
       null,
@@ -156,10 +198,11 @@ export class World implements NodeWorld, EngineWorld {
     if (this.#waiting.length > 0 && (timer === null || this.random() < 0.98)) {
       const index = this.below(this.#waiting.length);
       const [next] = this.#waiting.splice(index, 1);
-      next!();
+      next!.go();
       return;
     }
-    if (timer === null) this.fail('nothing can go on: a deadlock');
+    if (timer === null)
+      this.fail('nobody waits for a turn and there is no timer, but the work has not ended: a deadlock');
     this.#timers = this.#timers.filter((each) => each !== timer);
     this.#now = Math.max(this.#now, timer.at);
     timer.callback();
@@ -172,11 +215,29 @@ export class World implements NodeWorld, EngineWorld {
     this.instant = true;
     this.fs.crashIn = Infinity;
     try {
-      return await work();
+      return await this.#atOnce(work());
     } finally {
       this.instant = false;
       this.fs.crashIn = crashIn;
       this.fs.capacity = capacity;
+    }
+  }
+
+  /** It ends between two turns of the event loop; nobody would give it a turn that it waits for. */
+  async #atOnce<T>(work: Promise<T>): Promise<T> {
+    const { promise: never, reject } = Promise.withResolvers<never>();
+    let left = OUTSIDE_ROUNDS_MAX;
+    let ended = false;
+    const look = (): void => {
+      if (ended) return;
+      if (--left > 0) setImmediate(look);
+      else reject(new Violation(`seed ${this.seed}: what an onlooker or another writer does never ends`));
+    };
+    setImmediate(look);
+    try {
+      return await Promise.race([work, never]);
+    } finally {
+      ended = true;
     }
   }
 
@@ -205,6 +266,7 @@ export class World implements NodeWorld, EngineWorld {
     this.halted = false;
     this.#waiting = [];
     this.#timers = [];
+    this.#running.clear();
     const { lazySync } = this.fs;
     this.fs = powerCut ? this.fs.afterCrash() : this.fs.afterKill();
     this.fs.lazySync = lazySync;

@@ -56,11 +56,19 @@ export class SegmentStore {
 
   /** Of all files, spare ones too. */
   get bytes(): number {
-    return this.liveBytes + this.#spares.length * this.#segmentBytes;
+    return this.#sum(Infinity) + this.#spares.length * this.#segmentBytes;
   }
 
+  /** What wal.max_size is for: a newest segment from a time of larger ones counts as one of today's, for no trim makes it smaller. */
   get liveBytes(): number {
-    return this.#live.reduce((sum, segment) => sum + segment.header.segmentBytes, 0);
+    return this.#sum(this.#segmentBytes);
+  }
+
+  #sum(newestMax: number): number {
+    return this.#live.reduce((sum, { header }, i) => {
+      const newest = i === this.#live.length - 1;
+      return sum + (newest ? Math.min(header.segmentBytes, newestMax) : header.segmentBytes);
+    }, 0);
   }
 
   /**
