@@ -7,6 +7,7 @@
 
 /** PostgreSQL's condition names and codes (documentation, appendix A). Add a row before raising a code. */
 export const SqlState = {
+  warning: '01000',
   transactionResolutionUnknown: '08007',
   protocolViolation: '08P01',
   connectionFailure: '08006',
@@ -31,8 +32,11 @@ export const SqlState = {
   readOnlySqlTransaction: '25006',
   noActiveSqlTransaction: '25P01',
   inFailedSqlTransaction: '25P02',
+  idleInTransactionSessionTimeout: '25P03',
+  transactionTimeout: '25P04',
   invalidSqlStatementName: '26000',
   invalidAuthorization: '28000',
+  invalidSavepoint: '3B001',
   invalidCatalogName: '3D000',
   invalidCursorName: '34000',
   invalidSchemaName: '3F000',
@@ -72,6 +76,7 @@ export const SqlState = {
   queryCanceled: '57014',
   adminShutdown: '57P01',
   cannotConnectNow: '57P03',
+  idleSessionTimeout: '57P05',
   ioError: '58030',
   snapshotTooOld: '72000',
   internalError: 'XX000',

@@ -12,6 +12,8 @@ export class SessionPortal implements Portal {
   /** A query under way; null before the first Execute. */
   run: QueryRun | null = null;
   finished = false;
+  /** Portals of a session count from 0. */
+  readonly number: number;
   /** The session's portals. */
   readonly #open: Set<SessionPortal>;
 
@@ -20,12 +22,21 @@ export class SessionPortal implements Portal {
     prepared: SessionPrepared,
     parameters: BoundParameters,
     formats: readonly Format[],
+    number: number,
   ) {
+    this.number = number;
     this.#open = open;
     this.prepared = prepared;
     this.columns = prepared.columns;
     this.parameters = parameters;
     this.formats = formats;
+  }
+
+  /** A rollback to a savepoint that is older. */
+  die(): void {
+    void this.run?.close();
+    this.run = null;
+    this.finished = true;
   }
 
   close(): void {

@@ -4,10 +4,10 @@
  */
 import { randomInt } from 'node:crypto';
 import { notSupported, SqlError, SqlState, unreachable } from './errors.ts';
-import type { Transaction } from './ingest/transaction.ts';
 import { headEnd, insertHead, type InsertHead } from './planner/insert-head.ts';
 import { parseSql } from './planner/parse.ts';
 import { planStatement } from './planner/plan-statement.ts';
+import { endsFailedBlock } from './planner/utility.ts';
 import type { CatalogView, ParsedStatement, QueryPlan, Statement } from './planner/plan.ts';
 import type { Format } from './types/result-column.ts';
 import { timeZone } from './types/time-zone.ts';
@@ -38,6 +38,8 @@ import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
 import { answerOf, keptRows, returningOf, type Answer } from './gateway-returning.ts';
 import { deleteStatement, update } from './gateway-update.ts';
+import { SessionTransaction } from './gateway-transaction.ts';
+import { inTransaction, setModes, verbOf } from './gateway-transaction-statements.ts';
 import { insert, insertValues } from './gateway-write.ts';
 import type { WriteEnvironment } from './gateway-write-environment.ts';
 
@@ -55,8 +57,7 @@ export class Session implements GatewaySession {
   readonly #settings: SessionSettings;
   readonly #events: SessionEvents;
   readonly #closed: () => void;
-  #block: 'none' | 'open' | 'failed' = 'none';
-  #transaction: Transaction | null = null;
+  readonly #transaction: SessionTransaction;
   #cancel: (() => void) | null = null;
   #cancelled = false;
   /** One of several statements of a text runs: they are one transaction. */
@@ -65,6 +66,8 @@ export class Session implements GatewaySession {
   #position = 0;
   #open = true;
   readonly #portals = new Set<SessionPortal>();
+  /** Portals bound so far. */
+  #bound = 0;
   /** It has written since it was last asked what it owes; a COPY writes all the time. */
   #wrote = false;
   #copying = false;
@@ -83,10 +86,18 @@ export class Session implements GatewaySession {
     this.#events = events;
     this.#closed = closed;
     this.parameters = settings.reported();
+    this.#transaction = new SessionTransaction({
+      database: context.database,
+      settings,
+      pid,
+      warning: (code, message) => this.#warning(code, message),
+      portals: () => this.#bound,
+      closePortals: (from) => this.#closePortals(from),
+    });
   }
 
   status(): TransactionStatus {
-    return this.#block === 'none' ? 'I' : this.#block === 'open' ? 'T' : 'E';
+    return this.#transaction.status;
   }
 
   owes(bytes: number): Promise<void> | null {
@@ -117,7 +128,7 @@ export class Session implements GatewaySession {
       for (let i = 0; i < statements.length; i++)
         await this.#simpleStatement(statements[i]!, i === statements.length - 1, out);
     } catch (error) {
-      this.#abort();
+      this.#transaction.fail();
       throw error;
     } finally {
       this.#several = false;
@@ -126,7 +137,7 @@ export class Session implements GatewaySession {
 
   simpleBytes(sql: Uint8Array, out: Output): MaybePromise<void> | null {
     const at = headEnd(sql);
-    const head = at < 0 || this.#block === 'failed' ? null : insertHead(sql, at);
+    const head = at < 0 || this.#transaction.failed || this.#settings.readOnly ? null : insertHead(sql, at);
     return head === null ? null : this.#simpleInsert(head, sql, at, out);
   }
 
@@ -134,36 +145,38 @@ export class Session implements GatewaySession {
     try {
       const { database } = this.#context;
       this.#cancelled = false;
+      this.#transaction.enter(null);
       if (database.pressed) await this.#guarded(() => database.admit());
       const environment = (): WriteEnvironment => this.#writeEnvironment(NO_PARAMETERS, []);
       const pending = insertText(head, sql, at, this.#view(), environment);
       if (pending !== null) {
         const tag = pending instanceof Promise ? await this.#guarded(() => pending) : pending;
-        if (this.#block === 'none') await this.#commitImplicit();
+        if (!this.#transaction.inBlock) await this.#transaction.commitNow();
         out.commandComplete(tag);
         return;
       }
     } catch (error) {
-      this.#abort();
+      this.#transaction.fail();
       throw error;
     }
     await this.simple(decodeUtf8(sql, 0, sql.length), out);
   }
 
   async #simpleStatement(parsed: ParsedStatement, last: boolean, out: Output): Promise<void> {
+    this.#checkBlock(parsed);
     const statement = this.#plan(parsed, []);
     if (statement.kind === 'empty') {
       out.emptyQuery();
       return;
     }
     this.#position = parsed.position;
-    this.#checkBlock(statement);
     const prepared = await prepareSimple(this.#preparation(), parsed, statement);
     const columns = prepared?.columns ?? null;
+    if (!inTransaction(statement)) this.#transaction.enter(verbOf(statement));
     if (columns !== null) out.rowDescription(columns, NO_FORMATS);
     const answer = columns === null ? null : { columns, formats: NO_FORMATS, out };
     const tag = await this.#run(prepared?.statement ?? statement, NO_PARAMETERS, [], out, false, answer);
-    if (last && this.#block === 'none') await this.#commitImplicit();
+    if (last && !this.#transaction.inBlock) await this.#transaction.commitNow();
     out.commandComplete(tag);
   }
 
@@ -172,6 +185,7 @@ export class Session implements GatewaySession {
     if (statements.length > 1)
       throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
     const [parsed] = statements;
+    if (parsed !== undefined) this.#checkBlock(parsed);
     const statement = parsed === undefined ? EMPTY : this.#plan(parsed, parameterOids);
     return prepare(this.#preparation(), parsed ?? null, statement, parameterOids);
   }
@@ -195,7 +209,8 @@ export class Session implements GatewaySession {
     }
     const count = known.columns?.length ?? 0;
     const formats = count === 0 ? NO_FORMATS : formatsOf(count, resultFormats);
-    const portal = new SessionPortal(this.#portals, known, parameters, formats);
+    if (known.parsed !== null) this.#checkBlock(known.parsed);
+    const portal = new SessionPortal(this.#portals, known, parameters, formats, this.#bound++);
     this.#portals.add(portal);
     return portal;
   }
@@ -203,6 +218,7 @@ export class Session implements GatewaySession {
   execute(opened: Portal, maxRows: number, out: Output): MaybePromise<void> {
     const portal = opened as SessionPortal;
     const { prepared } = portal;
+    if (prepared.parsed !== null) this.#checkBlock(prepared.parsed);
     const statement = this.#current(prepared);
     this.#position = prepared.parsed?.position ?? 0;
     if (
@@ -212,7 +228,7 @@ export class Session implements GatewaySession {
       (maxRows > 0 && portal.columns !== null)
     )
       return this.#execute(portal, statement, maxRows, out);
-    this.#checkBlock(statement);
+    this.#transaction.enter('INSERT');
     this.#runOnce(portal);
     this.#cancelled = false;
     const answer = answerOf(portal, out);
@@ -244,8 +260,9 @@ export class Session implements GatewaySession {
       }
       portal.run = QueryRun.kept(portal.columns!, kept.take(), tag);
     }
-    this.#checkBlock(statement);
+    this.#transaction.enter(null);
     if (statement.kind === 'query' && portal.run === null) {
+      if (portal.finished) throw new SqlError(SqlState.invalidCursorName, 'portal does not exist');
       const { columns, formats } = portal;
       portal.run = await this.#guarded(() =>
         QueryRun.open(
@@ -272,18 +289,18 @@ export class Session implements GatewaySession {
   }
 
   sync(): MaybePromise<void> {
-    return this.#block === 'none' ? this.#commitImplicit() : undefined;
+    return this.#transaction.inBlock ? undefined : this.#transaction.commitNow();
   }
 
   failed(): void {
-    this.#abort();
+    this.#transaction.fail();
   }
 
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
     this.#cancel?.();
-    this.#rollback();
+    this.#transaction.rollback();
     this.#closed();
     for (const portal of this.#portals) await portal.run?.close();
   }
@@ -297,8 +314,8 @@ export class Session implements GatewaySession {
     extended = false,
     answer: Answer | null = null,
   ): Promise<string> {
-    this.#checkBlock(statement);
     this.#cancelled = false;
+    if (!inTransaction(statement)) this.#transaction.enter(verbOf(statement));
     switch (statement.kind) {
       case 'query':
         return this.#select(statement.plan, out);
@@ -325,9 +342,9 @@ export class Session implements GatewaySession {
       case 'show':
         return this.#show(statement.name, out, extended);
       case 'vacuum':
-        if (this.#block !== 'none' || this.#several)
+        if (this.#transaction.inBlock || this.#several)
           throw new SqlError(SqlState.activeSqlTransaction, 'VACUUM cannot run inside a transaction block');
-        await this.#commitImplicit();
+        await this.#transaction.commitNow();
         return this.#maintain(statement);
       case 'checkpoint':
       case 'call':
@@ -354,20 +371,24 @@ export class Session implements GatewaySession {
         );
       }
       case 'begin':
-        if (this.#block === 'open')
-          this.#warning(SqlState.activeSqlTransaction, 'there is already a transaction in progress');
-        this.#block = 'open';
-        return 'BEGIN';
+        this.#transaction.begin(statement.modes);
+        return statement.tag;
       case 'commit':
-        return this.#commit();
+        return this.#transaction.commit(statement.chain);
       case 'rollback':
-        if (this.#block === 'none')
-          this.#warning(SqlState.noActiveSqlTransaction, 'there is no transaction in progress');
-        this.#rollback();
+        return this.#transaction.rollbackBlock(statement.chain);
+      case 'savepoint':
+        this.#transaction.savepoint(statement.name);
+        return 'SAVEPOINT';
+      case 'release':
+        this.#transaction.release(statement.name);
+        return 'RELEASE';
+      case 'rollbackTo':
+        this.#transaction.rollbackTo(statement.name);
         return 'ROLLBACK';
+      case 'setTransaction':
       case 'set':
-        this.#settings.set(statement.name, statement.value, statement.local);
-        return statement.value === null ? 'RESET' : 'SET';
+        return setModes(this.#transaction, this.#settings, statement, (what) => this.#warnOutsideBlock(what));
       case 'resetAll':
         this.#settings.resetAll();
         return 'RESET';
@@ -388,13 +409,23 @@ export class Session implements GatewaySession {
     }
   }
 
-  #checkBlock(statement: Statement): void {
-    if (this.#block === 'failed' && statement.kind !== 'commit' && statement.kind !== 'rollback') {
-      throw new SqlError(
-        SqlState.inFailedSqlTransaction,
-        'current transaction is aborted, commands ignored until end of transaction block',
-      );
-    }
+  /** @throws {SqlError} 25P02 */
+  #checkBlock(parsed: ParsedStatement): void {
+    if (!this.#transaction.failed || parsed.node === null || endsFailedBlock(parsed.node)) return;
+    throw new SqlError(
+      SqlState.inFailedSqlTransaction,
+      'current transaction is aborted, commands ignored until end of transaction block',
+    );
+  }
+
+  #warnOutsideBlock(what: string): void {
+    if (this.#transaction.inBlock || this.#several) return;
+    this.#warning(SqlState.noActiveSqlTransaction, `${what} can only be used in transaction blocks`);
+  }
+
+  /** Those of a savepoint that is rolled back. */
+  #closePortals(from: number): void {
+    for (const portal of this.#portals) if (portal.number >= from) portal.die();
   }
 
   async #select(plan: QueryPlan, out: Output): Promise<string> {
@@ -451,14 +482,10 @@ export class Session implements GatewaySession {
   ): WriteEnvironment {
     this.#wrote = true;
     const { database, engine } = this.#context;
-    if (this.#transaction === null) {
-      this.#transaction = database.begin(this.#settings.synchronous);
-      this.#transaction.owner = this.pid;
-    }
     return {
       database,
       engine,
-      transaction: this.#transaction,
+      transaction: this.#transaction.writing(),
       time: this.#time(),
       timeZone: this.#settings.timeZone,
       parameters,
@@ -487,7 +514,7 @@ export class Session implements GatewaySession {
   #queryEnvironment(): QueryEnvironment {
     return {
       context: this.#context,
-      transaction: this.#transaction,
+      transaction: this.#transaction.current,
       timeZone: this.#settings.timeZone,
       searchPath: this.#settings.searchPath,
       position: this.#position,
@@ -499,44 +526,9 @@ export class Session implements GatewaySession {
     return { searchPath: this.#settings.searchPath, timeZone: this.#settings.timeZone };
   }
 
-  #commitImplicit(): MaybePromise<void> {
-    const transaction = this.#transaction;
-    this.#transaction = null;
-    if (transaction !== null) transaction.synchronous = this.#settings.synchronous; // as it is at COMMIT
-    this.#settings.endTransaction();
-    return transaction === null ? undefined : this.#context.database.committer.commit(transaction);
-  }
-
-  async #commit(): Promise<string> {
-    if (this.#block === 'none') this.#warning(SqlState.noActiveSqlTransaction, 'there is no transaction in progress');
-    const failed = this.#block === 'failed';
-    this.#block = 'none';
-    if (failed) {
-      this.#rollback();
-      return 'ROLLBACK';
-    }
-    await this.#commitImplicit();
-    return 'COMMIT';
-  }
-
-  #rollback(): void {
-    this.#block = 'none';
-    this.#settings.endTransaction();
-    const transaction = this.#transaction;
-    this.#transaction = null;
-    if (transaction !== null && transaction.state === 'open') transaction.finish();
-  }
-
-  /** After an error: a block fails, an implicit transaction is rolled back. */
-  #abort(): void {
-    const wasBlock = this.#block !== 'none';
-    this.#rollback();
-    if (wasBlock) this.#block = 'failed';
-  }
-
   async #outsideBlock(what: string): Promise<void> {
-    if (this.#block !== 'none') throw notSupported(`${what} inside a transaction block`);
-    await this.#commitImplicit();
+    if (this.#transaction.inBlock) throw notSupported(`${what} inside a transaction block`);
+    await this.#transaction.commitNow();
   }
 
   #maintain(statement: Extract<Statement, { kind: 'checkpoint' | 'call' | 'vacuum' }>): Promise<string> {

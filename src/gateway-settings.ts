@@ -1,9 +1,11 @@
 /**
  * A session's settings: what SET changes and SHOW answers, with the ones that ParameterStatus reports.
  * Settings that Arka acts on are checked; others that PostgreSQL clients set are kept and shown.
+ *
+ * - G1 What a transaction changes is undone with it, or with a rollback to a savepoint; SET LOCAL wears off at its end.
  */
 import { SqlError, SqlState } from './errors.ts';
-import { timeZone } from './types/time-zone.ts';
+import { settingValue, timeOf } from './gateway-setting-values.ts';
 
 /** PostgreSQL's spelling of reported settings; ParameterStatus uses it. */
 const REPORTED = new Map(
@@ -50,13 +52,19 @@ const DEFAULTS: readonly (readonly [string, string])[] = [
   ['statement_timeout', '0'],
   ['lock_timeout', '0'],
   ['idle_in_transaction_session_timeout', '0'],
+  ['idle_session_timeout', '0'],
+  ['transaction_timeout', '0'],
   ['client_min_messages', 'notice'],
   ['bytea_output', 'hex'],
-  ['transaction_isolation', 'read committed'],
   ['default_transaction_isolation', 'read committed'],
-  ['transaction_read_only', 'off'],
+  ['default_transaction_deferrable', 'off'],
+  ['arka.serializable', 'refuse'],
   ['arka.cold_reader', 'native'],
 ];
+/** What a transaction is, where nothing was said of it. */
+const OF_TRANSACTION: ReadonlyMap<string, string> = new Map(
+  ['transaction_isolation', 'transaction_read_only', 'transaction_deferrable'].map((key) => [key, `default_${key}`]),
+);
 const READ_ONLY = new Set([
   'server_version',
   'server_encoding',
@@ -66,16 +74,30 @@ const READ_ONLY = new Set([
   'server_version_num',
 ]);
 
+interface Change {
+  readonly key: string;
+  readonly value: string | undefined;
+  readonly local: string | undefined;
+}
+
+/** What statements ask for all the time, worked out once a change. */
+interface Derived {
+  readonly searchPath: readonly string[];
+  readonly synchronous: boolean;
+  readonly timeZone: string;
+  readonly readOnly: boolean;
+  readonly statementTimeoutMs: number;
+}
+
 export class SessionSettings {
   readonly #defaults = new Map<string, string>();
   readonly #values = new Map<string, string>();
+  /** Until the end of the transaction. */
+  readonly #locals = new Map<string, string>();
+  /** Of the transaction under way, what they were before each SET. */
+  #changes: Change[] = [];
   readonly #changed: (name: string, value: string) => void;
-  /** Values before SET LOCAL, put back at the end of the transaction. */
-  readonly #local = new Map<string, string | undefined>();
-  /** What every statement asks for, worked out once a change. */
-  #searchPath: readonly string[] | null = null;
-  #synchronous: boolean | null = null;
-  #timeZone: string | null = null;
+  #derived: Derived | null = null;
 
   constructor(
     startup: ReadonlyMap<string, string>,
@@ -90,6 +112,7 @@ export class SessionSettings {
       if (name === 'options') this.#options(value);
       else this.#default(name, value);
     }
+    this.#changes = [];
     this.#changed = changed;
   }
 
@@ -115,7 +138,10 @@ export class SessionSettings {
 
   get(name: string): string | undefined {
     const key = name.toLowerCase();
-    return this.#values.get(key) ?? this.#defaults.get(key);
+    const value = this.#locals.get(key) ?? this.#values.get(key) ?? this.#defaults.get(key);
+    if (value !== undefined) return value;
+    const ofTransaction = OF_TRANSACTION.get(key);
+    return ofTransaction === undefined ? undefined : this.get(ofTransaction);
   }
 
   /** @throws {SqlError} 22023 for a value that the setting cannot have, 55P02-like refusal for read-only ones */
@@ -123,78 +149,101 @@ export class SessionSettings {
     const key = name.toLowerCase();
     if (READ_ONLY.has(key))
       throw new SqlError(SqlState.objectNotInPrerequisiteState, `parameter "${name}" cannot be changed`);
+    const checked = value === null ? undefined : settingValue(key, name, value);
+    const [session, temporary] = [this.#values.get(key), this.#locals.get(key)];
+    this.#changes.push({ key, value: session, local: temporary });
+    if (local) this.#put(key, session, checked ?? this.#defaults.get(key));
+    else this.#put(key, checked, undefined);
+  }
+
+  #put(key: string, value: string | undefined, local: string | undefined): void {
     const before = this.get(key);
-    this.#searchPath = null;
-    this.#synchronous = null;
-    this.#timeZone = null;
-    if (local && !this.#local.has(key)) this.#local.set(key, this.#values.get(key));
-    if (value === null) this.#values.delete(key);
-    else this.#values.set(key, checked(key, name, value));
+    put(this.#values, key, value);
+    put(this.#locals, key, local);
+    this.#derived = null;
     const after = this.get(key);
     const reported = REPORTED.get(key);
     if (reported !== undefined && after !== before && after !== undefined) this.#changed(reported, after);
   }
 
-  /** The end of a transaction: SET LOCAL wears off. */
-  endTransaction(): void {
-    if (this.#local.size === 0) return;
-    for (const [key, value] of this.#local) this.set(key, value ?? null, false);
-    this.#local.clear();
+  /** BEGIN: what the transaction is does not follow its defaults any more. */
+  beginBlock(): void {
+    for (const key of OF_TRANSACTION.keys()) this.#locals.set(key, this.get(key)!);
+    this.#derived = null;
+  }
+
+  /** Where a savepoint stands. */
+  mark(): number {
+    return this.#changes.length;
+  }
+
+  rollbackTo(mark: number): void {
+    while (this.#changes.length > mark) {
+      const { key, value, local } = this.#changes.pop()!;
+      this.#put(key, value, local);
+    }
+  }
+
+  rollback(): void {
+    this.rollbackTo(0);
+    this.commit();
+  }
+
+  /** The end of a transaction: SET stays, SET LOCAL wears off. */
+  commit(): void {
+    if (this.#changes.length > 0) this.#changes = [];
+    if (this.#locals.size > 0)
+      for (const key of [...this.#locals.keys()]) this.#put(key, this.#values.get(key), undefined);
   }
 
   resetAll(): void {
-    for (const key of this.#values.keys()) this.set(key, null, false);
+    for (const key of new Set([...this.#values.keys(), ...this.#locals.keys()]))
+      if (!OF_TRANSACTION.has(key)) this.set(key, null, false);
   }
 
   get searchPath(): readonly string[] {
-    this.#searchPath ??= (this.get('search_path') ?? 'public')
-      .split(',')
-      .map((part) => part.trim().replaceAll(/^"|"$/g, ''))
-      .filter((part) => part !== '' && part !== '$user');
-    return this.#searchPath;
+    return this.#known().searchPath;
   }
 
   get timeZone(): string {
-    this.#timeZone ??= this.get('timezone')!;
-    return this.#timeZone;
+    return this.#known().timeZone;
   }
 
   get synchronous(): boolean {
-    this.#synchronous ??= !['off', 'false', '0', 'no'].includes(this.get('synchronous_commit')!.toLowerCase());
-    return this.#synchronous;
+    return this.#known().synchronous;
+  }
+
+  /** transaction_read_only */
+  get readOnly(): boolean {
+    return this.#known().readOnly;
+  }
+
+  /** 0: none. */
+  get statementTimeoutMs(): number {
+    return this.#known().statementTimeoutMs;
+  }
+
+  /** Milliseconds of a time setting; 0: none. */
+  timeMs(name: string): number {
+    return timeOf(this.get(name)!);
+  }
+
+  #known(): Derived {
+    this.#derived ??= {
+      searchPath: (this.get('search_path') ?? 'public')
+        .split(',')
+        .map((part) => part.trim().replaceAll(/^"|"$/g, ''))
+        .filter((part) => part !== '' && part !== '$user'),
+      timeZone: this.get('timezone')!,
+      synchronous: !['off', 'false', '0', 'no'].includes(this.get('synchronous_commit')!.toLowerCase()),
+      readOnly: this.get('transaction_read_only') === 'on',
+      statementTimeoutMs: this.timeMs('statement_timeout'),
+    };
+    return this.#derived;
   }
 }
 
-function checked(key: string, name: string, value: string): string {
-  const invalid = (): SqlError =>
-    new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "${name}": "${value}"`);
-  switch (key) {
-    case 'client_encoding':
-      if (!/^'?(utf-?8|unicode|sql_ascii)'?$/i.test(value))
-        throw new SqlError(SqlState.featureNotSupported, `client_encoding ${value} is not supported`, {
-          hint: 'Use UTF8.',
-        });
-      return 'UTF8';
-    case 'timezone':
-      return timeZone(value).name;
-    case 'datestyle':
-      if (!/^\s*iso/i.test(value))
-        throw new SqlError(SqlState.featureNotSupported, `DateStyle ${value} is not supported`, { hint: 'Use ISO.' });
-      return /dmy/i.test(value) ? 'ISO, DMY' : /ymd/i.test(value) ? 'ISO, YMD' : 'ISO, MDY';
-    case 'synchronous_commit':
-      if (!/^(on|off|true|false|yes|no|1|0|local|remote_write|remote_apply)$/i.test(value)) throw invalid();
-      return value.toLowerCase();
-    case 'standard_conforming_strings':
-      if (!/^(on|true|yes|1)$/i.test(value))
-        throw new SqlError(SqlState.featureNotSupported, 'standard_conforming_strings = off is not supported');
-      return 'on';
-    case 'arka.cold_reader':
-      if (value !== 'native')
-        throw new SqlError(SqlState.featureNotSupported, `arka.cold_reader = ${value} is not supported`, {
-          hint: 'Use native.',
-        });
-      return value;
-    default:
-      return value;
-  }
+function put(map: Map<string, string>, key: string, value: string | undefined): void {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
 }

@@ -74,13 +74,14 @@ function claimLocked(
   for (const each of table.ownIndexes) if (each.holds(hash, vectors, inBatch)) return HELD;
   table.encodeKey(vectors, inBatch, key);
   if (locks.claim(key, hash, transaction.id, (row + 1) << 1)) {
-    writes.rememberLock(key);
+    writes.keys.remember(key);
     return NEW;
   }
   if (locks.a !== transaction.id) return HELD;
   const state = locks.b;
   const before = (state >>> 1) - 1;
   if (before >= 0 && !upsert) throw duplicateKey(table, vectors, inBatch);
+  writes.keys.changing(key, state);
   locks.put(((row + 1) << 1) | (state & KEY_SETTLED));
   if (before >= 0) writes.killOwn(before);
   return before >= 0 || (state & KEY_SETTLED) !== 0 ? SETTLED : NEW;
@@ -110,6 +111,7 @@ function claimOwn(
   }
   const before = own.claim(hash, vectors, inBatch, row);
   if (before < 0) return (state & KEY_SETTLED) !== 0 ? SETTLED : NEW;
+  writes.keys.replaced(before);
   if (writes.isDead(before)) return SETTLED;
   if (!upsert) throw duplicateKey(table, vectors, inBatch);
   writes.killOwn(before);
@@ -145,7 +147,7 @@ export function lockKey(
   const { table, own } = writes;
   const hash = table.keys.hash(words);
   for (const each of table.ownIndexes) if (each !== own && each.holds(hash, vectors, row)) return false;
-  if (table.locks.claim(words, hash, transaction.id, 0)) writes.rememberLock(words);
+  if (table.locks.claim(words, hash, transaction.id, 0)) writes.keys.remember(words);
   return table.locks.a === transaction.id;
 }
 
@@ -153,6 +155,7 @@ export function lockKey(
 export function settleKey(writes: TableWrites, words: KeyWords): void {
   const { locks, keys } = writes.table;
   invariant(locks.find(words, keys.hash(words)), 'C11 a key is locked before its row is deleted');
+  writes.keys.changing(words, locks.b);
   locks.put(KEY_SETTLED);
 }
 

@@ -5,7 +5,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { Transaction } from './transaction.ts';
 import type { WriteContext } from './write-rows.ts';
 
-/** Resolves when `holder` has ended. @throws {SqlError} 40P01 when it waits, in turn, for `waiter`; 57014 when `waiter` was cancelled or rolled back meanwhile */
+/** Resolves when `holder` has given locks back. @throws {SqlError} 40P01 when it waits, in turn, for `waiter`; 57014 when `waiter` was cancelled or rolled back meanwhile */
 export async function waitFor(context: WriteContext, waiter: Transaction, holder: Transaction): Promise<void> {
   for (let each: Transaction | null = holder; each !== null; each = each.waitsFor) {
     if (each === waiter) {
@@ -18,7 +18,7 @@ export async function waitFor(context: WriteContext, waiter: Transaction, holder
   try {
     const { promise: cancelled, reject } = Promise.withResolvers<never>();
     context.running(() => reject(new SqlError(SqlState.queryCanceled, 'canceling statement due to user request')));
-    await Promise.race([holder.ended, waiter.ended, cancelled]);
+    await Promise.race([holder.released(), waiter.ended, cancelled]);
   } finally {
     waiter.waitsFor = null;
   }

@@ -2,8 +2,8 @@
  * A large transaction's rows go to the log while it runs (H1): full batches, in order, into a stream of its own. At commit one
  * frame names the stream and says what was deleted; the rows are durable by then.
  *
- * - A batch that has been streamed is final. Where an own row dies later, the stream is given up and the live rows are
- *   written as those of any other transaction.
+ * - A batch that has been streamed is final. Where an own row dies later, or a rollback to a savepoint takes it back, the
+ *   stream is given up and the live rows are written as those of any other transaction, or streamed anew.
  */
 import type { Log, LogStream } from '../storage/log/log-api.ts';
 import { encodeFrame } from './frame.ts';
@@ -23,6 +23,13 @@ export class StreamedWrites {
 
   get stream(): LogStream {
     return this.#stream;
+  }
+
+  /** Whether own rows from `rows` on have gone. */
+  reaches(writes: TableWrites, rows: number): boolean {
+    const { batches } = writes.inserted;
+    const sent = this.#sent.get(writes) ?? 0;
+    return sent > 0 && writes.inserted.batchStart(sent - 1) + batches[sent - 1]!.rows > rows;
   }
 
   /** Sends batches that take no more rows; `all`: the last ones, too. A promise: the disk is behind. */

@@ -5,7 +5,6 @@
 import { SqlError, SqlState } from '../errors.ts';
 import type { Detached } from '../storage/iceberg/lake-api.ts';
 import { DeleteList } from '../storage/memory/delete-list.ts';
-import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import { OwnIndex } from '../storage/memory/own-index.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
@@ -13,6 +12,7 @@ import type { MemoryUnit } from '../storage/scan-spec.ts';
 import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
+import { HeldKeys, type KeysMark } from './held-keys.ts';
 import { movePlace, unlockPlace } from './position-locks.ts';
 import type { StreamedWrites } from './stream-writes.ts';
 
@@ -26,8 +26,14 @@ export const KEY_SETTLED = 1;
 /** From so many own rows on a transaction has an index of its own for them. */
 const OWN_INDEX_ROWS_MIN = 2048;
 
-const key: KeyWords = new Int32Array(4);
-const NO_KEYS = new Int32Array(0);
+/** How far a transaction's writes to a table were at a savepoint. */
+interface WritesMark {
+  readonly rows: number;
+  readonly dead: number;
+  readonly deletions: number;
+  readonly keys: KeysMark;
+}
+const NOTHING: WritesMark = { rows: 0, dead: 0, deletions: 0, keys: { held: 0, changes: 0 } };
 
 export class TableWrites {
   readonly table: Table;
@@ -42,15 +48,16 @@ export class TableWrites {
   readonly positions: number[] = [];
   /** A large transaction's own rows by key; it holds their locks. */
   own: OwnIndex | null = null;
-  /** Keys in the lock table, four words each, for release. */
-  #locked = NO_KEYS;
-  #lockedCount = 0;
+  readonly keys: HeldKeys;
+  /** One a savepoint that is open, the outermost first. */
+  #marks: WritesMark[] = [];
   readonly #memory: Memory;
 
   constructor(memory: Memory, table: Table, unit: number) {
     this.#memory = memory;
     this.table = table;
     this.unit = unit;
+    this.keys = new HeldKeys(table);
     this.inserted = new RowBuffer(memory, table.physicals, table.rowPool);
     this.deletedNames = new RowBuffer(memory, table.namePhysicals, table.namePool);
     this.dead = new DeleteList(memory.pool);
@@ -58,22 +65,6 @@ export class TableWrites {
 
   get operations(): number {
     return this.units.length + this.inserted.rows - this.dead.length;
-  }
-
-  rememberLock(locked: KeyWords): void {
-    const at = this.#lockedCount++ * 4;
-    if (at === this.#locked.length) {
-      const grown = new Int32Array(Math.max(16, at * 2));
-      grown.set(this.#locked);
-      this.#locked = grown;
-    }
-    for (let i = 0; i < 4; i++) this.#locked[at + i] = locked[i]!;
-  }
-
-  /** Puts the `n`th locked key into `key`; its hash. */
-  #lockedKey(n: number): number {
-    for (let i = 0; i < 4; i++) key[i] = this.#locked[n * 4 + i]!;
-    return this.table.keys.hash(key);
   }
 
   /** Before the own rows from `from` on are looked at: when they are many, own rows get an index of their own. */
@@ -95,22 +86,8 @@ export class TableWrites {
     }
     this.own = own;
     table.ownIndexes = [...table.ownIndexes, own];
-    this.#keepDeletedOnly();
-  }
-
-  /** Locks of own rows leave the lock table. */
-  #keepDeletedOnly(): void {
-    const { locks } = this.table;
-    const count = this.#lockedCount;
-    const kept: Int32Array[] = [];
-    for (let n = 0; n < count; n++) {
-      const hash = this.#lockedKey(n);
-      if (locks.find(key, hash) && locks.b >> 1 === 0) kept.push(key.slice());
-      else locks.delete(key, hash);
-    }
-    this.#locked = NO_KEYS;
-    this.#lockedCount = 0;
-    for (const each of kept) this.rememberLock(each);
+    const kept = this.keys.keepDeletedOnly(this.#marks.map((mark) => mark.keys));
+    this.#marks = this.#marks.map((mark, i) => ({ ...mark, keys: kept[i]! }));
   }
 
   /** A row to delete, its name given as a row of vectors in the name's order. */
@@ -130,15 +107,58 @@ export class TableWrites {
     const { table, own } = this;
     if (!table.keyed)
       for (let i = 0; i < this.units.length; i++) unlockPlace(table, this.units[i]!, this.positions[i]!);
-    for (let n = 0; n < this.#lockedCount; n++) {
-      const hash = this.#lockedKey(n);
-      table.locks.delete(key, hash);
-    }
-    this.#locked = NO_KEYS;
-    this.#lockedCount = 0;
+    this.keys.release();
     if (own === null) return;
     own.isOpen = false;
     table.ownIndexes = table.ownIndexes.filter((each) => each !== own);
+  }
+
+  /** A savepoint, `depth` of them open before it. */
+  savepoint(depth: number): void {
+    while (this.#marks.length < depth) this.#marks.push(NOTHING); // of before its first write
+    const { inserted, dead, units } = this;
+    this.#marks.push({ rows: inserted.rows, dead: dead.length, deletions: units.length, keys: this.keys.mark() });
+    this.keys.record(true);
+  }
+
+  /** Only the first `depth` savepoints are left. */
+  release(depth: number): void {
+    this.#marks.length = Math.min(this.#marks.length, depth);
+    this.keys.record(depth > 0);
+  }
+
+  /** Forgets what it did since savepoint `index`, which stays open; the stream of rows, where there is one, must be at most at `rowsAt(index)`. */
+  rollbackTo(index: number): void {
+    const mark = this.#marks[index] ?? NOTHING;
+    const { table, inserted, own } = this;
+    const vectorsOf = (row: number): readonly ColumnVector[] => {
+      const { columns } = inserted.batches[inserted.batchOf(row)]!;
+      return table.keyColumns.map((column) => columns[column]!.vector());
+    };
+    own?.dropFrom(mark.rows);
+    this.keys.rollbackTo(mark.keys, (row) => {
+      if (own === null || row >= mark.rows) return;
+      const inBatch = row - inserted.batchStart(inserted.batchOf(row));
+      const vectors = vectorsOf(row);
+      own.claim(table.keys.hashRow(vectors, inBatch), vectors, inBatch, row);
+    });
+    inserted.truncate(mark.rows);
+    this.dead.truncate(mark.dead);
+    this.#forgetDeletions(mark.deletions);
+    this.#marks.length = Math.min(this.#marks.length, index + 1);
+  }
+
+  /** Own rows at savepoint `index`. */
+  rowsAt(index: number): number {
+    return (this.#marks[index] ?? NOTHING).rows;
+  }
+
+  #forgetDeletions(from: number): void {
+    const { table, units, positions } = this;
+    if (!table.keyed) for (let i = from; i < units.length; i++) unlockPlace(table, units[i]!, positions[i]!);
+    units.length = from;
+    positions.length = from;
+    this.deletedNames.truncate(from);
   }
 
   killOwn(row: number): void {
@@ -212,7 +232,10 @@ export class Transaction {
   streamed: StreamedWrites | null = null;
   /** The transaction it waits for: the edges of the deadlock graph. */
   waitsFor: Transaction | null = null;
+  /** Savepoints that are open. */
+  #savepoints = 0;
   readonly ended: Promise<void>;
+  #released: PromiseWithResolvers<void> | null = null;
   /** Called once, when it is visible or gone. */
   onEnd: () => void = () => {};
   readonly #end: () => void;
@@ -235,6 +258,7 @@ export class Transaction {
       if (table.detached !== null) throw readOnly(table.detached);
       writes = new TableWrites(this.#memory, table, this.#nextUnit());
       this.writes.set(table, writes);
+      if (this.#savepoints > 0) writes.keys.record(true);
     }
     return writes;
   }
@@ -243,6 +267,39 @@ export class Transaction {
     let count = 0;
     for (const writes of this.writes.values()) count += writes.operations;
     return count;
+  }
+
+  /** Savepoints are numbered from 0, the outermost first. */
+  savepoint(): void {
+    for (const writes of this.writes.values()) writes.savepoint(this.#savepoints);
+    this.#savepoints++;
+  }
+
+  /** Only the first `depth` savepoints are left, and what was done since stays. */
+  releaseTo(depth: number): void {
+    this.#savepoints = depth;
+    for (const writes of this.writes.values()) writes.release(depth);
+  }
+
+  /** Forgets what was done since savepoint `index`, which stays; its locks go, and others that wait look again. */
+  rollbackTo(index: number): void {
+    for (const writes of this.writes.values())
+      if (this.streamed?.reaches(writes, writes.rowsAt(index)) === true) this.giveUpStream();
+    for (const writes of this.writes.values()) writes.rollbackTo(index);
+    this.#savepoints = index + 1;
+    this.#wake();
+  }
+
+  /** Resolves when it gives locks back: all at its end, some at a rollback to a savepoint. */
+  released(): Promise<void> {
+    if (this.state === 'done') return this.ended;
+    this.#released ??= Promise.withResolvers<void>();
+    return this.#released.promise;
+  }
+
+  #wake(): void {
+    this.#released?.resolve();
+    this.#released = null;
   }
 
   /** The rows that are in the log's stream are not to be: they go with the commit, or nowhere. */
@@ -267,6 +324,7 @@ export class Transaction {
     }
     this.onEnd();
     this.#end();
+    this.#wake();
   }
 }
 

@@ -3,6 +3,7 @@
  * Pure: the planner sees text, a catalog view and settings; it imports no engine and does no I/O.
  */
 import type { TableDef } from '../table-def.ts';
+import type { TransactionModes } from './settings.ts';
 
 /** What the planner may ask about names. `table(null, n)` goes along the search path. */
 export interface CatalogView {
@@ -120,6 +121,13 @@ export interface CopyOutOptions extends CopyOptions {
 /** CREATE TABLE, before uuid and OID are given: those are '' and 0. */
 export type TableDraft = TableDef;
 
+export type TransactionStatement =
+  | { readonly kind: 'begin'; readonly tag: 'BEGIN' | 'START TRANSACTION'; readonly modes: TransactionModes }
+  | { readonly kind: 'commit' | 'rollback'; readonly chain: boolean }
+  | { readonly kind: 'savepoint' | 'release' | 'rollbackTo'; readonly name: string }
+  /** `session`: for the transactions to come. */
+  | { readonly kind: 'setTransaction'; readonly modes: TransactionModes; readonly session: boolean };
+
 export type Statement =
   | { readonly kind: 'empty' }
   | { readonly kind: 'query'; readonly plan: QueryPlan }
@@ -162,9 +170,7 @@ export type Statement =
   | { readonly kind: 'dropTable'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
   | { readonly kind: 'createSchema'; readonly name: string; readonly ifNotExists: boolean }
   | { readonly kind: 'dropSchema'; readonly names: readonly string[]; readonly ifExists: boolean }
-  | { readonly kind: 'begin' }
-  | { readonly kind: 'commit' }
-  | { readonly kind: 'rollback' }
+  | TransactionStatement
   /** value null: DEFAULT / RESET. */
   | { readonly kind: 'set'; readonly name: string; readonly value: string | null; readonly local: boolean }
   | { readonly kind: 'resetAll' }

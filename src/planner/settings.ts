@@ -4,7 +4,6 @@ import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { constantKind, constantText, plainName } from './ast.ts';
 import type { Statement } from './plan.ts';
 
-/** @throws {SqlError} 0A000 for isolation above read committed */
 export function planSet(statement: VariableSetStmt): Statement {
   const name = (statement.name ?? '').toLowerCase();
   const local = statement.is_local === true;
@@ -24,9 +23,7 @@ export function planSet(statement: VariableSetStmt): Statement {
 }
 
 function setValue(name: string, args: readonly Node[], local: boolean): Statement {
-  const value = settingValue(name, args);
-  if (name === 'transaction_isolation' || name === 'default_transaction_isolation') checkIsolation(value);
-  return { kind: 'set', name, value, local };
+  return { kind: 'set', name, value: settingValue(name, args), local };
 }
 
 /** A list is joined with commas; names of schemas are quoted where they need it, as PostgreSQL stores them. */
@@ -53,22 +50,43 @@ function quoteIfNeeded(name: string): string {
 
 function planSetTransaction(statement: VariableSetStmt): Statement {
   if (statement.name === 'TRANSACTION SNAPSHOT') throw notSupported('SET TRANSACTION SNAPSHOT');
-  checkTransactionOptions(statement.args ?? []);
-  return { kind: 'accepted', tag: 'SET' };
+  const session = statement.name === 'SESSION CHARACTERISTICS';
+  return { kind: 'setTransaction', modes: transactionModes(statement.args ?? []), session };
 }
 
-/** Read committed is what every transaction has; read only and deferrable promise less than that. */
-export function checkTransactionOptions(options: readonly Node[]): void {
+const LEVELS = ['serializable', 'repeatable read', 'read committed', 'read uncommitted'] as const;
+export type IsolationLevel = (typeof LEVELS)[number];
+
+/** What BEGIN and SET TRANSACTION may say of a transaction. */
+export interface TransactionModes {
+  readonly isolation?: IsolationLevel;
+  readonly readOnly?: boolean;
+  readonly deferrable?: boolean;
+}
+
+export function transactionModes(options: readonly Node[]): TransactionModes {
+  const modes: { isolation?: IsolationLevel; readOnly?: boolean; deferrable?: boolean } = {};
   for (const option of options) {
-    if (!('DefElem' in option) || option.DefElem.defname !== 'transaction_isolation') continue;
-    checkIsolation(option.DefElem.arg === undefined ? '' : (constantText(option.DefElem.arg) ?? ''));
+    if (!('DefElem' in option)) continue;
+    const { defname, arg } = option.DefElem;
+    const text = arg === undefined ? '' : (constantText(arg) ?? '');
+    if (defname === 'transaction_isolation') modes.isolation = isolationLevel('transaction_isolation', text);
+    if (defname === 'transaction_read_only') modes.readOnly = text === '1' || text === 'true';
+    if (defname === 'transaction_deferrable') modes.deferrable = text === '1' || text === 'true';
   }
+  return modes;
 }
 
-export function checkIsolation(level: string): void {
-  const known = level.toLowerCase();
-  if (known === 'read committed' || known === 'read uncommitted') return;
-  if (known === 'repeatable read' || known === 'serializable')
-    throw notSupported(`isolation level ${known.toUpperCase()}`);
-  throw new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "transaction_isolation": "${level}"`);
+export function isolationOf(text: string): IsolationLevel | undefined {
+  const known = text.toLowerCase();
+  return LEVELS.find((level) => level === known);
+}
+
+/** @throws {SqlError} 22023 */
+export function isolationLevel(setting: string, text: string): IsolationLevel {
+  const level = isolationOf(text);
+  if (level !== undefined) return level;
+  throw new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "${setting}": "${text}"`, {
+    hint: `Available values: ${LEVELS.join(', ')}.`,
+  });
 }

@@ -4,26 +4,27 @@ import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { at, constantText, defElemBoolean, plainName, stringOf, stringsOf, tagOf } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
 import { DATABASE, isSystemSchema, refuseSystemSchema, targetTable } from './schema-names.ts';
-import { checkTransactionOptions } from './settings.ts';
+import { transactionModes } from './settings.ts';
 
-/** @throws {SqlError} 0A000 for savepoints, two-phase commit and chains */
+/** @throws {SqlError} 0A000 for two-phase commit */
 export function planTransaction(statement: TransactionStmt): Statement {
-  if (statement.chain === true) throw notSupported('AND CHAIN');
+  const chain = statement.chain === true;
+  const name = statement.savepoint_name ?? '';
   switch (statement.kind) {
     case 'TRANS_STMT_BEGIN':
+      return { kind: 'begin', tag: 'BEGIN', modes: transactionModes(statement.options ?? []) };
     case 'TRANS_STMT_START':
-      checkTransactionOptions(statement.options ?? []);
-      return { kind: 'begin' };
+      return { kind: 'begin', tag: 'START TRANSACTION', modes: transactionModes(statement.options ?? []) };
     case 'TRANS_STMT_COMMIT':
-      return { kind: 'commit' };
+      return { kind: 'commit', chain };
     case 'TRANS_STMT_ROLLBACK':
-      return { kind: 'rollback' };
+      return { kind: 'rollback', chain };
     case 'TRANS_STMT_SAVEPOINT':
-      throw notSupported('SAVEPOINT');
+      return { kind: 'savepoint', name };
     case 'TRANS_STMT_RELEASE':
-      throw notSupported('RELEASE SAVEPOINT');
+      return { kind: 'release', name };
     case 'TRANS_STMT_ROLLBACK_TO':
-      throw notSupported('ROLLBACK TO SAVEPOINT');
+      return { kind: 'rollbackTo', name };
     case 'TRANS_STMT_PREPARE':
       throw notSupported('PREPARE TRANSACTION');
     case 'TRANS_STMT_COMMIT_PREPARED':
@@ -31,6 +32,13 @@ export function planTransaction(statement: TransactionStmt): Statement {
     default:
       throw notSupported('ROLLBACK PREPARED');
   }
+}
+
+/** What a failed transaction block takes. */
+export function endsFailedBlock(node: unknown): boolean {
+  if (typeof node !== 'object' || node === null || !('TransactionStmt' in node)) return false;
+  const { kind } = node.TransactionStmt as TransactionStmt;
+  return kind === 'TRANS_STMT_COMMIT' || kind === 'TRANS_STMT_ROLLBACK' || kind === 'TRANS_STMT_ROLLBACK_TO';
 }
 
 export function planCreateSchema(statement: CreateSchemaStmt): Statement {

@@ -142,7 +142,7 @@ describe('wrong input', () => {
     ['CREATE TABLE own (id int)', '42P07'],
     ['CREATE TABLE odd (id money)', '0A000'],
     [`CREATE TABLE odd (id int) WITH (nonsense = '1')`, '22023'],
-    ['SAVEPOINT s', '0A000'],
+    ['SAVEPOINT s', '25P01'],
     ['BEGIN ISOLATION LEVEL SERIALIZABLE', '0A000'],
     ['DROP TABLE nowhere', '42P01'],
     [`INSERT INTO missing.t VALUES (1)`, '42P01'],

@@ -68,6 +68,24 @@ test('a transaction whose own rows die again gives its stream up, and is written
   await expectRows(db.table('s2'), (id) => (id >= 100 && id < 200 ? 2 : 1), 16_000);
 });
 
+test('rows that a rollback to a savepoint took back do not come from the stream, those before and after it do', async () => {
+  const table = await newTable('s5');
+  const transaction = db.tiers.database.begin(true);
+  await load(transaction, table, 0, 16_000, 1);
+  transaction.savepoint();
+  await load(transaction, table, 16_000, 32_000, 2);
+  transaction.rollbackTo(0);
+  await load(transaction, table, 20_000, 36_000, 3);
+  expect(streams().length).toBe(1);
+  await db.tiers.database.committer.commit(transaction);
+  const valueOf = (id: number): number | null => (id < 16_000 ? 1 : id < 20_000 ? null : 3);
+  await expectRows(table, valueOf, 36_000);
+  await db.restart();
+  await expectRows(db.table('s5'), valueOf, 36_000);
+  await db.tiers.database.checkpoint();
+  await db.tiers.database.trimLog();
+});
+
 test('a large transaction that is rolled back, or under way at a stop, leaves neither rows nor a stream', async () => {
   const table = await newTable('s3');
   const transaction = db.tiers.database.begin(true);

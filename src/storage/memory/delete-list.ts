@@ -99,6 +99,12 @@ export class DeleteList {
     this.#dead[byte]! |= 1 << (position & 7);
   }
 
+  /** Takes the entries after the first `length` back; for a list that no reader has pinned any further. */
+  truncate(length: number): void {
+    for (const position of this.positions(length, this.length)) this.#dead[position >> 3]! &= ~(1 << (position & 7));
+    this.length = length;
+  }
+
   /** Makes the first `length` entries visible. */
   publish(length: number): void {
     if (length > this.published) this.published = length;

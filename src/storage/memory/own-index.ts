@@ -21,6 +21,9 @@ export interface Piece {
   readonly position: number;
 }
 
+/** With fewer rows to drop they are looked for one by one. */
+const RENUMBER_ROWS_PER_ENTRY = 16;
+
 export class OwnIndex {
   /** Number of the transaction. */
   readonly holder: number;
@@ -69,6 +72,31 @@ export class OwnIndex {
     for (let more = entries.seek(hash); more; more = entries.next())
       if (this.#isKey(entries.ref - 1, vectors, probe)) return true;
     return false;
+  }
+
+  /** Own rows from `from` on are about to go: so do their entries. A row that one of them has replaced is not named again. */
+  dropFrom(from: number): void {
+    const rows = this.#rows;
+    if ((rows.rows - from) * RENUMBER_ROWS_PER_ENTRY > this.entries.size) {
+      this.entries.renumber((ref) => (ref > from ? 0 : ref));
+      return;
+    }
+    for (let index = rows.batchOf(from); index < rows.batches.length; index++) {
+      const start = rows.batchStart(index);
+      const { columns, rows: count } = rows.batches[index]!;
+      const vectors = this.#keys.columns.map((column) => columns[column]!.vector());
+      for (let row = Math.max(0, from - start); row < count; row++)
+        this.#drop(this.#keys.hashRow(vectors, row), start + row);
+    }
+  }
+
+  #drop(hash: number, row: number): void {
+    const { entries } = this;
+    for (let more = entries.seek(hash); more; more = entries.next()) {
+      if (entries.ref !== row + 1) continue;
+      entries.remove();
+      return;
+    }
   }
 
   /** The buffer was written anew without its dead rows. */

@@ -144,6 +144,23 @@ export class RowIndex {
     this.#part.slots[this.#at + 1] = ref;
   }
 
+  /** After a hit: drops the entry. Entries behind it that are not at home move up by one (R1). */
+  remove(): void {
+    const part = this.#part;
+    const { slots } = part;
+    let at = this.#at;
+    for (let next = at + 2; slots[next + 1] !== 0; next += 2) {
+      const home = (((((slots[next]! ^ SIGN) << part.depth) >>> 0) * part.scale) | 0) * 2;
+      if (home === next) break;
+      slots[at] = slots[next]!;
+      slots[at + 1] = slots[next + 1]!;
+      at = next;
+    }
+    slots[at + 1] = 0;
+    part.count--;
+    this.#size--;
+  }
+
   /** Enters the hash that `seek` or `next` has just said no to. */
   insert(hash: number, ref: number): void {
     if (isFull(this.#part.capacity, this.#part.count + 1)) {

@@ -32,6 +32,11 @@ export class RowKeys {
     return hashKey(key, this.seed);
   }
 
+  hashRow(vectors: readonly ColumnVector[], row: number): number {
+    this.encode(vectors, row, words);
+    return hashKey(words, this.seed);
+  }
+
   /** The hashes of rows [start, end) of vectors in key order, from out[0] on. */
   hashRows(vectors: readonly ColumnVector[], start: number, end: number, out: Int32Array): void {
     if (this.#single === 'int64' || this.#single === 'int32') {

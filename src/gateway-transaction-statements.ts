@@ -1,0 +1,95 @@
+/** Statements about transactions as a session carries them out: which ones do nothing in one, what 25006 calls the others, SET. */
+import { isolationLevel, type TransactionModes } from './planner/settings.ts';
+import type { Statement } from './planner/plan.ts';
+import type { SessionSettings } from './gateway-settings.ts';
+import { settingBoolean } from './gateway-setting-values.ts';
+import type { SessionTransaction } from './gateway-transaction.ts';
+
+const ABOUT_TRANSACTIONS: ReadonlySet<Statement['kind']> = new Set([
+  'accepted',
+  'begin',
+  'commit',
+  'deallocate',
+  'discard',
+  'empty',
+  'release',
+  'resetAll',
+  'rollback',
+  'rollbackTo',
+  'savepoint',
+  'set',
+  'setTransaction',
+  'show',
+]);
+
+/** It neither reads nor writes: a transaction's kind may be set after it. */
+export function inTransaction({ kind }: Statement): boolean {
+  return ABOUT_TRANSACTIONS.has(kind);
+}
+
+/** What a read-only transaction calls the statement that it refuses; null: it takes it. */
+export function verbOf(statement: Statement): string | null {
+  switch (statement.kind) {
+    case 'insert':
+    case 'update':
+    case 'delete':
+      return statement.kind.toUpperCase();
+    case 'copyFrom':
+      return 'COPY FROM';
+    case 'createTable':
+    case 'dropTable':
+    case 'createSchema':
+    case 'dropSchema':
+      return statement.kind.replace(/[A-Z]/, (letter) => ` ${letter}`).toUpperCase();
+    default:
+      return null;
+  }
+}
+
+/** SET, SET TRANSACTION and SET SESSION CHARACTERISTICS; the tag. */
+export function setModes(
+  transaction: SessionTransaction,
+  settings: SessionSettings,
+  statement: Extract<Statement, { kind: 'set' | 'setTransaction' }>,
+  warnOutsideBlock: (what: string) => void,
+): string {
+  if (statement.kind === 'setTransaction') {
+    const { modes, session } = statement;
+    if (!session) {
+      warnOutsideBlock('SET TRANSACTION');
+      transaction.setModes(modes);
+    } else setDefaults(transaction, settings, modes);
+    return 'SET';
+  }
+  const { name, value, local } = statement;
+  if (local) warnOutsideBlock('SET LOCAL');
+  const mode = value === null ? null : modeOf(name, value);
+  if (mode !== null) transaction.setModes(mode);
+  else if (name === 'default_transaction_isolation' && value !== null)
+    settings.set(name, transaction.carriedOut(isolationLevel(name, value)), local);
+  else settings.set(name, value, local);
+  return value === null ? 'RESET' : 'SET';
+}
+
+function setDefaults(
+  transaction: SessionTransaction,
+  settings: SessionSettings,
+  { isolation, readOnly, deferrable }: TransactionModes,
+): void {
+  if (isolation !== undefined) settings.set('default_transaction_isolation', transaction.carriedOut(isolation), false);
+  if (readOnly !== undefined) settings.set('default_transaction_read_only', readOnly ? 'on' : 'off', false);
+  if (deferrable !== undefined) settings.set('default_transaction_deferrable', deferrable ? 'on' : 'off', false);
+}
+
+function modeOf(name: string, value: string): TransactionModes | null {
+  switch (name.toLowerCase()) {
+    case 'transaction_isolation':
+      return { isolation: isolationLevel(name, value) };
+    case 'transaction_read_only':
+      return { readOnly: settingBoolean(name, value) };
+    case 'transaction_deferrable':
+      return { deferrable: settingBoolean(name, value) };
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,266 @@
+/**
+ * A session's transaction: the block that BEGIN opens, its savepoints, what kind it is, and its end. Statements ask it for
+ * the transaction that they write in; there is one only from the first write on.
+ *
+ * - B1 A block that failed has given back everything since its last savepoint, and takes only what ends it or goes back.
+ * - B2 Outside a block the statements up to the end of a Query message, or to a Sync, are one transaction.
+ * - B3 Settings changed in a transaction share its fate (gateway-settings.ts).
+ */
+import { notSupported, SqlError, SqlState } from './errors.ts';
+import type { Database } from './ingest/database.ts';
+import type { Transaction } from './ingest/transaction.ts';
+import { isolationOf, type IsolationLevel, type TransactionModes } from './planner/settings.ts';
+import type { SessionSettings } from './gateway-settings.ts';
+import type { MaybePromise, TransactionStatus } from './wire/gateway-api.ts';
+
+interface Savepoint {
+  readonly name: string;
+  /** Settings and portals that are younger go with a rollback to it. */
+  readonly settings: number;
+  readonly portals: number;
+}
+
+export interface TransactionHost {
+  readonly database: Database;
+  readonly settings: SessionSettings;
+  readonly pid: number;
+  readonly warning: (code: string, message: string) => void;
+  /** Portals that there are by number; those from a number on die. */
+  readonly portals: () => number;
+  readonly closePortals: (from: number) => void;
+}
+
+export class SessionTransaction {
+  readonly #host: TransactionHost;
+  #block: 'none' | 'open' | 'failed' = 'none';
+  #savepoints: Savepoint[] = [];
+  /** A statement has been carried out in it: it is too late to say what kind it is. */
+  #queried = false;
+  /** Null: nothing was written yet. */
+  current: Transaction | null = null;
+
+  constructor(host: TransactionHost) {
+    this.#host = host;
+  }
+
+  get status(): TransactionStatus {
+    return this.#block === 'none' ? 'I' : this.#block === 'open' ? 'T' : 'E';
+  }
+
+  get inBlock(): boolean {
+    return this.#block !== 'none';
+  }
+
+  get failed(): boolean {
+    return this.#block === 'failed';
+  }
+
+  /** The one that is open, or begins with this write. */
+  writing(): Transaction {
+    if (this.current === null) {
+      const { database, settings, pid } = this.#host;
+      this.current = database.begin(settings.synchronous);
+      this.current.owner = pid;
+    }
+    return this.current;
+  }
+
+  /** Before a statement that reads or writes rows, or defines tables. @throws {SqlError} 25006 */
+  enter(verb: string | null): void {
+    if (verb !== null && this.#host.settings.readOnly) throw readOnlyTransaction(verb);
+    this.#queried = true;
+  }
+
+  begin(modes: TransactionModes): void {
+    if (this.#block !== 'none') {
+      this.#host.warning(SqlState.activeSqlTransaction, 'there is already a transaction in progress');
+      this.setModes(modes);
+      return;
+    }
+    this.#open();
+    try {
+      this.setModes(modes);
+    } catch (error) {
+      this.#block = 'none';
+      throw error;
+    }
+  }
+
+  #open(): void {
+    const { settings } = this.#host;
+    const level = settings.get('transaction_isolation')!;
+    if (level === 'serializable' || level === 'repeatable read') this.carriedOut(level); // a start-up parameter says so
+    this.#block = 'open';
+    settings.beginBlock();
+  }
+
+  /** The level that a transaction gets. @throws {SqlError} 0A000 for SERIALIZABLE, unless a setting takes less for it */
+  carriedOut(level: IsolationLevel): IsolationLevel {
+    if (level === 'repeatable read') throw notSupported('isolation level REPEATABLE READ');
+    if (level !== 'serializable') return level;
+    if (this.#host.settings.get('arka.serializable') !== 'repeatable_read')
+      throw notSupported('isolation level SERIALIZABLE', {
+        hint: "Use REPEATABLE READ, or SET arka.serializable = 'repeatable_read' to get that in its place.",
+      });
+    this.#host.warning(SqlState.warning, 'SERIALIZABLE is carried out as REPEATABLE READ: write skew is possible');
+    return 'repeatable read';
+  }
+
+  /** SET TRANSACTION and its settings. @throws {SqlError} 25001 when it is too late */
+  setModes({ isolation, readOnly, deferrable }: TransactionModes): void {
+    const { settings } = this.#host;
+    if (isolation !== undefined) this.#setIsolation(isolation);
+    if (readOnly !== undefined) {
+      if (!readOnly && settings.readOnly) {
+        if (this.#savepoints.length > 0)
+          throw tooLate('cannot set transaction read-write mode inside a read-only transaction');
+        if (this.#queried) throw tooLate('transaction read-write mode must be set before any query');
+      }
+      settings.set('transaction_read_only', readOnly ? 'on' : 'off', true);
+    }
+    if (deferrable !== undefined) {
+      if (this.#savepoints.length > 0)
+        throw tooLate('SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction');
+      if (this.#queried) throw tooLate('SET TRANSACTION [NOT] DEFERRABLE must be called before any query');
+      settings.set('transaction_deferrable', deferrable ? 'on' : 'off', true);
+    }
+  }
+
+  #setIsolation(asked: IsolationLevel): void {
+    const { settings } = this.#host;
+    const level = this.carriedOut(asked);
+    if (settings.get('transaction_isolation') !== level) {
+      if (this.#queried) throw tooLate('SET TRANSACTION ISOLATION LEVEL must be called before any query');
+      if (this.#savepoints.length > 0)
+        throw tooLate('SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction');
+    }
+    settings.set('transaction_isolation', level, true);
+  }
+
+  /** The kind it is, for the one that AND CHAIN begins. */
+  #modes(): TransactionModes {
+    const { settings } = this.#host;
+    return {
+      isolation: isolationOf(settings.get('transaction_isolation')!) ?? 'read committed',
+      readOnly: settings.readOnly,
+      deferrable: settings.get('transaction_deferrable') === 'on',
+    };
+  }
+
+  /** The tag. */
+  async commit(chain: boolean): Promise<string> {
+    if (this.#block === 'none') this.#warnNone('COMMIT AND CHAIN', chain);
+    const modes = chain ? this.#modes() : null;
+    const wasFailed = this.#block === 'failed';
+    if (wasFailed) this.rollback();
+    else await this.commitNow();
+    this.#chain(modes);
+    return wasFailed ? 'ROLLBACK' : 'COMMIT';
+  }
+
+  rollbackBlock(chain: boolean): string {
+    if (this.#block === 'none') this.#warnNone('ROLLBACK AND CHAIN', chain);
+    const modes = chain ? this.#modes() : null;
+    this.rollback();
+    this.#chain(modes);
+    return 'ROLLBACK';
+  }
+
+  #warnNone(what: string, chain: boolean): void {
+    if (chain) throw outsideBlock(what);
+    this.#host.warning(SqlState.noActiveSqlTransaction, 'there is no transaction in progress');
+  }
+
+  #chain(modes: TransactionModes | null): void {
+    if (modes === null) return;
+    this.#open();
+    this.setModes(modes);
+  }
+
+  /** Ends it, block or not; what it wrote is there when this resolves. */
+  commitNow(): MaybePromise<void> {
+    const { database, settings } = this.#host;
+    const transaction = this.current;
+    this.#end();
+    if (transaction !== null) transaction.synchronous = settings.synchronous; // as it is at COMMIT
+    settings.commit();
+    return transaction === null ? undefined : database.committer.commit(transaction);
+  }
+
+  rollback(): void {
+    const transaction = this.current;
+    this.#end();
+    this.#host.settings.rollback();
+    if (transaction !== null && transaction.state === 'open') transaction.finish();
+  }
+
+  #end(): void {
+    this.#block = 'none';
+    this.#queried = false;
+    this.current = null;
+    if (this.#savepoints.length > 0) this.#savepoints = [];
+  }
+
+  /** After an error: a block fails (B1), an implicit transaction is rolled back. */
+  fail(): void {
+    if (this.#block === 'none') {
+      this.rollback();
+      return;
+    }
+    if (this.#savepoints.length > 0) this.#goBackTo(this.#savepoints.length - 1);
+    else {
+      const transaction = this.current;
+      this.current = null;
+      if (transaction !== null && transaction.state === 'open') transaction.finish();
+    }
+    this.#block = 'failed';
+  }
+
+  savepoint(name: string): void {
+    if (this.#block === 'none') throw outsideBlock('SAVEPOINT');
+    const { settings, portals } = this.#host;
+    this.writing().savepoint();
+    this.#savepoints.push({ name, settings: settings.mark(), portals: portals() });
+  }
+
+  release(name: string): void {
+    if (this.#block === 'none') throw outsideBlock('RELEASE SAVEPOINT');
+    const index = this.#find(name);
+    this.current!.releaseTo(index);
+    this.#savepoints.length = index;
+  }
+
+  rollbackTo(name: string): void {
+    if (this.#block === 'none') throw outsideBlock('ROLLBACK TO SAVEPOINT');
+    this.#goBackTo(this.#find(name));
+    this.#block = 'open';
+  }
+
+  #goBackTo(index: number): void {
+    const { settings, closePortals } = this.#host;
+    const { settings: mark, portals } = this.#savepoints[index]!;
+    closePortals(portals);
+    this.current!.rollbackTo(index);
+    settings.rollbackTo(mark);
+    this.#savepoints.length = index + 1;
+  }
+
+  /** The last of that name. */
+  #find(name: string): number {
+    const index = this.#savepoints.findLastIndex((each) => each.name === name);
+    if (index < 0) throw new SqlError(SqlState.invalidSavepoint, `savepoint "${name}" does not exist`);
+    return index;
+  }
+}
+
+function tooLate(message: string): SqlError {
+  return new SqlError(SqlState.activeSqlTransaction, message);
+}
+
+function outsideBlock(what: string): SqlError {
+  return new SqlError(SqlState.noActiveSqlTransaction, `${what} can only be used in transaction blocks`);
+}
+
+function readOnlyTransaction(verb: string): SqlError {
+  return new SqlError(SqlState.readOnlySqlTransaction, `cannot execute ${verb} in a read-only transaction`);
+}
