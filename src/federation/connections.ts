@@ -4,20 +4,36 @@
  * - D1 Every instance gives NULL order, integer division and names PostgreSQL's meaning; nothing is installed or loaded by itself.
  * - D2 A connection returns to the pool only when no result of it is open: pins of the caller may go then.
  * - D3 Nothing runs DuckDB's tasks on this thread: its table functions call back into it and would wait for themselves.
+ * - D4 An instance outlives its database: when the footers that it keeps have become too many, a new one takes its place,
+ *   and the old one is closed once the last statement on it has ended.
  */
 import { quoteLiteral } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
+import type { TableScan } from '../storage/scan-spec.ts';
 import { engineError } from './engine-errors.ts';
+import { FooterCache } from './footer-cache.ts';
+
+interface Database {
+  readonly handle: duckdb.Database;
+  /** Connections, also those being made. */
+  users: number;
+}
 
 export interface Instance {
-  readonly database: duckdb.Database;
+  readonly settings: InstanceSettings;
+  database: Database;
   readonly idle: Lease[];
   readonly all: Set<Lease>;
-  readonly memoryLimitBytes: number;
+  /** The limit in force. */
+  memoryBytes: number;
+  readonly footers: FooterCache;
+  /** A new database is being opened. */
+  renewing: Promise<void> | null;
 }
 
 export interface Lease {
   readonly instance: Instance;
+  readonly database: Database;
   readonly connection: duckdb.Connection;
   timeZone: string;
 }
@@ -26,6 +42,10 @@ export interface InstanceSettings {
   readonly memoryLimitBytes: number;
   readonly threads: number;
   readonly tempDir: string;
+  /** What footers of files may take; 0: none are kept. */
+  readonly footerBytes: number;
+  /** For each database that is opened: registers its functions. */
+  readonly begin?: (connection: duckdb.Connection) => void;
 }
 
 function memoryLimitText(bytes: number): string {
@@ -35,13 +55,26 @@ function memoryLimitText(bytes: number): string {
 /** DuckDB then writes to its folder what it holds beyond, and has malloc give all free memory back (malloc_trim). */
 export async function setMemoryLimit(instance: Instance, bytes: number): Promise<void> {
   await withLease(instance, (lease) => run(lease, `SET memory_limit = '${memoryLimitText(bytes)}'`));
+  instance.memoryBytes = bytes;
+}
+
+export async function openInstance(settings: InstanceSettings): Promise<Instance> {
+  return {
+    settings,
+    database: await openDatabase(settings, settings.memoryLimitBytes),
+    idle: [],
+    all: new Set(),
+    memoryBytes: settings.memoryLimitBytes,
+    footers: new FooterCache(settings.footerBytes),
+    renewing: null,
+  };
 }
 
 /** The options of D1. `enable_external_access` is what lets it open local files; the planner keeps file functions out of SQL. */
-export async function openInstance(settings: InstanceSettings): Promise<Instance> {
+async function openDatabase(settings: InstanceSettings, memoryBytes: number): Promise<Database> {
   const config = duckdb.create_config();
   const options: Readonly<Record<string, string>> = {
-    memory_limit: memoryLimitText(settings.memoryLimitBytes),
+    memory_limit: memoryLimitText(memoryBytes),
     threads: String(settings.threads),
     temp_directory: settings.tempDir,
     integer_division: 'true',
@@ -54,25 +87,66 @@ export async function openInstance(settings: InstanceSettings): Promise<Instance
     enable_external_file_cache: 'false',
   };
   for (const [name, value] of Object.entries(options)) duckdb.set_config(config, name, value);
-  const database = await duckdb.open(':memory:', config);
-  const instance: Instance = { database, idle: [], all: new Set(), memoryLimitBytes: settings.memoryLimitBytes };
-  const lease = await acquire(instance);
-  await run(lease, 'SET GLOBAL parquet_metadata_cache = true');
-  release(lease);
-  return instance;
+  const handle = await duckdb.open(':memory:', config);
+  const connection = await duckdb.connect(handle);
+  try {
+    if (settings.footerBytes > 0) await duckdb.query(connection, 'SET GLOBAL parquet_metadata_cache = true');
+    settings.begin?.(connection);
+  } finally {
+    duckdb.disconnect_sync(connection);
+  }
+  return { handle, users: 0 };
+}
+
+/** To be called before a statement that reads the units (D4). */
+export function countFooters(instance: Instance, scans: readonly TableScan[]): void {
+  const { footers, settings } = instance;
+  if (settings.footerBytes === 0) return;
+  footers.add(scans);
+  if (!footers.full || instance.renewing !== null) return;
+  instance.renewing = renew(instance)
+    .catch(() => {}) // the old one serves on, and the next statement tries again
+    .finally(() => (instance.renewing = null));
+}
+
+async function renew(instance: Instance): Promise<void> {
+  const fresh = await openDatabase(instance.settings, instance.memoryBytes);
+  const old = instance.database;
+  instance.database = fresh;
+  instance.footers.clear();
+  for (const lease of instance.idle.splice(0)) retire(lease);
+  if (old.users === 0) duckdb.close_sync(old.handle);
+}
+
+function retire(lease: Lease): void {
+  duckdb.disconnect_sync(lease.connection);
+  lease.instance.all.delete(lease);
+  lease.database.users--;
 }
 
 export async function acquire(instance: Instance): Promise<Lease> {
   const idle = instance.idle.pop();
   if (idle !== undefined) return idle;
-  const connection = await duckdb.connect(instance.database);
-  const lease: Lease = { instance, connection, timeZone: '' };
-  instance.all.add(lease);
-  return lease;
+  const { database } = instance;
+  database.users++;
+  try {
+    const lease: Lease = { instance, database, connection: await duckdb.connect(database.handle), timeZone: '' };
+    instance.all.add(lease);
+    return lease;
+  } catch (error) {
+    database.users--;
+    throw error;
+  }
 }
 
 export function release(lease: Lease): void {
-  lease.instance.idle.push(lease);
+  const { database, instance } = lease;
+  if (database === instance.database) {
+    instance.idle.push(lease);
+    return;
+  }
+  retire(lease);
+  if (database.users === 0) duckdb.close_sync(database.handle);
 }
 
 /** Runs `work` on a connection of its own. */
@@ -106,9 +180,11 @@ export async function useTimeZone(lease: Lease, name: string): Promise<void> {
 }
 
 /** The caller has ended every statement: closing joins DuckDB's threads, which may call back here (D3). */
-export function closeInstance(instance: Instance): void {
+export async function closeInstance(instance: Instance): Promise<void> {
+  await instance.renewing;
   for (const lease of instance.all) duckdb.disconnect_sync(lease.connection);
+  const databases = new Set([instance.database, ...Array.from(instance.all, (lease) => lease.database)]);
   instance.all.clear();
   instance.idle.length = 0;
-  duckdb.close_sync(instance.database);
+  for (const { handle } of databases) duckdb.close_sync(handle);
 }

@@ -1,5 +1,5 @@
 /**
- * The engine: two DuckDB instances on one thread. `queries` runs what clients ask; `chores` has one thread and a quarter of
+ * The engine: two DuckDB instances on one thread. `queries` runs what clients ask; `chores` has one thread and half of
  * the memory for files in and out and lookups, so that a flush and a point read share neither connections nor a
  * thread pool with heavy queries (threads cannot be set per connection).
  */
@@ -15,6 +15,7 @@ import {
   settle,
   withLease,
   type Instance,
+  type InstanceSettings,
   type Lease,
 } from './connections.ts';
 import { openCursor, type Cursor, type OpeningCursor } from './cursor.ts';
@@ -32,6 +33,8 @@ import { bulkStringsWork } from './vector-builder.ts';
 
 /** Of DuckDB's memory; the rest is for chores. */
 const QUERIES_SHARE = 0.5;
+/** Of the memory of queries, what footers of files may take beside it. */
+const FOOTERS_SHARE = 1 / 8;
 
 interface Instances {
   readonly queries: Instance;
@@ -62,10 +65,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     open: async (settings) => {
       invariant(instances === null, 'the engine opens once');
       mode.bulk = bulkStringsWork();
-      instances = await openInstances(settings);
-      for (const instance of [instances.queries, instances.chores]) {
-        await withLease(instance, async (lease) => registerSourceFunction(lease.connection, registry));
-      }
+      instances = await openInstances(settings, (connection) => registerSourceFunction(connection, registry));
     },
     addSlab: ({ index, buffer }) => slabs.add(index, buffer),
     query: cursors.query,
@@ -80,8 +80,8 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     lookupImages: (request) => chore((lease, own) => lookupImages(lease, request, own)),
     limitMemory: async (share) => {
       const { queries, chores } = opened();
-      await setMemoryLimit(queries, queries.memoryLimitBytes * share);
-      await setMemoryLimit(chores, chores.memoryLimitBytes);
+      await setMemoryLimit(queries, queries.settings.memoryLimitBytes * share);
+      await setMemoryLimit(chores, chores.settings.memoryLimitBytes);
     },
     memory: async () => {
       const { queries, chores } = opened();
@@ -95,7 +95,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
       instances = null;
       for (const instance of [ending.queries, ending.chores]) {
         for (const lease of instance.all) await settle(lease);
-        closeInstance(instance);
+        await closeInstance(instance);
       }
     },
   };
@@ -193,15 +193,23 @@ function choreLane(instance: () => Instance, context: () => ScanContext): ChoreL
   };
 }
 
-async function openInstances(settings: EngineSettings): Promise<Instances> {
-  const part = (bytes: number, threads: number, folder: string): Parameters<typeof openInstance>[0] => ({
+async function openInstances(
+  settings: EngineSettings,
+  begin: NonNullable<InstanceSettings['begin']>,
+): Promise<Instances> {
+  const part = (bytes: number, threads: number, footerShare: number, folder: string): InstanceSettings => ({
     memoryLimitBytes: bytes,
     threads,
     tempDir: join(settings.tempDir, folder),
+    footerBytes: Math.floor(bytes * footerShare),
+    begin,
   });
   await mkdir(settings.tempDir, { recursive: true });
   return {
-    queries: await openInstance(part(settings.memoryLimitBytes * QUERIES_SHARE, settings.threads, 'queries')),
-    chores: await openInstance(part(settings.memoryLimitBytes * (1 - QUERIES_SHARE), 1, 'chores')),
+    queries: await openInstance(
+      part(settings.memoryLimitBytes * QUERIES_SHARE, settings.threads, FOOTERS_SHARE, 'queries'),
+    ),
+    // What a rewrite reads is read once.
+    chores: await openInstance(part(settings.memoryLimitBytes * (1 - QUERIES_SHARE), 1, 0, 'chores')),
   };
 }

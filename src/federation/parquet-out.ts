@@ -18,7 +18,7 @@ import { columnStats } from './file-bounds.ts';
 import { scanSql, type ScanContext } from './scan-sql.ts';
 import { eachChunk } from './vector-reader.ts';
 
-const ROW_GROUP_ROWS = 20_480;
+export const ROW_GROUP_ROWS = 20_480;
 
 export async function writeParquet(
   lease: Lease,

@@ -24,7 +24,7 @@ const rows = rowReader(opened);
 const api = {
   ...core,
   open: async ({ readerBytes, tempDir, ...settings }: IndexSettings) => {
-    instance = await openInstance({ memoryLimitBytes: readerBytes, threads: 1, tempDir });
+    instance = await openInstance({ memoryLimitBytes: readerBytes, threads: 1, tempDir, footerBytes: 0 });
     return await core.open(settings);
   },
   lookup: async (request: Parameters<IndexApi['lookup']>[0]) => {
@@ -45,7 +45,7 @@ const api = {
     rows.forget();
     if (instance === null) return;
     for (const lease of instance.all) await settle(lease);
-    closeInstance(instance);
+    await closeInstance(instance);
     instance = null;
   },
 };

@@ -319,7 +319,12 @@ test('one call per string, where the bulk layout is not proven, gives the same r
   const memory = memoryUnit(types, 1, [rows, rows], [1]);
   const directory = new SlabDirectory();
   slabs.slabs.forEach((slab, index) => directory.add(index, slab));
-  const instance = await openInstance({ memoryLimitBytes: 100e6, threads: 1, tempDir: join(folder, 'single') });
+  const instance = await openInstance({
+    memoryLimitBytes: 100e6,
+    threads: 1,
+    tempDir: join(folder, 'single'),
+    footerBytes: 0,
+  });
   const registry = sourceRegistry();
   const source = addSource(registry, memorySource(tableDef(types).columns, [memory], directory, { bulk: false }));
   await withLease(instance, async (lease) => {
@@ -330,5 +335,5 @@ test('one call per string, where the bulk layout is not proven, gives the same r
     });
     expect(back).toEqual([...rows, ...rows].filter((_, i) => i !== 1));
   });
-  closeInstance(instance);
+  await closeInstance(instance);
 });

@@ -1,0 +1,134 @@
+/** Footers of files that DuckDB keeps: counted, and forgotten with the database that kept them. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import duckdb from '@duckdb/node-bindings';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  acquire,
+  closeInstance,
+  countFooters,
+  openInstance,
+  release,
+  run,
+  type Instance,
+} from '../../src/federation/connections.ts';
+import { FooterCache } from '../../src/federation/footer-cache.ts';
+import { bytesOf } from '../../src/federation/instance-memory.ts';
+import type { TableScan } from '../../src/storage/scan-spec.ts';
+import { Oid } from '../../src/types/pg-type.ts';
+import { tableDef } from './units.ts';
+
+const KB = 1024;
+let folder: string;
+let instance: Instance;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'arka-test-'));
+  instance = await openInstance({
+    memoryLimitBytes: 100e6,
+    threads: 2,
+    tempDir: join(folder, 'tmp'),
+    footerBytes: 20 * KB,
+  });
+});
+afterAll(async () => {
+  await closeInstance(instance);
+  await rm(folder, { recursive: true });
+});
+
+const twoColumns = tableDef([Oid.int8, Oid.text].map((oid) => ({ oid, typmod: -1 })));
+function scanOf(...files: readonly { readonly path: string; readonly rows: number }[]): TableScan {
+  const units = files.map((file, unit) => ({ ...file, unit, deletes: null }));
+  return { placeholder: 't', def: twoColumns, memory: [], files: units, positions: false };
+}
+
+test('a footer counts by columns and row groups of its file, once however often it is read', () => {
+  const cache = new FooterCache(20 * KB);
+  cache.add([scanOf({ path: 'a', rows: 1 }, { path: 'b', rows: 20_481 })]);
+  expect(cache.bytes).toBe(6 * KB);
+  cache.add([scanOf({ path: 'b', rows: 20_481 })]);
+  expect(cache.bytes).toBe(6 * KB);
+  expect(cache.full).toBe(false);
+  cache.add([scanOf({ path: 'c', rows: 20_480 * 8 })]);
+  expect(cache.full).toBe(true);
+  cache.clear();
+  expect(cache.bytes).toBe(0);
+});
+
+let read = 0;
+/** A new file, read and counted as a statement does it. */
+async function readOne(rows: number): Promise<void> {
+  const path = join(folder, `${read++}.parquet`);
+  const lease = await acquire(instance);
+  await run(lease, `COPY (SELECT range AS f1, 'text' AS f2 FROM range(${rows})) TO '${path}' (FORMAT parquet)`);
+  release(lease);
+  countFooters(instance, [scanOf({ path, rows })]);
+  const reader = await acquire(instance);
+  await run(reader, `SELECT count(f2) FROM read_parquet('${path}') WHERE f1 = 7`);
+  release(reader);
+}
+
+test('above its limit a new database takes the place of the one that keeps footers, which is closed', async () => {
+  const before = instance.database;
+  for (let i = 0; i < 10; i++) await readOne(100);
+  expect(instance.database).toBe(before);
+  await readOne(100);
+  await instance.renewing;
+  expect(instance.database).not.toBe(before);
+  expect(before.users).toBe(0);
+  expect(instance.footers.bytes).toBe(0);
+  const lease = await acquire(instance);
+  const result = await run(
+    lease,
+    "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory() WHERE tag = 'OBJECT_CACHE'",
+  );
+  const chunk = (await duckdb.fetch_chunk(result))!;
+  const data = duckdb.vector_get_data(duckdb.data_chunk_get_vector(chunk, 0), 8);
+  expect(new DataView(data.buffer, data.byteOffset).getBigInt64(0, true)).toBe(0n);
+  release(lease);
+  await readOne(100);
+  expect(await bytesOf(instance)).toBeLessThan(100 * KB);
+});
+
+test('statements that run while the database is replaced come to their end on the old one', async () => {
+  const old = instance.database;
+  const lease = await acquire(instance);
+  const statement = await duckdb.prepare(lease.connection, 'SELECT range, hash(range) FROM range(50000)');
+  const stream = await duckdb.execute_prepared_streaming(statement);
+  let rows = duckdb.data_chunk_get_size((await duckdb.fetch_chunk(stream))!);
+  // connections that are being made meanwhile
+  const others = Promise.all(Array.from({ length: 4 }, () => acquire(instance)));
+  countFooters(instance, [scanOf({ path: 'large', rows: 1e6 })]);
+  await instance.renewing;
+  expect(instance.database).not.toBe(old);
+  for (;;) {
+    const chunk = await duckdb.fetch_chunk(stream);
+    const more = chunk === null ? 0 : duckdb.data_chunk_get_size(chunk);
+    if (more === 0) break;
+    rows += more;
+  }
+  expect(rows).toBe(50_000);
+  expect(old.users).toBeGreaterThan(0);
+  for (const other of await others) {
+    await run(other, 'SELECT 1');
+    release(other);
+  }
+  release(lease);
+  expect(old.users).toBe(0);
+  for (const each of instance.all) expect(each.database).toBe(instance.database);
+});
+
+test('what registers functions does so for each database', async () => {
+  let begun = 0;
+  const own = await openInstance({
+    memoryLimitBytes: 100e6,
+    threads: 1,
+    tempDir: join(folder, 'own'),
+    footerBytes: 1,
+    begin: () => begun++,
+  });
+  countFooters(own, [scanOf({ path: 'a', rows: 1 })]);
+  await own.renewing;
+  expect(begun).toBe(2);
+  await closeInstance(own);
+});
