@@ -30,6 +30,7 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
     return insertRows(contextOf(environment), transaction, writes, start, table.def.onConflict === 'upsert');
   };
   await out.copyIn(statement.fieldIds.length, statement.options.format === 'binary' ? 1 : 0, {
+    heldBytes: () => parser.heldBytes,
     data: (bytes) => {
       parser.push(bytes);
       if (writes.inserted.rows - checked < CHECK_ROWS && !database.pressed) return undefined;
@@ -48,7 +49,7 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
 function copyParser(
   { def, fieldIds, options }: CopyFrom,
   writer: RowWriter,
-): { push(bytes: Uint8Array): void; finish(): void } {
+): { readonly heldBytes: number; push(bytes: Uint8Array): void; finish(): void } {
   const columns = fieldIds.map((fieldId) => def.columns.find((column) => column.fieldId === fieldId)!.name);
   const target = { table: def.name, columns };
   if (options.format === 'binary') {

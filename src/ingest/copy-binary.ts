@@ -9,7 +9,14 @@
 import { SqlError, SqlState } from '../errors.ts';
 import { ABSENT_NULL, FieldBlock } from '../types/field-block.ts';
 import { BLOCK_BYTES } from './copy-blocks.ts';
-import { badCopy, COPY_LINE_BYTES_MAX, type CopyRowSink, type CopyTarget, located } from './copy-row-sink.ts';
+import {
+  badCopy,
+  CARRY_BYTES_KEPT,
+  COPY_LINE_BYTES_MAX,
+  type CopyRowSink,
+  type CopyTarget,
+  located,
+} from './copy-row-sink.ts';
 
 const SIGNATURE = Uint8Array.of(0x50, 0x47, 0x43, 0x4f, 0x50, 0x59, 0x0a, 0xff, 0x0d, 0x0a, 0x00);
 const FLAG_OIDS = 1 << 16;
@@ -42,6 +49,10 @@ export class CopyBinaryParser {
     this.#block = sink.block === undefined || this.#columns === 0 ? null : new FieldBlock(this.#columns);
     this.#buffer = new Uint8Array(this.#block === null ? 0 : BLOCK_BYTES);
     this.#block?.over(this.#buffer);
+  }
+
+  get heldBytes(): number {
+    return this.#buffer.length + this.#carry.length + (this.#block?.heldBytes ?? 0);
   }
 
   push(bytes: Uint8Array): void {
@@ -131,6 +142,7 @@ export class CopyBinaryParser {
         const carried = this.#carried;
         this.#carried = 0;
         this.#take(this.#carry, 0, carried);
+        if (this.#carry.length > CARRY_BYTES_KEPT) this.#carry = new Uint8Array(64);
       }
     }
   }

@@ -45,6 +45,10 @@ export class CopyBlocks {
     this.#block.isText = true;
   }
 
+  get heldBytes(): number {
+    return this.#buffer.length + this.#block.heldBytes + this.#lines.heldBytes;
+  }
+
   push(bytes: Uint8Array): void {
     let at = 0;
     while (at < bytes.length) {

@@ -44,6 +44,10 @@ export class CopyCsvParser {
     this.#parser = byRows ? lines : new CopyBlocks(lines, new CsvScanner(options), sink);
   }
 
+  get heldBytes(): number {
+    return this.#parser.heldBytes;
+  }
+
   push(bytes: Uint8Array): void {
     this.#parser.push(bytes);
   }

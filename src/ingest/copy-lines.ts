@@ -9,6 +9,7 @@ import { isUtf8 } from 'node:buffer';
 import { SqlError, SqlState } from '../errors.ts';
 import {
   badCopy,
+  CARRY_BYTES_KEPT,
   COPY_LINE_BYTES_MAX,
   type CopyRowSink,
   type CopyTextOptions,
@@ -81,6 +82,11 @@ export class CopyLines {
   /** Nothing of a line is under way, and the next one is a row. */
   get between(): boolean {
     return this.#carried === 0 && this.scan === 0 && this.count === 0 && !this.#headerDue;
+  }
+
+  /** Of the line under way. */
+  get heldBytes(): number {
+    return this.#carry.length;
   }
 
   /** The end marker has been read: what follows does not count. */
@@ -254,8 +260,10 @@ export class CopyLines {
   /** Carries src[from, end) over. */
   #keep(src: Uint8Array, from: number, end: number): void {
     if (src === this.#carry) {
-      if (from > 0) this.#carry.copyWithin(0, from, end);
-      this.#carried = end - from;
+      const left = this.#carry.subarray(from, end);
+      if (this.#carry.length > CARRY_BYTES_KEPT && left.length < CARRY_BYTES_KEPT) this.#carry = left.slice();
+      else if (from > 0) this.#carry.copyWithin(0, from, end);
+      this.#carried = left.length;
     } else {
       this.#carried = 0;
       if (from < end) this.#append(src, from, end);

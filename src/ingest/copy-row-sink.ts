@@ -35,6 +35,9 @@ export interface CopyTextOptions extends CopyTarget {
 /** One line of text or CSV, one field of binary: the parser holds it whole. */
 export const COPY_LINE_BYTES_MAX = 256 * 1024 * 1024;
 
+/** A buffer that one long line or field has made larger is given back after it. */
+export const CARRY_BYTES_KEPT = 1024 * 1024;
+
 export function badCopy(message: string, hint?: string): SqlError {
   return new SqlError(SqlState.badCopyFileFormat, message, hint === undefined ? {} : { hint });
 }

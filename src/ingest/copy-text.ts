@@ -26,6 +26,10 @@ export class CopyTextParser {
     this.#parser = sink.block === undefined ? lines : new CopyBlocks(lines, new TextScanner(options), sink);
   }
 
+  get heldBytes(): number {
+    return this.#parser.heldBytes;
+  }
+
   push(bytes: Uint8Array): void {
     this.#parser.push(bytes);
   }

@@ -48,6 +48,11 @@ export class FieldBlock {
     this.words = new Int32Array(src.buffer, src.byteOffset, src.length >> 2);
   }
 
+  /** Of its bounds; the buffer is its owner's. */
+  get heldBytes(): number {
+    return this.starts.byteLength + this.ends.byteLength + this.absent.byteLength;
+  }
+
   /** Empty again, over the same buffer. */
   clear(): void {
     this.rows = 0;

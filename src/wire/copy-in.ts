@@ -32,6 +32,10 @@ export class CopyIn {
     this.done.catch(() => {}); // a gateway may have gone on without it, say after a cancel
   }
 
+  get heldBytes(): number {
+    return this.#sink.heldBytes?.() ?? 0;
+  }
+
   /** One message. A promise: the sink wants the socket to wait. */
   accept(type: number, bytes: Uint8Array, start: number, end: number): MaybePromise<void> {
     switch (type) {

@@ -41,9 +41,9 @@ export class SessionOutput implements Output {
     return this.#socket.writableLength > OUTPUT_BYTES_MAX;
   }
 
-  /** Bytes said and not yet taken by the system. */
+  /** Bytes said and not yet taken by the system, and what a COPY holds of its data. */
   get heldBytes(): number {
-    return this.writer.bytes.length + this.#socket.writableLength;
+    return this.writer.bytes.length + this.#socket.writableLength + (this.copy?.heldBytes ?? 0);
   }
 
   rowDescription(columns: readonly ResultColumn[], formats: readonly Format[]): void {

@@ -27,6 +27,7 @@ export class Rows implements CopyRowSink {
 }
 
 export interface Parser {
+  readonly heldBytes: number;
   push(bytes: Uint8Array): void;
   finish(): void;
 }

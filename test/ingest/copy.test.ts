@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SqlError } from '../../src/errors.ts';
 import { CopyTextParser } from '../../src/ingest/copy-text.ts';
-import { binary, csv, type Make, parse, text } from './copy-rows.ts';
+import { binary, csv, type Make, parse, Rows, text } from './copy-rows.ts';
 
 const latin = (data: string): Uint8Array => Buffer.from(data, 'latin1');
 const run = (make: Make, data: string) => parse(make, latin(data));
@@ -253,3 +253,32 @@ describe('any split of the bytes gives the same rows and the same error', () => 
     );
   });
 });
+
+const binaryField = (length: number): Buffer => {
+  const head = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0', 'latin1');
+  head.writeInt32BE(length, head.length - 4);
+  return head;
+};
+
+test.each<[string, Make, Buffer, string]>([
+  ['text', text(1), Buffer.alloc(0), 'x\nx\n'],
+  ['csv', csv(1), Buffer.alloc(0), 'x\nx\n'],
+  ['binary', binary(1), binaryField(3_000_001), 'x\0\x01\0\0\0\x01x\xff\xff'],
+])(
+  'V5: a COPY in %s says what it holds of a long value under way, and gives it back after it',
+  (_, make, head, rest) => {
+    const sink = new Rows();
+    const parser = make(sink);
+    const idle = parser.heldBytes;
+    expect(idle).toBeLessThan(300_000);
+    parser.push(head);
+    for (let i = 0; i < 30; i++) parser.push(Buffer.alloc(100_000, 120));
+    const held = parser.heldBytes;
+    expect(held).toBeGreaterThan(2_900_000);
+    expect(held).toBeLessThan(6_600_000); // buffers double
+    parser.push(latin(rest));
+    parser.finish();
+    expect(sink.rows.map(([value]) => value!.length)).toEqual([3_000_001, 1]);
+    expect(parser.heldBytes).toBeLessThan(1_500_000);
+  },
+);

@@ -87,3 +87,25 @@ test.each([
   },
   120_000,
 );
+
+test('V5: session_bytes of arka.memory counts the line of a COPY that has not come to its end', async () => {
+  await client.query('CREATE TABLE long (id bigint, name text)');
+  const writer = new Client({ connectionString: server.url });
+  await writer.connect();
+  const { session_bytes: before } = await memory();
+  const stream = writer.query(copyFrom('COPY long FROM STDIN'));
+  stream.write(`1\t${wide}`);
+  for (let i = 0; i < 400; i++) if (!stream.write(wide)) await once(stream, 'drain');
+  const bytes = 401 * wide.length;
+  let held = 0;
+  while (held < bytes - 100_000) held = (await memory())['session_bytes']! - before!;
+  expect(held).toBeLessThan(bytes * 2.1 + 1_000_000);
+  stream.end('\n2\tx\n');
+  await once(stream, 'finish');
+  const { rows } = await client.query('SELECT id, length(name) FROM long ORDER BY id');
+  expect(rows.map(({ length }) => length)).toEqual([bytes, 1]);
+  const { session_bytes: after } = await memory();
+  expect(after! - before!).toBeLessThan(200_000);
+  await writer.end();
+  await client.query('DROP TABLE long');
+}, 60_000);
