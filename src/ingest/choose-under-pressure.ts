@@ -1,5 +1,6 @@
 /**
- * Which tables give their memory back first. Pure: figures in, an order out, for the zones and for migration alike.
+ * Which tables give their memory back first. Pure: figures in, an order out, for red (memory-signal.ts) and for migration
+ * alike.
  *
  * Size weighs most: it is what a flush frees. Age weighs as long as there is time, so that a small old table goes with
  * the large ones before memory is short. A table that moves already counts as freed, and is not chosen again.
@@ -7,8 +8,8 @@
 export interface PressureFigures {
   /** What a flush of the table would give back. */
   readonly memoryBytes: number;
-  /** Age of its oldest operation not on disk, in milliseconds; null: there is none. */
-  readonly unflushedAgeMs: number | null;
+  /** Age of its oldest operation not on disk, in any unit that is the same for all; null: there is none. */
+  readonly unflushedAge: number | null;
   /** A flush or commit of it is under way. */
   readonly moving: boolean;
 }
@@ -27,11 +28,11 @@ export function chooseUnderPressure(
   let freed = 0;
   for (const table of tables) {
     largest = Math.max(largest, table.memoryBytes);
-    oldest = Math.max(oldest, table.unflushedAgeMs ?? 0);
+    oldest = Math.max(oldest, table.unflushedAge ?? 0);
     if (table.moving) freed += table.memoryBytes;
   }
-  const weight = ({ memoryBytes, unflushedAgeMs }: PressureFigures): number =>
-    memoryBytes / largest + ((1 - pressure) * (unflushedAgeMs ?? 0)) / oldest / 2;
+  const weight = ({ memoryBytes, unflushedAge }: PressureFigures): number =>
+    memoryBytes / largest + ((1 - pressure) * (unflushedAge ?? 0)) / oldest / 2;
   const order = tables
     .map((table, index) => ({ table, index }))
     .filter(({ table }) => !table.moving && table.memoryBytes > 0)
@@ -43,4 +44,9 @@ export function chooseUnderPressure(
     freed += table.memoryBytes;
   }
   return chosen;
+}
+
+/** From the yellow mark, 0, to a full budget, 1. */
+export function pressureOf(use: number, yellow: number): number {
+  return Math.min(1, Math.max(0, (use - yellow) / (1 - yellow)));
 }

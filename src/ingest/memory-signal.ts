@@ -1,11 +1,16 @@
 /**
  * Memory as a signal of pressure: live slab, index and queue bytes over their budget, never RSS (touched slabs do not
- * shrink: it would latch). In red everything is flushed, then readers give way that hold what was flushed (H5).
+ * shrink: it would latch).
+ *
+ * - Z1 In red tables are flushed in the order of choose-under-pressure.ts, and only until it is red no more: writers do
+ *   not wait for small tables whose turn comes with the next tick of migration.ts.
+ * - Z2 When no flush helps, readers give way that hold what was flushed (H5).
  */
 import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import type { Table } from '../storage/table.ts';
+import { chooseUnderPressure, pressureOf } from './choose-under-pressure.ts';
 import type { Marks, Signal } from './pressure.ts';
 
 /** Queries under way may take so long to end by themselves. */
@@ -31,7 +36,7 @@ export function memorySignal(owner: Owner, marks: Marks, othersWork: () => boole
     usage: () => memory.use,
     async relieve(waitedMs) {
       const before = memory.usedBytes;
-      for (const table of [...owner.tables.values()]) await owner.flush(table, 'memory');
+      await flushUnderPressure(owner, marks);
       if (memory.use < marks.red) return true;
       if (waitedMs >= READERS_MS)
         memory.pins.giveWay('memory', memory.pins.heldBytes.memory - (memory.use - marks.red) * memory.budgetBytes - 1);
@@ -44,6 +49,24 @@ export function memorySignal(owner: Owner, marks: Marks, othersWork: () => boole
         hint: 'Write in smaller transactions, or raise memory.limit.',
       }),
   };
+}
+
+/** Z1. Tables without rows in memory come last: their flush frees what delete lists hold. */
+async function flushUnderPressure(owner: Owner, marks: Marks): Promise<void> {
+  const { memory } = owner;
+  const tables = [...owner.tables.values()];
+  // Of one log, so the distance to a table's oldest operation is an age.
+  const lastLsn = tables.reduce((last, table) => Math.max(last, table.appliedLsn), 0);
+  const figures = tables.map((table) => ({
+    memoryBytes: [...table.slices()].reduce((sum, { bytes }) => sum + bytes, 0),
+    unflushedAge: table.unflushedFrom === 0 ? null : lastLsn - table.unflushedFrom,
+    moving: false,
+  }));
+  const chosen = chooseUnderPressure(figures, memory.budgetBytes, pressureOf(memory.use, marks.yellow));
+  for (const table of [...chosen.map((index) => tables[index]!), ...tables.filter((_, i) => !chosen.includes(i))]) {
+    await owner.flush(table, 'memory');
+    if (memory.use < marks.red) return;
+  }
 }
 
 /** Key indexes and lock tables of all tables; summed now and then, as they know their sizes themselves. */

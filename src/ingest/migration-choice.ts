@@ -9,7 +9,7 @@
  *   how much of it the move gives back.
  * - N5 Files are rewritten only while memory is green, one table at a time: it is the one move that can wait.
  */
-import { chooseUnderPressure, type PressureFigures } from './choose-under-pressure.ts';
+import { chooseUnderPressure, pressureOf, type PressureFigures } from './choose-under-pressure.ts';
 
 export interface MigrationSettings {
   readonly memoryFraction: number;
@@ -36,7 +36,7 @@ export interface Pressure {
   readonly diskUse: number;
 }
 
-/** What the choice knows of a table. Ages in milliseconds. */
+/** What the choice knows of a table. Ages, `unflushedAge` too, in milliseconds. */
 export interface TableFigures extends PressureFigures {
   readonly largestPartitionBytes: number;
   /** Files below SMALL_CUT_BYTES that a cut would write now. */
@@ -79,7 +79,7 @@ export function chooseMoves(
   pressure: Pressure,
   tables: readonly TableFigures[],
 ): readonly Move[] {
-  const tight = Math.min(1, Math.max(0, (pressure.memoryUse - settings.memoryYellow) / (1 - settings.memoryYellow)));
+  const tight = pressureOf(pressure.memoryUse, settings.memoryYellow);
   const due = new Map<number, Due>();
   tables.forEach((figures, table) => {
     if (figures.moving) return;
@@ -143,11 +143,11 @@ function dueCommit(settings: MigrationSettings, pressure: Pressure, figures: Tab
 }
 
 function dueFlush(settings: MigrationSettings, figures: TableFigures): Reason | null {
-  if (figures.unflushedAgeMs === null) return null;
+  if (figures.unflushedAge === null) return null;
   if (figures.sinceFlushMs < intervalOf(figures, settings.flushIntervalMinMs)) return null;
   return strongest('flush', [
     ['partition_size', figures.largestPartitionBytes, settings.partitionBytes],
-    ['max_age', figures.unflushedAgeMs, settings.flushAgeMs],
+    ['max_age', figures.unflushedAge, settings.flushAgeMs],
     ['max_wal_lag', figures.walLag, settings.walLagMax],
     ['max_cdc_ops', figures.cdcOperations, settings.cdcOperationsMax],
   ]);

@@ -211,7 +211,7 @@ function figuresOf(table: Table, seen: Seen, now: number, rewritable: RewriteTri
     memoryBytes,
     largestPartitionBytes: Math.max(0, ...partitionBytes.values()),
     smallCutFiles,
-    unflushedAgeMs: seen.unflushedSince === null ? null : now - seen.unflushedSince,
+    unflushedAge: seen.unflushedSince === null ? null : now - seen.unflushedSince,
     uncommittedAgeMs: seen.uncommittedSince === null ? null : now - seen.uncommittedSince,
     walLag: table.unflushedFrom === 0 ? 0 : table.appliedLsn - table.unflushedFrom,
     cdcOperations,

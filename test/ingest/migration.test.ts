@@ -29,7 +29,7 @@ const quiet: TableFigures = {
   memoryBytes: 0,
   largestPartitionBytes: 0,
   smallCutFiles: 0,
-  unflushedAgeMs: null,
+  unflushedAge: null,
   uncommittedAgeMs: null,
   walLag: 0,
   cdcOperations: 0,
@@ -43,7 +43,7 @@ const quiet: TableFigures = {
   sinceRewriteMs: Number.POSITIVE_INFINITY,
 };
 /** Some rows in memory, none of them old. */
-const busy: TableFigures = { ...quiet, memoryBytes: 10 * MB, unflushedAgeMs: 20_000, uncommittedAgeMs: 20_000 };
+const busy: TableFigures = { ...quiet, memoryBytes: 10 * MB, unflushedAge: 20_000, uncommittedAgeMs: 20_000 };
 
 const movesOf = (tables: readonly Partial<TableFigures>[], pressure: Partial<Pressure> = {}): string[] =>
   chooseMoves(
@@ -59,7 +59,7 @@ describe('one table', () => {
     ['with a partition of partition_size is flushed', { largestPartitionBytes: 128 * MB }, ['0 flush partition_size']],
     [
       'whose oldest row is of max_age, committed shortly before, is flushed',
-      { unflushedAgeMs: 300_000, sinceCommitMs: 9000, uncommittedAgeMs: 300_000 },
+      { unflushedAge: 300_000, sinceCommitMs: 9000, uncommittedAgeMs: 300_000 },
       ['0 flush max_age'],
     ],
     ['with max_wal_lag LSNs is flushed', { walLag: 100_000 }, ['0 flush max_wal_lag']],
@@ -160,8 +160,8 @@ describe('under pressure', () => {
       'at the edge of yellow an old table goes before a slightly larger new one',
       { memoryUse: 0.61 },
       [
-        { memoryBytes: 50 * MB, unflushedAgeMs: 1000 },
-        { memoryBytes: 40 * MB, unflushedAgeMs: 200_000 },
+        { memoryBytes: 50 * MB, unflushedAge: 1000 },
+        { memoryBytes: 40 * MB, unflushedAge: 200_000 },
       ],
       ['1 flush memory_yellow'],
     ],
@@ -169,8 +169,8 @@ describe('under pressure', () => {
       'near the budget only size counts',
       { memoryUse: 0.99 },
       [
-        { memoryBytes: 160 * MB, unflushedAgeMs: 1000 },
-        { memoryBytes: 150 * MB, unflushedAgeMs: 200_000 },
+        { memoryBytes: 160 * MB, unflushedAge: 1000 },
+        { memoryBytes: 150 * MB, unflushedAge: 200_000 },
       ],
       ['0 flush memory_fraction'],
     ],
@@ -215,7 +215,7 @@ describe('several tables', () => {
 test('tables chosen under pressure free what is wanted or all there is, and none is chosen in vain', () => {
   const table = fc.record({
     memoryBytes: fc.nat(1000),
-    unflushedAgeMs: fc.option(fc.nat(1_000_000)),
+    unflushedAge: fc.option(fc.nat(1_000_000)),
     moving: fc.boolean(),
   });
   fc.assert(

@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
 import { SqlError } from '../../src/errors.ts';
+import { memorySignal } from '../../src/ingest/memory-signal.ts';
 import { chargesFor, delayOf, Pressure, zoneOf, type Signal } from '../../src/ingest/pressure.ts';
+import { Memory } from '../../src/storage/memory/memory.ts';
+import type { Table } from '../../src/storage/table.ts';
 
 /** Time passes only where something waits for it. */
 class StepClock implements Clock {
@@ -160,5 +163,62 @@ describe('a session in yellow', () => {
     await clock.step();
     expect(paid).toBe(true);
     expect(clock.time).toBeLessThan(300);
+  });
+});
+
+describe('memory in red', () => {
+  const MB = 2 ** 20;
+  const BLOCK = 8 * MB;
+  /** Tables with so many blocks each in a budget of 12, and those that were flushed, in order. */
+  function tablesOf(blocks: Readonly<Record<string, { readonly blocks: number; readonly from: number }>>) {
+    const memory = new Memory(12 * BLOCK);
+    const flushed: string[] = [];
+    const tables = new Map<string, Table>();
+    for (const [name, { blocks: count, from }] of Object.entries(blocks)) {
+      const held = Array.from({ length: count }, () => memory.take(BLOCK));
+      const slices = (): { bytes: number }[] => held.map(() => ({ bytes: BLOCK }));
+      const table = { indexBytes: 0, appliedLsn: 100, unflushedFrom: from, name, held, slices };
+      tables.set(name, table as unknown as Table);
+    }
+    const owner = {
+      clock: new StepClock(),
+      memory,
+      tables,
+      flush: (table: Table): Promise<void> => {
+        const { name, held } = table as unknown as { name: string; held: number[] };
+        flushed.push(name);
+        for (const address of held.splice(0)) memory.pool.free(address, BLOCK);
+        return Promise.resolve();
+      },
+    };
+    return { signal: memorySignal(owner, MARKS, () => false), flushed, memory };
+  }
+
+  test('the table that gives most back is flushed first, and writers wait for no other when that is enough', async () => {
+    const { signal, flushed, memory } = tablesOf({
+      small: { blocks: 1, from: 1 },
+      large: { blocks: 6, from: 90 },
+      middle: { blocks: 4, from: 50 },
+    });
+    expect(await signal.relieve(0)).toBe(true);
+    expect(flushed).toEqual(['large']);
+    expect(memory.use).toBeLessThan(MARKS.red);
+  });
+
+  test('of tables that give the same the one with the oldest operation is flushed first', async () => {
+    const { signal, flushed } = tablesOf({ young: { blocks: 5, from: 90 }, old: { blocks: 5, from: 10 } });
+    await signal.relieve(0);
+    expect(flushed).toEqual(['old']);
+  });
+
+  test('when rows of others fill the memory all tables are flushed, those without rows last, and there is no hope', async () => {
+    const { signal, flushed, memory } = tablesOf({
+      empty: { blocks: 0, from: 0 },
+      one: { blocks: 1, from: 5 },
+    });
+    for (let i = 0; i < 11; i++) memory.take(BLOCK);
+    expect(await signal.relieve(0)).toBe(true); // some bytes were freed
+    expect(flushed).toEqual(['one', 'empty']);
+    expect(await signal.relieve(0)).toBe(false);
   });
 });
