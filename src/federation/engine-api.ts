@@ -8,6 +8,7 @@ import type { TableScan } from '../storage/scan-spec.ts';
 import type {
   LookupRequest,
   LookupResult,
+  PositionDeletes,
   RowsRead,
   RowsRequest,
   WriteParquetRequest,
@@ -77,14 +78,10 @@ export type EngineApi = {
    * Must be called with the same request (same pinned lengths) as writeParquet.
    */
   newPositions(request: WriteParquetRequest): Promise<{ units: Int32Array; positions: Uint32Array }>;
-  /** An Iceberg v2 position-delete file for one data file; positions get sorted. fsynced. */
-  writePositionDeletes(request: {
-    path: string;
-    dataFileLocation: string;
-    positions: Uint32Array;
-  }): Promise<WrittenFile>;
+  /** An Iceberg v2 position-delete file, sorted by data file and position. Each file has some. fsynced. */
+  writePositionDeletes(request: { path: string; deletes: readonly PositionDeletes[] }): Promise<WrittenFile>;
   /** Positions per data file location, of Iceberg position-delete files. */
-  readPositionDeletes(paths: readonly string[]): Promise<readonly { location: string; positions: Uint32Array }[]>;
+  readPositionDeletes(paths: readonly string[]): Promise<readonly PositionDeletes[]>;
   lookup(request: LookupRequest): Promise<LookupResult>;
   /** The same by whole rows: `keys` are all columns of the def, and may be NULL. */
   lookupImages(request: LookupRequest): Promise<LookupResult>;

@@ -5,6 +5,7 @@
 import { quoteLiteral } from '../sql-text.ts';
 import { invariant } from '../errors.ts';
 import type { ColumnDef } from '../table-def.ts';
+import type { PositionDeletes } from '../storage/unit-engine.ts';
 import { Oid } from '../types/pg-type.ts';
 import { run, type Lease } from './connections.ts';
 import type { WrittenFile } from './engine-api.ts';
@@ -30,32 +31,36 @@ const COLUMNS: readonly ColumnDef[] = [
 
 export async function writePositionDeletes(
   lease: Lease,
-  request: { readonly path: string; readonly dataFileLocation: string; readonly positions: Uint32Array },
+  request: { readonly path: string; readonly deletes: readonly PositionDeletes[] },
   context: { readonly registry: SourceRegistry; readonly sourceIds: number[] },
 ): Promise<WrittenFile> {
-  const source = addSource(context.registry, positionListSource([request.positions.toSorted()]));
+  const encoder = new TextEncoder();
+  const files = request.deletes
+    .map(({ location, positions }) => ({ location, bytes: encoder.encode(location), positions: positions.toSorted() }))
+    .sort((a, b) => Buffer.compare(a.bytes, b.bytes));
+  const source = addSource(context.registry, positionListSource(files.map(({ positions }) => positions)));
   context.sourceIds.push(source.id);
-  const select = `SELECT ${quoteLiteral(request.dataFileLocation)} AS file_path, c1 AS pos FROM ${source.sql} ORDER BY c1`;
+  const paths = files.map(({ location }, i) => `(${i}::UBIGINT, ${quoteLiteral(location)})`).join(', ');
+  const select =
+    files.length === 1
+      ? `SELECT ${quoteLiteral(files[0]!.location)} AS file_path, c1 AS pos FROM ${source.sql} ORDER BY c1`
+      : `SELECT p.path AS file_path, s.c1 AS pos FROM ${source.sql} AS s JOIN (VALUES ${paths}) AS p(file, path) ON p.file = s.c0 ORDER BY s.c0, s.c1`;
   const fieldIds = [`file_path: ${FILE_PATH_ID}`, `pos: ${POS_ID}`];
   const written = await copyTo(lease, select, fieldIds, COLUMNS, request.path);
   invariant(written !== null, 'a position-delete file has positions');
-  return wholePathBounds(written, request.dataFileLocation);
+  return wholePathBounds(written, files[0]!.bytes, files.at(-1)!.bytes);
 }
 
 /** Readers find the data file of a delete file by equal, untruncated bounds of file_path. */
-function wholePathBounds(written: WrittenFile, location: string): WrittenFile {
-  const whole = new TextEncoder().encode(location);
+function wholePathBounds(written: WrittenFile, lower: Uint8Array, upper: Uint8Array): WrittenFile {
   const columns = written.columns.map((column) =>
-    column.fieldId === FILE_PATH_ID ? { ...column, lower: whole, upper: whole } : column,
+    column.fieldId === FILE_PATH_ID ? { ...column, lower, upper } : column,
   );
   return { ...written, columns };
 }
 
 /** Sorted positions of every data file that the files name. */
-export async function readPositionDeletes(
-  lease: Lease,
-  paths: readonly string[],
-): Promise<readonly { location: string; positions: Uint32Array }[]> {
+export async function readPositionDeletes(lease: Lease, paths: readonly string[]): Promise<readonly PositionDeletes[]> {
   if (paths.length === 0) return [];
   const files = paths.map((path, unit) => ({ unit, rows: 0, path, deletes: null }));
   const from = readParquet(COLUMNS, files);

@@ -1,15 +1,24 @@
 /**
  * Disk to Iceberg: one commit of one table at a flush boundary (V4, C5). Staged segments become data files of the
- * table, as the same units; delete entries ≤ L become one position-delete file per touched data file.
+ * table, as the same units; delete entries ≤ L become position-delete files (delete-files.ts).
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { SqlError, SqlState } from '../errors.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
-import type { CommitResult, Segment, TableState } from '../storage/iceberg/lake-api.ts';
+import type { CommitResult, DeleteFile, Segment, TableState } from '../storage/iceberg/lake-api.ts';
 import { isRemote } from '../storage/iceberg/paths.ts';
 import type { Table } from '../storage/table.ts';
 import type { Database } from './database.ts';
+import {
+  adoptDeletes,
+  locationsOf,
+  planDeletes,
+  positionsByLocation,
+  positionsOf,
+  readDeletes,
+  settlePlan,
+} from './delete-files.ts';
 import { RowsFoundAgain } from './rows-found-again.ts';
 
 /** Staged segments go into a remote warehouse before the table's lane is taken: flushes need not wait for a slow store. */
@@ -33,15 +42,13 @@ export async function commitTable(
   const touched = [...table.fileSets.dirty]
     .map((file) => ({ file, length: file.deletesFlushed }))
     .filter(({ file, length }) => length > file.deletesCommitted);
-  const deletes: { dataFileLocation: string; path: string; rows: number; bytes: number }[] = [];
-  for (const { file, length } of touched) {
+  const plan = planDeletes(table, touched, new Set(staged));
+  const deletes: DeleteFile[] = [];
+  for (const planned of plan.files) {
     const path = join(database.diskDir, `${randomUUID()}-deletes.parquet`);
-    const written = await database.engine.writePositionDeletes({
-      path,
-      dataFileLocation: file.info.location,
-      positions: file.deletes.positions(0, length),
-    });
-    deletes.push({ dataFileLocation: file.info.location, path, rows: written.rows, bytes: written.bytes });
+    const positions = positionsOf(planned);
+    const { rows, bytes } = await database.engine.writePositionDeletes({ path, deletes: positions });
+    deletes.push({ targets: positions.map(({ location }) => location), scope: planned.scope, path, rows, bytes });
   }
   const segments = staged.map((file) => file.info as Segment);
   const request = {
@@ -50,6 +57,7 @@ export async function commitTable(
     lsn,
     segments,
     deletes,
+    removedDeletes: locationsOf(table, plan.replaced),
     trigger,
   };
   const garbage = deletes.map((each) => each.path);
@@ -70,6 +78,7 @@ export async function commitTable(
     file.tier = 'iceberg';
     database.disk.found({ path, bytes: file.info.bytes });
   }
+  settlePlan(table, plan, result);
   for (const { file, length } of touched) {
     file.deletesCommitted = length;
     file.deletes.settle(length);
@@ -119,7 +128,7 @@ export function collectLater(database: Database, table: Table): Promise<number> 
  * @throws {SqlError} 55000 when they cannot be
  */
 export async function adoptState(database: Database, table: Table, state: TableState): Promise<void> {
-  const deletes = await database.engine.readPositionDeletes(state.deletePaths);
+  const deletes = await readDeletes(database, state);
   const live = new Set(state.files.map((info) => info.location));
   const known = new Map(table.files.map((file) => [file.info.location, file]));
   const files = state.files.map(
@@ -132,7 +141,7 @@ export async function adoptState(database: Database, table: Table, state: TableS
     table,
     gone,
     files.filter((file) => !known.has(file.info.location)),
-    new Map(deletes.map(({ location, positions }) => [location, positions])),
+    positionsByLocation(deletes),
   );
   for (;;) {
     // Nothing may be on its way to visibility while positions of others are put behind it.
@@ -153,11 +162,7 @@ export async function adoptState(database: Database, table: Table, state: TableS
   const staged = table.files.filter((file) => file.tier === 'disk' && !live.has(file.info.location));
   table.replaceFiles([...files, ...staged]);
   database.disk.forget(gone.map((file) => file.path));
-  const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
-  for (const { location, positions } of deletes) {
-    const file = byLocation.get(location);
-    if (file !== undefined) database.addCommittedDeletes(table, file, positions, database.committer.appliedLsn);
-  }
+  adoptDeletes(database, table, state, deletes, database.committer.appliedLsn);
   table.metadataLocation = state.metadataLocation;
   table.snapshotId = state.snapshotId;
 }

@@ -15,6 +15,7 @@ import type { ColumnVector } from '../types/column-vector.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { applyDeletes, insertVectors, noteOperations } from './committer.ts';
 import type { Database } from './database.ts';
+import { adoptDeletes, readDeletes } from './delete-files.ts';
 import { decodeFrame, type Section } from './frame.ts';
 import { placeMoved } from './moved-deletes.ts';
 import { LostRows } from './lost-rows.ts';
@@ -93,10 +94,7 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
   const table = database.addTable(state);
   const { logId } = database.log;
   const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
-  for (const { location, positions } of await database.engine.readPositionDeletes(state.deletePaths)) {
-    const file = byLocation.get(location);
-    if (file !== undefined) database.addCommittedDeletes(table, file, positions, 0);
-  }
+  adoptDeletes(database, table, state, await readDeletes(database, state), 0);
   table.committedLsn = state.logId === logId ? state.committedLsn : 0;
   table.flushedLsn = table.committedLsn;
   if (state.detached !== null) detach(table, state, state.detached);

@@ -19,6 +19,7 @@ import type { DeleteRef } from '../storage/scan-spec.ts';
 import type { Table } from '../storage/table.ts';
 import type { WriteParquetRequest } from '../storage/unit-engine.ts';
 import { adoptCommit, refreshTable } from './iceberg-commit.ts';
+import { isNeeded, locationsOf } from './delete-files.ts';
 import { nameOf, type Database } from './database.ts';
 import { countedRows, queriedRows, type MovedRows } from './moved-rows.ts';
 
@@ -209,6 +210,10 @@ async function swap(
   trigger: string,
 ): Promise<CommitResult | null> {
   const deletes: DeleteFile[] = [];
+  const inputs = new Set(groups.flatMap((group) => group.inputs.map(({ file }) => file)));
+  const emptied = new Set(
+    Array.from(inputs, (file) => file.partitionKey).filter((key) => !isNeeded(table, key, (file) => inputs.has(file))),
+  );
   try {
     for (const group of groups) {
       const { output } = group;
@@ -219,12 +224,11 @@ async function swap(
         Array.from(file.deletes.positions(pinned, file.deletesCommitted), (position) => moved(file.unit, position)),
       );
       const path = join(database.diskDir, `${randomUUID()}-deletes.parquet`);
-      const written = await database.engine.writePositionDeletes({
+      const { rows, bytes } = await database.engine.writePositionDeletes({
         path,
-        dataFileLocation: output.location,
-        positions: Uint32Array.from(positions),
+        deletes: [{ location: output.location, positions: Uint32Array.from(positions) }],
       });
-      deletes.push({ dataFileLocation: output.location, path, rows: written.rows, bytes: written.bytes });
+      deletes.push({ targets: [output.location], scope: 'file', path, rows, bytes });
     }
     const request = {
       tableUuid: table.def.uuid,
@@ -232,12 +236,15 @@ async function swap(
       removed: groups.flatMap(({ inputs }) => inputs.map(({ file }) => file.info.location)),
       added: groups.flatMap(({ output }) => (output === null ? [] : [output])),
       deletes,
+      removedDeletes: locationsOf(table, emptied),
       commitId: randomUUID(),
       trigger,
     };
     for (;;) {
       try {
-        return await database.lake.rewrite(request);
+        const commit = await database.lake.rewrite(request);
+        if (commit !== null) for (const key of emptied) table.partitionDeletes.delete(key);
+        return commit;
       } catch (error) {
         if (!(error instanceof SqlError) || error.code !== SqlState.transactionResolutionUnknown) throw error;
         database.warn(error, `rewrite of files of ${nameOf(table)}, which asks again`);
@@ -330,6 +337,7 @@ function carryOver(table: Table, inputs: readonly Input[], moved: MovedRows | nu
   deletes.publish(published);
   successor.deletesFlushed = committed;
   successor.deletesCommitted = committed;
+  successor.deletesScoped = committed;
 }
 
 /** Staged copies go; so do files in the warehouse that were not swapped in. */

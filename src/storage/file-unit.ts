@@ -5,7 +5,7 @@
 import type { Lsn, TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { DataFileInfo, Segment } from './iceberg/lake-api.ts';
-import { partitionKey } from './iceberg/transforms.ts';
+import { placeKey } from './iceberg/transforms.ts';
 import { integerBounds, KeyBounds } from './key-bounds.ts';
 import { DeleteList } from './memory/delete-list.ts';
 import type { Memory } from './memory/memory.ts';
@@ -29,6 +29,8 @@ export class DataFileUnit {
   /** Entries of the delete list that a flush has made durable on disk, and that a commit has put into Iceberg. */
   deletesFlushed = 0;
   deletesCommitted = 0;
+  /** Of those committed, the first that a delete file of this file alone holds; the others are in files of its partition (H12). */
+  deletesScoped = 0;
   /** Entries up to here may be another writer's, in Iceberg already although they stand behind pending ones of ours. */
   deletesForeign = 0;
   /** Names spec and partition. */
@@ -48,7 +50,7 @@ export class DataFileUnit {
     this.lsnFrom = 'lsnFrom' in info ? info.lsnFrom : 0;
     this.lsnTo = 'lsnTo' in info ? info.lsnTo : 0;
     this.deletes = new DeleteList(memory.pool);
-    this.partitionKey = `${info.specId} ${partitionKey(info.partition)}`;
+    this.partitionKey = placeKey(info.specId, info.partition);
     this.time = integerBounds(def, info.columns, def.timeColumn) ?? EVERYTHING;
     this.keyRange = integerBounds(def, info.columns, def.key[0] ?? null) ?? EVERYTHING;
     this.#bounds = new KeyBounds(def, info.columns);

@@ -86,6 +86,8 @@ export class Table {
   uncommittedFrom: Lsn = 0;
   unflushedFrom: Lsn = 0;
   metadataLocation = '';
+  /** Locations of the live delete files of partitions, oldest first, by spec and partition (H12). */
+  readonly partitionDeletes = new Map<string, readonly string[]>();
   snapshotId: bigint | null = null;
   dropped = false;
   /** Not null: it takes no writes (55000), and this is why (C6). */

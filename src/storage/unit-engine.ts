@@ -50,6 +50,12 @@ export interface RowsRead {
   readonly rows: number;
 }
 
+/** Deleted rows of the data file at a location. */
+export interface PositionDeletes {
+  readonly location: string;
+  readonly positions: Uint32Array;
+}
+
 /** The functions themselves, as the caller sees them. */
 export interface UnitEngine {
   /** The live rows of the units, ordered by the def's sort, then unit, then position (total: H16), as one file. Null: no live row. */
@@ -59,14 +65,10 @@ export interface UnitEngine {
    * Must be called with the same request (same pinned lengths) as writeParquet.
    */
   newPositions(request: WriteParquetRequest): Promise<{ units: Int32Array; positions: Uint32Array }>;
-  /** An Iceberg v2 position-delete file for one data file; positions get sorted. fsynced. */
-  writePositionDeletes(request: {
-    path: string;
-    dataFileLocation: string;
-    positions: Uint32Array;
-  }): Promise<WrittenFile>;
+  /** An Iceberg v2 position-delete file, sorted by data file and position. Each file has some. fsynced. */
+  writePositionDeletes(request: { path: string; deletes: readonly PositionDeletes[] }): Promise<WrittenFile>;
   /** Positions per data file location, of Iceberg position-delete files. */
-  readPositionDeletes(paths: readonly string[]): Promise<readonly { location: string; positions: Uint32Array }[]>;
+  readPositionDeletes(paths: readonly string[]): Promise<readonly PositionDeletes[]>;
   lookup(request: LookupRequest): Promise<LookupResult>;
   /** The same by whole rows: `keys` are all columns of the def, and may be NULL. */
   lookupImages(request: LookupRequest): Promise<LookupResult>;

@@ -118,6 +118,33 @@ test('a partitioned table agrees everywhere, and again after deletes in some par
   await expectSameRows('public.parted', FLIGHTS, Number(rows[0]![0]));
 });
 
+test.each([
+  ['no partition', ''],
+  ['partitions', "WITH (partition_by = 'bucket(2, id)')"],
+])(
+  'H12: delete files for whole partitions agree everywhere, before and after they are made one: %s',
+  async (_, options) => {
+    const table = `scattered${options.length}`;
+    await client.query(
+      `CREATE TABLE ${table} (id bigint PRIMARY KEY, ts timestamptz NOT NULL, carrier text, delay int) ${options}`,
+    );
+    for (let i = 0; i < 4; i++) {
+      await insertFlights(table, i * 2000 + 1, i * 2000 + 2000);
+      await client.query('CHECKPOINT');
+    }
+    let left = 8000;
+    for (let i = 0; i < 10; i++) {
+      // the ninth and tenth meet eight files of each partition
+      const { rowCount } = await client.query(`DELETE FROM ${table} WHERE id % 97 = ${i} OR (${i} = 5 AND id < 1500)`);
+      left -= rowCount!;
+      await client.query('CHECKPOINT');
+      if ([3, 5, 7, 9].includes(i)) await expectSameRows(`public.${table}`, FLIGHTS, left);
+    }
+    await client.query(`VACUUM FULL ${table}`);
+    await expectSameRows(`public.${table}`, FLIGHTS, left);
+  },
+);
+
 test('a table without a key and an empty table agree everywhere', async () => {
   await client.query('CREATE TABLE keyless (id bigint, ts timestamptz, carrier text, delay int)');
   await client.query('CREATE TABLE nothing (id bigint PRIMARY KEY, ts timestamptz, carrier text, delay int)');

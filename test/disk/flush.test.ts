@@ -107,6 +107,7 @@ test('a commit takes its part of the manifest with it, and only that', async () 
     lsn: 5,
     segments: [world.segments[0]!],
     deletes: [],
+    removedDeletes: [],
     trigger: 'test',
   });
   const recovered = await restart(world);
@@ -155,6 +156,7 @@ test('a flush after a commit by the same log is above its LSN; a manifest of ano
     lsn: 100,
     segments: [],
     deletes: [],
+    removedDeletes: [],
     trigger: 'test',
   });
   const recovered = await restart(world);

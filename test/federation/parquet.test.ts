@@ -360,10 +360,12 @@ test('position deletes come back sorted, each once, by data file; their path bou
   const location = `file:///a rather long/place/it's here/${'x'.repeat(50)}.parquet`;
   const written = await engine.writePositionDeletes({
     path: first,
-    dataFileLocation: location,
-    positions: Uint32Array.of(9, 1, 5),
+    deletes: [{ location, positions: Uint32Array.of(9, 1, 5) }],
   });
-  await engine.writePositionDeletes({ path: second, dataFileLocation: 'file:///b', positions: Uint32Array.of(2) });
+  await engine.writePositionDeletes({
+    path: second,
+    deletes: [{ location: 'file:///b', positions: Uint32Array.of(2) }],
+  });
   expect(written.rows).toBe(3);
   const text = new TextEncoder().encode(location);
   expect(written.columns[0]).toMatchObject({ fieldId: 2_147_483_546, lower: text, upper: text });

@@ -41,7 +41,9 @@ async function swap(
 async function commit(dataDir: string, name: string, change: Partial<Change>): Promise<void> {
   await swap(dataDir, name, async (metadata, metadataLocation) => {
     const base = { schema: 'public', name, metadataLocation, metadata };
-    const whole = { added: [], deletes: [], removed: new Set<string>(), properties: {}, trigger: 'foreign', ...change };
+    const none = new Set<string>();
+    const empty = { added: [], deletes: [], removed: none, removedDeletes: none, properties: {}, trigger: 'foreign' };
+    const whole = { ...empty, ...change };
     return (await buildAttempt(context, base, whole, randomUUID())).metadataLocation;
   });
 }
@@ -55,7 +57,7 @@ export async function foreignDelete(
   const { rows, bytes, path } = await deleteFile(dataDir, dataFile, positions);
   const location = `${dataFile.slice(0, dataFile.lastIndexOf('/'))}/theirs-${randomUUID()}.parquet`;
   await store.putFile(location, path);
-  await commit(dataDir, name, { deletes: [{ target: dataFile, location, rows, bytes }] });
+  await commit(dataDir, name, { deletes: [{ targets: [dataFile], scope: 'file', location, rows, bytes }] });
 }
 
 /** Rows by a SELECT of id, v and name, in the place of other files, if any. */

@@ -5,7 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { systemClock, type Clock } from '../../src/clock.ts';
-import type { LakeSettings, PartitionValue, Segment, TableState } from '../../src/storage/iceberg/lake-api.ts';
+import type {
+  DeleteFile,
+  LakeSettings,
+  PartitionValue,
+  Segment,
+  TableState,
+} from '../../src/storage/iceberg/lake-api.ts';
 import { dataFileLocation, partitionPath } from '../../src/storage/iceberg/paths.ts';
 import type { ColumnDef, PartitionField, TableDef } from '../../src/table-def.ts';
 import { duckdbType, icebergType, numericTypmod, Oid } from '../../src/types/pg-type.ts';
@@ -135,16 +141,12 @@ export async function segment(
   };
 }
 
-export async function deleteFile(
-  dataDir: string,
-  dataFile: string,
-  positions: readonly number[],
-): Promise<{ dataFileLocation: string; path: string; rows: number; bytes: number }> {
+export async function deleteFile(dataDir: string, dataFile: string, positions: readonly number[]): Promise<DeleteFile> {
   const path = join(dataDir, `${randomUUID()}.parquet`);
   await duckdb(
     `COPY (SELECT '${dataFile}' AS file_path, unnest([${positions.join(', ')}]::BIGINT[]) AS pos) TO '${path}' (FORMAT parquet, FIELD_IDS {file_path: 2147483546, pos: 2147483545})`,
   );
-  return { dataFileLocation: dataFile, path, rows: positions.length, bytes: statSync(path).size };
+  return { targets: [dataFile], scope: 'file', path, rows: positions.length, bytes: statSync(path).size };
 }
 
 export function part(

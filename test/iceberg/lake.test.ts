@@ -33,6 +33,7 @@ const request = (table: TableState, lsn: number, more: Partial<CommitRequest> = 
   lsn,
   segments: [],
   deletes: [],
+  removedDeletes: [],
   trigger: 'test',
   ...more,
 });
@@ -73,6 +74,7 @@ test('a committed segment is a live data file after a restart, with its partitio
     snapshotId: result.snapshotId,
     flush: null,
     deletePaths: [],
+    partitionDeletes: [],
   });
   expect(found!.files).toEqual([
     {

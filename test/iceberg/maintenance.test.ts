@@ -49,7 +49,9 @@ async function rows(world: World, from: number, count: number): Promise<Segment>
 }
 
 async function commit(world: World, more: Partial<CommitRequest>): Promise<void> {
-  const request = { tableUuid: world.table.def.uuid, logId: LOG, segments: [], deletes: [], trigger: 'test', ...more };
+  const { uuid: tableUuid } = world.table.def;
+  const none = { segments: [], deletes: [], removedDeletes: [] };
+  const request = { tableUuid, logId: LOG, ...none, trigger: 'test', ...more };
   const { metadataLocation } = await world.lake.commit({ ...request, lsn: ++world.lsn });
   world.location = metadataLocation;
 }
@@ -65,6 +67,7 @@ function rewrite(
     removed,
     added: [],
     deletes: [],
+    removedDeletes: [],
     commitId: randomUUID(),
     trigger: 'test',
     ...more,

@@ -172,7 +172,11 @@ export async function deleteKeys(
     const target = `${base.metadata.location}/data/foreign-deletes-${randomUUID()}.parquet`;
     const bytes = await putFile(target, { deletes: [{ location, positions }] });
     const info = { location, path: '', rows: rows.length, bytes: 1, columns: [], partition: [], specId: 0 };
-    deletes.push(rawDeleteFile(target, positions.length, bytes, rawDataFile(info, specsOf(base.metadata)(0), 0)));
+    deletes.push(
+      rawDeleteFile({ location: target, rows: positions.length, bytes }, [
+        rawDataFile(info, specsOf(base.metadata)(0), 0),
+      ]),
+    );
   }
   if (deletes.length === 0) return null;
   return nextSnapshot(base, await keptOf(base.metadata), [{ content: 'deletes', files: deletes }], now);

@@ -9,6 +9,7 @@ import type { SlabDirectory } from '../../src/storage/memory/slab.ts';
 import type {
   LookupRequest,
   LookupResult,
+  PositionDeletes,
   RowsRead,
   RowsRequest,
   UnitEngine,
@@ -176,20 +177,18 @@ export class SimEngine implements UnitEngine {
       };
     });
 
-  writePositionDeletes = (request: {
-    path: string;
-    dataFileLocation: string;
-    positions: Uint32Array;
-  }): Promise<WrittenFile> =>
+  writePositionDeletes = (request: { path: string; deletes: readonly PositionDeletes[] }): Promise<WrittenFile> =>
     this.#act(async (disk) => {
-      const positions = [...request.positions].sort((a, b) => a - b);
-      const bytes = await this.#write(disk, request.path, {
-        deletes: [{ location: request.dataFileLocation, positions }],
-      });
-      return { path: request.path, rows: positions.length, bytes, columns: [] };
+      const deletes = request.deletes.map(({ location, positions }) => ({
+        location,
+        positions: [...positions].sort((a, b) => a - b),
+      }));
+      const bytes = await this.#write(disk, request.path, { deletes });
+      const rows = deletes.reduce((sum, { positions }) => sum + positions.length, 0);
+      return { path: request.path, rows, bytes, columns: [] };
     });
 
-  readPositionDeletes = (paths: readonly string[]): Promise<readonly { location: string; positions: Uint32Array }[]> =>
+  readPositionDeletes = (paths: readonly string[]): Promise<readonly PositionDeletes[]> =>
     this.#act((disk) => {
       const lists = new Map<string, Set<number>>();
       for (const path of paths) {

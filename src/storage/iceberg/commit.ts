@@ -4,13 +4,15 @@
  *
  * - K1 A data file that deletes are for must be live in the base or come with this commit, and one that leaves must be
  *   live: a delete of a file that a foreign rewrite removed would silently do nothing (C7).
- * - K2 A delete file carries the spec id and partition of its data file (M-17), and replaces Arka's earlier one for it.
- *   It leaves with its data file, whoever wrote it.
+ * - K2 A delete file carries the spec id and partition of its data files (M-17). One for a single data file holds all that
+ *   is deleted there, replaces Arka's earlier one for it, and leaves with it, whoever wrote it; one for a partition leaves
+ *   when a change names it. Of others' only those leave whose data file does (H12).
  * - K3 Manifests are carried as they are; of 20 of one size class one is made, so that their number stays
  *   logarithmic and each entry is rewritten a bounded number of times.
  */
-import { SqlError, SqlState } from '../../errors.ts';
+import { invariant, SqlError, SqlState } from '../../errors.ts';
 import type { Garbage } from '../disk/flush-store.ts';
+import { isFileDeletes, isPartitionDeletes } from './delete-names.ts';
 import type { DataFileInfo } from './lake-api.ts';
 import {
   Content,
@@ -67,13 +69,16 @@ export interface Change {
   readonly deletes: readonly PlacedDelete[];
   /** Locations of the data files that `added` stand for: the snapshot replaces them. */
   readonly removed: ReadonlySet<string>;
+  /** Arka's delete files of partitions whose positions others hold now, or nobody needs any more. */
+  readonly removedDeletes: ReadonlySet<string>;
   readonly properties: Readonly<Record<string, string>>;
   readonly trigger: string;
 }
 
 /** A delete file of the request at its place in the warehouse. */
 export interface PlacedDelete {
-  readonly target: string;
+  readonly targets: readonly string[];
+  readonly scope: 'file' | 'partition';
   readonly location: string;
   readonly rows: number;
   readonly bytes: number;
@@ -90,13 +95,6 @@ export interface Attempt {
   readonly oldestSequence: bigint;
 }
 
-const ARKA_DELETES = /\/arka-deletes-[0-9a-f-]{36}\.parquet$/;
-
-/** Beside its data file, under a name that says whose it is: Arka removes only its own (H12). */
-export function deleteFileLocation(dataFileLocation: string, uuid: string): string {
-  return `${dataFileLocation.slice(0, dataFileLocation.lastIndexOf('/'))}/arka-deletes-${uuid}.parquet`;
-}
-
 export async function buildAttempt(
   context: CommitContext,
   base: LoadedTable,
@@ -108,7 +106,7 @@ export async function buildAttempt(
   const written: string[] = [];
   try {
     const changed =
-      change.added.length + change.deletes.length + change.removed.size > 0
+      change.added.length + change.deletes.length + change.removed.size + change.removedDeletes.size > 0
         ? await addSnapshot(context, base, change, { commitId, now, properties, written })
         : { metadata: base.metadata, snapshotId: null, removed: [] as string[] };
     const { metadata: slim, expired } = expire(changed.metadata, now, context.expiry);
@@ -186,8 +184,20 @@ async function addSnapshot(
     ...bySpec([...added.values()], 'data', snapshotId, rewrite.dataSequence),
     ...bySpec(
       change.deletes.map((placed) => {
-        const target = targets.get(placed.target)!;
-        return { specId: target.specId, file: rawDeleteFile(placed.location, placed.rows, placed.bytes, target.file) };
+        const files = placed.targets.map((target) => targets.get(target)!);
+        const { specId } = files[0]!;
+        invariant(
+          files.every((file) => file.specId === specId),
+          'K2 a delete file is of one spec',
+        );
+        const { location, rows, bytes } = placed;
+        return {
+          specId,
+          file: rawDeleteFile(
+            { location, rows, bytes },
+            files.map(({ file }) => file),
+          ),
+        };
       }),
       'deletes',
       snapshotId,
@@ -277,7 +287,7 @@ async function liveTargets(
 ): Promise<Map<string, Target>> {
   const targets = new Map<string, Target>();
   const missing = new Set<string>();
-  for (const { target } of deletes) {
+  for (const target of deletes.flatMap((placed) => placed.targets)) {
     const own = added.get(target);
     if (own === undefined) missing.add(target);
     else targets.set(target, own);
@@ -303,28 +313,30 @@ interface TakenOut {
   readonly dataSequence: bigint | null;
 }
 
-/** K1, K2: replaced data files leave with their delete files, and Arka's earlier delete files of data files that get new ones. */
+/** K1, K2: replaced data files leave with their delete files, Arka's earlier ones of data files that get new ones, and those named. */
 async function takeOut(
   reader: TableReader,
   base: LoadedTable,
   head: readonly ManifestFile[],
-  { deletes, removed: replaced }: Change,
+  { deletes, removed: replaced, removedDeletes }: Change,
   snapshotId: bigint,
 ): Promise<TakenOut> {
-  const targets = new Set(deletes.map((placed) => placed.target));
+  const targets = new Set(deletes.flatMap((placed) => (placed.scope === 'file' ? placed.targets : [])));
   const leaves = ({ status, file }: ManifestEntry): boolean => {
     if (status === EntryStatus.deleted) return false;
     if (file.content === Content.data) return replaced.has(file.file_path);
-    const target = file.content === Content.positionDeletes ? deleteTarget(file) : null;
+    if (file.content !== Content.positionDeletes) return false;
+    if (isPartitionDeletes(file.file_path) && removedDeletes.has(file.file_path)) return true;
+    const target = deleteTarget(file);
     if (target === null) return false;
-    return replaced.has(target) || (ARKA_DELETES.test(file.file_path) && targets.has(target));
+    return replaced.has(target) || (isFileDeletes(file.file_path) && targets.has(target));
   };
   const kept: ManifestFile[] = [];
   const drafts: Draft[] = [];
   const removed: RawFile[] = [];
   let dataSequence: bigint | null = null;
   for (const manifest of head) {
-    const concerned = replaced.size > 0 || (manifest.content === 1 && targets.size > 0);
+    const concerned = replaced.size > 0 || (manifest.content === 1 && targets.size + removedDeletes.size > 0);
     const entries = concerned ? await reader.entries(manifest) : [];
     if (!entries.some(leaves)) {
       // A manifest without live files says nothing to a reader of this snapshot.

@@ -94,6 +94,16 @@ export interface TableState {
   readonly files: readonly DataFileInfo[];
   /** Live position-delete files (paths as those of data files): main has the engine read them. */
   readonly deletePaths: readonly string[];
+  /** Those among the live ones that Arka wrote for a whole partition; `deletePaths` has the others. */
+  readonly partitionDeletes: readonly PartitionDeletes[];
+}
+
+/** A position-delete file that Arka wrote for several data files of one partition (H12). */
+export interface PartitionDeletes {
+  readonly location: string;
+  readonly path: string;
+  /** As `placeKey` names spec and partition. */
+  readonly partitionKey: string;
 }
 
 /** What is known of a table at start: catalog and flush manifest, reconciled (C5): only what the catalog does not hold yet. */
@@ -146,9 +156,13 @@ export interface LakeState {
   readonly cached: readonly CachedFile[];
 }
 
-/** A position-delete file for one data file, on local disk: it holds all deleted positions of that file and replaces the earlier one. */
+/**
+ * A position-delete file on local disk. Scope `file`: of one data file, with all its deleted positions; it replaces the
+ * earlier one. Scope `partition`: of data files of one spec and partition.
+ */
 export interface DeleteFile {
-  readonly dataFileLocation: string;
+  readonly targets: readonly string[];
+  readonly scope: 'file' | 'partition';
   readonly path: string;
   readonly rows: number;
   readonly bytes: number;
@@ -161,8 +175,9 @@ export interface CommitRequest {
   readonly lsn: Lsn;
   /** Staged segments to put into the warehouse and append. */
   readonly segments: readonly Segment[];
-  /** One per touched data file. */
   readonly deletes: readonly DeleteFile[];
+  /** Locations of Arka's delete files of partitions that are not needed beside `deletes`. */
+  readonly removedDeletes: readonly string[];
   readonly trigger: string;
 }
 
@@ -176,6 +191,8 @@ export interface CommitResult {
   readonly retries: number;
   /** Where the committed segments can be read now. */
   readonly paths: readonly { readonly location: string; readonly path: string }[];
+  /** Where the delete files of the request are now, in its order; empty when an earlier request had committed the same. */
+  readonly deleteLocations: readonly string[];
   /** Set when another writer changed the table in between: the whole state after our commit. */
   readonly foreign: TableState | null;
 }
@@ -190,6 +207,7 @@ export interface RewriteRequest {
   readonly added: readonly Segment[];
   /** Of rows of `added` that were deleted, and committed, while they were written. */
   readonly deletes: readonly DeleteFile[];
+  readonly removedDeletes: readonly string[];
   /** New for each rewrite: after 08007 the same request is asked again, and finds by it what became of the first. */
   readonly commitId: string;
   readonly trigger: string;

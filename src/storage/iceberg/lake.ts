@@ -237,6 +237,7 @@ function checkCache(lake: Lake, tables: readonly TableState[]): Promise<CachedFi
   for (const table of tables) {
     for (const file of table.files) expected.set(file.path, file.bytes);
     for (const path of table.deletePaths) expected.set(path, null);
+    for (const { path } of table.partitionDeletes) expected.set(path, null);
   }
   return lake.cache.check(expected);
 }
@@ -327,7 +328,12 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
   let base = await load(lake, request.tableUuid);
   const known = lake.known.get(request.tableUuid)!;
   if (isCommitted(base, { lsnTo: request.lsn }, request))
-    return finish(lake, request, base, { deletes: [], retries: 0, foreign: base.metadataLocation !== known.reported });
+    return finish(lake, request, base, {
+      deletes: [],
+      retries: 0,
+      // Delete files whose names main never heard are told as what another writer did.
+      foreign: base.metadataLocation !== known.reported || request.deletes.length > 0,
+    });
   const context = commitContext(lake, request.tableUuid);
   const commitId = uuidText();
   const added = request.segments.filter((segment) => !isCommitted(base, segment, request));
@@ -336,6 +342,7 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
     added,
     deletes,
     removed: new Set<string>(),
+    removedDeletes: new Set(request.removedDeletes),
     properties: { [Property.logId]: request.logId, [Property.lsn]: String(request.lsn) },
     trigger: request.trigger,
   };
@@ -496,6 +503,7 @@ async function finish(
     bytes: [...request.segments, ...outcome.deletes].reduce((sum, file) => sum + file.bytes, 0),
     retries: outcome.retries,
     paths: request.segments.map(({ location }) => ({ location, path: lake.cache.pathOf(location) })),
+    deleteLocations: outcome.deletes.map((file) => file.location),
     foreign,
   };
 }

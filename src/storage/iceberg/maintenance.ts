@@ -53,7 +53,14 @@ export async function rewrite(lake: Lake, access: TableAccess, request: RewriteR
       return null;
     }
     if (retries === 0) placed = await access.place(lake, context, request.added, request.deletes, commitId);
-    const change = { added: request.added, deletes: placed, removed, properties: {}, trigger: request.trigger };
+    const change = {
+      added: request.added,
+      deletes: placed,
+      removed,
+      removedDeletes: new Set(request.removedDeletes),
+      properties: {},
+      trigger: request.trigger,
+    };
     let attempt: Attempt;
     try {
       attempt = await buildAttempt(context, base, change, commitId);
@@ -116,6 +123,7 @@ async function finish(
     bytes: [...request.added, ...request.deletes].reduce((sum, file) => sum + file.bytes, 0),
     retries,
     paths: request.added.map(({ location }) => ({ location, path: lake.cache.pathOf(location) })),
+    deleteLocations: [],
     foreign: others,
   };
 }
@@ -218,7 +226,8 @@ async function expireSnapshots(
     const { expired } = expire(base.metadata, now, lake.settings);
     if (expired.length === 0) return { table: base, expired: 0 };
     const commitId = uuidText();
-    const change = { added: [], deletes: [], removed: new Set<string>(), properties: {}, trigger: 'vacuum' };
+    const none = new Set<string>();
+    const change = { added: [], deletes: [], removed: none, removedDeletes: none, properties: {}, trigger: 'vacuum' };
     const context = access.context(lake, uuid);
     const attempt = await buildAttempt(context, base, change, commitId);
     const foreign = base.metadataLocation !== known.reported;

@@ -336,20 +336,28 @@ function rawPartition(spec: ManifestSpec, values: readonly PartitionValue[]): Re
 /** The reserved field of position-delete files that names the data file. */
 const FILE_PATH_FIELD = 2147483546;
 
-/** A position-delete file of one data file: the equal bounds of file_path tell readers so, as referenced_data_file does. */
-export function rawDeleteFile(location: string, rows: number, bytes: number, target: RawFile): RawFile {
-  const path = Buffer.from(target.file_path);
+/**
+ * A position-delete file of data files of one partition. Of one only, equal bounds of file_path tell readers so, as
+ * referenced_data_file does; of several, the bounds are whole paths too, so that they are never equal by being cut.
+ */
+export function rawDeleteFile(
+  written: { readonly location: string; readonly rows: number; readonly bytes: number },
+  targets: readonly RawFile[],
+): RawFile {
+  const paths = targets.map((target) => Buffer.from(target.file_path));
+  const lower = paths.reduce((least, path) => (path.compare(least) < 0 ? path : least));
+  const upper = paths.reduce((most, path) => (path.compare(most) > 0 ? path : most));
   return {
     ...NO_STATS,
     content: Content.positionDeletes,
-    file_path: location,
+    file_path: written.location,
     file_format: 'PARQUET',
-    partition: target.partition,
-    record_count: BigInt(rows),
-    file_size_in_bytes: BigInt(bytes),
-    lower_bounds: [{ key: FILE_PATH_FIELD, value: path }],
-    upper_bounds: [{ key: FILE_PATH_FIELD, value: path }],
-    referenced_data_file: target.file_path,
+    partition: targets[0]!.partition,
+    record_count: BigInt(written.rows),
+    file_size_in_bytes: BigInt(written.bytes),
+    lower_bounds: [{ key: FILE_PATH_FIELD, value: lower }],
+    upper_bounds: [{ key: FILE_PATH_FIELD, value: upper }],
+    referenced_data_file: targets.length === 1 ? targets[0]!.file_path : null,
   };
 }
 
@@ -391,9 +399,13 @@ export function dataFileInfo(file: RawFile, spec: ManifestSpec, path: string): D
     rows: Number(file.record_count),
     bytes: Number(file.file_size_in_bytes),
     columns,
-    partition: spec.fields.map((field, i) => fromAvro(spec.types[i]!, file.partition[`p${field.fieldId}`] ?? null)),
+    partition: partitionOf(file, spec),
     specId: spec.specId,
   };
+}
+
+export function partitionOf(file: RawFile, spec: ManifestSpec): PartitionValue[] {
+  return spec.fields.map((field, i) => fromAvro(spec.types[i]!, file.partition[`p${field.fieldId}`] ?? null));
 }
 
 /** Small Buffers share a pool: what goes to another thread must not drag it along. */

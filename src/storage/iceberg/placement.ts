@@ -7,7 +7,8 @@
 import { rm } from 'node:fs/promises';
 import type { Lake } from './lake.ts';
 import type { DeleteFile, Segment } from './lake-api.ts';
-import { deleteFileLocation, type CommitContext, type PlacedDelete } from './commit.ts';
+import type { CommitContext, PlacedDelete } from './commit.ts';
+import { deleteFileLocation } from './delete-names.ts';
 import { uuidText } from './metadata.ts';
 import { isRemote } from './paths.ts';
 
@@ -27,10 +28,10 @@ export async function place(
   await placeSegments(lake, segments);
   const deletes: PlacedDelete[] = [];
   try {
-    for (const [i, file] of files.entries()) {
-      const location = deleteFileLocation(file.dataFileLocation, i === 0 ? commitId : uuidText());
-      deletes.push({ target: file.dataFileLocation, location, rows: file.rows, bytes: file.bytes });
-      await lake.store.putFile(location, file.path);
+    for (const [i, { path, targets, scope, rows, bytes }] of files.entries()) {
+      const location = deleteFileLocation(targets[0]!, scope, i === 0 ? commitId : uuidText());
+      deletes.push({ targets, scope, location, rows, bytes });
+      await lake.store.putFile(location, path);
     }
   } catch (error) {
     context.discard(deletes.map((placed) => placed.location));

@@ -26,7 +26,8 @@ export async function reattach(
     known.logId =
       (await lake.reader.metadata(lake.catalog.find(known.schema, known.name)!)).properties?.['arka.log-id'] ?? null;
     const { lsn } = detached.last;
-    await commit(lake, { tableUuid: uuid, logId: log.logId, lsn, segments: [], deletes: [], trigger: 'reattach' });
+    const nothing = { segments: [], deletes: [], removedDeletes: [] };
+    await commit(lake, { tableUuid: uuid, logId: log.logId, lsn, ...nothing, trigger: 'reattach' });
   }
   lake.detached.delete(uuid);
 }

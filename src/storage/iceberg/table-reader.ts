@@ -6,7 +6,8 @@
 import { notSupported, SqlError, SqlState } from '../../errors.ts';
 import type { ColumnDef, PgType, TableDef } from '../../table-def.ts';
 import { icebergType } from '../../types/pg-type.ts';
-import type { DataFileInfo, TableState } from './lake-api.ts';
+import { isPartitionDeletes } from './delete-names.ts';
+import type { DataFileInfo, PartitionDeletes, TableState } from './lake-api.ts';
 import {
   Content,
   dataFileInfo,
@@ -14,6 +15,7 @@ import {
   decodeManifestList,
   EntryStatus,
   manifestSpec,
+  partitionOf,
   type ManifestEntry,
   type ManifestFile,
   type ManifestSpec,
@@ -31,6 +33,7 @@ import {
 } from './metadata.ts';
 import type { ObjectStore } from './object-store.ts';
 import { deriveDef, parseSpecField, partitionFields, pgTypeOf, sameType, type IcebergSchema } from './schema-json.ts';
+import { placeKey } from './transforms.ts';
 
 const CACHED_ENTRIES_MAX = 50_000;
 
@@ -101,6 +104,7 @@ async function tableState(
   const spec = specsOf(metadata);
   const files: DataFileInfo[] = [];
   const deletePaths: string[] = [];
+  const partitionDeletes: PartitionDeletes[] = [];
   for (const manifest of await reader.manifests(snapshot)) {
     for (const entry of await reader.entries(manifest)) {
       if (entry.status === EntryStatus.deleted) continue;
@@ -113,6 +117,12 @@ async function tableState(
         throw notSupported('reading Iceberg equality deletes', { detail: `File "${file.file_path}".` });
       if (file.content === Content.data)
         files.push(dataFileInfo(file, spec(manifest.partition_spec_id), pathOf(file.file_path)));
+      else if (isPartitionDeletes(file.file_path))
+        partitionDeletes.push({
+          location: file.file_path,
+          path: pathOf(file.file_path),
+          partitionKey: placeKey(manifest.partition_spec_id, partitionOf(file, spec(manifest.partition_spec_id))),
+        });
       else deletePaths.push(pathOf(file.file_path));
     }
   }
@@ -127,6 +137,7 @@ async function tableState(
     committedLsn: lsn,
     files,
     deletePaths,
+    partitionDeletes,
   };
 }
 

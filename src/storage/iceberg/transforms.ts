@@ -211,6 +211,11 @@ export function codePointsEnd(bytes: Uint8Array, start: number, end: number, cou
 }
 
 /** A text that is equal for equal partition tuples and for no others. */
+/** Names spec and partition. */
+export function placeKey(specId: number, values: readonly PartitionValue[]): string {
+  return `${specId} ${partitionKey(values)}`;
+}
+
 export function partitionKey(values: readonly PartitionValue[]): string {
   return values
     .map((value) => {
