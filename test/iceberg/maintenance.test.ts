@@ -17,9 +17,12 @@ import { currentSnapshot, type TableMetadata } from '../../src/storage/iceberg/m
 import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
 import { tableReader } from '../../src/storage/iceberg/table-reader.ts';
 import { foreignDelete, foreignTag } from './foreign.ts';
+import { registerLostListTests } from './lost-list-suite.ts';
 import { deleteFile, EVENTS, LOG, manualClock, segment, settings, tableDef, temporary } from './harness.ts';
 
 const HOUR = 3_600_000;
+
+registerLostListTests('local', () => ({ store: localStore(), settings: {} }));
 const reader = tableReader(localStore(), toLocalPath);
 const metadataOf = (location: string): Promise<TableMetadata> => reader.metadata(location);
 

@@ -4,7 +4,7 @@
  * - M1 A rewrite is swapped in only on a head where its inputs are live and have no deletes that main has not carried
  *   over: what another writer deleted from them since is told, and the rewrite asked for again (C7).
  * - M2 A replaced or expired file is deleted `iceberg.file_grace` after the last snapshot that needs it has left; tags and
- *   branches hold theirs (H15). The list is in flush.db; one that is lost is found again as orphans.
+ *   branches hold theirs (H15). The list is in flush.db; what a failure after the swap kept from it VACUUM finds again as orphans.
  * - M3 An orphan lies below the table's own data and metadata folders, has a name that no metadata, list or manifest
  *   of the table has, and is older than the grace and ORPHAN_AGE_MS: a commit of another writer may be on its way.
  */
