@@ -84,8 +84,10 @@ export async function prepareSimple(
   parsed: ParsedStatement,
   statement: Statement,
 ): Promise<SessionPrepared | null> {
-  const modifies = statement.kind === 'update' || statement.kind === 'delete';
-  if (returningOf(statement) === null && !(modifies && statement.plan.described === null)) return null;
+  if (!('returning' in statement)) return null;
+  // Rows of a query are PostgreSQL's to describe only where something needs it.
+  const known = statement.kind === 'insert' ? statement.parameterOids !== null : statement.plan.described !== null;
+  if (known && returningOf(statement) === null) return null;
   return prepare(preparation, parsed, statement, []);
 }
 

@@ -6,8 +6,10 @@ import type { TableWrites, Transaction } from './ingest/transaction.ts';
 import type { WriteContext } from './ingest/write-rows.ts';
 import type { ParameterValue, QueryPlan } from './planner/plan.ts';
 import type { Remote } from './rpc.ts';
+import type { MemoryUnit } from './storage/scan-spec.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import { parameterText } from './types/parameter-text.ts';
+import type { Format } from './types/result-column.ts';
 import type { TimeContext } from './types/text-input.ts';
 import type { BoundParameters, MaybePromise } from './wire/gateway-api.ts';
 import { EngineCursor } from './gateway-cursor.ts';
@@ -50,19 +52,25 @@ export function checkSize(environment: WriteEnvironment, writes: TableWrites): v
 }
 
 export function parameterValues(parameters: BoundParameters, oids: readonly number[]): readonly ParameterValue[] {
-  const { formats, values } = parameters;
-  return values.map((value, i) => {
-    const format = formats.length === 0 ? 0 : formats.length === 1 ? formats[0]! : formats[i]!;
+  return parameters.values.map((value, i) => {
     const typeOid = oids[i] ?? 0;
-    return { typeOid, text: parameterText(typeOid, format, value) };
+    return { typeOid, text: parameterText(typeOid, formatOf(parameters, i), value) };
   });
 }
 
-/** Runs a plan of the engine and hands over its rows as vectors. */
+/** The format of a value of a Bind. */
+export function formatOf({ formats }: BoundParameters, index: number): Format {
+  return formats.length === 0 ? 0 : formats.length === 1 ? formats[0]! : formats[index]!;
+}
+
+const NO_BUFFERS: ReadonlyMap<string, MemoryUnit> = new Map();
+
+/** Runs a plan of the engine and hands over its rows as vectors; `buffers` stand for planned tables, by placeholder. */
 export async function drain(
   environment: WriteEnvironment,
   plan: QueryPlan,
   take: (vectors: readonly ColumnVector[], rows: number) => MaybePromise<void>,
+  buffers: ReadonlyMap<string, MemoryUnit> = NO_BUFFERS,
 ): Promise<void> {
   const { database, engine, transaction, timeZone } = environment;
   const rendered = plan.render(parameterValues(environment.parameters, environment.parameterOids));
@@ -74,6 +82,7 @@ export async function drain(
     formats: [],
     output: 'vectors',
     timeZone,
+    buffers,
   } as const;
   const cursor = await EngineCursor.open(database, engine, request, environment.running);
   try {

@@ -4,16 +4,16 @@
 import { SqlError, SqlState } from './errors.ts';
 import { RowWriter } from './ingest/row-writer.ts';
 import { streamRows } from './ingest/stream-writes.ts';
-import { literalError } from './ingest/value-errors.ts';
 import type { TableWrites } from './ingest/transaction.ts';
 import { insertRows } from './ingest/write-rows.ts';
-import type { InsertValue, Returning, Statement } from './planner/plan.ts';
+import type { Conflict, QueryPlan, Returning, Statement } from './planner/plan.ts';
 import type { RowBuffer } from './storage/memory/row-buffer.ts';
 import type { TableDef } from './table-def.ts';
-import { parameterText } from './types/parameter-text.ts';
 import type { TimeContext } from './types/text-input.ts';
 import type { MaybePromise } from './wire/gateway-api.ts';
+import { ConflictingInsert } from './gateway-conflict.ts';
 import { liveTable } from './gateway-cursor.ts';
+import { putValue } from './gateway-values.ts';
 import { sendWritten, type WrittenRows } from './gateway-returning.ts';
 import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
 
@@ -35,6 +35,7 @@ function writerOf({ time }: WriteEnvironment, statement: Of<'insert'>, writes: T
 
 /** Constants and parameters, with no pressure on memory. A tag, when nothing had to be waited for. */
 export function insertValues(environment: WriteEnvironment, statement: Of<'insert'>): MaybePromise<string> {
+  if (statement.conflict !== null) return insertOrElse(environment, statement, statement.conflict);
   const writes = environment.transaction.of(liveTable(environment.database, statement.def));
   const from = writes.inserted.rows;
   const refused = putRows(environment, statement, writerOf(environment, statement, writes), writes.inserted);
@@ -110,66 +111,59 @@ export async function insert(environment: WriteEnvironment, statement: Of<'inser
   const { database, transaction } = environment;
   if (database.pressed) await database.admit();
   if (statement.source.kind === 'values') return insertValues(environment, statement);
+  if (statement.conflict !== null) return insertOrElse(environment, statement, statement.conflict);
   const table = liveTable(environment.database, statement.def);
   const writes = transaction.of(table);
   const from = writes.inserted.rows;
   const writer = new RowWriter(table.def, statement.fieldIds, writes.inserted, environment.time);
-  if (statement.source.plan.route === 'engine') {
-    await drain(environment, statement.source.plan, (vectors, rows) => {
-      writer.appendVectors(vectors, rows);
-      checkSize(environment, writes);
-      return streamRows(database.log, transaction, writes);
-    });
-  } else {
-    for (const row of await environment.catalogRows(statement.source.plan)) {
-      row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.textField(i, value, 0, value.length)));
-      writer.endRow();
-    }
-  }
+  await putQuery(environment, statement.source.plan, writer, () => {
+    checkSize(environment, writes);
+    return streamRows(database.log, transaction, writes);
+  });
   return claimRows(environment, writes, from, statement.returning);
 }
 
-function putValue(environment: WriteEnvironment, writer: RowWriter, index: number, value: InsertValue): void {
-  switch (value.kind) {
-    case 'null':
-      writer.nullField(index);
-      return;
-    case 'default':
-      writer.default(index);
-      return;
-    case 'now':
-      writer.now(index);
-      return;
-    case 'parameter':
-      putParameter(environment, writer, index, value.index);
-      return;
-    default:
-      try {
-        writer.text(index, value.text);
-      } catch (error) {
-        throw literalError(error, value.position);
-      }
+/** Rows of a query; after some of them `more` is called. */
+async function putQuery(
+  environment: WriteEnvironment,
+  plan: QueryPlan,
+  writer: RowWriter,
+  more: () => MaybePromise<void>,
+): Promise<void> {
+  if (plan.route === 'engine') {
+    await drain(environment, plan, (vectors, rows) => {
+      writer.appendVectors(vectors, rows);
+      return more();
+    });
+    return;
   }
+  for (const row of await environment.catalogRows(plan)) {
+    row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.textField(i, value, 0, value.length)));
+    writer.endRow();
+  }
+  await more();
 }
 
-/** `index` of a parameter counts from 1, as in $n. */
-function putParameter(environment: WriteEnvironment, writer: RowWriter, target: number, index: number): void {
-  const { parameters } = environment;
-  const { formats, bytes } = parameters;
-  const start = parameters.starts[index - 1];
-  if (start === undefined) throw new SqlError(SqlState.undefinedParameter, `there is no parameter $${index}`);
-  if (start < 0) {
-    writer.nullField(target);
-    return;
+/** INSERT … ON CONFLICT. */
+async function insertOrElse(
+  environment: WriteEnvironment,
+  statement: Of<'insert'>,
+  conflict: Conflict,
+): Promise<string> {
+  const table = liveTable(environment.database, statement.def);
+  const writes = environment.transaction.of(table);
+  const from = writes.inserted.rows;
+  const insertion = new ConflictingInsert(environment, writes, conflict);
+  try {
+    const writer = new RowWriter(table.def, statement.fieldIds, insertion.proposed, environment.time);
+    let refused: SqlError | null = null;
+    if (statement.source.kind === 'values') refused = putRows(environment, statement, writer, insertion.proposed);
+    else await putQuery(environment, statement.source.plan, writer, () => insertion.advance());
+    await insertion.finish();
+    if (refused !== null) throw refused;
+    await sendWritten(environment, statement.returning, writtenRows(writes, from));
+    return insertTag(writes.inserted.rows - from);
+  } finally {
+    insertion.retire();
   }
-  const end = parameters.ends[index - 1]!;
-  const format = formats.length === 0 ? 0 : formats.length === 1 ? formats[0]! : formats[index - 1]!;
-  if (format === 0) {
-    writer.textField(target, bytes, start, end);
-    return;
-  }
-  const type = writer.typeOf(target);
-  const oid = environment.parameterOids[index - 1] ?? type.oid;
-  if (oid === type.oid) writer.binaryField(target, bytes, start, end);
-  else writer.text(target, parameterText(oid, format, parameters.values[index - 1]!)!);
 }

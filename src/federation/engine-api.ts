@@ -4,7 +4,8 @@
  *
  * Every scan of a unit list goes through one function (C8). Nothing here knows sessions or transactions.
  */
-import type { TableScan } from '../storage/scan-spec.ts';
+import type { FileUnit, TableScan } from '../storage/scan-spec.ts';
+import type { TableDef } from '../table-def.ts';
 import type {
   LookupRequest,
   LookupResult,
@@ -56,6 +57,20 @@ export interface QueryChunk {
   readonly done: boolean;
 }
 
+/** Rows of files by their places: row i is at `positions[i]` of `files[indexes[i]]`. Each place once or more. */
+export interface FetchRequest {
+  readonly def: TableDef;
+  readonly files: readonly FileUnit[];
+  readonly indexes: Int32Array;
+  readonly positions: Float64Array;
+  readonly fieldIds: readonly number[];
+}
+/** Some of them: which, and their columns in the order of the field ids. */
+export interface Fetched {
+  readonly rows: Int32Array;
+  readonly vectors: readonly ColumnVector[];
+}
+
 export interface EngineSettings {
   readonly memoryLimitBytes: number;
   readonly threads: number;
@@ -86,6 +101,7 @@ export type EngineApi = {
   /** The same by whole rows: `keys` are all columns of the def, and may be NULL. */
   lookupImages(request: LookupRequest): Promise<LookupResult>;
   readRows(request: RowsRequest): Promise<readonly RowsRead[]>;
+  fetchRows(request: FetchRequest): Promise<readonly Fetched[]>;
   /** The share of its memory that queries may use from now on; free memory of the process goes back to the system, too. */
   limitMemory(share: number): Promise<void>;
   /** Bytes DuckDB holds, for arka.memory. */

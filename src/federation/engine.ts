@@ -21,6 +21,7 @@ import {
 import { openCursor, type Cursor, type OpeningCursor } from './cursor.ts';
 import type { EngineApi, EngineSettings } from './engine-api.ts';
 import { engineError } from './engine-errors.ts';
+import { fetchRows } from './row-fetch.ts';
 import { lookupImages } from './image-lookup.ts';
 import { lookup } from './lookup.ts';
 import { readRows } from './row-lookup.ts';
@@ -76,6 +77,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     writePositionDeletes: (request) => chore((lease, own) => writePositionDeletes(lease, request, own)),
     readPositionDeletes: (paths) => chore((lease) => readPositionDeletes(lease, paths)),
     lookup: (request) => chore((lease, own) => lookup(lease, request, own)),
+    fetchRows: (request) => chore((lease, own) => fetchRows(lease, request, own)),
     readRows: (request) => chore((lease) => readRows(lease, request)),
     lookupImages: (request) => chore((lease, own) => lookupImages(lease, request, own)),
     limitMemory: async (share) => {

@@ -151,7 +151,23 @@ export function lockKey(
   return table.locks.a === transaction.id;
 }
 
-/** Notes that the row with the key in `words`, which the transaction has locked, is deleted by it. */
+/** The live own row with a key that is locked; -1: what was there is deleted, or nothing was; null: that is not known. */
+export function ownRowOf(
+  writes: TableWrites,
+  words: KeyWords,
+  hash: number,
+  vectors: readonly ColumnVector[],
+  row: number,
+): number | null {
+  const { locks } = writes.table;
+  const state = locks.find(words, hash) ? locks.b : 0;
+  let own = (state >>> 1) - 1;
+  if (own < 0 && writes.own !== null) own = writes.own.rowOf(hash, vectors, row);
+  if (own >= 0) return writes.isDead(own) ? -1 : own;
+  return (state & KEY_SETTLED) === 0 ? null : -1;
+}
+
+/** Notes that the row with the key in `words`, which the transaction has locked, is deleted by it, or that there is none. */
 export function settleKey(writes: TableWrites, words: KeyWords): void {
   const { locks, keys } = writes.table;
   invariant(locks.find(words, keys.hash(words)), 'C11 a key is locked before its row is deleted');

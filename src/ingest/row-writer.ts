@@ -164,12 +164,26 @@ export class RowWriter implements CopyRowSink {
   /** Rows of vectors that hold the values in column types already: checks, then copies. */
   appendVectors(vectors: readonly ColumnVector[], count: number): void {
     for (let row = 0; row < count; row++) {
-      for (let value = 0; value < vectors.length; value++) this.#copy(value, vectors[value]!, row);
+      for (let value = 0; value < vectors.length; value++) this.vectorField(value, vectors[value]!, row);
       this.endRow();
     }
   }
 
-  #copy(value: number, vector: ColumnVector, row: number): void {
+  /** Numbers that were computed; of the column's physical type. */
+  int32Field(value: number, number: number): void {
+    this.#sink(value).int32(number);
+  }
+
+  int64Field(value: number, low: number, high: number): void {
+    this.#sink(value).int64(low, high);
+  }
+
+  float64Field(value: number, number: number): void {
+    this.#sink(value).float64(number);
+  }
+
+  /** A value out of a vector of the column's physical type. */
+  vectorField(value: number, vector: ColumnVector, row: number): void {
     if (!isValid(vector, row)) {
       this.nullField(value);
       return;

@@ -63,7 +63,7 @@ async function finishInsert(
   while (next < inserted.rows) {
     const vectors = keyVectors(writes, next);
     table.encodeKey(vectors, rowInBatch, key);
-    const holder = holderOf(context, transaction, writes, vectors, rowInBatch);
+    const holder = holderOf(context, transaction, writes, key, vectors, rowInBatch);
     if (holder !== null) await waitFor(context, transaction, holder);
     next = claimKeys(transaction, writes, next, upsert, cold);
   }
@@ -84,16 +84,17 @@ async function finishInsert(
   }
 }
 
-/** Who holds the key in `key`, given as a row of vectors, too, if another transaction does. */
-function holderOf(
+/** Who holds the key in `words`, given as a row of vectors, too, if another transaction does. */
+export function holderOf(
   context: WriteContext,
   transaction: Transaction,
   writes: TableWrites,
+  words: KeyWords,
   vectors: readonly ColumnVector[],
   row: number,
 ): Transaction | null {
   const { table, own } = writes;
-  const id = table.holderOf(key, table.keys.hash(key), vectors, row, own);
+  const id = table.holderOf(words, table.keys.hash(words), vectors, row, own);
   if (id === 0 || id === transaction.id) return null;
   const holder = context.transaction(id);
   invariant(holder !== undefined, 'locks go with their transaction');
@@ -132,7 +133,7 @@ export async function deleteRows(
     for (;;) {
       encodeFound(table, found, row);
       if (lockKey(transaction, writes, key, foundVectors, foundRow)) break;
-      const holder = holderOf(context, transaction, writes, foundVectors, foundRow);
+      const holder = holderOf(context, transaction, writes, key, foundVectors, foundRow);
       invariant(holder !== null, 'a key that cannot be locked is held');
       await waitFor(context, transaction, holder);
     }

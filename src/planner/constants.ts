@@ -157,3 +157,9 @@ export function isNow(node: Node, column: ColumnDef): boolean {
   if (!('FuncCall' in node) || (node.FuncCall.args ?? []).length > 0) return false;
   return ['now', 'transaction_timestamp', 'statement_timestamp'].includes(plainName(node.FuncCall.funcname));
 }
+
+/** A number written as one, perhaps with a sign. */
+export function isNumberLiteral(node: Node): boolean {
+  const kind = constantKind('A_Expr' in node ? (node.A_Expr.rexpr ?? node) : node);
+  return kind === 'integer' || kind === 'decimal';
+}

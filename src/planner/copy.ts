@@ -4,7 +4,7 @@ import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import { at, defElemBoolean, defElemText, stringsOf } from './ast.ts';
-import { targetColumns } from './insert.ts';
+import { targetColumns } from './assignments.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import { parseSql } from './parse.ts';
 import type { CatalogView, CopyOptions, CopyOutOptions, ParsedStatement, Statement } from './plan.ts';

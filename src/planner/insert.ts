@@ -7,11 +7,13 @@ import type { InsertStmt, Node, SelectStmt } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
-import { Oid, duckdbType } from '../types/pg-type.ts';
-import { at, atNode, constantKind, locationOf, stringNode } from './ast.ts';
-import { defaultValue, undefinedColumn } from './column-default.ts';
-import { constantFor, isNow } from './constants.ts';
+import { Oid } from '../types/pg-type.ts';
+import { at, atNode, locationOf, stringNode } from './ast.ts';
+import { assignmentCast, checkAssignable, targetColumns } from './assignments.ts';
+import { defaultValue } from './column-default.ts';
+import { constantFor, isNow, isNumberLiteral } from './constants.ts';
 import { writeQuery } from './duckdb/query.ts';
+import { planConflict } from './on-conflict.ts';
 import type { CatalogView, InsertValue, QueryPlan, Statement } from './plan.ts';
 import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
@@ -27,22 +29,33 @@ export function planInsert(
   environment: PlannerEnvironment,
 ): Statement {
   if (statement.withClause !== undefined) throw notSupported('WITH … INSERT');
-  if (statement.onConflictClause !== undefined) {
-    throw notSupported('INSERT … ON CONFLICT', {
-      hint: "Create the table WITH (on_conflict = 'upsert') for upserts.",
-      ...at(statement.onConflictClause.location),
-    });
-  }
   if (statement.override !== undefined && statement.override !== 'OVERRIDING_NOT_SET')
     throw notSupported('INSERT … OVERRIDING');
   const def = targetTable(statement.relation ?? {}, view, 'insert into');
-  const named = targetColumns(statement.cols ?? [], def);
   const returning = planReturning(statement, statement.relation ?? {}, def, parameterCount, view, environment);
-  const base = { kind: 'insert', def, returning } as const;
+  const rows = planRows(statement, def, parameterCount, view, environment);
+  const clause = statement.onConflictClause;
+  if (clause === undefined) return { ...rows, kind: 'insert', def, returning, conflict: null };
+  const oids = environment.parameterOids.length > 0 ? environment.parameterOids : rows.parameterOids;
+  const planned = planConflict(statement, clause, def, oids, parameterCount, view, environment);
+  return { ...rows, kind: 'insert', def, returning, conflict: planned.conflict, parameterOids: planned.parameterOids };
+}
+
+type Rows = Pick<Extract<Statement, { kind: 'insert' }>, 'fieldIds' | 'source'> & {
+  readonly parameterOids: readonly number[];
+};
+
+function planRows(
+  statement: InsertStmt,
+  def: TableDef,
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): Rows {
+  const named = targetColumns(statement.cols ?? [], def);
   const source = statement.selectStmt;
   if (source === undefined) {
     return {
-      ...base,
       fieldIds: def.columns.map((column) => column.fieldId),
       source: { kind: 'values', rows: [def.columns.map(() => ({ kind: 'default' }))] },
       parameterOids: [],
@@ -61,7 +74,6 @@ export function planInsert(
     const fieldIds = targets.map((column) => column.fieldId);
     if (rows !== null)
       return {
-        ...base,
         fieldIds,
         source: { kind: 'values', rows },
         parameterOids: valueParameterOids(rows, targets, parameterCount),
@@ -69,7 +81,6 @@ export function planInsert(
     const query = valuesQuery(select, targets);
     const plan = planQuery(query, Deparser.deparse(query), parameterCount, view, environment);
     return {
-      ...base,
       fieldIds,
       source: {
         kind: 'query',
@@ -80,27 +91,10 @@ export function planInsert(
   }
   const { plan, targets } = selectSource(source, named, statement, def, parameterCount, view, environment);
   return {
-    ...base,
     fieldIds: targets.map((column) => column.fieldId),
     source: { kind: 'query', plan },
     parameterOids: [],
   };
-}
-
-export function targetColumns(nodes: readonly Node[], def: TableDef): readonly ColumnDef[] | null {
-  if (nodes.length === 0) return null;
-  const columns: ColumnDef[] = [];
-  for (const node of nodes) {
-    const name = 'ResTarget' in node ? (node.ResTarget.name ?? '') : 'String' in node ? (node.String.sval ?? '') : '';
-    if ('ResTarget' in node && (node.ResTarget.indirection ?? []).length > 0)
-      throw notSupported('assignment to a part of a column', atNode(node));
-    const column = def.columns.find((one) => one.name === name);
-    if (column === undefined) throw undefinedColumn(name, def.name, atNode(node));
-    if (columns.includes(column))
-      throw new SqlError(SqlState.duplicateColumn, `column "${name}" specified more than once`, atNode(node));
-    columns.push(column);
-  }
-  return columns;
 }
 
 function valuesWidth(select: SelectStmt): number {
@@ -170,13 +164,8 @@ function insertValue(node: Node, column: ColumnDef): InsertValue | null {
   if (constant !== undefined)
     return constant.text === null
       ? { kind: 'null' }
-      : { kind: 'text', text: constant.text, position: isNumber(node) ? 0 : (locationOf(node) ?? -1) + 1 };
+      : { kind: 'text', text: constant.text, position: isNumberLiteral(node) ? 0 : (locationOf(node) ?? -1) + 1 };
   return isNow(node, column) ? { kind: 'now' } : null;
-}
-
-function isNumber(node: Node): boolean {
-  const kind = constantKind('A_Expr' in node ? (node.A_Expr.rexpr ?? node) : node);
-  return kind === 'integer' || kind === 'decimal';
 }
 
 function valueParameterOids(
@@ -312,40 +301,4 @@ function castPlan(
     },
     targets,
   };
-}
-
-const FAMILIES: readonly (readonly number[])[] = [
-  [Oid.int2, Oid.int4, Oid.int8, Oid.float4, Oid.float8, Oid.numeric],
-  [Oid.date, Oid.timestamp, Oid.timestamptz],
-  [Oid.text, Oid.varchar, Oid.name],
-  [Oid.json, Oid.jsonb],
-  [Oid.bool],
-  [Oid.bytea],
-  [Oid.uuid],
-  [Oid.time, Oid.interval, Oid.timestamp, Oid.timestamptz],
-];
-
-/** @throws {SqlError} 42804 where PostgreSQL has no assignment cast between two known types */
-export function checkAssignable(from: number, column: ColumnDef): void {
-  const to = column.type.oid;
-  if (from === 0 || from === Oid.unknown || from === to || to === Oid.text || to === Oid.varchar) return;
-  if (FAMILIES.some((family) => family.includes(from) && family.includes(to))) return;
-  const columnType = formatType({ oid: to, typmod: -1 });
-  // A text literal that lost its type on the way through a subquery is text in PostgreSQL, too.
-  throw new SqlError(
-    SqlState.datatypeMismatch,
-    `column "${column.name}" is of type ${columnType} but expression is of type ${formatType({ oid: from, typmod: -1 })}`,
-    {
-      hint: 'You will need to rewrite or cast the expression.',
-    },
-  );
-}
-
-/** An assignment rounds as PostgreSQL's does: floats to even, numerics away from zero. */
-export function assignmentCast(sql: string, from: number, column: ColumnDef): string {
-  const type = duckdbType(column.type);
-  const whole = column.type.oid === Oid.int2 || column.type.oid === Oid.int4 || column.type.oid === Oid.int8;
-  if (whole && (from === Oid.float4 || from === Oid.float8)) return `CAST(round_even(${sql}, 0) AS ${type})`;
-  if (whole && from === Oid.numeric) return `CAST(round(${sql}, 0) AS ${type})`;
-  return `CAST(${sql} AS ${type})`;
 }

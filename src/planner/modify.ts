@@ -5,18 +5,13 @@
  */
 import { quoteIdentifier } from '../sql-text.ts';
 import type { DeleteStmt, Node, RangeVar, UpdateStmt } from 'libpg-query';
-import { SqlError, SqlState, notSupported } from '../errors.ts';
+import { notSupported } from '../errors.ts';
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
-import { Oid, duckdbType } from '../types/pg-type.ts';
-import { atNode } from './ast.ts';
-import { defaultValue } from './column-default.ts';
-import { constantFor } from './constants.ts';
-import { allTyped, simpleCondition, simpleScope, typeParameter, type SimpleScope } from './describe.ts';
-import { writeCondition, writeExpression } from './duckdb/expression.ts';
-import { scalarLiteral } from './duckdb/literals.ts';
+import { assignmentsOf, simpleAssignment, writeAssignment } from './assignments.ts';
+import { allTyped, simpleCondition, simpleScope, type SimpleScope } from './describe.ts';
+import { writeCondition } from './duckdb/expression.ts';
 import type { WrittenQuery } from './duckdb/query.ts';
 import { rootScope, tableItem, type Scope, type WriterContext } from './duckdb/scope.ts';
-import { assignmentCast, checkAssignable, targetColumns } from './insert.ts';
 import type { CatalogView, PlannedTable, QueryPlan, Statement } from './plan.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
@@ -107,54 +102,6 @@ function nameOf(relation: RangeVar, def: TableDef): readonly string[] {
 
 function aliasOf(relation: RangeVar): string {
   return relation.alias?.aliasname ?? relation.relname ?? '';
-}
-
-function assignmentsOf(targets: readonly Node[], def: TableDef): ReadonlyMap<ColumnDef, Node> {
-  const columns = targetColumns(targets, def);
-  const assignments = new Map<ColumnDef, Node>();
-  targets.forEach((target, i) => {
-    const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
-    if (value === undefined) throw notSupported('this SET', atNode(target));
-    assignments.set(columns![i]!, rowElement(value));
-  });
-  return assignments;
-}
-
-/** `SET (a, b) = (1, 2)`: each column names its place in the row. */
-function rowElement(value: Node): Node {
-  if (!('MultiAssignRef' in value)) return value;
-  const { source, colno = 1, ncolumns } = value.MultiAssignRef;
-  if (source === undefined || !('RowExpr' in source)) throw notSupported('SET (…) = (SELECT …)', atNode(source));
-  const args = source.RowExpr.args ?? [];
-  if (args.length !== ncolumns)
-    throw new SqlError(SqlState.syntaxError, 'number of columns does not match number of values', atNode(source));
-  return args[colno - 1]!;
-}
-
-function simpleAssignment(value: Node, column: ColumnDef, scope: SimpleScope): boolean {
-  if ('SetToDefault' in value) return true;
-  if ('ParamRef' in value) return typeParameter(scope, value.ParamRef.number ?? 0, column.type.oid);
-  return constantFor(value, column) !== undefined;
-}
-
-function writeAssignment(value: Node, column: ColumnDef, scope: Scope): string {
-  const type = duckdbType(column.type);
-  if ('SetToDefault' in value) {
-    const given = defaultValue(column);
-    if (given.kind === 'now') return `CAST(now() AS ${type})`;
-    return given.kind === 'null' ? `CAST(NULL AS ${type})` : constantLiteral(given.text, column);
-  }
-  const constant = constantFor(value, column);
-  if (constant !== undefined)
-    return constant.text === null ? `CAST(NULL AS ${type})` : constantLiteral(constant.text, column);
-  const written = writeExpression(value, scope);
-  if ('ParamRef' in value) return `CAST(${written.sql} AS ${type})`;
-  if (written.constant === undefined || written.oid !== Oid.unknown) checkAssignable(written.oid, column);
-  return assignmentCast(written.sql, written.oid, column);
-}
-
-function constantLiteral(text: string, column: ColumnDef): string {
-  return `CAST(${scalarLiteral(text, column.type.oid)} AS ${duckdbType(column.type)})`;
 }
 
 /** `simple` null: the statement is PostgreSQL's to describe. */

@@ -82,6 +82,35 @@ export interface PlannedColumn {
   readonly typmod: number;
 }
 
+/** A row that a computed value reads: as it was, or as INSERT … ON CONFLICT proposed it. */
+export type RowName = 'old' | 'excluded';
+
+/** A value that main computes from rows by itself. `index` of a column is its place in the def. */
+export type SetValue =
+  | InsertValue
+  | { readonly kind: 'column'; readonly row: RowName; readonly index: number }
+  /** Of two values of one of the types int4, int8 and float8. */
+  | { readonly kind: 'sum'; readonly negative: boolean; readonly left: SetValue; readonly right: SetValue };
+
+/** ON CONFLICT. */
+export type Conflict =
+  | { readonly action: 'nothing' }
+  | {
+      readonly action: 'update';
+      /** Every column but the key's takes its proposed value, whatever the row was. */
+      readonly replaces: boolean;
+      /** Field ids of the old row that are read. */
+      readonly needed: readonly number[];
+      /** The new row, one value a column, and no condition; null: the plan computes it. */
+      readonly values: readonly SetValue[] | null;
+      /** A key may change. */
+      readonly renames: boolean;
+      /** Over rows at hand: the placeholder `old` with positions, and `excluded` beside it, row by row. Gives the position, then the new row. */
+      readonly plan: QueryPlan;
+      readonly old: string;
+      readonly excluded: string;
+    };
+
 /** RETURNING of a statement that writes. */
 export interface Returning {
   /** What it returns, where Arka can say it: plain columns. */
@@ -139,8 +168,10 @@ export type Statement =
       readonly source:
         | { readonly kind: 'values'; readonly rows: readonly (readonly InsertValue[])[] }
         | { readonly kind: 'query'; readonly plan: QueryPlan };
-      /** Types of $n: those of the target columns. Empty for a query source. */
-      readonly parameterOids: readonly number[];
+      /** Types of $n: those of the target columns. Empty for a query source; null: PostgreSQL says them. */
+      readonly parameterOids: readonly number[] | null;
+      /** Null: a row with a key that is there is an error. */
+      readonly conflict: Conflict | null;
       readonly returning: Returning | null;
     }
   | {

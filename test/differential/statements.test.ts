@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 import { differences, expectedOf, openOracle, TIERS } from './compare.ts';
 import { ERRORS } from './scenarios/errors.ts';
+import { ON_CONFLICT } from './scenarios/on-conflict.ts';
 import { RETURNING } from './scenarios/returning.ts';
 import { openSocket, type Session } from './wire.ts';
 
@@ -21,7 +22,7 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-describe.each([...RETURNING, ...ERRORS])('$title', (scenario) => {
+describe.each([...RETURNING, ...ERRORS, ...ON_CONFLICT])('$title', (scenario) => {
   test('as in PostgreSQL', async () => {
     const expected = await expectedOf(oracle, scenario);
     for (const tier of TIERS) expect(await differences(arka, scenario, expected, tier), tier).toEqual([]);

@@ -71,6 +71,7 @@ export function outcomeOf(messages: readonly Message[]): Outcome {
       error = {};
       for (const field of ERROR_FIELDS) if (fields[field] !== undefined) error[field] = fields[field];
       // Arka says which column's value an input function refused, PostgreSQL does not.
+      if (error['hint']?.startsWith('Perhaps you meant') === true) delete error['hint'];
       if (error['code']?.startsWith('22') === true) delete error['column'];
     }
   }

@@ -64,7 +64,10 @@ test.each([
     'INSERT INTO events (id, ok) VALUES (1, 1)',
     '42804 column "ok" is of type boolean but expression is of type integer @40',
   ],
-  ['INSERT INTO users VALUES (1) ON CONFLICT DO NOTHING', '0A000 INSERT … ON CONFLICT is not supported @30'],
+  [
+    'INSERT INTO users VALUES (1) ON CONFLICT (name) DO NOTHING',
+    '42P10 there is no unique or exclusion constraint matching the ON CONFLICT specification',
+  ],
   [
     'INSERT INTO users VALUES (1) RETURNING (SELECT max(id) FROM users)',
     '0A000 a subquery over the table itself in RETURNING is not supported',

@@ -68,10 +68,15 @@ export class OwnIndex {
 
   /** Whether the key of row `probe` of vectors in key order is locked by it. */
   holds(hash: number, vectors: readonly ColumnVector[], probe: number): boolean {
+    return this.rowOf(hash, vectors, probe) >= 0;
+  }
+
+  /** The last own row that was entered with that key, dead or alive; -1: none. */
+  rowOf(hash: number, vectors: readonly ColumnVector[], probe: number): number {
     const { entries } = this;
     for (let more = entries.seek(hash); more; more = entries.next())
-      if (this.#isKey(entries.ref - 1, vectors, probe)) return true;
-    return false;
+      if (this.#isKey(entries.ref - 1, vectors, probe)) return entries.ref - 1;
+    return -1;
   }
 
   /** Own rows from `from` on are about to go: so do their entries. A row that one of them has replaced is not named again. */

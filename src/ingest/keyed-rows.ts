@@ -1,0 +1,203 @@
+/**
+ * Rows by their keys, to be changed: keys are locked first, all of them, then looked for (C11): among the transaction's own
+ * rows, in memory, in files. While the locks are held nobody else changes what was found; rows still move.
+ *
+ * - K1 A place holds while the table's `version` is the one it was found at, and for own rows always. After a wait it is
+ *   asked again: the locks are there, so nothing but places can differ.
+ */
+import type { KeyWords } from '../storage/memory/key-table.ts';
+import { RowBuffer } from '../storage/memory/row-buffer.ts';
+import type { Table } from '../storage/table.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
+import { lockKey, ownRowOf, settleKey } from './key-claims.ts';
+import { assertOpen, waitFor } from './key-locks.ts';
+import { mayBeInFiles, resolveCold } from './resolver.ts';
+import type { TableWrites, Transaction } from './transaction.ts';
+import { holderOf, type WriteContext } from './write-rows.ts';
+
+/** Keys as rows of vectors in the key's order. */
+export interface KeyRows {
+  readonly vectors: readonly ColumnVector[];
+  readonly rows: number;
+}
+
+/** One a key: its row's unit and position; unit NOWHERE: there is none. */
+export interface Located {
+  readonly units: Int32Array;
+  readonly positions: Float64Array;
+  /** The table's, when the last place was found (K1). */
+  version: number;
+}
+export const NOWHERE = -1;
+
+const key: KeyWords = new Int32Array(4);
+
+/** The keys of full rows. */
+export function keysOf(table: Table, rows: RowBuffer): readonly KeyRows[] {
+  return rows.batches.map((batch) => ({
+    vectors: table.keyColumns.map((column) => batch.columns[column]!.vector()),
+    rows: batch.rows,
+  }));
+}
+
+/** @returns at once when no lock is to be waited for, and no file to be looked into */
+export function lockAndLocate(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  keys: readonly KeyRows[],
+): Located | Promise<Located> {
+  const held = lockAll(transaction, writes, keys, 0, 0);
+  if (held !== null) return lockSlowly(context, transaction, writes, keys, held);
+  return locate(context, transaction, writes, keys);
+}
+
+interface Place {
+  readonly batch: number;
+  readonly row: number;
+}
+
+/** Locks from a place on; where another transaction holds a key, null: nowhere. */
+function lockAll(
+  transaction: Transaction,
+  writes: TableWrites,
+  keys: readonly KeyRows[],
+  batch: number,
+  row: number,
+): Place | null {
+  let first = row;
+  for (let index = batch; index < keys.length; index++) {
+    const { vectors, rows } = keys[index]!;
+    for (let at = first; at < rows; at++) {
+      writes.table.encodeKey(vectors, at, key);
+      if (!lockKey(transaction, writes, key, vectors, at)) return { batch: index, row: at };
+    }
+    first = 0;
+  }
+  return null;
+}
+
+async function lockSlowly(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  keys: readonly KeyRows[],
+  from: Place,
+): Promise<Located> {
+  for (let held: Place | null = from; held !== null;) {
+    const { vectors } = keys[held.batch]!;
+    writes.table.encodeKey(vectors, held.row, key);
+    const holder = holderOf(context, transaction, writes, key, vectors, held.row);
+    if (holder !== null) await waitFor(context, transaction, holder);
+    held = lockAll(transaction, writes, keys, held.batch, held.row);
+  }
+  return locate(context, transaction, writes, keys);
+}
+
+/** Where rows are whose keys are locked by the transaction. */
+export function locate(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  keys: readonly KeyRows[],
+): Located | Promise<Located> {
+  let rows = 0;
+  for (const each of keys) rows += each.rows;
+  const located = { units: new Int32Array(rows), positions: new Float64Array(rows), version: writes.table.version };
+  const cold = locateHot(writes, keys, located);
+  return cold.length === 0 ? located : locateCold(context, transaction, writes, keys, located, cold);
+}
+
+/** What files may hold, as numbers of keys. */
+function locateHot(writes: TableWrites, keys: readonly KeyRows[], located: Located): readonly number[] {
+  const { table } = writes;
+  const cold: number[] = [];
+  let n = 0;
+  for (const { vectors, rows } of keys) {
+    for (let row = 0; row < rows; row++, n++) {
+      located.units[n] = NOWHERE;
+      table.encodeKey(vectors, row, key);
+      const hash = table.keys.hash(key);
+      const own = ownRowOf(writes, key, hash, vectors, row);
+      if (own !== null) {
+        if (own < 0) continue;
+        located.units[n] = writes.unit;
+        located.positions[n] = own;
+      } else if (table.findInMemory(hash, vectors, row)) {
+        located.units[n] = table.foundUnit;
+        located.positions[n] = table.foundPosition;
+      } else if (mayBeInFiles(table, vectors, row)) cold.push(n);
+    }
+  }
+  return cold;
+}
+
+async function locateCold(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  keys: readonly KeyRows[],
+  located: Located,
+  first: readonly number[],
+): Promise<Located> {
+  const { table } = writes;
+  let cold = first;
+  const pin = context.memory.pins.acquire(); // a commit removes the staged files that it has copied
+  try {
+    for (;;) {
+      const { version } = table;
+      const names = new RowBuffer(context.memory, table.keyPhysicals);
+      try {
+        appendKeys(keys, cold, names);
+        await resolveCold(context.engine, table, names, (index, unit, position) => {
+          located.units[cold[index]!] = unit;
+          located.positions[cold[index]!] = position;
+        });
+      } finally {
+        names.retire();
+      }
+      assertOpen(transaction);
+      located.version = version;
+      if (table.version === version) return located;
+      cold = locateHot(writes, keys, located);
+    }
+  } finally {
+    pin.release();
+  }
+}
+
+function appendKeys(keys: readonly KeyRows[], numbers: readonly number[], names: RowBuffer): void {
+  let batch = 0;
+  let start = 0;
+  for (const n of numbers) {
+    while (n - start >= keys[batch]!.rows) start += keys[batch++]!.rows;
+    names.append(keys[batch]!.vectors, n - start, n - start + 1);
+  }
+}
+
+/** The transaction deletes a located row, given by its key as well. False: it has deleted it before, in this statement. */
+export function deleteLocated(
+  writes: TableWrites,
+  vectors: readonly ColumnVector[],
+  row: number,
+  unit: number,
+  position: number,
+): boolean {
+  const { table } = writes;
+  table.encodeKey(vectors, row, key);
+  if (unit === writes.unit) {
+    if (writes.isDead(position)) return false;
+    writes.killOwn(position);
+  } else {
+    if (ownRowOf(writes, key, table.keys.hash(key), vectors, row) !== null) return false;
+    writes.recordDeletion(vectors, row, unit, position);
+  }
+  settleKey(writes, key);
+  return true;
+}
+
+/** There is no row with a key that the transaction has locked: what inserts it need not look. */
+export function noteAbsent(writes: TableWrites, vectors: readonly ColumnVector[], row: number): void {
+  writes.table.encodeKey(vectors, row, key);
+  settleKey(writes, key);
+}

@@ -1,0 +1,115 @@
+/** The SET list of UPDATE, ON CONFLICT and MERGE: which column gets what, cast as PostgreSQL assigns. */
+import type { Node } from 'libpg-query';
+import { SqlError, SqlState, notSupported } from '../errors.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
+import { formatType } from '../types/format-type.ts';
+import { Oid, duckdbType } from '../types/pg-type.ts';
+import { atNode } from './ast.ts';
+import { defaultValue, undefinedColumn } from './column-default.ts';
+import { constantFor } from './constants.ts';
+import { typeParameter, type SimpleScope } from './describe.ts';
+import { writeExpression } from './duckdb/expression.ts';
+import { scalarLiteral } from './duckdb/literals.ts';
+import type { Scope } from './duckdb/scope.ts';
+
+export function assignmentsOf(targets: readonly Node[], def: TableDef): ReadonlyMap<ColumnDef, Node> {
+  const assignments = new Map<ColumnDef, Node>();
+  for (const target of targets) {
+    const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
+    if (value === undefined) throw notSupported('this SET', atNode(target));
+    const [column] = targetColumns([target], def)!;
+    if (assignments.has(column!))
+      throw new SqlError(SqlState.syntaxError, `multiple assignments to same column "${column!.name}"`);
+    assignments.set(column!, rowElement(value));
+  }
+  return assignments;
+}
+
+/** `SET (a, b) = (1, 2)`: each column names its place in the row. */
+function rowElement(value: Node): Node {
+  if (!('MultiAssignRef' in value)) return value;
+  const { source, colno = 1, ncolumns } = value.MultiAssignRef;
+  if (source === undefined || !('RowExpr' in source)) throw notSupported('SET (…) = (SELECT …)', atNode(source));
+  const args = source.RowExpr.args ?? [];
+  if (args.length !== ncolumns)
+    throw new SqlError(SqlState.syntaxError, 'number of columns does not match number of values', atNode(source));
+  return args[colno - 1]!;
+}
+
+export function simpleAssignment(value: Node, column: ColumnDef, scope: SimpleScope): boolean {
+  if ('SetToDefault' in value) return true;
+  if ('ParamRef' in value) return typeParameter(scope, value.ParamRef.number ?? 0, column.type.oid);
+  return constantFor(value, column) !== undefined;
+}
+
+export function writeAssignment(value: Node, column: ColumnDef, scope: Scope): string {
+  const type = duckdbType(column.type);
+  if ('SetToDefault' in value) {
+    const given = defaultValue(column);
+    if (given.kind === 'now') return `CAST(now() AS ${type})`;
+    return given.kind === 'null' ? `CAST(NULL AS ${type})` : constantLiteral(given.text, column);
+  }
+  const constant = constantFor(value, column);
+  if (constant !== undefined)
+    return constant.text === null ? `CAST(NULL AS ${type})` : constantLiteral(constant.text, column);
+  const written = writeExpression(value, scope);
+  if ('ParamRef' in value) return `CAST(${written.sql} AS ${type})`;
+  if (written.constant === undefined || written.oid !== Oid.unknown) checkAssignable(written.oid, column);
+  return assignmentCast(written.sql, written.oid, column);
+}
+
+function constantLiteral(text: string, column: ColumnDef): string {
+  return `CAST(${scalarLiteral(text, column.type.oid)} AS ${duckdbType(column.type)})`;
+}
+
+export function targetColumns(nodes: readonly Node[], def: TableDef): readonly ColumnDef[] | null {
+  if (nodes.length === 0) return null;
+  const columns: ColumnDef[] = [];
+  for (const node of nodes) {
+    const name = 'ResTarget' in node ? (node.ResTarget.name ?? '') : 'String' in node ? (node.String.sval ?? '') : '';
+    if ('ResTarget' in node && (node.ResTarget.indirection ?? []).length > 0)
+      throw notSupported('assignment to a part of a column', atNode(node));
+    const column = def.columns.find((one) => one.name === name);
+    if (column === undefined) throw undefinedColumn(name, def.name, atNode(node));
+    if (columns.includes(column))
+      throw new SqlError(SqlState.duplicateColumn, `column "${name}" specified more than once`, atNode(node));
+    columns.push(column);
+  }
+  return columns;
+}
+
+const FAMILIES: readonly (readonly number[])[] = [
+  [Oid.int2, Oid.int4, Oid.int8, Oid.float4, Oid.float8, Oid.numeric],
+  [Oid.date, Oid.timestamp, Oid.timestamptz],
+  [Oid.text, Oid.varchar, Oid.name],
+  [Oid.json, Oid.jsonb],
+  [Oid.bool],
+  [Oid.bytea],
+  [Oid.uuid],
+  [Oid.time, Oid.interval, Oid.timestamp, Oid.timestamptz],
+];
+
+/** @throws {SqlError} 42804 where PostgreSQL has no assignment cast between two known types */
+export function checkAssignable(from: number, column: ColumnDef): void {
+  const to = column.type.oid;
+  if (from === 0 || from === Oid.unknown || from === to || to === Oid.text || to === Oid.varchar) return;
+  if (FAMILIES.some((family) => family.includes(from) && family.includes(to))) return;
+  const columnType = formatType({ oid: to, typmod: -1 });
+  // A text literal that lost its type on the way through a subquery is text in PostgreSQL, too.
+  throw new SqlError(
+    SqlState.datatypeMismatch,
+    `column "${column.name}" is of type ${columnType} but expression is of type ${formatType({ oid: from, typmod: -1 })}`,
+    {
+      hint: 'You will need to rewrite or cast the expression.',
+    },
+  );
+}
+
+/** An assignment rounds as PostgreSQL's does: floats to even, numerics away from zero. */
+export function assignmentCast(sql: string, from: number, column: ColumnDef): string {
+  const type = duckdbType(column.type);
+  const whole = column.type.oid === Oid.int2 || column.type.oid === Oid.int4 || column.type.oid === Oid.int8;
+  if (whole && (from === Oid.float4 || from === Oid.float8)) return `CAST(round_even(${sql}, 0) AS ${type})`;
+  if (whole && from === Oid.numeric) return `CAST(round(${sql}, 0) AS ${type})`;
+  return `CAST(${sql} AS ${type})`;
+}

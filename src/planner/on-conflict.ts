@@ -1,0 +1,187 @@
+/**
+ * INSERT … ON CONFLICT: which key it is about, and what becomes of a row that is there. The table's key is the only unique
+ * constraint, so every target that PostgreSQL would take names it.
+ */
+import { quoteIdentifier } from '../sql-text.ts';
+import type { ColumnRef, InferClause, InsertStmt, Node, OnConflictClause, RangeVar } from 'libpg-query';
+import { SqlError, SqlState, notSupported } from '../errors.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
+import { assignmentsOf, writeAssignment } from './assignments.ts';
+import { at, atNode, stringsOf, walk } from './ast.ts';
+import { allTyped, simpleScope } from './describe.ts';
+import { writeCondition } from './duckdb/expression.ts';
+import { rootScope, tableItem, type Scope } from './duckdb/scope.ts';
+import type { CatalogView, Conflict, PlannedTable, SetValue } from './plan.ts';
+import { Renderer, type PlannerEnvironment } from './query-plan.ts';
+import { findRelations, planTables } from './relations.ts';
+import { setValue } from './set-value.ts';
+
+export interface PlannedConflict {
+  readonly conflict: Conflict;
+  /** Types of parameters, where Arka knows those of the clause; null: PostgreSQL says them. */
+  readonly parameterOids: readonly number[] | null;
+}
+
+/** @param parameterOids what is known of them @throws {SqlError} 42P10, 42704, 42703, 42601, 0A000 */
+export function planConflict(
+  statement: InsertStmt,
+  clause: OnConflictClause,
+  def: TableDef,
+  parameterOids: readonly number[],
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): PlannedConflict {
+  checkTarget(clause, def);
+  if (clause.action !== 'ONCONFLICT_UPDATE') return { conflict: { action: 'nothing' }, parameterOids };
+  const relation = statement.relation ?? {};
+  const alias = relation.alias?.aliasname ?? relation.relname ?? '';
+  const assignments = assignmentsOf(clause.targetList ?? [], def);
+  const parts = [clause.whereClause, ...assignments.values()];
+  const inner = planTables(findRelations(parts, view), environment.placeholder, false);
+  for (const planned of inner.values())
+    if (planned.def.uuid === def.uuid) throw notSupported('a subquery over the table itself in ON CONFLICT');
+  const scope = { ...simpleScope(def, relation, parameterOids) };
+  const find = (reference: ColumnRef): ReturnType<Parameters<typeof setValue>[3]> => columnOf(reference, alias, def);
+  const values =
+    clause.whereClause === undefined
+      ? def.columns.map((column, index): SetValue | null => {
+          const node = assignments.get(column);
+          return node === undefined ? { kind: 'column', row: 'old', index } : setValue(node, column, scope, find);
+        })
+      : [];
+  const complete = values.length === def.columns.length && values.every((value) => value !== null);
+  const isKey = (column: ColumnDef): boolean => def.key.includes(column.fieldId);
+  const old: PlannedTable = { def, placeholder: environment.placeholder(), positions: true };
+  const excluded: PlannedTable = { def, placeholder: environment.placeholder(), positions: false };
+  const tables = new Map<object, PlannedTable>([[old, old], [excluded, excluded], ...inner]);
+  const known = complete && inner.size === 0 && allTyped(scope, parameterCount) ? scope.parameterOids : null;
+  const renderer = new Renderer(
+    tables,
+    known ?? environment.parameterOids,
+    false,
+    (context) => {
+      const items = [
+        tableItem(old, alias, relation.alias === undefined ? def.schema : null, []),
+        tableItem(excluded, 'excluded', null, []),
+      ];
+      return { sql: conflictSql(clause, { ...rootScope(context), items }, assignments, def, relation), outputs: null };
+    },
+    null,
+  );
+  return {
+    conflict: {
+      action: 'update',
+      replaces: complete && values.every((value, i) => isKey(def.columns[i]!) || isExcluded(value!, i)),
+      needed: neededColumns(parts, assignments, def).map((column) => column.fieldId),
+      values: complete ? (values as SetValue[]) : null,
+      renames: [...assignments.keys()].some(isKey),
+      plan: {
+        route: 'engine',
+        tables: [...tables.values()],
+        text: '',
+        views: [],
+        described: null,
+        parameterOids: known ?? environment.parameterOids,
+        render: (parameters) => renderer.render(parameters),
+      },
+      old: old.placeholder,
+      excluded: excluded.placeholder,
+    },
+    parameterOids: known,
+  };
+}
+
+function isExcluded(value: SetValue, index: number): boolean {
+  return value.kind === 'column' && value.row === 'excluded' && value.index === index;
+}
+
+function checkTarget({ infer, action, location }: OnConflictClause, def: TableDef): void {
+  if (infer === undefined) {
+    if (action !== 'ONCONFLICT_UPDATE') return;
+    throw new SqlError(
+      SqlState.syntaxError,
+      'ON CONFLICT DO UPDATE requires inference specification or constraint name',
+      { hint: 'For example, ON CONFLICT (column_name).', ...at(location) },
+    );
+  }
+  if ((infer.conname ?? '') !== '') {
+    if (def.key.length > 0 && infer.conname === def.keyName) return;
+    throw new SqlError(
+      SqlState.undefinedObject,
+      `constraint "${infer.conname}" for table "${def.name}" does not exist`,
+    );
+  }
+  const named = inferredColumns(infer, def);
+  if (def.key.length > 0 && named.size === def.key.length && def.key.every((fieldId) => named.has(fieldId))) return;
+  throw new SqlError(
+    SqlState.invalidColumnReference,
+    'there is no unique or exclusion constraint matching the ON CONFLICT specification',
+  );
+}
+
+function inferredColumns(infer: InferClause, def: TableDef): ReadonlySet<number> {
+  if (infer.whereClause !== undefined) throw notSupported('WHERE of an ON CONFLICT target', atNode(infer.whereClause));
+  const named = new Set<number>();
+  for (const node of infer.indexElems ?? []) {
+    const element = 'IndexElem' in node ? node.IndexElem : {};
+    if (element.expr !== undefined || element.collation !== undefined || element.opclass !== undefined)
+      throw notSupported('an expression, collation or operator class as ON CONFLICT target', at(infer.location));
+    const column = def.columns.find((one) => one.name === element.name);
+    if (column === undefined)
+      throw new SqlError(SqlState.undefinedColumn, `column "${element.name}" does not exist`, at(infer.location));
+    named.add(column.fieldId);
+  }
+  return named;
+}
+
+/** A plain name is in both rows: ambiguous, an error that a query's writer raises. */
+function columnOf(
+  reference: ColumnRef,
+  alias: string,
+  def: TableDef,
+): { readonly row: 'old' | 'excluded'; readonly column: ColumnDef } | null {
+  const [table, name, ...rest] = stringsOf(reference.fields);
+  if (rest.length > 0 || name === undefined || name === '' || (table !== alias && table !== 'excluded')) return null;
+  const column = def.columns.find((one) => one.name === name);
+  return column === undefined ? null : { row: table === 'excluded' ? 'excluded' : 'old', column };
+}
+
+/** Columns of the old row that stay, or that an expression may name. */
+function neededColumns(
+  parts: readonly (Node | undefined)[],
+  assignments: ReadonlyMap<ColumnDef, Node>,
+  def: TableDef,
+): readonly ColumnDef[] {
+  const names = new Set<string>();
+  walk(parts, (tag, body) => {
+    if (tag !== 'ColumnRef') return;
+    const fields = stringsOf((body as ColumnRef).fields);
+    if (fields.at(-2) !== 'excluded') names.add(fields.at(-1) ?? '');
+  });
+  return def.columns.filter((column) => !assignments.has(column) || names.has(column.name));
+}
+
+function conflictSql(
+  clause: OnConflictClause,
+  scope: Scope,
+  assignments: ReadonlyMap<ColumnDef, Node>,
+  def: TableDef,
+  relation: RangeVar,
+): string {
+  const [old, excluded] = scope.items.map((item) => quoteIdentifier(item.alias));
+  const [oldScan, excludedScan] = scope.items.map((item) => quoteIdentifier(item.table!.planned.placeholder));
+  if (old === excluded)
+    throw new SqlError(
+      SqlState.duplicateAlias,
+      'table name "excluded" specified more than once',
+      at(relation.location),
+    );
+  const columns = def.columns.map((column) => {
+    const value = assignments.get(column);
+    return value === undefined ? `${old}.${quoteIdentifier(column.name)}` : writeAssignment(value, column, scope);
+  });
+  const list = [`${old}."__position"`, ...columns].map((column, i) => `${column} AS "c${i}"`);
+  const where = clause.whereClause === undefined ? '' : ` WHERE ${writeCondition(clause.whereClause, scope, 'WHERE')}`;
+  return `SELECT ${list.join(', ')} FROM ${oldScan} AS ${old} POSITIONAL JOIN ${excludedScan} AS ${excluded}${where}`;
+}
