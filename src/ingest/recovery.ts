@@ -110,7 +110,7 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
     table.install(null, added);
     const staged = new Map(added.map((file) => [file.info.location, file]));
     for (const delta of flush.deltas) applyDelta(table, staged.get(delta.location), delta.positions, lsnOf(delta));
-    if (flush.segments.length > 0 || flush.deltas.length > 0) table.uncommittedFrom = table.committedLsn + 1;
+    if (flush.segments.length > 0 || flush.deltas.length > 0) table.uncommittedFrom = state.uncommittedFrom;
   }
   table.appliedLsn = table.flushedLsn;
   return table;

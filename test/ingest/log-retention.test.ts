@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { neededFrom, walZone } from '../../src/ingest/log-retention.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/storage/log/checkpoint.ts';
@@ -107,6 +109,24 @@ describe('of a database', () => {
     expect(db.table('still').detached).toBeNull();
     expect((await db.rows(db.table('still'))).length).toBe(1);
     expect((await db.rows(db.table('t'))).length).toBe(next - before);
+  });
+
+  test('H3: a table on disk that was idle while the log was trimmed loses nothing with the disk tier, also after a restart', async () => {
+    await limitLog(Infinity);
+    const { database } = db.tiers;
+    await database.createTable(tableDef('late', noPartition), false);
+    for (let i = 0; i < 6; i++) await write('t', 50);
+    await write('late', 1);
+    await database.commit(db.table('t'), 'test');
+    await database.flush(db.table('late'), 'test');
+    await database.trimLog();
+    expect(database.log.firstLsn).toBeGreaterThan(1);
+    await db.restart(); // with the rows staged, and a checkpoint that says from where on the log has them
+    await db.close();
+    await rm(join(db.dataDir, 'disk'), { recursive: true });
+    await db.open();
+    expect(db.table('late').detached).toBeNull();
+    expect((await db.rows(db.table('late'))).length).toBe(1);
   });
 
   test('H3: a log whose one segment is from a time of a larger wal.max_size takes writes', async () => {

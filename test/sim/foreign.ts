@@ -28,12 +28,15 @@ import {
 } from '../../src/storage/iceberg/metadata.ts';
 import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
 import { specsOf, tableReader } from '../../src/storage/iceberg/table-reader.ts';
-import { boundsOf, encodeFile, positionsOfFile, rowsOfFile, type Row } from './sim-engine.ts';
+import { partitionKey, partitionTransform } from '../../src/storage/iceberg/transforms.ts';
+import type { PartitionValue } from '../../src/storage/iceberg/lake-api.ts';
+import { boundsOf, encodeFile, idVector, positionsOfFile, rowsOfFile, type Row } from './sim-engine.ts';
 import type { SimFs } from './sim-fs.ts';
 
 export interface Content {
   readonly files: readonly {
     readonly location: string;
+    readonly raw: RawFile;
     readonly rows: readonly Row[];
     readonly dead: ReadonlySet<number>;
   }[];
@@ -44,12 +47,12 @@ export interface Content {
 export async function contentOf(disk: SimFs, snapshot: Snapshot | null): Promise<Content> {
   const reader = tableReader(localStore(), toLocalPath);
   const dead = new Map<string, Set<number>>();
-  const data: string[] = [];
+  const data: RawFile[] = [];
   for (const manifest of await reader.manifests(snapshot)) {
     for (const entry of await reader.entries(manifest)) {
       if (entry.status === EntryStatus.deleted) continue;
       const { file_path: location } = entry.file;
-      if (entry.file.content === 0) data.push(location);
+      if (entry.file.content === 0) data.push(entry.file);
       else
         for (const list of positionsOfFile(disk, toLocalPath(location))) {
           const set = dead.get(list.location) ?? new Set();
@@ -58,11 +61,14 @@ export async function contentOf(disk: SimFs, snapshot: Snapshot | null): Promise
         }
     }
   }
-  const files = data.map((location) => ({
-    location,
-    rows: rowsOfFile(disk, toLocalPath(location)),
-    dead: dead.get(location) ?? new Set<number>(),
-  }));
+  const files = data
+    .map((raw) => ({ raw, location: raw.file_path }))
+    .map(({ raw, location }) => ({
+      location,
+      raw,
+      rows: rowsOfFile(disk, toLocalPath(location)),
+      dead: dead.get(location) ?? new Set<number>(),
+    }));
   return { files, rows: files.flatMap((file) => file.rows.filter((_, position) => !file.dead.has(position))) };
 }
 
@@ -72,20 +78,34 @@ async function putFile(location: string, content: object): Promise<number> {
   return bytes.length;
 }
 
-async function dataFile(base: LoadedTable, rows: readonly Row[]): Promise<RawFile> {
+/** One file a partition. */
+async function dataFiles(base: LoadedTable, rows: readonly Row[]): Promise<RawFile[]> {
   const { metadata } = base;
-  const location = `${metadata.location}/data/foreign-${randomUUID()}.parquet`;
-  const bytes = await putFile(location, { rows });
-  const info = {
-    location,
-    path: toLocalPath(location),
-    rows: rows.length,
-    bytes,
-    columns: boundsOf(rows),
-    partition: [],
-    specId: 0,
-  };
-  return rawDataFile(info, specsOf(metadata)(0), 0);
+  const spec = specsOf(metadata)(0);
+  const transforms = spec.fields.map((field) => partitionTransform(field, { oid: 20, typmod: -1 }));
+  const partitions = new Map<string, { readonly values: readonly PartitionValue[]; readonly rows: Row[] }>();
+  for (const row of rows) {
+    const values = transforms.map((transform) => transform(idVector([row[0]]), 0));
+    const key = partitionKey(values);
+    if (!partitions.has(key)) partitions.set(key, { values, rows: [] });
+    partitions.get(key)!.rows.push(row);
+  }
+  const files: RawFile[] = [];
+  for (const { values, rows: own } of partitions.values()) {
+    const location = `${metadata.location}/data/foreign-${randomUUID()}.parquet`;
+    const bytes = await putFile(location, { rows: own });
+    const info = {
+      location,
+      path: toLocalPath(location),
+      rows: own.length,
+      bytes,
+      columns: boundsOf(own),
+      partition: values,
+      specId: 0,
+    };
+    files.push(rawDataFile(info, spec, 0));
+  }
+  return files;
 }
 
 interface Manifest {
@@ -153,7 +173,7 @@ export async function append(base: LoadedTable, rows: readonly Row[], now: numbe
   return nextSnapshot(
     base,
     await keptOf(base.metadata),
-    [{ content: 'data', files: [await dataFile(base, rows)] }],
+    [{ content: 'data', files: await dataFiles(base, rows) }],
     now,
   );
 }
@@ -166,28 +186,23 @@ export async function deleteKeys(
 ): Promise<string | null> {
   const { files } = await contentOf(disk, currentSnapshot(base.metadata));
   const deletes: RawFile[] = [];
-  for (const { location, rows, dead } of files) {
+  for (const { location, raw, rows, dead } of files) {
     const positions = rows.flatMap(([key], position) => (keys.has(key) && !dead.has(position) ? [position] : []));
     if (positions.length === 0) continue;
     const target = `${base.metadata.location}/data/foreign-deletes-${randomUUID()}.parquet`;
     const bytes = await putFile(target, { deletes: [{ location, positions }] });
-    const info = { location, path: '', rows: rows.length, bytes: 1, columns: [], partition: [], specId: 0 };
-    deletes.push(
-      rawDeleteFile({ location: target, rows: positions.length, bytes }, [
-        rawDataFile(info, specsOf(base.metadata)(0), 0),
-      ]),
-    );
+    deletes.push(rawDeleteFile({ location: target, rows: positions.length, bytes }, [raw]));
   }
   if (deletes.length === 0) return null;
   return nextSnapshot(base, await keptOf(base.metadata), [{ content: 'deletes', files: deletes }], now);
 }
 
-/** All live rows in one new file, every older file gone. */
+/** All live rows in one new file a partition, every older file gone. */
 export async function rewrite(disk: SimFs, base: LoadedTable, now: number): Promise<string | null> {
   const { rows } = await contentOf(disk, currentSnapshot(base.metadata));
   if (rows.length === 0) return null;
   const sorted = [...rows].sort((a, b) => b[0] - a[0]);
-  return nextSnapshot(base, [], [{ content: 'data', files: [await dataFile(base, sorted)] }], now);
+  return nextSnapshot(base, [], [{ content: 'data', files: await dataFiles(base, sorted) }], now);
 }
 
 /** Only the head stays. */

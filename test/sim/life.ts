@@ -19,7 +19,7 @@ import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { UTC } from '../../src/types/time-zone.ts';
 import { difference, FOREIGN, type Change, type Model } from './model.ts';
-import { deletedOf, idVector, rowsOfFile, rowsOfMemory, SimEngine, type Row } from './sim-engine.ts';
+import { deletedOf, idVector, rowsOfFile, rowsOfMemory, SimEngine, vectorsOf, type Row } from './sim-engine.ts';
 import type { World } from './world.ts';
 
 export interface Shape {
@@ -37,7 +37,7 @@ export interface Planted {
 
 export interface Outside {
   committed(table: string): { readonly uuid: string; readonly logId: string | null; readonly lsn: number } | null;
-  flushed(uuid: string, logId: string): number;
+  flushed(uuid: string, logId: string, empty: boolean): number;
 }
 
 export interface Seen {
@@ -202,10 +202,9 @@ export class Life {
         const state = this.outside.committed(name);
         if (state === null) continue;
         const committed = state.logId === log.logId ? state.lsn : 0;
-        const safe = Math.max(
-          committed,
-          Number.isFinite(this.#logBytesMax) ? this.outside.flushed(state.uuid, log.logId) : 0,
-        );
+        const beyondMax = Number.isFinite(this.#logBytesMax);
+        // rows that came and went before a flush are missed by nobody
+        const safe = Math.max(committed, this.outside.flushed(state.uuid, log.logId, !beyondMax));
         const lost = this.model.logged.find(
           (each) =>
             each.lsn > safe && each.first < log.firstLsn && each.changes.some((change) => change.table === name),
@@ -251,7 +250,9 @@ export class Life {
       const seen = this.visible(table).filter(({ row }) => row[0] === key);
       const names = new RowBuffer(this.database.memory, table.namePhysicals);
       try {
-        if (seen.length > 0) names.append([idVector(seen.map(({ row }) => row[0]))], 0, seen.length);
+        const rows = seen.map(({ row }) => row);
+        const vectors = table.keyed ? [idVector(rows.map(([id]) => id))] : vectorsOf(rows);
+        if (rows.length > 0) names.append(vectors, 0, rows.length);
         const found = {
           units: Int32Array.from(seen, (each) => each.unit),
           positions: Float64Array.from(seen, (each) => each.position),

@@ -1,6 +1,6 @@
 /**
  * The engine's part of storage without DuckDB: the same functions over files of JSON on the simulated disk, for tables of
- * (id bigint primary key, v int, name text). A file begins with its checksum, so a torn one is an error and never other rows.
+ * (id bigint, v int, name text). A file begins with its checksum, so a torn one is an error and never other rows.
  */
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -155,9 +155,9 @@ export class SimEngine implements UnitEngine {
     };
     for (const unit of request.memory) add(unit, rowsOfMemory(this.#slabs, unit));
     for (const unit of request.files) add(unit, rowsOfFile(disk, unit.path));
-    if (request.def.sort.length === 0) return out;
-    // positions change on the way: by id, then by unit and position (H16)
-    return out.sort((a, b) => a.row[0] - b.row[0] || a.unit - b.unit || a.position - b.position);
+    // by id where there is a sort order, so that positions change on the way; then by unit and position (H16)
+    const sorted = request.def.sort.length > 0;
+    return out.sort((a, b) => (sorted ? a.row[0] - b.row[0] : 0) || a.unit - b.unit || a.position - b.position);
   }
 
   writeParquet = (request: WriteParquetRequest): Promise<WrittenFile | null> =>
@@ -231,16 +231,8 @@ export class SimEngine implements UnitEngine {
     this.#act((disk) => {
       const rows = rowsOfFile(disk, request.file.path);
       const read = [...request.positions].map((position) => rows[position]!);
-      const builders = [new VectorBuilder('int64'), new VectorBuilder('int32'), new VectorBuilder('bytes')] as const;
-      for (const [id, v, name] of read) {
-        builders[0].int64(id, 0);
-        if (v === null) builders[1].null();
-        else builders[1].int32(v);
-        const bytes = Buffer.from(name ?? '');
-        if (name === null) builders[2].null();
-        else builders[2].bytes(bytes, 0, bytes.length);
-      }
-      const vectors = request.fieldIds.map((fieldId) => builders[fieldId - 1]!.vector());
+      const all = vectorsOf(read);
+      const vectors = request.fieldIds.map((fieldId) => all[fieldId - 1]!);
       return [{ positions: request.positions, vectors, rows: read.length }];
     });
 
@@ -266,6 +258,20 @@ export class SimEngine implements UnitEngine {
       positions: Uint32Array.from(found, ([, , position]) => position),
     };
   }
+}
+
+/** Rows as one vector a column. */
+export function vectorsOf(rows: readonly Row[]): ColumnVector[] {
+  const builders = [new VectorBuilder('int64'), new VectorBuilder('int32'), new VectorBuilder('bytes')] as const;
+  for (const [id, v, name] of rows) {
+    builders[0].int64(id, 0);
+    if (v === null) builders[1].null();
+    else builders[1].int32(v);
+    const bytes = Buffer.from(name ?? '');
+    if (name === null) builders[2].null();
+    else builders[2].bytes(bytes, 0, bytes.length);
+  }
+  return builders.map((builder) => builder.vector());
 }
 
 export function idVector(ids: readonly number[]): ColumnVector {

@@ -119,6 +119,8 @@ export interface RecoveredTable extends TableState {
   } | null;
   /** No operation of the table below this LSN is missing here: replay may begin with it. */
   readonly neededFrom: Lsn;
+  /** The same without the flush manifest: from here on the log is kept until Iceberg has the table's rows (V3, V6). */
+  readonly uncommittedFrom: Lsn;
   /** The highest LSN of this log that anything here was known to reach (C2). */
   readonly lsnSeen: Lsn;
   /** Not null: the table is read-only, and this is why. */

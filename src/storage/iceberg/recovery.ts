@@ -54,6 +54,7 @@ export async function recoverTable(lake: Stores, table: LoadedTable, state: Tabl
             deltas: kept.deltas,
             moved: movedOf(lake, kept, state),
           },
+    uncommittedFrom: need,
     neededFrom: Math.max(need, kept !== null && kept.logId === log?.logId ? kept.flushedLsn + 1 : 0),
     lsnSeen,
     detached: null,
@@ -118,10 +119,12 @@ function wentBack(table: LoadedTable, state: TableState, last: Seen | null, log:
 
 function detachedTable(state: TableState, log: LogFacts | null, last: Seen | null, detached: Detached): RecoveredTable {
   const committed = last?.lsn ?? 0;
+  const need = neededFrom(log, state.def.uuid, committed);
   return {
     ...state,
     flush: null,
-    neededFrom: neededFrom(log, state.def.uuid, committed),
+    neededFrom: need,
+    uncommittedFrom: need,
     lsnSeen: committed,
     detached,
   };
