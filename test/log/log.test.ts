@@ -341,6 +341,27 @@ test('C6: a start finds the newest checkpoint frame, also one that segments foll
   expect(Buffer.from((await openLog({ ...OPTIONS, fs: disk })).checkpoint!).toString()).toBe('two');
 });
 
+test('H3: a log whose folder could not be synced after a trim is trimmed on by the next one', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  await log.start(1);
+  for (let i = 0; log.stats().segments < 4; i++) {
+    append(log, new Uint8Array(3000));
+    await log.durable(log.lastLsn);
+  }
+  const { syncDir } = disk;
+  disk.syncDir = () => {
+    disk.syncDir = syncDir;
+    throw Object.assign(new Error('EIO: simulated'), { code: 'EIO' });
+  };
+  await expect(log.trim(log.lastLsn)).rejects.toMatchObject({ code: '58030' });
+  await log.trim(log.lastLsn);
+  expect(log.stats().segments).toBe(1);
+  await log[Symbol.asyncDispose]();
+  const again = await openLog({ ...OPTIONS, fs: disk });
+  expect(again.firstLsn).toBe(log.firstLsn);
+});
+
 test('H3: trimming leaves the segment with the newest checkpoint frame, which is written before anything goes', async () => {
   const disk = new SimDisk(randomFrom(1));
   const log = await openLog({ ...OPTIONS, fs: disk });

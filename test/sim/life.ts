@@ -182,7 +182,7 @@ export class Life {
     const append = log.append.bind(log);
     log.append = (head, parts) => {
       const done = append(head, parts);
-      if (done && head.kind === 'data' && head.last) {
+      if (done && head.kind !== 'checkpoint' && head.last) {
         const lsn = head.firstLsn + head.count - 1;
         const changes = this.changes.get(head.transaction);
         if (changes === undefined) this.world.fail(`a frame of transaction ${head.transaction}, which nobody began`);

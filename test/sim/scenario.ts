@@ -5,6 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import { SqlError } from '../../src/errors.ts';
 import type { Database } from '../../src/ingest/database.ts';
+import { StreamedWrites } from '../../src/ingest/stream-writes.ts';
+import type { Transaction } from '../../src/ingest/transaction.ts';
 import { vacuum, vacuumFull } from '../../src/ingest/vacuum.ts';
 import { currentSnapshot, type LoadedTable } from '../../src/storage/iceberg/metadata.ts';
 import type { Table } from '../../src/storage/table.ts';
@@ -184,6 +186,7 @@ class Scenario {
         }
         if (world.chance(0.3)) await world.turn('a session');
       }
+      if (world.chance(0.1)) await this.#stream(transaction);
       if (world.chance(0.1)) {
         transaction.finish();
         return;
@@ -196,6 +199,16 @@ class Scenario {
       if (transaction.state !== 'done') transaction.finish();
       throw error;
     }
+  }
+
+  /** As if the transaction were large: its rows go to the log in a stream of its own, before the commit or with it (H1). */
+  async #stream(transaction: Transaction): Promise<void> {
+    const { world } = this;
+    if (![...transaction.writes.values()].some((writes) => writes.inserted.rows > 0)) return;
+    transaction.streamed = new StreamedWrites(this.life.log.stream());
+    if (world.chance(0.5)) return;
+    for (const writes of transaction.writes.values()) await transaction.streamed.send(writes, true);
+    await world.turn('a session');
   }
 
   /** Of a row that may be there. Without a key, one that was seen: by its image a row is never inserted twice (model.ts knows keys only). */

@@ -90,8 +90,9 @@ export class World implements NodeWorld, EngineWorld {
   #watch(): void {
     this.fs.fault = (operation, path) => {
       if (this.instant) return;
-      // the log's own file calls are synchronous, and a failed sync ends the process
-      if (path.startsWith('/sim/wal')) {
+      // a failed sync of the log ends the process; a stream's failure is its transaction's (H1)
+      const stream = path.startsWith('/sim/wal/stream-') && operation !== 'name';
+      if (path.startsWith('/sim/wal') && !stream) {
         if (operation === 'sync' && this.random() < this.faults.logSync) throw fsError('EIO', `${operation} ${path}`);
         return;
       }

@@ -159,13 +159,14 @@ export class SegmentStore {
       if (oldest.header.sequence >= keepFrom) return;
       const keep = this.#spares.length < SPARES_MAX && oldest.header.segmentBytes === this.#segmentBytes;
       const spare = `spare-${this.#nextSpare}`;
-      if (keep && this.#making === null) {
+      const spared = keep && this.#making === null;
+      if (spared) {
         this.#nextSpare++;
         this.#disk.rename(oldest.name, spare);
       } else this.#disk.remove(oldest.name);
+      this.#live = this.#live.slice(1); // whatever the sync says: the file has another name now, or none
       this.#disk.syncDir();
-      if (keep && this.#making === null) this.#spares.push(spare);
-      this.#live = this.#live.slice(1);
+      if (spared) this.#spares.push(spare);
     }
   }
 
