@@ -56,12 +56,10 @@ export class Catalog implements Outside {
     return { uuid: loaded.metadata['table-uuid'], logId, lsn };
   }
 
-  /** To where the disk has all rows that Iceberg has not; `empty`: to where there are none of them. */
-  flushed(uuid: string, logId: string, empty: boolean): number {
+  flushed(uuid: string, logId: string): number {
     const database = this.#world.databases.get('/sim/disk/flush.db');
-    const nothing = ['segment', 'delta'].map((of) => ` AND table_uuid NOT IN (SELECT table_uuid FROM ${of})`).join('');
     const row = database
-      ?.prepare(`SELECT flushed_lsn AS l FROM flush WHERE table_uuid = ? AND log_id = ?${empty ? nothing : ''}`)
+      ?.prepare('SELECT flushed_lsn AS l FROM flush WHERE table_uuid = ? AND log_id = ?')
       .get(uuid, logId);
     return row === undefined ? 0 : (row['l'] as number);
   }

@@ -17,6 +17,7 @@ import { openLog } from '../../src/storage/log/log.ts';
 import { Memory } from '../../src/storage/memory/memory.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import type { Table } from '../../src/storage/table.ts';
+import type { TableDef } from '../../src/table-def.ts';
 import { UTC } from '../../src/types/time-zone.ts';
 import { difference, FOREIGN, type Change, type Model } from './model.ts';
 import { deletedOf, idVector, rowsOfFile, rowsOfMemory, SimEngine, vectorsOf, type Row } from './sim-engine.ts';
@@ -37,7 +38,7 @@ export interface Planted {
 
 export interface Outside {
   committed(table: string): { readonly uuid: string; readonly logId: string | null; readonly lsn: number } | null;
-  flushed(uuid: string, logId: string, empty: boolean): number;
+  flushed(uuid: string, logId: string): number;
 }
 
 export interface Seen {
@@ -193,26 +194,25 @@ export class Life {
     };
   }
 
-  /** V3: the log keeps what neither Iceberg nor, beyond wal.max_size, the disk has. */
+  /** V3: the log keeps what neither Iceberg nor, beyond wal.max_size or on a full disk, the disk has. */
   #watchTrims(log: Log): void {
     const trim = log.trim.bind(log);
     log.trim = async (to) => {
+      this.model.diskNeeded ||= log.full || Number.isFinite(this.#logBytesMax);
       await trim(to);
       for (const name of this.model.tables) {
         const state = this.outside.committed(name);
         if (state === null) continue;
         const committed = state.logId === log.logId ? state.lsn : 0;
-        const beyondMax = Number.isFinite(this.#logBytesMax);
+        const safe = this.model.diskNeeded
+          ? Math.max(committed, this.outside.flushed(state.uuid, log.logId))
+          : committed;
+        const gone = this.model.logged.filter((each) => each.lsn > safe && each.first < log.firstLsn);
         // rows that came and went before a flush are missed by nobody
-        const safe = Math.max(committed, this.outside.flushed(state.uuid, log.logId, !beyondMax));
-        const lost = this.model.logged.find(
-          (each) =>
-            each.lsn > safe && each.first < log.firstLsn && each.changes.some((change) => change.table === name),
-        );
-        if (lost !== undefined)
-          this.world.fail(
-            `V3: the log begins at ${log.firstLsn}, and LSN ${lost.lsn} of ${name} is nowhere else (safe to ${safe})`,
-          );
+        const without = this.model.at(name, safe);
+        const problem = difference([...without.values()], this.model.at(name, gone.at(-1)?.lsn ?? safe));
+        if (problem !== null)
+          this.world.fail(`V3: the log begins at ${log.firstLsn}, and ${name} elsewhere ends at ${safe}: ${problem}`);
       }
     };
   }
@@ -338,7 +338,28 @@ export class Life {
   async stop(): Promise<void> {
     this.ready = false;
     await this.database.close();
+    this.#checkReturned();
     await this.log[Symbol.asyncDispose]();
     await this.lake.shutdown(null);
+  }
+
+  /** V5: nobody holds a slab once all tables have given theirs back. */
+  #checkReturned(): void {
+    const { memory, tables } = this.database;
+    for (const table of tables.values()) table.drop();
+    const { usedBytes, heapBytes, deleteBytes } = memory.pool;
+    if (usedBytes + heapBytes + deleteBytes !== 0)
+      this.world.fail(
+        `V5: without tables ${usedBytes} bytes of slabs, ${heapBytes} of lists and ${deleteBytes} of deletes are left`,
+      );
+  }
+
+  /** V6: a table comes back as it was made. */
+  checkDefinitions(made: (name: string) => TableDef): void {
+    const shown = ({ columns, key, keyName, partition, sort }: TableDef): string =>
+      JSON.stringify({ columns, key, keyName, partition, sort });
+    for (const { def } of this.database.tables.values())
+      if (shown(def) !== shown(made(def.name)))
+        this.world.fail(`V6: ${def.name} was made as ${shown(made(def.name))} and comes back as ${shown(def)}`);
   }
 }

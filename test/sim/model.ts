@@ -25,6 +25,8 @@ export type Rows = ReadonlyMap<number, Row>;
 
 export class Model {
   readonly tables: readonly string[];
+  /** The log may lack what the disk has: beyond wal.max_size, or once the disk was full. */
+  diskNeeded = false;
   /** Since `#base`, in LSN order. */
   logged: Logged[] = [];
   /** What each table held before all of `logged`. */
@@ -90,6 +92,7 @@ export class Model {
     for (const table of this.tables) this.#base.set(table, this.at(table, Infinity));
     this.#resets.clear();
     this.logged = [];
+    this.diskNeeded = false;
   }
 }
 

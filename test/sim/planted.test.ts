@@ -80,6 +80,37 @@ const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[
     /V3|read-only/,
   ],
   [
+    'blocks of slabs are not all given back (V5)',
+    {
+      database: ({ memory: { pool } }) => {
+        const { free } = pool;
+        let count = 0;
+        pool.free = (address, bytes) => (++count % 7 === 0 ? undefined : free.call(pool, address, bytes));
+      },
+    },
+    /V5/,
+  ],
+  [
+    "a table's properties leave out its key (V6)",
+    {
+      lake: (lake) => {
+        const { createTable } = lake;
+        lake.createTable = async (def) => ({ ...(await createTable({ ...def, key: [], keyName: '' })), def });
+      },
+    },
+    /V6/,
+  ],
+  [
+    'a compaction loses the deletes that came while it wrote (V4)',
+    {
+      lake: (lake) => {
+        const { rewrite } = lake;
+        lake.rewrite = (request) => rewrite({ ...request, deletes: [] });
+      },
+    },
+    /V1|V4/,
+  ],
+  [
     'files of the disk tier are not synced (C10)',
     { world: (world) => void (world.fs.lazySync = (path) => path.endsWith('.parquet')) },
     /damaged|no such file|read-only|V1|V4/,

@@ -130,6 +130,7 @@ class Scenario {
     for (const table of life.database.tables.values())
       if (table.detached !== null)
         world.fail(`${table.def.name} is read-only: ${table.detached.message}; ${table.detached.detail}`);
+    life.checkDefinitions(tableDef);
     life.look();
     return true;
   }
@@ -332,7 +333,7 @@ class Scenario {
     const loaded = this.catalog.load(name);
     if (loaded === null) return;
     if (kind < 0.1) await this.#rollBack(name, loaded);
-    else if (kind < 0.2 && this.shape.logBytesMax === Infinity) {
+    else if (kind < 0.2 && !model.diskNeeded) {
       // V6: the data directory is a cache of log, catalog and warehouse
       await world.outside(async () => {
         if (world.fs.names.has('/sim/disk')) world.fs.remove('/sim/disk', { recursive: true });
