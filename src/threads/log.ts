@@ -6,7 +6,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { invariant, packError } from '../errors.ts';
 import { openNodeDisk } from '../storage/log/log-disk.ts';
 import { awaitSignal, ringOver, signals } from '../storage/log/log-ring.ts';
-import { LogServer, type LogCommand, type LogEvent } from '../storage/log/log-server.ts';
+import { ioFailure, LogServer, type LogCommand, type LogEvent } from '../storage/log/log-server.ts';
 
 const RETRY_MS = 250;
 const { dir, segmentBytes, shared } = workerData as { dir: string; segmentBytes: number; shared: SharedArrayBuffer };
@@ -38,7 +38,7 @@ function open(): LogServer | null {
   try {
     return new LogServer(openNodeDisk(dir), ring, segmentBytes, post);
   } catch (error) {
-    post({ event: 'fatal', error: packError(error) });
+    post({ event: 'fatal', error: packError(ioFailure(error)) });
     return null;
   }
 }

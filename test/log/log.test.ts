@@ -341,6 +341,22 @@ test('C6: a start finds the newest checkpoint frame, also one that segments foll
   expect(Buffer.from((await openLog({ ...OPTIONS, fs: disk })).checkpoint!).toString()).toBe('two');
 });
 
+test('a log whose file cannot be synced at start says 58030, and why', async () => {
+  const disk = await fiveGroups();
+  const open = disk.open.bind(disk);
+  disk.open = (name, create) => {
+    const file = open(name, create);
+    file.sync = () => {
+      throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
+    };
+    return file;
+  };
+  await expect(openLog({ ...OPTIONS, fs: disk })).rejects.toMatchObject({
+    code: '58030',
+    message: 'write-ahead log: EIO: i/o error, fdatasync',
+  });
+});
+
 test('H3: a log whose folder could not be synced after a trim is trimmed on by the next one', async () => {
   const disk = new SimDisk(randomFrom(1));
   const log = await openLog({ ...OPTIONS, fs: disk });

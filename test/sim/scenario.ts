@@ -122,7 +122,7 @@ class Scenario {
       await world.drive(life.start(this.shape, this.planted));
     } catch (error) {
       if (error instanceof Violation) throw error;
-      if (!isSimulated(error)) world.fail(`start: ${(error as Error).stack}`);
+      if (!isSimulated(error)) world.fail(`start: ${(error as Error).stack} ${String((error as Error).cause)}`);
       world.trace(`start: ${(error as Error).message}`);
       return false;
     }

@@ -154,7 +154,7 @@ export function startInline(
   try {
     server = new LogServer(disk, ring, segmentBytes, later);
   } catch (error) {
-    later({ event: 'fatal', error: packError(error) });
+    later({ event: 'fatal', error: packError(ioFailure(error)) });
     end();
   }
   const run = (): void => {
