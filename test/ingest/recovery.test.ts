@@ -277,10 +277,10 @@ test('M-4: a table that was dropped here leaves nothing to save, whatever the lo
 });
 
 test('H3: rows that neither the log nor the disk has any more are missed and said, not skipped', async () => {
-  db.segmentBytes = 2 ** 17;
-  db.logBytesMax = 2 ** 18;
-  await db.restart();
+  await db.destroy();
+  db = await TestDatabase.create(2 ** 30, null, { segmentBytes: 2 ** 17, logBytesMax: 2 ** 18 });
   const { database } = db.tiers;
+  await database.createTable(tableDef('t', noPartition), false);
   const { lake } = database;
   (database as { lake: unknown }).lake = new Proxy(lake, {
     get: (target, method: keyof typeof lake) =>
