@@ -128,7 +128,13 @@ async function runServer(config: Config): Promise<number> {
   prepareDataDir(config.server.dataDir);
   const stopped = firstSignal();
   const { serve } = await import('./server.ts');
-  const server = await serve(config);
+  const starting = new AbortController();
+  void stopped.then(() => starting.abort());
+  const server = await serve(config, starting.signal).catch((error: unknown) => {
+    if (starting.signal.aborted) return null; // it waited for its store, and was told to stop
+    throw error;
+  });
+  if (server === null) return 0;
   process.stdout.write(`arka ready: ${server.url}\n`);
   await stopped;
   await server.close();

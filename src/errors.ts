@@ -97,6 +97,8 @@ export interface SqlErrorFields {
   readonly dataType?: string;
   readonly constraint?: string;
   readonly cause?: unknown;
+  /** Not for clients: the same request may succeed later, for what it needs is away only now. */
+  readonly transient?: boolean;
 }
 
 /** An error that a client sees. Thrown anywhere; `wire/` turns it into an ErrorResponse. */

@@ -14,13 +14,14 @@ import { recover } from './ingest/recovery.ts';
 import { RpcClient, type Api, type Remote } from './rpc.ts';
 import { DiskCache } from './storage/disk/disk-cache.ts';
 import type { IndexApi, IndexSettings } from './storage/index/index-api.ts';
-import type { LakeApi, LogFacts } from './storage/iceberg/lake-api.ts';
+import type { LakeApi, LakeSettings, LogFacts } from './storage/iceberg/lake-api.ts';
 import type { S3Settings } from './storage/iceberg/s3-client.ts';
 import { decodeCheckpoint } from './storage/log/checkpoint.ts';
 import type { Log } from './storage/log/log-api.ts';
 import { memoryBudget, type MemoryBudget } from './memory-budget.ts';
 import { openLog } from './storage/log/log.ts';
 import { Memory } from './storage/memory/memory.ts';
+import { patiently, type Patience } from './store-patience.ts';
 import { heapBytesOf } from './thread-heap.ts';
 import { workerUrl } from './worker-url.ts';
 
@@ -85,6 +86,10 @@ export interface TierOptions {
   readonly diskLimit?: number;
   readonly s3?: S3Settings;
   readonly clock: Clock;
+  /** The start waits for the store: told before each pause. Left out: the start fails instead. */
+  readonly waiting?: Patience['waiting'];
+  /** Ends that waiting. */
+  readonly signal?: AbortSignal;
   readonly warn: (error: unknown, where: string) => void;
   /** Must not return to normal work: the process ends, or the test fails. */
   readonly fatal: (error: unknown, where: string) => void;
@@ -142,7 +147,8 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
   const log = await openLog({ dir: join(dataDir, 'wal'), segmentBytes: options.segmentBytes, ringBytes: RING_BYTES });
   stack.use(log);
   log.onFatal = (error) => fatal(error, 'the log');
-  const state = await lake.remote.open({
+  const patience = patienceOf(options);
+  const settings: LakeSettings = {
     dataDir,
     warehouse: options.warehouse === '' ? join(dataDir, 'warehouse') : options.warehouse,
     catalogName: options.catalogName,
@@ -152,7 +158,8 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     fileGraceMs: options.fileGraceMs ?? 24 * 3_600_000,
     log: logFacts(log),
     ...(options.s3 === undefined ? {} : { s3: options.s3 }),
-  });
+  };
+  const state = await patience(() => lake.remote.open(settings));
   const disk = new DiskCache({
     dir: resolve(dataDir, 'cache'),
     limit: options.diskLimit ?? Number.POSITIVE_INFINITY,
@@ -178,7 +185,9 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     warn,
   });
   await index.remote.keepOnly(state.tables.map((table) => table.def.uuid));
+  disk.patience = patience;
   await recover(database, state, join(dataDir, 'lost'));
+  disk.patience = (download) => download();
   stack.defer(() => database.close());
   stack.defer(disk.start());
   const heapBytes = async (): Promise<number> => {
@@ -190,6 +199,13 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     return parts.reduce((sum, part) => sum + part.bytes, 0);
   };
   return { database, engine: reader, budget, heapBytes, engineBytes };
+}
+
+/** A start repeats what fails because the store is away, where it is told to. */
+function patienceOf({ clock, signal, waiting }: TierOptions): <T>(work: () => Promise<T>) => Promise<T> {
+  if (waiting === undefined) return (work) => work();
+  const patience = { clock, waiting, ...(signal === undefined ? {} : { signal }) };
+  return (work) => patiently(patience, work);
 }
 
 /** What the lake must know of the log to reconcile both (C5, C6). */

@@ -10,9 +10,12 @@ import { createGateway } from './gateway.ts';
 import { startMigration, startRefresh } from './ingest/migration.ts';
 import { loadParser } from './planner/parse.ts';
 import { openGuard } from './server-memory-guard.ts';
-import { openTiers } from './server-tiers.ts';
+import { StartingGateway } from './gateway-starting.ts';
+import { openTiers, type TierOptions } from './server-tiers.ts';
+import type { Patience } from './store-patience.ts';
+import { isRemote } from './storage/iceberg/paths.ts';
 import type { S3Settings } from './storage/iceberg/s3-client.ts';
-import { listen } from './wire/listener.ts';
+import { listen, type Listener } from './wire/listener.ts';
 
 export interface ArkaServer {
   /** Where clients connect, such as `postgresql://arka@127.0.0.1:5433/arka`. */
@@ -21,7 +24,8 @@ export interface ArkaServer {
   close(): Promise<void>;
 }
 
-export async function serve(config: Config): Promise<ArkaServer> {
+/** `signal` ends a start that waits for its object store. */
+export async function serve(config: Config, signal?: AbortSignal): Promise<ArkaServer> {
   const logger = pino({ level: config.server.logLevel }, pino.destination(2));
   const warn = (error: unknown, where: string): void => logger.warn({ err: error }, where);
   const fatal = (error: unknown, where: string): void => {
@@ -31,7 +35,7 @@ export async function serve(config: Config): Promise<ArkaServer> {
   };
   const stack = new AsyncDisposableStack();
   try {
-    const url = await open(config, stack, warn, fatal);
+    const url = await open(config, stack, { warn, fatal, ...(signal === undefined ? {} : { signal }) });
     return { url, close: () => stack.disposeAsync() };
   } catch (error) {
     await stack.disposeAsync();
@@ -42,10 +46,19 @@ export async function serve(config: Config): Promise<ArkaServer> {
 async function open(
   config: Config,
   stack: AsyncDisposableStack,
-  warn: (error: unknown, where: string) => void,
-  fatal: (error: unknown, where: string) => void,
+  { warn, fatal, signal }: Pick<TierOptions, 'warn' | 'fatal' | 'signal'>,
 ): Promise<string> {
   const clock = systemClock;
+  const front = new StartingGateway();
+  const { host, maxConnections, port } = config.server;
+  const { warehouse } = config.catalog;
+  const open = (): Promise<Listener> => listen({ host, port, maxConnections, gateway: front, clock, log: warn });
+  // A remote store may be waited for: clients hear so, instead of meeting a closed port.
+  const early = isRemote(warehouse) ? stack.use(await open()) : null;
+  const waiting: Patience['waiting'] = (error, pauseMs) => {
+    warn(error, `the start waits for ${warehouse}, and tries again in ${pauseMs} ms`);
+    front.waits(`waiting for ${warehouse}`);
+  };
   const tiers = await openTiers(
     {
       dataDir: resolve(config.server.dataDir),
@@ -62,6 +75,8 @@ async function open(
       diskLimit: config.disk.limit,
       s3: s3Settings(config),
       clock,
+      waiting,
+      ...(signal === undefined ? {} : { signal }),
       warn,
       fatal,
     },
@@ -93,10 +108,9 @@ async function open(
       defaults: new Map([['synchronous_commit', config.wal.synchronousCommit ? 'on' : 'off']]),
     },
   );
-  const { host, maxConnections } = config.server;
-  const listener = stack.use(
-    await listen({ host, port: config.server.port, maxConnections, gateway, clock, log: warn }),
-  );
+  front.ready(gateway);
+  const listener = early ?? (await open());
+  stack.defer(() => listener.close()); // the first to close, whenever it was opened
   database.memory.account.report('sessions', false, listener.heldBytes);
   const shown = host.includes(':') ? `[${host}]` : host;
   return `postgresql://${config.auth.user}@${shown}:${listener.port}/arka`;

@@ -10,12 +10,13 @@ import { systemClock } from '../../src/clock.ts';
 import type { ObjectStore } from '../../src/storage/iceberg/object-store.ts';
 import { connectS3 } from '../../src/storage/iceberg/s3-client.ts';
 import { s3Store } from '../../src/storage/iceberg/s3-store.ts';
+import { registerLostListTests } from '../iceberg/lost-list-suite.ts';
 import { registerObjectStoreTests } from '../iceberg/object-store-suite.ts';
 import { type ServerProcess, startServer } from '../process/server-process.ts';
 import { type TableSum, tableSum } from './checksum.ts';
 import { faultProxy, type FaultProxy } from './fault-proxy.ts';
 import { python, readWithDuckDb, readWithPyIceberg } from './outside.ts';
-import { KEYS, type RealS3, s3Servers } from './s3-servers.ts';
+import { freePort, KEYS, type RealS3, s3Servers } from './s3-servers.ts';
 
 Object.assign(process.env, KEYS);
 
@@ -48,6 +49,14 @@ describe.each(s3Servers)('on $name', ({ name, start }) => {
     };
     return { store, root: `s3://arka/suite/${systemClock.now()}-${Math.random()}`, localFile };
   });
+
+  registerLostListTests(`${name} S3`, () => ({
+    store,
+    settings: {
+      warehouse: `s3://arka/lost-list-${systemClock.now()}`,
+      s3: { endpoint: s3.endpoint, region: '', pathStyle: true },
+    },
+  }));
 
   test('a file of several parts arrives whole, also through a store that fails now and then', async () => {
     const path = join(mkdtempSync(join(tmpdir(), 'arka-s3-')), 'large');
@@ -177,6 +186,113 @@ describe.each(s3Servers)('on $name', ({ name, start }) => {
       expect(await readWithPyIceberg(server.dataDir, 'public.flights')).toEqual(here);
     });
 
+    test('VACUUM FULL and VACUUM merge files, and what nobody needs any more leaves the bucket', async () => {
+      await again(() => true, { 'iceberg.keep_snapshots': '1', 'iceberg.file_grace': '1ms' });
+      await client.query(`CREATE TABLE merged (id bigint PRIMARY KEY, v int) WITH (partition_by = 'bucket(2, id)')`);
+      let rows = 0;
+      for (let i = 0; i < 4; i++) {
+        await client.query(`INSERT INTO merged SELECT g, g FROM generate_series(${i * 500 + 1}, ${i * 500 + 500}) g`);
+        await client.query(`DELETE FROM merged WHERE id % 50 = ${i}`);
+        rows = await count(client, 'merged');
+        await client.query('CHECKPOINT');
+      }
+      const inBucket = async (kind: RegExp): Promise<string[]> => {
+        const found: string[] = [];
+        for await (const { location } of store.list(`${warehouse}/public/`))
+          if (location.includes('/merged-') && kind.test(location)) found.push(location);
+        return found;
+      };
+      expect((await inBucket(/arka-partition-deletes-/)).length).toBeGreaterThan(0);
+      await client.query('VACUUM FULL merged');
+      expect(await count(client, 'merged')).toBe(rows);
+      expect((await readWithPyIceberg(server.dataDir, 'public.merged')).rows).toBe(rows);
+      await client.query('UPDATE merged SET v = 0 WHERE id % 100 = 7');
+      await client.query('CHECKPOINT');
+      await client.query('VACUUM merged');
+      // two merged files, and of each partition that was updated one file and its deletes
+      const updated = await client.query(`SELECT count(*)::int AS files FROM arka.units WHERE table_name = 'merged'`);
+      const { files } = updated.rows[0] as { files: number };
+      await expect
+        .poll(
+          async () => (await inBucket(/\/data\/.*\.parquet$/)).filter((each) => !each.includes('deletes-')).length,
+          { timeout: 20_000 },
+        )
+        .toBe(files);
+      const here = await client.query('SELECT sum(v)::text AS sum FROM merged');
+      await again((each) => each === 'catalog.db');
+      expect(await count(client, 'merged')).toBe(rows);
+      expect((await client.query('SELECT sum(v)::text AS sum FROM merged')).rows).toEqual(here.rows);
+    });
+
+    test('compaction runs by itself, beside writers, through a store that fails now and then', async () => {
+      await again(() => true, {
+        'iceberg.max_small_files': '4',
+        'iceberg.min_interval': '500ms',
+        'iceberg.commit_interval': '1s',
+      });
+      await client.query('CREATE TABLE compacted (id bigint PRIMARY KEY, v int)');
+      Object.assign(proxy.faults, { errors: 0.1, lost: 0.05, truncated: 0.05 });
+      const compactions = `SELECT count(*)::int AS n FROM arka.commits WHERE table_name LIKE '%compacted' AND trigger = 'max_small_files'`;
+      let id = 0;
+      await expect
+        .poll(
+          async () => {
+            await client.query(`INSERT INTO compacted SELECT g, 0 FROM generate_series(${id + 1}, ${id + 100}) g`);
+            id += 100;
+            await client.query(`UPDATE compacted SET v = v + 1 WHERE id % 10 = 3`);
+            await client.query('CHECKPOINT');
+            return ((await client.query(compactions)).rows[0] as { n: number }).n;
+          },
+          { timeout: 60_000, interval: 100 },
+        )
+        .toBeGreaterThan(0);
+      Object.assign(proxy.faults, { errors: 0, lost: 0, truncated: 0 });
+      const before = await client.query('SELECT count(*)::text AS n, sum(v)::text AS sum FROM compacted');
+      expect((before.rows[0] as { n: string }).n).toBe(String(id));
+      await client.query('CHECKPOINT');
+      expect((await readWithPyIceberg(server.dataDir, 'public.compacted')).rows).toBe(id);
+      await again((each) => each === 'catalog.db');
+      expect((await client.query('SELECT count(*)::text AS n, sum(v)::text AS sum FROM compacted')).rows).toEqual(
+        before.rows,
+      );
+    });
+
+    test('a server whose store is away at its start says 57P03 until it is back, and then has every row', async () => {
+      await client.query('INSERT INTO flights VALUES (900001, now(), $1, 1)', ['only in the log']);
+      const before = await count(client, 'flights');
+      const { dataDir } = server;
+      await client.end();
+      await server.kill9();
+      proxy.faults.behaviour = 'away';
+      const port = await freePort();
+      const starting = startServer({
+        dataDir,
+        args: ['--warehouse', warehouse, '--port', String(port)],
+        settings: { 's3.endpoint': proxy.endpoint },
+        readyTimeoutMs: 120_000,
+      });
+      const knock = async (): Promise<unknown> => {
+        const knocking = new Client({ connectionString: `postgresql://arka@127.0.0.1:${port}/arka` });
+        knocking.on('error', () => {});
+        try {
+          return await knocking.connect();
+        } catch (error) {
+          return error;
+        } finally {
+          await knocking.end().catch(() => {});
+        }
+      };
+      await expect.poll(knock, { timeout: 60_000 }).toMatchObject({
+        code: '57P03',
+        message: `the database system is starting up: waiting for ${warehouse}`,
+      });
+      proxy.faults.behaviour = 'pass';
+      server = await starting;
+      expect(server.stderr()).toContain(`the start waits for ${warehouse}`);
+      client = await connect(server);
+      expect(await count(client, 'flights')).toBe(before);
+    });
+
     test('a cache smaller than the table gives right answers within disk.limit, and 53100 to what cannot fit', async () => {
       await client.query(`CREATE TABLE wide (id bigint PRIMARY KEY, ts date NOT NULL, v text)
         WITH (time_column = 'ts', partition_by = 'day(ts)')`);
@@ -218,6 +334,33 @@ describe.each(s3Servers)('on $name', ({ name, start }) => {
       expect(await count(slow, 'flights')).toBeGreaterThan(0);
       await slow.end();
     });
+
+    test.each([
+      ['an INSERT that looks for its key', `INSERT INTO flights VALUES (20, now(), 'again', 1)`, '23505'],
+      ['a SELECT by key', 'SELECT carrier FROM flights WHERE id = 20', 1],
+    ])(
+      '%s in files that are on their way can be cancelled, and its transaction rolled back',
+      async (_, sql, outcome) => {
+        await again((each) => each === 'catalog.db');
+        proxy.faults.bytesPerSecond = 1000;
+        const slow = await connect(server);
+        await slow.query('BEGIN');
+        const waiting = slow.query(sql).catch((error: unknown) => error);
+        await expect
+          .poll(async () => (await filesBelow(server, 'cache/.tmp')).length, { timeout: 20_000 })
+          .toBeGreaterThan(0);
+        await cancel(slow);
+        expect(await waiting).toMatchObject({ code: '57014' });
+        await slow.query('ROLLBACK');
+        proxy.faults.bytesPerSecond = 0;
+        const result = await slow.query(sql).then(
+          ({ rowCount }) => rowCount,
+          (error: { code: string }) => error.code,
+        );
+        expect(result).toBe(outcome);
+        await slow.end();
+      },
+    );
   });
 });
 

@@ -23,6 +23,8 @@ export interface S3Server extends AsyncDisposable {
   readonly endpoint: string;
   readonly objects: Map<string, Buffer>;
   readonly faults: Fault[];
+  /** While it is true, connections are closed at once. */
+  away: boolean;
   /** METHOD path?query of each request. */
   readonly requests: string[];
 }
@@ -34,6 +36,7 @@ export async function startS3Server(): Promise<S3Server> {
   const server = createServer((request, response) => {
     void body(request).then((bytes) => {
       requests.push(`${request.method} ${request.url}`);
+      if (made.away) return void request.socket.destroy();
       const fault = faults.shift() ?? 'ok';
       if (fault === 'reset') return void request.socket.destroy();
       if (fault === 'silent') return undefined;
@@ -42,7 +45,8 @@ export async function startS3Server(): Promise<S3Server> {
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
+  const made: S3Server = {
+    away: false,
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     objects,
     faults,
@@ -52,6 +56,7 @@ export async function startS3Server(): Promise<S3Server> {
       await new Promise((resolve) => server.close(resolve));
     },
   };
+  return made;
 }
 
 async function body(request: IncomingMessage): Promise<Buffer> {

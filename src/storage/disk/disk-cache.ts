@@ -61,6 +61,8 @@ export class DiskCache {
   readonly #waitingForRoom = new Set<() => void>();
   #full = false;
   #countedUntil = 0;
+  /** Around each download: while the server starts, one that fails because the store is away is waited for. */
+  patience: <T>(download: () => Promise<T>) => Promise<T> = (download) => download();
   #usage: DiskUsage = { deltas: 0, index: 0, spill: 0 };
   #ownBytes: () => { readonly log: number; readonly staged: number } = () => ({ log: 0, staged: 0 });
 
@@ -183,7 +185,7 @@ export class DiskCache {
     const run = async (): Promise<void> => {
       await leaving;
       try {
-        const file = await lake.fetchFile(path);
+        const file = await this.patience(() => lake.fetchFile(path));
         if (this.#fetches.get(path) === fetch) this.#index.add(path, file.bytes);
       } catch (error) {
         if (this.#fetches.get(path) === fetch) this.#index.delete(path);

@@ -158,6 +158,12 @@ const HINTS: Readonly<Record<string, string>> = {
   CredentialsProviderError: 'Give credentials by environment, profile or role, as the AWS SDK looks for them.',
 };
 
+/** No answer of S3, or one that says so: nothing is wrong with the request. */
+function isAway(name: string, status: number | undefined): boolean {
+  if (status === undefined) return name !== 'CredentialsProviderError';
+  return status >= 500 || status === 429;
+}
+
 /** S2. 58030 for everything that S3, or the way to it, refused. */
 export function s3Error(
   connection: Pick<S3Connection, 'shown'>,
@@ -181,6 +187,7 @@ export function s3Error(
     `could not ${what} object "${key}" of bucket "${bucket}" at ${connection.shown}: ${why}`,
     {
       cause,
+      ...(isAway(name, status) ? { transient: true } : {}),
       detail: attemptsOf(error) === 1 ? 'Tried once.' : `Tried ${attemptsOf(error)} times.`,
       ...(hint === undefined ? {} : { hint }),
     },
