@@ -1,6 +1,7 @@
 /** Rows that a statement has located by key, read to be changed: own and memory rows from their vectors, rows of files by one join. */
 import { invariant } from './errors.ts';
 import type { EngineApi } from './federation/engine-api.ts';
+import { cancellable } from './ingest/cancellable.ts';
 import { lockAndLocate, NOWHERE, type KeyRows, type Located } from './ingest/keyed-rows.ts';
 import type { TableWrites } from './ingest/transaction.ts';
 import type { Remote } from './rpc.ts';
@@ -41,7 +42,10 @@ export async function readOldRows(
       if (appendHot(writes, located.units[key]!, located.positions[key]!, rows)) order.push(key);
       else cold.push(key);
     }
-    if (cold.length > 0) await appendCold(engine, table, located, cold, fieldIds, rows, order);
+    if (cold.length > 0) {
+      const reader = cancellable(engine, database.disk, environment.running);
+      await appendCold(reader, table, located, cold, fieldIds, rows, order);
+    }
     return { rows, keys: Int32Array.from(order) };
   } catch (error) {
     rows.retire();

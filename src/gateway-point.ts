@@ -2,6 +2,7 @@
  * Point reads: a row by its whole key, without a query. From memory on this thread; from a file by the index over files and the
  * row's position. What neither can answer, such as a file that is not indexed yet, is the engine's.
  */
+import { cancellable } from './ingest/cancellable.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import { mayBeInFiles, resolveBatch } from './ingest/resolver.ts';
 import type { PointRead } from './planner/plan.ts';
@@ -29,6 +30,7 @@ export interface PointEnvironment {
   readonly context: ServerContext;
   readonly transaction: Transaction | null;
   readonly timeZone: string;
+  readonly running: (cancel: () => void) => void;
 }
 
 /** Null: the engine must look. */
@@ -58,7 +60,8 @@ export async function readPoint(
       if (table.files.some((file) => !file.indexed && file.mayHold(vectors, 0))) return null;
       let unit = -1;
       let position = -1;
-      await resolveBatch(database.engine, table, { vectors, rows: 1 }, (_, foundUnit, foundPosition) => {
+      const engine = cancellable(database.engine, database.disk, environment.running);
+      await resolveBatch(engine, table, { vectors, rows: 1 }, (_, foundUnit, foundPosition) => {
         unit = foundUnit;
         position = foundPosition;
       });
@@ -121,7 +124,9 @@ async function readFile(
   if (index === null || file === undefined || file.tier === 'memory') return null;
   const columns = point.fieldIds.map((fieldId) => table.def.columns.find((column) => column.fieldId === fieldId)!);
   const { path, rows } = file;
-  const release = await disk.lease([file.scan(0)]);
+  const abort = new AbortController();
+  environment.running(() => abort.abort());
+  const release = await disk.lease([file.scan(0)], abort.signal);
   try {
     const request = { path, rows, position, columns, formats: columns.map((_, i) => formats[i] ?? 0) };
     return { rows: 1, messages: await index.readRow({ ...request, timeZone: environment.timeZone }) };

@@ -1,6 +1,7 @@
 /** What statements that write share: their environment, the limit of a transaction's rows, rows of a plan as vectors. */
 import { SqlError, SqlState } from './errors.ts';
 import type { EngineApi } from './federation/engine-api.ts';
+import { cancellable } from './ingest/cancellable.ts';
 import type { Database } from './ingest/database.ts';
 import type { TableWrites, Transaction } from './ingest/transaction.ts';
 import type { WriteContext } from './ingest/write-rows.ts';
@@ -36,7 +37,15 @@ export interface WriteEnvironment {
 const TRANSACTION_FRACTION = 0.4;
 
 export function contextOf({ database, running }: WriteEnvironment): WriteContext {
-  return { memory: database.memory, engine: database.engine, transaction: database.transaction, running };
+  return {
+    memory: database.memory,
+    /** Asked for only where keys are looked for in files. */
+    get engine() {
+      return cancellable(database.engine, database.disk, running);
+    },
+    transaction: database.transaction,
+    running,
+  };
 }
 
 /** @throws {SqlError} 53200 when the transaction has too many rows */
