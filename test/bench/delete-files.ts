@@ -1,7 +1,7 @@
 /**
  * Question: what do deletes of random rows, spread over many data files, cost per commit?
  * Unit: ms of one commit, delete files that it adds, delete files alive after it.
- * Run: node test/bench/delete-files.ts [data files] [deletes per commit]
+ * Run: node test/bench/delete-files.ts [data files] [deletes per commit] [commits]
  */
 import { TestDatabase, tableDef } from '../ingest/harness.ts';
 import { localStore } from '../../src/storage/iceberg/local-store.ts';
@@ -12,7 +12,7 @@ import { tableReader } from '../../src/storage/iceberg/table-reader.ts';
 const FILES = Number(process.argv[2] ?? 1000);
 const DELETES = Number(process.argv[3] ?? 10_000);
 const ROWS = 200;
-const COMMITS = 10;
+const COMMITS = Number(process.argv[4] ?? 10);
 /** Partitions give many files with one commit: the table is made of rounds of as many. */
 const BUCKETS = 100;
 
