@@ -2,7 +2,6 @@
  * UPDATE and DELETE: the rows that a query of the engine finds are locked, looked at again, and deleted; an UPDATE then inserts
  * the new ones. Each returns its command tag.
  */
-import { notSupported } from './errors.ts';
 import { RowWriter } from './ingest/row-writer.ts';
 import { deleteRows, insertRows } from './ingest/write-rows.ts';
 import type { QueryPlan, Statement } from './planner/plan.ts';
@@ -82,14 +81,7 @@ export async function deleteStatement(environment: WriteEnvironment, statement: 
 }
 
 export async function update(environment: WriteEnvironment, statement: Of<'update'>): Promise<string> {
-  const { def } = statement;
-  const renamed = def.columns.find(
-    (column) => def.key.includes(column.fieldId) && statement.assigned.includes(column.fieldId),
-  );
-  if (renamed !== undefined)
-    throw notSupported(`UPDATE of the key column "${renamed.name}"`, {
-      hint: 'DELETE the row and INSERT it with its new key.',
-    });
+  const { def, renames } = statement;
   const table = liveTable(environment.database, def);
   const writes = environment.transaction.of(table);
   const fresh = new RowBuffer(environment.database.memory, table.physicals);
@@ -99,8 +91,7 @@ export async function update(environment: WriteEnvironment, statement: Of<'updat
       environment,
       table,
       statement.plan,
-      // The new row, then what it was; a key does not change.
-      table.nameColumns.map((column) => 2 + column + (table.keyed ? 0 : table.physicals.length)),
+      table.nameColumns.map((column, i) => 2 + (table.keyed && !renames ? column : table.physicals.length + i)),
       () => fresh.truncate(0),
       (vectors, rows) => writer.appendVectors(vectors.slice(2, 2 + table.physicals.length), rows),
     );

@@ -1,10 +1,10 @@
 /** The SET list of UPDATE, ON CONFLICT and MERGE: which column gets what, cast as PostgreSQL assigns. */
-import type { Node } from 'libpg-query';
+import type { Node, SubLink } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { Oid, duckdbType } from '../types/pg-type.ts';
-import { atNode } from './ast.ts';
+import { atNode, stringNode } from './ast.ts';
 import { defaultValue, undefinedColumn } from './column-default.ts';
 import { constantFor } from './constants.ts';
 import { typeParameter, type SimpleScope } from './describe.ts';
@@ -25,15 +25,26 @@ export function assignmentsOf(targets: readonly Node[], def: TableDef): Readonly
   return assignments;
 }
 
-/** `SET (a, b) = (1, 2)`: each column names its place in the row. */
+/** `SET (a, b) = (1, 2)`, `SET (a, b) = (SELECT …)`: each column names its place in the row. */
 function rowElement(value: Node): Node {
   if (!('MultiAssignRef' in value)) return value;
-  const { source, colno = 1, ncolumns } = value.MultiAssignRef;
-  if (source === undefined || !('RowExpr' in source)) throw notSupported('SET (…) = (SELECT …)', atNode(source));
+  const { source, colno = 1, ncolumns = 1 } = value.MultiAssignRef;
+  if (source !== undefined && 'SubLink' in source) return columnOfQuery(source.SubLink, colno, ncolumns);
+  if (source === undefined || !('RowExpr' in source)) throw notSupported('this SET of several columns', atNode(source));
   const args = source.RowExpr.args ?? [];
   if (args.length !== ncolumns)
     throw new SqlError(SqlState.syntaxError, 'number of columns does not match number of values', atNode(source));
   return args[colno - 1]!;
+}
+
+/** One column of a query of one row. */
+function columnOfQuery(link: SubLink, colno: number, ncolumns: number): Node {
+  const names = Array.from({ length: ncolumns }, (_, i) => stringNode(`c${i + 1}`));
+  const subquery = {
+    targetList: [{ ResTarget: { val: { ColumnRef: { fields: [names[colno - 1]!] } } } }],
+    fromClause: [{ RangeSubselect: { subquery: link.subselect, alias: { aliasname: 'one', colnames: names } } }],
+  };
+  return { SubLink: { ...link, subselect: { SelectStmt: subquery } } } as unknown as Node;
 }
 
 export function simpleAssignment(value: Node, column: ColumnDef, scope: SimpleScope): boolean {

@@ -3,7 +3,7 @@
  * columns are cast to the target's types.
  */
 import { quoteIdentifier } from '../sql-text.ts';
-import type { InsertStmt, Node, SelectStmt } from 'libpg-query';
+import type { InsertStmt, Node, SelectStmt, WithClause } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
@@ -28,9 +28,6 @@ export function planInsert(
   view: CatalogView,
   environment: PlannerEnvironment,
 ): Statement {
-  if (statement.withClause !== undefined) throw notSupported('WITH … INSERT');
-  if (statement.override !== undefined && statement.override !== 'OVERRIDING_NOT_SET')
-    throw notSupported('INSERT … OVERRIDING');
   const def = targetTable(statement.relation ?? {}, view, 'insert into');
   const returning = planReturning(statement, statement.relation ?? {}, def, parameterCount, view, environment);
   const rows = planRows(statement, def, parameterCount, view, environment);
@@ -39,6 +36,18 @@ export function planInsert(
   const oids = environment.parameterOids.length > 0 ? environment.parameterOids : rows.parameterOids;
   const planned = planConflict(statement, clause, def, oids, parameterCount, view, environment);
   return { ...rows, kind: 'insert', def, returning, conflict: planned.conflict, parameterOids: planned.parameterOids };
+}
+
+/** The rows' query, with the WITH in front of the statement as its own. */
+function withQueries({ selectStmt, withClause }: InsertStmt): Node | undefined {
+  if (withClause === undefined || selectStmt === undefined || !('SelectStmt' in selectStmt)) return selectStmt;
+  const own = selectStmt.SelectStmt.withClause;
+  const joined: WithClause = {
+    ...withClause,
+    ctes: [...(withClause.ctes ?? []), ...(own?.ctes ?? [])],
+    recursive: withClause.recursive === true || own?.recursive === true,
+  };
+  return { SelectStmt: { ...selectStmt.SelectStmt, withClause: joined } };
 }
 
 type Rows = Pick<Extract<Statement, { kind: 'insert' }>, 'fieldIds' | 'source'> & {
@@ -53,7 +62,7 @@ function planRows(
   environment: PlannerEnvironment,
 ): Rows {
   const named = targetColumns(statement.cols ?? [], def);
-  const source = statement.selectStmt;
+  const source = withQueries(statement);
   if (source === undefined) {
     return {
       fieldIds: def.columns.map((column) => column.fieldId),

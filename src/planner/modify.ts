@@ -1,17 +1,17 @@
 /**
  * UPDATE and DELETE: a query for the engine that gives each row's unit and position, then the new row, then what names the old
- * one: its key (the new row has the same) or, in a table without one, its columns.
+ * one: its key, where the new row has another, or, in a table without one, its columns.
  * The expressions are those of a SELECT over the table; ingest checks lengths, NOT NULL and keys.
  */
 import { quoteIdentifier } from '../sql-text.ts';
-import type { DeleteStmt, Node, RangeVar, UpdateStmt } from 'libpg-query';
-import { notSupported } from '../errors.ts';
+import type { DeleteStmt, Node, RangeVar, UpdateStmt, WithClause } from 'libpg-query';
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
 import { assignmentsOf, simpleAssignment, writeAssignment } from './assignments.ts';
 import { allTyped, simpleCondition, simpleScope, type SimpleScope } from './describe.ts';
 import { writeCondition } from './duckdb/expression.ts';
-import type { WrittenQuery } from './duckdb/query.ts';
-import { rootScope, tableItem, type Scope, type WriterContext } from './duckdb/scope.ts';
+import { writeFrom } from './duckdb/from.ts';
+import { writeWith, type WrittenQuery } from './duckdb/query.ts';
+import { rootScope, type Scope, type WriterContext } from './duckdb/scope.ts';
 import type { CatalogView, PlannedTable, QueryPlan, Statement } from './plan.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
@@ -23,6 +23,9 @@ interface Target {
   readonly relation: RangeVar;
   readonly def: TableDef;
   readonly where: Node | undefined;
+  readonly with: WithClause | undefined;
+  /** FROM of UPDATE, USING of DELETE: of several matches of a row one is used. */
+  readonly from: readonly Node[];
   readonly text: string;
   readonly parameterCount: number;
 }
@@ -35,31 +38,24 @@ export function planUpdate(
   view: CatalogView,
   environment: PlannerEnvironment,
 ): Statement {
-  if (statement.withClause !== undefined) throw notSupported('WITH … UPDATE');
-  if ((statement.fromClause ?? []).length > 0)
-    throw notSupported('UPDATE … FROM', { hint: 'Use a subquery in SET or WHERE.' });
   const relation = statement.relation ?? {};
   const def = targetTable(relation, view, 'update');
   const assignments = assignmentsOf(statement.targetList ?? [], def);
-  const target: Target = { relation, def, where: statement.whereClause, text, parameterCount };
+  const { whereClause: where, withClause } = statement;
+  const from = statement.fromClause ?? [];
+  const target: Target = { relation, def, where, with: withClause, from, text, parameterCount };
   const simple = simpleScope(def, relation, environment.parameterOids);
   const plain = [...assignments].every(([column, value]) => simpleAssignment(value, column, simple));
-  const plan = rowPlan(
-    target,
-    [statement.whereClause, ...assignments.values()],
-    plain ? simple : null,
-    view,
-    environment,
-    (scope) => [
-      ...def.columns.map((column) => {
-        const value = assignments.get(column);
-        return value === undefined ? columnOf(relation, column) : writeAssignment(value, column, scope);
-      }),
-      ...(def.key.length > 0 ? [] : nameOf(relation, def)),
-    ],
-  );
-  const returning = planReturning(statement, relation, def, parameterCount, view, environment);
-  return { kind: 'update', def, plan, assigned: [...assignments.keys()].map((column) => column.fieldId), returning };
+  const renames = [...assignments.keys()].some((column) => def.key.includes(column.fieldId));
+  const plan = rowPlan(target, [...assignments.values()], plain ? simple : null, view, environment, (scope) => [
+    ...def.columns.map((column) => {
+      const value = assignments.get(column);
+      return value === undefined ? columnOf(relation, column) : writeAssignment(value, column, scope);
+    }),
+    ...(def.key.length > 0 && !renames ? [] : nameOf(relation, def)),
+  ]);
+  const returning = planReturning(statement, relation, def, parameterCount, view, environment, from.length > 0);
+  return { kind: 'update', def, plan, renames, returning };
 }
 
 /** @throws {SqlError} 42P01, 42703, 0A000 */
@@ -70,16 +66,15 @@ export function planDelete(
   view: CatalogView,
   environment: PlannerEnvironment,
 ): Statement {
-  if (statement.withClause !== undefined) throw notSupported('WITH … DELETE');
-  if ((statement.usingClause ?? []).length > 0)
-    throw notSupported('DELETE … USING', { hint: 'Use a subquery in WHERE.' });
   const relation = statement.relation ?? {};
   const def = targetTable(relation, view, 'delete from');
-  const target: Target = { relation, def, where: statement.whereClause, text, parameterCount };
+  const { whereClause: where, withClause } = statement;
+  const from = statement.usingClause ?? [];
+  const target: Target = { relation, def, where, with: withClause, from, text, parameterCount };
   const simple = simpleScope(def, relation, environment.parameterOids);
-  const returning = planReturning(statement, relation, def, parameterCount, view, environment);
+  const returning = planReturning(statement, relation, def, parameterCount, view, environment, from.length > 0);
   const old = returning === null || def.key.length === 0 ? [] : def.columns;
-  const plan = rowPlan(target, [statement.whereClause], simple, view, environment, () => [
+  const plan = rowPlan(target, [], simple, view, environment, () => [
     ...nameOf(relation, def),
     ...old.map((column) => columnOf(relation, column)),
   ]);
@@ -113,24 +108,21 @@ function rowPlan(
   environment: PlannerEnvironment,
   columns: (scope: Scope) => readonly string[],
 ): QueryPlan {
-  const { relation, def, where } = target;
+  const { relation, def, where, from, with: withClause } = target;
   const own: PlannedTable = { def, placeholder: environment.placeholder(), positions: true };
-  const inner = planTables(findRelations(parts, view), environment.placeholder, false);
+  const relations = findRelations({ withClause, from, where, parts }, view);
+  const inner = planTables(relations, environment.placeholder, false);
   const tables = new Map<object, PlannedTable>([[relation, own], ...inner]);
   const plain =
     simple !== null &&
     inner.size === 0 &&
+    from.length === 0 &&
+    withClause === undefined &&
     (where === undefined || simpleCondition(where, simple)) &&
     allTyped(simple, target.parameterCount);
   const parameterOids = plain ? simple.parameterOids : environment.parameterOids;
   const utc = environment.timeZone !== undefined && /^utc$/i.test(environment.timeZone);
-  const renderer = new Renderer(
-    tables,
-    parameterOids,
-    utc,
-    (context) => writeRows(target, own, context, columns),
-    null,
-  );
+  const renderer = new Renderer(tables, parameterOids, utc, (context) => writeRows(target, context, columns), null);
   return {
     route: 'engine',
     tables: [...tables.values()],
@@ -143,17 +135,16 @@ function rowPlan(
 }
 
 function writeRows(
-  { relation, where }: Target,
-  own: PlannedTable,
+  { relation, where, from, with: withClause }: Target,
   context: WriterContext,
   columns: (scope: Scope) => readonly string[],
 ): WrittenQuery {
-  const alias = aliasOf(relation);
-  const item = tableItem(own, alias, relation.alias === undefined ? own.def.schema : null, []);
-  const scope: Scope = { ...rootScope(context), items: [item] };
-  const quoted = quoteIdentifier(alias);
+  const { prefix, scope: outer } = writeWith(withClause, rootScope(context));
+  const { sql: source, scope } = writeFrom([{ RangeVar: relation }, ...from], outer);
+  const quoted = quoteIdentifier(aliasOf(relation));
   const list = [`${quoted}."__unit"`, `${quoted}."__position"`, ...columns(scope)];
-  let sql = `SELECT ${list.map((column, i) => `${column} AS "c${i}"`).join(', ')} FROM ${quoteIdentifier(own.placeholder)} AS ${quoted}`;
+  const once = from.length > 0 ? `DISTINCT ON (${quoted}."__unit", ${quoted}."__position") ` : '';
+  let sql = `${prefix}SELECT ${once}${list.map((column, i) => `${column} AS "c${i}"`).join(', ')} FROM ${source}`;
   if (where !== undefined) {
     sql += ` WHERE ${writeCondition(where, scope, 'WHERE')}`;
     context.onWhere(where, scope);

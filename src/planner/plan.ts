@@ -177,10 +177,13 @@ export type Statement =
   | {
       readonly kind: 'update';
       readonly def: TableDef;
-      /** Rows: __unit, __position, then every column of the new row in def order, cast to the column's DuckDB type. */
+      /**
+       * Rows: __unit, __position, then every column of the new row in def order, cast to the column's DuckDB type, then, where the
+       * new row does not say it, the old row's name.
+       */
       readonly plan: QueryPlan;
-      /** Field ids that the SET list names. */
-      readonly assigned: readonly number[];
+      /** The key may change. */
+      readonly renames: boolean;
       readonly returning: Returning | null;
     }
   | {

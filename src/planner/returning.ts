@@ -2,10 +2,10 @@
  * RETURNING: a SELECT without WHERE over the rows that a statement wrote. Plain columns are told apart: they come straight
  * from the rows' vectors, expressions by a query of the engine over those rows, which stand for the target table.
  */
-import type { Node, RangeVar, SelectStmt } from 'libpg-query';
+import type { ColumnRef, Node, RangeVar, SelectStmt } from 'libpg-query';
 import { notSupported } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
-import { atNode } from './ast.ts';
+import { at, atNode, stringOf, walk } from './ast.ts';
 import { describeSelect, simpleColumn, simpleScope } from './describe.ts';
 import { writeQuery } from './duckdb/query.ts';
 import type { CatalogView, PlannedTable, Returning } from './plan.ts';
@@ -20,7 +20,7 @@ function expressionsOf(statement: object): readonly Node[] {
   return returningClause?.exprs ?? [];
 }
 
-/** Null: the statement has no RETURNING. @throws {SqlError} 42P01, 42703, 0A000 */
+/** Null: the statement has no RETURNING. @param joined with other rows @throws {SqlError} 42P01, 42703, 0A000 */
 export function planReturning(
   statement: object,
   relation: RangeVar,
@@ -28,9 +28,11 @@ export function planReturning(
   parameterCount: number,
   view: CatalogView,
   environment: PlannerEnvironment,
+  joined = false,
 ): Returning | null {
   const targetList = [...expressionsOf(statement)];
   if (targetList.length === 0) return null;
+  if (joined) refuseOthers(targetList, def, relation);
   const select = { targetList, fromClause: [{ RangeVar: relation }] } as unknown as SelectStmt;
   const inner = planTables(findRelations(targetList, view), environment.placeholder, false);
   for (const planned of inner.values())
@@ -62,6 +64,20 @@ export function planReturning(
       render: (parameters) => renderer.render(parameters),
     },
   };
+}
+
+/** The rows written are the target's alone: what it was joined with is gone by then. */
+function refuseOthers(targets: readonly Node[], def: TableDef, relation: RangeVar): void {
+  const alias = relation.alias?.aliasname ?? relation.relname;
+  walk(targets, (tag, body) => {
+    if (tag === 'SubLink') return false;
+    if (tag !== 'ColumnRef') return true;
+    const { fields, location } = body as ColumnRef;
+    const names = (fields ?? []).map(stringOf);
+    const own = names.length > 1 ? names.at(-2) === alias : def.columns.some((column) => column.name === names[0]);
+    if (!own) throw notSupported('RETURNING of columns of FROM or USING', at(location));
+    return true;
+  });
 }
 
 /** Indexes in the def of what the list names; null when it holds anything else. */

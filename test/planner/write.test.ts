@@ -77,8 +77,10 @@ test.each([
   ['UPDATE events SET nope = 1', '42703 column "nope" of relation "events" does not exist @19'],
   ['UPDATE events SET ok = 1', '42804 column "ok" is of type boolean but expression is of type integer @24'],
   ['UPDATE events SET ok = id', '42804 column "ok" is of type boolean but expression is of type bigint'],
-  ['UPDATE events SET id = 1 FROM users', '0A000 UPDATE … FROM is not supported'],
-  ['DELETE FROM events USING users', '0A000 DELETE … USING is not supported'],
+  [
+    'UPDATE events SET id = 1 FROM users RETURNING users.name',
+    '0A000 RETURNING of columns of FROM or USING is not supported @47',
+  ],
   ['DELETE FROM events WHERE id', '42804 argument of WHERE must be type boolean, not type bigint @26'],
   ['DELETE FROM events WHERE id = action', '42883 operator does not exist: bigint = text @29'],
 ])('%s is refused: %s', (sql, error) => {
@@ -103,15 +105,15 @@ test('INSERT … SELECT casts each column to its target', async () => {
   expect(refusal('INSERT INTO users SELECT * FROM events')).toMatch(/^42601 INSERT has more expressions/);
 });
 
-test('UPDATE gives unit, position and the whole new row in the table’s order', async () => {
+test('UPDATE gives unit, position, the whole new row in the table’s order, and the old key where it may change', async () => {
   const statement = plan('UPDATE other.pairs p SET v = v * 2 + 1, b = DEFAULT WHERE p.a = 1');
-  expect(statement).toMatchObject({ kind: 'update', assigned: [3, 2] });
+  expect(statement).toMatchObject({ kind: 'update', renames: true });
   expect(await rowsOf(duck, planOf('UPDATE other.pairs p SET v = p.v * 2.5, w = DEFAULT WHERE p.a = 1'))).toMatchObject(
     [['0', '0', '1', 'x', '13', expect.any(String)]],
   );
   expect(await rowsOf(duck, planOf('UPDATE other.pairs SET (a, v) = (a + 1, 9)'))).toEqual([
-    ['0', '0', '2', 'x', '9', null],
-    ['0', '1', '3', 'y', '9', null],
+    ['0', '0', '2', 'x', '9', null, '1', 'x'],
+    ['0', '1', '3', 'y', '9', null, '2', 'y'],
   ]);
 });
 

@@ -69,7 +69,7 @@ function writeCount(node: Node, scope: Scope, clause: string): string {
     : `(CAST(${value.sql} AS BIGINT))`;
 }
 
-function writeWith(clause: WithClause | undefined, outer: Scope): { prefix: string; scope: Scope } {
+export function writeWith(clause: WithClause | undefined, outer: Scope): { prefix: string; scope: Scope } {
   if (clause === undefined) return { prefix: '', scope: outer };
   const ctes = new Map(outer.ctes);
   const parts: string[] = [];
