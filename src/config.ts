@@ -142,6 +142,11 @@ const sections = {
     segment_size: setting(size(2 ** 16, '64kB'), '64MB', 'Size of one log file.'),
     synchronous_commit: setting(onOff, 'on', 'Acknowledge a write after it is on the disk.'),
     max_size: setting(size(2 ** 17, '128kB'), '20GB', 'Size of the whole log beyond which it is trimmed early.'),
+    keep_size: setting(
+      size(0, '0B'),
+      '1GB',
+      'Newest part of the log that stays for `arka.changes`; at most half of max_size, an eighth of disk.limit.',
+    ),
   },
   flush: {
     memory_fraction: setting(fraction, 0.8, 'Share of the memory for rows that starts a flush to disk.'),

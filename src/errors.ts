@@ -14,6 +14,7 @@ export const SqlState = {
   featureNotSupported: '0A000',
   cardinalityViolation: '21000',
   stringDataRightTruncation: '22001',
+  nullValueNotAllowed: '22004',
   numericValueOutOfRange: '22003',
   invalidDatetimeFormat: '22007',
   datetimeFieldOverflow: '22008',

@@ -7,6 +7,7 @@ import type { EngineApi, OutputColumn, QueryOpened } from './federation/engine-a
 import type { Database } from './ingest/database.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import type { PlannedTable, RenderedQuery } from './planner/plan.ts';
+import { withVersionLsn } from './planner/duckdb/lsn.ts';
 import type { Remote } from './rpc.ts';
 import type { MemoryUnit } from './storage/scan-spec.ts';
 import type { Table } from './storage/table.ts';
@@ -14,6 +15,7 @@ import type { TableDef } from './table-def.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import type { CopyStyle } from './types/copy-row.ts';
 import type { Format } from './types/result-column.ts';
+import { FeedHolds } from './gateway-feeds.ts';
 import { ScanBuilder, type PrunedUnit } from './gateway-scan.ts';
 
 export interface CursorRequest {
@@ -36,8 +38,8 @@ export class EngineCursor {
   readonly #id: number;
   readonly #release: () => void;
   readonly opened: QueryOpened;
-  /** Its pin had to go: rows it has not read yet are gone. */
-  readonly #age: { readonly tooOld: boolean };
+  /** What had to go while it read: this explains any error that it led to. */
+  readonly #gone: () => SqlError | null;
   #done = false;
   #cancelled = false;
 
@@ -46,9 +48,9 @@ export class EngineCursor {
     id: number,
     release: () => void,
     opened: QueryOpened,
-    age: { readonly tooOld: boolean },
+    gone: () => SqlError | null,
   ) {
-    this.#age = age;
+    this.#gone = gone;
     this.#engine = engine;
     this.#id = id;
     this.#release = release;
@@ -69,25 +71,31 @@ export class EngineCursor {
       void engine.close(id).then(release, release);
     });
     const builder = new ScanBuilder(database.memory, request.transaction);
+    let feeds: FeedHolds | null = null;
     const release = (): void => {
       pin.release();
       builder.release();
+      feeds?.release();
       ended();
     };
+    const gone = (): SqlError | null => (age.tooOld ? snapshotTooOld() : (feeds?.lost ?? null));
     try {
+      feeds = await FeedHolds.open(database, request.tables, request.rendered);
       const scans = request.tables.map((planned, i) => {
         const buffer = request.buffers?.get(planned.placeholder);
         if (buffer !== undefined) return { ...planned, memory: [buffer], files: [] };
+        if (planned.feed !== undefined) return feeds!.scan(planned);
         return builder.build(liveTable(database, planned.def), planned, request.rendered.timeRanges[i] ?? null).scan;
       });
+      const lsn = database.committer.publishedLsn;
       const { rendered, tables: _tables, transaction: _transaction, buffers: _buffers, ...rest } = request;
-      const query = engine.query({ cursor: id, sql: rendered.sql, scans, ...rest });
+      const query = engine.query({ cursor: id, sql: withVersionLsn(rendered.sql, lsn), scans, ...rest });
       running(() => void engine.close(id));
       const opened = await query;
-      return new EngineCursor(engine, id, release, opened, age);
+      return new EngineCursor(engine, id, release, opened, gone);
     } catch (error) {
       release();
-      throw age.tooOld ? snapshotTooOld() : error;
+      throw gone() ?? error;
     }
   }
 
@@ -98,7 +106,8 @@ export class EngineCursor {
     readonly vectors: readonly ColumnVector[] | null;
   } | null> {
     if (this.#cancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
-    if (this.#age.tooOld) throw snapshotTooOld();
+    const gone = this.#gone();
+    if (gone !== null) throw gone;
     if (this.#done) return null;
     try {
       const chunk = await this.#engine.next(this.#id);
@@ -106,7 +115,7 @@ export class EngineCursor {
       return chunk.rows === 0 && chunk.done ? null : chunk;
     } catch (error) {
       this.#finish();
-      throw this.#age.tooOld ? snapshotTooOld() : error;
+      throw this.#gone() ?? error;
     }
   }
 
@@ -153,6 +162,7 @@ export function unitsOf(
   const builder = new ScanBuilder(database.memory, request.transaction);
   try {
     return request.tables.map((planned, i) => {
+      if (planned.feed !== undefined) return { table: liveTable(database, planned.def), units: [] };
       const table = liveTable(database, planned.def);
       return { table, units: builder.build(table, planned, request.rendered.timeRanges[i] ?? null).units };
     });

@@ -1,5 +1,6 @@
 /** EXPLAIN: the tiers, the units read, the units pruned with the reason, and how they are merged. */
 import type { Statement } from './planner/plan.ts';
+import { lsnText } from './types/pg-lsn.ts';
 import { unitsOf } from './gateway-cursor.ts';
 import type { QueryEnvironment } from './gateway-query.ts';
 
@@ -55,11 +56,14 @@ function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kin
     lines.push(`Point Read on ${rendered.point.def.schema}.${rendered.point.def.name} (index of memory rows first)`);
   else lines.push('Engine (DuckDB)');
   const { database } = environment.context;
-  for (const { table, units } of unitsOf(database, {
-    rendered,
-    tables: plan.tables,
-    transaction: environment.transaction,
-  })) {
+  const scanned = unitsOf(database, { rendered, tables: plan.tables, transaction: environment.transaction });
+  for (const [place, { table, units }] of scanned.entries()) {
+    const feed = plan.tables[place]!.feed;
+    if (feed !== undefined) {
+      const since = feed.since.kind === 'lsn' ? lsnText(feed.since.lsn) : `$${feed.since.index}`;
+      lines.push(`  ->  Log Scan of changes of ${table.def.schema}.${table.def.name} (since=${since})`);
+      continue;
+    }
     const read = units.filter((unit) => unit.pruned === null);
     lines.push(
       `  ->  Merge of units of ${table.def.schema}.${table.def.name} (read=${read.length} pruned=${units.length - read.length})`,

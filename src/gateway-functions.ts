@@ -1,8 +1,10 @@
 /** Functions that Arka answers itself, as typed constants in the statement: PGlite would answer for itself, silently wrong. */
 import { SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
+import { VERSION_LSN_TEXT } from './planner/duckdb/lsn.ts';
 import type { SessionSettings } from './gateway-settings.ts';
-import { lsnText, metadataLocation } from './gateway-views.ts';
+import { lsnText } from './types/pg-lsn.ts';
+import { metadataLocation } from './gateway-views.ts';
 
 export interface FunctionContext {
   readonly database: Database;
@@ -42,6 +44,8 @@ export function ownFunction(
       if (location === null) throw new SqlError(SqlState.undefinedTable, `relation "${args[0] ?? ''}" does not exist`);
       return { text: location, type: 'text' };
     }
+    case 'arka.current_lsn':
+      return { text: VERSION_LSN_TEXT, type: 'pg_lsn' };
     case 'arka.wait_for_lsn':
       return { text: 't', type: 'bool' }; // one node: what is acknowledged is readable
     default:

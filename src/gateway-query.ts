@@ -6,6 +6,7 @@ import { SqlError, SqlState } from './errors.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import type { CopyOutOptions, QueryPlan } from './planner/plan.ts';
 import { copyDataRows, type CopyStyle } from './types/copy-row.ts';
+import { withVersionLsn } from './planner/duckdb/lsn.ts';
 import { columnTypeInfo } from './types/pg-type.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
@@ -220,10 +221,19 @@ function catalogResult(
   const abort = new AbortController();
   environment.running(() => abort.abort());
   const { values, formats } = parameters;
+  const lsn = context.database.committer.publishedLsn;
   return atStatement(
     environment.position,
     context.catalog.query(
-      { sql: plan.text, parameterOids, values, formats, resultFormats, context: { searchPath, timeZone: zone }, views },
+      {
+        sql: withVersionLsn(plan.text, lsn),
+        parameterOids,
+        values,
+        formats,
+        resultFormats,
+        context: { searchPath, timeZone: zone },
+        views,
+      },
       abort.signal,
     ),
   );

@@ -7,16 +7,10 @@ import type { DataFileUnit } from './storage/file-unit.ts';
 import type { MemorySlice } from './storage/memory/slice.ts';
 import type { Table } from './storage/table.ts';
 import type { Lsn } from './table-def.ts';
+import { lsnText } from './types/pg-lsn.ts';
 import { Oid } from './types/pg-type.ts';
 
 type Row = Readonly<Record<string, string | number | bigint | null>>;
-
-/** PostgreSQL's pg_lsn text of a position. */
-export function lsnText(lsn: Lsn): string {
-  return `${Math.floor(lsn / 4_294_967_296)
-    .toString(16)
-    .toUpperCase()}/${(lsn >>> 0).toString(16).toUpperCase()}`;
-}
 
 export interface ViewContext {
   readonly database: Database;

@@ -82,6 +82,8 @@ export interface TierOptions {
   readonly segmentBytes: number;
   /** wal.max_size; left out: no limit. */
   readonly logBytesMax?: number;
+  /** wal.keep_size; left out: nothing is kept that is not needed. */
+  readonly logBytesKept?: number;
   /** Bytes of log, staged files, index and cache; none: no limit. */
   readonly diskLimit?: number;
   readonly s3?: S3Settings;
@@ -181,6 +183,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     secret,
     index: index.remote,
     ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
+    logBytesKept: Math.min(options.logBytesKept ?? 0, (options.diskLimit ?? Number.POSITIVE_INFINITY) / 8),
     ...(options.memoryMarks === undefined ? {} : { memoryMarks: options.memoryMarks }),
     warn,
   });

@@ -72,6 +72,7 @@ async function open(
       memoryMarks: config.memory,
       segmentBytes: config.wal.segmentSize,
       logBytesMax: config.wal.maxSize,
+      logBytesKept: config.wal.keepSize,
       diskLimit: config.disk.limit,
       s3: s3Settings(config),
       clock,

@@ -10,6 +10,7 @@
  */
 import duckdb from '@duckdb/node-bindings';
 import { notSupported } from '../errors.ts';
+import { lsnTextSql } from '../planner/duckdb/lsn.ts';
 import type { PgType } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { columnTypeInfo, duckdbType, numericModifier, numericTypmod, Oid } from '../types/pg-type.ts';
@@ -110,6 +111,11 @@ function planRow(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan {
     return { ...plan, encodeAs: described, sql: castTo(sqlTypeOf(described), type) };
   if (OID_LIKE.has(oid) && wanted.format === 1 && id !== T.VARCHAR) {
     return { ...plan, encodeAs: { oid: Oid.int4, typmod: -1 }, sql: castTo('INTEGER', type) };
+  }
+  if (oid === Oid.pgLsn && id === T.BIGINT) {
+    // eight bytes in binary, as of a bigint
+    if (wanted.format === 1) return { ...plan, encodeAs: { oid: Oid.int8, typmod: -1 } };
+    return { ...plan, encodeAs: TEXT, sql: lsnTextSql };
   }
   if (wanted.format === 1) throw notSupported(`the binary format of type OID ${oid}`);
   return { ...plan, encodeAs: TEXT, sql: id === T.VARCHAR ? null : (column) => textExpression(column, type) };

@@ -13,8 +13,9 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef } from '../table-def.ts';
 import type { FileUnit, TableScan } from '../storage/scan-spec.ts';
 import type { SlabDirectory } from '../storage/memory/slab.ts';
-import { duckdbType } from '../types/pg-type.ts';
+import { duckdbType, Oid } from '../types/pg-type.ts';
 import { bitmapSource, DENSE_PART, positionSource } from './delete-sources.ts';
+import { changesSource } from './changes-source.ts';
 import { memorySource } from './memory-source.ts';
 import { addSource, type SourceRegistry } from './row-source.ts';
 import type { StringMode } from './vector-builder.ts';
@@ -31,6 +32,12 @@ export interface ScanContext {
 export function scanSql(scan: TableScan, context: ScanContext): string {
   const branches: string[] = [];
   const columns = scan.def.columns;
+  if (scan.changes !== undefined && scan.changes.to > scan.changes.since) {
+    const source = addSource(context.registry, changesSource(scan.def, scan.changes, context.mode));
+    context.sourceIds.push(source.id);
+    const outputs = columns.map((column, i) => `c${i} AS ${quoteIdentifier(column.name)}`);
+    branches.push(`SELECT ${outputs.join(', ')} FROM ${source.sql}`);
+  }
   if (scan.memory.some((unit) => unit.rows > 0)) {
     const source = addSource(context.registry, memorySource(columns, scan.memory, context.slabs, context.mode));
     context.sourceIds.push(source.id);
@@ -66,7 +73,8 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
 
 function emptyScan(scan: TableScan): string {
   const outputs = scan.def.columns.map(
-    (column) => `NULL::${duckdbType(column.type)} AS ${quoteIdentifier(column.name)}`,
+    (column) =>
+      `NULL::${column.type.oid === Oid.pgLsn ? 'BIGINT' : duckdbType(column.type)} AS ${quoteIdentifier(column.name)}`,
   );
   if (scan.positions) outputs.push('NULL::INTEGER AS "__unit"', 'NULL::BIGINT AS "__position"');
   return `(SELECT ${outputs.join(', ')} WHERE false)`;

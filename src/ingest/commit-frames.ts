@@ -2,7 +2,7 @@
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { LogStream } from '../storage/log/log-api.ts';
 import { encodeFrame } from './frame.ts';
-import type { SectionKind, SectionSource } from './frame-section.ts';
+import type { SectionKind, SectionSource } from '../storage/log/frame-section.ts';
 import { encodeSmall } from './small-frame.ts';
 import type { TableWrites } from './transaction.ts';
 

@@ -66,6 +66,7 @@ export interface DatabaseOptions {
   readonly index?: Remote<IndexApi>;
   /** wal.max_size; left out: no limit. */
   readonly logBytesMax?: number;
+  readonly logBytesKept?: number;
   readonly memoryMarks?: Marks;
   readonly warn: (error: unknown, where: string) => void;
 }
@@ -120,7 +121,7 @@ export class Database {
     this.#secret = options.secret;
     this.index = options.index === undefined ? null : new ColdIndex(options.index, options.disk, options.warn);
     this.committer = new Committer(options.memory, options.log);
-    this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY);
+    this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY, options.logBytesKept);
     this.pressure = new Pressure(this);
     const othersWork = (): boolean => this.#admitting < this.#transactions.size;
     this.pressure.join(memorySignal(this, options.memoryMarks ?? MEMORY_MARKS, othersWork));

@@ -4,6 +4,7 @@
  * - V3 The log keeps what Iceberg does not hold: from the first such operation of any table on. Idle tables hold nothing.
  * - At `wal.max_size` it keeps what is not on disk: segments and flush manifest are as durable as the log. Nothing that is
  *   neither in Iceberg nor on disk ever leaves it: when flushing cannot shrink it, writes wait and then get 53100.
+ * - `wal.keep_size` of the newest log stays for readers of changes, unless the log is at `wal.max_size` or the disk is full.
  * - A checkpoint frame is in the log before anything is trimmed by it.
  */
 import type { Clock } from '../clock.ts';
@@ -42,15 +43,18 @@ interface Owner {
 
 export class LogRetention {
   readonly bytesMax: number;
+  readonly #bytesKept: number;
   readonly #owner: Owner;
   #relieving: Promise<void> | null = null;
   /** What the last relief could trim to, and how many segments it left: while both stay there is nothing to drop. */
   #relievedTo: Lsn = 0;
   #relievedSegments = 0;
 
-  constructor(owner: Owner, bytesMax: number) {
+  /** @param bytesKept of the newest log, for readers of changes; at most half of `bytesMax` counts */
+  constructor(owner: Owner, bytesMax: number, bytesKept = 0) {
     this.#owner = owner;
     this.bytesMax = bytesMax;
+    this.#bytesKept = Math.min(bytesKept, bytesMax / 2);
   }
 
   /** A disk that is full is a log that is too long: what is on disk need not wait in the log for Iceberg. */
@@ -93,7 +97,12 @@ export class LogRetention {
   async trim(): Promise<void> {
     // With a full disk nothing can be appended until something is dropped: then by the checkpoint before.
     if (!this.#owner.log.full) await this.checkpoint();
-    await this.#owner.log.trim(this.trimTo());
+    const { log } = this.#owner;
+    const to = this.trimTo();
+    // Where room is short, whoever reads what nobody else needs gives way.
+    const red = this.zone === 'red';
+    if (red) log.loosen(to);
+    await log.trim(to, red ? 0 : this.#bytesKept);
   }
 
   /** Looked at once a second, and by writers in red: flushes what holds the log, then trims. One at a time. */

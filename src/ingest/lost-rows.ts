@@ -12,7 +12,7 @@ import type { Lsn, TableDef } from '../table-def.ts';
 import type { Physical } from '../types/column-vector.ts';
 import { numericTypmod, Oid } from '../types/pg-type.ts';
 import type { Database } from './database.ts';
-import type { Section } from './frame.ts';
+import type { Section } from '../storage/log/section-reader.ts';
 
 /** What a column was is unknown when the definition is gone as well: the type of the same bytes. */
 const TYPE_OF: Readonly<Record<Physical, { readonly oid: number; readonly typmod: number }>> = {

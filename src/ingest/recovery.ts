@@ -16,7 +16,7 @@ import { VectorBuilder } from '../types/vector-builder.ts';
 import { applyDeletes, insertVectors, noteOperations } from './committer.ts';
 import type { Database } from './database.ts';
 import { adoptDeletes, readDeletes } from './delete-files.ts';
-import { decodeFrame, type Section } from './frame.ts';
+import { decodeFrame, type Section } from '../storage/log/section-reader.ts';
 import { placeMoved } from './moved-deletes.ts';
 import { LostRows } from './lost-rows.ts';
 import { ReplayRows } from './replay-rows.ts';

@@ -14,7 +14,7 @@ import { FIXED_WIDTH, type Physical } from '../types/column-vector.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { insertVectors, noteOperations } from './committer.ts';
 import type { Database } from './database.ts';
-import { FrameLayout, PHYSICALS } from './frame-section.ts';
+import { FrameLayout, PHYSICALS } from '../storage/log/frame-section.ts';
 
 /** A frame of more rows is applied by itself. */
 const ROWS_MAX_FRAME = 64;

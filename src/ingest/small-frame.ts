@@ -3,7 +3,7 @@
  * view for it. Same bytes as frame.ts makes of its parts, which are for what is large and should not be copied twice.
  */
 import { FIXED_WIDTH, type ColumnVector } from '../types/column-vector.ts';
-import { PHYSICALS, type SectionSource } from './frame-section.ts';
+import { PHYSICALS, type SectionSource } from '../storage/log/frame-section.ts';
 
 /** More rows, or more bytes, are cheaper as parts. */
 const ROWS_MAX = 64;

@@ -89,9 +89,20 @@ function replace(value: unknown, constants: Constants): unknown {
     if (constant !== undefined) return typedConstant(constant.text, constant.type);
   }
   // A function in FROM must stay one: `SELECT * FROM pg_current_wal_lsn()` becomes a subquery.
-  if ('RangeFunction' in record) return replaceScan(record as unknown as Node, constants) ?? record;
+  if ('RangeFunction' in record)
+    return replaceScan(record as unknown as Node, constants) ?? replaceArguments(record, constants);
   for (const key in record) record[key] = replace(record[key], constants);
   return record;
+}
+
+/** The function itself stays, whatever its name. */
+function replaceArguments(node: Record<string, unknown>, constants: Constants): unknown {
+  walk(node, (tag, body) => {
+    if (tag !== 'FuncCall') return true;
+    body['args'] = replace(body['args'], constants);
+    return false;
+  });
+  return node;
 }
 
 function replaceScan(node: Node, constants: Constants): unknown {

@@ -2,7 +2,7 @@
  * What a statement means, as data: the planner makes it from SQL text, gateway.ts carries it out.
  * Pure: the planner sees text, a catalog view and settings; it imports no engine and does no I/O.
  */
-import type { TableDef } from '../table-def.ts';
+import type { Lsn, TableDef } from '../table-def.ts';
 import type { TransactionModes } from './settings.ts';
 
 /** What the planner may ask about names. `table(null, n)` goes along the search path. */
@@ -33,6 +33,16 @@ export interface PlannedTable {
   readonly def: TableDef;
   readonly placeholder: string;
   readonly positions: boolean;
+  /** Not its rows but its changes; `def` has the columns of those. */
+  readonly feed?: ChangeFeed;
+}
+
+/** arka.changes in FROM. */
+export interface ChangeFeed {
+  readonly table: TableDef;
+  readonly since: { readonly kind: 'lsn'; readonly lsn: Lsn } | { readonly kind: 'parameter'; readonly index: number };
+  /** Goes on with what comes. */
+  readonly follow: boolean;
 }
 
 /** Bounds on a table's time column taken from the statement's AND-ed conditions: microseconds (date: days) since the epoch, both inclusive. */
@@ -52,6 +62,8 @@ export interface RenderedQuery {
    * key: key values in key order, in text form (null: NULL, no row), and the field ids to return.
    */
   readonly point: PointRead | null;
+  /** After which LSN a feed's changes are wanted. @throws {SqlError} 22004, 22P02 */
+  since?(feed: ChangeFeed): Lsn;
 }
 export interface PointRead {
   readonly def: TableDef;

@@ -3,6 +3,7 @@ import type { Node, SelectStmt } from 'libpg-query';
 import { notSupported } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
 import { walk } from './ast.ts';
+import { findFeeds, positionOf, refuseFollowing } from './changes.ts';
 import { describeSelect, simpleColumn, simpleScope } from './describe.ts';
 import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
 import { resolveHere, type Scope, type WriterContext } from './duckdb/scope.ts';
@@ -38,9 +39,10 @@ export function planQuery(
   view: CatalogView,
   environment: PlannerEnvironment,
 ): QueryPlan {
-  const select = (node as { SelectStmt: SelectStmt }).SelectStmt;
+  const found = findFeeds(node, text, view);
+  const select = (found.node as { SelectStmt: SelectStmt }).SelectStmt;
   refuseShapes(select);
-  const relations = findRelations(node, view);
+  const relations = findRelations(found.node, view, found.feeds);
   const tables = planTables(relations, environment.placeholder, false);
   const only = onlyTable(select);
   const def = only === undefined ? null : (relations.arka.get(only) ?? null);
@@ -51,10 +53,11 @@ export function planQuery(
   const parameterOids = described?.parameterOids ?? environment.parameterOids;
   const shared = {
     tables: [...tables.values()],
-    text,
+    text: found.text,
     described: described?.columns ?? null,
     parameterOids,
   };
+  if (shared.tables.some(({ feed }) => feed?.follow === true)) refuseFollowing(found.node);
   if (tables.size === 0) {
     return {
       ...shared,
@@ -175,6 +178,7 @@ export class Renderer {
       },
       timeRanges,
       point: this.#pointRead(parameters),
+      since: ({ since }) => positionOf(since, parameters),
     };
   }
 

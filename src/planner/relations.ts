@@ -6,18 +6,22 @@ import type { Node, RangeVar, SelectStmt, WithClause } from 'libpg-query';
 import { notSupported } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
 import { at } from './ast.ts';
-import type { CatalogView, PlannedTable } from './plan.ts';
+import type { CatalogView, ChangeFeed, PlannedTable } from './plan.ts';
 import { displayName, findTable, isCatalogRelation, undefinedTable } from './schema-names.ts';
 
 export interface Relations {
   /** RangeVar bodies of Arka's tables, by identity: one scan for each place a table stands. */
   readonly arka: ReadonlyMap<object, TableDef>;
   readonly catalog: readonly RangeVar[];
+  readonly feeds: Feeds;
 }
 
+/** Those of the RangeVars that stand for the changes of a table. */
+type Feeds = ReadonlyMap<object, { readonly def: TableDef; readonly feed: ChangeFeed }>;
+
 /** @throws {SqlError} 42P01 with position; 0A000 for data-modifying WITH and for Arka tables beside catalogs */
-export function findRelations(statement: unknown, view: CatalogView): Relations {
-  const finder = new Finder(view);
+export function findRelations(statement: unknown, view: CatalogView, feeds: Feeds = new Map()): Relations {
+  const finder = new Finder(view, feeds);
   finder.visit(statement, new Set());
   const [first] = finder.catalog;
   if (finder.arka.size > 0 && first !== undefined) {
@@ -26,16 +30,18 @@ export function findRelations(statement: unknown, view: CatalogView): Relations 
       at(first.location),
     );
   }
-  return { arka: finder.arka, catalog: finder.catalog };
+  return { arka: finder.arka, catalog: finder.catalog, feeds };
 }
 
 class Finder {
   readonly arka = new Map<object, TableDef>();
   readonly catalog: RangeVar[] = [];
   readonly #view: CatalogView;
+  readonly #feeds: Feeds;
 
-  constructor(view: CatalogView) {
+  constructor(view: CatalogView, feeds: Feeds) {
     this.#view = view;
+    this.#feeds = feeds;
   }
 
   visit(value: unknown, ctes: ReadonlySet<string>): void {
@@ -71,7 +77,7 @@ class Finder {
 
   #relation(relation: RangeVar, ctes: ReadonlySet<string>): void {
     if ((relation.schemaname ?? '') === '' && ctes.has(relation.relname ?? '')) return;
-    const def = findTable(relation, this.#view);
+    const def = this.#feeds.get(relation)?.def ?? findTable(relation, this.#view);
     if (def !== undefined) this.arka.set(relation, def);
     else if (isCatalogRelation(relation, this.#view)) this.catalog.push(relation);
     else throw undefinedTable(relation);
@@ -85,7 +91,10 @@ export function planTables(
   positions: boolean,
 ): Map<object, PlannedTable> {
   const tables = new Map<object, PlannedTable>();
-  for (const [relation, def] of relations.arka) tables.set(relation, { def, placeholder: placeholder(), positions });
+  for (const [relation, def] of relations.arka) {
+    const feed = relations.feeds.get(relation)?.feed;
+    tables.set(relation, { def, placeholder: placeholder(), positions, ...(feed === undefined ? {} : { feed }) });
+  }
   return tables;
 }
 

@@ -153,7 +153,7 @@ export function planCall(statement: CallStmt, view: CatalogView): Statement {
 }
 
 /** `"A b".c` → parts: quoted as written, others in lower case. */
-function identifierParts(text: string): readonly string[] {
+export function identifierParts(text: string): readonly string[] {
   const parts: string[] = [];
   const pattern = /\s*(?:"((?:[^"]|"")*)"|([^".\s]+))\s*(\.|$)/gy;
   let end = 0;

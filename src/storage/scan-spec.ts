@@ -3,7 +3,8 @@
  * each with its row count and the length of its delete list at the pin (V1). Main holds the pin until the engine
  * has said that it is done.
  */
-import type { TableDef } from '../table-def.ts';
+import type { Lsn, TableDef } from '../table-def.ts';
+import type { LogPlace } from './log/log-api.ts';
 import type { Address } from './memory/slab.ts';
 
 /**
@@ -45,4 +46,16 @@ export interface TableScan {
   readonly files: readonly FileUnit[];
   /** Also give the columns `__unit` (INTEGER) and `__position` (BIGINT, row in its unit). */
   readonly positions: boolean;
+  /** Instead of units: what the log says of the table. */
+  readonly changes?: ChangesScan;
+}
+
+/** The changes of a table after `since`, up to `to`, which is the end of a durable transaction. */
+export interface ChangesScan {
+  readonly log: LogPlace;
+  readonly since: Lsn;
+  readonly to: Lsn;
+  /** Field ids of what names a row. */
+  readonly key: readonly number[];
+  readonly keyed: boolean;
 }

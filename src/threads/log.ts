@@ -3,6 +3,7 @@
  * Commands come as messages, read by hand after each signal; events go out as messages.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../clock.ts';
 import { invariant, packError } from '../errors.ts';
 import { openNodeDisk } from '../storage/log/log-disk.ts';
 import { awaitSignal, ringOver, signals } from '../storage/log/log-ring.ts';
@@ -36,7 +37,7 @@ function run(server: LogServer): void {
 
 function open(): LogServer | null {
   try {
-    return new LogServer(openNodeDisk(dir), ring, segmentBytes, post);
+    return new LogServer(openNodeDisk(dir), ring, segmentBytes, systemClock, post);
   } catch (error) {
     post({ event: 'fatal', error: packError(ioFailure(error)) });
     return null;

@@ -37,7 +37,12 @@ test('without any setting the defaults hold, as numbers, under the working direc
     dataDir: join(cwd, 'arka-data'),
   });
   expect(config.memory).toEqual({ limit: 2 ** 31, yellow: 0.6, red: 0.8 });
-  expect(config.wal).toEqual({ segmentSize: 64 * 2 ** 20, synchronousCommit: true, maxSize: 20 * 2 ** 30 });
+  expect(config.wal).toEqual({
+    keepSize: 2 ** 30,
+    segmentSize: 64 * 2 ** 20,
+    synchronousCommit: true,
+    maxSize: 20 * 2 ** 30,
+  });
   expect(config.flush).toMatchObject({ maxAge: 300_000, maxWalLag: 100_000, minInterval: 10_000 });
   expect(config.iceberg).toMatchObject({ maxSnapshotAge: 432_000_000, fileGrace: 86_400_000, formatVersion: 2 });
   expect(config.catalog).toMatchObject({

@@ -51,6 +51,8 @@ export class TestDatabase {
   cancel: () => void = () => {};
   /** wal.max_size from the next `open` on. */
   logBytesMax = Number.POSITIVE_INFINITY;
+  /** wal.keep_size from the next `open` on. */
+  logBytesKept = 0;
   segmentBytes = 2 ** 20;
   #stack!: AsyncDisposableStack;
 
@@ -89,6 +91,7 @@ export class TestDatabase {
         memoryLimit,
         segmentBytes: this.segmentBytes,
         logBytesMax: this.logBytesMax,
+        logBytesKept: this.logBytesKept,
         clock: systemClock,
         warn: fail,
         fatal: fail,

@@ -77,7 +77,7 @@ test('segment and group headers survive encoding; damaged ones and misplaced one
   );
   fc.assert(
     fc.property(
-      fc.record({ at: position, durable: position, firstLsn: lsn, bytes: u32 }),
+      fc.record({ at: position, durable: position, firstLsn: lsn, bytes: u32, time: lsn }),
       u32,
       fc.nat(63),
       (group, seed, flip) => {

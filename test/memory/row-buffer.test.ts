@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeFrame, encodeFrame } from '../../src/ingest/frame.ts';
+import { encodeFrame } from '../../src/ingest/frame.ts';
+import { decodeFrame } from '../../src/storage/log/section-reader.ts';
 import { encodeSmall } from '../../src/ingest/small-frame.ts';
 import { Batch } from '../../src/storage/memory/batch.ts';
 import { Memory } from '../../src/storage/memory/memory.ts';

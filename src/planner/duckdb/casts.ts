@@ -8,6 +8,7 @@ import { Oid } from '../../types/pg-type.ts';
 import { at, constantText, plainName } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
 import { arrayLiteral, arrayTypeOf, duckdbName, intervalLiteral, numericLiteral, scalarLiteral } from './literals.ts';
+import { lsnTextSql } from './lsn.ts';
 import {
   isDateTime,
   isFloat,
@@ -94,6 +95,7 @@ function castScalar(argument: Typed, oid: number, modifiers: readonly number[]):
     if (isInexact(argument))
       throw notSupported('the text of a computed numeric over Arka tables', { hint: 'Cast it to numeric(p,s) first.' });
     if (argument.oid === Oid.bytea) throw notSupported('a cast of bytea to text over Arka tables');
+    if (argument.oid === Oid.pgLsn) return typed(lsnTextSql(argument.sql), oid);
     const text = isText(argument.oid) ? argument.sql : `CAST(${argument.sql} AS VARCHAR)`;
     return typed(modifiers.length > 0 ? `left(${text}, ${modifiers[0]})` : text, oid);
   }

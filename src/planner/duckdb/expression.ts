@@ -12,6 +12,7 @@ import { formatType } from '../../types/format-type.ts';
 import { writeCast } from './casts.ts';
 import { functionRule, type FunctionRule } from './functions.ts';
 import { arrayTypeOf, numericLiteral } from './literals.ts';
+import { checkLsnArguments } from './lsn.ts';
 import {
   checkComparable,
   coerced,
@@ -303,6 +304,7 @@ function writeList(name: string, nodes: readonly Node[], scope: Scope): Typed {
 
 function writeArray(elements: readonly Node[], scope: Scope): Typed {
   const args = elements.map((element) => writeExpression(element, scope));
+  checkLsnArguments(args, 'array');
   return typed(`[${args.map((arg) => arg.sql).join(', ')}]`, arrayTypeOf(unionType(args)));
 }
 
@@ -366,6 +368,7 @@ function writeCall(call: FuncCall, scope: Scope): Typed {
   try {
     if (rule.arity !== undefined && (args.length < rule.arity[0] || args.length > rule.arity[1]))
       throw notSupported(`function ${name} with ${args.length} arguments over Arka tables`);
+    checkLsnArguments(args, name);
     rule.check?.(args, name);
     if (rule.kind === undefined) return writeScalar(rule, name, args, call);
     return writeAggregate(rule, name, args, call, scope);

@@ -5,6 +5,7 @@
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { columnTypeInfo, Oid } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
+import { lsnLiteral } from './lsn.ts';
 
 const NAMES: Readonly<Record<number, string>> = {
   [Oid.bool]: 'BOOLEAN',
@@ -26,7 +27,7 @@ const NAMES: Readonly<Record<number, string>> = {
   [Oid.json]: 'VARCHAR',
   [Oid.jsonb]: 'VARCHAR',
   [Oid.oid]: 'BIGINT',
-  [Oid.pgLsn]: 'VARCHAR',
+  [Oid.pgLsn]: 'BIGINT',
 };
 
 /** DuckDB's name of a scalar type without modifiers; undefined for numeric (it depends on the value) and the unknown. */
@@ -98,6 +99,8 @@ export function scalarLiteral(text: string, oid: number): string {
     case Oid.time:
       checkDateTime(text, oid);
       return `CAST(${quote(text.trim())} AS ${NAMES[oid]})`;
+    case Oid.pgLsn:
+      return lsnLiteral(text);
     case Oid.interval:
       return intervalLiteral(text);
     case Oid.float4:

@@ -112,7 +112,12 @@ function family(oid: number): string | null {
   if (isNumber(oid)) return 'number';
   if (isText(oid)) return 'text';
   if (isDateTime(oid)) return 'instant';
-  return oid === Oid.bool || oid === Oid.uuid || oid === Oid.bytea || oid === Oid.time || oid === Oid.interval
+  return oid === Oid.bool ||
+    oid === Oid.pgLsn ||
+    oid === Oid.uuid ||
+    oid === Oid.bytea ||
+    oid === Oid.time ||
+    oid === Oid.interval
     ? String(oid)
     : null;
 }
@@ -134,6 +139,10 @@ export function coerced(value: Typed, other: Typed, where: SqlErrorFields): stri
 }
 
 function arithmetic(name: string, left: Typed, right: Typed): Typed {
+  if (left.oid === Oid.pgLsn || right.oid === Oid.pgLsn) {
+    if (name !== '-') throw notSupported(`operator ${name} of pg_lsn over Arka tables`);
+    return typed(`CAST(${coerced(left, right, {})} - ${coerced(right, left, {})} AS DECIMAL(19,0))`, Oid.numeric);
+  }
   const oid = arithmeticType(name, left.oid, right.oid);
   // An untyped constant beside a date or an interval is an interval, or a date: PostgreSQL decides by its tables.
   const a = untypedOperand(left, right);
@@ -178,7 +187,11 @@ function division(name: string, left: Typed, right: Typed): Typed {
 }
 
 function concatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed {
-  if ([left, right].some((side) => isJson(side.oid) || side.oid === Oid.bytea || isInexact(side)))
+  if (
+    [left, right].some(
+      (side) => isJson(side.oid) || side.oid === Oid.bytea || side.oid === Oid.pgLsn || isInexact(side),
+    )
+  )
     throw notSupported('operator || of these types over Arka tables', where);
   if ([left, right].some((side) => isText(side.oid) || side.oid === Oid.unknown))
     return typed(`(${left.sql} || ${right.sql})`, Oid.text);

@@ -7,6 +7,7 @@
  *   and only a transaction whose last frame is intact exists (an unfinished one at the tail is cut).
  */
 import type { Lsn } from '../../table-def.ts';
+import type { Segment } from './log-reader.ts';
 
 export interface LogOptions {
   readonly dir: string;
@@ -46,6 +47,24 @@ export interface LogStream {
   committed(lsn: Lsn): void;
   /** The transaction is rolled back. Idempotent. */
   discard(): void;
+}
+
+/** Where a reader beside the log's thread finds it: plain data, for any thread of the process. */
+export interface LogPlace {
+  readonly dir: string;
+  readonly logId: string;
+  /** Oldest first. The newest may have had successors since: each names the one before it. */
+  readonly segments: readonly Segment[];
+}
+
+/** What is read of the log stays there from its LSN on. */
+export interface LogHold {
+  readonly place: LogPlace;
+  /** False: what it held had to go. */
+  readonly valid: boolean;
+  /** What lies before `from` is not needed any more. */
+  advance(from: Lsn): void;
+  release(): void;
 }
 
 export interface LogStats {
@@ -101,10 +120,16 @@ export interface Log extends AsyncDisposable {
   /** Called once when an fsync or write failed: the process must end, nothing may be acknowledged after it. */
   onFatal: (error: Error) => void;
 
+  /** For readers beside the log's thread (log-transactions.ts): what they read stays until they release it. */
+  hold(from: Lsn): Promise<LogHold>;
+  /** Whoever reads what lies before `to` must stop: it is trimmed next. */
+  loosen(to: Lsn): void;
+
   /**
    * Segments that hold only operations below `to` are recycled or deleted. What was appended before is written first;
-   * the newest segment stays, and the one with the newest checkpoint frame and all after it.
+   * the newest segment stays, and the one with the newest checkpoint frame and all after it. So do the newest segments and
+   * streams that take at most `keepBytes`, and what is held.
    */
-  trim(to: Lsn): Promise<void>;
+  trim(to: Lsn, keepBytes?: number): Promise<void>;
   stats(): LogStats;
 }

@@ -7,7 +7,7 @@
  *   segment header  `magic 8 | crc32 u32 (of 12…128) | version u32 | log-id 16 | segment id 16 | sequence u64 | first LSN u64
  *                    | previous sequence u64 | previous end u64 | segment bytes u64 | flags u32 (1: begins inside a transaction)`
  *   group header    `magic u32 | crc32 u32 (of 8…64) | sequence u64 | offset u64 | durable sequence u64 | durable offset u64
- *                    | first LSN u64 | frames' bytes u32 | 0 …` 64 bytes, then the frames, then padding to 4,096
+ *                    | first LSN u64 | frames' bytes u32 | 0 u32 | time u64 (µs since 1970; 0: not said)` 64 bytes, then the frames, then padding to 4,096
  *   frame           `crc32 u32 (of 4…32+length) | length u32 | kind u8 | flags u8 (1: last) | 0 u16 | count u32 | first LSN u64
  *                    | transaction u64 | payload | 0 to 7 bytes of padding`; frames and payloads lie at multiples of 8
  *
@@ -67,6 +67,8 @@ export interface GroupHeader {
   readonly firstLsn: number;
   /** Bytes of the frames, without header and padding. 0: a mark that only says what is durable. */
   readonly bytes: number;
+  /** When it was written: microseconds since 1970, 0 in logs of older programs. */
+  readonly time: number;
 }
 
 export const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit) * unit;
@@ -130,6 +132,7 @@ export function encodeGroupHeader(header: GroupHeader, seed: number): Uint8Array
   setU64(view, 32, header.durable.offset);
   setU64(view, 40, header.firstLsn);
   view.setUint32(48, header.bytes, true);
+  setU64(view, 56, header.time);
   view.setUint32(4, crc32(bytes.subarray(8), seed), true);
   return bytes;
 }
@@ -149,9 +152,13 @@ export function decodeGroupHeader(
     durable: { sequence: getU64(view, at + 24), offset: getU64(view, at + 32) },
     firstLsn: getU64(view, at + 40),
     bytes: view.getUint32(at + 48, true),
+    time: getU64(view, at + 56),
   };
   return header.at.sequence === place.sequence && header.at.offset === place.offset ? header : null;
 }
+
+/** When the group whose header is at `at` was written. */
+export const groupTime = (view: DataView, at: number): number => getU64(view, at + 56);
 
 /** Bytes of a group in the file. */
 export const groupBytesTotal = (frameBytes: number): number => roundUp(GROUP_HEADER_BYTES + frameBytes, BLOCK_BYTES);

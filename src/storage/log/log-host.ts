@@ -65,7 +65,7 @@ class OwnWriter {
       if (group === null) return null;
       const { fd } = this.#state;
       if (this.#file?.fd !== fd) this.#file = fileOver(fd);
-      writeGroup(this.#ring, this.#state, this.#file, group);
+      writeGroup(this.#ring, this.#state, this.#file, group, this.#clock);
       return group;
     } finally {
       givePen(this.#ring);
@@ -152,7 +152,7 @@ export function startInline(
   let end: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => (end = resolve));
   try {
-    server = new LogServer(disk, ring, segmentBytes, later);
+    server = new LogServer(disk, ring, segmentBytes, clock, later);
   } catch (error) {
     later({ event: 'fatal', error: packError(ioFailure(error)) });
     end();

@@ -34,6 +34,8 @@ export interface Window {
   readonly view: DataView;
   readonly start: number;
   readonly frames: readonly number[];
+  /** Offsets of the groups that they lie in, in `bytes`. */
+  readonly groups: readonly number[];
   /** Where the next window starts: behind the last good group. */
   readonly next: number;
   /** The LSN after the last frame. */
@@ -57,11 +59,19 @@ export function corrupt(name: string, offset: number, what: string): SqlError {
  * The groups from `offset`, at least one if it is good.
  * @param to the offset where the log's frames in this file end, exclusive; it may cut a group between two frames
  * @param lsn the LSN that the first frame must have
+ * @param windowBytes whole blocks; more are read when the first group has more
  */
-export function readWindow(file: LogFile, segment: Segment, offset: number, to: number, lsn: Lsn): Window {
+export function readWindow(
+  file: LogFile,
+  segment: Segment,
+  offset: number,
+  to: number,
+  lsn: Lsn,
+  windowBytes = WINDOW_BYTES,
+): Window {
   const seed = segmentSeed(segment.header.segmentId);
   const place = (at: number): Position => ({ sequence: segment.header.sequence, offset: offset + at });
-  let bytes = new Uint8Array(Math.min(WINDOW_BYTES, to - offset));
+  let bytes = new Uint8Array(Math.min(windowBytes, to - offset));
   file.read(bytes, offset);
   let view = viewOf(bytes);
   const first = decodeGroupHeader(bytes, view, 0, place(0), seed);
@@ -71,6 +81,7 @@ export function readWindow(file: LogFile, segment: Segment, offset: number, to: 
     view = viewOf(bytes);
   }
   const frames: number[] = [];
+  const groups: number[] = [];
   let at = 0;
   let badAt = -1;
   let nextLsn = lsn;
@@ -89,9 +100,10 @@ export function readWindow(file: LogFile, segment: Segment, offset: number, to: 
       break;
     }
     nextLsn = checkLsns(segment, view, offset, frames, nextLsn, at);
+    groups.push(at);
     at += groupBytesTotal(group.bytes);
   }
-  return { bytes, view, start: offset, frames, next: Math.min(offset + at, to), nextLsn, badAt };
+  return { bytes, view, start: offset, frames, groups, next: Math.min(offset + at, to), nextLsn, badAt };
 }
 
 /** Adds a group's frames; if one is bad, none, and returns where it is. */

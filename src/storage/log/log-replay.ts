@@ -10,11 +10,13 @@ import {
   frameIsStream,
   type Position,
 } from './log-format.ts';
+import { firstNeeded } from './log-holds.ts';
 import { corrupt, readWindow, type ReplayBatch, type Segment, type Window } from './log-reader.ts';
 import { StreamReader } from './log-stream-reader.ts';
 
 /**
- * Every whole transaction with an operation at or after `from`, and every checkpoint, in order, window by window.
+ * Every whole transaction with an operation at or after `from`, and the checkpoints between and behind them, in order, window
+ * by window. Segments that end before `from` are not opened.
  * A transaction is never held in memory: where it turns out to reach `from` late, reading goes back to its first frame.
  */
 export class LogReplay {
@@ -44,7 +46,8 @@ export class LogReplay {
     this.#segments = segments;
     this.#end = end;
     this.#from = from;
-    this.#headless = segments[0]?.header.inside ?? false;
+    this.#index = firstNeeded(segments, from);
+    this.#headless = segments[this.#index]?.header.inside ?? false;
   }
 
   /** @returns null at the end */

@@ -7,11 +7,12 @@
  *   what is on its way, and for what must be durable so that the log can be trimmed. When even that is used up, frames wait in the ring.
  */
 import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../clock.ts';
 import { SqlError, SqlState, invariant, packError, type WireError } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import { isDiskFull, type LogDisk } from './log-disk.ts';
 import { BLOCK_BYTES, segmentSeed, type Position } from './log-format.ts';
-import type { ReplayBatch } from './log-reader.ts';
+import type { ReplayBatch, Segment } from './log-reader.ts';
 import { LogReplay } from './log-replay.ts';
 import { recover, type Recovered } from './log-recovery.ts';
 import { givePen, ringHead, ringTail, takePen, type Ring } from './log-ring.ts';
@@ -24,11 +25,14 @@ export interface Shape {
   readonly bytes: number;
   readonly liveBytes: number;
   readonly firstLsn: Lsn;
+  /** Oldest first. */
+  readonly live: readonly Segment[];
 }
 
 export type LogRequest =
-  | { readonly method: 'start' | 'replay' | 'trim'; readonly lsn: Lsn }
-  | { readonly method: 'read' | 'close' }
+  | { readonly method: 'start' | 'replay'; readonly lsn: Lsn }
+  | { readonly method: 'trim'; readonly lsn: Lsn; readonly keepBytes: number }
+  | { readonly method: 'read' | 'close' | 'shape' }
   | { readonly method: 'seal'; readonly stream: number };
 
 /** Without an answer. */
@@ -64,6 +68,7 @@ export type LogEvent =
 
 export class LogServer {
   readonly #disk: LogDisk;
+  readonly #clock: Clock;
   readonly #ring: Ring;
   readonly #post: (event: LogEvent) => void;
   #recovered: Recovered;
@@ -79,8 +84,9 @@ export class LogServer {
   ended = false;
 
   /** @throws {SqlError} what recovery found wrong, or 53100 when a new log has no room for its first segment */
-  constructor(disk: LogDisk, ring: Ring, segmentBytes: number, post: (event: LogEvent) => void) {
+  constructor(disk: LogDisk, ring: Ring, segmentBytes: number, clock: Clock, post: (event: LogEvent) => void) {
     this.#disk = disk;
+    this.#clock = clock;
     this.#ring = ring;
     this.#post = post;
     this.#state = new WriterState(ring);
@@ -124,6 +130,7 @@ export class LogServer {
       bytes: bytes + streamed,
       liveBytes: liveBytes + streamed,
       firstLsn: live[0]!.header.firstLsn,
+      live,
     };
   }
 
@@ -172,9 +179,11 @@ export class LogServer {
       case 'trim':
         invariant(this.#state.phase === 'open', 'trim comes after start');
         while (ringHead(this.#ring) !== ringTail(this.#ring) && this.step() === 'busy');
-        this.#segments.trim(command.lsn, this.#state.checkpointIn);
-        this.#streams.trim(command.lsn);
+        this.#trim(Math.min(command.lsn, this.#keptFrom(command.keepBytes)));
         if (this.#segments.hasSpare) this.#found(true);
+        this.#post({ event: 'shape', shape: this.#shape() });
+        return null;
+      case 'shape':
         this.#post({ event: 'shape', shape: this.#shape() });
         return null;
       case 'seal':
@@ -185,6 +194,23 @@ export class LogServer {
         this.#close();
         return null;
     }
+  }
+
+  #trim(to: Lsn): void {
+    this.#segments.trim(to, this.#state.checkpointIn);
+    this.#streams.trim(to);
+  }
+
+  /** The LSN from which on segments and streams take at most so many bytes; infinite when the newest segment takes more. */
+  #keptFrom(bytes: number): Lsn {
+    let left = bytes;
+    let from: Lsn = Infinity;
+    for (const { header } of this.#segments.live.toReversed()) {
+      left -= header.segmentBytes + this.#streams.bytesBetween(header.firstLsn, from);
+      if (left < 0) break;
+      from = header.firstLsn;
+    }
+    return from;
   }
 
   /** Cuts the tail, and makes the cut durable before anything is appended. */
@@ -275,7 +301,7 @@ export class LogServer {
       group = takeGroup(this.#ring, this.#state);
       invariant(group !== null, 'a frame fits an empty segment');
     }
-    writeGroup(this.#ring, this.#state, this.#segments.current.file, group);
+    writeGroup(this.#ring, this.#state, this.#segments.current.file, group, this.#clock);
     this.#post({ event: 'durable', lsn: group.lastLsn });
     return 'busy';
   }

@@ -60,6 +60,15 @@ export class StreamFiles {
     return bytes;
   }
 
+  /** Of files whose transactions end at or after `from` and before `to`; those under way count as the newest. */
+  bytesBetween(from: Lsn, to: Lsn): number {
+    let bytes = 0;
+    for (const each of this.#sealed.values())
+      if (each.lsn >= from && (each.lsn < to || to === Infinity)) bytes += each.bytes;
+    if (to === Infinity) for (const each of this.#open.values()) bytes += each.bytes;
+    return bytes;
+  }
+
   /** Numbers from here on are free. */
   get next(): number {
     return Math.max(0, ...this.#sealed.keys()) + 1;

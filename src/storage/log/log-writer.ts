@@ -11,6 +11,7 @@
  *   effort): the kernel may call pages clean that never reached the disk, and the next start must not believe them.
  */
 import { crc32 } from 'node:zlib';
+import type { Clock } from '../../clock.ts';
 import { invariant } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import type { LogFile } from './log-disk.ts';
@@ -168,10 +169,11 @@ function frameCrc(ring: Ring, unit: number, bytes: number, seed: number): number
 }
 
 /** Writes and syncs the group, then gives its room in the ring back. @throws what the disk threw: W2 */
-export function writeGroup(ring: Ring, state: WriterState, file: LogFile, group: Group): void {
+export function writeGroup(ring: Ring, state: WriterState, file: LogFile, group: Group, clock: Clock): void {
   const { offset, sequence, seed } = state;
   const at: Position = { sequence, offset };
-  const header = encodeGroupHeader({ at, durable: at, firstLsn: group.firstLsn, bytes: group.bytes }, seed);
+  const time = clock.now() * 1000;
+  const header = encodeGroupHeader({ at, durable: at, firstLsn: group.firstLsn, bytes: group.bytes, time }, seed);
   const padding = PADDING.subarray(0, groupBytesTotal(group.bytes) - GROUP_HEADER_BYTES - group.bytes);
   try {
     file.write([header, ...ringSlices(ring, group.head, group.bytes), padding], offset);
@@ -193,7 +195,7 @@ export function writeGroup(ring: Ring, state: WriterState, file: LogFile, group:
 export function writeMark(state: WriterState, file: LogFile): void {
   if (state.offset + BLOCK_BYTES > state.segmentBytes) return;
   const at = { sequence: state.sequence, offset: state.offset };
-  const header = encodeGroupHeader({ at, durable: at, firstLsn: state.lastLsn + 1, bytes: 0 }, state.seed);
+  const header = encodeGroupHeader({ at, durable: at, firstLsn: state.lastLsn + 1, bytes: 0, time: 0 }, state.seed);
   file.write([header, PADDING.subarray(header.length)], state.offset);
   file.sync();
   state.offset += BLOCK_BYTES;

@@ -7,7 +7,7 @@
 import { systemClock, type Clock } from '../../clock.ts';
 import { SqlError, SqlState, invariant, unpackError } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
-import type { FrameHead, Log, LogOptions, LogStats, LogStream, RecoveredFrame } from './log-api.ts';
+import type { FrameHead, Log, LogHold, LogOptions, LogStats, LogStream, RecoveredFrame } from './log-api.ts';
 import type { LogDisk } from './log-disk.ts';
 import {
   BLOCK_BYTES,
@@ -18,6 +18,7 @@ import {
   frameBytesTotal,
   viewOf,
 } from './log-format.ts';
+import { LogHolds } from './log-holds.ts';
 import { startInline, startThread, type LogHost } from './log-host.ts';
 import type { ReplayBatch } from './log-reader.ts';
 import { bytesFree, newRing, pushFrame, type Ring } from './log-ring.ts';
@@ -66,7 +67,8 @@ class WriteAheadLog implements Log {
   #durableWaiters: Waiter<void>[] = [];
   #roomWaiters: Waiter<void>[] = [];
   #opening: Waiter<void> | null = null;
-  #shape: Shape = { segments: 0, bytes: 0, liveBytes: 0, firstLsn: 1 };
+  #shape: Shape = { segments: 0, bytes: 0, liveBytes: 0, firstLsn: 1, live: [] };
+  readonly #holds: LogHolds;
   readonly #buffers = new StreamBuffers();
   #nextStream = 1;
   #nextId = 1;
@@ -75,6 +77,7 @@ class WriteAheadLog implements Log {
   #closing: Promise<void> | null = null;
 
   constructor(options: LogOptions & { readonly fs?: LogDisk; readonly clock?: Clock }) {
+    this.#holds = new LogHolds(() => ({ dir: options.dir, logId: this.logId, segments: this.#shape.live }));
     this.#ring = newRing(options.ringBytes);
     const room = Math.min(this.#ring.bytes.length / 2, options.segmentBytes - BLOCK_BYTES - GROUP_HEADER_BYTES);
     this.frameBytesMax = room - FRAME_HEADER_BYTES;
@@ -241,8 +244,23 @@ class WriteAheadLog implements Log {
     });
   }
 
-  async trim(to: Lsn): Promise<void> {
-    await this.#call({ method: 'trim', lsn: to });
+  async hold(from: Lsn): Promise<LogHold> {
+    const hold = this.#holds.add(from);
+    try {
+      await this.#call({ method: 'shape' }); // behind every trim that did not know of it
+      return hold;
+    } catch (error) {
+      hold.release();
+      throw error;
+    }
+  }
+
+  loosen(to: Lsn): void {
+    this.#holds.giveUp(to);
+  }
+
+  async trim(to: Lsn, keepBytes = 0): Promise<void> {
+    await this.#call({ method: 'trim', lsn: Math.min(to, this.#holds.from), keepBytes });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

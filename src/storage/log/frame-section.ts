@@ -1,5 +1,5 @@
 /** What goes into a frame: for one table, rows that were deleted, by name, or rows that were inserted. */
-import type { ColumnVector, Physical } from '../types/column-vector.ts';
+import type { ColumnVector, Physical } from '../../types/column-vector.ts';
 
 /** A physical type's number in a frame is its place here. */
 export const PHYSICALS: readonly Physical[] = [

@@ -1,0 +1,301 @@
+/** The change feed: what the log says of a table is what happened to it, once, in order, as far back as the log reaches. */
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { streamRows } from '../../src/ingest/stream-writes.ts';
+import type { Transaction } from '../../src/ingest/transaction.ts';
+import type { Table } from '../../src/storage/table.ts';
+import type { Lsn } from '../../src/table-def.ts';
+import { changesOf, Consumer } from './feed.ts';
+import { noPartition, tableDef, TestDatabase } from './harness.ts';
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await TestDatabase.create();
+  db.logBytesKept = 2 ** 30;
+  await db.restart();
+}, 60_000);
+afterAll(() => db.destroy());
+
+let made = 0;
+const newTable = async (keyed: boolean): Promise<Table> =>
+  (await db.tiers.database.createTable(tableDef(`f${made++}`, noPartition, keyed), false))!;
+const begin = (): Transaction => db.tiers.database.begin(true);
+const commit = async (transaction: Transaction): Promise<Lsn> => {
+  await db.tiers.database.committer.commit(transaction);
+  return db.tiers.database.committer.publishedLsn;
+};
+type Row = readonly [number, number | null, string | null];
+const LONG = 'x'.repeat(400);
+
+async function put(table: Table, rows: readonly Row[], upsert = table.keyed): Promise<Lsn> {
+  const transaction = begin();
+  await db.insert(transaction, table, rows, upsert);
+  return commit(transaction);
+}
+
+async function load(transaction: Transaction, table: Table, from: number, to: number, v: number): Promise<void> {
+  for (let id = from; id < to; id += 2000) {
+    const rows = Array.from({ length: Math.min(2000, to - id) }, (_, i) => [id + i, v, LONG] as const);
+    await db.insert(transaction, table, rows, table.keyed);
+    await streamRows(db.tiers.database.log, transaction, transaction.of(table));
+  }
+}
+
+test('insert, update and delete are one row each, with the old key, the new row, and the LSNs of row and transaction', async () => {
+  const table = await newTable(true);
+  const start = db.tiers.database.log.lastLsn;
+  await put(table, [
+    [1, 1, 'a'],
+    [2, null, null],
+  ]);
+  const transaction = begin();
+  await db.delete(transaction, table, 'id = 2');
+  await db.insert(transaction, table, [[1, 9, 'b']], true);
+  await db.insert(transaction, table, [[3, 3, 'c']], true);
+  await commit(transaction);
+  const seen = await changesOf(db, table, start);
+  expect(
+    seen.map(({ time: _, ...rest }) => ({ ...rest, lsn: rest.lsn - start, commitLsn: rest.commitLsn - start })),
+  ).toEqual([
+    { op: 'insert', lsn: 1, commitLsn: 2, oldKey: null, row: '1|1|a' },
+    { op: 'insert', lsn: 2, commitLsn: 2, oldKey: null, row: '2|null|null' },
+    { op: 'delete', lsn: 3, commitLsn: 6, oldKey: '{"id": 2}', row: '2|null|null' },
+    { op: 'update', lsn: 5, commitLsn: 6, oldKey: '{"id": 1}', row: '1|9|b' },
+    { op: 'insert', lsn: 6, commitLsn: 6, oldKey: null, row: '3|3|c' },
+  ]);
+  const now = Date.now() * 1000;
+  for (const { time } of seen) expect(Math.abs(now - time)).toBeLessThan(600e6);
+  expect(seen[0]!.time).toBeLessThanOrEqual(seen[2]!.time);
+});
+
+test('a reader that stops within a transaction goes on with its next row, nothing twice', async () => {
+  const table = await newTable(true);
+  const start = db.tiers.database.log.lastLsn;
+  await put(
+    table,
+    Array.from({ length: 10 }, (_, id) => [id, 1, 'a'] as const),
+  );
+  await put(
+    table,
+    Array.from({ length: 12 }, (_, id) => [id + 5, 2, 'b'] as const),
+  );
+  const all = await changesOf(db, table, start);
+  expect(all.map(({ op }) => op)).toEqual([
+    ...Array<string>(10).fill('insert'),
+    ...Array<string>(5).fill('update'),
+    ...Array<string>(7).fill('insert'),
+  ]);
+  for (let cut = start; cut <= start + 27; cut++)
+    expect(await changesOf(db, table, cut)).toEqual(all.filter(({ lsn }) => lsn > cut));
+});
+
+test('a large transaction that was streamed is read from its file, with what it replaced as updates', async () => {
+  const table = await newTable(true);
+  const start = db.tiers.database.log.lastLsn;
+  await put(
+    table,
+    Array.from({ length: 1000 }, (_, id) => [id, 1, 'a'] as const),
+  );
+  const transaction = begin();
+  await load(transaction, table, 500, 20_500, 2);
+  await commit(transaction);
+  const consumer = new Consumer(true, start);
+  const seen = await changesOf(db, table, start);
+  expect(seen.filter(({ op }) => op === 'update').length).toBe(500);
+  expect(seen.length).toBe(21_000);
+  consumer.apply(seen);
+  expect(consumer.rows).toEqual((await db.rows(table)).toSorted());
+  expect((await changesOf(db, table, seen[15_000]!.lsn)).length).toBe(5999);
+}, 60_000);
+
+test('beyond the log there is 55000, which names the first LSN that is there', async () => {
+  const own = await TestDatabase.create();
+  try {
+    const table = (await own.tiers.database.createTable(tableDef('t', noPartition), false))!;
+    for (let i = 0; i < 5; i++) {
+      const transaction = own.tiers.database.begin(true);
+      await own.insert(
+        transaction,
+        table,
+        Array.from({ length: 2000 }, (_, id) => [i * 2000 + id, 1, LONG] as const),
+      );
+      await own.tiers.database.committer.commit(transaction);
+    }
+    await own.tiers.database.checkpoint();
+    await own.tiers.database.trimLog();
+    const { firstLsn, lastLsn } = own.tiers.database.log;
+    expect(firstLsn).toBeGreaterThan(1);
+    await expect(changesOf(own, table, 0)).rejects.toMatchObject({
+      code: '55000',
+      fields: { detail: expect.stringContaining('The first LSN that is there is 0/') as string },
+    });
+    expect((await changesOf(own, table, firstLsn - 1)).length).toBeGreaterThan(0);
+    expect(await changesOf(own, table, lastLsn)).toEqual([]);
+    expect(await changesOf(own, table, lastLsn + 1000)).toEqual([]);
+  } finally {
+    await own.destroy();
+  }
+}, 60_000);
+
+type Change =
+  | { readonly kind: 'put'; readonly table: number; readonly rows: readonly Row[] }
+  | { readonly kind: 'delete'; readonly table: number; readonly id: number }
+  | { readonly kind: 'load'; readonly from: number; readonly count: number };
+type Step =
+  | { readonly kind: 'transaction'; readonly changes: readonly Change[]; readonly ending: 'commit' | 'rollback' }
+  | { readonly kind: 'poll'; readonly limit: number }
+  | { readonly kind: 'snapshot' | 'flush' | 'commit' | 'trim' | 'restart' };
+
+const row = fc.tuple(
+  fc.integer({ min: 0, max: 12 }),
+  fc.option(fc.integer({ min: 0, max: 3 })),
+  fc.option(fc.constantFrom('', 'a', 'a text too long for twelve bytes')),
+);
+const table = fc.integer({ min: 0, max: 1 });
+const change = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('put' as const),
+      table,
+      rows: fc.uniqueArray(row, { selector: ([id]) => id, minLength: 1, maxLength: 8 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('delete' as const), table, id: fc.integer({ min: 0, max: 12 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('load' as const),
+      from: fc.integer({ min: 0, max: 3000 }),
+      count: fc.constantFrom(100, 5000, 12_000),
+    }),
+  },
+);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant('transaction' as const),
+      changes: fc.array(change, { minLength: 1, maxLength: 4 }),
+      ending: fc.constantFrom('commit' as const, 'commit' as const, 'commit' as const, 'rollback' as const),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('poll' as const), limit: fc.constantFrom(1, 3, 100, 1e9) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('snapshot' as const, 'flush' as const, 'commit' as const, 'trim' as const),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
+);
+
+/** Two tables, keyed and keyless, their rows at each published LSN, and consumers that began at different times. */
+class World {
+  readonly names: readonly string[];
+  readonly #at = new Map<Lsn, readonly (readonly string[])[]>();
+  readonly #consumers: (readonly Consumer[])[] = [];
+
+  constructor(tables: readonly Table[], lsn: Lsn) {
+    this.names = tables.map(({ def }) => def.name);
+    this.#at.set(
+      lsn,
+      tables.map(() => []),
+    );
+    this.#consumers.push(tables.map(({ keyed }) => new Consumer(keyed, lsn)));
+  }
+
+  tables(): Table[] {
+    return this.names.map((name) => db.table(name));
+  }
+
+  async run(each: Step): Promise<void> {
+    const { database } = db.tiers;
+    switch (each.kind) {
+      case 'transaction':
+        await this.#transaction(each.changes);
+        return each.ending === 'commit' ? this.#commit() : this.#current!.finish();
+      case 'poll':
+        for (const consumers of this.#consumers) await this.#poll(consumers, each.limit);
+        return;
+      case 'snapshot':
+        return this.#snapshot();
+      case 'flush':
+        for (const one of this.tables()) await database.flush(one, 'test');
+        return;
+      case 'commit':
+        return database.checkpoint();
+      case 'trim':
+        return database.trimLog();
+      case 'restart':
+        return db.restart();
+    }
+  }
+
+  #current: Transaction | null = null;
+
+  async #transaction(changes: readonly Change[]): Promise<void> {
+    const transaction = (this.#current = begin());
+    for (const each of changes) {
+      if (each.kind === 'load') {
+        await load(transaction, this.tables()[0]!, each.from, each.from + each.count, each.count);
+        continue;
+      }
+      const one = this.tables()[each.table]!;
+      if (each.kind === 'put') await db.insert(transaction, one, each.rows, one.keyed);
+      else await db.delete(transaction, one, `id = ${each.id}`);
+    }
+  }
+
+  async #commit(): Promise<void> {
+    const lsn = await commit(this.#current!);
+    this.#at.set(lsn, await Promise.all(this.tables().map(async (one) => (await db.rows(one)).toSorted())));
+  }
+
+  /** No writer is under way, so rows and LSN belong together. */
+  async #snapshot(): Promise<void> {
+    const lsn = db.tiers.database.committer.publishedLsn;
+    const consumers = this.tables().map(async (one) => new Consumer(one.keyed, lsn, await db.rows(one)));
+    this.#consumers.push(await Promise.all(consumers));
+    if (this.#consumers.length > 4) this.#consumers.splice(1, 1);
+  }
+
+  async #poll(consumers: readonly Consumer[], limit: number): Promise<void> {
+    for (const [i, consumer] of consumers.entries()) {
+      const seen = await changesOf(db, this.tables()[i]!, consumer.lsn, limit);
+      consumer.apply(seen);
+      const last = seen.at(-1);
+      if (last !== undefined && last.lsn === last.commitLsn) this.#check(consumer, i, last.lsn);
+    }
+  }
+
+  /** At the end of a transaction the consumer has what the table had then. */
+  #check(consumer: Consumer, i: number, lsn: Lsn): void {
+    const rows = this.#at.get(lsn);
+    if (rows !== undefined) expect(consumer.rows).toEqual(rows[i]);
+  }
+
+  async finish(): Promise<void> {
+    for (const consumers of this.#consumers) {
+      await this.#poll(consumers, Infinity);
+      for (const [i, one] of this.tables().entries())
+        expect(consumers[i]!.rows).toEqual((await db.rows(one)).toSorted());
+    }
+    for (const one of this.tables()) await db.tiers.database.dropTable(one);
+  }
+}
+
+test('a consumer of the feed, from the beginning or from a snapshot, has the rows of the table at every published LSN', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 16 }), async (steps) => {
+      const tables = [await newTable(true), await newTable(false)];
+      const world = new World(tables, db.tiers.database.committer.publishedLsn);
+      for (const each of steps) await world.run(each);
+      await world.finish();
+    }),
+    { numRuns: Number(process.env['FEED_RUNS'] ?? 8) },
+  );
+}, 300_000);
