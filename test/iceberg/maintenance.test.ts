@@ -137,7 +137,7 @@ test('a rewrite is a replace snapshot: inputs and their delete files leave as DE
   await world.lake.shutdown(null);
 });
 
-test('a rewrite of a file that another writer removed is 40001; of one it deleted from it is asked to look again', async () => {
+test('C7: a rewrite of a file that another writer removed is 40001; of one it deleted from it is asked to look again', async () => {
   const world = await threeFiles();
   const [a, b] = world.files;
   const merged = await rows(world, 100, 10);
@@ -160,7 +160,7 @@ test('a rewrite that is asked for twice takes place once', async () => {
   await world.lake.shutdown(null);
 });
 
-test('a replaced file goes file_grace after the last snapshot that needs it has expired', async () => {
+test('H15: a replaced file goes file_grace after the last snapshot that needs it has expired', async () => {
   const world = await threeFiles({ keepSnapshots: 2 });
   const [a] = world.files;
   const merged = await rows(world, 100, 8);
@@ -181,7 +181,7 @@ test('a replaced file goes file_grace after the last snapshot that needs it has 
   await world.lake.shutdown(null);
 });
 
-test('a tag holds its snapshot and every file of it, whatever expires around it', async () => {
+test('H15: a tag holds its snapshot and every file of it, whatever expires around it', async () => {
   const world = await threeFiles({ keepSnapshots: 1 });
   const [a, b] = world.files;
   await foreignTag(world.dir, 't', 'kept');
@@ -274,7 +274,7 @@ test('no grace is so short that a file of another writer on its way is taken for
   await world.lake.shutdown(null);
 });
 
-test('files due for deletion are spared while the catalog has gone back to where they are needed (C6)', async () => {
+test('C6: files due for deletion are spared while the catalog has gone back to where they are needed', async () => {
   const world = await threeFiles({ keepSnapshots: 1, fileGraceMs: HOUR });
   const before = world.location;
   const [a] = world.files;

@@ -58,7 +58,7 @@ function stepsOf(oids: readonly number[]): fc.Arbitrary<readonly Step[]> {
 }
 
 test.each(KEYS.map((oids) => [oids.map((oid) => oid).join(', '), oids] as const))(
-  'keys of types %s are found in the files that have them, through builds, merges, removals and restarts',
+  'H9: keys of types %s are found in the files that have them, through builds, merges, removals and restarts',
   async (_, oids) => {
     await fc.assert(
       fc.asyncProperty(stepsOf(oids), fc.array(fc.tuple(...oids.map((oid) => PART[oid]!))), async (steps, keys) => {

@@ -192,7 +192,7 @@ describe('transactions beside flushes and commits', () => {
     expect(await db.rows(db.table(table.def.name))).toEqual(expected);
   }, 60_000);
 
-  test('of several sessions that insert the same key exactly one wins, wherever the rows move meanwhile', async () => {
+  test('C11: of several sessions that insert the same key exactly one wins, wherever the rows move meanwhile', async () => {
     const table = await newTable();
     const stop = mover(table, 5);
     for (let round = 0; round < 20; round++) {
@@ -220,7 +220,7 @@ describe('a transaction open while its rows move', () => {
   } as const;
   for (const [name, move] of Object.entries(moves)) {
     for (const ending of ['commit', 'rollback'] as const) {
-      test(`deletes, upserts and own rows survive a ${name}, then ${ending}`, async () => {
+      test(`H16: deletes, upserts and own rows survive a ${name}, then ${ending}`, async () => {
         const table = await newTable();
         await put(
           table,
@@ -403,7 +403,7 @@ function methods<T extends object>(remote: T, names: readonly (keyof T)[]): Part
 }
 
 describe('key locks', () => {
-  test('the second of two transactions waits for the first, and sees what it did', async () => {
+  test('C11: the second of two transactions waits for the first, and sees what it did', async () => {
     const table = await newTable();
     const [one, two] = [begin(), begin()];
     await db.insert(one, table, [[1, 1, null]]);

@@ -60,7 +60,7 @@ afterEach(async () => {
 });
 
 describe.each([true, false])('with a key: %s', (keyed) => {
-  test('rows deleted before the rewrite stay deleted, flushed or not, and by transactions under way', async () => {
+  test('C7: rows deleted before another engine rewrites their files stay deleted, flushed or not, and by transactions under way', async () => {
     const table = await committed(keyed);
     const { database } = db.tiers;
     await remove(table, 'id < 2');
@@ -81,7 +81,7 @@ describe.each([true, false])('with a key: %s', (keyed) => {
     expect(await db.rows(db.table(table.def.name))).toEqual(names([5, 6, 7, 8, 9]));
   });
 
-  test('a commit that meets the rewrite finds the rows itself, and goes on', async () => {
+  test('C7: a commit that meets the rewrite finds the rows itself, and goes on', async () => {
     const table = await committed(keyed);
     await remove(table, 'id >= 5');
     await rewriteByAnother(table, SAME);
@@ -92,7 +92,7 @@ describe.each([true, false])('with a key: %s', (keyed) => {
     expect(await db.rows(db.table(table.def.name))).toEqual(names([0, 1, 2, 3, 4]));
   });
 
-  test('a restart after the rewrite finds the rows by the log, also where a flush had their old positions', async () => {
+  test('C7: a restart after the rewrite finds the rows by the log, also where a flush had their old positions', async () => {
     const table = await committed(keyed);
     await remove(table, 'id < 2');
     await db.tiers.database.flush(table, 'test');
@@ -117,7 +117,7 @@ describe.each([true, false])('with a key: %s', (keyed) => {
   });
 });
 
-test('of equal rows without a key as many stay deleted as were', async () => {
+test('C3: of equal rows without a key as many stay deleted as were', async () => {
   const table = (await db.tiers.database.createTable(tableDef(`f${made++}`, noPartition, false), false))!;
   const transaction = begin();
   await db.insert(

@@ -231,7 +231,7 @@ describe('other engines', () => {
   }
   const fileOf = async (table: Table, id: number): Promise<DataFileUnit> => dataFiles(table)[Math.floor(id / 10)]!;
 
-  test('rows that another engine deletes from an input stay deleted (C7)', async () => {
+  test('C7: rows that another engine deletes from an input stay deleted', async () => {
     const table = await fourFiles(false);
     await rewriteBeside(async (own) => {
       await foreignDelete(db.dataDir, own.def.name, (await fileOf(own, 10)).info.location, [5, 9]);
@@ -254,7 +254,7 @@ describe('other engines', () => {
     await expectRows(table.def.name, rows);
   });
 
-  test('a delete that comes between the last look and the swap is carried over, too', async () => {
+  test('H16: a delete that comes between the last look and the swap is carried over, too', async () => {
     const table = await fourFiles(false);
     const { location } = (await fileOf(table, 10)).info;
     let swaps = 0;
@@ -294,7 +294,7 @@ describe('other engines', () => {
     await expectRows(table.def.name, rows);
   });
 
-  test('an input that another engine has rewritten itself takes its group with it, and the others are swapped in', async () => {
+  test('C7: an input that another engine has rewritten itself takes its group with it, and the others are swapped in', async () => {
     const table = await fourFiles(false);
     const [a, b, c, d] = dataFiles(table);
     let first = true;

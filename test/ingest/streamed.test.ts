@@ -39,7 +39,7 @@ const expectRows = async (table: Table, valueOf: (id: number) => number | null, 
   expect(await db.rows(table)).toEqual(wanted);
 };
 
-test('a large transaction comes back from its stream, with what it replaced gone, and the stream goes with the log', async () => {
+test('H1: a large transaction comes back from its stream, with what it replaced gone, and the stream goes with the log', async () => {
   const table = await newTable('s1');
   await put(table, 0, 1000, 1);
   const before = db.tiers.database.log.lastLsn;
@@ -86,7 +86,7 @@ test('rows that a rollback to a savepoint took back do not come from the stream,
   await db.tiers.database.trimLog();
 });
 
-test('a large transaction that is rolled back, or under way at a stop, leaves neither rows nor a stream', async () => {
+test('H1: a large transaction that is rolled back, or under way at a stop, leaves neither rows nor a stream', async () => {
   const table = await newTable('s3');
   const transaction = db.tiers.database.begin(true);
   await load(transaction, table, 0, 16_000, 1);

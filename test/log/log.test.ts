@@ -61,7 +61,7 @@ test('a last group that is torn at any byte is cut, and all before it is there',
   }
 });
 
-test('the same group torn behind its start, with later blocks of it intact, is cut, whatever follows', async () => {
+test('C9: a group torn behind its start, with later blocks of it intact, is cut, whatever follows', async () => {
   const disk = new SimDisk(randomFrom(1));
   const log = await openLog({ ...OPTIONS, fs: disk });
   await log.start(1);
@@ -89,7 +89,7 @@ test('the same group torn behind its start, with later blocks of it intact, is c
   ]);
 });
 
-test('a flipped byte before the durable position refuses to start, naming file and offset', async () => {
+test('C9: a flipped byte before the durable position refuses to start, naming file and offset', async () => {
   const disk = await fiveGroups();
   const file = fileOf(disk, FIRST);
   for (let at = 4096; at < 6 * 4096; at += 3) {
@@ -158,7 +158,7 @@ test('replay gives whole transactions from the first that reaches `from`, and th
   }
 });
 
-test('trim recycles segments, keeps two spare at most, and moves firstLsn; recycled bytes never come back', async () => {
+test('C9: trim recycles segments, keeps two spare at most, and moves firstLsn; recycled bytes never come back', async () => {
   const disk = new SimDisk(randomFrom(1));
   const log = await openLog({ ...OPTIONS, fs: disk });
   await log.start(1);

@@ -46,7 +46,7 @@ function bufferOf(memory: Memory, types: readonly Physical[], rows: readonly Row
   return buffer;
 }
 
-test('the index of memory rows finds the live row of each key, among entered and adopted rows, also where all hashes collide', () => {
+test('C12: the index of memory rows finds the live row of each key, among entered and adopted rows, also where all hashes collide', () => {
   const memory = new Memory(2 * SLAB_BYTES);
   const cases = fc.constantFrom(...keyTypes).chain((types) =>
     fc.record({

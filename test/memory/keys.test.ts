@@ -99,7 +99,7 @@ test('keys are equal as words exactly when they are equal as values', () => {
   );
 });
 
-test('keys that collide under every seed of MurmurHash3 are different keys', () => {
+test('C12: keys that collide under every seed of MurmurHash3 are different keys', () => {
   const [c1, c2, c3, c4] = [0x239b961b, 0xab0e9789, 0x38b34ae5, 0xa1e38b93];
   const inverse = (odd: number): number => {
     let x = odd;
@@ -133,7 +133,7 @@ test('keys that collide under every seed of MurmurHash3 are different keys', () 
   }
 });
 
-test('a delete list is an array of positions and LSNs; a scan of its first n entries names exactly those', () => {
+test('C4: a delete list is an array of positions and LSNs; a scan of its first n entries names exactly those', () => {
   fc.assert(
     fc.property(
       fc.uniqueArray(fc.integer({ min: 0, max: 100_000 }), { maxLength: 5000, size: 'max' }),
@@ -165,7 +165,7 @@ test('a delete list is an array of positions and LSNs; a scan of its first n ent
   );
 });
 
-test('entries on their way when the rows of two units moved into one become visible there in the order of their LSNs', () => {
+test('H16: entries on their way when the rows of two units moved into one become visible there in the order of their LSNs', () => {
   const pool = new SlabPool(2 * SLAB_BYTES);
   const [left, right, moved] = [new DeleteList(pool), new DeleteList(pool), new DeleteList(pool)];
   for (const list of [left, right, moved]) expect(list.reserve(10)).toBe(true);

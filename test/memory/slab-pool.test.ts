@@ -34,7 +34,7 @@ function hasRoom(taken: readonly Taken[], size: number): boolean {
   return false;
 }
 
-test('blocks given out never overlap, usedBytes is their sum, and what is free again makes whole slabs', () => {
+test('C13: blocks given out never overlap, usedBytes is their sum, and what is free again makes whole slabs', () => {
   const step = fc.oneof(
     { weight: 3, arbitrary: fc.record({ take: sizes }) },
     { weight: 2, arbitrary: fc.record({ free: fc.nat() }) },
@@ -90,7 +90,7 @@ test('work that may not fail any more gets a slab beyond the budget, and nobody 
   expect(pool.allocate(SLAB_BYTES)).toBe(-1);
 });
 
-test('what is retired is freed when every pin older than it is gone, and not before', () => {
+test('C13: what is retired is freed when every pin older than it is gone, and not before', () => {
   const step = fc.oneof(fc.constant('pin' as const), fc.constant('retire' as const), fc.record({ release: fc.nat() }));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80, size: 'max' }), (steps) => {

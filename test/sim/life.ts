@@ -187,7 +187,8 @@ export class Life {
         const lsn = head.firstLsn + head.count - 1;
         const changes = this.changes.get(head.transaction);
         if (changes === undefined) this.world.fail(`a frame of transaction ${head.transaction}, which nobody began`);
-        this.model.logged.push({ lsn, first: head.firstLsn, changes, acknowledged: false });
+        const { synchronous } = this.database.transaction(head.transaction)!;
+        this.model.logged.push({ lsn, first: head.firstLsn, changes, synchronous, acknowledged: false });
         this.lsnOf.set(head.transaction, lsn);
       }
       return done;
@@ -294,6 +295,9 @@ export class Life {
     const now = [...database.tables.values()].map((table) => `${table.version}`).join() + committer.publishedLsn;
     if (now === this.#looked) return;
     this.#looked = now;
+    const early = model.logged.findLast((each) => each.synchronous && each.lsn <= committer.publishedLsn);
+    if (early !== undefined && early.lsn > this.log.durableLsn)
+      world.fail(`V3 (H4): LSN ${early.lsn} is visible, and the log is durable to ${this.log.durableLsn}`);
     for (const name of model.tables) {
       const table = database.table('public', name);
       if (table === undefined || table.detached !== null) continue;

@@ -18,6 +18,8 @@ export interface Logged {
   readonly lsn: number;
   readonly first: number;
   readonly changes: readonly Change[];
+  /** synchronous_commit is on: nobody sees it before it is durable. */
+  readonly synchronous: boolean;
   acknowledged: boolean;
 }
 

@@ -1,4 +1,4 @@
-import { test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { runSeed } from './scenario.ts';
 
 vi.mock('node:sqlite', async () => ({ DatabaseSync: (await import('./sim-node.ts')).DatabaseSync }));
@@ -15,3 +15,11 @@ test.each(SEEDS)(
   },
   120_000,
 );
+
+test('a seed runs the same way each time', async () => {
+  const run = async (): Promise<readonly number[]> => {
+    const world = await runSeed(3, { lives: 3, planted: {} });
+    return [world.steps, world.clock.now(), world.random()];
+  };
+  expect(await run()).toEqual(await run());
+}, 120_000);
