@@ -16,7 +16,7 @@ import type { ColumnVector } from './types/column-vector.ts';
 import type { CopyStyle } from './types/copy-row.ts';
 import type { Format } from './types/result-column.ts';
 import { FeedHolds } from './gateway-feeds.ts';
-import { ScanBuilder, type PrunedUnit } from './gateway-scan.ts';
+import { ScanBuilder, type BuiltScan } from './gateway-scan.ts';
 
 export interface CursorRequest {
   readonly rendered: RenderedQuery;
@@ -70,7 +70,7 @@ export class EngineCursor {
       age.tooOld = true;
       void engine.close(id).then(release, release);
     });
-    const builder = new ScanBuilder(database.memory, request.transaction);
+    const builder = new ScanBuilder(database.memory, request.transaction, request.timeZone);
     let feeds: FeedHolds | null = null;
     const release = (): void => {
       pin.release();
@@ -85,7 +85,7 @@ export class EngineCursor {
         const buffer = request.buffers?.get(planned.placeholder);
         if (buffer !== undefined) return { ...planned, memory: [buffer], files: [] };
         if (planned.feed !== undefined) return feeds!.scan(planned);
-        return builder.build(liveTable(database, planned.def), planned, request.rendered.timeRanges[i] ?? null).scan;
+        return buildScan(database, builder, request.rendered, planned, i).scan;
       });
       const lsn = database.committer.publishedLsn;
       const { rendered, tables: _tables, transaction: _transaction, buffers: _buffers, ...rest } = request;
@@ -154,17 +154,28 @@ export function liveTable(database: Database, def: TableDef): Table {
   return table;
 }
 
+function buildScan(
+  database: Database,
+  builder: ScanBuilder,
+  { timeRanges, lookups }: RenderedQuery,
+  planned: PlannedTable,
+  place: number,
+): BuiltScan {
+  const table = liveTable(database, planned.def);
+  return builder.build(table, planned, timeRanges[place] ?? null, lookups[place] ?? null);
+}
+
 /** What a query would read, for EXPLAIN. */
 export function unitsOf(
   database: Database,
-  request: Pick<CursorRequest, 'rendered' | 'tables' | 'transaction'>,
-): readonly { readonly table: Table; readonly units: readonly PrunedUnit[] }[] {
-  const builder = new ScanBuilder(database.memory, request.transaction);
+  request: Pick<CursorRequest, 'rendered' | 'tables' | 'transaction' | 'timeZone'>,
+): readonly ({ readonly table: Table } & Pick<BuiltScan, 'units' | 'index'>)[] {
+  const builder = new ScanBuilder(database.memory, request.transaction, request.timeZone);
   try {
     return request.tables.map((planned, i) => {
-      if (planned.feed !== undefined) return { table: liveTable(database, planned.def), units: [] };
       const table = liveTable(database, planned.def);
-      return { table, units: builder.build(table, planned, request.rendered.timeRanges[i] ?? null).units };
+      if (planned.feed !== undefined) return { table, units: [], index: null };
+      return { table, ...buildScan(database, builder, request.rendered, planned, i) };
     });
   } finally {
     builder.release();

@@ -1,6 +1,7 @@
 /** CREATE and DROP of schemas and tables: one change after another, applied at once (not inside a transaction block). */
 import { SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
+import { createIndex, dropIndex, relationNamed } from './ingest/define-index.ts';
 import type { QualifiedName, Statement } from './planner/plan.ts';
 import type { Table } from './storage/table.ts';
 
@@ -10,7 +11,11 @@ export interface DefineEnvironment {
   readonly notice: (code: string, message: string) => void;
 }
 
-type Definition = Extract<Statement, { kind: 'createTable' | 'dropTable' | 'createSchema' | 'dropSchema' }>;
+const KINDS = ['createTable', 'dropTable', 'createIndex', 'dropIndex', 'createSchema', 'dropSchema'] as const;
+type Definition = Extract<Statement, { kind: (typeof KINDS)[number] }>;
+
+export const isDefinition = (statement: Statement): statement is Definition =>
+  (KINDS as readonly string[]).includes(statement.kind);
 
 /** The command tag. @throws {SqlError} PostgreSQL's codes for what is there already, or is not */
 export async function define(environment: DefineEnvironment, statement: Definition): Promise<string> {
@@ -22,6 +27,15 @@ export async function define(environment: DefineEnvironment, statement: Definiti
       if (made === null) notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
       return 'CREATE TABLE';
     }
+    case 'createIndex': {
+      const { draft, ifNotExists } = statement;
+      const made = await createIndex(database, draft, ifNotExists);
+      if (made === null) notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
+      return 'CREATE INDEX';
+    }
+    case 'dropIndex':
+      await dropIndexes(environment, statement.names, statement.ifExists);
+      return 'DROP INDEX';
     case 'createSchema':
       if (statement.ifNotExists && database.schemas.has(statement.name)) {
         notice(SqlState.duplicateSchema, `schema "${statement.name}" already exists, skipping`);
@@ -37,20 +51,67 @@ export async function define(environment: DefineEnvironment, statement: Definiti
 }
 
 async function dropTables(
-  { database, notice, searchPath }: DefineEnvironment,
+  environment: DefineEnvironment,
   names: readonly QualifiedName[],
   ifExists: boolean,
 ): Promise<void> {
+  const { database, notice, searchPath } = environment;
   const tables: Table[] = [];
   for (const { schema, name } of names) {
     const found = (schema === null ? searchPath : [schema])
       .map((each) => database.table(each, name))
       .find((each) => each !== undefined);
     if (found !== undefined) tables.push(found);
+    else if (relationOf(environment, { schema, name }) !== null)
+      throw new SqlError(SqlState.wrongObjectType, `"${name}" is not a table`, {
+        hint: 'Use DROP INDEX to remove an index.',
+      });
     else if (ifExists) notice('00000', `table "${name}" does not exist, skipping`);
     else throw new SqlError(SqlState.undefinedTable, `table "${name}" does not exist`);
   }
   for (const table of tables) await database.dropTable(table);
+}
+
+/** The first schema of the search path that has something under the name, and what. */
+function relationOf(
+  { database, searchPath }: DefineEnvironment,
+  { schema, name }: QualifiedName,
+): { readonly schema: string; readonly kind: 'table' | 'key' | 'index' } | null {
+  for (const each of schema === null ? searchPath : [schema]) {
+    const kind = relationNamed(database, each, name);
+    if (kind !== null) return { schema: each, kind };
+  }
+  return null;
+}
+
+async function dropIndexes(
+  environment: DefineEnvironment,
+  names: readonly QualifiedName[],
+  ifExists: boolean,
+): Promise<void> {
+  const found: { readonly schema: string; readonly name: string }[] = [];
+  for (const named of names) {
+    const { name } = named;
+    const relation = relationOf(environment, named);
+    switch (relation?.kind) {
+      case 'index':
+        found.push({ schema: relation.schema, name });
+        break;
+      case 'table':
+        throw new SqlError(SqlState.wrongObjectType, `"${name}" is not an index`, {
+          hint: 'Use DROP TABLE to remove a table.',
+        });
+      case 'key':
+        throw new SqlError(
+          SqlState.dependentObjectsStillExist,
+          `cannot drop index ${name} because a primary key constraint of its table requires it`,
+        );
+      default:
+        if (!ifExists) throw new SqlError(SqlState.undefinedObject, `index "${name}" does not exist`);
+        environment.notice('00000', `index "${name}" does not exist, skipping`);
+    }
+  }
+  for (const { schema, name } of found) await dropIndex(environment.database, schema, name);
 }
 
 async function dropSchemas(

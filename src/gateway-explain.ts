@@ -2,6 +2,7 @@
 import type { Statement } from './planner/plan.ts';
 import { lsnText } from './types/pg-lsn.ts';
 import { unitsOf } from './gateway-cursor.ts';
+import { canReadIndexed } from './gateway-indexed.ts';
 import type { QueryEnvironment } from './gateway-query.ts';
 
 type Explain = Extract<Statement, { kind: 'explain' }>;
@@ -54,10 +55,14 @@ function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kin
   const lines: string[] = [];
   if (rendered.point !== null)
     lines.push(`Point Read on ${rendered.point.def.schema}.${rendered.point.def.name} (index of memory rows first)`);
-  else lines.push('Engine (DuckDB)');
+  else if (rendered.indexed !== null && canReadIndexed(environment, rendered.indexed)) {
+    const { def, lookup } = rendered.indexed;
+    lines.push(`Index Scan using ${lookup.index} on ${def.schema}.${def.name} (memory rows alone)`);
+  } else lines.push('Engine (DuckDB)');
   const { database } = environment.context;
-  const scanned = unitsOf(database, { rendered, tables: plan.tables, transaction: environment.transaction });
-  for (const [place, { table, units }] of scanned.entries()) {
+  const { transaction, timeZone } = environment;
+  const scanned = unitsOf(database, { rendered, tables: plan.tables, transaction, timeZone });
+  for (const [place, { table, units, index }] of scanned.entries()) {
     const feed = plan.tables[place]!.feed;
     if (feed !== undefined) {
       const since = feed.since.kind === 'lsn' ? lsnText(feed.since.lsn) : `$${feed.since.index}`;
@@ -71,7 +76,8 @@ function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kin
     for (const tier of ['memory', 'disk', 'iceberg'] as const) {
       const own = units.filter((unit) => unit.tier === tier);
       if (own.length === 0) continue;
-      const label = tier === 'memory' ? 'MemSlice Scan' : tier === 'disk' ? 'Disk Scan' : 'Iceberg Scan';
+      const scans = { memory: index === null ? 'MemSlice Scan' : `Index Scan using ${index}` };
+      const label = { ...scans, disk: 'Disk Scan', iceberg: 'Iceberg Scan' }[tier];
       const ownRead = own.filter((unit) => unit.pruned === null);
       lines.push(
         `        ->  ${label} (tier=${tier} units=${ownRead.length} rows=${ownRead.reduce((sum, unit) => sum + unit.rows, 0)} pruned=${own.length - ownRead.length})`,

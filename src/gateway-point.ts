@@ -10,20 +10,18 @@ import type { Table } from './storage/table.ts';
 import { ByteWriter } from './types/byte-writer.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import { rowEncoder } from './types/data-row.ts';
-import { putText } from './types/parse-text-value.ts';
 import type { Format } from './types/result-column.ts';
-import { textInput } from './types/text-input.ts';
 import { timeZone } from './types/time-zone.ts';
-import { VectorBuilder } from './types/vector-builder.ts';
 import type { ServerContext } from './gateway-context.ts';
+import { valueVector } from './gateway-operands.ts';
 
-/** The row as a DataRow message, if there is one. */
+/** Rows as DataRow messages. */
 export interface PointAnswer {
-  readonly rows: 0 | 1;
+  readonly rows: number;
   readonly messages: Uint8Array;
 }
 
-const NO_ROW: PointAnswer = { rows: 0, messages: new Uint8Array(0) };
+export const NO_ROW: PointAnswer = { rows: 0, messages: new Uint8Array(0) };
 const key = new Int32Array(4);
 
 export interface PointEnvironment {
@@ -43,13 +41,9 @@ export async function readPoint(
   const table = database.tables.get(point.def.uuid);
   if (table === undefined || environment.transaction?.writes.has(table) === true) return null;
   if (point.key.includes(null)) return NO_ROW;
-  const time = { timeZone: timeZone(environment.timeZone), now: () => environment.context.clock.now() * 1000 };
-  const vectors = table.keyColumns.map((index, i) => {
-    const column = table.def.columns[index]!;
-    const builder = new VectorBuilder(table.physicals[index]!);
-    putText(textInput(column.type, time), point.key[i]!, builder);
-    return builder.vector();
-  });
+  const vectors = table.keyColumns.map((index, i) =>
+    valueVector(table.def.columns[index]!, point.key[i]!, environment.timeZone),
+  );
   const pin = database.memory.pins.acquire(); // the file must stay until its row is read
   try {
     for (;;) {

@@ -4,7 +4,7 @@
  */
 import { SqlError, SqlState } from './errors.ts';
 import type { Transaction } from './ingest/transaction.ts';
-import type { CopyOutOptions, QueryPlan } from './planner/plan.ts';
+import type { CopyOutOptions, QueryPlan, RenderedQuery } from './planner/plan.ts';
 import { copyDataRows, type CopyStyle } from './types/copy-row.ts';
 import { withVersionLsn } from './planner/duckdb/lsn.ts';
 import { columnTypeInfo } from './types/pg-type.ts';
@@ -12,7 +12,8 @@ import type { Format, ResultColumn } from './types/result-column.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
 import { EngineCursor } from './gateway-cursor.ts';
 import type { ServerContext } from './gateway-context.ts';
-import { readPoint } from './gateway-point.ts';
+import { readIndexed } from './gateway-indexed.ts';
+import { readPoint, type PointAnswer } from './gateway-point.ts';
 import { viewRows } from './gateway-views.ts';
 import { parameterValues } from './gateway-write-environment.ts';
 
@@ -78,9 +79,9 @@ export class QueryRun {
       return new QueryRun(found, once(result.rows, messages));
     }
     const rendered = plan.render(parameterValues(parameters, oids));
-    if (copy === null && columns !== null && rendered.point?.fieldIds.length === columns.length) {
-      const point = await readPoint(environment, rendered.point, formats);
-      if (point !== null) return new QueryRun(columns, once(point.rows, point.messages));
+    if (copy === null && columns !== null) {
+      const found = await readHere(environment, rendered, columns.length, formats);
+      if (found !== null) return new QueryRun(columns, once(found.rows, found.messages));
     }
     const known = columns ?? (await describe(environment, plan, oids));
     const formatAt = (i: number): Format => (copy?.format === 'binary' ? 1 : (formats[i] ?? 0));
@@ -196,6 +197,18 @@ function copyStyle(copy: CopyOutOptions, columns: readonly ResultColumn[] | null
       throw new SqlError(SqlState.undefinedColumn, `column "${name}" does not exist`);
   const forceQuote = (columns ?? []).map((column) => forced === 'all' || names.includes(column.name));
   return { format, delimiter, null: nullText, quote, escape, forceQuote };
+}
+
+/** What this thread can answer itself, by a key or an index. Null: the engine must look. */
+async function readHere(
+  environment: QueryEnvironment,
+  { point, indexed }: RenderedQuery,
+  width: number,
+  formats: readonly Format[],
+): Promise<PointAnswer | null> {
+  const found = point?.fieldIds.length === width ? await readPoint(environment, point, formats) : null;
+  if (found !== null || indexed?.fieldIds.length !== width) return found;
+  return readIndexed(environment, indexed, formats);
 }
 
 function lengthOfRows(messages: Uint8Array, rows: number): number {

@@ -1,13 +1,16 @@
 /**
- * From a planned table to the scan of its units: one pinned Version (V1), units pruned by time, a transaction's own
- * rows and deletions on top. Everything happens in one turn of the loop.
+ * From a planned table to the scan of its units: one pinned Version (V1), units pruned by time and by an indexed value, a
+ * transaction's own rows and deletions on top. Everything happens in one turn of the loop.
  */
-import type { PlannedTable, TimeRange } from './planner/plan.ts';
+import type { EqualityLookup, PlannedTable, TimeRange } from './planner/plan.ts';
+import { lookupMemory } from './storage/index-lookup.ts';
 import type { DataFileUnit } from './storage/file-unit.ts';
 import type { Memory } from './storage/memory/memory.ts';
 import type { MemorySlice } from './storage/memory/slice.ts';
 import type { DeleteRef, FileUnit, MemoryUnit, TableScan } from './storage/scan-spec.ts';
 import type { Table } from './storage/table.ts';
+import type { ColumnVector } from './types/column-vector.ts';
+import { lookupValue } from './gateway-operands.ts';
 import type { TableWrites, Transaction } from './ingest/transaction.ts';
 
 export interface PrunedUnit {
@@ -22,19 +25,26 @@ export interface PrunedUnit {
 export interface BuiltScan {
   readonly scan: TableScan;
   readonly units: readonly PrunedUnit[];
+  /** The index that says which memory rows are read; null: all are. */
+  readonly index: string | null;
 }
 
 export class ScanBuilder {
   readonly #memory: Memory;
   readonly #transaction: Transaction | null;
+  readonly #timeZone: string;
   readonly #blocks: { readonly address: number; readonly bytes: number }[] = [];
 
-  constructor(memory: Memory, transaction: Transaction | null) {
+  /** @param timeZone the session's, for values that an index is asked for */
+  constructor(memory: Memory, transaction: Transaction | null, timeZone: string) {
     this.#memory = memory;
     this.#transaction = transaction;
+    this.#timeZone = timeZone;
   }
 
-  build(table: Table, planned: PlannedTable, range: TimeRange | null): BuiltScan {
+  build(table: Table, planned: PlannedTable, range: TimeRange | null, lookup: EqualityLookup | null): BuiltScan {
+    const value = lookup === null ? null : lookupValue(table.def, lookup, this.#timeZone);
+    const picks = lookup === null ? null : picksOf(table, lookup.fieldId, value);
     const writes = this.#transaction?.writes.get(table);
     const own = writes === undefined ? null : this.#ownDeletes(writes);
     const memory: MemoryUnit[] = [];
@@ -42,14 +52,27 @@ export class ScanBuilder {
     const units: PrunedUnit[] = [];
     for (const slice of table.slices()) {
       if (slice.published === 0) continue;
-      const pruned = outside(range, slice.timeMin, slice.timeMax);
-      units.push({ tier: 'memory', name: `slice ${slice.unit}`, rows: slice.published, pruned });
+      const picked = picks === null ? null : (picks.get(slice) ?? []);
+      const pruned =
+        outside(range, slice.timeMin, slice.timeMax) ?? (picked?.length === 0 ? 'no such value in the index' : null);
+      const rows = pruned === null ? (picked?.length ?? slice.published) : slice.published;
+      units.push({ tier: 'memory', name: `slice ${slice.unit}`, rows, pruned });
       if (pruned !== null) continue;
+      if (picked !== null) {
+        const deleted = new Set(own?.get(slice.unit));
+        const left = Uint32Array.from(picked.filter((position) => !deleted.has(position)));
+        memory.push({ ...slice.scan(slice.published, 0, table.fieldIds), picks: left });
+        continue;
+      }
       const scan = slice.scan(slice.published, slice.deletes.published, table.fieldIds);
       memory.push({ ...scan, deletes: this.#joined(scan.deletes, own, slice) });
     }
     for (const file of table.files) {
-      const pruned = outside(range, file.time.min, file.time.max);
+      const pruned =
+        outside(range, file.time.min, file.time.max) ??
+        (lookup === null || (value !== null && file.mayHoldValue(lookup.fieldId, value))
+          ? null
+          : 'value outside the bounds');
       units.push({
         tier: file.tier,
         name: file.info.location.slice(file.info.location.lastIndexOf('/') + 1),
@@ -68,6 +91,7 @@ export class ScanBuilder {
     return {
       scan: { placeholder: planned.placeholder, def: planned.def, memory, files, positions: planned.positions },
       units,
+      index: picks === null ? null : lookup!.index,
     };
   }
 
@@ -106,6 +130,20 @@ export class ScanBuilder {
     }
     return { count: (shared?.count ?? 0) + positions.length, blocks };
   }
+}
+
+/** Of each slice the positions in rising order; null: the index cannot say. */
+function picksOf(table: Table, fieldId: number, value: ColumnVector | null): ReadonlyMap<MemorySlice, number[]> | null {
+  const picks = new Map<MemorySlice, number[]>();
+  if (value === null) return picks;
+  const matches = lookupMemory(table, fieldId, value);
+  if (matches === null) return null;
+  for (let i = matches.slices.length - 1; i >= 0; i--) {
+    const positions = picks.get(matches.slices[i]!);
+    if (positions === undefined) picks.set(matches.slices[i]!, [matches.positions[i]!]);
+    else positions.push(matches.positions[i]!);
+  }
+  return picks;
 }
 
 /** Why a unit need not be read; NULL times match no bound. */

@@ -27,7 +27,7 @@ import { copyFrom } from './gateway-copy.ts';
 import { copyTo } from './gateway-copy-out.ts';
 import { describedColumns, discard, sendLines } from './gateway-columns.ts';
 import type { CarriedOut, ServerContext } from './gateway-context.ts';
-import { define } from './gateway-define.ts';
+import { define, isDefinition } from './gateway-define.ts';
 import { explain } from './gateway-explain.ts';
 import { maintain } from './gateway-maintain.ts';
 import { ownFunction } from './gateway-functions.ts';
@@ -358,18 +358,14 @@ export class Session implements GatewaySession {
 
   /** Definitions, transactions and settings. */
   async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
-    const { database } = this.#context;
+    if (isDefinition(statement)) {
+      await this.#outsideBlock(statement.kind.replace(/[A-Z]/, (letter) => ` ${letter}`).toUpperCase());
+      const notice = (code: string, message: string): void => this.#notice(code, message);
+      const { database, definitionsChanged } = this.#context;
+      const { searchPath } = this.#settings;
+      return define({ database, searchPath, notice }, statement).finally(definitionsChanged);
+    }
     switch (statement.kind) {
-      case 'createTable':
-      case 'dropTable':
-      case 'createSchema':
-      case 'dropSchema': {
-        await this.#outsideBlock(statement.kind.replace(/[A-Z]/, (letter) => ` ${letter}`).toUpperCase());
-        const notice = (code: string, message: string): void => this.#notice(code, message);
-        return define({ database, searchPath: this.#settings.searchPath, notice }, statement).finally(
-          this.#context.definitionsChanged,
-        );
-      }
       case 'begin':
         this.#transaction.begin(statement.modes);
         return statement.tag;

@@ -44,11 +44,20 @@ export interface SortField {
   readonly nullsFirst: boolean;
 }
 
+/** An index made by CREATE INDEX … USING hash (column). `slot` is its place in its table's block of OIDs. */
+export interface IndexDef {
+  readonly name: string;
+  readonly fieldId: number;
+  readonly slot: number;
+}
+
 /**
  * OIDs that Arka gives out and keeps (PGlite has them imposed): a block of 16 per table.
- * `table` = the block's first; +1 row type, +2 array type, +3 toast table, +4 toast index, +5 primary key index.
+ * `table` = the block's first; +1 row type, +2 array type, +3 toast table, +4 toast index, +5 primary key index,
+ * from +6 on the indexes made by CREATE INDEX.
  */
 export const OIDS_PER_TABLE = 16;
+export const FIRST_INDEX_SLOT = 6;
 /** The first OID of tables; those below belong to PostgreSQL and to the objects of the catalog image. */
 export const FIRST_TABLE_OID = 20_000;
 
@@ -70,6 +79,7 @@ export interface TableDef {
   /** Field id of the column for time pruning and min_time/max_time, or null. */
   readonly timeColumn: number | null;
   readonly onConflict: 'error' | 'upsert';
+  readonly indexes: readonly IndexDef[];
   /** Properties given in WITH that Iceberg or a later version understands, as given. */
   readonly options: Readonly<Record<string, string>>;
 }

@@ -3,7 +3,7 @@
  *
  * The session runs in PostgreSQL's binary upgrade mode, which takes OIDs from `binary_upgrade_set_next_…` functions
  * instead of its counter. A table's block (see OIDS_PER_TABLE): heap, row type, array type, TOAST table, TOAST index,
- * key index. Column numbers that are missing were dropped: a placeholder column is made and dropped again.
+ * key index, further indexes. Column numbers that are missing were dropped: a placeholder column is made and dropped again.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import { OIDS_PER_TABLE, type ColumnDef, type PgType, type TableDef } from '../table-def.ts';
@@ -54,7 +54,8 @@ function sameDefinition(a: TableDef, b: TableDef): boolean {
       a.oid === b.oid &&
       a.schema === b.schema &&
       a.name === b.name &&
-      a.keyName === b.keyName)
+      a.keyName === b.keyName &&
+      JSON.stringify(a.indexes) === JSON.stringify(b.indexes))
   );
 }
 
@@ -89,9 +90,13 @@ export function createTableSql(def: TableDef): string {
     columns.push(column === undefined ? `${quoteIdentifier(placeholder)} integer` : columnSql(column));
     if (column === undefined) dropped.push(`ALTER TABLE ${tableName(def)} DROP COLUMN ${quoteIdentifier(placeholder)}`);
   }
-  return [nextOids(def), `CREATE TABLE ${tableName(def)} (${columns.join(', ')})`, ...dropped, ...keySql(def)].join(
-    ';\n',
-  );
+  return [
+    nextOids(def),
+    `CREATE TABLE ${tableName(def)} (${columns.join(', ')})`,
+    ...dropped,
+    ...keySql(def),
+    ...indexSql(def),
+  ].join(';\n');
 }
 
 function nextOids(def: TableDef): string {
@@ -131,6 +136,18 @@ function keySql(def: TableDef): readonly string[] {
     `SELECT ${nextOid('index_pg_class_oid', def.oid + 5)}, ${nextOid('index_relfilenode', def.oid + 5)}`,
     `ALTER TABLE ${tableName(def)} ADD CONSTRAINT ${quoteIdentifier(def.keyName)} PRIMARY KEY (${names.join(', ')})`,
   ];
+}
+
+function indexSql(def: TableDef): readonly string[] {
+  return def.indexes.flatMap(({ name, fieldId, slot }) => {
+    const column = def.columns.find((candidate) => candidate.fieldId === fieldId);
+    invariant(column !== undefined, 'an index names a column of its table');
+    const oid = def.oid + slot;
+    return [
+      `SELECT ${nextOid('index_pg_class_oid', oid)}, ${nextOid('index_relfilenode', oid)}`,
+      `CREATE INDEX ${quoteIdentifier(name)} ON ${tableName(def)} USING hash (${quoteIdentifier(column.name)})`,
+    ];
+  });
 }
 
 function columnSql(column: ColumnDef): string {

@@ -2,7 +2,8 @@
  * Memory units as rows for DuckDB: batches in slabs, without their deleted rows.
  *
  * A chunk collects pieces of as many batches (and units) as fit 2,048 rows, since a unit of single-row inserts has many
- * small batches. Deletes are looked up in a bitmap built once per scan and unit, by position in the unit.
+ * small batches. Deletes are looked up in a bitmap built once per scan and unit, by position in the unit. Of a unit with
+ * picks only those rows are touched.
  * Nothing here waits, and the caller's pin keeps the slabs' blocks in place until the statement has ended.
  */
 import duckdb from '@duckdb/node-bindings';
@@ -35,7 +36,7 @@ export function memorySource(
   mode: StringMode,
 ): RowSource {
   let rows = 0;
-  for (const unit of units) rows += unit.rows - (unit.deletes?.count ?? 0);
+  for (const unit of units) rows += unit.picks?.length ?? unit.rows - (unit.deletes?.count ?? 0);
   const scans: (UnitScan | null)[] = units.map(() => null);
   const scanOf = (index: number): UnitScan => (scans[index] ??= unitScan(columns, units[index]!, slabs));
   return {
@@ -69,6 +70,23 @@ interface Cursor {
   batch: number;
   rowInBatch: number;
   position: number;
+  /** Of a unit's picks, those before the position. */
+  picked: number;
+}
+
+/** From the cursor's position within a batch of so many rows: rows to leave out, then rows to take. */
+function pickRun(
+  picks: Uint32Array,
+  cursor: Cursor,
+  batchRows: number,
+): { readonly skip: number; readonly take: number } {
+  const left = batchRows - cursor.rowInBatch;
+  const from = picks[cursor.picked];
+  if (from === undefined || from - cursor.position >= left) return { skip: left, take: 0 };
+  const skip = from - cursor.position;
+  let take = 1;
+  while (skip + take < left && picks[cursor.picked + take] === from + take) take++;
+  return { skip, take };
 }
 
 function openScan(
@@ -87,7 +105,7 @@ function openScan(
   const unitNumbers = new Int32Array(CHUNK_ROWS);
   const positions = new Int32Array(CHUNK_ROWS * 2);
   const kept = new Int32Array(CHUNK_ROWS);
-  const cursor: Cursor = { unit: 0, batch: 0, rowInBatch: 0, position: 0 };
+  const cursor: Cursor = { unit: 0, batch: 0, rowInBatch: 0, position: 0, picked: 0 };
   const reader = pieceReader(slabs);
 
   /** Collects up to 2,048 rows; how many, and in `kept` those that live. */
@@ -107,7 +125,11 @@ function openScan(
         nextUnit(cursor);
         continue;
       }
-      let take = Math.min(CHUNK_ROWS - rows, batchRows - cursor.rowInBatch);
+      const { picks } = scan.unit;
+      const run = picks === undefined ? null : pickRun(picks, cursor, batchRows);
+      cursor.rowInBatch += run?.skip ?? 0;
+      cursor.position += run?.skip ?? 0;
+      let take = Math.min(CHUNK_ROWS - rows, run?.take ?? batchRows - cursor.rowInBatch);
       if (take <= 0) {
         cursor.batch++;
         cursor.rowInBatch = 0;
@@ -142,6 +164,7 @@ function openScan(
       rows += take;
       cursor.rowInBatch += take;
       cursor.position += take;
+      if (run !== null) cursor.picked += take;
     }
     return { rows, live };
   };
@@ -171,6 +194,7 @@ function nextUnit(cursor: Cursor): void {
   cursor.batch = 0;
   cursor.rowInBatch = 0;
   cursor.position = 0;
+  cursor.picked = 0;
 }
 
 type PieceReader = (shape: Float64Array, slot: number, rows: number, physical: VectorBuilder['physical']) => Piece;

@@ -36,6 +36,7 @@ export class Committer {
   publishedLsn: Lsn = 0;
   readonly #memory: Memory;
   readonly #log: Log;
+  readonly #inserted: (table: Table) => void;
   readonly #pending: Pending[] = [];
   #head = 0;
   #owner = 0;
@@ -44,9 +45,11 @@ export class Committer {
   #lane: Promise<void> | null = null;
   readonly #waiting: { readonly lsn: Lsn; readonly resolve: () => void }[] = [];
 
-  constructor(memory: Memory, log: Log) {
+  /** @param inserted told of each table whose slices have got rows */
+  constructor(memory: Memory, log: Log, inserted: (table: Table) => void = () => {}) {
     this.#memory = memory;
     this.#log = log;
+    this.#inserted = inserted;
     log.onDurable = () => this.#advance();
   }
 
@@ -213,6 +216,7 @@ export class Committer {
       applyDeletes(each.table, each.units, each.positions, lsn, lists);
       applyInserts(each, lsn, slices);
       noteOperations(each.table, first, lsn);
+      this.#inserted(each.table);
     }
     this.appliedLsn = lsn;
     this.#pending.push({

@@ -19,8 +19,10 @@ import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../tab
 import { ColdIndex } from './cold-index.ts';
 import { Committer } from './committer.ts';
 import { checkpointTables } from './checkpoint.ts';
+import { relationNamed } from './define-index.ts';
 import { advanceFlushed, cutTable, flushCut, type Cut } from './flush.ts';
 import { commitTable, refreshTable, uploadStaged } from './iceberg-commit.ts';
+import { IndexFollower } from './index-follower.ts';
 import { LogRetention } from './log-retention.ts';
 import { rewriteFiles } from './rewrite.ts';
 import { memorySignal } from './memory-signal.ts';
@@ -84,6 +86,7 @@ export class Database {
   readonly index: ColdIndex | null;
   readonly retention: LogRetention;
   readonly pressure: Pressure;
+  readonly follower = new IndexFollower();
   /** A scan's turn; the answer is called once when it has ended. Memory may make it wait (src/server-memory-guard.ts). */
   admitScan: (running: (cancel: () => void) => void) => Promise<() => void> = () => Promise.resolve(() => {});
   readonly warn: (error: unknown, where: string) => void;
@@ -120,7 +123,7 @@ export class Database {
     this.warn = options.warn;
     this.#secret = options.secret;
     this.index = options.index === undefined ? null : new ColdIndex(options.index, options.disk, options.warn);
-    this.committer = new Committer(options.memory, options.log);
+    this.committer = new Committer(options.memory, options.log, (table) => this.follower.wake(table));
     this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY, options.logBytesKept);
     this.pressure = new Pressure(this);
     const othersWork = (): boolean => this.#admitting < this.#transactions.size;
@@ -206,7 +209,7 @@ export class Database {
 
   /** A table beside those of the catalog, for rows that nobody reads here. */
   shadowTable(def: TableDef): Table {
-    return new Table(this.memory, this.nextUnit, tableSecret(this.#secret, def.uuid), def, '', 0);
+    return new Table(this.memory, this.nextUnit, tableSecret(this.#secret, def.uuid), { ...def, indexes: [] }, '', 0);
   }
 
   /** Rows of a table that is gone from the catalog are in a folder now: shown in arka.commits, and said (M-4). */
@@ -252,7 +255,7 @@ export class Database {
   }
 
   /** Definitions change one after another. */
-  #define<T>(change: () => Promise<T>): Promise<T> {
+  define<T>(change: () => Promise<T>): Promise<T> {
     const next = this.#ddl.then(change, change);
     this.#ddl = next.catch(() => {});
     return next;
@@ -260,12 +263,14 @@ export class Database {
 
   /** Null: it was there and `ifNotExists` said that is fine. */
   createTable(draft: TableDef, ifNotExists: boolean): Promise<Table | null> {
-    return this.#define(async () => {
+    return this.define(async () => {
       if (!this.schemas.has(draft.schema))
         throw new SqlError(SqlState.invalidSchemaName, `schema "${draft.schema}" does not exist`);
-      if (this.table(draft.schema, draft.name) !== undefined) {
-        if (ifNotExists) return null;
-        throw new SqlError(SqlState.duplicateTable, `relation "${draft.name}" already exists`);
+      for (const name of draft.key.length > 0 ? [draft.name, draft.keyName] : [draft.name]) {
+        const taken = relationNamed(this, draft.schema, name);
+        if (taken === null || (taken === 'key' && name === draft.keyName)) continue;
+        if (ifNotExists && name === draft.name) return null;
+        throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
       }
       const def: TableDef = { ...draft, uuid: randomUUID(), oid: this.#takeOid() };
       const table = this.addTable(await this.lake.createTable(def));
@@ -279,7 +284,7 @@ export class Database {
   }
 
   dropTable(table: Table): Promise<void> {
-    return this.#define(async () => {
+    return this.define(async () => {
       const { def } = table;
       await this.inLane(table, async () => {
         this.tables.delete(def.uuid);
@@ -295,7 +300,7 @@ export class Database {
   }
 
   createSchema(name: string): Promise<void> {
-    return this.#define(async () => {
+    return this.define(async () => {
       if (this.schemas.has(name)) throw new SqlError(SqlState.duplicateSchema, `schema "${name}" already exists`);
       await this.lake.createSchema(name);
       this.schemas.add(name);
@@ -304,7 +309,7 @@ export class Database {
   }
 
   dropSchema(name: string): Promise<void> {
-    return this.#define(async () => {
+    return this.define(async () => {
       for (const { def } of this.tables.values()) {
         if (def.schema !== name) continue;
         throw new SqlError(
@@ -427,6 +432,7 @@ export class Database {
   /** Waits for flushes, commits and rewrites under way; nothing new may start. */
   async close(): Promise<void> {
     this.closing = true;
+    this.follower.close();
     await Promise.allSettled(this.#committing);
     await Promise.all(this.#rewrites);
     await Promise.all(this.#lanes.values());

@@ -124,6 +124,7 @@ function derivedDef(section: Section): TableDef {
     sort: [],
     timeColumn: null,
     onConflict: 'error',
+    indexes: [],
     options: {},
   };
 }

@@ -67,6 +67,7 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   await log.start(lsnMax + 1);
   for (const table of takenOver) await takeOver(database, table);
   await database.retention.checkpoint();
+  for (const table of database.tables.values()) database.follower.wake(table);
   return { rows };
 }
 

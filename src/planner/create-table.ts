@@ -44,6 +44,7 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
     columns: withKeys,
     key,
     keyName,
+    indexes: [],
     ...options,
   };
   return { kind: 'createTable', draft, ifNotExists: statement.if_not_exists === true };
@@ -209,7 +210,7 @@ class KeyCollector {
 const UNINDEXABLE: ReadonlySet<number> = new Set([Oid.float4, Oid.float8, Oid.json, Oid.jsonb]);
 
 /** Names longer than 63 bytes are cut, as PostgreSQL cuts them; the parser has done so already for plain identifiers. */
-function truncated(name: string): string {
+export function truncated(name: string): string {
   if (Buffer.byteLength(name) <= NAME_BYTES_MAX) return name;
   let cut = name;
   while (Buffer.byteLength(cut) > NAME_BYTES_MAX) cut = [...cut].slice(0, -1).join('');

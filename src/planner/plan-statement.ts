@@ -8,6 +8,7 @@ import { walk } from './ast.ts';
 import { planCopy } from './copy.ts';
 import { planCreateTable } from './create-table.ts';
 import { planExplain } from './explain.ts';
+import { planCreateIndex } from './indexes.ts';
 import { planInsert } from './insert.ts';
 import { planDelete, planUpdate } from './modify.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
@@ -80,6 +81,7 @@ function refuseWrites(select: SelectStmt): void {
 
 function planUtility(node: Node, view: CatalogView): Statement {
   if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, view);
+  if ('IndexStmt' in node) return planCreateIndex(node.IndexStmt, view);
   if ('DropStmt' in node) return planDrop(node.DropStmt);
   if ('CreateSchemaStmt' in node) return planCreateSchema(node.CreateSchemaStmt);
   if ('TransactionStmt' in node) return planTransaction(node.TransactionStmt);

@@ -51,19 +51,36 @@ export interface TimeRange {
   readonly to: number | null;
 }
 
+/** Equality of an indexed column with a value, taken from the statement's AND-ed conditions. */
+export interface EqualityLookup {
+  readonly index: string;
+  readonly fieldId: number;
+  /** As the column type's input function reads it, without the clock; null: NULL, which no row equals. */
+  readonly text: string | null;
+}
+
 /** A query with its parameters put in: ready for the engine. */
 export interface RenderedQuery {
   /** DuckDB's SQL with placeholders. */
   readonly sql: string;
   /** One a planned table; null: no bound. */
   readonly timeRanges: readonly (TimeRange | null)[];
+  /** One a planned table; null: none. The condition is in `sql` as well: whoever uses it may find too many rows. */
+  readonly lookups: readonly (EqualityLookup | null)[];
   /**
    * Set when the statement is `SELECT plain columns FROM t WHERE k1 = v1 AND … [AND nothing else]` over the whole
    * key: key values in key order, in text form (null: NULL, no row), and the field ids to return.
    */
   readonly point: PointRead | null;
+  /** Set when the statement is `SELECT plain columns FROM t WHERE c = v` and nothing else, with an index on c. */
+  readonly indexed: IndexedRead | null;
   /** After which LSN a feed's changes are wanted. @throws {SqlError} 22004, 22P02 */
   since?(feed: ChangeFeed): Lsn;
+}
+export interface IndexedRead {
+  readonly def: TableDef;
+  readonly lookup: EqualityLookup;
+  readonly fieldIds: readonly number[];
 }
 export interface PointRead {
   readonly def: TableDef;
@@ -162,6 +179,13 @@ export interface CopyOutOptions extends CopyOptions {
 /** CREATE TABLE, before uuid and OID are given: those are '' and 0. */
 export type TableDraft = TableDef;
 
+/** CREATE INDEX, before its name is chosen where none is given (null). */
+export interface IndexDraft {
+  readonly tableUuid: string;
+  readonly name: string | null;
+  readonly fieldId: number;
+}
+
 export type TransactionStatement =
   | { readonly kind: 'begin'; readonly tag: 'BEGIN' | 'START TRANSACTION'; readonly modes: TransactionModes }
   | { readonly kind: 'commit' | 'rollback'; readonly chain: boolean }
@@ -214,6 +238,8 @@ export type Statement =
   | { readonly kind: 'copyTo'; readonly plan: QueryPlan; readonly options: CopyOutOptions }
   | { readonly kind: 'createTable'; readonly draft: TableDraft; readonly ifNotExists: boolean }
   | { readonly kind: 'dropTable'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
+  | { readonly kind: 'createIndex'; readonly draft: IndexDraft; readonly ifNotExists: boolean }
+  | { readonly kind: 'dropIndex'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
   | { readonly kind: 'createSchema'; readonly name: string; readonly ifNotExists: boolean }
   | { readonly kind: 'dropSchema'; readonly names: readonly string[]; readonly ifExists: boolean }
   | TransactionStatement

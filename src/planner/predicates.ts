@@ -5,12 +5,12 @@
  * never change an answer, so bounds may be too wide, never too narrow.
  */
 import type { Node } from 'libpg-query';
-import type { TableDef } from '../table-def.ts';
+import type { PgType, TableDef } from '../table-def.ts';
 import { DAY_MICROS, daysFromCivil } from '../types/civil-date.ts';
-import { Oid } from '../types/pg-type.ts';
+import { numericModifier, Oid } from '../types/pg-type.ts';
 import { constantKind, constantText, plainName, stringOf } from './ast.ts';
 import { expandDecimal } from './constants.ts';
-import type { ParameterValue, TimeRange } from './plan.ts';
+import type { EqualityLookup, ParameterValue, TimeRange } from './plan.ts';
 import { typeOidOf } from './type-names.ts';
 
 /** A constant or parameter with the type it is written with (0: untyped). */
@@ -209,11 +209,42 @@ export function pointKey(
     if (match === undefined || match.operator !== '=') return null;
     const value = valueOf(match.operand, parameters);
     if (value === undefined) return null;
-    const text = keyText(column.type.oid, value);
+    const text = keyText(column.type, value);
     if (text === undefined) return null;
     key.push(text);
   }
   return key;
+}
+
+const TIME = /^\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$/;
+
+/** Digits that the column's scale holds: others are equal to no value of it, and its input function would round them. */
+function numericText(column: PgType, { text, oid }: Value): string | undefined {
+  const modifier = numericModifier(column.typmod);
+  if (modifier === null || text === null) return undefined;
+  if (oid !== 0 && oid !== Oid.numeric && INTEGER_LIMITS[oid] === undefined) return undefined;
+  const match = /^(-?\d+)(?:\.(\d+))?$/.exec(oid === Oid.numeric ? expandDecimal(text) : text.trim());
+  if (match === null) return undefined;
+  const fraction = (match[2] ?? '').replace(/0+$/, '');
+  if (fraction.length > modifier.scale || match[1]!.length > modifier.precision - modifier.scale) return undefined;
+  return fraction === '' ? match[1]! : `${match[1]}.${fraction}`;
+}
+
+/** The equality of an indexed column among AND-ed comparisons with a table's columns; null: none that is certain. */
+export function equalityLookup(
+  def: TableDef,
+  found: readonly Comparison[],
+  parameters: readonly ParameterValue[],
+): EqualityLookup | null {
+  for (const { column: name, operator, operand: given } of found) {
+    const column = def.columns.find((one) => one.name === name);
+    const index = def.indexes.find((one) => one.fieldId === column?.fieldId);
+    if (operator !== '=' || column === undefined || index === undefined) continue;
+    const value = valueOf(given, parameters);
+    const text = value === undefined ? undefined : keyText(column.type, value);
+    if (text !== undefined) return { index: index.name, fieldId: column.fieldId, text };
+  }
+  return null;
 }
 
 const INTEGER_LIMITS: Readonly<Record<number, number>> = {
@@ -223,7 +254,8 @@ const INTEGER_LIMITS: Readonly<Record<number, number>> = {
 };
 
 /** The value as its column's input function reads it, if it means the same there; undefined: let the engine compare. */
-function keyText(columnOid: number, { text, oid }: Value): string | null | undefined {
+function keyText(column: PgType, { text, oid }: Value): string | null | undefined {
+  const columnOid = column.oid;
   if (text === null) return null;
   const limit = INTEGER_LIMITS[columnOid];
   if (limit !== undefined) {
@@ -235,6 +267,8 @@ function keyText(columnOid: number, { text, oid }: Value): string | null | undef
     return oid === 0 || oid === Oid.text || oid === Oid.varchar ? text : undefined;
   if (columnOid === Oid.uuid || columnOid === Oid.bool || columnOid === Oid.bytea)
     return oid === 0 || oid === columnOid ? text : undefined;
+  if (columnOid === Oid.time) return (oid === 0 || oid === Oid.time) && TIME.test(text) ? text : undefined;
+  if (columnOid === Oid.numeric) return numericText(column, { text, oid });
   if (columnOid === Oid.date)
     return (oid === 0 || oid === Oid.date) && /^\d{4}-\d{2}-\d{2}$/.test(text) ? text : undefined;
   if (columnOid === Oid.timestamp || columnOid === Oid.timestamptz)

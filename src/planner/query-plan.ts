@@ -11,6 +11,8 @@ import { fill, template, type Template } from './duckdb/typed.ts';
 import type { Constants } from './own-functions.ts';
 import type {
   CatalogView,
+  EqualityLookup,
+  IndexedRead,
   ParameterValue,
   PlannedTable,
   PointRead,
@@ -18,7 +20,7 @@ import type {
   RenderedQuery,
   TimeRange,
 } from './plan.ts';
-import { comparisons, pointKey, timeRange, type Comparison } from './predicates.ts';
+import { comparisons, equalityLookup, pointKey, timeRange, type Comparison } from './predicates.ts';
 import { findRelations, onlyTable, planTables, viewsRead } from './relations.ts';
 
 /** What a session adds to the text: its constants, the types it declared, and names for scans. */
@@ -90,10 +92,12 @@ function refuseShapes(select: SelectStmt): void {
   });
 }
 
+/** `sorted`: in an order that is asked for. */
 export interface PointCandidate {
   readonly def: TableDef;
   readonly comparisons: readonly Comparison[];
   readonly fieldIds: readonly number[];
+  readonly sorted: boolean;
 }
 
 /** `SELECT plain columns FROM t WHERE comparisons AND-ed` and nothing else. */
@@ -121,7 +125,7 @@ function pointOf(select: SelectStmt, def: TableDef, scope: ReturnType<typeof sim
     if (column === null) return null;
     fieldIds.push(column.fieldId);
   }
-  return pointCandidate(select.whereClause, def, scope.alias, fieldIds);
+  return pointCandidate(select.whereClause, def, scope.alias, fieldIds, select.sortClause !== undefined);
 }
 
 /** Null unless the condition is comparisons of this table's columns only. */
@@ -130,16 +134,19 @@ export function pointCandidate(
   def: TableDef,
   alias: string,
   fieldIds: readonly number[],
+  sorted: boolean,
 ): PointCandidate | null {
   const found = comparisons(where);
-  if (!found.complete || found.list.length !== def.key.length || def.key.length === 0) return null;
+  if (!found.complete || found.list.length === 0) return null;
   if (found.list.some((one) => one.alias !== null && one.alias !== alias)) return null;
-  return { def, comparisons: found.list, fieldIds };
+  return { def, comparisons: found.list, fieldIds, sorted };
 }
 
+/** Comparisons of a table's time column, and such as an index may answer. */
 interface TableBounds {
   readonly planned: PlannedTable;
-  readonly found: readonly Comparison[];
+  readonly times: readonly Comparison[];
+  readonly equalities: readonly Comparison[];
 }
 
 /** Writes once, at the first need; renders each time. */
@@ -169,7 +176,8 @@ export class Renderer {
   /** Null when no literal of the WHERE could be put in: the caller never sees half a query. */
   render(parameters: readonly ParameterValue[]): RenderedQuery {
     const parts = this.#written();
-    const timeRanges = [...this.#tables.values()].map((planned) => this.#rangeOf(planned, parameters));
+    const tables = [...this.#tables.values()];
+    const timeRanges = tables.map((planned) => this.#rangeOf(planned, parameters));
     let sql: string | null = null;
     return {
       // A point read by key seldom needs the text.
@@ -177,7 +185,9 @@ export class Renderer {
         return (sql ??= fill(parts, parameters));
       },
       timeRanges,
+      lookups: tables.map((planned) => this.#lookupOf(planned, parameters)),
       point: this.#pointRead(parameters),
+      indexed: this.#indexedRead(parameters),
       since: ({ since }) => positionOf(since, parameters),
     };
   }
@@ -196,8 +206,21 @@ export class Renderer {
   }
 
   #rangeOf(planned: PlannedTable, parameters: readonly ParameterValue[]): TimeRange | null {
-    const found = this.#bounds.filter((one) => one.planned === planned).flatMap((one) => one.found);
+    const found = this.#bounds.filter((one) => one.planned === planned).flatMap((one) => one.times);
     return found.length === 0 ? null : timeRange(planned.def, found, parameters, this.#utc);
+  }
+
+  #lookupOf(planned: PlannedTable, parameters: readonly ParameterValue[]): EqualityLookup | null {
+    if (planned.def.indexes.length === 0) return null;
+    const found = this.#bounds.filter((one) => one.planned === planned).flatMap((one) => one.equalities);
+    return equalityLookup(planned.def, found, parameters);
+  }
+
+  #indexedRead(parameters: readonly ParameterValue[]): IndexedRead | null {
+    if (this.#point === null || this.#point.comparisons.length !== 1 || this.#point.sorted) return null;
+    const { def, comparisons: found, fieldIds } = this.#point;
+    const lookup = equalityLookup(def, found, parameters);
+    return lookup === null ? null : { def, lookup, fieldIds };
   }
 
   #pointRead(parameters: readonly ParameterValue[]): PointRead | null {
@@ -207,18 +230,22 @@ export class Renderer {
   }
 }
 
-/** Comparisons of one level's WHERE with the time column of that level's own tables. */
+/** Comparisons of one level's WHERE with the time column and the indexed columns of that level's own tables. */
 function boundsOf(where: Node, scope: Scope): readonly TableBounds[] {
-  const bounds = new Map<PlannedTable, Comparison[]>();
+  const bounds = new Map<PlannedTable, { readonly times: Comparison[]; readonly equalities: Comparison[] }>();
   for (const one of comparisons(where).list) {
     const resolved = resolveHere(scope, one.alias, one.column);
     const table = resolved?.item.table;
     if (resolved === undefined || table === null || table === undefined) continue;
     if (scope.items.some((item) => item.columns === null) && one.alias === null) continue;
-    if (table.fieldIds[resolved.index] !== table.planned.def.timeColumn) continue;
-    const list = bounds.get(table.planned);
-    if (list === undefined) bounds.set(table.planned, [one]);
-    else list.push(one);
+    const { def } = table.planned;
+    const fieldId = table.fieldIds[resolved.index]!;
+    const found = bounds.get(table.planned) ?? { times: [], equalities: [] };
+    bounds.set(table.planned, found);
+    if (fieldId === def.timeColumn) found.times.push(one);
+    if (one.operator !== '=' || !def.indexes.some((index) => index.fieldId === fieldId)) continue;
+    const { name } = def.columns.find((column) => column.fieldId === fieldId)!; // an alias list may call it otherwise
+    found.equalities.push({ ...one, column: name });
   }
-  return [...bounds].map(([planned, found]) => ({ planned, found }));
+  return [...bounds].map(([planned, found]) => ({ planned, ...found }));
 }

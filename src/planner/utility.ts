@@ -64,12 +64,21 @@ const OBJECTS: Readonly<Record<string, string>> = {
 export function planDrop(statement: DropStmt): Statement {
   const ifExists = statement.missing_ok === true;
   const cascade = statement.behavior === 'DROP_CASCADE';
-  if (statement.concurrent === true) throw notSupported('DROP … CONCURRENTLY');
   switch (statement.removeType) {
     case 'OBJECT_TABLE': {
       const names = (statement.objects ?? []).map(qualifiedName);
       for (const name of names) if (name.schema !== null) refuseSystemSchema(name.schema);
       return { kind: 'dropTable', names, ifExists };
+    }
+    case 'OBJECT_INDEX': {
+      const names = (statement.objects ?? []).map(qualifiedName);
+      for (const name of names) if (name.schema !== null) refuseSystemSchema(name.schema);
+      if (statement.concurrent === true && names.length > 1)
+        throw new SqlError(
+          SqlState.featureNotSupported,
+          'DROP INDEX CONCURRENTLY does not support dropping multiple objects',
+        );
+      return { kind: 'dropIndex', names, ifExists };
     }
     case 'OBJECT_SCHEMA': {
       if (cascade) throw notSupported('DROP SCHEMA … CASCADE', { hint: 'Drop its tables first.' });
@@ -171,7 +180,6 @@ const STATEMENTS: Readonly<Record<string, string>> = {
   RenameStmt: 'ALTER … RENAME',
   AlterObjectSchemaStmt: 'ALTER … SET SCHEMA',
   AlterOwnerStmt: 'ALTER … OWNER TO',
-  IndexStmt: 'CREATE INDEX',
   ViewStmt: 'CREATE VIEW',
   CreateTableAsStmt: 'CREATE TABLE AS',
   TruncateStmt: 'TRUNCATE',

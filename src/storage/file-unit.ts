@@ -2,7 +2,7 @@
  * A Parquet file as a unit: a disk segment (T2) until a commit makes it a data file of the table (T3). It is the same
  * unit before and after: same rows, same positions, same delete list; only the tier and the path change.
  */
-import type { Lsn, TableDef } from '../table-def.ts';
+import { nameFields, type Lsn, type TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { DataFileInfo, Segment } from './iceberg/lake-api.ts';
 import { placeKey } from './iceberg/transforms.ts';
@@ -40,7 +40,10 @@ export class DataFileUnit {
   readonly time: Bounds;
   /** Of the key's first column, where it is an integer. */
   readonly keyRange: Bounds;
+  readonly #def: TableDef;
   readonly #bounds: KeyBounds;
+  /** Of columns that were asked for, by field id. */
+  readonly #columnBounds = new Map<number, KeyBounds>();
 
   constructor(memory: Memory, unit: number, def: TableDef, info: DataFileInfo | Segment, tier: 'disk' | 'iceberg') {
     this.unit = unit;
@@ -53,7 +56,8 @@ export class DataFileUnit {
     this.partitionKey = placeKey(info.specId, info.partition);
     this.time = integerBounds(def, info.columns, def.timeColumn) ?? EVERYTHING;
     this.keyRange = integerBounds(def, info.columns, def.key[0] ?? null) ?? EVERYTHING;
-    this.#bounds = new KeyBounds(def, info.columns);
+    this.#def = def;
+    this.#bounds = new KeyBounds(def, info.columns, nameFields(def));
   }
 
   /** About what it takes on main's heap with its columns' statistics: 223 MB were measured for 20,000 files of 20 columns. */
@@ -68,6 +72,16 @@ export class DataFileUnit {
   /** False when the file cannot hold a row by its name, by the bounds of its columns; `vectors` in the name's order. */
   mayHold(vectors: readonly ColumnVector[], row: number): boolean {
     return this.#bounds.mayHold(vectors, row);
+  }
+
+  /** False when no row of the file has a column's value, by its bounds. */
+  mayHoldValue(fieldId: number, value: ColumnVector): boolean {
+    let bounds = this.#columnBounds.get(fieldId);
+    if (bounds === undefined) {
+      bounds = new KeyBounds(this.#def, this.info.columns, [fieldId]);
+      this.#columnBounds.set(fieldId, bounds);
+    }
+    return bounds.mayHold([value], 0);
   }
 
   scan(deleteCount: number): FileUnit {

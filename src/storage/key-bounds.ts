@@ -1,11 +1,11 @@
 /**
- * Which files can hold a row by its name (its key, else all of it), by the bounds that manifests keep of those columns: asked
- * before any filter or index. A NULL has no bounds.
+ * Which files can hold a row by its name (its key, else all of it) or by an indexed column, by the bounds that manifests keep
+ * of those columns: asked before any filter or index. A NULL has no bounds.
  *
  * Only ever leaves a file out that surely lacks the key: a column without bounds, or of a type whose order in memory is not
  * that of its bounds, admits everything. Text bounds may be cut: the lower one is a prefix, the upper one rounded up.
  */
-import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
 import { FIXED_WIDTH, isValid, type ColumnVector } from '../types/column-vector.ts';
 import { wordsToNumber } from '../types/decimal-digits.ts';
 import { physicalOf } from '../types/pg-type.ts';
@@ -16,11 +16,11 @@ import { decodeBound } from './iceberg/bounds.ts';
 type Within = (vector: ColumnVector, row: number) => boolean;
 
 export class KeyBounds {
-  /** Of the name's columns that have bounds, with their place in it. */
+  /** Of the columns asked for that have bounds, with their place among them. */
   readonly #columns: readonly { readonly index: number; readonly within: Within }[];
 
-  constructor(def: TableDef, stats: readonly FileColumnStats[]) {
-    this.#columns = nameFields(def).flatMap((fieldId, index) => {
+  constructor(def: TableDef, stats: readonly FileColumnStats[], fieldIds: readonly number[]) {
+    this.#columns = fieldIds.flatMap((fieldId, index) => {
       const column = def.columns.find((each) => each.fieldId === fieldId);
       const own = stats.find((each) => each.fieldId === fieldId);
       const within = column === undefined || own === undefined ? null : withinBounds(column, own);
@@ -28,7 +28,7 @@ export class KeyBounds {
     });
   }
 
-  /** False when no row of the file has the name; `vectors` in its order. */
+  /** False when no row of the file has these values; `vectors` in the order of the columns. */
   mayHold(vectors: readonly ColumnVector[], row: number): boolean {
     for (const { index, within } of this.#columns)
       if (isValid(vectors[index]!, row) && !within(vectors[index]!, row)) return false;

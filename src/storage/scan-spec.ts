@@ -18,6 +18,8 @@ export interface MemoryUnit {
   readonly rows: number;
   readonly shape: Float64Array;
   readonly deletes: DeleteRef | null;
+  /** Left out: all its rows are read. Else the rows at these positions alone, in rising order, of which none is deleted. */
+  readonly picks?: Uint32Array;
   /** The def whose columns `shape` follows, where it is older than the scan's: null means the same. */
   readonly fieldIds: readonly number[];
 }

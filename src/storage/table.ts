@@ -7,7 +7,7 @@
  * Everything here is synchronous: a pin taken in one turn of the loop sees one Version.
  */
 import { invariant } from '../errors.ts';
-import { nameFields, type Lsn, type TableDef } from '../table-def.ts';
+import { nameFields, type IndexDef, type Lsn, type TableDef } from '../table-def.ts';
 import type { ColumnVector, Physical } from '../types/column-vector.ts';
 import { physicalOf } from '../types/pg-type.ts';
 import { FileSets } from './file-sets.ts';
@@ -15,6 +15,7 @@ import type { DataFileUnit } from './file-unit.ts';
 import type { Detached, PartitionValue } from './iceberg/lake-api.ts';
 import { partitionKey, partitionTransform } from './iceberg/transforms.ts';
 import { BatchPool } from './memory/batch-pool.ts';
+import { HashIndex } from './memory/hash-index.ts';
 import type { KeyMatches } from './index/index-api.ts';
 import type { KeyEncoder } from './memory/key-encoder.ts';
 import { KeyIndex } from './memory/key-index.ts';
@@ -41,12 +42,15 @@ export interface Generation {
   /** By partition, the slice that takes its rows: a large one gets a successor. */
   readonly heads: Map<string, MemorySlice>;
   readonly index: KeyIndex;
+  /** One for each column that the def has an index of. */
+  hashes: readonly HashIndex[];
   /** LSNs in (lsnFrom, …]: everything of the table after the cut before. */
   readonly lsnFrom: Lsn;
 }
 
 export class Table {
-  readonly def: TableDef;
+  /** Its indexes may change, nothing else of it. */
+  def: TableDef;
   readonly location: string;
   /** Partition spec that new files are written under. */
   readonly specId: number;
@@ -93,6 +97,7 @@ export class Table {
   /** Not null: it takes no writes (55000), and this is why (C6). */
   detached: Detached | null = null;
   readonly #memory: Memory;
+  readonly #secret: HashSecret;
   readonly #nextUnit: () => number;
   readonly #timeColumn: number;
   readonly #transforms: readonly ((vector: ColumnVector, row: number) => PartitionValue)[];
@@ -108,6 +113,7 @@ export class Table {
     specId: number,
   ) {
     this.#memory = memory;
+    this.#secret = secret;
     this.#nextUnit = nextUnit;
     this.def = def;
     this.location = location;
@@ -192,9 +198,36 @@ export class Table {
   /** Heap bytes of indexes and locks, for the accounting. */
   get indexBytes(): number {
     let bytes = this.locks.bytes;
-    for (const generation of this.generations) bytes += generation.index.bytes;
+    for (const { index, hashes } of this.generations) {
+      bytes += index.bytes;
+      for (const hash of hashes) bytes += hash.bytes;
+    }
     for (const own of this.ownIndexes) if (own.pieces.length === 0) bytes += own.bytes;
     return bytes;
+  }
+
+  /** Indexes come and go. A new one is empty until it has followed the rows that are there. */
+  setIndexes(indexes: readonly IndexDef[]): void {
+    this.def = { ...this.def, indexes };
+    for (const generation of this.generations) generation.hashes = this.#hashesOf(generation.hashes);
+  }
+
+  /** Indexes take in at most so many rows that they do not hold yet; how many. */
+  followIndexes(rowsMax: number): number {
+    let left = rowsMax;
+    for (const { hashes, slices } of this.generations)
+      for (const hash of hashes) if (left > 0) left -= hash.follow(slices, left);
+    return rowsMax - left;
+  }
+
+  /** Indexes of one column have one structure, which a further one shares. */
+  #hashesOf(known: readonly HashIndex[]): readonly HashIndex[] {
+    return [...new Set(this.def.indexes.map(({ fieldId }) => fieldId))].map((fieldId) => {
+      const column = this.fieldIds.indexOf(fieldId);
+      const made = (): HashIndex =>
+        new HashIndex(fieldId, new RowKeys([column], [this.physicals[column]!], this.#secret));
+      return known.find((each) => each.fieldId === fieldId) ?? made();
+    });
   }
 
   /** A cut: freezes the newest generation and starts another. Null: it holds no rows. */
@@ -261,7 +294,8 @@ export class Table {
   }
 
   #newGeneration(lsnFrom: Lsn): void {
-    this.generations = [{ slices: [], heads: new Map(), index: new KeyIndex(this.keys), lsnFrom }, ...this.generations];
+    const empty = { slices: [], heads: new Map(), index: new KeyIndex(this.keys), hashes: this.#hashesOf([]), lsnFrom };
+    this.generations = [empty, ...this.generations];
     this.version++;
   }
 

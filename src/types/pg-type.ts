@@ -69,6 +69,11 @@ export function columnTypeInfo(oid: number): ColumnTypeInfo | undefined {
   return BY_OID.get(oid);
 }
 
+/** Whether PostgreSQL's equality of the type is that of values in memory, as an index compares them (-0 and NaN among them). */
+export function isHashable(type: PgType): boolean {
+  return type.oid !== Oid.json && type.oid !== Oid.jsonb;
+}
+
 export function physicalOf(type: PgType): Physical {
   const info = BY_OID.get(type.oid);
   if (info === undefined) throw new TypeError(`type ${type.oid} is not a column type`);

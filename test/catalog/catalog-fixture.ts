@@ -46,6 +46,7 @@ export function table(
     sort: [],
     timeColumn: null,
     onConflict: 'error',
+    indexes: [],
     options: {},
     ...more,
   };

@@ -308,6 +308,38 @@ test('batches larger than a chunk, with deletes over their borders, keep the oth
   expect(back).toEqual(rows.map((row, i) => [...row, 1, BigInt(i)]).filter((_, i) => !dead.has(i)));
 });
 
+test('of a unit with picks those rows alone come, in order and at their positions, however batches and chunks are cut', async () => {
+  const types = [plain(Oid.int4), plain(Oid.text)];
+  const cases = fc.record({
+    sizes: fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1, maxLength: 4 }),
+    runs: fc.array(fc.tuple(fc.integer({ min: 0, max: 2500 }), fc.integer({ min: 1, max: 2500 })), { maxLength: 6 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(cases, async ({ sizes, runs }) => {
+      let rows = 0;
+      const batches = sizes.map((size) =>
+        Array.from({ length: size }, (): Row => {
+          const n = rows++;
+          return [n, n % 5 === 0 ? null : `text ${n}`];
+        }),
+      );
+      const picks: number[] = [];
+      let at = 0;
+      for (const [gap, length] of runs) {
+        at += gap;
+        for (let i = 0; i < length && at < rows; i++) picks.push(at++);
+      }
+      const unit = { ...memoryUnit(types, 1, batches, []), picks: Uint32Array.from(picks) };
+      const whole = memoryUnit(types, 2, [[[-1, 'other']]], []);
+      const scan = { placeholder: '__scan', def: tableDef(types), memory: [unit, whole], files: [], positions: true };
+      const back = await query('SELECT * FROM __scan s', [scan], [...types, plain(Oid.int4), plain(Oid.int8)]);
+      const all = batches.flat();
+      expect(back).toEqual([...picks.map((n) => [...all[n]!, 1, BigInt(n)]), [-1, 'other', 2, 0n]]);
+    }),
+    { numRuns: 25 },
+  );
+});
+
 test('one call per string, where the bulk layout is not proven, gives the same rows', async () => {
   const types = [plain(Oid.text), plain(Oid.bytea)];
   const rows: Row[] = [

@@ -31,6 +31,7 @@ export function tableDef(types: readonly PgType[], more: Partial<TableDef> = {})
     sort: [],
     timeColumn: null,
     onConflict: 'error',
+    indexes: [],
     options: {},
     ...more,
   };

@@ -53,6 +53,7 @@ export function tableDef(name: string, columns: readonly ColumnDef[], more: Part
     sort: [],
     timeColumn: null,
     onConflict: 'error',
+    indexes: [],
     options: {},
     ...more,
   };

@@ -9,10 +9,13 @@ import {
 } from '../../src/storage/iceberg/bounds.ts';
 import { KeyBounds } from '../../src/storage/key-bounds.ts';
 import type { FileColumnStats } from '../../src/storage/file-stats.ts';
-import type { PgType, TableDef } from '../../src/table-def.ts';
+import { nameFields, type PgType, type TableDef } from '../../src/table-def.ts';
 import { columnVector, type ColumnVector } from '../../src/types/column-vector.ts';
 import { numericTypmod, Oid } from '../../src/types/pg-type.ts';
 import { tableDef } from '../ingest/harness.ts';
+
+const boundsOf = (def: TableDef, stats: readonly FileColumnStats[]): KeyBounds =>
+  new KeyBounds(def, stats, nameFields(def));
 
 type Bound = Uint8Array | null;
 interface KeyType {
@@ -116,7 +119,7 @@ test.each(TYPES.map((type) => [type.name, type] as const))(
         const sorted = (keys as never[]).toSorted(compare);
         const low = lower(sorted[0]!);
         const high = upper(sorted.at(-1)!);
-        const bounds = new KeyBounds(defOf([type]), [statsOf(1, low, high)]);
+        const bounds = boundsOf(defOf([type]), [statsOf(1, low, high)]);
         for (const key of sorted) expect(bounds.mayHold([vector(key)], 0)).toBe(true);
         const held = bounds.mayHold([vector(other as never)], 0);
         const inside = compare(sorted[0]!, other as never) <= 0 && compare(other as never, sorted.at(-1)!) <= 0;
@@ -135,17 +138,17 @@ test('each column of a composite key can leave a file out; a column without boun
     columnVector('int32', { words: Int32Array.of(n) }),
     bytesVector(utf8(text)),
   ];
-  const bounds = new KeyBounds(def, stats);
+  const bounds = boundsOf(def, stats);
   expect(bounds.mayHold(key(5, 'c'), 0)).toBe(true);
   expect(bounds.mayHold(key(5, 'e'), 0)).toBe(false);
   expect(bounds.mayHold(key(10, 'c'), 0)).toBe(false);
-  expect(new KeyBounds(def, stats.slice(0, 1)).mayHold(key(5, 'zzz'), 0)).toBe(true);
-  expect(new KeyBounds(def, []).mayHold(key(10, 'zzz'), 0)).toBe(true);
+  expect(boundsOf(def, stats.slice(0, 1)).mayHold(key(5, 'zzz'), 0)).toBe(true);
+  expect(boundsOf(def, []).mayHold(key(10, 'zzz'), 0)).toBe(true);
 });
 
 test('NaN may be in every file, and -0 is where 0 is', () => {
   const def = defOf([plain(Oid.float8)]);
-  const bounds = new KeyBounds(def, [statsOf(1, encodeBound('double', 0), encodeBound('double', 1))]);
+  const bounds = boundsOf(def, [statsOf(1, encodeBound('double', 0), encodeBound('double', 1))]);
   const key = (value: number): ColumnVector[] => [columnVector('float64', { float64: Float64Array.of(value) })];
   expect(bounds.mayHold(key(Number.NaN), 0)).toBe(true);
   expect(bounds.mayHold(key(-0), 0)).toBe(true);

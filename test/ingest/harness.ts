@@ -40,6 +40,7 @@ export function tableDef(name: string, partition: readonly PartitionField[], key
     sort: [],
     timeColumn: null,
     onConflict: 'error',
+    indexes: [],
     options: {},
   };
 }
@@ -212,7 +213,13 @@ export class TestDatabase {
   ): Promise<EngineCursor> {
     const placeholder = `__arka_scan_test`;
     const request = {
-      rendered: { sql: sql.replace('"scan"', `"${placeholder}"`), timeRanges: [null], point: null },
+      rendered: {
+        sql: sql.replace('"scan"', `"${placeholder}"`),
+        timeRanges: [null],
+        lookups: [null],
+        point: null,
+        indexed: null,
+      },
       tables: [{ def: table.def, placeholder, positions }],
       transaction,
       columns: null,

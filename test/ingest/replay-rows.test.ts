@@ -59,6 +59,7 @@ function world(types: readonly Physical[]): World {
       sort: [],
       timeColumn: null,
       onConflict: 'error',
+      indexes: [],
       options: {},
     };
     return new Table(memory, () => ++unit, tableSecret(new Uint8Array(16), def.uuid), def, '', 0);

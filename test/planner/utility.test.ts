@@ -74,6 +74,7 @@ test.each([
   ['CLOSE ALL', { kind: 'accepted', tag: 'CLOSE CURSOR ALL' }],
   ['CHECKPOINT', { kind: 'checkpoint' }],
   ['VACUUM', { kind: 'vacuum', defs: null, full: false, verbose: false }],
+  ['DROP INDEX IF EXISTS s.a', { kind: 'dropIndex', names: [{ schema: 's', name: 'a' }], ifExists: true }],
   ['CREATE SCHEMA IF NOT EXISTS s', { kind: 'createSchema', name: 's', ifNotExists: true }],
 ])('%s is planned', (sql, expected) => {
   expect(plan(sql)).toEqual(expected);
@@ -87,7 +88,16 @@ test.each([
   ['ANALYZE', '0A000 ANALYZE is not supported'],
   ['TRUNCATE events', '0A000 TRUNCATE is not supported'],
   ['ALTER TABLE events ADD x int', '0A000 ALTER TABLE is not supported'],
-  ['CREATE INDEX ON events (id)', '0A000 CREATE INDEX is not supported'],
+  ['CREATE INDEX ON events (id)', '0A000 an index with access method btree is not supported'],
+  ['CREATE UNIQUE INDEX ON events (id)', '0A000 CREATE UNIQUE INDEX is not supported'],
+  ['CREATE INDEX ON events USING hash (id DESC)', '0A000 access method "hash" does not support ASC/DESC options'],
+  [
+    'CREATE INDEX ON events USING hash (id) INCLUDE (id)',
+    '0A000 access method "hash" does not support included columns',
+  ],
+  ['CREATE INDEX ON events USING hash (id text_ops)', '0A000 an operator class is not supported'],
+  ['CREATE INDEX ON events USING hash (id) WITH (fillfactor = 70)', '0A000 WITH (…) of an index is not supported'],
+  ['DROP INDEX CONCURRENTLY a, b', '0A000 DROP INDEX CONCURRENTLY does not support dropping multiple objects'],
   ['REVOKE ALL ON events FROM x', '0A000 REVOKE is not supported'],
   ['DECLARE c CURSOR FOR SELECT 1', '0A000 DECLARE CURSOR is not supported'],
   ['PREPARE p AS SELECT 1', '0A000 PREPARE is not supported'],

@@ -66,6 +66,7 @@ export function tableDef(name: string): TableDef {
     sort: name === 't0' ? [{ sourceId: 1, descending: false, nullsFirst: false }] : [],
     timeColumn: null,
     onConflict: 'error',
+    indexes: [],
     options: {},
   };
 }

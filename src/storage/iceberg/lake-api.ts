@@ -5,7 +5,7 @@
  *
  * LSNs are numbers here and decimal text in Iceberg properties; snapshot ids are bigint.
  */
-import type { Lsn, TableDef } from '../../table-def.ts';
+import type { IndexDef, Lsn, TableDef } from '../../table-def.ts';
 import type { DiskUsage } from '../disk/disk-usage.ts';
 import type { CachedFile } from '../disk/file-cache.ts';
 import type { DueGarbage } from '../disk/flush-store.ts';
@@ -215,6 +215,12 @@ export interface RewriteRequest {
   readonly trigger: string;
 }
 
+export interface IndexesRequest {
+  readonly tableUuid: string;
+  /** All that the table has from now on. */
+  readonly indexes: readonly IndexDef[];
+}
+
 export interface VacuumResult {
   readonly metadataLocation: string;
   readonly expiredSnapshots: number;
@@ -246,6 +252,8 @@ export type LakeApi = {
   rewrite(request: RewriteRequest): Promise<CommitResult | null>;
   /** Deletes rewritten files that were never swapped in. */
   abandon(locations: readonly string[]): Promise<void>;
+  /** The table's property of its indexes. The metadata's new location; null: a refresh tells it, with another writer's changes. */
+  setIndexes(request: IndexesRequest): Promise<string | null>;
   /** Lets snapshots expire, and deletes files below the table's location that no metadata names (H15). */
   vacuum(tableUuid: string): Promise<VacuumResult>;
   /**

@@ -29,6 +29,7 @@ import type {
   RecoveredTable,
   TableState,
 } from './lake-api.ts';
+import { setIndexes } from './index-property.ts';
 import { forgetFolders } from './local-store.ts';
 import { collectGarbage, rewrite, vacuum, type TableAccess } from './maintenance.ts';
 import {
@@ -117,6 +118,7 @@ export function createLake(clock: Clock): LakeApi {
     commit: (request) => inLane(lake(), request.tableUuid, () => commit(lake(), request)),
     rewrite: (request) => inLane(lake(), request.tableUuid, () => rewrite(lake(), ACCESS, request)),
     abandon: (locations) => abandon(lake(), locations),
+    setIndexes: (request) => inLane(lake(), request.tableUuid, () => setIndexes(lake(), ACCESS, request)),
     vacuum: (uuid) => inLane(lake(), uuid, () => vacuum(lake(), ACCESS, uuid)),
     collectGarbage: (due) => collectGarbage(lake(), due),
     refresh: (request) => inLane(lake(), request.tableUuid, () => refresh(lake(), request)),

@@ -129,7 +129,7 @@ async function finish(
 }
 
 /** Main knows this metadata now. */
-function told(lake: Lake, table: LoadedTable): void {
+export function told(lake: Lake, table: LoadedTable): void {
   const uuid = table.metadata['table-uuid'];
   const { logId, lsn } = committed(table.metadata);
   lake.known.get(uuid)!.reported = table.metadataLocation;

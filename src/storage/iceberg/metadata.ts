@@ -27,6 +27,7 @@ export const Property = {
   commitId: 'arka.commit-id',
   owner: 'arka.owner',
   sequences: 'arka.sequences',
+  indexes: 'arka.indexes',
 } as const;
 
 export interface Snapshot {
@@ -101,7 +102,7 @@ export function newMetadata(
     'last-partition-id': Math.max(999, ...def.partition.map((field) => field.fieldId)),
     'default-sort-order-id': sort['order-id'],
     'sort-orders': [sort],
-    properties: { ...def.options, ...properties, [Property.table]: JSON.stringify(def) },
+    properties: { ...def.options, ...properties, [Property.table]: JSON.stringify({ ...def, indexes: undefined }) },
     'current-snapshot-id': null,
     refs: {},
     snapshots: [],

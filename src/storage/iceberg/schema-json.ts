@@ -184,6 +184,7 @@ export function deriveDef(table: ForeignTable): TableDef {
     sort: sortFields(table.sort),
     timeColumn: null,
     onConflict: 'error',
+    indexes: [],
     options: {},
   };
 }

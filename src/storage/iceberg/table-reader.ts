@@ -7,6 +7,7 @@ import { notSupported, SqlError, SqlState } from '../../errors.ts';
 import type { ColumnDef, PgType, TableDef } from '../../table-def.ts';
 import { icebergType } from '../../types/pg-type.ts';
 import { isPartitionDeletes } from './delete-names.ts';
+import { storedIndexes } from './index-property.ts';
 import type { DataFileInfo, PartitionDeletes, TableState } from './lake-api.ts';
 import {
   Content,
@@ -156,7 +157,10 @@ export function tableDef(table: LoadedTable): TableDef {
       spec: currentSpec(metadata),
       sort: metadata['sort-orders']?.find((order) => order['order-id'] === metadata['default-sort-order-id']),
     });
-  if (stored === null) return derived(0);
+  if (stored === null) {
+    const def = derived(0);
+    return { ...def, indexes: storedIndexes(metadata, def.columns) };
+  }
   const named = { ...stored, uuid: metadata['table-uuid'], schema: table.schema, name: table.name };
   const columns =
     stored.schemaId === schema['schema-id'] && sameColumns(stored, schema)
@@ -174,6 +178,7 @@ export function tableDef(table: LoadedTable): TableDef {
       (field) => parseSpecField(field) ?? partitionFields({ 'spec-id': 0, fields: [field] })[0]!,
     ),
     timeColumn: stored.timeColumn !== null && ids.has(stored.timeColumn) ? stored.timeColumn : null,
+    indexes: storedIndexes(metadata, columns),
     sort: stored.sort.filter((field) => ids.has(field.sourceId)),
   };
 }

@@ -117,6 +117,12 @@ export class DeleteList {
     return byte < this.#dead.length && (this.#dead[byte]! & (1 << (position & 7))) !== 0;
   }
 
+  /** Whether the row is deleted by a visible transaction. Looks through the entries of those on their way. */
+  hasPublished(position: number): boolean {
+    if (!this.has(position)) return false;
+    return this.published === this.length || !this.positions(this.published, this.length).includes(position);
+  }
+
   /** 0 for settled entries. */
   lsnAt(index: number): Lsn {
     return index < this.#settled ? 0 : this.#lsns[index - this.#settled]!;

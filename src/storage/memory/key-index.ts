@@ -1,39 +1,25 @@
 /**
  * The key index of a table's memory rows between two cuts: hash → row, the key itself being the row's own (C12).
  *
- * A reference names (slice, position) by chunks of 1024 positions, so it is 32 bits and a chunk costs a few words.
+ * A reference (row-refs.ts) is a word.
  * - K1 Of the rows with one key at most one is alive; an entry whose row is dead counts as none. Deleting a row is its
  *   delete entry alone: the next row with its key takes the entry, and parts that fill up drop such entries.
  * - K2 The rows of a large transaction come with an index of their own, already made (own-index.ts): it is taken over as
  *   a segment. `settle` moves its entries into the main index later, some at a time, once the transaction has ended.
  */
-import { invariant } from '../../errors.ts';
 import type { ColumnVector } from '../../types/column-vector.ts';
 import type { OwnIndex } from './own-index.ts';
 import { RowIndex } from './row-index.ts';
 import type { RowKeys } from './row-keys.ts';
+import { CHUNK_ROWS, refOf, RowRefs } from './row-refs.ts';
 import type { MemorySlice } from './slice.ts';
-
-const CHUNK_BITS = 10;
-const CHUNK_ROWS = 1 << CHUNK_BITS;
-/** References are positive words. */
-const CHUNKS_MAX = 2 ** (31 - CHUNK_BITS);
 
 /** Hashes of the rows under way, some at a time. */
 const hashes = new Int32Array(CHUNK_ROWS);
 
-interface Chunk {
-  readonly slice: MemorySlice;
-  /** Its first position. */
-  readonly start: number;
-}
-
 export class KeyIndex {
   readonly #keys: RowKeys;
-  /** By number; 0 is never used, so no reference is 0. */
-  readonly #chunks: (Chunk | null)[] = [null];
-  /** Of each slice, the numbers of its chunks. */
-  readonly #numbers = new Map<MemorySlice, number[]>();
+  readonly #refs = new RowRefs();
   readonly #main: RowIndex;
   #segments: readonly OwnIndex[] = [];
   /** Where the row found last is. */
@@ -47,7 +33,7 @@ export class KeyIndex {
 
   /** Heap bytes, for the accounting. */
   get bytes(): number {
-    let bytes = this.#main.bytes + this.#chunks.length * 48;
+    let bytes = this.#main.bytes + this.#refs.bytes;
     for (const segment of this.#segments) bytes += segment.bytes;
     return bytes;
   }
@@ -67,9 +53,8 @@ export class KeyIndex {
   find(hash: number, vectors: readonly ColumnVector[], probe: number): boolean {
     const main = this.#main;
     for (let more = main.seek(hash); more; more = main.next()) {
-      const chunk = this.#chunks[main.ref >>> CHUNK_BITS]!;
-      const position = chunk.start + (main.ref & (CHUNK_ROWS - 1));
-      if (this.#matches(chunk.slice, position, vectors, probe)) return true;
+      const slice = this.#refs.sliceOf(main.ref);
+      if (this.#matches(slice, this.#refs.positionOf(main.ref), vectors, probe)) return true;
     }
     for (const segment of this.#segments) {
       for (let more = segment.entries.seek(hash); more; more = segment.entries.next()) {
@@ -92,7 +77,7 @@ export class KeyIndex {
 
   /** Enters rows [start, end) of vectors in key order, which lie in the slice from `position` on. */
   add(slice: MemorySlice, vectors: readonly ColumnVector[], start: number, end: number, position: number): void {
-    const numbers = this.#cover(slice, position + end - start);
+    const numbers = this.#refs.cover(slice, position + end - start);
     for (let from = start; from < end; from += CHUNK_ROWS) {
       const to = Math.min(end, from + CHUNK_ROWS);
       this.#keys.hashRows(vectors, from, to, hashes);
@@ -102,7 +87,7 @@ export class KeyIndex {
 
   /** Takes the index of a transaction's rows over, all of which lie in slices of this generation. */
   adopt(own: OwnIndex): void {
-    for (const { slice, position, rows } of own.pieces) this.#cover(slice, position + rows);
+    for (const { slice, position, rows } of own.pieces) this.#refs.cover(slice, position + rows);
     this.#segments = [...this.#segments, own];
   }
 
@@ -116,7 +101,7 @@ export class KeyIndex {
       (hash, ref) => {
         const piece = segment.pieceOf(ref - 1);
         const position = piece.position + ref - 1 - piece.row;
-        this.#enter(hash, refOf(this.#numbers.get(piece.slice)!, position));
+        this.#enter(hash, refOf(this.#refs.numbersOf(piece.slice), position));
       },
     );
     if (!left) this.#segments = this.#segments.slice(1);
@@ -133,26 +118,7 @@ export class KeyIndex {
   }
 
   #isLive(ref: number): boolean {
-    const { slice, start } = this.#chunks[ref >>> CHUNK_BITS]!;
-    return slice.deletes.length === 0 || !slice.deletes.has(start + (ref & (CHUNK_ROWS - 1)));
+    const { deletes } = this.#refs.sliceOf(ref);
+    return deletes.length === 0 || !deletes.has(this.#refs.positionOf(ref));
   }
-
-  /** The numbers of a slice's chunks, which cover its first `rows` positions. */
-  #cover(slice: MemorySlice, rows: number): readonly number[] {
-    let numbers = this.#numbers.get(slice);
-    if (numbers === undefined) {
-      numbers = [];
-      this.#numbers.set(slice, numbers);
-    }
-    while (numbers.length * CHUNK_ROWS < rows) {
-      invariant(this.#chunks.length < CHUNKS_MAX, 'a reference fits a word');
-      numbers.push(this.#chunks.length);
-      this.#chunks.push({ slice, start: (numbers.length - 1) * CHUNK_ROWS });
-    }
-    return numbers;
-  }
-}
-
-function refOf(numbers: readonly number[], position: number): number {
-  return (numbers[position >>> CHUNK_BITS]! << CHUNK_BITS) | (position & (CHUNK_ROWS - 1));
 }
