@@ -1,9 +1,10 @@
-/** CREATE and DROP of schemas and tables: one change after another, applied at once (not inside a transaction block). */
+/** CREATE and DROP of schemas, tables and sequences: one change after another, applied at once (not inside a transaction block). */
 import { SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
-import { createIndex, dropIndex, relationNamed } from './ingest/define-index.ts';
+import { createIndex, dropIndex, relationNamed, type RelationKind } from './ingest/define-index.ts';
 import type { QualifiedName, Statement } from './planner/plan.ts';
 import type { Table } from './storage/table.ts';
+import { defineSequence } from './gateway-define-sequence.ts';
 
 export interface DefineEnvironment {
   readonly database: Database;
@@ -11,7 +12,17 @@ export interface DefineEnvironment {
   readonly notice: (code: string, message: string) => void;
 }
 
-const KINDS = ['createTable', 'dropTable', 'createIndex', 'dropIndex', 'createSchema', 'dropSchema'] as const;
+const KINDS = [
+  'createTable',
+  'dropTable',
+  'createIndex',
+  'dropIndex',
+  'createSequence',
+  'alterSequence',
+  'dropSequence',
+  'createSchema',
+  'dropSchema',
+] as const;
 type Definition = Extract<Statement, { kind: (typeof KINDS)[number] }>;
 
 export const isDefinition = (statement: Statement): statement is Definition =>
@@ -22,8 +33,8 @@ export async function define(environment: DefineEnvironment, statement: Definiti
   const { database, notice } = environment;
   switch (statement.kind) {
     case 'createTable': {
-      const { draft, ifNotExists } = statement;
-      const made = await database.createTable(draft, ifNotExists);
+      const { draft, ifNotExists, sequences } = statement;
+      const made = await database.createTable(draft, ifNotExists, sequences);
       if (made === null) notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
       return 'CREATE TABLE';
     }
@@ -44,6 +55,10 @@ export async function define(environment: DefineEnvironment, statement: Definiti
     case 'dropTable':
       await dropTables(environment, statement.names, statement.ifExists);
       return 'DROP TABLE';
+    case 'createSequence':
+    case 'alterSequence':
+    case 'dropSequence':
+      return defineSequence(environment, statement);
     default:
       await dropSchemas(environment, statement.names, statement.ifExists);
       return 'DROP SCHEMA';
@@ -62,21 +77,26 @@ async function dropTables(
       .map((each) => database.table(each, name))
       .find((each) => each !== undefined);
     if (found !== undefined) tables.push(found);
-    else if (relationOf(environment, { schema, name }) !== null)
-      throw new SqlError(SqlState.wrongObjectType, `"${name}" is not a table`, {
-        hint: 'Use DROP INDEX to remove an index.',
-      });
-    else if (ifExists) notice('00000', `table "${name}" does not exist, skipping`);
-    else throw new SqlError(SqlState.undefinedTable, `table "${name}" does not exist`);
+    else {
+      const other = relationOf(environment, { schema, name })?.kind;
+      if (other !== undefined) throw notTable(name, other);
+      if (ifExists) notice('00000', `table "${name}" does not exist, skipping`);
+      else throw new SqlError(SqlState.undefinedTable, `table "${name}" does not exist`);
+    }
   }
   for (const table of tables) await database.dropTable(table);
+}
+
+function notTable(name: string, kind: RelationKind): SqlError {
+  const hint = kind === 'sequence' ? 'Use DROP SEQUENCE to remove a sequence.' : 'Use DROP INDEX to remove an index.';
+  return new SqlError(SqlState.wrongObjectType, `"${name}" is not a table`, { hint });
 }
 
 /** The first schema of the search path that has something under the name, and what. */
 function relationOf(
   { database, searchPath }: DefineEnvironment,
   { schema, name }: QualifiedName,
-): { readonly schema: string; readonly kind: 'table' | 'key' | 'index' } | null {
+): { readonly schema: string; readonly kind: RelationKind } | null {
   for (const each of schema === null ? searchPath : [schema]) {
     const kind = relationNamed(database, each, name);
     if (kind !== null) return { schema: each, kind };
@@ -100,6 +120,10 @@ async function dropIndexes(
       case 'table':
         throw new SqlError(SqlState.wrongObjectType, `"${name}" is not an index`, {
           hint: 'Use DROP TABLE to remove a table.',
+        });
+      case 'sequence':
+        throw new SqlError(SqlState.wrongObjectType, `"${name}" is not an index`, {
+          hint: 'Use DROP SEQUENCE to remove a sequence.',
         });
       case 'key':
         throw new SqlError(

@@ -3,8 +3,10 @@
  * the engine for the rest. Rows leave as DataRow messages; a portal takes them in portions.
  */
 import { SqlError, SqlState } from './errors.ts';
+import type { Database } from './ingest/database.ts';
 import type { Transaction } from './ingest/transaction.ts';
-import type { CopyOutOptions, QueryPlan, RenderedQuery } from './planner/plan.ts';
+import type { StoredSequence } from './sequence-def.ts';
+import type { CopyOutOptions, QueryPlan, RenderedQuery, SequenceCalls } from './planner/plan.ts';
 import { copyDataRows, type CopyStyle } from './types/copy-row.ts';
 import { withVersionLsn } from './planner/duckdb/lsn.ts';
 import { columnTypeInfo } from './types/pg-type.ts';
@@ -14,12 +16,15 @@ import { EngineCursor } from './gateway-cursor.ts';
 import type { ServerContext } from './gateway-context.ts';
 import { readIndexed } from './gateway-indexed.ts';
 import { readPoint, type PointAnswer } from './gateway-point.ts';
+import { carriedOut, innerFormats, outerColumns } from './gateway-sequence-calls.ts';
+import type { SessionSequences } from './gateway-sequences.ts';
 import { viewRows } from './gateway-views.ts';
 import { parameterValues } from './gateway-write-environment.ts';
 
 export interface QueryEnvironment {
   readonly context: ServerContext;
   readonly transaction: Transaction | null;
+  readonly sequences: SessionSequences;
   readonly timeZone: string;
   readonly searchPath: readonly string[];
   /** Where the statement begins in the client's text. */
@@ -72,6 +77,7 @@ export class QueryRun {
     formats: readonly Format[],
     copy: CopyOutOptions | null = null,
   ): Promise<QueryRun> {
+    if (plan.calls !== undefined) return QueryRun.#calling(environment, plan.calls, parameters, oids, columns, formats);
     if (plan.route === 'catalog') {
       const result = await catalogResult(environment, plan, parameters, oids, formats);
       const found = columns ?? result.columns ?? [];
@@ -113,6 +119,24 @@ export class QueryRun {
         return chunk === null ? null : { rows: chunk.rows, messages: chunk.messages! };
       },
       close: () => cursor.close(),
+    });
+  }
+
+  static async #calling(
+    environment: QueryEnvironment,
+    calls: SequenceCalls,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    columns: readonly ResultColumn[] | null,
+    formats: readonly Format[],
+  ): Promise<QueryRun> {
+    const inner = await QueryRun.open(environment, calls.inner, parameters, oids, null, innerFormats(calls, formats));
+    return new QueryRun(columns ?? outerColumns(calls, inner.columns), {
+      next: async () => {
+        const chunk = await inner.#source.next();
+        return chunk && { rows: chunk.rows, messages: await carriedOut(environment, calls, formats, chunk.messages) };
+      },
+      close: () => inner.close(),
     });
   }
 
@@ -245,11 +269,20 @@ function catalogResult(
         formats,
         resultFormats,
         context: { searchPath, timeZone: zone },
+        sequences: marksFor(plan.text, context.database),
         views,
       },
       abort.signal,
     ),
   );
+}
+
+/** How far sequences have come, for a statement that may ask: it names one of them, or the views of all. */
+function marksFor(text: string, { sequences }: Database): readonly StoredSequence[] {
+  const asks = /sequence|last_value/i.test(text);
+  return [...sequences.all]
+    .filter(({ def }) => asks || text.includes(def.name))
+    .map(({ def, state }) => ({ def, state }));
 }
 
 /** PostgreSQL counts positions in the statement that it was given; clients count in the text that they sent. */

@@ -23,6 +23,7 @@ import type {
   TransactionStatus,
 } from './wire/gateway-api.ts';
 import { decodeUtf8 } from './wire/message-body.ts';
+import { catalogView } from './gateway-catalog-view.ts';
 import { copyFrom } from './gateway-copy.ts';
 import { copyTo } from './gateway-copy-out.ts';
 import { describedColumns, discard, sendLines } from './gateway-columns.ts';
@@ -37,6 +38,7 @@ import { formatsOf, SessionPortal } from './gateway-portal.ts';
 import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
 import { answerOf, keptRows, returningOf, type Answer } from './gateway-returning.ts';
+import { SessionSequences } from './gateway-sequences.ts';
 import { deleteStatement, update } from './gateway-update.ts';
 import { SessionTransaction } from './gateway-transaction.ts';
 import { inTransaction, setModes, verbOf } from './gateway-transaction-statements.ts';
@@ -55,6 +57,7 @@ export class Session implements GatewaySession {
   readonly parameters: ReadonlyMap<string, string>;
   readonly #context: ServerContext;
   readonly #settings: SessionSettings;
+  readonly #sequences: SessionSequences;
   readonly #events: SessionEvents;
   readonly #closed: () => void;
   readonly #transaction: SessionTransaction;
@@ -83,12 +86,14 @@ export class Session implements GatewaySession {
     this.#context = context;
     this.pid = pid;
     this.#settings = settings;
+    this.#sequences = new SessionSequences(context.database);
     this.#events = events;
     this.#closed = closed;
     this.parameters = settings.reported();
     this.#transaction = new SessionTransaction({
       database: context.database,
       settings,
+      sequences: this.#sequences,
       pid,
       warning: (code, message) => this.#warning(code, message),
       portals: () => this.#bound,
@@ -389,6 +394,7 @@ export class Session implements GatewaySession {
         this.#settings.resetAll();
         return 'RESET';
       case 'discard':
+        if (statement.what === 'all' || statement.what === 'sequences') this.#sequences.discard();
         if (statement.what === 'all') {
           this.#settings.resetAll();
           this.#events.deallocate(null);
@@ -497,7 +503,8 @@ export class Session implements GatewaySession {
     const name = this.#settings.timeZone;
     if (this.#timeContext?.name !== name) {
       const now = (): number => this.#context.clock.now() * 1000;
-      this.#timeContext = { name, timeZone: timeZone(name), now };
+      const user = this.#settings.get('session_authorization')!;
+      this.#timeContext = { name, timeZone: timeZone(name), now, user, sequences: this.#sequences };
     }
     return this.#timeContext;
   }
@@ -511,6 +518,7 @@ export class Session implements GatewaySession {
     return {
       context: this.#context,
       transaction: this.#transaction.current,
+      sequences: this.#sequences,
       timeZone: this.#settings.timeZone,
       searchPath: this.#settings.searchPath,
       position: this.#position,
@@ -560,18 +568,6 @@ export class Session implements GatewaySession {
   }
 
   #view(): CatalogView {
-    const { database } = this.#context;
-    const { searchPath } = this.#settings;
-    return {
-      searchPath,
-      hasSchema: (name) => database.schemas.has(name),
-      table: (schema, name) => {
-        for (const each of schema === null ? searchPath : [schema]) {
-          const table = database.table(each, name);
-          if (table !== undefined) return table.def;
-        }
-        return undefined;
-      },
-    };
+    return catalogView(this.#context.database, this.#settings.searchPath);
   }
 }

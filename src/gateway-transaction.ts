@@ -10,6 +10,7 @@ import { notSupported, SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import { isolationOf, type IsolationLevel, type TransactionModes } from './planner/settings.ts';
+import type { SessionSequences } from './gateway-sequences.ts';
 import type { SessionSettings } from './gateway-settings.ts';
 import type { MaybePromise, TransactionStatus } from './wire/gateway-api.ts';
 
@@ -23,6 +24,7 @@ interface Savepoint {
 export interface TransactionHost {
   readonly database: Database;
   readonly settings: SessionSettings;
+  readonly sequences: SessionSequences;
   readonly pid: number;
   readonly warning: (code: string, message: string) => void;
   /** Portals that there are by number; those from a number on die. */
@@ -179,7 +181,9 @@ export class SessionTransaction {
 
   /** Ends it, block or not; what it wrote is there when this resolves. */
   commitNow(): MaybePromise<void> {
-    const { database, settings } = this.#host;
+    const { database, sequences, settings } = this.#host;
+    const saving = sequences.settled();
+    if (saving !== null) return saving.then(() => this.commitNow());
     const transaction = this.current;
     this.#end();
     if (transaction !== null) transaction.synchronous = settings.synchronous; // as it is at COMMIT

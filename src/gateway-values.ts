@@ -18,6 +18,9 @@ export function putValue(environment: WriteEnvironment, writer: RowWriter, index
     case 'now':
       writer.now(index);
       return;
+    case 'generated':
+      writer.generated(index, value.value);
+      return;
     case 'parameter':
       putParameter(environment, writer, index, value.index);
       return;

@@ -3,6 +3,7 @@ import { SqlError, SqlState } from './errors.ts';
 import type { EngineApi } from './federation/engine-api.ts';
 import { cancellable } from './ingest/cancellable.ts';
 import type { Database } from './ingest/database.ts';
+import type { RowContext } from './ingest/generated-values.ts';
 import type { TableWrites, Transaction } from './ingest/transaction.ts';
 import type { WriteContext } from './ingest/write-rows.ts';
 import type { ParameterValue, QueryPlan } from './planner/plan.ts';
@@ -11,7 +12,6 @@ import type { MemoryUnit } from './storage/scan-spec.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import { parameterText } from './types/parameter-text.ts';
 import type { Format } from './types/result-column.ts';
-import type { TimeContext } from './types/text-input.ts';
 import type { BoundParameters, MaybePromise } from './wire/gateway-api.ts';
 import { EngineCursor } from './gateway-cursor.ts';
 import type { Answer } from './gateway-returning.ts';
@@ -21,7 +21,7 @@ export interface WriteEnvironment {
   readonly database: Database;
   readonly engine: Remote<EngineApi>;
   readonly transaction: Transaction;
-  readonly time: TimeContext;
+  readonly time: RowContext;
   readonly timeZone: string;
   /** Values of $n as they came, with their types. */
   readonly parameters: BoundParameters;

@@ -115,7 +115,8 @@ export async function insert(environment: WriteEnvironment, statement: Of<'inser
   const table = liveTable(environment.database, statement.def);
   const writes = transaction.of(table);
   const from = writes.inserted.rows;
-  const writer = new RowWriter(table.def, statement.fieldIds, writes.inserted, environment.time);
+  const { time } = environment;
+  const writer = new RowWriter(table.def, statement.fieldIds, writes.inserted, time, statement.generated);
   await putQuery(environment, statement.source.plan, writer, () => {
     checkSize(environment, writes);
     return streamRows(database.log, transaction, writes);
@@ -155,7 +156,8 @@ async function insertOrElse(
   const from = writes.inserted.rows;
   const insertion = new ConflictingInsert(environment, writes, conflict);
   try {
-    const writer = new RowWriter(table.def, statement.fieldIds, insertion.proposed, environment.time);
+    const { time } = environment;
+    const writer = new RowWriter(table.def, statement.fieldIds, insertion.proposed, time, statement.generated);
     let refused: SqlError | null = null;
     if (statement.source.kind === 'values') refused = putRows(environment, statement, writer, insertion.proposed);
     else await putQuery(environment, statement.source.plan, writer, () => insertion.advance());

@@ -96,6 +96,7 @@ async function open(
     catalog.setContents({
       schemas: [...database.schemas],
       tables: [...database.tables.values()].map((table) => table.def),
+      sequences: [...database.sequences.all].map((sequence) => sequence.def),
     });
   definitionsChanged();
   stack.defer(startMigration(database, migrationSettings(config)));

@@ -11,10 +11,25 @@ export interface PgType {
   readonly typmod: number;
 }
 
-/** `sql` is what `\d` shows; `text` is the constant in PostgreSQL's text form, NULL for no value. */
+/**
+ * `sql` is what `\d` shows; `text` is the constant in PostgreSQL's text form, NULL for no value. Whatever is no constant is
+ * evaluated for each row when it is written: the log holds values. The SQL of `nextval` is made from the sequence's name.
+ */
 export type ColumnDefault =
   | { readonly kind: 'constant'; readonly sql: string; readonly text: string | null }
-  | { readonly kind: 'now'; readonly sql: string };
+  | { readonly kind: 'now'; readonly sql: string; readonly shift?: NowShift }
+  | { readonly kind: 'nextval'; readonly sequence: number }
+  | { readonly kind: 'function'; readonly sql: string; readonly function: DefaultFunction };
+
+export type DefaultFunction = 'gen_random_uuid' | 'random' | 'clock_timestamp' | 'current_user';
+
+/** now() in another zone (AT TIME ZONE), with an interval added. */
+export interface NowShift {
+  readonly zone: string | null;
+  readonly months: number;
+  readonly days: number;
+  readonly micros: number;
+}
 
 export interface ColumnDef {
   readonly name: string;
@@ -25,6 +40,8 @@ export interface ColumnDef {
   readonly type: PgType;
   readonly notNull: boolean;
   readonly default: ColumnDefault | null;
+  /** GENERATED … AS IDENTITY; its default is then `nextval`. */
+  readonly identity?: 'always' | 'byDefault';
 }
 
 export type TransformName = 'identity' | 'bucket' | 'truncate' | 'year' | 'month' | 'day' | 'hour' | 'void';

@@ -5,6 +5,7 @@
  * Served by `src/threads/catalog.ts` (a worker started at the first need, stopped when idle) from an image made at
  * build time. One session inside (M-7): search_path and settings travel with each request.
  */
+import type { SequenceDef, StoredSequence } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
 import type { ResultColumn } from '../types/result-column.ts';
 
@@ -26,6 +27,8 @@ export interface CatalogQuery {
   readonly formats: readonly (0 | 1)[];
   readonly resultFormats: readonly (0 | 1)[];
   readonly context: SessionContext;
+  /** How far sequences have come, where the statement may ask. */
+  readonly sequences?: readonly StoredSequence[];
   /** Rows for the stub views of schema `arka` and others that the statement reads: view name → rows of text values. */
   readonly views: readonly {
     readonly schema: string;
@@ -44,6 +47,7 @@ export interface CatalogResult {
 export interface CatalogContents {
   readonly schemas: readonly string[];
   readonly tables: readonly TableDef[];
+  readonly sequences?: readonly SequenceDef[];
 }
 
 export type CatalogApi = {

@@ -69,7 +69,7 @@ export class CatalogClient {
   readonly #options: CatalogClientOptions;
   readonly #cache = new Map<string, Description>();
   readonly #jobs: Job[] = [];
-  #contents: CatalogContents = { schemas: [], tables: [] };
+  #contents: CatalogContents = { schemas: [], tables: [], sequences: [] };
   #generation = 1;
   #running: Running | null = null;
   #busy: Job | null = null;
@@ -215,7 +215,7 @@ export class CatalogClient {
 
   async #open(running: Running): Promise<void> {
     try {
-      await running.rpc.remote.open({ schemas: [], tables: [] });
+      await running.rpc.remote.open({ schemas: [], tables: [], sequences: [] });
       running.opened = true;
     } catch (error) {
       if (this.#running === running) this.#stop();

@@ -6,11 +6,14 @@
  * - K3 A failed table does not keep the others from being mirrored; the first failure is thrown when all were tried.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
+import type { StoredSequence } from '../sequence-def.ts';
+import type { TableDef } from '../table-def.ts';
 import { invariant, notSupported, SqlError, SqlState } from '../errors.ts';
 import { copyRows } from './backend-messages.ts';
 import type { CatalogApi, CatalogContents, CatalogQuery, CatalogResult, Description } from './catalog-api.ts';
 import { writeBind, writeDescribe, writeExecute, writeParse, writeSync } from './frontend-messages.ts';
 import { createSchemaSql, createTableSql, dropTableSql, mirrorSteps, type Mirrored } from './mirror.ts';
+import { createSequenceSql, dropSequenceSql, sequenceName } from './mirror-sequences.ts';
 import { openSession, type PgliteSession } from './pglite-session.ts';
 import { stubJson, stubSetting, stubView } from './stub-views.ts';
 
@@ -18,7 +21,7 @@ import { stubJson, stubSetting, stubView } from './stub-views.ts';
 const PER_BATCH = 25;
 
 export function createCatalog(imagePath: URL | string): CatalogApi {
-  const mirrored: Mirrored = { schemas: new Set(), tables: new Map() };
+  const mirrored: Mirrored = { schemas: new Set(), tables: new Map(), sequences: [] };
   let session: PgliteSession | null = null;
   let lane: Promise<unknown> = Promise.resolve();
 
@@ -69,7 +72,8 @@ async function describe(session: PgliteSession, sql: string, parameterOids: read
 async function query(session: PgliteSession, request: CatalogQuery): Promise<CatalogResult> {
   // COPY FROM STDIN would wait for data that never comes.
   if (/^\s*copy\b/i.test(request.sql)) throw notSupported('COPY of a system table');
-  await session.run(['BEGIN', ...request.views.map(fillView)].join('; '));
+  const marks = (request.sequences ?? []).map(setSequence);
+  await session.run(['BEGIN', ...request.views.map(fillView), ...marks].join('; '));
   try {
     const { bytes, answer } = await session.exchange((out) => {
       writeParse(out, request.sql, request.parameterOids);
@@ -85,6 +89,11 @@ async function query(session: PgliteSession, request: CatalogQuery): Promise<Cat
   }
 }
 
+/** Not undone by the ROLLBACK, and set again before it is read. */
+function setSequence({ def, state }: StoredSequence): string {
+  return `SELECT pg_catalog.setval(${quoteLiteral(sequenceName(def))}, ${state.last}, ${state.isCalled})`;
+}
+
 /** The rows of a stub view, as a setting of the transaction (see sql/). */
 function fillView(filling: CatalogQuery['views'][number]): string {
   const view = stubView(filling.schema, filling.name);
@@ -96,9 +105,13 @@ async function mirror(session: PgliteSession, mirrored: Mirrored, wanted: Catalo
   const steps = mirrorSteps(mirrored, wanted);
   const failures: unknown[] = [];
   await inBatches(session, steps.dropTables, dropTableSql, (def) => mirrored.tables.delete(def.uuid), failures);
+  await inBatches(session, steps.dropSequences, dropSequenceSql, () => undefined, failures);
   await inBatches(session, steps.dropSchemas, dropSchemaSql, (name) => mirrored.schemas.delete(name), failures);
   await inBatches(session, steps.createSchemas, createSchemaSql, (name) => mirrored.schemas.add(name), failures);
-  await inBatches(session, steps.createTables, createTableSql, (def) => mirrored.tables.set(def.uuid, def), failures);
+  await inBatches(session, steps.createSequences, createSequenceSql, () => undefined, failures);
+  const tableSql = (def: TableDef): string => createTableSql(def, wanted.sequences ?? []);
+  await inBatches(session, steps.createTables, tableSql, (def) => mirrored.tables.set(def.uuid, def), failures);
+  mirrored.sequences = wanted.sequences ?? [];
   if (failures.length > 0) throw failures[0];
 }
 

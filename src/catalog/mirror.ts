@@ -8,20 +8,26 @@
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import { OIDS_PER_TABLE, type ColumnDef, type PgType, type TableDef } from '../table-def.ts';
 import { invariant } from '../errors.ts';
+import type { SequenceDef } from '../sequence-def.ts';
 import { columnTypeInfo, numericModifier, Oid } from '../types/pg-type.ts';
 import type { CatalogContents } from './catalog-api.ts';
+import { attachSequencesSql, defaultSql, ownedSequencesSql, sequencesOf } from './mirror-sequences.ts';
 
 /** What PGlite holds now. */
 export interface Mirrored {
   readonly schemas: Set<string>;
   /** By uuid. */
   readonly tables: Map<string, TableDef>;
+  /** Those that no column owns, and those that tables were made with, by OID. */
+  sequences: readonly SequenceDef[];
 }
 
 export interface MirrorSteps {
   readonly dropTables: readonly TableDef[];
+  readonly dropSequences: readonly SequenceDef[];
   readonly dropSchemas: readonly string[];
   readonly createSchemas: readonly string[];
+  readonly createSequences: readonly SequenceDef[];
   readonly createTables: readonly TableDef[];
 }
 
@@ -34,12 +40,22 @@ export function mirrorSteps(now: Mirrored, wanted: CatalogContents): MirrorSteps
   const schemas = new Set(wanted.schemas.filter((name) => !IMAGE_SCHEMAS.has(name)));
   const changed = (def: TableDef): boolean => {
     const other = tables.get(def.uuid);
-    return other === undefined || !sameDefinition(def, other);
+    return (
+      other === undefined ||
+      !sameDefinition(def, other) ||
+      !sameSequences(sequencesOf(def, now.sequences), sequencesOf(other, wanted.sequences ?? []))
+    );
   };
+  const standing = (sequences: readonly SequenceDef[]): readonly SequenceDef[] =>
+    sequences.filter((def) => def.owner === null);
+  const isIn = (sequences: readonly SequenceDef[], def: SequenceDef): boolean =>
+    sequences.some((other) => sameSequences([def], [other]));
   return {
     dropTables: [...now.tables.values()].filter(changed),
+    dropSequences: standing(now.sequences).filter((def) => !isIn(wanted.sequences ?? [], def)),
     dropSchemas: [...now.schemas].filter((name) => !schemas.has(name)),
     createSchemas: [...schemas].filter((name) => !now.schemas.has(name)),
+    createSequences: standing(wanted.sequences ?? []).filter((def) => !isIn(now.sequences, def)),
     createTables: wanted.tables.filter((def) => {
       const held = now.tables.get(def.uuid);
       return held === undefined || changed(held);
@@ -78,7 +94,13 @@ function fnv1a(text: string): number {
   return hash >>> 0;
 }
 
-export function createTableSql(def: TableDef): string {
+function sameSequences(a: readonly SequenceDef[], b: readonly SequenceDef[]): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** @param sequences those of the whole server */
+export function createTableSql(def: TableDef, sequences: readonly SequenceDef[] = []): string {
+  const owned = sequences.filter((each) => each.owner?.tableUuid === def.uuid);
   invariant(def.oid > 0, 'a mirrored table has its OID');
   const byNumber = new Map(def.columns.map((column) => [column.attnum, column]));
   const columns: string[] = [];
@@ -87,15 +109,17 @@ export function createTableSql(def: TableDef): string {
   for (let attnum = 1; attnum <= last; attnum++) {
     const column = byNumber.get(attnum);
     const placeholder = `........arka.dropped.${attnum}........`;
-    columns.push(column === undefined ? `${quoteIdentifier(placeholder)} integer` : columnSql(column));
+    columns.push(column === undefined ? `${quoteIdentifier(placeholder)} integer` : columnSql(column, sequences));
     if (column === undefined) dropped.push(`ALTER TABLE ${tableName(def)} DROP COLUMN ${quoteIdentifier(placeholder)}`);
   }
   return [
+    ...ownedSequencesSql(owned),
     nextOids(def),
     `CREATE TABLE ${tableName(def)} (${columns.join(', ')})`,
     ...dropped,
     ...keySql(def),
     ...indexSql(def),
+    ...attachSequencesSql(def, owned),
   ].join(';\n');
 }
 
@@ -150,8 +174,8 @@ function indexSql(def: TableDef): readonly string[] {
   });
 }
 
-function columnSql(column: ColumnDef): string {
-  const value = column.default === null ? '' : ` DEFAULT ${column.default.sql}`;
+function columnSql(column: ColumnDef, sequences: readonly SequenceDef[]): string {
+  const value = defaultSql(column, sequences);
   return `${quoteIdentifier(column.name)} ${typeSql(column.type)}${value}${column.notNull ? ' NOT NULL' : ''}`;
 }
 

@@ -15,6 +15,7 @@ import { tableSecret } from '../storage/memory/keyed-hash.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import { Table } from '../storage/table.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
+import type { OwnedSequence, StoredSequence } from '../sequence-def.ts';
 import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
 import { ColdIndex } from './cold-index.ts';
 import { Committer } from './committer.ts';
@@ -23,10 +24,12 @@ import { relationNamed } from './define-index.ts';
 import { advanceFlushed, cutTable, flushCut, type Cut } from './flush.ts';
 import { commitTable, refreshTable, uploadStaged } from './iceberg-commit.ts';
 import { IndexFollower } from './index-follower.ts';
+import { createOwned } from './define-sequence.ts';
 import { LogRetention } from './log-retention.ts';
 import { rewriteFiles } from './rewrite.ts';
 import { memorySignal } from './memory-signal.ts';
 import { Pressure, type Marks } from './pressure.ts';
+import { Sequences } from './sequences.ts';
 import { Transaction } from './transaction.ts';
 
 export interface FlushEvent {
@@ -92,6 +95,7 @@ export class Database {
   readonly warn: (error: unknown, where: string) => void;
   readonly tables = new Map<string, Table>();
   readonly schemas = new Set<string>();
+  readonly sequences: Sequences;
   readonly flushes: FlushEvent[] = [];
   readonly commits: CommitEvent[] = [];
   /** Rises with every DDL: prepared plans and descriptions of older generations are made again. */
@@ -123,6 +127,7 @@ export class Database {
     this.warn = options.warn;
     this.#secret = options.secret;
     this.index = options.index === undefined ? null : new ColdIndex(options.index, options.disk, options.warn);
+    this.sequences = new Sequences(options.lake);
     this.committer = new Committer(options.memory, options.log, (table) => this.follower.wake(table));
     this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY, options.logBytesKept);
     this.pressure = new Pressure(this);
@@ -192,7 +197,7 @@ export class Database {
   /** Brings a table that the lake knows into memory; its files and committed deletes come next. */
   addTable(state: TableState): Table {
     this.#nextOid = Math.max(this.#nextOid, state.def.oid + OIDS_PER_TABLE);
-    const def = state.def.oid === 0 ? { ...state.def, oid: this.#takeOid() } : state.def;
+    const def = state.def.oid === 0 ? { ...state.def, oid: this.takeOid() } : state.def;
     const secret = tableSecret(this.#secret, def.uuid);
     const table = new Table(this.memory, this.nextUnit, secret, def, state.location, state.specId);
     table.index = this.index;
@@ -248,7 +253,13 @@ export class Database {
     table.fileSets.committed(file);
   }
 
-  #takeOid(): number {
+  /** What the catalog has of sequences. */
+  restoreSequences(stored: readonly StoredSequence[]): void {
+    for (const { def } of stored) this.#nextOid = Math.max(this.#nextOid, def.oid + OIDS_PER_TABLE);
+    this.sequences.restore(stored);
+  }
+
+  takeOid(): number {
     const oid = this.#nextOid;
     this.#nextOid += OIDS_PER_TABLE;
     return oid;
@@ -262,7 +273,7 @@ export class Database {
   }
 
   /** Null: it was there and `ifNotExists` said that is fine. */
-  createTable(draft: TableDef, ifNotExists: boolean): Promise<Table | null> {
+  createTable(draft: TableDef, ifNotExists: boolean, owned: readonly OwnedSequence[] = []): Promise<Table | null> {
     return this.define(async () => {
       if (!this.schemas.has(draft.schema))
         throw new SqlError(SqlState.invalidSchemaName, `schema "${draft.schema}" does not exist`);
@@ -272,8 +283,13 @@ export class Database {
         if (ifNotExists && name === draft.name) return null;
         throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
       }
-      const def: TableDef = { ...draft, uuid: randomUUID(), oid: this.#takeOid() };
-      const table = this.addTable(await this.lake.createTable(def));
+      const given: TableDef = { ...draft, uuid: randomUUID(), oid: this.takeOid() };
+      const { def, made } = await createOwned(this, given, owned);
+      const state = await this.lake.createTable(def).catch(async (error: unknown) => {
+        for (const sequence of made) await this.sequences.drop(sequence);
+        throw error;
+      });
+      const table = this.addTable(state);
       const lsn = this.committer.appliedLsn;
       table.appliedLsn = lsn;
       table.publishedLsn = lsn;
@@ -294,6 +310,7 @@ export class Database {
         table.drop();
         await this.lake.dropTable(def.uuid);
         await this.trimLog(); // with a checkpoint frame that does not have it: its frames are missed by nobody
+        for (const sequence of this.sequences.ownedBy(def.uuid)) await this.sequences.drop(sequence);
       });
       this.#lanes.delete(table);
     });
@@ -321,6 +338,13 @@ export class Database {
           },
         );
       }
+      for (const { def } of this.sequences.all)
+        if (def.schema === name)
+          throw new SqlError(
+            SqlState.dependentObjectsStillExist,
+            `cannot drop schema ${name} because other objects depend on it`,
+            { detail: `sequence ${name}.${def.name} depends on schema ${name}`, hint: 'Drop the sequences first.' },
+          );
       await this.lake.dropSchema(name);
       this.schemas.delete(name);
       this.generation++;
@@ -436,6 +460,7 @@ export class Database {
     await Promise.allSettled(this.#committing);
     await Promise.all(this.#rewrites);
     await Promise.all(this.#lanes.values());
+    await this.sequences.close().catch((error: unknown) => this.warn(error, 'the last values of sequences'));
     this.closing = false;
   }
 

@@ -11,14 +11,17 @@ import { readOnly } from './transaction.ts';
 
 const NAME_BYTES_MAX = 63;
 
-/** What a schema has under a name; tables, keys and indexes share one space of names. */
-export function relationNamed(database: Database, schema: string, name: string): 'table' | 'key' | 'index' | null {
+export type RelationKind = 'table' | 'key' | 'index' | 'sequence';
+
+/** What a schema has under a name; tables, keys, indexes and sequences share one space of names. */
+export function relationNamed(database: Database, schema: string, name: string): RelationKind | null {
   for (const { def } of database.tables.values()) {
     if (def.schema !== schema) continue;
     if (def.name === name) return 'table';
     if (def.keyName === name) return 'key';
     if (def.indexes.some((index) => index.name === name)) return 'index';
   }
+  if (database.sequences.named(schema, name) !== undefined) return 'sequence';
   return null;
 }
 

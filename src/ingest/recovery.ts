@@ -32,6 +32,7 @@ export interface Recovery {
 /** Fills an empty database. Ends with the log open for writing. @param lostDir where rows go whose table is gone (M-4) */
 export async function recover(database: Database, lake: LakeState, lostDir: string): Promise<Recovery> {
   for (const schema of lake.schemas) database.schemas.add(schema);
+  database.restoreSequences(lake.sequences);
   const { log } = database;
   let lsnMax: Lsn = log.lastLsn;
   let from = log.lastLsn + 1;

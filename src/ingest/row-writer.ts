@@ -13,10 +13,11 @@ import { binaryInput } from '../types/binary-input.ts';
 import { putNow } from '../types/datetime-input.ts';
 import { putText } from '../types/parse-text-value.ts';
 import { Oid } from '../types/pg-type.ts';
-import { textInput, type TextInput, type TimeContext } from '../types/text-input.ts';
+import { textInput, type TextInput } from '../types/text-input.ts';
 import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { BlockWriter, type Missing } from './block-writer.ts';
 import type { CopyRowSink } from './copy-row-sink.ts';
+import { generatedInput, type Generator, type RowContext } from './generated-values.ts';
 import { notNullViolation } from './row-errors.ts';
 
 const hasNoDefault = ({ default: value }: ColumnDef): boolean =>
@@ -26,7 +27,8 @@ const hasNoDefault = ({ default: value }: ColumnDef): boolean =>
 export class RowWriter implements CopyRowSink {
   readonly def: TableDef;
   #rows: RowBuffer;
-  readonly #context: TimeContext;
+  readonly #context: RowContext;
+  readonly #generators = new Map<Generator, (sink: ColumnSink) => void>();
   /** For each value its column, in def order index. */
   readonly #targets: readonly number[];
   readonly #text: readonly TextInput[];
@@ -41,7 +43,14 @@ export class RowWriter implements CopyRowSink {
   #raw: readonly TextInput[];
   #blocks: BlockWriter | null = null;
 
-  constructor(def: TableDef, fieldIds: readonly number[], rows: RowBuffer, context: TimeContext) {
+  /** @param generated other values than their defaults for columns not given */
+  constructor(
+    def: TableDef,
+    fieldIds: readonly number[],
+    rows: RowBuffer,
+    context: RowContext,
+    generated: readonly { readonly fieldId: number; readonly value: Generator }[] = [],
+  ) {
     this.def = def;
     this.#rows = rows;
     this.#context = context;
@@ -52,9 +61,12 @@ export class RowWriter implements CopyRowSink {
     this.#raw = this.#text;
     const given = new Set(this.#targets);
     this.#missing = def.columns.flatMap((column, index) =>
-      given.has(index) ? [] : [{ index, put: this.#defaultOf(column) }],
+      given.has(index) ? [] : [{ index, put: this.#missingOf(column, generated) }],
     );
-    this.#refusesAll = def.columns.some((column, i) => !given.has(i) && column.notNull && hasNoDefault(column));
+    const isFilled = ({ fieldId }: ColumnDef): boolean => generated.some((each) => each.fieldId === fieldId);
+    this.#refusesAll = def.columns.some(
+      (column, i) => !given.has(i) && column.notNull && hasNoDefault(column) && !isFilled(column),
+    );
   }
 
   /** The rows that follow go elsewhere: a statement that is carried out again keeps its writer. */
@@ -119,6 +131,15 @@ export class RowWriter implements CopyRowSink {
     putNow(column.type, this.#context.now(), this.#context.timeZone, this.#sink(value));
   }
 
+  generated(value: number, generator: Generator): void {
+    let put = this.#generators.get(generator);
+    if (put === undefined) {
+      put = generatedInput(this.def.columns[this.#targets[value]!]!, generator, this.#context);
+      this.#generators.set(generator, put);
+    }
+    put(this.#sink(value));
+  }
+
   default(value: number): void {
     const index = this.#targets[value]!;
     this.#begin();
@@ -131,6 +152,14 @@ export class RowWriter implements CopyRowSink {
     if (this.#isRefused || this.#refusesAll) this.#refuse();
     this.#rows.endRow();
     this.#open = false;
+  }
+
+  #missingOf(
+    column: ColumnDef,
+    generated: readonly { readonly fieldId: number; readonly value: Generator }[],
+  ): (sink: ColumnSink) => void {
+    const other = generated.find((each) => each.fieldId === column.fieldId);
+    return other === undefined ? this.#defaultOf(column) : generatedInput(column, other.value, this.#context);
   }
 
   #refuse(): void {
@@ -152,7 +181,7 @@ export class RowWriter implements CopyRowSink {
         sink.null();
       };
     }
-    if (value.kind === 'now') return (sink) => putNow(column.type, this.#context.now(), this.#context.timeZone, sink);
+    if (value.kind !== 'constant') return generatedInput(column, value, this.#context);
     const input = textInput(column.type, this.#context);
     return (sink) => putText(input, value.text, sink);
   }

@@ -10,6 +10,7 @@ import { constantFor } from './constants.ts';
 import { typeParameter, type SimpleScope } from './describe.ts';
 import { writeExpression } from './duckdb/expression.ts';
 import { scalarLiteral } from './duckdb/literals.ts';
+import { onlyDefault } from './generators.ts';
 import type { Scope } from './duckdb/scope.ts';
 
 export function assignmentsOf(targets: readonly Node[], def: TableDef): ReadonlyMap<ColumnDef, Node> {
@@ -20,7 +21,9 @@ export function assignmentsOf(targets: readonly Node[], def: TableDef): Readonly
     const [column] = targetColumns([target], def)!;
     if (assignments.has(column!))
       throw new SqlError(SqlState.syntaxError, `multiple assignments to same column "${column!.name}"`);
-    assignments.set(column!, rowElement(value));
+    const given = rowElement(value);
+    if (column!.identity === 'always' && !('SetToDefault' in given)) throw onlyDefault(column!);
+    assignments.set(column!, given);
   }
   return assignments;
 }

@@ -1,19 +1,22 @@
-/** DEFAULT of a column: constants and now(). Anything else would have to be evaluated per row, and is refused. */
+/** DEFAULT of a column: constants, and what `generators.ts` knows to work out for each row. */
 import type { Node } from 'libpg-query';
-import { SqlError, SqlState } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, ColumnDefault } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
 import { constantKind, constantText, unsupported } from './ast.ts';
-import { constantFor, isNow } from './constants.ts';
+import { constantFor } from './constants.ts';
+import { generatorFor } from './generators.ts';
+import type { CatalogView } from './plan.ts';
 import { formatType } from '../types/format-type.ts';
 
 /** @throws {SqlError} 0A000, 42804 */
-export function columnDefault(expression: Node, column: ColumnDef): ColumnDefault {
-  if (isNow(expression, column)) return { kind: 'now', sql: nowSql(expression) };
+export function columnDefault(expression: Node, column: ColumnDef, view: CatalogView): ColumnDefault {
+  const generated = generatorFor(expression, column, view);
+  if (generated !== null && generated.kind !== 'currval' && generated.kind !== 'lastval') return generated;
   const constant = defaultConstant(expression, column);
   if (constant === undefined) {
     throw unsupported(`the default of column "${column.name}"`, expression).with({
-      hint: 'A default is a constant, or now() of a date or timestamp column.',
+      hint: 'A default is a constant, nextval(), now() with or without an interval, or one of gen_random_uuid(), random(), clock_timestamp() and CURRENT_USER.',
     });
   }
   if (constant.text === null)
@@ -36,18 +39,6 @@ function defaultConstant(expression: Node, column: ColumnDef): { readonly text: 
     if ((expression.TypeCast.typeName?.typmods ?? []).length > 0) return constantFor(bare, column);
   }
   return undefined;
-}
-
-function nowSql(expression: Node): string {
-  if (!('SQLValueFunction' in expression)) return 'now()';
-  switch (expression.SQLValueFunction.op) {
-    case 'SVFOP_CURRENT_DATE':
-      return 'CURRENT_DATE';
-    case 'SVFOP_LOCALTIMESTAMP':
-      return 'LOCALTIMESTAMP';
-    default:
-      return 'CURRENT_TIMESTAMP';
-  }
 }
 
 /** As pg_get_expr prints a default: numbers and booleans bare, everything else quoted and cast. */
@@ -79,12 +70,13 @@ function fitsInt4(text: string): boolean {
   return value >= -2147483648 && value <= 2147483647;
 }
 
-/** The constant a DEFAULT in SET or VALUES stands for, as text; null for none or NULL, 'now' apart. */
+/** The constant a DEFAULT in SET or VALUES stands for, as text; null for none or NULL, 'now' apart. @throws {SqlError} 0A000 */
 export function defaultValue(
   column: ColumnDef,
 ): { readonly kind: 'now' } | { readonly kind: 'text'; readonly text: string } | { readonly kind: 'null' } {
   if (column.default === null) return { kind: 'null' };
-  if (column.default.kind === 'now') return { kind: 'now' };
+  if (column.default.kind === 'now' && column.default.shift === undefined) return { kind: 'now' };
+  if (column.default.kind !== 'constant') throw notSupported(`DEFAULT of column "${column.name}" in this statement`);
   return column.default.text === null ? { kind: 'null' } : { kind: 'text', text: column.default.text };
 }
 

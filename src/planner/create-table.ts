@@ -1,6 +1,7 @@
 /** CREATE TABLE → TableDraft: columns, primary key, options. What a table here cannot have says 0A000. */
 import type { ColumnDef as ColumnNode, Constraint, CreateStmt, Node } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
+import type { OwnedSequence } from '../sequence-def.ts';
 import type { ColumnDef } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
 import { at, defElemText, stringsOf, unsupported } from './ast.ts';
@@ -9,7 +10,8 @@ import { tableOptions } from './options.ts';
 import type { CatalogView, Statement, TableDraft } from './plan.ts';
 import { creationSchema } from './schema-names.ts';
 import { formatType } from '../types/format-type.ts';
-import { columnType } from './type-names.ts';
+import { sequenceOptions } from './sequence.ts';
+import { columnType, serialType } from './type-names.ts';
 
 const COLUMNS_MAX = 1600;
 const NAME_BYTES_MAX = 63;
@@ -22,8 +24,9 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   const name = truncated(relation.relname ?? '');
   const keys = new KeyCollector(name);
   const columns: ColumnDef[] = [];
+  const making: Making = { table: name, keys, view, sequences: [] };
   for (const element of statement.tableElts ?? []) {
-    if ('ColumnDef' in element) columns.push(column(element.ColumnDef, columns, keys, name));
+    if ('ColumnDef' in element) columns.push(column(element.ColumnDef, columns, making));
     else if ('Constraint' in element) keys.tableConstraint(element.Constraint);
     else if ('TableLikeClause' in element) throw unsupported('CREATE TABLE … (LIKE …)');
   }
@@ -47,7 +50,15 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
     indexes: [],
     ...options,
   };
-  return { kind: 'createTable', draft, ifNotExists: statement.if_not_exists === true };
+  return { kind: 'createTable', draft, ifNotExists: statement.if_not_exists === true, sequences: making.sequences };
+}
+
+/** What the columns of a table bring with them. */
+interface Making {
+  readonly table: string;
+  readonly keys: KeyCollector;
+  readonly view: CatalogView;
+  readonly sequences: OwnedSequence[];
 }
 
 function refuseShapes(statement: CreateStmt): void {
@@ -76,7 +87,8 @@ function withOptions(elements: readonly Node[]): ReadonlyMap<string, string> {
   return options;
 }
 
-function column(node: ColumnNode, before: readonly ColumnDef[], keys: KeyCollector, table: string): ColumnDef {
+function column(node: ColumnNode, before: readonly ColumnDef[], making: Making): ColumnDef {
+  const { keys, table } = making;
   const name = truncated(node.colname ?? '');
   if (before.some((other) => other.name === name))
     throw new SqlError(SqlState.duplicateColumn, `column "${name}" specified more than once`);
@@ -86,11 +98,16 @@ function column(node: ColumnNode, before: readonly ColumnDef[], keys: KeyCollect
   if (before.some((other) => other.name.toLowerCase() === name.toLowerCase()))
     throw unsupported(`column "${name}" beside a column that differs only in case`);
   if (name === '__unit' || name === '__position') throw unsupported(`column name "${name}"`);
-  const type = columnType(node.typeName ?? {}, name);
+  const serial = serialType(node.typeName);
+  const type = serial === undefined ? columnType(node.typeName ?? {}, name) : { oid: serial, typmod: -1 };
   if ((node.compression ?? '') !== '') throw unsupported('COMPRESSION');
   if (node.collClause !== undefined) throw unsupported('COLLATE of a column');
   const ordinal = before.length + 1;
   let result: ColumnDef = { name, fieldId: ordinal, attnum: ordinal, type, notNull: false, default: null };
+  if (serial !== undefined) {
+    making.sequences.push({ fieldId: ordinal, isIdentity: false, options: { typeOid: serial } });
+    result = { ...result, notNull: true, default: { kind: 'nextval', sequence: 0 } };
+  }
   let saidNull = false;
   for (const item of node.constraints ?? []) {
     if (!('Constraint' in item)) continue;
@@ -103,13 +120,17 @@ function column(node: ColumnNode, before: readonly ColumnDef[], keys: KeyCollect
         result = { ...result, notNull: true };
         break;
       case 'CONSTR_DEFAULT':
+        if (result.identity !== undefined) throw bothDefaultAndIdentity(result, table, constraint);
         if (result.default !== null)
           throw new SqlError(
             SqlState.syntaxError,
             `multiple default values specified for column "${name}" of table "${table}"`,
             at(constraint.location),
           );
-        result = { ...result, default: columnDefault(constraint.raw_expr!, result) };
+        result = { ...result, default: columnDefault(constraint.raw_expr!, result, making.view) };
+        break;
+      case 'CONSTR_IDENTITY':
+        result = identityColumn(result, constraint, making);
         break;
       case 'CONSTR_PRIMARY':
         keys.add([name], constraint);
@@ -128,6 +149,33 @@ function column(node: ColumnNode, before: readonly ColumnDef[], keys: KeyCollect
   return result;
 }
 
+/** GENERATED … AS IDENTITY: the column's values come from a sequence of its own. @throws {SqlError} 22023, 42601 */
+function identityColumn(column: ColumnDef, constraint: Constraint, { table, sequences }: Making): ColumnDef {
+  const where = at(constraint.location);
+  if (column.identity !== undefined)
+    throw new SqlError(
+      SqlState.syntaxError,
+      `multiple identity specifications for column "${column.name}" of table "${table}"`,
+      where,
+    );
+  if (column.default !== null) throw bothDefaultAndIdentity(column, table, constraint);
+  if (!INTEGERS.has(column.type.oid))
+    throw new SqlError(SqlState.invalidParameterValue, 'identity column type must be smallint, integer, or bigint');
+  const options = { typeOid: column.type.oid, ...sequenceOptions(constraint.options ?? []) };
+  sequences.push({ fieldId: column.fieldId, isIdentity: true, options });
+  const identity = constraint.generated_when === 'd' ? 'byDefault' : 'always';
+  return { ...column, notNull: true, identity, default: { kind: 'nextval', sequence: 0 } };
+}
+
+function bothDefaultAndIdentity(column: ColumnDef, table: string, { location }: Constraint): SqlError {
+  return new SqlError(
+    SqlState.syntaxError,
+    `both default and identity specified for column "${column.name}" of table "${table}"`,
+    at(location),
+  );
+}
+
+const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
 const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['tableoid', 'ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
 
 function refuseConstraint(constraint: Constraint): void {
@@ -136,7 +184,6 @@ function refuseConstraint(constraint: Constraint): void {
     CONSTR_FOREIGN: 'FOREIGN KEY',
     CONSTR_CHECK: 'CHECK',
     CONSTR_GENERATED: 'GENERATED ALWAYS AS',
-    CONSTR_IDENTITY: 'GENERATED AS IDENTITY',
     CONSTR_EXCLUSION: 'EXCLUDE',
     CONSTR_ATTR_DEFERRABLE: 'DEFERRABLE',
     CONSTR_ATTR_DEFERRED: 'INITIALLY DEFERRED',

@@ -102,11 +102,12 @@ export function headTarget(
   if (head.schema !== null && isSystemSchema(head.schema)) return null;
   const def = view.table(head.schema, head.table);
   if (def === undefined) return null;
-  if (head.columns === null) return { def, columns: def.columns };
+  if (head.columns === null)
+    return def.columns.some((column) => column.identity === 'always') ? null : { def, columns: def.columns };
   const columns: ColumnDef[] = [];
   for (const name of head.columns) {
     const column = def.columns.find((one) => one.name === name);
-    if (column === undefined || columns.includes(column)) return null;
+    if (column === undefined || columns.includes(column) || column.identity === 'always') return null;
     columns.push(column);
   }
   return { def, columns };

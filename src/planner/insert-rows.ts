@@ -3,7 +3,7 @@
  * tree, a string or an object a value.
  *
  * - I1 It takes what `constants.ts` gives a column's input function as it is written: strings, plain numbers, TRUE, FALSE,
- *   NULL, DEFAULT, now(), CURRENT_TIMESTAMP, and strings with a cast to the column's own type.
+ *   NULL, DEFAULT of constants, now(), CURRENT_TIMESTAMP, and strings with a cast to the column's own type.
  * - I2 Everything else is `odd`: the whole statement then goes to the grammar, so its meaning and errors are the grammar's.
  * - I3 src[end] is the caller's to lose: a quote is put there, so that no loop runs past the end.
  */
@@ -268,7 +268,8 @@ export class InsertRows {
     const given = this.#columns[value]!.default;
     if (given === null || (given.kind === 'constant' && given.text === null))
       return this.#absent(block, slot, value, ABSENT_NULL, after);
-    if (given.kind === 'now') return this.#absent(block, slot, value, ABSENT_NOW, after);
+    if (given.kind === 'now' && given.shift === undefined) return this.#absent(block, slot, value, ABSENT_NOW, after);
+    if (given.kind !== 'constant') return ODD;
     if (this.#defaultStarts[value]! < 0) {
       const text = Buffer.from(given.text!);
       // Room for what may yet be unescaped stays free (F3).

@@ -11,8 +11,10 @@ import { Oid } from '../types/pg-type.ts';
 import { at, atNode, locationOf, stringNode } from './ast.ts';
 import { assignmentCast, checkAssignable, targetColumns } from './assignments.ts';
 import { defaultValue } from './column-default.ts';
-import { constantFor, isNow, isNumberLiteral } from './constants.ts';
+import { constantFor, isNumberLiteral } from './constants.ts';
 import { writeQuery } from './duckdb/query.ts';
+import { generatorFor } from './generators.ts';
+import { checkOverride, overridden, splitGenerated } from './insert-values.ts';
 import { planConflict } from './on-conflict.ts';
 import type { CatalogView, InsertValue, QueryPlan, Statement } from './plan.ts';
 import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
@@ -50,7 +52,7 @@ function withQueries({ selectStmt, withClause }: InsertStmt): Node | undefined {
   return { SelectStmt: { ...selectStmt.SelectStmt, withClause: joined } };
 }
 
-type Rows = Pick<Extract<Statement, { kind: 'insert' }>, 'fieldIds' | 'source'> & {
+type Rows = Pick<Extract<Statement, { kind: 'insert' }>, 'fieldIds' | 'source' | 'generated'> & {
   readonly parameterOids: readonly number[];
 };
 
@@ -79,7 +81,8 @@ function planRows(
     select.withClause === undefined
   ) {
     const targets = columnsFor(named, def, valuesWidth(select), statement, source);
-    const rows = valueRows(select, targets);
+    const values = overridden(select, targets, statement.override);
+    const rows = valueRows(values, targets, view);
     const fieldIds = targets.map((column) => column.fieldId);
     if (rows !== null)
       return {
@@ -87,18 +90,21 @@ function planRows(
         source: { kind: 'values', rows },
         parameterOids: valueParameterOids(rows, targets, parameterCount),
       };
-    const query = valuesQuery(select, targets);
+    const { generated, ...split } = splitGenerated(values, targets, view);
+    const query = valuesQuery(split.select, split.targets);
     const plan = planQuery(query, Deparser.deparse(query), parameterCount, view, environment);
     return {
-      fieldIds,
+      fieldIds: split.targets.map((column) => column.fieldId),
       source: {
         kind: 'query',
-        plan: plan.route === 'catalog' ? plan : castPlan(query, targets, parameterCount, view, environment).plan,
+        plan: plan.route === 'catalog' ? plan : castPlan(query, split.targets, parameterCount, view, environment).plan,
       },
       parameterOids: [],
+      generated,
     };
   }
   const { plan, targets } = selectSource(source, named, statement, def, parameterCount, view, environment);
+  checkOverride(targets, statement.override);
   return {
     fieldIds: targets.map((column) => column.fieldId),
     source: { kind: 'query', plan },
@@ -151,13 +157,17 @@ function expressionLocation(source: Node, index: number): number | undefined {
 }
 
 /** Null when an expression must be evaluated. */
-function valueRows(select: SelectStmt, targets: readonly ColumnDef[]): readonly (readonly InsertValue[])[] | null {
+function valueRows(
+  select: SelectStmt,
+  targets: readonly ColumnDef[],
+  view: CatalogView,
+): readonly (readonly InsertValue[])[] | null {
   const rows: InsertValue[][] = [];
   for (const list of select.valuesLists ?? []) {
     const items = 'List' in list ? (list.List.items ?? []) : [];
     const row: InsertValue[] = [];
     for (let i = 0; i < items.length; i++) {
-      const value = insertValue(items[i]!, targets[i]!);
+      const value = insertValue(items[i]!, targets[i]!, view);
       if (value === null) return null;
       row.push(value);
     }
@@ -166,7 +176,7 @@ function valueRows(select: SelectStmt, targets: readonly ColumnDef[]): readonly 
   return rows;
 }
 
-function insertValue(node: Node, column: ColumnDef): InsertValue | null {
+function insertValue(node: Node, column: ColumnDef, view: CatalogView): InsertValue | null {
   if ('SetToDefault' in node) return { kind: 'default' };
   if ('ParamRef' in node) return { kind: 'parameter', index: node.ParamRef.number ?? 0 };
   const constant = constantFor(node, column);
@@ -174,7 +184,9 @@ function insertValue(node: Node, column: ColumnDef): InsertValue | null {
     return constant.text === null
       ? { kind: 'null' }
       : { kind: 'text', text: constant.text, position: isNumberLiteral(node) ? 0 : (locationOf(node) ?? -1) + 1 };
-  return isNow(node, column) ? { kind: 'now' } : null;
+  const value = generatorFor(node, column, view);
+  if (value === null) return null;
+  return value.kind === 'now' && value.shift === undefined ? { kind: 'now' } : { kind: 'generated', value };
 }
 
 function valueParameterOids(

@@ -14,6 +14,8 @@ import { planDelete, planUpdate } from './modify.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
+import { planSequenceCalls } from './sequence-calls.ts';
+import { planAlterSequence, planCreateSequence } from './sequence.ts';
 import { planSet } from './settings.ts';
 import { planCall, planCreateSchema, planDrop, planTransaction, planVacuum, unsupportedStatement } from './utility.ts';
 
@@ -68,7 +70,9 @@ function innerText(text: string): string {
 function planSelect(statement: ParsedStatement, view: CatalogView, environment: PlannerEnvironment): Statement {
   const { node, text } = replaceOwnFunctions(statement, environment.constants);
   refuseWrites((node as { SelectStmt: SelectStmt }).SelectStmt);
-  return { kind: 'query', plan: planQuery(node, text, statement.parameterCount, view, environment) };
+  const { parameterCount } = statement;
+  const calls = planSequenceCalls(node, text, parameterCount, view, environment);
+  return { kind: 'query', plan: calls ?? planQuery(node, text, parameterCount, view, environment) };
 }
 
 function refuseWrites(select: SelectStmt): void {
@@ -82,6 +86,8 @@ function refuseWrites(select: SelectStmt): void {
 function planUtility(node: Node, view: CatalogView): Statement {
   if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, view);
   if ('IndexStmt' in node) return planCreateIndex(node.IndexStmt, view);
+  if ('CreateSeqStmt' in node) return planCreateSequence(node.CreateSeqStmt, view);
+  if ('AlterSeqStmt' in node) return planAlterSequence(node.AlterSeqStmt);
   if ('DropStmt' in node) return planDrop(node.DropStmt);
   if ('CreateSchemaStmt' in node) return planCreateSchema(node.CreateSchemaStmt);
   if ('TransactionStmt' in node) return planTransaction(node.TransactionStmt);

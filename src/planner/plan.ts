@@ -2,13 +2,18 @@
  * What a statement means, as data: the planner makes it from SQL text, gateway.ts carries it out.
  * Pure: the planner sees text, a catalog view and settings; it imports no engine and does no I/O.
  */
-import type { Lsn, TableDef } from '../table-def.ts';
+import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
+import type { ColumnDefault, Lsn, TableDef } from '../table-def.ts';
 import type { TransactionModes } from './settings.ts';
 
 /** What the planner may ask about names. `table(null, n)` goes along the search path. */
 export interface CatalogView {
   table(schema: string | null, name: string): TableDef | undefined;
   hasSchema(name: string): boolean;
+  /** A sequence, along the search path where `schema` is null. */
+  sequence?(schema: string | null, name: string): SequenceDef | undefined;
+  /** The sequence that a column owns. */
+  ownedSequence?(tableUuid: string, fieldId: number): SequenceDef | undefined;
   readonly searchPath: readonly string[];
 }
 
@@ -101,8 +106,26 @@ export interface QueryPlan {
   readonly described: readonly PlannedColumn[] | null;
   /** Types of $n inferred by Arka where `described` is set (0: unknown). */
   readonly parameterOids: readonly number[];
+  /** Columns that are calls of sequences: `inner` runs, and they are carried out on its rows. */
+  readonly calls?: SequenceCalls;
   render(parameters: readonly ParameterValue[]): RenderedQuery;
 }
+
+export interface SequenceCalls {
+  readonly columns: readonly SequenceColumn[];
+  readonly inner: QueryPlan;
+}
+
+/** A column of the result: a column of the inner query, or a call whose arguments are `count` columns of it, from `at` on, as texts. */
+export type SequenceColumn =
+  | { readonly kind: 'pass'; readonly at: number }
+  | {
+      readonly kind: 'nextval' | 'currval' | 'lastval' | 'setval';
+      readonly label: string;
+      readonly at: number;
+      readonly count: number;
+    };
+
 export interface PlannedColumn {
   readonly name: string;
   readonly tableOid: number;
@@ -160,7 +183,14 @@ export type InsertValue =
   | { readonly kind: 'null' }
   | { readonly kind: 'default' }
   | { readonly kind: 'parameter'; readonly index: number }
+  | { readonly kind: 'generated'; readonly value: Generated }
   | { readonly kind: 'now' };
+
+/** What is worked out when the row is written. */
+export type Generated =
+  | Exclude<ColumnDefault, { readonly kind: 'constant' }>
+  | { readonly kind: 'currval'; readonly sequence: number }
+  | { readonly kind: 'lastval' };
 
 export interface CopyOptions {
   readonly format: 'text' | 'csv' | 'binary';
@@ -208,6 +238,8 @@ export type Statement =
       readonly parameterOids: readonly number[] | null;
       /** Null: a row with a key that is there is an error. */
       readonly conflict: Conflict | null;
+      /** Columns not given that another value than their default goes to. */
+      readonly generated?: readonly { readonly fieldId: number; readonly value: Generated }[];
       readonly returning: Returning | null;
     }
   | {
@@ -236,7 +268,32 @@ export type Statement =
       readonly options: CopyOptions;
     }
   | { readonly kind: 'copyTo'; readonly plan: QueryPlan; readonly options: CopyOutOptions }
-  | { readonly kind: 'createTable'; readonly draft: TableDraft; readonly ifNotExists: boolean }
+  | {
+      readonly kind: 'createTable';
+      readonly draft: TableDraft;
+      readonly ifNotExists: boolean;
+      /** Of serial and identity columns, whose defaults name sequence 0. */
+      readonly sequences: readonly OwnedSequence[];
+    }
+  | {
+      readonly kind: 'createSequence';
+      readonly schema: string;
+      readonly name: string;
+      readonly options: SequenceOptions;
+      readonly ifNotExists: boolean;
+    }
+  | {
+      readonly kind: 'alterSequence';
+      readonly name: QualifiedName;
+      readonly options: SequenceOptions;
+      readonly ifExists: boolean;
+    }
+  | {
+      readonly kind: 'dropSequence';
+      readonly names: readonly QualifiedName[];
+      readonly ifExists: boolean;
+      readonly cascade: boolean;
+    }
   | { readonly kind: 'dropTable'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
   | { readonly kind: 'createIndex'; readonly draft: IndexDraft; readonly ifNotExists: boolean }
   | { readonly kind: 'dropIndex'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }

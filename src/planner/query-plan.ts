@@ -2,12 +2,13 @@
 import type { Node, SelectStmt } from 'libpg-query';
 import { notSupported } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
-import { walk } from './ast.ts';
+import { at, stringsOf, walk } from './ast.ts';
 import { findFeeds, positionOf, refuseFollowing } from './changes.ts';
 import { describeSelect, simpleColumn, simpleScope } from './describe.ts';
 import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
 import { resolveHere, type Scope, type WriterContext } from './duckdb/scope.ts';
 import { fill, template, type Template } from './duckdb/typed.ts';
+import { isSequenceFunction } from './insert-values.ts';
 import type { Constants } from './own-functions.ts';
 import type {
   CatalogView,
@@ -87,7 +88,12 @@ function isUtc(environment: PlannerEnvironment): boolean {
 
 function refuseShapes(select: SelectStmt): void {
   if (select.intoClause !== undefined) throw notSupported('SELECT INTO');
-  walk({ SelectStmt: select }, (tag) => {
+  walk({ SelectStmt: select }, (tag, body) => {
+    if (tag === 'FuncCall' && isSequenceFunction(body['funcname'] as Node[]))
+      throw notSupported(`${stringsOf(body['funcname'] as Node[]).at(-1)}() inside an expression`, {
+        hint: 'It may be a whole column of the result, or a whole value of INSERT … VALUES.',
+        ...at(body['location'] as number),
+      });
     if (tag === 'LockingClause') throw notSupported('SELECT … FOR UPDATE or FOR SHARE');
   });
 }

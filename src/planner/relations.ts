@@ -79,9 +79,14 @@ class Finder {
     if ((relation.schemaname ?? '') === '' && ctes.has(relation.relname ?? '')) return;
     const def = this.#feeds.get(relation)?.def ?? findTable(relation, this.#view);
     if (def !== undefined) this.arka.set(relation, def);
-    else if (isCatalogRelation(relation, this.#view)) this.catalog.push(relation);
+    else if (isCatalogRelation(relation, this.#view) || isSequence(relation, this.#view)) this.catalog.push(relation);
     else throw undefinedTable(relation);
   }
+}
+
+/** A sequence is a relation of one row, which PGlite has. */
+function isSequence({ schemaname = '', relname = '' }: RangeVar, view: CatalogView): boolean {
+  return view.sequence?.(schemaname === '' ? null : schemaname, relname) !== undefined;
 }
 
 /** The scans of a query, with a placeholder each. */

@@ -95,10 +95,18 @@ export function columnType(typeName: TypeName, column: string): PgType {
     const known = KNOWN_ELSEWHERE[name];
     if (known === undefined)
       throw new SqlError(SqlState.undefinedObject, `type "${displayName(typeName)}" does not exist`, where);
-    const hint = known.endsWith('serial') ? 'Give the numbers in INSERT; sequences are not built yet.' : HINTS[name];
+    const hint = HINTS[name];
     throw unsupportedType(known, hint === undefined ? where : { ...where, hint });
   }
   return { oid, typmod: typmodOf(typeName, oid, name) };
+}
+
+const SERIALS: Readonly<Record<string, number>> = { smallserial: Oid.int2, serial: Oid.int4, bigserial: Oid.int8 };
+
+/** The integer type of a serial column, or undefined. */
+export function serialType(typeName: TypeName | undefined): number | undefined {
+  const known = KNOWN_ELSEWHERE[plainName(typeName?.names)];
+  return known === undefined || (typeName?.arrayBounds ?? []).length > 0 ? undefined : SERIALS[known];
 }
 
 /** The OID of a type name that a column could have, without checks of modifiers; undefined for others. */

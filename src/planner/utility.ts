@@ -80,6 +80,11 @@ export function planDrop(statement: DropStmt): Statement {
         );
       return { kind: 'dropIndex', names, ifExists };
     }
+    case 'OBJECT_SEQUENCE': {
+      const names = (statement.objects ?? []).map(qualifiedName);
+      for (const name of names) if (name.schema !== null) refuseSystemSchema(name.schema);
+      return { kind: 'dropSequence', names, ifExists, cascade };
+    }
     case 'OBJECT_SCHEMA': {
       if (cascade) throw notSupported('DROP SCHEMA … CASCADE', { hint: 'Drop its tables first.' });
       const names = (statement.objects ?? []).map(stringOf);
@@ -192,8 +197,6 @@ const STATEMENTS: Readonly<Record<string, string>> = {
   GrantRoleStmt: 'GRANT role',
   CreateFunctionStmt: 'CREATE FUNCTION',
   DoStmt: 'DO',
-  CreateSeqStmt: 'CREATE SEQUENCE',
-  AlterSeqStmt: 'ALTER SEQUENCE',
   CreateRoleStmt: 'CREATE ROLE',
   AlterRoleStmt: 'ALTER ROLE',
   DropRoleStmt: 'DROP ROLE',

@@ -4,6 +4,7 @@ import { startServer, type ServerProcess } from '../process/server-process.ts';
 import { differences, expectedOf, openOracle, TIERS } from './compare.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
+import { SEQUENCES } from './scenarios/sequences.ts';
 import { RETURNING } from './scenarios/returning.ts';
 import { UPDATE_DELETE } from './scenarios/update-delete.ts';
 import { openSocket, type Session } from './wire.ts';
@@ -23,7 +24,7 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-describe.each([...RETURNING, ...ERRORS, ...ON_CONFLICT, ...UPDATE_DELETE])('$title', (scenario) => {
+describe.each([...RETURNING, ...ERRORS, ...ON_CONFLICT, ...SEQUENCES, ...UPDATE_DELETE])('$title', (scenario) => {
   test('as in PostgreSQL', async () => {
     const expected = await expectedOf(oracle, scenario);
     for (const tier of TIERS) expect(await differences(arka, scenario, expected, tier), tier).toEqual([]);

@@ -87,11 +87,11 @@ test.each([
   expect(refusal(sql)).toBe(error);
 });
 
-test('expressions in VALUES are PostgreSQL’s to evaluate, each cast to its column', () => {
-  const plan_ = planOf("INSERT INTO other.pairs VALUES (1 + 1, 'a' || 'b', DEFAULT, DEFAULT)");
+test('expressions in VALUES are PostgreSQL’s to evaluate, each cast to its column; DEFAULT is worked out with the row', () => {
+  const plan_ = planOf("INSERT INTO other.pairs VALUES (1 + 1, 'a' || 'b', DEFAULT, DEFAULT), (3, 'c', 4, DEFAULT)");
   expect(plan_.route).toBe('catalog');
   expect(plan_.text.replaceAll(/\s+/g, ' ')).toBe(
-    "VALUES (CAST(1 + 1 AS int), CAST('a' || 'b' AS pg_catalog.text), '7'::int, CAST(now() AS timestamp with time zone))",
+    "VALUES (CAST(1 + 1 AS int), CAST('a' || 'b' AS pg_catalog.text), '7'::int), (3::int, 'c'::text, 4::int)",
   );
 });
 

@@ -5,6 +5,7 @@
  *
  * LSNs are numbers here and decimal text in Iceberg properties; snapshot ids are bigint.
  */
+import type { StoredSequence } from '../../sequence-def.ts';
 import type { IndexDef, Lsn, TableDef } from '../../table-def.ts';
 import type { DiskUsage } from '../disk/disk-usage.ts';
 import type { CachedFile } from '../disk/file-cache.ts';
@@ -152,6 +153,7 @@ export interface LostTable {
 
 export interface LakeState {
   readonly schemas: readonly string[];
+  readonly sequences: readonly StoredSequence[];
   readonly tables: readonly RecoveredTable[];
   readonly lost: readonly LostTable[];
   /** Copies of remote files that are here and whole. */
@@ -237,6 +239,9 @@ export type LakeApi = {
   dropSchema(name: string): Promise<void>;
   /** Creates the Iceberg table: schema with field ids, identifier fields, spec, sort order, properties with the whole def. */
   createTable(def: TableDef): Promise<TableState>;
+  /** Durable when it resolves: the sequence is there, with this definition and mark. */
+  storeSequence(stored: StoredSequence): Promise<void>;
+  removeSequence(name: { readonly schema: string; readonly name: string }): Promise<void>;
   /** Drops it from the catalog and removes its files and manifest rows. */
   dropTable(uuid: string): Promise<void>;
   /** Writes delta files, fsyncs, then the manifest transaction. */

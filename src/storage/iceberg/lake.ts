@@ -48,6 +48,7 @@ import { isRemote, tableLocation, warehouseLocation } from './paths.ts';
 import { abandon, place, placeSegments } from './placement.ts';
 import { reattach } from './reattach.ts';
 import { recoverTable, rescueLost, rescueTable } from './recovery.ts';
+import { adoptSequences, ownedSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
 import { openCatalog, type SqliteCatalog } from './sqlite-catalog.ts';
 import { tableReader, type TableReader } from './table-reader.ts';
 
@@ -108,6 +109,8 @@ export function createLake(clock: Clock): LakeApi {
     createSchema: async (name) => lake().catalog.createSchema(name),
     dropSchema: async (name) => dropSchema(lake(), name),
     createTable: (def) => inLane(lake(), def.uuid, () => createTable(lake(), def)),
+    storeSequence: async (stored) => storeSequence(lake().catalog, stored),
+    removeSequence: async ({ schema, name }) => removeSequence(lake().catalog, schema, name),
     dropTable: (uuid) => inLane(lake(), uuid, () => dropTable(lake(), uuid)),
     writeFlush: (manifest) => inLane(lake(), manifest.tableUuid, () => lake().flush.writeFlush(manifest)),
     upload: (segments) =>
@@ -209,6 +212,7 @@ async function loadAll(lake: Lake): Promise<LakeState> {
       const { schema, name, metadataLocation: reported } = row;
       lake.known.set(state.def.uuid, { schema, name, location: state.location, reported, logId: state.logId });
       lake.flush.remember(state.def);
+      adoptSequences(catalog, schema, loaded.metadata.properties?.[Property.sequences]);
       if (recovered.detached !== null) {
         lake.detached.set(state.def.uuid, recovered.detached);
         lake.flush.forgetGarbage(state.def.uuid); // its catalog may stand where such files are needed
@@ -231,7 +235,8 @@ async function loadAll(lake: Lake): Promise<LakeState> {
   // While rows are missed, a file that nothing names may be what has them.
   if (!tables.some((table) => table.detached?.reason === 'rows')) await lake.flush.sweep();
   await collectGarbage(lake, null);
-  return { schemas: catalog.schemas(), tables, lost, cached: await checkCache(lake, tables) };
+  const sequences = storedSequences(catalog);
+  return { schemas: catalog.schemas(), sequences, tables, lost, cached: await checkCache(lake, tables) };
 }
 
 function checkCache(lake: Lake, tables: readonly TableState[]): Promise<CachedFile[]> {
@@ -264,7 +269,7 @@ async function createTable(lake: Lake, def: TableDef): Promise<TableState> {
   const location = tableLocation(settings.warehouse, def.schema, def.name, def.uuid);
   const metadata = newMetadata(def, location, Math.floor(lake.clock.now()), {
     [Property.owner]: settings.owner,
-    [Property.sequences]: '{}',
+    ...sequencesProperty(lake, def.uuid),
   });
   const metadataLocation = nextMetadataLocation(null, location);
   await lake.store.put(metadataLocation, encodeMetadata(metadata));
@@ -275,6 +280,11 @@ async function createTable(lake: Lake, def: TableDef): Promise<TableState> {
   lake.known.set(def.uuid, { schema: def.schema, name: def.name, location, reported: metadataLocation, logId: null });
   lake.flush.remember(def);
   return lake.reader.state({ schema: def.schema, name: def.name, metadataLocation, metadata });
+}
+
+function sequencesProperty({ catalog }: Lake, uuid: string): Record<string, string> {
+  const owned = ownedSequences(catalog, uuid);
+  return owned === null ? {} : { [Property.sequences]: owned };
 }
 
 async function dropTable(lake: Lake, uuid: string): Promise<void> {
@@ -345,7 +355,11 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
     deletes,
     removed: new Set<string>(),
     removedDeletes: new Set(request.removedDeletes),
-    properties: { [Property.logId]: request.logId, [Property.lsn]: String(request.lsn) },
+    properties: {
+      [Property.logId]: request.logId,
+      [Property.lsn]: String(request.lsn),
+      ...sequencesProperty(lake, request.tableUuid),
+    },
     trigger: request.trigger,
   };
   for (let retries = 0; ; retries++) {

@@ -27,6 +27,10 @@ export interface SqliteCatalog {
   /** False when the catalog no longer shows `expected`. */
   swap(schema: string, name: string, expected: string, next: string): boolean;
   remove(schema: string, name: string): void;
+  /** Properties of namespaces whose keys begin with `prefix`. */
+  properties(prefix: string): { readonly schema: string; readonly key: string; readonly value: string }[];
+  setProperty(schema: string, key: string, value: string): void;
+  removeProperty(schema: string, key: string): void;
   close(): void;
 }
 
@@ -113,7 +117,45 @@ export function openCatalog(path: string, catalogName: string): SqliteCatalog {
         schema,
         name,
       ),
+    ...namespaceProperties(catalogName, all, run),
     close: () => db.close(),
+  };
+}
+
+/** Properties of namespaces, one a row. */
+function namespaceProperties(
+  catalogName: string,
+  all: (sql: string, ...values: string[]) => Record<string, unknown>[],
+  run: (sql: string, ...values: string[]) => number,
+): Pick<SqliteCatalog, 'properties' | 'setProperty' | 'removeProperty'> {
+  return {
+    properties: (prefix) =>
+      all(
+        `SELECT namespace, property_key, property_value FROM iceberg_namespace_properties
+         WHERE catalog_name = ? AND substr(property_key, 1, length(?)) = ? ORDER BY 1, 2`,
+        prefix,
+        prefix,
+      ).map((row) => ({
+        schema: row['namespace'] as string,
+        key: row['property_key'] as string,
+        value: row['property_value'] as string,
+      })),
+    setProperty: (schema, key, value) =>
+      void run(
+        `INSERT INTO iceberg_namespace_properties (catalog_name, namespace, property_key, property_value) VALUES (?, ?, ?, ?)
+         ON CONFLICT (catalog_name, namespace, property_key) DO UPDATE SET property_value = excluded.property_value`,
+        catalogName,
+        schema,
+        key,
+        value,
+      ),
+    removeProperty: (schema, key) =>
+      void run(
+        'DELETE FROM iceberg_namespace_properties WHERE catalog_name = ? AND namespace = ? AND property_key = ?',
+        catalogName,
+        schema,
+        key,
+      ),
   };
 }
 

@@ -1,0 +1,115 @@
+/** Rows of a query whose columns are calls of sequences: the arguments come, the values go. */
+import { SqlError, SqlState } from './errors.ts';
+import type { SequenceValue } from './ingest/sequence.ts';
+import { undefinedSequence } from './ingest/sequences.ts';
+import type { SequenceCalls, SequenceColumn } from './planner/plan.ts';
+import { identifierParts } from './planner/utility.ts';
+import { ByteWriter } from './types/byte-writer.ts';
+import type { Format, ResultColumn } from './types/result-column.ts';
+import { decodeText } from './types/utf8.ts';
+import type { QueryEnvironment } from './gateway-query.ts';
+
+type Call = Exclude<SequenceColumn, { readonly kind: 'pass' }>;
+
+/** Formats of the inner query: arguments are texts. */
+export function innerFormats({ columns }: SequenceCalls, formats: readonly Format[]): Format[] {
+  const inner: Format[] = [];
+  columns.forEach((column, i) => {
+    if (column.kind === 'pass') inner.push(formats[i] ?? 0);
+    else for (let k = 0; k < column.count; k++) inner.push(0);
+  });
+  return inner.length === 0 ? [0] : inner;
+}
+
+/** The columns of the result, from those of the inner query. */
+export function outerColumns({ columns }: SequenceCalls, inner: readonly ResultColumn[]): ResultColumn[] {
+  return columns.map((column) =>
+    column.kind === 'pass'
+      ? inner[column.at]!
+      : { name: column.label, tableOid: 0, attnum: 0, typeOid: 20, typlen: 8, typmod: -1 },
+  );
+}
+
+/** DataRow messages of the inner query → those of the result; the calls are carried out, row by row, from left to right. */
+export async function carriedOut(
+  environment: QueryEnvironment,
+  { columns }: SequenceCalls,
+  formats: readonly Format[],
+  messages: Uint8Array,
+): Promise<Uint8Array> {
+  const out = new ByteWriter(messages.length + 64);
+  const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
+  for (let at = 0; at < messages.length; at += 1 + view.getInt32(at + 1)) {
+    const fields = fieldsOf(messages, view, at);
+    out.u8(68);
+    const start = out.length;
+    out.i32(0);
+    out.i16(columns.length);
+    columns.forEach((column, i) => {
+      if (column.kind === 'pass') putField(out, fields[column.at]!);
+      else putValue(out, call(environment, column, fields), formats[i] ?? 0);
+    });
+    out.setI32(start, out.length - start);
+  }
+  const saving = environment.sequences.settled();
+  if (saving !== null) await saving;
+  return out.take();
+}
+
+function fieldsOf(messages: Uint8Array, view: DataView, at: number): (Uint8Array | null)[] {
+  const fields: (Uint8Array | null)[] = [];
+  let field = at + 7;
+  for (let i = view.getInt16(at + 5); i > 0; i--) {
+    const length = view.getInt32(field);
+    field += 4;
+    fields.push(length < 0 ? null : messages.subarray(field, field + length));
+    field += Math.max(0, length);
+  }
+  return fields;
+}
+
+function putField(out: ByteWriter, field: Uint8Array | null): void {
+  out.i32(field === null ? -1 : field.length);
+  if (field !== null) out.raw(field);
+}
+
+function putValue(out: ByteWriter, value: SequenceValue | null, format: Format): void {
+  if (value === null) putField(out, null);
+  else if (format === 0) putField(out, Buffer.from(String(value)));
+  else {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64BE(BigInt(value));
+    putField(out, bytes);
+  }
+}
+
+/** Null when an argument is NULL. @throws {SqlError} 42P01, 42809, 55000, 2200H, 22003 */
+function call(
+  environment: QueryEnvironment,
+  column: Call,
+  fields: readonly (Uint8Array | null)[],
+): SequenceValue | null {
+  const { sequences } = environment;
+  if (column.kind === 'lastval') return sequences.last();
+  const args = fields.slice(column.at, column.at + column.count);
+  if (args.includes(null)) return null;
+  const [name, value, isCalled] = args.map((arg) => decodeText(arg!, 0, arg!.length));
+  const oid = sequenceOid(environment, name!);
+  if (column.kind === 'nextval') return sequences.next(oid);
+  if (column.kind === 'currval') return sequences.current(oid);
+  const number = BigInt(value!);
+  sequences.set(oid, number, isCalled === 't');
+  return number;
+}
+
+function sequenceOid({ context: { database }, searchPath }: QueryEnvironment, name: string): number {
+  const parts = identifierParts(name);
+  const schema = parts.at(-2);
+  for (const each of schema === undefined ? searchPath : [schema]) {
+    const found = database.sequences.named(each, parts.at(-1)!);
+    if (found !== undefined) return found.def.oid;
+    if (database.table(each, parts.at(-1)!) !== undefined)
+      throw new SqlError(SqlState.wrongObjectType, `"${parts.at(-1)}" is not a sequence`);
+  }
+  throw undefinedSequence(name);
+}

@@ -1,0 +1,86 @@
+/**
+ * The sequences of the server: by OID for columns, by name for statements. Definitions change one after another, in the
+ * database's lane of DDL; names are those of relations, shared with tables.
+ */
+import { SqlError, SqlState } from '../errors.ts';
+import type { Remote } from '../rpc.ts';
+import type { SequenceDef, SequenceOwner, SequenceState, StoredSequence } from '../sequence-def.ts';
+import type { LakeApi } from '../storage/iceberg/lake-api.ts';
+import { Sequence } from './sequence.ts';
+
+const keyOf = (schema: string, name: string): string => `${schema}\u0000${name}`;
+
+export class Sequences {
+  readonly #lake: Remote<LakeApi>;
+  readonly #byOid = new Map<number, Sequence>();
+  readonly #byName = new Map<string, Sequence>();
+
+  constructor(lake: Remote<LakeApi>) {
+    this.#lake = lake;
+  }
+
+  /** Those that the catalog has. */
+  restore(stored: readonly StoredSequence[]): void {
+    for (const each of stored) this.#add(each);
+  }
+
+  #add(stored: StoredSequence): Sequence {
+    const sequence = new Sequence(stored, (state) => this.#lake.storeSequence(state));
+    this.#byOid.set(stored.def.oid, sequence);
+    this.#byName.set(keyOf(stored.def.schema, stored.def.name), sequence);
+    return sequence;
+  }
+
+  get all(): Iterable<Sequence> {
+    return this.#byOid.values();
+  }
+
+  named(schema: string, name: string): Sequence | undefined {
+    return this.#byName.get(keyOf(schema, name));
+  }
+
+  withOid(oid: number): Sequence | undefined {
+    return this.#byOid.get(oid);
+  }
+
+  ownedBy(tableUuid: string): Sequence[] {
+    return [...this.#byOid.values()].filter(({ def }) => def.owner?.tableUuid === tableUuid);
+  }
+
+  async create(def: SequenceDef): Promise<Sequence> {
+    const state: SequenceState = { last: def.start, isCalled: false };
+    await this.#lake.storeSequence({ def, state });
+    return this.#add({ def, state });
+  }
+
+  async redefine(sequence: Sequence, def: SequenceDef, state: SequenceState): Promise<void> {
+    const { def: before } = sequence;
+    await sequence.redefine(def, state);
+    if (before.name === def.name && before.schema === def.schema) return;
+    this.#byName.delete(keyOf(before.schema, before.name));
+    this.#byName.set(keyOf(def.schema, def.name), sequence);
+    await this.#lake.removeSequence(before);
+  }
+
+  setOwner(sequence: Sequence, owner: SequenceOwner | null): Promise<void> {
+    return this.redefine(sequence, { ...sequence.def, owner }, sequence.state);
+  }
+
+  async drop(sequence: Sequence): Promise<void> {
+    const { def } = sequence;
+    sequence.isDropped = true;
+    this.#byOid.delete(def.oid);
+    this.#byName.delete(keyOf(def.schema, def.name));
+    await sequence.settled().catch(() => undefined);
+    await this.#lake.removeSequence(def);
+  }
+
+  /** A clean stop leaves no gap. */
+  async close(): Promise<void> {
+    for (const sequence of this.#byOid.values()) await sequence.close();
+  }
+}
+
+export function undefinedSequence(name: string): SqlError {
+  return new SqlError(SqlState.undefinedTable, `relation "${name}" does not exist`);
+}

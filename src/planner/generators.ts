@@ -1,0 +1,158 @@
+/**
+ * Expressions that are worked out for each row when it is written, natively: sequences, random values, the clock. As column
+ * defaults and as values of INSERT … VALUES.
+ */
+import type { Node } from 'libpg-query';
+import { SqlError, SqlState } from '../errors.ts';
+import type { ColumnDef, DefaultFunction, NowShift } from '../table-def.ts';
+import { Oid } from '../types/pg-type.ts';
+import { atNode, constantText, plainName } from './ast.ts';
+import { isNow } from './constants.ts';
+import { intervalParts } from './interval-parts.ts';
+import type { CatalogView, Generated } from './plan.ts';
+import { identifierParts } from './utility.ts';
+
+const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar]);
+const NUMBERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8, Oid.numeric, Oid.float4, Oid.float8]);
+const TIMES: ReadonlySet<number> = new Set([Oid.date, Oid.timestamp, Oid.timestamptz]);
+
+/** Functions without arguments, and the columns that they are assigned to. */
+const FUNCTIONS: Readonly<Record<string, { readonly name: DefaultFunction; readonly types: ReadonlySet<number> }>> = {
+  gen_random_uuid: { name: 'gen_random_uuid', types: new Set([Oid.uuid]) },
+  uuid_generate_v4: { name: 'gen_random_uuid', types: new Set([Oid.uuid]) },
+  random: { name: 'random', types: new Set([Oid.float4, Oid.float8]) },
+  clock_timestamp: { name: 'clock_timestamp', types: TIMES },
+};
+
+const USERS: ReadonlySet<string> = new Set([
+  'SVFOP_CURRENT_USER',
+  'SVFOP_SESSION_USER',
+  'SVFOP_USER',
+  'SVFOP_CURRENT_ROLE',
+]);
+
+/** Null: it is nothing of the kind. @throws {SqlError} 42P01 for a sequence that is not there */
+export function generatorFor(node: Node, column: ColumnDef, view: CatalogView): Generated | null {
+  const call = sequenceCall(node, view);
+  if (call !== null) return NUMBERS.has(column.type.oid) || TEXTS.has(column.type.oid) ? call : null;
+  if (isNow(node, column)) return { kind: 'now', sql: nowSql(node) };
+  const named = functionFor(node, column);
+  return named ?? shiftedNow(node, column);
+}
+
+/** nextval('s'), currval('s'), lastval(). */
+function sequenceCall(node: Node, view: CatalogView): Generated | null {
+  if (!('FuncCall' in node)) return null;
+  const name = plainName(node.FuncCall.funcname);
+  const args = node.FuncCall.args ?? [];
+  if (name === 'lastval' && args.length === 0) return { kind: 'lastval' };
+  if ((name !== 'nextval' && name !== 'currval') || args.length !== 1) return null;
+  const [arg] = args as [Node];
+  const text = constantText('TypeCast' in arg && arg.TypeCast.arg !== undefined ? arg.TypeCast.arg : arg);
+  return text === null ? null : { kind: name, sequence: generatorSequence(text, view, arg) };
+}
+
+/** The OID of a sequence by the name that a statement has for it. @throws {SqlError} 42P01, 42809 */
+export function generatorSequence(text: string, view: CatalogView, node: Node): number {
+  const parts = identifierParts(text);
+  const found = view.sequence?.(parts.at(-2) ?? null, parts.at(-1)!);
+  if (found !== undefined) return found.oid;
+  if (view.table(parts.at(-2) ?? null, parts.at(-1)!) !== undefined)
+    throw new SqlError(SqlState.wrongObjectType, `"${parts.at(-1)}" is not a sequence`);
+  throw new SqlError(SqlState.undefinedTable, `relation "${text}" does not exist`, atNode(node));
+}
+
+function functionFor(node: Node, column: ColumnDef): Generated | null {
+  if ('SQLValueFunction' in node)
+    return USERS.has(node.SQLValueFunction.op ?? '') && TEXTS.has(column.type.oid)
+      ? { kind: 'function', function: 'current_user', sql: node.SQLValueFunction.op!.slice(6) }
+      : null;
+  const cast = 'TypeCast' in node ? node.TypeCast : undefined;
+  const inner = cast?.arg ?? node;
+  if (!('FuncCall' in inner) || (inner.FuncCall.args ?? []).length > 0) return null;
+  const known = FUNCTIONS[plainName(inner.FuncCall.funcname)];
+  if (known === undefined) return null;
+  const sql = `${plainName(inner.FuncCall.funcname)}()`;
+  if (cast === undefined)
+    return known.types.has(column.type.oid) ? { kind: 'function', function: known.name, sql } : null;
+  // gen_random_uuid()::text
+  const target = plainName(cast.typeName?.names);
+  const isText = (target === 'text' || target === 'varchar') && (cast.typeName?.typmods ?? []).length === 0;
+  if (known.name !== 'gen_random_uuid' || !isText || !TEXTS.has(column.type.oid)) return null;
+  return {
+    kind: 'function',
+    function: known.name,
+    sql: `(${sql})::${target === 'text' ? 'text' : 'character varying'}`,
+  };
+}
+
+/** now() ± an interval, and now() AT TIME ZONE. */
+function shiftedNow(node: Node, column: ColumnDef): Generated | null {
+  const shift = shiftOf(node, column);
+  return shift === null ? null : { kind: 'now', ...shift };
+}
+
+function shiftOf(node: Node, column: ColumnDef): { readonly sql: string; readonly shift: NowShift } | null {
+  if (!TIMES.has(column.type.oid)) return null;
+  const zoned = zoneOf(node);
+  if (zoned !== null) {
+    if (column.type.oid === Oid.timestamptz) return null; // a timestamp that is taken for local time
+    const shift = { zone: zoned.zone, months: 0, days: 0, micros: 0 };
+    return { shift, sql: `(${nowSql(zoned.now)} AT TIME ZONE '${zoned.zone.replaceAll("'", "''")}'::text)` };
+  }
+  if (!('A_Expr' in node) || node.A_Expr.kind !== 'AEXPR_OP' || column.type.oid === Oid.date) return null;
+  const operator = plainName(node.A_Expr.name);
+  const { lexpr, rexpr } = node.A_Expr;
+  if ((operator !== '+' && operator !== '-') || lexpr === undefined || rexpr === undefined) return null;
+  if (!isNow(lexpr, column) || isLocal(lexpr)) return null;
+  const parts = intervalParts(rexpr);
+  if (parts === null) return null;
+  const sign = operator === '-' ? -1 : 1;
+  const { months, days, micros, text } = parts;
+  return {
+    shift: { zone: null, months: sign * months, days: sign * days, micros: sign * micros },
+    sql: `(${nowSql(lexpr)} ${operator} '${text}'::interval)`,
+  };
+}
+
+/** LOCALTIMESTAMP and CURRENT_DATE are not instants. */
+function isLocal(node: Node): boolean {
+  return 'SQLValueFunction' in node && node.SQLValueFunction.op !== 'SVFOP_CURRENT_TIMESTAMP';
+}
+
+function zoneOf(node: Node): { readonly now: Node; readonly zone: string } | null {
+  if (!('FuncCall' in node) || plainName(node.FuncCall.funcname) !== 'timezone') return null;
+  const [zone, now] = node.FuncCall.args ?? [];
+  if (zone === undefined || now === undefined) return null;
+  const text = constantText(zone);
+  const instant = { type: { oid: Oid.timestamptz, typmod: -1 } } as ColumnDef;
+  return text === null || !isNow(now, instant) || isLocal(now) ? null : { now, zone: text };
+}
+
+export function nowSql(node: Node): string {
+  if ('FuncCall' in node) return `${plainName(node.FuncCall.funcname)}()`;
+  if (!('SQLValueFunction' in node)) return 'now()';
+  switch (node.SQLValueFunction.op) {
+    case 'SVFOP_CURRENT_DATE':
+      return 'CURRENT_DATE';
+    case 'SVFOP_LOCALTIMESTAMP':
+      return 'LOCALTIMESTAMP';
+    default:
+      return 'CURRENT_TIMESTAMP';
+  }
+}
+
+/** 428C9: a value for an identity column that makes its own. */
+export function generatedAlways(column: ColumnDef): SqlError {
+  return new SqlError(SqlState.generatedAlways, `cannot insert a non-DEFAULT value into column "${column.name}"`, {
+    detail: `Column "${column.name}" is an identity column defined as GENERATED ALWAYS.`,
+    hint: 'Use OVERRIDING SYSTEM VALUE to override.',
+  });
+}
+
+/** The same of UPDATE. */
+export function onlyDefault(column: ColumnDef): SqlError {
+  return new SqlError(SqlState.generatedAlways, `column "${column.name}" can only be updated to DEFAULT`, {
+    detail: `Column "${column.name}" is an identity column defined as GENERATED ALWAYS.`,
+  });
+}

@@ -1,0 +1,96 @@
+/**
+ * What the rows of INSERT … VALUES bring before they are values: columns that make their own (identity columns, DEFAULT,
+ * sequences) are taken out of a query, which cannot work them out.
+ */
+import type { InsertStmt, Node, SelectStmt } from 'libpg-query';
+import { notSupported } from '../errors.ts';
+import type { ColumnDef } from '../table-def.ts';
+import { generatedAlways, generatorFor } from './generators.ts';
+import type { CatalogView, Generated } from './plan.ts';
+
+const DEFAULT = { SetToDefault: {} } as unknown as Node;
+
+export function itemsOf(list: Node): readonly Node[] {
+  return 'List' in list ? (list.List.items ?? []) : [];
+}
+
+function withItems(select: SelectStmt, change: (items: readonly Node[]) => readonly Node[]): SelectStmt {
+  const valuesLists = (select.valuesLists ?? []).map((list) => ({ List: { items: change(itemsOf(list)) } }) as Node);
+  return { ...select, valuesLists };
+}
+
+/**
+ * The values with OVERRIDING applied: USER VALUE makes those of identity columns DEFAULT.
+ * @throws {SqlError} 428C9 for a value of a column GENERATED ALWAYS
+ */
+export function overridden(
+  select: SelectStmt,
+  targets: readonly ColumnDef[],
+  override: InsertStmt['override'],
+): SelectStmt {
+  if (override === 'OVERRIDING_SYSTEM_VALUE' || targets.every((column) => column.identity === undefined)) return select;
+  if (override === 'OVERRIDING_USER_VALUE')
+    return withItems(select, (items) => items.map((item, i) => (targets[i]?.identity === undefined ? item : DEFAULT)));
+  for (const list of select.valuesLists ?? [])
+    itemsOf(list).forEach((item, i) => {
+      if (targets[i]?.identity === 'always' && !('SetToDefault' in item)) throw generatedAlways(targets[i]);
+    });
+  return select;
+}
+
+/** The same for the rows of a query. @throws {SqlError} 428C9, 0A000 */
+export function checkOverride(targets: readonly ColumnDef[], override: InsertStmt['override']): void {
+  const identity = targets.find((column) => column.identity !== undefined);
+  if (identity === undefined || override === 'OVERRIDING_SYSTEM_VALUE') return;
+  if (override === 'OVERRIDING_USER_VALUE')
+    throw notSupported('OVERRIDING USER VALUE for the rows of a query', {
+      hint: `Leave column "${identity.name}" out of the list.`,
+    });
+  const always = targets.find((column) => column.identity === 'always');
+  if (always !== undefined) throw generatedAlways(always);
+}
+
+export interface SplitValues {
+  readonly select: SelectStmt;
+  readonly targets: readonly ColumnDef[];
+  /** Columns that are worked out when rows are written, and by what where it is not their default. */
+  readonly generated: readonly { readonly fieldId: number; readonly value: Generated }[];
+}
+
+/** The values without the columns that are DEFAULT, or the same call of a sequence, in every row. */
+export function splitGenerated(select: SelectStmt, targets: readonly ColumnDef[], view: CatalogView): SplitValues {
+  const rows = (select.valuesLists ?? []).map(itemsOf);
+  const taken = new Set<number>();
+  const generated: { fieldId: number; value: Generated }[] = [];
+  targets.forEach((column, i) => {
+    const items = rows.map((row) => row[i]!);
+    if (items.every((item) => 'SetToDefault' in item)) {
+      taken.add(i);
+      return;
+    }
+    const calls = items.map((item) => (isSequenceCall(item) ? generatorFor(item, column, view) : null));
+    const [first] = calls;
+    if (first === null || first === undefined) return;
+    if (calls.some((call) => JSON.stringify(call) !== JSON.stringify(first))) return;
+    taken.add(i);
+    generated.push({ fieldId: column.fieldId, value: first });
+  });
+  if (taken.size === 0 || taken.size === targets.length) return { select, targets, generated: [] };
+  return {
+    select: withItems(select, (items) => items.filter((_, i) => !taken.has(i))),
+    targets: targets.filter((_, i) => !taken.has(i)),
+    generated,
+  };
+}
+
+function isSequenceCall(node: Node): boolean {
+  return 'FuncCall' in node && isSequenceFunction(node.FuncCall.funcname);
+}
+
+const SEQUENCE_FUNCTIONS: ReadonlySet<string> = new Set(['nextval', 'currval', 'lastval', 'setval']);
+
+/** Functions of Arka's sequences: PGlite, which has definitions only, must not run them. */
+export function isSequenceFunction(name: readonly Node[] | undefined): boolean {
+  const last = name?.at(-1);
+  return last !== undefined && 'String' in last && SEQUENCE_FUNCTIONS.has(last.String.sval ?? '');
+}

@@ -1,0 +1,125 @@
+/**
+ * nextval(), currval(), lastval() and setval() as columns of a SELECT. They are Arka's to carry out, once a row: the query
+ * that runs has their arguments in their places, and their values are put in when its rows come.
+ */
+import type { Node, SelectStmt } from 'libpg-query';
+import { Deparser } from 'pgsql-deparser';
+import { constantText, plainName, stringNode } from './ast.ts';
+import { columnName } from './column-names.ts';
+import { generatorSequence } from './generators.ts';
+import { isSequenceFunction } from './insert-values.ts';
+import type { CatalogView, QueryPlan, SequenceCalls, SequenceColumn } from './plan.ts';
+import { planQuery, type PlannerEnvironment } from './query-plan.ts';
+import { identifierParts } from './utility.ts';
+
+/** Null: the statement has no such column. */
+export function planSequenceCalls(
+  node: Node,
+  text: string,
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): QueryPlan | null {
+  const select = (node as { SelectStmt: SelectStmt }).SelectStmt;
+  const targets = select.targetList ?? [];
+  const isPlain = (select.op ?? 'SETOP_NONE') === 'SETOP_NONE' && select.distinctClause === undefined;
+  if (!isPlain || !targets.some((target) => callOf(target) !== null)) return null;
+  const list: Node[] = [];
+  const columns: SequenceColumn[] = [];
+  for (const target of targets) {
+    const call = callOf(target);
+    if (call === null) {
+      columns.push({ kind: 'pass', at: list.length });
+      list.push(named(target));
+      continue;
+    }
+    const args = argumentsOf(call.name, call.args, view);
+    columns.push({ kind: call.name, label: call.label, at: list.length, count: args.length });
+    list.push(...args.map((val) => ({ ResTarget: { val } }) as Node));
+  }
+  if (list.length === 0) list.push({ ResTarget: { val: { A_Const: { ival: { ival: 1 } } } } } as Node);
+  const inner = { SelectStmt: { ...select, targetList: list } } as Node;
+  const plan = planQuery(inner, Deparser.deparse(inner), parameterCount, view, environment);
+  const calls: SequenceCalls = { columns, inner: plan };
+  const labels = columns.flatMap((column) => (column.kind === 'pass' ? [] : [column.label]));
+  const described = labels.length === columns.length && parameterCount === 0;
+  return {
+    ...plan,
+    text,
+    calls,
+    described: described ? labels.map((name) => ({ name, tableOid: 0, attnum: 0, typeOid: 20, typmod: -1 })) : null,
+  };
+}
+
+interface Call {
+  readonly name: Exclude<SequenceColumn['kind'], 'pass'>;
+  readonly label: string;
+  readonly args: readonly Node[];
+}
+
+const COUNTS: Readonly<Record<string, readonly number[]>> = {
+  nextval: [1],
+  currval: [1],
+  lastval: [0],
+  setval: [2, 3],
+};
+
+/** The call that a column of the result is; with another number of arguments it is PostgreSQL's to refuse. */
+function callOf(target: Node): Call | null {
+  const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
+  if (value === undefined || !('FuncCall' in value) || !isSequenceFunction(value.FuncCall.funcname)) return null;
+  const name = plainName(value.FuncCall.funcname);
+  const args = value.FuncCall.args ?? [];
+  if (COUNTS[name]?.includes(args.length) !== true) return null;
+  const label = ('ResTarget' in target ? target.ResTarget.name : undefined) ?? '';
+  return { name: name as Call['name'], label: label === '' ? name : label, args };
+}
+
+/** A column keeps the name that it has in the statement. */
+function named(target: Node): Node {
+  if (!('ResTarget' in target) || target.ResTarget.val === undefined || (target.ResTarget.name ?? '') !== '')
+    return target;
+  const { val } = target.ResTarget;
+  if ('ColumnRef' in val) return target;
+  return { ResTarget: { ...target.ResTarget, name: columnName(val) } } as Node;
+}
+
+function argumentsOf(name: Call['name'], args: readonly Node[], view: CatalogView): readonly Node[] {
+  const [sequence, value, isCalled] = args;
+  if (sequence === undefined) return [];
+  const first = sequenceArgument(sequence, view);
+  if (name !== 'setval') return [first];
+  return [first, cast(value!, 'int8'), isCalled === undefined ? literal('t') : cast(isCalled, 'bool')];
+}
+
+/** The name as text: a constant, what pg_get_serial_sequence() says, or whatever it is. */
+function sequenceArgument(node: Node, view: CatalogView): Node {
+  const inner = 'TypeCast' in node && node.TypeCast.arg !== undefined ? node.TypeCast.arg : node;
+  const text = constantText(inner);
+  if (text !== null) {
+    generatorSequence(text, view, inner);
+    return literal(text);
+  }
+  if ('FuncCall' in inner && plainName(inner.FuncCall.funcname) === 'pg_get_serial_sequence') {
+    const [table, column] = (inner.FuncCall.args ?? []).map(constantText);
+    const parts = table === null || table === undefined ? [] : identifierParts(table);
+    const def = parts.length === 0 ? undefined : view.table(parts.at(-2) ?? null, parts.at(-1)!);
+    const fieldId = def?.columns.find((each) => each.name === column)?.fieldId;
+    const owned = fieldId === undefined ? undefined : view.ownedSequence?.(def!.uuid, fieldId);
+    if (owned !== undefined)
+      return literal(`"${owned.schema.replaceAll('"', '""')}"."${owned.name.replaceAll('"', '""')}"`);
+  }
+  return cast(node, 'text');
+}
+
+function literal(sval: string): Node {
+  return { TypeCast: { arg: { A_Const: { sval: { sval } } }, typeName: typeNamed('text') } } as unknown as Node;
+}
+
+function cast(arg: Node, type: string): Node {
+  return { TypeCast: { arg, typeName: typeNamed(type) } } as unknown as Node;
+}
+
+function typeNamed(type: string): unknown {
+  return { names: [stringNode('pg_catalog'), stringNode(type)], typemod: -1 };
+}

@@ -1,0 +1,97 @@
+/** CREATE, ALTER and DROP SEQUENCE, and the options that serial and identity columns share with them. */
+import type { AlterSeqStmt, CreateSeqStmt, Node } from 'libpg-query';
+import { SqlError, SqlState, notSupported } from '../errors.ts';
+import type { SequenceOptions } from '../sequence-def.ts';
+import { Oid } from '../types/pg-type.ts';
+import { at, defElemText, stringsOf, unsupported } from './ast.ts';
+import type { CatalogView, Statement } from './plan.ts';
+import { creationSchema, isSystemSchema } from './schema-names.ts';
+import { typeOidOf } from './type-names.ts';
+
+const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
+
+/** @throws {SqlError} 0A000, 42601, 22023 */
+export function sequenceOptions(elements: readonly Node[]): SequenceOptions {
+  const options: Record<string, unknown> = {};
+  for (const element of elements) {
+    if (!('DefElem' in element)) continue;
+    const { defname = '', arg, location } = element.DefElem;
+    const [name, value] = option(defname, arg, location);
+    if (name in options) throw new SqlError(SqlState.syntaxError, 'conflicting or redundant options', at(location));
+    options[name] = value;
+  }
+  return options as SequenceOptions;
+}
+
+function option(name: string, arg: Node | undefined, location: number | undefined): readonly [string, unknown] {
+  const number = (): bigint => BigInt(defElemText(arg) ?? '0');
+  switch (name) {
+    case 'as': {
+      const oid = typeOidOf(arg !== undefined && 'TypeName' in arg ? arg.TypeName : undefined);
+      if (oid === undefined || !INTEGERS.has(oid))
+        throw new SqlError(SqlState.invalidParameterValue, 'sequence type must be smallint, integer, or bigint');
+      return ['typeOid', oid];
+    }
+    case 'increment':
+      return ['increment', number()];
+    case 'start':
+      return ['start', number()];
+    case 'minvalue':
+      return ['min', arg === undefined ? null : number()];
+    case 'maxvalue':
+      return ['max', arg === undefined ? null : number()];
+    case 'restart':
+      return ['restart', arg === undefined ? null : number()];
+    case 'cycle':
+      return ['cycle', defElemText(arg) !== 'false'];
+    case 'cache': {
+      const cache = number();
+      if (cache < 1n) throw new SqlError(SqlState.invalidParameterValue, `CACHE (${cache}) must be greater than zero`);
+      return ['cache', Number(cache)];
+    }
+    case 'owned_by':
+      return ['ownedBy', ownedBy(arg, location)];
+    case 'sequence_name': {
+      const parts = arg !== undefined && 'List' in arg ? stringsOf(arg.List.items) : [];
+      return ['name', { schema: parts.at(-2) ?? null, name: parts.at(-1) ?? '' }];
+    }
+    default:
+      throw notSupported(`the sequence option ${name.toUpperCase()}`, at(location));
+  }
+}
+
+function ownedBy(arg: Node | undefined, location: number | undefined): SequenceOptions['ownedBy'] {
+  const parts = arg !== undefined && 'List' in arg ? stringsOf(arg.List.items) : [];
+  if (parts.length === 1 && parts[0] === 'none') return null;
+  if (parts.length < 2)
+    throw new SqlError(SqlState.syntaxError, 'invalid OWNED BY option', {
+      hint: 'Specify OWNED BY table.column or OWNED BY NONE.',
+      ...at(location),
+    });
+  return { schema: parts.at(-3) ?? null, table: parts.at(-2)!, column: parts.at(-1)! };
+}
+
+/** @throws {SqlError} 0A000, 3F000, 42501 */
+export function planCreateSequence(statement: CreateSeqStmt, view: CatalogView): Statement {
+  const relation = statement.sequence ?? {};
+  if (relation.relpersistence === 't') throw unsupported('CREATE TEMPORARY SEQUENCE');
+  if (relation.relpersistence === 'u') throw unsupported('CREATE UNLOGGED SEQUENCE');
+  return {
+    kind: 'createSequence',
+    schema: creationSchema(relation, view),
+    name: relation.relname ?? '',
+    options: sequenceOptions(statement.options ?? []),
+    ifNotExists: statement.if_not_exists === true,
+  };
+}
+
+export function planAlterSequence(statement: AlterSeqStmt): Statement {
+  const relation = statement.sequence ?? {};
+  const schema = relation.schemaname ?? '';
+  return {
+    kind: 'alterSequence',
+    name: { schema: schema === '' || isSystemSchema(schema) ? null : schema, name: relation.relname ?? '' },
+    options: sequenceOptions(statement.options ?? []),
+    ifExists: statement.missing_ok === true,
+  };
+}
