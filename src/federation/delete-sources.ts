@@ -116,6 +116,14 @@ export function bitmapSource(files: readonly FileUnit[], slabs: SlabDirectory): 
   };
 }
 
+/** The bits of a file as a constant: bit = position, 1: deleted. */
+export function bitLiteral(unit: FileUnit, slabs: SlabDirectory): string {
+  const bytes = bitValue(unit, slabs).subarray(1);
+  return `'${Array.from(bytes, (byte) => HEX[byte]).join('')}'::BLOB::BIT`;
+}
+
+const HEX = Array.from({ length: 256 }, (_, byte) => `\\x${byte.toString(16).padStart(2, '0')}`);
+
 function bitValue(unit: FileUnit, slabs: SlabDirectory): Uint8Array {
   const bytes = new Uint8Array(1 + Math.max(1, (unit.rows + 7) >> 3));
   if (unit.deletes !== null) {

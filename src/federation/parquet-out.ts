@@ -2,6 +2,7 @@
  * Parquet files in their final Iceberg form: field ids, sort order, zstd, row groups of 20,480 rows.
  *
  * - P1 The order is total: the def's sort, then unit, then position (H16), so `newPositions` finds every row by the same query.
+ *   Without a sort the scan gives that order by itself (S4): sorting took all the memory there is, and more CPU than all the rest.
  * - P2 A file counts as written after fsync of file and folder (C10): DuckDB never does that. Written beside its name, then renamed.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
@@ -15,7 +16,7 @@ import type { FileColumnStats } from '../storage/file-stats.ts';
 import { run, type Lease } from './connections.ts';
 import type { WriteParquetRequest, WrittenFile } from './engine-api.ts';
 import { columnStats } from './file-bounds.ts';
-import { scanSql, type ScanContext } from './scan-sql.ts';
+import { filesInOrder, scanSql, type ScanContext } from './scan-sql.ts';
 import { eachChunk } from './vector-reader.ts';
 
 export const ROW_GROUP_ROWS = 20_480;
@@ -54,11 +55,14 @@ export async function newPositions(
   return { units, positions };
 }
 
-/** The live rows in P1's order, as a FROM item with its ORDER BY. */
+/** The live rows in P1's order, as a FROM item, with an ORDER BY where one is needed. */
 function orderedScan(request: WriteParquetRequest, context: ScanContext): string {
-  const { def, memory, files } = request;
-  const scan = scanSql({ placeholder: '', def, memory, files, positions: true }, context);
-  return `${scan} AS s ORDER BY ${[...sortTerms(def), '"__unit"', '"__position"'].join(', ')}`;
+  const { def, files } = request;
+  const memory = request.memory.toSorted((a, b) => a.unit - b.unit);
+  const scan = { placeholder: '', def, memory, files, positions: true };
+  const item = `${memory.length === 0 ? filesInOrder(scan, context) : scanSql(scan, context)} AS s`;
+  if (def.sort.length === 0 && (memory.length === 0 || files.length === 0)) return item;
+  return `${item} ORDER BY ${[...sortTerms(def), '"__unit"', '"__position"'].join(', ')}`;
 }
 
 function sortTerms(def: TableDef): readonly string[] {

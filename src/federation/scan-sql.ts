@@ -6,7 +6,9 @@
  * - S2 file_index counts within one read_parquet call, so every call has delete sources of its own.
  * - S3 Clean files are read plainly; dirty ones by ANTI JOIN on (file_index, file_row_number) of DuckDB's own types;
  *   above DENSE_PART deleted by a bitmap (H17).
- * - S4 Inside, columns are called by place; names of the user meet none of the reader's.
+ * - S4 DuckDB keeps the order of rows through one read_parquet and filters over it, on one thread. Not through a join, and not
+ *   through UNION ALL: the ends of its parts are mixed. So `filesInOrder` has neither.
+ * - S5 Inside, columns are called by place; names of the user meet none of the reader's.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import { SqlError, SqlState } from '../errors.ts';
@@ -14,7 +16,7 @@ import type { ColumnDef } from '../table-def.ts';
 import type { FileUnit, TableScan } from '../storage/scan-spec.ts';
 import type { SlabDirectory } from '../storage/memory/slab.ts';
 import { duckdbType, Oid } from '../types/pg-type.ts';
-import { bitmapSource, DENSE_PART, positionSource } from './delete-sources.ts';
+import { bitLiteral, bitmapSource, DENSE_PART, positionSource } from './delete-sources.ts';
 import { changesSource } from './changes-source.ts';
 import { memorySource } from './memory-source.ts';
 import { addSource, type SourceRegistry } from './row-source.ts';
@@ -69,6 +71,19 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
     );
   }
   return branches.length === 0 ? emptyScan(scan) : `(${branches.join(' UNION ALL ')})`;
+}
+
+/** The live rows of files by unit, then position, without a sort (S4); with `__unit` and `__position`. */
+export function filesInOrder(scan: TableScan, context: ScanContext): string {
+  const files = scan.files.filter((file) => file.rows > (file.deletes?.count ?? 0)).toSorted((a, b) => a.unit - b.unit);
+  if (files.length === 0) return emptyScan(scan);
+  const deleted = files.flatMap((file, i) =>
+    file.deletes === null || file.deletes.count === 0
+      ? []
+      : [`WHEN ${i} THEN get_bit(${bitLiteral(file, context.slabs)}, f.file_row_number::INTEGER)`],
+  );
+  const where = deleted.length === 0 ? '' : ` WHERE CASE f.file_index ${deleted.join(' ')} ELSE 0 END = 0`;
+  return `(SELECT ${fileOutputs(scan, files)} FROM ${readParquet(scan.def.columns, files)} f${where})`;
 }
 
 function emptyScan(scan: TableScan): string {

@@ -7,6 +7,7 @@
  *   carried over like deletes of ours, and an input that is gone takes its group with it (C7).
  * - X3 Between swap and installation nothing gives up: what stands in the catalog now are the inputs' successors.
  * - X4 No pin is held while files are written: the pinned deletes are copied, so memory that flushes give back stays free.
+ * - X5 A group that does not fit the engine's memory is written as two, and these as four, down to single files.
  * A crash leaves files that no metadata names: on local disk until the next start, in the warehouse until VACUUM.
  */
 import { randomUUID } from 'node:crypto';
@@ -71,8 +72,14 @@ export async function rewriteFiles(
     const written: Group[] = [];
     for (const group of made) {
       if (table.dropped || database.closing || !isLive(table, group)) continue;
-      group.output = await write(database, table, group);
-      written.push(group);
+      try {
+        group.output = await write(database, table, group);
+        written.push(group);
+      } catch (error) {
+        const parts = isOutOfMemory(error) ? halves(database, group) : [];
+        if (parts.length === 0) throw error;
+        made.push(...parts); // their turn comes in this loop
+      }
     }
     if (written.length === 0) return null;
     const outputs = written.flatMap(({ output }) => (output === null ? [] : [output]));
@@ -130,6 +137,26 @@ function pin(database: Database, table: Table, files: readonly DataFileUnit[], b
     moved: null,
     swapped: false,
   };
+}
+
+function isOutOfMemory(error: unknown): boolean {
+  return error instanceof SqlError && error.code === SqlState.outOfMemory;
+}
+
+/** X5. Empty: it cannot be parted. A single file without deleted rows stays as it is. */
+function halves(database: Database, { inputs, request }: Group): Group[] {
+  if (inputs.length < 2) return [];
+  const middle = inputs.length >> 1;
+  return [
+    [0, middle],
+    [middle, inputs.length],
+  ].flatMap(([from, to]) => {
+    const part = inputs.slice(from, to);
+    if (part.length === 1 && part[0]!.deleted.length === 0) return [];
+    const path = join(database.diskDir, `${randomUUID()}.parquet`);
+    const files = request.files.slice(from, to);
+    return [{ inputs: part, request: { ...request, files, path }, output: null, moved: null, swapped: false }];
+  });
 }
 
 function isLive(table: Table, { inputs }: Group): boolean {

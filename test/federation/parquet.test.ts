@@ -348,6 +348,52 @@ test('rows are ordered by the sort, then unit, then position, and newPositions s
   expect(readdirSync(folder).filter((name) => name.endsWith('.writing'))).toEqual([]);
 }, 30_000);
 
+test('files of a def without a sort are written by unit, then position, whatever is deleted from which, over many row groups', async () => {
+  const types = [plain(Oid.int4), plain(Oid.text)];
+  const def = tableDef(types);
+  const rowsOf = (unit: number, rows: number): Row[] =>
+    Array.from({ length: rows }, (_, i) => [unit * 1e6 + i, `row ${i}`]);
+  const sizes = [50_000, 3, 30_000, 1, 25_000, 2048, 41_000];
+  const paths: string[] = [];
+  for (const [unit, rows] of sizes.entries()) {
+    const path = newPath();
+    await engine.writeParquet({ def, memory: [unitOf(def, unit, rowsOf(unit, rows))], files: [], path });
+    paths.push(path);
+  }
+  const some = fc.constantFrom(0, 1, 17, 3);
+  await fc.assert(
+    fc.asyncProperty(
+      fc.shuffledSubarray([...sizes.keys()], { minLength: 1 }),
+      fc.array(some, { minLength: sizes.length, maxLength: sizes.length }),
+      async (order, every) => {
+        const gone = (unit: number, position: number): boolean => every[unit]! > 0 && position % every[unit]! === 0;
+        const files = order.map((unit): FileUnit => {
+          const deleted = Array.from({ length: sizes[unit]! }, (_, i) => i).filter((i) => gone(unit, i));
+          const deletes = deleted.length === 0 ? null : slabs.deletes(deleted);
+          return { unit, rows: sizes[unit]!, path: paths[unit]!, deletes };
+        });
+        const live = order
+          .toSorted((a, b) => a - b)
+          .flatMap((unit) => Array.from({ length: sizes[unit]! }, (_, i) => [unit, i] as const))
+          .filter(([unit, i]) => !gone(unit, i));
+        const request = { def, memory: [], files, path: newPath() };
+        const written = await engine.writeParquet(request);
+        expect(written?.rows ?? 0).toBe(live.length);
+        if (written === null) return;
+        const went = await engine.newPositions(request);
+        expect(Buffer.from(went.units.buffer).equals(Buffer.from(Int32Array.from(live, ([unit]) => unit).buffer))).toBe(
+          true,
+        );
+        const positions = Uint32Array.from(live, ([, position]) => position);
+        expect(Buffer.from(went.positions.buffer).equals(Buffer.from(positions.buffer))).toBe(true);
+        const sql = `SELECT count(*)::bigint, (count(*) FILTER (k <= before))::bigint FROM (SELECT c0 AS k, lag(c0) OVER (ORDER BY file_row_number) AS before FROM read_parquet('${request.path}', file_row_number=true))`;
+        expect(await query(sql, [plain(Oid.int8), plain(Oid.int8)])).toEqual([[BigInt(live.length), 0n]]);
+      },
+    ),
+    { numRuns: 12 },
+  );
+}, 60_000);
+
 test('a file that cannot be written is 58030 and leaves nothing', async () => {
   const def = tableDef([plain(Oid.int4)]);
   const request = { def, memory: [unitOf(def, 1, [[1]])], files: [], path: join(folder, 'missing', 'x.parquet') };

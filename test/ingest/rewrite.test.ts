@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { cp, rename, rm } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { SqlError, SqlState } from '../../src/errors.ts';
 import type { Database } from '../../src/ingest/database.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import { vacuum } from '../../src/ingest/vacuum.ts';
@@ -117,6 +118,32 @@ test.each([
   expect(dataFiles(table).map((file) => [file.rows, file.deletes.length])).toEqual([[36, 0]]);
   expect(db.tiers.database.commits.at(-1)).toMatchObject({ files: 1, rows: 36, deletes: 4, trigger: 'test' });
   await expectRows(table.def.name, before);
+});
+
+test('V5: a rewrite that does not fit the memory of the engine is done in parts, and rows of all of them stay', async () => {
+  const { database } = db.tiers;
+  const table = await fourFiles(false);
+  const before = await db.rows(table);
+  let calls = 0;
+  const tooLarge = async (call: () => Promise<unknown>): Promise<unknown> => {
+    if (calls++ === 0) throw new SqlError(SqlState.outOfMemory, 'out of memory');
+    return await call();
+  };
+  await intercepted('engine', 'writeParquet', tooLarge, () => database.rewrite(table, [dataFiles(table)], 'test'));
+  expect(calls).toBe(3);
+  expect(dataFiles(table).map((file) => file.rows)).toEqual([18, 18]);
+  expect(await db.rows(table)).toEqual(before);
+});
+
+test('V5: a single file that does not fit the memory of the engine fails with 53200, and nothing has changed', async () => {
+  const { database } = db.tiers;
+  const table = await fourFiles(false);
+  const before = dataFiles(table);
+  const never = (): Promise<unknown> => Promise.reject(new SqlError(SqlState.outOfMemory, 'out of memory'));
+  const work = intercepted('engine', 'writeParquet', never, () => database.rewrite(table, [dataFiles(table)], 'test'));
+  await expect(work).rejects.toMatchObject({ code: '53200' });
+  expect(dataFiles(table)).toEqual(before);
+  expect((await db.rows(table)).length).toBe(36);
 });
 
 test('files whose rows are all deleted leave without a successor', async () => {
