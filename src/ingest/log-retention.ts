@@ -63,8 +63,7 @@ export class LogRetention {
   }
 
   /** The first LSN that the log must keep. */
-  trimTo(): Lsn {
-    const beyondMax = this.zone === 'red';
+  trimTo(beyondMax = this.zone === 'red'): Lsn {
     let to = this.#owner.committer.appliedLsn + 1;
     for (const table of this.#owner.tables.values()) {
       const from = neededFrom(table, beyondMax);
@@ -102,7 +101,7 @@ export class LogRetention {
     // Where room is short, whoever reads what nobody else needs gives way.
     const red = this.zone === 'red';
     if (red) log.loosen(to);
-    await log.trim(to, red ? 0 : this.#bytesKept);
+    await log.trim(to, red ? 0 : this.#bytesKept, this.trimTo(false));
   }
 
   /** Looked at once a second, and by writers in red: flushes what holds the log, then trims. One at a time. */

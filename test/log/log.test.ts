@@ -459,6 +459,26 @@ test('H1: a stream that is rolled back leaves no file, and one that a kill left 
   await again[Symbol.asyncDispose]();
 });
 
+test('H1: a log that is trimmed before Iceberg has all of it keeps each stream whose frame a replay may meet, and no longer', async () => {
+  const options = { dir, segmentBytes: 2 ** 16, ringBytes: 2 ** 14 };
+  const log = await openLog(options);
+  await log.start(1);
+  await streamed(log);
+  await log.trim(log.lastLsn, 0, 1);
+  expect(streamFiles(dir).length).toBe(1);
+  await log[Symbol.asyncDispose]();
+  const again = await openLog(options);
+  expect((await framesOf(again)).length).toBe(5);
+  await again.start(again.lastLsn + 1);
+  while (again.stats().segments < 3) {
+    append(again, new Uint8Array(5000));
+    await again.durable(again.lastLsn);
+  }
+  await again.trim(again.lastLsn, 0, 1);
+  expect(streamFiles(dir)).toEqual([]);
+  await again[Symbol.asyncDispose]();
+});
+
 test.each([
   ['a missing', (path: string) => fs.rmSync(path)],
   ['a shortened', (path: string) => fs.truncateSync(path, 9000)],

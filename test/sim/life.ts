@@ -198,9 +198,9 @@ export class Life {
   /** V3: the log keeps what neither Iceberg nor, beyond wal.max_size or on a full disk, the disk has. */
   #watchTrims(log: Log): void {
     const trim = log.trim.bind(log);
-    log.trim = async (to) => {
+    log.trim = async (to, ...rest) => {
       this.model.diskNeeded ||= log.full || Number.isFinite(this.#logBytesMax);
-      await trim(to);
+      await trim(to, ...rest);
       for (const name of this.model.tables) {
         const state = this.outside.committed(name);
         if (state === null) continue;

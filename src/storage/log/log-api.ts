@@ -129,7 +129,8 @@ export interface Log extends AsyncDisposable {
    * Segments that hold only operations below `to` are recycled or deleted. What was appended before is written first;
    * the newest segment stays, and the one with the newest checkpoint frame and all after it. So do the newest segments and
    * streams that take at most `keepBytes`, and what is held.
+   * @param confirmed where it is less than `to`: a stream that ends at or after it stays as long as the frame that names it
    */
-  trim(to: Lsn, keepBytes?: number): Promise<void>;
+  trim(to: Lsn, keepBytes?: number, confirmed?: Lsn): Promise<void>;
   stats(): LogStats;
 }

@@ -31,7 +31,7 @@ export interface Shape {
 
 export type LogRequest =
   | { readonly method: 'start' | 'replay'; readonly lsn: Lsn }
-  | { readonly method: 'trim'; readonly lsn: Lsn; readonly keepBytes: number }
+  | { readonly method: 'trim'; readonly lsn: Lsn; readonly keepBytes: number; readonly confirmed: Lsn }
   | { readonly method: 'read' | 'close' | 'shape' }
   | { readonly method: 'seal'; readonly stream: number };
 
@@ -179,7 +179,7 @@ export class LogServer {
       case 'trim':
         invariant(this.#state.phase === 'open', 'trim comes after start');
         while (ringHead(this.#ring) !== ringTail(this.#ring) && this.step() === 'busy');
-        this.#trim(Math.min(command.lsn, this.#keptFrom(command.keepBytes)));
+        this.#trim(Math.min(command.lsn, this.#keptFrom(command.keepBytes)), command.confirmed);
         if (this.#segments.hasSpare) this.#found(true);
         this.#post({ event: 'shape', shape: this.#shape() });
         return null;
@@ -196,9 +196,9 @@ export class LogServer {
     }
   }
 
-  #trim(to: Lsn): void {
+  #trim(to: Lsn, confirmed: Lsn): void {
     this.#segments.trim(to, this.#state.checkpointIn);
-    this.#streams.trim(to);
+    this.#streams.trim(Math.max(Math.min(to, confirmed), this.#segments.live[0]!.header.firstLsn));
   }
 
   /** The LSN from which on segments and streams take at most so many bytes; infinite when the newest segment takes more. */

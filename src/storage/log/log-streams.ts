@@ -8,7 +8,8 @@
  *   payload of the frame that commits: `number u64 | bytes of the file u64 | rows in the file u32 | 0 u32`, then sections
  *
  * - T1 The file and its name are durable before the frame that names it is appended.
- * - T2 A file goes when the log is trimmed past its transaction's last LSN. One that a start finds counts as ending where the
+ * - T2 A file goes when its transaction is in Iceberg, or the frame that names it is gone: as long as a replay may meet that
+ *   frame, the rows behind it are there. One that a start finds counts as ending where the
  *   log ends: whether a frame names it is not looked for.
  * - T3 A file that cannot be written fails its transaction, never the log.
  */

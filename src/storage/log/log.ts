@@ -259,8 +259,8 @@ class WriteAheadLog implements Log {
     this.#holds.giveUp(to);
   }
 
-  async trim(to: Lsn, keepBytes = 0): Promise<void> {
-    await this.#call({ method: 'trim', lsn: Math.min(to, this.#holds.from), keepBytes });
+  async trim(to: Lsn, keepBytes = 0, confirmed = to): Promise<void> {
+    await this.#call({ method: 'trim', lsn: Math.min(to, this.#holds.from), keepBytes, confirmed });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
