@@ -1,28 +1,58 @@
 /** COPY … TO STDOUT: the rows of a query or a table as CopyData, made where the rows are (types/copy-row.ts). */
 import { SqlError } from './errors.ts';
-import type { CopyOutOptions, Statement } from './planner/plan.ts';
+import type { CopyOutOptions, PlannedTable, QueryPlan, Statement } from './planner/plan.ts';
 import { copyHead, copyTail } from './types/copy-row.ts';
 import { parametersOf } from './wire/bound-parameters.ts';
 import type { Output } from './wire/gateway-api.ts';
 import { describedColumns } from './gateway-columns.ts';
+import { Follower, followed } from './gateway-follow.ts';
 import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
 
 type CopyTo = Extract<Statement, { kind: 'copyTo' }>;
 
 const NO_PARAMETERS = parametersOf([], []);
 
-export async function copyTo(environment: QueryEnvironment, { plan, options }: CopyTo, out: Output): Promise<string> {
-  const columns = plan.described === null ? null : describedColumns(plan);
-  const binary = options.format === 'binary';
-  const run = await withoutPosition(
-    QueryRun.open(environment, plan, NO_PARAMETERS, [], columns, binary ? [1] : [], options),
-  );
+export async function copyTo(environment: QueryEnvironment, statement: CopyTo, out: Output): Promise<string> {
+  const { plan, options } = statement;
+  const planned = followed(plan);
+  if (planned !== null) return follow(environment, statement, planned, out);
+  const run = await openRun(environment, plan, options);
   try {
     beginCopy(run, options, out);
     await run.send(out, 0);
     return endCopy(run.sent, options, out);
   } finally {
     await run.close();
+  }
+}
+
+function openRun(environment: QueryEnvironment, plan: QueryPlan, options: CopyOutOptions): Promise<QueryRun> {
+  const columns = plan.described === null ? null : describedColumns(plan);
+  const formats = options.format === 'binary' ? ([1] as const) : [];
+  return withoutPosition(QueryRun.open(environment, plan, NO_PARAMETERS, [], columns, formats, options));
+}
+
+/** Goes on until it is cancelled, the client leaves, or the log has gone on without it. */
+async function follow(
+  environment: QueryEnvironment,
+  { plan, options }: CopyTo,
+  planned: PlannedTable,
+  out: Output,
+): Promise<never> {
+  const follower = await Follower.open(environment, plan, planned);
+  try {
+    for (let first = true; ; first = false) {
+      const run = await openRun(environment, await follower.next(first), options);
+      try {
+        if (first) beginCopy(run, options, out);
+        await run.send(out, 0);
+      } finally {
+        await run.close();
+      }
+      follower.advance();
+    }
+  } finally {
+    follower.close();
   }
 }
 

@@ -2,7 +2,7 @@
  * A running query of the engine as the session sees it: rows in turns, an end, a cancel. Holds the pin of its Version
  * until the engine is done with the units.
  */
-import { SqlError, SqlState } from './errors.ts';
+import { notSupported, SqlError, SqlState } from './errors.ts';
 import type { EngineApi, OutputColumn, QueryOpened } from './federation/engine-api.ts';
 import type { Database } from './ingest/database.ts';
 import type { Transaction } from './ingest/transaction.ts';
@@ -63,13 +63,18 @@ export class EngineCursor {
     request: CursorRequest,
     running: (cancel: () => void) => void,
   ): Promise<EngineCursor> {
-    const ended = await database.admitScan(running);
+    // Who reads the log alone needs no Version and little memory, and may take its time.
+    const onlyFeeds = request.tables.length > 0 && request.tables.every(({ feed }) => feed !== undefined);
+    if (request.copy === undefined && request.tables.some(({ feed }) => feed?.follow === true))
+      throw notSupported('follow => true outside COPY (SELECT …) TO STDOUT');
+    const ended = onlyFeeds ? () => {} : await database.admitScan(running);
     const id = nextCursor++;
     const age = { tooOld: false };
-    const pin = database.memory.pins.acquire(() => {
+    const tooOld = (): void => {
       age.tooOld = true;
       void engine.close(id).then(release, release);
-    });
+    };
+    const pin = onlyFeeds ? { release: () => {} } : database.memory.pins.acquire(tooOld);
     const builder = new ScanBuilder(database.memory, request.transaction, request.timeZone);
     let feeds: FeedHolds | null = null;
     const release = (): void => {

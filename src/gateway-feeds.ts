@@ -54,7 +54,7 @@ export class FeedHolds {
     const { since, hold } = this.#held.get(planned)!;
     const { table } = planned.feed!;
     const { def, placeholder, positions } = planned;
-    const to = Math.max(since, this.#to);
+    const to = Math.max(since, planned.feed!.to ?? this.#to);
     const changes = { log: hold.place, since, to, key: nameFields(table), keyed: table.key.length > 0 };
     return { placeholder, def, memory: [], files: [], positions, changes };
   }

@@ -47,7 +47,7 @@ export function ownFunction(
     case 'arka.current_lsn':
       return { text: VERSION_LSN_TEXT, type: 'pg_lsn' };
     case 'arka.wait_for_lsn':
-      return { text: 't', type: 'bool' }; // one node: what is acknowledged is readable
+      return { text: 't', type: 'bool' }; // by then it has waited (gateway-follow.ts)
     default:
       return undefined;
   }

@@ -14,6 +14,7 @@ import type { Format, ResultColumn } from './types/result-column.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
 import { EngineCursor } from './gateway-cursor.ts';
 import type { ServerContext } from './gateway-context.ts';
+import { waitForLsn } from './gateway-follow.ts';
 import { readIndexed } from './gateway-indexed.ts';
 import { readPoint, type PointAnswer } from './gateway-point.ts';
 import { carriedOut, innerFormats, outerColumns } from './gateway-sequence-calls.ts';
@@ -77,6 +78,7 @@ export class QueryRun {
     formats: readonly Format[],
     copy: CopyOutOptions | null = null,
   ): Promise<QueryRun> {
+    for (const { lsn, timeoutMs } of plan.waits ?? []) await waitForLsn(environment, lsn, timeoutMs);
     if (plan.calls !== undefined) return QueryRun.#calling(environment, plan.calls, parameters, oids, columns, formats);
     if (plan.route === 'catalog') {
       const result = await catalogResult(environment, plan, parameters, oids, formats);

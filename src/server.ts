@@ -113,6 +113,7 @@ async function open(
   front.ready(gateway);
   const listener = early ?? (await open());
   stack.defer(() => listener.close()); // the first to close, whenever it was opened
+  stack.defer(() => database.committer.publications.end());
   database.memory.account.report('sessions', false, listener.heldBytes);
   const shown = host.includes(':') ? `[${host}]` : host;
   return `postgresql://${config.auth.user}@${shown}:${listener.port}/arka`;

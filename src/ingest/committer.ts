@@ -17,6 +17,7 @@ import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { framesOf, streamFrame, type Frame } from './commit-frames.ts';
+import { Publications } from './publications.ts';
 import { sealStream } from './stream-writes.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
@@ -34,6 +35,7 @@ interface Pending {
 export class Committer {
   appliedLsn: Lsn = 0;
   publishedLsn: Lsn = 0;
+  readonly publications = new Publications();
   readonly #memory: Memory;
   readonly #log: Log;
   readonly #inserted: (table: Table) => void;
@@ -248,6 +250,7 @@ export class Committer {
     for (let i = this.#waiting.length - 1; i >= 0; i--) {
       if (this.#waiting[i]!.lsn <= this.publishedLsn) this.#waiting.splice(i, 1)[0]!.resolve();
     }
+    this.publications.tell();
   }
 }
 

@@ -10,6 +10,7 @@ import { planCreateTable } from './create-table.ts';
 import { planExplain } from './explain.ts';
 import { planCreateIndex } from './indexes.ts';
 import { planInsert } from './insert.ts';
+import { lsnWaits } from './lsn-waits.ts';
 import { planDelete, planUpdate } from './modify.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
@@ -72,7 +73,9 @@ function planSelect(statement: ParsedStatement, view: CatalogView, environment: 
   refuseWrites((node as { SelectStmt: SelectStmt }).SelectStmt);
   const { parameterCount } = statement;
   const calls = planSequenceCalls(node, text, parameterCount, view, environment);
-  return { kind: 'query', plan: calls ?? planQuery(node, text, parameterCount, view, environment) };
+  const query = calls ?? planQuery(node, text, parameterCount, view, environment);
+  const waits = lsnWaits(statement.node as Node);
+  return { kind: 'query', plan: waits.length === 0 ? query : { ...query, waits } };
 }
 
 function refuseWrites(select: SelectStmt): void {

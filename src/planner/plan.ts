@@ -42,10 +42,18 @@ export interface PlannedTable {
   readonly feed?: ChangeFeed;
 }
 
+/** Until `lsn` is readable here, at most so long. */
+export interface LsnWait {
+  readonly lsn: Lsn;
+  readonly timeoutMs: number;
+}
+
 /** arka.changes in FROM. */
 export interface ChangeFeed {
   readonly table: TableDef;
   readonly since: { readonly kind: 'lsn'; readonly lsn: Lsn } | { readonly kind: 'parameter'; readonly index: number };
+  /** Where it ends; left out: with the newest. */
+  readonly to?: Lsn;
   /** Goes on with what comes. */
   readonly follow: boolean;
 }
@@ -104,6 +112,8 @@ export interface QueryPlan {
   readonly views: readonly string[];
   /** Set when Arka can describe it without PGlite: plain columns, constants, count(*) of one table. Names and types. */
   readonly described: readonly PlannedColumn[] | null;
+  /** arka.wait_for_lsn in it: before anything else. */
+  readonly waits?: readonly LsnWait[];
   /** Types of $n inferred by Arka where `described` is set (0: unknown). */
   readonly parameterOids: readonly number[];
   /** Columns that are calls of sequences: `inner` runs, and they are carried out on its rows. */

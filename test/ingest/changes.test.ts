@@ -5,7 +5,7 @@ import { streamRows } from '../../src/ingest/stream-writes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
 import type { Lsn } from '../../src/table-def.ts';
-import { changesOf, Consumer } from './feed.ts';
+import { changesOf, Consumer, openChanges } from './feed.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
 
 let db: TestDatabase;
@@ -132,6 +132,43 @@ test('beyond the log there is 55000, which names the first LSN that is there', a
     expect((await changesOf(own, table, firstLsn - 1)).length).toBeGreaterThan(0);
     expect(await changesOf(own, table, lastLsn)).toEqual([]);
     expect(await changesOf(own, table, lastLsn + 1000)).toEqual([]);
+  } finally {
+    await own.destroy();
+  }
+}, 60_000);
+
+test('what a reader has not read yet is not trimmed; where the log must go, the reader gets 55000', async () => {
+  const own = await TestDatabase.create();
+  try {
+    const { database } = own.tiers;
+    const table = (await database.createTable(tableDef('t', noPartition), false))!;
+    for (let i = 0; i < 12; i++) {
+      const transaction = database.begin(true);
+      await own.insert(
+        transaction,
+        table,
+        Array.from({ length: 2000 }, (_, id) => [i * 2000 + id, 1, LONG] as const),
+      );
+      await database.committer.commit(transaction);
+    }
+    const cursor = await openChanges(own, table, 0);
+    await cursor.next();
+    await database.checkpoint();
+    await database.trimLog();
+    expect(database.log.firstLsn).toBe(1);
+    expect((await changesOf(own, table, 0)).length).toBe(24_000);
+    let rows = 0;
+    const half = await openChanges(own, table, 0);
+    for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) rows += chunk.rows;
+    expect(rows).toBeGreaterThan(20_000);
+    await half.next();
+    database.log.loosen(database.log.lastLsn + 1); // as at wal.max_size
+    await database.trimLog();
+    expect(database.log.firstLsn).toBeGreaterThan(1);
+    await expect(half.next()).rejects.toMatchObject({ code: '55000' });
+    await half.close();
+    await expect(openChanges(own, table, 0)).rejects.toMatchObject({ code: '55000' });
+    await database.trimLog();
   } finally {
     await own.destroy();
   }

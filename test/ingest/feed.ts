@@ -20,8 +20,8 @@ export interface SeenChange {
 const text = (vector: ColumnVector, row: number): string | null =>
   isValid(vector, row) ? Buffer.from(vector.heap.subarray(vector.starts[row], vector.ends[row])).toString() : null;
 
-/** At most `limit` changes after `since`. */
-export async function changesOf(db: TestDatabase, table: Table, since: Lsn, limit = Infinity): Promise<SeenChange[]> {
+/** Reads changes after `since`. */
+export function openChanges(db: TestDatabase, table: Table, since: Lsn): Promise<EngineCursor> {
   const feed = { table: table.def, since: { kind: 'lsn', lsn: since }, follow: false } as const;
   const sql = 'SELECT op, lsn, commit_lsn, committed_at, old_key, id, v, name FROM "__arka_feed" AS t';
   const request = {
@@ -33,8 +33,13 @@ export async function changesOf(db: TestDatabase, table: Table, since: Lsn, limi
     output: 'vectors',
     timeZone: 'UTC',
   } as const;
+  return EngineCursor.open(db.tiers.database, db.tiers.engine, request, () => {});
+}
+
+/** At most `limit` changes after `since`. */
+export async function changesOf(db: TestDatabase, table: Table, since: Lsn, limit = Infinity): Promise<SeenChange[]> {
   const seen: SeenChange[] = [];
-  const cursor = await EngineCursor.open(db.tiers.database, db.tiers.engine, request, () => {});
+  const cursor = await openChanges(db, table, since);
   try {
     for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next()) {
       const [op, lsn, commit, time, oldKey, id, v, name] = chunk.vectors!;

@@ -12,6 +12,8 @@ class Hold implements LogHold {
   /** As asked for. */
   from: Lsn;
   valid = true;
+  /** No trim that did not know of it is under way. */
+  settled = false;
   readonly #owner: LogHolds;
 
   constructor(owner: LogHolds, from: Lsn) {
@@ -52,6 +54,13 @@ export class LogHolds {
     const hold = new Hold(this, from);
     this.#held.add(hold);
     return hold;
+  }
+
+  /** Whether what is held already reaches back so far. */
+  covers(from: Lsn): boolean {
+    const start = this.#startOf(from);
+    for (const hold of this.#held) if (hold.settled && this.#startOf(hold.from) <= start) return true;
+    return false;
   }
 
   remove(hold: Hold): void {

@@ -245,9 +245,11 @@ class WriteAheadLog implements Log {
   }
 
   async hold(from: Lsn): Promise<LogHold> {
+    const covered = this.#holds.covers(from);
     const hold = this.#holds.add(from);
     try {
-      await this.#call({ method: 'shape' }); // behind every trim that did not know of it
+      if (!covered) await this.#call({ method: 'shape' }); // behind every trim that did not know of it
+      hold.settled = true;
       return hold;
     } catch (error) {
       hold.release();
