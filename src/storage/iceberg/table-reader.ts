@@ -1,7 +1,7 @@
 /**
  * Reads a table's metadata tree: metadata file, manifest list, manifests, into entries and into a `TableState`.
  *
- * Manifests are immutable: decoded ones are kept, the least recently used go first once their entries are too many.
+ * Manifests are immutable: decoded ones are kept, the least recently used go first once they are too large (V5).
  */
 import { notSupported, SqlError, SqlState } from '../../errors.ts';
 import type { ColumnDef, PgType, TableDef } from '../../table-def.ts';
@@ -36,7 +36,25 @@ import type { ObjectStore } from './object-store.ts';
 import { deriveDef, parseSpecField, partitionFields, pgTypeOf, sameType, type IcebergSchema } from './schema-json.ts';
 import { placeKey } from './transforms.ts';
 
-const CACHED_ENTRIES_MAX = 50_000;
+/** Values of column maps, counts and bounds, in decoded manifests that are kept: about 120 bytes of heap each. */
+const CACHED_VALUES_MAX = 300_000;
+/** What an entry takes beside them, as so many values. */
+const ENTRY_VALUES = 12;
+
+/** How much of the heap decoded entries take, in values. */
+function weightOf(entries: readonly ManifestEntry[]): number {
+  let values = entries.length * ENTRY_VALUES;
+  for (const { file } of entries)
+    for (const map of [
+      file.column_sizes,
+      file.value_counts,
+      file.null_value_counts,
+      file.lower_bounds,
+      file.upper_bounds,
+    ])
+      values += map?.length ?? 0;
+  return values;
+}
 
 export interface TableReader {
   metadata(location: string): Promise<TableMetadata>;
@@ -48,8 +66,8 @@ export interface TableReader {
 
 /** `pathOf` says where the file of a location can be read on this machine. */
 export function tableReader(store: ObjectStore, pathOf: (location: string) => string): TableReader {
-  const cache = new Map<string, readonly ManifestEntry[]>();
-  let cachedEntries = 0;
+  const cache = new Map<string, { readonly entries: readonly ManifestEntry[]; readonly weight: number }>();
+  let cachedValues = 0;
   const reader: TableReader = {
     metadata: async (location) => parseMetadata(await store.get(location), location),
     manifests: async (snapshot) => {
@@ -63,15 +81,16 @@ export function tableReader(store: ObjectStore, pathOf: (location: string) => st
       if (cached !== undefined) {
         cache.delete(manifest.manifest_path);
         cache.set(manifest.manifest_path, cached);
-        return cached;
+        return cached.entries;
       }
       const entries = decodeManifest(await store.get(manifest.manifest_path), manifest);
-      cache.set(manifest.manifest_path, entries);
-      cachedEntries += entries.length;
+      const weight = weightOf(entries);
+      cache.set(manifest.manifest_path, { entries, weight });
+      cachedValues += weight;
       for (const [path, oldest] of cache) {
-        if (cachedEntries <= CACHED_ENTRIES_MAX || path === manifest.manifest_path) break;
+        if (cachedValues <= CACHED_VALUES_MAX || path === manifest.manifest_path) break;
         cache.delete(path);
-        cachedEntries -= oldest.length;
+        cachedValues -= oldest.weight;
       }
       return entries;
     },
