@@ -2,6 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { coldKeys, pendingChanges, SETTLED, updateByKey, updateByPredicate, upserts } from './changes.ts';
 import { keyIndexBytes } from './key-index.ts';
 import { FullLog } from './restart.ts';
 import { insertPrepared, insertStatement } from './row-bytes.ts';
@@ -37,9 +38,12 @@ const BOTH: readonly SystemName[] = ['Arka', 'PostgreSQL'];
 
 /** A round on a fresh system. */
 const fresh =
-  (work: (system: System, seconds: number) => Promise<Measure>): Row['measure'] =>
+  (
+    work: (system: System, seconds: number) => Promise<Measure>,
+    settings: Readonly<Record<string, string | number>> = {},
+  ): Row['measure'] =>
   async (name, { seconds, postgres }) => {
-    await using system = name === 'Arka' ? await openArka() : await openPostgres(postgres);
+    await using system = name === 'Arka' ? await openArka({ settings }) : await openPostgres(postgres);
     return await work(system, seconds);
   };
 
@@ -114,6 +118,55 @@ async function insideArka(_: SystemName, { seconds }: Options): Promise<Measure>
   }
 }
 
+const arkaAlone = (name: string, title: string, unit: string, goal: Goal, work: Parameters<typeof fresh>[0]): Row => ({
+  name,
+  title,
+  unit,
+  goal,
+  systems: ['Arka'],
+  rounds: 1,
+  measure: fresh(work, SETTLED),
+});
+
+const changes: readonly Row[] = [
+  ratio('update-8', 'UPDATE of a hot row by key, prepared, 8 connections', 1.5, (system, seconds) =>
+    updateByKey(system, 8, seconds),
+  ),
+  arkaAlone(
+    'upsert-1000',
+    'upserts in batches of 1,000, 1M keys over all tiers',
+    'rows/s',
+    { kind: 'at least', limit: 100_000 },
+    upserts,
+  ),
+  {
+    ...ratio('update-where', 'UPDATE of 1M of 10M rows on disk, by predicate', 5, updateByPredicate),
+    rounds: 1,
+    measure: fresh(updateByPredicate, SETTLED),
+  },
+  arkaAlone(
+    'cold-upsert',
+    'upserts of whole rows, 1,000 random keys of 100 files a statement',
+    'rows/s',
+    { kind: 'at least', limit: 100_000 },
+    (system, seconds) => coldKeys(system, seconds, true),
+  ),
+  arkaAlone(
+    'cold-update',
+    'SET v = v + 1, 1,000 random keys of 100 files a statement',
+    'rows/s',
+    { kind: 'at least', limit: 5_000 },
+    (system, seconds) => coldKeys(system, seconds, false),
+  ),
+  arkaAlone(
+    'pending',
+    '8 queries on 10M rows in 100 files, 100k changes pending in 10 of them, against none',
+    '× as long',
+    { kind: 'at most', limit: 1.3 },
+    pendingChanges,
+  ),
+];
+
 const byCopy = new FullLog(false);
 const byRow = new FullLog(true);
 
@@ -177,4 +230,5 @@ export const ROWS: readonly Row[] = [
     measure: () => byRow.measure(),
     done: () => byRow.drop(),
   },
+  ...changes,
 ];

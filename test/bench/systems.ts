@@ -34,8 +34,10 @@ function cpuTicks(pid: number): number {
 /** CPU seconds of a process with its threads. */
 export const cpuSecondsOf = (pid: number): number => cpuTicks(pid) / TICKS_PER_SECOND;
 
-export async function openArka(options: { readonly env?: Readonly<Record<string, string>> } = {}): Promise<System> {
-  const server = await startServer({ built: true, ...(options.env === undefined ? {} : { env: options.env }) });
+export async function openArka(
+  options: Pick<NonNullable<Parameters<typeof startServer>[0]>, 'env' | 'settings'> = {},
+): Promise<System> {
+  const server = await startServer({ built: true, ...options });
   try {
     const control = await RawConnection.open(server.url);
     await control.query(`CREATE TABLE ${TABLE} (${COLUMNS})`);

@@ -31,7 +31,7 @@ export interface Measure {
 const WARM_UP_SECONDS = 3;
 
 /** CPU of both sides between two moments. */
-class CpuWatch {
+export class CpuWatch {
   readonly #system: System;
   readonly #server: number | null;
   readonly #client = process.cpuUsage();
@@ -216,7 +216,7 @@ export async function paced(system: System, seconds: number): Promise<Measure> {
   return { value: p99, serverCores, clientCores, more: { p50, p99, p999, sentLate } };
 }
 
-const READ_ROWS = 100_000;
+export const READ_ROWS = 100_000;
 const READ_GAP_MS = 1;
 
 /** A table of hot rows to read from. */
