@@ -2,14 +2,20 @@
 import type { SqlError } from './errors.ts';
 import type { Database } from './ingest/database.ts';
 import type { ChangeFeed, PlannedTable, RenderedQuery } from './planner/plan.ts';
-import type { LogHold } from './storage/log/log-api.ts';
-import { logTrimmed } from './storage/log/log-trimmed.ts';
+import type { Log, LogHold } from './storage/log/log-api.ts';
+import { beyondLog, logTrimmed } from './storage/log/log-trimmed.ts';
 import type { TableScan } from './storage/scan-spec.ts';
 import { nameFields, type Lsn } from './table-def.ts';
 
 interface HeldFeed {
   readonly since: Lsn;
   readonly hold: LogHold;
+}
+
+/** @throws {SqlError} 55000 for what is not in the log any more, or not yet */
+export function checkReach(log: Log, since: Lsn): void {
+  if (since + 1 < log.firstLsn) throw logTrimmed(since, log.firstLsn);
+  if (since > log.lastLsn) throw beyondLog(since, log.lastLsn);
 }
 
 export class FeedHolds {
@@ -39,7 +45,7 @@ export class FeedHolds {
     const since = rendered.since!(feed);
     const hold = await log.hold(since + 1);
     this.#held.set(table, { since, hold });
-    if (since + 1 < log.firstLsn) throw logTrimmed(since, log.firstLsn);
+    checkReach(log, since);
   }
 
   /** What is visible is read from the files, so it must be durable, too. */

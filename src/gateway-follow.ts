@@ -14,6 +14,7 @@ import type { Table } from './storage/table.ts';
 import type { Lsn } from './table-def.ts';
 import { lsnText } from './types/pg-lsn.ts';
 import type { ServerContext } from './gateway-context.ts';
+import { checkReach } from './gateway-feeds.ts';
 
 /** What no publication tells of is looked at so often: a table that was dropped, a log that had to go. */
 const LOOK_MS = 500;
@@ -101,9 +102,13 @@ export class Follower {
     const { log } = waiting.context.database;
     const since = plan.render([]).since!(planned.feed!);
     const hold = await log.hold(since + 1);
-    if (since + 1 >= log.firstLsn) return new Follower(waiting, plan, planned, hold, since);
-    hold.release();
-    throw logTrimmed(since, log.firstLsn);
+    try {
+      checkReach(log, since);
+      return new Follower(waiting, plan, planned, hold, since);
+    } catch (error) {
+      hold.release();
+      throw error;
+    }
   }
 
   /** The plan of what has come, perhaps nothing at first; the next call says that its rows were sent. */

@@ -70,12 +70,13 @@ interface Placed {
   readonly bytes: number;
 }
 
-function* changeRuns(def: TableDef, scan: ChangesScan): IterableIterator<ChangeRun> {
+/** @param keysMax keys looked for at once */
+export function* changeRuns(def: TableDef, scan: ChangesScan, keysMax = KEYS_MAX): IterableIterator<ChangeRun> {
   const reader = new TransactionReader(openNodeDisk(scan.log.dir), scan.log, scan.since, scan.to, places);
   const uuid = Buffer.from(def.uuid.replaceAll('-', ''), 'hex');
   try {
     for (let transaction = reader.next(); transaction !== null; transaction = reader.next())
-      yield* transactionRuns(transaction, def, scan, uuid);
+      yield* transactionRuns(transaction, def, scan, uuid, keysMax);
   } finally {
     reader.close();
   }
@@ -86,6 +87,7 @@ function* transactionRuns(
   def: TableDef,
   scan: ChangesScan,
   uuid: Uint8Array,
+  keysMax: number,
 ): IterableIterator<ChangeRun> {
   const has = { insert: false, delete: false };
   for (const { section } of sectionsOf(transaction, uuid, def.uuid)) has[section.kind] = true;
@@ -99,7 +101,7 @@ function* transactionRuns(
     }
     const other = kind === 'delete' ? 'insert' : 'delete';
     const changed: Change | null = kind === 'delete' ? null : 'update';
-    for (const group of groupsOf(all)) {
+    for (const group of groupsOf(all, keysMax)) {
       const keys = new KeyGroup(def, scan.key, group);
       keys.mark(filtered(sectionsOf(transaction, uuid, def.uuid), other));
       for (const each of group)
@@ -130,7 +132,7 @@ function* filtered(sections: Iterable<Placed>, kind: Section['kind']): IterableI
   for (const each of sections) if (each.section.kind === kind) yield each;
 }
 
-function* groupsOf(sections: Iterable<Placed>): IterableIterator<readonly Placed[]> {
+function* groupsOf(sections: Iterable<Placed>, keysMax: number): IterableIterator<readonly Placed[]> {
   let group: Placed[] = [];
   let rows = 0;
   let bytes = 0;
@@ -138,7 +140,7 @@ function* groupsOf(sections: Iterable<Placed>): IterableIterator<readonly Placed
     group.push(each);
     rows += each.section.rows;
     bytes += each.bytes;
-    if (rows < KEYS_MAX && bytes < GROUP_BYTES_MAX) continue;
+    if (rows < keysMax && bytes < GROUP_BYTES_MAX) continue;
     yield group;
     group = [];
     rows = 0;

@@ -116,6 +116,23 @@ test('since_lsn is a pg_lsn or a bigint, a constant or a parameter', async () =>
   expect(await rowsOf(`SELECT op FROM arka.changes('events', pg_current_wal_lsn())`)).toEqual([]);
 });
 
+test('binary COPY gives positions as eight bytes, and a position of another log is refused', async () => {
+  const chunks = await client
+    .query(to(`COPY (SELECT op, lsn FROM arka.changes('events', 4)) TO STDOUT BINARY`))
+    .toArray();
+  expect(Buffer.concat(chunks as Buffer[]).toString('hex')).toBe(
+    '5047434f50590aff0d0a000000000000000000' +
+      '0002' +
+      '00000006' +
+      Buffer.from('delete').toString('hex') +
+      '000000080000000000000005' +
+      'ffff',
+  );
+  expect(await failure(`SELECT * FROM arka.changes('events', 'A/0')`)).toBe(
+    '55000 LSN A/0 is beyond the end of the log',
+  );
+});
+
 test('without a key a row is named by all of it, and a name that the table has is kept from it', async () => {
   expect(await rowsOf(`SELECT _op, old_key, op, lsn FROM arka.changes('plain', 0) ORDER BY _lsn`)).toEqual([
     ['insert', null, 'x', 1],

@@ -229,21 +229,29 @@ export interface StreamReference {
   readonly number: number;
   readonly bytes: number;
   readonly rows: number;
+  /** The file's, so that it is not taken for a later one with its number; 0 in logs of older programs: not said. */
+  readonly seed: number;
 }
 
-export function encodeStreamReference({ number, bytes, rows }: StreamReference): Uint8Array {
+export function encodeStreamReference({ number, bytes, rows, seed }: StreamReference): Uint8Array {
   const out = new Uint8Array(STREAM_REFERENCE_BYTES);
   const view = viewOf(out);
   setU64(view, 0, number);
   setU64(view, 8, bytes);
   view.setUint32(16, rows, true);
+  view.setUint32(20, seed, true);
   return out;
 }
 
 /** Of the frame at `at`. */
 export function decodeStreamReference(view: DataView, at: number): StreamReference {
   const start = at + FRAME_HEADER_BYTES;
-  return { number: getU64(view, start), bytes: getU64(view, start + 8), rows: view.getUint32(start + 16, true) };
+  return {
+    number: getU64(view, start),
+    bytes: getU64(view, start + 8),
+    rows: view.getUint32(start + 16, true),
+    seed: view.getUint32(start + 20, true),
+  };
 }
 
 interface StreamHeader {

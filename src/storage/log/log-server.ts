@@ -37,7 +37,12 @@ export type LogRequest =
 
 /** Without an answer. */
 export type StreamNotice =
-  | { readonly method: 'write'; readonly stream: number; readonly frame: Uint8Array<ArrayBuffer> }
+  | {
+      readonly method: 'write';
+      readonly stream: number;
+      readonly seed: number;
+      readonly frame: Uint8Array<ArrayBuffer>;
+    }
   | { readonly method: 'committed'; readonly stream: number; readonly lsn: Lsn }
   | { readonly method: 'discard'; readonly stream: number };
 
@@ -153,7 +158,7 @@ export class LogServer {
   #notice(notice: StreamNotice): void {
     switch (notice.method) {
       case 'write':
-        if (!this.ended) this.#streams.write(notice.stream, notice.frame);
+        if (!this.ended) this.#streams.write(notice.stream, notice.seed, notice.frame);
         this.#post({ event: 'streamed', frame: notice.frame });
         return;
       case 'committed':

@@ -52,6 +52,7 @@ export class StreamReader {
     this.#file = disk.open(this.#name, false);
     const header = readStreamHeader(this.#file, logId, reference.number);
     if (typeof header === 'string') throw this.#damaged(0, header);
+    if (reference.seed !== 0 && reference.seed !== header.seed) throw this.#damaged(0, 'a later stream of the number');
     this.#seed = header.seed;
     placeFrame(view, at, { firstLsn, count: deletes, transaction: this.#transaction, last: false });
   }

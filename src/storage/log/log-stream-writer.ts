@@ -20,7 +20,7 @@ const BUFFERS_KEPT = 4;
 
 /** What a stream asks of the log. */
 export interface StreamPort {
-  write(number: number, frame: Uint8Array<ArrayBuffer>): void;
+  write(number: number, seed: number, frame: Uint8Array<ArrayBuffer>): void;
   seal(number: number): Promise<void>;
   committed(number: number, lsn: Lsn): void;
   discard(number: number): void;
@@ -69,19 +69,22 @@ export class StreamBuffers {
 export class StreamWriter implements LogStream {
   rows = 0;
   readonly #number: number;
+  readonly #seed: number;
   readonly #buffers: StreamBuffers;
   readonly #port: StreamPort;
   #bytes = STREAM_HEADER_BYTES;
   #ended = false;
 
-  constructor(number: number, buffers: StreamBuffers, port: StreamPort) {
+  /** @param seed not 0, random: no other file of the number has it */
+  constructor(number: number, seed: number, buffers: StreamBuffers, port: StreamPort) {
     this.#number = number;
+    this.#seed = seed;
     this.#buffers = buffers;
     this.#port = port;
   }
 
   get reference(): Uint8Array {
-    return encodeStreamReference({ number: this.#number, bytes: this.#bytes, rows: this.rows });
+    return encodeStreamReference({ number: this.#number, bytes: this.#bytes, rows: this.rows, seed: this.#seed });
   }
 
   push(count: number, parts: readonly Uint8Array[]): Promise<void> | undefined {
@@ -98,7 +101,7 @@ export class StreamWriter implements LogStream {
     this.rows += count;
     this.#bytes += frame.length;
     this.#buffers.bytes += frame.length;
-    this.#port.write(this.#number, frame);
+    this.#port.write(this.#number, this.#seed, frame);
     return this.#buffers.room();
   }
 

@@ -5,7 +5,7 @@
  *
  *   file    `stream-<number, 16 hex digits>`: header `magic 8 | crc32 u32 (of 12…64) | version u32 | log-id 16 | number u64 |
  *           seed u32 | 0 …` 64 bytes, then frames as in a group (log-format.ts), their CRCs seeded by `seed`, first LSN 0
- *   payload of the frame that commits: `number u64 | bytes of the file u64 | rows in the file u32 | 0 u32`, then sections
+ *   payload of the frame that commits: `number u64 | bytes of the file u64 | rows in the file u32 | seed u32`, then sections
  *
  * - T1 The file and its name are durable before the frame that names it is appended.
  * - T2 A file goes when its transaction is in Iceberg, or the frame that names it is gone: as long as a replay may meet that
@@ -13,12 +13,18 @@
  *   log ends: whether a frame names it is not looked for.
  * - T3 A file that cannot be written fails its transaction, never the log.
  */
-import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { invariant } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import type { LogDisk, LogFile } from './log-disk.ts';
-import { decodeStreamHeader, encodeStreamHeader, frameLength, STREAM_HEADER_BYTES, viewOf } from './log-format.ts';
+import {
+  decodeStreamHeader,
+  encodeStreamHeader,
+  frameLength,
+  STREAM_HEADER_BYTES,
+  viewOf,
+  type StreamReference,
+} from './log-format.ts';
 import { FRAME_HEADER_BYTES } from './log-format.ts';
 
 /** Written and not synced: the sync at the end is short, and so is each on the way. */
@@ -76,10 +82,10 @@ export class StreamFiles {
   }
 
   /** Adds one frame, whose CRC it fills in. What goes wrong is said by `seal`. */
-  write(number: number, frame: Uint8Array): void {
+  write(number: number, seed: number, frame: Uint8Array): void {
     if (this.#failed.has(number)) return;
     try {
-      const stream = this.#open.get(number) ?? this.#create(number);
+      const stream = this.#open.get(number) ?? this.#create(number, seed);
       const view = viewOf(frame);
       view.setUint32(0, crc32(frame.subarray(4, FRAME_HEADER_BYTES + frameLength(view, 0)), stream.seed), true);
       stream.file.write([frame], stream.bytes);
@@ -94,9 +100,8 @@ export class StreamFiles {
     }
   }
 
-  #create(number: number): OpenStream {
+  #create(number: number, seed: number): OpenStream {
     const file = this.#disk.open(streamName(number), true);
-    const seed = randomBytes(4).readUInt32LE();
     const stream = { file, seed, bytes: STREAM_HEADER_BYTES, unsynced: 0 };
     this.#open.set(number, stream);
     file.write([encodeStreamHeader({ logId: this.#logId, number, seed })], 0);
@@ -158,6 +163,19 @@ export class StreamFiles {
   /** Transactions under way are gone with the process. */
   close(): void {
     for (const number of [...this.#open.keys()]) this.discard(number);
+  }
+}
+
+/** Whether the file that a frame names is there: numbers of files that were trimmed are given again. */
+export function isStreamThere(disk: LogDisk, logId: string, { number, seed }: StreamReference): boolean {
+  const name = streamName(number);
+  if (!disk.list().includes(name)) return false;
+  const file = disk.open(name, false);
+  try {
+    const header = readStreamHeader(file, logId, number);
+    return typeof header !== 'string' && (seed === 0 || header.seed === seed);
+  } finally {
+    file.close();
   }
 }
 

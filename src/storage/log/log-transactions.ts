@@ -29,7 +29,7 @@ import { firstNeeded } from './log-holds.ts';
 import { corrupt, readWindow, type Segment, type Window } from './log-reader.ts';
 import { segmentName } from './log-segments.ts';
 import { StreamReader } from './log-stream-reader.ts';
-import { streamName } from './log-streams.ts';
+import { isStreamThere } from './log-streams.ts';
 import { logTrimmed } from './log-trimmed.ts';
 
 /** The first window of a reader is small: one that follows the log finds a group or two. */
@@ -214,13 +214,14 @@ export class TransactionReader {
   #start: (GroupPlace & { readonly lsnFirst: Lsn }) | null = null;
   /** A group that begins with a transaction. */
   #boundary: GroupPlace | null = null;
-  #through: Lsn = 0;
+  #through: Lsn;
 
   /** Of transactions with LSNs after `since`, up to and with the one that ends at `to`. */
   constructor(disk: LogDisk, place: LogPlace, since: Lsn, to: Lsn, places: ReadPlaces) {
     this.#disk = disk;
     this.#place = place;
     this.#since = since;
+    this.#through = since;
     this.#to = to;
     this.#places = places;
     const { segments } = place;
@@ -298,8 +299,7 @@ export class TransactionReader {
     const frame = bytes.slice(at, at + frameBytesTotal(frameLength(view, at))); // it is placed anew
     const frameView = viewOf(frame);
     // segments that are kept for others may name streams that were trimmed
-    const name = streamName(decodeStreamReference(view, at).number);
-    if (!this.#disk.list().includes(name))
+    if (!isStreamThere(this.#disk, this.#place.logId, decodeStreamReference(view, at)))
       throw logTrimmed(this.#since, frameFirstLsn(view, at) + frameCount(view, at));
     const stream = new StreamReader(this.#disk, this.#place.logId, frameView, 0);
     try {

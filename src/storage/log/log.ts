@@ -4,6 +4,7 @@
  * - What one turn of the event loop appends is one group; no timer stands between a frame and its sync (log-host.ts).
  * - After a failure nothing resolves any more: waiters reject, `append` throws.
  */
+import { randomBytes } from 'node:crypto';
 import { systemClock, type Clock } from '../../clock.ts';
 import { SqlError, SqlState, invariant, unpackError } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
@@ -217,8 +218,9 @@ class WriteAheadLog implements Log {
 
   stream(): LogStream {
     invariant(this.#started && this.#closing === null, 'a stream comes after start and before close');
-    return new StreamWriter(this.#nextStream++, this.#buffers, {
-      write: (stream, frame) => this.#host.post({ method: 'write', stream, frame }, [frame.buffer]),
+    const seed = randomBytes(4).readUInt32LE() || 1;
+    return new StreamWriter(this.#nextStream++, seed, this.#buffers, {
+      write: (stream, _, frame) => this.#host.post({ method: 'write', stream, seed, frame }, [frame.buffer]),
       seal: async (stream) => void (await this.#call({ method: 'seal', stream })),
       committed: (stream, lsn) => this.#host.post({ method: 'committed', stream, lsn }),
       discard: (stream) => this.#host.post({ method: 'discard', stream }),
