@@ -80,8 +80,10 @@ function writtenRows(writes: TableWrites, from: number): WrittenRows {
 
 const insertTag = (rows: number): string => (rows === 1 ? 'INSERT 0 1' : `INSERT 0 ${rows}`);
 
+const REFUSALS: ReadonlySet<string> = new Set([SqlState.notNullViolation, SqlState.checkViolation]);
+
 /**
- * Writes the rows up to the first that a NULL refuses; that error, or null. What is wrong with a value of a later row comes
+ * Writes the rows up to the first that a constraint refuses; that error, or null. What is wrong with a value of a later row comes
  * first: PostgreSQL reads all values before it writes a row. What is wrong with the key of an earlier row comes first, too.
  */
 function putRows(
@@ -98,7 +100,7 @@ function putRows(
     try {
       writer.endRow();
     } catch (error) {
-      if (!(error instanceof SqlError) || error.code !== SqlState.notNullViolation) throw error;
+      if (!(error instanceof SqlError) || !REFUSALS.has(error.code)) throw error;
       if (refused === null) kept = rows.rows;
       refused ??= error;
     }

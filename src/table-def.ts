@@ -5,6 +5,8 @@
  * Columns are known by field id everywhere below SQL: a name or an ordinal may change, a field id never.
  */
 
+import type { CheckDef } from './check-def.ts';
+
 /** A PostgreSQL type: OID of pg_type and typmod (-1: none; varchar(n): n + 4; numeric(p,s): ((p << 16) | s) + 4). */
 export interface PgType {
   readonly oid: number;
@@ -96,6 +98,8 @@ export interface TableDef {
   /** Field id of the column for time pruning and min_time/max_time, or null. */
   readonly timeColumn: number | null;
   readonly onConflict: 'error' | 'upsert';
+  /** CHECK constraints; left out: none. */
+  readonly checks?: readonly CheckDef[];
   readonly indexes: readonly IndexDef[];
   /** Properties given in WITH that Iceberg or a later version understands, as given. */
   readonly options: Readonly<Record<string, string>>;

@@ -115,7 +115,7 @@ export function createTableSql(def: TableDef, sequences: readonly SequenceDef[] 
   return [
     ...ownedSequencesSql(owned),
     nextOids(def),
-    `CREATE TABLE ${tableName(def)} (${columns.join(', ')})`,
+    `CREATE TABLE ${tableName(def)} (${[...columns, ...checksSql(def)].join(', ')})`,
     ...dropped,
     ...keySql(def),
     ...indexSql(def),
@@ -172,6 +172,10 @@ function indexSql(def: TableDef): readonly string[] {
       `CREATE INDEX ${quoteIdentifier(name)} ON ${tableName(def)} USING hash (${quoteIdentifier(column.name)})`,
     ];
   });
+}
+
+function checksSql({ checks = [] }: TableDef): readonly string[] {
+  return checks.map(({ name, sql }) => `CONSTRAINT ${quoteIdentifier(name)} CHECK (${sql})`);
 }
 
 function columnSql(column: ColumnDef, sequences: readonly SequenceDef[]): string {

@@ -1,8 +1,8 @@
 /**
  * Values of one statement into a transaction's own rows: input functions per column, defaults for columns not given,
- * NOT NULL. Used by INSERT, COPY and by queries that write.
+ * NOT NULL and CHECK. Used by INSERT, COPY and by queries that write.
  *
- * - W1 NOT NULL is looked at when the row is whole, as in PostgreSQL: an error of a later value comes first, and the error
+ * - W1 NOT NULL and CHECK are looked at when the row is whole, as in PostgreSQL: an error of a later value comes first, and the error
  *   shows the row.
  */
 import { invariant, SqlError, SqlState } from '../errors.ts';
@@ -18,7 +18,8 @@ import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { BlockWriter, type Missing } from './block-writer.ts';
 import type { CopyRowSink } from './copy-row-sink.ts';
 import { generatedInput, type Generator, type RowContext } from './generated-values.ts';
-import { notNullViolation } from './row-errors.ts';
+import { checkViolation, rowChecks, type RowChecks } from './row-checks.ts';
+import { notNullViolation, type RefusedRow } from './row-errors.ts';
 
 const hasNoDefault = ({ default: value }: ColumnDef): boolean =>
   value === null || (value.kind === 'constant' && value.text === null);
@@ -38,6 +39,7 @@ export class RowWriter implements CopyRowSink {
   #open = false;
   /** The row under way has a NULL where none may be. */
   #isRefused = false;
+  readonly #checks: RowChecks | null;
   /** The columns that are not given have such a NULL in every row. */
   readonly #refusesAll: boolean;
   #raw: readonly TextInput[];
@@ -63,6 +65,7 @@ export class RowWriter implements CopyRowSink {
     this.#missing = def.columns.flatMap((column, index) =>
       given.has(index) ? [] : [{ index, put: this.#missingOf(column, generated) }],
     );
+    this.#checks = rowChecks(def, context);
     const isFilled = ({ fieldId }: ColumnDef): boolean => generated.some((each) => each.fieldId === fieldId);
     this.#refusesAll = def.columns.some(
       (column, i) => !given.has(i) && column.notNull && hasNoDefault(column) && !isFilled(column),
@@ -91,7 +94,11 @@ export class RowWriter implements CopyRowSink {
   block(block: FieldBlock): boolean {
     if (this.#refusesAll) return false;
     this.#blocks ??= new BlockWriter(this.def, this.#targets, this.#missing, this.#context, this.#raw === this.#binary);
-    return this.#blocks.append(block, this.#rows);
+    const before = this.#rows.rows;
+    if (!this.#blocks.append(block, this.#rows)) return false;
+    if (this.#checks === null || this.#passes(this.#checks, before)) return true;
+    this.#rows.truncate(before);
+    return false;
   }
 
   #begin(): void {
@@ -150,6 +157,7 @@ export class RowWriter implements CopyRowSink {
     this.#begin();
     for (const { index, put } of this.#missing) put(this.#sinks[index]!);
     if (this.#isRefused || this.#refusesAll) this.#refuse();
+    if (this.#checks !== null) this.#check(this.#checks);
     this.#rows.endRow();
     this.#open = false;
   }
@@ -164,13 +172,40 @@ export class RowWriter implements CopyRowSink {
 
   #refuse(): void {
     this.#isRefused = false;
-    const { timeZone } = this.#context;
-    const batch = this.#rows.batches.at(-1)!;
-    const violation = notNullViolation(this.def, { vectors: batch.vectors(), row: batch.rows, timeZone });
+    const violation = notNullViolation(this.def, this.#rowUnderWay());
     invariant(violation !== null, 'a row is refused for a NULL');
+    this.#drop();
+    throw violation;
+  }
+
+  #check(checks: RowChecks): void {
+    const batch = this.#rows.batches.at(-1)!;
+    const failed = checks(batch.vectors(), batch.rows);
+    if (failed === null) return;
+    const violation = checkViolation(this.def, failed, this.#rowUnderWay());
+    this.#drop();
+    throw violation;
+  }
+
+  /** Whether the rows of a block, from `from` on, pass. */
+  #passes(checks: RowChecks, from: number): boolean {
+    const { batches } = this.#rows;
+    for (let index = this.#rows.batchOf(from); index < batches.length; index++) {
+      const vectors = batches[index]!.vectors();
+      const start = Math.max(0, from - this.#rows.batchStart(index));
+      for (let row = start; row < batches[index]!.rows; row++) if (checks(vectors, row) !== null) return false;
+    }
+    return true;
+  }
+
+  #rowUnderWay(): RefusedRow {
+    const batch = this.#rows.batches.at(-1)!;
+    return { vectors: batch.vectors(), row: batch.rows, timeZone: this.#context.timeZone };
+  }
+
+  #drop(): void {
     this.#rows.dropRow();
     this.#open = false;
-    throw violation;
   }
 
   #defaultOf(column: ColumnDef): (sink: ColumnSink) => void {

@@ -5,6 +5,7 @@ import type { OwnedSequence } from '../sequence-def.ts';
 import type { ColumnDef } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
 import { at, defElemText, stringsOf, unsupported } from './ast.ts';
+import { checksOf } from './check-constraints.ts';
 import { columnDefault } from './column-default.ts';
 import { tableOptions } from './options.ts';
 import type { CatalogView, Statement, TableDraft } from './plan.ts';
@@ -24,9 +25,11 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   const name = truncated(relation.relname ?? '');
   const keys = new KeyCollector(name);
   const columns: ColumnDef[] = [];
-  const making: Making = { table: name, keys, view, sequences: [] };
+  const making: Making = { table: name, keys, view, sequences: [], checks: [] };
   for (const element of statement.tableElts ?? []) {
     if ('ColumnDef' in element) columns.push(column(element.ColumnDef, columns, making));
+    else if ('Constraint' in element && element.Constraint.contype === 'CONSTR_CHECK')
+      making.checks.push(element.Constraint);
     else if ('Constraint' in element) keys.tableConstraint(element.Constraint);
     else if ('TableLikeClause' in element) throw unsupported('CREATE TABLE … (LIKE …)');
   }
@@ -49,6 +52,7 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
     keyName,
     indexes: [],
     ...options,
+    ...checksOf(making.checks, withKeys, name),
   };
   return { kind: 'createTable', draft, ifNotExists: statement.if_not_exists === true, sequences: making.sequences };
 }
@@ -59,6 +63,8 @@ interface Making {
   readonly keys: KeyCollector;
   readonly view: CatalogView;
   readonly sequences: OwnedSequence[];
+  /** CHECK constraints of columns and of the table. */
+  readonly checks: Constraint[];
 }
 
 function refuseShapes(statement: CreateStmt): void {
@@ -132,6 +138,9 @@ function column(node: ColumnNode, before: readonly ColumnDef[], making: Making):
       case 'CONSTR_IDENTITY':
         result = identityColumn(result, constraint, making);
         break;
+      case 'CONSTR_CHECK':
+        making.checks.push(constraint);
+        break;
       case 'CONSTR_PRIMARY':
         keys.add([name], constraint);
         break;
@@ -182,15 +191,22 @@ function refuseConstraint(constraint: Constraint): void {
   const names: Readonly<Record<string, string>> = {
     CONSTR_UNIQUE: 'UNIQUE',
     CONSTR_FOREIGN: 'FOREIGN KEY',
-    CONSTR_CHECK: 'CHECK',
     CONSTR_GENERATED: 'GENERATED ALWAYS AS',
     CONSTR_EXCLUSION: 'EXCLUDE',
     CONSTR_ATTR_DEFERRABLE: 'DEFERRABLE',
     CONSTR_ATTR_DEFERRED: 'INITIALLY DEFERRED',
   };
   const name = names[constraint.contype ?? ''];
-  if (name !== undefined) throw unsupported(name).with(at(constraint.location));
+  if (name === undefined) return;
+  const hint = REFUSED_HINTS[constraint.contype ?? ''];
+  throw unsupported(name).with({ ...at(constraint.location), ...(hint === undefined ? {} : { hint }) });
 }
+
+const REFUSED_HINTS: Readonly<Record<string, string>> = {
+  CONSTR_UNIQUE: 'Only the primary key of a table is unique; make these columns its key, or leave the constraint out.',
+  CONSTR_FOREIGN: 'References between tables are not checked; leave the constraint out.',
+  CONSTR_EXCLUSION: 'Only the primary key of a table excludes rows; leave the constraint out.',
+};
 
 /** The primary key, wherever it was said; at most one. */
 class KeyCollector {

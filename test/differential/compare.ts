@@ -12,6 +12,8 @@ export interface Scenario {
   /** Tables and rows, before the rows move. */
   readonly setup: readonly string[];
   readonly steps: readonly Step[];
+  /** Left out: all. */
+  readonly tiers?: readonly Tier[];
 }
 
 /** Where a scenario's rows are when its steps begin; `mixed`: they move between any two steps. */

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 import { differences, expectedOf, openOracle, TIERS } from './compare.ts';
+import { CHECKS } from './scenarios/checks.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
 import { SEQUENCES } from './scenarios/sequences.ts';
@@ -24,9 +25,13 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-describe.each([...RETURNING, ...ERRORS, ...ON_CONFLICT, ...SEQUENCES, ...UPDATE_DELETE])('$title', (scenario) => {
-  test('as in PostgreSQL', async () => {
-    const expected = await expectedOf(oracle, scenario);
-    for (const tier of TIERS) expect(await differences(arka, scenario, expected, tier), tier).toEqual([]);
-  }, 60_000);
-});
+describe.each([...RETURNING, ...ERRORS, ...ON_CONFLICT, ...SEQUENCES, ...CHECKS, ...UPDATE_DELETE])(
+  '$title',
+  (scenario) => {
+    test('as in PostgreSQL', async () => {
+      const expected = await expectedOf(oracle, scenario);
+      for (const tier of scenario.tiers ?? TIERS)
+        expect(await differences(arka, scenario, expected, tier), tier).toEqual([]);
+    }, 60_000);
+  },
+);

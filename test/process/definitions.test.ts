@@ -1,4 +1,4 @@
-/** Sequences over the life of a server: stops, crashes, a log that is gone. */
+/** What is defined beside columns, over the life of a server: sequences, checks and defaults through stops, crashes, a log that is gone. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,6 +33,7 @@ test('numbers go on without a gap after a stop, without a duplicate after kill -
       await client.query('CREATE TABLE t (id serial PRIMARY KEY, v text)');
       await client.query('CREATE TABLE i (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text)');
       await client.query('CREATE SEQUENCE s START 5');
+      await client.query('CREATE TABLE c (a int CHECK (a > 0), u uuid DEFAULT gen_random_uuid())');
       expect(await valueOf(client, `SELECT nextval('s')`)).toBe(5);
       await client.query(`INSERT INTO i (v) VALUES ('a')`);
       await client.query(`INSERT INTO t (v) SELECT 'r' FROM generate_series(1, 1500)`);
@@ -68,6 +69,12 @@ test('numbers go on without a gap after a stop, without a duplicate after kill -
     if (!/^(catalog\.db|warehouse)/.test(name)) rmSync(join(dataDir, name), { recursive: true, force: true });
   await using server = await startServer({ dataDir });
   await withClient(server.url, async (client) => {
+    await expect(client.query('INSERT INTO c VALUES (0)')).rejects.toMatchObject({
+      code: '23514',
+      constraint: 'c_a_check',
+    });
+    const made = await client.query<{ u: string }>('INSERT INTO c VALUES (1) RETURNING u');
+    expect(made.rows[0]!.u).toMatch(/^[0-9a-f-]{36}$/);
     expect(await insert(client)).toBeGreaterThan(highest);
     expect(await valueOf(client, `SELECT nextval('s')`)).toBeGreaterThan(6);
   });

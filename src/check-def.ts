@@ -1,0 +1,50 @@
+/**
+ * CHECK constraints as plain data: a small language of conditions over the columns of one row. The planner makes it from SQL when
+ * a table is made, it is kept with the table, and the writer tests rows by it without a parser and without another thread.
+ */
+import type { PgType } from './table-def.ts';
+
+export interface CheckDef {
+  readonly name: string;
+  /** The expression as SQL: PostgreSQL shows it in its own form. */
+  readonly sql: string;
+  readonly test: Condition;
+}
+
+export type Comparison = '=' | '<>' | '<' | '<=' | '>' | '>=';
+
+/** True, false or unknown; a row is refused by false alone. */
+export type Condition =
+  | { readonly is: 'and' | 'or'; readonly of: readonly Condition[] }
+  | { readonly is: 'not'; readonly of: Condition }
+  | { readonly is: 'compare'; readonly op: Comparison; readonly left: Operand; readonly right: Operand }
+  | { readonly is: 'distinct'; readonly left: Operand; readonly right: Operand }
+  | { readonly is: 'null'; readonly of: Operand }
+  /** IS TRUE, IS FALSE, IS UNKNOWN. */
+  | { readonly is: 'truth'; readonly of: Condition; readonly value: boolean | null }
+  | { readonly is: 'value'; readonly of: Operand }
+  | { readonly is: 'match'; readonly of: Operand; readonly pattern: string; readonly flags: string };
+
+export type CheckFunction =
+  | 'length'
+  | 'octet_length'
+  | 'lower'
+  | 'upper'
+  | 'trim'
+  | 'abs'
+  | 'coalesce'
+  | 'num_nonnulls';
+
+export type Operand =
+  | { readonly kind: 'column'; readonly fieldId: number; readonly type: PgType }
+  /** `text` null: NULL. Read by the input function of its type. */
+  | { readonly kind: 'constant'; readonly text: string | null; readonly type: PgType }
+  | { readonly kind: 'call'; readonly name: CheckFunction; readonly args: readonly Operand[]; readonly type: PgType }
+  | {
+      readonly kind: 'arithmetic';
+      readonly op: '+' | '-' | '*';
+      readonly left: Operand;
+      readonly right: Operand;
+      readonly type: PgType;
+    }
+  | { readonly kind: 'now'; readonly type: PgType };
