@@ -33,7 +33,7 @@ export function likePattern(pattern: string, node: Node): string {
  * @throws {SqlError} 0A000 for others
  */
 export function jsPattern(pattern: string, node: Node): string {
-  const part = String.raw`(?:[^\\[\](){}*+?.^$|]|\\[dws.\\^$*+?()[\]{}|/-]|\.|\^|\$|\||\((?:\?:)?|\)|\[\^?(?:[^\\[\]]|\\[dws.\\^$*+?()[\]{}|/-])+\]|[*+?](?!\+)\??|\{\d+(?:,\d*)?\}\??)`;
+  const part = String.raw`(?:[^\\[\](){}*+?.^$|]|\\[dws.\\^$*+?()[\]{}|/-]|\.|\^|\$|\||\((?:\?:|(?!\?))|\)|\[\^?(?:[^\\[\]]|\\[dws.\\^$*+?()[\]{}|/-])+\]|[*+?](?!\+)\??|\{\d+(?:,\d*)?\}\??)`;
   if (!new RegExp(`^${part}*$`, 'su').test(pattern)) throw unsupported('CHECK with this regular expression', node);
   const made = pattern.replaceAll(/(?<!\\)-(?=\])/g, String.raw`\-`);
   try {
