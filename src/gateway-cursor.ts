@@ -5,6 +5,7 @@
 import { notSupported, SqlError, SqlState } from './errors.ts';
 import type { EngineApi, OutputColumn, QueryOpened } from './federation/engine-api.ts';
 import type { Database } from './ingest/database.ts';
+import { snapshotTooOld } from './ingest/snapshot.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import type { PlannedTable, RenderedQuery } from './planner/plan.ts';
 import { withVersionLsn } from './planner/duckdb/lsn.ts';
@@ -70,15 +71,25 @@ export class EngineCursor {
     const ended = onlyFeeds ? () => {} : await database.admitScan(running);
     const id = nextCursor++;
     const age = { tooOld: false };
+<<<<<<< HEAD
     const tooOld = (): void => {
       age.tooOld = true;
       void engine.close(id).then(release, release);
     };
     const pin = onlyFeeds ? { release: () => {} } : database.memory.pins.acquire(tooOld);
+=======
+    const giveUp = (): void => {
+      age.tooOld = true;
+      void engine.close(id).then(release, release);
+    };
+    const pin = database.memory.pins.acquire(giveUp);
+    const read = request.transaction?.snapshot?.read(giveUp);
+>>>>>>> 88e9e0e (REPEATABLE READ: one Version of all tables from the first statement on; the first writer of a row wins (40001))
     const builder = new ScanBuilder(database.memory, request.transaction, request.timeZone);
     let feeds: FeedHolds | null = null;
     const release = (): void => {
       pin.release();
+      read?.();
       builder.release();
       feeds?.release();
       ended();
@@ -142,14 +153,6 @@ export class EngineCursor {
     this.#done = true;
     this.#release();
   }
-}
-
-/** H5: what it pinned stood in the way of writes. */
-function snapshotTooOld(): SqlError {
-  return new SqlError(SqlState.snapshotTooOld, 'snapshot too old', {
-    detail: 'Rows that the query has not read yet were given up, so that writes could go on.',
-    hint: 'Read results without long pauses, or raise memory.limit.',
-  });
 }
 
 /** The table a plan was made for. @throws {SqlError} 42P01 when it was dropped since */

@@ -24,6 +24,8 @@ export function ownFunction(
       return { text: lsnText(database.committer.publishedLsn), type: 'pg_lsn' };
     case 'pg_current_wal_flush_lsn':
       return { text: lsnText(database.log.durableLsn), type: 'pg_lsn' };
+    case 'pg_blocking_pids':
+      return { text: `{${database.blockersOf(Number(args[0])).join(',')}}`, type: 'int4[]' };
     case 'pg_backend_pid':
       return { text: String(pid), type: 'int4' };
     case 'current_setting': {

@@ -56,7 +56,7 @@ export function canReadIndexed(environment: PointEnvironment, { def, lookup }: I
 /** Not with rows of the transaction's own: they are in no index. */
 function readable({ context, transaction }: PointEnvironment, uuid: string): Table | null {
   const table = context.database.tables.get(uuid);
-  return table === undefined || transaction?.writes.has(table) === true ? null : table;
+  return table === undefined || transaction?.writes.has(table) === true || transaction?.snapshot != null ? null : table;
 }
 
 function inFiles(table: Table, fieldId: number, value: ColumnVector): boolean {

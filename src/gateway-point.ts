@@ -40,6 +40,8 @@ export async function readPoint(
   const { database } = environment.context;
   const table = database.tables.get(point.def.uuid);
   if (table === undefined || environment.transaction?.writes.has(table) === true) return null;
+  // In REPEATABLE READ: a row that is alive now, and was there, is what it was.
+  const view = environment.transaction?.snapshot?.view(table) ?? null;
   if (point.key.includes(null)) return NO_ROW;
   const vectors = table.keyColumns.map((index, i) =>
     valueVector(table.def.columns[index]!, point.key[i]!, environment.timeZone),
@@ -49,7 +51,11 @@ export async function readPoint(
     for (;;) {
       await untilVisible(environment.context, table, vectors);
       table.encodeKey(vectors, 0, key);
-      if (table.findInMemory(table.keys.hash(key), vectors, 0)) return readMemory(environment, table, point, formats);
+      if (table.findInMemory(table.keys.hash(key), vectors, 0)) {
+        if (view?.has(table.foundUnit, table.foundPosition) === false) return null;
+        return readMemory(environment, table, point, formats);
+      }
+      if (view !== null) return null;
       if (!mayBeInFiles(table, vectors, 0)) return NO_ROW;
       if (table.files.some((file) => !file.indexed && file.mayHold(vectors, 0))) return null;
       let unit = -1;

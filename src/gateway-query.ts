@@ -9,6 +9,7 @@ import type { StoredSequence } from './sequence-def.ts';
 import type { CopyOutOptions, QueryPlan, RenderedQuery, SequenceCalls } from './planner/plan.ts';
 import { copyDataRows, type CopyStyle } from './types/copy-row.ts';
 import { withVersionLsn } from './planner/duckdb/lsn.ts';
+import type { MemoryUnit } from './storage/scan-spec.ts';
 import { columnTypeInfo } from './types/pg-type.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
@@ -32,6 +33,12 @@ export interface QueryEnvironment {
   readonly position: number;
   /** Told how to cancel what runs now. */
   readonly running: (cancel: () => void) => void;
+}
+
+/** Rows that stand for a table of the query; released when it has ended. */
+export interface StandIn {
+  readonly buffers: ReadonlyMap<string, MemoryUnit>;
+  readonly release: () => void;
 }
 
 /** Where rows come from: some messages at a time, null at the end. */
@@ -77,6 +84,7 @@ export class QueryRun {
     columns: readonly ResultColumn[] | null,
     formats: readonly Format[],
     copy: CopyOutOptions | null = null,
+    standIn: StandIn | null = null,
   ): Promise<QueryRun> {
     for (const { lsn, timeoutMs } of plan.waits ?? []) await waitForLsn(environment, lsn, timeoutMs);
     if (plan.calls !== undefined) return QueryRun.#calling(environment, plan.calls, parameters, oids, columns, formats);
@@ -87,7 +95,7 @@ export class QueryRun {
       return new QueryRun(found, once(result.rows, messages));
     }
     const rendered = plan.render(parameterValues(parameters, oids));
-    if (copy === null && columns !== null) {
+    if (copy === null && standIn === null && columns !== null) {
       const found = await readHere(environment, rendered, columns.length, formats);
       if (found !== null) return new QueryRun(columns, once(found.rows, found.messages));
     }
@@ -103,6 +111,7 @@ export class QueryRun {
       output: 'rows',
       ...(copy === null ? {} : { copy: copyStyle(copy, known) }),
       timeZone: environment.timeZone,
+      ...(standIn === null ? {} : { buffers: standIn.buffers }),
     } as const;
     const { database, engine } = environment.context;
     const cursor = await EngineCursor.open(database, engine, request, environment.running);
@@ -120,7 +129,7 @@ export class QueryRun {
         const chunk = await cursor.next();
         return chunk === null ? null : { rows: chunk.rows, messages: chunk.messages! };
       },
-      close: () => cursor.close(),
+      close: () => cursor.close().finally(standIn?.release),
     });
   }
 

@@ -9,6 +9,7 @@ import type { Memory } from './storage/memory/memory.ts';
 import type { MemorySlice } from './storage/memory/slice.ts';
 import type { DeleteRef, FileUnit, MemoryUnit, TableScan } from './storage/scan-spec.ts';
 import type { Table } from './storage/table.ts';
+import type { SliceView } from './ingest/snapshot.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import { lookupValue } from './gateway-operands.ts';
 import type { TableWrites, Transaction } from './ingest/transaction.ts';
@@ -44,30 +45,31 @@ export class ScanBuilder {
 
   build(table: Table, planned: PlannedTable, range: TimeRange | null, lookup: EqualityLookup | null): BuiltScan {
     const value = lookup === null ? null : lookupValue(table.def, lookup, this.#timeZone);
-    const picks = lookup === null ? null : picksOf(table, lookup.fieldId, value);
+    const view = this.#transaction?.snapshot?.view(table) ?? null;
+    // The index knows the rows of now.
+    const picks = lookup === null || view !== null ? null : picksOf(table, lookup.fieldId, value);
     const writes = this.#transaction?.writes.get(table);
     const own = writes === undefined ? null : this.#ownDeletes(writes);
     const memory: MemoryUnit[] = [];
     const files: FileUnit[] = [];
     const units: PrunedUnit[] = [];
-    for (const slice of table.slices()) {
-      if (slice.published === 0) continue;
+    for (const { slice, rows: visible, deletes } of view?.slices ?? visibleSlices(table)) {
       const picked = picks === null ? null : (picks.get(slice) ?? []);
       const pruned =
         outside(range, slice.timeMin, slice.timeMax) ?? (picked?.length === 0 ? 'no such value in the index' : null);
-      const rows = pruned === null ? (picked?.length ?? slice.published) : slice.published;
+      const rows = pruned === null ? (picked?.length ?? visible) : visible;
       units.push({ tier: 'memory', name: `slice ${slice.unit}`, rows, pruned });
       if (pruned !== null) continue;
       if (picked !== null) {
         const deleted = new Set(own?.get(slice.unit));
         const left = Uint32Array.from(picked.filter((position) => !deleted.has(position)));
-        memory.push({ ...slice.scan(slice.published, 0, table.fieldIds), picks: left });
+        memory.push({ ...slice.scan(visible, 0, table.fieldIds), picks: left });
         continue;
       }
-      const scan = slice.scan(slice.published, slice.deletes.published, table.fieldIds);
+      const scan = slice.scan(visible, deletes, table.fieldIds);
       memory.push({ ...scan, deletes: this.#joined(scan.deletes, own, slice) });
     }
-    for (const file of table.files) {
+    for (const file of view?.files ?? table.files) {
       const pruned =
         outside(range, file.time.min, file.time.max) ??
         (lookup === null || (value !== null && file.mayHoldValue(lookup.fieldId, value))
@@ -80,7 +82,7 @@ export class ScanBuilder {
         pruned,
       });
       if (pruned !== null) continue;
-      const scan = file.scan(file.deletes.published);
+      const scan = file.scan(view === null ? file.deletes.published : view.deletesOf(file));
       files.push({ ...scan, deletes: this.#joined(scan.deletes, own, file) });
     }
     const inserted = writes?.scan() ?? null;
@@ -103,11 +105,12 @@ export class ScanBuilder {
 
   #ownDeletes(writes: TableWrites): ReadonlyMap<number, number[]> | null {
     if (writes.units.length === 0) return null;
+    const deleted = writes.seen ?? writes;
     const byUnit = new Map<number, number[]>();
-    writes.units.forEach((unit, i) => {
+    deleted.units.forEach((unit, i) => {
       const positions = byUnit.get(unit);
-      if (positions === undefined) byUnit.set(unit, [writes.positions[i]!]);
-      else positions.push(writes.positions[i]!);
+      if (positions === undefined) byUnit.set(unit, [deleted.positions[i]!]);
+      else positions.push(deleted.positions[i]!);
     });
     return byUnit;
   }
@@ -144,6 +147,11 @@ function picksOf(table: Table, fieldId: number, value: ColumnVector | null): Rea
     else positions.push(matches.positions[i]!);
   }
   return picks;
+}
+
+function* visibleSlices(table: Table): IterableIterator<SliceView> {
+  for (const slice of table.slices())
+    if (slice.published > 0) yield { slice, rows: slice.published, deletes: slice.deletes.published };
 }
 
 /** Why a unit need not be read; NULL times match no bound. */

@@ -8,8 +8,8 @@ import { headEnd, insertHead, type InsertHead } from './planner/insert-head.ts';
 import { parseSql } from './planner/parse.ts';
 import { planStatement } from './planner/plan-statement.ts';
 import { endsFailedBlock } from './planner/utility.ts';
-import type { CatalogView, ParsedStatement, QueryPlan, Statement } from './planner/plan.ts';
-import type { Format } from './types/result-column.ts';
+import type { CatalogView, ParsedStatement, Statement } from './planner/plan.ts';
+import type { Format, ResultColumn } from './types/result-column.ts';
 import { timeZone } from './types/time-zone.ts';
 import { parametersOf } from './wire/bound-parameters.ts';
 import type {
@@ -34,19 +34,23 @@ import { maintain } from './gateway-maintain.ts';
 import { ownFunction } from './gateway-functions.ts';
 import { prepare, prepareSimple, type Preparation, type SessionPrepared } from './gateway-prepare.ts';
 import { insertText } from './gateway-insert.ts';
+import { Interruption } from './gateway-interruption.ts';
 import { formatsOf, SessionPortal } from './gateway-portal.ts';
+import { openLocked } from './gateway-locking.ts';
 import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
 import { answerOf, keptRows, returningOf, type Answer } from './gateway-returning.ts';
 import { SessionSequences } from './gateway-sequences.ts';
 import { deleteStatement, update } from './gateway-update.ts';
-import { SessionTransaction } from './gateway-transaction.ts';
+import { outsideBlock, SessionTransaction } from './gateway-transaction.ts';
 import { inTransaction, setModes, verbOf } from './gateway-transaction-statements.ts';
 import { insert, insertValues } from './gateway-write.ts';
 import type { WriteEnvironment } from './gateway-write-environment.ts';
 
 export const NO_PARAMETERS: BoundParameters = parametersOf([], []);
 const NO_FORMATS: readonly Format[] = [];
+
+type Query = Extract<Statement, { kind: 'query' }>;
 
 const EMPTY: Statement = { kind: 'empty' };
 let nextPlaceholder = 1;
@@ -61,8 +65,7 @@ export class Session implements GatewaySession {
   readonly #events: SessionEvents;
   readonly #closed: () => void;
   readonly #transaction: SessionTransaction;
-  #cancel: (() => void) | null = null;
-  #cancelled = false;
+  readonly #interruption: Interruption;
   /** One of several statements of a text runs: they are one transaction. */
   #several = false;
   /** Where the statement under way begins in its text, for PostgreSQL's error positions. */
@@ -90,6 +93,7 @@ export class Session implements GatewaySession {
     this.#events = events;
     this.#closed = closed;
     this.parameters = settings.reported();
+    this.#interruption = new Interruption(context.clock, settings, (error) => events.terminate(error));
     this.#transaction = new SessionTransaction({
       database: context.database,
       settings,
@@ -98,6 +102,8 @@ export class Session implements GatewaySession {
       warning: (code, message) => this.#warning(code, message),
       portals: () => this.#bound,
       closePortals: (from) => this.#closePortals(from),
+      began: () => this.#interruption.began(),
+      ended: () => this.#interruption.ended(),
     });
   }
 
@@ -121,11 +127,11 @@ export class Session implements GatewaySession {
 
   /** CancelRequest: ends what runs with 57014. */
   cancel(): void {
-    this.#cancelled = true;
-    this.#cancel?.();
+    this.#interruption.cancel();
   }
 
   async simple(text: string, out: Output): Promise<void> {
+    this.#interruption.busy();
     try {
       const statements = parseSql(text);
       if (statements.length === 0) out.emptyQuery();
@@ -137,31 +143,38 @@ export class Session implements GatewaySession {
       throw error;
     } finally {
       this.#several = false;
+      this.#interruption.idle(this.#transaction.inBlock);
     }
   }
 
   simpleBytes(sql: Uint8Array, out: Output): MaybePromise<void> | null {
+    this.#interruption.busy();
     const at = headEnd(sql);
-    const head = at < 0 || this.#transaction.failed || this.#settings.readOnly ? null : insertHead(sql, at);
+    const head =
+      at < 0 || this.#transaction.failed || this.#settings.readOnly || this.#transaction.lacksSnapshot
+        ? null
+        : insertHead(sql, at);
     return head === null ? null : this.#simpleInsert(head, sql, at, out);
   }
 
   async #simpleInsert(head: InsertHead, sql: Uint8Array, at: number, out: Output): Promise<void> {
     try {
       const { database } = this.#context;
-      this.#cancelled = false;
+      this.#interruption.begin();
       this.#transaction.enter(null);
-      if (database.pressed) await this.#guarded(() => database.admit());
+      if (database.pressed) await this.#interruption.guarded(() => database.admit());
       const environment = (): WriteEnvironment => this.#writeEnvironment(NO_PARAMETERS, []);
       const pending = insertText(head, sql, at, this.#view(), environment);
       if (pending !== null) {
-        const tag = pending instanceof Promise ? await this.#guarded(() => pending) : pending;
+        const tag = pending instanceof Promise ? await this.#interruption.guarded(() => pending) : pending;
         if (!this.#transaction.inBlock) await this.#transaction.commitNow();
+        this.#interruption.idle(this.#transaction.inBlock);
         out.commandComplete(tag);
         return;
       }
     } catch (error) {
       this.#transaction.fail();
+      this.#interruption.idle(this.#transaction.inBlock);
       throw error;
     }
     await this.simple(decodeUtf8(sql, 0, sql.length), out);
@@ -186,6 +199,7 @@ export class Session implements GatewaySession {
   }
 
   parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared> {
+    this.#interruption.busy();
     const statements = parseSql(text);
     if (statements.length > 1)
       throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
@@ -205,6 +219,7 @@ export class Session implements GatewaySession {
   }
 
   bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): Portal {
+    this.#interruption.busy();
     const known = prepared as SessionPrepared;
     if (known.parsed !== null && parameters.starts.length < known.parsed.parameterCount) {
       throw new SqlError(
@@ -221,6 +236,7 @@ export class Session implements GatewaySession {
   }
 
   execute(opened: Portal, maxRows: number, out: Output): MaybePromise<void> {
+    this.#interruption.busy();
     const portal = opened as SessionPortal;
     const { prepared } = portal;
     if (prepared.parsed !== null) this.#checkBlock(prepared.parsed);
@@ -230,15 +246,16 @@ export class Session implements GatewaySession {
       statement.kind !== 'insert' ||
       statement.source.kind !== 'values' ||
       this.#context.database.pressed ||
+      this.#transaction.lacksSnapshot ||
       (maxRows > 0 && portal.columns !== null)
     )
       return this.#execute(portal, statement, maxRows, out);
     this.#transaction.enter('INSERT');
     this.#runOnce(portal);
-    this.#cancelled = false;
+    this.#interruption.begin();
     const answer = answerOf(portal, out);
     const tag = insertValues(this.#writeEnvironment(portal.parameters, prepared.parameterOids, answer), statement);
-    if (tag instanceof Promise) return this.#guarded(async () => out.commandComplete(await tag));
+    if (tag instanceof Promise) return this.#interruption.guarded(async () => out.commandComplete(await tag));
     out.commandComplete(tag);
     return undefined;
   }
@@ -265,23 +282,17 @@ export class Session implements GatewaySession {
       }
       portal.run = QueryRun.kept(portal.columns!, kept.take(), tag);
     }
-    this.#transaction.enter(null);
+    this.#transaction.enter(verbOf(statement));
+    if (this.#transaction.lacksSnapshot) await this.#transaction.takeSnapshot();
     if (statement.kind === 'query' && portal.run === null) {
       if (portal.finished) throw new SqlError(SqlState.invalidCursorName, 'portal does not exist');
       const { columns, formats } = portal;
-      portal.run = await this.#guarded(() =>
-        QueryRun.open(
-          this.#queryEnvironment(),
-          statement.plan,
-          portal.parameters,
-          prepared.parameterOids,
-          columns,
-          formats,
-        ),
+      portal.run = await this.#interruption.guarded(() =>
+        this.#openQuery(statement, portal.parameters, prepared.parameterOids, columns, formats),
       );
     }
     const run = portal.run!;
-    const done = await this.#guarded(() => run.send(out, maxRows));
+    const done = await this.#interruption.guarded(() => run.send(out, maxRows));
     if (done) out.commandComplete(run.tag);
     else out.portalSuspended();
   }
@@ -294,6 +305,7 @@ export class Session implements GatewaySession {
   }
 
   sync(): MaybePromise<void> {
+    this.#interruption.idle(this.#transaction.inBlock);
     return this.#transaction.inBlock ? undefined : this.#transaction.commitNow();
   }
 
@@ -304,7 +316,7 @@ export class Session implements GatewaySession {
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
-    this.#cancel?.();
+    this.#interruption.close();
     this.#transaction.rollback();
     this.#closed();
     for (const portal of this.#portals) await portal.run?.close();
@@ -319,11 +331,14 @@ export class Session implements GatewaySession {
     extended = false,
     answer: Answer | null = null,
   ): Promise<string> {
-    this.#cancelled = false;
-    if (!inTransaction(statement)) this.#transaction.enter(verbOf(statement));
+    this.#interruption.begin();
+    if (!inTransaction(statement)) {
+      this.#transaction.enter(verbOf(statement));
+      if (this.#transaction.lacksSnapshot) await this.#transaction.takeSnapshot();
+    }
     switch (statement.kind) {
       case 'query':
-        return this.#select(statement.plan, out);
+        return this.#select(statement, out);
       case 'insert':
         return this.#write((environment) => insert(environment, statement), parameters, oids, answer);
       case 'update':
@@ -336,7 +351,7 @@ export class Session implements GatewaySession {
           this.#copying = false;
         });
       case 'copyTo':
-        return this.#guarded(() => copyTo(this.#queryEnvironment(), statement, out));
+        return this.#interruption.guarded(() => copyTo(this.#queryEnvironment(), statement, out));
       case 'explain': {
         const lines = await explain(this.#queryEnvironment(), statement, (inner) =>
           this.#run(inner, parameters, oids, discard()),
@@ -387,6 +402,9 @@ export class Session implements GatewaySession {
       case 'rollbackTo':
         this.#transaction.rollbackTo(statement.name);
         return 'ROLLBACK';
+      case 'lockTable':
+        if (!this.#transaction.inBlock) throw outsideBlock('LOCK TABLE');
+        return 'LOCK TABLE';
       case 'setTransaction':
       case 'set':
         return setModes(this.#transaction, this.#settings, statement, (what) => this.#warnOutsideBlock(what));
@@ -430,16 +448,11 @@ export class Session implements GatewaySession {
     for (const portal of this.#portals) if (portal.number >= from) portal.die();
   }
 
-  async #select(plan: QueryPlan, out: Output): Promise<string> {
-    return this.#guarded(async () => {
-      const run = await QueryRun.open(
-        this.#queryEnvironment(),
-        plan,
-        NO_PARAMETERS,
-        [],
-        plan.described === null ? null : describedColumns(plan),
-        [],
-      );
+  async #select(statement: Query, out: Output): Promise<string> {
+    return this.#interruption.guarded(async () => {
+      const { plan } = statement;
+      const columns = plan.described === null ? null : describedColumns(plan);
+      const run = await this.#openQuery(statement, NO_PARAMETERS, [], columns, []);
       try {
         out.rowDescription(
           run.columns,
@@ -453,17 +466,16 @@ export class Session implements GatewaySession {
     });
   }
 
-  /** Runs with `cancel` pointing at it. */
-  async #guarded<T>(work: () => Promise<T>): Promise<T> {
-    this.#cancelled = false;
-    try {
-      return await work();
-    } catch (error) {
-      if (this.#cancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
-      throw error;
-    } finally {
-      this.#cancel = null;
-    }
+  async #openQuery(
+    { plan, lock }: Query,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    columns: readonly ResultColumn[] | null,
+    formats: readonly Format[],
+  ): Promise<QueryRun> {
+    if (lock === undefined) return QueryRun.open(this.#queryEnvironment(), plan, parameters, oids, columns, formats);
+    const environment = this.#writeEnvironment(parameters, oids);
+    return openLocked(environment, this.#queryEnvironment(), { plan, lock }, columns, formats);
   }
 
   #write(
@@ -473,7 +485,7 @@ export class Session implements GatewaySession {
     answer: Answer | null = null,
   ): Promise<string> {
     const environment = this.#writeEnvironment(parameters, parameterOids, answer);
-    return this.#guarded(() => work(environment));
+    return this.#interruption.guarded(() => work(environment));
   }
 
   /** For one statement, in the transaction that is open or begins with it. */
@@ -493,7 +505,8 @@ export class Session implements GatewaySession {
       parameters,
       parameterOids,
       catalogRows: (plan) => QueryRun.catalogRows(this.#queryEnvironment(), plan, parameters, parameterOids),
-      running: this.#running,
+      running: this.#interruption.running,
+      lockWait: this.#interruption.lockWait,
       answer,
     };
   }
@@ -509,11 +522,6 @@ export class Session implements GatewaySession {
     return this.#timeContext;
   }
 
-  readonly #running = (cancel: () => void): void => {
-    this.#cancel = cancel;
-    if (this.#cancelled) cancel();
-  };
-
   #queryEnvironment(): QueryEnvironment {
     return {
       context: this.#context,
@@ -522,7 +530,7 @@ export class Session implements GatewaySession {
       timeZone: this.#settings.timeZone,
       searchPath: this.#settings.searchPath,
       position: this.#position,
-      running: this.#running,
+      running: this.#interruption.running,
     };
   }
 

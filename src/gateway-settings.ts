@@ -86,7 +86,10 @@ interface Derived {
   readonly synchronous: boolean;
   readonly timeZone: string;
   readonly readOnly: boolean;
+  readonly repeatable: boolean;
   readonly statementTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly idleInTransactionTimeoutMs: number;
 }
 
 export class SessionSettings {
@@ -218,9 +221,22 @@ export class SessionSettings {
     return this.#known().readOnly;
   }
 
+  /** The transaction sees one Version. */
+  get repeatable(): boolean {
+    return this.#known().repeatable;
+  }
+
   /** 0: none. */
   get statementTimeoutMs(): number {
     return this.#known().statementTimeoutMs;
+  }
+
+  get idleTimeoutMs(): number {
+    return this.#known().idleTimeoutMs;
+  }
+
+  get idleInTransactionTimeoutMs(): number {
+    return this.#known().idleInTransactionTimeoutMs;
   }
 
   /** Milliseconds of a time setting; 0: none. */
@@ -237,7 +253,10 @@ export class SessionSettings {
       timeZone: this.get('timezone')!,
       synchronous: !['off', 'false', '0', 'no'].includes(this.get('synchronous_commit')!.toLowerCase()),
       readOnly: this.get('transaction_read_only') === 'on',
+      repeatable: /^(repeatable read|serializable)$/.test(this.get('transaction_isolation')!),
       statementTimeoutMs: this.timeMs('statement_timeout'),
+      idleTimeoutMs: this.timeMs('idle_session_timeout'),
+      idleInTransactionTimeoutMs: this.timeMs('idle_in_transaction_session_timeout'),
     };
     return this.#derived;
   }

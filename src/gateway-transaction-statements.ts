@@ -8,6 +8,8 @@ import type { SessionTransaction } from './gateway-transaction.ts';
 const ABOUT_TRANSACTIONS: ReadonlySet<Statement['kind']> = new Set([
   'accepted',
   'begin',
+  'call',
+  'checkpoint',
   'commit',
   'deallocate',
   'discard',
@@ -20,9 +22,10 @@ const ABOUT_TRANSACTIONS: ReadonlySet<Statement['kind']> = new Set([
   'set',
   'setTransaction',
   'show',
+  'vacuum',
 ]);
 
-/** It neither reads nor writes: a transaction's kind may be set after it. */
+/** It neither reads nor writes rows for a client: it needs no snapshot, and a transaction's kind may be set after it. */
 export function inTransaction({ kind }: Statement): boolean {
   return ABOUT_TRANSACTIONS.has(kind);
 }
@@ -34,11 +37,18 @@ export function verbOf(statement: Statement): string | null {
     case 'update':
     case 'delete':
       return statement.kind.toUpperCase();
+    case 'query':
+      return statement.lock === undefined ? null : `SELECT FOR ${statement.lock.strength}`;
     case 'copyFrom':
       return 'COPY FROM';
     case 'createTable':
-    case 'dropTable':
+    case 'createSequence':
+    case 'createIndex':
     case 'createSchema':
+    case 'alterSequence':
+    case 'dropTable':
+    case 'dropSequence':
+    case 'dropIndex':
     case 'dropSchema':
       return statement.kind.replace(/[A-Z]/, (letter) => ` ${letter}`).toUpperCase();
     default:

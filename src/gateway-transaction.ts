@@ -4,10 +4,12 @@
  *
  * - B1 A block that failed has given back everything since its last savepoint, and takes only what ends it or goes back.
  * - B2 Outside a block the statements up to the end of a Query message, or to a Sync, are one transaction.
- * - B3 Settings changed in a transaction share its fate (gateway-settings.ts).
+ * - B3 In REPEATABLE READ the first statement that reads or writes takes the snapshot; all later ones see it.
+ * - B4 Settings changed in a transaction share its fate (gateway-settings.ts).
  */
 import { notSupported, SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
+import { Snapshot } from './ingest/snapshot.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import { isolationOf, type IsolationLevel, type TransactionModes } from './planner/settings.ts';
 import type { SessionSequences } from './gateway-sequences.ts';
@@ -30,6 +32,9 @@ export interface TransactionHost {
   /** Portals that there are by number; those from a number on die. */
   readonly portals: () => number;
   readonly closePortals: (from: number) => void;
+  /** A block begins; a transaction has ended. */
+  readonly began: () => void;
+  readonly ended: () => void;
 }
 
 export class SessionTransaction {
@@ -73,6 +78,19 @@ export class SessionTransaction {
     this.#queried = true;
   }
 
+  /** It is REPEATABLE READ, and has no snapshot yet. */
+  get lacksSnapshot(): boolean {
+    return this.#host.settings.repeatable && (this.current?.snapshot ?? null) === null;
+  }
+
+  /** Before the first statement of a REPEATABLE READ transaction. */
+  async takeSnapshot(): Promise<void> {
+    const transaction = this.writing();
+    const snapshot = await Snapshot.take(this.#host.database);
+    if (transaction.state === 'open') transaction.snapshot = snapshot;
+    else snapshot.close();
+  }
+
   begin(modes: TransactionModes): void {
     if (this.#block !== 'none') {
       this.#host.warning(SqlState.activeSqlTransaction, 'there is already a transaction in progress');
@@ -91,14 +109,14 @@ export class SessionTransaction {
   #open(): void {
     const { settings } = this.#host;
     const level = settings.get('transaction_isolation')!;
-    if (level === 'serializable' || level === 'repeatable read') this.carriedOut(level); // a start-up parameter says so
+    if (level === 'serializable') this.carriedOut(level); // a start-up parameter says so
     this.#block = 'open';
     settings.beginBlock();
+    this.#host.began();
   }
 
   /** The level that a transaction gets. @throws {SqlError} 0A000 for SERIALIZABLE, unless a setting takes less for it */
   carriedOut(level: IsolationLevel): IsolationLevel {
-    if (level === 'repeatable read') throw notSupported('isolation level REPEATABLE READ');
     if (level !== 'serializable') return level;
     if (this.#host.settings.get('arka.serializable') !== 'repeatable_read')
       throw notSupported('isolation level SERIALIZABLE', {
@@ -199,6 +217,7 @@ export class SessionTransaction {
   }
 
   #end(): void {
+    if (this.#block !== 'none') this.#host.ended();
     this.#block = 'none';
     this.#queried = false;
     this.current = null;
@@ -261,7 +280,7 @@ function tooLate(message: string): SqlError {
   return new SqlError(SqlState.activeSqlTransaction, message);
 }
 
-function outsideBlock(what: string): SqlError {
+export function outsideBlock(what: string): SqlError {
   return new SqlError(SqlState.noActiveSqlTransaction, `${what} can only be used in transaction blocks`);
 }
 

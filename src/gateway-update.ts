@@ -3,7 +3,10 @@
  * the new ones. Each returns its command tag.
  */
 import { RowWriter } from './ingest/row-writer.ts';
-import { deleteRows, insertRows } from './ingest/write-rows.ts';
+import { KeySet } from './ingest/key-set.ts';
+import { concurrentChange } from './ingest/snapshot.ts';
+import { lockRows, type SnapshotRows } from './ingest/snapshot-writes.ts';
+import { deleteRows, insertRows, recordFound } from './ingest/write-rows.ts';
 import type { QueryPlan, Statement } from './planner/plan.ts';
 import { RowBuffer } from './storage/memory/row-buffer.ts';
 import { integerAt } from './storage/memory/slice.ts';
@@ -15,48 +18,83 @@ import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-wr
 
 type Of<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
 
-interface Found {
-  readonly units: number[];
-  readonly positions: number[];
-  readonly names: RowBuffer;
+/** What a statement takes of the rows that it finds: the columns behind unit and position, rows [start, end) of vectors. */
+type Take = (vectors: readonly ColumnVector[], start: number, end: number) => void;
+
+/** The rows that were deleted: as many as were taken, but for the dropped ones. */
+interface Deleted {
+  readonly count: number;
+  readonly dropped: ReadonlySet<number>;
 }
 
-/** Runs until no row was changed or moved between finding and locking it: each run sees a newer Version, and keeps its locks. */
+/**
+ * Finds rows, locks them and deletes them. Rows of a table with a key that another transaction has changed while their locks
+ * were waited for are looked for again, they alone: what they are now decides, as PostgreSQL does it. Without a key the
+ * statement runs again as a whole. In REPEATABLE READ a changed row is 40001.
+ * @param begin forgets what was taken
+ */
 async function deleteFound(
   environment: WriteEnvironment,
   table: Table,
   plan: QueryPlan,
   namesAt: readonly number[],
   begin: () => void,
-  take: (vectors: readonly ColumnVector[], rows: number) => void,
-): Promise<number> {
+  take: Take,
+): Promise<Deleted> {
   const { database, transaction } = environment;
-  for (;;) {
-    if (database.pressed) await database.admit();
-    const found: Found = { units: [], positions: [], names: new RowBuffer(database.memory, table.namePhysicals) };
-    try {
-      begin();
-      await drain(environment, plan, (vectors, rows) => {
-        for (let row = 0; row < rows; row++) {
-          found.units.push(integerAt(vectors[0]!, row));
-          found.positions.push(integerAt(vectors[1]!, row));
-        }
-        found.names.append(
-          namesAt.map((index) => vectors[index]!),
-          0,
-          rows,
-        );
-        take(vectors, rows);
-      });
-      const rows = {
-        units: Int32Array.from(found.units),
-        positions: Float64Array.from(found.positions),
-        names: found.names,
-      };
-      if (await deleteRows(contextOf(environment), transaction, transaction.of(table), rows)) return found.units.length;
-    } finally {
-      found.names.retire();
+  const units: number[] = [];
+  const positions: number[] = [];
+  const dropped = new Set<number>();
+  const names = new RowBuffer(database.memory, table.namePhysicals);
+  const found: SnapshotRows = { units, positions, names, dropped, seen: null };
+  const put = (vectors: readonly ColumnVector[], start: number, end: number): void => {
+    for (let row = start; row < end; row++) {
+      units.push(integerAt(vectors[0]!, row));
+      positions.push(integerAt(vectors[1]!, row));
     }
+    names.append(
+      namesAt.map((index) => vectors[index]!),
+      start,
+      end,
+    );
+    take(vectors, start, end);
+  };
+  /** Only they are looked for. */
+  let again: KeySet | null = null;
+  try {
+    for (;;) {
+      if (database.pressed) await database.admit();
+      const wanted = again;
+      await drain(environment, plan, (vectors, rows) => {
+        if (wanted === null) return put(vectors, 0, rows);
+        const keys = namesAt.map((index) => vectors[index]!);
+        for (let row = 0; row < rows; row++) if (wanted.has(keys, row)) put(vectors, row, row + 1);
+      });
+      const writes = transaction.of(table);
+      const context = contextOf(environment);
+      if (!table.keyed) {
+        if (await deleteRows(context, transaction, writes, found)) return { count: units.length, dropped };
+        if (transaction.snapshot !== null) throw concurrentChange('update');
+        units.length = 0;
+        positions.length = 0;
+        names.truncate(0);
+        begin();
+        continue;
+      }
+      const stale = await lockRows(context, transaction, writes, found);
+      if (stale.length === 0) {
+        recordFound(writes, found);
+        return { count: units.length - dropped.size, dropped };
+      }
+      again = new KeySet(table);
+      for (const row of stale) {
+        dropped.add(row);
+        const index = names.batchOf(row);
+        again.add(names.batches[index]!.vectors(), row - names.batchStart(index));
+      }
+    }
+  } finally {
+    names.retire();
   }
 }
 
@@ -68,12 +106,12 @@ export async function deleteStatement(environment: WriteEnvironment, statement: 
   const first = table.keyed ? 2 + names.length : 2;
   const old = new RowBuffer(environment.database.memory, table.physicals);
   const isAnswered = returning !== null && environment.answer !== null;
-  const take = (vectors: readonly ColumnVector[], rows: number): void => {
-    if (isAnswered) old.append(vectors.slice(first, first + table.physicals.length), 0, rows);
+  const take: Take = (vectors, start, end) => {
+    if (isAnswered) old.append(vectors.slice(first, first + table.physicals.length), start, end);
   };
   try {
-    const count = await deleteFound(environment, table, plan, names, () => old.truncate(0), take);
-    await sendWritten(environment, returning, { def, buffer: old, from: 0 });
+    const { count, dropped } = await deleteFound(environment, table, plan, names, () => old.truncate(0), take);
+    await sendWritten(environment, returning, { def, buffer: old, from: 0, isDead: (row) => dropped.has(row) });
     return `DELETE ${count}`;
   } finally {
     old.retire();
@@ -87,16 +125,16 @@ export async function update(environment: WriteEnvironment, statement: Of<'updat
   const fresh = new RowBuffer(environment.database.memory, table.physicals);
   try {
     const writer = new RowWriter(table.def, table.fieldIds, fresh, environment.time);
-    const count = await deleteFound(
+    const { count, dropped } = await deleteFound(
       environment,
       table,
       statement.plan,
       table.nameColumns.map((column, i) => 2 + (table.keyed && !renames ? column : table.physicals.length + i)),
       () => fresh.truncate(0),
-      (vectors, rows) => writer.appendVectors(vectors.slice(2, 2 + table.physicals.length), rows),
+      (vectors, start, end) => writer.appendVectors(vectors.slice(2, 2 + table.physicals.length), end, start),
     );
     const from = writes.inserted.rows;
-    for (const batch of fresh.batches) writes.inserted.append(batch.vectors(), 0, batch.rows);
+    copyKept(fresh, dropped, writes.inserted);
     const pending = insertRows(contextOf(environment), environment.transaction, writes, from, false);
     if (pending !== null) await pending;
     checkSize(environment, writes);
@@ -105,4 +143,13 @@ export async function update(environment: WriteEnvironment, statement: Of<'updat
   } finally {
     fresh.retire();
   }
+}
+
+function copyKept(rows: RowBuffer, dropped: ReadonlySet<number>, to: RowBuffer): void {
+  rows.batches.forEach((batch, index) => {
+    const vectors = batch.vectors();
+    const start = rows.batchStart(index);
+    if (dropped.size === 0) to.append(vectors, 0, batch.rows);
+    else for (let row = 0; row < batch.rows; row++) if (!dropped.has(start + row)) to.append(vectors, row, row + 1);
+  });
 }

@@ -29,6 +29,7 @@ export interface WriteEnvironment {
   /** Rows of a statement that reads no Arka table, as texts. */
   readonly catalogRows: (plan: QueryPlan) => Promise<readonly (readonly (Uint8Array | null)[])[]>;
   readonly running: (cancel: () => void) => void;
+  readonly lockWait: (expired: () => void) => () => void;
   /** Null: nobody wants what RETURNING gives. */
   readonly answer: Answer | null;
 }
@@ -36,7 +37,7 @@ export interface WriteEnvironment {
 /** A transaction's own rows take at most this share of the slab budget. */
 const TRANSACTION_FRACTION = 0.4;
 
-export function contextOf({ database, running }: WriteEnvironment): WriteContext {
+export function contextOf({ database, running, lockWait }: WriteEnvironment): WriteContext {
   return {
     memory: database.memory,
     /** Asked for only where keys are looked for in files. */
@@ -45,6 +46,7 @@ export function contextOf({ database, running }: WriteEnvironment): WriteContext
     },
     transaction: database.transaction,
     running,
+    lockWait,
   };
 }
 

@@ -216,6 +216,7 @@ export class Committer {
     const lists = new Set<DeleteList>();
     for (const each of writes) {
       applyDeletes(each.table, each.units, each.positions, lsn, lists);
+      each.table.changes?.note(each.deletedNames, lsn);
       applyInserts(each, lsn, slices);
       noteOperations(each.table, first, lsn);
       this.#inserted(each.table);

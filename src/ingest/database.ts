@@ -8,6 +8,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { Remote } from '../rpc.ts';
 import type { DiskCache } from '../storage/disk/disk-cache.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
+import { KeyChanges } from '../storage/key-changes.ts';
 import type { IndexApi } from '../storage/index/index-api.ts';
 import type { CommitResult, LakeApi, LostTable, TableState } from '../storage/iceberg/lake-api.ts';
 import type { Log } from '../storage/log/log-api.ts';
@@ -110,6 +111,8 @@ export class Database {
   #ddl: Promise<unknown> = Promise.resolve();
   readonly #committing = new Set<Promise<void>>();
   #nextTransaction = 1;
+  /** Who wants to know which keys have changed. */
+  readonly #watchers = new Set<() => void>();
   /** Writers in `admit`. */
   #admitting = 0;
   #nextUnit = 1;
@@ -168,7 +171,27 @@ export class Database {
     return transaction;
   }
 
+  /** Sessions whose locks a session's transaction waits for. */
+  blockersOf(owner: number): number[] {
+    return [...this.#transactions.values()]
+      .filter((each) => each.owner === owner && each.waitsFor !== null)
+      .map((each) => each.waitsFor!.owner);
+  }
+
   readonly transaction = (id: number): Transaction | undefined => this.#transactions.get(id);
+
+  /** Changed keys are kept until the answer is called. @param tooMany told to do so */
+  watchChanges(tooMany: () => void): () => void {
+    this.#watchers.add(tooMany);
+    const full = (): void => {
+      for (const each of [...this.#watchers]) each();
+    };
+    for (const table of this.tables.values()) if (table.keyed) table.changes ??= new KeyChanges(table.keys, full);
+    return () => {
+      this.#watchers.delete(tooMany);
+      if (this.#watchers.size === 0) for (const table of this.tables.values()) table.changes = null;
+    };
+  }
 
   /** Whether a transaction under way has deleted rows of the unit. */
   isTouched(table: Table, unit: number): boolean {

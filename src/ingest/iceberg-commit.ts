@@ -159,6 +159,7 @@ export async function adoptState(database: Database, table: Table, state: TableS
     });
   }
   again.install();
+  if (gone.length > 0 && table.changes !== null) table.changes.foreign = true;
   const staged = table.files.filter((file) => file.tier === 'disk' && !live.has(file.info.location));
   table.replaceFiles([...files, ...staged]);
   database.disk.forget(gone.map((file) => file.path));

@@ -7,6 +7,7 @@ import { invariant } from '../errors.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { Table } from '../storage/table.ts';
 import { waitFor } from './key-locks.ts';
+import { concurrentChange } from './snapshot.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 import type { FoundRows, WriteContext } from './write-rows.ts';
 
@@ -32,6 +33,10 @@ export async function deletePlaces(
   found: FoundRows,
 ): Promise<boolean> {
   const { table } = writes;
+  const isThere = (row: number): boolean =>
+    found.units[row] === writes.unit || table.unit(found.units[row]!) !== undefined;
+  if (transaction.snapshot !== null)
+    for (let row = 0; row < found.names.rows; row++) if (!isThere(row)) throw concurrentChange('update'); // or moved: without a key that is not told apart
   let locked = 0;
   let done = false;
   try {

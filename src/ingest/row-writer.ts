@@ -225,9 +225,9 @@ export class RowWriter implements CopyRowSink {
     return this.#rows.rows;
   }
 
-  /** Rows of vectors that hold the values in column types already: checks, then copies. */
-  appendVectors(vectors: readonly ColumnVector[], count: number): void {
-    for (let row = 0; row < count; row++) {
+  /** Rows [start, end) of vectors that hold the values in column types already: checks, then copies. */
+  appendVectors(vectors: readonly ColumnVector[], end: number, start = 0): void {
+    for (let row = start; row < end; row++) {
       for (let value = 0; value < vectors.length; value++) this.vectorField(value, vectors[value]!, row);
       this.endRow();
     }

@@ -14,6 +14,7 @@ import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { HeldKeys, type KeysMark } from './held-keys.ts';
 import { movePlace, unlockPlace } from './position-locks.ts';
+import { concurrentChange, type Snapshot, type TableView } from './snapshot.ts';
 import type { StreamedWrites } from './stream-writes.ts';
 
 /**
@@ -46,6 +47,8 @@ export class TableWrites {
   readonly deletedNames: RowBuffer;
   readonly units: number[] = [];
   readonly positions: number[] = [];
+  /** In REPEATABLE READ what its snapshot shows of the table, and where deleted rows are there. */
+  readonly seen: { readonly view: TableView; readonly units: number[]; readonly positions: number[] } | null;
   /** A large transaction's own rows by key; it holds their locks. */
   own: OwnIndex | null = null;
   readonly keys: HeldKeys;
@@ -53,7 +56,8 @@ export class TableWrites {
   #marks: WritesMark[] = [];
   readonly #memory: Memory;
 
-  constructor(memory: Memory, table: Table, unit: number) {
+  constructor(memory: Memory, table: Table, unit: number, snapshot: Snapshot | null) {
+    this.seen = snapshot === null ? null : { view: snapshot.view(table), units: [], positions: [] };
     this.#memory = memory;
     this.table = table;
     this.unit = unit;
@@ -90,8 +94,25 @@ export class TableWrites {
     this.#marks = this.#marks.map((mark, i) => ({ ...mark, keys: kept[i]! }));
   }
 
-  /** A row to delete, its name given as a row of vectors in the name's order. */
-  recordDeletion(vectors: readonly ColumnVector[], row: number, unit: number, position: number): void {
+  /**
+   * A row to delete, its name given as a row of vectors in the name's order.
+   * @param seenUnit with `seenPosition` where the transaction's snapshot has it, if it has moved since
+   * @throws {SqlError} 40001 for a row that the snapshot does not show
+   */
+  recordDeletion(
+    vectors: readonly ColumnVector[],
+    row: number,
+    unit: number,
+    position: number,
+    seenUnit = unit,
+    seenPosition = position,
+  ): void {
+    const { seen } = this;
+    if (seen !== null) {
+      if (!seen.view.has(seenUnit, seenPosition)) throw concurrentChange('update');
+      seen.units.push(seenUnit);
+      seen.positions.push(seenPosition);
+    }
     this.deletedNames.append(vectors, row, row + 1);
     this.units.push(unit);
     this.positions.push(position);
@@ -158,6 +179,10 @@ export class TableWrites {
     if (!table.keyed) for (let i = from; i < units.length; i++) unlockPlace(table, units[i]!, positions[i]!);
     units.length = from;
     positions.length = from;
+    if (this.seen !== null) {
+      this.seen.units.length = from;
+      this.seen.positions.length = from;
+    }
     this.deletedNames.truncate(from);
   }
 
@@ -230,6 +255,8 @@ export class Transaction {
   owner = 0;
   /** Its rows on their way to the log, when it is large (H1). */
   streamed: StreamedWrites | null = null;
+  /** What it sees, in REPEATABLE READ. */
+  snapshot: Snapshot | null = null;
   /** The transaction it waits for: the edges of the deadlock graph. */
   waitsFor: Transaction | null = null;
   /** Savepoints that are open. */
@@ -256,7 +283,7 @@ export class Transaction {
     let writes = this.writes.get(table);
     if (writes === undefined) {
       if (table.detached !== null) throw readOnly(table.detached);
-      writes = new TableWrites(this.#memory, table, this.#nextUnit());
+      writes = new TableWrites(this.#memory, table, this.#nextUnit(), this.snapshot);
       this.writes.set(table, writes);
       if (this.#savepoints > 0) writes.keys.record(true);
     }
@@ -318,6 +345,7 @@ export class Transaction {
   finish(): void {
     this.state = 'done';
     this.giveUpStream();
+    this.snapshot?.close();
     for (const writes of this.writes.values()) {
       writes.unlock();
       writes.retire();

@@ -21,6 +21,8 @@ export interface WriteContext {
   readonly transaction: (id: number) => Transaction | undefined;
   /** Takes what ends a wait for a key, when the statement is cancelled. */
   readonly running: (cancel: () => void) => void;
+  /** Told of a wait for a lock, and how to end it when it takes too long; the answer is called when it is over. */
+  readonly lockWait?: (expired: () => void) => () => void;
 }
 
 /** Entries that a statement moves out of adopted indexes (K2), a row of its own, and at least. */
@@ -112,9 +114,13 @@ function keyVectors(writes: TableWrites, row: number): readonly ColumnVector[] {
 
 /** Rows to delete: parallel arrays, with their names (C3). */
 export interface FoundRows {
-  readonly units: Int32Array;
-  readonly positions: Float64Array;
+  readonly units: ArrayLike<number>;
+  readonly positions: ArrayLike<number>;
   readonly names: RowBuffer;
+  /** Rows that are not to be deleted after all. */
+  readonly dropped?: ReadonlySet<number>;
+  /** Where a snapshot has them, if it is elsewhere. */
+  readonly seen?: { readonly units: readonly number[]; readonly positions: readonly number[] } | null;
 }
 
 /**
@@ -127,9 +133,23 @@ export async function deleteRows(
   writes: TableWrites,
   found: FoundRows,
 ): Promise<boolean> {
+  if (!writes.table.keyed) return deletePlaces(context, transaction, writes, found);
+  const stale = await lockFound(context, transaction, writes, found);
+  if (stale.length > 0) return false;
+  recordFound(writes, found);
+  return true;
+}
+
+/** Locks the keys of found rows, waiting where it must; the rows that were changed or moved since they were found. */
+export async function lockFound(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  found: FoundRows,
+): Promise<readonly number[]> {
   const { table } = writes;
-  if (!table.keyed) return deletePlaces(context, transaction, writes, found);
   for (let row = 0; row < found.names.rows; row++) {
+    if (found.dropped?.has(row) === true) continue;
     for (;;) {
       encodeFound(table, found, row);
       if (lockKey(transaction, writes, key, foundVectors, foundRow)) break;
@@ -138,18 +158,29 @@ export async function deleteRows(
       await waitFor(context, transaction, holder);
     }
   }
+  const stale: number[] = [];
   for (let row = 0; row < found.names.rows; row++) {
+    if (found.dropped?.has(row) === true) continue;
     const unit = found.units[row]!;
     const position = found.positions[row]!;
-    if (unit === writes.unit ? writes.isDead(position) : !table.isAlive(unit, position)) return false;
+    if (unit === writes.unit ? writes.isDead(position) : !table.isAlive(unit, position)) stale.push(row);
   }
+  return stale;
+}
+
+/** Deletes found rows, which are locked and alive. */
+export function recordFound(writes: TableWrites, found: FoundRows): void {
   for (let row = 0; row < found.names.rows; row++) {
-    encodeFound(table, found, row);
+    if (found.dropped?.has(row) === true) continue;
+    encodeFound(writes.table, found, row);
     if (found.units[row] === writes.unit) writes.killOwn(found.positions[row]!);
-    else writes.recordDeletion(foundVectors, foundRow, found.units[row]!, found.positions[row]!);
+    else {
+      const { units, positions } = found.seen ?? found;
+      const [unit, position] = [found.units[row]!, found.positions[row]!];
+      writes.recordDeletion(foundVectors, foundRow, unit, position, units[row], positions[row]);
+    }
     settleKey(writes, key);
   }
-  return true;
 }
 
 let foundVectors: readonly ColumnVector[] = [];

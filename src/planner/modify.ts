@@ -8,7 +8,7 @@ import type { DeleteStmt, Node, RangeVar, UpdateStmt, WithClause } from 'libpg-q
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
 import { assignmentsOf, simpleAssignment, writeAssignment } from './assignments.ts';
 import { allTyped, simpleCondition, simpleScope, type SimpleScope } from './describe.ts';
-import { writeCondition } from './duckdb/expression.ts';
+import { writeCondition, writeSort } from './duckdb/expression.ts';
 import { writeFrom } from './duckdb/from.ts';
 import { writeWith, type WrittenQuery } from './duckdb/query.ts';
 import { rootScope, type Scope, type WriterContext } from './duckdb/scope.ts';
@@ -26,6 +26,7 @@ interface Target {
   readonly with: WithClause | undefined;
   /** FROM of UPDATE, USING of DELETE: of several matches of a row one is used. */
   readonly from: readonly Node[];
+  readonly sort?: readonly Node[];
   readonly text: string;
   readonly parameterCount: number;
 }
@@ -81,12 +82,12 @@ export function planDelete(
   return { kind: 'delete', def, plan, returning };
 }
 
-function columnOf(relation: RangeVar, column: ColumnDef): string {
+export function columnOf(relation: RangeVar, column: ColumnDef): string {
   return `${quoteIdentifier(aliasOf(relation))}.${quoteIdentifier(column.name)}`;
 }
 
 /** The columns that name a row. */
-function nameOf(relation: RangeVar, def: TableDef): readonly string[] {
+export function nameOf(relation: RangeVar, def: TableDef): readonly string[] {
   return nameFields(def).map((fieldId) =>
     columnOf(
       relation,
@@ -100,7 +101,7 @@ function aliasOf(relation: RangeVar): string {
 }
 
 /** `simple` null: the statement is PostgreSQL's to describe. */
-function rowPlan(
+export function rowPlan(
   target: Target,
   parts: readonly (Node | undefined)[],
   simple: SimpleScope | null,
@@ -135,7 +136,7 @@ function rowPlan(
 }
 
 function writeRows(
-  { relation, where, from, with: withClause }: Target,
+  { relation, where, from, with: withClause, sort = [] }: Target,
   context: WriterContext,
   columns: (scope: Scope) => readonly string[],
 ): WrittenQuery {
@@ -149,5 +150,6 @@ function writeRows(
     sql += ` WHERE ${writeCondition(where, scope, 'WHERE')}`;
     context.onWhere(where, scope);
   }
+  if (sort.length > 0) sql += ` ORDER BY ${sort.map((item) => writeSort(item, scope, () => undefined)).join(', ')}`;
   return { sql, outputs: null };
 }

@@ -10,7 +10,11 @@ import { planCreateTable } from './create-table.ts';
 import { planExplain } from './explain.ts';
 import { planCreateIndex } from './indexes.ts';
 import { planInsert } from './insert.ts';
+<<<<<<< HEAD
 import { lsnWaits } from './lsn-waits.ts';
+=======
+import { planLocking } from './locking.ts';
+>>>>>>> 26305d8 (SELECT … FOR UPDATE, FOR SHARE, NOWAIT, SKIP LOCKED on one table with a key; LOCK TABLE in weak modes)
 import { planDelete, planUpdate } from './modify.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
@@ -18,7 +22,15 @@ import { planQuery, type PlannerEnvironment } from './query-plan.ts';
 import { planSequenceCalls } from './sequence-calls.ts';
 import { planAlterSequence, planCreateSequence } from './sequence.ts';
 import { planSet } from './settings.ts';
-import { planCall, planCreateSchema, planDrop, planTransaction, planVacuum, unsupportedStatement } from './utility.ts';
+import {
+  planCall,
+  planCreateSchema,
+  planDrop,
+  planLockTable,
+  planTransaction,
+  planVacuum,
+  unsupportedStatement,
+} from './utility.ts';
 
 export type { PlannerEnvironment } from './query-plan.ts';
 
@@ -70,8 +82,10 @@ function innerText(text: string): string {
 
 function planSelect(statement: ParsedStatement, view: CatalogView, environment: PlannerEnvironment): Statement {
   const { node, text } = replaceOwnFunctions(statement, environment.constants);
-  refuseWrites((node as { SelectStmt: SelectStmt }).SelectStmt);
+  const select = (node as { SelectStmt: SelectStmt }).SelectStmt;
+  refuseWrites(select);
   const { parameterCount } = statement;
+  if (select.lockingClause !== undefined) return planLocking(select, text, parameterCount, view, environment);
   const calls = planSequenceCalls(node, text, parameterCount, view, environment);
   const query = calls ?? planQuery(node, text, parameterCount, view, environment);
   const waits = lsnWaits(statement.node as Node);
@@ -105,6 +119,7 @@ function planUtility(node: Node, view: CatalogView): Statement {
   if ('UnlistenStmt' in node) return { kind: 'accepted', tag: 'UNLISTEN' };
   if ('ConstraintsSetStmt' in node) return { kind: 'accepted', tag: 'SET CONSTRAINTS' };
   if ('ClosePortalStmt' in node) return planClose(node.ClosePortalStmt.portalname ?? '');
+  if ('LockStmt' in node) return planLockTable(node.LockStmt, view);
   if ('CheckPointStmt' in node) return { kind: 'checkpoint' };
   if ('CallStmt' in node) return planCall(node.CallStmt, view);
   if ('VacuumStmt' in node && node.VacuumStmt.is_vacuumcmd === true) return planVacuum(node.VacuumStmt, view);

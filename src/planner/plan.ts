@@ -4,6 +4,7 @@
  */
 import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
 import type { ColumnDefault, Lsn, TableDef } from '../table-def.ts';
+import type { RowLock } from './locking.ts';
 import type { TransactionModes } from './settings.ts';
 
 /** What the planner may ask about names. `table(null, n)` goes along the search path. */
@@ -235,7 +236,7 @@ export type TransactionStatement =
 
 export type Statement =
   | { readonly kind: 'empty' }
-  | { readonly kind: 'query'; readonly plan: QueryPlan }
+  | { readonly kind: 'query'; readonly plan: QueryPlan; readonly lock?: RowLock }
   | {
       readonly kind: 'insert';
       readonly def: TableDef;
@@ -310,6 +311,8 @@ export type Statement =
   | { readonly kind: 'createSchema'; readonly name: string; readonly ifNotExists: boolean }
   | { readonly kind: 'dropSchema'; readonly names: readonly string[]; readonly ifExists: boolean }
   | TransactionStatement
+  /** In a mode that conflicts with none that statements take. */
+  | { readonly kind: 'lockTable' }
   /** value null: DEFAULT / RESET. */
   | { readonly kind: 'set'; readonly name: string; readonly value: string | null; readonly local: boolean }
   | { readonly kind: 'resetAll' }

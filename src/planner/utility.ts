@@ -1,5 +1,5 @@
 /** Statements that are neither queries nor writes: transactions, schemas, session commands, and the refusals by name. */
-import type { CallStmt, CreateSchemaStmt, DropStmt, Node, TransactionStmt, VacuumStmt } from 'libpg-query';
+import type { CallStmt, CreateSchemaStmt, DropStmt, LockStmt, Node, TransactionStmt, VacuumStmt } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { at, constantText, defElemBoolean, plainName, stringOf, stringsOf, tagOf } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
@@ -32,6 +32,30 @@ export function planTransaction(statement: TransactionStmt): Statement {
     default:
       throw notSupported('ROLLBACK PREPARED');
   }
+}
+
+/** Lock modes by number: up to ROW EXCLUSIVE they conflict with nothing but definitions. */
+const LOCK_MODES = [
+  '',
+  'ACCESS SHARE',
+  'ROW SHARE',
+  'ROW EXCLUSIVE',
+  'SHARE UPDATE EXCLUSIVE',
+  'SHARE',
+  'SHARE ROW EXCLUSIVE',
+  'EXCLUSIVE',
+  'ACCESS EXCLUSIVE',
+];
+const WEAK_LOCK_MODE_MAX = 3;
+
+/** @throws {SqlError} 0A000 for modes that keep writers out */
+export function planLockTable({ relations = [], mode = 8 }: LockStmt, view: CatalogView): Statement {
+  for (const node of relations) if ('RangeVar' in node) targetTable(node.RangeVar, view, 'lock');
+  if (mode > WEAK_LOCK_MODE_MAX)
+    throw notSupported(`LOCK TABLE … IN ${LOCK_MODES[mode] ?? ''} MODE`, {
+      hint: 'Lock rows by SELECT … FOR UPDATE, or use REPEATABLE READ.',
+    });
+  return { kind: 'lockTable' };
 }
 
 /** What a failed transaction block takes. */

@@ -15,6 +15,7 @@ import type { DataFileUnit } from './file-unit.ts';
 import type { Detached, PartitionValue } from './iceberg/lake-api.ts';
 import { partitionKey, partitionTransform } from './iceberg/transforms.ts';
 import { BatchPool } from './memory/batch-pool.ts';
+import type { KeyChanges } from './key-changes.ts';
 import { HashIndex } from './memory/hash-index.ts';
 import type { KeyMatches } from './index/index-api.ts';
 import type { KeyEncoder } from './memory/key-encoder.ts';
@@ -66,6 +67,8 @@ export class Table {
   readonly encodeKey: KeyEncoder;
   /** Set by the database. */
   index: KeyLookup | null = null;
+  /** While transactions of REPEATABLE READ are open. */
+  changes: KeyChanges | null = null;
   /** For the rows of transactions, and for the names of rows that they delete. */
   readonly rowPool: BatchPool;
   readonly namePool: BatchPool;

@@ -274,6 +274,7 @@ export class Connection {
       parameter: (name, value) => say(() => backend.parameterStatus(this.#out.writer, name, value)),
       notice: (notice) => say(() => backend.noticeResponse(this.#out.writer, notice)),
       deallocate: (name) => this.#protocol?.deallocate(name) ?? false,
+      terminate: (error) => this.#fatal(error),
     };
   }
 

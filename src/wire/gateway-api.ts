@@ -5,6 +5,7 @@
  * A gateway knows statements and transactions; it knows no socket. Every function may throw or reject with
  * `SqlError`; wire alone turns it into an ErrorResponse.
  */
+import type { SqlError } from '../errors.ts';
 import type { ByteWriter } from '../types/byte-writer.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 
@@ -25,6 +26,8 @@ export interface SessionEvents {
   notice(notice: Notice): void;
   /** DEALLOCATE, DISCARD ALL: forgets a statement made by a Parse message, null: all. False: there is none of that name. */
   deallocate(name: string | null): boolean;
+  /** Ends the connection with a FATAL error. */
+  terminate(error: SqlError): void;
 }
 export interface Notice {
   readonly severity: 'NOTICE' | 'WARNING' | 'INFO';

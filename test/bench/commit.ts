@@ -40,7 +40,7 @@ const gateway = createGateway(
   { ...tiers, catalog, clock: systemClock, startedAt: 0, definitionsChanged: () => {} },
   { user: 'arka', defaults: new Map() },
 );
-const events = { parameter: () => {}, notice: () => {}, deallocate: () => false };
+const events = { parameter: () => {}, notice: () => {}, deallocate: () => false, terminate: () => {} };
 const open = (): ReturnType<typeof gateway.open> => gateway.open(new Map([['user', 'arka']]), events);
 const first = await open();
 await first.simple(

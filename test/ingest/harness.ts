@@ -6,7 +6,8 @@ import { systemClock } from '../../src/clock.ts';
 import { EngineCursor } from '../../src/gateway-cursor.ts';
 import { RowWriter } from '../../src/ingest/row-writer.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
-import { deleteRows, insertRows, type WriteContext } from '../../src/ingest/write-rows.ts';
+import { lockRows } from '../../src/ingest/snapshot-writes.ts';
+import { deleteRows, insertRows, recordFound, type WriteContext } from '../../src/ingest/write-rows.ts';
 import { openTiers, type TierOptions, type Tiers } from '../../src/server-tiers.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import { integerAt } from '../../src/storage/memory/slice.ts';
@@ -177,13 +178,13 @@ export class TestDatabase {
           found.names.append(table.keyed ? [ids!] : chunk.vectors!.slice(2), 0, chunk.rows);
           texts.push(...textsOf(chunk.vectors!.slice(2), chunk.rows));
         }
-        const rows = {
-          units: Int32Array.from(found.units),
-          positions: Float64Array.from(found.positions),
-          names: found.names,
-        };
-        const done = await deleteRows(this.context, transaction, transaction.of(table), rows);
+        const rows = { ...found, seen: null };
+        const writes = transaction.of(table);
+        const done = table.keyed
+          ? (await lockRows(this.context, transaction, writes, rows)).length === 0
+          : await deleteRows(this.context, transaction, writes, rows);
         if (done) {
+          if (table.keyed) recordFound(writes, rows);
           seen(texts);
           return found.units.length;
         }

@@ -67,7 +67,7 @@ export async function play(url: string, { steps }: Scenario): Promise<string[][]
   const clients = new Map<string, WireClient>();
   const waiting = new Map<string, Promise<readonly string[]>>();
   const open = (): Promise<WireClient> =>
-    WireClient.open(url, { search_path: SCHEMA, options: '-c deadlock_timeout=10ms' });
+    WireClient.open(url, { search_path: SCHEMA, options: '-c deadlock_timeout=1ms' });
   const observer = await WireClient.open(url, {});
   const clientOf = async (name: string): Promise<WireClient> => {
     const known = clients.get(name) ?? (await open());
@@ -95,6 +95,7 @@ export async function play(url: string, { steps }: Scenario): Promise<string[][]
           while (!client.isIdle && !(await isBlocked(client))) await sleep(2);
           lines = client.isIdle ? await answer : [`(${step.session} waits)`];
           if (!client.isIdle) waiting.set(step.session, answer);
+          await sleep(5); // PostgreSQL has looked for deadlocks by then
         } else lines = await answer;
       }
       answers.push(lines.map((line) => withoutNumbers(line, clients)));
