@@ -4,11 +4,11 @@ import type { Database } from './ingest/database.ts';
 import { createIndex, dropIndex, relationNamed, type RelationKind } from './ingest/define-index.ts';
 import type { QualifiedName, Statement } from './planner/plan.ts';
 import type { Table } from './storage/table.ts';
+import { foldDefaults, type FoldingEnvironment } from './gateway-fold-defaults.ts';
 import { defineSequence } from './gateway-define-sequence.ts';
 
-export interface DefineEnvironment {
+export interface DefineEnvironment extends FoldingEnvironment {
   readonly database: Database;
-  readonly searchPath: readonly string[];
   readonly notice: (code: string, message: string) => void;
 }
 
@@ -33,8 +33,9 @@ export async function define(environment: DefineEnvironment, statement: Definiti
   const { database, notice } = environment;
   switch (statement.kind) {
     case 'createTable': {
-      const { draft, ifNotExists, sequences } = statement;
-      const made = await database.createTable(draft, ifNotExists, sequences);
+      const { draft, ifNotExists, sequences, expressions } = statement;
+      const full = expressions.length === 0 ? draft : await foldDefaults(environment, draft, expressions);
+      const made = await database.createTable(full, ifNotExists, sequences);
       if (made === null) notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
       return 'CREATE TABLE';
     }

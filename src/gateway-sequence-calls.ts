@@ -56,7 +56,8 @@ export async function carriedOut(
   return out.take();
 }
 
-function fieldsOf(messages: Uint8Array, view: DataView, at: number): (Uint8Array | null)[] {
+/** The fields of the DataRow message at `at`. */
+export function fieldsOf(messages: Uint8Array, view: DataView, at: number): (Uint8Array | null)[] {
   const fields: (Uint8Array | null)[] = [];
   let field = at + 7;
   for (let i = view.getInt16(at + 5); i > 0; i--) {

@@ -381,9 +381,9 @@ export class Session implements GatewaySession {
     if (isDefinition(statement)) {
       await this.#outsideBlock(statement.kind.replace(/[A-Z]/, (letter) => ` ${letter}`).toUpperCase());
       const notice = (code: string, message: string): void => this.#notice(code, message);
-      const { database, definitionsChanged } = this.#context;
-      const { searchPath } = this.#settings;
-      return define({ database, searchPath, notice }, statement).finally(definitionsChanged);
+      const { catalog, database, definitionsChanged } = this.#context;
+      const { searchPath, timeZone: zone } = this.#settings;
+      return define({ database, catalog, searchPath, timeZone: zone, notice }, statement).finally(definitionsChanged);
     }
     switch (statement.kind) {
       case 'begin':

@@ -1,7 +1,7 @@
 /** Constants, defaults and parameters of a statement as values of columns. */
 import { SqlError, SqlState } from './errors.ts';
 import type { RowWriter } from './ingest/row-writer.ts';
-import { literalError } from './ingest/value-errors.ts';
+import { literalError } from './types/value-errors.ts';
 import type { InsertValue } from './planner/plan.ts';
 import { parameterText } from './types/parameter-text.ts';
 import { formatOf, type WriteEnvironment } from './gateway-write-environment.ts';

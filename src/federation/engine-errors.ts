@@ -98,6 +98,17 @@ const BY_TEXT: readonly Rule[] = [
 const CODED = /^Invalid Input Error: ([0-9A-Z]{5}): (.*)$/;
 const KNOWN = new Set<string>(Object.values(SqlState));
 
+/** A numeric that does not fit its column. */
+const DECIMAL_OVERFLOW = /^[A-Za-z ]+ Error: (?:Casting|Could not cast) value .* to (?:type )?DECIMAL\((\d+), ?(\d+)\)/;
+
+function numericOverflow(precision: number, scale: number, cause: unknown): SqlError {
+  const whole = precision - scale;
+  return new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
+    detail: `A field with precision ${precision}, scale ${scale} must round to an absolute value less than ${whole > 0 ? `10^${whole}` : '1'}.`,
+    cause,
+  });
+}
+
 export function engineError(error: unknown): SqlError {
   if (error instanceof SqlError) return error;
   if (error instanceof InvariantViolation) return toSqlError(error);
@@ -105,6 +116,8 @@ export function engineError(error: unknown): SqlError {
   const first = text.split('\n', 1)[0]!;
   const coded = CODED.exec(first);
   if (coded !== null && KNOWN.has(coded[1]!)) return new SqlError(coded[1] as SqlState, coded[2]!, { cause: error });
+  const decimal = DECIMAL_OVERFLOW.exec(first);
+  if (decimal !== null) return numericOverflow(Number(decimal[1]), Number(decimal[2]), error);
   for (const rule of BY_TEXT) {
     const found = rule.when.exec(first);
     if (found === null) continue;

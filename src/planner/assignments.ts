@@ -3,10 +3,11 @@ import type { Node, SubLink } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
+import { literalError } from '../types/value-errors.ts';
 import { Oid, duckdbType } from '../types/pg-type.ts';
-import { atNode, stringNode } from './ast.ts';
+import { atNode, locationOf, stringNode } from './ast.ts';
 import { defaultValue, undefinedColumn } from './column-default.ts';
-import { constantFor } from './constants.ts';
+import { constantFor, isNumberLiteral } from './constants.ts';
 import { typeParameter, type SimpleScope } from './describe.ts';
 import { writeExpression } from './duckdb/expression.ts';
 import { scalarLiteral } from './duckdb/literals.ts';
@@ -65,11 +66,20 @@ export function writeAssignment(value: Node, column: ColumnDef, scope: Scope): s
   }
   const constant = constantFor(value, column);
   if (constant !== undefined)
-    return constant.text === null ? `CAST(NULL AS ${type})` : constantLiteral(constant.text, column);
+    return constant.text === null ? `CAST(NULL AS ${type})` : givenLiteral(constant.text, column, value);
   const written = writeExpression(value, scope);
   if ('ParamRef' in value) return `CAST(${written.sql} AS ${type})`;
   if (written.constant === undefined || written.oid !== Oid.unknown) checkAssignable(written.oid, column);
   return assignmentCast(written.sql, written.oid, column);
+}
+
+/** A constant as it was written, with the errors that go with that. */
+function givenLiteral(text: string, column: ColumnDef, node: Node): string {
+  try {
+    return constantLiteral(text, column);
+  } catch (error) {
+    throw literalError(error, isNumberLiteral(node) ? 0 : (locationOf(node) ?? -1) + 1);
+  }
 }
 
 function constantLiteral(text: string, column: ColumnDef): string {

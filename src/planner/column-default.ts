@@ -3,25 +3,48 @@ import type { Node } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, ColumnDefault } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
-import { constantKind, constantText, unsupported } from './ast.ts';
+import { at, constantKind, constantText, walk } from './ast.ts';
 import { constantFor } from './constants.ts';
 import { generatorFor } from './generators.ts';
+import { isSequenceFunction } from './insert-values.ts';
 import type { CatalogView } from './plan.ts';
 import { formatType } from '../types/format-type.ts';
 
-/** @throws {SqlError} 0A000, 42804 */
-export function columnDefault(expression: Node, column: ColumnDef, view: CatalogView): ColumnDefault {
+/** Null: PostgreSQL is to work it out. @throws {SqlError} 0A000, 42804 */
+export function columnDefault(expression: Node, column: ColumnDef, view: CatalogView): ColumnDefault | null {
   const generated = generatorFor(expression, column, view);
   if (generated !== null && generated.kind !== 'currval' && generated.kind !== 'lastval') return generated;
   const constant = defaultConstant(expression, column);
   if (constant === undefined) {
-    throw unsupported(`the default of column "${column.name}"`, expression).with({
-      hint: 'A default is a constant, nextval(), now() with or without an interval, or one of gen_random_uuid(), random(), clock_timestamp() and CURRENT_USER.',
-    });
+    refuseParts(expression);
+    return null;
   }
   if (constant.text === null)
     return { kind: 'constant', sql: `NULL::${formatType({ oid: column.type.oid, typmod: -1 })}`, text: null };
   return { kind: 'constant', sql: defaultSql(expression, column, constant.text), text: constant.text };
+}
+
+export function unfoldedDefault(column: ColumnDef, position: number | undefined): SqlError {
+  return notSupported(`the default of column "${column.name}"`, {
+    hint: 'A default is an expression of constants, nextval(), now() with or without an interval, or one of gen_random_uuid(), random(), clock_timestamp() and CURRENT_USER.',
+    ...(position === undefined ? {} : { position }),
+  });
+}
+
+/** @throws {SqlError} as PostgreSQL refuses columns, subqueries and parameters of other rows in a default */
+function refuseParts(expression: Node): void {
+  const refused = (what: string, body: Record<string, unknown>): SqlError =>
+    new SqlError(
+      SqlState.featureNotSupported,
+      `cannot use ${what} in DEFAULT expression`,
+      at(body['location'] as number),
+    );
+  walk(expression, (tag, body) => {
+    if (tag === 'ColumnRef') throw refused('column reference', body);
+    if (tag === 'SubLink') throw refused('subquery', body);
+    if (tag === 'FuncCall' && isSequenceFunction(body['funcname'] as Node[]))
+      throw notSupported('a sequence inside the expression of a default', at(body['location'] as number));
+  });
 }
 
 function defaultConstant(expression: Node, column: ColumnDef): { readonly text: string | null } | undefined {

@@ -1,14 +1,15 @@
 /** CREATE TABLE → TableDraft: columns, primary key, options. What a table here cannot have says 0A000. */
 import type { ColumnDef as ColumnNode, Constraint, CreateStmt, Node } from 'libpg-query';
+import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence } from '../sequence-def.ts';
-import type { ColumnDef } from '../table-def.ts';
+import type { ColumnDef, ColumnDefault } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
-import { at, defElemText, stringsOf, unsupported } from './ast.ts';
+import { at, atNode, defElemText, stringsOf, unsupported } from './ast.ts';
 import { checksOf } from './check-constraints.ts';
 import { columnDefault } from './column-default.ts';
 import { tableOptions } from './options.ts';
-import type { CatalogView, Statement, TableDraft } from './plan.ts';
+import type { CatalogView, DefaultExpression, Statement, TableDraft } from './plan.ts';
 import { creationSchema } from './schema-names.ts';
 import { formatType } from '../types/format-type.ts';
 import { sequenceOptions } from './sequence.ts';
@@ -25,7 +26,7 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   const name = truncated(relation.relname ?? '');
   const keys = new KeyCollector(name);
   const columns: ColumnDef[] = [];
-  const making: Making = { table: name, keys, view, sequences: [], checks: [] };
+  const making: Making = { table: name, keys, view, sequences: [], checks: [], expressions: [] };
   for (const element of statement.tableElts ?? []) {
     if ('ColumnDef' in element) columns.push(column(element.ColumnDef, columns, making));
     else if ('Constraint' in element && element.Constraint.contype === 'CONSTR_CHECK')
@@ -54,7 +55,8 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
     ...options,
     ...checksOf(making.checks, withKeys, name),
   };
-  return { kind: 'createTable', draft, ifNotExists: statement.if_not_exists === true, sequences: making.sequences };
+  const { sequences, expressions } = making;
+  return { kind: 'createTable', draft, ifNotExists: statement.if_not_exists === true, sequences, expressions };
 }
 
 /** What the columns of a table bring with them. */
@@ -65,6 +67,7 @@ interface Making {
   readonly sequences: OwnedSequence[];
   /** CHECK constraints of columns and of the table. */
   readonly checks: Constraint[];
+  readonly expressions: DefaultExpression[];
 }
 
 function refuseShapes(statement: CreateStmt): void {
@@ -133,7 +136,7 @@ function column(node: ColumnNode, before: readonly ColumnDef[], making: Making):
             `multiple default values specified for column "${name}" of table "${table}"`,
             at(constraint.location),
           );
-        result = { ...result, default: columnDefault(constraint.raw_expr!, result, making.view) };
+        result = { ...result, default: defaultOf(constraint.raw_expr!, result, making) };
         break;
       case 'CONSTR_IDENTITY':
         result = identityColumn(result, constraint, making);
@@ -156,6 +159,14 @@ function column(node: ColumnNode, before: readonly ColumnDef[], making: Making):
     }
   }
   return result;
+}
+
+function defaultOf(expression: Node, column: ColumnDef, { view, expressions }: Making): ColumnDefault {
+  const known = columnDefault(expression, column, view);
+  if (known !== null) return known;
+  const { position } = atNode(expression);
+  expressions.push({ fieldId: column.fieldId, sql: Deparser.deparse(expression), position });
+  return { kind: 'constant', sql: 'NULL', text: null };
 }
 
 /** GENERATED … AS IDENTITY: the column's values come from a sequence of its own. @throws {SqlError} 22023, 42601 */

@@ -197,6 +197,13 @@ export type InsertValue =
   | { readonly kind: 'generated'; readonly value: Generated }
   | { readonly kind: 'now' };
 
+export interface DefaultExpression {
+  readonly fieldId: number;
+  readonly sql: string;
+  /** From 1, or undefined. */
+  readonly position: number | undefined;
+}
+
 /** What is worked out when the row is written. */
 export type Generated =
   | Exclude<ColumnDefault, { readonly kind: 'constant' }>
@@ -285,6 +292,8 @@ export type Statement =
       readonly ifNotExists: boolean;
       /** Of serial and identity columns, whose defaults name sequence 0. */
       readonly sequences: readonly OwnedSequence[];
+      /** Defaults that PostgreSQL is to work out; they are NULL in the draft. */
+      readonly expressions: readonly DefaultExpression[];
     }
   | {
       readonly kind: 'createSequence';

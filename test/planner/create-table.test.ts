@@ -91,7 +91,7 @@ test.each([
     'CREATE TABLE t (a text GENERATED ALWAYS AS IDENTITY)',
     '22023 identity column type must be smallint, integer, or bigint',
   ],
-  ['CREATE TABLE t (a int DEFAULT random())', '0A000 the default of column "a" is not supported @31'],
+  ['CREATE TABLE t (a int, b int DEFAULT a + 1)', '0A000 cannot use column reference in DEFAULT expression @38'],
   ['CREATE TABLE t (a int DEFAULT true)', '42804 column "a" is of type integer but expression is of type boolean @31'],
   ['CREATE TEMP TABLE t (a int)', '0A000 CREATE TEMPORARY TABLE is not supported'],
   ['CREATE TABLE t (a int) PARTITION BY RANGE (a)', '0A000 PARTITION BY is not supported'],

@@ -59,6 +59,12 @@ export const ERRORS: readonly Scenario[] = [
       `INSERT INTO wide (id, r) VALUES (2, '1e40')`,
       `INSERT INTO wide (id, s) VALUES (3, 1+40000)`,
       `INSERT INTO wide (id, s) VALUES (3, 1/0)`,
+      `UPDATE wide SET s = 40000`,
+      `UPDATE wide SET s = '40000'`,
+      `UPDATE wide SET s = 20000 + 20000`,
+      `UPDATE wide SET n = 1234567`,
+      `UPDATE wide SET n = id + 1234567.5`,
+      `UPDATE wide SET n = 'x'`,
     ],
   },
   {

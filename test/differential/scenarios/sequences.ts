@@ -156,4 +156,25 @@ export const SEQUENCES: readonly Scenario[] = [
       `DROP SEQUENCE s`,
     ],
   },
+  {
+    title: 'a default that is an expression of constants is worked out once, and shown as it was written',
+    setup: [
+      `CREATE TABLE d (id int, a text DEFAULT 'x' || 'y', b text DEFAULT upper('abc'), c int DEFAULT 2 * 3 + 1,
+        e timestamp DEFAULT '2020-01-01'::date + interval '1 day', f numeric(10,2) DEFAULT round(10 / 3.0, 4), g date DEFAULT make_date(2024, 2, 29),
+        h boolean DEFAULT 1 > 2, i jsonb DEFAULT '{"a": 1}'::jsonb || '{"b": 2}', j varchar(3) DEFAULT repeat('z', 2), k text DEFAULT lower(NULL),
+        l bigint DEFAULT 2^10, n text DEFAULT E'a\\b' || '''', o float8 DEFAULT pi(), q text DEFAULT gen_random_uuid()::text, r bytea DEFAULT '\\x01'::bytea)`,
+    ],
+    steps: [
+      `INSERT INTO d (id) VALUES (1)`,
+      `INSERT INTO d (id, a, b) VALUES (2, DEFAULT, lower('Q'))`,
+      `UPDATE d SET a = 'q', c = DEFAULT WHERE id = 2`,
+      `SELECT id, a, b, c, e, f, g, h, i, j, k, l, n, o, length(q), r FROM d ORDER BY id`,
+      `SELECT attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
+        WHERE adrelid = 'd'::regclass ORDER BY attnum`,
+      `CREATE TABLE bad (a int, b int DEFAULT a + 1)`,
+      `CREATE TABLE bad (a int DEFAULT (SELECT 1))`,
+      `CREATE TABLE bad (a int DEFAULT 'a' || 'b')`,
+      `CREATE TABLE bad (a int DEFAULT nope(1))`,
+    ],
+  },
 ];
