@@ -71,20 +71,12 @@ export class EngineCursor {
     const ended = onlyFeeds ? () => {} : await database.admitScan(running);
     const id = nextCursor++;
     const age = { tooOld: false };
-<<<<<<< HEAD
     const tooOld = (): void => {
       age.tooOld = true;
       void engine.close(id).then(release, release);
     };
     const pin = onlyFeeds ? { release: () => {} } : database.memory.pins.acquire(tooOld);
-=======
-    const giveUp = (): void => {
-      age.tooOld = true;
-      void engine.close(id).then(release, release);
-    };
-    const pin = database.memory.pins.acquire(giveUp);
-    const read = request.transaction?.snapshot?.read(giveUp);
->>>>>>> 88e9e0e (REPEATABLE READ: one Version of all tables from the first statement on; the first writer of a row wins (40001))
+    const read = onlyFeeds ? undefined : request.transaction?.snapshot?.read(tooOld);
     const builder = new ScanBuilder(database.memory, request.transaction, request.timeZone);
     let feeds: FeedHolds | null = null;
     const release = (): void => {

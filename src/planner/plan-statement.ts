@@ -10,11 +10,8 @@ import { planCreateTable } from './create-table.ts';
 import { planExplain } from './explain.ts';
 import { planCreateIndex } from './indexes.ts';
 import { planInsert } from './insert.ts';
-<<<<<<< HEAD
 import { lsnWaits } from './lsn-waits.ts';
-=======
 import { planLocking } from './locking.ts';
->>>>>>> 26305d8 (SELECT … FOR UPDATE, FOR SHARE, NOWAIT, SKIP LOCKED on one table with a key; LOCK TABLE in weak modes)
 import { planDelete, planUpdate } from './modify.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
