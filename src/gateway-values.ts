@@ -1,7 +1,7 @@
 /** Constants, defaults and parameters of a statement as values of columns. */
 import { SqlError, SqlState } from './errors.ts';
 import type { RowWriter } from './ingest/row-writer.ts';
-import { literalError } from './types/value-errors.ts';
+import { literalError, parameterError } from './types/value-errors.ts';
 import type { InsertValue } from './planner/plan.ts';
 import { parameterText } from './types/parameter-text.ts';
 import { formatOf, type WriteEnvironment } from './gateway-write-environment.ts';
@@ -45,12 +45,13 @@ function putParameter(environment: WriteEnvironment, writer: RowWriter, target: 
   }
   const end = parameters.ends[index - 1]!;
   const format = formatOf(parameters, index - 1);
-  if (format === 0) {
-    writer.textField(target, bytes, start, end);
-    return;
-  }
   const type = writer.typeOf(target);
   const oid = environment.parameterOids[index - 1] ?? type.oid;
-  if (oid === type.oid) writer.binaryField(target, bytes, start, end);
-  else writer.text(target, parameterText(oid, format, parameters.values[index - 1]!)!);
+  try {
+    if (format === 0) writer.textField(target, bytes, start, end);
+    else if (oid === type.oid) writer.binaryField(target, bytes, start, end);
+    else writer.text(target, parameterText(oid, format, parameters.values[index - 1]!)!);
+  } catch (error) {
+    throw parameterError(error, index, format === 0);
+  }
 }

@@ -66,10 +66,3 @@ export interface OwnedSequence {
   readonly isIdentity: boolean;
   readonly options: SequenceOptions;
 }
-
-/** The mark that is further: neither of the two gives out what it does not cover. */
-export function further({ def, state }: StoredSequence, other: SequenceState): SequenceState {
-  if (state.isCalled !== other.isCalled) return state.isCalled ? state : other;
-  const isAhead = BigInt(other.last) > BigInt(state.last) === BigInt(def.increment) > 0n;
-  return isAhead ? other : state;
-}

@@ -33,6 +33,7 @@ export interface Recovery {
 export async function recover(database: Database, lake: LakeState, lostDir: string): Promise<Recovery> {
   for (const schema of lake.schemas) database.schemas.add(schema);
   database.restoreSequences(lake.sequences);
+  await database.sequences.dropOrphans(new Set(lake.tables.map((table) => table.def.uuid)));
   const { log } = database;
   let lsnMax: Lsn = log.lastLsn;
   let from = log.lastLsn + 1;

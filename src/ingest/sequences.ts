@@ -47,6 +47,14 @@ export class Sequences {
     return [...this.#byOid.values()].filter(({ def }) => def.owner?.tableUuid === tableUuid);
   }
 
+  /** Those whose table is gone: a crash came between the two. */
+  async dropOrphans(tables: ReadonlySet<string>): Promise<void> {
+    for (const sequence of [...this.#byOid.values()]) {
+      const { owner } = sequence.def;
+      if (owner !== null && !tables.has(owner.tableUuid)) await this.drop(sequence);
+    }
+  }
+
   async create(def: SequenceDef): Promise<Sequence> {
     const state: SequenceState = { last: def.start, isCalled: false };
     await this.#lake.storeSequence({ def, state });

@@ -17,6 +17,16 @@ export function literalError(error: unknown, position: number): unknown {
     const integer = OUT_OF_RANGE.exec(error.message);
     return integer === null ? error : new SqlError(error.code, `${integer[1]} out of range`, error.fields);
   }
-  const isLater = error.code === SqlState.stringDataRightTruncation || error.message === 'numeric field overflow';
-  return isLater ? error : error.with({ position });
+  return isLater(error) ? error : error.with({ position });
+}
+
+/** An error of the value of $n, whose input function runs at Bind; a value in binary is not shown. */
+export function parameterError(error: unknown, index: number, isText: boolean): unknown {
+  if (!(error instanceof SqlError) || isLater(error)) return error;
+  return error.with({ where: `unnamed portal parameter $${index}${isText ? " = '...'" : ''}` });
+}
+
+/** Lengths and precisions are the column's, not the value's type's. */
+function isLater(error: SqlError): boolean {
+  return error.code === SqlState.stringDataRightTruncation || error.message === 'numeric field overflow';
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Sequence, type SequenceValue } from '../../src/ingest/sequence.ts';
 import { alteredSequence, newSequence } from '../../src/ingest/sequence-rules.ts';
-import { further, type SequenceOptions, type StoredSequence } from '../../src/sequence-def.ts';
+import type { SequenceOptions, StoredSequence } from '../../src/sequence-def.ts';
 
 /** A catalog whose writes take effect when the test says so. */
 class Catalog {
@@ -160,14 +160,4 @@ test('ALTER SEQUENCE keeps where it was, RESTART goes back', () => {
   expect(alteredSequence(moved, { increment: 3n }).state).toEqual(moved.state);
   expect(alteredSequence(moved, { restart: null }).state).toEqual({ last: '10', isCalled: false });
   expect(alteredSequence(moved, { typeOid: 23 }).def.max).toBe('2147483647');
-});
-
-test('of two marks the further counts, in the direction of the sequence', () => {
-  const up = new Catalog({}).held;
-  const down = new Catalog({ increment: -1n }).held;
-  const at = (last: string) => ({ last, isCalled: true });
-  expect(further({ ...up, state: at('5') }, at('1000'))).toEqual(at('1000'));
-  expect(further({ ...up, state: at('1000') }, at('5'))).toEqual(at('1000'));
-  expect(further({ ...down, state: at('-5') }, at('-1000'))).toEqual(at('-1000'));
-  expect(further(up, at('1'))).toEqual(at('1'));
 });

@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, expect, test } from 'vitest';
 import { Client } from 'pg';
 import { startServer } from './server-process.ts';
@@ -80,22 +81,41 @@ test('numbers go on without a gap after a stop, without a duplicate after kill -
   });
 }, 120_000);
 
-test('a table that another catalog takes over brings its sequences in its properties', async () => {
-  await using server = await startServer();
-  await withClient(server.url, async (client) => {
-    await client.query('CREATE TABLE t (id serial PRIMARY KEY, v text)');
-    await client.query(`INSERT INTO t (v) VALUES ('a')`);
-    await client.query('CHECKPOINT');
-    const { DatabaseSync } = await import('node:sqlite');
-    const { readFileSync } = await import('node:fs');
-    const catalog = new DatabaseSync(join(server.dataDir, 'catalog.db'), { readOnly: true });
-    const location = catalog.prepare('SELECT metadata_location AS at FROM iceberg_tables').get()!['at'] as string;
-    const { properties } = JSON.parse(readFileSync(new URL(location), 'utf8')) as {
-      properties: Record<string, string>;
-    };
+test('a table that another catalog takes over brings its sequences; those of a table that is gone leave', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'arka-taken-over-'));
+  const catalogOf = (): DatabaseSync => new DatabaseSync(join(dir, 'catalog.db'));
+  try {
+    {
+      await using server = await startServer({ dataDir: dir });
+      await withClient(server.url, async (client) => {
+        await client.query('CREATE TABLE t (id serial PRIMARY KEY, v text)');
+        await client.query('CREATE TABLE i (id int GENERATED ALWAYS AS IDENTITY, v text)');
+        await client.query('CREATE SEQUENCE s');
+        await client.query(`INSERT INTO t (v) VALUES ('a'), ('b')`);
+        await client.query('ALTER SEQUENCE i_id_seq RESTART WITH 100');
+        await client.query('CHECKPOINT');
+        await client.query('ALTER SEQUENCE i_id_seq RESTART WITH 10');
+      });
+      await server.stop();
+    }
+    const catalog = catalogOf();
+    const forget = catalog.prepare('DELETE FROM iceberg_namespace_properties WHERE property_key = ?');
+    expect(forget.run('arka.sequence.t_id_seq').changes).toBe(1);
+    const gone = JSON.stringify({ tableUuid: '00000000-0000-4000-8000-000000000000', fieldId: 1, isIdentity: false });
+    catalog
+      .prepare(
+        'UPDATE iceberg_namespace_properties SET property_value = replace(property_value, ?, ?) WHERE property_key = ?',
+      )
+      .run('"owner":null', `"owner":${gone}`, 'arka.sequence.s');
     catalog.close();
-    const [owned] = JSON.parse(properties['arka.sequences']!) as { def: { name: string }; state: { last: string } }[];
-    expect(owned!.def.name).toBe('t_id_seq');
-    expect(Number(owned!.state.last)).toBeGreaterThanOrEqual(1);
-  });
-}, 60_000);
+    await using server = await startServer({ dataDir: dir });
+    await withClient(server.url, async (client) => {
+      expect(await valueOf(client, `INSERT INTO t (v) VALUES ('c') RETURNING id`)).toBeGreaterThan(2);
+      expect(await valueOf(client, `INSERT INTO i (v) VALUES ('c') RETURNING id`)).toBe(10); // what the catalog says last
+      await expect(client.query(`SELECT nextval('s')`)).rejects.toMatchObject({ code: '42P01' });
+      await client.query('CREATE SEQUENCE s');
+    });
+  } finally {
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+  }
+}, 90_000);

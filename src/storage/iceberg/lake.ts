@@ -212,7 +212,7 @@ async function loadAll(lake: Lake): Promise<LakeState> {
       const { schema, name, metadataLocation: reported } = row;
       lake.known.set(state.def.uuid, { schema, name, location: state.location, reported, logId: state.logId });
       lake.flush.remember(state.def);
-      adoptSequences(catalog, schema, loaded.metadata.properties?.[Property.sequences]);
+      adoptSequences(catalog, state.def, loaded.metadata.properties?.[Property.sequences]);
       if (recovered.detached !== null) {
         lake.detached.set(state.def.uuid, recovered.detached);
         lake.flush.forgetGarbage(state.def.uuid); // its catalog may stand where such files are needed

@@ -4,10 +4,11 @@
  *
  * - Q1 The mark of a sequence in the catalog is durable before a value that it covers leaves the server: a block of values
  *   is one transaction of the catalog, so neither a trimmed log nor a lost data directory takes a sequence back (M-5).
- * - Q2 At open the further of the two marks counts: a table that is registered in another catalog brings its sequences.
+ * - Q2 The catalog has the last word. A table that it has not seen, because it comes from another one, brings its sequences along.
  */
 import { SqlError, SqlState } from '../../errors.ts';
-import { further, type StoredSequence } from '../../sequence-def.ts';
+import type { StoredSequence } from '../../sequence-def.ts';
+import type { TableDef } from '../../table-def.ts';
 import type { SqliteCatalog } from './sqlite-catalog.ts';
 
 const PREFIX = 'arka.sequence.';
@@ -30,10 +31,13 @@ export function ownedSequences(catalog: SqliteCatalog, tableUuid: string): strin
   return owned.length === 0 ? null : JSON.stringify(owned);
 }
 
-/** What a table says of its sequences goes into the catalog, where that knows less (Q2). */
-export function adoptSequences(catalog: SqliteCatalog, schema: string, property: string | undefined): void {
+/** The sequences that a table's columns take their values from, where the catalog does not have them: it is new here (Q2). */
+export function adoptSequences(
+  catalog: SqliteCatalog,
+  { schema, columns }: TableDef,
+  property: string | undefined,
+): void {
   if (property === undefined) return;
-  const known = new Map(storedSequences(catalog).map((stored) => [`${stored.def.schema}.${stored.def.name}`, stored]));
   let said: unknown;
   try {
     said = JSON.parse(property);
@@ -41,15 +45,11 @@ export function adoptSequences(catalog: SqliteCatalog, schema: string, property:
     throw new SqlError(SqlState.dataCorrupted, 'the property arka.sequences of a table is damaged', { cause: error });
   }
   if (!Array.isArray(said)) return;
-  for (const each of said as StoredSequence[]) {
-    const owned: StoredSequence = { ...each, def: { ...each.def, schema } };
-    const held = known.get(`${schema}.${owned.def.name}`);
-    if (held === undefined) storeSequence(catalog, owned);
-    else if (held.def.owner?.tableUuid === owned.def.owner?.tableUuid) {
-      const state = further(held, owned.state);
-      if (state !== held.state) storeSequence(catalog, { def: held.def, state });
-    }
-  }
+  const used = new Set(columns.map((column) => (column.default?.kind === 'nextval' ? column.default.sequence : 0)));
+  const known = new Set(storedSequences(catalog).map(({ def }) => `${def.schema}.${def.name}`));
+  for (const { def, state } of said as StoredSequence[])
+    if (used.has(def.oid) && !known.has(`${schema}.${def.name}`))
+      storeSequence(catalog, { def: { ...def, schema }, state });
 }
 
 function parsed(value: string, where: string): StoredSequence {

@@ -85,6 +85,10 @@ export const ERRORS: readonly Scenario[] = [
       `INSERT INTO wide (id, bytes) VALUES (2, '\\xzz')`,
       `INSERT INTO wide (id, nope) VALUES (2, 1)`,
       `UPDATE wide SET v = 'abcdef'`,
+      { sql: `INSERT INTO wide (id, name) VALUES ($1, $2)`, values: ['x', 'a'] },
+      { sql: `INSERT INTO wide (id, name) VALUES ($1, $2)`, values: ['99999999999', 'a'] },
+      { sql: `INSERT INTO wide (id, v) VALUES ($1, $2)`, values: ['2', 'abcdef'] },
+      { sql: `INSERT INTO wide (id, n) VALUES ($1, $2)`, values: ['2', '123456.7'] },
     ],
   },
 ];
