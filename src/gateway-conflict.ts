@@ -29,7 +29,7 @@ import { integerAt } from './storage/memory/slice.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import { bufferUnit } from './gateway-buffer.ts';
 import { readOldRows, type OldRows } from './gateway-old-rows.ts';
-import { RowComputer } from './gateway-row-values.ts';
+import { rowComputer } from './gateway-row-values.ts';
 import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
 
 type Update = Extract<Conflict, { action: 'update' }>;
@@ -141,7 +141,7 @@ export class ConflictingInsert {
     try {
       if (conflict.values === null) await this.#compute(conflict, old, rows, of);
       else {
-        const computer = new RowComputer(this.#environment, table, conflict.values, rows);
+        const computer = rowComputer(this.#environment, table.def, conflict.values, rows);
         for (let at = 0; at < old.keys.length; at++) {
           const n = old.keys[at]!;
           const [oldBatch, excludedBatch] = [old.rows.batchOf(at), this.proposed.batchOf(n)];

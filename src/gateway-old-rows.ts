@@ -56,18 +56,27 @@ export async function readOldRows(
 }
 
 function appendHot(writes: TableWrites, unit: number, position: number, rows: RowBuffer): boolean {
+  const hot = hotRow(writes, unit, position);
+  if (hot === null) return false;
+  rows.append(hot.vectors, hot.row, hot.row + 1);
+  return true;
+}
+
+/** A located row that lies in memory, the transaction's own or everybody's; null: it is in a file. */
+export function hotRow(
+  writes: TableWrites,
+  unit: number,
+  position: number,
+): { readonly vectors: readonly ColumnVector[]; readonly row: number } | null {
   if (unit === writes.unit) {
     const index = writes.inserted.batchOf(position);
-    const at = position - writes.inserted.batchStart(index);
-    rows.append(writes.inserted.batches[index]!.vectors(), at, at + 1);
-    return true;
+    return { vectors: writes.inserted.batches[index]!.vectors(), row: position - writes.inserted.batchStart(index) };
   }
   const slice = writes.table.unit(unit);
   invariant(slice !== undefined, 'K1 a place holds while the version is the same');
-  if (slice.tier !== 'memory') return false;
+  if (slice.tier !== 'memory') return null;
   const { batch, row } = slice.locate(position);
-  rows.append(batch.vectors(), row, row + 1);
-  return true;
+  return { vectors: batch.vectors(), row };
 }
 
 async function appendCold(
@@ -75,10 +84,11 @@ async function appendCold(
   table: Table,
   { units, positions }: Located,
   keys: readonly number[],
-  fieldIds: readonly number[],
+  needed: readonly number[],
   rows: RowBuffer,
   order: number[],
 ): Promise<void> {
+  const fieldIds = needed.length === 0 ? table.fieldIds.slice(0, 1) : needed; // a file is read by columns
   const files: DataFileUnit[] = [];
   const indexOf = new Map<number, number>();
   const indexes = Int32Array.from(keys, (key) => {

@@ -1,19 +1,19 @@
 /**
- * New rows of a SET list that main computes by itself (`planner/set-value.ts`): constants and parameters are read once into
- * vectors of one row, then every value is a copy, or a sum of two numbers of one type with PostgreSQL's limits.
+ * New rows of a SET list that main computes by itself (`planner/set-value.ts`): every value is a copy, a constant, or a sum of
+ * two numbers of one type with PostgreSQL's limits. Made once a statement, it is used by each of its executions.
  */
-import { invariant, SqlError, SqlState, unreachable } from './errors.ts';
+import { invariant, SqlError, SqlState } from './errors.ts';
 import { RowWriter } from './ingest/row-writer.ts';
 import type { InsertValue, SetValue } from './planner/plan.ts';
 import type { RowBuffer } from './storage/memory/row-buffer.ts';
-import type { Table } from './storage/table.ts';
+import type { PgType, TableDef } from './table-def.ts';
 import { binaryInput } from './types/binary-input.ts';
 import { isValid, type ColumnVector } from './types/column-vector.ts';
 import { wordsToNumber } from './types/decimal-digits.ts';
 import { parameterText } from './types/parameter-text.ts';
 import { putText } from './types/parse-text-value.ts';
-import { Oid } from './types/pg-type.ts';
-import { textInput } from './types/text-input.ts';
+import { Oid, physicalOf } from './types/pg-type.ts';
+import { textInput, type TimeContext } from './types/text-input.ts';
 import { VectorBuilder } from './types/vector-builder.ts';
 import { putValue } from './gateway-values.ts';
 import { formatOf, type WriteEnvironment } from './gateway-write-environment.ts';
@@ -26,14 +26,48 @@ export interface SourceRow {
   excludedRow: number;
 }
 
-/** Makes rows of `values`, one value a column of the table, in `rows`. */
+interface Computer {
+  readonly computer: RowComputer;
+  readonly def: TableDef;
+  readonly time: TimeContext;
+}
+const computers = new WeakMap<readonly SetValue[], Computer>();
+
+/** Makes rows of `values`, one value a column of the table, in `rows`, for one execution of a statement. */
+export function rowComputer(
+  environment: WriteEnvironment,
+  def: TableDef,
+  values: readonly SetValue[],
+  rows: RowBuffer,
+): RowComputer {
+  const known = computers.get(values);
+  let computer = known?.computer;
+  if (computer === undefined || known!.def !== def || known!.time !== environment.time) {
+    computer = new RowComputer(def, values, rows, environment);
+    computers.set(values, { computer, def, time: environment.time });
+  }
+  computer.begin(environment, rows);
+  return computer;
+}
+
 export class RowComputer {
   readonly #writer: RowWriter;
   readonly #columns: readonly ((from: SourceRow) => void)[];
+  /** What to do when another execution begins. */
+  readonly #anew: (() => void)[] = [];
+  #environment: WriteEnvironment;
 
-  constructor(environment: WriteEnvironment, table: Table, values: readonly SetValue[], rows: RowBuffer) {
-    this.#writer = new RowWriter(table.def, table.fieldIds, rows, environment.time);
-    this.#columns = values.map((value, column) => this.#column(environment, table, value, column));
+  constructor(def: TableDef, values: readonly SetValue[], rows: RowBuffer, environment: WriteEnvironment) {
+    this.#environment = environment;
+    const fieldIds = def.columns.map((column) => column.fieldId);
+    this.#writer = new RowWriter(def, fieldIds, rows, environment.time);
+    this.#columns = values.map((value, column) => this.#column(value, column));
+  }
+
+  begin(environment: WriteEnvironment, rows: RowBuffer): void {
+    this.#environment = environment;
+    this.#writer.writeTo(rows);
+    for (const begin of this.#anew) begin();
   }
 
   add(from: SourceRow): void {
@@ -41,7 +75,7 @@ export class RowComputer {
     this.#writer.endRow();
   }
 
-  #column(environment: WriteEnvironment, table: Table, value: SetValue, column: number): (from: SourceRow) => void {
+  #column(value: SetValue, column: number): (from: SourceRow) => void {
     const writer = this.#writer;
     switch (value.kind) {
       case 'column': {
@@ -50,21 +84,16 @@ export class RowComputer {
         return (from) => writer.vectorField(column, from.excluded[index]!, from.excludedRow);
       }
       case 'sum':
-        return this.#sum(environment, table, value, column);
+        return this.#sum(value, column);
       default:
-        return () => putValue(environment, writer, column, value);
+        return () => putValue(this.#environment, writer, column, value);
     }
   }
 
-  #sum(
-    environment: WriteEnvironment,
-    table: Table,
-    { left, right, negative }: Extract<SetValue, { kind: 'sum' }>,
-    column: number,
-  ): (from: SourceRow) => void {
+  #sum({ left, right, negative }: Extract<SetValue, { kind: 'sum' }>, column: number): (from: SourceRow) => void {
     const writer = this.#writer;
-    const { oid } = table.def.columns[column]!.type;
-    const [a, b] = [operand(environment, table, left, column), operand(environment, table, right, column)];
+    const { oid } = writer.typeOf(column);
+    const [a, b] = [this.#operand(left, column), this.#operand(right, column)];
     return (from) => {
       const [x, y] = [a.vector(from), b.vector(from)];
       const [i, j] = [a.row(from), b.row(from)];
@@ -85,6 +114,25 @@ export class RowComputer {
       } else addWide(writer, column, x, i, y, j, negative);
     };
   }
+
+  /** A summand: a number of the type of the column that it is for. */
+  #operand(value: SetValue, column: number): Operand {
+    if (value.kind === 'column') {
+      const { index } = value;
+      if (value.row === 'old') return { vector: (from) => from.old[index]!, row: (from) => from.oldRow };
+      return { vector: (from) => from.excluded[index]!, row: (from) => from.excludedRow };
+    }
+    invariant(value.kind !== 'sum', 'a summand is a column, a number or a parameter');
+    let vector: ColumnVector | null = null;
+    this.#anew.push(() => (vector = null));
+    const type = this.#writer.typeOf(column);
+    return { vector: () => (vector ??= constantVector(this.#environment, value, type)), row: () => 0 };
+  }
+}
+
+interface Operand {
+  readonly vector: (from: SourceRow) => ColumnVector;
+  readonly row: (from: SourceRow) => number;
 }
 
 /** int8: doubles hold it exactly while they are small enough. */
@@ -114,37 +162,13 @@ function wide(words: Int32Array, row: number): bigint {
   return (BigInt(words[row * 2 + 1]!) << 32n) | BigInt(words[row * 2]! >>> 0);
 }
 
-interface Operand {
-  readonly vector: (from: SourceRow) => ColumnVector;
-  readonly row: (from: SourceRow) => number;
-}
-
-/** A summand: a number of the type of the column that it is for. */
-function operand(environment: WriteEnvironment, table: Table, value: SetValue, column: number): Operand {
-  switch (value.kind) {
-    case 'column': {
-      const { index } = value;
-      if (value.row === 'old') return { vector: (from) => from.old[index]!, row: (from) => from.oldRow };
-      return { vector: (from) => from.excluded[index]!, row: (from) => from.excludedRow };
-    }
-    case 'sum':
-      return unreachable(value as never);
-    default: {
-      const vector = constantVector(environment, table, value, column);
-      return { vector: () => vector, row: () => 0 };
-    }
-  }
-}
-
-/** The one row of a constant or parameter, read as the column's type. */
+/** The one row of a constant or parameter, read as a column's type. */
 function constantVector(
   { parameters, parameterOids, time }: WriteEnvironment,
-  table: Table,
   value: InsertValue,
-  column: number,
+  type: PgType,
 ): ColumnVector {
-  const { type } = table.def.columns[column]!;
-  const builder = new VectorBuilder(table.physicals[column]!);
+  const builder = new VectorBuilder(physicalOf(type));
   const text = textInput(type, time);
   if (value.kind === 'text') putText(text, value.text, builder);
   else {

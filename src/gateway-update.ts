@@ -13,6 +13,7 @@ import { integerAt } from './storage/memory/slice.ts';
 import type { Table } from './storage/table.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import { liveTable } from './gateway-cursor.ts';
+import { changeByKey } from './gateway-keyed-change.ts';
 import { sendWritten } from './gateway-returning.ts';
 import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
 
@@ -99,6 +100,9 @@ async function deleteFound(
 }
 
 export async function deleteStatement(environment: WriteEnvironment, statement: Of<'delete'>): Promise<string> {
+  if (environment.database.pressed) await environment.database.admit();
+  const byKey = changeByKey(environment, statement);
+  if (byKey !== null) return byKey;
   const { def, plan, returning } = statement;
   const table = liveTable(environment.database, def);
   const names = table.nameColumns.map((_, i) => 2 + i);
@@ -119,6 +123,9 @@ export async function deleteStatement(environment: WriteEnvironment, statement: 
 }
 
 export async function update(environment: WriteEnvironment, statement: Of<'update'>): Promise<string> {
+  if (environment.database.pressed) await environment.database.admit();
+  const byKey = changeByKey(environment, statement);
+  if (byKey !== null) return byKey;
   const { def, renames } = statement;
   const table = liveTable(environment.database, def);
   const writes = environment.transaction.of(table);

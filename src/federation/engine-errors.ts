@@ -67,6 +67,21 @@ const BY_TEXT: readonly Rule[] = [
     message: 'invalid value for parameter "TimeZone": "$1"',
   },
   {
+    when: /out of range for the destination type INT16|Overflow in \w+ of INT16\b/,
+    code: SqlState.numericValueOutOfRange,
+    message: 'smallint out of range',
+  },
+  {
+    when: /out of range for the destination type INT32|Overflow in \w+ of INT32\b/,
+    code: SqlState.numericValueOutOfRange,
+    message: 'integer out of range',
+  },
+  {
+    when: /out of range for the destination type INT64|Overflow in \w+ of INT64\b/,
+    code: SqlState.numericValueOutOfRange,
+    message: 'bigint out of range',
+  },
+  {
     when: /out of range|Could not cast value .* to DECIMAL|^Out of Range/i,
     code: SqlState.numericValueOutOfRange,
     message: null,

@@ -45,6 +45,15 @@ export class HeldKeys {
     for (let i = 0; i < 4; i++) this.#words[at + i] = words[i]!;
   }
 
+  /** Gives a key back that was the last to be entered, and that nothing was done with. False: another one was. */
+  giveBackLast(words: KeyWords): boolean {
+    const at = (this.#held - 1) * 4;
+    if (at < 0) return false;
+    for (let i = 0; i < 4; i++) if (this.#words[at + i] !== words[i]) return false;
+    this.#giveBack(this.#held - 1);
+    return true;
+  }
+
   /** The state of a key that is held is about to change. */
   changing(words: KeyWords, state: number): void {
     if (this.#recording) this.#record(OF_STATE, words, state);

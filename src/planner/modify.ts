@@ -12,8 +12,9 @@ import { writeCondition, writeSort } from './duckdb/expression.ts';
 import { writeFrom } from './duckdb/from.ts';
 import { writeWith, type WrittenQuery } from './duckdb/query.ts';
 import { rootScope, type Scope, type WriterContext } from './duckdb/scope.ts';
-import type { CatalogView, PlannedTable, QueryPlan, Statement } from './plan.ts';
-import { Renderer, type PlannerEnvironment } from './query-plan.ts';
+import { newValues, planNewRow } from './new-row.ts';
+import type { CatalogView, KeyCondition, PlannedTable, QueryPlan, Statement } from './plan.ts';
+import { pointCandidate, pointRead, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
 import { planReturning } from './returning.ts';
 import { targetTable } from './schema-names.ts';
@@ -46,7 +47,8 @@ export function planUpdate(
   const from = statement.fromClause ?? [];
   const target: Target = { relation, def, where, with: withClause, from, text, parameterCount };
   const simple = simpleScope(def, relation, environment.parameterOids);
-  const plain = [...assignments].every(([column, value]) => simpleAssignment(value, column, simple));
+  const values = newValues(assignments, def, simple);
+  const plain = values !== null || [...assignments].every(([column, value]) => simpleAssignment(value, column, simple));
   const renames = [...assignments.keys()].some((column) => def.key.includes(column.fieldId));
   const plan = rowPlan(target, [...assignments.values()], plain ? simple : null, view, environment, (scope) => [
     ...def.columns.map((column) => {
@@ -56,7 +58,10 @@ export function planUpdate(
     ...(def.key.length > 0 && !renames ? [] : nameOf(relation, def)),
   ]);
   const returning = planReturning(statement, relation, def, parameterCount, view, environment, from.length > 0);
-  return { kind: 'update', def, plan, renames, returning };
+  const point = pointOf(target);
+  const byKey =
+    point === null ? null : planNewRow(relation, def, assignments, values, plan.parameterOids, view, environment);
+  return { kind: 'update', def, plan, point, byKey, renames, returning };
 }
 
 /** @throws {SqlError} 42P01, 42703, 0A000 */
@@ -79,7 +84,7 @@ export function planDelete(
     ...nameOf(relation, def),
     ...old.map((column) => columnOf(relation, column)),
   ]);
-  return { kind: 'delete', def, plan, returning };
+  return { kind: 'delete', def, plan, point: pointOf(target), returning };
 }
 
 export function columnOf(relation: RangeVar, column: ColumnDef): string {
@@ -133,6 +138,12 @@ export function rowPlan(
     parameterOids,
     render: (parameters) => renderer.render(parameters),
   };
+}
+
+function pointOf({ from, with: withClause, where, def, relation }: Target): KeyCondition | null {
+  if (from.length > 0 || withClause !== undefined) return null;
+  const candidate = pointCandidate(where, def, aliasOf(relation), []);
+  return candidate === null ? null : (parameters) => pointRead(candidate, parameters);
 }
 
 function writeRows(

@@ -7,10 +7,11 @@ import type { ColumnRef, InferClause, InsertStmt, Node, OnConflictClause, RangeV
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { assignmentsOf, writeAssignment } from './assignments.ts';
-import { at, atNode, stringsOf, walk } from './ast.ts';
+import { at, atNode, stringsOf } from './ast.ts';
 import { allTyped, simpleScope } from './describe.ts';
 import { writeCondition } from './duckdb/expression.ts';
 import { rootScope, tableItem, type Scope } from './duckdb/scope.ts';
+import { neededColumns } from './new-row.ts';
 import type { CatalogView, Conflict, PlannedTable, SetValue } from './plan.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
@@ -145,21 +146,6 @@ function columnOf(
   if (rest.length > 0 || name === undefined || name === '' || (table !== alias && table !== 'excluded')) return null;
   const column = def.columns.find((one) => one.name === name);
   return column === undefined ? null : { row: table === 'excluded' ? 'excluded' : 'old', column };
-}
-
-/** Columns of the old row that stay, or that an expression may name. */
-function neededColumns(
-  parts: readonly (Node | undefined)[],
-  assignments: ReadonlyMap<ColumnDef, Node>,
-  def: TableDef,
-): readonly ColumnDef[] {
-  const names = new Set<string>();
-  walk(parts, (tag, body) => {
-    if (tag !== 'ColumnRef') return;
-    const fields = stringsOf((body as ColumnRef).fields);
-    if (fields.at(-2) !== 'excluded') names.add(fields.at(-1) ?? '');
-  });
-  return def.columns.filter((column) => !assignments.has(column) || names.has(column.name));
 }
 
 function conflictSql(

@@ -155,6 +155,20 @@ export type SetValue =
   /** Of two values of one of the types int4, int8 and float8. */
   | { readonly kind: 'sum'; readonly negative: boolean; readonly left: SetValue; readonly right: SetValue };
 
+/** The row that a statement is about, when its condition is the whole key and nothing else; null: values are not surely of a key. */
+export type KeyCondition = (parameters: readonly ParameterValue[]) => PointRead | null;
+
+/** The new row of an UPDATE by key: the row is found without a query. */
+export interface NewRow {
+  /** One value a column; null: the plan computes it. */
+  readonly values: readonly SetValue[] | null;
+  /** Field ids of the old row that are read. */
+  readonly needed: readonly number[];
+  /** The placeholder `old`, with positions, stands for the row; gives its position, then the new row. */
+  readonly plan: QueryPlan;
+  readonly old: string;
+}
+
 /** ON CONFLICT. */
 export type Conflict =
   | { readonly action: 'nothing' }
@@ -268,6 +282,10 @@ export type Statement =
        * new row does not say it, the old row's name.
        */
       readonly plan: QueryPlan;
+      /** Null: the condition is another. */
+      readonly point: KeyCondition | null;
+      /** Where there is a `point`. */
+      readonly byKey: NewRow | null;
       /** The key may change. */
       readonly renames: boolean;
       readonly returning: Returning | null;
@@ -277,6 +295,7 @@ export type Statement =
       readonly def: TableDef;
       /** Rows: __unit, __position, then the key columns in key order; with RETURNING then every column. */
       readonly plan: QueryPlan;
+      readonly point: KeyCondition | null;
       readonly returning: Returning | null;
     }
   | {

@@ -230,10 +230,17 @@ export class Renderer {
   }
 
   #pointRead(parameters: readonly ParameterValue[]): PointRead | null {
-    if (this.#point === null) return null;
-    const key = pointKey(this.#point.def, this.#point.comparisons, parameters);
-    return key === null ? null : { def: this.#point.def, key, fieldIds: this.#point.fieldIds };
+    return this.#point === null ? null : pointRead(this.#point, parameters);
   }
+}
+
+/** Null: the values are not surely those of a key. */
+export function pointRead(
+  { def, comparisons: list, fieldIds }: PointCandidate,
+  parameters: readonly ParameterValue[],
+): PointRead | null {
+  const key = pointKey(def, list, parameters);
+  return key === null ? null : { def, key, fieldIds };
 }
 
 /** Comparisons of one level's WHERE with the time column and the indexed columns of that level's own tables. */

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 import { differences, expectedOf, openOracle, TIERS } from './compare.ts';
+import { BY_KEY } from './scenarios/by-key.ts';
 import { CHECKS } from './scenarios/checks.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
@@ -25,7 +26,7 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-describe.each([...RETURNING, ...ERRORS, ...ON_CONFLICT, ...SEQUENCES, ...CHECKS, ...UPDATE_DELETE])(
+describe.each([...RETURNING, ...ERRORS, ...ON_CONFLICT, ...SEQUENCES, ...CHECKS, ...UPDATE_DELETE, ...BY_KEY])(
   '$title',
   (scenario) => {
     test('as in PostgreSQL', async () => {
