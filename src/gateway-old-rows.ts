@@ -11,6 +11,9 @@ import type { Table } from './storage/table.ts';
 import { columnVector, NO_BYTES, type ColumnVector } from './types/column-vector.ts';
 import { contextOf, type WriteEnvironment } from './gateway-write-environment.ts';
 
+/** So many rows of files are read one by one; more by a join. */
+const SINGLE_ROWS_MAX = 4;
+
 export interface OldRows {
   /** In the table's columns; what was not needed of a row of a file is NULL. */
   readonly rows: RowBuffer;
@@ -42,10 +45,11 @@ export async function readOldRows(
       if (appendHot(writes, located.units[key]!, located.positions[key]!, rows)) order.push(key);
       else cold.push(key);
     }
-    if (cold.length > 0) {
+    const columns = fieldIds.length === 0 ? table.fieldIds.slice(0, 1) : fieldIds; // a file is read by columns
+    if (cold.length > SINGLE_ROWS_MAX || database.index === null) {
       const reader = cancellable(engine, database.disk, environment.running);
-      await appendCold(reader, table, located, cold, fieldIds, rows, order);
-    }
+      await appendCold(reader, table, located, cold, columns, rows, order);
+    } else await appendSingly(environment, table, located, cold, columns, rows, order);
     return { rows, keys: Int32Array.from(order) };
   } catch (error) {
     rows.retire();
@@ -79,16 +83,53 @@ export function hotRow(
   return { vectors: batch.vectors(), row };
 }
 
+/** A few rows of files, each by a prepared statement of the thread that reads single rows. */
+async function appendSingly(
+  { database, timeZone, running }: WriteEnvironment,
+  table: Table,
+  { units, positions }: Located,
+  keys: readonly number[],
+  fieldIds: readonly number[],
+  rows: RowBuffer,
+  order: number[],
+): Promise<void> {
+  const columns = fieldIds.map((fieldId) => table.def.columns.find((column) => column.fieldId === fieldId)!);
+  const abort = new AbortController();
+  running(() => abort.abort());
+  const read = await Promise.all(
+    keys.map(async (key) => {
+      const file = table.unit(units[key]!) as DataFileUnit;
+      const release = await database.disk.lease([file.scan(0)], abort.signal);
+      try {
+        const { path, rows: count } = file;
+        return await database.index!.readVectors({
+          path,
+          rows: count,
+          position: positions[key]!,
+          columns,
+          formats: [],
+          timeZone,
+        });
+      } finally {
+        release();
+      }
+    }),
+  );
+  for (const [i, vectors] of read.entries()) {
+    rows.append(wholeRows(table, fieldIds, vectors), 0, 1);
+    order.push(keys[i]!);
+  }
+}
+
 async function appendCold(
   engine: Remote<EngineApi>,
   table: Table,
   { units, positions }: Located,
   keys: readonly number[],
-  needed: readonly number[],
+  fieldIds: readonly number[],
   rows: RowBuffer,
   order: number[],
 ): Promise<void> {
-  const fieldIds = needed.length === 0 ? table.fieldIds.slice(0, 1) : needed; // a file is read by columns
   const files: DataFileUnit[] = [];
   const indexOf = new Map<number, number>();
   const indexes = Int32Array.from(keys, (key) => {

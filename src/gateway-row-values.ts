@@ -80,8 +80,8 @@ export class RowComputer {
     switch (value.kind) {
       case 'column': {
         const { index, row } = value;
-        if (row === 'old') return (from) => writer.vectorField(column, from.old[index]!, from.oldRow);
-        return (from) => writer.vectorField(column, from.excluded[index]!, from.excludedRow);
+        if (row === 'old') return (from) => writer.sameField(column, from.old[index]!, from.oldRow);
+        return (from) => writer.sameField(column, from.excluded[index]!, from.excludedRow);
       }
       case 'sum':
         return this.#sum(value, column);

@@ -1,11 +1,12 @@
 /**
- * Single rows of files by position, as DataRow messages (DESIGN, way 1): a prepared statement a file and set of columns, kept while it
+ * Single rows of files by position, as DataRow messages or vectors (DESIGN, way 1): a prepared statement a file and set of columns, kept while it
  * is used, on an instance of one thread, so that a point read waits for no query. Of a file one row group is decoded.
  */
 import duckdb from '@duckdb/node-bindings';
 import { invariant } from '../errors.ts';
 import type { RowRequest } from '../storage/index/index-api.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
 import { rowEncoder } from '../types/data-row.ts';
 import { timeZone } from '../types/time-zone.ts';
 import { withLease, type Instance, type Lease } from './connections.ts';
@@ -22,8 +23,10 @@ interface Prepared {
 }
 
 export interface RowReader {
-  /** @throws {SqlError} 58030 when the file is gone */
+  /** As a DataRow message. @throws {SqlError} 58030 when the file is gone */
   readRow(request: RowRequest): Promise<Uint8Array>;
+  /** As vectors of one row. */
+  readVectors(request: RowRequest): Promise<readonly ColumnVector[]>;
   /** Files have gone: what is kept of any is closed, once it is not in use. */
   forget(): void;
 }
@@ -43,22 +46,24 @@ export function rowReader(instance: () => Instance): RowReader {
     return made;
   };
 
+  const read = (request: RowRequest): Promise<readonly ColumnVector[]> =>
+    withLease(instance(), async (lease) => {
+      const statements = statementsOf(lease);
+      const before = generation;
+      running.add(statements);
+      try {
+        return await fetchRow(await prepare(lease, statements, request), request);
+      } catch (error) {
+        throw engineError(error);
+      } finally {
+        running.delete(statements);
+        if (generation !== before) close(statements);
+      }
+    });
+
   return {
-    readRow: (request) =>
-      withLease(instance(), async (lease) => {
-        const statements = statementsOf(lease);
-        const before = generation;
-        running.add(statements);
-        try {
-          const prepared = await prepare(lease, statements, request);
-          return await fetchRow(prepared, request);
-        } catch (error) {
-          throw engineError(error);
-        } finally {
-          running.delete(statements);
-          if (generation !== before) close(statements);
-        }
-      }),
+    readRow: async (request) => encoded(await read(request), request),
+    readVectors: read,
     forget() {
       generation++;
       kept = new WeakMap();
@@ -100,14 +105,18 @@ async function prepare(lease: Lease, statements: Map<string, Prepared>, request:
   return prepared;
 }
 
-async function fetchRow({ statement, readers }: Prepared, request: RowRequest): Promise<Uint8Array> {
+async function fetchRow({ statement, readers }: Prepared, request: RowRequest): Promise<readonly ColumnVector[]> {
   duckdb.bind_int64(statement, 1, BigInt(request.position));
   const result = await duckdb.execute_prepared(statement);
   const chunk = await duckdb.fetch_chunk(result);
   const rows = chunk === null ? 0 : duckdb.data_chunk_get_size(chunk);
   invariant(chunk !== null && rows === 1, 'a position is one row of its file');
+  return readChunk(chunk, readers);
+}
+
+function encoded(vectors: readonly ColumnVector[], request: RowRequest): Uint8Array {
   const columns = request.columns.map((column, i) => ({ type: column.type, format: request.formats[i] ?? 0 }));
   const out = new ByteWriter(256);
-  rowEncoder(columns, { timeZone: timeZone(request.timeZone) })(readChunk(chunk, readers), 0, out);
+  rowEncoder(columns, { timeZone: timeZone(request.timeZone) })(vectors, 0, out);
   return out.take();
 }

@@ -2,6 +2,7 @@
  * Main's side of the index over files: tells the index thread what files the tables have, and keeps, per file, whether it is
  * covered. A file that is not is scanned (resolver.ts), never skipped.
  */
+import type { ColumnVector } from '../types/column-vector.ts';
 import type { Remote } from '../rpc.ts';
 import type { DiskCache } from '../storage/disk/disk-cache.ts';
 import type { DataFileUnit } from '../storage/file-unit.ts';
@@ -112,6 +113,11 @@ export class ColdIndex {
   /** A row of a file as a DataRow message; the caller has a pin. */
   readRow(request: RowRequest): Promise<Uint8Array> {
     return this.#remote.readRow(request);
+  }
+
+  /** The same as vectors of one row. */
+  readVectors(request: RowRequest): Promise<readonly ColumnVector[]> {
+    return this.#remote.readVectors(request);
   }
 
   /** What lies in a remote warehouse only is fetched and lent to the index, one file at a time. */

@@ -246,6 +246,13 @@ export class RowWriter implements CopyRowSink {
     this.#sink(value).float64(number);
   }
 
+  /** A value of the same column, or of one of the same type: what was checked once is only copied. */
+  sameField(value: number, vector: ColumnVector, row: number): void {
+    if (vector.physical === 'bytes' && isValid(vector, row))
+      this.#sink(value).bytes(vector.heap, vector.starts[row]!, vector.ends[row]!);
+    else this.vectorField(value, vector, row);
+  }
+
   /** A value out of a vector of the column's physical type. */
   vectorField(value: number, vector: ColumnVector, row: number): void {
     if (!isValid(vector, row)) {

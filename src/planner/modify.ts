@@ -142,8 +142,9 @@ export function rowPlan(
 
 function pointOf({ from, with: withClause, where, def, relation }: Target): KeyCondition | null {
   if (from.length > 0 || withClause !== undefined) return null;
-  const candidate = pointCandidate(where, def, aliasOf(relation), []);
-  return candidate === null ? null : (parameters) => pointRead(candidate, parameters);
+  const candidate = pointCandidate(where, def, aliasOf(relation), [], false);
+  if (candidate === null || candidate.comparisons.length !== def.key.length) return null;
+  return (parameters) => pointRead(candidate, parameters);
 }
 
 function writeRows(

@@ -35,6 +35,7 @@ const api = {
     if (changes.removed.length + changes.moved.length > 0) rows.forget();
     return core.change(changes);
   },
+  readVectors: (request: RowRequest) => rows.readVectors(request),
   readRow: async (request: RowRequest) => {
     const message = await rows.readRow(request);
     return new Transfer(message, [message.buffer as ArrayBuffer]);

@@ -132,5 +132,9 @@ test('a simple UPDATE or DELETE needs no description by PostgreSQL: its paramete
     described: [],
     parameterOids: [Oid.timestamptz, Oid.int8],
   });
-  expect(planOf('UPDATE events SET amount = amount + $1')).toMatchObject({ described: null });
+  expect(planOf('UPDATE events SET amount = amount + $1')).toMatchObject({
+    described: [],
+    parameterOids: [Oid.float8],
+  });
+  expect(planOf('UPDATE events SET amount = amount * $1')).toMatchObject({ described: null });
 });

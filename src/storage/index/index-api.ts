@@ -6,6 +6,7 @@
  *   or in the same, so that main scans it.
  * - X2 Answers name rows, dead ones included: main knows what lives.
  */
+import type { ColumnVector } from '../../types/column-vector.ts';
 import type { ColumnDef, TableDef } from '../../table-def.ts';
 import type { Format } from '../../types/result-column.ts';
 
@@ -92,6 +93,8 @@ export type IndexApi = {
   lookup(request: { readonly uuid: string; readonly keys: Int32Array }): Promise<KeyMatches>;
   /** The row as a DataRow message. The caller's pin keeps the file. */
   readRow(request: RowRequest): Promise<Uint8Array>;
+  /** The same as vectors of one row, in the order of its columns. */
+  readVectors(request: RowRequest): Promise<readonly ColumnVector[]>;
   /** Resolves when something has happened since the last call; one call at a time. Null at the end. */
   events(argument: null): Promise<IndexEvents | null>;
   stats(argument: null): Promise<IndexStats>;

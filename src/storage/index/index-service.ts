@@ -17,7 +17,7 @@ const BACKOFF_MS = 10_000;
 /** Words of the widest entry. */
 const STRIDE_MAX = 5;
 
-export type IndexCore = Omit<IndexApi, 'open' | 'readRow' | 'memory'> & {
+export type IndexCore = Omit<IndexApi, 'open' | 'readRow' | 'readVectors' | 'memory'> & {
   open(settings: Omit<IndexSettings, 'readerBytes' | 'tempDir'>): Promise<{ readonly secret: Uint8Array }>;
 };
 
