@@ -38,6 +38,7 @@ export function changeByKey(
   environment: WriteEnvironment,
   statement: Of<'update' | 'delete'>,
 ): MaybePromise<string> | null {
+  if (environment.transaction.snapshot !== null) return null; // what it sees decides, not what is there
   const { def } = statement;
   const point = statement.point?.(parameterValues(environment.parameters, environment.parameterOids)) ?? null;
   if (point === null) return null;
