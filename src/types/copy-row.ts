@@ -10,6 +10,7 @@
 import { invariant } from '../errors.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { rowEncoder, type RowColumn, type RowEncoder } from './data-row.ts';
+import { Oid } from './pg-type.ts';
 import { textOutput, type OutputSettings } from './text-output.ts';
 
 /** Each of `delimiter`, `quote` and `escape` is one byte. */
@@ -67,6 +68,7 @@ export function copyEncoder(columns: readonly RowColumn[], settings: OutputSetti
     };
   }
   const outputs = columns.map(({ type }) => textOutput(type, settings));
+  const plain = columns.map(({ type }, i) => isPlain(type.oid, i, style));
   const count = outputs.length;
   const line = lineWriter(style, count);
   return (vectors, row, out) => {
@@ -83,11 +85,36 @@ export function copyEncoder(columns: readonly RowColumn[], settings: OutputSetti
         continue;
       }
       outputs[i]!(vector, row, out);
-      line.end(i, out);
+      if (!plain[i]!) line.end(i, out);
     }
     out.u8(NEWLINE);
     out.setI32(start + 1, out.length - start - 1);
   };
+}
+
+const PLAIN_TYPES: ReadonlySet<number> = new Set([
+  Oid.bool,
+  Oid.int2,
+  Oid.int4,
+  Oid.int8,
+  Oid.float4,
+  Oid.float8,
+  Oid.numeric,
+  Oid.date,
+  Oid.time,
+  Oid.timestamp,
+  Oid.timestamptz,
+  Oid.uuid,
+]);
+/** What values of those types are written with. */
+const PLAIN = /^[0-9A-Za-z+\-.: ]*$/;
+
+/** Nothing in a value of the column can mean anything to the format. */
+function isPlain(oid: number, column: number, style: CopyStyle): boolean {
+  if (!PLAIN_TYPES.has(oid) || PLAIN.test(style.delimiter)) return false;
+  if (style.format === 'text') return true;
+  const mayBeNull = style.null !== '' && PLAIN.test(style.null);
+  return !mayBeNull && !PLAIN.test(style.quote) && style.forceQuote[column] !== true;
 }
 
 /** Whole DataRow messages, whose values are in the format that `style` wants, as CopyData messages. */
