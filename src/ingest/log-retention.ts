@@ -34,6 +34,8 @@ interface Owner {
   readonly clock: Clock;
   readonly log: Log;
   readonly committer: Committer;
+  /** Full at `disk.limit`. */
+  readonly disk: { readonly full: boolean };
   readonly tables: ReadonlyMap<string, Table>;
   flush(table: Table, trigger: string): Promise<void>;
   /** For a table that is on disk whole: its manifest says how far. */
@@ -49,6 +51,7 @@ export class LogRetention {
   /** What the last relief could trim to, and how many segments it left: while both stay there is nothing to drop. */
   #relievedTo: Lsn = 0;
   #relievedSegments = 0;
+  #relievedShort = false;
 
   /** @param bytesKept of the newest log, for readers of changes; at most half of `bytesMax` counts */
   constructor(owner: Owner, bytesMax: number, bytesKept = 0) {
@@ -99,20 +102,26 @@ export class LogRetention {
     const { log } = this.#owner;
     const to = this.trimTo();
     // Where room is short, whoever reads what nobody else needs gives way.
-    const red = this.zone === 'red';
-    if (red) log.loosen(to);
-    await log.trim(to, red ? 0 : this.#bytesKept, this.trimTo(false));
+    const short = this.#short;
+    if (short) log.loosen(to);
+    await log.trim(to, short ? 0 : this.#bytesKept, this.trimTo(false));
+  }
+
+  /** Nothing stays in the log that only readers of changes want. */
+  get #short(): boolean {
+    return this.zone === 'red' || this.#owner.disk.full;
   }
 
   /** Looked at once a second, and by writers in red: flushes what holds the log, then trims. One at a time. */
   relieve(): Promise<void> {
-    if (this.zone === 'green') return Promise.resolve();
+    if (this.zone === 'green' && !this.#owner.disk.full) return Promise.resolve();
     this.#relieving ??= this.#relieve().finally(() => (this.#relieving = null));
     return this.#relieving;
   }
 
   async #relieve(): Promise<void> {
-    for (const table of [...this.#owner.tables.values()]) {
+    const long = this.zone !== 'green';
+    for (const table of long ? [...this.#owner.tables.values()] : []) {
       // Rows on disk that Iceberg has not: the log is kept from there on, however idle the table is, unless the manifest goes on.
       const idle = table.unflushedFrom === 0;
       if (idle && (table.uncommittedFrom === 0 || this.zone !== 'red')) continue;
@@ -123,7 +132,10 @@ export class LogRetention {
     // A checkpoint frame before each trim: without something to drop they would be what fills the log.
     const { log } = this.#owner;
     const to = this.trimTo();
-    if (to === this.#relievedTo && log.stats().segments === this.#relievedSegments) return;
+    const short = this.#short;
+    if (to === this.#relievedTo && log.stats().segments === this.#relievedSegments && short === this.#relievedShort)
+      return;
+    this.#relievedShort = short;
     this.#relievedTo = log.full ? 0 : to; // with a full disk it is a trim without a new checkpoint, which may drop less
     await this.trim();
     this.#relievedSegments = log.stats().segments;

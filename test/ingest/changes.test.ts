@@ -200,6 +200,35 @@ test('what a reader has not read yet is not trimmed; where the log must go, the 
   }
 }, 60_000);
 
+test('wal.keep_size of a log that Iceberg has stays, until the disk is at its limit: then it goes, under a reader, too', async () => {
+  const own = await TestDatabase.create(2 ** 30, null, { logBytesKept: 2 ** 30 });
+  try {
+    const { database } = own.tiers;
+    const table = (await database.createTable(tableDef('t', noPartition), false))!;
+    for (let i = 0; i < 6; i++) {
+      const transaction = database.begin(true);
+      await own.insert(
+        transaction,
+        table,
+        Array.from({ length: 2000 }, (_, id) => [i * 2000 + id, 1, LONG] as const),
+      );
+      await database.committer.commit(transaction);
+    }
+    await database.checkpoint();
+    await database.trimLog();
+    expect(database.log.firstLsn).toBe(1);
+    const hold = await database.log.hold(1);
+    await database.retention.relieve();
+    expect([database.log.firstLsn, hold.valid]).toEqual([1, true]);
+    Object.defineProperty(database.disk, 'full', { value: true, configurable: true });
+    await database.retention.relieve();
+    expect(hold.valid).toBe(false);
+    expect(database.log.firstLsn).toBeGreaterThan(1);
+  } finally {
+    await own.destroy();
+  }
+}, 60_000);
+
 type Change =
   | { readonly kind: 'put'; readonly table: number; readonly rows: readonly Row[] }
   | { readonly kind: 'delete'; readonly table: number; readonly id: number }
