@@ -102,7 +102,7 @@ export async function play(url: string, { steps }: Scenario): Promise<string[][]
     }
     return answers;
   } finally {
-    for (const client of [...clients.values(), observer]) await client.close();
+    await Promise.all([...clients.values(), observer].map((client) => client.close()));
   }
 }
 
