@@ -68,7 +68,7 @@ export class EngineCursor {
     const onlyFeeds = request.tables.length > 0 && request.tables.every(({ feed }) => feed !== undefined);
     if (request.copy === undefined && request.tables.some(({ feed }) => feed?.follow === true))
       throw notSupported('follow => true outside COPY (SELECT …) TO STDOUT');
-    const ended = onlyFeeds ? () => {} : await database.admitScan(running);
+    const ended = onlyFeeds ? () => {} : await database.admitScan(running, chunkBytes(database, request.tables));
     const id = nextCursor++;
     const age = { tooOld: false };
     const tooOld = (): void => {
@@ -145,6 +145,29 @@ export class EngineCursor {
     this.#done = true;
     this.#release();
   }
+}
+
+const CHUNK_ROWS = 2048;
+
+/** About what one chunk of a query's widest table takes, were all columns read. */
+function chunkBytes(database: Database, tables: readonly PlannedTable[]): number {
+  let most = 0;
+  for (const { def } of tables) {
+    const table = database.tables.get(def.uuid);
+    if (table === undefined) continue;
+    let rows = 0;
+    let bytes = 0;
+    for (const slice of table.slices()) {
+      rows += slice.rows;
+      bytes += slice.bytes;
+    }
+    for (const { info } of table.files) {
+      rows += info.rows;
+      bytes += info.bytes;
+    }
+    if (rows > 0) most = Math.max(most, (bytes / rows) * Math.min(rows, CHUNK_ROWS));
+  }
+  return most;
 }
 
 /** The table a plan was made for. @throws {SqlError} 42P01 when it was dropped since */

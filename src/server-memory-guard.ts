@@ -5,6 +5,8 @@
  * - G1 From TIGHT on: the idle catalog worker ends, queries get half their memory, no scan starts beside another, and no
  *   catalog worker beside a scan. From RED on writes wait as well.
  * - G2 Free memory goes back to the system at most once in TRIM_MS: DuckDB trims malloc when its limit is set.
+ * - G4 Scans of wide rows take turns, for what is in flight of them is beyond DuckDB's limit: another starts when one has ended,
+ *   or, one a look, while RSS is below TRIM, so that a reader that stands still does not stop the others.
  * - G3 The way back to normal is at CALM, so that it does not swing.
  */
 import type { CatalogClient } from './catalog/catalog-client.ts';
@@ -26,6 +28,8 @@ const TRIM_MS = 2_000;
 const LOOK_MS = 100;
 const FIGURES_MS = 2_000;
 const WAIT_MS = 30_000;
+/** Of the limit: a scan is of wide rows when one chunk of them takes more. */
+const WIDE = 1 / 32;
 /** Of their memory, what queries keep while it is tight; flushes keep all of theirs. */
 const ENGINE_SHARE_TIGHT = 0.5;
 
@@ -55,7 +59,9 @@ export class MemoryGuard {
   rssBytes = 0;
   readonly #options: GuardOptions;
   #scans = 0;
-  #waiting: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #wideScans = 0;
+  readonly #wideWaiting: (() => void)[] = [];
   #trimming = false;
   #trimmedAt = Number.NEGATIVE_INFINITY;
   #figuresAt = Number.NEGATIVE_INFINITY;
@@ -94,6 +100,7 @@ export class MemoryGuard {
       this.#watched(this.#options.readFigures(), 'reading what threads hold');
     }
     if (this.level === 'calm') for (const resolve of this.#waiting.splice(0)) resolve();
+    if (share < TRIM) this.#wideWaiting.shift()?.();
   }
 
   #limitEngine(share: number, now: number): void {
@@ -123,15 +130,32 @@ export class MemoryGuard {
     });
   }
 
-  /** A scan's turn, G1; the answer is called once when it has ended. @throws {SqlError} 53200 after 30 s; 57014 when cancelled */
-  async scan(running: (cancel: () => void) => void): Promise<() => void> {
-    if (this.level !== 'calm' && this.#scans > 0) await this.#calm(running);
+  /**
+   * A scan's turn, G1 and G4; the answer is called once when it has ended.
+   * @param chunkBytes what one chunk of its rows may take
+   * @throws {SqlError} 53200 after 30 s; 57014 when cancelled
+   */
+  async scan(running: (cancel: () => void) => void, chunkBytes = 0): Promise<() => void> {
+    const wide = chunkBytes > this.#options.limitBytes * WIDE;
+    if (wide && this.#wideScans > 0) await this.#wait(running, this.#wideWaiting);
+    if (wide) this.#wideScans++;
+    const endWide = (): void => {
+      if (!wide) return;
+      this.#wideScans--;
+      this.#wideWaiting.shift()?.();
+    };
+    if (this.level !== 'calm' && this.#scans > 0)
+      await this.#calm(running).catch((error: unknown) => {
+        endWide();
+        throw error;
+      });
     this.#scans++;
     let open = true;
     return () => {
       if (!open) return;
       open = false;
       this.#scans--;
+      endWide();
       if (this.#scans === 0) this.#waiting.shift()?.();
     };
   }
@@ -143,9 +167,15 @@ export class MemoryGuard {
 
   /** Resolves when memory is calm, or when no scan runs any more and this is the first to wait. */
   #calm(running: (cancel: () => void) => void): Promise<void> {
+    return this.#wait(running, this.#waiting);
+  }
+
+  /** Resolves when it is taken from the queue and called. */
+  #wait(running: (cancel: () => void) => void, queue: (() => void)[]): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       const settle = (done: () => void) => (): void => {
-        this.#waiting = this.#waiting.filter((each) => each !== admitted);
+        const at = queue.indexOf(admitted);
+        if (at >= 0) queue.splice(at, 1);
         cancelTimer();
         done();
       };
@@ -154,7 +184,7 @@ export class MemoryGuard {
         WAIT_MS,
         settle(() => reject(this.#short())),
       );
-      this.#waiting.push(admitted);
+      queue.push(admitted);
       running(settle(() => reject(new SqlError(SqlState.queryCanceled, 'canceling statement due to user request'))));
     });
   }
@@ -204,6 +234,6 @@ export function openGuard(
     warn,
   });
   database.pressure.join(guard.signal);
-  database.admitScan = (running) => guard.scan(running);
+  database.admitScan = (running, chunkBytes) => guard.scan(running, chunkBytes);
   return guard;
 }

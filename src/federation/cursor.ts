@@ -2,7 +2,7 @@
  * One running statement: prepared, streamed chunk by chunk, encoded, closed.
  *
  * - Q1 The statement runs in DuckDB's threads and the pool's; this thread only encodes. One chunk at most is fetched ahead,
- *   so a client that reads slowly holds little.
+ *   and none after a large one; a turn ends within a chunk whose rows are wide: a client that reads slowly holds little.
  * - Q2 After `done`, an error or `close`, nothing of it runs, its sources are forgotten and its connection is back in the pool:
  *   the caller may release its pins.
  */
@@ -27,6 +27,8 @@ import { readChunk, vectorReader, type VectorReader } from './vector-reader.ts';
 /** A turn ends when its messages reach this, or when TURN_MILLISECONDS have passed since its first rows. */
 const TURN_BYTES = 512 * 1024;
 const TURN_MILLISECONDS = 50;
+/** After a chunk with more bytes of text than this the next one is fetched when its rows are on their way. */
+const AHEAD_BYTES_MAX = 4 * TURN_BYTES;
 
 export interface Cursor {
   readonly opened: QueryOpened;
@@ -181,6 +183,17 @@ function encoderOf(request: QueryRequest, prepared: Prepared): RowEncoder | null
     : copyEncoder(columns, { timeZone }, request.copy);
 }
 
+function heapBytes(vectors: readonly ColumnVector[]): number {
+  let bytes = 0;
+  for (const { heap } of vectors) bytes += heap.length;
+  return bytes;
+}
+
+/** About an eighth of a turn. */
+function rowsPerStep(vectors: readonly ColumnVector[], rows: number): number {
+  return Math.max(1, Math.floor((TURN_BYTES * rows) / (8 * heapBytes(vectors) + 1)));
+}
+
 const END: QueryChunk = { rows: 0, messages: null, vectors: null, done: true };
 
 function runningCursor(
@@ -195,38 +208,58 @@ function runningCursor(
   let ahead: Promise<duckdb.DataChunk | null> | null = null;
   let turn: Promise<QueryChunk> | null = null;
   let closing: Promise<void> | null = null;
+  /** Rows of the last chunk that are not encoded yet, from `at` on. */
+  let rest: readonly ColumnVector[] = [];
+  let restRows = 0;
+  let at = 0;
 
-  const fetch = async (): Promise<duckdb.DataChunk | null> => {
-    result ??= await started;
-    return await duckdb.fetch_chunk(result);
-  };
-  /** The next chunk with rows; the one after it is under way when it returns. */
-  const take = async (): Promise<duckdb.DataChunk | null> => {
+  const fetch = async (): Promise<duckdb.DataChunk | null> => duckdb.fetch_chunk((result ??= await started));
+  /** The next chunk becomes `rest`; the one after it is under way when it returns, unless this one is large. False: the end. */
+  const take = async (): Promise<boolean> => {
     const chunk = await (ahead ?? fetch());
     ahead = null;
-    if (chunk === null || duckdb.data_chunk_get_size(chunk) === 0) return null;
+    const count = chunk === null ? 0 : duckdb.data_chunk_get_size(chunk);
+    if (count === 0) return false;
+    rest = readChunk(chunk!, prepared.readers).map(
+      (vector, i) => prepared.plans[i]!.convert?.(vector, count) ?? vector,
+    );
+    duckdb.data_chunk_reset(chunk!); // its texts are given back now, not when the wrapper is collected
+    restRows = count;
+    at = 0;
+    if (heapBytes(rest) > AHEAD_BYTES_MAX) return true;
     ahead = fetch();
     ahead.catch(() => undefined);
-    return chunk;
+    return true;
   };
-  const vectorsOf = (chunk: duckdb.DataChunk, rows: number): readonly ColumnVector[] =>
-    readChunk(chunk, prepared.readers).map((vector, i) => prepared.plans[i]!.convert?.(vector, rows) ?? vector);
+  /** Encodes rows of `rest` until the turn has its bytes; how many. */
+  const encode = (encoder: RowEncoder): number => {
+    const from = at;
+    const step = rowsPerStep(rest, restRows);
+    while (at < restRows && out.length < TURN_BYTES) {
+      const to = Math.min(restRows, at + step);
+      encodeRows(encoder, rest, at, to, out);
+      at = to;
+    }
+    if (at === restRows) rest = [];
+    return at - from;
+  };
 
   const advance = async (): Promise<QueryChunk> => {
     let rows = 0;
     let until = 0;
     for (;;) {
-      const chunk = await take();
-      if (chunk === null) {
+      if (at === restRows && !(await take())) {
         await giveBack(held, false);
         return { rows, messages: rows === 0 || encoder === null ? null : out.take(), vectors: null, done: true };
       }
-      const count = duckdb.data_chunk_get_size(chunk);
-      const vectors = vectorsOf(chunk, count);
-      if (encoder === null) return { rows: count, messages: null, vectors, done: false };
-      encodeRows(encoder, vectors, 0, count, out);
+      if (encoder === null) {
+        const vectors = rest;
+        rest = [];
+        at = restRows;
+        return { rows: restRows, messages: null, vectors, done: false };
+      }
       if (rows === 0) until = clock.monotonic() + TURN_MILLISECONDS;
-      rows += count;
+      rows += encode(encoder);
       if (out.length >= TURN_BYTES || clock.monotonic() >= until)
         return { rows, messages: out.take(), vectors: null, done: false };
     }

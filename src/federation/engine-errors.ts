@@ -1,7 +1,8 @@
 /**
  * DuckDB's errors have classes, not codes: `Class Error: first line`, then hints and the statement. Here they become
  * SQLSTATEs. What PostgreSQL would have refused was refused when the statement was described, so an error of the binder is
- * usually something that DuckDB lacks: 0A000. File names never reach a client; the whole text stays behind `cause`.
+ * usually something that DuckDB lacks: 0A000. Paths never reach a client, only the name of a data file that is damaged or
+ * missing; the whole text stays behind `cause`.
  */
 import { InvariantViolation, SqlError, SqlState, toSqlError } from '../errors.ts';
 
@@ -20,7 +21,7 @@ const BY_TEXT: readonly Rule[] = [
     message: 'no space left for temporary files',
   },
   {
-    when: /^Out of Memory/,
+    when: /^Out of Memory|"exception_type":"Out of Memory"/,
     code: SqlState.outOfMemory,
     message: 'out of memory: the query needs more than the engine may use',
   },
@@ -124,6 +125,22 @@ function numericOverflow(precision: number, scale: number, cause: unknown): SqlE
   });
 }
 
+/** What DuckDB says of a Parquet file whose bytes are not what was written. */
+const DAMAGED =
+  /No magic bytes|Decompression failure|Protocol ?Exception|Out of buffer|Failed to read file|too small to be a Parquet/i;
+const DATA_FILE = /[^/\s"']+\.parquet\b/;
+
+function fileError(text: string, error: unknown): SqlError | null {
+  const damaged = DAMAGED.test(text);
+  if (!damaged && !/^IO Error(?!.*No space left)/.test(text)) return null;
+  const name = DATA_FILE.exec(text)?.[0] ?? null;
+  if (name === null && !damaged) return null;
+  const file = name === null ? 'a data file' : `data file "${name}"`;
+  return damaged
+    ? new SqlError(SqlState.dataCorrupted, `${file} is damaged`, { detail: withoutPaths(text), cause: error })
+    : new SqlError(SqlState.ioError, `could not read or write ${file}`, { cause: error });
+}
+
 export function engineError(error: unknown): SqlError {
   if (error instanceof SqlError) return error;
   if (error instanceof InvariantViolation) return toSqlError(error);
@@ -133,6 +150,8 @@ export function engineError(error: unknown): SqlError {
   if (coded !== null && KNOWN.has(coded[1]!)) return new SqlError(coded[1] as SqlState, coded[2]!, { cause: error });
   const decimal = DECIMAL_OVERFLOW.exec(first);
   if (decimal !== null) return numericOverflow(Number(decimal[1]), Number(decimal[2]), error);
+  const ofFile = fileError(first, error);
+  if (ofFile !== null) return ofFile;
   for (const rule of BY_TEXT) {
     const found = rule.when.exec(first);
     if (found === null) continue;

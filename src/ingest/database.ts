@@ -92,7 +92,8 @@ export class Database {
   readonly pressure: Pressure;
   readonly follower = new IndexFollower();
   /** A scan's turn; the answer is called once when it has ended. Memory may make it wait (src/server-memory-guard.ts). */
-  admitScan: (running: (cancel: () => void) => void) => Promise<() => void> = () => Promise.resolve(() => {});
+  admitScan: (running: (cancel: () => void) => void, chunkBytes: number) => Promise<() => void> = () =>
+    Promise.resolve(() => {});
   readonly warn: (error: unknown, where: string) => void;
   readonly tables = new Map<string, Table>();
   readonly schemas = new Set<string>();

@@ -1,9 +1,10 @@
 /** What a client gets: DataRow messages of the promised types, errors with PostgreSQL's codes, an end when it is asked for. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { SqlError } from '../../src/errors.ts';
 import { createEngine } from '../../src/federation/engine.ts';
 import type { EngineApi, OutputColumn, QueryRequest } from '../../src/federation/engine-api.ts';
 import { RpcClient } from '../../src/rpc.ts';
@@ -191,6 +192,33 @@ test('a large result comes in turns of about a megabyte, none before it is asked
   }
   expect(expected).toBe(200_000);
   expect(turns).toBeGreaterThan(5);
+});
+
+test('wide rows come in turns of about a megabyte, too, whatever their number in one chunk of DuckDB', async () => {
+  const asked = request("SELECT i, i || repeat('x', 100000) FROM range(300) t(i)");
+  await engine.query(asked);
+  let rows = 0;
+  for (let done = false; !done;) {
+    const chunk = await engine.next(asked.cursor);
+    done = chunk.done;
+    expect(chunk.messages?.length ?? 0).toBeLessThan(1e6);
+    for (const [i, text] of chunk.messages === null ? [] : fieldsOf(chunk.messages, []))
+      expect([i, text]).toEqual([String(rows), rows++ + 'x'.repeat(100_000)]);
+  }
+  expect(rows).toBe(300);
+});
+
+test('a data file that is damaged or missing is named, without its path', async () => {
+  const path = join(folder, 'rows.parquet');
+  const scan = request(`SELECT * FROM read_parquet('${path}')`);
+  await expect(rowsOf(scan)).rejects.toMatchObject({
+    code: '58030',
+    message: 'could not read or write data file "rows.parquet"',
+  });
+  writeFileSync(path, 'PAR1 is how such a file begins');
+  const failure = await rowsOf({ ...scan, cursor: nextCursor++ }).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'XX001', message: 'data file "rows.parquet" is damaged' });
+  expect((failure as SqlError).fields.detail).not.toContain(folder);
 });
 
 const ENDLESS = 'SELECT count(*) FROM range(100000000000) a';

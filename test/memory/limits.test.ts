@@ -150,3 +150,33 @@ test('from 97 % of the limit on writes wait, and nothing slows them before', asy
   expect(guard.signal.usage() >= marks.red).toBe(true);
   expect(guard.signal.refused()).toMatchObject({ code: '53200' });
 });
+
+test('G4 scans of wide rows take turns: the next starts when one has ended, or one a look while RSS is low', async () => {
+  const { guard, look } = guarded();
+  const order: string[] = [];
+  const wide = (name: string): Promise<() => void> => guard.scan(() => {}, 100).then((end) => (order.push(name), end));
+  const endFirst = await wide('first');
+  await look(750, 0);
+  void wide('second');
+  void wide('third');
+  await guard.scan(() => {}, 10).then(() => order.push('narrow'));
+  await look(750, 200);
+  expect(order).toEqual(['first', 'narrow']);
+  endFirst();
+  await look(750, 300);
+  expect(order).toEqual(['first', 'narrow', 'second']);
+  await look(600, 400);
+  expect(order).toEqual(['first', 'narrow', 'second', 'third']);
+});
+
+test('G4 a scan of wide rows that is cancelled while it waits leaves its turn to the next', async () => {
+  const { guard } = guarded();
+  const end = await guard.scan(() => {}, 100);
+  let cancel = (): void => {};
+  const cancelled = guard.scan((how) => (cancel = how), 100);
+  const next = guard.scan(() => {}, 100);
+  cancel();
+  await expect(cancelled).rejects.toMatchObject({ code: '57014' });
+  end();
+  await expect(next).resolves.toBeTypeOf('function');
+});
