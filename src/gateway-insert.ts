@@ -8,7 +8,8 @@ import type { WriteEnvironment } from './gateway-write-environment.ts';
 import { RowWriter } from './ingest/row-writer.ts';
 import { headTarget, type InsertHead } from './planner/insert-head.ts';
 import { InsertRows } from './planner/insert-rows.ts';
-import type { CatalogView } from './planner/plan.ts';
+import { conflictTail, rowsEnd } from './planner/insert-tail.ts';
+import type { CatalogView, Conflict, Statement } from './planner/plan.ts';
 import type { RowBuffer } from './storage/memory/row-buffer.ts';
 import type { ColumnDef, TableDef } from './table-def.ts';
 import { FieldBlock } from './types/field-block.ts';
@@ -83,6 +84,7 @@ function targetOf(head: InsertHead, view: CatalogView): Target | null {
 
 /**
  * @param sql the statement; its head ends at `at`
+ * @param plan of a text with the same head and tail; null: it is more than one statement
  * @param environment begins the transaction where there is none
  * @returns null: this is for the grammar, and nothing was written
  * @throws {SqlError} what does not depend on the way: 23505, 53200
@@ -92,12 +94,21 @@ export function insertText(
   sql: Uint8Array,
   at: number,
   view: CatalogView,
+  plan: (text: string) => Statement | null,
   environment: () => WriteEnvironment,
 ): MaybePromise<string> | null {
   const target = targetOf(head, view);
   if (target === null || !isUtf8(sql)) return null;
+  const end = rowsEnd(sql, at);
+  let conflict: Conflict | null = null;
+  if (end < sql.length) {
+    const text = Buffer.from(sql.buffer, sql.byteOffset, sql.length);
+    conflict = conflictTail(head, target.def, text.toString('utf8', 0, at), text.toString('utf8', end), plan);
+    if (conflict === null) return null;
+  }
   const given = environment();
-  return insertRowsBy(given, target.def, (rows) => putText(head, target, sql, at, rows, given.time));
+  const rows = sql.subarray(0, end);
+  return insertRowsBy(given, target.def, conflict, (to) => putText(head, target, rows, at, to, given.time));
 }
 
 /** False: something is not plain. */

@@ -164,7 +164,7 @@ export class Session implements GatewaySession {
       this.#transaction.enter(null);
       if (database.pressed) await this.#interruption.guarded(() => database.admit());
       const environment = (): WriteEnvironment => this.#writeEnvironment(NO_PARAMETERS, []);
-      const pending = insertText(head, sql, at, this.#view(), environment);
+      const pending = insertText(head, sql, at, this.#view(), this.#planText, environment);
       if (pending !== null) {
         const tag = pending instanceof Promise ? await this.#interruption.guarded(() => pending) : pending;
         if (!this.#transaction.inBlock) await this.#transaction.commitNow();
@@ -179,6 +179,12 @@ export class Session implements GatewaySession {
     }
     await this.simple(decodeUtf8(sql, 0, sql.length), out);
   }
+
+  /** A text of one statement. */
+  readonly #planText = (text: string): Statement | null => {
+    const [parsed, ...rest] = parseSql(text);
+    return parsed === undefined || rest.length > 0 ? null : this.#plan(parsed, []);
+  };
 
   async #simpleStatement(parsed: ParsedStatement, last: boolean, out: Output): Promise<void> {
     this.#checkBlock(parsed);

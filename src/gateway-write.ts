@@ -49,13 +49,25 @@ export function insertValues(environment: WriteEnvironment, statement: Of<'inser
 export function insertRowsBy(
   environment: WriteEnvironment,
   def: TableDef,
+  conflict: Conflict | null,
   put: (rows: RowBuffer) => boolean,
 ): MaybePromise<string> | null {
   const writes = environment.transaction.of(liveTable(environment.database, def));
   const from = writes.inserted.rows;
-  if (put(writes.inserted)) return claimRows(environment, writes, from, null);
-  writes.inserted.truncate(from);
-  return null;
+  if (conflict === null) {
+    if (put(writes.inserted)) return claimRows(environment, writes, from, null);
+    writes.inserted.truncate(from);
+    return null;
+  }
+  const insertion = new ConflictingInsert(environment, writes, conflict);
+  if (!put(insertion.proposed)) {
+    insertion.retire();
+    return null;
+  }
+  return insertion
+    .finish()
+    .then(() => insertTag(writes.inserted.rows - from))
+    .finally(() => insertion.retire());
 }
 
 /** Locks and checks the keys of own rows from `from` on, and says what they are; the command tag. */

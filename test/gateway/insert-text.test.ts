@@ -235,3 +235,23 @@ test('a failed INSERT leaves nothing, outside and inside a transaction block', a
   await client.query('ROLLBACK');
   expect((await client.query('SELECT count(*)::int AS n FROM it')).rows).toEqual([{ n: 0 }]);
 });
+
+test.each([
+  `INSERT INTO it (id, v, small) VALUES (1, 2, 3), (2, 3, 4) ON CONFLICT DO NOTHING`,
+  `INSERT INTO it (id, v) VALUES (1, 2), (1, 3)\n on  Conflict (id) do nothing;`,
+  `INSERT INTO it (id, v) VALUES (1, 2), (1, 3) ON CONFLICT (id) DO UPDATE SET v = excluded.v`,
+  `INSERT INTO it (id, v) VALUES (500, 2), (501, 3) ON CONFLICT (id) DO UPDATE SET v = it.v + excluded.v, small = 5`,
+  `INSERT INTO it (id, v) VALUES (500, 2147483647) ON CONFLICT (id) DO UPDATE SET v = it.v + excluded.v`,
+  `INSERT INTO it (id, name) VALUES (500, ') ON CONFLICT (id) DO NOTHING')`,
+  `INSERT INTO it (id, name) VALUES (600, ') ON CONFLICT (id) DO NOTHING'), (500, 'x') ON CONFLICT (id) DO UPDATE SET name = excluded.name`,
+  `INSERT INTO it (id, name) VALUES (500, 'x') ON CONFLICT (id) DO UPDATE SET name = ') ON CONFLICT DO NOTHING'`,
+  `INSERT INTO it (id, name) VALUES (500, 'x') ON CONFLICT (id) DO UPDATE SET v = 'odd'`,
+  `INSERT INTO it (id, name) VALUES (500, 'x') ON CONFLICT (name) DO NOTHING`,
+  `INSERT INTO it (id, small) VALUES (500, NULL) ON CONFLICT (id) DO NOTHING`,
+  `INSERT INTO it (id, small) VALUES (500, 'x') ON CONFLICT (id) DO NOTHING`,
+])('%s is the same read from its bytes', async (sql) => {
+  await client.query(`DELETE FROM it`);
+  await client.query(`INSERT INTO it (id, v, name) VALUES (500, 50, 'there')`);
+  expect(await outcome('', sql)).toEqual(await outcome(BY_GRAMMAR, sql));
+  await client.query(`DELETE FROM it`);
+});
