@@ -31,9 +31,16 @@ export type CheckFunction =
   | 'lower'
   | 'upper'
   | 'trim'
+  | 'strpos'
+  | 'starts_with'
   | 'abs'
   | 'coalesce'
+  | 'greatest'
+  | 'least'
   | 'num_nonnulls';
+
+/** `/` and `%` of integers alone. */
+export type Arithmetic = '+' | '-' | '*' | '/' | '%';
 
 export type Operand =
   | { readonly kind: 'column'; readonly fieldId: number; readonly type: PgType }
@@ -42,9 +49,17 @@ export type Operand =
   | { readonly kind: 'call'; readonly name: CheckFunction; readonly args: readonly Operand[]; readonly type: PgType }
   | {
       readonly kind: 'arithmetic';
-      readonly op: '+' | '-' | '*';
+      readonly op: Arithmetic;
       readonly left: Operand;
       readonly right: Operand;
+      readonly type: PgType;
+    }
+  /** A condition as a boolean, or as 0 and 1. */
+  | { readonly kind: 'condition'; readonly of: Condition; readonly type: PgType }
+  | {
+      readonly kind: 'case';
+      readonly whens: readonly { readonly test: Condition; readonly result: Operand }[];
+      readonly otherwise: Operand;
       readonly type: PgType;
     }
   | { readonly kind: 'now'; readonly type: PgType };

@@ -2,7 +2,7 @@
  * Operands of CHECK over vectors: closures made once a table, called once a row. Values are exact: integers are numbers while they
  * are safe, else bigints (the two compare with each other), numerics are integers of their scale.
  */
-import type { CheckFunction, Operand } from '../check-def.ts';
+import type { Arithmetic, CheckFunction, Condition, Operand } from '../check-def.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType, TableDef } from '../table-def.ts';
 import { isValid, type ColumnVector } from '../types/column-vector.ts';
@@ -25,9 +25,26 @@ export function scaleOf(type: PgType): number {
   return isNumeric(type) ? (numericModifier(type.typmod)?.scale ?? 0) : 0;
 }
 
+/** What an operand that holds conditions is made with. */
+export type Tester = (condition: Condition) => (row: Row, at: number) => boolean | null;
+
 /** @param context for constants and the clock: the session's, or none */
-export function operandReader(operand: Operand, def: TableDef, context: TimeContext): Read {
+export function operandReader(operand: Operand, def: TableDef, context: TimeContext, tester: Tester): Read {
+  const reader = (each: Operand): Read => operandReader(each, def, context, tester);
   switch (operand.kind) {
+    case 'condition': {
+      const test = tester(operand.of);
+      if (operand.type.oid === Oid.bool) return test;
+      return (row, at) => {
+        const value = test(row, at);
+        return value === null ? null : Number(value);
+      };
+    }
+    case 'case': {
+      const whens = operand.whens.map(({ test, result }) => ({ test: tester(test), result: reader(result) }));
+      const otherwise = reader(operand.otherwise);
+      return (row, at) => (whens.find(({ test }) => test(row, at) === true)?.result ?? otherwise)(row, at);
+    }
     case 'column': {
       const index = def.columns.findIndex((column) => column.fieldId === operand.fieldId);
       const read = vectorReader(operand.type);
@@ -47,10 +64,10 @@ export function operandReader(operand: Operand, def: TableDef, context: TimeCont
         return vectorReader(operand.type)(builder.vector(), 0);
       };
     case 'call':
-      return callReader(operand.name, operand.args, operand.type, (each) => operandReader(each, def, context));
+      return callReader(operand.name, operand.args, operand.type, reader);
     default: {
       const { op, left, right, type } = operand;
-      const reads = [operandReader(left, def, context), operandReader(right, def, context)] as const;
+      const reads = [reader(left), reader(right)] as const;
       return arithmeticReader(op, [left.type, right.type], type, reads);
     }
   }
@@ -113,6 +130,13 @@ function callReader(
     };
   }
   const args = operands.map(reader);
+  if (name === 'greatest' || name === 'least') return extreme(args, name === 'greatest');
+  if (name === 'strpos' || name === 'starts_with') {
+    const [text, part] = args as [Read, Read];
+    return pairwise(text, part, (a, b) =>
+      name === 'starts_with' ? (a as string).startsWith(b as string) : placeOf(a as string, b as string),
+    );
+  }
   if (name === 'num_nonnulls')
     return (row, at) => args.reduce((count, arg) => count + (arg(row, at) === null ? 0 : 1), 0);
   const of = TEXT_FUNCTIONS[name];
@@ -125,6 +149,24 @@ function callReader(
   return (row, at) => {
     const value = arg(row, at);
     return value === null ? null : of(value as string);
+  };
+}
+
+/** From 1, in characters; 0: nowhere. */
+function placeOf(text: string, part: string): number {
+  const at = text.indexOf(part);
+  return at < 0 ? 0 : [...text.slice(0, at)].length + 1;
+}
+
+/** The largest or the least; NULLs do not count. */
+function extreme(args: readonly Read[], largest: boolean): Read {
+  return (row, at) => {
+    let found: Value = null;
+    for (const arg of args) {
+      const value = arg(row, at);
+      if (value !== null && (found === null || (largest ? value > found : value < found))) found = value;
+    }
+    return found;
   };
 }
 
@@ -171,7 +213,7 @@ const LIMITS: ReadonlyMap<number, bigint> = new Map([
 ]);
 
 function arithmeticReader(
-  op: '+' | '-' | '*',
+  op: Arithmetic,
   types: readonly [PgType, PgType],
   type: PgType,
   reads: readonly [Read, Read],
@@ -188,12 +230,21 @@ function arithmeticReader(
   const limit = LIMITS.get(type.oid);
   return pairwise(at(0), at(1), (a, b) => {
     const [x, y] = [BigInt(a as number | bigint), BigInt(b as number | bigint)];
-    const result = op === '+' ? x + y : op === '-' ? x - y : x * y;
+    if ((op === '/' || op === '%') && y === 0n) throw new SqlError(SqlState.divisionByZero, 'division by zero');
+    const result = WHOLE[op](x, y);
     if (limit !== undefined && (result > limit || result < -limit - 1n))
       throw new SqlError(SqlState.numericValueOutOfRange, `${formatType({ oid: type.oid, typmod: -1 })} out of range`);
     return narrow(result);
   });
 }
+
+const WHOLE: Readonly<Record<Arithmetic, (x: bigint, y: bigint) => bigint>> = {
+  '+': (x, y) => x + y,
+  '-': (x, y) => x - y,
+  '*': (x, y) => x * y,
+  '/': (x, y) => x / y,
+  '%': (x, y) => x % y,
+};
 
 function pairwise(left: Read, right: Read, of: (a: Value, b: Value) => Value): Read {
   return (row, at) => {

@@ -38,7 +38,7 @@ export function checkViolation(def: TableDef, check: CheckDef, refused: RefusedR
 
 function tester(condition: Condition, def: TableDef, context: TimeContext): Test {
   const inner = (each: Condition): Test => tester(each, def, context);
-  const read = (operand: Operand): Read => operandReader(operand, def, context);
+  const read = (operand: Operand): Read => operandReader(operand, def, context, inner);
   switch (condition.is) {
     case 'and':
     case 'or':

@@ -4,7 +4,7 @@
  */
 import type { Node } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
-import type { Comparison, Condition, Operand } from '../check-def.ts';
+import type { CheckFunction, Comparison, Condition, Operand } from '../check-def.ts';
 import type { ColumnDef, PgType } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { putText } from '../types/parse-text-value.ts';
@@ -107,13 +107,18 @@ class Maker {
         return operator === '<>' ? { is: 'not', of: any } : any;
       }
       case 'AEXPR_BETWEEN':
-      case 'AEXPR_NOT_BETWEEN': {
+      case 'AEXPR_NOT_BETWEEN':
+      case 'AEXPR_BETWEEN_SYM':
+      case 'AEXPR_NOT_BETWEEN_SYM': {
         const [low, high] = listOf(rexpr) ?? [];
-        const between: Condition = {
+        const between = (from: Node, to: Node): Condition => ({
           is: 'and',
-          of: [this.#compare(node, '>=', lexpr!, low!), this.#compare(node, '<=', lexpr!, high!)],
-        };
-        return kind === 'AEXPR_BETWEEN' ? between : { is: 'not', of: between };
+          of: [this.#compare(node, '>=', lexpr!, from), this.#compare(node, '<=', lexpr!, to)],
+        });
+        const either: Condition = kind.endsWith('SYM')
+          ? { is: 'or', of: [between(low!, high!), between(high!, low!)] }
+          : between(low!, high!);
+        return kind.includes('NOT') ? { is: 'not', of: either } : either;
       }
       case 'AEXPR_DISTINCT':
       case 'AEXPR_NOT_DISTINCT': {
@@ -181,12 +186,21 @@ class Maker {
     if (kind !== undefined) return constant(node, kind, wanted);
     if ('ColumnRef' in node) return this.#column(node, stringsOf(node.ColumnRef.fields));
     if ('TypeCast' in node) return this.#cast(node, node.TypeCast.arg!, typeOidOf(node.TypeCast.typeName));
-    if ('CoalesceExpr' in node) return this.#coalesce(node.CoalesceExpr.args ?? [], node);
+    if ('CoalesceExpr' in node) return this.#choice('coalesce', node.CoalesceExpr.args ?? [], node);
+    if ('MinMaxExpr' in node)
+      return this.#choice(node.MinMaxExpr.op === 'IS_LEAST' ? 'least' : 'greatest', node.MinMaxExpr.args ?? [], node);
+    if ('CaseExpr' in node) return this.#case(node, node.CaseExpr);
+    if ('BoolExpr' in node || 'NullTest' in node || 'BooleanTest' in node)
+      return { kind: 'condition', of: this.condition(node), type: BOOL };
     if ('FuncCall' in node) return this.#call(node, plainName(node.FuncCall.funcname), node.FuncCall.args ?? []);
     if ('SQLValueFunction' in node && node.SQLValueFunction.op === 'SVFOP_CURRENT_TIMESTAMP')
       return { kind: 'now', type: { oid: Oid.timestamptz, typmod: -1 } };
     if ('SQLValueFunction' in node && node.SQLValueFunction.op === 'SVFOP_CURRENT_DATE')
       return { kind: 'now', type: { oid: Oid.date, typmod: -1 } };
+    if ('A_Expr' in node) {
+      const of = this.#expression(node, node.A_Expr);
+      if (of !== null) return { kind: 'condition', of, type: BOOL };
+    }
     if ('A_Expr' in node && node.A_Expr.kind === 'AEXPR_OP')
       return this.#arithmetic(node, plainName(node.A_Expr.name), node.A_Expr.lexpr, node.A_Expr.rexpr!);
     if ('SubLink' in node)
@@ -215,16 +229,34 @@ class Maker {
     const operand = this.#operand(arg, null);
     if (operand.type.oid === oid || (TEXTS.has(oid) && isText(operand.type))) return operand;
     if (INTEGERS.has(oid) && INTEGERS.has(operand.type.oid)) return operand;
+    if (oid === Oid.int4 && operand.kind === 'condition') return { ...operand, type };
     throw unsupported(`CHECK with a cast of ${formatType(operand.type)} to ${formatType(type)}`, node);
   }
 
-  #coalesce(nodes: readonly Node[], node: Node): Operand {
+  #case(node: Node, { arg, args = [], defresult }: Extract<Node, { CaseExpr: unknown }>['CaseExpr']): Operand {
+    if (arg !== undefined) throw unsupported('CHECK with CASE of a value', node);
+    const whens = args.flatMap((each) => ('CaseWhen' in each ? [each.CaseWhen] : []));
+    const results = [...whens.map((each) => each.result!), defresult].map((each) =>
+      each === undefined ? NULL_OPERAND : this.#operand(each, null),
+    );
+    const type = results.find((each) => each.type.oid !== Oid.unknown)?.type ?? TEXT;
+    const same = results.map((each) => (each.type.oid === Oid.unknown ? typed(each, type, node) : each));
+    if (same.some((each) => !isSame(each.type, type))) throw unsupported('CHECK with CASE of several types', node);
+    return {
+      kind: 'case',
+      whens: whens.map((each, i) => ({ test: this.condition(each.expr!), result: same[i]! })),
+      otherwise: same.at(-1)!,
+      type,
+    };
+  }
+
+  #choice(name: 'coalesce' | 'greatest' | 'least', nodes: readonly Node[], node: Node): Operand {
     const operands = nodes.map((each) => this.#operand(each, null));
     const type = operands.find((each) => each.type.oid !== Oid.unknown)?.type ?? TEXT;
     const args = operands.map((each) => (each.type.oid === Oid.unknown ? typed(each, type, node) : each));
-    if (args.some((each) => !sameKind(each.type, type)))
-      throw unsupported('CHECK with COALESCE of several types', node);
-    return { kind: 'call', name: 'coalesce', args, type };
+    if (args.some((each) => !isSame(each.type, type)))
+      throw unsupported(`CHECK with ${name.toUpperCase()} of several types`, node);
+    return { kind: 'call', name, args, type };
   }
 
   #call(node: Node, name: string, nodes: readonly Node[]): Operand {
@@ -234,10 +266,19 @@ class Maker {
     if (known === undefined) throw unsupported(`CHECK with ${name}()`, node);
     const args = nodes.map((each) => this.#operand(each, known.takesText ? TEXT : null));
     if (name === 'num_nonnulls') return { kind: 'call', name, args, type: INT4 };
+    if (name === 'mod' && args.length === 2) return this.#divided(node, '%', args[0]!, args[1]!);
+    if (known.args === 2 && args.length === 2 && args.every((each) => isText(each.type)))
+      return { kind: 'call', name: known.name, args, type: known.type };
     const [first, ...rest] = args;
     if (first === undefined || rest.length > 0 || (known.takesText ? !isText(first.type) : !isNumber(first.type)))
       throw unsupported(`CHECK with ${name}(${args.map((each) => formatType(each.type)).join(', ')})`, node);
     return { kind: 'call', name: known.name, args, type: known.takesText ? known.type : first.type };
+  }
+
+  #divided(node: Node, op: '/' | '%', left: Operand, right: Operand): Operand {
+    if (!INTEGERS.has(left.type.oid) || !INTEGERS.has(right.type.oid))
+      throw unsupported(`CHECK with ${formatType(left.type)} ${op} ${formatType(right.type)}`, node);
+    return { kind: 'arithmetic', op, left, right, type: resultType(op, left.type, right.type) };
   }
 
   #arithmetic(node: Node, op: string, lexpr: Node | undefined, rexpr: Node): Operand {
@@ -246,24 +287,20 @@ class Maker {
       const zero: Operand = { kind: 'constant', text: '0', type: INTEGERS.has(right.type.oid) ? right.type : INT4 };
       return { kind: 'arithmetic', op, left: zero, right, type: right.type };
     }
-    if (lexpr === undefined || (op !== '+' && op !== '-' && op !== '*'))
-      throw unsupported(`CHECK with operator ${op}`, node);
+    if (lexpr === undefined) throw unsupported(`CHECK with operator ${op}`, node);
     const left = this.#operand(lexpr, null);
+    if (op === '/' || op === '%') return this.#divided(node, op, left, right);
+    if (op !== '+' && op !== '-' && op !== '*') throw unsupported(`CHECK with operator ${op}`, node);
     if (!isNumber(left.type) || !isNumber(right.type))
       throw unsupported(`CHECK with ${formatType(left.type)} ${op} ${formatType(right.type)}`, node);
     return { kind: 'arithmetic', op, left, right, type: resultType(op, left.type, right.type) };
   }
 }
 
+type OneFunction = Exclude<CheckFunction, 'coalesce' | 'greatest' | 'least'>;
+
 const FUNCTIONS: Readonly<
-  Record<
-    string,
-    {
-      readonly name: 'length' | 'octet_length' | 'lower' | 'upper' | 'trim' | 'abs' | 'num_nonnulls';
-      readonly takesText: boolean;
-      readonly type: PgType;
-    }
-  >
+  Record<string, { readonly name: OneFunction; readonly takesText: boolean; readonly type: PgType; readonly args?: 2 }>
 > = {
   length: { name: 'length', takesText: true, type: INT4 },
   char_length: { name: 'length', takesText: true, type: INT4 },
@@ -272,7 +309,11 @@ const FUNCTIONS: Readonly<
   lower: { name: 'lower', takesText: true, type: TEXT },
   upper: { name: 'upper', takesText: true, type: TEXT },
   btrim: { name: 'trim', takesText: true, type: TEXT },
+  strpos: { name: 'strpos', takesText: true, type: INT4, args: 2 },
+  position: { name: 'strpos', takesText: true, type: INT4, args: 2 },
+  starts_with: { name: 'starts_with', takesText: true, type: BOOL, args: 2 },
   abs: { name: 'abs', takesText: false, type: INT4 },
+  mod: { name: 'abs', takesText: false, type: INT4 },
   num_nonnulls: { name: 'num_nonnulls', takesText: false, type: INT4 },
 };
 
@@ -314,7 +355,11 @@ function typed(operand: Operand, type: PgType, node: Node): Operand {
   return { ...operand, type: own };
 }
 
-function sameKind(a: PgType, b: PgType): boolean {
+const NULL_OPERAND: Operand = { kind: 'constant', text: null, type: UNKNOWN };
+
+/** Values of the two stand for the same without a cast. */
+function isSame(a: PgType, b: PgType): boolean {
+  if (a.oid === Oid.numeric && b.oid === Oid.numeric) return scaleOf(a) === scaleOf(b);
   return a.oid === b.oid || (isText(a) && isText(b)) || (INTEGERS.has(a.oid) && INTEGERS.has(b.oid));
 }
 
