@@ -1,6 +1,9 @@
 /** COPY of arka.changes with follow => true, with a real client: all changes, once, as they come; and arka.wait_for_lsn. */
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
@@ -19,8 +22,8 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-async function connected(): Promise<Client> {
-  const made = new Client({ connectionString: server.url });
+async function connected(url = server.url): Promise<Client> {
+  const made = new Client({ connectionString: url });
   made.on('error', () => {}); // it may be killed
   await made.connect();
   return made;
@@ -56,8 +59,8 @@ class Copy {
     this.lsn = lsn;
   }
 
-  async follow(table: string): Promise<void> {
-    this.client = await connected();
+  async follow(table: string, url = server.url): Promise<void> {
+    this.client = await connected(url);
     this.#rest = '';
     const sql = `COPY (SELECT op, lsn, id, v FROM arka.changes('${table}', ${this.lsn}, follow => true)) TO STDOUT`;
     const stream = this.client.query(to(sql));
@@ -152,6 +155,44 @@ test('a consumer that is killed again and again and goes on after its last LSN h
   await copy.until(() => copy.lsn === position(last));
   expect(new Map([...copy.rows].toSorted(([a], [b]) => a - b))).toEqual(rows);
   copy.kill();
+}, 120_000);
+
+test('after kill -9 of the server a consumer goes on after its last LSN: nothing lost, nothing twice', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'arka-follow-'));
+  const copy = new Copy();
+  try {
+    for (let round = 0; round < 2; round++) {
+      await using own = await startServer({ dataDir });
+      const writer = await connected(own.url);
+      await writer.query('CREATE TABLE IF NOT EXISTS t (id int PRIMARY KEY, v int)');
+      await copy.follow('t', own.url);
+      const writing = (async () => {
+        for (let i = 0; ; i++) {
+          await writer.query(`DELETE FROM t WHERE id = ${i % 90}`);
+          await writer.query(`INSERT INTO t VALUES (${i % 90}, ${i})`);
+          if (i % 60 === 59) await writer.query(i % 120 === 59 ? 'CHECKPOINT' : `CALL arka.flush('t')`);
+        }
+      })().catch((error: Error) => error.message);
+      const from = copy.lsn;
+      await copy.until(() => copy.lsn > from + 120);
+      await own.kill9();
+      expect(await copy.ended).not.toBe('ended');
+      expect(await writing).toMatch(/terminated|closed|ECONNRESET/);
+    }
+    await using own = await startServer({ dataDir });
+    const reader = await connected(own.url);
+    const rows = (await reader.query({ text: 'SELECT id, v FROM t ORDER BY id', rowMode: 'array' })).rows;
+    const [last] = (await reader.query(`SELECT max(lsn) AS lsn FROM arka.changes('t', ${copy.lsn})`)).rows as {
+      lsn: string | null;
+    }[];
+    await copy.follow('t', own.url);
+    await copy.until(() => last!.lsn === null || copy.lsn === position(last!.lsn));
+    expect([...copy.rows].toSorted(([a], [b]) => a - b)).toEqual(rows);
+    copy.kill();
+    await reader.end();
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 });
+  }
 }, 120_000);
 
 test('from a copy of the table and its position the feed goes on where the copy ends', async () => {

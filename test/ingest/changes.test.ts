@@ -388,6 +388,6 @@ test('a consumer of the feed, from the beginning or from a snapshot, has the row
       for (const each of steps) await world.run(each);
       await world.finish();
     }),
-    { numRuns: Number(process.env['FEED_RUNS'] ?? 8) },
+    { numRuns: Number(process.env['FEED_RUNS'] ?? 6) },
   );
 }, 300_000);
