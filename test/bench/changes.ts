@@ -41,12 +41,14 @@ function expectSum(system: System, found: number, expected: number): void {
   if (found !== expected) throw new Error(`${system.name}: sum(v) is ${found}, not ${expected}`);
 }
 
-/** Prepared `UPDATE … SET v = v + 1 WHERE id = $1` of rows in memory, on so many connections. */
-export async function updateByKey(system: System, connections: number, seconds: number): Promise<Measure> {
+const UPDATE_CONNECTIONS = 8;
+
+/** Prepared `UPDATE … SET v = v + 1 WHERE id = $1` of rows in memory. */
+export async function updateByKey(system: System, seconds: number): Promise<Measure> {
   await fillForReads(system);
   const before = await sumOf(system.control);
   const clients: RawConnection[] = [];
-  for (let i = 0; i < connections; i++) {
+  for (let i = 0; i < UPDATE_CONNECTIONS; i++) {
     const client = await system.connect();
     await client.prepare('u', `UPDATE ${TABLE} SET v = v + 1 WHERE id = $1`);
     clients.push(client);
