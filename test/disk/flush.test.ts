@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -57,6 +57,12 @@ async function twoFlushes(): Promise<World> {
   await lake.writeFlush({ ...flush, fromLsn: 0, flushedLsn: 5, segments: [a], deltas: [] });
   await lake.writeFlush({ ...flush, fromLsn: 5, flushedLsn: 9, segments: [b], deltas: [delta(a.location, 5, 9)] });
   return { dir, lake, table, segments: [a, b] };
+}
+
+function flip(path: string, at: number): void {
+  const bytes = readFileSync(path);
+  bytes[at]! ^= 1;
+  writeFileSync(path, bytes);
 }
 
 async function restart(world: World): Promise<RecoveredTable> {
@@ -120,6 +126,14 @@ test('a commit takes its part of the manifest with it, and only that', async () 
 test.each([
   ['a missing segment', (w: World) => rmSync(w.segments[1]!.path)],
   ['a longer segment', (w: World) => appendFileSync(w.segments[0]!.path, 'x')],
+  ['a segment with another byte', (w: World) => flip(w.segments[0]!.path, 8)],
+  [
+    'a manifest with another byte in what it says of a segment',
+    (w: World) => {
+      const path = join(w.dir, 'disk', 'flush.db');
+      flip(path, readFileSync(path).indexOf(`"rows":`) + 7);
+    },
+  ],
   [
     'a damaged delta file',
     (w: World) => {

@@ -3,7 +3,8 @@
  * was last seen of its catalog entry (C6), and the list of files to delete late (H15).
  *
  * - F1 One transaction a flush, after every file it names is durable (C10).
- * - F2 A row's files are whole, or the table's manifest is discarded whole: never half of it.
+ * - F2 A row's files are whole, or the table's manifest is discarded whole: never half of it. A segment is kept with the
+ *   CRC-32 of its file and of what is said of it: neither Parquet nor SQLite has one of its own.
  * - F4 It is a cache: lost or damaged as a whole, it is made anew (recovery.ts decides whether the log has what it had).
  * - F5 A flush replaces what stands in the manifest above its `fromLsn`: an earlier one that took place unheard.
  * - F3 Rows of (lsnFrom, lsnTo] belong to the log `log_id` of their table's flush row.
@@ -19,7 +20,7 @@ import type { Delta, FlushManifest, Segment } from '../iceberg/lake-api.ts';
 import { ioError, makeFolder, syncFolder, writeSynced } from '../iceberg/local-store.ts';
 import { guard } from '../iceberg/sqlite-catalog.ts';
 import { decodeDelta, deltaFileName, encodeDelta } from './delta-file.ts';
-import { decodeSegment, encodeSegment } from './segment-json.ts';
+import { fileSum, sealSegment, unsealSegment } from './segment-json.ts';
 
 /** What was last known of a table in the catalog. */
 export interface Seen {
@@ -54,6 +55,8 @@ export interface FlushStore {
   writeFlush(manifest: FlushManifest): Promise<void>;
   /** Null: none, or one that is damaged and was discarded (`damage` says why). */
   read(tableUuid: string): { readonly flush: StoredFlush | null; readonly damage: string | null };
+  /** Reads the table's segments; why not all are as they were written, or null. */
+  check(tableUuid: string): Promise<string | null>;
   /** After a commit: rows ≤ lsn of that log, and the named segments, are Iceberg's now. */
   dropCommitted(tableUuid: string, logId: string, lsn: Lsn, locations: readonly string[]): void;
   /** Drops a table's manifest; its files go into `folder`, to be looked at by people. */
@@ -116,6 +119,7 @@ export async function openFlushStore(dataDir: string): Promise<FlushStore> {
     writeFlush: (manifest) => writeFlush(place, manifest),
     ...definitions(place),
     read: (uuid) => guard(file, () => read(place, uuid)),
+    check: (uuid) => checkFiles(place, uuid),
     dropCommitted: (uuid, logId, lsn, locations) =>
       transaction(place, () => dropCommitted(db, uuid, logId, lsn, locations)),
     discard: (uuid, folder) => discard(place, uuid, folder),
@@ -197,7 +201,9 @@ function transaction<T>(place: Place, work: () => T): T {
 async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> {
   const folder = join(place.dir, manifest.tableUuid);
   const written: { delta: Delta; path: string; bytes: number }[] = [];
+  const sums: number[] = [];
   try {
+    for (const { path } of manifest.segments) sums.push(await fileSum(path));
     await makeFolder(folder);
     for (const delta of manifest.deltas) {
       const path = join(folder, deltaFileName(delta, randomBytes(6).toString('hex')));
@@ -232,8 +238,8 @@ async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> 
       manifest.baseSnapshotId?.toString() ?? null,
     );
     const segment = db.prepare('INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?, ?, ?, ?)');
-    for (const s of manifest.segments)
-      segment.run(uuid, s.location, s.path, s.bytes, s.lsnFrom, s.lsnTo, encodeSegment(s));
+    for (const [i, s] of manifest.segments.entries())
+      segment.run(uuid, s.location, s.path, s.bytes, s.lsnFrom, s.lsnTo, sealSegment(s, sums[i]!));
     const delta = db.prepare('INSERT INTO delta VALUES (?, ?, ?, ?, ?, ?)');
     for (const { delta: d, path, bytes } of written) delta.run(uuid, path, d.location, bytes, d.lsnFrom, d.lsnTo);
   });
@@ -250,7 +256,7 @@ function read(place: Place, uuid: string): { flush: StoredFlush | null; damage: 
       .map((stored): Segment => {
         checkSize(stored['path'] as string, stored['bytes'] as number);
         return {
-          ...decodeSegment(stored['info'] as string),
+          ...unsealSegment(stored['info'] as string, stored['path'] as string).segment,
           lsnFrom: stored['lsn_from'] as number,
           lsnTo: stored['lsn_to'] as number,
         };
@@ -290,6 +296,22 @@ function read(place: Place, uuid: string): { flush: StoredFlush | null; damage: 
 function checkSize(path: string, bytes: number): void {
   const found = statSync(path).size;
   if (found !== bytes) throw new RangeError(`"${path}" has ${found} bytes, expected ${bytes}`);
+}
+
+async function checkFiles(place: Place, uuid: string): Promise<string | null> {
+  const rows = guard(place.file, () =>
+    place.db.prepare('SELECT path, info FROM segment WHERE table_uuid = ?').all(uuid),
+  );
+  try {
+    for (const row of rows) {
+      const path = row['path'] as string;
+      const { sum } = unsealSegment(row['info'] as string, path);
+      if (sum !== null && (await fileSum(path)) !== sum) return `"${path}" has a wrong checksum`;
+    }
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 function dropCommitted(db: DatabaseSync, uuid: string, logId: string, lsn: Lsn, locations: readonly string[]): void {

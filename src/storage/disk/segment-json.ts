@@ -1,14 +1,52 @@
-/** A staged segment as JSON text in the flush manifest: bigint, bytes and special doubles are tagged. */
+/**
+ * A staged segment as text in the flush manifest: CRC-32 of all that follows, CRC-32 of its file, JSON in which bigint, bytes
+ * and special doubles are tagged. Manifests of the first versions have the JSON alone.
+ */
+import { open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { SqlError, SqlState } from '../../errors.ts';
 import type { Segment } from '../iceberg/lake-api.ts';
 
 type Tagged = { readonly $int: string } | { readonly $hex: string } | { readonly $double: string };
 
-export function encodeSegment(segment: Segment): string {
-  return JSON.stringify(tag(segment));
+const SUM_CHARS = 8;
+const READ_BYTES = 2 ** 20;
+
+/** The CRC-32 of a file. */
+export async function fileSum(path: string): Promise<number> {
+  const piece = Buffer.allocUnsafe(READ_BYTES);
+  await using file = await open(path, 'r');
+  let sum = 0;
+  for (let at = 0; ;) {
+    const { bytesRead } = await file.read(piece, 0, READ_BYTES, at);
+    if (bytesRead === 0) return sum;
+    sum = crc32(piece.subarray(0, bytesRead), sum);
+    at += bytesRead;
+  }
 }
 
-export function decodeSegment(text: string): Segment {
-  return untag(JSON.parse(text)) as Segment;
+export function sealSegment(segment: Segment, sum: number): string {
+  const text = hex(sum) + JSON.stringify(tag(segment));
+  return hex(crc32(text)) + text;
+}
+
+/** @param path for the message; `sum` is null where none is known. @throws {SqlError} XX001 */
+export function unsealSegment(
+  sealed: string,
+  path: string,
+): { readonly segment: Segment; readonly sum: number | null } {
+  if (sealed.startsWith('{')) return { segment: untag(JSON.parse(sealed)) as Segment, sum: null };
+  const text = sealed.slice(SUM_CHARS);
+  if (hex(crc32(text)) !== sealed.slice(0, SUM_CHARS))
+    throw new SqlError(SqlState.dataCorrupted, `what the flush manifest says of "${path}" is damaged`);
+  return {
+    segment: untag(JSON.parse(text.slice(SUM_CHARS))) as Segment,
+    sum: Number.parseInt(text.slice(0, SUM_CHARS), 16),
+  };
+}
+
+function hex(sum: number): string {
+  return sum.toString(16).padStart(SUM_CHARS, '0');
 }
 
 function tag(value: unknown): unknown {

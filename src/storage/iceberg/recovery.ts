@@ -36,7 +36,7 @@ export async function recoverTable(lake: Stores, table: LoadedTable, state: Tabl
   }
   const committed = ours ? state.committedLsn : 0;
   const need = neededFrom(log, uuid, committed);
-  const { flush, damage } = lake.flush.read(uuid);
+  const { flush, damage } = await wholeFlush(lake, uuid);
   const lsnSeen = Math.max(
     committed,
     last?.lsn ?? 0,
@@ -80,6 +80,13 @@ export async function recoverTable(lake: Stores, table: LoadedTable, state: Tabl
   );
   await lake.flush.discard(uuid, join(lake.settings.dataDir, 'disk', 'discarded'));
   return recovered(null);
+}
+
+/** The manifest, when all that it names is as it was written. */
+async function wholeFlush(lake: Stores, uuid: string): Promise<ReturnType<Stores['flush']['read']>> {
+  const read = lake.flush.read(uuid);
+  const damage = read.damage ?? (await lake.flush.check(uuid));
+  return damage === null ? read : { flush: null, damage };
 }
 
 /** What was last committed or seen of the table in this log, by the flush manifest's file and by the log itself. */
