@@ -10,7 +10,7 @@ import type { CopyOutOptions, QueryPlan, RenderedQuery, SequenceCalls } from './
 import { copyDataRows, type CopyStyle } from './types/copy-row.ts';
 import { withVersionLsn } from './planner/duckdb/lsn.ts';
 import type { MemoryUnit } from './storage/scan-spec.ts';
-import { columnTypeInfo } from './types/pg-type.ts';
+import { columnTypeInfo, Oid } from './types/pg-type.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
 import { EngineCursor } from './gateway-cursor.ts';
@@ -90,6 +90,8 @@ export class QueryRun {
     if (plan.calls !== undefined) return QueryRun.#calling(environment, plan.calls, parameters, oids, columns, formats);
     if (plan.route === 'catalog') {
       const result = await catalogResult(environment, plan, parameters, oids, formats);
+      const saving = plan.hidden === undefined ? null : environment.sequences.settled();
+      if (saving !== null) await saving;
       const found = columns ?? result.columns ?? [];
       const messages = copy === null ? result.messages : copyDataRows(result.messages, copyStyle(copy, found));
       return new QueryRun(found, once(result.rows, messages));
@@ -268,16 +270,14 @@ function catalogResult(
   });
   const abort = new AbortController();
   environment.running(() => abort.abort());
-  const { values, formats } = parameters;
+  const given = withHidden(environment, plan, parameters, parameterOids);
   const lsn = context.database.committer.publishedLsn;
   return atStatement(
     environment.position,
     context.catalog.query(
       {
-        sql: withVersionLsn(plan.text, lsn),
-        parameterOids,
-        values,
-        formats,
+        ...given,
+        sql: withVersionLsn(given.sql, lsn),
         resultFormats,
         context: { searchPath, timeZone: zone },
         sequences: marksFor(plan.text, context.database),
@@ -286,6 +286,27 @@ function catalogResult(
       abort.signal,
     ),
   );
+}
+
+/** What PostgreSQL runs, with the values of calls of sequences behind the statement's own parameters. */
+function withHidden(
+  { sequences }: QueryEnvironment,
+  { text, hidden }: QueryPlan,
+  { formats, values }: BoundParameters,
+  parameterOids: readonly number[],
+) {
+  if (hidden === undefined) return { sql: text, parameterOids, values, formats };
+  const made = hidden.calls.map((call) => Buffer.from(String(sequences.generated(call))));
+  const own = values.map((_, i) => (formats.length === 1 ? formats[0]! : (formats[i] ?? 0)));
+  return {
+    sql: hidden.sql,
+    parameterOids: [
+      ...Array.from({ length: hidden.from }, (_, i) => parameterOids[i] ?? 0),
+      ...made.map(() => Oid.int8),
+    ],
+    values: [...values, ...made],
+    formats: [...own, ...made.map((): Format => 0)],
+  };
 }
 
 /** How far sequences have come, for a statement that may ask: it names one of them, or the views of all. */

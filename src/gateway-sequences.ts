@@ -2,11 +2,12 @@
  * Sequences as one session sees them: what it was given last, and what its transaction has to wait for before it may commit
  * or answer (N1).
  */
-import { SqlError, SqlState } from './errors.ts';
+import { notSupported, SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
 import type { SequenceSource } from './ingest/generated-values.ts';
 import type { Sequence, SequenceValue } from './ingest/sequence.ts';
 import { undefinedSequence } from './ingest/sequences.ts';
+import type { Generated } from './planner/plan.ts';
 
 export class SessionSequences implements SequenceSource {
   readonly #database: Database;
@@ -50,6 +51,20 @@ export class SessionSequences implements SequenceSource {
     if (this.#last === 0 || this.#database.sequences.withOid(this.#last) === undefined)
       throw new SqlError(SqlState.objectNotInPrerequisiteState, 'lastval is not yet defined in this session');
     return this.#current.get(this.#last)!;
+  }
+
+  /** What a call in a statement gives. @throws {SqlError} 2200H, 42P01, 55000 */
+  generated(call: Generated): SequenceValue {
+    switch (call.kind) {
+      case 'nextval':
+        return this.next(call.sequence);
+      case 'currval':
+        return this.current(call.sequence);
+      case 'lastval':
+        return this.last();
+      default:
+        throw notSupported(`${call.kind} inside an expression`);
+    }
   }
 
   /** setval. @throws {SqlError} 22003 */

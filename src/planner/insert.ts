@@ -14,6 +14,7 @@ import { defaultValue } from './column-default.ts';
 import { constantFor, isNumberLiteral } from './constants.ts';
 import { writeQuery } from './duckdb/query.ts';
 import { generatorFor } from './generators.ts';
+import { planHiddenCalls } from './hidden-calls.ts';
 import { checkOverride, overridden, splitGenerated } from './insert-values.ts';
 import { planConflict } from './on-conflict.ts';
 import type { CatalogView, InsertValue, QueryPlan, Statement } from './plan.ts';
@@ -92,7 +93,10 @@ function planRows(
       };
     const { generated, ...split } = splitGenerated(values, targets, view);
     const query = valuesQuery(split.select, split.targets);
-    const plan = planQuery(query, Deparser.deparse(query), parameterCount, view, environment);
+    const text = Deparser.deparse(query);
+    const plan =
+      planHiddenCalls(query, text, parameterCount, view, environment) ??
+      planQuery(query, text, parameterCount, view, environment);
     return {
       fieldIds: split.targets.map((column) => column.fieldId),
       source: {

@@ -8,6 +8,7 @@ import { walk } from './ast.ts';
 import { planCopy } from './copy.ts';
 import { planCreateTable } from './create-table.ts';
 import { planExplain } from './explain.ts';
+import { planHiddenCalls } from './hidden-calls.ts';
 import { planCreateIndex } from './indexes.ts';
 import { planInsert } from './insert.ts';
 import { lsnWaits } from './lsn-waits.ts';
@@ -83,7 +84,9 @@ function planSelect(statement: ParsedStatement, view: CatalogView, environment: 
   refuseWrites(select);
   const { parameterCount } = statement;
   if (select.lockingClause !== undefined) return planLocking(select, text, parameterCount, view, environment);
-  const calls = planSequenceCalls(node, text, parameterCount, view, environment);
+  const calls =
+    planHiddenCalls(node, text, parameterCount, view, environment) ??
+    planSequenceCalls(node, text, parameterCount, view, environment);
   const query = calls ?? planQuery(node, text, parameterCount, view, environment);
   const waits = lsnWaits(statement.node as Node);
   return { kind: 'query', plan: waits.length === 0 ? query : { ...query, waits } };

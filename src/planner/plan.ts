@@ -117,9 +117,19 @@ export interface QueryPlan {
   readonly waits?: readonly LsnWait[];
   /** Types of $n inferred by Arka where `described` is set (0: unknown). */
   readonly parameterOids: readonly number[];
+  /** For the catalog: calls of sequences that are parameters of what runs. */
+  readonly hidden?: HiddenCalls;
   /** Columns that are calls of sequences: `inner` runs, and they are carried out on its rows. */
   readonly calls?: SequenceCalls;
   render(parameters: readonly ParameterValue[]): RenderedQuery;
+}
+
+export interface HiddenCalls {
+  /** What runs; `text` is what PostgreSQL describes. */
+  readonly sql: string;
+  /** Their parameters come after so many. */
+  readonly from: number;
+  readonly calls: readonly Generated[];
 }
 
 export interface SequenceCalls {

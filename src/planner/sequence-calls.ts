@@ -76,7 +76,7 @@ function callOf(target: Node): Call | null {
 }
 
 /** A column keeps the name that it has in the statement. */
-function named(target: Node): Node {
+export function named(target: Node): Node {
   if (!('ResTarget' in target) || target.ResTarget.val === undefined || (target.ResTarget.name ?? '') !== '')
     return target;
   const { val } = target.ResTarget;
