@@ -23,6 +23,7 @@ export type CarriedOut =
   | 'insert'
   | 'update'
   | 'delete'
+  | 'merge'
   | 'copyFrom'
   | 'copyTo'
   | 'explain'

@@ -52,7 +52,8 @@ export function prepare(
     }
     case 'insert':
     case 'update':
-    case 'delete': {
+    case 'delete':
+    case 'merge': {
       const returned = statement.returning === null ? null : describedReturning(statement.returning);
       const oids = ownOids(statement);
       if (oids !== null && returned !== undefined)
@@ -70,7 +71,9 @@ export function prepare(
 }
 
 /** Types of the parameters where Arka knows them all; null: PostgreSQL says them. */
-function ownOids(statement: Extract<Statement, { kind: 'insert' | 'update' | 'delete' }>): readonly number[] | null {
+function ownOids(
+  statement: Extract<Statement, { kind: 'insert' | 'update' | 'delete' | 'merge' }>,
+): readonly number[] | null {
   if (statement.kind === 'insert') return statement.source.kind === 'values' ? statement.parameterOids : null;
   return statement.plan.described === null ? null : statement.plan.parameterOids;
 }

@@ -41,6 +41,7 @@ import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
 import { answerOf, keptRows, returningOf, type Answer } from './gateway-returning.ts';
 import { SessionSequences } from './gateway-sequences.ts';
+import { merge } from './gateway-merge.ts';
 import { deleteStatement, update } from './gateway-update.ts';
 import { outsideBlock, SessionTransaction } from './gateway-transaction.ts';
 import { inTransaction, setModes, verbOf } from './gateway-transaction-statements.ts';
@@ -351,6 +352,8 @@ export class Session implements GatewaySession {
         return this.#write((environment) => update(environment, statement), parameters, oids, answer);
       case 'delete':
         return this.#write((environment) => deleteStatement(environment, statement), parameters, oids, answer);
+      case 'merge':
+        return this.#write((environment) => merge(environment, statement), parameters, oids);
       case 'copyFrom':
         this.#copying = true;
         return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids).finally(() => {

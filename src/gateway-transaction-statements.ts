@@ -36,6 +36,7 @@ export function verbOf(statement: Statement): string | null {
     case 'insert':
     case 'update':
     case 'delete':
+    case 'merge':
       return statement.kind.toUpperCase();
     case 'query':
       return statement.lock === undefined ? null : `SELECT FOR ${statement.lock.strength}`;

@@ -13,6 +13,7 @@ import { planCreateIndex } from './indexes.ts';
 import { planInsert } from './insert.ts';
 import { lsnWaits } from './lsn-waits.ts';
 import { planLocking } from './locking.ts';
+import { planMerge } from './merge.ts';
 import { planDelete, planUpdate } from './modify.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
@@ -62,6 +63,10 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
   if ('DeleteStmt' in node) {
     const own = replaceOwnFunctions(statement, environment.constants);
     return planDelete((own.node as typeof node).DeleteStmt, own.text, parameterCount, view, environment);
+  }
+  if ('MergeStmt' in node) {
+    const own = replaceOwnFunctions(statement, environment.constants);
+    return planMerge((own.node as typeof node).MergeStmt, own.text, view, environment);
   }
   if ('CopyStmt' in node) return planCopy(statement, node.CopyStmt, view, environment);
   if ('ExplainStmt' in node)

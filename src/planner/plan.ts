@@ -198,6 +198,8 @@ export type Conflict =
       readonly excluded: string;
     };
 
+export type MergeAction = 'update' | 'delete' | 'insert' | 'nothing';
+
 /** RETURNING of a statement that writes. */
 export interface Returning {
   /** What it returns, where Arka can say it: plain columns. */
@@ -307,6 +309,15 @@ export type Statement =
       readonly plan: QueryPlan;
       readonly point: KeyCondition | null;
       readonly returning: Returning | null;
+    }
+  | {
+      readonly kind: 'merge';
+      readonly def: TableDef;
+      /** Rows: unit and position (-1: none is matched), the number of the WHEN, the new row, the old row's name. */
+      readonly plan: QueryPlan;
+      /** Of each WHEN. */
+      readonly actions: readonly MergeAction[];
+      readonly returning: null;
     }
   | {
       readonly kind: 'copyFrom';

@@ -5,6 +5,7 @@ import { differences, expectedOf, openOracle, TIERS } from './compare.ts';
 import { BY_KEY } from './scenarios/by-key.ts';
 import { CHECKS } from './scenarios/checks.ts';
 import { ERRORS } from './scenarios/errors.ts';
+import { MERGE } from './scenarios/merge.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
 import { SEQUENCES } from './scenarios/sequences.ts';
 import { RETURNING } from './scenarios/returning.ts';
@@ -26,13 +27,19 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-describe.each([...RETURNING, ...ERRORS, ...ON_CONFLICT, ...SEQUENCES, ...CHECKS, ...UPDATE_DELETE, ...BY_KEY])(
-  '$title',
-  (scenario) => {
-    test('as in PostgreSQL', async () => {
-      const expected = await expectedOf(oracle, scenario);
-      for (const tier of scenario.tiers ?? TIERS)
-        expect(await differences(arka, scenario, expected, tier), tier).toEqual([]);
-    }, 60_000);
-  },
-);
+describe.each([
+  ...RETURNING,
+  ...ERRORS,
+  ...ON_CONFLICT,
+  ...SEQUENCES,
+  ...CHECKS,
+  ...UPDATE_DELETE,
+  ...BY_KEY,
+  ...MERGE,
+])('$title', (scenario) => {
+  test('as in PostgreSQL', async () => {
+    const expected = await expectedOf(oracle, scenario);
+    for (const tier of scenario.tiers ?? TIERS)
+      expect(await differences(arka, scenario, expected, tier), tier).toEqual([]);
+  }, 60_000);
+});

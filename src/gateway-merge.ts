@@ -1,0 +1,116 @@
+/**
+ * MERGE: one query says for each row of the source what is to become of which row. Matched rows are locked and deleted as those
+ * of an UPDATE or DELETE, new ones inserted after them. When a row was changed meanwhile, the statement runs again as a whole.
+ */
+import { SqlError, SqlState } from './errors.ts';
+import { RowWriter } from './ingest/row-writer.ts';
+import { concurrentChange } from './ingest/snapshot.ts';
+import { lockRows, type SnapshotRows } from './ingest/snapshot-writes.ts';
+import { deleteRows, insertRows, recordFound } from './ingest/write-rows.ts';
+import type { Statement } from './planner/plan.ts';
+import { RowBuffer } from './storage/memory/row-buffer.ts';
+import { integerAt } from './storage/memory/slice.ts';
+import type { Table } from './storage/table.ts';
+import type { ColumnVector } from './types/column-vector.ts';
+import { liveTable } from './gateway-cursor.ts';
+import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
+
+type Merge = Extract<Statement, { kind: 'merge' }>;
+
+/** Unit, position and the number of the WHEN come before the new row. */
+const ROW_AT = 3;
+
+export async function merge(environment: WriteEnvironment, statement: Merge): Promise<string> {
+  const table = liveTable(environment.database, statement.def);
+  for (;;) {
+    if (environment.database.pressed) await environment.database.admit();
+    const run = new MergeRun(environment, table, statement);
+    try {
+      await run.find();
+      const count = await run.write();
+      if (count !== null) return `MERGE ${count}`;
+    } finally {
+      run.retire();
+    }
+  }
+}
+
+class MergeRun {
+  readonly #environment: WriteEnvironment;
+  readonly #table: Table;
+  readonly #statement: Merge;
+  readonly #found: SnapshotRows;
+  /** New rows, updated and inserted. */
+  readonly #fresh: RowBuffer;
+  readonly #writer: RowWriter;
+  /** Positions touched, by unit. */
+  readonly #touched = new Map<number, Set<number>>();
+  #count = 0;
+
+  constructor(environment: WriteEnvironment, table: Table, statement: Merge) {
+    const { memory } = environment.database;
+    this.#environment = environment;
+    this.#table = table;
+    this.#statement = statement;
+    const names = new RowBuffer(memory, table.namePhysicals);
+    this.#found = { units: [], positions: [], names, dropped: new Set(), seen: null };
+    this.#fresh = new RowBuffer(memory, table.physicals);
+    this.#writer = new RowWriter(table.def, table.fieldIds, this.#fresh, environment.time);
+  }
+
+  find(): Promise<void> {
+    return drain(this.#environment, this.#statement.plan, (vectors, rows) => {
+      for (let row = 0; row < rows; row++) this.#take(vectors, row);
+    });
+  }
+
+  #take(vectors: readonly ColumnVector[], row: number): void {
+    const { physicals } = this.#table;
+    const action = this.#statement.actions[integerAt(vectors[2]!, row)]!;
+    this.#count++;
+    if (action !== 'insert') {
+      const [unit, position] = [integerAt(vectors[0]!, row), integerAt(vectors[1]!, row)];
+      this.#touch(unit, position);
+      this.#found.units.push(unit);
+      this.#found.positions.push(position);
+      this.#found.names.append(vectors.slice(ROW_AT + physicals.length), row, row + 1);
+    }
+    if (action !== 'delete') this.#writer.appendVectors(vectors.slice(ROW_AT, ROW_AT + physicals.length), row + 1, row);
+  }
+
+  #touch(unit: number, position: number): void {
+    const touched = this.#touched.get(unit) ?? new Set<number>();
+    if (touched.has(position))
+      throw new SqlError(SqlState.cardinalityViolation, 'MERGE command cannot affect row a second time', {
+        hint: 'Ensure that not more than one source row matches any one target row.',
+      });
+    this.#touched.set(unit, touched.add(position));
+  }
+
+  /** Rows that changed; null: one was changed by others since it was found. */
+  async write(): Promise<number | null> {
+    const { transaction } = this.#environment;
+    const context = contextOf(this.#environment);
+    const writes = transaction.of(this.#table);
+    const found = this.#found;
+    if (!this.#table.keyed) {
+      if (!(await deleteRows(context, transaction, writes, found))) {
+        if (transaction.snapshot !== null) throw concurrentChange('update');
+        return null;
+      }
+    } else {
+      if ((await lockRows(context, transaction, writes, found)).length > 0) return null;
+      recordFound(writes, found);
+    }
+    const from = writes.inserted.rows;
+    for (const batch of this.#fresh.batches) writes.inserted.append(batch.vectors(), 0, batch.rows);
+    await insertRows(context, transaction, writes, from, false);
+    checkSize(this.#environment, writes);
+    return this.#count;
+  }
+
+  retire(): void {
+    this.#fresh.retire();
+    this.#found.names.retire();
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * MERGE: a join of the source with the target's rows, which says for each pair which WHEN applies, then the new row, then the
+ * old row's name. Where a WHEN NOT MATCHED is there, source rows without a match come, too.
+ */
+import { quoteIdentifier } from '../sql-text.ts';
+import type { MergeStmt, MergeWhenClause, Node, RangeVar } from 'libpg-query';
+import { SqlError, SqlState, notSupported } from '../errors.ts';
+import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
+import { duckdbType } from '../types/pg-type.ts';
+import { assignmentsOf, targetColumns, writeAssignment } from './assignments.ts';
+import { atNode } from './ast.ts';
+import { writeCondition } from './duckdb/expression.ts';
+import { writeFrom } from './duckdb/from.ts';
+import { writeWith } from './duckdb/query.ts';
+import { rootScope, type Scope, type WriterContext } from './duckdb/scope.ts';
+import type { CatalogView, MergeAction, PlannedTable, Statement } from './plan.ts';
+import { Renderer, type PlannerEnvironment } from './query-plan.ts';
+import { findRelations, planTables } from './relations.ts';
+import { targetTable } from './schema-names.ts';
+
+interface When {
+  readonly action: MergeAction;
+  readonly isMatched: boolean;
+  readonly condition: Node | undefined;
+  /** UPDATE: columns that change. INSERT: columns that are given. */
+  readonly values: ReadonlyMap<ColumnDef, Node>;
+}
+
+const DEFAULT = { SetToDefault: {} } as unknown as Node;
+
+/** @throws {SqlError} 42P01, 42703, 42804, 42601, 0A000 */
+export function planMerge(
+  statement: MergeStmt,
+  text: string,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): Statement {
+  if ((statement as { returningClause?: unknown }).returningClause !== undefined)
+    throw new SqlError(SqlState.syntaxError, 'syntax error at or near "RETURNING"');
+  const relation = statement.relation ?? {};
+  const def = targetTable(relation, view, 'merge into');
+  const clauses = (statement.mergeWhenClauses ?? []).flatMap((node) =>
+    'MergeWhenClause' in node ? [whenOf(node.MergeWhenClause, def)] : [],
+  );
+  const own: PlannedTable = { def, placeholder: environment.placeholder(), positions: true };
+  const { sourceRelation: source, joinCondition, withClause } = statement;
+  const parts = clauses.flatMap((when) => [when.condition, ...when.values.values()]);
+  const relations = findRelations({ withClause, source, joinCondition, parts }, view);
+  const tables = new Map<object, PlannedTable>([
+    [relation, own],
+    ...planTables(relations, environment.placeholder, false),
+  ]);
+  const renderer = new Renderer(
+    tables,
+    environment.parameterOids,
+    false,
+    (context) => ({ sql: writeMerge(statement, relation, def, clauses, context), outputs: null }),
+    null,
+  );
+  return {
+    kind: 'merge',
+    def,
+    actions: clauses.map((when) => when.action),
+    returning: null,
+    plan: {
+      route: 'engine',
+      tables: [...tables.values()],
+      text,
+      views: [],
+      described: null,
+      parameterOids: environment.parameterOids,
+      render: (parameters) => renderer.render(parameters),
+    },
+  };
+}
+
+function whenOf(clause: MergeWhenClause, def: TableDef): When {
+  if (clause.matchKind === 'MERGE_WHEN_NOT_MATCHED_BY_SOURCE') throw notSupported('WHEN NOT MATCHED BY SOURCE');
+  const isMatched = clause.matchKind === 'MERGE_WHEN_MATCHED';
+  const { condition } = clause;
+  switch (clause.commandType) {
+    case 'CMD_UPDATE':
+      return { action: 'update', isMatched, condition, values: assignmentsOf(clause.targetList ?? [], def) };
+    case 'CMD_DELETE':
+      return { action: 'delete', isMatched, condition, values: new Map() };
+    case 'CMD_INSERT':
+      return { action: 'insert', isMatched, condition, values: insertedValues(clause, def) };
+    default:
+      return { action: 'nothing', isMatched, condition, values: new Map() };
+  }
+}
+
+function insertedValues({ targetList, values }: MergeWhenClause, def: TableDef): ReadonlyMap<ColumnDef, Node> {
+  const named = targetColumns(targetList ?? [], def);
+  const columns = named ?? def.columns;
+  const given = values ?? [];
+  if (given.length > columns.length)
+    throw new SqlError(
+      SqlState.syntaxError,
+      'INSERT has more expressions than target columns',
+      atNode(given[columns.length]),
+    );
+  if (named !== null && given.length > 0 && given.length < named.length)
+    throw new SqlError(
+      SqlState.syntaxError,
+      'INSERT has more target columns than expressions',
+      atNode(targetList?.[given.length]),
+    );
+  const result = new Map(given.map((value, i) => [columns[i]!, value]));
+  for (const column of def.columns) {
+    const kind = column.default?.kind;
+    if (result.has(column) || kind === undefined || kind === 'constant') continue;
+    if (kind !== 'now') throw notSupported(`the default of column "${column.name}" in MERGE`);
+  }
+  return result;
+}
+
+function writeMerge(
+  { sourceRelation: source, joinCondition, withClause }: MergeStmt,
+  relation: RangeVar,
+  def: TableDef,
+  clauses: readonly When[],
+  context: WriterContext,
+): string {
+  const { prefix, scope: outer } = writeWith(withClause, rootScope(context));
+  const jointype = clauses.some((when) => !when.isMatched) ? 'JOIN_LEFT' : 'JOIN_INNER';
+  const join = { jointype, larg: source, rarg: { RangeVar: relation }, quals: joinCondition };
+  const { sql: joined, scope } = writeFrom([{ JoinExpr: join } as unknown as Node], outer);
+  const target = quoteIdentifier(relation.alias?.aliasname ?? relation.relname ?? '');
+  const isMatched = `${target}."__unit" IS NOT NULL`;
+  // What is inserted does not see the target's row: it is none.
+  const unmatched: Scope = { ...scope, items: scope.items.filter((item) => quoteIdentifier(item.alias) !== target) };
+  const branches = clauses.map((when, i) => {
+    const tests = [when.isMatched ? isMatched : `NOT (${isMatched})`];
+    if (when.condition !== undefined)
+      tests.push(`(${writeCondition(when.condition, when.isMatched ? scope : unmatched, 'WHEN')})`);
+    return `WHEN ${tests.join(' AND ')} THEN ${when.action === 'nothing' ? 'NULL' : i}`;
+  });
+  const columns = def.columns.map((column) => {
+    const cases = clauses.flatMap((when, i) => {
+      if (when.action !== 'update' && when.action !== 'insert') return [];
+      const value = when.values.get(column) ?? (when.action === 'insert' ? DEFAULT : undefined);
+      const inside = when.action === 'insert' ? unmatched : scope;
+      const sql =
+        value === undefined ? `${target}.${quoteIdentifier(column.name)}` : writeAssignment(value, column, inside);
+      return [`WHEN ${i} THEN ${sql}`];
+    });
+    const type = duckdbType(column.type);
+    return cases.length === 0 ? `CAST(NULL AS ${type})` : `CASE "__when" ${cases.join(' ')} END`;
+  });
+  const names = nameFields(def).map((fieldId) => {
+    const column = def.columns.find((each) => each.fieldId === fieldId)!;
+    return `${target}.${quoteIdentifier(column.name)}`;
+  });
+  const list = [...columns, ...names].map((column, i) => `${column} AS "c${i}"`);
+  const place = `coalesce(${target}."__unit", -1) AS "__u", coalesce(${target}."__position", -1) AS "__p"`;
+  const inner = `SELECT CASE ${branches.join(' ')} END AS "__when", ${place}, ${list.join(', ')} FROM ${joined}`;
+  const outputs = [...columns, ...names].map((_, i) => `"c${i}"`);
+  return `${prefix}SELECT "__u", "__p", "__when", ${outputs.join(', ')} FROM (${inner}) AS "__merge" WHERE "__when" IS NOT NULL`;
+}
