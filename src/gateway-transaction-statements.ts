@@ -1,6 +1,6 @@
 /** Statements about transactions as a session carries them out: which ones do nothing in one, what 25006 calls the others, SET. */
 import { isolationLevel, type TransactionModes } from './planner/settings.ts';
-import type { Statement } from './planner/plan.ts';
+import type { QueryPlan, Statement } from './planner/plan.ts';
 import type { SessionSettings } from './gateway-settings.ts';
 import { settingBoolean } from './gateway-setting-values.ts';
 import type { SessionTransaction } from './gateway-transaction.ts';
@@ -39,7 +39,7 @@ export function verbOf(statement: Statement): string | null {
     case 'merge':
       return statement.kind.toUpperCase();
     case 'query':
-      return statement.lock === undefined ? null : `SELECT FOR ${statement.lock.strength}`;
+      return statement.lock === undefined ? sequenceVerb(statement.plan) : `SELECT FOR ${statement.lock.strength}`;
     case 'copyFrom':
       return 'COPY FROM';
     case 'createTable':
@@ -55,6 +55,13 @@ export function verbOf(statement: Statement): string | null {
     default:
       return null;
   }
+}
+
+/** The function that moves a sequence on, if it calls one. */
+function sequenceVerb({ calls, hidden }: QueryPlan): string | null {
+  const moves = calls?.columns.find(({ kind }) => kind === 'nextval' || kind === 'setval')?.kind;
+  if (moves !== undefined) return `${moves}()`;
+  return hidden?.calls.some(({ kind }) => kind === 'nextval') === true ? 'nextval()' : null;
 }
 
 /** SET, SET TRANSACTION and SET SESSION CHARACTERISTICS; the tag. */

@@ -1,7 +1,7 @@
 /** The SET list of UPDATE, ON CONFLICT and MERGE: which column gets what, cast as PostgreSQL assigns. */
 import type { Node, SubLink } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
-import type { ColumnDef, TableDef } from '../table-def.ts';
+import type { ColumnDef, DefaultFunction, TableDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { literalError } from '../types/value-errors.ts';
 import { Oid, duckdbType } from '../types/pg-type.ts';
@@ -57,9 +57,17 @@ export function simpleAssignment(value: Node, column: ColumnDef, scope: SimpleSc
   return constantFor(value, column) !== undefined;
 }
 
+/** Defaults that the engine works out for each row as Arka does. */
+const MADE_BY_ENGINE: Readonly<Partial<Record<DefaultFunction, string>>> = {
+  gen_random_uuid: 'uuid()',
+  random: 'random()',
+};
+
 export function writeAssignment(value: Node, column: ColumnDef, scope: Scope): string {
   const type = duckdbType(column.type);
   if ('SetToDefault' in value) {
+    const made = column.default?.kind === 'function' ? MADE_BY_ENGINE[column.default.function] : undefined;
+    if (made !== undefined) return `CAST(${made} AS ${type})`;
     const given = defaultValue(column);
     if (given.kind === 'now') return `CAST(now() AS ${type})`;
     return given.kind === 'null' ? `CAST(NULL AS ${type})` : constantLiteral(given.text, column);
