@@ -1,12 +1,15 @@
 /** CREATE, ALTER and DROP SEQUENCE carried out: names are looked up, what is missing or there already is said. */
 import { SqlError, SqlState } from './errors.ts';
-import { alterSequence, createSequence, dropSequences } from './ingest/define-sequence.ts';
+import { alterSequence, createSequence, dropSequences, renameSequence } from './ingest/define-sequence.ts';
 import type { Sequence } from './ingest/sequence.ts';
 import { undefinedSequence } from './ingest/sequences.ts';
 import type { QualifiedName, Statement } from './planner/plan.ts';
 import type { DefineEnvironment } from './gateway-define.ts';
 
-export type SequenceDefinition = Extract<Statement, { kind: 'createSequence' | 'alterSequence' | 'dropSequence' }>;
+export type SequenceDefinition = Extract<
+  Statement,
+  { kind: 'createSequence' | 'alterSequence' | 'renameSequence' | 'dropSequence' }
+>;
 
 /** The command tag. @throws {SqlError} 42P01, 42P07, 42809, 22023, 2BP01 */
 export async function defineSequence(environment: DefineEnvironment, statement: SequenceDefinition): Promise<string> {
@@ -17,9 +20,13 @@ export async function defineSequence(environment: DefineEnvironment, statement: 
       if (made === null) notice(SqlState.duplicateTable, `relation "${statement.name}" already exists, skipping`);
       return 'CREATE SEQUENCE';
     }
-    case 'alterSequence': {
+    case 'alterSequence':
+    case 'renameSequence': {
       const sequence = find(environment, statement.name);
-      if (sequence !== undefined) await alterSequence(database, sequence, statement.options, searchPath);
+      if (sequence !== undefined && statement.kind === 'renameSequence')
+        await renameSequence(database, sequence, statement.newName);
+      else if (sequence !== undefined && statement.kind === 'alterSequence')
+        await alterSequence(database, sequence, statement.options, searchPath);
       else if (statement.ifExists) notice('00000', `relation "${statement.name.name}" does not exist, skipping`);
       else throw undefinedSequence(shown(statement.name));
       return 'ALTER SEQUENCE';

@@ -19,6 +19,7 @@ const KINDS = [
   'dropIndex',
   'createSequence',
   'alterSequence',
+  'renameSequence',
   'dropSequence',
   'createSchema',
   'dropSchema',
@@ -58,6 +59,7 @@ export async function define(environment: DefineEnvironment, statement: Definiti
       return 'DROP TABLE';
     case 'createSequence':
     case 'alterSequence':
+    case 'renameSequence':
     case 'dropSequence':
       return defineSequence(environment, statement);
     default:

@@ -52,6 +52,8 @@ export function verbOf(statement: Statement): string | null {
     case 'dropIndex':
     case 'dropSchema':
       return statement.kind.replace(/[A-Z]/, (letter) => ` ${letter}`).toUpperCase();
+    case 'renameSequence':
+      return 'ALTER SEQUENCE';
     default:
       return null;
   }

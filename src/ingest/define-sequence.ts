@@ -52,6 +52,14 @@ export function alterSequence(
   });
 }
 
+/** @throws {SqlError} 42P07 */
+export function renameSequence(database: Database, sequence: Sequence, name: string): Promise<void> {
+  return database.define(async () => {
+    refuseTaken(database, sequence.def.schema, name);
+    await database.sequences.redefine(sequence, { ...sequence.def, name }, sequence.state);
+  });
+}
+
 function tableNamed(database: Database, owner: SequenceOwner): string {
   return database.tables.get(owner.tableUuid)?.def.name ?? '';
 }

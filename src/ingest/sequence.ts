@@ -187,7 +187,8 @@ export class Sequence {
   /** A clean stop: the catalog has what was given out, and no more. */
   async close(): Promise<void> {
     const { state } = this;
-    if (this.isDropped || String(this.#reserved) === state.last) return this.#saved;
+    if (this.isDropped || this.#reserved === this.#last) return this.#saved;
+    this.#reserved = this.#last; // should a value be asked for yet, it asks for a mark
     await this.#store(state);
   }
 }

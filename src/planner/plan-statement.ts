@@ -19,7 +19,7 @@ import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
 import { planSequenceCalls } from './sequence-calls.ts';
-import { planAlterSequence, planCreateSequence } from './sequence.ts';
+import { planAlterSequence, planCreateSequence, planRenameSequence } from './sequence.ts';
 import { planSet } from './settings.ts';
 import {
   planCall,
@@ -110,6 +110,8 @@ function planUtility(node: Node, view: CatalogView): Statement {
   if ('IndexStmt' in node) return planCreateIndex(node.IndexStmt, view);
   if ('CreateSeqStmt' in node) return planCreateSequence(node.CreateSeqStmt, view);
   if ('AlterSeqStmt' in node) return planAlterSequence(node.AlterSeqStmt);
+  if ('RenameStmt' in node && node.RenameStmt.renameType === 'OBJECT_SEQUENCE')
+    return planRenameSequence(node.RenameStmt);
   if ('DropStmt' in node) return planDrop(node.DropStmt);
   if ('CreateSchemaStmt' in node) return planCreateSchema(node.CreateSchemaStmt);
   if ('TransactionStmt' in node) return planTransaction(node.TransactionStmt);

@@ -349,6 +349,12 @@ export type Statement =
       readonly ifExists: boolean;
     }
   | {
+      readonly kind: 'renameSequence';
+      readonly name: QualifiedName;
+      readonly newName: string;
+      readonly ifExists: boolean;
+    }
+  | {
       readonly kind: 'dropSequence';
       readonly names: readonly QualifiedName[];
       readonly ifExists: boolean;

@@ -1,10 +1,10 @@
 /** CREATE, ALTER and DROP SEQUENCE, and the options that serial and identity columns share with them. */
-import type { AlterSeqStmt, CreateSeqStmt, Node } from 'libpg-query';
+import type { AlterSeqStmt, CreateSeqStmt, Node, RangeVar, RenameStmt } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { SequenceOptions } from '../sequence-def.ts';
 import { Oid } from '../types/pg-type.ts';
 import { at, defElemText, stringsOf, unsupported } from './ast.ts';
-import type { CatalogView, Statement } from './plan.ts';
+import type { CatalogView, QualifiedName, Statement } from './plan.ts';
 import { creationSchema, isSystemSchema } from './schema-names.ts';
 import { typeOidOf } from './type-names.ts';
 
@@ -85,12 +85,18 @@ export function planCreateSequence(statement: CreateSeqStmt, view: CatalogView):
   };
 }
 
+function nameOf({ schemaname: schema = '', relname: name = '' }: RangeVar): QualifiedName {
+  return { schema: schema === '' || isSystemSchema(schema) ? null : schema, name };
+}
+
+export function planRenameSequence({ relation = {}, newname = '', missing_ok: missing }: RenameStmt): Statement {
+  return { kind: 'renameSequence', name: nameOf(relation), newName: newname, ifExists: missing === true };
+}
+
 export function planAlterSequence(statement: AlterSeqStmt): Statement {
-  const relation = statement.sequence ?? {};
-  const schema = relation.schemaname ?? '';
   return {
     kind: 'alterSequence',
-    name: { schema: schema === '' || isSystemSchema(schema) ? null : schema, name: relation.relname ?? '' },
+    name: nameOf(statement.sequence ?? {}),
     options: sequenceOptions(statement.options ?? []),
     ifExists: statement.missing_ok === true,
   };

@@ -113,6 +113,18 @@ test('after a clean stop the next value follows the last one', async () => {
   expect(values).toEqual([1, 2, 3]);
 });
 
+test('a value that is asked for after the stop has begun waits for a mark of its own', async () => {
+  const catalog = new Catalog({});
+  const sequence = catalog.open();
+  sequence.next();
+  await catalog.write();
+  const closing = sequence.close();
+  await catalog.write();
+  await closing;
+  expect(sequence.next()).toBe(2);
+  expect(sequence.saving).not.toBeNull();
+});
+
 test('a writer waits for the catalog once a block, not once a value', async () => {
   const catalog = new Catalog({});
   const sequence = catalog.open();
