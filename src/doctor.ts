@@ -40,6 +40,7 @@ export async function doctor(config: Config, treatment: Treatment | null): Promi
     maxSnapshotAgeMs: config.iceberg.maxSnapshotAge,
     fileGraceMs: config.iceberg.fileGrace,
     log: { logId, firstLsn, lastLsn, checkpoint: checkpoint === null ? null : decodeCheckpoint(checkpoint) },
+    restoreCatalog: treatment?.how === 'repoint',
   });
   if (treatment === null) {
     const ill = tables.filter((table) => table.detached !== null);

@@ -121,6 +121,29 @@ test('C6: arka doctor --accept takes the older state, and replays what was never
   expect(await ids()).toEqual([...range(0, 5), 100, 101]);
 });
 
+test('C6: a catalog whose file is lost does not start; arka doctor --reattach registers its tables as they were last seen', async () => {
+  await write('t', range(0, 5));
+  await commit();
+  await write('t', [7]);
+  await flush();
+  await write('t', [8]);
+  await db.close();
+  rmSync(join(db.dataDir, 'catalog.db'));
+  const lost = {
+    code: 'XX001',
+    message: expect.stringMatching(/catalog ".*catalog\.db" is empty, but the log knows 1 table /),
+  };
+  await expect(treat(null)).rejects.toMatchObject(lost);
+  await expect(db.open()).rejects.toMatchObject(lost);
+  await treat({ table: 'public.t', how: 'repoint' });
+  await db.open();
+  expect(await ids()).toEqual([...range(0, 5), 7, 8]);
+  await write('t', [9]);
+  await commit();
+  await db.restart();
+  expect(await ids()).toEqual([...range(0, 5), 7, 8, 9]);
+});
+
 test("C6: a user's rollback is the truth: nothing up to arka.lsn is replayed, and pending deletes find their rows by name", async () => {
   await write('t', range(0, 5));
   await commit();

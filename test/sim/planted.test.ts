@@ -6,7 +6,7 @@ import { runSeed } from './scenario.ts';
 
 vi.mock('node:sqlite', async () => ({ DatabaseSync: (await import('./sim-node.ts')).DatabaseSync }));
 
-const SEEDS_MAX = 40;
+const SEEDS_MAX = 100;
 
 const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[] = [
   [
@@ -67,7 +67,7 @@ const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[
       },
       world: (world) => void (world.fs.lazySync = (path) => path.startsWith('/sim/wal')),
     },
-    /V3/,
+    /V3|corrupt/,
   ],
   [
     'the log is trimmed to what is published',

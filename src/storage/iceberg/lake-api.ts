@@ -26,6 +26,8 @@ export interface LakeSettings {
   /** What the log says; null or left out: there is none beside this lake. */
   readonly log?: LogFacts | null;
   readonly s3?: S3Settings;
+  /** A catalog that was lost gets its tables back as they were last seen; left out: opening fails. */
+  readonly restoreCatalog?: boolean;
 }
 
 /** What the log knows of itself and of the tables when it is opened (C6). */

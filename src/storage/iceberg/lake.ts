@@ -49,6 +49,7 @@ import { abandon, place, placeSegments } from './placement.ts';
 import { reattach } from './reattach.ts';
 import { recoverTable, rescueLost, rescueTable } from './recovery.ts';
 import { adoptSequences, ownedSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
+import { restoreLostCatalog } from './lost-catalog.ts';
 import { openCatalog, type SqliteCatalog } from './sqlite-catalog.ts';
 import { tableReader, type TableReader } from './table-reader.ts';
 
@@ -151,7 +152,14 @@ async function openLake(settings: LakeSettings, clock: Clock, unlock: () => void
     warehouseLocation(settings.warehouse); // refuses what no store is there for
     const flush = await openFlushStore(settings.dataDir);
     try {
-      const catalog = openCatalog(join(settings.dataDir, 'catalog.db'), settings.catalogName);
+      const catalogPath = join(settings.dataDir, 'catalog.db');
+      const catalog = openCatalog(catalogPath, settings.catalogName);
+      try {
+        restoreLostCatalog(catalog, catalogPath, flush, settings);
+      } catch (error) {
+        catalog.close();
+        throw error;
+      }
       const random = (): number => randomInt(2 ** 32) / 2 ** 32;
       const store = objectStores(settings.s3 ?? { endpoint: '', region: '', pathStyle: false }, clock, random);
       const cache = fileCache(settings.dataDir, store);
