@@ -201,7 +201,14 @@ export class SessionTransaction {
   commitNow(): MaybePromise<void> {
     const { database, sequences, settings } = this.#host;
     const saving = sequences.settled();
-    if (saving !== null) return saving.then(() => this.commitNow());
+    if (saving !== null)
+      return saving.then(
+        () => this.commitNow(),
+        (error: unknown) => {
+          this.rollback();
+          throw error;
+        },
+      );
     const transaction = this.current;
     this.#end();
     if (transaction !== null) transaction.synchronous = settings.synchronous; // as it is at COMMIT

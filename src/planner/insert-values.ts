@@ -4,7 +4,7 @@
  */
 import type { InsertStmt, Node, SelectStmt } from 'libpg-query';
 import { notSupported } from '../errors.ts';
-import type { ColumnDef } from '../table-def.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
 import { generatedAlways, generatorFor } from './generators.ts';
 import type { CatalogView, Generated } from './plan.ts';
 
@@ -80,6 +80,34 @@ export function splitGenerated(select: SelectStmt, targets: readonly ColumnDef[]
     select: withItems(select, (items) => items.filter((_, i) => !taken.has(i))),
     targets: targets.filter((_, i) => !taken.has(i)),
     generated,
+  };
+}
+
+/**
+ * A SELECT without the columns that are a call of a sequence and nothing else: `INSERT … SELECT nextval('s'), … FROM …`.
+ * Null: it has none, or is not plain.
+ */
+export function splitSelected(
+  select: SelectStmt,
+  named: readonly ColumnDef[] | null,
+  def: TableDef,
+  view: CatalogView,
+): (SplitValues & { readonly taken: readonly ColumnDef[] }) | null {
+  const list = select.targetList ?? [];
+  const columns = named ?? def.columns;
+  if (named !== null && named.length !== list.length) return null;
+  const isPlain = (select.op ?? 'SETOP_NONE') === 'SETOP_NONE' && select.distinctClause === undefined;
+  if (!isPlain || list.length > columns.length || JSON.stringify(list).includes('"A_Star"')) return null;
+  const calls = list.map((target, i) => {
+    const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
+    return value !== undefined && isSequenceCall(value) ? generatorFor(value, columns[i]!, view) : null;
+  });
+  if (calls.every((call) => call === null) || calls.every((call) => call !== null)) return null;
+  return {
+    select: { ...select, targetList: list.filter((_, i) => calls[i] === null) },
+    targets: columns.slice(0, list.length).filter((_, i) => calls[i] === null),
+    taken: columns.filter((_, i) => (calls[i] ?? null) !== null),
+    generated: calls.flatMap((value, i) => (value === null ? [] : [{ fieldId: columns[i]!.fieldId, value }])),
   };
 }
 

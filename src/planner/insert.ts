@@ -15,7 +15,7 @@ import { constantFor, isNumberLiteral } from './constants.ts';
 import { writeQuery } from './duckdb/query.ts';
 import { generatorFor } from './generators.ts';
 import { planHiddenCalls } from './hidden-calls.ts';
-import { checkOverride, overridden, splitGenerated } from './insert-values.ts';
+import { checkOverride, overridden, splitGenerated, splitSelected } from './insert-values.ts';
 import { planConflict } from './on-conflict.ts';
 import type { CatalogView, InsertValue, QueryPlan, Statement } from './plan.ts';
 import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
@@ -107,12 +107,16 @@ function planRows(
       generated,
     };
   }
-  const { plan, targets } = selectSource(source, named, statement, def, parameterCount, view, environment);
-  checkOverride(targets, statement.override);
+  const split = splitSelected(select, named, def, view);
+  const rest = split === null ? source : { SelectStmt: split.select };
+  const columns = split?.targets ?? named;
+  const { plan, targets } = selectSource(rest, columns, statement, def, parameterCount, view, environment);
+  checkOverride([...targets, ...(split?.taken ?? [])], statement.override);
   return {
     fieldIds: targets.map((column) => column.fieldId),
     source: { kind: 'query', plan },
     parameterOids: [],
+    generated: split?.generated ?? [],
   };
 }
 
