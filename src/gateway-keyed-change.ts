@@ -15,8 +15,10 @@ import {
 import { assertOpen } from './ingest/key-locks.ts';
 import { RowWriter } from './ingest/row-writer.ts';
 import type { TableWrites } from './ingest/transaction.ts';
-import { insertRows } from './ingest/write-rows.ts';
+import { isTaken } from './ingest/resolver.ts';
+import { holderOf, insertRows } from './ingest/write-rows.ts';
 import type { NewRow, PointRead, Returning, Statement } from './planner/plan.ts';
+import type { KeyWords } from './storage/memory/key-table.ts';
 import { RowBuffer } from './storage/memory/row-buffer.ts';
 import type { Table } from './storage/table.ts';
 import type { ColumnVector } from './types/column-vector.ts';
@@ -30,6 +32,8 @@ import { hotRow, readOldRows } from './gateway-old-rows.ts';
 import { sendWritten } from './gateway-returning.ts';
 import { rowComputer } from './gateway-row-values.ts';
 import { contextOf, drain, parameterValues, type WriteEnvironment } from './gateway-write-environment.ts';
+
+const key: KeyWords = new Int32Array(4);
 
 type Of<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
 
@@ -66,8 +70,20 @@ class KeyedChange {
   run(): MaybePromise<string> {
     if (this.#isAbsent) return this.#tag(0);
     const { transaction } = this.#environment;
+    this.#writes.table.encodeKey(this.#vectors, 0, key);
+    const context = contextOf(this.#environment);
+    if (holderOf(context, transaction, this.#writes, key, this.#vectors, 0) !== null) return this.#behind();
     const located = lockAndLocate(contextOf(this.#environment), transaction, this.#writes, this.#keys);
     return located instanceof Promise ? located.then((found) => this.#change(found)) : this.#change(located);
+  }
+
+  /** Another transaction holds the key: for a row that nobody sees yet there is no wait. */
+  async #behind(): Promise<string> {
+    const { table } = this.#writes;
+    const { transaction } = this.#environment;
+    const context = contextOf(this.#environment);
+    if (!(await isTaken(context, table, this.#vectors, 0))) return this.#tag(0);
+    return this.#change(await lockAndLocate(context, transaction, this.#writes, this.#keys));
   }
 
   #tag(rows: number): string {
@@ -78,7 +94,7 @@ class KeyedChange {
     const unit = located.units[0]!;
     if (unit !== NOWHERE && located.version !== this.#writes.table.version) return this.#again();
     if (unit === NOWHERE) {
-      giveBack(this.#writes, this.#vectors, 0);
+      giveBack(this.#environment.transaction, this.#writes, this.#vectors, 0);
       return this.#tag(0);
     }
     if (this.#statement.kind === 'delete' && this.#statement.returning === null) return this.#delete(located);

@@ -203,8 +203,13 @@ export function noteAbsent(writes: TableWrites, vectors: readonly ColumnVector[]
 }
 
 /** A key that was locked, and has no row: it is everybody's again, where the lock was this statement's. */
-export function giveBack(writes: TableWrites, vectors: readonly ColumnVector[], row: number): void {
+export function giveBack(
+  transaction: Transaction,
+  writes: TableWrites,
+  vectors: readonly ColumnVector[],
+  row: number,
+): void {
   const { table, keys } = writes;
   table.encodeKey(vectors, row, key);
-  if (ownRowOf(writes, key, table.keys.hash(key), vectors, row) === null) keys.giveBackLast(key);
+  if (ownRowOf(writes, key, table.keys.hash(key), vectors, row) === null && keys.giveBackLast(key)) transaction.wake();
 }

@@ -9,7 +9,8 @@
 import type { DataFileUnit } from '../storage/file-unit.ts';
 import { ImageIndex } from '../storage/memory/image-index.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
-import type { RowBuffer } from '../storage/memory/row-buffer.ts';
+import type { Memory } from '../storage/memory/memory.ts';
+import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { equalImages, hashImage } from '../storage/memory/row-images.ts';
 import { RowIndex } from '../storage/memory/row-index.ts';
 import { integerAt } from '../storage/memory/slice.ts';
@@ -75,6 +76,30 @@ export async function resolveCold(engine: UnitEngine, table: Table, names: RowBu
     });
   }
   if (rows !== names) rows.retire();
+}
+
+/** Whether there is a row with a key, given as a row of vectors; rows that are not committed count as none. */
+export async function isTaken(
+  { memory, engine }: { readonly memory: Memory; readonly engine: UnitEngine },
+  table: Table,
+  vectors: readonly ColumnVector[],
+  row: number,
+): Promise<boolean> {
+  if (table.findInMemory(table.keys.hashRow(vectors, row), vectors, row)) return true;
+  if (!mayBeInFiles(table, vectors, row)) return false;
+  const names = new RowBuffer(memory, table.keyPhysicals);
+  const pin = memory.pins.acquire(); // a commit removes the staged files that it has copied
+  let isThere = false;
+  try {
+    names.append(vectors, row, row + 1);
+    await resolveCold(engine, table, names, () => {
+      isThere = true;
+    });
+  } finally {
+    pin.release();
+    names.retire();
+  }
+  return isThere;
 }
 
 /** The same for the names of one batch; in a table without a key all rows that are equal. */

@@ -314,7 +314,7 @@ export class Transaction {
       if (this.streamed?.reaches(writes, writes.rowsAt(index)) === true) this.giveUpStream();
     for (const writes of this.writes.values()) writes.rollbackTo(index);
     this.#savepoints = index + 1;
-    this.#wake();
+    this.wake();
   }
 
   /** Resolves when it gives locks back: all at its end, some at a rollback to a savepoint. */
@@ -324,7 +324,8 @@ export class Transaction {
     return this.#released.promise;
   }
 
-  #wake(): void {
+  /** It has given a lock back: who waits looks again. */
+  wake(): void {
     this.#released?.resolve();
     this.#released = null;
   }
@@ -352,7 +353,7 @@ export class Transaction {
     }
     this.onEnd();
     this.#end();
-    this.#wake();
+    this.wake();
   }
 }
 

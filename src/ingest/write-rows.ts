@@ -12,7 +12,7 @@ import type { ColumnVector } from '../types/column-vector.ts';
 import { claimKeys, duplicateKey, lockKey, settleKey } from './key-claims.ts';
 import { assertOpen, waitFor } from './key-locks.ts';
 import { deletePlaces } from './position-locks.ts';
-import { resolveCold } from './resolver.ts';
+import { isTaken, resolveCold } from './resolver.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
 export interface WriteContext {
@@ -64,9 +64,16 @@ async function finishInsert(
   let next = from;
   while (next < inserted.rows) {
     const vectors = keyVectors(writes, next);
-    table.encodeKey(vectors, rowInBatch, key);
-    const holder = holderOf(context, transaction, writes, key, vectors, rowInBatch);
-    if (holder !== null) await waitFor(context, transaction, holder);
+    const row = rowInBatch;
+    table.encodeKey(vectors, row, key);
+    const holder = holderOf(context, transaction, writes, key, vectors, row);
+    if (holder !== null) {
+      // Its row is there, and locked alone: whatever becomes of it, this one comes too early.
+      const isLockedAlone = !upsert && table.locks.find(key, table.keys.hash(key)) && table.locks.b === 0;
+      if (isLockedAlone && (await isTaken(context, table, vectors, row))) throw duplicateKey(table, vectors, row);
+      assertOpen(transaction);
+      await waitFor(context, transaction, holder);
+    }
     next = claimKeys(transaction, writes, next, upsert, cold);
   }
   if (cold.length === 0) return;
