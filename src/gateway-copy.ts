@@ -1,4 +1,5 @@
 /** COPY … FROM STDIN: what a client sends, parsed into the transaction's rows as it comes. Returns the command tag. */
+import { SqlError, SqlState } from './errors.ts';
 import { CopyBinaryParser } from './ingest/copy-binary.ts';
 import { CopyCsvParser } from './ingest/copy-csv.ts';
 import { CopyTextParser } from './ingest/copy-text.ts';
@@ -29,9 +30,15 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
     checkSize(environment, writes);
     return insertRows(contextOf(environment), transaction, writes, start, table.def.onConflict === 'upsert');
   };
+  let isCancelled = false;
+  const cancel = (): void => {
+    isCancelled = true; // as PostgreSQL does it: with the next message of the client
+  };
   await out.copyIn(statement.fieldIds.length, statement.options.format === 'binary' ? 1 : 0, {
     heldBytes: () => parser.heldBytes,
     data: (bytes) => {
+      environment.running(cancel); // a wait for a key has put itself in its place
+      if (isCancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
       parser.push(bytes);
       if (writes.inserted.rows - checked < CHECK_ROWS && !database.pressed) return undefined;
       const pending = check();

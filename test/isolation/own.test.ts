@@ -1,4 +1,5 @@
 /** What PostgreSQL 15 has no answer for: rows that move under a transaction, SERIALIZABLE in the place of which another level goes, later settings. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 import { WireClient } from './wire-client.ts';
@@ -98,4 +99,15 @@ test('transaction_timeout ends a session whose block takes too long, and its loc
   const told = [...(await c.query('UPDATE t SET v = 100 WHERE id = 1')), ...(await c.untilClosed())];
   expect(told).toContain('FATAL 25P04: terminating connection due to transaction timeout');
   expect((await a.query('UPDATE t SET v = 11 WHERE id = 1'))[0]).toBe('UPDATE 1');
+});
+
+test('a COPY past statement_timeout ends with the next message of its client, and keeps nothing', async () => {
+  const c = await WireClient.open(server.url, {});
+  await c.query(`SET statement_timeout = '5ms'`);
+  const answer = c.query('COPY t FROM STDIN');
+  await sleep(50);
+  c.copyData('100\t1\n');
+  expect(await answer).toEqual(['ERROR 57014: canceling statement due to statement timeout']);
+  expect(await a.query('SELECT * FROM t WHERE id = 100')).toEqual(['SELECT 0']);
+  await c.close();
 });

@@ -81,6 +81,11 @@ export class WireClient {
     return this.#answer();
   }
 
+  /** Data of a COPY under way, and its end. */
+  copyData(text: string): void {
+    this.#socket.write(Buffer.concat([message('d', Buffer.from(text)), message('c')]));
+  }
+
   /** What it is told outside an answer, until the server closes the connection. */
   async untilClosed(): Promise<readonly string[]> {
     if (!this.#socket.closed) {
