@@ -2,14 +2,20 @@
 import { SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
 import { createIndex, dropIndex, relationNamed, type RelationKind } from './ingest/define-index.ts';
+import type { Patience, TableHold } from './ingest/table-locks.ts';
 import type { QualifiedName, Statement } from './planner/plan.ts';
 import type { Table } from './storage/table.ts';
+import { alter, rename } from './gateway-alter.ts';
 import { foldDefaults, type FoldingEnvironment } from './gateway-fold-defaults.ts';
 import { defineSequence } from './gateway-define-sequence.ts';
 
 export interface DefineEnvironment extends FoldingEnvironment {
   readonly database: Database;
-  readonly notice: (code: string, message: string) => void;
+  readonly notice: (code: string, message: string, detail?: string) => void;
+  readonly hold: TableHold;
+  readonly patience: Patience;
+  /** How many rows a query gives. */
+  readonly countRows: (sql: string) => Promise<number>;
 }
 
 const KINDS = [
@@ -23,6 +29,8 @@ const KINDS = [
   'dropSequence',
   'createSchema',
   'dropSchema',
+  'alterTable',
+  'renameTable',
 ] as const;
 type Definition = Extract<Statement, { kind: (typeof KINDS)[number] }>;
 
@@ -62,8 +70,12 @@ export async function define(environment: DefineEnvironment, statement: Definiti
     case 'renameSequence':
     case 'dropSequence':
       return defineSequence(environment, statement);
+    case 'alterTable':
+      return alter(environment, statement);
+    case 'renameTable':
+      return rename(environment, statement);
     default:
-      await dropSchemas(environment, statement.names, statement.ifExists);
+      await dropSchemas(environment, statement);
       return 'DROP SCHEMA';
   }
 }
@@ -96,7 +108,7 @@ function notTable(name: string, kind: RelationKind): SqlError {
 }
 
 /** The first schema of the search path that has something under the name, and what. */
-function relationOf(
+export function relationOf(
   { database, searchPath }: DefineEnvironment,
   { schema, name }: QualifiedName,
 ): { readonly schema: string; readonly kind: RelationKind } | null {
@@ -142,13 +154,36 @@ async function dropIndexes(
 }
 
 async function dropSchemas(
-  { database, notice }: DefineEnvironment,
-  names: readonly string[],
-  ifExists: boolean,
+  environment: DefineEnvironment,
+  { names, ifExists, cascade }: Extract<Statement, { kind: 'dropSchema' }>,
 ): Promise<void> {
-  for (const name of names) {
-    if (database.schemas.has(name)) await database.dropSchema(name);
-    else if (ifExists) notice('00000', `schema "${name}" does not exist, skipping`);
-    else throw new SqlError(SqlState.invalidSchemaName, `schema "${name}" does not exist`);
-  }
+  const { database, notice } = environment;
+  const there = names.filter((name) => {
+    if (database.schemas.has(name)) return true;
+    if (!ifExists) throw new SqlError(SqlState.invalidSchemaName, `schema "${name}" does not exist`);
+    notice('00000', `schema "${name}" does not exist, skipping`);
+    return false;
+  });
+  if (cascade) await dropContents(environment, there);
+  for (const name of there) await database.dropSchema(name);
+}
+
+/** What lies in the schemas goes first, and is named. Sequences of columns go with their tables, without a word. */
+async function dropContents(environment: DefineEnvironment, schemas: readonly string[]): Promise<void> {
+  const { database, notice, searchPath } = environment;
+  const tables = [...database.tables.values()].filter(({ def }) => schemas.includes(def.schema));
+  const sequences = [...database.sequences.all].filter(
+    ({ def }) => schemas.includes(def.schema) && !tables.some((table) => table.def.uuid === def.owner?.tableUuid),
+  );
+  const shown = ({ schema, name }: { readonly schema: string; readonly name: string }): string =>
+    searchPath.find((each) => relationNamed(database, each, name) !== null) === schema ? name : `${schema}.${name}`;
+  const lines = [
+    ...tables.map(({ def }) => `drop cascades to table ${shown(def)}`),
+    ...sequences.map(({ def }) => `drop cascades to sequence ${shown(def)}`),
+  ];
+  const [first] = lines;
+  if (lines.length === 1) notice('00000', first!);
+  else if (first !== undefined) notice('00000', `drop cascades to ${lines.length} other objects`, lines.join('\n'));
+  for (const table of tables) await database.dropTable(table);
+  for (const sequence of sequences) await database.define(() => database.sequences.drop(sequence));
 }

@@ -32,6 +32,14 @@ export class SessionPortal implements Portal {
     this.formats = formats;
   }
 
+  /** Of its values. */
+  get heldBytes(): number {
+    const { starts, ends } = this.parameters;
+    let bytes = 0;
+    for (let i = 0; i < starts.length; i++) if (starts[i]! >= 0) bytes += ends[i]! - starts[i]!;
+    return bytes;
+  }
+
   /** A rollback to a savepoint that is older. */
   die(): void {
     void this.run?.close();

@@ -2,6 +2,7 @@
  * What a Parse message makes: a plan with the types of its parameters and columns. Arka says them where it knows them, else
  * PostgreSQL does.
  */
+import { SqlError, SqlState } from './errors.ts';
 import { describedColumns, describedReturning, mergeOids, textColumn } from './gateway-columns.ts';
 import { atStatement } from './gateway-query.ts';
 import { returningOf } from './gateway-returning.ts';
@@ -112,3 +113,21 @@ export async function describedByPostgres(
     generation: preparation.generation,
   };
 }
+
+/**
+ * A statement that returns rows, as it is after definitions have changed; null: they have not.
+ * @throws {SqlError} 0A000 when it would return other columns than it was described with
+ */
+export async function revalidate(preparation: Preparation, prepared: SessionPrepared): Promise<Statement | null> {
+  const { parsed, columns, declaredOids, generation } = prepared;
+  if (parsed === null || columns === null || generation === preparation.generation) return null;
+  const fresh = await prepare(preparation, parsed, preparation.plan(parsed, declaredOids), declaredOids);
+  const { columns: now } = fresh;
+  if (now?.length !== columns.length || !columns.every((each, i) => isSame(each, now[i]!)))
+    throw new SqlError(SqlState.featureNotSupported, 'cached plan must not change result type');
+  Object.assign(prepared, fresh);
+  return fresh.statement;
+}
+
+const isSame = (left: ResultColumn, right: ResultColumn): boolean =>
+  left.name === right.name && left.typeOid === right.typeOid && left.typmod === right.typmod;

@@ -2,17 +2,19 @@
  * A SELECT carried out: on the main thread for a hot row by key, on PostgreSQL itself for what reads no Arka table, on
  * the engine for the rest. Rows leave as DataRow messages; a portal takes them in portions.
  */
-import { SqlError, SqlState } from './errors.ts';
+import { invariant, SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import type { StoredSequence } from './sequence-def.ts';
-import type { CopyOutOptions, QueryPlan, RenderedQuery, SequenceCalls } from './planner/plan.ts';
+import type { CopyOutOptions, QueryPlan, RenderedQuery, SequenceCalls, Statement } from './planner/plan.ts';
 import { copyDataRows, type CopyStyle } from './types/copy-row.ts';
 import { withVersionLsn } from './planner/duckdb/lsn.ts';
 import type { MemoryUnit } from './storage/scan-spec.ts';
 import { columnTypeInfo, Oid } from './types/pg-type.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
+import { parametersOf } from './wire/bound-parameters.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
+import { describedColumns, discard } from './gateway-columns.ts';
 import { EngineCursor } from './gateway-cursor.ts';
 import type { ServerContext } from './gateway-context.ts';
 import { waitForLsn } from './gateway-follow.ts';
@@ -344,5 +346,19 @@ async function describe(
   } catch (error) {
     if (error instanceof SqlError && error.code === SqlState.undefinedFunction) return null;
     throw error;
+  }
+}
+
+/** How many rows a query gives. */
+export async function countRows(environment: QueryEnvironment, statement: Statement): Promise<number> {
+  invariant(statement.kind === 'query', 'rows are those of a query');
+  const { plan } = statement;
+  const columns = plan.described === null ? null : describedColumns(plan);
+  const run = await QueryRun.open(environment, plan, parametersOf([], []), [], columns, []);
+  try {
+    await run.send(discard(), 0);
+    return run.sent;
+  } finally {
+    await run.close();
   }
 }

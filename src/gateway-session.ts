@@ -28,21 +28,22 @@ import { copyFrom } from './gateway-copy.ts';
 import { copyTo } from './gateway-copy-out.ts';
 import { describedColumns, discard, sendLines } from './gateway-columns.ts';
 import type { CarriedOut, ServerContext } from './gateway-context.ts';
-import { define, isDefinition } from './gateway-define.ts';
+import { define, isDefinition, type DefineEnvironment } from './gateway-define.ts';
 import { explain } from './gateway-explain.ts';
 import { maintain } from './gateway-maintain.ts';
 import { ownFunction } from './gateway-functions.ts';
-import { prepare, prepareSimple, type Preparation, type SessionPrepared } from './gateway-prepare.ts';
+import { prepare, prepareSimple, revalidate, type Preparation, type SessionPrepared } from './gateway-prepare.ts';
 import { insertText } from './gateway-insert.ts';
 import { Interruption } from './gateway-interruption.ts';
 import { formatsOf, SessionPortal } from './gateway-portal.ts';
 import { openLocked } from './gateway-locking.ts';
-import { QueryRun, type QueryEnvironment } from './gateway-query.ts';
+import { countRows, QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
 import { answerOf, keptRows, returningOf, type Answer } from './gateway-returning.ts';
 import { SessionSequences } from './gateway-sequences.ts';
 import { merge } from './gateway-merge.ts';
 import { deleteStatement, update } from './gateway-update.ts';
+import { tablesOf } from './gateway-tables.ts';
 import { outsideBlock, SessionTransaction } from './gateway-transaction.ts';
 import { inTransaction, setModes, verbOf } from './gateway-transaction-statements.ts';
 import { insert, insertValues } from './gateway-write.ts';
@@ -120,9 +121,7 @@ export class Session implements GatewaySession {
 
   heldBytes(): number {
     let bytes = 0;
-    for (const { parameters } of this.#portals)
-      for (let i = 0; i < parameters.starts.length; i++)
-        if (parameters.starts[i]! >= 0) bytes += parameters.ends[i]! - parameters.starts[i]!;
+    for (const portal of this.#portals) bytes += portal.heldBytes;
     return bytes;
   }
 
@@ -151,10 +150,9 @@ export class Session implements GatewaySession {
   simpleBytes(sql: Uint8Array, out: Output): MaybePromise<void> | null {
     this.#interruption.busy();
     const at = headEnd(sql);
-    const head =
-      at < 0 || this.#transaction.failed || this.#settings.readOnly || this.#transaction.lacksSnapshot
-        ? null
-        : insertHead(sql, at);
+    const { failed, lacksSnapshot } = this.#transaction;
+    const refused = failed || lacksSnapshot || this.#settings.readOnly || this.#context.database.locks.busy;
+    const head = at < 0 || refused ? null : insertHead(sql, at);
     return head === null ? null : this.#simpleInsert(head, sql, at, out);
   }
 
@@ -189,7 +187,7 @@ export class Session implements GatewaySession {
 
   async #simpleStatement(parsed: ParsedStatement, last: boolean, out: Output): Promise<void> {
     this.#checkBlock(parsed);
-    const statement = this.#plan(parsed, []);
+    const statement = await this.#held(() => this.#plan(parsed, []));
     if (statement.kind === 'empty') {
       out.emptyQuery();
       return;
@@ -218,10 +216,11 @@ export class Session implements GatewaySession {
 
   #preparation(): Preparation {
     const { catalog, database } = this.#context;
+    const { searchPath, timeZone } = this.#settings;
     return {
       generation: database.generation,
       plan: (parsed, oids) => this.#plan(parsed, oids),
-      describe: (sql, parameterOids) => catalog.describe({ sql, parameterOids, context: this.#catalogContext() }),
+      describe: (sql, parameterOids) => catalog.describe({ sql, parameterOids, context: { searchPath, timeZone } }),
     };
   }
 
@@ -249,14 +248,16 @@ export class Session implements GatewaySession {
     if (prepared.parsed !== null) this.#checkBlock(prepared.parsed);
     const statement = this.#current(prepared);
     this.#position = prepared.parsed?.position ?? 0;
+    const { database } = this.#context;
     if (
       statement.kind !== 'insert' ||
       statement.source.kind !== 'values' ||
-      this.#context.database.pressed ||
+      database.pressed ||
+      database.locks.busy ||
       this.#transaction.lacksSnapshot ||
-      (maxRows > 0 && portal.columns !== null)
+      (portal.columns !== null && (maxRows > 0 || prepared.generation !== database.generation))
     )
-      return this.#execute(portal, statement, maxRows, out);
+      return this.#execute(portal, maxRows, out);
     this.#transaction.enter('INSERT');
     this.#runOnce(portal);
     this.#interruption.begin();
@@ -272,8 +273,13 @@ export class Session implements GatewaySession {
     portal.finished = true;
   }
 
-  async #execute(portal: SessionPortal, statement: Statement, maxRows: number, out: Output): Promise<void> {
+  async #execute(portal: SessionPortal, maxRows: number, out: Output): Promise<void> {
     const { prepared } = portal;
+    let statement = this.#current(prepared);
+    if (portal.run === null) {
+      statement = await this.#held(() => this.#current(prepared));
+      statement = (await revalidate(this.#preparation(), prepared)) ?? statement;
+    }
     if (statement.kind === 'empty') {
       out.emptyQuery();
       return;
@@ -304,6 +310,15 @@ export class Session implements GatewaySession {
     else out.portalSuspended();
   }
 
+  /** A plan whose tables stay as they are until the transaction ends; whoever changes one is waited for. */
+  #held(plan: () => Statement): MaybePromise<Statement> {
+    const statement = plan();
+    const { hold } = this.#transaction;
+    const wait = this.#context.database.locks.share(hold, tablesOf(statement), this.#interruption);
+    if (wait === null) return statement;
+    return this.#interruption.guarded(() => wait).then(() => this.#held(plan));
+  }
+
   /** The statement as the definitions are now. */
   #current(prepared: SessionPrepared): Statement {
     if (prepared.parsed === null || prepared.generation === this.#context.database.generation)
@@ -324,7 +339,7 @@ export class Session implements GatewaySession {
     if (!this.#open) return;
     this.#open = false;
     this.#interruption.close();
-    this.#transaction.rollback();
+    this.#transaction.close();
     this.#closed();
     for (const portal of this.#portals) await portal.run?.close();
   }
@@ -369,7 +384,8 @@ export class Session implements GatewaySession {
         return 'EXPLAIN';
       }
       case 'show':
-        return this.#show(statement.name, out, extended);
+        sendLines(displayName(statement.name), [this.#settings.shown(statement.name)], out, extended);
+        return 'SHOW';
       case 'vacuum':
         if (this.#transaction.inBlock || this.#several)
           throw new SqlError(SqlState.activeSqlTransaction, 'VACUUM cannot run inside a transaction block');
@@ -388,11 +404,20 @@ export class Session implements GatewaySession {
   /** Definitions, transactions and settings. */
   async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
     if (isDefinition(statement)) {
-      await this.#outsideBlock(statement.kind.replace(/[A-Z]/, (letter) => ` ${letter}`).toUpperCase());
-      const notice = (code: string, message: string): void => this.#notice(code, message);
+      await this.#outsideBlock(verbOf(statement)!);
       const { catalog, database, definitionsChanged } = this.#context;
       const { searchPath, timeZone: zone } = this.#settings;
-      return define({ database, catalog, searchPath, timeZone: zone, notice }, statement).finally(definitionsChanged);
+      const environment: DefineEnvironment = {
+        database,
+        catalog,
+        searchPath,
+        timeZone: zone,
+        notice: (code, message, detail) => this.#notice(code, message, detail),
+        hold: this.#transaction.hold,
+        patience: this.#interruption,
+        countRows: (sql) => countRows(this.#queryEnvironment(), this.#plan(parseSql(sql)[0]!, [])),
+      };
+      return this.#interruption.guarded(() => define(environment, statement)).finally(definitionsChanged);
     }
     switch (statement.kind) {
       case 'begin':
@@ -463,10 +488,7 @@ export class Session implements GatewaySession {
       const columns = plan.described === null ? null : describedColumns(plan);
       const run = await this.#openQuery(statement, NO_PARAMETERS, [], columns, []);
       try {
-        out.rowDescription(
-          run.columns,
-          run.columns.map(() => 0),
-        );
+        out.rowDescription(run.columns, NO_FORMATS);
         await run.send(out, 0);
         return run.tag;
       } finally {
@@ -543,10 +565,6 @@ export class Session implements GatewaySession {
     };
   }
 
-  #catalogContext(): { searchPath: readonly string[]; timeZone: string } {
-    return { searchPath: this.#settings.searchPath, timeZone: this.#settings.timeZone };
-  }
-
   async #outsideBlock(what: string): Promise<void> {
     if (this.#transaction.inBlock) throw notSupported(`${what} inside a transaction block`);
     await this.#transaction.commitNow();
@@ -558,16 +576,8 @@ export class Session implements GatewaySession {
     );
   }
 
-  async #show(name: string, out: Output, extended: boolean): Promise<string> {
-    const value = this.#settings.get(name);
-    if (value === undefined)
-      throw new SqlError(SqlState.undefinedObject, `unrecognized configuration parameter "${name}"`);
-    sendLines(displayName(name), [value], out, extended);
-    return 'SHOW';
-  }
-
-  #notice(code: string, message: string): void {
-    this.#events.notice({ severity: 'NOTICE', code, message });
+  #notice(code: string, message: string, detail?: string): void {
+    this.#events.notice({ severity: 'NOTICE', code, message, ...(detail === undefined ? {} : { detail }) });
   }
 
   #warning(code: string, message: string): void {

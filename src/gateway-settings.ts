@@ -239,6 +239,13 @@ export class SessionSettings {
     return this.#known().idleInTransactionTimeoutMs;
   }
 
+  /** For SHOW. @throws {SqlError} 42704 */
+  shown(name: string): string {
+    const value = this.get(name);
+    if (value !== undefined) return value;
+    throw new SqlError(SqlState.undefinedObject, `unrecognized configuration parameter "${name}"`);
+  }
+
   /** Milliseconds of a time setting; 0: none. */
   timeMs(name: string): number {
     return timeOf(this.get(name)!);

@@ -42,6 +42,9 @@ export function verbOf(statement: Statement): string | null {
       return statement.lock === undefined ? sequenceVerb(statement.plan) : `SELECT FOR ${statement.lock.strength}`;
     case 'copyFrom':
       return 'COPY FROM';
+    case 'alterTable':
+    case 'renameTable':
+      return 'ALTER TABLE';
     case 'createTable':
     case 'createSequence':
     case 'createIndex':

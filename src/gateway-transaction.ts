@@ -10,6 +10,7 @@
 import { notSupported, SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
 import { Snapshot } from './ingest/snapshot.ts';
+import type { TableHold } from './ingest/table-locks.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import { isolationOf, type IsolationLevel, type TransactionModes } from './planner/settings.ts';
 import type { SessionSequences } from './gateway-sequences.ts';
@@ -46,8 +47,18 @@ export class SessionTransaction {
   /** Null: nothing was written yet. */
   current: Transaction | null = null;
 
+  /** The tables it is at. */
+  readonly hold: TableHold;
+
   constructor(host: TransactionHost) {
     this.#host = host;
+    this.hold = host.database.locks.open(() => this.current);
+  }
+
+  /** Of a session that ends. */
+  close(): void {
+    this.rollback();
+    this.#host.database.locks.close(this.hold);
   }
 
   get status(): TransactionStatus {
@@ -228,6 +239,7 @@ export class SessionTransaction {
     this.#block = 'none';
     this.#queried = false;
     this.current = null;
+    this.hold.release();
     if (this.#savepoints.length > 0) this.#savepoints = [];
   }
 
@@ -242,6 +254,7 @@ export class SessionTransaction {
       const transaction = this.current;
       this.current = null;
       if (transaction !== null && transaction.state === 'open') transaction.finish();
+      this.hold.release();
     }
     this.#block = 'failed';
   }

@@ -101,6 +101,8 @@ export interface TableDef {
   /** CHECK constraints; left out: none. */
   readonly checks?: readonly CheckDef[];
   readonly indexes: readonly IndexDef[];
+  /** The highest numbers that columns ever had, where those that are there do not say it: numbers are not given twice. */
+  readonly lastColumn?: { readonly fieldId: number; readonly attnum: number };
   /** Properties given in WITH that Iceberg or a later version understands, as given. */
   readonly options: Readonly<Record<string, string>>;
 }
@@ -108,6 +110,14 @@ export interface TableDef {
 /** Field ids of what names a row (C3): its key, in a table without one all of it. */
 export function nameFields(def: TableDef): readonly number[] {
   return def.key.length > 0 ? def.key : def.columns.map((column) => column.fieldId);
+}
+
+/** The highest field id and attnum that a column of the table ever had. */
+export function lastColumn(def: TableDef): { readonly fieldId: number; readonly attnum: number } {
+  return {
+    fieldId: Math.max(def.lastColumn?.fieldId ?? 0, ...def.columns.map((column) => column.fieldId)),
+    attnum: Math.max(def.lastColumn?.attnum ?? 0, ...def.columns.map((column) => column.attnum)),
+  };
 }
 
 /** A log sequence number: dense from 1 in one log. A double is exact to 2^53: 285 years at 1M/s. */

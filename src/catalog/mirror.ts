@@ -6,7 +6,7 @@
  * key index, further indexes. Column numbers that are missing were dropped: a placeholder column is made and dropped again.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
-import { OIDS_PER_TABLE, type ColumnDef, type PgType, type TableDef } from '../table-def.ts';
+import { lastColumn, OIDS_PER_TABLE, type ColumnDef, type PgType, type TableDef } from '../table-def.ts';
 import { invariant } from '../errors.ts';
 import type { SequenceDef } from '../sequence-def.ts';
 import { columnTypeInfo, numericModifier, Oid } from '../types/pg-type.ts';
@@ -71,7 +71,8 @@ function sameDefinition(a: TableDef, b: TableDef): boolean {
       a.schema === b.schema &&
       a.name === b.name &&
       a.keyName === b.keyName &&
-      JSON.stringify(a.indexes) === JSON.stringify(b.indexes))
+      JSON.stringify([a.columns, a.key, lastColumn(a).attnum, a.indexes, a.checks]) ===
+        JSON.stringify([b.columns, b.key, lastColumn(b).attnum, b.indexes, b.checks]))
   );
 }
 
@@ -105,7 +106,7 @@ export function createTableSql(def: TableDef, sequences: readonly SequenceDef[] 
   const byNumber = new Map(def.columns.map((column) => [column.attnum, column]));
   const columns: string[] = [];
   const dropped: string[] = [];
-  const last = def.columns.reduce((most, column) => Math.max(most, column.attnum), 0);
+  const last = lastColumn(def).attnum;
   for (let attnum = 1; attnum <= last; attnum++) {
     const column = byNumber.get(attnum);
     const placeholder = `........arka.dropped.${attnum}........`;

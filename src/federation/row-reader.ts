@@ -8,6 +8,7 @@ import type { RowRequest } from '../storage/index/index-api.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { rowEncoder } from '../types/data-row.ts';
+import { duckdbType } from '../types/pg-type.ts';
 import { timeZone } from '../types/time-zone.ts';
 import { withLease, type Instance, type Lease } from './connections.ts';
 import { engineError } from './engine-errors.ts';
@@ -79,7 +80,7 @@ function close(statements: Map<string, Prepared>): void {
 }
 
 async function prepare(lease: Lease, statements: Map<string, Prepared>, request: RowRequest): Promise<Prepared> {
-  const name = `${request.path}\0${request.columns.map((column) => column.fieldId).join()}`;
+  const name = `${request.path}\0${request.columns.map(({ fieldId, type }) => `${fieldId} ${duckdbType(type)}`).join()}`;
   const known = statements.get(name);
   if (known !== undefined) {
     statements.delete(name);

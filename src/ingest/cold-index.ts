@@ -95,6 +95,14 @@ export class ColdIndex {
     return added.length + moved.length + removed.length === 0 ? null : { added, moved, removed };
   }
 
+  /** The key is read otherwise now: no file is covered until it is indexed anew, from the next `sync` on. */
+  async forget(table: Table): Promise<void> {
+    const known = this.#tables.get(table.def.uuid);
+    if (known === undefined) return;
+    this.#lose([...known.files.keys()]);
+    await this.#forget(table.def.uuid);
+  }
+
   async #forget(uuid: string): Promise<void> {
     const known = this.#tables.get(uuid);
     if (known === undefined) return;

@@ -31,6 +31,7 @@ import { rewriteFiles } from './rewrite.ts';
 import { memorySignal } from './memory-signal.ts';
 import { Pressure, type Marks } from './pressure.ts';
 import { Sequences } from './sequences.ts';
+import { TableLocks } from './table-locks.ts';
 import { Transaction } from './transaction.ts';
 
 export interface FlushEvent {
@@ -91,6 +92,7 @@ export class Database {
   readonly retention: LogRetention;
   readonly pressure: Pressure;
   readonly follower = new IndexFollower();
+  readonly locks: TableLocks;
   /** A scan's turn; the answer is called once when it has ended. Memory may make it wait (src/server-memory-guard.ts). */
   admitScan: (running: (cancel: () => void) => void, chunkBytes: number) => Promise<() => void> = () =>
     Promise.resolve(() => {});
@@ -134,6 +136,7 @@ export class Database {
     this.sequences = new Sequences(options.lake);
     this.committer = new Committer(options.memory, options.log, (table) => this.follower.wake(table));
     this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY, options.logBytesKept);
+    this.locks = new TableLocks(options.clock, () => this.#transactions.values());
     this.pressure = new Pressure(this);
     const othersWork = (): boolean => this.#admitting < this.#transactions.size;
     this.pressure.join(memorySignal(this, options.memoryMarks ?? MEMORY_MARKS, othersWork));
@@ -340,6 +343,14 @@ export class Database {
     });
   }
 
+  /** The catalog has it under another name now. */
+  renamed(table: Table, { schema, name }: Pick<TableDef, 'schema' | 'name'>): void {
+    this.#byName.delete(`${table.def.schema}\u0000${table.def.name}`);
+    table.setDef({ ...table.def, schema, name });
+    this.#byName.set(`${schema}\u0000${name}`, table);
+    this.generation++;
+  }
+
   createSchema(name: string): Promise<void> {
     return this.define(async () => {
       if (this.schemas.has(name)) throw new SqlError(SqlState.duplicateSchema, `schema "${name}" already exists`);
@@ -351,24 +362,18 @@ export class Database {
 
   dropSchema(name: string): Promise<void> {
     return this.define(async () => {
-      for (const { def } of this.tables.values()) {
-        if (def.schema !== name) continue;
+      const tables = [...this.tables.values()].filter(({ def }) => def.schema === name);
+      const sequences = [...this.sequences.all].filter(({ def }) => def.schema === name);
+      const lines = [
+        ...tables.map(({ def }) => `table ${name}.${def.name} depends on schema ${name}`),
+        ...sequences.map(({ def }) => `sequence ${name}.${def.name} depends on schema ${name}`),
+      ];
+      if (lines.length > 0)
         throw new SqlError(
           SqlState.dependentObjectsStillExist,
           `cannot drop schema ${name} because other objects depend on it`,
-          {
-            detail: `table ${name}.${def.name} depends on schema ${name}`,
-            hint: 'Drop the tables first.',
-          },
+          { detail: lines.join('\n'), hint: 'Use DROP ... CASCADE to drop the dependent objects too.' },
         );
-      }
-      for (const { def } of this.sequences.all)
-        if (def.schema === name)
-          throw new SqlError(
-            SqlState.dependentObjectsStillExist,
-            `cannot drop schema ${name} because other objects depend on it`,
-            { detail: `sequence ${name}.${def.name} depends on schema ${name}`, hint: 'Drop the sequences first.' },
-          );
       await this.lake.dropSchema(name);
       this.schemas.delete(name);
       this.generation++;

@@ -28,7 +28,11 @@ export class TableView {
   readonly #deletes = new Map<DataFileUnit, number>();
   readonly #rows = new Map<number, number>();
 
-  constructor(slices: readonly SliceView[], files: readonly DataFileUnit[]) {
+  /** Of the table's rows, then. */
+  readonly shape: number;
+
+  constructor(slices: readonly SliceView[], files: readonly DataFileUnit[], shape: number) {
+    this.shape = shape;
     this.slices = slices;
     this.files = files;
     for (const { slice, rows } of slices) this.#rows.set(slice.unit, rows);
@@ -42,7 +46,7 @@ export class TableView {
     const slices: SliceView[] = [];
     for (const slice of table.slices())
       if (slice.published > 0) slices.push({ slice, rows: slice.published, deletes: slice.deletes.published });
-    return new TableView(slices, table.files);
+    return new TableView(slices, table.files, table.shape);
   }
 
   deletesOf(file: DataFileUnit): number {
@@ -55,7 +59,7 @@ export class TableView {
   }
 }
 
-const NOTHING = new TableView([], []);
+const NOTHING = new TableView([], [], 0);
 
 export class Snapshot {
   readonly lsn: Lsn;
@@ -86,10 +90,13 @@ export class Snapshot {
     }
   }
 
-  /** A table made since shows nothing. @throws {SqlError} 72000 */
+  /** A table made since shows nothing. @throws {SqlError} 72000; 40001 when ALTER TABLE has changed its rows' shape since */
   view(table: Table): TableView {
     if (this.#tooOld) throw snapshotTooOld();
-    return this.#views.get(table) ?? NOTHING;
+    const view = this.#views.get(table);
+    if (view === undefined) return NOTHING;
+    if (view.shape !== table.shape) throw otherShape(table);
+    return view;
   }
 
   /** A reader begins, and says how to end it; the answer is called when it has ended. */
@@ -124,6 +131,14 @@ export function snapshotTooOld(): SqlError {
     detail: 'Rows that the query has not read yet were given up, so that writes could go on.',
     hint: 'Read results without long pauses, or raise memory.limit.',
   });
+}
+
+function otherShape({ def }: Table): SqlError {
+  return new SqlError(
+    SqlState.serializationFailure,
+    `could not serialize access: table "${def.name}" was altered since the transaction began`,
+    { hint: 'The transaction might succeed if retried.' },
+  );
 }
 
 /** First writer wins: what the snapshot shows is no longer there. */

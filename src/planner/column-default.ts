@@ -2,7 +2,10 @@
 import type { Node } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, ColumnDefault } from '../table-def.ts';
-import { Oid } from '../types/pg-type.ts';
+import { putText } from '../types/parse-text-value.ts';
+import { numericModifier, numericTypmod, Oid, physicalOf } from '../types/pg-type.ts';
+import { textInput } from '../types/text-input.ts';
+import { VectorBuilder } from '../types/vector-builder.ts';
 import { at, constantKind, constantText, walk } from './ast.ts';
 import { constantFor } from './constants.ts';
 import { generatorFor } from './generators.ts';
@@ -21,7 +24,15 @@ export function columnDefault(expression: Node, column: ColumnDef, view: Catalog
   }
   if (constant.text === null)
     return { kind: 'constant', sql: `NULL::${formatType({ oid: column.type.oid, typmod: -1 })}`, text: null };
+  checkInput(column, constant.text);
   return { kind: 'constant', sql: defaultSql(expression, column, constant.text), text: constant.text };
+}
+
+/** Of what length the type takes is said when a row is written. @throws {SqlError} 22P02, 22007 and the like, of the type's input */
+function checkInput({ type: { oid, typmod } }: ColumnDef, text: string): void {
+  const scale = oid === Oid.numeric ? (numericModifier(typmod)?.scale ?? 10) : null;
+  const type = { oid, typmod: scale === null ? -1 : numericTypmod(38, scale) };
+  putText(textInput(type), text, new VectorBuilder(physicalOf(type)));
 }
 
 export function unfoldedDefault(column: ColumnDef, position: number | undefined): SqlError {

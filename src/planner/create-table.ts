@@ -26,7 +26,7 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   const name = truncated(relation.relname ?? '');
   const keys = new KeyCollector(name);
   const columns: ColumnDef[] = [];
-  const making: Making = { table: name, keys, view, sequences: [], checks: [], expressions: [] };
+  const making: Making = { table: name, keys, view, sequences: [], checks: [], expressions: [], locates: true };
   for (const element of statement.tableElts ?? []) {
     if ('ColumnDef' in element) columns.push(column(element.ColumnDef, columns, making));
     else if ('Constraint' in element && element.Constraint.contype === 'CONSTR_CHECK')
@@ -60,7 +60,7 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
 }
 
 /** What the columns of a table bring with them. */
-interface Making {
+export interface Making {
   readonly table: string;
   readonly keys: KeyCollector;
   readonly view: CatalogView;
@@ -68,6 +68,8 @@ interface Making {
   /** CHECK constraints of columns and of the table. */
   readonly checks: Constraint[];
   readonly expressions: DefaultExpression[];
+  /** Errors of defaults say where they are. */
+  readonly locates: boolean;
 }
 
 function refuseShapes(statement: CreateStmt): void {
@@ -83,7 +85,7 @@ function refuseShapes(statement: CreateStmt): void {
   if ((statement.accessMethod ?? '') !== '') throw unsupported('USING of CREATE TABLE');
 }
 
-function withOptions(elements: readonly Node[]): ReadonlyMap<string, string> {
+export function withOptions(elements: readonly Node[]): ReadonlyMap<string, string> {
   const options = new Map<string, string>();
   for (const element of elements) {
     if (!('DefElem' in element)) continue;
@@ -96,7 +98,8 @@ function withOptions(elements: readonly Node[]): ReadonlyMap<string, string> {
   return options;
 }
 
-function column(node: ColumnNode, before: readonly ColumnDef[], making: Making): ColumnDef {
+/** A column as CREATE TABLE and ADD COLUMN define it, numbered after those before it. */
+export function column(node: ColumnNode, before: readonly ColumnDef[], making: Making): ColumnDef {
   const { keys, table } = making;
   const name = truncated(node.colname ?? '');
   if (before.some((other) => other.name === name))
@@ -161,12 +164,34 @@ function column(node: ColumnNode, before: readonly ColumnDef[], making: Making):
   return result;
 }
 
-function defaultOf(expression: Node, column: ColumnDef, { view, expressions }: Making): ColumnDefault {
-  const known = columnDefault(expression, column, view);
+function defaultOf(expression: Node, column: ColumnDef, { view, expressions, locates }: Making): ColumnDefault {
+  const known = locates
+    ? locatedDefault(expression, column, view)
+    : unlocated(() => columnDefault(expression, column, view));
   if (known !== null) return known;
   const { position } = atNode(expression);
   expressions.push({ fieldId: column.fieldId, sql: Deparser.deparse(expression), position });
   return { kind: 'constant', sql: 'NULL', text: null };
+}
+
+/** CREATE TABLE says where a default is wrong. */
+function locatedDefault(expression: Node, column: ColumnDef, view: CatalogView): ColumnDefault | null {
+  try {
+    return columnDefault(expression, column, view);
+  } catch (error) {
+    throw error instanceof SqlError ? error.with(atNode(expression)) : error;
+  }
+}
+
+/** ALTER TABLE does not. */
+export function unlocated<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof SqlError)) throw error;
+    const { position: _, ...fields } = error.fields;
+    throw new SqlError(error.code, error.message, fields);
+  }
 }
 
 /** GENERATED … AS IDENTITY: the column's values come from a sequence of its own. @throws {SqlError} 22023, 42601 */
@@ -196,7 +221,7 @@ function bothDefaultAndIdentity(column: ColumnDef, table: string, { location }: 
 }
 
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
-const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['tableoid', 'ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
+export const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['tableoid', 'ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
 
 function refuseConstraint(constraint: Constraint): void {
   const names: Readonly<Record<string, string>> = {
@@ -220,7 +245,7 @@ const REFUSED_HINTS: Readonly<Record<string, string>> = {
 };
 
 /** The primary key, wherever it was said; at most one. */
-class KeyCollector {
+export class KeyCollector {
   readonly #table: string;
   #names: readonly string[] | null = null;
   #keyName = '';

@@ -45,14 +45,14 @@ export function tableOptions(
   };
 }
 
-const OWN_OPTIONS: ReadonlySet<string> = new Set(['time_column', 'partition_by', 'sort_by', 'on_conflict']);
+export const OWN_OPTIONS: ReadonlySet<string> = new Set(['time_column', 'partition_by', 'sort_by', 'on_conflict']);
 
 /** Properties of the Iceberg documentation ("Configuration", table properties); format-version is Arka's own setting. */
-function isIcebergProperty(name: string): boolean {
+export function isIcebergProperty(name: string): boolean {
   return /^(write|read|commit|history|compatibility|gc)\.[a-z0-9.-]+$/.test(name);
 }
 
-function timeColumn(name: string | undefined, columns: readonly ColumnDef[], table: string): number | null {
+export function timeColumn(name: string | undefined, columns: readonly ColumnDef[], table: string): number | null {
   if (name === undefined)
     return (
       columns.find((column) => column.type.oid === Oid.timestamp || column.type.oid === Oid.timestamptz)?.fieldId ??
@@ -70,7 +70,7 @@ function timeColumn(name: string | undefined, columns: readonly ColumnDef[], tab
   return column.fieldId;
 }
 
-function partitionFields(text: string, columns: readonly ColumnDef[], table: string): readonly PartitionField[] {
+export function partitionFields(text: string, columns: readonly ColumnDef[], table: string): readonly PartitionField[] {
   const fields = splitList(text).map((item, index): PartitionField => {
     const { transform, arg, name } = parseTransform(item);
     const column = columnNamed(name, columns, table);
@@ -187,7 +187,7 @@ function checkTransform(transform: TransformName, column: ColumnDef, item: strin
     );
 }
 
-function sortFields(text: string, columns: readonly ColumnDef[], table: string): readonly SortField[] {
+export function sortFields(text: string, columns: readonly ColumnDef[], table: string): readonly SortField[] {
   return splitList(text).map((item) => {
     const match = /^(".*"|\S+)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?$/is.exec(item);
     if (match === null)
@@ -239,6 +239,6 @@ function columnNamed(written: string, columns: readonly ColumnDef[], table: stri
   return column;
 }
 
-function invalid(message: string, hint?: string): SqlError {
+export function invalid(message: string, hint?: string): SqlError {
   return new SqlError(SqlState.invalidParameterValue, message, hint === undefined ? {} : { hint });
 }

@@ -5,6 +5,7 @@
 import type { Node, SelectStmt } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
 import { walk } from './ast.ts';
+import { planAlterTable, planRename, planSetSchema } from './alter-table.ts';
 import { planCopy } from './copy.ts';
 import { planCreateTable } from './create-table.ts';
 import { planExplain } from './explain.ts';
@@ -112,6 +113,9 @@ function planUtility(node: Node, view: CatalogView): Statement {
   if ('AlterSeqStmt' in node) return planAlterSequence(node.AlterSeqStmt);
   if ('RenameStmt' in node && node.RenameStmt.renameType === 'OBJECT_SEQUENCE')
     return planRenameSequence(node.RenameStmt);
+  if ('AlterTableStmt' in node) return planAlterTable(node.AlterTableStmt, view);
+  if ('RenameStmt' in node) return planRename(node.RenameStmt);
+  if ('AlterObjectSchemaStmt' in node) return planSetSchema(node.AlterObjectSchemaStmt);
   if ('DropStmt' in node) return planDrop(node.DropStmt);
   if ('CreateSchemaStmt' in node) return planCreateSchema(node.CreateSchemaStmt);
   if ('TransactionStmt' in node) return planTransaction(node.TransactionStmt);

@@ -3,7 +3,7 @@
  * Pure: the planner sees text, a catalog view and settings; it imports no engine and does no I/O.
  */
 import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
-import type { ColumnDefault, Lsn, TableDef } from '../table-def.ts';
+import type { ColumnDef, ColumnDefault, Lsn, PgType, TableDef } from '../table-def.ts';
 import type { RowLock } from './locking.ts';
 import type { TransactionModes } from './settings.ts';
 
@@ -363,8 +363,21 @@ export type Statement =
   | { readonly kind: 'dropTable'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
   | { readonly kind: 'createIndex'; readonly draft: IndexDraft; readonly ifNotExists: boolean }
   | { readonly kind: 'dropIndex'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
+  | AlterTable
+  | {
+      readonly kind: 'renameTable';
+      readonly table: QualifiedName;
+      readonly ifExists: boolean;
+      /** What is not given stays. */
+      readonly to: { readonly schema?: string; readonly name?: string };
+    }
   | { readonly kind: 'createSchema'; readonly name: string; readonly ifNotExists: boolean }
-  | { readonly kind: 'dropSchema'; readonly names: readonly string[]; readonly ifExists: boolean }
+  | {
+      readonly kind: 'dropSchema';
+      readonly names: readonly string[];
+      readonly ifExists: boolean;
+      readonly cascade: boolean;
+    }
   | TransactionStatement
   /** In a mode that conflicts with none that statements take. */
   | { readonly kind: 'lockTable' }
@@ -387,6 +400,46 @@ export type Statement =
   /** arka.flush or arka.commit of a table. */
   | { readonly kind: 'call'; readonly procedure: 'flush' | 'commit'; readonly def: TableDef }
   | { readonly kind: 'explain'; readonly analyze: boolean; readonly inner: Statement };
+
+/** One subcommand of ALTER TABLE. Columns are called by name: they are looked for when it is carried out. */
+export type AlterCommand =
+  | {
+      readonly kind: 'addColumn';
+      readonly column: ColumnDef;
+      readonly ifNotExists: boolean;
+      /** The default is to be worked out by PostgreSQL. */
+      readonly expression: DefaultExpression | null;
+    }
+  | { readonly kind: 'dropColumn'; readonly name: string; readonly ifExists: boolean }
+  | { readonly kind: 'renameColumn'; readonly name: string; readonly to: string }
+  | { readonly kind: 'renameConstraint'; readonly name: string; readonly to: string }
+  | { readonly kind: 'dropConstraint'; readonly name: string; readonly ifExists: boolean }
+  | {
+      readonly kind: 'type';
+      readonly name: string;
+      readonly type: PgType;
+      readonly position: number | undefined;
+      readonly hasUsing: boolean;
+    }
+  /** Null: none any more. */
+  | { readonly kind: 'default'; readonly name: string; readonly value: AlteredDefault | null }
+  | { readonly kind: 'notNull'; readonly name: string; readonly notNull: boolean }
+  | { readonly kind: 'set'; readonly options: ReadonlyMap<string, string> }
+  | { readonly kind: 'reset'; readonly names: readonly string[] };
+
+export interface AlteredDefault {
+  /** Null: PostgreSQL is to work it out, as `sql` says it. */
+  readonly of: (column: ColumnDef) => ColumnDefault | null;
+  readonly sql: string;
+  readonly position: number | undefined;
+}
+
+export interface AlterTable {
+  readonly kind: 'alterTable';
+  readonly table: QualifiedName;
+  readonly ifExists: boolean;
+  readonly commands: readonly AlterCommand[];
+}
 
 export interface QualifiedName {
   readonly schema: string | null;

@@ -110,10 +110,9 @@ export function planDrop(statement: DropStmt): Statement {
       return { kind: 'dropSequence', names, ifExists, cascade };
     }
     case 'OBJECT_SCHEMA': {
-      if (cascade) throw notSupported('DROP SCHEMA … CASCADE', { hint: 'Drop its tables first.' });
       const names = (statement.objects ?? []).map(stringOf);
       names.forEach(refuseSystemSchema);
-      return { kind: 'dropSchema', names, ifExists };
+      return { kind: 'dropSchema', names, ifExists, cascade };
     }
     default: {
       const object = statement.removeType ?? '';
@@ -122,7 +121,7 @@ export function planDrop(statement: DropStmt): Statement {
   }
 }
 
-function qualifiedName(node: Node): QualifiedName {
+export function qualifiedName(node: Node): QualifiedName {
   const parts = 'List' in node ? stringsOf(node.List.items) : [stringOf(node)];
   if (parts.length > 3)
     throw new SqlError(SqlState.syntaxError, `improper qualified name (too many dotted names): ${parts.join('.')}`);

@@ -37,11 +37,11 @@ export class DataFileUnit {
   readonly partitionKey: string;
   /** The index covers it: its rows are found by key without reading it. */
   indexed = false;
-  readonly time: Bounds;
+  time: Bounds = EVERYTHING;
   /** Of the key's first column, where it is an integer. */
-  readonly keyRange: Bounds;
-  readonly #def: TableDef;
-  readonly #bounds: KeyBounds;
+  keyRange: Bounds = EVERYTHING;
+  #def: TableDef;
+  #bounds: KeyBounds;
   /** Of columns that were asked for, by field id. */
   readonly #columnBounds = new Map<number, KeyBounds>();
 
@@ -54,10 +54,18 @@ export class DataFileUnit {
     this.lsnTo = 'lsnTo' in info ? info.lsnTo : 0;
     this.deletes = new DeleteList(memory.pool);
     this.partitionKey = placeKey(info.specId, info.partition);
-    this.time = integerBounds(def, info.columns, def.timeColumn) ?? EVERYTHING;
-    this.keyRange = integerBounds(def, info.columns, def.key[0] ?? null) ?? EVERYTHING;
     this.#def = def;
     this.#bounds = new KeyBounds(def, info.columns, nameFields(def));
+    this.defined(def);
+  }
+
+  /** The table's columns are others now: so are the names of rows, and the types that bounds are read as. */
+  defined(def: TableDef): void {
+    this.time = integerBounds(def, this.info.columns, def.timeColumn) ?? EVERYTHING;
+    this.keyRange = integerBounds(def, this.info.columns, def.key[0] ?? null) ?? EVERYTHING;
+    this.#def = def;
+    this.#bounds = new KeyBounds(def, this.info.columns, nameFields(def));
+    this.#columnBounds.clear();
   }
 
   /** About what it takes on main's heap with its columns' statistics: 223 MB were measured for 20,000 files of 20 columns. */

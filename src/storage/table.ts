@@ -50,38 +50,39 @@ export interface Generation {
 }
 
 export class Table {
-  /** Its indexes may change, nothing else of it. */
   def: TableDef;
   readonly location: string;
   /** Partition spec that new files are written under. */
-  readonly specId: number;
-  readonly physicals: readonly Physical[];
-  readonly fieldIds: readonly number[];
+  specId!: number;
+  physicals!: readonly Physical[];
+  fieldIds!: readonly number[];
   /** Indexes of the key's columns in def order; empty for a keyless table. */
-  readonly keyColumns: readonly number[];
-  readonly keyPhysicals: readonly Physical[];
+  keyColumns!: readonly number[];
+  keyPhysicals!: readonly Physical[];
   /** The columns that name a row (C3): the key's, without one all. */
-  readonly nameColumns: readonly number[];
-  readonly namePhysicals: readonly Physical[];
-  readonly keys: RowKeys;
-  readonly encodeKey: KeyEncoder;
+  nameColumns!: readonly number[];
+  namePhysicals!: readonly Physical[];
+  keys!: RowKeys;
+  encodeKey!: KeyEncoder;
   /** Set by the database. */
   index: KeyLookup | null = null;
   /** While transactions of REPEATABLE READ are open. */
   changes: KeyChanges | null = null;
   /** For the rows of transactions, and for the names of rows that they delete. */
-  readonly rowPool: BatchPool;
-  readonly namePool: BatchPool;
+  rowPool!: BatchPool;
+  namePool!: BatchPool;
   /** The uuid as log frames have it. */
   readonly uuidBytes: Uint8Array;
   /** key → (transaction, state): unique check, row lock and deadlock graph in one (C11). */
-  readonly locks: KeyTable;
+  locks!: KeyTable;
   /** Of large transactions under way, the keys of their own rows, which they hold beside `locks`. */
   ownIndexes: readonly OwnIndex[] = [];
   /** Newest first; [0] takes the writes. */
   generations: Generation[] = [];
   files: readonly DataFileUnit[] = [];
   readonly fileSets = new FileSets();
+  /** Rises with every other shape of rows: what was seen of an older one cannot be read by the definition. */
+  shape = 1;
   /** Rises with every structural change: what was planned on an older one may name units that are gone. */
   version = 1;
   /** Last LSN of an operation on this table: applied in memory, and visible. */
@@ -102,9 +103,9 @@ export class Table {
   readonly #memory: Memory;
   readonly #secret: HashSecret;
   readonly #nextUnit: () => number;
-  readonly #timeColumn: number;
-  readonly #transforms: readonly ((vector: ColumnVector, row: number) => PartitionValue)[];
-  readonly #partitionColumns: readonly number[];
+  #timeColumn = -1;
+  #transforms: readonly ((vector: ColumnVector, row: number) => PartitionValue)[] = [];
+  #partitionColumns: readonly number[] = [];
   readonly #units = new Map<number, Unit>();
 
   constructor(
@@ -120,6 +121,14 @@ export class Table {
     this.#nextUnit = nextUnit;
     this.def = def;
     this.location = location;
+    this.uuidBytes = Buffer.from(def.uuid.replaceAll('-', ''), 'hex');
+    this.#shape(def, specId);
+    this.#newGeneration(0);
+  }
+
+  /** Everything that follows from the definition. */
+  #shape(def: TableDef, specId: number): void {
+    this.def = def;
     this.specId = specId;
     this.physicals = def.columns.map((column) => physicalOf(column.type));
     this.fieldIds = def.columns.map((column) => column.fieldId);
@@ -128,18 +137,36 @@ export class Table {
     this.keyPhysicals = this.keyColumns.map((column) => this.physicals[column]!);
     this.nameColumns = nameFields(def).map(indexOf);
     this.namePhysicals = this.nameColumns.map((column) => this.physicals[column]!);
-    this.keys = new RowKeys(this.keyColumns, this.keyPhysicals, secret);
+    this.keys = new RowKeys(this.keyColumns, this.keyPhysicals, this.#secret);
     this.encodeKey = this.keys.encode;
     this.locks = new KeyTable(this.keys.seed);
-    this.rowPool = new BatchPool(memory, this.physicals);
-    this.namePool = new BatchPool(memory, this.namePhysicals);
-    this.uuidBytes = Buffer.from(def.uuid.replaceAll('-', ''), 'hex');
+    this.rowPool = new BatchPool(this.#memory, this.physicals);
+    this.namePool = new BatchPool(this.#memory, this.namePhysicals);
     this.#timeColumn = def.timeColumn === null ? -1 : indexOf(def.timeColumn);
     this.#partitionColumns = def.partition.map((field) => indexOf(field.sourceId));
     this.#transforms = def.partition.map((field, i) =>
       partitionTransform(field, def.columns[this.#partitionColumns[i]!]!.type),
     );
-    this.#newGeneration(0);
+  }
+
+  /** Another definition of the same rows, none of which is in memory: files are read by field ids. Nobody else is at it. */
+  redefine(def: TableDef, specId: number): void {
+    const slices = [...this.slices()];
+    invariant(
+      slices.every(({ rows }) => rows === 0) && this.ownIndexes.length + this.locks.size === 0,
+      'a table changes its shape while no row of it is in memory',
+    );
+    for (const slice of slices) {
+      this.#units.delete(slice.unit);
+      slice.retire();
+    }
+    this.rowPool.close();
+    this.namePool.close();
+    this.#shape(def, specId);
+    this.shape++;
+    this.generations = [];
+    this.#newGeneration(this.appliedLsn);
+    for (const file of this.files) file.defined(def);
   }
 
   get keyed(): boolean {
@@ -207,6 +234,11 @@ export class Table {
     }
     for (const own of this.ownIndexes) if (own.pieces.length === 0) bytes += own.bytes;
     return bytes;
+  }
+
+  /** What is said of it, with rows as they are. */
+  setDef(def: TableDef): void {
+    this.def = def;
   }
 
   /** Indexes come and go. A new one is empty until it has followed the rows that are there. */

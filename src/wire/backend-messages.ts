@@ -150,6 +150,7 @@ export function noticeResponse(out: ByteWriter, notice: Notice): void {
   field(out, 'V', notice.severity);
   field(out, 'C', notice.code);
   field(out, 'M', notice.message);
+  if (notice.detail !== undefined) field(out, 'D', notice.detail);
   out.u8(0);
   close(out, at);
 }

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 import { differences, expectedOf, openOracle, TIERS } from './compare.ts';
+import { ALTER_TABLE } from './scenarios/alter-table.ts';
 import { BY_KEY } from './scenarios/by-key.ts';
 import { CHECKS } from './scenarios/checks.ts';
 import { ERRORS } from './scenarios/errors.ts';
@@ -28,6 +29,7 @@ afterAll(async () => {
 });
 
 describe.each([
+  ...ALTER_TABLE,
   ...RETURNING,
   ...ERRORS,
   ...ON_CONFLICT,

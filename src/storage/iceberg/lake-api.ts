@@ -225,6 +225,29 @@ export interface IndexesRequest {
   readonly indexes: readonly IndexDef[];
 }
 
+/** Another definition of a table. */
+export interface AlterRequest {
+  /** All of it; the lake gives partition fields their ids. */
+  readonly def: TableDef;
+  /** What main knows, as are the schema id of `def` and this spec: it is changed there, or not at all. */
+  readonly metadataLocation: string;
+  readonly specId: number;
+  /** Names of properties that are to go. */
+  readonly removed: readonly string[];
+}
+
+export interface AlteredTable {
+  readonly def: TableDef;
+  readonly specId: number;
+  readonly metadataLocation: string;
+}
+
+export interface RenameRequest {
+  readonly tableUuid: string;
+  readonly schema: string;
+  readonly name: string;
+}
+
 export interface VacuumResult {
   readonly metadataLocation: string;
   readonly expiredSnapshots: number;
@@ -261,6 +284,10 @@ export type LakeApi = {
   abandon(locations: readonly string[]): Promise<void>;
   /** The table's property of its indexes. The metadata's new location; null: a refresh tells it, with another writer's changes. */
   setIndexes(request: IndexesRequest): Promise<string | null>;
+  /** Changes columns, partition spec, sort order and properties in one swap. @throws 40001 when another writer has changed the table */
+  alterTable(request: AlterRequest): Promise<AlteredTable>;
+  /** @throws 42P07, 3F000 */
+  renameTable(request: RenameRequest): Promise<void>;
   /** Lets snapshots expire, and deletes files below the table's location that no metadata names (H15). */
   vacuum(tableUuid: string): Promise<VacuumResult>;
   /**

@@ -29,6 +29,7 @@ import type {
   RecoveredTable,
   TableState,
 } from './lake-api.ts';
+import { alterTable, renameTable } from './alter-table.ts';
 import { setIndexes } from './index-property.ts';
 import { forgetFolders } from './local-store.ts';
 import { collectGarbage, rewrite, vacuum, type TableAccess } from './maintenance.ts';
@@ -123,6 +124,8 @@ export function createLake(clock: Clock): LakeApi {
     rewrite: (request) => inLane(lake(), request.tableUuid, () => rewrite(lake(), ACCESS, request)),
     abandon: (locations) => abandon(lake(), locations),
     setIndexes: (request) => inLane(lake(), request.tableUuid, () => setIndexes(lake(), ACCESS, request)),
+    alterTable: (request) => inLane(lake(), request.def.uuid, () => alterTable(lake(), ACCESS, request)),
+    renameTable: (request) => inLane(lake(), request.tableUuid, () => renameTable(lake(), ACCESS, request)),
     vacuum: (uuid) => inLane(lake(), uuid, () => vacuum(lake(), ACCESS, uuid)),
     collectGarbage: (due) => collectGarbage(lake(), due),
     refresh: (request) => inLane(lake(), request.tableUuid, () => refresh(lake(), request)),

@@ -26,6 +26,8 @@ export interface SqliteCatalog {
   insert(row: CatalogRow): boolean;
   /** False when the catalog no longer shows `expected`. */
   swap(schema: string, name: string, expected: string, next: string): boolean;
+  /** False when there is a table of the new name. */
+  rename(from: Pick<CatalogRow, 'schema' | 'name'>, to: Pick<CatalogRow, 'schema' | 'name'>): boolean;
   remove(schema: string, name: string): void;
   /** Properties of namespaces whose keys begin with `prefix`. */
   properties(prefix: string): { readonly schema: string; readonly key: string; readonly value: string }[];
@@ -109,6 +111,16 @@ export function openCatalog(path: string, catalogName: string): SqliteCatalog {
         schema,
         name,
         expected,
+      ) === 1,
+    rename: (from, to) =>
+      run(
+        `UPDATE OR IGNORE iceberg_tables SET table_namespace = ?, table_name = ?
+       WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND ${IS_TABLE}`,
+        to.schema,
+        to.name,
+        catalogName,
+        from.schema,
+        from.name,
       ) === 1,
     remove: (schema, name) =>
       void run(

@@ -4,7 +4,7 @@
  * Manifests are immutable: decoded ones are kept, the least recently used go first once they are too large (V5).
  */
 import { notSupported, SqlError, SqlState } from '../../errors.ts';
-import type { ColumnDef, PgType, TableDef } from '../../table-def.ts';
+import { lastColumn, type ColumnDef, type PgType, type TableDef } from '../../table-def.ts';
 import { icebergType } from '../../types/pg-type.ts';
 import { isPartitionDeletes } from './delete-names.ts';
 import { storedIndexes } from './index-property.ts';
@@ -199,7 +199,15 @@ export function tableDef(table: LoadedTable): TableDef {
     timeColumn: stored.timeColumn !== null && ids.has(stored.timeColumn) ? stored.timeColumn : null,
     indexes: storedIndexes(metadata, columns),
     sort: stored.sort.filter((field) => ids.has(field.sourceId)),
+    ...highest(stored, columns, metadata['last-column-id']),
   };
+}
+
+/** Numbers of columns that are gone stay given. */
+function highest(stored: TableDef, columns: readonly ColumnDef[], fieldId: number): Pick<TableDef, 'lastColumn'> {
+  const there = lastColumn({ ...stored, columns, lastColumn: { fieldId: 0, attnum: 0 } });
+  const { attnum } = lastColumn({ ...stored, columns: [...stored.columns, ...columns] });
+  return there.fieldId === fieldId && there.attnum === attnum ? {} : { lastColumn: { fieldId, attnum } };
 }
 
 function storedDef(metadata: TableMetadata): TableDef | null {
@@ -228,7 +236,7 @@ function sameColumns(def: TableDef, schema: IcebergSchema): boolean {
 /** Another engine changed the schema: columns keep their numbers by field id, new ones get the next. */
 function evolveColumns(def: TableDef, schema: IcebergSchema): ColumnDef[] {
   const known = new Map(def.columns.map((column) => [column.fieldId, column]));
-  let attnum = Math.max(0, ...def.columns.map((column) => column.attnum));
+  let { attnum } = lastColumn(def);
   return schema.fields.map((field) => {
     const column = known.get(field.id);
     const type: PgType | null =

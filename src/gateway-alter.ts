@@ -1,0 +1,130 @@
+/** ALTER TABLE, RENAME and SET SCHEMA: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
+import { notSupported, SqlError, SqlState } from './errors.ts';
+import { alterTable, renameTable } from './ingest/alter-table.ts';
+import { alteredDef, type AlteredDef } from './planner/altered-def.ts';
+import type { AlterCommand, AlterTable, QualifiedName, Statement } from './planner/plan.ts';
+import { quoteIdentifier } from './sql-text.ts';
+import type { Table } from './storage/table.ts';
+import type { TableDef } from './table-def.ts';
+import { foldDefaults } from './gateway-fold-defaults.ts';
+import { relationOf, type DefineEnvironment } from './gateway-define.ts';
+
+export async function alter(environment: DefineEnvironment, statement: AlterTable): Promise<string> {
+  const { database, hold, patience, notice } = environment;
+  const table = tableOf(environment, statement.table, statement.ifExists);
+  if (table === null) return 'ALTER TABLE';
+  const commands = await withDefaults(environment, table.def, statement.commands);
+  let said: AlteredDef['notices'] = [];
+  const change = (def: TableDef): AlteredDef | null => {
+    const altered = alteredDef(def, commands);
+    said = altered.notices;
+    refuseTakenName(environment, def, altered.def);
+    return isSame(def, altered.def) && altered.removed.length === 0 ? null : altered;
+  };
+  await alterTable(database, table, {
+    hold,
+    patience,
+    change,
+    check: (before, after) => checkRows(environment, before, after),
+  });
+  for (const { code, message } of said) notice(code, message);
+  return 'ALTER TABLE';
+}
+
+/** Defaults that PostgreSQL is to work out are constants from here on. */
+function withDefaults(
+  environment: DefineEnvironment,
+  def: TableDef,
+  commands: readonly AlterCommand[],
+): Promise<AlterCommand[]> {
+  return Promise.all(
+    commands.map(async (command): Promise<AlterCommand> => {
+      if (command.kind === 'addColumn' && command.expression !== null) {
+        const { columns } = await foldDefaults(environment, { ...def, columns: [command.column] }, [
+          command.expression,
+        ]);
+        return { ...command, column: columns[0]!, expression: null };
+      }
+      if (command.kind !== 'default' || command.value === null) return command;
+      const column = def.columns.find(({ name }) => name === command.name);
+      const { of, sql, position } = command.value;
+      if (column === undefined || of(column) !== null) return command;
+      const expression = { fieldId: column.fieldId, sql, position };
+      const { columns } = await foldDefaults(environment, { ...def, columns: [column] }, [expression]);
+      return { ...command, value: { ...command.value, of: () => columns[0]!.default } };
+    }),
+  );
+}
+
+function isSame(before: TableDef, after: TableDef): boolean {
+  const { lastColumn: _, ...rest } = before;
+  const { lastColumn: __, ...other } = after;
+  return JSON.stringify(rest) === JSON.stringify(other);
+}
+
+/** Names of keys are names of relations. */
+function refuseTakenName(environment: DefineEnvironment, { keyName, schema }: TableDef, after: TableDef): void {
+  if (after.keyName === keyName) return;
+  if (relationOf(environment, { schema, name: after.keyName }) !== null)
+    throw new SqlError(SqlState.duplicateTable, `relation "${after.keyName}" already exists`);
+}
+
+/** Of those that are there; null: it is not, and `ifExists` said that is fine. */
+function tableOf(environment: DefineEnvironment, named: QualifiedName, ifExists: boolean): Table | null {
+  const { database, searchPath, notice } = environment;
+  const { schema, name } = named;
+  for (const each of schema === null ? searchPath : [schema]) {
+    const table = database.table(each, name);
+    if (table !== undefined) return table;
+  }
+  if (relationOf(environment, named) !== null) throw new SqlError(SqlState.wrongObjectType, `"${name}" is not a table`);
+  const shown = schema === null ? name : `${schema}.${name}`;
+  if (!ifExists) throw new SqlError(SqlState.undefinedTable, `relation "${shown}" does not exist`);
+  notice('00000', `relation "${name}" does not exist, skipping`);
+  return null;
+}
+
+/** What rows there are must be fine with what becomes NOT NULL, and have a value of their own where a new column has a default. */
+async function checkRows({ countRows }: DefineEnvironment, before: TableDef, after: TableDef): Promise<void> {
+  const from = `FROM ${quoteIdentifier(before.schema)}.${quoteIdentifier(before.name)}`;
+  let rows: boolean | null = null;
+  for (const column of after.columns) {
+    const old = before.columns.find(({ fieldId }) => fieldId === column.fieldId);
+    if (old === undefined) {
+      const isNull = column.default === null || (column.default.kind === 'constant' && column.default.text === null);
+      if (isNull && !column.notNull) continue;
+      rows ??= (await countRows(`SELECT ${quoteIdentifier(before.columns[0]!.name)} ${from} LIMIT 1`)) > 0;
+      if (!rows) continue;
+      if (isNull) throw containsNulls(before, column.name);
+      throw notSupported('ADD COLUMN with a default, of a table that has rows,', {
+        hint: 'Add the column without it, UPDATE the rows, then SET DEFAULT.',
+      });
+    } else if (column.notNull && !old.notNull) {
+      const name = quoteIdentifier(old.name);
+      if ((await countRows(`SELECT ${name} ${from} WHERE ${name} IS NULL LIMIT 1`)) > 0)
+        throw containsNulls(before, column.name);
+    }
+  }
+}
+
+function containsNulls({ schema, name: table }: TableDef, column: string): SqlError {
+  return new SqlError(SqlState.notNullViolation, `column "${column}" of relation "${table}" contains null values`, {
+    schema,
+    table,
+    column,
+  });
+}
+
+export async function rename(
+  environment: DefineEnvironment,
+  { table: named, ifExists, to }: Extract<Statement, { kind: 'renameTable' }>,
+): Promise<string> {
+  const { database, hold, patience } = environment;
+  const table = tableOf(environment, named, ifExists);
+  if (table === null) return 'ALTER TABLE';
+  const { schema, name } = table.def;
+  // PostgreSQL takes a table's own schema without a word, but not its own name.
+  if (to.schema === schema) return 'ALTER TABLE';
+  await renameTable(database, table, { schema, name, ...to }, hold, patience);
+  return 'ALTER TABLE';
+}

@@ -1,0 +1,137 @@
+/**
+ * ALTER TABLE: another definition of a table, with rows in all tiers and readers on their way.
+ *
+ * - D1 Whoever is at the table ends first, and whoever comes waits (table-locks.ts): plans, writers and rows of transactions
+ *   are never of two definitions. A reader that has its Version keeps it.
+ * - D2 Where the shape of rows changes, the catalog has all rows of the old one first: memory is flushed and committed, most of
+ *   it before anybody waits. So the log has no frame of an older shape that a start would replay into the new one (M-2), and
+ *   files are read by field id (C8).
+ * - D3 The catalog first, then main in one synchronous step: a crash between leaves the new definition.
+ */
+import { SqlError, SqlState } from '../errors.ts';
+import type { Table } from '../storage/table.ts';
+import type { TableDef } from '../table-def.ts';
+import { nameOf, type Database } from './database.ts';
+import { relationNamed } from './define-index.ts';
+import { refreshTable } from './iceberg-commit.ts';
+import type { Patience, TableHold } from './table-locks.ts';
+import { readOnly } from './transaction.ts';
+
+const ATTEMPTS_MAX = 10;
+
+/** What becomes of a definition: pure, since it is asked again where another writer was faster. */
+export interface Alteration {
+  readonly def: TableDef;
+  /** Properties of the Iceberg table that are to go. */
+  readonly removed: readonly string[];
+}
+
+export interface AlterOptions {
+  readonly hold: TableHold;
+  readonly patience: Patience;
+  /** Null: nothing is to be changed. @throws {SqlError} what speaks against it */
+  readonly change: (def: TableDef) => Alteration | null;
+  /** Looks at the rows, which nobody changes meanwhile. @throws {SqlError} 23502 and the like */
+  readonly check: (before: TableDef, after: TableDef) => Promise<void>;
+}
+
+export async function alterTable(database: Database, table: Table, options: AlterOptions): Promise<void> {
+  const first = options.change(table.def);
+  if (first === null) return;
+  if (isOtherShape(table.def, first.def)) await database.commit(table, 'alter');
+  const release = await database.locks.alone(options.hold, table, options.patience);
+  try {
+    await database.define(() => database.inLane(table, () => alterHeld(database, table, options)));
+  } finally {
+    release();
+  }
+}
+
+/** The table is held alone, and its lane is. */
+async function alterHeld(database: Database, table: Table, { change, check }: AlterOptions): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const { def: before } = table;
+    if (table.dropped) throw new SqlError(SqlState.undefinedTable, `relation "${before.name}" does not exist`);
+    if (table.detached !== null) throw readOnly(table.detached);
+    await refreshTable(database, table);
+    const wanted = change(before);
+    if (wanted === null) return;
+    const reshaped = isOtherShape(before, wanted.def);
+    await check(before, wanted.def);
+    if (reshaped) {
+      await database.flushHeld(table, 'alter');
+      await database.commitHeld(table, 'alter');
+    }
+    try {
+      const { metadataLocation } = table;
+      const after = await database.lake.alterTable({ ...wanted, metadataLocation, specId: table.specId });
+      table.metadataLocation = after.metadataLocation;
+      if (reshaped) table.redefine(after.def, after.specId);
+      else table.setDef(after.def);
+      database.generation++;
+      if (keyOf(before) !== keyOf(after.def))
+        await database.index
+          ?.forget(table)
+          .catch((error: unknown) => database.warn(error, `index of ${nameOf(table)}`));
+      for (const sequence of database.sequences.ownedBy(before.uuid))
+        if (!after.def.columns.some(({ fieldId }) => fieldId === sequence.def.owner!.fieldId))
+          await database.sequences.drop(sequence);
+      return;
+    } catch (error) {
+      if (!(error instanceof SqlError) || error.code !== SqlState.serializationFailure) throw error;
+      if (attempt >= ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+/** Rows lie in memory otherwise, or elsewhere, or have other names. */
+function isOtherShape(before: TableDef, after: TableDef): boolean {
+  const shape = (def: TableDef): string =>
+    JSON.stringify([
+      def.columns.map(({ fieldId, type }) => [fieldId, type]),
+      def.key,
+      def.partition.map(({ sourceId, transform, arg }) => [sourceId, transform, arg]),
+      def.sort,
+      def.timeColumn,
+      def.indexes,
+    ]);
+  return shape(before) !== shape(after);
+}
+
+function keyOf(def: TableDef): string {
+  return JSON.stringify(def.key.map((id) => def.columns.find((column) => column.fieldId === id)!.type.oid));
+}
+
+/** A new name, a new schema or both. @throws {SqlError} 42P07, 3F000 */
+export async function renameTable(
+  database: Database,
+  table: Table,
+  to: { readonly schema: string; readonly name: string },
+  hold: TableHold,
+  patience: Patience,
+): Promise<void> {
+  const release = await database.locks.alone(hold, table, patience);
+  try {
+    await database.define(() =>
+      database.inLane(table, async () => {
+        const { def } = table;
+        if (table.dropped) throw new SqlError(SqlState.undefinedTable, `relation "${def.name}" does not exist`);
+        if (table.detached !== null) throw readOnly(table.detached);
+        if (!database.schemas.has(to.schema))
+          throw new SqlError(SqlState.invalidSchemaName, `schema "${to.schema}" does not exist`);
+        if (relationNamed(database, to.schema, to.name) !== null)
+          throw new SqlError(
+            SqlState.duplicateTable,
+            `relation "${to.name}" already exists${to.schema === def.schema ? '' : ` in schema "${to.schema}"`}`,
+          );
+        await database.lake.renameTable({ tableUuid: def.uuid, ...to });
+        database.renamed(table, to);
+        if (to.schema !== def.schema)
+          for (const sequence of database.sequences.ownedBy(def.uuid))
+            await database.sequences.redefine(sequence, { ...sequence.def, schema: to.schema }, sequence.state);
+      }),
+    );
+  } finally {
+    release();
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * ALTER TABLE → its subcommands as data. What they mean for a definition is altered-def.ts, which is asked when the table
+ * is held: the definition may be another one by then.
+ */
+import type { AlterObjectSchemaStmt, AlterTableCmd, AlterTableStmt, Node, RangeVar, RenameStmt } from 'libpg-query';
+import { Deparser } from 'pgsql-deparser';
+import { SqlError, SqlState, notSupported } from '../errors.ts';
+import type { PgType } from '../table-def.ts';
+import { at, atNode, stringOf } from './ast.ts';
+import { columnDefault } from './column-default.ts';
+import {
+  column,
+  KeyCollector,
+  SYSTEM_COLUMNS,
+  truncated,
+  unlocated,
+  withOptions,
+  type Making,
+} from './create-table.ts';
+import type { AlterCommand, AlteredDefault, CatalogView, QualifiedName, Statement } from './plan.ts';
+import { checkDatabase, refuseSystemSchema } from './schema-names.ts';
+import { columnType, typeOidOf } from './type-names.ts';
+import { unsupportedStatement } from './utility.ts';
+
+/** @throws {SqlError} 0A000, 42501, 42601, 42701, 42704 */
+export function planAlterTable(statement: AlterTableStmt, view: CatalogView): Statement {
+  const { objtype, relation = {}, cmds = [], missing_ok: ifExists = false } = statement;
+  if (objtype !== 'OBJECT_TABLE') throw notSupported(`ALTER ${(objtype ?? '').replace('OBJECT_', '')}`);
+  const table = tableName(relation);
+  const commands = cmds.flatMap((node) =>
+    'AlterTableCmd' in node ? [planCommand(node.AlterTableCmd, table.name, view)] : [],
+  );
+  return { kind: 'alterTable', table, ifExists, commands };
+}
+
+function tableName(relation: RangeVar): QualifiedName {
+  checkDatabase(relation);
+  const schema = relation.schemaname ?? '';
+  if (schema !== '') refuseSystemSchema(schema);
+  return { schema: schema === '' ? null : schema, name: relation.relname ?? '' };
+}
+
+function planCommand(command: AlterTableCmd, table: string, view: CatalogView): AlterCommand {
+  const { subtype = '', name = '', def } = command;
+  switch (subtype) {
+    case 'AT_AddColumn':
+      return addColumn(command, table, view);
+    case 'AT_DropColumn':
+      return { kind: 'dropColumn', name, ifExists: command.missing_ok === true };
+    case 'AT_AlterColumnType':
+      return alterType(name, def);
+    case 'AT_ColumnDefault':
+      return { kind: 'default', name, value: def === undefined ? null : alteredDefault(def, view) };
+    case 'AT_DropConstraint':
+      return { kind: 'dropConstraint', name, ifExists: command.missing_ok === true };
+    case 'AT_SetNotNull':
+      return { kind: 'notNull', name, notNull: true };
+    case 'AT_DropNotNull':
+      return { kind: 'notNull', name, notNull: false };
+    case 'AT_SetRelOptions':
+      return { kind: 'set', options: withOptions(itemsOf(def)) };
+    case 'AT_ResetRelOptions':
+      return { kind: 'reset', names: [...withOptions(itemsOf(def)).keys()] };
+    default:
+      throw notSupported(`ALTER TABLE … ${ACTIONS[subtype] ?? subtype.replace('AT_', '')}`);
+  }
+}
+
+/** As the statement says them. */
+const ACTIONS: Readonly<Record<string, string>> = {
+  AT_AddConstraint: 'ADD CONSTRAINT',
+  AT_ValidateConstraint: 'VALIDATE CONSTRAINT',
+  AT_AlterConstraint: 'ALTER CONSTRAINT',
+  AT_ChangeOwner: 'OWNER TO',
+  AT_SetStatistics: 'ALTER COLUMN … SET STATISTICS',
+  AT_SetStorage: 'ALTER COLUMN … SET STORAGE',
+  AT_SetCompression: 'ALTER COLUMN … SET COMPRESSION',
+  AT_SetOptions: 'ALTER COLUMN … SET (…)',
+  AT_ResetOptions: 'ALTER COLUMN … RESET (…)',
+  AT_AddIdentity: 'ALTER COLUMN … ADD GENERATED',
+  AT_SetIdentity: 'ALTER COLUMN … SET GENERATED',
+  AT_DropIdentity: 'ALTER COLUMN … DROP IDENTITY',
+  AT_DropExpression: 'ALTER COLUMN … DROP EXPRESSION',
+  AT_ClusterOn: 'CLUSTER ON',
+  AT_DropCluster: 'SET WITHOUT CLUSTER',
+  AT_SetLogged: 'SET LOGGED',
+  AT_SetUnLogged: 'SET UNLOGGED',
+  AT_SetTableSpace: 'SET TABLESPACE',
+  AT_AddInherit: 'INHERIT',
+  AT_DropInherit: 'NO INHERIT',
+  AT_AddOf: 'OF',
+  AT_DropOf: 'NOT OF',
+  AT_EnableTrig: 'ENABLE TRIGGER',
+  AT_DisableTrig: 'DISABLE TRIGGER',
+  AT_EnableRowSecurity: 'ENABLE ROW LEVEL SECURITY',
+  AT_DisableRowSecurity: 'DISABLE ROW LEVEL SECURITY',
+  AT_ReplicaIdentity: 'REPLICA IDENTITY',
+  AT_AttachPartition: 'ATTACH PARTITION',
+  AT_DetachPartition: 'DETACH PARTITION',
+};
+
+function addColumn(
+  { def, missing_ok: ifNotExists = false }: AlterTableCmd,
+  table: string,
+  view: CatalogView,
+): AlterCommand {
+  const keys = new KeyCollector(table);
+  const node = def !== undefined && 'ColumnDef' in def ? def.ColumnDef : {};
+  const making: Making = { table, keys, view, sequences: [], checks: [], expressions: [], locates: false };
+  const added = column(node, [], making);
+  if (making.sequences.length > 0) throw notSupported('ALTER TABLE … ADD COLUMN with a sequence of its own');
+  if (making.checks.length > 0) throw notSupported('ALTER TABLE … ADD COLUMN … CHECK');
+  if (keys.apply([added]).key.length > 0) throw notSupported('ALTER TABLE … ADD COLUMN … PRIMARY KEY');
+  const [expression = null] = making.expressions;
+  return { kind: 'addColumn', column: { ...added, attnum: 0 }, ifNotExists, expression };
+}
+
+function alteredDefault(expression: Node, view: CatalogView): AlteredDefault {
+  return {
+    of: (column) => unlocated(() => columnDefault(expression, column, view)),
+    sql: Deparser.deparse(expression),
+    position: atNode(expression).position,
+  };
+}
+
+/** USING may say the cast that is done anyway. */
+function alterType(name: string, def: Node | undefined): AlterCommand {
+  const node = def !== undefined && 'ColumnDef' in def ? def.ColumnDef : {};
+  const typeName = node.typeName ?? {};
+  const type: PgType = columnType(typeName, name);
+  if (node.collClause !== undefined) throw notSupported('COLLATE of a column');
+  const using = node.raw_default;
+  const cast = using !== undefined && 'TypeCast' in using ? using.TypeCast : null;
+  const inner = cast === null ? using : cast.arg;
+  const itself = inner !== undefined && 'ColumnRef' in inner && stringOf(inner.ColumnRef.fields?.at(-1)) === name;
+  if (using !== undefined && (!itself || (cast !== null && typeOidOf(cast.typeName) !== type.oid)))
+    throw notSupported('ALTER COLUMN … TYPE … USING with an expression');
+  return { kind: 'type', name, type, position: at(typeName.location).position, hasUsing: using !== undefined };
+}
+
+function itemsOf(def: Node | undefined): readonly Node[] {
+  return def !== undefined && 'List' in def ? (def.List.items ?? []) : [];
+}
+
+/** @throws {SqlError} 0A000 for what is no table, column or constraint of a table */
+export function planRename(statement: RenameStmt): Statement {
+  const { renameType, relation = {}, subname: name = '', missing_ok: ifExists = false } = statement;
+  const to = truncated(statement.newname ?? '');
+  const one = (command: AlterCommand): Statement => ({
+    kind: 'alterTable',
+    table: tableName(relation),
+    ifExists,
+    commands: [command],
+  });
+  switch (renameType) {
+    case 'OBJECT_TABLE':
+      return { kind: 'renameTable', table: tableName(relation), ifExists, to: { name: to } };
+    case 'OBJECT_COLUMN':
+      if (statement.relationType !== 'OBJECT_TABLE') break;
+      if (SYSTEM_COLUMNS.has(name)) throw notRenamed(name);
+      return one({ kind: 'renameColumn', name, to });
+    case 'OBJECT_TABCONSTRAINT':
+      return one({ kind: 'renameConstraint', name, to });
+    default:
+  }
+  throw unsupportedStatement({ RenameStmt: statement });
+}
+
+function notRenamed(name: string): SqlError {
+  return new SqlError(SqlState.featureNotSupported, `cannot rename system column "${name}"`);
+}
+
+/** @throws {SqlError} 0A000 for what is no table */
+export function planSetSchema(statement: AlterObjectSchemaStmt): Statement {
+  if (statement.objectType !== 'OBJECT_TABLE') throw unsupportedStatement({ AlterObjectSchemaStmt: statement });
+  const schema = statement.newschema ?? '';
+  refuseSystemSchema(schema);
+  return {
+    kind: 'renameTable',
+    table: tableName(statement.relation ?? {}),
+    ifExists: statement.missing_ok === true,
+    to: { schema },
+  };
+}

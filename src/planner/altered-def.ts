@@ -1,0 +1,278 @@
+/**
+ * What ALTER TABLE makes of a definition: pure. Subcommands take effect in PostgreSQL's order (ATController's passes): what
+ * goes, then types, then new columns, then their attributes, then options.
+ *
+ * - A1 A column keeps its field id and attnum for ever; new ones get the next that the table never had.
+ * - A2 Types change by Iceberg's promotions alone: data files keep the old type, and readers widen it.
+ */
+import { SqlError, SqlState, notSupported } from '../errors.ts';
+import { lastColumn, type ColumnDef, type ColumnDefault, type PgType, type TableDef } from '../table-def.ts';
+import { quoteIdentifier } from '../sql-text.ts';
+import { formatType } from '../types/format-type.ts';
+import { numericModifier, Oid } from '../types/pg-type.ts';
+import { alteredChecks } from './altered-checks.ts';
+import { SYSTEM_COLUMNS } from './create-table.ts';
+import { undefinedColumn, unfoldedDefault } from './column-default.ts';
+import { invalid, isIcebergProperty, OWN_OPTIONS, partitionFields, sortFields, timeColumn } from './options.ts';
+import type { AlterCommand, AlteredDefault } from './plan.ts';
+
+export interface AlteredDef {
+  readonly def: TableDef;
+  /** Iceberg properties that are to go. */
+  readonly removed: readonly string[];
+  readonly notices: readonly { readonly code: string; readonly message: string }[];
+}
+
+const PASSES: Readonly<Record<AlterCommand['kind'], number>> = {
+  dropColumn: 0,
+  renameColumn: 0,
+  renameConstraint: 0,
+  dropConstraint: 0,
+  type: 1,
+  addColumn: 2,
+  notNull: 3,
+  default: 4,
+  set: 5,
+  reset: 5,
+};
+/** DROP NOT NULL and DROP DEFAULT are of the first pass: a type's change does not meet them. */
+const passOf = (command: AlterCommand): number =>
+  (command.kind === 'notNull' && !command.notNull) || (command.kind === 'default' && command.value === null)
+    ? 0
+    : PASSES[command.kind];
+
+/** @throws {SqlError} 0A000, 22023, 22P02, 42701, 42703, 42704, 42P16 */
+export function alteredDef(before: TableDef, commands: readonly AlterCommand[]): AlteredDef {
+  const notices: { code: string; message: string }[] = [];
+  const removed: string[] = [];
+  let def = before;
+  const numbers = { ...lastColumn(before) };
+  for (const command of commands.toSorted((left, right) => passOf(left) - passOf(right)))
+    switch (command.kind) {
+      case 'addColumn': {
+        const { column, ifNotExists } = command;
+        const there = alreadyThere(def, column.name);
+        if (there !== null && ifNotExists && there.code === SqlState.duplicateColumn) {
+          notices.push({ code: there.code, message: `${there.message}, skipping` });
+          break;
+        }
+        if (there !== null) throw there;
+        const added = { ...column, fieldId: ++numbers.fieldId, attnum: ++numbers.attnum };
+        def = { ...def, columns: [...def.columns, added] };
+        break;
+      }
+      case 'dropColumn':
+        if (command.ifExists && !def.columns.some((column) => column.name === command.name))
+          notices.push({
+            code: '00000',
+            message: `column "${command.name}" of relation "${def.name}" does not exist, skipping`,
+          });
+        else def = withoutColumn(def, columnOf(def, command.name));
+        break;
+      case 'renameColumn':
+        def = renamed(def, command.name, command.to);
+        break;
+      case 'renameConstraint':
+        def = withConstraintNamed(def, command.name, command.to);
+        break;
+      case 'dropConstraint':
+        if (command.ifExists && !hasConstraint(def, command.name))
+          notices.push({
+            code: '00000',
+            message: `constraint "${command.name}" of relation "${def.name}" does not exist, skipping`,
+          });
+        else def = withoutConstraint(def, command.name);
+        break;
+      case 'type':
+        def = replaced(def, retyped(columnOf(def, command.name), command));
+        break;
+      case 'default': {
+        const column = columnOf(def, command.name);
+        refuseIdentity(def, column, command.value === null);
+        def = replaced(def, { ...column, default: defaultOf(column, command.value) });
+        break;
+      }
+      case 'notNull': {
+        const column = columnOf(def, command.name);
+        if (!command.notNull) refuseIdentity(def, column, false);
+        if (!command.notNull && def.key.includes(column.fieldId))
+          throw new SqlError(SqlState.invalidTableDefinition, `column "${column.name}" is in a primary key`);
+        def = replaced(def, { ...column, notNull: command.notNull });
+        break;
+      }
+      case 'set':
+        for (const [name, value] of command.options) def = withOption(def, name, value);
+        break;
+      case 'reset':
+        for (const name of command.names) {
+          def = withoutOption(def, name);
+          if (!OWN_OPTIONS.has(name)) removed.push(name);
+        }
+        break;
+      default:
+        command satisfies never;
+    }
+  return { def: { ...def, ...alteredChecks(before, def), lastColumn: numbers }, removed, notices };
+}
+
+function columnOf(def: TableDef, name: string): ColumnDef {
+  const column = def.columns.find((each) => each.name === name);
+  if (column === undefined) throw undefinedColumn(name, def.name, {});
+  return column;
+}
+
+function refuseIdentity(def: TableDef, column: ColumnDef, dropsDefault: boolean): void {
+  if (column.identity === undefined) return;
+  throw new SqlError(
+    SqlState.syntaxError,
+    `column "${column.name}" of relation "${def.name}" is an identity column`,
+    dropsDefault ? { hint: 'Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead.' } : {},
+  );
+}
+
+function replaced(def: TableDef, column: ColumnDef): TableDef {
+  return { ...def, columns: def.columns.map((each) => (each.fieldId === column.fieldId ? column : each)) };
+}
+
+function alreadyThere(def: TableDef, name: string): SqlError | null {
+  if (def.columns.some((column) => column.name === name))
+    return new SqlError(SqlState.duplicateColumn, `column "${name}" of relation "${def.name}" already exists`);
+  if (SYSTEM_COLUMNS.has(name))
+    return new SqlError(SqlState.duplicateColumn, `column name "${name}" conflicts with a system column name`);
+  if (name === '__unit' || name === '__position') return notSupported(`column name "${name}"`);
+  if (def.columns.some((column) => column.name.toLowerCase() === name.toLowerCase()))
+    return notSupported(`column "${name}" beside a column that differs only in case`);
+  if (def.partition.some((field) => field.transform !== 'identity' && field.name === name))
+    return notSupported(`column "${name}", which is the name of a partition field,`);
+  return null;
+}
+
+function withoutColumn(def: TableDef, { fieldId, name }: ColumnDef): TableDef {
+  if (def.key.includes(fieldId)) throw notSupported(`dropping column "${name}" of the primary key`);
+  if (def.partition.some((field) => field.sourceId === fieldId && field.transform !== 'void'))
+    throw new SqlError(
+      SqlState.invalidTableDefinition,
+      `cannot drop column "${name}" because it is part of the partition key of relation "${def.name}"`,
+    );
+  if (def.sort.some((field) => field.sourceId === fieldId))
+    throw new SqlError(
+      SqlState.dependentObjectsStillExist,
+      `cannot drop column ${name} of table ${def.name} because the table is sorted by it`,
+      { hint: `ALTER TABLE … SET (sort_by = '…') first.` },
+    );
+  if (def.columns.length === 1) throw notSupported('a table without columns');
+  return {
+    ...def,
+    columns: def.columns.filter((column) => column.fieldId !== fieldId),
+    indexes: def.indexes.filter((index) => index.fieldId !== fieldId),
+    timeColumn: def.timeColumn === fieldId ? null : def.timeColumn,
+  };
+}
+
+function renamed(def: TableDef, name: string, to: string): TableDef {
+  const column = def.columns.find((each) => each.name === name);
+  if (column === undefined) throw new SqlError(SqlState.undefinedColumn, `column "${name}" does not exist`);
+  const others = { ...def, columns: def.columns.filter((each) => each !== column || name === to) };
+  const there = alreadyThere(others, to);
+  if (there !== null) throw there;
+  return replaced(def, { ...column, name: to });
+}
+
+function defaultOf(column: ColumnDef, value: AlteredDefault | null): ColumnDefault | null {
+  if (value === null) return null;
+  const known = value.of(column);
+  if (known === null) throw unfoldedDefault(column, value.position);
+  return known;
+}
+
+function hasConstraint({ keyName, checks = [] }: TableDef, name: string): boolean {
+  return (keyName !== '' && keyName === name) || checks.some((check) => check.name === name);
+}
+
+function withConstraintNamed(def: TableDef, name: string, to: string): TableDef {
+  if (!hasConstraint(def, name))
+    throw new SqlError(SqlState.undefinedObject, `constraint "${name}" for table "${def.name}" does not exist`);
+  if (name === to || hasConstraint(def, to))
+    throw new SqlError(SqlState.duplicateObject, `constraint "${to}" for relation "${def.name}" already exists`);
+  if (def.keyName === name) return { ...def, keyName: to };
+  return { ...def, checks: def.checks!.map((check) => (check.name === name ? { ...check, name: to } : check)) };
+}
+
+function withoutConstraint(def: TableDef, name: string): TableDef {
+  if (!hasConstraint(def, name))
+    throw new SqlError(SqlState.undefinedObject, `constraint "${name}" of relation "${def.name}" does not exist`);
+  if (def.keyName === name) throw notSupported('dropping the primary key of a table');
+  return { ...def, checks: def.checks!.filter((check) => check.name !== name) };
+}
+
+/** A2. */
+function retyped(column: ColumnDef, { type, position, hasUsing }: Extract<AlterCommand, { kind: 'type' }>): ColumnDef {
+  if (column.type.oid === type.oid && column.type.typmod === type.typmod) return column;
+  if (isText(column.type) && !isText(type) && !hasUsing)
+    throw new SqlError(
+      SqlState.datatypeMismatch,
+      `column "${column.name}" cannot be cast automatically to type ${formatType(type)}`,
+      { hint: `You might need to specify "USING ${quoteIfNeeded(column.name)}::${formatType(type)}".` },
+    );
+  if (!isPromotion(column.type, type))
+    throw notSupported(
+      `changing column "${column.name}" from type ${formatType(column.type)} to type ${formatType(type)}`,
+      {
+        hint: 'Types can be widened: smallint to integer to bigint, real to double precision, numeric(p,s) to a higher p, varchar(n) to a longer one or to text.',
+        ...(position === undefined ? {} : { position }),
+      },
+    );
+  return { ...column, type };
+}
+
+const isText = ({ oid }: PgType): boolean => oid === Oid.text || oid === Oid.varchar;
+const quoteIfNeeded = (name: string): string => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : quoteIdentifier(name));
+
+const INTEGERS: readonly number[] = [Oid.int2, Oid.int4, Oid.int8];
+
+function isPromotion(from: PgType, to: PgType): boolean {
+  if (INTEGERS.includes(from.oid)) return INTEGERS.indexOf(to.oid) > INTEGERS.indexOf(from.oid);
+  if (from.oid === Oid.float4) return to.oid === Oid.float8;
+  if (from.oid === Oid.numeric && to.oid === Oid.numeric) {
+    const [old, wide] = [numericModifier(from.typmod), numericModifier(to.typmod)];
+    return old !== null && wide !== null && old.scale === wide.scale && old.precision < wide.precision;
+  }
+  return isText(from) && isText(to) && (to.typmod < 0 || (from.typmod >= 0 && from.typmod <= to.typmod));
+}
+
+function withOption(def: TableDef, name: string, value: string): TableDef {
+  switch (name) {
+    case 'partition_by':
+      return { ...def, partition: partitionFields(value, def.columns, def.name) };
+    case 'sort_by':
+      return { ...def, sort: sortFields(value, def.columns, def.name) };
+    case 'time_column':
+      return { ...def, timeColumn: timeColumn(value, def.columns, def.name) };
+    case 'on_conflict':
+      if (value !== 'error' && value !== 'upsert')
+        throw invalid(`invalid value for parameter "on_conflict": "${value}"`, 'Available values: error, upsert.');
+      if (value === 'upsert' && def.key.length === 0)
+        throw new SqlError(SqlState.invalidTableDefinition, "on_conflict = 'upsert' needs a primary key");
+      return { ...def, onConflict: value };
+    default:
+      if (!isIcebergProperty(name)) throw invalid(`unrecognized parameter "${name}"`);
+      return { ...def, options: { ...def.options, [name]: value } };
+  }
+}
+
+/** What CREATE TABLE would have made of it without the option. PostgreSQL resets what it does not know without a word. */
+function withoutOption(def: TableDef, name: string): TableDef {
+  switch (name) {
+    case 'partition_by':
+    case 'sort_by':
+      return withOption(def, name, '');
+    case 'time_column':
+      return { ...def, timeColumn: timeColumn(undefined, def.columns, def.name) };
+    case 'on_conflict':
+      return { ...def, onConflict: 'error' };
+    default: {
+      const { [name]: _, ...options } = def.options;
+      return { ...def, options };
+    }
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * Another definition of a table, in one swap: a schema, a partition spec and a sort order are added to the metadata, never
+ * changed, and one that is there already is made the current one again; properties are set and removed beside it.
+ *
+ * - A1 Field ids, partition field ids, schema ids, spec ids and order ids are not given twice: files and manifests name them.
+ * - A2 A change is built on the schema and spec that main knows. Where another writer has changed them it is refused, and
+ *   main hears of theirs with its next refresh.
+ * - A3 What was optional stays so in Iceberg's schema: files may lack a value. That a column is NOT NULL here is said by
+ *   Arka's own property alone.
+ * A new name is a change of the catalog alone.
+ */
+import { SqlError, SqlState, notSupported } from '../../errors.ts';
+import { lastColumn, type PartitionField, type TableDef } from '../../table-def.ts';
+import { buildAttempt } from './commit.ts';
+import { indexesText } from './index-property.ts';
+import type { Lake } from './lake.ts';
+import type { AlteredTable, AlterRequest, RenameRequest } from './lake-api.ts';
+import { told, type TableAccess } from './maintenance.ts';
+import { currentSchema, Property, uuidText, type LoadedTable, type TableMetadata } from './metadata.ts';
+import { schemaOf, sortOrderOf, transformText, type IcebergSchema, type SortOrder } from './schema-json.ts';
+import { tableDef } from './table-reader.ts';
+
+/** The table as it is now. @throws {SqlError} 40001 (A2), 0A000 for what older specs stand in the way of */
+export async function alterTable(lake: Lake, access: TableAccess, request: AlterRequest): Promise<AlteredTable> {
+  const { uuid } = request.def;
+  const base = await access.load(lake, uuid);
+  // Even a commit of data by another writer is taken in first: main then knows all that the new metadata has.
+  const { 'current-schema-id': schemaId, 'default-spec-id': specId } = base.metadata;
+  const isKnown = schemaId === request.def.schemaId && specId === request.specId;
+  if (base.metadataLocation !== request.metadataLocation || !isKnown) throw changed(base);
+  const metadata = altered(base.metadata, request);
+  const commitId = uuidText();
+  const context = access.context(lake, uuid);
+  const none = new Set<string>();
+  const change = { added: [], deletes: [], removed: none, removedDeletes: none, properties: {}, trigger: 'alter' };
+  const attempt = await buildAttempt(context, { ...base, metadata }, change, commitId);
+  if (!(await access.swap(lake, base, attempt, commitId))) {
+    context.discard(attempt.written);
+    throw changed(base);
+  }
+  const after = { ...base, metadataLocation: attempt.metadataLocation, metadata: attempt.metadata };
+  told(lake, after);
+  const def = tableDef(after);
+  lake.flush.remember(def);
+  return { def, specId: after.metadata['default-spec-id'], metadataLocation: after.metadataLocation };
+}
+
+function changed(base: LoadedTable): SqlError {
+  return new SqlError(
+    SqlState.serializationFailure,
+    `could not alter table "${base.name}": another writer has changed it`,
+    { hint: 'Try again.' },
+  );
+}
+
+function altered(before: TableMetadata, { def: wanted, removed }: AlterRequest): TableMetadata {
+  const schema = evolvedSchema(before, wanted);
+  refuseLostSources(before, schema);
+  const spec = evolvedSpec(before, wanted);
+  const order = evolvedOrder(before, wanted);
+  const ids = lastColumn(wanted);
+  const properties = Object.fromEntries(
+    Object.entries(before.properties ?? {}).filter(([name]) => !removed.includes(name)),
+  );
+  const def: TableDef = { ...wanted, schemaId: schema['schema-id'], partition: spec.partition };
+  return {
+    ...before,
+    schemas: added(before.schemas, schema, (each) => each['schema-id'] === schema['schema-id']),
+    'current-schema-id': schema['schema-id'],
+    'last-column-id': Math.max(before['last-column-id'], ids.fieldId),
+    'partition-specs': added(before['partition-specs'], spec.json, (each) => each['spec-id'] === spec.json['spec-id']),
+    'default-spec-id': spec.json['spec-id'],
+    'last-partition-id': Math.max(before['last-partition-id'], ...spec.json.fields.map((field) => field['field-id'])),
+    'sort-orders': added(before['sort-orders'], order, (each) => each['order-id'] === order['order-id']),
+    'default-sort-order-id': order['order-id'],
+    properties: {
+      ...properties,
+      ...def.options,
+      [Property.indexes]: indexesText(def.indexes),
+      [Property.table]: JSON.stringify({ ...def, indexes: undefined }),
+    },
+  };
+}
+
+function added<T>(all: readonly T[], one: T, isIt: (each: T) => boolean): readonly T[] {
+  return all.some(isIt) ? all : [...all, one];
+}
+
+/** A1, A3. */
+function evolvedSchema(before: TableMetadata, def: TableDef): IcebergSchema {
+  const now = currentSchema(before);
+  const wasRequired = new Map(now.fields.map((field) => [field.id, field]));
+  const hadRows = (before.snapshots ?? []).length > 0;
+  const { 'identifier-field-ids': identifiers, fields } = schemaOf(def);
+  const wanted = {
+    identifiers: identifiers ?? [],
+    fields: fields.map((field) => {
+      const old = wasRequired.get(field.id);
+      const required = field.required && (old === undefined ? !hadRows : old.required);
+      return { ...field, required, ...(old?.doc === undefined ? {} : { doc: old.doc }) };
+    }),
+  };
+  const text = JSON.stringify([wanted.identifiers, wanted.fields.map(fieldKey)]);
+  const same = before.schemas.find(
+    (each) => JSON.stringify([each['identifier-field-ids'] ?? [], each.fields.map(fieldKey)]) === text,
+  );
+  if (same !== undefined) return same;
+  return {
+    type: 'struct',
+    'schema-id': Math.max(...before.schemas.map((each) => each['schema-id'])) + 1,
+    ...(wanted.identifiers.length > 0 ? { 'identifier-field-ids': wanted.identifiers } : {}),
+    fields: wanted.fields,
+  };
+}
+
+const fieldKey = ({ id, name, required, type, doc }: IcebergSchema['fields'][number]): unknown => [
+  id,
+  name,
+  required,
+  typeof type === 'string' ? type.replaceAll(' ', '') : type,
+  doc ?? null,
+];
+
+/** A spec may not lose a source: readers bind old ones, too. Nor may the type of its values change. */
+function refuseLostSources(before: TableMetadata, schema: IcebergSchema): void {
+  const typeOf = (from: IcebergSchema, id: number): unknown => from.fields.find((field) => field.id === id)?.type;
+  const now = currentSchema(before);
+  for (const spec of before['partition-specs'])
+    for (const { 'source-id': source, transform } of spec.fields) {
+      const name = now.fields.find((field) => field.id === source)?.name;
+      if (name === undefined || transform === 'void') continue;
+      if (typeOf(schema, source) === undefined)
+        throw notSupported(`dropping column "${name}", by which the table is or was partitioned,`);
+      if (typeOf(schema, source) !== typeOf(now, source) && !transform.startsWith('bucket'))
+        throw notSupported(`another type of column "${name}", by which the table is or was partitioned,`);
+    }
+}
+
+/** A1: a field that any spec had keeps its id. */
+function evolvedSpec(
+  before: TableMetadata,
+  def: TableDef,
+): { readonly json: TableMetadata['partition-specs'][number]; readonly partition: readonly PartitionField[] } {
+  const known = before['partition-specs'].flatMap((spec) => spec.fields);
+  let last = before['last-partition-id'];
+  const partition = def.partition.map((field): PartitionField => {
+    const same = known.find((each) => each['source-id'] === field.sourceId && each.transform === transformText(field));
+    return same === undefined
+      ? { ...field, fieldId: ++last }
+      : { ...field, fieldId: same['field-id'], name: same.name };
+  });
+  const fields = partition.map((field) => ({
+    'source-id': field.sourceId,
+    'field-id': field.fieldId,
+    name: field.name,
+    transform: transformText(field),
+  }));
+  const ids = fields.map((field) => field['field-id']).join();
+  const json = before['partition-specs'].find(
+    (spec) => spec.fields.map((field) => field['field-id']).join() === ids,
+  ) ?? { 'spec-id': Math.max(...before['partition-specs'].map((spec) => spec['spec-id'])) + 1, fields };
+  return { json, partition };
+}
+
+/** Order 0 is the one without fields. */
+function evolvedOrder(before: TableMetadata, def: TableDef): SortOrder {
+  const wanted = sortOrderOf(def);
+  const text = JSON.stringify(wanted.fields);
+  const same = before['sort-orders'].find((order) => JSON.stringify(order.fields) === text);
+  if (same !== undefined || wanted.fields.length === 0) return same ?? wanted;
+  return { ...wanted, 'order-id': Math.max(0, ...before['sort-orders'].map((order) => order['order-id'])) + 1 };
+}
+
+/** The table under another name, in another schema or both. @throws {SqlError} 42P07, 3F000 */
+export async function renameTable(lake: Lake, access: TableAccess, request: RenameRequest): Promise<void> {
+  const { tableUuid: uuid, schema, name } = request;
+  const { schema: fromSchema, name: fromName } = await access.load(lake, uuid);
+  if (!lake.catalog.schemas().includes(schema))
+    throw new SqlError(SqlState.invalidSchemaName, `schema "${schema}" does not exist`);
+  if (!lake.catalog.rename({ schema: fromSchema, name: fromName }, { schema, name }))
+    throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
+  const known = lake.known.get(uuid)!;
+  known.schema = schema;
+  known.name = name;
+  const def = lake.flush.def(uuid);
+  if (def !== null) lake.flush.remember({ ...def, schema, name });
+}
