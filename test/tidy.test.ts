@@ -134,6 +134,13 @@ test.each(folders)(`src/%s has a README.md of at most ${LINES_PER_README} lines`
   expect(readFileSync(path, 'utf8').split('\n').length - 1).toBeLessThanOrEqual(LINES_PER_README);
 });
 
+test('H7: nothing that statements run on main opens a file or a database: that is the work of threads, of start-up and of the log', () => {
+  const onMain = /^(wire|ingest|planner|types|storage\/memory)\/|^gateway/;
+  const opens = /from 'node:(fs|fs\/promises|sqlite|child_process)'/;
+  expect(sources.filter((path) => onMain.test(path)).length).toBeGreaterThan(100);
+  expect(sources.filter((path) => onMain.test(path) && opens.test(textOf.get(path)!))).toEqual([]);
+});
+
 test('all versions in package.json are exact', () => {
   const text = readFileSync(join(root, 'package.json'), 'utf8');
   const { dependencies, devDependencies } = JSON.parse(text) as Record<string, Record<string, string>>;

@@ -69,7 +69,7 @@ describe('one table', () => {
       { walLag: 150_000, cdcOperations: 20_000 },
       ['0 flush max_cdc_ops'],
     ],
-    ['within min_interval of its last flush stays', { walLag: 900_000, sinceFlushMs: 9999 }, []],
+    ['H13: within min_interval of its last flush stays', { walLag: 900_000, sinceFlushMs: 9999 }, []],
     ['of commit_interval is committed', { uncommittedAgeMs: 60_000 }, ['0 commit commit_interval']],
     ['with a whole target file staged is committed', { stagedBytes: 128 * MB }, ['0 commit target_file_size']],
     ['with max_pending_deletes is committed', { pendingDeletes: 10_000 }, ['0 commit max_pending_deletes']],
@@ -78,7 +78,7 @@ describe('one table', () => {
       { uncommittedAgeMs: 60_000, walLag: 900_000 },
       ['0 commit commit_interval'],
     ],
-    ['within min_interval of its last commit stays', { uncommittedAgeMs: 60_000, sinceCommitMs: 9999 }, []],
+    ['H13: within min_interval of its last commit stays', { uncommittedAgeMs: 60_000, sinceCommitMs: 9999 }, []],
     ['that moves already stays', { uncommittedAgeMs: 60_000, moving: true }, []],
     [
       'whose cut would write more than 64 small files waits, for both',

@@ -11,13 +11,16 @@ test.each([
   [1024, 256, 99, 153, 180],
   [2048, 409, 253, 697, 820],
   [8192, 1638, 1174, 3569, 4199],
-])('a limit of %i MB gives DuckDB %i, the index on disk %i, slabs %i of %i MB', (limit, engine, index, slabs, live) => {
-  const budget = memoryBudget(limit * MB);
-  const whole = [budget.engineBytes, budget.indexBytes, budget.slabBytes, budget.liveBytes].map((bytes) =>
-    Math.floor(bytes / MB),
-  );
-  expect(whole).toEqual([engine, index, slabs, live]);
-});
+])(
+  'H6: a limit of %i MB gives DuckDB %i, the index on disk %i, slabs %i of %i MB',
+  (limit, engine, index, slabs, live) => {
+    const budget = memoryBudget(limit * MB);
+    const whole = [budget.engineBytes, budget.indexBytes, budget.slabBytes, budget.liveBytes].map((bytes) =>
+      Math.floor(bytes / MB),
+    );
+    expect(whole).toEqual([engine, index, slabs, live]);
+  },
+);
 
 test.each<[GuardLevel, number, GuardLevel]>([
   ['calm', 0.89, 'calm'],
@@ -28,7 +31,7 @@ test.each<[GuardLevel, number, GuardLevel]>([
   ['red', 0.96, 'tight'],
   ['red', 0.85, 'tight'],
   ['red', 0.5, 'calm'],
-])('after %s an RSS of %f of the limit is %s', (before, share, level) => {
+])('H6: after %s an RSS of %f of the limit is %s', (before, share, level) => {
   expect(guardLevel(before, share)).toBe(level);
 });
 
