@@ -24,6 +24,7 @@ export type CarriedOut =
   | 'update'
   | 'delete'
   | 'merge'
+  | 'truncate'
   | 'copyFrom'
   | 'copyTo'
   | 'explain'

@@ -6,10 +6,15 @@ import { CopyTextParser } from './ingest/copy-text.ts';
 import { RowWriter } from './ingest/row-writer.ts';
 import { streamRows } from './ingest/stream-writes.ts';
 import { insertRows } from './ingest/write-rows.ts';
-import type { Statement } from './planner/plan.ts';
-import type { Output } from './wire/gateway-api.ts';
+import type { CopyFilter, Statement } from './planner/plan.ts';
+import { RowBuffer } from './storage/memory/row-buffer.ts';
+import { integerAt } from './storage/memory/slice.ts';
+import type { Table } from './storage/table.ts';
+import type { ColumnVector } from './types/column-vector.ts';
+import type { MaybePromise, Output } from './wire/gateway-api.ts';
 import { liveTable } from './gateway-cursor.ts';
-import { checkSize, contextOf, type WriteEnvironment } from './gateway-write-environment.ts';
+import { bufferUnit } from './gateway-buffer.ts';
+import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
 
 type CopyFrom = Extract<Statement, { kind: 'copyFrom' }>;
 
@@ -20,7 +25,10 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
   const { database, transaction } = environment;
   const table = liveTable(environment.database, statement.def);
   const writes = transaction.of(table);
-  const writer = new RowWriter(table.def, statement.fieldIds, writes.inserted, environment.time);
+  const { filter } = statement;
+  // With WHERE rows are read into a buffer of their own first.
+  const read = filter === null ? writes.inserted : new RowBuffer(database.memory, table.physicals);
+  const writer = new RowWriter(table.def, statement.fieldIds, read, environment.time);
   const parser = copyParser(statement, writer);
   const from = writes.inserted.rows;
   let checked = from;
@@ -30,27 +38,69 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
     checkSize(environment, writes);
     return insertRows(contextOf(environment), transaction, writes, start, table.def.onConflict === 'upsert');
   };
+  const take = (): Promise<void> | null =>
+    filter === null
+      ? check()
+      : keep(environment, filter, table, read, writes.inserted)
+          .then(check)
+          .then(() => {});
+  const waiting = (): number => (filter === null ? writes.inserted.rows - checked : read.rows);
   let isCancelled = false;
   const cancel = (): void => {
     isCancelled = true; // as PostgreSQL does it: with the next message of the client
   };
-  await out.copyIn(statement.fieldIds.length, statement.options.format === 'binary' ? 1 : 0, {
-    heldBytes: () => parser.heldBytes,
-    data: (bytes) => {
-      environment.running(cancel); // a wait for a key has put itself in its place
-      if (isCancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
-      parser.push(bytes);
-      if (writes.inserted.rows - checked < CHECK_ROWS && !database.pressed) return undefined;
-      const pending = check();
-      const behind = streamRows(database.log, transaction, writes);
-      if (!database.pressed) return pending === null ? behind : pending.then(() => behind);
-      return Promise.all([pending, behind]).then(() => database.admit());
-    },
-  });
-  parser.finish();
-  const pending = check();
-  if (pending !== null) await pending;
-  return `COPY ${writes.inserted.rows - from}`;
+  try {
+    await out.copyIn(statement.fieldIds.length, statement.options.format === 'binary' ? 1 : 0, {
+      heldBytes: () => parser.heldBytes,
+      data: (bytes) => {
+        environment.running(cancel); // a wait for a key has put itself in its place
+        if (isCancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+        parser.push(bytes);
+        if (waiting() < CHECK_ROWS && !database.pressed) return undefined;
+        const pending = take();
+        const stream = (): MaybePromise<void> => streamRows(database.log, transaction, writes);
+        if (pending === null) {
+          const behind = stream();
+          return database.pressed ? Promise.resolve(behind).then(() => database.admit()) : behind;
+        }
+        const behind = pending.then(stream);
+        return database.pressed ? behind.then(() => database.admit()) : behind;
+      },
+    });
+    parser.finish();
+    const pending = take();
+    if (pending !== null) await pending;
+    return `COPY ${writes.inserted.rows - from}`;
+  } finally {
+    if (filter !== null) read.retire();
+  }
+}
+
+/** Moves the rows that a condition keeps. */
+async function keep(
+  environment: WriteEnvironment,
+  { plan, rows: placeholder }: CopyFilter,
+  table: Table,
+  read: RowBuffer,
+  to: RowBuffer,
+): Promise<void> {
+  if (read.rows === 0) return;
+  const { unit, release } = bufferUnit(environment.database.memory, read, table.fieldIds);
+  try {
+    const buffers = new Map([[placeholder, unit]]);
+    const take = ([positions]: readonly ColumnVector[], rows: number): void => {
+      for (let i = 0; i < rows; i++) {
+        const row = integerAt(positions!, i);
+        const index = read.batchOf(row);
+        const at = row - read.batchStart(index);
+        to.append(read.batches[index]!.vectors(), at, at + 1);
+      }
+    };
+    await drain(environment, plan, take, buffers);
+  } finally {
+    release();
+  }
+  read.truncate(0);
 }
 
 function copyParser(

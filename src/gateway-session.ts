@@ -42,7 +42,7 @@ import { displayName, type SessionSettings } from './gateway-settings.ts';
 import { answerOf, keptRows, returningOf, type Answer } from './gateway-returning.ts';
 import { SessionSequences } from './gateway-sequences.ts';
 import { merge } from './gateway-merge.ts';
-import { deleteStatement, update } from './gateway-update.ts';
+import { deleteStatement, truncate, update } from './gateway-update.ts';
 import { tablesOf } from './gateway-tables.ts';
 import { outsideBlock, SessionTransaction } from './gateway-transaction.ts';
 import { inTransaction, setModes, verbOf } from './gateway-transaction-statements.ts';
@@ -367,6 +367,8 @@ export class Session implements GatewaySession {
         return this.#write((environment) => update(environment, statement), parameters, oids, answer);
       case 'delete':
         return this.#write((environment) => deleteStatement(environment, statement), parameters, oids, answer);
+      case 'truncate':
+        return this.#write((environment) => truncate(environment, statement), parameters, oids);
       case 'merge':
         return this.#write((environment) => merge(environment, statement), parameters, oids);
       case 'copyFrom':

@@ -40,6 +40,8 @@ export function verbOf(statement: Statement): string | null {
       return statement.kind.toUpperCase();
     case 'query':
       return statement.lock === undefined ? sequenceVerb(statement.plan) : `SELECT FOR ${statement.lock.strength}`;
+    case 'truncate':
+      return 'TRUNCATE TABLE';
     case 'copyFrom':
       return 'COPY FROM';
     case 'alterTable':

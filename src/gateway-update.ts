@@ -122,6 +122,12 @@ export async function deleteStatement(environment: WriteEnvironment, statement: 
   }
 }
 
+/** All rows of several tables, in one transaction. */
+export async function truncate(environment: WriteEnvironment, { deletes }: Of<'truncate'>): Promise<string> {
+  for (const each of deletes) await deleteStatement(environment, each);
+  return 'TRUNCATE TABLE';
+}
+
 export async function update(environment: WriteEnvironment, statement: Of<'update'>): Promise<string> {
   if (environment.database.pressed) await environment.database.admit();
   const byKey = changeByKey(environment, statement);

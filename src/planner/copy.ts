@@ -3,12 +3,24 @@ import type { CopyStmt, Node, RangeVar } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { quoteIdentifier } from '../sql-text.ts';
-import { at, defElemBoolean, defElemText, stringsOf } from './ast.ts';
+import type { TableDef } from '../table-def.ts';
+import { at, defElemBoolean, defElemText, stringsOf, walk } from './ast.ts';
 import { targetColumns } from './assignments.ts';
+import { writeCondition } from './duckdb/expression.ts';
+import type { WrittenQuery } from './duckdb/query.ts';
+import { rootScope, tableItem, type WriterContext } from './duckdb/scope.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import { parseSql } from './parse.ts';
-import type { CatalogView, CopyOptions, CopyOutOptions, ParsedStatement, Statement } from './plan.ts';
-import { planQuery, type PlannerEnvironment } from './query-plan.ts';
+import type {
+  CatalogView,
+  CopyFilter,
+  CopyOptions,
+  CopyOutOptions,
+  ParsedStatement,
+  PlannedTable,
+  Statement,
+} from './plan.ts';
+import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { checkDatabase, findTable, targetTable } from './schema-names.ts';
 
 /** @throws {SqlError} 42P01, 42703, 0A000, 22023, 42601 */
@@ -22,15 +34,13 @@ export function planCopy(
   if (statement.is_program === true) throw notSupported('COPY … FROM PROGRAM');
   if ((statement.filename ?? '') !== '')
     throw notSupported('COPY from a file of the server', { hint: 'Use COPY … FROM STDIN, or \\copy in psql.' });
-  if (statement.whereClause !== undefined) throw notSupported('WHERE of COPY');
   const def = targetTable(statement.relation ?? {}, view, 'copy to');
   const columns = targetColumns(statement.attlist ?? [], def) ?? def.columns;
-  return {
-    kind: 'copyFrom',
-    def,
-    fieldIds: columns.map((column) => column.fieldId),
-    options: copyOptions(statement.options ?? [], false),
-  };
+  const options = copyOptions(statement.options ?? [], false);
+  const filter = copyFilter(statement.whereClause, statement.relation ?? {}, def, environment);
+  // Fields of a binary row come one by one: a row may be half written when others are looked at.
+  if (filter !== null && options.format === 'binary') throw notSupported('WHERE of COPY in binary format');
+  return { kind: 'copyFrom', def, fieldIds: columns.map((column) => column.fieldId), filter, options };
 }
 
 function planCopyOut(
@@ -72,6 +82,42 @@ function forceQuote(nodes: readonly Node[]): CopyOutOptions['forceQuote'] {
     return arg !== undefined && 'List' in arg ? stringsOf(arg.List.items) : 'all';
   }
   return [];
+}
+
+/** WHERE of COPY FROM: a query over rows that were read, which gives the positions of those to keep. */
+function copyFilter(
+  where: Node | undefined,
+  relation: RangeVar,
+  def: TableDef,
+  environment: PlannerEnvironment,
+): CopyFilter | null {
+  if (where === undefined) return null;
+  walk(where, (tag) => {
+    if (tag === 'SubLink') throw notSupported('a subquery in WHERE of COPY FROM');
+  });
+  const rows: PlannedTable = { def, placeholder: environment.placeholder(), positions: true };
+  const alias = relation.relname ?? '';
+  const write = (context: WriterContext): WrittenQuery => {
+    const scope = { ...rootScope(context), items: [tableItem(rows, alias, def.schema, [])] };
+    const quoted = quoteIdentifier(alias);
+    const from = `${quoteIdentifier(rows.placeholder)} AS ${quoted}`;
+    const condition = writeCondition(where, scope, 'WHERE');
+    return { sql: `SELECT ${quoted}."__position" FROM ${from} WHERE ${condition}`, outputs: null };
+  };
+  const renderer = new Renderer(new Map([[rows, rows]]), [], false, write, null);
+  renderer.render([]); // its errors come before the client sends rows
+  return {
+    rows: rows.placeholder,
+    plan: {
+      route: 'engine',
+      tables: [rows],
+      text: '',
+      views: [],
+      described: null,
+      parameterOids: [],
+      render: (parameters) => renderer.render(parameters),
+    },
+  };
 }
 
 function copyOptions(nodes: readonly Node[], out: boolean): CopyOptions {

@@ -4,7 +4,8 @@
  * The expressions are those of a SELECT over the table; ingest checks lengths, NOT NULL and keys.
  */
 import { quoteIdentifier } from '../sql-text.ts';
-import type { DeleteStmt, Node, RangeVar, UpdateStmt, WithClause } from 'libpg-query';
+import type { DeleteStmt, Node, RangeVar, TruncateStmt, UpdateStmt, WithClause } from 'libpg-query';
+import { notSupported } from '../errors.ts';
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
 import { assignmentsOf, simpleAssignment, writeAssignment } from './assignments.ts';
 import { allTyped, simpleCondition, simpleScope, type SimpleScope } from './describe.ts';
@@ -164,4 +165,22 @@ function writeRows(
   }
   if (sort.length > 0) sql += ` ORDER BY ${sort.map((item) => writeSort(item, scope, () => undefined)).join(', ')}`;
   return { sql, outputs: null };
+}
+
+/**
+ * TRUNCATE: every row of each table is deleted, as DELETE does it.
+ * @throws {SqlError} 42P01, 0A000
+ */
+export function planTruncate(statement: TruncateStmt, view: CatalogView, environment: PlannerEnvironment): Statement {
+  const deletes = new Map<string, Extract<Statement, { kind: 'delete' }>>();
+  for (const node of statement.relations ?? []) {
+    // PostgreSQL says no position here.
+    const relation: RangeVar = { ...('RangeVar' in node ? node.RangeVar : {}), location: -1 };
+    const def = targetTable(relation, view, 'truncate');
+    if (statement.restart_seqs === true && def.columns.some((column) => column.default?.kind === 'nextval'))
+      throw notSupported('TRUNCATE … RESTART IDENTITY', { hint: 'Set the sequence by ALTER SEQUENCE … RESTART.' });
+    const planned = planDelete({ relation }, '', 0, view, environment);
+    if (planned.kind === 'delete') deletes.set(def.uuid, planned);
+  }
+  return { kind: 'truncate', deletes: [...deletes.values()] };
 }

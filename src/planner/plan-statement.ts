@@ -15,7 +15,7 @@ import { planInsert } from './insert.ts';
 import { lsnWaits } from './lsn-waits.ts';
 import { planLocking } from './locking.ts';
 import { planMerge } from './merge.ts';
-import { planDelete, planUpdate } from './modify.ts';
+import { planDelete, planTruncate, planUpdate } from './modify.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
@@ -69,6 +69,7 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
     const own = replaceOwnFunctions(statement, environment.constants);
     return planMerge((own.node as typeof node).MergeStmt, own.text, view, environment);
   }
+  if ('TruncateStmt' in node) return planTruncate(node.TruncateStmt, view, environment);
   if ('CopyStmt' in node) return planCopy(statement, node.CopyStmt, view, environment);
   if ('ExplainStmt' in node)
     return planExplain(node.ExplainStmt, (inner) =>

@@ -250,6 +250,12 @@ export interface CopyOutOptions extends CopyOptions {
   readonly forceQuote: 'all' | readonly string[];
 }
 
+/** WHERE of COPY FROM: the plan gives the positions to keep of the rows that the placeholder `rows` stands for. */
+export interface CopyFilter {
+  readonly plan: QueryPlan;
+  readonly rows: string;
+}
+
 /** CREATE TABLE, before uuid and OID are given: those are '' and 0. */
 export type TableDraft = TableDef;
 
@@ -319,10 +325,12 @@ export type Statement =
       readonly actions: readonly MergeAction[];
       readonly returning: null;
     }
+  | { readonly kind: 'truncate'; readonly deletes: readonly Extract<Statement, { kind: 'delete' }>[] }
   | {
       readonly kind: 'copyFrom';
       readonly def: TableDef;
       readonly fieldIds: readonly number[];
+      readonly filter: CopyFilter | null;
       readonly options: CopyOptions;
     }
   | { readonly kind: 'copyTo'; readonly plan: QueryPlan; readonly options: CopyOutOptions }

@@ -10,6 +10,7 @@ import { MERGE } from './scenarios/merge.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
 import { SEQUENCES } from './scenarios/sequences.ts';
 import { RETURNING } from './scenarios/returning.ts';
+import { TRUNCATE } from './scenarios/truncate.ts';
 import { UPDATE_DELETE } from './scenarios/update-delete.ts';
 import { openSocket, type Session } from './wire.ts';
 
@@ -38,6 +39,7 @@ describe.each([
   ...UPDATE_DELETE,
   ...BY_KEY,
   ...MERGE,
+  ...TRUNCATE,
 ])('$title', (scenario) => {
   test('as in PostgreSQL', async () => {
     const expected = await expectedOf(oracle, scenario);
