@@ -41,8 +41,7 @@ import { countRows, QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
 import { answerOf, keptRows, returningOf, type Answer } from './gateway-returning.ts';
 import { SessionSequences } from './gateway-sequences.ts';
-import { merge } from './gateway-merge.ts';
-import { deleteStatement, truncate, update } from './gateway-update.ts';
+import { change } from './gateway-update.ts';
 import { tablesOf } from './gateway-tables.ts';
 import { outsideBlock, SessionTransaction } from './gateway-transaction.ts';
 import { inTransaction, setModes, verbOf } from './gateway-transaction-statements.ts';
@@ -364,13 +363,10 @@ export class Session implements GatewaySession {
       case 'insert':
         return this.#write((environment) => insert(environment, statement), parameters, oids, answer);
       case 'update':
-        return this.#write((environment) => update(environment, statement), parameters, oids, answer);
       case 'delete':
-        return this.#write((environment) => deleteStatement(environment, statement), parameters, oids, answer);
       case 'truncate':
-        return this.#write((environment) => truncate(environment, statement), parameters, oids);
       case 'merge':
-        return this.#write((environment) => merge(environment, statement), parameters, oids);
+        return this.#write((environment) => change(environment, statement), parameters, oids, answer);
       case 'copyFrom':
         this.#copying = true;
         return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids).finally(() => {

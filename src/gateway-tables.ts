@@ -17,6 +17,8 @@ export function tablesOf(statement: Statement): readonly string[] {
     case 'update':
     case 'delete':
       return [statement.def.uuid, ...ofPlan(statement.plan)];
+    case 'truncate':
+      return statement.deletes.flatMap(tablesOf);
     case 'copyFrom':
       return [statement.def.uuid];
     case 'copyTo':

@@ -14,6 +14,7 @@ import type { Table } from './storage/table.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import { liveTable } from './gateway-cursor.ts';
 import { changeByKey } from './gateway-keyed-change.ts';
+import { merge } from './gateway-merge.ts';
 import { sendWritten } from './gateway-returning.ts';
 import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
 
@@ -99,7 +100,24 @@ async function deleteFound(
   }
 }
 
-export async function deleteStatement(environment: WriteEnvironment, statement: Of<'delete'>): Promise<string> {
+/** Carries out what changes rows that are there. */
+export function change(
+  environment: WriteEnvironment,
+  statement: Of<'update' | 'delete' | 'truncate' | 'merge'>,
+): Promise<string> {
+  switch (statement.kind) {
+    case 'update':
+      return update(environment, statement);
+    case 'delete':
+      return deleteStatement(environment, statement);
+    case 'truncate':
+      return truncate(environment, statement);
+    default:
+      return merge(environment, statement);
+  }
+}
+
+async function deleteStatement(environment: WriteEnvironment, statement: Of<'delete'>): Promise<string> {
   if (environment.database.pressed) await environment.database.admit();
   const byKey = changeByKey(environment, statement);
   if (byKey !== null) return byKey;
@@ -123,12 +141,12 @@ export async function deleteStatement(environment: WriteEnvironment, statement: 
 }
 
 /** All rows of several tables, in one transaction. */
-export async function truncate(environment: WriteEnvironment, { deletes }: Of<'truncate'>): Promise<string> {
+async function truncate(environment: WriteEnvironment, { deletes }: Of<'truncate'>): Promise<string> {
   for (const each of deletes) await deleteStatement(environment, each);
   return 'TRUNCATE TABLE';
 }
 
-export async function update(environment: WriteEnvironment, statement: Of<'update'>): Promise<string> {
+async function update(environment: WriteEnvironment, statement: Of<'update'>): Promise<string> {
   if (environment.database.pressed) await environment.database.admit();
   const byKey = changeByKey(environment, statement);
   if (byKey !== null) return byKey;
