@@ -14,6 +14,10 @@ export class SessionSequences implements SequenceSource {
   readonly #current = new Map<number, SequenceValue>();
   #last = 0;
   #saving: Promise<void>[] = [];
+  /** What was drawn since `record`. */
+  #drawn: { readonly oid: number; readonly value: SequenceValue }[] | null = null;
+  /** Drawn for rows that were not written: the statement is carried out another way, and draws them again. */
+  readonly #returned = new Map<number, SequenceValue[]>();
 
   constructor(database: Database) {
     this.#database = database;
@@ -27,11 +31,26 @@ export class SessionSequences implements SequenceSource {
 
   next(oid: number): SequenceValue {
     const sequence = this.#sequence(oid);
-    const value = sequence.next();
+    const value = this.#returned.get(oid)?.shift() ?? sequence.next();
+    this.#drawn?.push({ oid, value });
     this.#current.set(oid, value);
     this.#last = oid;
     this.#waitFor(sequence.saving);
     return value;
+  }
+
+  record(): void {
+    this.#drawn = [];
+  }
+
+  giveBack(taken: boolean): void {
+    if (!taken && this.#drawn !== null)
+      for (const { oid, value } of this.#drawn) {
+        const values = this.#returned.get(oid);
+        if (values === undefined) this.#returned.set(oid, [value]);
+        else values.push(value);
+      }
+    this.#drawn = null;
   }
 
   #waitFor(saving: Promise<void> | null): void {

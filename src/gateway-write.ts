@@ -38,7 +38,7 @@ export function insertValues(environment: WriteEnvironment, statement: Of<'inser
   if (statement.conflict !== null) return insertOrElse(environment, statement, statement.conflict);
   const writes = environment.transaction.of(liveTable(environment.database, statement.def));
   const from = writes.inserted.rows;
-  const refused = putRows(environment, statement, writerOf(environment, statement, writes), writes.inserted);
+  const refused = putRows(environment, statement, writerOf(environment, statement, writes));
   const tag = claimRows(environment, writes, from, statement.returning);
   if (refused === null) return tag;
   if (tag instanceof Promise) return tag.then(() => Promise.reject(refused));
@@ -98,26 +98,22 @@ const REFUSALS: ReadonlySet<string> = new Set([SqlState.notNullViolation, SqlSta
  * Writes the rows up to the first that a constraint refuses; that error, or null. What is wrong with a value of a later row comes
  * first: PostgreSQL reads all values before it writes a row. What is wrong with the key of an earlier row comes first, too.
  */
-function putRows(
-  environment: WriteEnvironment,
-  { source }: Of<'insert'>,
-  writer: RowWriter,
-  rows: RowBuffer,
-): SqlError | null {
+function putRows(environment: WriteEnvironment, { source }: Of<'insert'>, writer: RowWriter): SqlError | null {
   if (source.kind !== 'values') return null;
   let refused: SqlError | null = null;
-  let kept = 0;
   for (const row of source.rows) {
     for (let i = 0; i < row.length; i++) putValue(environment, writer, i, row[i]!);
+    if (refused !== null) {
+      writer.abandonRow();
+      continue;
+    }
     try {
       writer.endRow();
     } catch (error) {
       if (!(error instanceof SqlError) || !REFUSALS.has(error.code)) throw error;
-      if (refused === null) kept = rows.rows;
-      refused ??= error;
+      refused = error;
     }
   }
-  if (refused !== null) rows.truncate(kept);
   return refused;
 }
 
@@ -173,7 +169,7 @@ async function insertOrElse(
     const { time } = environment;
     const writer = new RowWriter(table.def, statement.fieldIds, insertion.proposed, time, statement.generated);
     let refused: SqlError | null = null;
-    if (statement.source.kind === 'values') refused = putRows(environment, statement, writer, insertion.proposed);
+    if (statement.source.kind === 'values') refused = putRows(environment, statement, writer);
     else await putQuery(environment, statement.source.plan, writer, () => insertion.advance());
     await insertion.finish();
     if (refused !== null) throw refused;

@@ -20,6 +20,9 @@ export interface SequenceSource {
   next(oid: number): SequenceValue;
   current(oid: number): SequenceValue;
   last(): SequenceValue;
+  /** From here until `giveBack` numbers are noted, which rows may yet not take: then they are the next ones. */
+  record(): void;
+  giveBack(taken: boolean): void;
 }
 
 /** What a statement's values may depend on. */

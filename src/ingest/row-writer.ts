@@ -94,11 +94,14 @@ export class RowWriter implements CopyRowSink {
   block(block: FieldBlock): boolean {
     if (this.#refusesAll) return false;
     this.#blocks ??= new BlockWriter(this.def, this.#targets, this.#missing, this.#context, this.#raw === this.#binary);
+    if (this.#checks === null) return this.#blocks.append(block, this.#rows);
     const before = this.#rows.rows;
-    if (!this.#blocks.append(block, this.#rows)) return false;
-    if (this.#checks === null || this.#passes(this.#checks, before)) return true;
-    this.#rows.truncate(before);
-    return false;
+    const { sequences } = this.#context;
+    sequences?.record();
+    const taken = this.#blocks.append(block, this.#rows) && this.#passes(this.#checks, before);
+    sequences?.giveBack(taken);
+    if (!taken) this.#rows.truncate(before);
+    return taken;
   }
 
   #begin(): void {
@@ -160,6 +163,12 @@ export class RowWriter implements CopyRowSink {
     if (this.#checks !== null) this.#check(this.#checks);
     this.#rows.endRow();
     this.#open = false;
+  }
+
+  /** Drops the values of the row under way: they were to be looked at only. */
+  abandonRow(): void {
+    this.#isRefused = false;
+    if (this.#open) this.#drop();
   }
 
   #missingOf(

@@ -91,7 +91,7 @@ function refuseShapes(select: SelectStmt): void {
   walk({ SelectStmt: select }, (tag, body) => {
     if (tag === 'FuncCall' && isSequenceFunction(body['funcname'] as Node[]))
       throw notSupported(`${stringsOf(body['funcname'] as Node[]).at(-1)}() inside an expression`, {
-        hint: 'It may be a whole column of the result, or a whole value of INSERT … VALUES.',
+        hint: 'It may be a whole column of a SELECT, or stand in a SELECT or VALUES without tables.',
         ...at(body['location'] as number),
       });
     if (tag === 'LockingClause') throw notSupported('SELECT … FOR UPDATE or FOR SHARE');
