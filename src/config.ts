@@ -157,7 +157,11 @@ const sections = {
     min_interval: setting(time, '10s', 'Shortest time between two flushes, but for memory, disk, CHECKPOINT and CALL.'),
   },
   disk: {
-    limit: setting(size(2 ** 20, '1MB'), '100GB', 'Hard limit of log, staged files, index and cache.'),
+    limit: setting(
+      size(2 ** 20, '1MB'),
+      '100GB',
+      'Hard limit of log, staged files, index and cache; at least four times `wal.segment_size`.',
+    ),
   },
   planner: {
     fallback_rows: setting(integer(0, COUNT_MAX), 200_000, 'Most rows of a query that runs in the PostgreSQL engine.'),
@@ -328,6 +332,9 @@ function settled(config: Config, cwd: string): Config {
   if (config.memory.yellow >= config.memory.red) throw new ConfigError('memory.yellow must be below memory.red');
   if (config.wal.maxSize < 2 * config.wal.segmentSize) {
     throw new ConfigError('wal.max_size must be at least two times wal.segment_size');
+  }
+  if (config.disk.limit < 4 * config.wal.segmentSize) {
+    throw new ConfigError('disk.limit must be at least four times wal.segment_size: the log counts, too');
   }
   const dataDir = resolve(cwd, config.server.dataDir);
   const warehouse = warehouseUrl(config.catalog.warehouse, dataDir, cwd);

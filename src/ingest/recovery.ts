@@ -61,7 +61,14 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
     return replayFrame(database, hot, frame, lost).then((applied) => void (rows += applied));
   });
   small.release();
-  if (takenOver.length > 0) lsnMax = Math.max(lsnMax, 1);
+  if (takenOver.length > 0) {
+    lsnMax = Math.max(lsnMax, 1);
+    const names = takenOver.map(({ def }) => `${def.schema}.${def.name}`).join(', ');
+    database.warn(
+      new Error(`the log that rows on disk are from is gone: what only it had is lost (tables ${names})`),
+      'the write-ahead log',
+    );
+  }
   database.committer.appliedLsn = lsnMax;
   database.committer.publishedLsn = lsnMax;
   for (const table of database.tables.values()) table.publishedLsn = table.appliedLsn;

@@ -107,6 +107,11 @@ test.each<[string, Parameters<typeof load>[0], RegExp]>([
   ],
   ['a time of 0', { args: ['--set', 'flush.max_age=0'] }, /is not a time/],
   ['memory below 768MB', { args: ['--set', 'memory.limit=767MB'] }, /is below the least size, 768MB/],
+  [
+    'a disk that the log fills alone',
+    { args: ['--set', 'disk.limit=200MB'] },
+    /disk\.limit must be at least four times/,
+  ],
   ['a fraction above 1', { args: ['--set', 'memory.red=1.5'] }, /is not a fraction/],
   ['yellow above red', { args: ['--set', 'memory.yellow=0.9'] }, /memory\.yellow must be below memory\.red/],
   ['an empty port', { env: { ARKA_SERVER_PORT: '' } }, /'' is not a whole number/],

@@ -2,7 +2,7 @@
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { doctor, type Treatment } from '../../src/doctor.ts';
 import type { Table } from '../../src/storage/table.ts';
@@ -240,7 +240,8 @@ test('V6: with everything committed the data directory but its catalog and wareh
   expect(await ids()).toEqual([0, 1, 2, 3, 5, 6, 7, 8, 9, 50]);
 });
 
-test('C2: without its log, what is on disk is taken over by the new one, committed, and the log is not held by it', async () => {
+test('C2: without its log, which is said once, what is on disk is taken over by the new one and committed; it does not hold the log', async () => {
+  using said = vi.spyOn(console, 'error').mockImplementation(() => {});
   await write('t', range(0, 10));
   await commit();
   await write('t', range(10, 20));
@@ -249,6 +250,8 @@ test('C2: without its log, what is on disk is taken over by the new one, committ
   await db.close();
   rmSync(join(db.dataDir, 'wal'), { recursive: true });
   await db.open();
+  const lost = expect.objectContaining({ message: expect.stringContaining('is lost (tables public.t)') });
+  expect(said.mock.calls).toEqual([[lost]]);
   await remove('t', 'id = 5');
   const expected = range(0, 20).filter((id) => id !== 4 && id !== 5);
   expect(await ids()).toEqual(expected);
@@ -258,6 +261,7 @@ test('C2: without its log, what is on disk is taken over by the new one, committ
   await db.restart();
   expect(await ids()).toEqual(expected);
   expect(db.table('t').uncommittedFrom).toBe(0);
+  expect(said).toHaveBeenCalledTimes(1);
 });
 
 async function lostRows(): Promise<unknown[][]> {
