@@ -3,7 +3,7 @@
  * the same sessions wait. Runs where ARKA_TEST_POSTGRES names a server; LOCKSTEP_RUNS says how often.
  *
  * Left out, because the README says that it differs: ON CONFLICT DO NOTHING, a key deleted and inserted again in one transaction, and which of two
- * transactions a deadlock ends: the sequence ends there.
+ * transactions a deadlock ends: the sequence ends there. Of two that wait PostgreSQL itself lets now one, now the other go first.
  */
 import fc from 'fast-check';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -158,6 +158,7 @@ async function run(steps: readonly Step[]): Promise<void> {
     if (said.some((line) => line.includes('40P01'))) return;
     const wanted = await other.settle();
     if (wanted.some((line) => line.includes('40P01'))) return;
+    if (wanted.filter((line) => line.endsWith(': (waits)')).length > 1) return;
     expect(said, history.join('\n')).toEqual(wanted);
     history.push(...wanted.map((line) => `   ${line}`));
     if (wanted.some((line) => line === `${session}: COMMIT` || line === `${session}: ROLLBACK`))
