@@ -1,11 +1,18 @@
 /** ALTER TABLE, RENAME and SET SCHEMA: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
 import { notSupported, SqlError, SqlState } from './errors.ts';
 import { alterTable, renameTable } from './ingest/alter-table.ts';
+import { generatedInput } from './ingest/generated-values.ts';
 import { alteredDef, type AlteredDef } from './planner/altered-def.ts';
 import type { AlterCommand, AlterTable, QualifiedName, Statement } from './planner/plan.ts';
 import { quoteIdentifier } from './sql-text.ts';
 import type { Table } from './storage/table.ts';
-import type { TableDef } from './table-def.ts';
+import type { Fill } from './storage/unit-engine.ts';
+import type { ColumnDef, TableDef } from './table-def.ts';
+import type { ColumnVector } from './types/column-vector.ts';
+import { putText } from './types/parse-text-value.ts';
+import { physicalOf } from './types/pg-type.ts';
+import { textInput } from './types/text-input.ts';
+import { VectorBuilder } from './types/vector-builder.ts';
 import { foldDefaults } from './gateway-fold-defaults.ts';
 import { relationOf, type DefineEnvironment } from './gateway-define.ts';
 
@@ -85,7 +92,10 @@ function tableOf(environment: DefineEnvironment, named: QualifiedName, ifExists:
 }
 
 /** What rows there are must be fine with what becomes NOT NULL, and have a value of their own where a new column has a default. */
-async function checkRows({ countRows }: DefineEnvironment, before: TableDef, after: TableDef): Promise<void> {
+async function checkRows(environment: DefineEnvironment, before: TableDef, after: TableDef): Promise<Fill | null> {
+  const { countRows } = environment;
+  const fieldIds: number[] = [];
+  const vectors: ColumnVector[] = [];
   const from = `FROM ${quoteIdentifier(before.schema)}.${quoteIdentifier(before.name)}`;
   let rows: boolean | null = null;
   for (const column of after.columns) {
@@ -96,15 +106,28 @@ async function checkRows({ countRows }: DefineEnvironment, before: TableDef, aft
       rows ??= (await countRows(`SELECT ${quoteIdentifier(before.columns[0]!.name)} ${from} LIMIT 1`)) > 0;
       if (!rows) continue;
       if (isNull) throw containsNulls(before, column.name);
-      throw notSupported('ADD COLUMN with a default, of a table that has rows,', {
-        hint: 'Add the column without it, UPDATE the rows, then SET DEFAULT.',
-      });
+      fieldIds.push(column.fieldId);
+      vectors.push(valueForAll(environment, column));
     } else if (column.notNull && !old.notNull) {
       const name = quoteIdentifier(old.name);
       if ((await countRows(`SELECT ${name} ${from} WHERE ${name} IS NULL LIMIT 1`)) > 0)
         throw containsNulls(before, column.name);
     }
   }
+  return fieldIds.length === 0 ? null : { fieldIds, vectors };
+}
+
+/** The value of a default that is one for all rows. @throws {SqlError} 0A000 for one that is another for each */
+function valueForAll({ time }: DefineEnvironment, column: ColumnDef): ColumnVector {
+  const builder = new VectorBuilder(physicalOf(column.type));
+  const value = column.default;
+  if (value?.kind === 'constant') putText(textInput(column.type, time), value.text, builder);
+  else if (value?.kind === 'now') generatedInput(column, value, time)(builder);
+  else
+    throw notSupported('ADD COLUMN with a default that is another for each row, of a table that has rows,', {
+      hint: 'Add the column without it, UPDATE the rows, then SET DEFAULT.',
+    });
+  return builder.vector();
 }
 
 function containsNulls({ schema, name: table }: TableDef, column: string): SqlError {

@@ -5,6 +5,7 @@ import { createIndex, dropIndex, relationNamed, type RelationKind } from './inge
 import type { Patience, TableHold } from './ingest/table-locks.ts';
 import type { QualifiedName, Statement } from './planner/plan.ts';
 import type { Table } from './storage/table.ts';
+import type { TimeContext } from './types/text-input.ts';
 import { alter, rename } from './gateway-alter.ts';
 import { foldDefaults, type FoldingEnvironment } from './gateway-fold-defaults.ts';
 import { defineSequence } from './gateway-define-sequence.ts';
@@ -14,6 +15,7 @@ export interface DefineEnvironment extends FoldingEnvironment {
   readonly notice: (code: string, message: string, detail?: string) => void;
   readonly hold: TableHold;
   readonly patience: Patience;
+  readonly time: TimeContext;
   /** How many rows a query gives. */
   readonly countRows: (sql: string) => Promise<number>;
 }

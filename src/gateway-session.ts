@@ -403,16 +403,16 @@ export class Session implements GatewaySession {
   async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
     if (isDefinition(statement)) {
       await this.#outsideBlock(verbOf(statement)!);
-      const { catalog, database, definitionsChanged } = this.#context;
+      const { definitionsChanged, ...context } = this.#context;
       const { searchPath, timeZone: zone } = this.#settings;
       const environment: DefineEnvironment = {
-        database,
-        catalog,
+        ...context,
         searchPath,
         timeZone: zone,
         notice: (code, message, detail) => this.#notice(code, message, detail),
         hold: this.#transaction.hold,
         patience: this.#interruption,
+        time: this.#time(),
         countRows: (sql) => countRows(this.#queryEnvironment(), this.#plan(parseSql(sql)[0]!, [])),
       };
       return this.#interruption.guarded(() => define(environment, statement)).finally(definitionsChanged);

@@ -82,6 +82,7 @@ export interface TierOptions {
   readonly segmentBytes: number;
   /** wal.max_size; left out: no limit. */
   readonly logBytesMax?: number;
+  readonly filledBytesMax?: number;
   /** wal.keep_size; left out: nothing is kept that is not needed. */
   readonly logBytesKept?: number;
   /** Bytes of log, staged files, index and cache; none: no limit. */
@@ -182,6 +183,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     targetFileBytes: options.targetFileBytes ?? 128 * MB,
     secret,
     index: index.remote,
+    ...(options.filledBytesMax === undefined ? {} : { filledBytesMax: options.filledBytesMax }),
     ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
     logBytesKept: Math.min(options.logBytesKept ?? 0, (options.diskLimit ?? Number.POSITIVE_INFINITY) / 8),
     ...(options.memoryMarks === undefined ? {} : { memoryMarks: options.memoryMarks }),

@@ -72,6 +72,7 @@ async function open(
       memoryMarks: config.memory,
       segmentBytes: config.wal.segmentSize,
       logBytesMax: config.wal.maxSize,
+      filledBytesMax: config.iceberg.maxStaged,
       logBytesKept: config.wal.keepSize,
       diskLimit: config.disk.limit,
       s3: s3Settings(config),
@@ -99,6 +100,7 @@ async function open(
       sequences: [...database.sequences.all].map((sequence) => sequence.def),
     });
   definitionsChanged();
+  database.onDefinition = definitionsChanged;
   stack.defer(startMigration(database, migrationSettings(config)));
   stack.defer(startRefresh(database, config.iceberg.refreshInterval));
   guard.start();

@@ -1,13 +1,13 @@
 /** Changes as DuckDB vectors: the columns of the change, the table's from the log's sections, keys as JSON. */
 import type duckdb from '@duckdb/node-bindings';
-import { invariant } from '../errors.ts';
 import type { Section } from '../storage/log/section-reader.ts';
 import type { Lsn, TableDef } from '../table-def.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
-import { columnVector, isValid, NO_BYTES, NO_WORDS, type ColumnVector, type Physical } from '../types/column-vector.ts';
+import { isValid, NO_BYTES, NO_WORDS, type ColumnVector, type Physical } from '../types/column-vector.ts';
 import { emitEscaped } from '../types/json-string.ts';
 import { normaliseJsonb } from '../types/jsonb.ts';
 import { Oid } from '../types/pg-type.ts';
+import { widened } from '../types/widen-vector.ts';
 import { textOutput } from '../types/text-output.ts';
 import { UTC } from '../types/time-zone.ts';
 import { CHUNK_ROWS } from './row-source.ts';
@@ -113,22 +113,6 @@ function tableColumn(fieldId: number): Source {
     const { validity, bits, heap, starts, ends } = vector;
     return { validity, bits, words, heap, starts, ends, own: false };
   };
-}
-
-/** Iceberg's promotions: a column may be wider now than when the row was logged. */
-function widened(vector: ColumnVector, physical: Physical, rows: number): ColumnVector {
-  if (vector.physical === physical) return vector;
-  const { validity } = vector;
-  if (vector.physical === 'int32' && physical === 'int64') {
-    const words = new Int32Array(rows * 2);
-    for (let row = 0; row < rows; row++) {
-      words[row * 2] = vector.words[row]!;
-      words[row * 2 + 1] = vector.words[row]! >> 31;
-    }
-    return columnVector(physical, { validity, words });
-  }
-  invariant(vector.physical === 'float32' && physical === 'float64', 'a column is only ever widened');
-  return columnVector(physical, { validity, float64: Float64Array.from(vector.float32) });
 }
 
 const EMPTY = { validity: null, bits: NO_BYTES, words: NO_WORDS, heap: NO_BYTES, starts: NO_WORDS, ends: NO_WORDS };

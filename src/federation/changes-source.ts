@@ -16,7 +16,8 @@ import { decodeFrame, type Section } from '../storage/log/section-reader.ts';
 import { hashKey, KeyTable } from '../storage/memory/key-table.ts';
 import { keyEncoder } from '../storage/memory/key-encoder.ts';
 import type { Lsn, TableDef } from '../table-def.ts';
-import type { ColumnVector } from '../types/column-vector.ts';
+import type { ColumnVector, Physical } from '../types/column-vector.ts';
+import { widened } from '../types/widen-vector.ts';
 import { physicalOf } from '../types/pg-type.ts';
 import { changesBuilder, type Change, type ChangeRun } from './changes-builder.ts';
 import { CHUNK_ROWS, type RowSource } from './row-source.ts';
@@ -174,11 +175,13 @@ class KeyGroup {
   readonly #table = new KeyTable(secret[0]!);
   readonly #encode: ReturnType<typeof keyEncoder>;
   readonly #fields: readonly number[];
+  readonly #physicals: readonly Physical[];
 
   constructor(def: TableDef, fields: readonly number[], rows: Iterable<Placed>) {
     this.#fields = fields;
     const types = fields.map((fieldId) => def.columns.find((column) => column.fieldId === fieldId)!.type);
-    this.#encode = keyEncoder(types.map(physicalOf), secret);
+    this.#physicals = types.map(physicalOf);
+    this.#encode = keyEncoder(this.#physicals, secret);
     for (const { section } of rows)
       this.#each(section, (hash) => {
         this.#table.claim(key, hash, 1, 0);
@@ -209,7 +212,9 @@ class KeyGroup {
 
   #vectors(section: Section): readonly ColumnVector[] {
     if (this.#last?.section !== section) {
-      const vectors = this.#fields.map((fieldId) => section.vectors[section.fieldIds.indexOf(fieldId)]!);
+      const vectors = this.#fields.map((fieldId, i) =>
+        widened(section.vectors[section.fieldIds.indexOf(fieldId)]!, this.#physicals[i]!, section.rows),
+      );
       this.#last = { section, vectors };
     }
     return this.#last.vectors;

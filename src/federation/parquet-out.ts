@@ -17,6 +17,9 @@ import { run, type Lease } from './connections.ts';
 import type { WriteParquetRequest, WrittenFile } from './engine-api.ts';
 import { columnStats } from './file-bounds.ts';
 import { filesInOrder, scanSql, type ScanContext } from './scan-sql.ts';
+import type { Fill } from '../storage/unit-engine.ts';
+import { keySource } from './lookup.ts';
+import { addSource } from './row-source.ts';
 import { eachChunk } from './vector-reader.ts';
 
 export const ROW_GROUP_ROWS = 20_480;
@@ -26,11 +29,25 @@ export async function writeParquet(
   request: WriteParquetRequest,
   context: ScanContext,
 ): Promise<WrittenFile | null> {
-  const { def } = request;
-  const columns = def.columns.map((column) => quoteIdentifier(column.name)).join(', ');
-  const select = `SELECT ${columns} FROM ${orderedScan(request, context)}`;
+  const { def, fill } = request;
+  const filled = fill === undefined ? null : fillSource(def, fill, context);
+  const columns = def.columns.map((column) => {
+    const name = quoteIdentifier(column.name);
+    const at = fill?.fieldIds.indexOf(column.fieldId) ?? -1;
+    return at < 0 ? name : `(SELECT c${at} FROM ${filled}) AS ${name}`;
+  });
+  const scanned = { ...def, columns: def.columns.filter(({ fieldId }) => fill?.fieldIds.includes(fieldId) !== true) };
+  const select = `SELECT ${columns.join(', ')} FROM ${orderedScan({ ...request, def: scanned }, context)}`;
   const fieldIds = def.columns.map((column) => `${quoteIdentifier(column.name)}: ${column.fieldId}`);
   return await copyTo(lease, select, fieldIds, def.columns, request.path);
+}
+
+/** The values of columns that no unit has, as a FROM item of one row. */
+function fillSource(def: TableDef, { fieldIds, vectors }: Fill, context: ScanContext): string {
+  const columns = fieldIds.map((fieldId) => def.columns.find((column) => column.fieldId === fieldId)!);
+  const source = addSource(context.registry, keySource(columns, vectors, 1, context.mode));
+  context.sourceIds.push(source.id);
+  return source.sql;
 }
 
 export async function newPositions(

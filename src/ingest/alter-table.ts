@@ -10,9 +10,11 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Table } from '../storage/table.ts';
+import type { Fill } from '../storage/unit-engine.ts';
 import type { TableDef } from '../table-def.ts';
 import { nameOf, type Database } from './database.ts';
 import { relationNamed } from './define-index.ts';
+import { discardFilled, fillColumns, installFilled } from './fill-columns.ts';
 import { refreshTable } from './iceberg-commit.ts';
 import type { Patience, TableHold } from './table-locks.ts';
 import { readOnly } from './transaction.ts';
@@ -31,8 +33,8 @@ export interface AlterOptions {
   readonly patience: Patience;
   /** Null: nothing is to be changed. @throws {SqlError} what speaks against it */
   readonly change: (def: TableDef) => Alteration | null;
-  /** Looks at the rows, which nobody changes meanwhile. @throws {SqlError} 23502 and the like */
-  readonly check: (before: TableDef, after: TableDef) => Promise<void>;
+  /** Looks at the rows, which nobody changes meanwhile; what they get in new columns. @throws {SqlError} 23502 and the like */
+  readonly check: (before: TableDef, after: TableDef) => Promise<Fill | null>;
 }
 
 export async function alterTable(database: Database, table: Table, options: AlterOptions): Promise<void> {
@@ -50,34 +52,39 @@ export async function alterTable(database: Database, table: Table, options: Alte
 /** The table is held alone, and its lane is. */
 async function alterHeld(database: Database, table: Table, { change, check }: AlterOptions): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    const { def: before } = table;
-    if (table.dropped) throw new SqlError(SqlState.undefinedTable, `relation "${before.name}" does not exist`);
+    if (table.dropped) throw new SqlError(SqlState.undefinedTable, `relation "${table.def.name}" does not exist`);
     if (table.detached !== null) throw readOnly(table.detached);
     await refreshTable(database, table);
+    if (table.found !== null) await adoptHeld(database, table);
+    const { def: before } = table;
     const wanted = change(before);
     if (wanted === null) return;
     const reshaped = isOtherShape(before, wanted.def);
-    await check(before, wanted.def);
+    const fill = await check(before, wanted.def);
     if (reshaped) {
       await database.flushHeld(table, 'alter');
       await database.commitHeld(table, 'alter');
     }
+    const filled = fill === null ? null : await fillColumns(database, table, wanted.def, fill);
     try {
       const { metadataLocation } = table;
-      const after = await database.lake.alterTable({ ...wanted, metadataLocation, specId: table.specId });
+      const { def, removed } = wanted;
+      const files = filled === null ? {} : { files: filled.files };
+      const after = await database.lake.alterTable({ def, removed, metadataLocation, specId: table.specId, ...files });
       table.metadataLocation = after.metadataLocation;
+      table.snapshotId = after.snapshotId;
       if (reshaped) table.redefine(after.def, after.specId);
       else table.setDef(after.def);
+      if (filled !== null) installFilled(database, table, filled, after);
       database.generation++;
-      if (keyOf(before) !== keyOf(after.def))
-        await database.index
-          ?.forget(table)
-          .catch((error: unknown) => database.warn(error, `index of ${nameOf(table)}`));
+      await reindexed(database, table, before);
       for (const sequence of database.sequences.ownedBy(before.uuid))
         if (!after.def.columns.some(({ fieldId }) => fieldId === sequence.def.owner!.fieldId))
           await database.sequences.drop(sequence);
       return;
     } catch (error) {
+      const unknown = error instanceof SqlError && error.code === SqlState.transactionResolutionUnknown;
+      if (filled !== null && !unknown) await discardFilled(database, table, filled);
       if (!(error instanceof SqlError) || error.code !== SqlState.serializationFailure) throw error;
       if (attempt >= ATTEMPTS_MAX) throw error;
     }
@@ -96,6 +103,49 @@ function isOtherShape(before: TableDef, after: TableDef): boolean {
       def.indexes,
     ]);
   return shape(before) !== shape(after);
+}
+
+/** Of what Iceberg says; the rest is Arka's own. */
+export function isOtherDefinition(table: Table, def: TableDef, specId: number): boolean {
+  const said = ({ columns, key }: TableDef): string =>
+    JSON.stringify([columns.map(({ name, fieldId, type }) => [name, fieldId, type]), key]);
+  return table.specId !== specId || said(table.def) !== said(def);
+}
+
+/** Takes over what another writer has changed of the definition. */
+export async function adoptDefinition(database: Database, table: Table): Promise<void> {
+  const hold = database.locks.open(() => null);
+  const patience = { lockWait: () => () => {}, running: () => {} };
+  try {
+    const release = await database.locks.alone(hold, table, patience);
+    try {
+      await database.define(() => database.inLane(table, () => adoptHeld(database, table)));
+    } finally {
+      release();
+    }
+  } finally {
+    database.locks.close(hold);
+    // A failure is tried again with what the next commit of another writer says.
+    table.found = null;
+  }
+}
+
+async function adoptHeld(database: Database, table: Table): Promise<void> {
+  if (table.dropped || table.detached !== null || table.found === null) return;
+  await database.flushHeld(table, 'alter');
+  await database.commitHeld(table, 'alter');
+  const { def: before } = table;
+  const { def, specId } = table.found;
+  table.redefine({ ...def, oid: before.oid, schema: before.schema, name: before.name }, specId);
+  table.found = null;
+  database.generation++;
+  database.onDefinition();
+  await reindexed(database, table, before);
+}
+
+async function reindexed(database: Database, table: Table, before: TableDef): Promise<void> {
+  if (keyOf(before) === keyOf(table.def)) return;
+  await database.index?.forget(table).catch((error: unknown) => database.warn(error, `index of ${nameOf(table)}`));
 }
 
 function keyOf(def: TableDef): string {

@@ -18,6 +18,7 @@ import { Table } from '../storage/table.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { OwnedSequence, StoredSequence } from '../sequence-def.ts';
 import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
+import { adoptDefinition, isOtherDefinition } from './alter-table.ts';
 import { ColdIndex } from './cold-index.ts';
 import { Committer } from './committer.ts';
 import { checkpointTables } from './checkpoint.ts';
@@ -71,6 +72,8 @@ export interface DatabaseOptions {
   readonly secret: Uint8Array;
   /** Left out: keys of files are found by scanning them. */
   readonly index?: Remote<IndexApi>;
+  /** Bytes of files that ALTER TABLE may write anew; left out: no limit. */
+  readonly filledBytesMax?: number;
   /** wal.max_size; left out: no limit. */
   readonly logBytesMax?: number;
   readonly logBytesKept?: number;
@@ -87,6 +90,7 @@ export class Database {
   readonly disk: DiskCache;
   readonly diskDir: string;
   readonly targetFileBytes: number;
+  readonly filledBytesMax: number;
   readonly committer: Committer;
   readonly index: ColdIndex | null;
   readonly retention: LogRetention;
@@ -104,6 +108,8 @@ export class Database {
   readonly commits: CommitEvent[] = [];
   /** Rises with every DDL: prepared plans and descriptions of older generations are made again. */
   generation = 1;
+  /** A definition has changed, and no session did it. */
+  onDefinition: () => void = () => {};
   readonly #secret: Uint8Array;
   readonly #byName = new Map<string, Table>();
   readonly #transactions = new Map<number, Transaction>();
@@ -130,6 +136,7 @@ export class Database {
     this.disk = options.disk;
     this.diskDir = options.diskDir;
     this.targetFileBytes = options.targetFileBytes;
+    this.filledBytesMax = options.filledBytesMax ?? Number.POSITIVE_INFINITY;
     this.warn = options.warn;
     this.#secret = options.secret;
     this.index = options.index === undefined ? null : new ColdIndex(options.index, options.disk, options.warn);
@@ -341,6 +348,16 @@ export class Database {
       });
       this.#lanes.delete(table);
     });
+  }
+
+  /** What the catalog says of a table: where another writer has changed it, it is so here, too, once nobody is at the table. */
+  definitionFound(table: Table, { def, specId }: Pick<TableState, 'def' | 'specId'>): void {
+    const isKnown = table.found !== null;
+    table.found = isOtherDefinition(table, def, specId) ? { def, specId } : null;
+    if (table.found === null || isKnown) return;
+    void adoptDefinition(this, table).catch((error: unknown) =>
+      this.warn(error, `what another writer has changed of ${nameOf(table)}`),
+    );
   }
 
   /** The catalog has it under another name now. */

@@ -166,6 +166,7 @@ export async function adoptState(database: Database, table: Table, state: TableS
   adoptDeletes(database, table, state, deletes, database.committer.appliedLsn);
   table.metadataLocation = state.metadataLocation;
   table.snapshotId = state.snapshotId;
+  database.definitionFound(table, state);
 }
 
 function removed(file: DataFileUnit, cause?: unknown): SqlError {

@@ -12,6 +12,7 @@ import type { MemorySlice } from '../storage/memory/slice.ts';
 import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
+import { widened } from '../types/widen-vector.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { applyDeletes, insertVectors, noteOperations } from './committer.ts';
 import type { Database } from './database.ts';
@@ -239,11 +240,11 @@ function applyReserved(
   applyDeletes(table, units, positions, lsn, lists);
 }
 
-/** Values of columns by field id: fields of a later schema are NULL, dropped ones are left out (M-2). */
+/** Values of columns by field id: fields of a later schema are NULL, dropped ones are left out, narrower ones widened (M-2). */
 function byFieldIds(table: Table, section: Section, columns: Iterable<number>): readonly ColumnVector[] {
   return Array.from(columns, (column) => {
     const at = section.fieldIds.indexOf(table.fieldIds[column]!);
-    if (at >= 0) return section.vectors[at]!;
+    if (at >= 0) return widened(section.vectors[at]!, table.physicals[column]!, section.rows);
     const nulls = new VectorBuilder(table.physicals[column]!);
     for (let row = 0; row < section.rows; row++) nulls.null();
     return nulls.vector();

@@ -98,6 +98,8 @@ export class Table {
   readonly partitionDeletes = new Map<string, readonly string[]>();
   snapshotId: bigint | null = null;
   dropped = false;
+  /** Another writer's change of columns, spec or order that is not taken over yet. */
+  found: { readonly def: TableDef; readonly specId: number } | null = null;
   /** Not null: it takes no writes (55000), and this is why (C6). */
   detached: Detached | null = null;
   readonly #memory: Memory;

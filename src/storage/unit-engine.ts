@@ -20,6 +20,14 @@ export interface WriteParquetRequest {
   readonly files: readonly FileUnit[];
   /** Absolute; the folder exists. Written, fsynced (file and folder, C10) before the answer. */
   readonly path: string;
+  /** Columns that no unit has, with their one value. */
+  readonly fill?: Fill;
+}
+
+/** One row of some columns. */
+export interface Fill {
+  readonly fieldIds: readonly number[];
+  readonly vectors: readonly ColumnVector[];
 }
 
 /** Positions by key: `keys` are the key's columns in order, `rows` long, without nulls. */

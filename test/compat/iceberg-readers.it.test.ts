@@ -195,6 +195,39 @@ test('after VACUUM FULL and after expiry all agree, and what PyIceberg deletes f
   await expectSameRows('public.merged', FLIGHTS, 500 - 71 - 17);
 });
 
+test('after ALTER TABLE all three agree, with files of all shapes', async () => {
+  await client.query(
+    `CREATE TABLE shapes (id int PRIMARY KEY, v int, gone text, price numeric(5,2)) WITH (sort_by = 'v')`,
+  );
+  await client.query(`INSERT INTO shapes SELECT g, g % 7, 'g' || g, g / 4.0 FROM generate_series(1, 400) g`);
+  await client.query(`CALL arka.commit('shapes')`);
+  await client.query('DELETE FROM shapes WHERE id % 10 = 0');
+  await client.query(
+    'ALTER TABLE shapes ALTER id TYPE bigint, ALTER price TYPE numeric(12,2), DROP COLUMN gone, ADD COLUMN note text',
+  );
+  await client.query(`INSERT INTO shapes VALUES (5000000000, 1, 1234567890.12, 'big')`);
+  await client.query('CHECKPOINT');
+  const first = { id: 'bigint', v: 'integer', price: 'numeric', note: 'text' };
+  await expectSameRows('public.shapes', first, 361);
+  await client.query(
+    `ALTER TABLE shapes ADD COLUMN gone text DEFAULT 'it''s', ADD n int NOT NULL DEFAULT 7, ALTER v TYPE bigint`,
+  );
+  const { note, ...rest } = { ...first, v: 'bigint', gone: 'text', n: 'integer' };
+  await expectSameRows('public.shapes', { ...rest, note }, 361);
+  await client.query(`ALTER TABLE shapes RENAME note TO remark`);
+  await client.query(`ALTER TABLE shapes SET (partition_by = 'bucket(4, id), v', sort_by = '')`);
+  await client.query(`INSERT INTO shapes SELECT g, g % 3, 1, 'p' || g FROM generate_series(1001, 1100) g`);
+  await client.query('DELETE FROM shapes WHERE id % 7 = 0');
+  await client.query('UPDATE shapes SET n = n + 1 WHERE v = 1');
+  await client.query('CHECKPOINT');
+  const { rows } = await client.query<{ count: string }>('SELECT count(*) AS count FROM shapes');
+  const last = { ...rest, remark: 'text' };
+  await expectSameRows('public.shapes', last, Number(rows[0]!.count));
+  await client.query('ALTER TABLE shapes RESET (partition_by), DROP COLUMN remark');
+  await client.query('VACUUM FULL shapes');
+  await expectSameRows('public.shapes', rest, Number(rows[0]!.count));
+});
+
 test('after kill -9 and a new start, what was acknowledged agrees everywhere', async () => {
   await insertFlights('flights', 5001, 5100);
   const before = await readHere('flights', FLIGHTS);

@@ -153,6 +153,25 @@ test('partition_by and sort_by change for what is written from then on, and old 
   await expect(client.query(`ALTER TABLE parts SET (nonsense = 1)`)).rejects.toMatchObject({ code: '22023' });
 });
 
+test('a default that is another for each row is refused while there are rows, one of the clock is one value', async () => {
+  await client.query('CREATE TABLE fills (id int PRIMARY KEY); INSERT INTO fills SELECT generate_series(1, 50)');
+  await client.query('DELETE FROM fills WHERE id > 40');
+  for (const value of ['gen_random_uuid()', 'random()'])
+    await expect(
+      client.query(`ALTER TABLE fills ADD r ${value === 'random()' ? 'float8' : 'uuid'} DEFAULT ${value}`),
+    ).rejects.toMatchObject({
+      code: '0A000',
+    });
+  await client.query('ALTER TABLE fills ADD at timestamptz DEFAULT now(), ADD fixed int DEFAULT 6 * 7');
+  expect(await rowsOf('SELECT count(*)::int, count(DISTINCT at)::int, sum(fixed)::int FROM fills')).toEqual([
+    [40, 1, 1680],
+  ]);
+  expect(await rowsOf(`SELECT count(*)::int FROM arka.units WHERE table_name = 'fills'`)).toEqual([[1]]);
+  await client.query('UPDATE fills SET fixed = 1 WHERE id = 3');
+  await expect(client.query('INSERT INTO fills (id) VALUES (4)')).rejects.toMatchObject({ code: '23505' });
+  expect(await rowsOf('SELECT fixed FROM fills WHERE id IN (3, 4) ORDER BY id')).toEqual([[1], [42]]);
+});
+
 test('a hash index goes with its column, and finds rows of a column that was widened', async () => {
   await client.query(`CREATE TABLE ix (id int PRIMARY KEY, a int, b text); CREATE INDEX ix_a ON ix USING hash (a)`);
   await client.query(`CREATE INDEX ix_b ON ix USING hash (b); INSERT INTO ix VALUES (1, -7, 'x'), (2, 8, 'y')`);

@@ -16,7 +16,14 @@ import { indexesText } from './index-property.ts';
 import type { Lake } from './lake.ts';
 import type { AlteredTable, AlterRequest, RenameRequest } from './lake-api.ts';
 import { told, type TableAccess } from './maintenance.ts';
-import { currentSchema, Property, uuidText, type LoadedTable, type TableMetadata } from './metadata.ts';
+import {
+  currentSchema,
+  currentSnapshot,
+  Property,
+  uuidText,
+  type LoadedTable,
+  type TableMetadata,
+} from './metadata.ts';
 import { schemaOf, sortOrderOf, transformText, type IcebergSchema, type SortOrder } from './schema-json.ts';
 import { tableDef } from './table-reader.ts';
 
@@ -31,8 +38,16 @@ export async function alterTable(lake: Lake, access: TableAccess, request: Alter
   const metadata = altered(base.metadata, request);
   const commitId = uuidText();
   const context = access.context(lake, uuid);
-  const none = new Set<string>();
-  const change = { added: [], deletes: [], removed: none, removedDeletes: none, properties: {}, trigger: 'alter' };
+  const { added, removed, removedDeletes } = request.files ?? { added: [], removed: [], removedDeletes: [] };
+  await access.place(lake, context, added, [], commitId);
+  const change = {
+    added,
+    deletes: [],
+    removed: new Set(removed),
+    removedDeletes: new Set(removedDeletes),
+    properties: {},
+    trigger: 'alter',
+  };
   const attempt = await buildAttempt(context, { ...base, metadata }, change, commitId);
   if (!(await access.swap(lake, base, attempt, commitId))) {
     context.discard(attempt.written);
@@ -42,7 +57,14 @@ export async function alterTable(lake: Lake, access: TableAccess, request: Alter
   told(lake, after);
   const def = tableDef(after);
   lake.flush.remember(def);
-  return { def, specId: after.metadata['default-spec-id'], metadataLocation: after.metadataLocation };
+  for (const { location } of added) lake.uploaded.delete(location);
+  return {
+    def,
+    specId: after.metadata['default-spec-id'],
+    metadataLocation: after.metadataLocation,
+    snapshotId: currentSnapshot(after.metadata)?.['snapshot-id'] ?? null,
+    paths: added.map(({ location }) => ({ location, path: lake.cache.pathOf(location) })),
+  };
 }
 
 function changed(base: LoadedTable): SqlError {

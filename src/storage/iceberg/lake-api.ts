@@ -234,12 +234,21 @@ export interface AlterRequest {
   readonly specId: number;
   /** Names of properties that are to go. */
   readonly removed: readonly string[];
+  /** Data files that stand for others from now on, with the same rows and more columns; of nothing deleted meanwhile. */
+  readonly files?: {
+    readonly removed: readonly string[];
+    readonly added: readonly Segment[];
+    readonly removedDeletes: readonly string[];
+  };
 }
 
 export interface AlteredTable {
   readonly def: TableDef;
   readonly specId: number;
   readonly metadataLocation: string;
+  readonly snapshotId: bigint | null;
+  /** Where added files can be read. */
+  readonly paths: CommitResult['paths'];
 }
 
 export interface RenameRequest {
