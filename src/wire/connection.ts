@@ -68,7 +68,7 @@ export class Connection {
     this.#host = host;
     this.#socket = socket;
     this.#reader = new FrameReader(host.messageBytesMax);
-    this.#out = new SessionOutput(socket);
+    this.#out = new SessionOutput(socket, () => this.#pump());
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 60_000);
     socket.on('data', (chunk: Buffer) => this.#data(chunk));

@@ -30,10 +30,13 @@ export class SessionOutput implements Output {
   copy: CopyIn | null = null;
   readonly #socket: Socket;
   readonly #waiters: Waiter[] = [];
+  readonly #onCopy: () => void;
   #flushScheduled = false;
 
-  constructor(socket: Socket) {
+  /** @param onCopy a COPY takes data from now on: some may have come before, behind its statement */
+  constructor(socket: Socket, onCopy: () => void) {
     this.#socket = socket;
+    this.#onCopy = onCopy;
     socket.on('drain', () => this.#release());
   }
 
@@ -83,6 +86,7 @@ export class SessionOutput implements Output {
     backend.copyInResponse(this.writer, columnCount, format);
     this.flushSoon();
     this.copy = new CopyIn(sink);
+    queueMicrotask(this.#onCopy);
     return this.copy.done;
   }
 

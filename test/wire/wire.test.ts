@@ -335,6 +335,7 @@ describe('COPY', () => {
   const data = (text: string): Buffer => message('d', text);
   test.each<[string, Buffer[], string, number?]>([
     ['CopyDone', [query('copy'), data('a'), message('H'), sync, data('b'), message('c')], 'GCZ'],
+    ['CopyDone that came before the COPY had begun', [query('copy late'), data('a'), data('b'), message('c')], 'GCZ'],
     ['a sink that waits', [query('copy slow'), data('a'), data('b'), message('c')], 'GCZ'],
     ['CopyFail', [query('copy'), data('a'), message('f', 'why\0')], 'GEZ'],
     ['an error of the sink', [query('copy error'), data('a'), data('b'), message('c'), query('a')], 'GEZTDCZ', 2],
