@@ -8,12 +8,17 @@ import { PGlite } from '@electric-sql/pglite';
 import { parse, serialize } from 'pg-protocol';
 
 /** A statement: a text goes as a Query message, one with values through the extended protocol. */
-export type Step = string | StepWithValues;
+export type Step = string | StepWithValues | StepWithData;
 export interface StepWithValues {
   readonly sql: string;
   readonly values: readonly (string | null)[];
   /** Rows are taken in portions, by as many Execute messages. */
   readonly portions?: readonly number[];
+}
+/** A COPY … FROM STDIN with all its data behind it. */
+export interface StepWithData {
+  readonly sql: string;
+  readonly data: string;
 }
 
 export interface Outcome {
@@ -27,6 +32,8 @@ export interface Outcome {
 
 export interface Session {
   readonly name: string;
+  /** What pg_blocking_pids() takes; 0 for PGlite. */
+  readonly pid: number;
   run(step: Step): Promise<Outcome>;
   close(): Promise<void>;
 }
@@ -37,6 +44,7 @@ interface Message {
   readonly fields?: readonly ({ readonly name: string; readonly dataTypeID: number } | string | null)[];
   readonly text?: string;
   readonly status?: string;
+  readonly processID?: number;
 }
 
 const ERROR_FIELDS = [
@@ -80,6 +88,8 @@ export function outcomeOf(messages: readonly Message[]): Outcome {
 
 function messagesOf(step: Step): Buffer {
   if (typeof step === 'string') return serialize.query(step);
+  if ('data' in step)
+    return Buffer.concat([serialize.query(step.sql), serialize.copyData(Buffer.from(step.data)), serialize.copyDone()]);
   return Buffer.concat([
     serialize.parse({ text: step.sql }),
     serialize.bind({ values: [...step.values] }),
@@ -89,8 +99,15 @@ function messagesOf(step: Step): Buffer {
   ]);
 }
 
-/** `postgresql://user@host:port/database`, without a password. */
-export async function openSocket(name: string, url: string): Promise<Session> {
+/**
+ * `postgresql://user@host:port/database`, without a password.
+ * @param settings go as start-up parameters
+ */
+export async function openSocket(
+  name: string,
+  url: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Session> {
   const { hostname, port, username, pathname } = new URL(url);
   const socket = connect(Number(port), hostname);
   await once(socket, 'connect');
@@ -111,9 +128,12 @@ export async function openSocket(name: string, url: string): Promise<Session> {
       failed = reject;
       socket.write(bytes);
     });
-  await ask(serialize.startup({ user: decodeURIComponent(username), database: pathname.slice(1) }));
+  const started = await ask(
+    serialize.startup({ user: decodeURIComponent(username), database: pathname.slice(1), ...settings }),
+  );
   return {
     name,
+    pid: started.find((message) => message.name === 'backendKeyData')?.processID ?? 0,
     run: async (step) => outcomeOf(await ask(messagesOf(step))),
     async close() {
       failed = () => {};
@@ -127,6 +147,7 @@ export async function openPglite(): Promise<Session> {
   const pglite = await PGlite.create();
   return {
     name: 'PGlite',
+    pid: 0,
     async run(step) {
       const { messages } = await pglite.execProtocol(messagesOf(step), { throwOnError: false });
       return outcomeOf(messages as unknown as Message[]);

@@ -1,0 +1,223 @@
+/**
+ * One sequence on Arka and on PostgreSQL, step by step.
+ *
+ * - L1 After each step both have answered alike (rows, columns, tag, SQLSTATE, transaction status), or both wait.
+ * - L2 After each step those that waited have been answered alike, or wait on both.
+ * - L3 After each step that may change rows the acting session, and one that only looks on, read the same rows from every table.
+ * A statement that Arka refuses with 0A000 is not made on PostgreSQL; in a block PostgreSQL's is made to fail.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { comparable } from '../differential/compare.ts';
+import type { Outcome, Step } from '../differential/wire.ts';
+import { knownDifference } from './differences.ts';
+import { eventSql, scriptText, stepText, type Event, type Sequence } from './sequence.ts';
+import type { Side } from './side.ts';
+import type { Statement } from './statements.ts';
+import { definition, isGenerated } from './tables.ts';
+
+export interface Arka extends Side {
+  /** The server ends, in order or by a crash, and starts again on its data. */
+  again(event: 'restart' | 'crash'): Promise<void>;
+}
+
+export interface Report {
+  /** Statements by kind; `refused` those that Arka answered with 0A000. */
+  readonly statements: Map<string, number>;
+  readonly refused: Map<string, number>;
+  /** Answers with an error, by SQLSTATE. */
+  readonly errors: Map<string, number>;
+  /** Sequences left because of a known difference. */
+  readonly left: Map<string, number>;
+}
+export const emptyReport = (): Report => ({
+  statements: new Map(),
+  refused: new Map(),
+  errors: new Map(),
+  left: new Map(),
+});
+const count = (of: Map<string, number>, what: string): void => void of.set(what, (of.get(what) ?? 0) + 1);
+
+/** Answers of the two that are not alike. */
+export class DifferenceError extends Error {
+  override readonly name = 'DifferenceError';
+}
+/** A known difference: the rest of the sequence says nothing. */
+class Left extends Error {}
+
+let nextSchema = 1;
+
+export class Lockstep {
+  readonly #arka: Arka;
+  readonly #oracle: Side;
+  readonly #sequence: Sequence;
+  readonly #report: Report;
+  readonly #schema = `model_${process.pid}_${nextSchema++}`;
+  readonly #severalSessions: boolean;
+  readonly #sessions: readonly string[];
+  readonly #ready = new Set<string>();
+  readonly #waiting = new Map<string, Statement>();
+  #at = 0;
+  #jumps = 0;
+
+  constructor(arka: Arka, oracle: Side, sequence: Sequence, report: Report, severalSessions: boolean) {
+    this.#arka = arka;
+    this.#oracle = oracle;
+    this.#sequence = sequence;
+    this.#report = report;
+    this.#severalSessions = severalSessions;
+    this.#sessions = [...new Set(sequence.steps.flatMap((step) => ('session' in step ? [step.session] : [])))];
+  }
+
+  /** @throws {DifferenceError} with the script up to the first difference */
+  async run(): Promise<void> {
+    try {
+      await this.#define();
+      for (const step of this.#sequence.steps) {
+        this.#at++;
+        await ('event' in step ? this.#event(step.event, step.table) : this.#statement(step));
+      }
+    } catch (error) {
+      if (!(error instanceof Left)) {
+        if (!(error instanceof DifferenceError)) console.log(`${error}\n${scriptText(this.#sequence, this.#at)}`);
+        throw error;
+      }
+      count(this.#report.left, error.message);
+    } finally {
+      await Promise.all([this.#arka.forget(), this.#oracle.forget()]);
+      await this.#oracle.observe('ROLLBACK');
+      await this.#oracle.observe(`DROP SCHEMA ${this.#schema} CASCADE`);
+      for (const { name } of this.#sequence.tables) await this.#arka.observe(`DROP TABLE ${this.#schema}.${name}`);
+    }
+  }
+
+  async #define(): Promise<void> {
+    for (const side of [this.#arka, this.#oracle]) {
+      const made = this.#sequence.tables.flatMap((table) => definition(table, side === this.#arka));
+      for (const sql of [`CREATE SCHEMA ${this.#schema}`, `SET search_path = ${this.#schema}`, ...made]) {
+        const { error } = await side.observe(sql);
+        if (error !== null) throw new DifferenceError(`${side.name}: ${sql}: ${JSON.stringify(error)}`);
+      }
+    }
+  }
+
+  async #enter(session: string): Promise<void> {
+    if (this.#ready.has(session)) return;
+    this.#ready.add(session);
+    for (const side of [this.#arka, this.#oracle])
+      await (await side.session(session)).run(`SET search_path = ${this.#schema}`);
+  }
+
+  async #event(event: Event, table: string): Promise<void> {
+    const sql = eventSql(event, `${this.#schema}.${table}`);
+    if (sql !== null) {
+      const { error } = await this.#arka.observe(sql);
+      if (error !== null) this.#differs('event', { arka: error, oracle: 'nothing' });
+    } else {
+      if (event === 'restart' && this.#waiting.size > 0) return;
+      if (event === 'restart') await this.#arka.forget();
+      await this.#oracle.forget();
+      await this.#oracle.observe('ROLLBACK');
+      await this.#arka.again(event as 'restart' | 'crash');
+      this.#ready.clear();
+      this.#waiting.clear();
+      await this.#arka.observe(`SET search_path = ${this.#schema}`);
+      await this.#oracle.observe(`SET search_path = ${this.#schema}`);
+      await this.#jump();
+    }
+    await this.#compareTables(null);
+  }
+
+  /** Numbers of sequences have gaps after a crash: both go on from the same one. */
+  async #jump(): Promise<void> {
+    this.#jumps++;
+    for (const { name, columns } of this.#sequence.tables) {
+      if (!columns.some(isGenerated)) continue;
+      for (const side of [this.#arka, this.#oracle])
+        await side.observe(`SELECT setval('${name}_g_seq', ${this.#jumps * 100_000})`);
+    }
+  }
+
+  async #statement(step: { readonly session: string } & Statement): Promise<void> {
+    const { session, kind } = step;
+    if (this.#waiting.has(session)) return;
+    await this.#enter(session);
+    count(this.#report.statements, kind);
+    const wire: Step = step.data === undefined ? step.sql : { sql: step.sql, data: step.data };
+    const ours = await this.#arka.run(session, wire);
+    if (ours?.error?.['code'] === '0A000') {
+      count(this.#report.refused, `${kind}: ${ours.error['message']}`);
+      await this.#oracle.run(session, 'SELECT 1 / 0');
+    } else {
+      const theirs = await this.#oracle.run(session, wire);
+      this.#compare(step, wire, ours, theirs);
+      if (ours === null) this.#waiting.set(session, step);
+      else if (ours.error !== null) count(this.#report.errors, ours.error['code']!);
+    }
+    await this.#compareSettled();
+    if (mayChange(step)) await this.#compareTables(this.#waiting.has(session) ? null : session);
+  }
+
+  async #compareSettled(): Promise<void> {
+    if (this.#waiting.size === 0) return;
+    const ours = await this.#arka.settled();
+    const theirs = await this.#oracle.settled();
+    for (const [session, statement] of [...this.#waiting]) {
+      const [our, their] = [ours.get(session) ?? null, theirs.get(session) ?? null];
+      this.#compare({ session, ...statement }, statement.sql, our, their);
+      if (our !== null) this.#waiting.delete(session);
+    }
+  }
+
+  #compare(
+    step: { readonly session: string } & Statement,
+    wire: Step,
+    ours: Outcome | null,
+    theirs: Outcome | null,
+  ): void {
+    const [arka, oracle] = [ours, theirs].map((outcome) => (outcome === null ? 'waits' : answerOf(wire, outcome)));
+    if (isDeepStrictEqual(arka, oracle)) return;
+    const known = knownDifference({ statement: step, ours, theirs, sequence: this.#sequence });
+    if (known?.goesOn === false) throw new Left(known.title);
+    if (known !== undefined) return count(this.#report.left, `${known.title} (went on)`);
+    this.#differs(stepText(step), { arka, oracle });
+  }
+
+  async #compareTables(session: string | null): Promise<void> {
+    if (this.#severalSessions) await this.#compareReads('observer');
+    const acting = session ?? (this.#severalSessions ? null : this.#sessions.at(0));
+    if (acting == null) return;
+    await this.#enter(acting);
+    await this.#compareReads(acting);
+  }
+
+  async #compareReads(session: string): Promise<void> {
+    for (const { name } of this.#sequence.tables) {
+      const sql = `SELECT * FROM ${this.#schema}.${name}`;
+      const [ours, theirs] = await Promise.all(
+        [this.#arka, this.#oracle].map(async (side) => answerOf(sql, await side.read(session, sql))),
+      );
+      if (!isDeepStrictEqual(ours, theirs)) this.#differs(`${session} reads ${name}`, { arka: ours, oracle: theirs });
+    }
+  }
+
+  #differs(what: string, { arka, oracle }: { readonly arka: unknown; readonly oracle: unknown }): never {
+    throw new DifferenceError(
+      [
+        `${this.#arka.name} and ${this.#oracle.name} differ: ${what}`,
+        scriptText(this.#sequence, this.#at),
+        `-- ${this.#arka.name}: ${JSON.stringify(arka)}`,
+        `-- ${this.#oracle.name}: ${JSON.stringify(oracle)}`,
+      ].join('\n'),
+    );
+  }
+}
+
+/** Also what a statement shows that another left; BEGIN, savepoints and the like are seen with the next. */
+const mayChange = ({ kind, sql }: Statement): boolean =>
+  kind === 'transaction' ? /^(COMMIT|ROLLBACK)/.test(sql) : kind !== 'SELECT' && kind !== 'sequence';
+
+/** What is compared of an answer: of an error its SQLSTATE. */
+function answerOf(step: Step, outcome: Outcome): unknown {
+  const { error, status } = outcome;
+  return error === null ? comparable(step, outcome) : { error: error['code'], status };
+}
