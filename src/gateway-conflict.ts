@@ -19,7 +19,6 @@ import {
 } from './ingest/keyed-rows.ts';
 import { assertOpen } from './ingest/key-locks.ts';
 import { RowWriter } from './ingest/row-writer.ts';
-import { streamRows } from './ingest/stream-writes.ts';
 import type { TableWrites } from './ingest/transaction.ts';
 import { insertRows } from './ingest/write-rows.ts';
 import type { Conflict } from './planner/plan.ts';
@@ -30,7 +29,8 @@ import type { ColumnVector } from './types/column-vector.ts';
 import { bufferUnit } from './gateway-buffer.ts';
 import { readOldRows, type OldRows } from './gateway-old-rows.ts';
 import { rowComputer } from './gateway-row-values.ts';
-import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
+import { moveRows } from './gateway-bulk.ts';
+import { contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
 
 type Update = Extract<Conflict, { action: 'update' }>;
 
@@ -51,8 +51,11 @@ export class ConflictingInsert {
   readonly #conflict: Conflict;
   /** First own row of the statement. */
   readonly #from: number;
+  readonly #spills: boolean;
 
-  constructor(environment: WriteEnvironment, writes: TableWrites, conflict: Conflict) {
+  /** @param spills false: the rows are asked for again, and stay in memory until then */
+  constructor(environment: WriteEnvironment, writes: TableWrites, conflict: Conflict, spills: boolean) {
+    this.#spills = spills;
     this.#environment = environment;
     this.#writes = writes;
     this.#conflict = conflict;
@@ -82,8 +85,7 @@ export class ConflictingInsert {
       await this.#claim(before);
     }
     proposed.truncate(0);
-    checkSize(this.#environment, this.#writes);
-    await streamRows(this.#environment.database.log, this.#environment.transaction, this.#writes);
+    await moveRows(this.#environment, this.#writes, this.#spills ? this.#from : null);
   }
 
   retire(): void {
@@ -105,7 +107,7 @@ export class ConflictingInsert {
   async #upsert(conflict: Update, keys: readonly KeyRows[], given: Located): Promise<void> {
     const writes = this.#writes;
     for (let n = 0; n < given.units.length; n++)
-      if (given.units[n] === writes.unit && given.positions[n]! >= this.#from) throw touchedTwice();
+      if (this.#isNew(given.units[n]!, given.positions[n]!)) throw touchedTwice();
     const fresh = conflict.replaces ? null : await this.#newRows(conflict, keys, given);
     try {
       let located = given;
@@ -128,6 +130,12 @@ export class ConflictingInsert {
     } finally {
       fresh?.rows.retire();
     }
+  }
+
+  /** Whether an own row is one of this statement's. */
+  #isNew(unit: number, position: number): boolean {
+    const row = unit === this.#writes.unit ? position : (this.#writes.spilled.find(unit)?.from ?? -1);
+    return row >= this.#from;
   }
 
   /** The rows of the keys that are there, as SET and WHERE have them. */

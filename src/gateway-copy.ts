@@ -4,8 +4,6 @@ import { CopyBinaryParser } from './ingest/copy-binary.ts';
 import { CopyCsvParser } from './ingest/copy-csv.ts';
 import { CopyTextParser } from './ingest/copy-text.ts';
 import { RowWriter } from './ingest/row-writer.ts';
-import { streamRows } from './ingest/stream-writes.ts';
-import { insertRows } from './ingest/write-rows.ts';
 import type { CopyFilter, Statement } from './planner/plan.ts';
 import { RowBuffer } from './storage/memory/row-buffer.ts';
 import { integerAt } from './storage/memory/slice.ts';
@@ -13,13 +11,11 @@ import type { Table } from './storage/table.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import type { MaybePromise, Output } from './wire/gateway-api.ts';
 import { liveTable } from './gateway-cursor.ts';
+import { BulkRows, CHECK_ROWS } from './gateway-bulk.ts';
 import { bufferUnit } from './gateway-buffer.ts';
-import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
+import { drain, type WriteEnvironment } from './gateway-write-environment.ts';
 
 type CopyFrom = Extract<Statement, { kind: 'copyFrom' }>;
-
-/** Rows between two checks of keys. */
-const CHECK_ROWS = 8192;
 
 export async function copyFrom(environment: WriteEnvironment, statement: CopyFrom, out: Output): Promise<string> {
   const { database, transaction } = environment;
@@ -30,21 +26,10 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
   const read = filter === null ? writes.inserted : new RowBuffer(database.memory, table.physicals);
   const writer = new RowWriter(table.def, statement.fieldIds, read, environment.time);
   const parser = copyParser(statement, writer);
-  const from = writes.inserted.rows;
-  let checked = from;
-  const check = (): Promise<void> | null => {
-    const start = checked;
-    checked = writes.inserted.rows;
-    checkSize(environment, writes);
-    return insertRows(contextOf(environment), transaction, writes, start, table.def.onConflict === 'upsert');
-  };
-  const take = (): Promise<void> | null =>
-    filter === null
-      ? check()
-      : keep(environment, filter, table, read, writes.inserted)
-          .then(check)
-          .then(() => {});
-  const waiting = (): number => (filter === null ? writes.inserted.rows - checked : read.rows);
+  const bulk = new BulkRows(environment, writes);
+  const take = (): MaybePromise<void> =>
+    filter === null ? bulk.finish() : keep(environment, filter, table, read, writes.inserted).then(() => bulk.finish());
+  const waiting = (): number => (filter === null ? bulk.waiting : read.rows);
   let isCancelled = false;
   const cancel = (): void => {
     isCancelled = true; // as PostgreSQL does it: with the next message of the client
@@ -57,20 +42,14 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
         if (isCancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
         parser.push(bytes);
         if (waiting() < CHECK_ROWS && !database.pressed) return undefined;
-        const pending = take();
-        const stream = (): MaybePromise<void> => streamRows(database.log, transaction, writes);
-        if (pending === null) {
-          const behind = stream();
-          return database.pressed ? Promise.resolve(behind).then(() => database.admit()) : behind;
-        }
-        const behind = pending.then(stream);
-        return database.pressed ? behind.then(() => database.admit()) : behind;
+        const moving = take();
+        if (!database.pressed) return moving;
+        return moving === undefined ? database.admit() : moving.then(() => database.admit());
       },
     });
     parser.finish();
-    const pending = take();
-    if (pending !== null) await pending;
-    return `COPY ${writes.inserted.rows - from}`;
+    await take();
+    return `COPY ${bulk.rows}`;
   } finally {
     if (filter !== null) read.retire();
   }

@@ -28,6 +28,7 @@ import { VectorBuilder } from './types/vector-builder.ts';
 import type { MaybePromise } from './wire/gateway-api.ts';
 import { bufferUnit } from './gateway-buffer.ts';
 import { liveTable } from './gateway-cursor.ts';
+import { moveSome } from './gateway-bulk.ts';
 import { hotRow, readOldRows } from './gateway-old-rows.ts';
 import { sendWritten } from './gateway-returning.ts';
 import { rowComputer } from './gateway-row-values.ts';
@@ -142,7 +143,9 @@ class KeyedChange {
     const send = (): MaybePromise<void> =>
       sendWritten(this.#environment, returning, { def: table.def, buffer: inserted, from });
     const sent = claimed === null ? send() : claimed.then(send);
-    return sent === undefined ? this.#tag(1) : sent.then(() => this.#tag(1));
+    const move = (): MaybePromise<void> => moveSome(this.#environment, this.#writes);
+    const moved = sent === undefined ? move() : sent.then(move);
+    return moved === undefined ? this.#tag(1) : moved.then(() => this.#tag(1));
   }
 
   /** With the old row in a buffer of its own. */

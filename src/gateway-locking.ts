@@ -175,7 +175,7 @@ class Locking {
     const { snapshot } = transaction;
     const { table } = this.#writes;
     assertOpen(transaction);
-    if (unit === this.#writes.unit ? !this.#writes.isDead(position) : table.isAlive(unit, position)) return true;
+    if (this.#writes.isAlive(unit, unit === this.#writes.unit ? this.#writes.ownRow(position) : position)) return true;
     if (snapshot === null) {
       this.#stale.add(keys, row);
       this.#staleRows++;

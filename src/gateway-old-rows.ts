@@ -48,8 +48,8 @@ export async function readOldRows(
     const columns = fieldIds.length === 0 ? table.fieldIds.slice(0, 1) : fieldIds; // a file is read by columns
     if (cold.length > SINGLE_ROWS_MAX || database.index === null) {
       const reader = cancellable(engine, database.disk, environment.running);
-      await appendCold(reader, table, located, cold, columns, rows, order);
-    } else await appendSingly(environment, table, located, cold, columns, rows, order);
+      await appendCold(reader, writes, located, cold, columns, rows, order);
+    } else await appendSingly(environment, writes, located, cold, columns, rows, order);
     return { rows, keys: Int32Array.from(order) };
   } catch (error) {
     rows.retire();
@@ -76,7 +76,7 @@ export function hotRow(
     const index = writes.inserted.batchOf(position);
     return { vectors: writes.inserted.batches[index]!.vectors(), row: position - writes.inserted.batchStart(index) };
   }
-  const slice = writes.table.unit(unit);
+  const slice = writes.unitOf(unit);
   invariant(slice !== undefined, 'K1 a place holds while the version is the same');
   if (slice.tier !== 'memory') return null;
   const { batch, row } = slice.locate(position);
@@ -86,19 +86,20 @@ export function hotRow(
 /** A few rows of files, each by a prepared statement of the thread that reads single rows. */
 async function appendSingly(
   { database, timeZone, running }: WriteEnvironment,
-  table: Table,
+  writes: TableWrites,
   { units, positions }: Located,
   keys: readonly number[],
   fieldIds: readonly number[],
   rows: RowBuffer,
   order: number[],
 ): Promise<void> {
+  const { table } = writes;
   const columns = fieldIds.map((fieldId) => table.def.columns.find((column) => column.fieldId === fieldId)!);
   const abort = new AbortController();
   running(() => abort.abort());
   const read = await Promise.all(
     keys.map(async (key) => {
-      const file = table.unit(units[key]!) as DataFileUnit;
+      const file = writes.unitOf(units[key]!) as DataFileUnit;
       const release = await database.disk.lease([file.scan(0)], abort.signal);
       try {
         const { path, rows: count } = file;
@@ -123,13 +124,14 @@ async function appendSingly(
 
 async function appendCold(
   engine: Remote<EngineApi>,
-  table: Table,
+  writes: TableWrites,
   { units, positions }: Located,
   keys: readonly number[],
   fieldIds: readonly number[],
   rows: RowBuffer,
   order: number[],
 ): Promise<void> {
+  const { table } = writes;
   const files: DataFileUnit[] = [];
   const indexOf = new Map<number, number>();
   const indexes = Int32Array.from(keys, (key) => {
@@ -137,7 +139,7 @@ async function appendCold(
     let index = indexOf.get(unit);
     if (index === undefined) {
       indexOf.set(unit, (index = files.length));
-      files.push(table.unit(unit) as DataFileUnit);
+      files.push(writes.unitOf(unit) as DataFileUnit);
     }
     return index;
   });

@@ -69,7 +69,9 @@ export class ScanBuilder {
       const scan = slice.scan(visible, deletes, table.fieldIds);
       memory.push({ ...scan, deletes: this.#joined(scan.deletes, own, slice) });
     }
-    for (const file of view?.files ?? table.files) {
+    const shared = view?.files ?? table.files;
+    const spilled = writes?.spilled.files ?? [];
+    for (const file of spilled.length === 0 ? shared : [...shared, ...spilled]) {
       const pruned =
         outside(range, file.time.min, file.time.max) ??
         (lookup === null || (value !== null && file.mayHoldValue(lookup.fieldId, value))
@@ -82,12 +84,12 @@ export class ScanBuilder {
         pruned,
       });
       if (pruned !== null) continue;
-      const scan = file.scan(view === null ? file.deletes.published : view.deletesOf(file));
+      const scan = file.scan(view === null || spilled.includes(file) ? file.deletes.published : view.deletesOf(file));
       files.push({ ...scan, deletes: this.#joined(scan.deletes, own, file) });
     }
     const inserted = writes?.scan() ?? null;
     if (inserted !== null) {
-      memory.push(inserted);
+      memory.push({ ...inserted, deletes: this.#block(inserted.deletes, writes!.deadPositions()) });
       units.push({ tier: 'memory', name: 'this transaction', rows: inserted.rows, pruned: null });
     }
     return {
@@ -121,7 +123,11 @@ export class ScanBuilder {
     unit: MemorySlice | DataFileUnit,
   ): DeleteRef | null {
     const positions = own?.get(unit.unit);
-    if (positions === undefined) return shared;
+    return positions === undefined ? shared : this.#block(shared, positions);
+  }
+
+  #block(shared: DeleteRef | null, positions: readonly number[]): DeleteRef | null {
+    if (positions.length === 0) return shared;
     const blocks = [...(shared?.blocks ?? [])];
     for (let start = 0; start < positions.length; start += 262_144) {
       const part = positions.slice(start, start + 262_144);

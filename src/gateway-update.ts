@@ -16,7 +16,8 @@ import { liveTable } from './gateway-cursor.ts';
 import { changeByKey } from './gateway-keyed-change.ts';
 import { merge } from './gateway-merge.ts';
 import { sendWritten } from './gateway-returning.ts';
-import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
+import { moveRows } from './gateway-bulk.ts';
+import { contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
 
 type Of<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
 
@@ -168,8 +169,8 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
     copyKept(fresh, dropped, writes.inserted);
     const pending = insertRows(contextOf(environment), environment.transaction, writes, from, false);
     if (pending !== null) await pending;
-    checkSize(environment, writes);
     await sendWritten(environment, statement.returning, { def: table.def, buffer: writes.inserted, from });
+    await moveRows(environment, writes, writes.inserted.rows);
     return `UPDATE ${count}`;
   } finally {
     fresh.retire();

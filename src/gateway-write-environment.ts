@@ -34,7 +34,7 @@ export interface WriteEnvironment {
   readonly answer: Answer | null;
 }
 
-/** A transaction's own rows take at most this share of the slab budget. */
+/** Own rows that have to stay in memory take at most this share of the slab budget. */
 const TRANSACTION_FRACTION = 0.4;
 
 export function contextOf({ database, running, lockWait }: WriteEnvironment): WriteContext {
@@ -50,15 +50,15 @@ export function contextOf({ database, running, lockWait }: WriteEnvironment): Wr
   };
 }
 
-/** @throws {SqlError} 53200 when the transaction has too many rows */
+/** @throws {SqlError} 53200 when too many of the transaction's rows are in memory */
 export function checkSize(environment: WriteEnvironment, writes: TableWrites): void {
   const { pool } = environment.database.memory;
   let bytes = 0;
   for (const batch of writes.inserted.batches) bytes += batch.dataBytes;
   if (bytes <= pool.budgetBytes * TRANSACTION_FRACTION) return;
   throw new SqlError(SqlState.outOfMemory, 'out of memory', {
-    detail: `One transaction's rows may take ${Math.floor(pool.budgetBytes * TRANSACTION_FRACTION)} bytes of memory.`,
-    hint: 'Write in smaller transactions, or raise memory.limit.',
+    detail: `Rows of one statement that have to stay in memory may take ${Math.floor(pool.budgetBytes * TRANSACTION_FRACTION)} bytes.`,
+    hint: 'Write fewer rows by one statement, or raise memory.limit.',
   });
 }
 

@@ -3,7 +3,6 @@
  */
 import { SqlError, SqlState } from './errors.ts';
 import { RowWriter } from './ingest/row-writer.ts';
-import { streamRows } from './ingest/stream-writes.ts';
 import type { TableWrites } from './ingest/transaction.ts';
 import { insertRows } from './ingest/write-rows.ts';
 import type { Conflict, QueryPlan, Returning, Statement } from './planner/plan.ts';
@@ -15,7 +14,8 @@ import { ConflictingInsert } from './gateway-conflict.ts';
 import { liveTable } from './gateway-cursor.ts';
 import { putValue } from './gateway-values.ts';
 import { sendWritten, type WrittenRows } from './gateway-returning.ts';
-import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
+import { BulkRows, moveSome } from './gateway-bulk.ts';
+import { contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
 
 type Of<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
 
@@ -59,7 +59,7 @@ export function insertRowsBy(
     writes.inserted.truncate(from);
     return null;
   }
-  const insertion = new ConflictingInsert(environment, writes, conflict);
+  const insertion = new ConflictingInsert(environment, writes, conflict, true);
   if (!put(insertion.proposed)) {
     insertion.retire();
     return null;
@@ -82,7 +82,8 @@ function claimRows(
   const send = (): MaybePromise<void> => sendWritten(environment, returning, writtenRows(writes, from));
   const sent = claimed === null ? send() : claimed.then(send);
   const tag = insertTag(writes.inserted.rows - from);
-  return sent === undefined ? tag : sent.then(() => tag);
+  const moved = sent === undefined ? moveSome(environment, writes) : sent.then(() => moveSome(environment, writes));
+  return moved === undefined ? tag : moved.then(() => tag);
 }
 
 function writtenRows(writes: TableWrites, from: number): WrittenRows {
@@ -124,14 +125,14 @@ export async function insert(environment: WriteEnvironment, statement: Of<'inser
   if (statement.conflict !== null) return insertOrElse(environment, statement, statement.conflict);
   const table = liveTable(environment.database, statement.def);
   const writes = transaction.of(table);
-  const from = writes.inserted.rows;
   const { time } = environment;
   const writer = new RowWriter(table.def, statement.fieldIds, writes.inserted, time, statement.generated);
-  await putQuery(environment, statement.source.plan, writer, () => {
-    checkSize(environment, writes);
-    return streamRows(database.log, transaction, writes);
-  });
-  return claimRows(environment, writes, from, statement.returning);
+  const isAnswered = statement.returning !== null && environment.answer !== null;
+  const bulk = new BulkRows(environment, writes, !isAnswered);
+  await putQuery(environment, statement.source.plan, writer, () => bulk.advance());
+  await bulk.finish();
+  await sendWritten(environment, statement.returning, writtenRows(writes, bulk.from));
+  return insertTag(bulk.rows);
 }
 
 /** Rows of a query; after some of them `more` is called. */
@@ -164,7 +165,8 @@ async function insertOrElse(
   const table = liveTable(environment.database, statement.def);
   const writes = environment.transaction.of(table);
   const from = writes.inserted.rows;
-  const insertion = new ConflictingInsert(environment, writes, conflict);
+  const isAnswered = statement.returning !== null && environment.answer !== null;
+  const insertion = new ConflictingInsert(environment, writes, conflict, !isAnswered);
   try {
     const { time } = environment;
     const writer = new RowWriter(table.def, statement.fieldIds, insertion.proposed, time, statement.generated);

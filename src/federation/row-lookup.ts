@@ -15,9 +15,13 @@ export async function readRows(lease: Lease, { def, file, positions, fieldIds }:
   });
   const list = ['f.file_row_number', ...columns.map((column) => `f.f${column.fieldId}`)].join(', ');
   const read: RowsRead[] = [];
-  for (let at = 0; at < positions.length; at += POSITIONS_PER_STATEMENT) {
-    const wanted = positions.subarray(at, at + POSITIONS_PER_STATEMENT);
-    const sql = `SELECT ${list} FROM ${readParquet(columns, [file])} f WHERE f.file_row_number IN (${wanted.join(', ')})`;
+  const last = positions.length - 1;
+  const isRange = last > 0 && positions[last]! - positions[0]! === last;
+  const step = isRange ? positions.length : POSITIONS_PER_STATEMENT;
+  for (let at = 0; at < positions.length; at += step) {
+    const wanted = positions.subarray(at, at + step);
+    const condition = isRange ? `BETWEEN ${wanted[0]!} AND ${wanted[last]!}` : `IN (${wanted.join(', ')})`;
+    const sql = `SELECT ${list} FROM ${readParquet(columns, [file])} f WHERE f.file_row_number ${condition}`;
     await eachChunk(await run(lease, sql), ([position, ...vectors], rows) => {
       read.push({
         positions: Uint32Array.from({ length: rows }, (_, row) => position!.words[row * 2]!),

@@ -71,7 +71,7 @@ export class ColdIndex {
     const moved = [];
     const removed: number[] = [];
     const live = new Set<number>();
-    for (const file of table.files) {
+    for (const file of [...table.files, ...table.spilledFiles]) {
       live.add(file.unit);
       const local = !this.#disk.concerns([file]);
       const before = known.files.get(file.unit);

@@ -6,7 +6,7 @@
  * - After the first frame is in the log nothing may fail: room for rows and delete entries is made sure of before.
  */
 import { invariant, SqlError, SqlState } from '../errors.ts';
-import type { FrameHead, Log } from '../storage/log/log-api.ts';
+import type { FrameHead, Log, LogStream } from '../storage/log/log-api.ts';
 import type { Batch } from '../storage/memory/batch.ts';
 import type { DeleteList } from '../storage/memory/delete-list.ts';
 import type { Memory } from '../storage/memory/memory.ts';
@@ -32,12 +32,20 @@ interface Pending {
   readonly done: () => void;
 }
 
+/** What a commit asks for when own rows of the transaction are in files (H1). */
+export interface Spills {
+  readonly streamAnew: (transaction: Transaction) => Promise<LogStream>;
+  /** Files have come into the table that no flush manifest names. */
+  readonly placed: (table: Table) => void;
+}
+
 export class Committer {
   appliedLsn: Lsn = 0;
   publishedLsn: Lsn = 0;
   readonly publications = new Publications();
   readonly #memory: Memory;
   readonly #log: Log;
+  readonly #spills: Spills;
   readonly #inserted: (table: Table) => void;
   readonly #pending: Pending[] = [];
   #head = 0;
@@ -48,9 +56,10 @@ export class Committer {
   readonly #waiting: { readonly lsn: Lsn; readonly resolve: () => void }[] = [];
 
   /** @param inserted told of each table whose slices have got rows */
-  constructor(memory: Memory, log: Log, inserted: (table: Table) => void = () => {}) {
+  constructor(memory: Memory, log: Log, spills: Spills, inserted: (table: Table) => void = () => {}) {
     this.#memory = memory;
     this.#log = log;
+    this.#spills = spills;
     this.#inserted = inserted;
     log.onDurable = () => this.#advance();
   }
@@ -73,7 +82,8 @@ export class Committer {
     }
     transaction.state = 'committing';
     this.#notice(transaction.owner);
-    if (this.#lane !== null || transaction.streamed !== null) return this.#commitInTurn(transaction);
+    if (this.#lane !== null || transaction.streamed !== null || transaction.isSpilled)
+      return this.#commitInTurn(transaction);
     try {
       const writes = this.#prepare(transaction);
       const frames = framesOf(writes, this.#log.frameBytesMax);
@@ -96,13 +106,25 @@ export class Committer {
 
   async #commitInTurn(transaction: Transaction): Promise<void> {
     try {
-      const stream = await sealStream(transaction);
+      const { frameBytesMax } = this.#log;
+      const { isSpilled } = transaction;
+      let stream = await sealStream(transaction);
+      let whole = false;
+      if (
+        isSpilled &&
+        (stream === null || streamFrame([...transaction.writes.values()], stream, frameBytesMax) === null)
+      ) {
+        stream = await this.#spills.streamAnew(transaction);
+        whole = true;
+      }
       await this.exclusive(async () => {
         const writes = this.#prepare(transaction);
-        const { frameBytesMax } = this.#log;
-        const frame = stream === null ? null : streamFrame(writes, stream, frameBytesMax);
+        const frame = stream === null ? null : streamFrame(writes, stream, frameBytesMax, whole);
+        invariant(frame !== null || !isSpilled, 'H1 rows that have left memory are in the stream');
         await this.#append(transaction, frame === null ? framesOf(writes, frameBytesMax) : [frame], frame !== null);
         if (frame !== null) transaction.streamCommitted(this.#log.lastLsn);
+        // V3: files are visible as soon as they are in the Version.
+        if (isSpilled) await this.#log.durable(this.#log.lastLsn);
         // A table may have been dropped while the log had no room.
         const live = writes.filter(({ table }) => !table.dropped);
         this.#memory.pool.unbounded(() => this.#apply(transaction, live, this.#log.lastLsn));
@@ -215,6 +237,7 @@ export class Committer {
     const slices = new Set<MemorySlice>();
     const lists = new Set<DeleteList>();
     for (const each of writes) {
+      placeSpilled(each, this.appliedLsn, lsn, (table) => this.#spills.placed(table));
       applyDeletes(each.table, each.units, each.positions, lsn, lists);
       each.table.changes?.note(each.deletedNames, lsn);
       applyInserts(each, lsn, slices);
@@ -299,6 +322,18 @@ export function applyDeletes(
   }
 }
 
+/** Files of own rows become units of the table. */
+function placeSpilled(writes: TableWrites, lsnFrom: Lsn, lsnTo: Lsn, placed: (table: Table) => void): void {
+  const { spilled, table } = writes;
+  if (spilled.size === 0) return;
+  const { files } = spilled;
+  const { live, empty } = spilled.release(lsnFrom, lsnTo);
+  table.spill([], files);
+  table.install(null, live);
+  writes.dropFiles(empty);
+  placed(table);
+}
+
 function applyInserts(writes: TableWrites, lsn: Lsn, slices: Set<MemorySlice>): void {
   const { table, own } = writes;
   if (table.partitioned && own !== null) {
@@ -307,7 +342,8 @@ function applyInserts(writes: TableWrites, lsn: Lsn, slices: Set<MemorySlice>): 
     return;
   }
   const pieces: Piece[] = [];
-  let row = 0;
+  const { first } = writes.inserted;
+  let row = first;
   for (const batch of writes.inserted.release()) {
     const { rows } = batch;
     if (own !== null) pieces.push({ row, rows, ...appendBatch(writes, batch, lsn, slices) });
@@ -320,7 +356,7 @@ function applyInserts(writes: TableWrites, lsn: Lsn, slices: Set<MemorySlice>): 
     }
     row += rows;
   }
-  if (own === null || row === 0) return;
+  if (own === null || row === first) return;
   own.place(pieces);
   table.generations[0]!.index.adopt(own);
 }

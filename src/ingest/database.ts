@@ -32,6 +32,7 @@ import { rewriteFiles } from './rewrite.ts';
 import { memorySignal } from './memory-signal.ts';
 import { Pressure, type Marks } from './pressure.ts';
 import { Sequences } from './sequences.ts';
+import { streamAnew } from './stream-anew.ts';
 import { TableLocks } from './table-locks.ts';
 import { Transaction } from './transaction.ts';
 
@@ -141,7 +142,12 @@ export class Database {
     this.#secret = options.secret;
     this.index = options.index === undefined ? null : new ColdIndex(options.index, options.disk, options.warn);
     this.sequences = new Sequences(options.lake);
-    this.committer = new Committer(options.memory, options.log, (table) => this.follower.wake(table));
+    const spills = {
+      streamAnew: (transaction: Transaction) => streamAnew(this, transaction),
+      placed: (table: Table) =>
+        void this.flush(table, 'transaction').catch((error: unknown) => this.warn(error, `flush of ${nameOf(table)}`)),
+    };
+    this.committer = new Committer(options.memory, options.log, spills, (table) => this.follower.wake(table));
     this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY, options.logBytesKept);
     this.locks = new TableLocks(options.clock, () => this.#transactions.values());
     this.pressure = new Pressure(this);
@@ -154,7 +160,10 @@ export class Database {
 
   #stagedBytes(): number {
     let bytes = 0;
-    for (const table of this.tables.values()) for (const { info } of table.fileSets.staged) bytes += info.bytes;
+    for (const { fileSets, spilledFiles } of this.tables.values()) {
+      for (const { info } of fileSets.staged) bytes += info.bytes;
+      for (const { info } of spilledFiles) bytes += info.bytes;
+    }
     return bytes;
   }
 

@@ -7,13 +7,12 @@ import { join } from 'node:path';
 import { invariant } from '../errors.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { Delta, Segment } from '../storage/iceberg/lake-api.ts';
-import { dataFileLocation, partitionPath } from '../storage/iceberg/paths.ts';
 import type { MemorySlice } from '../storage/memory/slice.ts';
 import type { Generation, Table } from '../storage/table.ts';
 import type { WriteParquetRequest } from '../storage/unit-engine.ts';
 import type { Lsn } from '../table-def.ts';
-import { icebergType } from '../types/pg-type.ts';
 import type { Database } from './database.ts';
+import { segmentOf } from './segment.ts';
 
 const RETRY_MS = 500;
 
@@ -40,6 +39,8 @@ export interface Cut {
   readonly slices: readonly CutSlice[];
   /** Delete lists of its files, by their lengths at the cut. */
   readonly marks: readonly { readonly file: DataFileUnit; readonly length: number }[];
+  /** Files that transactions before the cut have brought with them: durable, and named by no manifest yet. */
+  readonly unlisted: readonly DataFileUnit[];
   readonly unflushedFrom: Lsn;
 }
 
@@ -52,14 +53,15 @@ export function cutTable(database: Database, table: Table): Cut | null {
   const slices = generations.flatMap((generation) =>
     generation.slices.map((slice) => cutSlice(database, table, slice)),
   );
+  const unlisted = [...table.fileSets.staged].filter((file) => file.isUnlisted);
   const { unflushedFrom } = table;
   table.unflushedFrom = 0;
-  return { lsn: database.committer.appliedLsn, generations, slices, marks, unflushedFrom };
+  return { lsn: database.committer.appliedLsn, generations, slices, marks, unlisted, unflushedFrom };
 }
 
 /** The table's lane is held by the caller. */
 export async function flushCut(database: Database, table: Table, cut: Cut): Promise<FlushResult> {
-  const { lsn, generations, slices, marks, unflushedFrom } = cut;
+  const { lsn, generations, slices, marks, unlisted, unflushedFrom } = cut;
   const pin = database.memory.pins.acquire();
   try {
     await database.committer.published(lsn);
@@ -74,7 +76,8 @@ export async function flushCut(database: Database, table: Table, cut: Cut): Prom
         positions: file.deletes.positions(file.deletesFlushed, length),
         lsns: file.deletes.lsns(file.deletesFlushed, length),
       }));
-    const segments = slices.flatMap(({ segment }) => (segment === null ? [] : [segment]));
+    const written = slices.flatMap(({ segment }) => (segment === null ? [] : [segment]));
+    const segments = [...written, ...unlisted.map((file) => file.info as Segment)];
     if (!table.dropped) {
       await fetchMoves(database, movesMissing(database, table, slices));
       await database.lake.writeFlush({
@@ -95,6 +98,7 @@ export async function flushCut(database: Database, table: Table, cut: Cut): Prom
         await fetchMovesSurely(database, table, missing);
       database.memory.pool.unbounded(() => install(database, table, generations, slices));
       for (const { file, length } of marks) file.deletesFlushed = length;
+      for (const file of unlisted) file.isUnlisted = false;
       table.flushedLsn = lsn;
     }
     return {
@@ -148,21 +152,7 @@ async function writeSegment(database: Database, table: Table, cut: CutSlice, lsn
   if (table.dropped || cut.deletes === cut.slice.rows) return;
   const written = await database.engine.writeParquet(cut.request);
   if (written === null) return;
-  const types = table.def.partition.map((field) =>
-    icebergType(table.def.columns.find((column) => column.fieldId === field.sourceId)!.type),
-  );
-  const folder = partitionPath(table.def.partition, types, cut.slice.partition);
-  cut.segment = {
-    location: dataFileLocation(table.location, folder, written.path.slice(written.path.lastIndexOf('/') + 1)),
-    path: written.path,
-    rows: written.rows,
-    bytes: written.bytes,
-    columns: written.columns,
-    partition: cut.slice.partition,
-    specId: table.specId,
-    lsnFrom: table.flushedLsn,
-    lsnTo: lsn,
-  };
+  cut.segment = segmentOf(table, written, cut.slice.partition, table.flushedLsn, lsn);
 }
 
 /** Slices with late deletes, or touched by a transaction under way, whose map is not there yet. */

@@ -24,8 +24,13 @@ import { RowsFoundAgain } from './rows-found-again.ts';
 /** Staged segments go into a remote warehouse before the table's lane is taken: flushes need not wait for a slow store. */
 export async function uploadStaged(database: Database, table: Table): Promise<void> {
   if (!isRemote(table.location)) return;
-  const staged = [...table.fileSets.staged].map((file) => file.info as Segment);
+  const staged = listed(table).map((file) => file.info as Segment);
   if (!table.dropped && staged.length > 0) await database.lake.upload(staged);
+}
+
+/** Segments that are in the flush manifest: their rows are at or below `flushedLsn` (V4). */
+function listed(table: Table): readonly DataFileUnit[] {
+  return [...table.fileSets.staged].filter((file) => !file.isUnlisted);
 }
 
 /** Null: Iceberg had everything already. The table's lane is held by the caller. */
@@ -38,7 +43,7 @@ export async function commitTable(
   if (table.dropped || table.detached !== null) return null;
   if (table.flushedLsn <= table.committedLsn || table.uncommittedFrom === 0) return null;
   const lsn = table.flushedLsn;
-  const staged = [...table.fileSets.staged];
+  const staged = listed(table);
   const touched = [...table.fileSets.dirty]
     .map((file) => ({ file, length: file.deletesFlushed }))
     .filter(({ file, length }) => length > file.deletesCommitted);

@@ -19,16 +19,23 @@ const key: KeyWords = new Int32Array(4);
 const HASHES = 1024;
 const hashes = new Int32Array(HASHES);
 
+/** Own rows whose keys are locked, and in question still. */
+export interface OpenKeys {
+  /** Files may hold the key. */
+  readonly cold: number[];
+  /** Own rows that are in files may have the key (spilled-keys.ts): those are looked into first. */
+  readonly spilled: number[];
+}
+
 /**
  * Goes through own rows until one's key is held by another transaction; the row to go on with.
- * @param cold gets the rows whose keys files may hold
  */
 export function claimKeys(
   transaction: Transaction,
   writes: TableWrites,
   from: number,
   upsert: boolean,
-  cold: number[],
+  open: OpenKeys,
 ): number {
   const { inserted, table, own } = writes;
   let row = from;
@@ -47,18 +54,24 @@ export function claimKeys(
             ? claimLocked(transaction, writes, hash, vectors, row - start, row, upsert)
             : claimOwn(transaction, writes, own, hash, vectors, row - start, row, upsert);
         if (claimed === HELD) return row;
-        if (claimed === NEW) lookUp(writes, hash, vectors, row - start, row, upsert, cold);
+        if (claimed === SETTLED) continue;
+        if (writes.spilled.mayHold(vectors, row - start)) open.spilled.push(row);
+        else if (claimed === NEW) lookUp(writes, hash, vectors, row - start, row, upsert, open.cold);
       }
     }
   }
   return row;
 }
 
-/** The key is another transaction's; it is ours, and nothing is known of it; it is ours and settled. */
+/**
+ * The key is another transaction's; it is ours, and nothing is known of it; it is ours and settled; it is settled but for own rows
+ * that are in files: others have no row with it.
+ */
 const HELD = 0;
 const NEW = 1;
 const SETTLED = 2;
-type Claimed = typeof HELD | typeof NEW | typeof SETTLED;
+const SETTLED_OUTSIDE = 3;
+type Claimed = typeof HELD | typeof NEW | typeof SETTLED | typeof SETTLED_OUTSIDE;
 
 function claimLocked(
   transaction: Transaction,
@@ -110,7 +123,7 @@ function claimOwn(
     }
   }
   const before = own.claim(hash, vectors, inBatch, row);
-  if (before < 0) return (state & KEY_SETTLED) !== 0 ? SETTLED : NEW;
+  if (before < 0) return (state & KEY_SETTLED) !== 0 ? SETTLED_OUTSIDE : NEW;
   writes.keys.replaced(before);
   if (writes.isDead(before)) return SETTLED;
   if (!upsert) throw duplicateKey(table, vectors, inBatch);
@@ -118,7 +131,8 @@ function claimOwn(
   return SETTLED;
 }
 
-function lookUp(
+/** Looks for the row of others that has the key of own row `row`, given as a row of vectors. */
+export function lookUp(
   writes: TableWrites,
   hash: number,
   vectors: readonly ColumnVector[],
@@ -151,7 +165,16 @@ export function lockKey(
   return table.locks.a === transaction.id;
 }
 
-/** The live own row with a key that is locked; -1: what was there is deleted, or nothing was; null: that is not known. */
+/** Whether others have no row with a key that is locked: it was deleted by the transaction, or there was none. */
+export function isSettled({ locks, keys }: Table, vectors: readonly ColumnVector[], row: number): boolean {
+  keys.encode(vectors, row, key);
+  return locks.find(key, keys.hash(key)) && (locks.b & KEY_SETTLED) !== 0;
+}
+
+/**
+ * The live own row in memory with a key that is locked; -1: what others had is deleted, or nothing was; null: that is not
+ * known. Own rows in files are another question.
+ */
 export function ownRowOf(
   writes: TableWrites,
   words: KeyWords,
@@ -162,6 +185,7 @@ export function ownRowOf(
   const { locks } = writes.table;
   const state = locks.find(words, hash) ? locks.b : 0;
   let own = (state >>> 1) - 1;
+  if (own >= 0 && own < writes.inserted.first && !writes.isDead(own)) own = -1; // it is in a file since
   if (own < 0 && writes.own !== null) own = writes.own.rowOf(hash, vectors, row);
   if (own >= 0) return writes.isDead(own) ? -1 : own;
   return (state & KEY_SETTLED) === 0 ? null : -1;

@@ -9,9 +9,10 @@ import type { KeyWords } from '../storage/memory/key-table.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { Table } from '../storage/table.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import { lockKey, ownRowOf, settleKey } from './key-claims.ts';
+import { lockKey, ownRowOf, settleKey, type OpenKeys } from './key-claims.ts';
 import { assertOpen, waitFor } from './key-locks.ts';
 import { mayBeInFiles, resolveCold } from './resolver.ts';
+import { findSpilled } from './spilled-keys.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 import { holderOf, type WriteContext } from './write-rows.ts';
 
@@ -104,32 +105,85 @@ export function locate(
   let rows = 0;
   for (const each of keys) rows += each.rows;
   const located = { units: new Int32Array(rows), positions: new Float64Array(rows), version: writes.table.version };
-  const cold = locateHot(writes, keys, located);
-  return cold.length === 0 ? located : locateCold(context, transaction, writes, keys, located, cold);
+  const open: OpenKeys = { cold: [], spilled: [] };
+  locateHot(writes, keys, located, open, NONE);
+  if (open.spilled.length > 0) return locateSpilled(context, transaction, writes, keys, located, open.spilled);
+  const { cold } = open;
+  return cold.length === 0 ? located : locateCold(context, transaction, writes, keys, located, cold, NONE);
 }
 
-/** What files may hold, as numbers of keys. */
-function locateHot(writes: TableWrites, keys: readonly KeyRows[], located: Located): readonly number[] {
+const NONE: ReadonlySet<number> = new Set();
+
+/** Own rows in files are looked for first: they have taken the place of others. */
+async function locateSpilled(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  keys: readonly KeyRows[],
+  located: Located,
+  asked: readonly number[],
+): Promise<Located> {
+  const names = new RowBuffer(context.memory, writes.table.keyPhysicals);
+  const pin = context.memory.pins.acquire();
+  const settled = new Set<number>();
+  const absent = new Set<number>(asked);
+  try {
+    appendKeys(keys, asked, names);
+    const places = await findSpilled(context.engine, writes, names);
+    assertOpen(transaction);
+    asked.forEach((n, i) => {
+      if (places.units[i] === 0) return;
+      absent.delete(n);
+      settled.add(n);
+      located.units[n] = places.positions[i]! < 0 ? NOWHERE : places.units[i]!;
+      located.positions[n] = places.positions[i]!;
+    });
+  } finally {
+    pin.release();
+    names.retire();
+  }
+  located.version = writes.table.version;
+  const open: OpenKeys = { cold: [], spilled: [] };
+  locateHot(writes, keys, located, open, settled, absent);
+  const { cold } = open;
+  return cold.length === 0 ? located : locateCold(context, transaction, writes, keys, located, cold, settled, absent);
+}
+
+/**
+ * @param open gets what files may hold, as numbers of keys
+ * @param settled keys that were found in files of own rows
+ * @param absent keys that are in none of those, although they may be
+ */
+function locateHot(
+  writes: TableWrites,
+  keys: readonly KeyRows[],
+  located: Located,
+  { cold, spilled }: OpenKeys,
+  settled: ReadonlySet<number>,
+  absent: ReadonlySet<number> = NONE,
+): void {
   const { table } = writes;
-  const cold: number[] = [];
   let n = 0;
   for (const { vectors, rows } of keys) {
     for (let row = 0; row < rows; row++, n++) {
+      if (settled.has(n)) continue;
       located.units[n] = NOWHERE;
       table.encodeKey(vectors, row, key);
       const hash = table.keys.hash(key);
       const own = ownRowOf(writes, key, hash, vectors, row);
-      if (own !== null) {
-        if (own < 0) continue;
+      if (own !== null && own >= 0) {
         located.units[n] = writes.unit;
         located.positions[n] = own;
+      } else if (!absent.has(n) && writes.spilled.mayHold(vectors, row)) {
+        spilled.push(n);
+      } else if (own !== null) {
+        continue;
       } else if (table.findInMemory(hash, vectors, row)) {
         located.units[n] = table.foundUnit;
         located.positions[n] = table.foundPosition;
       } else if (mayBeInFiles(table, vectors, row)) cold.push(n);
     }
   }
-  return cold;
 }
 
 async function locateCold(
@@ -139,6 +193,8 @@ async function locateCold(
   keys: readonly KeyRows[],
   located: Located,
   first: readonly number[],
+  settled: ReadonlySet<number>,
+  absent: ReadonlySet<number> = NONE,
 ): Promise<Located> {
   const { table } = writes;
   let cold = first;
@@ -159,7 +215,9 @@ async function locateCold(
       assertOpen(transaction);
       located.version = version;
       if (table.version === version) return located;
-      cold = locateHot(writes, keys, located);
+      const open: OpenKeys = { cold: [], spilled: [] };
+      locateHot(writes, keys, located, open, settled, absent);
+      cold = open.cold;
     }
   } finally {
     pin.release();
@@ -185,13 +243,11 @@ export function deleteLocated(
 ): boolean {
   const { table } = writes;
   table.encodeKey(vectors, row, key);
-  if (unit === writes.unit) {
-    if (writes.isDead(position)) return false;
-    writes.killOwn(position);
-  } else {
-    if (ownRowOf(writes, key, table.keys.hash(key), vectors, row) !== null) return false;
-    writes.recordDeletion(vectors, row, unit, position);
-  }
+  const isDeleted = writes.isOwn(unit)
+    ? !writes.isAlive(unit, position)
+    : ownRowOf(writes, key, table.keys.hash(key), vectors, row) !== null;
+  if (isDeleted) return false;
+  writes.delete(vectors, row, unit, position);
   settleKey(writes, key);
   return true;
 }

@@ -9,7 +9,7 @@ import type { Table } from '../storage/table.ts';
 import { waitFor } from './key-locks.ts';
 import { concurrentChange } from './snapshot.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
-import type { FoundRows, WriteContext } from './write-rows.ts';
+import { foundPosition, type FoundRows, type WriteContext } from './write-rows.ts';
 
 const key: KeyWords = new Int32Array(4);
 
@@ -34,7 +34,7 @@ export async function deletePlaces(
 ): Promise<boolean> {
   const { table } = writes;
   const isThere = (row: number): boolean =>
-    found.units[row] === writes.unit || table.unit(found.units[row]!) !== undefined;
+    writes.unitOf(found.units[row]!) !== undefined || found.units[row] === writes.unit;
   if (transaction.snapshot !== null)
     for (let row = 0; row < found.names.rows; row++) if (!isThere(row)) throw concurrentChange('update'); // or moved: without a key that is not told apart
   let locked = 0;
@@ -42,20 +42,17 @@ export async function deletePlaces(
   try {
     for (; locked < found.names.rows; locked++) await lockPlace(context, transaction, writes, found, locked);
     for (let row = 0; row < found.names.rows; row++) {
-      const [unit, position] = [found.units[row]!, found.positions[row]!];
-      if (unit === writes.unit ? writes.isDead(position) : !table.isAlive(unit, position)) return false;
+      if (!writes.isAlive(found.units[row]!, foundPosition(writes, found, row))) return false;
     }
     done = true;
   } finally {
     if (!done) for (let row = 0; row < locked; row++) unlockPlace(table, found.units[row]!, found.positions[row]!);
   }
   for (let row = 0; row < found.names.rows; row++) {
-    if (found.units[row] === writes.unit) writes.killOwn(found.positions[row]!);
-    else {
-      const index = found.names.batchOf(row);
-      const vectors = found.names.batches[index]!.vectors();
-      writes.recordDeletion(vectors, row - found.names.batchStart(index), found.units[row]!, found.positions[row]!);
-    }
+    const index = found.names.batchOf(row);
+    const vectors = found.names.batches[index]!.vectors();
+    const inBatch = row - found.names.batchStart(index);
+    writes.delete(vectors, inBatch, found.units[row]!, foundPosition(writes, found, row));
   }
   return true;
 }
@@ -63,11 +60,12 @@ export async function deletePlaces(
 async function lockPlace(
   context: WriteContext,
   transaction: Transaction,
-  { table, unit: own }: TableWrites,
+  writes: TableWrites,
   { units, positions }: FoundRows,
   row: number,
 ): Promise<void> {
-  if (units[row] === own) return;
+  if (writes.isOwn(units[row]!)) return;
+  const { table } = writes;
   for (;;) {
     const hash = placeKey(table, units[row]!, positions[row]!);
     if (table.locks.claim(key, hash, transaction.id, 0)) return;

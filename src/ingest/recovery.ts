@@ -51,6 +51,7 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   for (const entry of checkpoint?.tables ?? []) if (!known.has(entry.uuid)) from = Math.min(from, entry.neededFrom);
   const lost = new LostRows(database, lake.lost, checkpoint, lostDir);
   let rows = 0;
+  let wasCutInside = false;
   const hot = new HotNames();
   const small = new ReplayRows(database, isMissing);
   await log.replay(from, (frame) => {
@@ -59,9 +60,16 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
     if (taken > 0 && !small.full && !isAtLimit(database)) return undefined;
     small.release();
     if (taken > 0) return flushAtLimit(database, lost);
-    return replayFrame(database, hot, frame, lost).then((applied) => void (rows += applied));
+    return replayFrame(database, hot, frame, lost).then((applied) => {
+      rows += applied;
+      if (!isAtLimit(database)) return undefined;
+      // A transaction may be larger than memory (H1): then tables are cut inside of it, and once more when all of it is there.
+      wasCutInside ||= !frame.last;
+      return flushAll(database, lost);
+    });
   });
   small.release();
+  if (wasCutInside) await flushAll(database, lost); // V2
   if (takenOver.length > 0) {
     lsnMax = Math.max(lsnMax, 1);
     const names = takenOver.map(({ def }) => `${def.schema}.${def.name}`).join(', ');
@@ -172,7 +180,6 @@ async function replayFrame(database: Database, hot: HotNames, frame: RecoveredFr
   for (const list of lists) list.publish(list.length);
   database.committer.appliedLsn = lsn;
   database.committer.publishedLsn = lsn;
-  if (frame.last) await flushAtLimit(database, lost);
   return rows;
 }
 

@@ -55,10 +55,10 @@ function isBeyondAll(table: Table, first: ColumnVector, row: number): boolean {
   return value < rangeMin || value > rangeMax;
 }
 
-type Found = (row: number, unit: number, position: number) => void;
+export type Found = (row: number, unit: number, position: number) => void;
 
 /** Some names, in columns of the name's order. */
-interface Names {
+export interface Names {
   readonly vectors: readonly ColumnVector[];
   readonly rows: number;
 }
@@ -114,17 +114,7 @@ export async function resolveBatch(engine: UnitEngine, table: Table, names: Name
       units.push(unit);
       positions.push(position);
     };
-    const scanned = await askIndex(table, names, take);
-    if (scanned.length > 0) {
-      const request = {
-        def: table.def,
-        files: scanned.map((file) => file.scan(0)),
-        keys: names.vectors,
-        rows: names.rows,
-      };
-      const result = await (table.keyed ? engine.lookup(request) : engine.lookupImages(request));
-      for (let k = 0; k < result.rows.length; k++) take(result.rows[k]!, result.units[k]!, result.positions[k]!);
-    }
+    await askFiles(engine, table, files, names, take);
     // Rows may have moved from files that are gone into others: what was asked of those is worth nothing.
     const moved = table.files !== files && files.some((file) => table.unit(file.unit) !== file);
     if (moved && !table.dropped) continue;
@@ -137,9 +127,34 @@ export async function resolveBatch(engine: UnitEngine, table: Table, names: Name
   }
 }
 
+/** The rows of some files of a table by their names, dead ones included: by the index, and by a scan of what it does not cover. */
+export async function askFiles(
+  engine: UnitEngine,
+  table: Table,
+  files: readonly DataFileUnit[],
+  names: Names,
+  take: Found,
+): Promise<void> {
+  const scanned = await askIndex(table, files, names, take);
+  if (scanned.length === 0) return;
+  const request = {
+    def: table.def,
+    files: scanned.map((file) => file.scan(0)),
+    keys: names.vectors,
+    rows: names.rows,
+  };
+  const result = await (table.keyed ? engine.lookup(request) : engine.lookupImages(request));
+  for (let k = 0; k < result.rows.length; k++) take(result.rows[k]!, result.units[k]!, result.positions[k]!);
+}
+
 /** Takes what the index finds; the files that it does not answer for and that may hold a name. */
-async function askIndex(table: Table, names: Names, take: Found): Promise<readonly DataFileUnit[]> {
-  const { files, index } = table;
+async function askIndex(
+  table: Table,
+  files: readonly DataFileUnit[],
+  names: Names,
+  take: Found,
+): Promise<readonly DataFileUnit[]> {
+  const { index } = table;
   const covered = new Set<number>();
   const uncovered: DataFileUnit[] = [];
   for (const file of files) {

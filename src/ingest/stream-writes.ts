@@ -3,7 +3,7 @@
  * frame names the stream and says what was deleted; the rows are durable by then.
  *
  * - A batch that has been streamed is final. Where an own row dies later, or a rollback to a savepoint takes it back, the
- *   stream is given up and the live rows are written as those of any other transaction, or streamed anew.
+ *   stream is given up and the live rows are written as those of any other transaction, or streamed anew (stream-anew.ts).
  */
 import type { Log, LogStream } from '../storage/log/log-api.ts';
 import { encodeFrame } from './frame.ts';
@@ -16,6 +16,8 @@ export class StreamedWrites {
   readonly #stream: LogStream;
   /** Batches of each table that have gone. */
   readonly #sent = new Map<TableWrites, number>();
+  /** Own rows before it have gone, and left memory. */
+  readonly #dropped = new Map<TableWrites, number>();
 
   constructor(stream: LogStream) {
     this.#stream = stream;
@@ -29,7 +31,14 @@ export class StreamedWrites {
   reaches(writes: TableWrites, rows: number): boolean {
     const { batches } = writes.inserted;
     const sent = this.#sent.get(writes) ?? 0;
+    if ((this.#dropped.get(writes) ?? 0) > rows) return true;
     return sent > 0 && writes.inserted.batchStart(sent - 1) + batches[sent - 1]!.rows > rows;
+  }
+
+  /** The first batches, which have gone, leave memory. */
+  dropped(writes: TableWrites, batches: number): void {
+    this.#sent.set(writes, (this.#sent.get(writes) ?? 0) - batches);
+    this.#dropped.set(writes, writes.inserted.batchStart(batches));
   }
 
   /** Sends batches that take no more rows; `all`: the last ones, too. A promise: the disk is behind. */
@@ -53,6 +62,7 @@ export class StreamedWrites {
 /** After rows were added: what is complete goes on its way, once the transaction is large. */
 export function streamRows(log: Log, transaction: Transaction, writes: TableWrites): Promise<void> | undefined {
   if (transaction.streamed === null) {
+    if (transaction.isSpilled) return undefined; // its rows go anew with the commit (stream-anew.ts)
     const { batches } = writes.inserted;
     if (batches.length < 4) return undefined;
     let bytes = 0;
@@ -68,7 +78,7 @@ export async function sealStream(transaction: Transaction): Promise<LogStream | 
   const { streamed } = transaction;
   if (streamed === null) return null;
   for (const writes of transaction.writes.values()) {
-    if (writes.dead.length > 0) {
+    if (writes.dead.length > 0 || writes.spilled.dead > 0) {
       transaction.giveUpStream();
       return null;
     }

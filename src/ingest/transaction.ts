@@ -9,7 +9,9 @@ import type { Memory } from '../storage/memory/memory.ts';
 import { OwnIndex } from '../storage/memory/own-index.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { MemoryUnit } from '../storage/scan-spec.ts';
-import type { Table } from '../storage/table.ts';
+import { SpilledUnits, type SpilledUnit } from '../storage/spilled-units.ts';
+import type { DataFileUnit } from '../storage/file-unit.ts';
+import type { Table, Unit } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { HeldKeys, type KeysMark } from './held-keys.ts';
@@ -33,8 +35,9 @@ interface WritesMark {
   readonly dead: number;
   readonly deletions: number;
   readonly keys: KeysMark;
+  readonly spilled: readonly number[];
 }
-const NOTHING: WritesMark = { rows: 0, dead: 0, deletions: 0, keys: { held: 0, changes: 0 } };
+const NOTHING: WritesMark = { rows: 0, dead: 0, deletions: 0, keys: { held: 0, changes: 0 }, spilled: [] };
 
 export class TableWrites {
   readonly table: Table;
@@ -51,6 +54,10 @@ export class TableWrites {
   readonly seen: { readonly view: TableView; readonly units: number[]; readonly positions: number[] } | null;
   /** A large transaction's own rows by key; it holds their locks. */
   own: OwnIndex | null = null;
+  /** Own rows that are in files; those in memory follow them (H1). */
+  readonly spilled = new SpilledUnits();
+  /** Deletes a file of own rows that nobody needs; set with the first. */
+  removeFiles: (files: readonly DataFileUnit[]) => void = () => {};
   readonly keys: HeldKeys;
   /** One a savepoint that is open, the outermost first. */
   #marks: WritesMark[] = [];
@@ -68,14 +75,14 @@ export class TableWrites {
   }
 
   get operations(): number {
-    return this.units.length + this.inserted.rows - this.dead.length;
+    return this.units.length + this.inserted.rows - this.dead.length - this.spilled.dead;
   }
 
   /** Before the own rows from `from` on are looked at: when they are many, own rows get an index of their own. */
-  growInto(holder: number, from: number): void {
-    if (this.own !== null || this.inserted.rows < OWN_INDEX_ROWS_MIN || !this.table.keyed) return;
+  growInto(holder: number, from: number, rowsMin = OWN_INDEX_ROWS_MIN): void {
+    if (this.own !== null || this.inserted.rows < rowsMin || !this.table.keyed) return;
     const { table, inserted } = this;
-    const own = new OwnIndex(holder, table.keys, inserted);
+    const own = new OwnIndex(holder, table.keys, inserted, this.spilled);
     own.entries.reserve(inserted.rows);
     const hashes = new Int32Array(1);
     for (let index = 0; index < inserted.batches.length && inserted.batchStart(index) < from; index++) {
@@ -138,7 +145,13 @@ export class TableWrites {
   savepoint(depth: number): void {
     while (this.#marks.length < depth) this.#marks.push(NOTHING); // of before its first write
     const { inserted, dead, units } = this;
-    this.#marks.push({ rows: inserted.rows, dead: dead.length, deletions: units.length, keys: this.keys.mark() });
+    this.#marks.push({
+      rows: inserted.rows,
+      dead: dead.length,
+      deletions: units.length,
+      keys: this.keys.mark(),
+      spilled: this.spilled.mark(),
+    });
     this.keys.record(true);
   }
 
@@ -158,7 +171,7 @@ export class TableWrites {
     };
     own?.dropFrom(mark.rows);
     this.keys.rollbackTo(mark.keys, (row) => {
-      if (own === null || row >= mark.rows) return;
+      if (own === null || row >= mark.rows || row < inserted.first) return; // of a spilled row the file holds the key
       const inBatch = row - inserted.batchStart(inserted.batchOf(row));
       const vectors = vectorsOf(row);
       own.claim(table.keys.hashRow(vectors, inBatch), vectors, inBatch, row);
@@ -166,7 +179,88 @@ export class TableWrites {
     inserted.truncate(mark.rows);
     this.dead.truncate(mark.dead);
     this.#forgetDeletions(mark.deletions);
+    this.#dropSpilled(this.spilled.rollbackTo(mark.rows, mark.spilled));
     this.#marks.length = Math.min(this.#marks.length, index + 1);
+  }
+
+  #dropSpilled(units: readonly SpilledUnit[]): void {
+    const files = units.map(({ file }) => file);
+    if (files.length === 0) return;
+    this.table.spill([], files);
+    this.dropFiles(files);
+  }
+
+  dropFiles(files: readonly DataFileUnit[]): void {
+    for (const file of files) file.deletes.retire(this.#memory.pins);
+    if (files.length > 0) this.removeFiles(files);
+  }
+
+  /** Own rows before `to` are in files now. No reader can name those from `unread` on that were in memory. */
+  spill(units: readonly SpilledUnit[], to: number, unread: number): void {
+    const { inserted, spilled, table, own } = this;
+    for (const unit of units) spilled.add(unit);
+    table.spill(
+      units.map(({ file }) => file),
+      [],
+    );
+    own?.dropBefore(to);
+    const batches = inserted.batches.findIndex((_, i) => inserted.batchStart(i) >= to);
+    inserted.dropBatches(batches < 0 ? inserted.batches.length : batches, unread);
+  }
+
+  /** Where a file of own rows that is written now must end: at the savepoints that are open (U1). */
+  get spillCuts(): readonly number[] {
+    return this.#marks.map(({ rows }) => rows);
+  }
+
+  /** Whether a rollback to a savepoint that is open can bring dead rows of memory back: then they are to stay there. */
+  get mayRevive(): boolean {
+    const { first } = this.inserted;
+    for (const { rows, dead } of this.#marks) {
+      if (rows <= first) continue;
+      for (const row of this.dead.positions(dead, this.dead.length)) if (row >= first && row < rows) return true;
+    }
+    return false;
+  }
+
+  /** A unit of the table, or of its own. */
+  unitOf(unit: number): Unit | undefined {
+    return this.spilled.find(unit)?.file ?? this.table.unit(unit);
+  }
+
+  /** Whether a row that it sees is there still: `position` of an own row in memory is its number. */
+  isAlive(unit: number, position: number): boolean {
+    if (unit === this.unit) return !this.isDead(position);
+    const spilled = this.spilled.find(unit);
+    return spilled === undefined ? this.table.isAlive(unit, position) : !spilled.file.deletes.has(position);
+  }
+
+  isOwn(unit: number): boolean {
+    return unit === this.unit || this.spilled.find(unit) !== undefined;
+  }
+
+  /** It deletes a row, named by a row of vectors in the name's order. */
+  delete(
+    vectors: readonly ColumnVector[],
+    row: number,
+    unit: number,
+    position: number,
+    seenUnit = unit,
+    seenPosition = position,
+  ): void {
+    const spilled = this.spilled.find(unit);
+    if (unit === this.unit) this.killOwn(position);
+    else if (spilled === undefined) this.recordDeletion(vectors, row, unit, position, seenUnit, seenPosition);
+    else this.killSpilled(spilled, position);
+  }
+
+  killSpilled(unit: SpilledUnit, position: number): void {
+    if (!this.spilled.kill(unit, position)) throw this.#memory.usedUp();
+  }
+
+  /** A position of the unit of own rows in a scan, as the number of an own row. */
+  ownRow(position: number): number {
+    return this.inserted.first + position;
   }
 
   /** Own rows at savepoint `index`. */
@@ -207,8 +301,9 @@ export class TableWrites {
 
   /** Own rows as a unit of own scans. */
   scan(): MemoryUnit | null {
-    if (this.inserted.rows === 0) return null;
-    const { batches, rows, physicals } = this.inserted;
+    const { batches, first, physicals } = this.inserted;
+    const rows = this.inserted.rows - first;
+    if (rows === 0) return null;
     const shape = new Float64Array(batches.length * (1 + 4 * physicals.length));
     let at = 0;
     for (const batch of batches) at += batch.describe(shape, at, batch.rows);
@@ -216,9 +311,16 @@ export class TableWrites {
       unit: this.unit,
       rows,
       shape: shape.subarray(0, at),
-      deletes: this.dead.ref(this.dead.length),
+      deletes: first === 0 ? this.dead.ref(this.dead.length) : null,
       fieldIds: this.table.fieldIds,
     };
+  }
+
+  /** Positions of dead rows in that unit where `scan` does not say them: rows before it have left memory. */
+  deadPositions(): readonly number[] {
+    const { first } = this.inserted;
+    if (first === 0 || this.dead.length === 0) return [];
+    return Array.from(this.dead.positions(0, this.dead.length), (row) => row - first).filter((row) => row >= 0);
   }
 
   /** Moves recorded positions after rows went to another unit: a transaction open across a cut (H2). */
@@ -240,6 +342,7 @@ export class TableWrites {
   retire(): void {
     this.inserted.retire();
     this.deletedNames.retire();
+    this.#dropSpilled(this.spilled.rollbackTo(0, []));
     if (this.dead.length > 0) this.dead.retire(this.#memory.pins);
   }
 }
@@ -290,6 +393,12 @@ export class Transaction {
     return writes;
   }
 
+  /** Own rows of it are in files. */
+  get isSpilled(): boolean {
+    for (const { spilled } of this.writes.values()) if (spilled.size > 0) return true;
+    return false;
+  }
+
   get operations(): number {
     let count = 0;
     for (const writes of this.writes.values()) count += writes.operations;
@@ -334,6 +443,11 @@ export class Transaction {
   giveUpStream(): void {
     this.streamed?.stream.discard();
     this.streamed = null;
+  }
+
+  /** The first `batches` of its own rows leave memory. */
+  spilling(writes: TableWrites, batches: number): void {
+    this.streamed?.dropped(writes, batches);
   }
 
   /** The frame that names the stream is in the log. */

@@ -9,10 +9,11 @@ import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { Table } from '../storage/table.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import { claimKeys, duplicateKey, lockKey, settleKey } from './key-claims.ts';
+import { claimKeys, duplicateKey, lockKey, settleKey, type OpenKeys } from './key-claims.ts';
 import { assertOpen, waitFor } from './key-locks.ts';
 import { deletePlaces } from './position-locks.ts';
 import { isTaken, resolveCold } from './resolver.ts';
+import { claimSpilled } from './spilled-keys.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
 export interface WriteContext {
@@ -46,10 +47,10 @@ export function insertRows(
   if (!table.keyed) return null;
   writes.growInto(transaction.id, from);
   table.generations[0]!.index.settle(Math.max(SETTLE_MIN, (inserted.rows - from) * SETTLE_PER_ROW));
-  const cold: number[] = [];
-  const stopped = claimKeys(transaction, writes, from, upsert, cold);
-  if (stopped === inserted.rows && cold.length === 0) return null;
-  return finishInsert(context, transaction, writes, stopped, upsert, cold);
+  const open: OpenKeys = { cold: [], spilled: [] };
+  const stopped = claimKeys(transaction, writes, from, upsert, open);
+  if (stopped === inserted.rows && open.cold.length === 0 && open.spilled.length === 0) return null;
+  return finishInsert(context, transaction, writes, stopped, upsert, open);
 }
 
 async function finishInsert(
@@ -58,9 +59,10 @@ async function finishInsert(
   writes: TableWrites,
   from: number,
   upsert: boolean,
-  cold: number[],
+  open: OpenKeys,
 ): Promise<void> {
   const { table, inserted } = writes;
+  const { cold } = open;
   let next = from;
   while (next < inserted.rows) {
     const vectors = keyVectors(writes, next);
@@ -74,8 +76,9 @@ async function finishInsert(
       assertOpen(transaction);
       await waitFor(context, transaction, holder);
     }
-    next = claimKeys(transaction, writes, next, upsert, cold);
+    next = claimKeys(transaction, writes, next, upsert, open);
   }
+  if (open.spilled.length > 0) await claimSpilled(context, transaction, writes, upsert, open);
   if (cold.length === 0) return;
   const keys = new RowBuffer(context.memory, table.keyPhysicals);
   const pin = context.memory.pins.acquire(); // a commit removes the staged files that it has copied
@@ -119,7 +122,7 @@ function keyVectors(writes: TableWrites, row: number): readonly ColumnVector[] {
   return writes.table.keyColumns.map((column) => columns[column]!.vector());
 }
 
-/** Rows to delete: parallel arrays, with their names (C3). */
+/** Rows to delete, as a scan gives them: parallel arrays, with their names (C3). */
 export interface FoundRows {
   readonly units: ArrayLike<number>;
   readonly positions: ArrayLike<number>;
@@ -168,9 +171,7 @@ export async function lockFound(
   const stale: number[] = [];
   for (let row = 0; row < found.names.rows; row++) {
     if (found.dropped?.has(row) === true) continue;
-    const unit = found.units[row]!;
-    const position = found.positions[row]!;
-    if (unit === writes.unit ? writes.isDead(position) : !table.isAlive(unit, position)) stale.push(row);
+    if (!writes.isAlive(found.units[row]!, foundPosition(writes, found, row))) stale.push(row);
   }
   return stale;
 }
@@ -180,14 +181,15 @@ export function recordFound(writes: TableWrites, found: FoundRows): void {
   for (let row = 0; row < found.names.rows; row++) {
     if (found.dropped?.has(row) === true) continue;
     encodeFound(writes.table, found, row);
-    if (found.units[row] === writes.unit) writes.killOwn(found.positions[row]!);
-    else {
-      const { units, positions } = found.seen ?? found;
-      const [unit, position] = [found.units[row]!, found.positions[row]!];
-      writes.recordDeletion(foundVectors, foundRow, unit, position, units[row], positions[row]);
-    }
+    const { units, positions } = found.seen ?? found;
+    const position = foundPosition(writes, found, row);
+    writes.delete(foundVectors, foundRow, found.units[row]!, position, units[row], positions[row]);
     settleKey(writes, key);
   }
+}
+
+export function foundPosition(writes: TableWrites, { units, positions }: FoundRows, row: number): number {
+  return units[row] === writes.unit ? writes.ownRow(positions[row]!) : positions[row]!;
 }
 
 let foundVectors: readonly ColumnVector[] = [];

@@ -19,13 +19,15 @@ const EVERYTHING: Bounds = { min: Number.NEGATIVE_INFINITY, max: Number.POSITIVE
 
 export class DataFileUnit {
   readonly unit: number;
-  readonly info: DataFileInfo;
+  info: DataFileInfo;
   readonly deletes: DeleteList;
   tier: 'disk' | 'iceberg';
   path: string;
   /** Rows have LSNs in (lsnFrom, lsnTo]; 0 where the file is older than this log. */
-  readonly lsnFrom: Lsn;
-  readonly lsnTo: Lsn;
+  lsnFrom: Lsn;
+  lsnTo: Lsn;
+  /** Written by a transaction that has committed since, and in no flush manifest yet: no commit to Iceberg may take it (V2). */
+  isUnlisted = false;
   /** Entries of the delete list that a flush has made durable on disk, and that a commit has put into Iceberg. */
   deletesFlushed = 0;
   deletesCommitted = 0;
@@ -75,6 +77,15 @@ export class DataFileUnit {
 
   get rows(): number {
     return this.info.rows;
+  }
+
+  /** A transaction wrote it while it ran, and has LSNs now. */
+  committed(lsnFrom: Lsn, lsnTo: Lsn): void {
+    const segment: Segment = { ...this.info, lsnFrom, lsnTo };
+    this.info = segment;
+    this.lsnFrom = lsnFrom;
+    this.lsnTo = lsnTo;
+    this.isUnlisted = true;
   }
 
   /** False when the file cannot hold a row by its name, by the bounds of its columns; `vectors` in the name's order. */

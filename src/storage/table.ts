@@ -80,6 +80,8 @@ export class Table {
   /** Newest first; [0] takes the writes. */
   generations: Generation[] = [];
   files: readonly DataFileUnit[] = [];
+  /** Of transactions under way: nobody sees them but those and the index (spilled-units.ts). */
+  spilledFiles: readonly DataFileUnit[] = [];
   readonly fileSets = new FileSets();
   /** Rises with every other shape of rows: what was seen of an older one cannot be read by the definition. */
   shape = 1;
@@ -193,9 +195,13 @@ export class Table {
   sliceFor(vectors: readonly ColumnVector[], row: number): MemorySlice {
     const { heads } = this.generations[0]!;
     if (this.#transforms.length === 0) return roomy(heads.get('')) ?? this.#newSlice('', []);
-    const values = this.#transforms.map((transform, i) => transform(vectors[this.#partitionColumns[i]!]!, row));
+    const values = this.partitionOf(vectors, row);
     const key = partitionKey(values);
     return roomy(heads.get(key)) ?? this.#newSlice(key, values);
+  }
+
+  partitionOf(vectors: readonly ColumnVector[], row: number): readonly PartitionValue[] {
+    return this.#transforms.map((transform, i) => transform(vectors[this.#partitionColumns[i]!]!, row));
   }
 
   get partitioned(): boolean {
@@ -288,6 +294,14 @@ export class Table {
     }
     this.files = [...this.files, ...added];
     for (const file of added) this.#addFile(file);
+    this.version++;
+  }
+
+  /** A transaction's own files come and go: the index hears of them. */
+  spill(added: readonly DataFileUnit[], removed: readonly DataFileUnit[]): void {
+    for (const file of added) this.#memory.fileBytes += file.heapBytes;
+    for (const file of removed) this.#memory.fileBytes -= file.heapBytes;
+    this.spilledFiles = [...this.spilledFiles.filter((file) => !removed.includes(file)), ...added];
     this.version++;
   }
 

@@ -387,18 +387,14 @@ const TRANSACTION: fc.Arbitrary<string> = fc.oneof(
 export function anyStatement(tables: readonly Table[], ofServer: boolean): fc.Arbitrary<Statement> {
   const kinds = KINDS.filter(({ needsServer }) => ofServer || needsServer !== true).map(({ name, weight, make }) => ({
     weight,
-    arbitrary: fc
-      .constantFrom(...tables)
-      .chain((table) =>
-        fc
-          .constantFrom(...tables.filter((other) => other !== table), table)
-          .chain((other) =>
-            make(table, other).map((made): Statement => ({
-              kind: name,
-              ...(typeof made === 'string' ? { sql: made } : made),
-            })),
-          ),
+    arbitrary: fc.constantFrom(...tables).chain((table) =>
+      fc.constantFrom(...tables.filter((other) => other !== table), table).chain((other) =>
+        make(table, other).map((made): Statement => ({
+          kind: name,
+          ...(typeof made === 'string' ? { sql: made } : made),
+        })),
       ),
+    ),
   }));
   return fc.oneof(...kinds, {
     weight: 24,

@@ -155,6 +155,13 @@ export class Batch {
     return true;
   }
 
+  /** Gives the blocks back at once: no reader can name them. */
+  free(): void {
+    const { pool } = this.#memory;
+    pool.free(this.#fixedAddress, this.#fixedBytes);
+    for (const column of this.columns) if (column.heapAddress >= 0) pool.free(column.heapAddress, column.heapCapacity);
+  }
+
   /** Gives the blocks back when no reader can name them. */
   retire(): void {
     this.#memory.retire(this.#fixedAddress, this.#fixedBytes);

@@ -103,6 +103,7 @@ export class DeleteList {
   truncate(length: number): void {
     for (const position of this.positions(length, this.length)) this.#dead[position >> 3]! &= ~(1 << (position & 7));
     this.length = length;
+    this.published = Math.min(this.published, length);
   }
 
   /** Makes the first `length` entries visible. */

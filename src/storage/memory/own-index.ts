@@ -8,6 +8,7 @@
  */
 import { invariant } from '../../errors.ts';
 import type { ColumnVector } from '../../types/column-vector.ts';
+import type { SpilledUnits } from '../spilled-units.ts';
 import type { RowBuffer } from './row-buffer.ts';
 import { RowIndex } from './row-index.ts';
 import type { RowKeys } from './row-keys.ts';
@@ -33,12 +34,15 @@ export class OwnIndex {
   isOpen = true;
   readonly #keys: RowKeys;
   #rows: RowBuffer;
+  readonly #spilled: SpilledUnits | null;
   #pieces: readonly Piece[] = [];
 
-  constructor(holder: number, keys: RowKeys, rows: RowBuffer) {
+  /** @param spilled own rows that are in files: the keys that those may hold are locked, too (U2) */
+  constructor(holder: number, keys: RowKeys, rows: RowBuffer, spilled: SpilledUnits | null = null) {
     this.holder = holder;
     this.#keys = keys;
     this.#rows = rows;
+    this.#spilled = spilled;
   }
 
   get bytes(): number {
@@ -68,7 +72,7 @@ export class OwnIndex {
 
   /** Whether the key of row `probe` of vectors in key order is locked by it. */
   holds(hash: number, vectors: readonly ColumnVector[], probe: number): boolean {
-    return this.rowOf(hash, vectors, probe) >= 0;
+    return this.rowOf(hash, vectors, probe) >= 0 || this.#spilled?.mayHold(vectors, probe) === true;
   }
 
   /** The last own row that was entered with that key, dead or alive; -1: none. */
@@ -104,11 +108,17 @@ export class OwnIndex {
     }
   }
 
+  /** Own rows before `to` are in files now, and found there. */
+  dropBefore(to: number): void {
+    this.entries.renumber((ref) => (ref <= to ? 0 : ref));
+  }
+
   /** The buffer was written anew without its dead rows. */
   compacted(rows: RowBuffer, isDead: (row: number) => boolean): void {
-    const to = new Int32Array(this.#rows.rows);
-    for (let row = 0, next = 0; row < to.length; row++) to[row] = isDead(row) ? 0 : ++next;
-    this.entries.renumber((ref) => to[ref - 1]!);
+    const { first } = this.#rows;
+    const to = new Int32Array(this.#rows.rows - first);
+    for (let i = 0, next = 0; i < to.length; i++) to[i] = isDead(first + i) ? 0 : ++next;
+    this.entries.renumber((ref) => to[ref - 1 - first]!);
     this.#rows = rows;
   }
 

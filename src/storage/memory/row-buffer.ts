@@ -36,6 +36,18 @@ export class RowBuffer {
     return this.#starts[index]!;
   }
 
+  /** The first row that is still here. */
+  get first(): number {
+    return this.#starts[0] ?? this.rows;
+  }
+
+  /** The first `count` batches go; rows keep their numbers. No reader can name rows from `unread` on. */
+  dropBatches(count: number, unread: number): void {
+    const dropped = this.#batches.splice(0, count);
+    const starts = this.#starts.splice(0, count);
+    dropped.forEach((batch, i) => (starts[i]! >= unread ? batch.free() : batch.retire()));
+  }
+
   /** The batch that takes the next row. @throws {SqlError} 53200 */
   head(): Batch {
     const last = this.#batches.at(-1);
