@@ -20,6 +20,8 @@ import type { Patience, TableHold } from './table-locks.ts';
 import { readOnly } from './transaction.ts';
 
 const ATTEMPTS_MAX = 10;
+const ADOPT_PATIENCE_MS = 100;
+const ADOPT_RETRY_MS = 1000;
 
 /** What becomes of a definition: pure, since it is asked again where another writer was faster. */
 export interface Alteration {
@@ -112,26 +114,42 @@ export function isOtherDefinition(table: Table, def: TableDef, specId: number): 
   return table.specId !== specId || said(table.def) !== said(def);
 }
 
-/** Takes over what another writer has changed of the definition. */
+/**
+ * Takes over what another writer has changed of the definition. Nobody here waits for it long: where the table is held, it is
+ * given up for a moment, and tried again.
+ */
 export async function adoptDefinition(database: Database, table: Table): Promise<void> {
-  const hold = database.locks.open(() => null);
-  const patience = { lockWait: () => () => {}, running: () => {} };
+  const { clock, locks } = database;
+  const hold = locks.open(() => null);
+  const patience = {
+    lockWait: (expired: () => void) => clock.after(ADOPT_PATIENCE_MS, expired),
+    running: () => {},
+  };
   try {
-    const release = await database.locks.alone(hold, table, patience);
-    try {
-      await database.define(() => database.inLane(table, () => adoptHeld(database, table)));
-    } finally {
-      release();
+    while (table.found !== null && !database.closing) {
+      const release = await locks.alone(hold, table, patience).catch((error: unknown) => {
+        if (error instanceof SqlError && error.code === SqlState.lockNotAvailable) return null;
+        throw error;
+      });
+      if (release === null) {
+        await new Promise<void>((resolve) => clock.after(ADOPT_RETRY_MS, resolve));
+        continue;
+      }
+      try {
+        await database.define(() => database.inLane(table, () => adoptHeld(database, table)));
+      } finally {
+        release();
+      }
     }
   } finally {
-    database.locks.close(hold);
-    // A failure is tried again with what the next commit of another writer says.
-    table.found = null;
+    locks.close(hold);
+    table.found = null; // a failure is tried again with what another writer's next commit says
   }
 }
 
 async function adoptHeld(database: Database, table: Table): Promise<void> {
-  if (table.dropped || table.detached !== null || table.found === null) return;
+  if (table.dropped || table.detached !== null) table.found = null;
+  if (table.found === null) return;
   await database.flushHeld(table, 'alter');
   await database.commitHeld(table, 'alter');
   const { def: before } = table;

@@ -49,16 +49,20 @@ function evolve(
 
 type Rows = (sql: string) => Promise<unknown[]>;
 
-async function life(work: (rows: Rows) => Promise<void>): Promise<void> {
+async function life(work: (rows: Rows, other: Client) => Promise<void>): Promise<void> {
   await using server = await startServer({ dataDir, settings: { 'iceberg.refresh_interval': '50ms' } });
   const client = new Client({ connectionString: server.url });
   client.on('error', () => {}); // the server is killed under it
+  const other = new Client({ connectionString: server.url });
+  other.on('error', () => {});
   await client.connect();
+  await other.connect();
   try {
-    await work(async (sql) => (await client.query<unknown[]>({ text: sql, rowMode: 'array' })).rows);
+    await work(async (sql) => (await client.query<unknown[]>({ text: sql, rowMode: 'array' })).rows, other);
   } finally {
     await server.kill9();
     await client.end().catch(() => {});
+    await other.end().catch(() => {});
   }
 }
 
@@ -73,7 +77,7 @@ async function untilKnown(rows: Rows, sql: string): Promise<unknown[]> {
 }
 
 test('columns that another engine has changed are so here, for rows in Iceberg, on disk and in memory', async () => {
-  await life(async (rows) => {
+  await life(async (rows, other) => {
     await rows('CREATE TABLE f (id int PRIMARY KEY, v int, name text)');
     await rows(`INSERT INTO f VALUES (1, 10, 'a'), (-2, 20, 'b')`);
     await rows('CHECKPOINT');
@@ -81,10 +85,13 @@ test('columns that another engine has changed are so here, for rows in Iceberg, 
     await rows(`CALL arka.flush('f')`);
     await rows(`INSERT INTO f VALUES (4, 40, 'd')`);
     await rows('DELETE FROM f WHERE id = 1');
+    await other.query('BEGIN; SELECT * FROM f'); // nobody waits for long behind it
     evolve('f', (fields, id) => [
       ...fields.map((field) => (field.name === 'v' ? { ...field, name: 'w', type: 'long' } : field)),
       { id, name: 'extra', required: false, type: 'string' },
     ]);
+    for (let i = 0; i < 50; i++) expect(await rows('SELECT count(*)::int FROM f')).toEqual([[3]]);
+    await other.query('COMMIT');
     expect(await untilKnown(rows, 'SELECT id, w, name, extra FROM f ORDER BY id')).toEqual([
       [-2, '20', 'b', null],
       [3, '30', 'c', null],
