@@ -125,6 +125,13 @@ export class SqlError extends Error {
   }
 }
 
+/** Its position moved by so many characters; null: it counts in a text that nobody has written, and is left out. */
+export function moved(error: unknown, by: number | null): unknown {
+  if (!(error instanceof SqlError) || error.fields.position === undefined) return error;
+  const { position, ...fields } = error.fields;
+  return new SqlError(error.code, error.message, by === null ? fields : { ...fields, position: position + by });
+}
+
 /** Our own bug. In `storage/` and `ingest/` it stops the process, and the log recovers. */
 export class InvariantViolation extends Error {
   constructor(because: string) {

@@ -1,5 +1,5 @@
 /** COPY … TO STDOUT: the rows of a query or a table as CopyData, made where the rows are (types/copy-row.ts). */
-import { SqlError } from './errors.ts';
+import { moved } from './errors.ts';
 import type { CopyOutOptions, PlannedTable, QueryPlan, Statement } from './planner/plan.ts';
 import { copyHead, copyTail } from './types/copy-row.ts';
 import { parametersOf } from './wire/bound-parameters.ts';
@@ -71,12 +71,8 @@ function endCopy(rows: number, options: CopyOutOptions, out: Output): string {
 }
 
 /** PostgreSQL has seen another text than the client's: where it found something wrong there says nothing here. */
-async function withoutPosition<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    if (!(error instanceof SqlError) || error.fields.position === undefined) throw error;
-    const { position: _, ...fields } = error.fields;
-    throw new SqlError(error.code, error.message, fields);
-  }
+function withoutPosition<T>(work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
+    throw moved(error, null);
+  });
 }

@@ -3,11 +3,12 @@ import { SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
 import { createIndex, dropIndex, relationNamed, type RelationKind } from './ingest/define-index.ts';
 import type { Patience, TableHold } from './ingest/table-locks.ts';
-import type { QualifiedName, Statement } from './planner/plan.ts';
+import type { CatalogView, QualifiedName, Statement } from './planner/plan.ts';
 import type { Table } from './storage/table.ts';
 import type { TimeContext } from './types/text-input.ts';
 import { alter, rename } from './gateway-alter.ts';
 import { foldDefaults, type FoldingEnvironment } from './gateway-fold-defaults.ts';
+import { createTableAs } from './gateway-create-as.ts';
 import { defineSequence } from './gateway-define-sequence.ts';
 
 export interface DefineEnvironment extends FoldingEnvironment {
@@ -16,12 +17,16 @@ export interface DefineEnvironment extends FoldingEnvironment {
   readonly hold: TableHold;
   readonly patience: Patience;
   readonly time: TimeContext;
+  readonly view: CatalogView;
+  /** Carries an INSERT out and commits it; its tag. */
+  readonly insertQuery: (sql: string) => Promise<string>;
   /** How many rows a query gives. */
   readonly countRows: (sql: string) => Promise<number>;
 }
 
 const KINDS = [
   'createTable',
+  'createTableAs',
   'dropTable',
   'createIndex',
   'dropIndex',
@@ -50,6 +55,8 @@ export async function define(environment: DefineEnvironment, statement: Definiti
       if (made === null) notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
       return 'CREATE TABLE';
     }
+    case 'createTableAs':
+      return createTableAs(environment, statement);
     case 'createIndex': {
       const { draft, ifNotExists } = statement;
       const made = await createIndex(database, draft, ifNotExists);

@@ -43,8 +43,8 @@ import { answerOf, keptRows, returningOf, type Answer } from './gateway-returnin
 import { SessionSequences } from './gateway-sequences.ts';
 import { change } from './gateway-update.ts';
 import { tablesOf } from './gateway-tables.ts';
-import { outsideBlock, SessionTransaction } from './gateway-transaction.ts';
-import { inTransaction, setModes, verbOf } from './gateway-transaction-statements.ts';
+import { SessionTransaction } from './gateway-transaction.ts';
+import { control, inTransaction, verbOf } from './gateway-transaction-statements.ts';
 import { insert, insertValues } from './gateway-write.ts';
 import type { WriteEnvironment } from './gateway-write-environment.ts';
 
@@ -413,33 +413,23 @@ export class Session implements GatewaySession {
         hold: this.#transaction.hold,
         patience: this.#interruption,
         time: this.#time(),
+        view: this.#view(),
+        insertQuery: (sql) => this.#insertQuery(sql),
         countRows: (sql) => countRows(this.#queryEnvironment(), this.#plan(parseSql(sql)[0]!, [])),
       };
       return this.#interruption.guarded(() => define(environment, statement)).finally(definitionsChanged);
     }
     switch (statement.kind) {
       case 'begin':
-        this.#transaction.begin(statement.modes);
-        return statement.tag;
       case 'commit':
-        return this.#transaction.commit(statement.chain);
       case 'rollback':
-        return this.#transaction.rollbackBlock(statement.chain);
       case 'savepoint':
-        this.#transaction.savepoint(statement.name);
-        return 'SAVEPOINT';
       case 'release':
-        this.#transaction.release(statement.name);
-        return 'RELEASE';
       case 'rollbackTo':
-        this.#transaction.rollbackTo(statement.name);
-        return 'ROLLBACK';
       case 'lockTable':
-        if (!this.#transaction.inBlock) throw outsideBlock('LOCK TABLE');
-        return 'LOCK TABLE';
       case 'setTransaction':
       case 'set':
-        return setModes(this.#transaction, this.#settings, statement, (what) => this.#warnOutsideBlock(what));
+        return control(this.#transaction, this.#settings, statement, (what) => this.#warnOutsideBlock(what));
       case 'resetAll':
         this.#settings.resetAll();
         return 'RESET';
@@ -459,6 +449,14 @@ export class Session implements GatewaySession {
       default:
         return unreachable(statement);
     }
+  }
+
+  /** The rows of a table that was just made, as a transaction. */
+  async #insertQuery(sql: string): Promise<string> {
+    const statement = await this.#held(() => this.#plan(parseSql(sql)[0]!, []));
+    const tag = await this.#run(statement, NO_PARAMETERS, [], discard());
+    await this.#transaction.commitNow();
+    return tag;
   }
 
   /** @throws {SqlError} 25P02 */

@@ -3,7 +3,8 @@ import { isolationLevel, type TransactionModes } from './planner/settings.ts';
 import type { QueryPlan, Statement } from './planner/plan.ts';
 import type { SessionSettings } from './gateway-settings.ts';
 import { settingBoolean } from './gateway-setting-values.ts';
-import type { SessionTransaction } from './gateway-transaction.ts';
+import { outsideBlock, type SessionTransaction } from './gateway-transaction.ts';
+import type { MaybePromise } from './wire/gateway-api.ts';
 
 const ABOUT_TRANSACTIONS: ReadonlySet<Statement['kind']> = new Set([
   'accepted',
@@ -48,6 +49,7 @@ export function verbOf(statement: Statement): string | null {
     case 'renameTable':
       return 'ALTER TABLE';
     case 'createTable':
+    case 'createTableAs':
     case 'createSequence':
     case 'createIndex':
     case 'createSchema':
@@ -56,7 +58,7 @@ export function verbOf(statement: Statement): string | null {
     case 'dropSequence':
     case 'dropIndex':
     case 'dropSchema':
-      return statement.kind.replace(/[A-Z]/, (letter) => ` ${letter}`).toUpperCase();
+      return statement.kind.replaceAll(/[A-Z]/g, (letter) => ` ${letter}`).toUpperCase();
     case 'renameSequence':
       return 'ALTER SEQUENCE';
     default:
@@ -71,8 +73,54 @@ function sequenceVerb({ calls, hidden }: QueryPlan): string | null {
   return hidden?.calls.some(({ kind }) => kind === 'nextval') === true ? 'nextval()' : null;
 }
 
+/** Carries out what begins, ends and divides transactions, and settings, which share their fate; the tag. */
+export function control(
+  transaction: SessionTransaction,
+  settings: SessionSettings,
+  statement: Extract<
+    Statement,
+    {
+      kind:
+        | 'begin'
+        | 'commit'
+        | 'rollback'
+        | 'savepoint'
+        | 'release'
+        | 'rollbackTo'
+        | 'lockTable'
+        | 'setTransaction'
+        | 'set';
+    }
+  >,
+  warnOutsideBlock: (what: string) => void,
+): MaybePromise<string> {
+  switch (statement.kind) {
+    case 'begin':
+      transaction.begin(statement.modes);
+      return statement.tag;
+    case 'commit':
+      return transaction.commit(statement.chain);
+    case 'rollback':
+      return transaction.rollbackBlock(statement.chain);
+    case 'savepoint':
+      transaction.savepoint(statement.name);
+      return 'SAVEPOINT';
+    case 'release':
+      transaction.release(statement.name);
+      return 'RELEASE';
+    case 'rollbackTo':
+      transaction.rollbackTo(statement.name);
+      return 'ROLLBACK';
+    case 'lockTable':
+      if (!transaction.inBlock) throw outsideBlock('LOCK TABLE');
+      return 'LOCK TABLE';
+    default:
+      return setModes(transaction, settings, statement, warnOutsideBlock);
+  }
+}
+
 /** SET, SET TRANSACTION and SET SESSION CHARACTERISTICS; the tag. */
-export function setModes(
+function setModes(
   transaction: SessionTransaction,
   settings: SessionSettings,
   statement: Extract<Statement, { kind: 'set' | 'setTransaction' }>,

@@ -8,6 +8,7 @@ import { walk } from './ast.ts';
 import { planAlterTable, planRename, planSetSchema } from './alter-table.ts';
 import { planCopy } from './copy.ts';
 import { planCreateTable } from './create-table.ts';
+import { planCreateTableAs, planSelectInto } from './create-table-as.ts';
 import { planExplain } from './explain.ts';
 import { planHiddenCalls } from './hidden-calls.ts';
 import { planCreateIndex } from './indexes.ts';
@@ -75,6 +76,8 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
     return planExplain(node.ExplainStmt, (inner) =>
       planStatement({ ...statement, node: inner, text: innerText(statement.text) }, view, environment),
     );
+  if ('CreateTableAsStmt' in node)
+    return planCreateTableAs(node.CreateTableAsStmt, statement.text, parameterCount, view);
   return planUtility(node, view);
 }
 
@@ -90,6 +93,7 @@ function planSelect(statement: ParsedStatement, view: CatalogView, environment: 
   const select = (node as { SelectStmt: SelectStmt }).SelectStmt;
   refuseWrites(select);
   const { parameterCount } = statement;
+  if (select.intoClause !== undefined) return planSelectInto(select, statement.text, parameterCount, view);
   if (select.lockingClause !== undefined) return planLocking(select, text, parameterCount, view, environment);
   const calls =
     planHiddenCalls(node, text, parameterCount, view, environment) ??

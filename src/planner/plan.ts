@@ -344,6 +344,21 @@ export type Statement =
       readonly expressions: readonly DefaultExpression[];
     }
   | {
+      /** CREATE TABLE … AS, SELECT … INTO. */
+      readonly kind: 'createTableAs';
+      readonly schema: string;
+      readonly name: string;
+      /** Names that were given; those of the query for the rest. */
+      readonly columns: readonly string[];
+      /** libpg-query's nodes of WITH (…). */
+      readonly options: readonly unknown[];
+      readonly ifNotExists: boolean;
+      readonly withData: boolean;
+      readonly query: string;
+      /** Where the query begins in the statement's text; null: it was written in other words. */
+      readonly offset: number | null;
+    }
+  | {
       readonly kind: 'createSequence';
       readonly schema: string;
       readonly name: string;

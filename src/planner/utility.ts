@@ -209,7 +209,6 @@ const STATEMENTS: Readonly<Record<string, string>> = {
   AlterObjectSchemaStmt: 'ALTER … SET SCHEMA',
   AlterOwnerStmt: 'ALTER … OWNER TO',
   ViewStmt: 'CREATE VIEW',
-  CreateTableAsStmt: 'CREATE TABLE AS',
   TruncateStmt: 'TRUNCATE',
   MergeStmt: 'MERGE',
   DeclareCursorStmt: 'DECLARE CURSOR',
@@ -257,8 +256,6 @@ export function unsupportedStatement(node: Node): SqlError {
   const tag = tagOf(node);
   if ('GrantStmt' in node && node.GrantStmt.is_grant !== true) return notSupported('REVOKE');
   if ('VacuumStmt' in node && node.VacuumStmt.is_vacuumcmd !== true) return notSupported('ANALYZE');
-  if ('CreateTableAsStmt' in node && node.CreateTableAsStmt.objtype === 'OBJECT_MATVIEW')
-    return notSupported('CREATE MATERIALIZED VIEW');
   return notSupported(
     STATEMENTS[tag] ??
       tag

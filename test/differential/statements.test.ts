@@ -5,6 +5,7 @@ import { differences, expectedOf, openOracle, TIERS } from './compare.ts';
 import { ALTER_TABLE } from './scenarios/alter-table.ts';
 import { BY_KEY } from './scenarios/by-key.ts';
 import { CHECKS } from './scenarios/checks.ts';
+import { CREATE_TABLE_AS } from './scenarios/create-table-as.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { MERGE } from './scenarios/merge.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
@@ -40,6 +41,7 @@ describe.each([
   ...BY_KEY,
   ...MERGE,
   ...TRUNCATE,
+  ...CREATE_TABLE_AS,
 ])('$title', (scenario) => {
   test('as in PostgreSQL', async () => {
     const expected = await expectedOf(oracle, scenario);

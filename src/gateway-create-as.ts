@@ -1,0 +1,36 @@
+/** CREATE TABLE … AS: the table first, then its rows as one transaction; what fails leaves neither. */
+import { moved, SqlError, SqlState } from './errors.ts';
+import { quoteIdentifier } from './sql-text.ts';
+import { tableForQuery } from './planner/create-table-as.ts';
+import type { Statement } from './planner/plan.ts';
+import { relationNamed } from './ingest/define-index.ts';
+import type { DefineEnvironment } from './gateway-define.ts';
+
+export async function createTableAs(
+  environment: DefineEnvironment,
+  statement: Extract<Statement, { kind: 'createTableAs' }>,
+): Promise<string> {
+  const { catalog, database, notice, searchPath, timeZone, view } = environment;
+  const { schema, name, query, ifNotExists } = statement;
+  if (relationNamed(database, schema, name) !== null) {
+    if (!ifNotExists) throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
+    notice(SqlState.duplicateTable, `relation "${name}" already exists, skipping`);
+    return 'CREATE TABLE AS';
+  }
+  const context = { searchPath, timeZone };
+  const described = await catalog.describe({ sql: query, parameterOids: [], context }).catch((error: unknown) => {
+    throw moved(error, statement.offset);
+  });
+  const { draft } = tableForQuery(statement, described.columns ?? [], view);
+  const table = await database.createTable(draft, ifNotExists, []);
+  if (table === null || !statement.withData) return 'CREATE TABLE AS';
+  try {
+    const tag = await environment.insertQuery(
+      `INSERT INTO ${quoteIdentifier(schema)}.${quoteIdentifier(table.def.name)} ${query}`,
+    );
+    return `SELECT ${tag.slice(tag.lastIndexOf(' ') + 1)}`;
+  } catch (error) {
+    await database.dropTable(table);
+    throw moved(error, null);
+  }
+}
