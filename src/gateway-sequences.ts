@@ -9,6 +9,12 @@ import type { Sequence, SequenceValue } from './ingest/sequence.ts';
 import { undefinedSequence } from './ingest/sequences.ts';
 import type { Generated } from './planner/plan.ts';
 
+interface Returned {
+  /** Of the sequence, when they were drawn. */
+  readonly moves: number;
+  readonly values: SequenceValue[];
+}
+
 export class SessionSequences implements SequenceSource {
   readonly #database: Database;
   readonly #current = new Map<number, SequenceValue>();
@@ -17,7 +23,7 @@ export class SessionSequences implements SequenceSource {
   /** What was drawn since `record`. */
   #drawn: { readonly oid: number; readonly value: SequenceValue }[] | null = null;
   /** Drawn for rows that were not written: the statement is carried out another way, and draws them again. */
-  readonly #returned = new Map<number, SequenceValue[]>();
+  readonly #returned = new Map<number, Returned>();
 
   constructor(database: Database) {
     this.#database = database;
@@ -31,7 +37,7 @@ export class SessionSequences implements SequenceSource {
 
   next(oid: number): SequenceValue {
     const sequence = this.#sequence(oid);
-    const value = this.#returned.get(oid)?.shift() ?? sequence.next();
+    const value = this.#returnedTo(sequence, oid) ?? sequence.next();
     this.#drawn?.push({ oid, value });
     this.#current.set(oid, value);
     this.#last = oid;
@@ -46,11 +52,21 @@ export class SessionSequences implements SequenceSource {
   giveBack(taken: boolean): void {
     if (!taken && this.#drawn !== null)
       for (const { oid, value } of this.#drawn) {
-        const values = this.#returned.get(oid);
-        if (values === undefined) this.#returned.set(oid, [value]);
-        else values.push(value);
+        const { moves } = this.#sequence(oid);
+        const known = this.#returned.get(oid);
+        if (known?.moves === moves) known.values.push(value);
+        else this.#returned.set(oid, { moves, values: [value] });
       }
     this.#drawn = null;
+  }
+
+  /** Not after the sequence was set: it may give them itself. */
+  #returnedTo(sequence: Sequence, oid: number): SequenceValue | undefined {
+    const known = this.#returned.get(oid);
+    if (known === undefined) return undefined;
+    const value = known.moves === sequence.moves ? known.values.shift() : undefined;
+    if (value === undefined) this.#returned.delete(oid);
+    return value;
   }
 
   #waitFor(saving: Promise<void> | null): void {

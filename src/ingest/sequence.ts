@@ -17,6 +17,8 @@ const BLOCK_MAX = 2 ** 20;
 export class Sequence {
   def: SequenceDef;
   isDropped = false;
+  /** How often it was set to another value: numbers drawn before may be given again. */
+  moves = 0;
   /** Of the value that `next` or `set` gave last: resolves when it may leave; null: it may now. */
   saving: Promise<void> | null = null;
   readonly #save: (stored: StoredSequence) => Promise<void>;
@@ -163,6 +165,7 @@ export class Sequence {
   }
 
   #move(value: bigint, isCalled: boolean): void {
+    this.moves++;
     this.#isFast = false;
     this.#fastLeft = 0;
     this.#last = value;

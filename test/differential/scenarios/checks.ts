@@ -38,6 +38,18 @@ export const CHECKS: readonly Scenario[] = [
     ]),
   },
   {
+    title: 'numbers that refused rows left are not given after setval',
+    setup: [`CREATE TABLE left_over (id serial, v int CHECK (v > 0))`],
+    steps: [
+      `INSERT INTO left_over (v) VALUES (1), (2), (-1), (3), (4)`,
+      `SELECT setval('left_over_id_seq', 3)`,
+      `INSERT INTO left_over (v) VALUES (5), (6), (7)`,
+      `SELECT setval('left_over_id_seq', 100)`,
+      `INSERT INTO left_over (v) VALUES (8)`,
+      `SELECT * FROM left_over ORDER BY id`,
+    ],
+  },
+  {
     title: 'constraints of columns and of the table, named and not, are tested in the order of their names',
     setup: [
       `CREATE TABLE c (id int PRIMARY KEY, v int CHECK (v > 0), w int CONSTRAINT w_small CHECK (w < 100 AND w <> 50), n numeric(10,2) CHECK (n >= 0.5),
