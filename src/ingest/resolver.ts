@@ -85,8 +85,23 @@ export async function isTaken(
   vectors: readonly ColumnVector[],
   row: number,
 ): Promise<boolean> {
-  if (table.findInMemory(table.keys.hashRow(vectors, row), vectors, row)) return true;
-  if (!mayBeInFiles(table, vectors, row)) return false;
+  // nobody holds the key here: whoever has it may move the row while files are asked
+  for (;;) {
+    if (table.findInMemory(table.keys.hashRow(vectors, row), vectors, row)) return true;
+    const { files } = table;
+    if (!mayBeInFiles(table, vectors, row)) return false;
+    if (await isInFiles(memory, engine, table, vectors, row)) return true;
+    if (table.files === files) return table.findInMemory(table.keys.hashRow(vectors, row), vectors, row);
+  }
+}
+
+async function isInFiles(
+  memory: Memory,
+  engine: UnitEngine,
+  table: Table,
+  vectors: readonly ColumnVector[],
+  row: number,
+): Promise<boolean> {
   const names = new RowBuffer(memory, table.keyPhysicals);
   const pin = memory.pins.acquire(); // a commit removes the staged files that it has copied
   let isThere = false;
