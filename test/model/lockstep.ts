@@ -58,6 +58,8 @@ export class Lockstep {
   readonly #waiting = new Map<string, Statement>();
   #at = 0;
   #jumps = 0;
+  /** The two may have drawn different numbers. */
+  #owesJump = false;
 
   constructor(arka: Arka, oracle: Side, sequence: Sequence, report: Report, severalSessions: boolean) {
     this.#arka = arka;
@@ -122,19 +124,26 @@ export class Lockstep {
       this.#waiting.clear();
       await this.#arka.observe(`SET search_path = ${this.#schema}`);
       await this.#oracle.observe(`SET search_path = ${this.#schema}`);
-      await this.#jump();
+      this.#owesJump = true;
     }
     await this.#compareTables(null);
   }
 
-  /** Numbers of sequences have gaps after a crash: both go on from the same one. */
-  async #jump(): Promise<void> {
-    this.#jumps++;
+  /**
+   * Numbers of sequences have gaps after a crash, and a statement that fails may have drawn some for rows behind the one that was
+   * refused: both go on from the same one.
+   */
+  async #jump(session: string): Promise<void> {
+    if (!this.#owesJump) return;
     for (const { name, columns } of this.#sequence.tables) {
       if (!columns.some(isGenerated)) continue;
-      for (const side of [this.#arka, this.#oracle])
-        await side.observe(`SELECT setval('${name}_g_seq', ${this.#jumps * 100_000})`);
+      const sql = `SELECT setval('${this.#schema}.${name}_g_seq', ${++this.#jumps * 1000})`;
+      for (const side of [this.#arka, this.#oracle]) {
+        // a failed block draws no numbers
+        if ((await side.read(session, sql)).error !== null) return;
+      }
     }
+    this.#owesJump = false;
   }
 
   async #statement(step: { readonly session: string } & Statement): Promise<void> {
@@ -142,6 +151,7 @@ export class Lockstep {
     if (this.#waiting.has(session)) return;
     await this.#enter(session);
     count(this.#report.statements, kind);
+    await this.#jump(session);
     const wire: Step = step.data === undefined ? step.sql : { sql: step.sql, data: step.data };
     const ours = await this.#arka.run(session, wire);
     if (ours?.error?.['code'] === '0A000') {
@@ -151,7 +161,10 @@ export class Lockstep {
       const theirs = await this.#oracle.run(session, wire);
       this.#compare(step, wire, ours, theirs);
       if (ours === null) this.#waiting.set(session, step);
-      else if (ours.error !== null) count(this.#report.errors, ours.error['code']!);
+      else if (ours.error !== null) {
+        count(this.#report.errors, ours.error['code']!);
+        this.#owesJump = true;
+      }
     }
     await this.#compareSettled();
     if (mayChange(step)) await this.#compareTables(this.#waiting.has(session) ? null : session);
@@ -165,6 +178,7 @@ export class Lockstep {
       const [our, their] = [ours.get(session) ?? null, theirs.get(session) ?? null];
       this.#compare({ session, ...statement }, statement.sql, our, their);
       if (our !== null) this.#waiting.delete(session);
+      if (our?.error != null) this.#owesJump = true;
     }
   }
 

@@ -1,6 +1,6 @@
 /** A sequence of the model: tables, then what the sessions and Arka do, in this order; and its text as a script to read and to keep. */
 import fc from 'fast-check';
-import { anyStatement, type Statement } from './statements.ts';
+import { anyStatement, firstRows, type Statement } from './statements.ts';
 import { anyTable, definition, type Table } from './tables.ts';
 
 /** What only Arka does; PostgreSQL must not show any of it. A crash or a restart ends all sessions on both. */
@@ -27,7 +27,7 @@ export const anySequence = ({ sessions, restarts, stepsMax, ofServer }: Kinds): 
     const table = fc.constantFrom(...tables.map(({ name }) => name));
     const event = (name: Event): fc.Arbitrary<ModelStep> => table.map((of) => ({ event: name, table: of }));
     const statement = fc
-      .tuple(fc.constantFrom(...sessions), anyStatement(tables, ofServer))
+      .tuple(fc.constantFrom(...sessions), anyStatement(tables, ofServer, sessions.length === 1))
       .map(([session, made]): ModelStep => ({ session, ...made }));
     const step = fc.oneof(
       { weight: 100, arbitrary: statement },
@@ -38,8 +38,11 @@ export const anySequence = ({ sessions, restarts, stepsMax, ofServer }: Kinds): 
       { weight: restarts, arbitrary: event('crash') },
     );
     return fc
-      .array(step, { minLength: 5, maxLength: stepsMax, size: 'max' })
-      .map((steps): Sequence => ({ tables, steps }));
+      .tuple(fc.tuple(...tables.map(firstRows)), fc.array(step, { minLength: 5, maxLength: stepsMax, size: 'max' }))
+      .map(([rows, steps]): Sequence => ({
+        tables,
+        steps: [...rows.map((made) => ({ session: 'a', ...made })), ...steps],
+      }));
   });
 
 export function eventSql(event: Event, table: string): string | null {

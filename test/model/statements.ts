@@ -23,6 +23,8 @@ interface Kind {
   readonly make: (table: Table, other: Table) => fc.Arbitrary<string | Pick<Statement, 'sql' | 'data'>>;
   /** Not for PGlite: it takes no COPY data in the process. */
   readonly needsServer?: boolean;
+  /** Only in sequences of one session: it waits for whoever is at the table, and so do those that look on behind it. */
+  readonly alone?: boolean;
 }
 
 const constant = (...texts: readonly string[]): fc.Arbitrary<string> => fc.constantFrom(...texts);
@@ -35,7 +37,12 @@ function columnsOf(table: Table): fc.Arbitrary<readonly Column[]> {
   return fc.oneof(
     { weight: 3, arbitrary: fc.constant(all) },
     { weight: 1, arbitrary: fc.constant(table.columns) },
-    { weight: 1, arbitrary: fc.subarray([...all], { minLength: 1 }) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .subarray([...all])
+        .map((some) => all.filter((column) => some.includes(column) || table.key.includes(column.name))),
+    },
   );
 }
 
@@ -44,9 +51,9 @@ function valueOf(table: Table, column: Column): fc.Arbitrary<string> {
   const isKey = table.key.includes(column.name);
   const plain = literal(column.type, !isKey);
   return fc.oneof(
-    { weight: 30, arbitrary: plain },
+    { weight: 60, arbitrary: plain },
     { weight: isKey ? 0 : 2, arbitrary: constant('DEFAULT') },
-    { weight: 1, arbitrary: constant('NULL') },
+    { weight: isKey ? 0 : 1, arbitrary: constant('NULL') },
     { weight: 1, arbitrary: wrongValue(column.type) },
     { weight: 2, arbitrary: constantExpression(column.type) },
   );
@@ -295,6 +302,7 @@ const KINDS: readonly Kind[] = [
   {
     name: 'TRUNCATE',
     weight: 1,
+    alone: true,
     make: (table) => constant(`TRUNCATE ${table.name}`, `TRUNCATE ${table.name} RESTART IDENTITY`),
   },
   {
@@ -329,6 +337,21 @@ const KINDS: readonly Kind[] = [
       fc
         .tuple(byKey(table, ''), constant('', ' NOWAIT', ' SKIP LOCKED'))
         .map(([when, how]) => `SELECT * FROM ${table.name} WHERE ${when} FOR UPDATE${how}`),
+  },
+  {
+    name: 'ALTER TABLE',
+    weight: 2,
+    alone: true,
+    make: (table) =>
+      constant(
+        `ALTER TABLE ${table.name} ADD COLUMN x int`,
+        `ALTER TABLE ${table.name} ADD COLUMN x text DEFAULT 'new'`,
+        `ALTER TABLE ${table.name} DROP COLUMN x`,
+        `ALTER TABLE ${table.name} ALTER n TYPE bigint`,
+        `ALTER TABLE ${table.name} ALTER v TYPE numeric(10,2)`,
+        `ALTER TABLE ${table.name} ALTER n SET DEFAULT 4, ALTER s DROP NOT NULL`,
+        `ALTER TABLE ${table.name} ALTER n SET NOT NULL`,
+      ),
   },
   {
     name: 'sequence',
@@ -384,18 +407,29 @@ const TRANSACTION: fc.Arbitrary<string> = fc.oneof(
   { weight: 1, arbitrary: constant('RELEASE one', 'RELEASE two') },
 );
 
-export function anyStatement(tables: readonly Table[], ofServer: boolean): fc.Arbitrary<Statement> {
-  const kinds = KINDS.filter(({ needsServer }) => ofServer || needsServer !== true).map(({ name, weight, make }) => ({
-    weight,
-    arbitrary: fc.constantFrom(...tables).chain((table) =>
-      fc.constantFrom(...tables.filter((other) => other !== table), table).chain((other) =>
-        make(table, other).map((made): Statement => ({
-          kind: name,
-          ...(typeof made === 'string' ? { sql: made } : made),
-        })),
+/** Rows to begin with. */
+export const firstRows = (table: Table): fc.Arbitrary<Statement> =>
+  fc
+    .array(fc.tuple(...given(table).map(({ type }) => literal(type, false))), { minLength: 2, maxLength: 6 })
+    .map((rows) => ({
+      kind: 'INSERT VALUES',
+      sql: `INSERT INTO ${table.name} (${names(given(table))}) VALUES ${rows.map((row) => `(${row.join(', ')})`).join(', ')} ON CONFLICT DO NOTHING`,
+    }));
+
+export function anyStatement(tables: readonly Table[], ofServer: boolean, alone: boolean): fc.Arbitrary<Statement> {
+  const kinds = KINDS.filter((kind) => (ofServer || kind.needsServer !== true) && (alone || kind.alone !== true)).map(
+    ({ name, weight, make }) => ({
+      weight,
+      arbitrary: fc.constantFrom(...tables).chain((table) =>
+        fc.constantFrom(...tables.filter((other) => other !== table), table).chain((other) =>
+          make(table, other).map((made): Statement => ({
+            kind: name,
+            ...(typeof made === 'string' ? { sql: made } : made),
+          })),
+        ),
       ),
-    ),
-  }));
+    }),
+  );
   return fc.oneof(...kinds, {
     weight: 24,
     arbitrary: TRANSACTION.map((sql): Statement => ({ kind: 'transaction', sql })),

@@ -96,7 +96,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS def (table_uuid TEXT PRIMARY KEY, def TEXT NOT NULL) STRICT;
   CREATE INDEX IF NOT EXISTS garbage_due ON garbage (due_ms);`;
 
-const FLUSH_FILE = /\.(parquet|parquet\.writing|delta|tmp)$/;
+const FLUSH_FILE = /\.(parquet|delta|tmp)$/;
 
 interface Place {
   readonly dir: string;
