@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /** `npm test`: everything that needs nothing but npm packages. Outside clients and engines: vitest.compat.config.ts. */
@@ -6,6 +7,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/compat/**', 'test/bench/**', 'node_modules/**'],
     pool: 'forks',
+    // most tests wait for disks and servers of their own: one worker would leave a small machine idle
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // process.exitCode alone would let a hanging server keep the run alive for ever
