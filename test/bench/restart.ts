@@ -22,11 +22,16 @@ const SETTINGS = {
   'iceberg.commit_interval': '24h',
 };
 
-/** Of full segments: the newest is preallocated. */
+/** Of full segments, for the newest is preallocated, and of the rows of large transactions beside them. */
 function walBytes(dataDir: string): number {
-  const names = readdirSync(join(dataDir, 'wal')).filter((name) => name.endsWith('.wal'));
-  const sizes = names.map((name) => statSync(join(dataDir, 'wal', name)).size);
-  return sizes.reduce((sum, size) => sum + size, 0) - Math.max(0, ...sizes);
+  const wal = join(dataDir, 'wal');
+  const bytesOf = (pattern: RegExp): number[] =>
+    readdirSync(wal)
+      .filter((name) => pattern.test(name))
+      .map((name) => statSync(join(wal, name)).size);
+  const segments = bytesOf(/\.wal$/);
+  const sum = [...segments, ...bytesOf(/^stream-/)].reduce((total, size) => total + size, 0);
+  return sum - Math.max(0, ...segments);
 }
 
 /** Milliseconds from the start of the process to the first INSERT that it acknowledged, and its CPU seconds until then. */
