@@ -47,7 +47,7 @@ export async function faultProxy(target: string, random: () => number = Math.ran
     if (faults.behaviour === 'away') return void incoming.socket.destroy();
     if (faults.behaviour === 'silent') return void incoming.resume();
     if (fault === 'error') return refuse(incoming, outgoing);
-    return forward(incoming, outgoing, hostname, port, fault, faults.bytesPerSecond);
+    return forward(incoming, outgoing, hostname, port, fault, faults);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -73,7 +73,7 @@ function forward(
   host: string,
   port: string,
   fault: 'none' | 'truncated' | 'lost',
-  bytesPerSecond: number,
+  faults: Pick<Faults, 'bytesPerSecond'>,
 ): void {
   const { method, url, headers } = incoming;
   const onward = request({ host, port, method, path: url, headers, agent: false }, (answer) => {
@@ -88,8 +88,8 @@ function forward(
       });
       return void answer.on('end', () => outgoing.socket?.destroy());
     }
-    if (bytesPerSecond === 0) return void answer.pipe(outgoing);
-    return void answer.pipe(slowly(bytesPerSecond)).pipe(outgoing);
+    if (faults.bytesPerSecond === 0) return void answer.pipe(outgoing);
+    return void answer.pipe(slowly(faults)).pipe(outgoing);
   });
   onward.on('error', () => incoming.socket.destroy());
   incoming.on('error', () => onward.destroy());
@@ -97,10 +97,21 @@ function forward(
   incoming.pipe(onward);
 }
 
-function slowly(bytesPerSecond: number): Transform {
+const PIECES_PER_SECOND = 10;
+
+/** At the rate of the moment: what is on its way goes on at full speed when that is 0 again. */
+function slowly(faults: Pick<Faults, 'bytesPerSecond'>): Transform {
   return new Transform({
     transform(chunk: Buffer, _, done) {
-      setTimeout(() => done(null, chunk), (chunk.length / bytesPerSecond) * 1000);
+      const send = (from: number): void => {
+        const { bytesPerSecond } = faults;
+        if (bytesPerSecond === 0) return done(null, chunk.subarray(from));
+        const to = from + Math.ceil(bytesPerSecond / PIECES_PER_SECOND);
+        this.push(chunk.subarray(from, to));
+        if (to >= chunk.length) return done();
+        setTimeout(() => send(to), 1000 / PIECES_PER_SECOND);
+      };
+      send(0);
     },
   });
 }
