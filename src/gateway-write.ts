@@ -80,7 +80,7 @@ function claimRows(
   const upsert = writes.table.def.onConflict === 'upsert';
   const claimed = insertRows(contextOf(environment), environment.transaction, writes, from, upsert);
   const send = (): MaybePromise<void> => sendWritten(environment, returning, writtenRows(writes, from));
-  const sent = claimed === null ? send() : claimed.then(send);
+  const sent = claimed !== null ? claimed.then(send) : returning === null ? undefined : send();
   const tag = insertTag(writes.inserted.rows - from);
   const moved = sent === undefined ? moveSome(environment, writes) : sent.then(() => moveSome(environment, writes));
   return moved === undefined ? tag : moved.then(() => tag);

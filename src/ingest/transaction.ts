@@ -39,6 +39,8 @@ interface WritesMark {
 }
 const NOTHING: WritesMark = { rows: 0, dead: 0, deletions: 0, keys: { held: 0, changes: 0 }, spilled: [] };
 
+const noFiles = (): void => {};
+
 export class TableWrites {
   readonly table: Table;
   /** Unit number under which own rows appear in own scans. */
@@ -57,7 +59,7 @@ export class TableWrites {
   /** Own rows that are in files; those in memory follow them (H1). */
   readonly spilled = new SpilledUnits();
   /** Deletes a file of own rows that nobody needs; set with the first. */
-  removeFiles: (files: readonly DataFileUnit[]) => void = () => {};
+  removeFiles: (files: readonly DataFileUnit[]) => void = noFiles;
   readonly keys: HeldKeys;
   /** One a savepoint that is open, the outermost first. */
   #marks: WritesMark[] = [];
@@ -342,7 +344,7 @@ export class TableWrites {
   retire(): void {
     this.inserted.retire();
     this.deletedNames.retire();
-    this.#dropSpilled(this.spilled.rollbackTo(0, []));
+    if (this.spilled.size > 0) this.#dropSpilled(this.spilled.rollbackTo(0, []));
     if (this.dead.length > 0) this.dead.retire(this.#memory.pins);
   }
 }

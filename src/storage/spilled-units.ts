@@ -22,7 +22,8 @@ const NO_RANGE = { min: Number.POSITIVE_INFINITY, max: Number.NEGATIVE_INFINITY 
 
 export class SpilledUnits {
   readonly #units: SpilledUnit[] = [];
-  readonly #byNumber = new Map<number, SpilledUnit>();
+  /** Made with the first: every transaction has one of these, and few have files. */
+  #byNumber: Map<number, SpilledUnit> | null = null;
   /** Of the key's first column, over all files. */
   #range = NO_RANGE;
 
@@ -46,11 +47,12 @@ export class SpilledUnits {
   }
 
   find(unit: number): SpilledUnit | undefined {
-    return this.#byNumber.get(unit);
+    return this.#byNumber?.get(unit);
   }
 
   add(unit: SpilledUnit): void {
     this.#units.push(unit);
+    this.#byNumber ??= new Map();
     this.#byNumber.set(unit.file.unit, unit);
     this.#widen(unit.file);
   }
@@ -89,7 +91,7 @@ export class SpilledUnits {
   rollbackTo(rows: number, mark: readonly number[]): readonly SpilledUnit[] {
     const kept = this.#units.findIndex(({ to }) => to > rows); // U1: they are in the order of their rows
     const dropped = kept < 0 ? [] : this.#units.splice(kept);
-    for (const { file } of dropped) this.#byNumber.delete(file.unit);
+    for (const { file } of dropped) this.#byNumber?.delete(file.unit);
     this.#units.forEach(({ file: { deletes } }, i) => {
       const length = mark[i] ?? 0; // rows from before the mark that were spilled after it
       if (deletes.length > length) deletes.truncate(length);
@@ -105,7 +107,7 @@ export class SpilledUnits {
     lsnTo: Lsn,
   ): { readonly live: readonly DataFileUnit[]; readonly empty: readonly DataFileUnit[] } {
     const files = this.#units.splice(0).map(({ file }) => file);
-    this.#byNumber.clear();
+    this.#byNumber = null;
     this.#range = NO_RANGE;
     for (const file of files) file.committed(lsnFrom, lsnTo);
     return {
