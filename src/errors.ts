@@ -127,7 +127,7 @@ export class SqlError extends Error {
 
 /** Its position moved by so many characters; null: it counts in a text that nobody has written, and is left out. */
 export function moved(error: unknown, by: number | null): unknown {
-  if (!(error instanceof SqlError) || error.fields.position === undefined) return error;
+  if (!(error instanceof SqlError) || error.fields.position === undefined || by === 0) return error;
   const { position, ...fields } = error.fields;
   return new SqlError(error.code, error.message, by === null ? fields : { ...fields, position: position + by });
 }

@@ -2,7 +2,7 @@
  * A SELECT carried out: on the main thread for a hot row by key, on PostgreSQL itself for what reads no Arka table, on
  * the engine for the rest. Rows leave as DataRow messages; a portal takes them in portions.
  */
-import { invariant, SqlError, SqlState } from './errors.ts';
+import { invariant, moved, SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import type { StoredSequence } from './sequence-def.ts';
@@ -324,8 +324,7 @@ export async function atStatement<T>(position: number, work: Promise<T>): Promis
   try {
     return await work;
   } catch (error) {
-    if (!(error instanceof SqlError) || error.fields.position === undefined || position === 0) throw error;
-    throw new SqlError(error.code, error.message, { ...error.fields, position: error.fields.position + position });
+    throw moved(error, position);
   }
 }
 

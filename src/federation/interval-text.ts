@@ -3,12 +3,12 @@
  * days and microseconds as PostgreSQL does, and prints them in other words.
  */
 import { columnVector, isValid, type ColumnVector } from '../types/column-vector.ts';
+import { intervalText } from '../types/interval-output.ts';
 
 /** From vectors of (months, days, microseconds low, high) to their text. */
 export function intervalTexts(vector: ColumnVector, rows: number): ColumnVector {
   const texts: string[] = [];
-  for (let i = 0; i < rows; i++)
-    texts.push(isValid(vector, i) ? intervalText(vector.words.subarray(i * 4, i * 4 + 4)) : '');
+  for (let i = 0; i < rows; i++) texts.push(isValid(vector, i) ? textOf(vector.words, i * 4) : '');
   return textVector(texts, vector.validity);
 }
 
@@ -24,38 +24,6 @@ export function textVector(texts: readonly string[], validity: Uint8Array | null
     ends[i] = at;
   }
   return columnVector('bytes', { validity, heap: new Uint8Array(heap), starts, ends });
-}
-
-function intervalText(words: Int32Array): string {
-  const months = words[0]!;
-  const days = words[1]!;
-  const micros = words[3]! * 0x1_0000_0000 + (words[2]! >>> 0);
-  const parts: string[] = [];
-  let negative = false; // the sign of the field before decides whether a plus is shown
-  const field = (value: number, unit: string): void => {
-    if (value === 0) return;
-    parts.push(`${negative && value > 0 ? '+' : ''}${value} ${unit}${value === 1 ? '' : 's'}`);
-    negative = value < 0;
-  };
-  field(Math.trunc(months / 12), 'year');
-  field(months % 12, 'mon');
-  field(days, 'day');
-  if (micros !== 0 || parts.length === 0) {
-    const sign = micros < 0 ? '-' : negative ? '+' : '';
-    const size = Math.abs(micros);
-    const seconds = Math.floor(size / 1e6);
-    const two = (value: number): string => String(value).padStart(2, '0');
-    const fraction =
-      size % 1e6 === 0
-        ? ''
-        : `.${String(size % 1e6)
-            .padStart(6, '0')
-            .replace(/0+$/, '')}`;
-    parts.push(
-      `${sign}${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${fraction}`,
-    );
-  }
-  return parts.join(' ');
 }
 
 /** The binary form: microseconds, days, months, big-endian, 16 bytes. */
@@ -99,4 +67,8 @@ export function numericText(value: number): string {
   return point >= digits.length
     ? sign + digits + '0'.repeat(point - digits.length)
     : `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
+}
+
+function textOf(words: Int32Array, at: number): string {
+  return intervalText(words[at]!, words[at + 1]!, words[at + 3]! * 0x1_0000_0000 + (words[at + 2]! >>> 0));
 }

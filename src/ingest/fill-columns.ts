@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { notSupported } from '../errors.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { AlteredTable, AlterRequest, Segment } from '../storage/iceberg/lake-api.ts';
-import { dataFileLocation, isRemote } from '../storage/iceberg/paths.ts';
+import { locationBeside, isRemote } from '../storage/iceberg/paths.ts';
 import type { Table } from '../storage/table.ts';
 import type { Fill } from '../storage/unit-engine.ts';
 import type { TableDef } from '../table-def.ts';
@@ -41,10 +41,9 @@ export async function fillColumns(database: Database, table: Table, def: TableDe
       if (output === null) continue;
       written.push(path);
       const { location, partition, specId } = file.info;
-      const folder = location.slice(0, location.lastIndexOf('/') + 1);
       added.push({
         ...output,
-        location: folder.startsWith(`${table.location}/`) ? folder + name : dataFileLocation(table.location, '', name),
+        location: locationBeside(table.location, location, name),
         partition,
         specId,
         lsnFrom: file.lsnFrom,

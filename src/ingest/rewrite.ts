@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { CommitResult, DeleteFile, Segment } from '../storage/iceberg/lake-api.ts';
-import { dataFileLocation, isRemote } from '../storage/iceberg/paths.ts';
+import { locationBeside, isRemote } from '../storage/iceberg/paths.ts';
 import type { DeleteRef } from '../storage/scan-spec.ts';
 import type { Table } from '../storage/table.ts';
 import type { WriteParquetRequest } from '../storage/unit-engine.ts';
@@ -169,10 +169,8 @@ async function write(database: Database, table: Table, { inputs, request }: Grou
   invariant(written !== null, 'a file with live rows is written');
   const { info } = inputs[0]!.file;
   const name = request.path.slice(request.path.lastIndexOf('/') + 1);
-  const folder = info.location.slice(0, info.location.lastIndexOf('/') + 1);
   return {
-    // Beside its inputs: their folder is their partition's, whatever spec that is of (M-17).
-    location: folder.startsWith(`${table.location}/`) ? folder + name : dataFileLocation(table.location, '', name),
+    location: locationBeside(table.location, info.location, name),
     path: written.path,
     rows: written.rows,
     bytes: written.bytes,

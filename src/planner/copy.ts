@@ -108,15 +108,7 @@ function copyFilter(
   renderer.render([]); // its errors come before the client sends rows
   return {
     rows: rows.placeholder,
-    plan: {
-      route: 'engine',
-      tables: [rows],
-      text: '',
-      views: [],
-      described: null,
-      parameterOids: [],
-      render: (parameters) => renderer.render(parameters),
-    },
+    plan: renderer.plan(),
   };
 }
 

@@ -1,5 +1,6 @@
 /** A constant interval in the forms that programs write: `interval '1 day 2 hours'`, `'30 days'::interval`, `'01:30'`. */
 import type { Node } from 'libpg-query';
+import { intervalText } from '../types/interval-output.ts';
 import { constantText, plainName } from './ast.ts';
 
 export interface IntervalParts {
@@ -51,35 +52,5 @@ function parse(text: string): IntervalParts | null {
     parts[unit[0]] += Number(match[1]) * unit[1];
   }
   if (end === 0 || text.slice(end).trim() !== '') return null;
-  return { ...parts, text: printed(parts) };
-}
-
-/** In the style `postgres`. */
-function printed({ months, days, micros }: { months: number; days: number; micros: number }): string {
-  const words: string[] = [];
-  const put = (count: number, unit: string): void => {
-    if (count === 0) return;
-    const isPositiveAfterNegative = count > 0 && words.length > 0 && words.at(-1)!.startsWith('-');
-    words.push(`${isPositiveAfterNegative ? '+' : ''}${count} ${unit}${count === 1 ? '' : 's'}`);
-  };
-  put(Math.trunc(months / 12), 'year');
-  put(months % 12, 'mon');
-  put(days, 'day');
-  if (micros !== 0 || words.length === 0) {
-    const before = words.at(-1)?.startsWith('-') === true;
-    const total = Math.abs(micros);
-    const two = (value: number): string => String(value).padStart(2, '0');
-    const seconds = Math.floor(total / 1e6);
-    const fraction =
-      total % 1e6 === 0
-        ? ''
-        : `.${String(total % 1e6)
-            .padStart(6, '0')
-            .replace(/0+$/, '')}`;
-    const sign = micros < 0 ? '-' : before ? '+' : '';
-    words.push(
-      `${sign}${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${fraction}`,
-    );
-  }
-  return words.join(' ');
+  return { ...parts, text: intervalText(parts.months, parts.days, parts.micros) };
 }

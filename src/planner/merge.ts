@@ -62,15 +62,7 @@ export function planMerge(
     def,
     actions: clauses.map((when) => when.action),
     returning: null,
-    plan: {
-      route: 'engine',
-      tables: [...tables.values()],
-      text,
-      views: [],
-      described: null,
-      parameterOids: environment.parameterOids,
-      render: (parameters) => renderer.render(parameters),
-    },
+    plan: renderer.plan(text),
   };
 }
 

@@ -15,7 +15,7 @@ import { writeWith, type WrittenQuery } from './duckdb/query.ts';
 import { rootScope, type Scope, type WriterContext } from './duckdb/scope.ts';
 import { newValues, planNewRow } from './new-row.ts';
 import type { CatalogView, KeyCondition, PlannedTable, QueryPlan, Statement } from './plan.ts';
-import { pointCandidate, pointRead, Renderer, type PlannerEnvironment } from './query-plan.ts';
+import { isUtc, pointCandidate, pointRead, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
 import { planReturning } from './returning.ts';
 import { targetTable } from './schema-names.ts';
@@ -128,17 +128,14 @@ export function rowPlan(
     (where === undefined || simpleCondition(where, simple)) &&
     allTyped(simple, target.parameterCount);
   const parameterOids = plain ? simple.parameterOids : environment.parameterOids;
-  const utc = environment.timeZone !== undefined && /^utc$/i.test(environment.timeZone);
-  const renderer = new Renderer(tables, parameterOids, utc, (context) => writeRows(target, context, columns), null);
-  return {
-    route: 'engine',
-    tables: [...tables.values()],
-    text: target.text,
-    views: [],
-    described: plain ? [] : null,
+  const renderer = new Renderer(
+    tables,
     parameterOids,
-    render: (parameters) => renderer.render(parameters),
-  };
+    isUtc(environment),
+    (context) => writeRows(target, context, columns),
+    null,
+  );
+  return renderer.plan(target.text, plain ? [] : null);
 }
 
 function pointOf({ from, with: withClause, where, def, relation }: Target): KeyCondition | null {

@@ -67,15 +67,7 @@ export function planNewRow(
   return {
     values,
     needed: neededColumns([...assignments.values()], assignments, def).map((column) => column.fieldId),
-    plan: {
-      route: 'engine',
-      tables: [...tables.values()],
-      text: '',
-      views: [],
-      described: null,
-      parameterOids,
-      render: (parameters) => renderer.render(parameters),
-    },
+    plan: renderer.plan(),
     old: old.placeholder,
   };
 }

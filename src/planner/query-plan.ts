@@ -79,10 +79,10 @@ export function planQuery(
     (context) => writeQuery(select, context),
     point,
   );
-  return { ...shared, route: 'engine', views: [], render: (parameters) => renderer.render(parameters) };
+  return renderer.plan(found.text, shared.described);
 }
 
-function isUtc(environment: PlannerEnvironment): boolean {
+export function isUtc(environment: PlannerEnvironment): boolean {
   return environment.timeZone !== undefined && /^(utc|etc\/utc|gmt|z|zulu|etc\/gmt|uct)$/i.test(environment.timeZone);
 }
 
@@ -177,6 +177,19 @@ export class Renderer {
     this.#utc = utc;
     this.#write = write;
     this.#point = point;
+  }
+
+  /** What the engine is asked by it. `described` null: PostgreSQL says what it gives, or nobody asks. */
+  plan(text = '', described: QueryPlan['described'] = null): QueryPlan {
+    return {
+      route: 'engine',
+      tables: [...this.#tables.values()],
+      text,
+      views: [],
+      described,
+      parameterOids: this.#parameterOids,
+      render: (parameters) => this.render(parameters),
+    };
   }
 
   /** Null when no literal of the WHERE could be put in: the caller never sees half a query. */

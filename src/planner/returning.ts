@@ -54,15 +54,7 @@ export function planReturning(
     described: described?.columns ?? null,
     columns,
     rows: own.placeholder,
-    plan: {
-      route: 'engine',
-      tables: [...tables.values()],
-      text: '',
-      views: [],
-      described: null,
-      parameterOids: environment.parameterOids,
-      render: (parameters) => renderer.render(parameters),
-    },
+    plan: renderer.plan(),
   };
 }
 

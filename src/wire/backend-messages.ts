@@ -101,16 +101,14 @@ export function rowDescription(out: ByteWriter, columns: readonly ResultColumn[]
   close(out, at);
 }
 
-export function copyInResponse(out: ByteWriter, columnCount: number, format: Format): void {
-  const at = open(out, 'G');
-  out.u8(format);
-  out.i16(columnCount);
-  for (let i = 0; i < columnCount; i++) out.i16(format);
-  close(out, at);
-}
+export const copyInResponse = (out: ByteWriter, columnCount: number, format: Format): void =>
+  copyResponse(out, 'G', columnCount, format);
 
-export function copyOutResponse(out: ByteWriter, columnCount: number, format: Format): void {
-  const at = open(out, 'H');
+export const copyOutResponse = (out: ByteWriter, columnCount: number, format: Format): void =>
+  copyResponse(out, 'H', columnCount, format);
+
+function copyResponse(out: ByteWriter, type: 'G' | 'H', columnCount: number, format: Format): void {
+  const at = open(out, type);
   out.u8(format);
   out.i16(columnCount);
   for (let i = 0; i < columnCount; i++) out.i16(format);

@@ -31,6 +31,15 @@ export function dataFileLocation(location: string, partitionPath: string, name: 
   return partitionPath === '' ? `${location}/data/${name}` : `${location}/data/${partitionPath}/${name}`;
 }
 
+/**
+ * Of a new file with rows of one that is at `beside`: in the same folder, which is its partition's, whatever spec that is of (M-17);
+ * for a file outside of the table among those without a partition.
+ */
+export function locationBeside(location: string, beside: string, name: string): string {
+  const folder = beside.slice(0, beside.lastIndexOf('/') + 1);
+  return folder.startsWith(`${location}/`) ? folder + name : dataFileLocation(location, '', name);
+}
+
 /** True for what no file system of this machine has. */
 export function isRemote(location: string): boolean {
   return /^s3[an]?:\/\//.test(location);
