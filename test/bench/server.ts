@@ -2,8 +2,8 @@
 // Unit: rows/s, ms. Run: node test/bench/server.ts [postgresql://…]   (a URL: the same against that server, such as PostgreSQL)
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import { connect } from '../process/client.ts';
 import { startServer } from '../process/server-process.ts';
 
 const SECONDS = 3;
@@ -14,14 +14,8 @@ const server = given === undefined ? await startServer({ built: true }) : null;
 const startMs = performance.now() - started;
 const url = given ?? server!.url;
 
-async function connect(): Promise<Client> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  return client;
-}
-
 const report = (what: string, value: string): void => console.log(`${what.padEnd(44)} ${value}`);
-const client = await connect();
+const client = await connect(url);
 await client.query('DROP TABLE IF EXISTS bench');
 await client.query(
   'CREATE TABLE bench (id bigint PRIMARY KEY, ts timestamptz, v int, name text, price float8, payload json, ok bool)',

@@ -5,8 +5,9 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import { connect } from '../process/client.ts';
 import { startServer } from '../process/server-process.ts';
 
 const minutes = Number(process.argv[2] ?? 10);
@@ -45,13 +46,6 @@ let lastParts = '';
 
 const count = (what: string, by = 1): void => void counts.set(what, (counts.get(what) ?? 0) + by);
 
-async function connect(): Promise<Client> {
-  const client = new Client({ connectionString: server.url });
-  client.on('error', () => {}); // the query under way rejects with it
-  await client.connect();
-  return client;
-}
-
 /** Runs `work` until the end; an error is counted, and the session goes on. */
 function session(
   what: string,
@@ -59,7 +53,7 @@ function session(
   work: (client: Client, round: number) => Promise<number>,
 ): Promise<void> {
   const run = async (): Promise<void> => {
-    const client = await connect();
+    const client = await connect(server.url);
     for (let round = 0; running(); round++) {
       try {
         count(what, await work(client, round));
@@ -189,7 +183,7 @@ async function sample(client: Client): Promise<number> {
 
 const mb = (bytes: number): string => (bytes / MB).toFixed(0);
 
-const first = await connect();
+const first = await connect(server.url);
 await first.query(
   `CREATE TABLE events (id bigint PRIMARY KEY, ts timestamptz NOT NULL, user_id int, action text, amount double precision, payload json)
    WITH (time_column = 'ts', partition_by = 'day(ts)')`,

@@ -1,7 +1,5 @@
 /** A warehouse on real S3 servers: the laws of the store, the way up and back, other engines, and a store that fails. */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { once } from 'node:events';
-import { connect as netConnect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -12,6 +10,7 @@ import { connectS3 } from '../../src/storage/iceberg/s3-client.ts';
 import { s3Store } from '../../src/storage/iceberg/s3-store.ts';
 import { registerLostListTests } from '../iceberg/lost-list-suite.ts';
 import { registerObjectStoreTests } from '../iceberg/object-store-suite.ts';
+import { cancelRequest, connect } from '../process/client.ts';
 import { type ServerProcess, startServer } from '../process/server-process.ts';
 import { type TableSum, tableSum } from './checksum.ts';
 import { faultProxy, type FaultProxy } from './fault-proxy.ts';
@@ -97,7 +96,7 @@ describe.each(s3Servers)('on $name', ({ name, start }) => {
         args: ['--warehouse', warehouse],
         settings: { 's3.endpoint': proxy.endpoint, 'iceberg.refresh_interval': '500ms', ...settings },
       });
-      client = await connect(server);
+      client = await connectUtc(server);
     };
     const again = async (keep: (name: string) => boolean, settings: Record<string, string> = {}): Promise<void> => {
       await client.end();
@@ -289,7 +288,7 @@ describe.each(s3Servers)('on $name', ({ name, start }) => {
       proxy.faults.behaviour = 'pass';
       server = await starting;
       expect(server.stderr()).toContain(`the start waits for ${warehouse}`);
-      client = await connect(server);
+      client = await connectUtc(server);
       expect(await count(client, 'flights')).toBe(before);
     });
 
@@ -322,12 +321,12 @@ describe.each(s3Servers)('on $name', ({ name, start }) => {
     test('a statement that waits for a slow download can be cancelled, and leaves nothing behind', async () => {
       await again((each) => each === 'catalog.db');
       proxy.faults.bytesPerSecond = 1000;
-      const slow = await connect(server);
+      const slow = await connectUtc(server);
       const waiting = slow.query('SELECT sum(id) FROM flights').catch((error: unknown) => error);
       await expect
         .poll(async () => (await filesBelow(server, 'cache/.tmp')).length, { timeout: 20_000 })
         .toBeGreaterThan(0);
-      await cancel(slow);
+      await cancelRequest(slow);
       expect(await waiting).toMatchObject({ code: '57014' });
       // The key index, which is made again, may want the same file: then its download goes on.
       proxy.faults.bytesPerSecond = 0;
@@ -344,13 +343,13 @@ describe.each(s3Servers)('on $name', ({ name, start }) => {
       async (_, sql, outcome) => {
         await again((each) => each === 'catalog.db');
         proxy.faults.bytesPerSecond = 1000;
-        const slow = await connect(server);
+        const slow = await connectUtc(server);
         await slow.query('BEGIN');
         const waiting = slow.query(sql).catch((error: unknown) => error);
         await expect
           .poll(async () => (await filesBelow(server, 'cache/.tmp')).length, { timeout: 20_000 })
           .toBeGreaterThan(0);
-        await cancel(slow);
+        await cancelRequest(slow);
         expect(await waiting).toMatchObject({ code: '57014' });
         await slow.query('ROLLBACK');
         proxy.faults.bytesPerSecond = 0;
@@ -375,22 +374,10 @@ function useForReaders(endpoint: string): void {
   });
 }
 
-async function connect(server: ServerProcess): Promise<Client> {
-  const client = new Client({ connectionString: server.url });
-  client.on('error', () => {});
-  await client.connect();
+async function connectUtc(server: ServerProcess): Promise<Client> {
+  const client = await connect(server.url);
   await client.query("SET TIME ZONE 'UTC'");
   return client;
-}
-
-/** CancelRequest, on a connection of its own. */
-async function cancel(client: Client): Promise<void> {
-  const { processID, secretKey, port } = client as Client & { processID: number; secretKey: number };
-  const message = Buffer.alloc(16);
-  [16, 80_877_102, processID, secretKey].forEach((value, i) => message.writeInt32BE(value, i * 4));
-  const socket = netConnect(port, '127.0.0.1');
-  socket.end(message);
-  await once(socket, 'close');
 }
 
 const FLIGHTS = { id: 'bigint', ts: 'timestamptz', carrier: 'text', delay: 'integer' } as const;

@@ -1,11 +1,11 @@
 /** COPY … TO STDOUT over a real server: what it writes is what COPY … FROM STDIN reads. */
 import { once } from 'node:events';
-import { connect } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import fc from 'fast-check';
 import { Client } from 'pg';
 import { from, to } from 'pg-copy-streams';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { cancelRequest } from '../process/client.ts';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 
 let server: ServerProcess;
@@ -32,17 +32,6 @@ const failure = (sql: string): Promise<string> =>
     () => 'no error',
     (error: { code: string; message: string }) => `${error.code} ${error.message}`,
   );
-
-/** The CancelRequest of the protocol, on a connection of its own. */
-async function cancelRequest(running: Client): Promise<void> {
-  const { processID, secretKey } = running as unknown as { processID: number; secretKey: number };
-  const { port, hostname } = new URL(server.url);
-  const socket = connect(Number(port), hostname);
-  const message = Buffer.alloc(16);
-  for (const [i, value] of [16, 80_877_102, processID, secretKey].entries()) message.writeInt32BE(value, i * 4);
-  socket.end(message);
-  await once(socket, 'close');
-}
 
 const COLUMNS =
   'id int PRIMARY KEY, a text, b varchar(30), n numeric(12,3), f float8, t timestamptz, d date, k bool, j jsonb, x bytea';

@@ -1,43 +1,26 @@
 /** COPY of arka.changes with follow => true, with a real client: all changes, once, as they come; and arka.wait_for_lsn. */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { to } from 'pg-copy-streams';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { cancelRequest, connect } from '../process/client.ts';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 
 let server: ServerProcess;
 let client: Client;
 beforeAll(async () => {
   server = await startServer({ settings: { 'wal.segment_size': '1MB', 'flush.min_interval': '1ms' } });
-  client = await connected();
+  client = await connect(server.url);
 }, 60_000);
 afterAll(async () => {
   await client.end();
   await server[Symbol.asyncDispose]();
 });
-
-async function connected(url = server.url): Promise<Client> {
-  const made = new Client({ connectionString: url });
-  made.on('error', () => {}); // it may be killed
-  await made.connect();
-  return made;
-}
-
-async function cancelRequest(running: Client): Promise<void> {
-  const { processID, secretKey } = running as unknown as { processID: number; secretKey: number };
-  const { port, hostname } = new URL(server.url);
-  const socket = connect(Number(port), hostname);
-  const message = Buffer.alloc(16);
-  for (const [i, value] of [16, 80_877_102, processID, secretKey].entries()) message.writeInt32BE(value, i * 4);
-  socket.end(message);
-  await once(socket, 'close');
-}
 
 const position = (text: string): number => {
   const [high, low] = text.split('/').map((part) => Number.parseInt(part, 16));
@@ -60,7 +43,7 @@ class Copy {
   }
 
   async follow(table: string, url = server.url): Promise<void> {
-    this.client = await connected(url);
+    this.client = await connect(url);
     this.#rest = '';
     const sql = `COPY (SELECT op, lsn, id, v FROM arka.changes('${table}', ${this.lsn}, follow => true)) TO STDOUT`;
     const stream = this.client.query(to(sql));
@@ -128,7 +111,7 @@ test('a consumer that is killed again and again and goes on after its last LSN h
   await client.query('CREATE TABLE busy (id int PRIMARY KEY, v int)');
   let writing = true;
   const writers = [0, 1, 2].map(async (part) => {
-    const writer = await connected();
+    const writer = await connect(server.url);
     for (let i = 0; writing; i++) {
       const id = part * 1000 + (i % 50);
       if (i % 7 === 3) await writer.query(`DELETE FROM busy WHERE id = ${id}`);
@@ -163,7 +146,7 @@ test('after kill -9 of the server a consumer goes on after its last LSN: nothing
   try {
     for (let round = 0; round < 2; round++) {
       await using own = await startServer({ dataDir });
-      const writer = await connected(own.url);
+      const writer = await connect(own.url);
       await writer.query('CREATE TABLE IF NOT EXISTS t (id int PRIMARY KEY, v int)');
       await copy.follow('t', own.url);
       const writing = (async () => {
@@ -180,7 +163,7 @@ test('after kill -9 of the server a consumer goes on after its last LSN: nothing
       expect(await writing).toMatch(/terminated|closed|ECONNRESET/);
     }
     await using own = await startServer({ dataDir });
-    const reader = await connected(own.url);
+    const reader = await connect(own.url);
     const rows = (await reader.query({ text: 'SELECT id, v FROM t ORDER BY id', rowMode: 'array' })).rows;
     const [last] = (await reader.query(`SELECT max(lsn) AS lsn FROM arka.changes('t', ${copy.lsn})`)).rows as {
       lsn: string | null;
@@ -200,7 +183,7 @@ test('from a copy of the table and its position the feed goes on where the copy 
   await client.query('INSERT INTO counter SELECT i, 0 FROM generate_series(1, 20) AS i');
   let writing = true;
   const writer = (async () => {
-    const own = await connected();
+    const own = await connect(server.url);
     for (let i = 1; writing; i++) await own.query(`UPDATE counter SET v = v + 1 WHERE id % 20 = ${i % 20}`);
     await own.end();
   })();
@@ -249,7 +232,7 @@ test('what a follower cannot do is refused, and a table that is dropped ends it'
 
 test('a client that does not read holds little of the server, and none of the others up', async () => {
   await client.query('CREATE TABLE wide (id int PRIMARY KEY, v text)');
-  const slow = await connected();
+  const slow = await connect(server.url);
   const stream = slow.query(to(`COPY (SELECT * FROM arka.changes('wide', 0, follow => true)) TO STDOUT`));
   await sleep(50);
   for (let i = 0; i < 40; i++)
@@ -271,7 +254,7 @@ test('a client that does not read holds little of the server, and none of the ot
 }, 60_000);
 
 test('arka.wait_for_lsn returns when the LSN is readable, and says 57014 when it is not in time', async () => {
-  const waiting = await connected();
+  const waiting = await connect(server.url);
   const [[now]] = (await rowsOf('SELECT arka.current_lsn()')) as [[string]];
   const next = position(now) + 1;
   expect(await rowsOf(`SELECT arka.wait_for_lsn('${now}')`)).toEqual([[true]]);

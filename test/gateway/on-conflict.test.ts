@@ -1,20 +1,15 @@
 /** ON CONFLICT under concurrency: sessions that write the same keys, while their rows move from tier to tier. */
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connect } from '../process/client.ts';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 
 let server: ServerProcess;
 let client: Client;
 
-async function connect(): Promise<Client> {
-  const made = new Client({ connectionString: server.url });
-  await made.connect();
-  return made;
-}
-
 beforeAll(async () => {
   server = await startServer();
-  client = await connect();
+  client = await connect(server.url);
 }, 60_000);
 afterAll(async () => {
   await client.end();
@@ -27,7 +22,7 @@ test.each(['counters.n + excluded.n', 'counters.n * 1 + abs(excluded.n)'])(
   async (sum) => {
     await client.query('DROP TABLE IF EXISTS counters');
     await client.query('CREATE TABLE counters (id int PRIMARY KEY, n bigint, note text)');
-    const sessions = await Promise.all(Array.from({ length: 4 }, connect));
+    const sessions = await Promise.all(Array.from({ length: 4 }, () => connect(server.url)));
     let done = false;
     const moving = (async () => {
       for (let i = 0; !done; i++)
@@ -56,7 +51,7 @@ test.each(['counters.n + excluded.n', 'counters.n * 1 + abs(excluded.n)'])(
 
 test('of sessions that insert one key with DO NOTHING exactly one does', async () => {
   await client.query('CREATE TABLE once (id int PRIMARY KEY, who int)');
-  const sessions = await Promise.all(Array.from({ length: 6 }, connect));
+  const sessions = await Promise.all(Array.from({ length: 6 }, () => connect(server.url)));
   for (let id = 0; id < 10; id++) {
     const counts = await Promise.all(
       sessions.map(async (session, who) => {

@@ -1,20 +1,15 @@
 /** Rows by key out of files: what a point read says is what a query says. */
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connect } from '../process/client.ts';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 
 let server: ServerProcess;
 let client: Client;
 
-async function connect(): Promise<Client> {
-  const made = new Client({ connectionString: server.url });
-  await made.connect();
-  return made;
-}
-
 beforeAll(async () => {
   server = await startServer();
-  client = await connect();
+  client = await connect(server.url);
 }, 60_000);
 afterAll(async () => {
   await client.end();
@@ -65,7 +60,7 @@ test('a point read sees each row once while it is changed, flushed and committed
   await client.query('INSERT INTO busy SELECT 1, 0');
   for (let id = 2; id <= 200; id++) await client.query('INSERT INTO busy VALUES ($1, 0)', [id]);
   await client.query('CHECKPOINT');
-  const [writer, mover] = [await connect(), await connect()];
+  const [writer, mover] = [await connect(server.url), await connect(server.url)];
   let stop = false;
   const counts = new Map<number, number>();
   const writing = (async () => {
@@ -114,7 +109,7 @@ test('a deleted row of a file is gone for point reads, before and after the comm
   await client.query('BEGIN');
   await client.query(`UPDATE less SET t = 'mine' WHERE id = 3`);
   expect(await read()).toEqual([['a'], ['mine']]);
-  const other = await connect();
+  const other = await connect(server.url);
   expect((await other.query('SELECT t FROM less WHERE id = $1', [3])).rows).toEqual([{ t: 'c' }]);
   await client.query('ROLLBACK');
   await other.end();

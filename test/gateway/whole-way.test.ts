@@ -5,21 +5,15 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connect } from '../process/client.ts';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 
 let server: ServerProcess;
 let client: Client;
 
-async function connect(): Promise<Client> {
-  const made = new Client({ connectionString: server.url });
-  made.on('error', () => {}); // the server is killed under it
-  await made.connect();
-  return made;
-}
-
 beforeAll(async () => {
   server = await startServer();
-  client = await connect();
+  client = await connect(server.url);
 }, 60_000);
 afterAll(async () => {
   await client.end();
@@ -59,7 +53,7 @@ test('the answers are the same wherever the rows are, and changes are seen at on
     ]);
     expected.set(i, [i * 10, name, price]);
   }
-  const other = await connect();
+  const other = await connect(server.url);
   for (const [stage, move] of STAGES) {
     if (move !== null) await client.query(move);
     await client.query('UPDATE moves SET v = v + 1 WHERE id % 5 = 0');
@@ -84,7 +78,7 @@ test('the answers are the same wherever the rows are, and changes are seen at on
 
 test('a transaction sees its own writes, others see them after COMMIT, nobody after ROLLBACK', async () => {
   await client.query('CREATE TABLE own (id int PRIMARY KEY, v text)');
-  const other = await connect();
+  const other = await connect(server.url);
   await client.query('BEGIN');
   await client.query(`INSERT INTO own VALUES (1, 'a'), (2, 'b')`);
   await client.query(`UPDATE own SET v = 'c' WHERE id = 2`);
@@ -162,7 +156,7 @@ test('kill -9 loses no acknowledged row, and a clean data directory without its 
     await client.query(`DELETE FROM kept WHERE id = ${acknowledged - 15}`);
     await server.kill9();
     server = await startServer({ dataDir });
-    client = await connect();
+    client = await connect(server.url);
     expect(await rowsOf('SELECT count(*), max(id) FROM kept')).toEqual([
       [String(acknowledged - life - 1), String(acknowledged)],
     ]);
@@ -174,7 +168,7 @@ test('kill -9 loses no acknowledged row, and a clean data directory without its 
   await server.stop();
   rmSync(join(dataDir, 'disk'), { recursive: true });
   server = await startServer({ dataDir });
-  client = await connect();
+  client = await connect(server.url);
   expect(await rowsOf('SELECT id, v FROM kept ORDER BY id')).toEqual(before);
   expect(await rowsOf('SELECT * FROM moves ORDER BY id')).toEqual(moves);
 }, 60_000);
@@ -251,14 +245,14 @@ test('with synchronous_commit off a write is visible at once and survives a clea
   await client.end();
   await server.stop();
   server = await startServer({ dataDir });
-  client = await connect();
+  client = await connect(server.url);
   expect(await rowsOf('SELECT count(*) FROM quick')).toEqual([['50']]);
 }, 30_000);
 
 test('two sessions that change one row take turns, and no change is lost', async () => {
   await client.query('CREATE TABLE counter (id int PRIMARY KEY, n int)');
   await client.query('INSERT INTO counter VALUES (1, 0)');
-  const sessions = await Promise.all(Array.from({ length: 4 }, connect));
+  const sessions = await Promise.all(Array.from({ length: 4 }, () => connect(server.url)));
   await Promise.all(
     sessions.map(async (session) => {
       for (let i = 0; i < 15; i++) await session.query('UPDATE counter SET n = n + 1 WHERE id = 1');

@@ -21,7 +21,6 @@ afterAll(() => db.destroy());
 let made = 0;
 const newTable = async (keyed: boolean): Promise<Table> =>
   (await db.tiers.database.createTable(tableDef(`f${made++}`, noPartition, keyed), false))!;
-const begin = (): Transaction => db.tiers.database.begin(true);
 const commit = async (transaction: Transaction): Promise<Lsn> => {
   await db.tiers.database.committer.commit(transaction);
   return db.tiers.database.committer.publishedLsn;
@@ -30,7 +29,7 @@ type Row = readonly [number, number | null, string | null];
 const LONG = 'x'.repeat(400);
 
 async function put(table: Table, rows: readonly Row[], upsert = table.keyed): Promise<Lsn> {
-  const transaction = begin();
+  const transaction = db.begin();
   await db.insert(transaction, table, rows, upsert);
   return commit(transaction);
 }
@@ -50,7 +49,7 @@ test('insert, update and delete are one row each, with the old key, the new row,
     [1, 1, 'a'],
     [2, null, null],
   ]);
-  const transaction = begin();
+  const transaction = db.begin();
   await db.delete(transaction, table, 'id = 2');
   await db.insert(transaction, table, [[1, 9, 'b']], true);
   await db.insert(transaction, table, [[3, 3, 'c']], true);
@@ -98,7 +97,7 @@ test('a large transaction that was streamed is read from its file, with what it 
     table,
     Array.from({ length: 1000 }, (_, id) => [id, 1, 'a'] as const),
   );
-  const transaction = begin();
+  const transaction = db.begin();
   await load(transaction, table, 500, 20_500, 2);
   await commit(transaction);
   const consumer = new Consumer(true, start);
@@ -117,7 +116,7 @@ test('in however many groups the keys of a transaction are looked for, its chang
     table,
     Array.from({ length: 3000 }, (_, id) => [id, 1, LONG] as const),
   );
-  const transaction = begin();
+  const transaction = db.begin();
   await db.delete(transaction, table, 'id % 3 = 0');
   await load(transaction, table, 1000, 13_000, 2);
   const to = await commit(transaction);
@@ -330,7 +329,7 @@ class World {
   #current: Transaction | null = null;
 
   async #transaction(changes: readonly Change[]): Promise<void> {
-    const transaction = (this.#current = begin());
+    const transaction = (this.#current = db.begin());
     for (const each of changes) {
       if (each.kind === 'load') {
         await load(transaction, this.tables()[0]!, each.from, each.from + each.count, each.count);

@@ -1,10 +1,9 @@
 /** Sessions side by side over one database, while rows move down the tiers under them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { Transaction } from '../../src/ingest/transaction.ts';
 import { vacuumFull } from '../../src/ingest/vacuum.ts';
 import type { Table } from '../../src/storage/table.ts';
-import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { TestDatabase } from './harness.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -12,32 +11,15 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => db.destroy());
 
-let made = 0;
-async function newTable(partitioned = false): Promise<Table> {
-  const partition = partitioned
-    ? [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 3 }]
-    : noPartition;
-  return (await db.tiers.database.createTable(tableDef(`c${made++}`, partition), false))!;
-}
-
-const begin = (): Transaction => db.tiers.database.begin(true);
-const commit = (transaction: Transaction): Promise<void> => db.tiers.database.committer.commit(transaction);
-
-async function put(table: Table, rows: readonly (readonly [number, number])[], upsert = false): Promise<void> {
-  const transaction = begin();
-  try {
-    await db.insert(
+const put = (table: Table, rows: readonly (readonly [number, number])[], upsert = false): Promise<void> =>
+  db.transact((transaction) =>
+    db.insert(
       transaction,
       table,
       rows.map(([id, v]) => [id, v, `n${id}`] as const),
       upsert,
-    );
-    await commit(transaction);
-  } catch (error) {
-    if (transaction.state !== 'done') transaction.finish();
-    throw error;
-  }
-}
+    ),
+  );
 
 function seeded(seed: number): (below: number) => number {
   let state = seed;
@@ -90,7 +72,7 @@ afterEach(async () => {
 describe('transactions beside flushes and commits', () => {
   async function transfers(partitioned: boolean, rounds: number): Promise<void> {
     const accounts = 24;
-    const table = await newTable(partitioned);
+    const table = await db.newTable(partitioned);
     await put(
       table,
       Array.from({ length: accounts }, (_, i) => [i, 100]),
@@ -104,7 +86,7 @@ describe('transactions beside flushes and commits', () => {
         const from = random(accounts);
         const to = (from + 1 + random(accounts - 1)) % accounts;
         const amount = random(20);
-        const transaction = begin();
+        const transaction = db.begin();
         try {
           // As a client does it: lock by deleting one row after another, then write both anew from what is there.
           for (const [id, delta] of [
@@ -120,7 +102,7 @@ describe('transactions beside flushes and commits', () => {
             if (random(4) === 0) await sleep(random(5));
           }
           if (random(5) === 0) transaction.finish();
-          else await commit(transaction);
+          else await db.commit(transaction);
         } catch (error) {
           if (transaction.state !== 'done') transaction.finish();
           if ((error as { code?: string }).code !== '40P01') throw error;
@@ -159,7 +141,7 @@ describe('transactions beside flushes and commits', () => {
   test('the same over partitions', () => transfers(true, 8), 60_000);
 
   test('upserts from several sessions leave each id once, with the value of its last commit', async () => {
-    const table = await newTable();
+    const table = await db.newTable();
     const last = new Map<number, number>();
     const stop = mover(table, 3);
     let counter = 0;
@@ -169,7 +151,7 @@ describe('transactions beside flushes and commits', () => {
         // ids in order: no deadlocks
         const ids = [...new Set(Array.from({ length: 1 + random(12) }, () => random(40)))].sort((a, b) => a - b);
         const v = ++counter;
-        const transaction = begin();
+        const transaction = db.begin();
         await db.insert(
           transaction,
           table,
@@ -178,7 +160,7 @@ describe('transactions beside flushes and commits', () => {
         );
         if (random(6) === 0) transaction.finish();
         else {
-          const committed = commit(transaction);
+          const committed = db.commit(transaction);
           for (const id of ids) last.set(id, v); // under the locks of these ids
           await committed;
         }
@@ -193,7 +175,7 @@ describe('transactions beside flushes and commits', () => {
   }, 60_000);
 
   test('C11: of several sessions that insert the same key exactly one wins, wherever the rows move meanwhile', async () => {
-    const table = await newTable();
+    const table = await db.newTable();
     const stop = mover(table, 5);
     for (let round = 0; round < 20; round++) {
       const results = await Promise.allSettled(
@@ -221,12 +203,12 @@ describe('a transaction open while its rows move', () => {
   for (const [name, move] of Object.entries(moves)) {
     for (const ending of ['commit', 'rollback'] as const) {
       test(`H16: deletes, upserts and own rows survive a ${name}, then ${ending}`, async () => {
-        const table = await newTable();
+        const table = await db.newTable();
         await put(
           table,
           Array.from({ length: 10 }, (_, i) => [i, 0]),
         );
-        const transaction = begin();
+        const transaction = db.begin();
         expect(await db.delete(transaction, table, 'id < 3')).toBe(3);
         await db.insert(
           transaction,
@@ -255,7 +237,7 @@ describe('a transaction open while its rows move', () => {
         await move(table);
         const others = Array.from({ length: 10 }, (_, i) => `${i}|0|n${i}`);
         expect(await db.rows(table)).toEqual([...others, '30|1|n30']);
-        if (ending === 'commit') await commit(transaction);
+        if (ending === 'commit') await db.commit(transaction);
         else transaction.finish();
         const expected =
           ending === 'commit'
@@ -271,16 +253,16 @@ describe('a transaction open while its rows move', () => {
   }
 
   test('rows that move between the log and the tables take the deletions on their way along', async () => {
-    const table = await newTable();
+    const table = await db.newTable();
     const many = Array.from({ length: 3000 }, (_, i) => [i, 0] as const);
     await put(table, many);
     // commits and flushes start in the same turn, again and again
     for (let round = 0; round < 8; round++) {
-      const transaction = begin();
+      const transaction = db.begin();
       expect(await db.delete(transaction, table, `id >= ${round * 300} AND id < ${round * 300 + 300}`)).toBe(300);
       await Promise.all([
         db.tiers.database.flush(table, 'test'),
-        commit(transaction),
+        db.commit(transaction),
         put(table, [[10_000 + round, 1]]),
         db.tiers.database.commit(table, 'test'),
       ]);
@@ -290,7 +272,7 @@ describe('a transaction open while its rows move', () => {
 });
 
 test('an engine that cannot tell where rows went does not make a flush write them twice', async () => {
-  const table = await newTable();
+  const table = await db.newTable();
   await put(
     table,
     Array.from({ length: 10 }, (_, i) => [i, 0]),
@@ -299,7 +281,7 @@ test('an engine that cannot tell where rows went does not make a flush write the
   const { engine, lake, warn } = database;
   const warnings: unknown[] = [];
   let failures = 2;
-  const late = begin();
+  const late = db.begin();
   const failing = {
     ...methods(engine, ['writeParquet', 'writePositionDeletes', 'readPositionDeletes', 'lookup', 'newPositions']),
     newPositions: (request: never) =>
@@ -320,7 +302,7 @@ test('an engine that cannot tell where rows went does not make a flush write the
     Object.assign(database, { engine, lake, warn });
   }
   expect(warnings.length).toBe(2);
-  await commit(late);
+  await db.commit(late);
   await db.restart();
   expect((await db.rows(db.table(table.def.name))).length).toBe(8);
 });
@@ -328,7 +310,7 @@ test('an engine that cannot tell where rows went does not make a flush write the
 test.each(['writeParquet', 'newPositions', 'writeFlush', 'commit', 'writePositionDeletes'] as const)(
   'a flush or commit whose %s fails changes nothing, and the next one takes everything',
   async (name) => {
-    const table = await newTable();
+    const table = await db.newTable();
     await put(
       table,
       Array.from({ length: 10 }, (_, i) => [i, 0]),
@@ -344,7 +326,7 @@ test.each(['writeParquet', 'newPositions', 'writeFlush', 'commit', 'writePositio
       ],
       true,
     );
-    const open = begin();
+    const open = db.begin();
     await db.insert(
       open,
       table,
@@ -381,7 +363,7 @@ test.each(['writeParquet', 'newPositions', 'writeFlush', 'commit', 'writePositio
       Object.assign(database, { engine, lake });
     }
     await database.commit(table, 'test');
-    await commit(open);
+    await db.commit(open);
     const expected = [
       '0|1|n0',
       '1|9|null',
@@ -404,8 +386,8 @@ function methods<T extends object>(remote: T, names: readonly (keyof T)[]): Part
 
 describe('key locks', () => {
   test('C11: the second of two transactions waits for the first, and sees what it did', async () => {
-    const table = await newTable();
-    const [one, two] = [begin(), begin()];
+    const table = await db.newTable();
+    const [one, two] = [db.begin(), db.begin()];
     await db.insert(one, table, [[1, 1, null]]);
     let answered = false;
     const second = db.insert(two, table, [[1, 2, null]]).finally(() => {
@@ -414,34 +396,34 @@ describe('key locks', () => {
     second.catch(() => {});
     await sleep(20);
     expect(answered).toBe(false);
-    await commit(one);
+    await db.commit(one);
     await expect(second).rejects.toMatchObject({ code: '23505' });
     two.finish();
 
-    const [three, four] = [begin(), begin()];
+    const [three, four] = [db.begin(), db.begin()];
     expect(await db.delete(three, table, 'id = 1')).toBe(1);
     const waiting = db.insert(four, table, [[1, 4, null]]);
     await sleep(20);
-    await commit(three);
+    await db.commit(three);
     await waiting;
-    await commit(four);
+    await db.commit(four);
     expect(await db.rows(table)).toEqual(['1|4|null']);
   });
 
   test('a circle of three transactions ends with 40P01 for one, and the others go on', async () => {
-    const table = await newTable();
+    const table = await db.newTable();
     await put(table, [
       [0, 0],
       [1, 0],
       [2, 0],
     ]);
-    const all = [begin(), begin(), begin()];
+    const all = [db.begin(), db.begin(), db.begin()];
     for (const [i, transaction] of all.entries()) await db.insert(transaction, table, [[i, i + 10, null]], true);
     const results = await Promise.allSettled(
       all.map(async (transaction, i) => {
         try {
           await db.insert(transaction, table, [[(i + 1) % 3, i + 20, null]], true);
-          await commit(transaction);
+          await db.commit(transaction);
         } catch (error) {
           transaction.finish();
           throw error;
@@ -454,22 +436,22 @@ describe('key locks', () => {
   });
 
   test('a cancelled wait for a key ends with 57014, and the transaction can be rolled back at once', async () => {
-    const table = await newTable();
-    const [holder, waiter] = [begin(), begin()];
+    const table = await db.newTable();
+    const [holder, waiter] = [db.begin(), db.begin()];
     await db.insert(holder, table, [[1, 1, null]]);
     const waiting = db.insert(waiter, table, [[1, 2, null]]);
     db.cancel();
     await expect(waiting).rejects.toMatchObject({ code: '57014' });
     waiter.finish();
-    await commit(holder);
+    await db.commit(holder);
     expect(await db.rows(table)).toEqual(['1|1|null']);
   });
 
   test('a transaction rolled back while it waits for a key locks and records nothing after it', async () => {
-    const table = await newTable();
+    const table = await db.newTable();
     await put(table, [[1, 1]]);
     for (const wait of ['delete', 'insert'] as const) {
-      const [holder, leaving] = [begin(), begin()];
+      const [holder, leaving] = [db.begin(), db.begin()];
       await db.insert(holder, table, [[1, 5, null]], true);
       const waiting =
         wait === 'delete' ? db.delete(leaving, table, 'id = 1') : db.insert(leaving, table, [[1, 7, null]], true);
@@ -486,15 +468,15 @@ describe('key locks', () => {
 });
 
 test('a dropped table fails the transactions that wrote to it, with 42P01 and nothing left in memory', async () => {
-  const table = await newTable();
+  const table = await db.newTable();
   await put(table, [
     [1, 1],
     [2, 2],
   ]);
-  const transaction = begin();
+  const transaction = db.begin();
   await db.delete(transaction, table, 'id = 1');
   await db.insert(transaction, table, [[7, 7, null]]);
   await db.tiers.database.dropTable(table);
-  await expect(commit(transaction)).rejects.toMatchObject({ code: '42P01' });
+  await expect(db.commit(transaction)).rejects.toMatchObject({ code: '42P01' });
   transaction.finish();
 });

@@ -1,9 +1,8 @@
 /** C7: another engine rewrites data files while deletes of ours are on their way to Iceberg. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { foreignFile } from '../iceberg/foreign.ts';
-import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { TestDatabase } from './harness.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -11,28 +10,24 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => db.destroy());
 
-let made = 0;
-const begin = (): Transaction => db.tiers.database.begin(true);
-const commit = (transaction: Transaction): Promise<void> => db.tiers.database.committer.commit(transaction);
-
 /** Ids 0 to 9 with v = 0, in one committed file. */
 async function committed(keyed: boolean): Promise<Table> {
-  const table = (await db.tiers.database.createTable(tableDef(`f${made++}`, noPartition, keyed), false))!;
-  const transaction = begin();
+  const table = await db.newTable(false, keyed);
+  const transaction = db.begin();
   await db.insert(
     transaction,
     table,
     Array.from({ length: 10 }, (_, id) => [id, 0, `n${id}`] as const),
   );
-  await commit(transaction);
+  await db.commit(transaction);
   await db.tiers.database.commit(table, 'test');
   return table;
 }
 
 async function remove(table: Table, where: string): Promise<void> {
-  const transaction = begin();
+  const transaction = db.begin();
   await db.delete(transaction, table, where);
-  await commit(transaction);
+  await db.commit(transaction);
 }
 
 /** What a compaction by another engine does: the same rows in another order, in one file instead of those before. */
@@ -66,14 +61,14 @@ describe.each([true, false])('with a key: %s', (keyed) => {
     await remove(table, 'id < 2');
     await database.flush(table, 'test');
     await remove(table, 'id = 2');
-    const open = begin();
+    const open = db.begin();
     await db.delete(open, table, 'id = 3');
     await rewriteByAnother(table, SAME);
     await database.refresh(table);
     expect(await db.rows(table)).toEqual(names([3, 4, 5, 6, 7, 8, 9]));
     expect(await db.rows(table, open)).toEqual(names([4, 5, 6, 7, 8, 9]));
     await database.commit(table, 'test');
-    await commit(open);
+    await db.commit(open);
     await remove(table, 'id = 4');
     expect(await db.rows(table)).toEqual(names([5, 6, 7, 8, 9]));
     await database.commit(table, 'test');
@@ -107,33 +102,33 @@ describe.each([true, false])('with a key: %s', (keyed) => {
   test('a row that the other engine has deleted as well is gone once, and its transaction ends with 40001', async () => {
     const table = await committed(keyed);
     await remove(table, 'id = 1');
-    const open = begin();
+    const open = db.begin();
     await db.delete(open, table, 'id = 2');
     await rewriteByAnother(table, `SELECT range, 0, 'n' || range FROM range(10) WHERE range NOT IN (1, 2)`);
     await db.tiers.database.commit(table, 'test');
     expect(await db.rows(table)).toEqual(names([0, 3, 4, 5, 6, 7, 8, 9]));
-    await expect(commit(open)).rejects.toMatchObject({ code: '40001' });
+    await expect(db.commit(open)).rejects.toMatchObject({ code: '40001' });
     expect(await db.rows(table)).toEqual(names([0, 3, 4, 5, 6, 7, 8, 9]));
   });
 });
 
 test('C3: of equal rows without a key as many stay deleted as were', async () => {
-  const table = (await db.tiers.database.createTable(tableDef(`f${made++}`, noPartition, false), false))!;
-  const transaction = begin();
+  const table = await db.newTable(false, false);
+  const transaction = db.begin();
   await db.insert(
     transaction,
     table,
     Array.from({ length: 10 }, () => [7, null, 'same'] as const),
   );
-  await commit(transaction);
+  await db.commit(transaction);
   await db.tiers.database.commit(table, 'test');
   await remove(table, '__position IN (2, 3, 8)');
-  const open = begin();
+  const open = db.begin();
   await db.delete(open, table, '__position IN (0, 9)');
   await rewriteByAnother(table, `SELECT 7, NULL, 'same' FROM range(10)`);
   await db.tiers.database.commit(table, 'test');
   expect((await db.rows(table)).length).toBe(7);
-  await commit(open);
+  await db.commit(open);
   expect((await db.rows(table)).length).toBe(5);
   await db.restart();
   expect((await db.rows(db.table(table.def.name))).length).toBe(5);

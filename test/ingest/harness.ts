@@ -17,6 +17,10 @@ import type { ColumnVector } from '../../src/types/column-vector.ts';
 import { UTC } from '../../src/types/time-zone.ts';
 
 export const noPartition: readonly PartitionField[] = [];
+/** Of tables by `tableDef`: three partitions that rows are scattered over. */
+export const threeBuckets: readonly PartitionField[] = [
+  { sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket', arg: 3 },
+];
 
 /** id bigint (primary key, unless it is to have none), v int, name text */
 export function tableDef(name: string, partition: readonly PartitionField[], keyed = true): TableDef {
@@ -129,6 +133,35 @@ export class TestDatabase {
       this.cancel = cancel;
     };
     return { memory: database.memory, engine: database.engine, transaction: (id) => database.transaction(id), running };
+  }
+
+  #made = 0;
+
+  /** A table by `tableDef`, with a name of its own. */
+  async newTable(partitioned = false, keyed = true): Promise<Table> {
+    const def = tableDef(`t${this.#made++}`, partitioned ? threeBuckets : noPartition, keyed);
+    return (await this.tiers.database.createTable(def, false))!;
+  }
+
+  /** A transaction whose commit waits for the disk. */
+  begin(): Transaction {
+    return this.tiers.database.begin(true);
+  }
+
+  commit(transaction: Transaction): Promise<void> {
+    return this.tiers.database.committer.commit(transaction);
+  }
+
+  /** Commits what `work` does; nothing of it is left when that fails. */
+  async transact(work: (transaction: Transaction) => Promise<void>): Promise<void> {
+    const transaction = this.begin();
+    try {
+      await work(transaction);
+      await this.commit(transaction);
+    } catch (error) {
+      if (transaction.state !== 'done') transaction.finish();
+      throw error;
+    }
   }
 
   async insert(

@@ -2,9 +2,8 @@
 import fc from 'fast-check';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
-import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { TestDatabase } from './harness.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -12,22 +11,12 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => db.destroy());
 
-let made = 0;
-async function newTable(partitioned = false): Promise<Table> {
-  const partition = partitioned
-    ? [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 3 }]
-    : noPartition;
-  return (await db.tiers.database.createTable(tableDef(`k${made++}`, partition, false), false))!;
-}
-
-const begin = (): Transaction => db.tiers.database.begin(true);
-const commit = (transaction: Transaction): Promise<void> => db.tiers.database.committer.commit(transaction);
 type Row = readonly [number, number | null, string | null];
 
 async function put(table: Table, rows: readonly Row[]): Promise<void> {
-  const transaction = begin();
+  const transaction = db.begin();
   await db.insert(transaction, table, rows);
-  await commit(transaction);
+  await db.commit(transaction);
 }
 
 afterEach(async () => {
@@ -83,7 +72,7 @@ const rowOf = (text: string): Row => {
 
 /** Carries the steps out beside a bag of rows; `parity` 0 and 1 take every other of equal rows, 2 takes all. */
 async function run(steps: readonly Step[], partitioned: boolean): Promise<void> {
-  const { name } = (await newTable(partitioned)).def;
+  const { name } = (await db.newTable(partitioned, false)).def;
   let bag: string[] = [];
   for (const each of steps) {
     const { database } = db.tiers;
@@ -100,16 +89,16 @@ async function run(steps: readonly Step[], partitioned: boolean): Promise<void> 
         break;
       case 'insert':
       case 'rollback': {
-        const transaction = begin();
+        const transaction = db.begin();
         await db.insert(transaction, table, each.rows);
         if (each.kind === 'insert') {
-          await commit(transaction);
+          await db.commit(transaction);
           bag.push(...each.rows.map(textOf));
         } else transaction.finish();
         break;
       }
       default: {
-        const transaction = begin();
+        const transaction = db.begin();
         let seen: readonly string[] = [];
         const where = each.parity === 2 ? `id = ${each.id}` : `id = ${each.id} AND __position % 2 = ${each.parity}`;
         await db.delete(transaction, table, where, (texts) => {
@@ -130,7 +119,7 @@ async function run(steps: readonly Step[], partitioned: boolean): Promise<void> 
         if (each.parity === 2 && each.kind === 'delete')
           expect(next.some((text) => text.startsWith(`${each.id}|`))).toBe(false);
         if (each.ending === 'commit') {
-          await commit(transaction);
+          await db.commit(transaction);
           bag = next;
         } else transaction.finish();
       }
@@ -147,16 +136,16 @@ test('any order of writes, deletions, flushes, commits and restarts leaves exact
 }, 600_000);
 
 test('C3: a row deleted from a committed file, by its image alone, stays deleted after a restart; its equals stay', async () => {
-  const table = await newTable();
+  const table = await db.newTable(false, false);
   const equal: Row = [1, 1, 'the same'];
   await put(table, [equal, equal, equal, [2, null, null], [2, null, null], [3, 3, 'other']]);
   await db.tiers.database.commit(table, 'test');
   await put(table, [equal, [2, null, null]]);
-  const transaction = begin();
+  const transaction = db.begin();
   expect(
     await db.delete(transaction, table, '(id = 1 AND __position = 0) OR (id = 2 AND __position = 4)'),
   ).toBeGreaterThan(1);
-  await commit(transaction);
+  await db.commit(transaction);
   const before = await db.rows(table);
   await db.restart();
   expect(await db.rows(db.table(table.def.name))).toEqual(before);
@@ -166,45 +155,45 @@ test('C3: a row deleted from a committed file, by its image alone, stays deleted
 });
 
 test('many equal rows are deleted and replayed at the cost of their number', async () => {
-  const table = await newTable();
+  const table = await db.newTable(false, false);
   const same = Array.from({ length: 3000 }, (): Row => [7, 7, 'same']);
   for (let i = 0; i < 3; i++) await put(table, same);
-  const transaction = begin();
+  const transaction = db.begin();
   expect(await db.delete(transaction, table, '__position % 3 = 0')).toBe(3000);
-  await commit(transaction);
+  await db.commit(transaction);
   await db.restart();
   expect((await db.rows(db.table(table.def.name))).length).toBe(6000);
 }, 60_000);
 
 test('the second of two transactions that change one row waits for the first, and looks again', async () => {
-  const table = await newTable();
+  const table = await db.newTable(false, false);
   await put(table, [
     [1, 10, null],
     [1, 10, null],
   ]);
-  const [one, two] = [begin(), begin()];
+  const [one, two] = [db.begin(), db.begin()];
   expect(await db.delete(one, table, 'id = 1 AND __position = 0')).toBe(1);
   const second = db.delete(two, table, 'id = 1');
   await sleep(20);
   // rows move while it waits
   await db.tiers.database.flush(table, 'test');
-  await commit(one);
+  await db.commit(one);
   expect(await second).toBe(1);
   await db.tiers.database.flush(table, 'test');
-  await commit(two);
+  await db.commit(two);
   expect(await db.rows(table)).toEqual([]);
 });
 
 test('rows locked by a transaction stay locked where a flush has moved them', async () => {
-  const table = await newTable();
+  const table = await db.newTable(false, false);
   await put(table, [
     [1, 1, null],
     [2, 2, null],
   ]);
-  const one = begin();
+  const one = db.begin();
   expect(await db.delete(one, table, 'id = 1')).toBe(1);
   await db.tiers.database.flush(table, 'test');
-  const two = begin();
+  const two = db.begin();
   const waiting = db.delete(two, table, 'id = 1');
   let answered = false;
   void waiting.finally(() => {
@@ -214,24 +203,24 @@ test('rows locked by a transaction stay locked where a flush has moved them', as
   expect(answered).toBe(false);
   one.finish();
   expect(await waiting).toBe(1);
-  await commit(two);
+  await db.commit(two);
   expect(await db.rows(table)).toEqual(['2|2|null']);
 });
 
 test("two transactions that want each other's rows: one ends with 40P01 and holds nothing more", async () => {
-  const table = await newTable();
+  const table = await db.newTable(false, false);
   await put(table, [
     [1, 1, null],
     [2, 2, null],
   ]);
-  const both = [begin(), begin()];
+  const both = [db.begin(), db.begin()];
   expect(await db.delete(both[0]!, table, 'id = 1')).toBe(1);
   expect(await db.delete(both[1]!, table, 'id = 2')).toBe(1);
   const results = await Promise.allSettled(
     both.map(async (transaction, i) => {
       try {
         await db.delete(transaction, table, `id = ${2 - i}`);
-        await commit(transaction);
+        await db.commit(transaction);
       } catch (error) {
         transaction.finish();
         throw error;
@@ -244,7 +233,7 @@ test("two transactions that want each other's rows: one ends with 40P01 and hold
 });
 
 test('counters in a table without a key lose no step while rows move and sessions wait for each other', async () => {
-  const table = await newTable();
+  const table = await db.newTable(false, false);
   const counters = 6;
   await put(
     table,
@@ -262,7 +251,7 @@ test('counters in a table without a key lose no step while rows move and session
   const writer = async (seed: number): Promise<void> => {
     for (let round = 0; round < 15; round++) {
       const id = (seed * 7 + round * 5) % counters;
-      const transaction = begin();
+      const transaction = db.begin();
       let seen: readonly string[] = [];
       expect(
         await db.delete(transaction, table, `id = ${id}`, (texts) => {
@@ -272,7 +261,7 @@ test('counters in a table without a key lose no step while rows move and session
       await db.insert(transaction, table, [[id, rowOf(seen[0]!)[1]! + 1, null]]);
       if (round % 4 === 3) transaction.finish();
       else {
-        await commit(transaction);
+        await db.commit(transaction);
         steps++;
       }
     }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
-import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { TestDatabase } from './harness.ts';
 
 /** More rows than a transaction keeps in the lock table. */
 const MANY = 2500;
@@ -15,16 +15,6 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => db.destroy());
 
-let made = 0;
-async function newTable(partitioned = false): Promise<Table> {
-  const partition = partitioned
-    ? [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 3 }]
-    : noPartition;
-  return (await db.tiers.database.createTable(tableDef(`l${made++}`, partition), false))!;
-}
-
-const begin = (): Transaction => db.tiers.database.begin(true);
-const commit = (transaction: Transaction): Promise<void> => db.tiers.database.committer.commit(transaction);
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
 
 async function insert(
@@ -42,16 +32,8 @@ async function insert(
   );
 }
 
-async function put(table: Table, ids: readonly number[], v: number, upsert = false): Promise<void> {
-  const transaction = begin();
-  try {
-    await insert(transaction, table, ids, v, upsert);
-    await commit(transaction);
-  } catch (error) {
-    transaction.finish();
-    throw error;
-  }
-}
+const put = (table: Table, ids: readonly number[], v: number, upsert = false): Promise<void> =>
+  db.transact((transaction) => insert(transaction, table, ids, v, upsert));
 
 /** Of each value how many rows have it. */
 async function counts(table: Table, transaction: Transaction | null = null): Promise<Record<string, number>> {
@@ -79,11 +61,11 @@ afterEach(async () => {
 
 describe.each([false, true])('partitioned: %s', (partitioned) => {
   test('a key of a large transaction is 23505 for the next after its commit, and free after its rollback', async () => {
-    const table = await newTable(partitioned);
+    const table = await db.newTable(partitioned);
     for (const ending of ['rollback', 'commit'] as const) {
-      const large = begin();
+      const large = db.begin();
       await insert(large, table, range(0, MANY), 1);
-      const small = begin();
+      const small = db.begin();
       let answered = false;
       const waiting = insert(small, table, [1234], 2).finally(() => {
         answered = true;
@@ -92,7 +74,7 @@ describe.each([false, true])('partitioned: %s', (partitioned) => {
       await sleep(20);
       expect(answered).toBe(false);
       if (ending === 'commit') {
-        await commit(large);
+        await db.commit(large);
         await expect(waiting).rejects.toMatchObject({
           code: '23505',
           fields: { detail: 'Key (id)=(1234) already exists.' },
@@ -108,23 +90,23 @@ describe.each([false, true])('partitioned: %s', (partitioned) => {
   });
 
   test('a large transaction waits for the keys of small and of large ones', async () => {
-    const table = await newTable(partitioned);
+    const table = await db.newTable(partitioned);
     for (const size of [1, MANY]) {
-      const first = begin();
+      const first = db.begin();
       await insert(first, table, range(5000, size), 1, true);
-      const second = begin();
+      const second = db.begin();
       const waiting = insert(second, table, range(3000, MANY), 2, true);
       await sleep(20);
-      await commit(first);
+      await db.commit(first);
       await waiting;
-      await commit(second);
+      await db.commit(second);
     }
     expect(await counts(table)).toEqual({ 1: MANY - 500, 2: MANY });
   });
 
   test("two large transactions that want each other's keys: one ends with 40P01, the other goes on", async () => {
-    const table = await newTable(partitioned);
-    const [one, two] = [begin(), begin()];
+    const table = await db.newTable(partitioned);
+    const [one, two] = [db.begin(), db.begin()];
     await insert(one, table, range(0, MANY), 1);
     await insert(two, table, range(10_000, MANY), 2);
     const results = await Promise.allSettled(
@@ -136,7 +118,7 @@ describe.each([false, true])('partitioned: %s', (partitioned) => {
       ).map(async ([transaction, from]) => {
         try {
           await insert(transaction, table, [from + 7], 3);
-          await commit(transaction);
+          await db.commit(transaction);
         } catch (error) {
           transaction.finish();
           throw error;
@@ -149,9 +131,9 @@ describe.each([false, true])('partitioned: %s', (partitioned) => {
   });
 
   test('own rows of a large transaction are found, replaced, deleted and written again, before and after it grew', async () => {
-    const table = await newTable(partitioned);
+    const table = await db.newTable(partitioned);
     await put(table, range(0, 4000), 0);
-    const transaction = begin();
+    const transaction = db.begin();
     await insert(transaction, table, range(0, 10), 1, true);
     expect(await db.delete(transaction, table, 'id >= 5 AND id < 15')).toBe(10);
     await insert(transaction, table, range(10, 5), 2); // deleted by it: no duplicates
@@ -164,7 +146,7 @@ describe.each([false, true])('partitioned: %s', (partitioned) => {
     const own = { 0: 4000 - 15 - MANY, 1: 5, 2: 5, 3: MANY - 200, 4: 50, 5: 50, 6: 2 };
     expect(await counts(table, transaction)).toEqual(own);
     expect(await counts(table)).toEqual({ 0: 4000 });
-    await commit(transaction);
+    await db.commit(transaction);
     expect(await counts(table)).toEqual(own);
     // what it deleted is free, what it wrote is not
     await put(table, [1060, 7], 7);
@@ -176,7 +158,7 @@ describe.each([false, true])('partitioned: %s', (partitioned) => {
   });
 
   test('rows of large transactions are found by key while their indexes are moved, and after every move of the rows', async () => {
-    const table = await newTable(partitioned);
+    const table = await db.newTable(partitioned);
     await put(table, range(0, 6000), 0);
     for (let round = 1; round <= 6; round++) {
       await put(table, range(round * 500, MANY), round, true);
@@ -209,13 +191,13 @@ test('of large and small upserts and deletes side by side each key has the value
       fc.array(fc.array(step, { minLength: 2, maxLength: 6 }), { minLength: 2, maxLength: 4 }),
       fc.boolean(),
       async (sessions, partitioned) => {
-        const table = await newTable(partitioned);
+        const table = await db.newTable(partitioned);
         const last = new Map<number, number>();
         let counter = 0;
         const session = async (steps: readonly Step[]): Promise<void> => {
           for (const { ids, ending, again } of steps) {
             const v = ++counter;
-            const transaction = begin();
+            const transaction = db.begin();
             try {
               await insert(transaction, table, ids, v, true);
               const low = ids[0]!;
@@ -225,7 +207,7 @@ test('of large and small upserts and deletes side by side each key has the value
               }
               if (ending === 'rollback') transaction.finish();
               else {
-                const committed = commit(transaction);
+                const committed = db.commit(transaction);
                 ids.forEach((id, i) => {
                   if (again && i >= 10 && i < 20) last.delete(id);
                   else last.set(id, v);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { vacuum, vacuumFull } from '../../src/ingest/vacuum.ts';
-import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { noPartition, tableDef, TestDatabase, threeBuckets } from './harness.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -40,9 +40,7 @@ let made = 0;
 /** Carries the steps out beside a plain map; after each the engine must see the map's rows. */
 async function run(steps: readonly Step[], partitioned: boolean, sorted: boolean): Promise<void> {
   const name = `t${made++}`;
-  const partition = partitioned
-    ? [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 3 }]
-    : noPartition;
+  const partition = partitioned ? threeBuckets : noPartition;
   const sort = sorted ? [{ sourceId: 2, descending: true, nullsFirst: true }] : [];
   await db.tiers.database.createTable({ ...tableDef(name, partition), sort }, false);
   const model = new Map<number, string>();

@@ -23,24 +23,21 @@ async function newTable(sorted = false): Promise<Table> {
   return (await db.tiers.database.createTable({ ...tableDef(`r${made++}`, noPartition), sort }, false))!;
 }
 
-const begin = (): Transaction => db.tiers.database.begin(true);
-const commit = (transaction: Transaction): Promise<void> => db.tiers.database.committer.commit(transaction);
-
 async function put(table: Table, rows: readonly (readonly [number, number])[], upsert = false): Promise<void> {
-  const transaction = begin();
+  const transaction = db.begin();
   await db.insert(
     transaction,
     table,
     rows.map(([id, v]) => [id, v, `n${id}`] as const),
     upsert,
   );
-  await commit(transaction);
+  await db.commit(transaction);
 }
 
 async function remove(table: Table, where: string): Promise<void> {
-  const transaction = begin();
+  const transaction = db.begin();
   await db.delete(transaction, table, where);
-  await commit(transaction);
+  await db.commit(transaction);
 }
 
 const dataFiles = (table: Table): readonly DataFileUnit[] => table.files.filter((file) => file.tier === 'iceberg');
@@ -200,10 +197,10 @@ describe.each(MOMENTS)('what happens %s is carried over', (_, api, method, when)
     await remove(own, 'id = 11');
     if (move !== null) await db.tiers.database[move](own, 'test');
     await remove(own, 'id IN (30, 0)');
-    const open = begin();
+    const open = db.begin();
     await db.delete(open, own, 'id IN (1, 22, 39)');
     await db.insert(open, own, [[22, 500, 'again']]);
-    const looking = begin();
+    const looking = db.begin();
     const refused = db.insert(looking, own, [[14, 1, 'twice']]).then(
       () => null,
       (error: unknown) => error,
@@ -227,7 +224,7 @@ describe.each(MOMENTS)('what happens %s is carried over', (_, api, method, when)
     });
     const { open, refused } = meanwhile!;
     expect(await refused).toMatchObject({ code: '23505' });
-    if (commits) await commit(open);
+    if (commits) await db.commit(open);
     else open.finish();
     const gone = [0, 5, 11, 17, 30, 36, ...(commits ? [1, 39] : [])];
     const rows = await db.rows(table);

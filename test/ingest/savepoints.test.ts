@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { VectorBuilder } from '../../src/types/vector-builder.ts';
-import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { TestDatabase } from './harness.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -12,11 +12,6 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => db.destroy());
 
-let made = 0;
-const newTable = async (keyed = true): Promise<Table> =>
-  (await db.tiers.database.createTable(tableDef(`s${made++}`, noPartition, keyed), false))!;
-const begin = (): Transaction => db.tiers.database.begin(true);
-const commit = (transaction: Transaction): Promise<void> => db.tiers.database.committer.commit(transaction);
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
 
 /** Whether some transaction holds the key. */
@@ -58,8 +53,8 @@ const textOf = (rows: ReadonlyMap<number, number>): string[] =>
   [...rows].sort(([a], [b]) => a - b).map(([id, v]) => `${id}|${v}|null`);
 
 async function run(steps: readonly Step[], ending: 'commit' | 'rollback'): Promise<void> {
-  const table = await newTable();
-  const first = begin();
+  const table = await db.newTable();
+  const first = db.begin();
   const put = (transaction: Transaction, ids: readonly number[], v: number, upsert: boolean): Promise<void> =>
     db.insert(
       transaction,
@@ -68,11 +63,11 @@ async function run(steps: readonly Step[], ending: 'commit' | 'rollback'): Promi
       upsert,
     );
   await put(first, range(0, 20), 0, false);
-  await commit(first);
+  await db.commit(first);
   const before = new Map(range(0, 20).map((id) => [id, 0]));
   let now: State = { rows: new Map(before), locked: new Set() };
   const marks: State[] = [];
-  const transaction = begin();
+  const transaction = db.begin();
   let v = 0;
   const back = (index: number): void => {
     transaction.rollbackTo(index);
@@ -125,12 +120,12 @@ async function run(steps: readonly Step[], ending: 'commit' | 'rollback'): Promi
     expect(probes.filter((id) => isLocked(table, id))).toEqual(probes.filter((id) => now.locked.has(id)));
   }
   if (ending === 'rollback') transaction.finish();
-  else await commit(transaction);
+  else await db.commit(transaction);
   expect([table.locks.size, table.ownIndexes.length]).toEqual([0, 0]);
   const after = ending === 'rollback' ? before : now.rows;
   expect(await db.rows(table)).toEqual(textOf(after));
   // the index of keys agrees: each key is taken, or free
-  const probe = begin();
+  const probe = db.begin();
   for (const id of range(0, 40)) {
     probe.savepoint();
     const writing = put(probe, [id], -1, false);
@@ -175,44 +170,44 @@ test('a transaction that outgrew the lock table after a savepoint gives back exa
 });
 
 test('without a key, rows deleted since a savepoint are free for others after a rollback to it', async () => {
-  const table = await newTable(false);
-  const first = begin();
+  const table = await db.newTable(false, false);
+  const first = db.begin();
   await db.insert(first, table, [
     [1, 1, 'a'],
     [1, 1, 'a'],
     [2, 2, 'b'],
   ]);
-  await commit(first);
-  const transaction = begin();
+  await db.commit(first);
+  const transaction = db.begin();
   expect(await db.delete(transaction, table, 'id = 2')).toBe(1);
   transaction.savepoint();
   expect(await db.delete(transaction, table, 'id = 1')).toBe(2);
   await db.insert(transaction, table, [[3, 3, 'c']]);
   transaction.rollbackTo(0);
   expect(await db.rows(table, transaction)).toEqual(['1|1|a', '1|1|a']);
-  const other = begin();
+  const other = db.begin();
   expect(await db.delete(other, table, 'id = 1')).toBe(2);
-  await commit(other);
-  await commit(transaction);
+  await db.commit(other);
+  await db.commit(transaction);
   expect(await db.rows(table)).toEqual([]);
   expect(table.locks.size).toBe(0);
 });
 
 test('who waits for a key goes on when a rollback to a savepoint gives it back', async () => {
-  const table = await newTable();
-  const holder = begin();
+  const table = await db.newTable();
+  const holder = db.begin();
   await db.insert(holder, table, [[1, 1, null]]);
   holder.savepoint();
   await db.insert(holder, table, [[2, 1, null]]);
-  const waiter = begin();
+  const waiter = db.begin();
   const waiting = db.insert(waiter, table, [[2, 2, null]]);
   await Promise.resolve();
   expect(waiter.waitsFor).toBe(holder);
   holder.rollbackTo(0);
   await waiting;
-  await commit(waiter);
+  await db.commit(waiter);
   await expect(db.insert(holder, table, [[2, 3, null]])).rejects.toMatchObject({ code: '23505' });
   holder.rollbackTo(0);
-  await commit(holder);
+  await db.commit(holder);
   expect(await db.rows(table)).toEqual(['1|1|null', '2|2|null']);
 });

@@ -5,7 +5,7 @@ import { Snapshot } from '../../src/ingest/snapshot.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import { vacuumFull } from '../../src/ingest/vacuum.ts';
 import type { Table } from '../../src/storage/table.ts';
-import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { TestDatabase } from './harness.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -13,10 +13,6 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => db.destroy());
 
-let made = 0;
-const newTable = async (keyed = true): Promise<Table> =>
-  (await db.tiers.database.createTable(tableDef(`r${made++}`, noPartition, keyed), false))!;
-const commit = (transaction: Transaction): Promise<void> => db.tiers.database.committer.commit(transaction);
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
 
 async function repeatable(): Promise<Transaction> {
@@ -56,10 +52,10 @@ const textOf = (rows: ReadonlyMap<number, number>): string[] =>
 /** One transaction of REPEATABLE READ beside others, which leave alone the keys that it has locked. */
 async function run(steps: readonly Step[]): Promise<void> {
   const { database } = db.tiers;
-  const table = await newTable();
+  const table = await db.newTable();
   const before = database.begin(true);
   await put(before, table, range(0, KEYS / 2), 0);
-  await commit(before);
+  await db.commit(before);
   const now = new Map(range(0, KEYS / 2).map((id) => [id, 0]));
   const transaction = await repeatable();
   try {
@@ -93,7 +89,7 @@ async function beside(
       if (each.kind === 'upsert' && free.length > 0) {
         const other = database.begin(true);
         await put(other, table, free, v);
-        await commit(other);
+        await db.commit(other);
         for (const id of free) {
           if (now.has(id)) changed.add(id);
           now.set(id, v);
@@ -101,7 +97,7 @@ async function beside(
       } else if (each.kind === 'delete' && free.length > 0) {
         const other = database.begin(true);
         await db.delete(other, table, `id IN (${free.join()})`);
-        await commit(other);
+        await db.commit(other);
         for (const id of free) if (now.delete(id)) changed.add(id);
       } else if (each.kind === 'own delete') {
         const writing = db.delete(transaction, table, `id >= ${each.from} AND id < ${each.from + each.count}`);
@@ -139,10 +135,10 @@ test('whatever others write and wherever rows move, a snapshot shows the same ro
 
 test('what it wrote on rows that moved is there after its commit, and after a restart', async () => {
   const { database } = db.tiers;
-  const table = await newTable();
+  const table = await db.newTable();
   const first = database.begin(true);
   await put(first, table, range(0, 10), 1);
-  await commit(first);
+  await db.commit(first);
   const transaction = await repeatable();
   await database.flush(table, 'test');
   expect(await db.delete(transaction, table, 'id < 3')).toBe(3);
@@ -151,7 +147,7 @@ test('what it wrote on rows that moved is there after its commit, and after a re
   expect(await db.delete(transaction, table, 'id = 5')).toBe(1);
   const wanted = ['0|2|null', '1|2|null', ...[3, 4, 6, 7, 8, 9].map((id) => `${id}|1|null`)];
   expect(await db.rows(table, transaction)).toEqual(wanted);
-  await commit(transaction);
+  await db.commit(transaction);
   expect(await db.rows(table)).toEqual(wanted);
   await db.restart();
   expect(await db.rows(db.table(table.def.name))).toEqual(wanted);
@@ -159,10 +155,10 @@ test('what it wrote on rows that moved is there after its commit, and after a re
 
 test('H5: a snapshot that holds too much is given up with 72000, and the memory goes', async () => {
   const { database } = db.tiers;
-  const table = await newTable();
+  const table = await db.newTable();
   const first = database.begin(true);
   await put(first, table, range(0, 1000), 1);
-  await commit(first);
+  await db.commit(first);
   const transaction = await repeatable();
   expect((await db.rows(table, transaction)).length).toBe(1000);
   await database.flush(table, 'test');
@@ -177,15 +173,15 @@ test('H5: a snapshot that holds too much is given up with 72000, and the memory 
 
 test('without a key, a row that moved since the snapshot is not written', async () => {
   const { database } = db.tiers;
-  const table = await newTable(false);
+  const table = await db.newTable(false, false);
   const first = database.begin(true);
   await put(first, table, [1, 1, 2], 1);
-  await commit(first);
+  await db.commit(first);
   const transaction = await repeatable();
   expect(await db.delete(transaction, table, 'id = 2')).toBe(1);
   await database.flush(table, 'test');
   expect(await db.rows(table, transaction)).toEqual(['1|1|null', '1|1|null']);
   await expect(db.delete(transaction, table, 'id = 1')).rejects.toMatchObject({ code: '40001' });
-  await commit(transaction);
+  await db.commit(transaction);
   expect(await db.rows(table)).toEqual(['1|1|null', '1|1|null']);
 });

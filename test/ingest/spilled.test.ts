@@ -8,7 +8,7 @@ import { spill } from '../../src/ingest/spill-rows.ts';
 import { streamRows } from '../../src/ingest/stream-writes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
-import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { TestDatabase } from './harness.ts';
 
 /** Rows of one insert: some batches. */
 const MANY = 4000;
@@ -19,16 +19,6 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => db.destroy());
 
-let made = 0;
-async function newTable(partitioned = false, keyed = true): Promise<Table> {
-  const partition = partitioned
-    ? [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 3 }]
-    : noPartition;
-  return (await db.tiers.database.createTable(tableDef(`p${made++}`, partition, keyed), false))!;
-}
-
-const begin = (): Transaction => db.tiers.database.begin(true);
-const commit = (transaction: Transaction): Promise<void> => db.tiers.database.committer.commit(transaction);
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
 const files = (): string[] => readdirSync(join(db.dataDir, 'disk')).filter((name) => name.endsWith('.parquet'));
 
@@ -56,16 +46,8 @@ const spillNow = (transaction: Transaction, table: Table): Promise<void> => {
   return spill(db.tiers.database, transaction, writes, writes.inserted.rows);
 };
 
-async function put(table: Table, ids: readonly number[], v: number, upsert = false): Promise<void> {
-  const transaction = begin();
-  try {
-    await insert(transaction, table, ids, v, upsert);
-    await commit(transaction);
-  } catch (error) {
-    transaction.finish();
-    throw error;
-  }
-}
+const put = (table: Table, ids: readonly number[], v: number, upsert = false): Promise<void> =>
+  db.transact((transaction) => insert(transaction, table, ids, v, upsert));
 
 /** Of each value how many rows have it. */
 async function counts(table: Table, transaction: Transaction | null = null): Promise<Record<string, number>> {
@@ -98,9 +80,9 @@ describe.each([
   { partitioned: false, keyed: false },
 ])('$partitioned $keyed', ({ partitioned, keyed }) => {
   test('its own scans see rows in files and in memory, nobody else does, and its commit shows all of them at once', async () => {
-    const table = await newTable(partitioned, keyed);
+    const table = await db.newTable(partitioned, keyed);
     await put(table, [-1], 0);
-    const transaction = begin();
+    const transaction = db.begin();
     for (let i = 0; i < 3; i++) {
       await insert(transaction, table, range(i * MANY, MANY), 1);
       await spillNow(transaction, table);
@@ -110,7 +92,7 @@ describe.each([
     expect(await counts(table, transaction)).toEqual({ 0: 1, 1: 3 * MANY });
     expect(await counts(table)).toEqual({ 0: 1 });
     const before = db.tiers.database.log.lastLsn;
-    await commit(transaction);
+    await db.commit(transaction);
     expect(db.tiers.database.log.lastLsn).toBe(before + 3 * MANY);
     expect(await counts(table)).toEqual({ 0: 1, 1: 3 * MANY });
     if (keyed) await expect(put(table, [MANY + 7], 2)).rejects.toMatchObject({ code: '23505' });
@@ -121,10 +103,10 @@ describe.each([
   });
 
   test('a rollback, and a stop under way, leave neither rows nor files', async () => {
-    const table = await newTable(partitioned, keyed);
+    const table = await db.newTable(partitioned, keyed);
     for (const ending of ['rollback', 'stop'] as const) {
       const before = new Set(files());
-      const transaction = begin();
+      const transaction = db.begin();
       await insert(transaction, again(table), range(0, MANY), 1);
       await spillNow(transaction, again(table));
       const added = (): string[] => files().filter((name) => !before.has(name));
@@ -137,8 +119,8 @@ describe.each([
   });
 
   test('rows in files are deleted by their transaction, and by a rollback to a savepoint come back or go', async () => {
-    const table = await newTable(partitioned, keyed);
-    const transaction = begin();
+    const table = await db.newTable(partitioned, keyed);
+    const transaction = db.begin();
     await insert(transaction, table, range(0, MANY), 1);
     transaction.savepoint();
     await insert(transaction, table, range(MANY, MANY), 2);
@@ -159,7 +141,7 @@ describe.each([
     expect(await db.delete(transaction, table, 'id >= 10 AND id < 30')).toBe(20);
     const own = { 1: MANY - 20, 4: MANY };
     expect(await counts(table, transaction)).toEqual(own);
-    await commit(transaction);
+    await db.commit(transaction);
     expect(await counts(table)).toEqual(own);
     await db.restart();
     expect(await counts(again(table))).toEqual(own);
@@ -168,11 +150,11 @@ describe.each([
 
 describe.each([false, true])('partitioned: %s', (partitioned) => {
   test('a key that is in a file of its own is a duplicate in its transaction, or replaced by it', async () => {
-    const table = await newTable(partitioned);
+    const table = await db.newTable(partitioned);
     await put(table, range(0, 200), 0);
     await db.tiers.database.flush(table, 'test');
     await put(table, range(200, 200), 0);
-    const transaction = begin();
+    const transaction = db.begin();
     await insert(transaction, table, range(100, MANY), 1, true);
     await spillNow(transaction, table);
     await insert(transaction, table, [...range(50, 100), ...range(2 * MANY, MANY)], 2, true);
@@ -184,11 +166,11 @@ describe.each([false, true])('partitioned: %s', (partitioned) => {
     own[1] = MANY - 70;
     expect(await counts(table, transaction)).toEqual(own);
     expect(await counts(table)).toEqual({ 0: 400 });
-    await commit(transaction);
+    await db.commit(transaction);
     expect(await counts(table)).toEqual(own);
     await db.restart();
     expect(await counts(again(table))).toEqual(own);
-    const duplicate = begin();
+    const duplicate = db.begin();
     await insert(duplicate, again(table), range(50_000, MANY), 1);
     await spillNow(duplicate, again(table));
     await expect(insert(duplicate, again(table), [50_007], 2)).rejects.toMatchObject({ code: '23505' });
@@ -196,33 +178,33 @@ describe.each([false, true])('partitioned: %s', (partitioned) => {
   });
 
   test('a key whose row of others it has deleted is found in a file of its own all the same', async () => {
-    const table = await newTable(partitioned);
+    const table = await db.newTable(partitioned);
     await put(table, range(0, 100), 0);
-    const transaction = begin();
+    const transaction = db.begin();
     expect(await db.delete(transaction, table, 'id < 50')).toBe(50);
     await insert(transaction, table, range(10, MANY), 1, true);
     await spillNow(transaction, table);
     await expect(insert(transaction, table, [12], 2)).rejects.toMatchObject({ code: '23505' });
     transaction.finish();
-    const again = begin();
+    const again = db.begin();
     expect(await db.delete(again, table, 'id < 50')).toBe(50);
     await insert(again, table, range(10, MANY), 1, true);
     await spillNow(again, table);
     await insert(again, table, range(0, 40), 2, true);
     const own = { 1: MANY - 30, 2: 40 };
     expect(await counts(table, again)).toEqual(own);
-    await commit(again);
+    await db.commit(again);
     expect(await counts(table)).toEqual(own);
   });
 
   test('others wait for a key that a file of a transaction may hold, and go on with other keys', async () => {
-    const table = await newTable(partitioned);
+    const table = await db.newTable(partitioned);
     for (const ending of ['rollback', 'commit'] as const) {
-      const large = begin();
+      const large = db.begin();
       await insert(large, table, range(0, MANY), 1);
       await spillNow(large, table);
       await put(table, [ending === 'commit' ? 100_000 : 100_001], 5);
-      const small = begin();
+      const small = db.begin();
       let answered = false;
       const waiting = insert(small, table, [12], 2).finally(() => {
         answered = true;
@@ -231,7 +213,7 @@ describe.each([false, true])('partitioned: %s', (partitioned) => {
       await sleep(20);
       expect(answered).toBe(false);
       if (ending === 'commit') {
-        await commit(large);
+        await db.commit(large);
         await expect(waiting).rejects.toMatchObject({ code: '23505' });
       } else {
         large.finish();
@@ -243,16 +225,16 @@ describe.each([false, true])('partitioned: %s', (partitioned) => {
   });
 
   test('flushes and commits meanwhile take nothing of it, and those after it all of it', async () => {
-    const table = await newTable(partitioned);
+    const table = await db.newTable(partitioned);
     await put(table, range(0, 10), 0);
-    const transaction = begin();
+    const transaction = db.begin();
     await insert(transaction, table, range(100, MANY), 1, true);
     await spillNow(transaction, table);
     await db.tiers.database.commit(table, 'test');
     await insert(transaction, table, range(5, 10), 2, true);
     await db.tiers.database.flush(table, 'test');
     expect(await counts(table)).toEqual({ 0: 10 });
-    await commit(transaction);
+    await db.commit(transaction);
     const own = { 0: 5, 1: MANY, 2: 10 };
     expect(await counts(table)).toEqual(own);
     await db.tiers.database.commit(table, 'test');
@@ -300,11 +282,11 @@ test('whatever a transaction upserts, deletes, spills and takes back, it sees it
       fc.boolean(),
       fc.boolean(),
       async (steps, partitioned, commits) => {
-        const table = await newTable(partitioned);
+        const table = await db.newTable(partitioned);
         const outside = new Map<number, number>(range(0, 2000).map((id) => [id * 3, 0]));
         await put(table, [...outside.keys()], 0);
         const { database } = db.tiers;
-        const transaction = begin();
+        const transaction = db.begin();
         let own = new Map(outside);
         const saved: Map<number, number>[] = [];
         let v = 0;
@@ -336,7 +318,7 @@ test('whatever a transaction upserts, deletes, spills and takes back, it sees it
           [...rows].sort(([a], [b]) => a - b).map(([id, value]) => `${id}|${value}|${NAME}`);
         expect(await db.rows(table, transaction)).toEqual(textsOf(own));
         expect(await db.rows(table)).toEqual(textsOf(outside));
-        if (commits) await commit(transaction);
+        if (commits) await db.commit(transaction);
         else transaction.finish();
         const expected = textsOf(commits ? own : outside);
         expect(await db.rows(table)).toEqual(expected);

@@ -7,7 +7,8 @@ import { RowKeys } from '../../src/storage/memory/row-keys.ts';
 import { SLAB_BYTES } from '../../src/storage/memory/slab.ts';
 import { MemorySlice } from '../../src/storage/memory/slice.ts';
 import type { ColumnVector, Physical } from '../../src/types/column-vector.ts';
-import { PHYSICALS, put, rowsOf, type Value } from './values.ts';
+import { PHYSICALS } from '../../src/storage/log/frame-section.ts';
+import { put, rowsOf, type Value } from './values.ts';
 
 /** Every hash is one of three: nothing but the comparison of values tells them apart. */
 class CollidingKeys extends RowKeys {

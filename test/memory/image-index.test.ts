@@ -7,7 +7,8 @@ import { equalImages, hashImage } from '../../src/storage/memory/row-images.ts';
 import { SLAB_BYTES } from '../../src/storage/memory/slab.ts';
 import { MemorySlice } from '../../src/storage/memory/slice.ts';
 import type { Physical } from '../../src/types/column-vector.ts';
-import { PHYSICALS, put, rowsOf, type Value } from './values.ts';
+import { PHYSICALS } from '../../src/storage/log/frame-section.ts';
+import { put, rowsOf, type Value } from './values.ts';
 
 type Row = readonly Value[];
 

@@ -1,17 +1,8 @@
 /** Random values of every physical type, into sinks and out of vectors. */
 import fc from 'fast-check';
+import { PHYSICALS } from '../../src/storage/log/frame-section.ts';
 import { isValid, type ColumnSink, type ColumnVector, type Physical } from '../../src/types/column-vector.ts';
 
-export const PHYSICALS: readonly Physical[] = [
-  'bool',
-  'int32',
-  'int64',
-  'int128',
-  'float32',
-  'float64',
-  'fixed16',
-  'bytes',
-];
 export type Value = boolean | number | readonly number[] | string | null;
 
 const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });

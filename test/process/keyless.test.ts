@@ -1,6 +1,7 @@
 /** UPDATE and DELETE of a table without a key over SQL: the log names rows of every type by their images (C3). */
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { expect, test } from 'vitest';
+import { connect } from './client.ts';
 import { startServer } from './server-process.ts';
 
 const COLUMNS: readonly (readonly [type: string, values: readonly (string | null)[]])[] = [
@@ -23,13 +24,6 @@ const COLUMNS: readonly (readonly [type: string, values: readonly (string | null
   ['timestamptz', ['2026-01-02 03:04:05.000006+00', null]],
   ['uuid', ['00000000-0000-0000-0000-000000000001', 'ffffffff-ffff-ffff-ffff-ffffffffffff', null]],
 ];
-
-async function connect(url: string): Promise<Client> {
-  const client = new Client({ connectionString: url });
-  client.on('error', () => {}); // the server is killed
-  await client.connect();
-  return client;
-}
 
 /** All rows as the server writes them, sorted; a file may keep 0 for -0. */
 async function bag(client: Client): Promise<string[]> {

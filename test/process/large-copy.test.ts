@@ -2,9 +2,10 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { afterAll, expect, test } from 'vitest';
+import { connect } from './client.ts';
 import { startServer } from './server-process.ts';
 
 const dataDir = mkdtempSync(join(tmpdir(), 'arka-large-'));
@@ -16,13 +17,6 @@ const ROWS_PER_BLOCK = 2000;
 const BLOCKS = 350;
 const NAME = 'n'.repeat(200);
 const files = (): number => readdirSync(join(dataDir, 'disk')).filter((name) => name.endsWith('.parquet')).length;
-
-async function connect(url: string): Promise<Client> {
-  const client = new Client({ connectionString: url });
-  client.on('error', () => {}); // its server is killed
-  await client.connect();
-  return client;
-}
 
 /** Sends rows from `first` on; `sent` is called after each block. Resolves with COPY's end. */
 async function copy(client: Client, first: number, blocks: number, sent: (block: number) => void): Promise<void> {

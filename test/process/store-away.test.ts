@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startS3Server, type S3Server } from '../iceberg/s3-server.ts';
+import { connect } from './client.ts';
 import { type ServerProcess, startServer } from './server-process.ts';
 
 const WAREHOUSE = 's3://bucket/house';
@@ -35,13 +35,6 @@ const start = (port: number, onSpawn: (kill: (signal: NodeJS.Signals) => void) =
     env: { AWS_ACCESS_KEY_ID: 'arka', AWS_SECRET_ACCESS_KEY: 'arka', AWS_REGION: 'us-east-1' },
     onSpawn: (child) => onSpawn((signal) => void child.kill(signal)),
   });
-
-async function connect(url: string): Promise<Client> {
-  const client = new Client({ connectionString: url });
-  client.on('error', () => {});
-  await client.connect();
-  return client;
-}
 
 async function ids(server: ServerProcess): Promise<unknown[]> {
   const client = await connect(server.url);
