@@ -74,7 +74,7 @@ class KeyedChange {
     this.#writes.table.encodeKey(this.#vectors, 0, key);
     const context = contextOf(this.#environment);
     if (holderOf(context, transaction, this.#writes, key, this.#vectors, 0) !== null) return this.#behind();
-    const located = lockAndLocate(contextOf(this.#environment), transaction, this.#writes, this.#keys);
+    const located = lockAndLocate(context, transaction, this.#writes, this.#keys);
     return located instanceof Promise ? located.then((found) => this.#change(found)) : this.#change(located);
   }
 
