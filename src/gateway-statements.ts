@@ -1,0 +1,352 @@
+/**
+ * Carries a session's statements out, in its transaction: parse → plan (`planner/`) → engine, catalog or ingest → messages. Whichever
+ * message brought them: `gateway-simple.ts` takes them from Query, `gateway-extended.ts` from Parse, Bind and Execute.
+ */
+import { notSupported, SqlError, SqlState, unreachable } from './errors.ts';
+import { parseSql } from './planner/parse.ts';
+import { planStatement } from './planner/plan-statement.ts';
+import { endsFailedBlock } from './planner/utility.ts';
+import type { CatalogView, ParsedStatement, Statement } from './planner/plan.ts';
+import type { Format, ResultColumn } from './types/result-column.ts';
+import { timeZone } from './types/time-zone.ts';
+import { parametersOf } from './wire/bound-parameters.ts';
+import type { BoundParameters, MaybePromise, Output, SessionEvents } from './wire/gateway-api.ts';
+import { catalogView } from './gateway-catalog-view.ts';
+import { copyFrom } from './gateway-copy.ts';
+import { copyTo } from './gateway-copy-out.ts';
+import { describedColumns, discard, sendLines } from './gateway-columns.ts';
+import type { CarriedOut, ServerContext } from './gateway-context.ts';
+import { define, isDefinition, type DefineEnvironment } from './gateway-define.ts';
+import { explain } from './gateway-explain.ts';
+import { maintain } from './gateway-maintain.ts';
+import { ownFunction } from './gateway-functions.ts';
+import type { Preparation } from './gateway-prepare.ts';
+import type { Interruption } from './gateway-interruption.ts';
+import { openLocked } from './gateway-locking.ts';
+import { countRows, QueryRun, type QueryEnvironment } from './gateway-query.ts';
+import { displayName, type SessionSettings } from './gateway-settings.ts';
+import type { Answer } from './gateway-returning.ts';
+import type { SessionSequences } from './gateway-sequences.ts';
+import { change } from './gateway-update.ts';
+import { tablesOf } from './gateway-tables.ts';
+import type { SessionTransaction } from './gateway-transaction.ts';
+import { control, inTransaction, verbOf } from './gateway-transaction-statements.ts';
+import { insert } from './gateway-write.ts';
+import type { WriteEnvironment } from './gateway-write-environment.ts';
+
+/** What a session gives to its statements. */
+export interface StatementParts {
+  readonly context: ServerContext;
+  readonly pid: number;
+  readonly settings: SessionSettings;
+  readonly sequences: SessionSequences;
+  readonly events: SessionEvents;
+  readonly transaction: SessionTransaction;
+  readonly interruption: Interruption;
+}
+
+export const NO_PARAMETERS: BoundParameters = parametersOf([], []);
+export const NO_FORMATS: readonly Format[] = [];
+
+type Query = Extract<Statement, { kind: 'query' }>;
+
+let nextPlaceholder = 1;
+
+export class SessionStatements {
+  readonly transaction: SessionTransaction;
+  readonly settings: SessionSettings;
+  readonly interruption: Interruption;
+  readonly context: ServerContext;
+  /** One of several statements of a text runs: they are one transaction. */
+  several = false;
+  /** Where the statement under way begins in its text, for PostgreSQL's error positions. */
+  position = 0;
+  readonly #pid: number;
+  readonly #sequences: SessionSequences;
+  readonly #events: SessionEvents;
+  /** It has written since it was last asked what it owes; a COPY writes all the time. */
+  #wrote = false;
+  #copying = false;
+  #timeContext: (WriteEnvironment['time'] & { readonly name: string }) | null = null;
+
+  constructor(parts: StatementParts) {
+    this.context = parts.context;
+    this.settings = parts.settings;
+    this.transaction = parts.transaction;
+    this.interruption = parts.interruption;
+    this.#pid = parts.pid;
+    this.#sequences = parts.sequences;
+    this.#events = parts.events;
+  }
+
+  owes(bytes: number): Promise<void> | null {
+    if (!this.#wrote && !this.#copying) return null;
+    this.#wrote = false;
+    return this.context.database.pressure.charge(bytes);
+  }
+
+  preparation(): Preparation {
+    const { catalog, database } = this.context;
+    const { searchPath, timeZone } = this.settings;
+    return {
+      generation: database.generation,
+      plan: (parsed, oids) => this.plan(parsed, oids),
+      describe: (sql, parameterOids) => catalog.describe({ sql, parameterOids, context: { searchPath, timeZone } }),
+    };
+  }
+
+  /** A plan whose tables stay as they are until the transaction ends; whoever changes one is waited for. */
+  held(plan: () => Statement): MaybePromise<Statement> {
+    const statement = plan();
+    const { hold } = this.transaction;
+    const wait = this.context.database.locks.share(hold, tablesOf(statement), this.interruption);
+    if (wait === null) return statement;
+    return this.interruption.guarded(() => wait).then(() => this.held(plan));
+  }
+
+  /** Carries a statement out; its command tag. `extended`: rows go without RowDescription. */
+  async run(
+    statement: Statement,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    out: Output,
+    extended = false,
+    answer: Answer | null = null,
+  ): Promise<string> {
+    this.interruption.begin();
+    if (!inTransaction(statement)) {
+      this.transaction.enter(verbOf(statement));
+      if (this.transaction.lacksSnapshot) await this.transaction.takeSnapshot();
+    }
+    switch (statement.kind) {
+      case 'query':
+        return this.#select(statement, out);
+      case 'insert':
+        return this.#write((environment) => insert(environment, statement), parameters, oids, answer);
+      case 'update':
+      case 'delete':
+      case 'truncate':
+      case 'merge':
+        return this.#write((environment) => change(environment, statement), parameters, oids, answer);
+      case 'copyFrom':
+        this.#copying = true;
+        return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids).finally(() => {
+          this.#copying = false;
+        });
+      case 'copyTo':
+        return this.interruption.guarded(() => copyTo(this.queryEnvironment(), statement, out));
+      case 'explain': {
+        const lines = await explain(this.queryEnvironment(), statement, (inner) =>
+          this.run(inner, parameters, oids, discard()),
+        );
+        sendLines('QUERY PLAN', lines, out, extended);
+        return 'EXPLAIN';
+      }
+      case 'show':
+        sendLines(displayName(statement.name), [this.settings.shown(statement.name)], out, extended);
+        return 'SHOW';
+      case 'vacuum':
+        if (this.transaction.inBlock || this.several)
+          throw new SqlError(SqlState.activeSqlTransaction, 'VACUUM cannot run inside a transaction block');
+        await this.transaction.commitNow();
+        return this.#maintain(statement);
+      case 'checkpoint':
+      case 'call':
+        return this.#maintain(statement);
+      case 'empty':
+        return '';
+      default:
+        return this.#define(statement);
+    }
+  }
+
+  /** Definitions, transactions and settings. */
+  async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
+    if (isDefinition(statement)) {
+      await this.#outsideBlock(verbOf(statement)!);
+      const { definitionsChanged, ...context } = this.context;
+      const { searchPath, timeZone: zone } = this.settings;
+      const environment: DefineEnvironment = {
+        ...context,
+        searchPath,
+        timeZone: zone,
+        notice: (code, message, detail) => this.#notice(code, message, detail),
+        hold: this.transaction.hold,
+        patience: this.interruption,
+        time: this.#time(),
+        view: this.view(),
+        insertQuery: (sql) => this.#insertQuery(sql),
+        countRows: (sql) => countRows(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
+      };
+      return this.interruption.guarded(() => define(environment, statement)).finally(definitionsChanged);
+    }
+    switch (statement.kind) {
+      case 'begin':
+      case 'commit':
+      case 'rollback':
+      case 'savepoint':
+      case 'release':
+      case 'rollbackTo':
+      case 'lockTable':
+      case 'setTransaction':
+      case 'set':
+        return control(this.transaction, this.settings, statement, (what) => this.#warnOutsideBlock(what));
+      case 'resetAll':
+        this.settings.resetAll();
+        return 'RESET';
+      case 'discard':
+        if (statement.what === 'all' || statement.what === 'sequences') this.#sequences.discard();
+        if (statement.what === 'all') {
+          this.settings.resetAll();
+          this.#events.deallocate(null);
+        } else if (statement.what === 'plans') this.#events.deallocate(null);
+        return `DISCARD ${statement.what.toUpperCase()}`;
+      case 'deallocate':
+        if (!this.#events.deallocate(statement.name) && statement.name !== null)
+          throw new SqlError(SqlState.invalidSqlStatementName, `prepared statement "${statement.name}" does not exist`);
+        return statement.name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE';
+      case 'accepted':
+        return statement.tag;
+      default:
+        return unreachable(statement);
+    }
+  }
+
+  /** The rows of a table that was just made, as a transaction. */
+  async #insertQuery(sql: string): Promise<string> {
+    const statement = await this.held(() => this.plan(parseSql(sql)[0]!, []));
+    const tag = await this.run(statement, NO_PARAMETERS, [], discard());
+    await this.transaction.commitNow();
+    return tag;
+  }
+
+  /** @throws {SqlError} 25P02 */
+  checkBlock(parsed: ParsedStatement): void {
+    if (!this.transaction.failed || parsed.node === null || endsFailedBlock(parsed.node)) return;
+    throw new SqlError(
+      SqlState.inFailedSqlTransaction,
+      'current transaction is aborted, commands ignored until end of transaction block',
+    );
+  }
+
+  #warnOutsideBlock(what: string): void {
+    if (this.transaction.inBlock || this.several) return;
+    this.warning(SqlState.noActiveSqlTransaction, `${what} can only be used in transaction blocks`);
+  }
+
+  async #select(statement: Query, out: Output): Promise<string> {
+    return this.interruption.guarded(async () => {
+      const { plan } = statement;
+      const columns = plan.described === null ? null : describedColumns(plan);
+      const run = await this.openQuery(statement, NO_PARAMETERS, [], columns, []);
+      try {
+        out.rowDescription(run.columns, NO_FORMATS);
+        await run.send(out, 0);
+        return run.tag;
+      } finally {
+        await run.close();
+      }
+    });
+  }
+
+  async openQuery(
+    { plan, lock }: Query,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    columns: readonly ResultColumn[] | null,
+    formats: readonly Format[],
+  ): Promise<QueryRun> {
+    if (lock === undefined) return QueryRun.open(this.queryEnvironment(), plan, parameters, oids, columns, formats);
+    const environment = this.writeEnvironment(parameters, oids);
+    return openLocked(environment, this.queryEnvironment(), { plan, lock }, columns, formats);
+  }
+
+  #write(
+    work: (environment: WriteEnvironment) => Promise<string>,
+    parameters: BoundParameters,
+    parameterOids: readonly number[],
+    answer: Answer | null = null,
+  ): Promise<string> {
+    const environment = this.writeEnvironment(parameters, parameterOids, answer);
+    return this.interruption.guarded(() => work(environment));
+  }
+
+  /** For one statement, in the transaction that is open or begins with it. */
+  writeEnvironment(
+    parameters: BoundParameters,
+    parameterOids: readonly number[],
+    answer: Answer | null = null,
+  ): WriteEnvironment {
+    this.#wrote = true;
+    const { database, engine } = this.context;
+    return {
+      database,
+      engine,
+      transaction: this.transaction.writing(),
+      time: this.#time(),
+      timeZone: this.settings.timeZone,
+      parameters,
+      parameterOids,
+      catalogRows: (plan) => QueryRun.catalogRows(this.queryEnvironment(), plan, parameters, parameterOids),
+      running: this.interruption.running,
+      lockWait: this.interruption.lockWait,
+      answer,
+    };
+  }
+
+  /** The same object while the zone is the same: writers of statements are kept with it. */
+  #time(): WriteEnvironment['time'] {
+    const name = this.settings.timeZone;
+    if (this.#timeContext?.name !== name) {
+      const now = (): number => this.context.clock.now() * 1000;
+      const user = this.settings.get('session_authorization')!;
+      this.#timeContext = { name, timeZone: timeZone(name), now, user, sequences: this.#sequences };
+    }
+    return this.#timeContext;
+  }
+
+  queryEnvironment(): QueryEnvironment {
+    return {
+      context: this.context,
+      transaction: this.transaction.current,
+      sequences: this.#sequences,
+      timeZone: this.settings.timeZone,
+      searchPath: this.settings.searchPath,
+      position: this.position,
+      running: this.interruption.running,
+    };
+  }
+
+  async #outsideBlock(what: string): Promise<void> {
+    if (this.transaction.inBlock) throw notSupported(`${what} inside a transaction block`);
+    await this.transaction.commitNow();
+  }
+
+  #maintain(statement: Extract<Statement, { kind: 'checkpoint' | 'call' | 'vacuum' }>): Promise<string> {
+    return maintain(this.context.database, statement, (message) =>
+      this.#events.notice({ severity: 'INFO', code: '00000', message }),
+    );
+  }
+
+  #notice(code: string, message: string, detail?: string): void {
+    this.#events.notice({ severity: 'NOTICE', code, message, ...(detail === undefined ? {} : { detail }) });
+  }
+
+  warning(code: string, message: string): void {
+    this.#events.notice({ severity: 'WARNING', code, message });
+  }
+
+  plan(parsed: ParsedStatement, parameterOids: readonly number[]): Statement {
+    return planStatement(parsed, this.view(), {
+      parameterOids,
+      placeholder: () => `__arka_scan_${nextPlaceholder++}`,
+      constants: (name, args) =>
+        ownFunction({ database: this.context.database, settings: this.settings, pid: this.#pid }, name, args),
+      timeZone: this.settings.timeZone,
+    });
+  }
+
+  view(): CatalogView {
+    return catalogView(this.context.database, this.settings.searchPath);
+  }
+}
