@@ -14,6 +14,7 @@ import * as backend from './backend-messages.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { Gateway, GatewaySession, SessionEvents } from './gateway-api.ts';
 import { QueryProtocol } from './query-protocol.ts';
+import { sharedReads } from './shared-reads.ts';
 import { SessionOutput } from './session-output.ts';
 import { parseStartupPacket, PROTOCOL_3_0, type StartupPacket } from './startup-packet.ts';
 
@@ -64,18 +65,18 @@ export class Connection {
   #closing: Promise<void> | null = null;
   #cancelTimer: () => void;
 
+  /** @param socket as it was accepted with `pauseOnConnect` */
   constructor(socket: Socket, host: ConnectionHost) {
     this.#host = host;
-    this.#socket = socket;
+    this.#socket = sharedReads(socket, (bytes, length) => this.#data(bytes, length));
     this.#reader = new FrameReader(host.messageBytesMax);
-    this.#out = new SessionOutput(socket, () => this.#pump());
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, 60_000);
-    socket.on('data', (chunk: Buffer) => this.#data(chunk));
-    socket.on('drain', () => this.#pump());
-    socket.on('end', () => this.#end());
-    socket.on('error', () => {}); // 'close' follows
-    socket.on('close', () => this.#closed());
+    this.#out = new SessionOutput(this.#socket, () => this.#pump());
+    this.#socket.setNoDelay(true);
+    this.#socket.setKeepAlive(true, 60_000);
+    this.#socket.on('drain', () => this.#pump());
+    this.#socket.on('end', () => this.#end());
+    this.#socket.on('error', () => {}); // 'close' follows
+    this.#socket.on('close', () => this.#closed());
     this.#cancelTimer = host.clock.after(STARTUP_MS_MAX, () => {
       this.#fatal(new SqlError(SqlState.queryCanceled, 'canceling authentication due to timeout'));
     });
@@ -96,10 +97,11 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  #data(chunk: Buffer): void {
+  #data(bytes: Uint8Array, length: number): void {
     if (this.#phase === 'over') return;
-    this.#reader.push(chunk);
+    this.#reader.push(bytes, length);
     this.#pump();
+    this.#reader.keep();
   }
 
   /** A turn: takes what can be taken, then sends what was said. */

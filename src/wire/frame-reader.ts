@@ -2,12 +2,13 @@
  * Cuts the client's byte stream into messages, for any split of the stream.
  *
  * Message = `type u8 | length i32 (counts itself) | body`; a start-up packet has no type byte. Big-endian.
- * - R1 A body is a view that stays unchanged for as long as somebody holds it: bytes once received are never moved in
- *   place or overwritten, so a Bind may wait for a promise while more input arrives.
- * - R2 Each byte is copied at most twice on average, whatever the split: buffers double.
- * - R3 Memory follows the bytes received, not the length that a message claims; an idle reader holds none.
+ * - R1 A body is a view that stays unchanged for as long as somebody holds it, so a Bind may wait for a promise while more
+ *   input arrives. CopyData alone is good only until the next call here.
+ * - R2 A chunk is borrowed: it is copied once, into memory of ours, when its first message other than CopyData is handed
+ *   out, or by `keep`. What grows a message beyond that at least doubles it.
+ * - R3 Memory follows the bytes received, at most four times, not the length that a message claims; an idle reader holds none.
  * - R4 CopyData is handed out as it comes, in parts of type `d` again: a stream whose message bounds mean nothing is not
- *   put together.
+ *   put together, and not copied.
  */
 import { SqlError, SqlState } from '../errors.ts';
 
@@ -17,6 +18,9 @@ const STARTUP_BYTES_MAX = 10_000;
 const SMALL_MESSAGE_BYTES_MAX = 10_000;
 const HEADER_BYTES = 5;
 const COPY_DATA = 'd'.charCodeAt(0);
+/** Small chunks of all connections lie side by side in blocks of this size: memory of its own for each costs a collection of garbage all 64 MB. */
+const POOL_BYTES = 64 * 1024;
+const POOLED_BYTES_MAX = 8 * 1024;
 
 /** 0: no message of the protocol, 1: small, 2: large. */
 const LIMIT_CLASS = new Uint8Array(256);
@@ -36,9 +40,10 @@ export class FrameReader {
 
   readonly #messageBytesMax: number;
   #buffer: Uint8Array = NO_BYTES;
-  #owned = false;
   #at = 0;
   #filled = 0;
+  /** Up to where the buffer is ours to fill; -1: it is borrowed. */
+  #room = 0;
   /** Bytes to come of a CopyData of which a part has been handed out. */
   #copyRest = 0;
 
@@ -51,32 +56,32 @@ export class FrameReader {
     return this.#filled - this.#at;
   }
 
-  /** Bytes of its buffer. */
+  /** Bytes of its memory. */
   get heldBytes(): number {
-    return this.#buffer.length;
+    return Math.max(0, this.#room - this.#at);
   }
 
-  push(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
+  /** The first `length` bytes, which may be used again after `keep`. */
+  push(bytes: Uint8Array, length = bytes.length): void {
     const left = this.buffered;
     if (left === 0) {
-      this.#buffer = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
-      this.#owned = false;
+      this.#buffer = bytes;
       this.#at = 0;
-      this.#filled = chunk.length;
+      this.#filled = length;
+      this.#room = -1;
       return;
     }
-    if (!this.#owned || this.#filled + chunk.length > this.#buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(left * 2, left + chunk.length, 512));
-      const bytes = new Uint8Array(grown.buffer);
-      bytes.set(this.#buffer.subarray(this.#at, this.#filled));
-      this.#buffer = bytes;
-      this.#owned = true;
-      this.#at = 0;
-      this.#filled = left;
-    }
-    this.#buffer.set(chunk, this.#filled);
-    this.#filled += chunk.length;
+    if (this.#filled + length > this.#room) this.#move(Math.max(left * 2, left + length, this.#wanted(left + length)));
+    this.#buffer.set(length === bytes.length ? bytes : bytes.subarray(0, length), this.#filled);
+    this.#filled += length;
+  }
+
+  /** What is left of the bytes pushed is copied: they may now be used again. */
+  keep(): void {
+    const left = this.buffered;
+    if (this.#room >= 0) return;
+    if (left === 0) this.#release();
+    else this.#move(this.#wanted(left));
   }
 
   /** @throws {SqlError} FATAL 08P01 for an unknown type or a length out of bounds; the stream is then lost. */
@@ -104,7 +109,11 @@ export class FrameReader {
       this.#hand(type, at + HEADER_BYTES, this.#filled);
       return true;
     }
-    this.#hand(type, at + HEADER_BYTES, at + 1 + length);
+    if (type === COPY_DATA || this.#room >= 0) this.#hand(type, at + HEADER_BYTES, at + 1 + length);
+    else {
+      this.#move(available);
+      this.#hand(type, this.#at + HEADER_BYTES, this.#at + 1 + length);
+    }
     return true;
   }
 
@@ -127,6 +136,34 @@ export class FrameReader {
     this.#release();
   }
 
+  /** Room for the message under way, so that it is moved once; R3 bounds what its length may claim. */
+  #wanted(bytes: number): number {
+    if (this.#copyRest > 0 || this.buffered < HEADER_BYTES) return bytes;
+    const length = int32(this.#buffer, this.#at + 1) + 1;
+    return Math.max(bytes, Math.min(length, bytes * 4));
+  }
+
+  /** What is left moves to other memory of ours, with room for `bytes` in all. */
+  #move(bytes: number): void {
+    const left = this.buffered;
+    let to: Uint8Array;
+    let at = 0;
+    if (bytes <= POOLED_BYTES_MAX) {
+      if (pool.length - poolUsed < bytes) {
+        pool = newBytes(POOL_BYTES);
+        poolUsed = 0;
+      }
+      to = pool;
+      at = poolUsed;
+      poolUsed += bytes;
+    } else to = newBytes(bytes);
+    to.set(this.#buffer.subarray(this.#at, this.#filled), at);
+    this.#buffer = to;
+    this.#at = at;
+    this.#filled = at + left;
+    this.#room = at + bytes;
+  }
+
   #hand(type: number, start: number, end: number): void {
     this.type = type;
     this.bytes = this.#buffer;
@@ -140,12 +177,20 @@ export class FrameReader {
     if (this.#filled !== 0) {
       this.#buffer = NO_BYTES;
       this.bytes = NO_BYTES;
-      this.#owned = false;
+      this.#room = 0;
       this.#at = 0;
       this.#filled = 0;
     }
     return false;
   }
+}
+
+let pool: Uint8Array = NO_BYTES;
+let poolUsed = 0;
+
+/** Not cleared: they are written before they are read. */
+function newBytes(length: number): Uint8Array {
+  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
 }
 
 function int32(bytes: Uint8Array, at: number): number {

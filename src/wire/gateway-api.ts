@@ -110,6 +110,6 @@ export interface Output {
 export interface CopySink {
   /** Bytes of the data that it holds: a line or value under way, say. */
   heldBytes?(): number;
-  /** The view holds only until this returns or its promise settles. A promise pauses the socket. */
+  /** The view holds only until this returns. A promise pauses the socket. */
   data(bytes: Uint8Array): MaybePromise<void>;
 }

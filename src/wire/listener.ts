@@ -54,10 +54,10 @@ export async function listen(options: ListenOptions): Promise<Listener> {
       if (connections.size === 0) allGone?.();
     },
   };
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    connections.add(new Connection(socket, host));
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+    if (connections.size < options.maxConnections + SPARE_SOCKETS) connections.add(new Connection(socket, host));
+    else socket.destroy();
   });
-  server.maxConnections = options.maxConnections + SPARE_SOCKETS;
   const port = await bound(server, options);
   server.on('error', (error) => options.log(error, 'listener'));
   let closing: Promise<void> | null = null;
