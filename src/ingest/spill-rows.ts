@@ -85,8 +85,8 @@ export async function spill(
   const units: SpilledUnit[] = [];
   let placed = false;
   const pin = host.memory.pins.acquire();
+  const { unit: rows, read } = writes.lend(count);
   try {
-    const rows = writes.scan()!;
     const parts = await partsOf(transaction, writes, end, from);
     for (const part of parts) {
       const unit = await writePart(host, table, rows, part);
@@ -94,9 +94,11 @@ export async function spill(
       assertOpen(transaction);
     }
     transaction.spilling(writes, count);
-    writes.spill(units, end, from);
+    read();
+    writes.spill(units, end);
     placed = true;
   } finally {
+    read();
     pin.release();
     if (!placed)
       removeLater(

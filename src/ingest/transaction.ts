@@ -4,6 +4,7 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Detached } from '../storage/iceberg/lake-api.ts';
+import type { Batch } from '../storage/memory/batch.ts';
 import { DeleteList } from '../storage/memory/delete-list.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import { OwnIndex } from '../storage/memory/own-index.ts';
@@ -197,8 +198,8 @@ export class TableWrites {
     if (files.length > 0) this.removeFiles(files);
   }
 
-  /** Own rows before `to` are in files now. No reader can name those from `unread` on that were in memory. */
-  spill(units: readonly SpilledUnit[], to: number, unread: number): void {
+  /** Own rows before `to` are in files now. */
+  spill(units: readonly SpilledUnit[], to: number): void {
     const { inserted, spilled, table, own } = this;
     for (const unit of units) spilled.add(unit);
     table.spill(
@@ -207,7 +208,7 @@ export class TableWrites {
     );
     own?.dropBefore(to);
     const batches = inserted.batches.findIndex((_, i) => inserted.batchStart(i) >= to);
-    inserted.dropBatches(batches < 0 ? inserted.batches.length : batches, unread);
+    inserted.dropBatches(batches < 0 ? inserted.batches.length : batches);
   }
 
   /** Where a file of own rows that is written now must end: at the savepoints that are open (U1). */
@@ -303,12 +304,28 @@ export class TableWrites {
 
   /** Own rows as a unit of own scans. */
   scan(): MemoryUnit | null {
-    const { batches, first, physicals } = this.inserted;
-    const rows = this.inserted.rows - first;
-    if (rows === 0) return null;
+    const { batches, first, rows } = this.inserted;
+    return rows === first ? null : this.#unitOf(batches, rows - first, true);
+  }
+
+  /** The rows of the first `count` batches, for one who reads them, under a pin, before `read` is called: then they may leave memory at once. */
+  lend(count: number): { readonly unit: MemoryUnit; readonly read: () => void } {
+    const { inserted } = this;
+    const batches = inserted.batches.slice(0, count);
+    for (const batch of batches) batch.isRead = true;
+    return {
+      unit: this.#unitOf(batches, inserted.batchStart(count) - inserted.first, false),
+      read: () => {
+        for (const batch of batches) batch.isRead = false;
+      },
+    };
+  }
+
+  #unitOf(batches: readonly Batch[], rows: number, names: boolean): MemoryUnit {
+    const { first, physicals } = this.inserted;
     const shape = new Float64Array(batches.length * (1 + 4 * physicals.length));
     let at = 0;
-    for (const batch of batches) at += batch.describe(shape, at, batch.rows);
+    for (const batch of batches) at += batch.describe(shape, at, batch.rows, names);
     return {
       unit: this.unit,
       rows,

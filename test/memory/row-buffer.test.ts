@@ -174,6 +174,7 @@ test('a vector taken before more rows came still shows its rows', () => {
   add(1, 'one');
   add(2, 'two');
   const before: readonly ColumnVector[] = batch.vectors();
+  batch.describe(new Float64Array(9), 0, 2); // a reader was told of it
   for (let i = 0; i < batch.capacity - 2; i++) add(i % 2 === 0 ? null : i, i % 3 === 0 ? null : 'x'.repeat(200));
   expect(getRows(before, 0, 2)).toEqual([
     [1, 'one'],

@@ -2,7 +2,9 @@
  * One column of a batch: Arrow's buffers in slab memory, and the sink that values are written through.
  *
  * Blocks come dirty from the pool, so each row writes its validity bit once the column has a null; before that the
- * column counts as all valid. The heap grows by moving to a block twice as large; the old one waits for its readers.
+ * column counts as all valid. The heap grows by moving to a block twice as large.
+ *
+ * - N1 A block whose address no reader was told goes back at once; one that was named waits for the pins.
  */
 import { SqlError, SqlState } from '../../errors.ts';
 import {
@@ -30,6 +32,8 @@ export class BatchColumn implements BlockSink {
   heapAddress: Address = -1;
   heapCapacity = 0;
   heapUsed = 0;
+  /** A reader was told where the heap is (N1). */
+  heapNamed = false;
   /** Rows written; the batch's own count may be one behind while a row is under way. */
   rows = 0;
   hasNull = false;
@@ -169,6 +173,7 @@ export class BatchColumn implements BlockSink {
   reset(): void {
     this.rows = 0;
     this.heapUsed = 0;
+    this.heapNamed = false;
     if (this.hasNull) {
       this.hasNull = false;
       this.#vector = null;
@@ -203,12 +208,18 @@ export class BatchColumn implements BlockSink {
     const address = this.#memory.take(capacity);
     const heap = this.#memory.pool.directory.bytes(address, capacity);
     heap.set(this.heap.subarray(0, this.heapUsed));
-    if (this.heapAddress >= 0) this.#memory.retire(this.heapAddress, this.heapCapacity);
+    this.retireHeap();
     this.heapAddress = address;
     this.heapCapacity = capacity;
+    this.heapNamed = false;
     this.heap = heap;
     this.heapView = new DataView(heap.buffer, heap.byteOffset, capacity);
     this.#vector = null;
+  }
+
+  /** Gives the heap's block back (N1). */
+  retireHeap(isRead = false): void {
+    if (this.heapAddress >= 0) this.#memory.giveBack(this.heapAddress, this.heapCapacity, isRead || this.heapNamed);
   }
 
   #valid(): number {

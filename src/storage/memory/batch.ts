@@ -56,6 +56,10 @@ export class Batch {
   readonly #memory: Memory;
   readonly #fixedAddress: Address;
   readonly #fixedBytes: number;
+  /** A reader was told where its rows are (N1 of batch-column.ts). */
+  isNamed = false;
+  /** It is being read, under a pin, by one who was not told where it is for longer. */
+  isRead = false;
 
   /** @throws {SqlError} 53200 */
   constructor(memory: Memory, physicals: readonly Physical[], blockBytes: number) {
@@ -133,9 +137,16 @@ export class Batch {
     for (const column of this.columns) if (column.rows > this.rows) column.truncate(this.rows);
   }
 
-  /** Writes this batch's part of a MemoryUnit's shape; how many numbers. */
-  describe(shape: Float64Array, at: number, rows: number): number {
+  /**
+   * Writes this batch's part of a MemoryUnit's shape; how many numbers.
+   * @param names false: `isRead` is set until who asks has read it
+   */
+  describe(shape: Float64Array, at: number, rows: number, names = true): number {
     let next = at;
+    if (names) {
+      this.isNamed = true;
+      for (const column of this.columns) column.heapNamed = true;
+    }
     shape[next++] = rows;
     for (const column of this.columns) {
       const bytes = column.physical === 'bytes';
@@ -151,21 +162,14 @@ export class Batch {
   reset(): boolean {
     for (const column of this.columns) if (column.heapCapacity > HEAP_BYTES_KEPT) return false;
     this.rows = 0;
+    this.isNamed = false;
     for (const column of this.columns) column.reset();
     return true;
   }
 
-  /** Gives the blocks back at once: no reader can name them. */
-  free(): void {
-    const { pool } = this.#memory;
-    pool.free(this.#fixedAddress, this.#fixedBytes);
-    for (const column of this.columns) if (column.heapAddress >= 0) pool.free(column.heapAddress, column.heapCapacity);
-  }
-
-  /** Gives the blocks back when no reader can name them. */
+  /** Gives the blocks back, those at once that no reader was told of. */
   retire(): void {
-    this.#memory.retire(this.#fixedAddress, this.#fixedBytes);
-    for (const column of this.columns)
-      if (column.heapAddress >= 0) this.#memory.retire(column.heapAddress, column.heapCapacity);
+    this.#memory.giveBack(this.#fixedAddress, this.#fixedBytes, this.isRead || this.isNamed);
+    for (const column of this.columns) column.retireHeap(this.isRead);
   }
 }

@@ -50,8 +50,9 @@ export class Memory {
     });
   }
 
-  /** Frees a block once no reader that started before now can name it. */
-  retire(address: Address, bytes: number): void {
-    this.pins.whenUnpinned(() => this.pool.free(address, bytes), blockBytes(bytes));
+  /** Frees a block: at once, or, where a reader was told of it, when no pin from before now is left. */
+  giveBack(address: Address, bytes: number, isNamed: boolean): void {
+    if (isNamed) this.pins.whenUnpinned(() => this.pool.free(address, bytes), blockBytes(bytes));
+    else this.pool.free(address, bytes);
   }
 }

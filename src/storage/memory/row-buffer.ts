@@ -41,11 +41,10 @@ export class RowBuffer {
     return this.#starts[0] ?? this.rows;
   }
 
-  /** The first `count` batches go; rows keep their numbers. No reader can name rows from `unread` on. */
-  dropBatches(count: number, unread: number): void {
-    const dropped = this.#batches.splice(0, count);
-    const starts = this.#starts.splice(0, count);
-    dropped.forEach((batch, i) => (starts[i]! >= unread ? batch.free() : batch.retire()));
+  /** The first `count` batches go; rows keep their numbers. */
+  dropBatches(count: number): void {
+    this.#starts.splice(0, count);
+    for (const batch of this.#batches.splice(0, count)) batch.retire();
   }
 
   /** The batch that takes the next row. @throws {SqlError} 53200 */
