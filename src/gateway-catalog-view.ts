@@ -1,5 +1,6 @@
 /** The planner's view of names: tables and sequences as they are now, along a session's search path. */
 import type { Database } from './ingest/database.ts';
+import { readOnly } from './ingest/transaction.ts';
 import type { CatalogView } from './planner/plan.ts';
 
 export function catalogView(database: Database, searchPath: readonly string[]): CatalogView {
@@ -13,7 +14,11 @@ export function catalogView(database: Database, searchPath: readonly string[]): 
   return {
     searchPath,
     hasSchema: (name) => database.schemas.has(name),
-    table: (schema, name) => along(schema, (each) => database.table(each, name))?.def,
+    table: (schema, name) => {
+      const table = along(schema, (each) => database.table(each, name));
+      if (table?.detached?.reason === 'unreadable') throw readOnly(table.detached);
+      return table?.def;
+    },
     sequence: (schema, name) => along(schema, (each) => database.sequences.named(each, name))?.def,
     ownedSequence: (tableUuid, fieldId) =>
       database.sequences.ownedBy(tableUuid).find(({ def }) => def.owner?.fieldId === fieldId)?.def,

@@ -127,7 +127,7 @@ function numericOverflow(precision: number, scale: number, cause: unknown): SqlE
 
 /** What DuckDB says of a Parquet file whose bytes are not what was written. */
 const DAMAGED =
-  /No magic bytes|Decompression failure|Protocol ?Exception|Out of buffer|Failed to read file|too small to be a Parquet/i;
+  /No magic bytes|Footer length error|Variable-length int|Decompression failure|Protocol ?Exception|Out of buffer|Failed to read file|too small to be a Parquet/i;
 const DATA_FILE = /[^/\s"']+\.parquet\b/;
 
 function fileError(text: string, error: unknown): SqlError | null {

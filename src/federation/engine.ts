@@ -19,8 +19,8 @@ import {
   type Lease,
 } from './connections.ts';
 import { openCursor, type Cursor, type OpeningCursor } from './cursor.ts';
-import type { EngineApi, EngineSettings } from './engine-api.ts';
-import { engineError } from './engine-errors.ts';
+import type { EngineApi, EngineSettings, QueryRequest } from './engine-api.ts';
+import { located } from './damaged-file.ts';
 import { fetchRows } from './row-fetch.ts';
 import { lookupImages } from './image-lookup.ts';
 import { lookup } from './lookup.ts';
@@ -45,6 +45,7 @@ interface Instances {
 /** A cursor from the moment `query` is called. */
 interface Entry {
   readonly opening: OpeningCursor;
+  readonly request: QueryRequest;
   cursor: Cursor | null;
 }
 
@@ -59,7 +60,11 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     return instances;
   };
   const context = (): ScanContext => ({ registry, slabs, mode, sourceIds: [] });
-  const cursors = cursorTable(() => opened().queries, context, clock);
+  const explain = (error: unknown, { scans }: QueryRequest): Promise<SqlError> => {
+    const files = scans.flatMap((scan) => scan.files);
+    return located(error, pathsOf(files), () => opened().chores);
+  };
+  const cursors = cursorTable(() => opened().queries, context, explain, clock);
   const { chore, whenIdle } = choreLane(() => opened().chores, context);
 
   return {
@@ -72,14 +77,18 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     query: cursors.query,
     next: cursors.next,
     close: cursors.close,
-    writeParquet: (request) => chore((lease, own) => writeParquet(lease, request, own)),
-    newPositions: (request) => chore((lease, own) => newPositions(lease, request, own)),
+    writeParquet: (request) => chore((lease, own) => writeParquet(lease, request, own), request.files),
+    newPositions: (request) => chore((lease, own) => newPositions(lease, request, own), request.files),
     writePositionDeletes: (request) => chore((lease, own) => writePositionDeletes(lease, request, own)),
-    readPositionDeletes: (paths) => chore((lease) => readPositionDeletes(lease, paths)),
-    lookup: (request) => chore((lease, own) => lookup(lease, request, own)),
-    fetchRows: (request) => chore((lease, own) => fetchRows(lease, request, own)),
-    readRows: (request) => chore((lease) => readRows(lease, request)),
-    lookupImages: (request) => chore((lease, own) => lookupImages(lease, request, own)),
+    readPositionDeletes: (paths) =>
+      chore(
+        (lease) => readPositionDeletes(lease, paths),
+        paths.map((path) => ({ path })),
+      ),
+    lookup: (request) => chore((lease, own) => lookup(lease, request, own), request.files),
+    fetchRows: (request) => chore((lease, own) => fetchRows(lease, request, own), request.files),
+    readRows: (request) => chore((lease) => readRows(lease, request), [request.file]),
+    lookupImages: (request) => chore((lease, own) => lookupImages(lease, request, own), request.files),
     limitMemory: async (share) => {
       const { queries, chores } = opened();
       await setMemoryLimit(queries, queries.settings.memoryLimitBytes * share);
@@ -111,7 +120,12 @@ interface CursorTable {
 }
 
 /** Cursors by main's numbers, from the call of `query` to their end. */
-function cursorTable(instance: () => Instance, context: () => ScanContext, clock: Clock): CursorTable {
+function cursorTable(
+  instance: () => Instance,
+  context: () => ScanContext,
+  explain: (error: unknown, request: QueryRequest) => Promise<SqlError>,
+  clock: Clock,
+): CursorTable {
   const cursors = new Map<number, Entry>();
   const close = async (number: number): Promise<void> => {
     const entry = cursors.get(number);
@@ -127,14 +141,14 @@ function cursorTable(instance: () => Instance, context: () => ScanContext, clock
   return {
     async query(request) {
       invariant(!cursors.has(request.cursor), 'cursor numbers are unique');
-      const entry: Entry = { opening: openCursor(instance(), request, context(), clock), cursor: null };
+      const entry: Entry = { opening: openCursor(instance(), request, context(), clock), request, cursor: null };
       cursors.set(request.cursor, entry);
       try {
         entry.cursor = await entry.opening.cursor;
         return entry.cursor.opened;
       } catch (error) {
         cursors.delete(request.cursor);
-        throw error;
+        throw await explain(error, request);
       }
     },
     async next(number) {
@@ -147,7 +161,7 @@ function cursorTable(instance: () => Instance, context: () => ScanContext, clock
         return chunk;
       } catch (error) {
         cursors.delete(number);
-        throw error;
+        throw await explain(error, entry.request);
       }
     },
     close,
@@ -161,27 +175,36 @@ function canceled(): SqlError {
   return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
 }
 
+interface FilePath {
+  readonly path: string;
+}
+
+const pathsOf = (files: readonly FilePath[]): string[] => files.map(({ path }) => path);
+
 interface ChoreLane {
   /** One piece of work on a connection of `chores`; whatever becomes of it, its sources go and its connection is clean. */
-  chore<T>(work: (lease: Lease, own: ScanContext) => Promise<T>): Promise<T>;
+  chore<T>(work: (lease: Lease, own: ScanContext) => Promise<T>, read?: readonly FilePath[]): Promise<T>;
   whenIdle(): Promise<void>;
 }
 
 function choreLane(instance: () => Instance, context: () => ScanContext): ChoreLane {
   const running = new Set<Promise<unknown>>();
-  const perform = async <T>(work: (lease: Lease, own: ScanContext) => Promise<T>): Promise<T> => {
+  const perform = async <T>(
+    work: (lease: Lease, own: ScanContext) => Promise<T>,
+    read: readonly FilePath[],
+  ): Promise<T> => {
     const own = context();
     try {
       return await withLease(instance(), (lease) => work(lease, own));
     } catch (error) {
-      throw engineError(error);
+      throw await located(error, pathsOf(read), instance);
     } finally {
       removeSources(own.registry, own.sourceIds);
     }
   };
   return {
-    async chore(work) {
-      const done = perform(work);
+    async chore(work, read = []) {
+      const done = perform(work, read);
       running.add(done);
       try {
         return await done;

@@ -6,7 +6,7 @@ import duckdb from '@duckdb/node-bindings';
 import { invariant } from '../errors.ts';
 import type { KeyReader } from '../storage/index/key-reader.ts';
 import { withLease, type Instance } from './connections.ts';
-import { engineError } from './engine-errors.ts';
+import { located } from './damaged-file.ts';
 import { readParquet } from './scan-sql.ts';
 import { readChunk, vectorReader } from './vector-reader.ts';
 
@@ -40,7 +40,7 @@ export function keySource(instance: () => Instance): KeyReader {
             duckdb.destroy_prepare_sync(statement);
           }
         } catch (error) {
-          throw engineError(error);
+          throw await located(error, [file.path], instance);
         }
       }),
   };

@@ -2,8 +2,9 @@
  * Single rows of files by position, as DataRow messages or vectors (DESIGN, way 1): a prepared statement a file and set of columns, kept while it
  * is used, on an instance of one thread, so that a point read waits for no query. Of a file one row group is decoded.
  */
+import { basename } from 'node:path';
 import duckdb from '@duckdb/node-bindings';
-import { invariant } from '../errors.ts';
+import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { RowRequest } from '../storage/index/index-api.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
@@ -11,7 +12,7 @@ import { rowEncoder } from '../types/data-row.ts';
 import { duckdbType } from '../types/pg-type.ts';
 import { timeZone } from '../types/time-zone.ts';
 import { withLease, type Instance, type Lease } from './connections.ts';
-import { engineError } from './engine-errors.ts';
+import { located } from './damaged-file.ts';
 import { readParquet } from './scan-sql.ts';
 import { readChunk, vectorReader, type VectorReader } from './vector-reader.ts';
 
@@ -55,7 +56,7 @@ export function rowReader(instance: () => Instance): RowReader {
       try {
         return await fetchRow(await prepare(lease, statements, request), request);
       } catch (error) {
-        throw engineError(error);
+        throw await located(error, [request.path], instance);
       } finally {
         running.delete(statements);
         if (generation !== before) close(statements);
@@ -111,7 +112,11 @@ async function fetchRow({ statement, readers }: Prepared, request: RowRequest): 
   const result = await duckdb.execute_prepared(statement);
   const chunk = await duckdb.fetch_chunk(result);
   const rows = chunk === null ? 0 : duckdb.data_chunk_get_size(chunk);
-  invariant(chunk !== null && rows === 1, 'a position is one row of its file');
+  if (chunk === null || rows !== 1)
+    throw new SqlError(
+      SqlState.dataCorrupted,
+      `data file "${basename(request.path)}" has ${rows} rows at position ${request.position}`,
+    );
   return readChunk(chunk, readers);
 }
 

@@ -40,6 +40,7 @@ export interface AlterOptions {
 }
 
 export async function alterTable(database: Database, table: Table, options: AlterOptions): Promise<void> {
+  if (table.detached !== null) throw readOnly(table.detached);
   const first = options.change(table.def);
   if (first === null) return;
   if (isOtherShape(table.def, first.def)) await database.commit(table, 'alter');

@@ -8,6 +8,7 @@
  *   for each data file. They also leave once no data file has deletes in them, after a rewrite most of all.
  * - D4 What is removed is named by location, and every position in it is in `deletes` of its data file.
  */
+import { SqlError, SqlState } from '../errors.ts';
 import type { DataFileUnit } from '../storage/file-unit.ts';
 import type { CommitResult, TableState } from '../storage/iceberg/lake-api.ts';
 import type { Table } from '../storage/table.ts';
@@ -150,6 +151,15 @@ export function adoptDeletes(
   lsn: number,
 ): void {
   const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
+  for (const { location, positions } of [...scoped, ...shared]) {
+    const rows = byLocation.get(location)?.rows;
+    const last = positions.at(-1);
+    if (rows !== undefined && last !== undefined && last >= rows)
+      throw new SqlError(
+        SqlState.dataCorrupted,
+        `a delete file of ${location} is damaged: row ${last} of ${rows} rows`,
+      );
+  }
   for (const { location, positions } of scoped) {
     const file = byLocation.get(location);
     if (file === undefined) continue;

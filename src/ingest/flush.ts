@@ -46,6 +46,7 @@ export interface Cut {
 
 /** Cuts at the last applied transaction. Null: nothing of the table is in memory. The table's lane is held by the caller, until the cut is flushed. */
 export function cutTable(database: Database, table: Table): Cut | null {
+  if (table.detached !== null) return null; // what the log alone has of it is not on disk
   if (table.appliedLsn <= table.flushedLsn) return null;
   table.freeze();
   const generations = table.generations.slice(1);
@@ -119,7 +120,7 @@ export async function flushCut(database: Database, table: Table, cut: Cut): Prom
  * for rows that are on disk (H3). The table's lane is held by the caller.
  */
 export async function advanceFlushed(database: Database, table: Table): Promise<void> {
-  if (table.dropped || table.appliedLsn > table.flushedLsn) return;
+  if (table.dropped || table.detached !== null || table.appliedLsn > table.flushedLsn) return;
   const lsn = database.committer.appliedLsn;
   if (lsn <= table.flushedLsn) return;
   await database.committer.published(lsn);

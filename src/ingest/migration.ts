@@ -90,7 +90,7 @@ export function startMigration(
       for (const table of database.tables.values()) void collectLater(database, table);
     }
     for (const table of seen.keys()) if (table.dropped) seen.delete(table);
-    const tables = [...database.tables.values()];
+    const tables = [...database.tables.values()].filter(({ detached }) => detached === null);
     const figures = tables.map((table) => {
       const own = look(table, seen, now);
       return figuresOf(table, own, now, own.candidates.look(database, table, settings.smallFilesMax));

@@ -3,7 +3,7 @@
  * same resolver that writes use (C3).
  */
 import type { RecoveredFrame } from '../storage/log/log-api.ts';
-import type { Delta, Detached, LakeState, RecoveredTable } from '../storage/iceberg/lake-api.ts';
+import type { Delta, LakeState, RecoveredTable } from '../storage/iceberg/lake-api.ts';
 import { decodeCheckpoint } from '../storage/log/checkpoint.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { DeleteList } from '../storage/memory/delete-list.ts';
@@ -17,6 +17,7 @@ import { VectorBuilder } from '../types/vector-builder.ts';
 import { applyDeletes, insertVectors, noteOperations } from './committer.ts';
 import type { Database } from './database.ts';
 import { adoptDeletes, readDeletes } from './delete-files.ts';
+import { detachAtStart, detachRecovered, noteHeld } from './detached-rows.ts';
 import { decodeFrame, type Section } from '../storage/log/section-reader.ts';
 import { placeMoved } from './moved-deletes.ts';
 import { LostRows } from './lost-rows.ts';
@@ -41,10 +42,11 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   const takenOver: Table[] = [];
   for (const state of lake.tables) {
     const table = await restoreTable(database, state);
-    await database.index?.sync(table);
+    const isUnread = table.detached?.reason === 'unreadable';
+    if (!isUnread) await database.index?.sync(table);
     lsnMax = Math.max(lsnMax, state.lsnSeen, table.flushedLsn); // C2
-    if (table.detached === null) from = Math.min(from, Math.max(table.flushedLsn + 1, state.neededFrom));
-    if (state.flush !== null && state.flush.logId !== log.logId) takenOver.push(table);
+    if (table.detached === null || isUnread) from = Math.min(from, Math.max(table.flushedLsn + 1, state.neededFrom));
+    if (state.flush !== null && state.flush.logId !== log.logId && !isUnread) takenOver.push(table);
   }
   const checkpoint = log.checkpoint === null ? null : decodeCheckpoint(log.checkpoint);
   const known = new Set(lake.tables.map((table) => table.def.uuid));
@@ -112,12 +114,22 @@ async function takeOver(database: Database, table: Table): Promise<void> {
 async function restoreTable(database: Database, state: RecoveredTable): Promise<Table> {
   const table = database.addTable(state);
   const { logId } = database.log;
-  const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
-  adoptDeletes(database, table, state, await readDeletes(database, state), 0);
   table.committedLsn = state.logId === logId ? state.committedLsn : 0;
   table.flushedLsn = table.committedLsn;
-  if (state.detached !== null) detach(table, state, state.detached);
   const { flush } = state;
+  try {
+    adoptDeletes(database, table, state, await readDeletes(database, state), 0);
+  } catch (error) {
+    detachRecovered(table, state);
+    detachAtStart(database, table, error);
+    if (flush?.logId === logId) table.flushedLsn = Math.max(table.flushedLsn, flush.flushedLsn);
+    if (flush !== null && flush.segments.length + flush.deltas.length > 0)
+      table.uncommittedFrom = state.uncommittedFrom;
+    table.appliedLsn = table.flushedLsn;
+    return table;
+  }
+  const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
+  detachRecovered(table, state);
   if (flush !== null) {
     if (flush.logId === logId) table.flushedLsn = Math.max(table.flushedLsn, flush.flushedLsn);
     const lsnOf = (delta: Delta): Lsn => (flush.logId === logId ? delta.lsnTo : 0); // V7: LSNs of another log say nothing here
@@ -145,42 +157,46 @@ function applyDelta(table: Table, file: DataFileUnit | undefined, positions: Uin
   table.fileSets.deleted(file);
 }
 
-/** Read-only until someone decides (C6): the log keeps what it may need, and checkpoints go on naming what was committed. */
-function detach(table: Table, state: RecoveredTable, detached: Detached): void {
-  table.detached = detached;
-  table.committedLsn = detached.reason === 'catalog' ? detached.last.lsn : table.committedLsn;
-  table.flushedLsn = table.committedLsn;
-  if (detached.reason === 'catalog') {
-    table.snapshotId = detached.last.snapshotId;
-    table.metadataLocation = detached.last.metadataLocation;
-  }
-  table.uncommittedFrom = state.neededFrom;
-}
-
 /** Applies the operations that the tables do not hold yet; how many. */
 async function replayFrame(database: Database, hot: HotNames, frame: RecoveredFrame, lost: LostRows): Promise<number> {
   if (frame.kind !== 'data') return 0;
   const lsn = frame.firstLsn + frame.count - 1;
-  const slices = new Set<MemorySlice>();
-  const lists = new Set<DeleteList>();
   let rows = 0;
   for (const section of decodeFrame(frame.payload)) {
     const table = database.tables.get(section.tableUuid) ?? lost.tableOf(section, lsn);
+    if (table !== null) noteHeld(table, frame.firstLsn, lsn);
     if (table === null || !isMissing(table, lsn)) continue; // dropped since, or on disk already
-    if (section.kind === 'delete') await replayDeletes(database, hot, table, section, lsn, lists);
-    // One transaction may be larger than a limit that was lowered: that must not keep the server from starting.
-    else
-      database.memory.pool.unbounded(() =>
-        insertVectors(table, byFieldIds(table, section, table.physicals.keys()), section.rows, lsn, slices),
-      );
-    noteOperations(table, frame.firstLsn, lsn);
-    rows += section.rows;
+    try {
+      await replaySection(database, hot, table, section, lsn);
+      noteOperations(table, frame.firstLsn, lsn);
+      rows += section.rows;
+    } catch (error) {
+      detachAtStart(database, table, error);
+      noteHeld(table, frame.firstLsn, lsn);
+    }
   }
-  for (const slice of slices) slice.published = slice.rows;
-  for (const list of lists) list.publish(list.length);
   database.committer.appliedLsn = lsn;
   database.committer.publishedLsn = lsn;
   return rows;
+}
+
+async function replaySection(
+  database: Database,
+  hot: HotNames,
+  table: Table,
+  section: Section,
+  lsn: Lsn,
+): Promise<void> {
+  const slices = new Set<MemorySlice>();
+  const lists = new Set<DeleteList>();
+  if (section.kind === 'delete') await replayDeletes(database, hot, table, section, lsn, lists);
+  // One transaction may be larger than a limit that was lowered: that must not keep the server from starting.
+  else
+    database.memory.pool.unbounded(() =>
+      insertVectors(table, byFieldIds(table, section, table.physicals.keys()), section.rows, lsn, slices),
+    );
+  for (const slice of slices) slice.published = slice.rows;
+  for (const list of lists) list.publish(list.length);
 }
 
 /** Whether a table lacks what was done to it at an LSN. */

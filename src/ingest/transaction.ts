@@ -490,6 +490,9 @@ export class Transaction {
   }
 }
 
-export function readOnly({ message, detail, hint }: Detached): SqlError {
+export function readOnly(detached: Detached): SqlError {
+  const { message, detail, hint, code } = detached;
+  if (code !== undefined)
+    return new SqlError(code, `the table is detached: ${message}`, { ...(detail === '' ? {} : { detail }), hint });
   return new SqlError(SqlState.objectNotInPrerequisiteState, `the table is read-only: ${message}`, { detail, hint });
 }

@@ -102,7 +102,7 @@ export class Table {
   dropped = false;
   /** Another writer's change of columns, spec or order that is not taken over yet. */
   found: { readonly def: TableDef; readonly specId: number } | null = null;
-  /** Not null: it takes no writes (55000), and this is why (C6). */
+  /** Not null: it takes no writes (55000), and this is why (C6). An unreadable one has no rows here, and is not read. */
   detached: Detached | null = null;
   readonly #memory: Memory;
   readonly #secret: HashSecret;
@@ -329,6 +329,11 @@ export class Table {
   /** Gives all memory back (DROP TABLE). */
   drop(): void {
     this.dropped = true;
+    this.letGo();
+  }
+
+  /** Nothing of it is here any more, as far as this process goes. */
+  letGo(): void {
     this.rowPool.close();
     this.namePool.close();
     for (const slice of this.slices()) slice.retire();

@@ -86,7 +86,7 @@ export async function foreignTag(dataDir: string, name: string, tag: string): Pr
       refs: { ...metadata.refs, [tag]: { 'snapshot-id': metadata['current-snapshot-id']!, type: 'tag' } },
     };
     const location = nextMetadataLocation({ schema: 'public', name, metadataLocation, metadata }, metadata.location);
-    await store.put(location, encodeMetadata(next));
+    await store.put(location, encodeMetadata(next, location));
     return location;
   });
 }

@@ -161,7 +161,7 @@ async function nextSnapshot(
 async function putMetadata(base: LoadedTable, metadata: TableMetadata, now: number): Promise<string> {
   const location = nextMetadataLocation(base, metadata.location);
   const stamped = { ...metadata, 'last-updated-ms': nextTimestamp(base.metadata, now) };
-  await localStore().put(location, encodeMetadata(stamped));
+  await localStore().put(location, encodeMetadata(stamped, location));
   return location;
 }
 

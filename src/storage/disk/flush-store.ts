@@ -66,6 +66,10 @@ export interface FlushStore {
   /** The table's definition, for rows that are found when the catalog has it no more (M-4). */
   remember(def: TableDef): void;
   def(tableUuid: string): TableDef | null;
+  /** The table that was last seen with this metadata file; null: none. */
+  uuidAt(metadataLocation: string): string | null;
+  /** The table that last had this name here; null: none. */
+  uuidNamed(schema: string, name: string): string | null;
   /** Tables with a definition or a manifest here. */
   remembered(): string[];
   seen(tableUuid: string): Seen | null;
@@ -160,7 +164,7 @@ async function openDatabase(file: string): Promise<DatabaseSync> {
   }
 }
 
-function definitions(place: Place): Pick<FlushStore, 'remember' | 'def' | 'remembered'> {
+function definitions(place: Place): Pick<FlushStore, 'remember' | 'def' | 'uuidAt' | 'uuidNamed' | 'remembered'> {
   const { db, file } = place;
   return {
     remember: (def) => {
@@ -173,6 +177,21 @@ function definitions(place: Place): Pick<FlushStore, 'remember' | 'def' | 'remem
       guard(file, () => {
         const row = db.prepare('SELECT def FROM def WHERE table_uuid = ?').get(uuid);
         return row === undefined ? null : (JSON.parse(row['def'] as string) as TableDef);
+      }),
+    uuidAt: (location) =>
+      guard(file, () => {
+        const row = db.prepare('SELECT table_uuid FROM seen WHERE metadata_location = ?').get(location);
+        return (row?.['table_uuid'] as string | undefined) ?? null;
+      }),
+    uuidNamed: (schema, name) =>
+      guard(file, () => {
+        const row = db
+          .prepare(
+            `SELECT d.table_uuid FROM def d LEFT JOIN seen s USING (table_uuid) LEFT JOIN flush f USING (table_uuid)
+             WHERE d.def ->> 'schema' = ? AND d.def ->> 'name' = ? ORDER BY s.table_uuid IS NULL, f.table_uuid IS NULL, d.rowid DESC`,
+          )
+          .get(schema, name);
+        return (row?.['table_uuid'] as string | undefined) ?? null;
       }),
     remembered: () =>
       guard(file, () =>

@@ -3,11 +3,13 @@
  * `count | size | data | marker`. Written with deflate, read with null, deflate and zstandard.
  *
  * - Longs are bigint in both directions: stock avsc throws on the 63-bit snapshot ids of Java and PyIceberg.
+ * - A file of ours has checksums in its metadata: deflate has none, and a changed byte may be another valid value. Each block's
+ *   CRC-32, then that of the other metadata; other readers ignore both.
  * - Iceberg finds fields by `field-id`, and writers differ in names: what is read has the names of `manifest-schema.ts`.
  * @see https://avro.apache.org/docs/1.12.0/specification/#object-container-files
  */
 import { randomBytes } from 'node:crypto';
-import { deflateRawSync, inflateRawSync, zstdDecompressSync } from 'node:zlib';
+import { crc32, deflateRawSync, inflateRawSync, zstdDecompressSync } from 'node:zlib';
 import avro, { type Type } from 'avsc';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 
@@ -69,13 +71,26 @@ export function encodeContainer(
     'avro.codec': Buffer.from('deflate'),
   };
   for (const [key, value] of Object.entries(metadata)) meta[key] = Buffer.from(value);
-  const parts: Uint8Array[] = [headerType.toBuffer({ magic: MAGIC, meta, sync })];
+  const parts: Uint8Array[] = [];
+  const sums: number[] = [];
   for (let at = 0; at < records.length; at += BLOCK_RECORDS) {
     const block = records.slice(at, at + BLOCK_RECORDS).map((record) => type.toBuffer(record));
     const data = deflateRawSync(Buffer.concat(block));
     parts.push(varint(block.length), varint(data.length), data, sync);
+    sums.push(crc32(data, block.length));
   }
-  return Buffer.concat(parts);
+  meta[BLOCK_SUMS] = Buffer.from(sums.map(String).join(','));
+  meta[HEADER_SUM] = Buffer.from(String(headerSum(meta)));
+  return Buffer.concat([headerType.toBuffer({ magic: MAGIC, meta, sync }), ...parts]);
+}
+
+const BLOCK_SUMS = 'arka.block-crc32';
+const HEADER_SUM = 'arka.header-crc32';
+
+function headerSum(meta: Readonly<Record<string, Buffer>>): number {
+  let sum = 0;
+  for (const key of Object.keys(meta).sort()) if (key !== HEADER_SUM) sum = crc32(meta[key]!, crc32(key, sum));
+  return sum;
 }
 
 function varint(value: number): Uint8Array {
@@ -108,17 +123,26 @@ function decode(buffer: Buffer, names: ReadonlyMap<number, string>): Container {
     offset: number;
   };
   if (header.offset < 0 || !MAGIC.equals(header.value.magic)) throw new RangeError('no Avro header');
+  const { meta } = header.value;
+  const said = meta[HEADER_SUM];
+  if (said !== undefined && said.toString() !== String(headerSum(meta)))
+    throw new RangeError('wrong checksum at byte 0');
+  const sums = meta[BLOCK_SUMS] === undefined ? null : meta[BLOCK_SUMS].toString().split(',');
   const metadata = Object.fromEntries(Object.entries(header.value.meta).map(([key, value]) => [key, value.toString()]));
   const type = avroType(canonical(JSON.parse(metadata['avro.schema'] ?? '{}'), names) as object);
   const inflate = decompressor(metadata['avro.codec'] ?? 'null');
   const records: Record<string, unknown>[] = [];
-  for (let at = header.offset; at < buffer.length;) {
+  let blocks = 0;
+  for (let at = header.offset; at < buffer.length; blocks++) {
     const count = readVarint(buffer, at);
     const size = readVarint(buffer, count.next);
     const end = size.next + size.value;
     if (size.value < 0 || !header.value.sync.equals(buffer.subarray(end, end + 16)))
       throw new RangeError(`bad block at byte ${at}`);
-    const data = inflate(buffer.subarray(size.next, end));
+    const stored = buffer.subarray(size.next, end);
+    if (sums !== null && sums[blocks] !== String(crc32(stored, count.value)))
+      throw new RangeError(`wrong checksum of the block at byte ${at}`);
+    const data = inflate(stored);
     let offset = 0;
     for (let i = 0; i < count.value; i++) {
       const read = type.decode(data, offset) as { value: Record<string, unknown>; offset: number };
@@ -128,6 +152,8 @@ function decode(buffer: Buffer, names: ReadonlyMap<number, string>): Container {
     }
     at = end + 16;
   }
+  if (sums !== null && blocks < sums.filter((sum) => sum !== '').length)
+    throw new RangeError(`it ends at byte ${buffer.length}, after ${blocks} blocks`);
   return { metadata, records };
 }
 

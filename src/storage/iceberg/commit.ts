@@ -113,7 +113,7 @@ export async function buildAttempt(
     const { metadata, dropped } = stamp(base, slim, now, properties);
     const metadataLocation = nextMetadataLocation(base, metadata.location);
     written.push(metadataLocation);
-    await context.store.put(metadataLocation, encodeMetadata(metadata));
+    await context.store.put(metadataLocation, encodeMetadata(metadata, metadataLocation));
     const sequence = metadata['last-sequence-number'];
     const garbage = [
       ...changed.removed.map((location): Garbage => ({ location, removedSequence: sequence, dueMs: null })),

@@ -5,6 +5,7 @@
  *
  * LSNs are numbers here and decimal text in Iceberg properties; snapshot ids are bigint.
  */
+import type { SqlState } from '../../errors.ts';
 import type { StoredSequence } from '../../sequence-def.ts';
 import type { IndexDef, Lsn, TableDef } from '../../table-def.ts';
 import type { DiskUsage } from '../disk/disk-usage.ts';
@@ -130,10 +131,12 @@ export interface RecoveredTable extends TableState {
   readonly detached: Detached | null;
 }
 
-/** Why a table cannot be written: what 55000 says (C6). */
+/** Why a table cannot be written: what 55000 says (C6); or cannot be read either, which its statements say with `code`. */
 export interface Detached {
-  /** catalog: it shows less than was committed. rows: operations are missing. */
-  readonly reason: 'catalog' | 'rows';
+  /** catalog: it shows less than was committed. rows: operations are missing. unreadable: a file of it is damaged or away. */
+  readonly reason: 'catalog' | 'rows' | 'unreadable';
+  /** Of an unreadable one: XX001, 58030 or 0A000. */
+  readonly code?: SqlState;
   readonly message: string;
   readonly detail: string;
   readonly hint: string;

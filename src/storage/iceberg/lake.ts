@@ -51,8 +51,10 @@ import { reattach } from './reattach.ts';
 import { recoverTable, rescueLost, rescueTable } from './recovery.ts';
 import { adoptSequences, ownedSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
 import { restoreLostCatalog } from './lost-catalog.ts';
-import { openCatalog, type SqliteCatalog } from './sqlite-catalog.ts';
+import { openCatalog, type CatalogRow, type SqliteCatalog } from './sqlite-catalog.ts';
 import { tableReader, type TableReader } from './table-reader.ts';
+import { isUnreadable } from './unreadable.ts';
+import { unreadableTable } from './unreadable-table.ts';
 
 const ATTEMPTS_MAX = 20;
 const DEFAULT_SCHEMA = 'public';
@@ -196,6 +198,16 @@ function closeLake(lake: Lake): void {
   lake.unlock();
 }
 
+/** A metadata file never changes: one that now names another table is damaged, and its table is not gone. */
+function checkUuid(lake: Lake, { metadata, metadataLocation }: LoadedTable): void {
+  const known = lake.flush.uuidAt(metadataLocation);
+  if (known === null || known === metadata['table-uuid']) return;
+  throw new SqlError(
+    SqlState.dataCorrupted,
+    `Iceberg metadata "${metadataLocation}" is damaged: it names table ${metadata['table-uuid']}, and was of ${known}`,
+  );
+}
+
 async function inLane<T>(lake: Lake, uuid: string, work: () => Promise<T>): Promise<T> {
   const before = lake.lanes.get(uuid) ?? Promise.resolve();
   const turn = before.then(work, work);
@@ -217,6 +229,7 @@ async function loadAll(lake: Lake): Promise<LakeState> {
     let loaded: LoadedTable | null = null;
     try {
       loaded = { ...row, metadata: await lake.reader.metadata(row.metadataLocation) };
+      checkUuid(lake, loaded);
       const state = await lake.reader.state(loaded);
       const recovered = await recoverTable(lake, loaded, state);
       uuids.add(state.def.uuid);
@@ -230,24 +243,37 @@ async function loadAll(lake: Lake): Promise<LakeState> {
       }
       tables.push(recovered);
     } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      const table = unreadableTable(lake, row, loaded, error);
+      if (table !== null) {
+        uuids.add(table.def.uuid);
+        tables.push(detachUnreadable(lake, row, table));
+        continue;
+      }
       // What Arka cannot hold is another engine's business: it stays in the catalog, and is not shown.
-      if (
-        !(error instanceof SqlError) ||
-        error.code !== SqlState.featureNotSupported ||
-        loaded?.metadata.properties?.[Property.table] !== undefined ||
-        (loaded !== null && lake.flush.seen(loaded.metadata['table-uuid']) !== null)
-      )
-        throw error;
       if (loaded !== null) uuids.add(loaded.metadata['table-uuid']);
       process.emitWarning(`table "${row.schema}"."${row.name}" is not shown: ${error.message}`, 'ArkaLake');
     }
   }
   const lost = await rescueLost(lake, uuids);
   // While rows are missed, a file that nothing names may be what has them.
-  if (!tables.some((table) => table.detached?.reason === 'rows')) await lake.flush.sweep();
+  if (!tables.some(({ detached }) => detached !== null && detached.reason !== 'catalog')) await lake.flush.sweep();
   await collectGarbage(lake, null);
   const sequences = storedSequences(catalog);
   return { schemas: catalog.schemas(), sequences, tables, lost, cached: await checkCache(lake, tables) };
+}
+
+function detachUnreadable(
+  lake: Lake,
+  { schema, name, metadataLocation }: CatalogRow,
+  table: RecoveredTable,
+): RecoveredTable {
+  const { def, detached, location, logId } = table;
+  lake.known.set(def.uuid, { schema, name, location, reported: metadataLocation, logId });
+  lake.detached.set(def.uuid, detached!);
+  lake.flush.forgetGarbage(def.uuid); // U2
+  process.emitWarning(`table "${schema}"."${name}" is detached: ${detached!.message}`, 'ArkaLake');
+  return table;
 }
 
 function checkCache(lake: Lake, tables: readonly TableState[]): Promise<CachedFile[]> {
@@ -283,7 +309,7 @@ async function createTable(lake: Lake, def: TableDef): Promise<TableState> {
     ...sequencesProperty(lake, def.uuid),
   });
   const metadataLocation = nextMetadataLocation(null, location);
-  await lake.store.put(metadataLocation, encodeMetadata(metadata));
+  await lake.store.put(metadataLocation, encodeMetadata(metadata, metadataLocation));
   if (!catalog.insert({ schema: def.schema, name: def.name, metadataLocation })) {
     await lake.store.delete([metadataLocation]);
     throw taken();
@@ -301,10 +327,13 @@ function sequencesProperty({ catalog }: Lake, uuid: string): Record<string, stri
 async function dropTable(lake: Lake, uuid: string): Promise<void> {
   const table = lake.known.get(uuid);
   // What was seen last needs no second look: a table can be dropped while the store is away.
-  if (table === undefined || lake.catalog.find(table.schema, table.name) !== table.reported) await load(lake, uuid);
+  const isUnread = lake.detached.get(uuid)?.reason === 'unreadable';
+  if (table === undefined || (!isUnread && lake.catalog.find(table.schema, table.name) !== table.reported))
+    await load(lake, uuid);
   const { schema, name, location } = table!;
   lake.catalog.remove(schema, name);
   lake.known.delete(uuid);
+  lake.detached.delete(uuid);
   await lake.flush.discard(uuid, join(lake.settings.dataDir, 'disk', 'discarded'));
   lake.flush.forget(uuid, true);
   // Only what lies in our warehouse is ours to delete: a registered table may share its folder.

@@ -3,11 +3,14 @@
  *
  * - Fields that Arka does not know are kept as they came.
  * - Timestamps are max(now, last + 1): readers refuse metadata that goes back in time, and clocks do (M-6).
+ * - A file of ours has a checksum, bound to its name: a changed byte may be another valid value, such as another LSN. Files by
+ *   others, which may carry the property on, have other names.
  * - Properties decide what is committed, the snapshot summary only repeats them (C1): properties survive expiry,
  *   foreign snapshots and rollback.
  * @see https://iceberg.apache.org/spec/#table-metadata-and-snapshots
  */
 import { randomBytes } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import { SqlError, SqlState } from '../../errors.ts';
 import type { Lsn, TableDef } from '../../table-def.ts';
 import { parseJson, stringifyJson } from './json.ts';
@@ -28,6 +31,7 @@ export const Property = {
   owner: 'arka.owner',
   sequences: 'arka.sequences',
   indexes: 'arka.indexes',
+  checksum: 'arka.checksum',
 } as const;
 
 export interface Snapshot {
@@ -111,8 +115,35 @@ export function newMetadata(
   };
 }
 
-export function encodeMetadata(metadata: TableMetadata): Uint8Array {
-  return new TextEncoder().encode(stringifyJson(metadata));
+/** As the file at a location, with its checksum: the CRC-32 of all of it, with zeros in the place of the CRC. */
+export function encodeMetadata(metadata: TableMetadata, location: string): Uint8Array {
+  const stamped = { ...metadata.properties, [Property.checksum]: `${nameOf(location)}:${NO_SUM}` };
+  const bytes = Buffer.from(stringifyJson({ ...metadata, properties: stamped }));
+  bytes.write(sumText(bytes), sumAt(bytes, location), 'latin1');
+  return bytes;
+}
+
+const NO_SUM = '00000000';
+const nameOf = (location: string): string => location.slice(location.lastIndexOf('/') + 1);
+const sumText = (bytes: Uint8Array): string => crc32(bytes).toString(16).padStart(NO_SUM.length, '0');
+
+/** Where the CRC is; -1: the file has none. */
+function sumAt(bytes: Buffer, location: string): number {
+  const head = JSON.stringify({ [Property.checksum]: `${nameOf(location)}:` }).slice(1, -2);
+  const at = bytes.indexOf(head);
+  return at < 0 ? -1 : at + Buffer.byteLength(head);
+}
+
+function checkSum(bytes: Uint8Array, location: string): void {
+  const copy = Buffer.from(bytes);
+  const at = sumAt(copy, location);
+  if (at < 0) return;
+  const said = copy.toString('latin1', at, at + NO_SUM.length);
+  copy.write(NO_SUM, at, 'latin1');
+  if (said === sumText(copy)) return;
+  throw new SqlError(SqlState.dataCorrupted, `Iceberg metadata "${location}" is damaged: wrong checksum`, {
+    detail: `It has ${copy.length} bytes.`,
+  });
 }
 
 /** @throws XX001 when it is no table metadata, 0A000 for another format version */
@@ -121,8 +152,15 @@ export function parseMetadata(bytes: Uint8Array, location: string): TableMetadat
   try {
     metadata = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as TableMetadata;
   } catch (error) {
-    throw new SqlError(SqlState.dataCorrupted, `Iceberg metadata "${location}" is damaged`, { cause: error });
+    const { message } = error as Error;
+    const at = /at position (\d+)/.exec(message)?.[1];
+    throw new SqlError(
+      SqlState.dataCorrupted,
+      `Iceberg metadata "${location}" is damaged at byte ${at ?? (bytes.length === 0 ? 0 : `? of ${bytes.length}`)}`,
+      { detail: message, cause: error },
+    );
   }
+  checkSum(bytes, location);
   if (
     typeof metadata !== 'object' ||
     metadata === null ||

@@ -90,7 +90,7 @@ async function wholeFlush(lake: Stores, uuid: string): Promise<ReturnType<Stores
 }
 
 /** What was last committed or seen of the table in this log, by the flush manifest's file and by the log itself. */
-function lastKnown(lake: Stores, uuid: string): Seen | null {
+export function lastKnown(lake: Pick<Lake, 'flush' | 'settings'>, uuid: string): Seen | null {
   const log = lake.settings.log ?? null;
   const stored = lake.flush.seen(uuid);
   const seen = stored !== null && stored.lsn > 0 && (log === null || stored.logId === log.logId) ? stored : null;
@@ -138,7 +138,7 @@ function detachedTable(state: TableState, log: LogFacts | null, last: Seen | nul
 }
 
 /** The first LSN that only the log can have, once `committed` is in Iceberg: idle tables need nothing before their checkpoint (H3). */
-function neededFrom(log: LogFacts | null, uuid: string, committed: Lsn): Lsn {
+export function neededFrom(log: LogFacts | null, uuid: string, committed: Lsn): Lsn {
   const checkpoint = log?.checkpoint ?? null;
   if (checkpoint === null) return committed + 1;
   return Math.max(committed + 1, entryOf(log, uuid)?.neededFrom ?? checkpoint.lsn + 1);

@@ -94,9 +94,25 @@ export function tableReader(store: ObjectStore, pathOf: (location: string) => st
       }
       return entries;
     },
-    state: (table) => tableState(reader, table, pathOf),
+    state: async (table) => {
+      try {
+        return await tableState(reader, table, pathOf);
+      } catch (error) {
+        throw damaged(error, table.metadataLocation);
+      }
+    },
   };
   return reader;
+}
+
+/** What metadata that parses does not fit together as: the error names its file. */
+function damaged(error: unknown, location: string): unknown {
+  const detail = `Metadata file "${location}".`;
+  if (error instanceof SqlError) return error.message.includes('"') ? error : error.with({ detail });
+  if (!(error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError)) return error;
+  return new SqlError(SqlState.dataCorrupted, `Iceberg metadata "${location}" is damaged: ${error.message}`, {
+    cause: error,
+  });
 }
 
 export function specsOf(metadata: TableMetadata): (specId: number) => ManifestSpec {

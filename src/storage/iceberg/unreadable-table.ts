@@ -1,0 +1,106 @@
+/**
+ * A table whose files cannot be read: a damaged or missing metadata file, manifest list, manifest or delete file, or a format
+ * that Arka does not know. It alone is detached, and the server starts.
+ *
+ * - U1 Its statements answer with the error that names the file; nothing of it is shown, and nothing is written.
+ * - U2 Nothing of it is given up: staged rows stay in the flush manifest, the log is kept from the first of its operations that
+ *   Iceberg is not known to have, no file of it is deleted. A start with the file restored has every row again.
+ * - U3 What is known of it without its files comes from the flush manifest's file and the checkpoint frame, which name its uuid,
+ *   its definition and what was committed last.
+ */
+import { randomUUID } from 'node:crypto';
+import { type SqlError, SqlState } from '../../errors.ts';
+import type { TableDef } from '../../table-def.ts';
+import type { CatalogRow } from './sqlite-catalog.ts';
+import type { Lake } from './lake.ts';
+import type { RecoveredTable } from './lake-api.ts';
+import { committed, Property, type LoadedTable } from './metadata.ts';
+import { lastKnown, neededFrom } from './recovery.ts';
+import { tableDef } from './table-reader.ts';
+import { unreadable } from './unreadable.ts';
+
+/** Null: nothing here knows the table, and another engine's format is not ours to show. */
+export function unreadableTable(
+  lake: Pick<Lake, 'cache' | 'flush' | 'settings'>,
+  row: CatalogRow,
+  loaded: LoadedTable | null,
+  error: SqlError,
+): RecoveredTable | null {
+  const uuid = uuidOf(lake, row, loaded);
+  const isOurs = loaded?.metadata.properties?.[Property.table] !== undefined || lake.flush.seen(uuid) !== null;
+  if (error.code === SqlState.featureNotSupported && !isOurs) return null;
+  const log = lake.settings.log ?? null;
+  const last = lastKnown(lake, uuid);
+  const { lsn } = loaded !== null ? committedHere(loaded, log?.logId) : { lsn: 0 };
+  const committedLsn = Math.max(last?.lsn ?? 0, lsn);
+  const { flush } = lake.flush.read(uuid);
+  const ours = flush !== null && flush.logId === log?.logId;
+  const needed = neededFrom(log, uuid, committedLsn);
+  const location = loaded?.metadata.location ?? row.metadataLocation.replace(/\/metadata\/[^/]*$/, '');
+  const { metadataLocation } = row;
+  return {
+    def: { ...defOf(lake, row, loaded, uuid), uuid, schema: row.schema, name: row.name },
+    location,
+    metadataLocation,
+    specId: 0,
+    snapshotId: last?.snapshotId ?? null,
+    logId: log?.logId ?? null,
+    committedLsn,
+    files: [],
+    deletePaths: [],
+    partitionDeletes: [],
+    flush: null,
+    neededFrom: Math.max(needed, ours ? flush.flushedLsn + 1 : 0),
+    uncommittedFrom: flush !== null && flush.segments.length + flush.deltas.length > 0 ? needed : 0,
+    lsnSeen: Math.max(committedLsn, ours ? flush.flushedLsn : 0),
+    detached: unreadable(error, {
+      lsn: committedLsn,
+      snapshotId: last?.snapshotId ?? null,
+      metadataLocation: last?.metadataLocation ?? metadataLocation,
+    }),
+  };
+}
+
+function committedHere({ metadata }: LoadedTable, logId: string | undefined): { readonly lsn: number } {
+  const said = committed(metadata);
+  return said.logId === logId ? said : { lsn: 0 };
+}
+
+/** U3. One that nothing names is of today: nothing in the log or on disk can be its own. */
+function uuidOf(lake: Pick<Lake, 'flush' | 'settings'>, row: CatalogRow, loaded: LoadedTable | null): string {
+  const here = lake.flush.uuidAt(row.metadataLocation);
+  if (here !== null) return here;
+  const stamped = loaded?.metadata['table-uuid'];
+  if (stamped !== undefined) return stamped;
+  const entries = lake.settings.log?.checkpoint?.tables ?? [];
+  const entry = entries.find((each) => each.metadataLocation === row.metadataLocation);
+  return entry?.uuid ?? lake.flush.uuidNamed(row.schema, row.name) ?? randomUUID();
+}
+
+function defOf(lake: Pick<Lake, 'flush'>, row: CatalogRow, loaded: LoadedTable | null, uuid: string): TableDef {
+  if (loaded !== null) {
+    try {
+      return tableDef(loaded);
+    } catch {
+      // it is a part of what cannot be read
+    }
+  }
+  return (
+    lake.flush.def(uuid) ?? {
+      uuid,
+      oid: 0,
+      schema: row.schema,
+      name: row.name,
+      schemaId: 0,
+      columns: [],
+      key: [],
+      keyName: '',
+      partition: [],
+      sort: [],
+      timeColumn: null,
+      onConflict: 'error',
+      indexes: [],
+      options: {},
+    }
+  );
+}

@@ -1,0 +1,28 @@
+/** The state of a table whose files cannot be read (U1 in `unreadable-table.ts`): which errors make it, and what it says. */
+import { SqlError, SqlState } from '../../errors.ts';
+import type { Detached } from './lake-api.ts';
+
+/** What the files of one table say of themselves; a store that is away is no such thing. */
+export function isUnreadable(error: unknown): error is SqlError {
+  return (
+    error instanceof SqlError &&
+    error.fields.transient !== true &&
+    (error.code === SqlState.dataCorrupted ||
+      error.code === SqlState.ioError ||
+      error.code === SqlState.featureNotSupported)
+  );
+}
+
+/** Why a table is detached, as its statements say it (U1). */
+export function unreadable(error: SqlError, last: Detached['last']): Detached {
+  return {
+    reason: 'unreadable',
+    code: error.code,
+    message: error.message,
+    detail: error.fields.detail ?? '',
+    hint:
+      'Restore the file and restart the server: rows that Iceberg lacks are kept in the log and in DATA_DIR/disk. ' +
+      'DROP TABLE gives the table up.',
+    last,
+  };
+}
