@@ -8,6 +8,7 @@ import type { CopyFilter, Statement } from './planner/plan.ts';
 import { RowBuffer } from './storage/memory/row-buffer.ts';
 import { integerAt } from './storage/memory/slice.ts';
 import type { Table } from './storage/table.ts';
+import type { TableDef } from './table-def.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import type { MaybePromise, Output } from './wire/gateway-api.ts';
 import { liveTable } from './gateway-cursor.ts';
@@ -22,13 +23,15 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
   const table = liveTable(environment.database, statement.def);
   const writes = transaction.of(table);
   const { filter } = statement;
-  // With WHERE rows are read into a buffer of their own first.
+  // With WHERE rows are read into a buffer of their own first; NOT NULL and CHECK are for those that it keeps.
   const read = filter === null ? writes.inserted : new RowBuffer(database.memory, table.physicals);
-  const writer = new RowWriter(table.def, statement.fieldIds, read, environment.time);
+  const def = filter === null ? table.def : unconstrained(table.def);
+  const writer = new RowWriter(def, statement.fieldIds, read, environment.time);
+  const kept = filter === null ? writer : new RowWriter(table.def, table.fieldIds, writes.inserted, environment.time);
   const parser = copyParser(statement, writer);
   const bulk = new BulkRows(environment, writes);
   const take = (): MaybePromise<void> =>
-    filter === null ? bulk.finish() : keep(environment, filter, table, read, writes.inserted).then(() => bulk.finish());
+    filter === null ? bulk.finish() : keep(environment, filter, table, read, kept).then(() => bulk.finish());
   const waiting = (): number => (filter === null ? bulk.waiting : read.rows);
   let isCancelled = false;
   const cancel = (): void => {
@@ -55,13 +58,17 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
   }
 }
 
+function unconstrained(def: TableDef): TableDef {
+  return { ...def, columns: def.columns.map((column) => ({ ...column, notNull: false })), checks: [] };
+}
+
 /** Moves the rows that a condition keeps. */
 async function keep(
   environment: WriteEnvironment,
   { plan, rows: placeholder }: CopyFilter,
   table: Table,
   read: RowBuffer,
-  to: RowBuffer,
+  to: RowWriter,
 ): Promise<void> {
   if (read.rows === 0) return;
   const { unit, release } = bufferUnit(environment.database.memory, read, table.fieldIds);
@@ -72,7 +79,8 @@ async function keep(
         const row = integerAt(positions!, i);
         const index = read.batchOf(row);
         const at = row - read.batchStart(index);
-        to.append(read.batches[index]!.vectors(), at, at + 1);
+        read.batches[index]!.vectors().forEach((vector, value) => to.sameField(value, vector, at));
+        to.endRow();
       }
     };
     await drain(environment, plan, take, buffers);

@@ -39,3 +39,13 @@ test('rows that the condition does not keep are neither counted nor checked for 
   await expect(copy(`COPY kept FROM STDIN WHERE id IN (SELECT 1)`, '')).rejects.toMatchObject({ code: '0A000' });
   expect((await client.query('SELECT count(*)::int AS c FROM kept')).rows).toEqual([{ c: 5002 }]);
 });
+
+test('NOT NULL and CHECK are for the rows that the condition keeps', async () => {
+  await client.query('CREATE TABLE strict (id int PRIMARY KEY, v text NOT NULL, n int CHECK (n > 0))');
+  const columns = 'COPY strict (id, v, n) FROM STDIN';
+  expect(await copy(`${columns} WHERE v IS NOT NULL AND n > 0`, '1\t\\N\t1\n2\tb\t-1\n3\tc\t3\n\\N\td\t-4\n')).toBe(1);
+  expect((await client.query('SELECT * FROM strict')).rows).toEqual([{ id: 3, v: 'c', n: 3 }]);
+  await expect(copy(`${columns} WHERE id > 0`, '4\t\\N\t1\n')).rejects.toMatchObject({ code: '23502' });
+  await expect(copy(`${columns} WHERE id > 0`, '4\td\t-1\n')).rejects.toMatchObject({ code: '23514' });
+  await expect(copy(`${columns} WHERE n > 0`, '\\N\td\t1\n')).rejects.toMatchObject({ code: '23502' });
+});
