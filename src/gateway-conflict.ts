@@ -126,6 +126,7 @@ export class ConflictingInsert {
         if (!deleteLocated(writes, vectors, row, located.units[n]!, located.positions[n]!)) throw touchedTwice();
         if (fresh === null) writes.inserted.append(full, row, row + 1);
         else appendRow(fresh.rows, made, writes.inserted);
+        if (conflict.renames) writes.rename(vectors, row, writes.inserted.rows - 1);
       });
     } finally {
       fresh?.rows.retire();

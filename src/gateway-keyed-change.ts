@@ -139,6 +139,7 @@ class KeyedChange {
   #claim(from: number, returning: Returning | null): MaybePromise<string> {
     const { transaction } = this.#environment;
     const { inserted, table } = this.#writes;
+    if (this.#statement.kind === 'update' && this.#statement.renames) this.#writes.rename(this.#vectors, 0, from);
     const claimed = insertRows(contextOf(this.#environment), transaction, this.#writes, from, false);
     const send = (): MaybePromise<void> =>
       sendWritten(this.#environment, returning, { def: table.def, buffer: inserted, from });

@@ -5,7 +5,8 @@
 import { SqlError, SqlState } from './errors.ts';
 import { lockKey } from './ingest/key-claims.ts';
 import { assertOpen, waitFor } from './ingest/key-locks.ts';
-import { KeySet } from './ingest/key-set.ts';
+import type { KeySet } from './ingest/key-set.ts';
+import { StaleRows } from './ingest/stale-rows.ts';
 import { concurrentChange } from './ingest/snapshot.ts';
 import type { TableWrites } from './ingest/transaction.ts';
 import { holderOf } from './ingest/write-rows.ts';
@@ -47,7 +48,8 @@ async function lockSelected(environment: WriteEnvironment, lock: RowLock): Promi
   const table = liveTable(environment.database, lock.def);
   const rows = new RowBuffer(memory, table.physicals);
   try {
-    await new Locking(environment, lock, environment.transaction.of(table), rows).run();
+    using stale = new StaleRows(table);
+    await new Locking(environment, lock, environment.transaction.of(table), rows, stale).run();
     const unit = bufferUnit(memory, rows, table.fieldIds);
     let isReleased = false;
     const release = (): void => {
@@ -70,15 +72,14 @@ class Locking {
   readonly #rows: RowBuffer;
   readonly #want: number;
   /** Rows that were changed while their locks were waited for: they are looked for again. */
-  #stale: KeySet;
-  #staleRows = 0;
+  readonly #stale: StaleRows;
 
-  constructor(environment: WriteEnvironment, lock: RowLock, writes: TableWrites, rows: RowBuffer) {
+  constructor(environment: WriteEnvironment, lock: RowLock, writes: TableWrites, rows: RowBuffer, stale: StaleRows) {
     this.#environment = environment;
     this.#lock = lock;
     this.#writes = writes;
     this.#rows = rows;
-    this.#stale = new KeySet(writes.table);
+    this.#stale = stale;
     const limit = this.#countOf(lock.limit, 'LIMIT');
     this.#want = limit === null ? Number.POSITIVE_INFINITY : limit + (this.#countOf(lock.offset, 'OFFSET') ?? 0);
   }
@@ -99,16 +100,11 @@ class Locking {
     let most = this.#want + locks.size;
     for (const own of ownIndexes) most += own.size;
     const found = await this.#pass(null, most);
-    if (found === most && this.#rows.rows + this.#staleRows < this.#want) {
+    if (found === most && this.#rows.rows + this.#stale.count < this.#want) {
       this.#rows.truncate(0);
       await this.#pass(null, Number.POSITIVE_INFINITY);
     }
-    while (this.#staleRows > 0) {
-      const again = this.#stale;
-      this.#stale = new KeySet(this.#writes.table);
-      this.#staleRows = 0;
-      await this.#pass(again, Number.POSITIVE_INFINITY);
-    }
+    while (this.#stale.count > 0) await this.#pass(this.#stale.take(), Number.POSITIVE_INFINITY);
   }
 
   /** Finds rows, at most so many, of `only` these keys; how many there were. */
@@ -178,7 +174,6 @@ class Locking {
     if (this.#writes.isAlive(unit, unit === this.#writes.unit ? this.#writes.ownRow(position) : position)) return true;
     if (snapshot === null) {
       this.#stale.add(keys, row);
-      this.#staleRows++;
       return false;
     }
     table.encodeKey(keys, row, key);

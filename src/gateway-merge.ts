@@ -45,6 +45,8 @@ class MergeRun {
   readonly #writer: RowWriter;
   /** Positions touched, by unit. */
   readonly #touched = new Map<number, Set<number>>();
+  /** Rows found and the new rows in their places, in turn. */
+  readonly #updated: number[] = [];
   #count = 0;
 
   constructor(environment: WriteEnvironment, table: Table, statement: Merge) {
@@ -75,6 +77,7 @@ class MergeRun {
       this.#found.positions.push(position);
       this.#found.names.append(vectors.slice(ROW_AT + physicals.length), row, row + 1);
     }
+    if (action === 'update') this.#updated.push(this.#found.names.rows - 1, this.#fresh.rows);
     if (action !== 'delete') this.#writer.appendVectors(vectors.slice(ROW_AT, ROW_AT + physicals.length), row + 1, row);
   }
 
@@ -104,6 +107,11 @@ class MergeRun {
     }
     const from = writes.inserted.rows;
     for (const batch of this.#fresh.batches) writes.inserted.append(batch.vectors(), 0, batch.rows);
+    for (let i = 0; this.#table.keyed && i < this.#updated.length; i += 2) {
+      const [old, own] = [this.#updated[i]!, from + this.#updated[i + 1]!];
+      const index = found.names.batchOf(old);
+      writes.rename(found.names.batches[index]!.vectors(), old - found.names.batchStart(index), own);
+    }
     await insertRows(context, transaction, writes, from, false);
     checkSize(this.#environment, writes);
     return this.#count;

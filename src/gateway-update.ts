@@ -3,9 +3,11 @@
  * the new ones. Each returns its command tag.
  */
 import { RowWriter } from './ingest/row-writer.ts';
-import { KeySet } from './ingest/key-set.ts';
+import type { KeySet } from './ingest/key-set.ts';
 import { concurrentChange } from './ingest/snapshot.ts';
 import { lockRows, type SnapshotRows } from './ingest/snapshot-writes.ts';
+import { StaleRows } from './ingest/stale-rows.ts';
+import type { TableWrites } from './ingest/transaction.ts';
 import { deleteRows, insertRows, recordFound } from './ingest/write-rows.ts';
 import type { QueryPlan, Statement } from './planner/plan.ts';
 import { RowBuffer } from './storage/memory/row-buffer.ts';
@@ -35,6 +37,7 @@ interface Deleted {
  * were waited for are looked for again, they alone: what they are now decides, as PostgreSQL does it. Without a key the
  * statement runs again as a whole. In REPEATABLE READ a changed row is 40001.
  * @param begin forgets what was taken
+ * @param deleted told the names of the rows that are deleted now, all but the dropped ones
  */
 async function deleteFound(
   environment: WriteEnvironment,
@@ -43,6 +46,7 @@ async function deleteFound(
   namesAt: readonly number[],
   begin: () => void,
   take: Take,
+  deleted?: (names: RowBuffer, dropped: ReadonlySet<number>) => void,
 ): Promise<Deleted> {
   const { database, transaction } = environment;
   const units: number[] = [];
@@ -62,6 +66,7 @@ async function deleteFound(
     );
     take(vectors, start, end);
   };
+  using stale = new StaleRows(table);
   /** Only they are looked for. */
   let again: KeySet | null = null;
   try {
@@ -76,7 +81,10 @@ async function deleteFound(
       const writes = transaction.of(table);
       const context = contextOf(environment);
       if (!table.keyed) {
-        if (await deleteRows(context, transaction, writes, found)) return { count: units.length, dropped };
+        if (await deleteRows(context, transaction, writes, found)) {
+          deleted?.(names, dropped);
+          return { count: units.length, dropped };
+        }
         if (transaction.snapshot !== null) throw concurrentChange('update');
         units.length = 0;
         positions.length = 0;
@@ -84,17 +92,17 @@ async function deleteFound(
         begin();
         continue;
       }
-      const stale = await lockRows(context, transaction, writes, found);
-      if (stale.length === 0) {
+      const changed = await lockRows(context, transaction, writes, found);
+      if (changed.length === 0) {
         recordFound(writes, found);
+        deleted?.(names, dropped);
         return { count: units.length - dropped.size, dropped };
       }
-      again = new KeySet(table);
-      for (const row of stale) {
+      for (const row of changed) {
         dropped.add(row);
-        const index = names.batchOf(row);
-        again.add(names.batches[index]!.vectors(), row - names.batchStart(index));
+        stale.add(...rowOf(names, row));
       }
+      again = stale.take();
     }
   } finally {
     names.retire();
@@ -157,16 +165,20 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
   const fresh = new RowBuffer(environment.database.memory, table.physicals);
   try {
     const writer = new RowWriter(table.def, table.fieldIds, fresh, environment.time);
-    const { count, dropped } = await deleteFound(
+    let from = 0;
+    const { count } = await deleteFound(
       environment,
       table,
       statement.plan,
       table.nameColumns.map((column, i) => 2 + (table.keyed && !renames ? column : table.physicals.length + i)),
       () => fresh.truncate(0),
       (vectors, start, end) => writer.appendVectors(vectors.slice(2, 2 + table.physicals.length), end, start),
+      (names, dropped) => {
+        from = writes.inserted.rows;
+        copyKept(fresh, dropped, writes.inserted);
+        if (renames && table.keyed) noteRenames(writes, names, dropped, from);
+      },
     );
-    const from = writes.inserted.rows;
-    copyKept(fresh, dropped, writes.inserted);
     const pending = insertRows(contextOf(environment), environment.transaction, writes, from, false);
     if (pending !== null) await pending;
     await sendWritten(environment, statement.returning, { def: table.def, buffer: writes.inserted, from });
@@ -175,6 +187,17 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
   } finally {
     fresh.retire();
   }
+}
+
+function rowOf(rows: RowBuffer, row: number): [readonly ColumnVector[], number] {
+  const index = rows.batchOf(row);
+  return [rows.batches[index]!.vectors(), row - rows.batchStart(index)];
+}
+
+/** Own rows from `from` on have the places of rows that had other keys. */
+function noteRenames(writes: TableWrites, names: RowBuffer, dropped: ReadonlySet<number>, from: number): void {
+  let own = from;
+  for (let row = 0; row < names.rows; row++) if (!dropped.has(row)) writes.rename(...rowOf(names, row), own++);
 }
 
 function copyKept(rows: RowBuffer, dropped: ReadonlySet<number>, to: RowBuffer): void {

@@ -240,6 +240,7 @@ export class Committer {
       placeSpilled(each, this.appliedLsn, lsn, (table) => this.#spills.placed(table));
       applyDeletes(each.table, each.units, each.positions, lsn, lists);
       each.table.changes?.note(each.deletedNames, lsn);
+      if (each.renamed !== null) each.table.renames.note(each.renamed);
       applyInserts(each, lsn, slices);
       noteOperations(each.table, first, lsn);
       this.#inserted(each.table);

@@ -17,7 +17,11 @@ export class KeySet {
   /** A key is a row of vectors in key order. */
   add(vectors: readonly ColumnVector[], row: number): void {
     this.#table.encodeKey(vectors, row, key);
-    this.#keys.claim(key, this.#table.keys.hash(key), 1, 0);
+    this.addWords(key);
+  }
+
+  addWords(words: KeyWords): void {
+    this.#keys.claim(words, this.#table.keys.hash(words), 1, 0);
   }
 
   has(vectors: readonly ColumnVector[], row: number): boolean {

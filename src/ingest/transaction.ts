@@ -4,8 +4,10 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Detached } from '../storage/iceberg/lake-api.ts';
+import { RenamedRows } from '../storage/key-renames.ts';
 import type { Batch } from '../storage/memory/batch.ts';
 import { DeleteList } from '../storage/memory/delete-list.ts';
+import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import { OwnIndex } from '../storage/memory/own-index.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
@@ -40,6 +42,9 @@ interface WritesMark {
 }
 const NOTHING: WritesMark = { rows: 0, dead: 0, deletions: 0, keys: { held: 0, changes: 0 }, spilled: [] };
 
+const before: KeyWords = new Int32Array(4);
+const after: KeyWords = new Int32Array(4);
+
 const noFiles = (): void => {};
 
 export class TableWrites {
@@ -62,6 +67,8 @@ export class TableWrites {
   /** Deletes a file of own rows that nobody needs; set with the first. */
   removeFiles: (files: readonly DataFileUnit[]) => void = noFiles;
   readonly keys: HeldKeys;
+  /** Own rows that were there under other keys. */
+  renamed: RenamedRows | null = null;
   /** One a savepoint that is open, the outermost first. */
   #marks: WritesMark[] = [];
   readonly #memory: Memory;
@@ -128,6 +135,18 @@ export class TableWrites {
     this.positions.push(position);
   }
 
+  /** Own row `own` has the place of one with another key, given as a row of vectors. */
+  rename(vectors: readonly ColumnVector[], row: number, own: number): void {
+    const { table, inserted } = this;
+    const { columns } = inserted.batches[inserted.batchOf(own)]!;
+    const now = table.keyColumns.map((column) => columns[column]!.vector());
+    table.encodeKey(vectors, row, before);
+    table.encodeKey(now, own - inserted.batchStart(inserted.batchOf(own)), after);
+    if (before.every((word, i) => word === after[i])) return;
+    this.renamed ??= new RenamedRows();
+    this.renamed.add(before, after, own);
+  }
+
   /** Whether it has deleted rows of that unit. */
   touches(unit: number): boolean {
     return this.units.includes(unit);
@@ -180,6 +199,7 @@ export class TableWrites {
       own.claim(table.keys.hashRow(vectors, inBatch), vectors, inBatch, row);
     });
     inserted.truncate(mark.rows);
+    this.renamed?.truncate(mark.rows);
     this.dead.truncate(mark.dead);
     this.#forgetDeletions(mark.deletions);
     this.#dropSpilled(this.spilled.rollbackTo(mark.rows, mark.spilled));

@@ -16,6 +16,7 @@ import type { Detached, PartitionValue } from './iceberg/lake-api.ts';
 import { partitionKey, partitionTransform } from './iceberg/transforms.ts';
 import { BatchPool } from './memory/batch-pool.ts';
 import type { KeyChanges } from './key-changes.ts';
+import { KeyRenames } from './key-renames.ts';
 import { HashIndex } from './memory/hash-index.ts';
 import type { KeyMatches } from './index/index-api.ts';
 import type { KeyEncoder } from './memory/key-encoder.ts';
@@ -68,6 +69,7 @@ export class Table {
   index: KeyLookup | null = null;
   /** While transactions of REPEATABLE READ are open. */
   changes: KeyChanges | null = null;
+  readonly renames = new KeyRenames();
   /** For the rows of transactions, and for the names of rows that they delete. */
   rowPool!: BatchPool;
   namePool!: BatchPool;
