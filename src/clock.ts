@@ -3,7 +3,7 @@
  * are lint errors elsewhere in src/.
  */
 export interface Clock {
-  /** Milliseconds since the Unix epoch. */
+  /** Milliseconds since the Unix epoch, with fractions. */
   now(): number;
   /** Milliseconds of a monotonic clock, for intervals and deadlines. */
   monotonic(): number;
@@ -11,8 +11,20 @@ export interface Clock {
   after(milliseconds: number, callback: () => void): () => void;
 }
 
+/** What the monotonic clock has to be added to: the system's own says milliseconds only. */
+let epoch = Date.now() - performance.now();
+
+/** Never further than a millisecond from the system's clock, also when that was set. */
+function now(): number {
+  const milliseconds = Date.now();
+  const fine = epoch + performance.now();
+  if (fine >= milliseconds && fine < milliseconds + 1) return fine;
+  epoch = milliseconds - performance.now();
+  return milliseconds;
+}
+
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  now,
   monotonic: () => performance.now(),
   after: (milliseconds, callback) => {
     const timer = setTimeout(callback, milliseconds);

@@ -9,6 +9,7 @@ import { snapshotTooOld } from './ingest/snapshot.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import type { PlannedTable, RenderedQuery } from './planner/plan.ts';
 import { withVersionLsn } from './planner/duckdb/lsn.ts';
+import { withTimes, type Times } from './planner/duckdb/session-time.ts';
 import type { Remote } from './rpc.ts';
 import type { MemoryUnit } from './storage/scan-spec.ts';
 import type { Table } from './storage/table.ts';
@@ -28,6 +29,7 @@ export interface CursorRequest {
   readonly output: 'rows' | 'vectors';
   readonly copy?: CopyStyle;
   readonly timeZone: string;
+  readonly times: Times;
   /** Rows that stand for a planned table, by its placeholder. */
   readonly buffers?: ReadonlyMap<string, MemoryUnit>;
 }
@@ -96,8 +98,13 @@ export class EngineCursor {
         return buildScan(database, builder, request.rendered, planned, i).scan;
       });
       const lsn = database.committer.publishedLsn;
-      const { rendered, tables: _tables, transaction: _transaction, buffers: _buffers, ...rest } = request;
-      const query = engine.query({ cursor: id, sql: withVersionLsn(rendered.sql, lsn), scans, ...rest });
+      const { rendered, tables: _tables, transaction: _transaction, buffers: _buffers, times, ...rest } = request;
+      const query = engine.query({
+        cursor: id,
+        sql: withTimes(withVersionLsn(rendered.sql, lsn), times),
+        scans,
+        ...rest,
+      });
       running(() => void engine.close(id));
       const opened = await query;
       return new EngineCursor(engine, id, release, opened, gone);

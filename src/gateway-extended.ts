@@ -44,7 +44,7 @@ export class ExtendedQuery {
   }
 
   parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared> {
-    this.#interruption.busy();
+    this.#statements.messageComes();
     const statements = parseSql(text);
     if (statements.length > 1)
       throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
@@ -55,7 +55,7 @@ export class ExtendedQuery {
   }
 
   bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): Portal {
-    this.#interruption.busy();
+    this.#statements.messageComes();
     const known = prepared as SessionPrepared;
     if (known.parsed !== null && parameters.starts.length < known.parsed.parameterCount) {
       throw new SqlError(
@@ -72,7 +72,7 @@ export class ExtendedQuery {
   }
 
   execute(opened: Portal, maxRows: number, out: Output): MaybePromise<void> {
-    this.#interruption.busy();
+    this.#statements.messageComes();
     const portal = opened as SessionPortal;
     const { prepared } = portal;
     if (prepared.parsed !== null) this.#statements.checkBlock(prepared.parsed);

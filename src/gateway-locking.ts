@@ -109,7 +109,7 @@ class Locking {
 
   /** Finds rows, at most so many, of `only` these keys; how many there were. */
   async #pass(only: KeySet | null, most: number): Promise<number> {
-    const { database, engine, transaction, timeZone, parameters, parameterOids, running } = this.#environment;
+    const { database, engine, transaction, timeZone, times, parameters, parameterOids, running } = this.#environment;
     const { finder } = this.#lock;
     const { table } = this.#writes;
     const rendered = finder.render(parameterValues(parameters, parameterOids));
@@ -122,6 +122,7 @@ class Locking {
       formats: [],
       output: 'vectors',
       timeZone,
+      times,
     } as const;
     const cursor = await EngineCursor.open(database, engine, request, running);
     let found = 0;

@@ -9,6 +9,7 @@ import type { StoredSequence } from './sequence-def.ts';
 import type { CopyOutOptions, QueryPlan, RenderedQuery, SequenceCalls, Statement } from './planner/plan.ts';
 import { copyDataRows, type CopyStyle } from './types/copy-row.ts';
 import { withVersionLsn } from './planner/duckdb/lsn.ts';
+import { withTimes, type Times } from './planner/duckdb/session-time.ts';
 import type { MemoryUnit } from './storage/scan-spec.ts';
 import { columnTypeInfo, Oid } from './types/pg-type.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
@@ -30,6 +31,7 @@ export interface QueryEnvironment {
   readonly transaction: Transaction | null;
   readonly sequences: SessionSequences;
   readonly timeZone: string;
+  readonly times: Times;
   readonly searchPath: readonly string[];
   /** Where the statement begins in the client's text. */
   readonly position: number;
@@ -115,6 +117,7 @@ export class QueryRun {
       output: 'rows',
       ...(copy === null ? {} : { copy: copyStyle(copy, known) }),
       timeZone: environment.timeZone,
+      times: environment.times,
       ...(standIn === null ? {} : { buffers: standIn.buffers }),
     } as const;
     const { database, engine } = environment.context;
@@ -279,7 +282,7 @@ function catalogResult(
     context.catalog.query(
       {
         ...given,
-        sql: withVersionLsn(given.sql, lsn),
+        sql: withTimes(withVersionLsn(given.sql, lsn), environment.times),
         resultFormats,
         context: { searchPath, timeZone: zone },
         sequences: marksFor(plan.text, context.database),

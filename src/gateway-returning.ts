@@ -110,7 +110,7 @@ async function sendByEngine(
   { def, buffer, from, isDead }: WrittenRows,
   { columns, formats, out }: Answer,
 ): Promise<void> {
-  const { database, engine, transaction, timeZone } = environment;
+  const { database, engine, transaction, timeZone, times } = environment;
   if (from === buffer.rows) return;
   const fieldIds = def.columns.map((column) => column.fieldId);
   const { unit, release } = bufferUnit(database.memory, buffer, fieldIds, from, isDead);
@@ -122,6 +122,7 @@ async function sendByEngine(
     formats,
     output: 'rows',
     timeZone,
+    times,
     buffers: new Map([[placeholder, unit]]),
   } as const;
   try {

@@ -18,6 +18,7 @@ import { SessionSequences } from './gateway-sequences.ts';
 import { ExtendedQuery } from './gateway-extended.ts';
 import { SimpleQuery } from './gateway-simple.ts';
 import { SessionStatements } from './gateway-statements.ts';
+import { SessionTimes } from './gateway-times.ts';
 import { SessionTransaction } from './gateway-transaction.ts';
 
 export class Session implements GatewaySession {
@@ -43,11 +44,13 @@ export class Session implements GatewaySession {
     this.#closed = closed;
     this.parameters = settings.reported();
     const sequences = new SessionSequences(context.database);
+    const times = new SessionTimes(context.clock);
     this.#interruption = new Interruption(context.clock, settings, (error) => events.terminate(error));
     this.#transaction = new SessionTransaction({
       database: context.database,
       settings,
       sequences,
+      times,
       pid,
       warning: (code, message) => this.#statements.warning(code, message),
       portals: () => this.#extended.bound,
@@ -63,6 +66,7 @@ export class Session implements GatewaySession {
       events,
       transaction: this.#transaction,
       interruption: this.#interruption,
+      times,
     });
     this.#simple = new SimpleQuery(this.#statements);
     this.#extended = new ExtendedQuery(this.#statements);

@@ -24,7 +24,7 @@ export class SimpleQuery {
   }
 
   async text(text: string, out: Output): Promise<void> {
-    this.#interruption.busy();
+    this.#statements.messageComes();
     try {
       const statements = parseSql(text);
       if (statements.length === 0) out.emptyQuery();
@@ -41,7 +41,7 @@ export class SimpleQuery {
   }
 
   bytes(sql: Uint8Array, out: Output): MaybePromise<void> | null {
-    this.#interruption.busy();
+    this.#statements.messageComes();
     const at = headEnd(sql);
     const { failed, lacksSnapshot } = this.#transaction;
     const refused =

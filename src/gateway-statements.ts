@@ -28,6 +28,7 @@ import { displayName, type SessionSettings } from './gateway-settings.ts';
 import type { Answer } from './gateway-returning.ts';
 import type { SessionSequences } from './gateway-sequences.ts';
 import { change } from './gateway-update.ts';
+import type { SessionTimes } from './gateway-times.ts';
 import { tablesOf } from './gateway-tables.ts';
 import type { SessionTransaction } from './gateway-transaction.ts';
 import { control, inTransaction, verbOf } from './gateway-transaction-statements.ts';
@@ -43,6 +44,7 @@ export interface StatementParts {
   readonly events: SessionEvents;
   readonly transaction: SessionTransaction;
   readonly interruption: Interruption;
+  readonly times: SessionTimes;
 }
 
 export const NO_PARAMETERS: BoundParameters = parametersOf([], []);
@@ -57,6 +59,7 @@ export class SessionStatements {
   readonly settings: SessionSettings;
   readonly interruption: Interruption;
   readonly context: ServerContext;
+  readonly times: SessionTimes;
   /** One of several statements of a text runs: they are one transaction. */
   several = false;
   /** Where the statement under way begins in its text, for PostgreSQL's error positions. */
@@ -74,6 +77,7 @@ export class SessionStatements {
     this.settings = parts.settings;
     this.transaction = parts.transaction;
     this.interruption = parts.interruption;
+    this.times = parts.times;
     this.#pid = parts.pid;
     this.#sequences = parts.sequences;
     this.#events = parts.events;
@@ -83,6 +87,12 @@ export class SessionStatements {
     if (!this.#wrote && !this.#copying) return null;
     this.#wrote = false;
     return this.context.database.pressure.charge(bytes);
+  }
+
+  /** A message of the client, and what it asks for. */
+  messageComes(): void {
+    this.interruption.busy();
+    this.times.message();
   }
 
   preparation(): Preparation {
@@ -285,6 +295,7 @@ export class SessionStatements {
       transaction: this.transaction.writing(),
       time: this.#time(),
       timeZone: this.settings.timeZone,
+      times: this.times,
       parameters,
       parameterOids,
       catalogRows: (plan) => QueryRun.catalogRows(this.queryEnvironment(), plan, parameters, parameterOids),
@@ -298,9 +309,10 @@ export class SessionStatements {
   #time(): WriteEnvironment['time'] {
     const name = this.settings.timeZone;
     if (this.#timeContext?.name !== name) {
-      const now = (): number => this.context.clock.now() * 1000;
+      const now = (): number => this.times.transaction;
+      const clock = (): number => this.times.clock;
       const user = this.settings.get('session_authorization')!;
-      this.#timeContext = { name, timeZone: timeZone(name), now, user, sequences: this.#sequences };
+      this.#timeContext = { name, timeZone: timeZone(name), now, clock, user, sequences: this.#sequences };
     }
     return this.#timeContext;
   }
@@ -311,6 +323,7 @@ export class SessionStatements {
       transaction: this.transaction.current,
       sequences: this.#sequences,
       timeZone: this.settings.timeZone,
+      times: this.times,
       searchPath: this.settings.searchPath,
       position: this.position,
       running: this.interruption.running,

@@ -15,6 +15,7 @@ import type { Transaction } from './ingest/transaction.ts';
 import { isolationOf, type IsolationLevel, type TransactionModes } from './planner/settings.ts';
 import type { SessionSequences } from './gateway-sequences.ts';
 import type { SessionSettings } from './gateway-settings.ts';
+import type { SessionTimes } from './gateway-times.ts';
 import type { MaybePromise, TransactionStatus } from './wire/gateway-api.ts';
 
 interface Savepoint {
@@ -28,6 +29,7 @@ export interface TransactionHost {
   readonly database: Database;
   readonly settings: SessionSettings;
   readonly sequences: SessionSequences;
+  readonly times: SessionTimes;
   readonly pid: number;
   readonly warning: (code: string, message: string) => void;
   /** Portals that there are by number; those from a number on die. */
@@ -118,10 +120,11 @@ export class SessionTransaction {
   }
 
   #open(): void {
-    const { settings } = this.#host;
+    const { settings, times } = this.#host;
     const level = settings.get('transaction_isolation')!;
     if (level === 'serializable') this.carriedOut(level); // a start-up parameter says so
     this.#block = 'open';
+    void times.transaction; // it is BEGIN's
     settings.beginBlock();
     this.#host.began();
   }
@@ -239,6 +242,7 @@ export class SessionTransaction {
     this.#block = 'none';
     this.#queried = false;
     this.current = null;
+    this.#host.times.ended();
     this.hold.release();
     if (this.#savepoints.length > 0) this.#savepoints = [];
   }

@@ -6,6 +6,7 @@ import type { Database } from './ingest/database.ts';
 import type { RowContext } from './ingest/generated-values.ts';
 import type { TableWrites, Transaction } from './ingest/transaction.ts';
 import type { WriteContext } from './ingest/write-rows.ts';
+import type { Times } from './planner/duckdb/session-time.ts';
 import type { ParameterValue, QueryPlan } from './planner/plan.ts';
 import type { Remote } from './rpc.ts';
 import type { Memory } from './storage/memory/memory.ts';
@@ -25,6 +26,7 @@ export interface WriteEnvironment {
   readonly transaction: Transaction;
   readonly time: RowContext;
   readonly timeZone: string;
+  readonly times: Times;
   /** Values of $n as they came, with their types. */
   readonly parameters: BoundParameters;
   readonly parameterOids: readonly number[];
@@ -96,7 +98,7 @@ export async function drain(
   take: (vectors: readonly ColumnVector[], rows: number) => MaybePromise<void>,
   buffers: ReadonlyMap<string, MemoryUnit> = NO_BUFFERS,
 ): Promise<void> {
-  const { database, engine, transaction, timeZone } = environment;
+  const { database, engine, transaction, timeZone, times } = environment;
   const rendered = plan.render(parameterValues(environment.parameters, environment.parameterOids));
   const request = {
     rendered,
@@ -106,6 +108,7 @@ export async function drain(
     formats: [],
     output: 'vectors',
     timeZone,
+    times,
     buffers,
   } as const;
   const cursor = await EngineCursor.open(database, engine, request, environment.running);

@@ -28,6 +28,8 @@ export interface SequenceSource {
 /** What a statement's values may depend on. */
 export interface RowContext extends TimeContext {
   readonly sequences?: SequenceSource;
+  /** clock_timestamp(), where it is another than now(). */
+  readonly clock?: () => number;
   readonly user?: string;
 }
 
@@ -98,7 +100,7 @@ function functionInput(
     case 'random':
       return type.oid === Oid.float4 ? (sink) => sink.float32(fraction()) : (sink) => sink.float64(fraction());
     case 'clock_timestamp':
-      return (sink) => putNow(type, context.now(), context.timeZone, sink);
+      return (sink) => putNow(type, context.clock?.() ?? context.now(), context.timeZone, sink);
     default: {
       const input = textInput(type, context);
       return (sink) => putText(input, context.user ?? '', sink);

@@ -9,6 +9,7 @@ import { atNode, locationOf, stringNode } from './ast.ts';
 import { defaultValue, undefinedColumn } from './column-default.ts';
 import { constantFor, isNumberLiteral } from './constants.ts';
 import { typeParameter, type SimpleScope } from './describe.ts';
+import { NOW_SQL } from './duckdb/session-time.ts';
 import { writeExpression } from './duckdb/expression.ts';
 import { scalarLiteral } from './duckdb/literals.ts';
 import { onlyDefault } from './generators.ts';
@@ -69,7 +70,7 @@ export function writeAssignment(value: Node, column: ColumnDef, scope: Scope): s
     const made = column.default?.kind === 'function' ? MADE_BY_ENGINE[column.default.function] : undefined;
     if (made !== undefined) return `CAST(${made} AS ${type})`;
     const given = defaultValue(column);
-    if (given.kind === 'now') return `CAST(now() AS ${type})`;
+    if (given.kind === 'now') return `CAST(${NOW_SQL} AS ${type})`;
     return given.kind === 'null' ? `CAST(NULL AS ${type})` : constantLiteral(given.text, column);
   }
   const constant = constantFor(value, column);

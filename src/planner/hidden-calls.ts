@@ -47,7 +47,7 @@ export function planHiddenCalls(
   const plan = planQuery(replaced as Node, sql, parameterCount + calls.length, view, environment);
   if (plan.route !== 'catalog') return null;
   const { parameterOids } = environment;
-  return { ...plan, text, described: null, parameterOids, hidden: { sql, from: parameterCount, calls } };
+  return { ...plan, text, described: null, parameterOids, hidden: { sql: plan.text, from: parameterCount, calls } };
 }
 
 /** Whether a call stands anywhere but as a whole column. */

@@ -6,12 +6,17 @@ import type { Node } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { constantText, plainName, stringNode, stringsOf, walk } from './ast.ts';
 import { columnName } from './column-names.ts';
+import { NOW_TEXT, STATEMENT_TIME_TEXT } from './duckdb/session-time.ts';
 import type { ParsedStatement } from './plan.ts';
 
-export type Constants = (
-  name: string,
-  args: readonly string[],
-) => { readonly text: string; readonly type: string } | undefined;
+export interface Constant {
+  readonly text: string;
+  readonly type: string;
+  /** What the text is of, where the type is made from that. */
+  readonly from?: string;
+}
+
+export type Constants = (name: string, args: readonly string[]) => Constant | undefined;
 
 export interface Replaced {
   readonly node: Node;
@@ -26,7 +31,32 @@ const VALUE_FUNCTIONS: Readonly<Record<string, string>> = {
   SVFOP_CURRENT_ROLE: 'current_role',
   SVFOP_CURRENT_CATALOG: 'current_catalog',
   SVFOP_CURRENT_SCHEMA: 'current_schema',
+  SVFOP_CURRENT_TIMESTAMP: 'current_timestamp',
+  SVFOP_LOCALTIMESTAMP: 'localtimestamp',
+  SVFOP_CURRENT_DATE: 'current_date',
+  SVFOP_CURRENT_TIME: 'current_time',
+  SVFOP_LOCALTIME: 'localtime',
 };
+
+/** PostgreSQL in PGlite would say when its own transaction began. */
+const TIMES: Readonly<Record<string, Constant>> = {
+  now: { text: NOW_TEXT, type: 'timestamptz' },
+  transaction_timestamp: { text: NOW_TEXT, type: 'timestamptz' },
+  statement_timestamp: { text: STATEMENT_TIME_TEXT, type: 'timestamptz' },
+  current_timestamp: { text: NOW_TEXT, type: 'timestamptz' },
+  localtimestamp: { text: NOW_TEXT, type: 'timestamp', from: 'timestamptz' },
+  current_date: { text: NOW_TEXT, type: 'date', from: 'timestamptz' },
+  current_time: { text: NOW_TEXT, type: 'timetz', from: 'timestamptz' },
+  localtime: { text: NOW_TEXT, type: 'time', from: 'timestamptz' },
+};
+
+/** now() and its relatives in a statement that PGlite runs. */
+export function replaceTimes(node: Node, text: string): string {
+  const replaced = replaceOwnFunctions({ node, text, parameterCount: 0, position: 0 }, (name, args) =>
+    args.length === 0 && Object.hasOwn(TIMES, name) ? TIMES[name] : undefined,
+  );
+  return replaced.text;
+}
 
 export function replaceOwnFunctions(statement: ParsedStatement, constants: Constants): Replaced {
   const node = statement.node as Node;
@@ -46,9 +76,9 @@ function mentionsOwn(node: Node, constants: Constants): boolean {
   return found;
 }
 
-function constantOf(node: Node, constants: Constants): { readonly text: string; readonly type: string } | undefined {
+function constantOf(node: Node, constants: Constants): Constant | undefined {
   if ('SQLValueFunction' in node) {
-    const name = VALUE_FUNCTIONS[node.SQLValueFunction.op ?? ''];
+    const name = VALUE_FUNCTIONS[(node.SQLValueFunction.op ?? '').replace(/_N$/, '')];
     return name === undefined ? undefined : constants(name, []);
   }
   if (!('FuncCall' in node)) return undefined;
@@ -86,7 +116,7 @@ function replace(value: unknown, constants: Constants): unknown {
   const record = value as Record<string, unknown>;
   if ('FuncCall' in record || 'SQLValueFunction' in record) {
     const constant = constantOf(record as unknown as Node, constants);
-    if (constant !== undefined) return typedConstant(constant.text, constant.type);
+    if (constant !== undefined) return typedConstant(constant, precisionOf(record as unknown as Node));
   }
   // A function in FROM must stay one: `SELECT * FROM pg_current_wal_lsn()` becomes a subquery.
   if ('RangeFunction' in record)
@@ -114,16 +144,25 @@ function replaceScan(node: Node, constants: Constants): unknown {
   if (constant === undefined) return undefined;
   const name = stringsOf(call.FuncCall.funcname).at(-1)!;
   const column = node.RangeFunction.alias?.aliasname ?? name;
-  const target = { ResTarget: { name: column, val: typedConstant(constant.text, constant.type) } };
+  const target = { ResTarget: { name: column, val: typedConstant(constant) } };
   const select = { SelectStmt: { targetList: [target], limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' } };
   return { RangeSubselect: { subquery: select, alias: node.RangeFunction.alias ?? { aliasname: column } } };
 }
 
-function typedConstant(text: string, type: string): unknown {
+/** That of CURRENT_TIMESTAMP(3). */
+function precisionOf(node: Node): number | null {
+  if (!('SQLValueFunction' in node) || !(node.SQLValueFunction.op ?? '').endsWith('_N')) return null;
+  return node.SQLValueFunction.typmod ?? 0;
+}
+
+function typedConstant({ text, type, from }: Constant, precision: number | null = null): unknown {
+  const constant = { A_Const: { sval: { sval: text } } };
+  return cast(from === undefined ? constant : cast(constant, from, null), type, precision);
+}
+
+function cast(arg: unknown, type: string, precision: number | null): unknown {
+  const typmods = precision === null ? {} : { typmods: [{ A_Const: { ival: { ival: precision } } }] };
   return {
-    TypeCast: {
-      arg: { A_Const: { sval: { sval: text } } },
-      typeName: { names: [stringNode('pg_catalog'), stringNode(type)], typemod: -1 },
-    },
+    TypeCast: { arg, typeName: { names: [stringNode('pg_catalog'), stringNode(type)], ...typmods, typemod: -1 } },
   };
 }

@@ -9,7 +9,7 @@ import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
 import { resolveHere, type Scope, type WriterContext } from './duckdb/scope.ts';
 import { fill, template, type Template } from './duckdb/typed.ts';
 import { isSequenceFunction } from './insert-values.ts';
-import type { Constants } from './own-functions.ts';
+import { replaceTimes, type Constants } from './own-functions.ts';
 import type {
   CatalogView,
   EqualityLookup,
@@ -64,6 +64,7 @@ export function planQuery(
   if (tables.size === 0) {
     return {
       ...shared,
+      text: replaceTimes(found.node, found.text),
       route: 'catalog',
       views: viewsRead(relations, view),
       render: () => {

@@ -31,6 +31,7 @@ export function openChanges(db: TestDatabase, table: Table, since: Lsn): Promise
     columns: null,
     formats: [],
     output: 'vectors',
+    times: { transaction: 0, statement: 0 },
     timeZone: 'UTC',
   } as const;
   return EngineCursor.open(db.tiers.database, db.tiers.engine, request, () => {});

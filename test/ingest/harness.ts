@@ -259,6 +259,7 @@ export class TestDatabase {
       columns: null,
       formats: [],
       output,
+      times: { transaction: 0, statement: 0 },
       timeZone: 'UTC',
     };
     return EngineCursor.open(this.tiers.database, this.tiers.engine, request, () => {});

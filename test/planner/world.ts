@@ -1,6 +1,7 @@
 /** A small catalog and a DuckDB that holds its rows: what planned statements are tried on. */
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import type { SqlError } from '../../src/errors.ts';
+import { withTimes } from '../../src/planner/duckdb/session-time.ts';
 import { loadParser, parseSql } from '../../src/planner/parse.ts';
 import type { CatalogView, ParameterValue, QueryPlan, Statement } from '../../src/planner/plan.ts';
 import { planStatement } from '../../src/planner/plan-statement.ts';
@@ -131,7 +132,7 @@ export async function rowsOf(
     const positions = table.positions ? `, 0 AS __unit, row_number() OVER () - 1 AS __position` : '';
     sql = sql.replaceAll(`"${table.placeholder}"`, `(SELECT *${positions} FROM ${table.def.name})`);
   }
-  const result = await duck.runAndReadAll(sql);
+  const result = await duck.runAndReadAll(withTimes(sql, { transaction: 1.7e15, statement: 1.7e15 }));
   return result
     .getRowsJson()
     .map((row) =>

@@ -2,6 +2,7 @@
  * PostgreSQL expression trees → DuckDB SQL with PostgreSQL's meaning. Every node kind written here is one that was
  * looked at; any other is 0A000. Everything is bracketed: the two grammars disagree about precedence.
  */
+import { NOW_SQL } from './session-time.ts';
 import { quoteIdentifier, quoteLiteral } from '../../sql-text.ts';
 import type { A_Expr, FuncCall, Node, SubLink, WindowDef } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
@@ -344,11 +345,11 @@ function writeSubLink(link: SubLink, scope: Scope): Typed {
 function writeValueFunction(op: string, node: Node): Typed {
   switch (op) {
     case 'SVFOP_CURRENT_TIMESTAMP':
-      return typed('now()', Oid.timestamptz);
+      return typed(NOW_SQL, Oid.timestamptz);
     case 'SVFOP_LOCALTIMESTAMP':
-      return typed('CAST(now() AS TIMESTAMP)', Oid.timestamp);
+      return typed(`CAST(${NOW_SQL} AS TIMESTAMP)`, Oid.timestamp);
     case 'SVFOP_CURRENT_DATE':
-      return typed('CAST(now() AS DATE)', Oid.date);
+      return typed(`CAST(${NOW_SQL} AS DATE)`, Oid.date);
     default:
       throw notSupported(`${op.replace('SVFOP_', '')} over Arka tables`, atNode(node));
   }

@@ -7,6 +7,7 @@
 import { quoteLiteral } from '../../sql-text.ts';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
+import { NOW_SQL, STATEMENT_TIME_SQL } from './session-time.ts';
 import { isFloat, isInexact, isInteger, isJson, isText, typed, type Typed } from './typed.ts';
 
 export interface FunctionRule {
@@ -23,6 +24,7 @@ export interface FunctionRule {
 }
 
 const text: FunctionRule = { type: Oid.text, check: noBinary };
+const transactionTime: FunctionRule = { write: () => typed(NOW_SQL, Oid.timestamptz), arity: [0, 0] };
 const float: FunctionRule = { type: Oid.float8, check: noNumeric };
 
 function noBinary(args: readonly Typed[], name: string): void {
@@ -210,9 +212,9 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   to_timestamp: { arity: [1, 1], type: Oid.timestamptz },
   age: { arity: [2, 2], type: Oid.interval },
   isfinite: { type: Oid.bool },
-  now: { type: Oid.timestamptz, arity: [0, 0] },
-  transaction_timestamp: { to: 'now', type: Oid.timestamptz },
-  statement_timestamp: { to: 'now', type: Oid.timestamptz },
+  now: transactionTime,
+  transaction_timestamp: transactionTime,
+  statement_timestamp: { write: () => typed(STATEMENT_TIME_SQL, Oid.timestamptz), arity: [0, 0] },
   timezone: { write: timezone },
   json_typeof: { write: jsonTypeof },
   jsonb_typeof: { write: jsonTypeof },

@@ -172,7 +172,7 @@ function frameCrc(ring: Ring, unit: number, bytes: number, seed: number): number
 export function writeGroup(ring: Ring, state: WriterState, file: LogFile, group: Group, clock: Clock): void {
   const { offset, sequence, seed } = state;
   const at: Position = { sequence, offset };
-  const time = clock.now() * 1000;
+  const time = Math.floor(clock.now() * 1000);
   const header = encodeGroupHeader({ at, durable: at, firstLsn: group.firstLsn, bytes: group.bytes, time }, seed);
   const padding = PADDING.subarray(0, groupBytesTotal(group.bytes) - GROUP_HEADER_BYTES - group.bytes);
   try {
