@@ -58,6 +58,9 @@ function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kin
   else if (rendered.indexed !== null && canReadIndexed(environment, rendered.indexed)) {
     const { def, lookup } = rendered.indexed;
     lines.push(`Index Scan using ${lookup.index} on ${def.schema}.${def.name} (memory rows alone)`);
+  } else if (plan.counts !== undefined) {
+    const { schema, name } = plan.counts.def;
+    lines.push(`Row Count of ${schema}.${name} (rows less deletions of these units; none is read)`);
   } else lines.push('Engine (DuckDB)');
   const { database } = environment.context;
   const { transaction, timeZone } = environment;

@@ -16,6 +16,7 @@ import type { Format, ResultColumn } from './types/result-column.ts';
 import { parametersOf } from './wire/bound-parameters.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
 import { describedColumns, discard } from './gateway-columns.ts';
+import { countRowsOf } from './gateway-count.ts';
 import { EngineCursor } from './gateway-cursor.ts';
 import type { ServerContext } from './gateway-context.ts';
 import { waitForLsn } from './gateway-follow.ts';
@@ -102,6 +103,10 @@ export class QueryRun {
     }
     const rendered = plan.render(parameterValues(parameters, oids));
     if (copy === null && standIn === null && columns !== null) {
+      if (plan.counts !== undefined) {
+        const { rows, messages } = countRowsOf(environment, plan.counts, formats[0] ?? 0);
+        return new QueryRun(columns, once(rows, messages));
+      }
       const found = await readHere(environment, rendered, columns.length, formats);
       if (found !== null) return new QueryRun(columns, once(found.rows, found.messages));
     }

@@ -9,6 +9,8 @@
  * - S4 DuckDB keeps the order of rows through one read_parquet and filters over it, on one thread. Not through a join, and not
  *   through UNION ALL: the ends of its parts are mixed. So `filesInOrder` has neither.
  * - S5 Inside, columns are called by place; names of the user meet none of the reader's.
+ * - S6 Of a UNION ALL that no column is wanted of, DuckDB reads the first column of every part: so a constant is the first,
+ *   and `count(*)`, also with a filter, reads nothing for it. What is above sees the table's columns alone.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import { SqlError, SqlState } from '../errors.ts';
@@ -32,20 +34,20 @@ export interface ScanContext {
 
 /** `(SELECT … UNION ALL …)`, with the def's column names and, where asked for, `__unit` and `__position`. */
 export function scanSql(scan: TableScan, context: ScanContext): string {
-  const branches: string[] = [];
+  const branches: Branch[] = [];
   const columns = scan.def.columns;
   if (scan.changes !== undefined && scan.changes.to > scan.changes.since) {
     const source = addSource(context.registry, changesSource(scan.def, scan.changes, context.mode));
     context.sourceIds.push(source.id);
     const outputs = columns.map((column, i) => `c${i} AS ${quoteIdentifier(column.name)}`);
-    branches.push(`SELECT ${outputs.join(', ')} FROM ${source.sql}`);
+    branches.push({ outputs: outputs.join(', '), from: source.sql });
   }
   if (scan.memory.some((unit) => unit.rows > 0)) {
     const source = addSource(context.registry, memorySource(columns, scan.memory, context.slabs, context.mode));
     context.sourceIds.push(source.id);
     const outputs = columns.map((column, i) => `c${i} AS ${quoteIdentifier(column.name)}`);
     if (scan.positions) outputs.push(`c${columns.length} AS "__unit"`, `c${columns.length + 1} AS "__position"`);
-    branches.push(`SELECT ${outputs.join(', ')} FROM ${source.sql}`);
+    branches.push({ outputs: outputs.join(', '), from: source.sql });
   }
   const clean: FileUnit[] = [];
   const sparse: FileUnit[] = [];
@@ -55,22 +57,41 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
     if (file.rows === 0 || deleted >= file.rows) continue;
     (deleted === 0 ? clean : deleted <= file.rows * DENSE_PART ? sparse : dense).push(file);
   }
-  if (clean.length > 0) branches.push(`SELECT ${fileOutputs(scan, clean)} FROM ${readParquet(columns, clean)} f`);
+  if (clean.length > 0) branches.push({ outputs: fileOutputs(scan, clean), from: `${readParquet(columns, clean)} f` });
   if (sparse.length > 0) {
     const source = addSource(context.registry, positionSource(sparse, context.slabs));
     context.sourceIds.push(source.id);
-    branches.push(
-      `SELECT ${fileOutputs(scan, sparse)} FROM ${readParquet(columns, sparse)} f ANTI JOIN ${source.sql} d ON f.file_index = d.c0 AND f.file_row_number = d.c1`,
-    );
+    branches.push({
+      outputs: fileOutputs(scan, sparse),
+      from: `${readParquet(columns, sparse)} f ANTI JOIN ${source.sql} d ON f.file_index = d.c0 AND f.file_row_number = d.c1`,
+    });
   }
   if (dense.length > 0) {
     const source = addSource(context.registry, bitmapSource(dense, context.slabs));
     context.sourceIds.push(source.id);
-    branches.push(
-      `SELECT ${fileOutputs(scan, dense)} FROM ${readParquet(columns, dense)} f LEFT JOIN ${source.sql} d ON f.file_index = d.c0 WHERE get_bit(d.c1, f.file_row_number::INTEGER) = 0`,
-    );
+    branches.push({
+      outputs: fileOutputs(scan, dense),
+      from: `${readParquet(columns, dense)} f LEFT JOIN ${source.sql} d ON f.file_index = d.c0 WHERE get_bit(d.c1, f.file_row_number::INTEGER) = 0`,
+    });
   }
-  return branches.length === 0 ? emptyScan(scan) : `(${branches.join(' UNION ALL ')})`;
+  if (branches.length === 0) return emptyScan(scan);
+  if (branches.length === 1) return `(SELECT ${branches[0]!.outputs} FROM ${branches[0]!.from})`;
+  return unionOf(scan, branches);
+}
+
+interface Branch {
+  readonly outputs: string;
+  readonly from: string;
+}
+
+/** S6. */
+function unionOf(scan: TableScan, branches: readonly Branch[]): string {
+  const names = scan.def.columns.map((column) => column.name);
+  if (scan.positions) names.push('__unit', '__position');
+  let constant = '__none';
+  while (names.includes(constant)) constant += '_';
+  const parts = branches.map(({ outputs, from }) => `SELECT 0::UTINYINT AS ${constant}, ${outputs} FROM ${from}`);
+  return `(SELECT ${names.map(quoteIdentifier).join(', ')} FROM (${parts.join(' UNION ALL ')}))`;
 }
 
 /** The live rows of files by unit, then position, without a sort (S4); with `__unit` and `__position`. */

@@ -67,6 +67,19 @@ export function describeSelect(select: SelectStmt, scope: SimpleScope, parameter
   return allTyped(scope, parameterCount) ? { columns, parameterOids: scope.parameterOids } : null;
 }
 
+/** Of a SELECT from one table that was described here: whether it is `SELECT count(*)` of all its rows. */
+export function countsRows(select: SelectStmt): boolean {
+  const [target] = select.targetList ?? [];
+  return (
+    target !== undefined &&
+    'ResTarget' in target &&
+    'FuncCall' in target.ResTarget.val! &&
+    select.whereClause === undefined &&
+    select.limitCount === undefined &&
+    select.limitOffset === undefined
+  );
+}
+
 export function allTyped(scope: SimpleScope, parameterCount: number): boolean {
   for (let i = 0; i < parameterCount; i++) if ((scope.parameterOids[i] ?? 0) === 0) return false;
   return true;

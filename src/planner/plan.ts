@@ -119,6 +119,8 @@ export interface QueryPlan {
   readonly parameterOids: readonly number[];
   /** For the catalog: calls of sequences that are parameters of what runs. */
   readonly hidden?: HiddenCalls;
+  /** The statement is `SELECT count(*) FROM t` of this table, and nothing else: how many rows are live is its answer. */
+  readonly counts?: PlannedTable;
   /** Columns that are calls of sequences: `inner` runs, and they are carried out on its rows. */
   readonly calls?: SequenceCalls;
   render(parameters: readonly ParameterValue[]): RenderedQuery;

@@ -4,7 +4,7 @@ import { notSupported } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
 import { at, stringsOf, walk } from './ast.ts';
 import { findFeeds, positionOf, refuseFollowing } from './changes.ts';
-import { describeSelect, simpleColumn, simpleScope } from './describe.ts';
+import { countsRows, describeSelect, simpleColumn, simpleScope } from './describe.ts';
 import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
 import { resolveHere, type Scope, type WriterContext } from './duckdb/scope.ts';
 import { fill, template, type Template } from './duckdb/typed.ts';
@@ -80,7 +80,9 @@ export function planQuery(
     (context) => writeQuery(select, context),
     point,
   );
-  return renderer.plan(found.text, shared.described);
+  const plan = renderer.plan(found.text, shared.described);
+  const counted = def !== null && shared.described !== null && countsRows(select) ? tables.get(only!) : undefined;
+  return counted === undefined || counted.feed !== undefined ? plan : { ...plan, counts: counted };
 }
 
 export function isUtc(environment: PlannerEnvironment): boolean {

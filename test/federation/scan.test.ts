@@ -260,6 +260,33 @@ test('C8: with every row of the second of two hive-style files deleted, a filter
   }
 });
 
+test('S6: count(*) over clean, dirty and memory units reads no column, with a filter that column alone', async () => {
+  const types = [plain(Oid.text), plain(Oid.int4)];
+  const rows: Row[] = Array.from({ length: 100 }, (_, i) => [`text ${i}`, i]);
+  const scan: TableScan = {
+    placeholder: '__scan',
+    def: {
+      ...tableDef(types),
+      columns: tableDef(types).columns.map((each, i) => ({ ...each, name: ['__none', 'n'][i]! })),
+    },
+    memory: [memoryUnit(types, 1, [rows], [0, 7])],
+    files: [
+      await fileUnit(types, 2, rows, []),
+      await fileUnit(types, 3, rows, [4]),
+      await fileUnit(types, 4, rows, [1, 2, 3, 4, 5, 6, 7]),
+    ],
+    positions: false,
+  };
+  const plans = ['', 'WHERE n < 50'].map((where) => `SELECT count(*) FROM __scan s ${where}`);
+  for (const sql of plans) {
+    const [[, plan]] = (await query(`EXPLAIN ${sql}`, [scan], null)) as [[string, string]];
+    expect(plan).not.toMatch(/\bf1\b/);
+  }
+  expect(await query(plans[0]!, [scan], null)).toEqual([[390n]]);
+  expect(await query(plans[1]!, [scan], null)).toEqual([[190n]]);
+  expect(await query('SELECT min("__none"), max(n) FROM __scan s', [scan], null)).toEqual([['text 0', 99]]);
+});
+
 test('columns are found by field id: a renamed one keeps its rows, a new one is NULL, in memory and in files', async () => {
   const old = [plain(Oid.int4), plain(Oid.text)];
   const rows: Row[] = [
