@@ -13,6 +13,8 @@ export class Catalog implements Outside {
   /** The metadata files that V4 was looked at for. */
   readonly #checked = new Set<string>();
   #find: StatementSync | null = null;
+  /** Of the databases, when it was looked at last. */
+  #writes = -1;
   readonly history = new Map<string, string[]>();
 
   constructor(world: World, model: Model) {
@@ -33,6 +35,7 @@ export class Catalog implements Outside {
 
   /** What another client of the catalog does. */
   show(table: string, location: string): void {
+    this.#world.sqliteWrites++;
     this.#world.databases
       .get('/sim/catalog.db')!
       .prepare('UPDATE iceberg_tables SET metadata_location = ? WHERE table_name = ?')
@@ -66,6 +69,8 @@ export class Catalog implements Outside {
 
   /** Null: nothing new in the catalog. */
   look(logId: () => string): Promise<void> | null {
+    if (this.#writes === this.#world.sqliteWrites) return null;
+    this.#writes = this.#world.sqliteWrites;
     const fresh = this.#model.tables.flatMap((table) => {
       const location = this.location(table);
       return location === null || this.#checked.has(location) ? [] : [{ table, location }];

@@ -9,6 +9,7 @@ import type { Transaction } from '../../src/ingest/transaction.ts';
 import { deleteRows, insertRows, type WriteContext } from '../../src/ingest/write-rows.ts';
 import type { Remote } from '../../src/rpc.ts';
 import { DiskCache } from '../../src/storage/disk/disk-cache.ts';
+import type { IndexCore } from '../../src/storage/index/index-service.ts';
 import type { LakeApi } from '../../src/storage/iceberg/lake-api.ts';
 import { createLake } from '../../src/storage/iceberg/lake.ts';
 import { decodeCheckpoint } from '../../src/storage/log/checkpoint.ts';
@@ -21,6 +22,7 @@ import type { TableDef } from '../../src/table-def.ts';
 import { UTC } from '../../src/types/time-zone.ts';
 import { difference, FOREIGN, type Change, type Model } from './model.ts';
 import { deletedOf, idVector, rowsOfFile, rowsOfMemory, SimEngine, vectorsOf, type Row } from './sim-engine.ts';
+import { INDEX_DIR, remoteIndex, simIndex } from './sim-index.ts';
 import type { World } from './world.ts';
 
 export interface Shape {
@@ -32,6 +34,7 @@ export interface Shape {
 export interface Planted {
   readonly log?: (log: Log) => void;
   readonly lake?: (lake: LakeApi, world: World) => void;
+  readonly index?: (index: IndexCore) => void;
   readonly database?: (database: Database, life: Life) => void;
   readonly world?: (world: World) => void;
 }
@@ -53,6 +56,7 @@ export class Life {
   database!: Database;
   log!: Log;
   lake!: LakeApi;
+  index!: IndexCore;
   ready = false;
   fatal: Error | null = null;
   /** The changes of transactions that may come into the log, by number. */
@@ -82,6 +86,10 @@ export class Life {
     planted.lake?.(lake, world);
     this.lake = lake;
     await lake.lock('/sim');
+    const index = simIndex(world);
+    planted.index?.(index);
+    this.index = index;
+    const { secret } = await index.open({ dir: INDEX_DIR, cacheBytes: 2 ** 16 });
     const log = await openLog({
       dir: '',
       segmentBytes: shape.segmentBytes,
@@ -123,12 +131,14 @@ export class Life {
       lake: remote,
       disk,
       diskDir: '/sim/disk',
-      secret: new Uint8Array(32),
+      secret,
+      index: remoteIndex(world, index),
       logBytesMax: shape.logBytesMax,
       targetFileBytes: 2 ** 20,
       warn,
     });
     planted.database?.(this.database, this);
+    await index.keepOnly(state.tables.map(({ def }) => def.uuid));
     await recover(this.database, state, '/sim/lost');
     this.ready = true;
     const tables = state.tables.map(({ def, flush, neededFrom }) => {
@@ -344,6 +354,7 @@ export class Life {
     await this.database.close();
     this.#checkReturned();
     await this.log[Symbol.asyncDispose]();
+    await this.index.shutdown(null);
     await this.lake.shutdown(null);
   }
 

@@ -116,6 +116,29 @@ const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[
     /damaged|no such file|read-only|V1|V4/,
   ],
   [
+    'the index over files says that it covers files before it has built their runs (V1)',
+    {
+      index: (index) => {
+        const { change } = index;
+        index.change = async (changes) => {
+          await change(changes);
+          return { covered: changes.added.map(({ unit }) => unit) };
+        };
+      },
+    },
+    /V1/,
+  ],
+  [
+    'the index over files does not say what it has lost (V1)',
+    {
+      index: (index) => {
+        const { lookup } = index;
+        index.lookup = async (request) => ({ ...(await lookup(request)), lost: [] });
+      },
+    },
+    /V1/,
+  ],
+  [
     'a flush says that it has what is not durable yet (V7)',
     {
       database: (database) => {

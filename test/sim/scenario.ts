@@ -16,6 +16,7 @@ import * as foreign from './foreign.ts';
 import { Life, type Planted, type Shape } from './life.ts';
 import { difference, FOREIGN, Model, type Change } from './model.ts';
 import type { Row } from './sim-engine.ts';
+import { INDEX_DIR } from './sim-index.ts';
 import { simulate } from './sim-node.ts';
 import { codeOf, isSimulated, NO_FAULTS, Violation, World } from './world.ts';
 
@@ -329,6 +330,7 @@ class Scenario {
   /** What people and other engines do while the server is down. */
   async #betweenLives(): Promise<void> {
     const { world, model } = this;
+    this.#damageIndex();
     const kind = world.random();
     const name = TABLES[world.below(TABLES.length)]!;
     const loaded = this.catalog.load(name);
@@ -352,6 +354,22 @@ class Scenario {
       model.newLog();
       world.trace('log and disk tier are gone');
     }
+  }
+
+  /** The index over files is a cache of their keys: whatever of it is lost or damaged is made again (H9). */
+  #damageIndex(): void {
+    const { world } = this;
+    if (!world.chance(0.2) || !world.fs.names.has(INDEX_DIR)) return;
+    const files = [...world.fs.names].filter(([path, file]) => path.startsWith(`${INDEX_DIR}/`) && !file.dir);
+    if (files.length === 0 || world.chance(0.2)) {
+      world.fs.remove(INDEX_DIR, { recursive: true });
+      world.trace('the index is gone');
+      return;
+    }
+    const [path, { bytes, durable }] = files[world.below(files.length)]!;
+    const at = world.below(bytes.length);
+    for (const copy of [bytes, durable]) if (at < copy.length) copy[at]! ^= 1 + world.below(255);
+    world.trace(`byte ${at} of ${path} is damaged`);
   }
 
   get #logId(): string {

@@ -50,8 +50,8 @@ export class SimFs {
   operations = 0;
   /** Bytes that all files may have together. */
   capacity = Infinity;
-  /** Asked before each write, sync and change of a name: throws to make it fail. */
-  fault: (operation: 'write' | 'sync' | 'name', path: string) => void = () => {};
+  /** Asked before each write, sync and change of a name, and each synchronous read: throws to make it fail. */
+  fault: (operation: 'read' | 'write' | 'sync' | 'name', path: string) => void = () => {};
   /** A planted bug: a sync that does nothing (of the paths it says yes to). */
   lazySync: (path: string) => boolean = () => false;
   onCrash: () => void = () => {};

@@ -22,8 +22,12 @@ export interface NodeWorld {
   fs: SimFs;
   readonly random: Random;
   readonly databases: Map<string, Sqlite.DatabaseSync>;
+  /** Commits of all databases so far, those that failed, too. */
+  sqliteWrites: number;
   /** The scheduler's turn: an asynchronous call goes on when it says so. */
   turn(what: string): Promise<void>;
+  /** An onlooker or another writer acts, in one step. */
+  readonly instant: boolean;
   /** Asked at each commit of a SQLite file: lost = the caller gets an error although (or because) it took place (or not). */
   sqliteFault(path: string): 'none' | 'failed' | 'unheard';
 }
@@ -66,13 +70,13 @@ class SimHandle {
       into.set(piece, start);
       return { bytesRead: piece.length };
     }, `read ${this.#path}`);
-  write = (bytes: Uint8Array, start = 0) =>
+  write = (bytes: Uint8Array, start = 0, length = bytes.length - start, position = this.#position) =>
     act((disk) => {
-      const piece = bytes.subarray(start);
-      disk.write(this.#path, this.#file, [piece], this.#position);
-      this.#position += piece.length;
-      return { bytesWritten: piece.length };
+      disk.write(this.#path, this.#file, [bytes.subarray(start, start + length)], position);
+      this.#position = position + length;
+      return { bytesWritten: length };
     }, `write ${this.#path}`);
+  writeFile = (data: string | Uint8Array) => this.write(typeof data === 'string' ? Buffer.from(data) : data);
   sync = () => act((disk) => disk.sync(this.#path, this.#file), `sync ${this.#path}`);
   datasync = () => this.sync();
   close = () => Promise.resolve();
@@ -149,7 +153,12 @@ function patchPromises(): void {
   patch(promises, 'copyFile', (from: string, to: string) =>
     act((disk) => disk.write(to, disk.truncate(to), [disk.get(from).bytes.slice()], 0)),
   );
-  patch(promises, 'readFile', (path: string) => act((disk) => Buffer.from(disk.get(path).bytes)));
+  patch(promises, 'readFile', (path: string, encoding?: BufferEncoding) =>
+    act((disk) => {
+      const bytes = Buffer.from(disk.get(path).bytes);
+      return encoding === undefined ? bytes : bytes.toString(encoding);
+    }),
+  );
 }
 
 function patchFs(): void {
@@ -168,6 +177,43 @@ function patchFs(): void {
     const file = disk().truncate(path);
     disk().write(path, file, [Buffer.from(text)], 0);
   });
+}
+
+/** Files that synchronous code has open, by descriptor; numbers that the system does not give. */
+const descriptors = new Map<number, { readonly path: string; readonly file: SimFile }>();
+const DESCRIPTOR_MIN = 2 ** 30;
+
+function patchDescriptors(): void {
+  const { openSync, closeSync, fstatSync, readSync } = fs;
+  let next = DESCRIPTOR_MIN;
+  Object.assign(fs, {
+    openSync: (path: string, ...rest: [string]) => {
+      if (!ours(path)) return openSync(path, ...rest);
+      world!.fs.alive();
+      descriptors.set(next, { path, file: world!.fs.get(path) });
+      return next++;
+    },
+    closeSync: (fd: number) => (fd < DESCRIPTOR_MIN ? closeSync(fd) : void descriptors.delete(fd)),
+    fstatSync: (fd: number) => (fd < DESCRIPTOR_MIN ? fstatSync(fd) : statOf(descriptors.get(fd)!.file)),
+    readSync: (fd: number, into: Uint8Array, start: number, length: number, position: number) => {
+      if (fd < DESCRIPTOR_MIN) return readSync(fd, into, start, length, position);
+      const { path, file } = descriptors.get(fd)!;
+      world!.fs.alive();
+      world!.fs.fault('read', path);
+      const piece = file.bytes.subarray(position, position + length);
+      into.set(piece, start);
+      return piece.length;
+    },
+  });
+}
+
+/** Long work gives way by setImmediate: when it goes on is the scheduler's to say, too. */
+function patchTurns(): void {
+  const { setImmediate: real } = globalThis;
+  globalThis.setImmediate = ((callback: () => void, ...rest: []): unknown =>
+    world === null || world.instant
+      ? real(callback, ...rest)
+      : void world.turn('setImmediate').then(callback)) as typeof setImmediate;
 }
 
 const sqliteError = (errcode: number): Error =>
@@ -203,6 +249,7 @@ class SimDatabase {
 
   /** What makes a change durable. */
   #durable<T>(work: () => T): T {
+    this.#world.sqliteWrites++;
     const fault = this.#world.sqliteFault(this.#path);
     if (fault === 'failed') throw sqliteError(this.#disk.capacity === Infinity ? IOERR : FULL);
     if (this.#disk.crashIn <= 0) {
@@ -282,10 +329,13 @@ let patched = false;
 /** From now on Node's modules work on `next`; null ends it. */
 export function simulate(next: NodeWorld | null): void {
   world = next;
+  descriptors.clear();
   if (patched) return;
   patched = true;
   patchPromises();
   patchFs();
+  patchDescriptors();
+  patchTurns();
   patchCrypto();
   syncBuiltinESMExports();
 }

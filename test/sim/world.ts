@@ -5,6 +5,7 @@
  * order that the seed says, looks at the invariants after each, and moves the clock when nobody waits.
  */
 import type { DatabaseSync } from 'node:sqlite';
+import { setImmediate } from 'node:timers';
 import type { Clock } from '../../src/clock.ts';
 import { SqlError } from '../../src/errors.ts';
 import { randomFrom, type Random } from './sim-disk.ts';
@@ -53,6 +54,7 @@ export class World implements NodeWorld, EngineWorld {
   readonly seed: number;
   readonly random: Random;
   readonly databases = new Map<string, DatabaseSync>();
+  sqliteWrites = 0;
   readonly clock: Clock;
   fs: SimFs;
   faults: Faults = NO_FAULTS;

@@ -11,11 +11,10 @@ import type { KeyReader } from './key-reader.ts';
 import { readSecret } from './manifest.ts';
 import { Pace, Stopped } from './pace.ts';
 import { PageCache } from './page-cache.ts';
-import { BUILD_ROWS, TableIndex, type SortBuffers, type TableEvents } from './table-index.ts';
+import { SortSpace } from './sort.ts';
+import { TableIndex, type TableEvents } from './table-index.ts';
 
 const BACKOFF_MS = 10_000;
-/** Words of the widest entry. */
-const STRIDE_MAX = 5;
 
 export type IndexCore = Omit<IndexApi, 'open' | 'readRow' | 'readVectors' | 'memory'> & {
   open(settings: Omit<IndexSettings, 'readerBytes' | 'tempDir'>): Promise<{ readonly secret: Uint8Array }>;
@@ -214,7 +213,7 @@ function backgroundWork(
   news: News,
 ): Background {
   const pace = new Pace(clock);
-  let buffers: SortBuffers | null = null;
+  let space: SortSpace | null = null;
   let lane: Promise<unknown> = Promise.resolve();
   let awake = false;
   let again = false;
@@ -231,12 +230,9 @@ function backgroundWork(
   };
   /** One piece of one table; whether there was one. */
   const piece = async (): Promise<boolean> => {
-    buffers ??= {
-      entries: new Int32Array(BUILD_ROWS * STRIDE_MAX),
-      scratch: new Int32Array(BUILD_ROWS * STRIDE_MAX),
-    };
+    space ??= new SortSpace();
     await pace.turn();
-    for (const table of tables.values()) if (await table.work(reader, buffers, pace, clock.monotonic())) return true;
+    for (const table of tables.values()) if (await table.work(reader, space, pace, clock.monotonic())) return true;
     return false;
   };
   const run = async (): Promise<void> => {
@@ -256,8 +252,8 @@ function backgroundWork(
     }
     const waits = [...tables.values()].map((table) => table.retryAt).filter((at) => at !== null);
     if (waits.length > 0) sleep(Math.max(1, Math.min(...waits) - clock.monotonic()));
-    // With nothing to build the buffers go: they are larger than a small cache.
-    else buffers = null;
+    // With nothing to build the space goes: it may be larger than a small cache.
+    else space = null;
   };
   const wake = (): void => {
     again = true;

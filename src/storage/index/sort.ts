@@ -9,6 +9,21 @@ const BUCKETS = 2048;
 /** Entries between two looks at the clock. */
 const STEP = 16_384;
 
+/** What builds sort in, one after another: as large as the largest so far. */
+export class SortSpace {
+  #entries = new Int32Array(0);
+  #scratch = new Int32Array(0);
+
+  /** Room for so many words in each; what was there is lost. */
+  of(words: number): { readonly entries: Int32Array; readonly scratch: Int32Array } {
+    if (this.#entries.length < words) {
+      this.#entries = new Int32Array(words);
+      this.#scratch = new Int32Array(words);
+    }
+    return { entries: this.#entries, scratch: this.#scratch };
+  }
+}
+
 /** The sorted entries, in `entries` or in `scratch`, which is as long. */
 export async function sortEntries(
   entries: Int32Array,

@@ -26,10 +26,10 @@ import type { PageCache } from './page-cache.ts';
 import { DamagedRun, type Slice } from './run-format.ts';
 import { RunReader } from './run-reader.ts';
 import { RunWriter } from './run-writer.ts';
-import { sortEntries } from './sort.ts';
+import { sortEntries, type SortSpace } from './sort.ts';
 
 /** Rows of one run as it is built; the sort holds two copies of them. */
-export const BUILD_ROWS = 2 ** 18;
+const BUILD_ROWS = 2 ** 18;
 const RETRY_MS = 5000;
 /** Keys between two looks at the clock. */
 const STEP = 64;
@@ -272,9 +272,9 @@ export class TableIndex {
   }
 
   /** One piece of background work, if there is some: a run built, runs merged, the manifest written. False: nothing to do. */
-  async work(reader: KeyReader, buffers: SortBuffers, pace: Pace, now: number): Promise<boolean> {
+  async work(reader: KeyReader, space: SortSpace, pace: Pace, now: number): Promise<boolean> {
     if (!this.#known) return false;
-    const worked = (await this.#merge(pace)) || (await this.#build(reader, buffers, pace, now));
+    const worked = (await this.#merge(pace)) || (await this.#build(reader, space, pace, now));
     if (!worked && !this.stale) return false;
     await this.#save();
     return true;
@@ -339,19 +339,15 @@ export class TableIndex {
     return this.#files.get(location)?.rows === rows;
   }
 
-  async #build(reader: KeyReader, buffers: SortBuffers, pace: Pace, now: number): Promise<boolean> {
-    const entries = buffers.entries;
+  async #build(reader: KeyReader, space: SortSpace, pace: Pace, now: number): Promise<boolean> {
     const stride = this.width + 1;
+    const parts = this.#nextParts(now);
+    if (parts.length === 0) return false;
+    const { entries, scratch } = space.of(parts.reduce((sum, { from, to }) => sum + to - from, 0) * stride);
     const slices: Slice[] = [];
     let count = 0;
     let rows = 0;
-    for (const file of [...this.#waiting]) {
-      if (file.retryAt > now || !(file.local || file.giveBack !== null)) continue;
-      const range = this.#missing(file);
-      if (range === null) continue;
-      const from = range.from;
-      const to = Math.min(range.to, from + BUILD_ROWS - rows);
-      if (to <= from) break;
+    for (const { file, from, to } of parts) {
       try {
         count = await this.#read(reader, file, from, to, entries, count, rows);
         slices.push({ location: file.location, rows: file.rows, from, to });
@@ -361,7 +357,7 @@ export class TableIndex {
       }
     }
     if (slices.length === 0) return false;
-    const sorted = await sortEntries(entries, buffers.scratch, count, this.width, pace);
+    const sorted = await sortEntries(entries, scratch, count, this.width, pace);
     const id = randomUUID();
     const path = join(this.dir, runFile(id));
     await this.#write(path, slices, sorted, count, stride, pace);
@@ -371,6 +367,22 @@ export class TableIndex {
       if (file !== undefined) this.#look(file);
     }
     return true;
+  }
+
+  /** Rows that wait and can be read now, as many as one run takes. */
+  #nextParts(now: number): readonly { readonly file: FileState; readonly from: number; readonly to: number }[] {
+    const parts = [];
+    let rows = 0;
+    for (const file of this.#waiting) {
+      if (file.retryAt > now || !(file.local || file.giveBack !== null)) continue;
+      const range = this.#missing(file);
+      if (range === null) continue;
+      const to = Math.min(range.to, range.from + BUILD_ROWS - rows);
+      if (to <= range.from) break;
+      parts.push({ file, from: range.from, to });
+      rows += to - range.from;
+    }
+    return parts;
   }
 
   /** The first rows of a file that no run covers. */
@@ -455,12 +467,6 @@ export class TableIndex {
     for (const file of this.#waiting) file.giveBack?.();
     for (const run of this.runs) run.close();
   }
-}
-
-/** What a build sorts in: made once, for all tables. */
-export interface SortBuffers {
-  readonly entries: Int32Array;
-  readonly scratch: Int32Array;
 }
 
 function allValid(vectors: readonly ColumnVector[], row: number): boolean {
