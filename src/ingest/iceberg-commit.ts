@@ -79,8 +79,7 @@ export async function commitTable(
   for (const file of staged) {
     const path = result.paths.find((each) => each.location === file.info.location)?.path ?? file.path;
     if (path !== file.path) garbage.push(file.path);
-    file.path = path;
-    file.tier = 'iceberg';
+    table.moveToIceberg(file, path);
     database.disk.found({ path, bytes: file.info.bytes });
   }
   settlePlan(table, plan, result);

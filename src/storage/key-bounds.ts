@@ -9,8 +9,8 @@ import type { ColumnDef, TableDef } from '../table-def.ts';
 import { FIXED_WIDTH, isValid, type ColumnVector } from '../types/column-vector.ts';
 import { wordsToNumber } from '../types/decimal-digits.ts';
 import { physicalOf } from '../types/pg-type.ts';
-import type { FileColumnStats } from './file-stats.ts';
 import { decodeBound } from './iceberg/bounds.ts';
+import type { Bounds, ColumnBounds } from './packed-bounds.ts';
 
 /** Whether the value of a row may lie within a column's bounds. */
 type Within = (vector: ColumnVector, row: number) => boolean;
@@ -19,10 +19,10 @@ export class KeyBounds {
   /** Of the columns asked for that have bounds, with their place among them. */
   readonly #columns: readonly { readonly index: number; readonly within: Within }[];
 
-  constructor(def: TableDef, stats: readonly FileColumnStats[], fieldIds: readonly number[]) {
+  constructor(def: TableDef, bounds: Bounds, fieldIds: readonly number[]) {
     this.#columns = fieldIds.flatMap((fieldId, index) => {
       const column = def.columns.find((each) => each.fieldId === fieldId);
-      const own = stats.find((each) => each.fieldId === fieldId);
+      const own = bounds.of(fieldId);
       const within = column === undefined || own === undefined ? null : withinBounds(column, own);
       return within === null ? [] : [{ index, within }];
     });
@@ -39,25 +39,25 @@ export class KeyBounds {
 /** Numeric bounds of an integer-like column (integers, date, timestamps); null for others, or without bounds. */
 export function integerBounds(
   def: TableDef,
-  stats: readonly FileColumnStats[],
+  bounds: Bounds,
   fieldId: number | null,
 ): { readonly min: number; readonly max: number } | null {
   const column = def.columns.find((each) => each.fieldId === fieldId);
-  const own = stats.find((each) => each.fieldId === fieldId);
+  const own = fieldId === null ? undefined : bounds.of(fieldId);
   if (column === undefined || own === undefined || own.lower === null || own.upper === null) return null;
   const physical = physicalOf(column.type);
   if (physical !== 'int32' && physical !== 'int64') return null;
   return { min: Number(decodeBound(column.type, own.lower)), max: Number(decodeBound(column.type, own.upper)) };
 }
 
-function withinBounds(column: ColumnDef, stats: FileColumnStats): Within | null {
-  const { lower, upper } = stats;
+function withinBounds(column: ColumnDef, bounds: ColumnBounds): Within | null {
+  const { lower, upper } = bounds;
   if (lower === null && upper === null) return null;
   const physical = physicalOf(column.type);
   switch (physical) {
     case 'int32':
     case 'int64': {
-      const [min, max] = numbers(column, stats);
+      const [min, max] = numbers(column, bounds);
       if (physical === 'int32') return ({ words }, row) => words[row]! >= min && words[row]! <= max;
       return ({ words }, row) => {
         const value = wordsToNumber(words[row * 2]!, words[row * 2 + 1]!);
@@ -66,7 +66,7 @@ function withinBounds(column: ColumnDef, stats: FileColumnStats): Within | null 
     }
     case 'float32':
     case 'float64': {
-      const [min, max] = numbers(column, stats);
+      const [min, max] = numbers(column, bounds);
       // NaN has no place in bounds; -0 and 0 compare equal here.
       return (vector, row) => {
         const value = physical === 'float32' ? vector.float32[row]! : vector.float64[row]!;
@@ -93,7 +93,7 @@ function withinBounds(column: ColumnDef, stats: FileColumnStats): Within | null 
   }
 }
 
-function numbers(column: ColumnDef, { lower, upper }: FileColumnStats): readonly [number, number] {
+function numbers(column: ColumnDef, { lower, upper }: ColumnBounds): readonly [number, number] {
   return [
     lower === null ? Number.NEGATIVE_INFINITY : Number(decodeBound(column.type, lower)),
     upper === null ? Number.POSITIVE_INFINITY : Number(decodeBound(column.type, upper)),

@@ -322,6 +322,13 @@ export class Table {
     this.version++;
   }
 
+  /** A commit has made a segment a data file. */
+  moveToIceberg(file: DataFileUnit, path: string): void {
+    const before = file.heapBytes;
+    file.moveToIceberg(path);
+    if (this.#units.get(file.unit) === file) this.#memory.fileBytes += file.heapBytes - before;
+  }
+
   #addFile(file: DataFileUnit): void {
     this.#units.set(file.unit, file);
     this.fileSets.add(file);

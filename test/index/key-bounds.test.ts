@@ -8,14 +8,26 @@ import {
   upperTextBound,
 } from '../../src/storage/iceberg/bounds.ts';
 import { KeyBounds } from '../../src/storage/key-bounds.ts';
+import { PackedBounds, statsBounds } from '../../src/storage/packed-bounds.ts';
 import type { FileColumnStats } from '../../src/storage/file-stats.ts';
 import { nameFields, type PgType, type TableDef } from '../../src/table-def.ts';
 import { columnVector, type ColumnVector } from '../../src/types/column-vector.ts';
 import { numericTypmod, Oid } from '../../src/types/pg-type.ts';
 import { tableDef } from '../ingest/harness.ts';
 
-const boundsOf = (def: TableDef, stats: readonly FileColumnStats[]): KeyBounds =>
-  new KeyBounds(def, stats, nameFields(def));
+/** As a segment has them, and packed as a data file has: both admit the same. */
+function boundsOf(def: TableDef, stats: readonly FileColumnStats[]): Pick<KeyBounds, 'mayHold'> {
+  const [plainly, packed] = [statsBounds(stats), new PackedBounds(stats)].map(
+    (bounds) => new KeyBounds(def, bounds, nameFields(def)),
+  ) as [KeyBounds, KeyBounds];
+  return {
+    mayHold: (vectors, row) => {
+      const answer = plainly.mayHold(vectors, row);
+      expect(packed.mayHold(vectors, row)).toBe(answer);
+      return answer;
+    },
+  };
+}
 
 type Bound = Uint8Array | null;
 interface KeyType {
