@@ -15,6 +15,9 @@ const ENGINE_BYTES_MIN = 256 * MB;
 /** What DuckDB takes beyond what it counts. */
 const ENGINE_OVERHEAD = 1.5;
 const INDEX_FRACTION = 0.15;
+/** Of the budget for the index over files: what its reader and its sorting take, the rest is for pages. */
+export const INDEX_WORK_BYTES = 32 * MB;
+const INDEX_CACHE_BYTES_MIN = 4 * MB;
 /** Of slabs, key indexes and queue together: the rest is for keys of the rows that the slabs hold. */
 const SLAB_FRACTION = 0.85;
 const SLAB_BYTES_MIN = 96 * MB;
@@ -23,7 +26,7 @@ export interface MemoryBudget {
   readonly limitBytes: number;
   /** DuckDB's memory_limit, of all its instances together. */
   readonly engineBytes: number;
-  /** Pages of the key index on disk. */
+  /** The key index over files, all of it. */
   readonly indexBytes: number;
   /** V5: slabs, indexes of rows in memory, locks and the log's queue together. */
   readonly liveBytes: number;
@@ -43,4 +46,8 @@ export function memoryBudget(limitBytes: number): MemoryBudget {
     slabBytes,
     liveBytes: Math.floor(Math.max(rest, slabBytes / SLAB_FRACTION)),
   };
+}
+
+export function indexCacheBytes({ indexBytes }: MemoryBudget): number {
+  return Math.max(INDEX_CACHE_BYTES_MIN, indexBytes - INDEX_WORK_BYTES);
 }

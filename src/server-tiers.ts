@@ -18,7 +18,7 @@ import type { LakeApi, LakeSettings, LogFacts } from './storage/iceberg/lake-api
 import type { S3Settings } from './storage/iceberg/s3-client.ts';
 import { decodeCheckpoint } from './storage/log/checkpoint.ts';
 import type { Log } from './storage/log/log-api.ts';
-import { memoryBudget, type MemoryBudget } from './memory-budget.ts';
+import { INDEX_WORK_BYTES, indexCacheBytes, memoryBudget, type MemoryBudget } from './memory-budget.ts';
 import { openLog } from './storage/log/log.ts';
 import { Memory } from './storage/memory/memory.ts';
 import { patiently, type Patience } from './store-patience.ts';
@@ -27,9 +27,6 @@ import { workerUrl } from './worker-url.ts';
 
 const MB = 2 ** 20;
 const RING_BYTES = 16 * MB;
-/** Of the budget for the index over files: what its reader and its sorting take, the rest is for pages. */
-const INDEX_WORK_BYTES = 32 * MB;
-const INDEX_CACHE_BYTES_MIN = 4 * MB;
 /** What readers may keep from being freed, of memory.limit and of disk.limit (H5). */
 const PINS_FRACTION = 0.1;
 
@@ -111,7 +108,7 @@ export interface Tiers {
 function indexSettings(dataDir: string, tempDir: string, budget: MemoryBudget): IndexSettings {
   return {
     dir: join(dataDir, 'index'),
-    cacheBytes: Math.max(INDEX_CACHE_BYTES_MIN, budget.indexBytes - INDEX_WORK_BYTES),
+    cacheBytes: indexCacheBytes(budget),
     readerBytes: INDEX_WORK_BYTES,
     tempDir: join(tempDir, 'index'),
   };

@@ -9,6 +9,7 @@ import { DataFileUnit } from '../storage/file-unit.ts';
 import type { CommitResult, DeleteFile, Segment, TableState } from '../storage/iceberg/lake-api.ts';
 import { isRemote } from '../storage/iceberg/paths.ts';
 import type { Table } from '../storage/table.ts';
+import type { Lsn } from '../table-def.ts';
 import type { Database } from './database.ts';
 import {
   adoptDeletes,
@@ -139,7 +140,10 @@ export async function adoptState(database: Database, table: Table, state: TableS
     (info) =>
       known.get(info.location) ?? new DataFileUnit(database.memory, database.nextUnit(), table.def, info, 'iceberg'),
   );
-  const gone = table.files.filter((file) => file.tier === 'iceberg' && !live.has(file.info.location));
+  const heard = state.logId === database.log.logId ? state.committedLsn : 0;
+  const gone = table.files.filter((file) => !live.has(file.info.location) && wasCommitted(file, heard));
+  // What a commit that went through unheard took of their deletes is not looked for again: an equal row would die for it.
+  for (const file of gone) file.deletesCommitted = Math.max(file.deletesCommitted, file.deletes.lengthAt(heard));
   const again = new RowsFoundAgain(
     database,
     table,
@@ -164,13 +168,19 @@ export async function adoptState(database: Database, table: Table, state: TableS
   }
   again.install();
   if (gone.length > 0 && table.changes !== null) table.changes.foreign = true;
-  const staged = table.files.filter((file) => file.tier === 'disk' && !live.has(file.info.location));
+  const left = new Set(gone);
+  const staged = table.files.filter((file) => !live.has(file.info.location) && !left.has(file));
   table.replaceFiles([...files, ...staged]);
   database.disk.forget(gone.map((file) => file.path));
   adoptDeletes(database, table, state, deletes, database.committer.appliedLsn);
   table.metadataLocation = state.metadataLocation;
   table.snapshotId = state.snapshotId;
   database.definitionFound(table, state);
+}
+
+/** A data file; or a segment whose commit took place, although main did not hear of it: the LSN in the catalog says so. */
+function wasCommitted(file: DataFileUnit, heard: Lsn): boolean {
+  return file.tier === 'iceberg' || (!file.isUnlisted && file.lsnTo > 0 && file.lsnTo <= heard);
 }
 
 function removed(file: DataFileUnit, cause?: unknown): SqlError {

@@ -8,6 +8,7 @@ import { closeInstance, openInstance, run, withLease } from '../../src/federatio
 import { createEngine } from '../../src/federation/engine.ts';
 import { memorySource } from '../../src/federation/memory-source.ts';
 import { addSource, registerSourceFunction, sourceRegistry } from '../../src/federation/row-source.ts';
+import { scanSql } from '../../src/federation/scan-sql.ts';
 import { eachChunk } from '../../src/federation/vector-reader.ts';
 import { SlabDirectory } from '../../src/storage/memory/slab.ts';
 import type { EngineApi, OutputColumn } from '../../src/federation/engine-api.ts';
@@ -395,4 +396,47 @@ test('one call per string, where the bulk layout is not proven, gives the same r
     expect(back).toEqual([...rows, ...rows].filter((_, i) => i !== 1));
   });
   await closeInstance(instance);
+});
+
+test('H17: clean files are read plainly; only files with deletes are joined with them, by a bitmap where more than 5 % are deleted', async () => {
+  const types = [plain(Oid.int4)];
+  const rows = Array.from({ length: 100 }, (_, i): Row => [i]);
+  const files: FileUnit[] = [];
+  for (let unit = 1; unit <= 4; unit++) files.push(await fileUnit(types, unit, rows, []));
+  const planOf = (
+    deleted: ReadonlyMap<number, readonly number[]>,
+  ): readonly (readonly [how: string, units: number[]])[] => {
+    const units = files.map((file) => ({ ...file, deletes: slabs.deletes(deleted.get(file.unit) ?? []) }));
+    const scan: TableScan = { placeholder: 's', def: tableDef(types), memory: [], files: units, positions: false };
+    const directory = new SlabDirectory();
+    slabs.slabs.forEach((buffer, index) => directory.add(index, buffer));
+    const context = { registry: sourceRegistry(), slabs: directory, mode: { bulk: false }, sourceIds: [] };
+    return scanSql(scan, context)
+      .slice(1, -1)
+      .split(' UNION ALL ')
+      .map((branch) => [
+        / ANTI JOIN .*file_row_number/.test(branch)
+          ? 'anti-join'
+          : /get_bit/.test(branch)
+            ? 'bitmap'
+            : /JOIN/.test(branch)
+              ? 'join'
+              : 'plain',
+        files.filter(({ path }) => branch.includes(path)).map(({ unit }) => unit),
+      ]);
+  };
+  expect(planOf(new Map())).toEqual([['plain', [1, 2, 3, 4]]]);
+  const some = new Map([
+    [2, [7]],
+    [3, [1, 2, 3, 4, 5, 6]],
+    [4, rows.map((_, i) => i)],
+  ]);
+  expect(planOf(some)).toEqual([
+    ['plain', [1]],
+    ['anti-join', [2]],
+    ['bitmap', [3]],
+  ]);
+  const scan: TableScan = { placeholder: 's', def: tableDef(types), memory: [], files, positions: false };
+  const [plan] = await query('EXPLAIN SELECT sum(c0) FROM s', [scan], null);
+  expect(plan!.join('\n')).not.toMatch(/JOIN/);
 });

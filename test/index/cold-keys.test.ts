@@ -142,7 +142,7 @@ test('an upsert takes the old row out of whatever file has it', async () => {
   }
 });
 
-test('without its folder, and with damaged runs, the index is built again and no key is missed', async () => {
+test('H9: without its folder, and with damaged runs, the index is built again in the background, and no key is missed meanwhile', async () => {
   const table = (await db.tiers.database.createTable(defOf('damaged', [1]), false))!;
   const rows = (from: number, to: number): Row[] => range(from, to).map((n) => [n * 3, n, 'x']);
   for (let i = 0; i < 3; i++) {

@@ -3,6 +3,9 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
+import { INDEX_WORK_BYTES, indexCacheBytes, memoryBudget } from '../../src/memory-budget.ts';
+import { SortSpace } from '../../src/storage/index/sort.ts';
+import { BUILD_ROWS } from '../../src/storage/index/table-index.ts';
 import { Oid } from '../../src/types/pg-type.ts';
 import type { Value } from '../memory/values.ts';
 import { IndexWorld, keyDef, type Rows } from './index-world.ts';
@@ -113,6 +116,35 @@ test('files built one after another end in few runs, and a restart knows them wi
   expect(said).toEqual(so);
 });
 
+test('H9: what the index takes of memory is bounded by its share, 15 % of memory.limit, however many keys the files have', async () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 512, max: 262_144 }), (limitMb) => {
+      const limit = limitMb * 2 ** 20;
+      expect(indexCacheBytes(memoryBudget(limit)) + INDEX_WORK_BYTES).toBeLessThanOrEqual(limit * 0.15);
+    }),
+  );
+  const cacheBytes = 2 ** 20;
+  const keys = 400_000;
+  world = new IndexWorld(keyDef([Oid.int8]));
+  await world.open(cacheBytes);
+  for (let unit = 1; unit <= 4; unit++)
+    await world.add(
+      unit,
+      Array.from({ length: keys / 4 }, (_, i) => [[(Math.imul(i * 4 + unit, 0x9e37_79b1) >>> 0) % keys, 0]]),
+    );
+  await world.settled();
+  const { said, so } = await world.compare(Array.from({ length: 3000 }, (_, i) => [[i * 133, 0]]));
+  expect(said).toEqual(so);
+  const stats = await world.core.stats(null);
+  expect(stats.fileBytes).toBeGreaterThan(4 * cacheBytes);
+  expect(stats.misses).toBeGreaterThan((2 * cacheBytes) / 4096); // pages have made room for others
+  expect(stats.cacheBytes).toBeLessThanOrEqual(cacheBytes * 1.01);
+  // beside the pages: what is sorted at once is a part of all keys, and its space goes with the last build
+  const space = new SortSpace();
+  const { entries, scratch } = space.of(BUILD_ROWS * 5);
+  expect(entries.byteLength + scratch.byteLength).toBeLessThan(INDEX_WORK_BYTES / 2);
+});
+
 test('entries of files that are gone leave the disk', async () => {
   world = new IndexWorld(keyDef([Oid.uuid]));
   const key = (n: number): Value => [n, 0, 0, 0];
@@ -181,7 +213,7 @@ test('whatever byte of a run or manifest is damaged: no wrong answer, a message 
   );
 }, 60_000);
 
-test('a run that loses its end, a lost run, a lost manifest and a lost secret cost time only', async () => {
+test('H9: a run that loses its end, a lost run, a lost manifest and a lost secret cost time only', async () => {
   world = new IndexWorld(keyDef([Oid.text]));
   const rows: Rows = Array.from({ length: 3000 }, (_, i) => [`key ${i}`]);
   await world.open();

@@ -112,6 +112,78 @@ describe.each([true, false])('with a key: %s', (keyed) => {
   });
 });
 
+/** A commit that takes place, and main does not hear of it. */
+async function commitUnheard(table: Table): Promise<void> {
+  const { database } = db.tiers;
+  const { lake } = database;
+  const deaf = new Proxy(lake, {
+    get: (target, method: keyof typeof lake) =>
+      method === 'commit'
+        ? async (request: never) => {
+            await target.commit(request);
+            throw new Error('unheard');
+          }
+        : target[method],
+  });
+  Object.assign(database, { lake: deaf });
+  try {
+    await expect(database.commit(table, 'test')).rejects.toThrow('unheard');
+  } finally {
+    Object.assign(database, { lake });
+  }
+}
+
+test.each([true, false])(
+  'C7: rows whose commit went through unheard are there once when another engine has rewritten them, with a key: %s',
+  async (keyed) => {
+    const table = await db.newTable(false, keyed);
+    const { database } = db.tiers;
+    await db.transact((transaction) =>
+      db.insert(
+        transaction,
+        table,
+        Array.from({ length: 10 }, (_, id) => [id, 0, `n${id}`] as const),
+      ),
+    );
+    await database.flush(table, 'test');
+    const [staged] = table.files;
+    await commitUnheard(table);
+    expect(staged!.tier).toBe('disk');
+    await remove(table, 'id = 3');
+    await foreignFile(db.dataDir, table.def.name, staged!.info, SAME, [staged!.info.location]);
+    await database.refresh(table);
+    expect(await db.rows(table)).toEqual(names([0, 1, 2, 4, 5, 6, 7, 8, 9]));
+    await database.commit(table, 'test');
+    expect(await db.rows(table)).toEqual(names([0, 1, 2, 4, 5, 6, 7, 8, 9]));
+    await db.restart();
+    expect(await db.rows(db.table(table.def.name))).toEqual(names([0, 1, 2, 4, 5, 6, 7, 8, 9]));
+  },
+);
+
+test('C3: a deletion whose commit went through unheard takes no equal row from what another engine has made of its file', async () => {
+  const table = await db.newTable(false, false);
+  const { database } = db.tiers;
+  await db.transact((transaction) =>
+    db.insert(
+      transaction,
+      table,
+      Array.from({ length: 10 }, () => [7, null, 'same'] as const),
+    ),
+  );
+  await database.commit(table, 'test');
+  await remove(table, '__position IN (2, 3, 8)');
+  await database.flush(table, 'test');
+  await commitUnheard(table);
+  await remove(table, '__position = 4');
+  await rewriteByAnother(table, `SELECT 7, NULL, 'same' FROM range(7)`);
+  await database.refresh(table);
+  expect((await db.rows(table)).length).toBe(6);
+  await database.commit(table, 'test');
+  expect((await db.rows(table)).length).toBe(6);
+  await db.restart();
+  expect((await db.rows(db.table(table.def.name))).length).toBe(6);
+});
+
 test('C3: of equal rows without a key as many stay deleted as were', async () => {
   const table = await db.newTable(false, false);
   const transaction = db.begin();

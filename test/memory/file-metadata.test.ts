@@ -53,7 +53,10 @@ test.each([3, 20, 60])(
       return heapUsed + arrayBuffers;
     };
     const before = held();
-    const files = Array.from({ length: 5000 }, (_, i) => new DataFileUnit(memory, i + 1, def, fileOf(def, i), 'iceberg'));
+    const files = Array.from(
+      { length: 5000 },
+      (_, i) => new DataFileUnit(memory, i + 1, def, fileOf(def, i), 'iceberg'),
+    );
     const each = (held() - before) / files.length;
     const counted = files[0]!.heapBytes;
     expect(each).toBeLessThan(counted * 1.25);

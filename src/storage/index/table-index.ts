@@ -29,7 +29,7 @@ import { RunWriter } from './run-writer.ts';
 import { sortEntries, type SortSpace } from './sort.ts';
 
 /** Rows of one run as it is built; the sort holds two copies of them. */
-const BUILD_ROWS = 2 ** 18;
+export const BUILD_ROWS = 2 ** 18;
 const RETRY_MS = 5000;
 /** Keys between two looks at the clock. */
 const STEP = 64;
