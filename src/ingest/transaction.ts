@@ -382,7 +382,7 @@ export class TableWrites {
     this.inserted.retire();
     this.deletedNames.retire();
     if (this.spilled.size > 0) this.#dropSpilled(this.spilled.rollbackTo(0, []));
-    if (this.dead.length > 0) this.dead.retire(this.#memory.pins);
+    if (this.dead.slabBytes > 0) this.dead.retire(this.#memory.pins); // also where a rollback took all entries back
   }
 }
 

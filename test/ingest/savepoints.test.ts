@@ -211,3 +211,19 @@ test('who waits for a key goes on when a rollback to a savepoint gives it back',
   await db.commit(holder);
   expect(await db.rows(table)).toEqual(['1|1|null', '2|2|null']);
 });
+
+test('V5: own rows that died after a savepoint, and live again after a rollback to it, leave no memory behind', async () => {
+  const table = await db.newTable();
+  const { pool } = db.tiers.database.memory;
+  await db.transact((transaction) => db.insert(transaction, table, [[0, 0, null]]));
+  const held = (): number => pool.deleteBytes + pool.heapBytes;
+  const before = held();
+  await db.transact(async (transaction) => {
+    await db.insert(transaction, table, [[1, 1, null]]);
+    transaction.savepoint();
+    await db.insert(transaction, table, [[1, 2, null]], true);
+    transaction.rollbackTo(0);
+  });
+  expect(await db.rows(table)).toEqual(['0|0|null', '1|1|null']);
+  expect(held()).toBe(before);
+});

@@ -18,7 +18,6 @@ import { openLog } from '../../src/storage/log/log.ts';
 import { Memory } from '../../src/storage/memory/memory.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import type { Table } from '../../src/storage/table.ts';
-import type { TableDef } from '../../src/table-def.ts';
 import { UTC } from '../../src/types/time-zone.ts';
 import { difference, FOREIGN, type Change, type Model } from './model.ts';
 import { deletedOf, idVector, rowsOfFile, rowsOfMemory, SimEngine, vectorsOf, type Row } from './sim-engine.ts';
@@ -367,14 +366,5 @@ export class Life {
       this.world.fail(
         `V5: without tables ${usedBytes} bytes of slabs, ${heapBytes} of lists and ${deleteBytes} of deletes are left`,
       );
-  }
-
-  /** V6: a table comes back as it was made. */
-  checkDefinitions(made: (name: string) => TableDef): void {
-    const shown = ({ columns, key, keyName, partition, sort }: TableDef): string =>
-      JSON.stringify({ columns, key, keyName, partition, sort });
-    for (const { def } of this.database.tables.values())
-      if (shown(def) !== shown(made(def.name)))
-        this.world.fail(`V6: ${def.name} was made as ${shown(made(def.name))} and comes back as ${shown(def)}`);
   }
 }
