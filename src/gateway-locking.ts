@@ -2,7 +2,7 @@
  * SELECT … FOR UPDATE and the like: rows are found in the statement's order, their keys locked one after another, until LIMIT is
  * reached; then the statement reads the locked rows, as they are now, in the place of the table. A share lock is exclusive here.
  */
-import { SqlError, SqlState } from './errors.ts';
+import { notSupported, SqlError, SqlState } from './errors.ts';
 import { lockKey } from './ingest/key-claims.ts';
 import { assertOpen, waitFor } from './ingest/key-locks.ts';
 import type { KeySet } from './ingest/key-set.ts';
@@ -24,15 +24,15 @@ import { contextOf, parameterValues, type WriteEnvironment } from './gateway-wri
 
 const key: KeyWords = new Int32Array(4);
 
-/** A SELECT whose rows are to be locked, and are when it is open. */
-export async function openLocked(
+/** A SELECT of rows that are locked now, all or those of its subqueries. */
+export async function openBehind(
+  standIn: StandIn,
   environment: WriteEnvironment,
   query: QueryEnvironment,
-  { plan, lock }: { readonly plan: QueryPlan; readonly lock: RowLock },
+  plan: QueryPlan,
   columns: readonly ResultColumn[] | null,
   formats: readonly Format[],
 ): Promise<QueryRun> {
-  const standIn = await lockSelected(environment, lock);
   try {
     const { parameters, parameterOids } = environment;
     return await QueryRun.open(query, plan, parameters, parameterOids, columns, formats, null, standIn);
@@ -43,7 +43,7 @@ export async function openLocked(
 }
 
 /** Locks the rows of a statement; what stands for its table. @throws {SqlError} 55P03 with NOWAIT, 40001 in REPEATABLE READ */
-async function lockSelected(environment: WriteEnvironment, lock: RowLock): Promise<StandIn> {
+export async function lockSelected(environment: WriteEnvironment, lock: RowLock): Promise<StandIn> {
   const { memory } = environment.database;
   const table = liveTable(environment.database, lock.def);
   const rows = new RowBuffer(memory, table.physicals);
@@ -62,6 +62,38 @@ async function lockSelected(environment: WriteEnvironment, lock: RowLock): Promi
   } catch (error) {
     rows.retire();
     throw error;
+  }
+}
+
+/** The rows that subqueries of a statement lock, standing for their tables while it runs. */
+export async function lockNested(environment: WriteEnvironment, locks: readonly RowLock[]): Promise<StandIn> {
+  const taken: StandIn[] = [];
+  const release = (): void => taken.forEach((each) => each.release());
+  try {
+    for (const lock of locks) taken.push(await lockSelected(environment, lock));
+  } catch (error) {
+    release();
+    const isOuter = error instanceof SqlError && OUTER_NAMES.has(error.code);
+    throw isOuter ? notSupported('FOR UPDATE in a subquery that depends on the statement around it') : error;
+  }
+  return { buffers: new Map(taken.flatMap((each) => [...each.buffers])), release };
+}
+
+/** PostgreSQL has described the statement, so a name that the subquery alone does not know is one of the statement's. */
+const OUTER_NAMES: ReadonlySet<string> = new Set([SqlState.undefinedColumn, SqlState.undefinedTable]);
+
+/** A statement that writes, behind the locks of its subqueries. */
+export async function behindLocks<T>(
+  environment: WriteEnvironment,
+  locks: readonly RowLock[] | undefined,
+  work: (environment: WriteEnvironment) => Promise<T>,
+): Promise<T> {
+  if (locks === undefined) return work(environment);
+  const { buffers, release } = await lockNested(environment, locks);
+  try {
+    return await work({ ...environment, buffers });
+  } finally {
+    release();
   }
 }
 

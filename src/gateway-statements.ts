@@ -6,7 +6,7 @@ import { notSupported, SqlError, SqlState, unreachable } from './errors.ts';
 import { parseSql } from './planner/parse.ts';
 import { planStatement } from './planner/plan-statement.ts';
 import { endsFailedBlock } from './planner/utility.ts';
-import type { CatalogView, ParsedStatement, Statement } from './planner/plan.ts';
+import type { CatalogView, NestedLocks, ParsedStatement, Statement } from './planner/plan.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
 import { timeZone } from './types/time-zone.ts';
 import { parametersOf } from './wire/bound-parameters.ts';
@@ -22,7 +22,7 @@ import { maintain } from './gateway-maintain.ts';
 import { ownFunction } from './gateway-functions.ts';
 import type { Preparation } from './gateway-prepare.ts';
 import type { Interruption } from './gateway-interruption.ts';
-import { openLocked } from './gateway-locking.ts';
+import { behindLocks, lockNested, lockSelected, openBehind } from './gateway-locking.ts';
 import { countRows, QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
 import type { Answer } from './gateway-returning.ts';
@@ -132,12 +132,13 @@ export class SessionStatements {
       case 'query':
         return this.#select(statement, out);
       case 'insert':
-        return this.#write((environment) => insert(environment, statement), parameters, oids, answer);
+        return this.#write((each) => insert(each, statement), parameters, oids, answer, statement.locks);
       case 'update':
       case 'delete':
-      case 'truncate':
       case 'merge':
-        return this.#write((environment) => change(environment, statement), parameters, oids, answer);
+        return this.#write((each) => change(each, statement), parameters, oids, answer, statement.locks);
+      case 'truncate':
+        return this.#write((each) => change(each, statement), parameters, oids);
       case 'copyFrom':
         this.#copying = true;
         return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids).finally(() => {
@@ -260,15 +261,17 @@ export class SessionStatements {
   }
 
   async openQuery(
-    { plan, lock }: Query,
+    { plan, lock, locks }: Query,
     parameters: BoundParameters,
     oids: readonly number[],
     columns: readonly ResultColumn[] | null,
     formats: readonly Format[],
   ): Promise<QueryRun> {
-    if (lock === undefined) return QueryRun.open(this.queryEnvironment(), plan, parameters, oids, columns, formats);
+    if (lock === undefined && locks === undefined)
+      return QueryRun.open(this.queryEnvironment(), plan, parameters, oids, columns, formats);
     const environment = this.writeEnvironment(parameters, oids);
-    return openLocked(environment, this.queryEnvironment(), { plan, lock }, columns, formats);
+    const standIn = await (lock === undefined ? lockNested(environment, locks!) : lockSelected(environment, lock));
+    return openBehind(standIn, environment, this.queryEnvironment(), plan, columns, formats);
   }
 
   #write(
@@ -276,9 +279,10 @@ export class SessionStatements {
     parameters: BoundParameters,
     parameterOids: readonly number[],
     answer: Answer | null = null,
+    locks?: NestedLocks,
   ): Promise<string> {
     const environment = this.writeEnvironment(parameters, parameterOids, answer);
-    return this.interruption.guarded(() => work(environment));
+    return this.interruption.guarded(() => behindLocks(environment, locks, work));
   }
 
   /** For one statement, in the transaction that is open or begins with it. */

@@ -39,8 +39,10 @@ export function verbOf(statement: Statement): string | null {
     case 'delete':
     case 'merge':
       return statement.kind.toUpperCase();
-    case 'query':
-      return statement.lock === undefined ? sequenceVerb(statement.plan) : `SELECT FOR ${statement.lock.strength}`;
+    case 'query': {
+      const lock = statement.lock ?? statement.locks?.[0];
+      return lock === undefined ? sequenceVerb(statement.plan) : `SELECT FOR ${lock.strength}`;
+    }
     case 'truncate':
       return 'TRUNCATE TABLE';
     case 'copyFrom':

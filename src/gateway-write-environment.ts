@@ -34,6 +34,8 @@ export interface WriteEnvironment {
   readonly catalogRows: (plan: QueryPlan) => Promise<readonly (readonly (Uint8Array | null)[])[]>;
   readonly running: (cancel: () => void) => void;
   readonly lockWait: (expired: () => void) => () => void;
+  /** Rows that stand for tables of subqueries, by placeholder. */
+  readonly buffers?: ReadonlyMap<string, MemoryUnit>;
   /** Null: nobody wants what RETURNING gives. */
   readonly answer: Answer | null;
 }
@@ -109,7 +111,7 @@ export async function drain(
     output: 'vectors',
     timeZone,
     times,
-    buffers,
+    buffers: environment.buffers === undefined ? buffers : new Map([...environment.buffers, ...buffers]),
   } as const;
   const cursor = await EngineCursor.open(database, engine, request, environment.running);
   try {

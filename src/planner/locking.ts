@@ -46,9 +46,32 @@ export function planLocking(
   view: CatalogView,
   environment: PlannerEnvironment,
 ): Statement {
-  const { lockingClause, ...free } = select;
+  const { lockingClause: _, ...free } = select;
   const plan = planQuery({ SelectStmt: free } as Node, text, parameterCount, view, environment);
   if (plan.route === 'catalog') return { kind: 'query', plan };
+  const lock = rowLock(select, text, parameterCount, view, environment);
+  const scans = plan.tables.filter((each) => each.def.uuid === lock.def.uuid);
+  if (scans.length !== 1)
+    throw notSupported(`SELECT … FOR ${lock.strength} of a table that the query reads more than once`);
+  const isPlain = (free.targetList ?? []).every(
+    (target) => 'ResTarget' in target && target.ResTarget.val !== undefined && 'ColumnRef' in target.ResTarget.val,
+  );
+  return {
+    kind: 'query',
+    // PostgreSQL says what cannot be locked: GROUP BY, DISTINCT, aggregates
+    plan: isPlain && isUnshaped(free) ? plan : { ...plan, described: null },
+    lock: { ...lock, placeholder: scans[0]!.placeholder },
+  };
+}
+
+/** The rows that a SELECT locks. @throws {SqlError} 0A000, 42P01 */
+export function rowLock(
+  { lockingClause, ...free }: SelectStmt,
+  text: string,
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): Omit<RowLock, 'placeholder'> {
   const clauses = (lockingClause ?? []).flatMap((node) => ('LockingClause' in node ? [node.LockingClause] : []));
   const strength = STRENGTHS[clauses[0]?.strength ?? ''] ?? 'UPDATE';
   const what = `SELECT … FOR ${strength}`;
@@ -57,8 +80,6 @@ export function planLocking(
   if (relation === undefined || def === undefined) throw notSupported(`${what} of more than one table`);
   if (def.key.length === 0) throw notSupported(`${what} of a table without a primary key`);
   if (free.withClause !== undefined) throw notSupported(`${what} with WITH`);
-  const scans = plan.tables.filter((each) => each.def.uuid === def.uuid);
-  if (scans.length !== 1) throw notSupported(`${what} of a table that the query reads more than once`);
   checkNames(clauses, strength, relation.alias?.aliasname ?? relation.relname ?? '');
   const target = {
     relation,
@@ -75,22 +96,13 @@ export function planLocking(
     ...nameOf(relation, def),
     ...def.columns.map((column) => columnOf(relation, column)),
   ]);
-  const isPlain = (free.targetList ?? []).every(
-    (target) => 'ResTarget' in target && target.ResTarget.val !== undefined && 'ColumnRef' in target.ResTarget.val,
-  );
   return {
-    kind: 'query',
-    // PostgreSQL says what cannot be locked: GROUP BY, DISTINCT, aggregates
-    plan: isPlain && isUnshaped(free) ? plan : { ...plan, described: null },
-    lock: {
-      def,
-      finder,
-      placeholder: scans[0]!.placeholder,
-      strength,
-      wait: waitOf(clauses),
-      limit: countOf(free.limitCount, what),
-      offset: countOf(free.limitOffset, what),
-    },
+    def,
+    finder,
+    strength,
+    wait: waitOf(clauses),
+    limit: countOf(free.limitCount, what),
+    offset: countOf(free.limitOffset, what),
   };
 }
 

@@ -3,7 +3,7 @@
  * statement may be planned again at any time (after DDL, with parameter types, with newer constants).
  */
 import type { Node, SelectStmt } from 'libpg-query';
-import { SqlError, SqlState } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { walk } from './ast.ts';
 import { planAlterTable, planRename, planSetSchema } from './alter-table.ts';
 import { planCopy } from './copy.ts';
@@ -17,6 +17,7 @@ import { lsnWaits } from './lsn-waits.ts';
 import { planLocking } from './locking.ts';
 import { planMerge } from './merge.ts';
 import { planDelete, planTruncate, planUpdate } from './modify.ts';
+import { takeNestedLocks } from './nested-locks.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
@@ -53,6 +54,8 @@ export function planStatement(
 
 function plan(statement: ParsedStatement, node: Node, view: CatalogView, environment: PlannerEnvironment): Statement {
   const { parameterCount } = statement;
+  const nested = 'ExplainStmt' in node ? null : planNestedLocks(statement, view, environment);
+  if (nested !== null) return nested;
   if ('SelectStmt' in node) return planSelect(statement, view, environment);
   if ('InsertStmt' in node) {
     const own = replaceOwnFunctions(statement, environment.constants).node;
@@ -79,6 +82,31 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
   if ('CreateTableAsStmt' in node)
     return planCreateTableAs(node.CreateTableAsStmt, statement.text, parameterCount, view);
   return planUtility(node, view);
+}
+
+/** A statement with FOR UPDATE in a subquery; null: it has none. */
+function planNestedLocks(
+  statement: ParsedStatement,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): Statement | null {
+  const own = { ...statement, ...replaceOwnFunctions(statement, environment.constants) };
+  const free = takeNestedLocks(own, view, environment);
+  if (free === null) return null;
+  const planned = plan({ ...own, node: free.node }, free.node, view, free.environment);
+  switch (planned.kind) {
+    case 'query':
+      if (planned.lock !== undefined || planned.plan.calls !== undefined)
+        throw notSupported('FOR UPDATE in a subquery of this statement');
+      return { ...planned, locks: free.locks() };
+    case 'insert':
+    case 'update':
+    case 'delete':
+    case 'merge':
+      return { ...planned, locks: free.locks() };
+    default:
+      throw notSupported('FOR UPDATE in a subquery of this statement');
+  }
 }
 
 /** The explained statement's own text, for PostgreSQL's description of it. */

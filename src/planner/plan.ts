@@ -275,11 +275,15 @@ export type TransactionStatement =
   /** `session`: for the transactions to come. */
   | { readonly kind: 'setTransaction'; readonly modes: TransactionModes; readonly session: boolean };
 
+/** Rows that subqueries of the statement lock before it runs. */
+export type NestedLocks = readonly RowLock[];
+
 export type Statement =
   | { readonly kind: 'empty' }
-  | { readonly kind: 'query'; readonly plan: QueryPlan; readonly lock?: RowLock }
+  | { readonly kind: 'query'; readonly plan: QueryPlan; readonly lock?: RowLock; readonly locks?: NestedLocks }
   | {
       readonly kind: 'insert';
+      readonly locks?: NestedLocks;
       readonly def: TableDef;
       /** Field ids in the order of the values. Columns not named get their default. */
       readonly fieldIds: readonly number[];
@@ -296,6 +300,7 @@ export type Statement =
     }
   | {
       readonly kind: 'update';
+      readonly locks?: NestedLocks;
       readonly def: TableDef;
       /**
        * Rows: __unit, __position, then every column of the new row in def order, cast to the column's DuckDB type, then, where the
@@ -312,6 +317,7 @@ export type Statement =
     }
   | {
       readonly kind: 'delete';
+      readonly locks?: NestedLocks;
       readonly def: TableDef;
       /** Rows: __unit, __position, then the key columns in key order; with RETURNING then every column. */
       readonly plan: QueryPlan;
@@ -320,6 +326,7 @@ export type Statement =
     }
   | {
       readonly kind: 'merge';
+      readonly locks?: NestedLocks;
       readonly def: TableDef;
       /** Rows: unit and position (-1: none is matched), the number of the WHEN, the new row, the old row's name. */
       readonly plan: QueryPlan;

@@ -29,7 +29,8 @@ export interface PlannerEnvironment {
   /** Arka's own functions with constant arguments; undefined: not Arka's. */
   readonly constants: Constants;
   readonly parameterOids: readonly number[];
-  readonly placeholder: () => string;
+  /** @param relation the RangeVar that the scan is of, where it is one */
+  readonly placeholder: (relation?: object) => string;
   /** The session's zone; without it, literals without a zone bound no timestamptz column. */
   readonly timeZone?: string;
 }

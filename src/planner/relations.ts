@@ -92,13 +92,18 @@ function isSequence({ schemaname = '', relname = '' }: RangeVar, view: CatalogVi
 /** The scans of a query, with a placeholder each. */
 export function planTables(
   relations: Relations,
-  placeholder: () => string,
+  placeholder: (relation: object) => string,
   positions: boolean,
 ): Map<object, PlannedTable> {
   const tables = new Map<object, PlannedTable>();
   for (const [relation, def] of relations.arka) {
     const feed = relations.feeds.get(relation)?.feed;
-    tables.set(relation, { def, placeholder: placeholder(), positions, ...(feed === undefined ? {} : { feed }) });
+    tables.set(relation, {
+      def,
+      placeholder: placeholder(relation),
+      positions,
+      ...(feed === undefined ? {} : { feed }),
+    });
   }
   return tables;
 }

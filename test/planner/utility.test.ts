@@ -104,7 +104,10 @@ test.each([
   ['COPY (DELETE FROM events) TO STDOUT', '0A000 COPY of a statement that changes rows is not supported'],
   ['COPY events TO STDOUT (FORCE_QUOTE *)', '0A000 COPY option FORCE_QUOTE outside CSV is not supported @24'],
   ['SELECT * FROM events a, events b FOR UPDATE', '0A000 SELECT … FOR UPDATE of more than one table is not supported'],
-  ['SELECT * FROM (SELECT 1 FROM events FOR SHARE) x', '0A000 SELECT … FOR UPDATE or FOR SHARE is not supported'],
+  [
+    'SELECT * FROM (SELECT 1 FROM events e, events f FOR SHARE) x',
+    '0A000 SELECT … FOR UPDATE or FOR SHARE is not supported',
+  ],
   [
     'SELECT v FROM events WHERE id IN (SELECT id FROM events) FOR SHARE',
     '0A000 SELECT … FOR SHARE of a table that the query reads more than once is not supported',
