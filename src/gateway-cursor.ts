@@ -43,6 +43,7 @@ export class EngineCursor {
   readonly opened: QueryOpened;
   /** What had to go while it read: this explains any error that it led to. */
   readonly #gone: () => SqlError | null;
+  readonly #reading: { now: boolean };
   #done = false;
   #cancelled = false;
 
@@ -52,8 +53,10 @@ export class EngineCursor {
     release: () => void,
     opened: QueryOpened,
     gone: () => SqlError | null,
+    reading: { now: boolean },
   ) {
     this.#gone = gone;
+    this.#reading = reading;
     this.#engine = engine;
     this.#id = id;
     this.#release = release;
@@ -77,12 +80,15 @@ export class EngineCursor {
       age.tooOld = true;
       void engine.close(id).then(release, release);
     };
-    const pin = onlyFeeds ? { release: () => {} } : database.memory.pins.acquire(tooOld);
-    const read = onlyFeeds ? undefined : request.transaction?.snapshot?.read(tooOld);
+    /** The engine works for it; a client that takes its time does not count. */
+    const reading = { now: true };
+    const isBusy = (): boolean => reading.now;
+    const pin = onlyFeeds ? null : database.memory.pins.acquire(tooOld, isBusy);
+    const read = onlyFeeds ? undefined : request.transaction?.snapshot?.read(tooOld, isBusy);
     const builder = new ScanBuilder(database.memory, request.transaction, request.timeZone);
     let feeds: FeedHolds | null = null;
     const release = (): void => {
-      pin.release();
+      pin?.release();
       read?.();
       builder.release();
       feeds?.release();
@@ -107,7 +113,10 @@ export class EngineCursor {
       });
       running(() => void engine.close(id));
       const opened = await query;
-      return new EngineCursor(engine, id, release, opened, gone);
+      reading.now = false;
+      const whole = (): void => pin?.releaseMemory();
+      if (pin !== null) void engine.slabsRead(id).then(whole, () => undefined);
+      return new EngineCursor(engine, id, release, opened, gone, reading);
     } catch (error) {
       release();
       throw gone() ?? error;
@@ -124,6 +133,7 @@ export class EngineCursor {
     const gone = this.#gone();
     if (gone !== null) throw gone;
     if (this.#done) return null;
+    this.#reading.now = true;
     try {
       const chunk = await this.#engine.next(this.#id);
       if (chunk.done) this.#finish();
@@ -131,6 +141,8 @@ export class EngineCursor {
     } catch (error) {
       this.#finish();
       throw this.#gone() ?? error;
+    } finally {
+      this.#reading.now = false;
     }
   }
 

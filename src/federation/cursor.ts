@@ -40,6 +40,8 @@ export interface Cursor {
 /** Can be cancelled from the moment it is asked for. */
 export interface OpeningCursor {
   readonly cursor: Promise<Cursor>;
+  /** Resolves when it reads nothing of slabs any more. */
+  readonly slabsRead: Promise<void>;
   cancel(): void;
 }
 
@@ -59,6 +61,7 @@ export function openCursor(
   const held: Held = { context, lease: null, cancelled: false };
   return {
     cursor: open(instance, request, held, clock),
+    slabsRead: context.slabReads.ended,
     cancel() {
       held.cancelled = true;
       if (held.lease !== null) duckdb.interrupt(held.lease.connection);
@@ -77,6 +80,7 @@ async function open(instance: Instance, request: QueryRequest, held: Held, clock
     failIfCancelled(held);
     // Rejections surface in `next`, or nowhere when the cursor is closed first.
     const encoder = encoderOf(request, prepared);
+    held.context.slabReads.begin(sql);
     const started = duckdb.execute_prepared_streaming(prepared.statement);
     const free = (): void => duckdb.destroy_prepare_sync(prepared.statement);
     started.then(free, free);
@@ -106,6 +110,7 @@ async function giveBack(held: Held, unfinished: boolean): Promise<void> {
     release(lease);
   }
   removeSources(held.context.registry, held.context.sourceIds);
+  held.context.slabReads.close();
 }
 
 const INTERRUPT_MILLISECONDS = 10;

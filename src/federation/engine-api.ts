@@ -84,6 +84,8 @@ export type EngineApi = {
   query(request: QueryRequest): Promise<QueryOpened>;
   /** The next rows; resolves when there are some or the end is reached. */
   next(cursor: number): Promise<QueryChunk>;
+  /** Resolves when the cursor reads nothing of slabs any more, at its end at the latest: those that it was given may go. */
+  slabsRead(cursor: number): Promise<void>;
   /** Ends a cursor early (also one whose query still runs: interrupts it, 57014); idempotent. */
   close(cursor: number): Promise<void>;
   /** The live rows of the units, ordered by the def's sort, then unit, then position (total: H16), as one file. Null: no live row. */

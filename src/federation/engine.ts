@@ -29,6 +29,7 @@ import { newPositions, writeParquet } from './parquet-out.ts';
 import { readPositionDeletes, writePositionDeletes } from './position-deletes.ts';
 import { registerSourceFunction, removeSources, sourceRegistry } from './row-source.ts';
 import type { ScanContext } from './scan-sql.ts';
+import { SlabReads } from './slab-reads.ts';
 import { bytesOf } from './instance-memory.ts';
 import { bulkStringsWork } from './vector-builder.ts';
 
@@ -59,7 +60,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     if (instances === null) throw new SqlError(SqlState.cannotConnectNow, 'the query engine is not running');
     return instances;
   };
-  const context = (): ScanContext => ({ registry, slabs, mode, sourceIds: [] });
+  const context = (): ScanContext => ({ registry, slabs, mode, slabReads: new SlabReads(), sourceIds: [] });
   const explain = (error: unknown, { scans }: QueryRequest): Promise<SqlError> => {
     const files = scans.flatMap((scan) => scan.files);
     return located(error, pathsOf(files), () => opened().chores);
@@ -76,6 +77,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     addSlab: ({ index, buffer }) => slabs.add(index, buffer),
     query: cursors.query,
     next: cursors.next,
+    slabsRead: cursors.slabsRead,
     close: cursors.close,
     writeParquet: (request) => chore((lease, own) => writeParquet(lease, request, own), request.files),
     newPositions: (request) => chore((lease, own) => newPositions(lease, request, own), request.files),
@@ -115,6 +117,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
 interface CursorTable {
   readonly query: EngineApi['query'];
   readonly next: EngineApi['next'];
+  readonly slabsRead: EngineApi['slabsRead'];
   readonly close: EngineApi['close'];
   closeAll(): Promise<void>;
 }
@@ -164,6 +167,7 @@ function cursorTable(
         throw await explain(error, entry.request);
       }
     },
+    slabsRead: (number) => cursors.get(number)?.opening.slabsRead ?? Promise.resolve(),
     close,
     async closeAll() {
       await Promise.all([...cursors.keys()].map((number) => close(number)));

@@ -22,12 +22,14 @@ import { bitLiteral, bitmapSource, DENSE_PART, positionSource } from './delete-s
 import { changesSource } from './changes-source.ts';
 import { memorySource } from './memory-source.ts';
 import { addSource, type SourceRegistry } from './row-source.ts';
+import type { SlabReads } from './slab-reads.ts';
 import type { StringMode } from './vector-builder.ts';
 
 export interface ScanContext {
   readonly registry: SourceRegistry;
   readonly slabs: SlabDirectory;
   readonly mode: StringMode;
+  readonly slabReads: SlabReads;
   /** Sources registered for the statement: the caller removes them when it has ended. */
   readonly sourceIds: number[];
 }
@@ -43,8 +45,10 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
     branches.push({ outputs: outputs.join(', '), from: source.sql });
   }
   if (scan.memory.some((unit) => unit.rows > 0)) {
-    const source = addSource(context.registry, memorySource(columns, scan.memory, context.slabs, context.mode));
+    const rows = memorySource(columns, scan.memory, context.slabs, context.mode);
+    const source = addSource(context.registry, context.slabReads.watch(rows));
     context.sourceIds.push(source.id);
+    context.slabReads.named(source.sql);
     const outputs = columns.map((column, i) => `c${i} AS ${quoteIdentifier(column.name)}`);
     if (scan.positions) outputs.push(`c${columns.length} AS "__unit"`, `c${columns.length + 1} AS "__position"`);
     branches.push({ outputs: outputs.join(', '), from: source.sql });
@@ -67,8 +71,9 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
     });
   }
   if (dense.length > 0) {
-    const source = addSource(context.registry, bitmapSource(dense, context.slabs));
+    const source = addSource(context.registry, context.slabReads.watch(bitmapSource(dense, context.slabs)));
     context.sourceIds.push(source.id);
+    context.slabReads.named(source.sql);
     branches.push({
       outputs: fileOutputs(scan, dense),
       from: `${readParquet(columns, dense)} f LEFT JOIN ${source.sql} d ON f.file_index = d.c0 WHERE get_bit(d.c1, f.file_row_number::INTEGER) = 0`,

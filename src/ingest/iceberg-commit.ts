@@ -118,12 +118,13 @@ export async function adoptCommit(database: Database, table: Table, commit: Comm
 export function collectLater(database: Database, table: Table): Promise<number> | null {
   const due = { tableUuid: table.def.uuid, beforeMs: Math.floor(database.clock.now()) };
   let collecting: Promise<number> | null = null;
-  database.memory.pins.whenUnpinned(() => {
+  const collect = (): void => {
     collecting = database.lake.collectGarbage(due).catch((error: unknown) => {
       database.warn(error, 'removing expired files');
       return 0;
     });
-  });
+  };
+  database.memory.pins.whenUnpinned(collect, 0, 'disk');
   return collecting;
 }
 

@@ -4,7 +4,8 @@
  *
  * - Z1 In red tables are flushed in the order of choose-under-pressure.ts, and only until it is red no more: writers do
  *   not wait for small tables whose turn comes with the next tick of migration.ts.
- * - Z2 When no flush helps, readers give way that hold what was flushed (H5).
+ * - Z2 When no flush helps, readers give way that hold what was flushed (H5): first those that stand still, and late those
+ *   whose statement is running, for it ends by itself.
  */
 import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
@@ -13,8 +14,9 @@ import type { Table } from '../storage/table.ts';
 import { chooseUnderPressure, pressureOf } from './choose-under-pressure.ts';
 import type { Marks, Signal } from './pressure.ts';
 
-/** Queries under way may take so long to end by themselves. */
+/** Writers wait so long for readers that stand still, and so long for running statements. */
 const READERS_MS = 5_000;
+const BUSY_READERS_MS = 20_000;
 /** Indexes are summed again after so long, or after so many times what summing took. */
 const INDEX_MS = 10;
 const INDEX_SHARE = 200;
@@ -39,7 +41,11 @@ export function memorySignal(owner: Owner, marks: Marks, othersWork: () => boole
       await flushUnderPressure(owner, marks);
       if (memory.use < marks.red) return true;
       if (waitedMs >= READERS_MS)
-        memory.pins.giveWay('memory', memory.pins.heldBytes.memory - (memory.use - marks.red) * memory.budgetBytes - 1);
+        memory.pins.giveWay(
+          'memory',
+          memory.pins.heldBytes.memory - (memory.use - marks.red) * memory.budgetBytes - 1,
+          waitedMs < BUSY_READERS_MS,
+        );
       // Nobody who could end and free memory is left: of the transactions that wait one must go.
       return memory.usedBytes < before || memory.pins.waiting > 0 || othersWork();
     },

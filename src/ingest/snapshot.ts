@@ -66,7 +66,8 @@ export class Snapshot {
   readonly #views: ReadonlyMap<Table, TableView>;
   readonly #pin: Pin;
   readonly #ended: () => void;
-  readonly #readers = new Set<() => void>();
+  /** How to end each, and whether its statement is running. */
+  readonly #readers = new Map<() => void, () => boolean>();
   #tooOld = false;
   #closed = false;
 
@@ -74,7 +75,8 @@ export class Snapshot {
     this.#ended = ended;
     this.lsn = database.committer.publishedLsn;
     this.#views = new Map([...database.tables.values()].map((table) => [table, TableView.of(table)]));
-    this.#pin = database.memory.pins.acquire(() => this.giveUp());
+    const isBusy = (): boolean => [...this.#readers.values()].some((reads) => reads());
+    this.#pin = database.memory.pins.acquire(() => this.giveUp(), isBusy);
   }
 
   static async take(database: Database): Promise<Snapshot> {
@@ -100,8 +102,8 @@ export class Snapshot {
   }
 
   /** A reader begins, and says how to end it; the answer is called when it has ended. */
-  read(end: () => void): () => void {
-    this.#readers.add(end);
+  read(end: () => void, isBusy: () => boolean): () => void {
+    this.#readers.set(end, isBusy);
     return () => {
       this.#readers.delete(end);
       if (this.#readers.size === 0 && (this.#tooOld || this.#closed)) this.#pin.release();
@@ -113,7 +115,7 @@ export class Snapshot {
     if (this.#tooOld) return;
     this.#tooOld = true;
     this.#ended();
-    for (const end of [...this.#readers]) end();
+    for (const end of [...this.#readers.keys()]) end();
     if (this.#readers.size === 0) this.#pin.release();
   }
 

@@ -1,5 +1,5 @@
 // Question: does a server under mixed load stay within memory.limit and its budgets, without errors? Unit: MB by second, rows/s.
-// Run: npm run bench:soak   (node test/bench/soak.ts [minutes, 10] [memory.limit, 768MB]; the server must be built)
+// Run: npm run bench:soak   (node test/bench/soak.ts [minutes, 10] [memory.limit, 768MB] [section.key=value …]; the server must be built)
 // Fails when at any sample RSS passes the limit or live slabs pass their budget, at any error a client sees, or when RSS
 // is not flat: its floor (the least RSS of each 15 s) rises by more than 2 MB a minute in the second half.
 import { once } from 'node:events';
@@ -33,7 +33,9 @@ interface Sample {
   readonly delay: number;
 }
 
-const server = await startServer({ built: true, settings: { 'memory.limit': limitText } });
+/** Such as smaller files and more commits, for the history of an hour in minutes. */
+const settings = Object.fromEntries(process.argv.slice(4).map((pair) => pair.split('=', 2) as [string, string]));
+const server = await startServer({ built: true, settings: { 'memory.limit': limitText, ...settings } });
 const begun = performance.now();
 const end = begun + minutes * 60_000;
 const running = (): boolean => performance.now() < end;

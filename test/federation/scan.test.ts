@@ -9,6 +9,7 @@ import { createEngine } from '../../src/federation/engine.ts';
 import { memorySource } from '../../src/federation/memory-source.ts';
 import { addSource, registerSourceFunction, sourceRegistry } from '../../src/federation/row-source.ts';
 import { scanSql } from '../../src/federation/scan-sql.ts';
+import { SlabReads } from '../../src/federation/slab-reads.ts';
 import { eachChunk } from '../../src/federation/vector-reader.ts';
 import { SlabDirectory } from '../../src/storage/memory/slab.ts';
 import type { EngineApi, OutputColumn } from '../../src/federation/engine-api.ts';
@@ -410,7 +411,13 @@ test('H17: clean files are read plainly; only files with deletes are joined with
     const scan: TableScan = { placeholder: 's', def: tableDef(types), memory: [], files: units, positions: false };
     const directory = new SlabDirectory();
     slabs.slabs.forEach((buffer, index) => directory.add(index, buffer));
-    const context = { registry: sourceRegistry(), slabs: directory, mode: { bulk: false }, sourceIds: [] };
+    const context = {
+      registry: sourceRegistry(),
+      slabs: directory,
+      mode: { bulk: false },
+      slabReads: new SlabReads(),
+      sourceIds: [],
+    };
     return scanSql(scan, context)
       .slice(1, -1)
       .split(' UNION ALL ')

@@ -64,3 +64,44 @@ test('H5: memory and disk have budgets of their own, and work of the server itse
   pins.whenUnpinned(() => {}, 11, 'disk');
   expect(told).toEqual(['reader']);
 });
+
+test('a reader that has read all it wants of memory holds files alone from then on', () => {
+  const pins = new Pins();
+  const freed: string[] = [];
+  const reader = pins.acquire();
+  pins.whenUnpinned(() => freed.push('slice'), 10, 'memory');
+  pins.whenUnpinned(() => freed.push('file'), 20, 'disk');
+  reader.releaseMemory();
+  reader.releaseMemory();
+  expect(freed).toEqual(['slice']);
+  expect(pins.heldBytes).toEqual({ memory: 0, disk: 20 });
+  pins.whenUnpinned(() => freed.push('another slice'), 10, 'memory');
+  expect(freed).toEqual(['slice', 'another slice']);
+  reader.release();
+  expect(freed).toEqual(['slice', 'another slice', 'file']);
+  expect(pins.active).toBe(0);
+});
+
+test('H5: a reader whose statement runs is spared as long as writers can wait, one that stands still is told at once', () => {
+  const pins = new Pins();
+  pins.budgetBytes.memory = 100;
+  const told: string[] = [];
+  let running = true;
+  pins.acquire(
+    () => void told.push('running'),
+    () => running,
+  );
+  pins.whenUnpinned(() => {}, 150);
+  expect(told).toEqual([]);
+  const idle = pins.acquire(() => void told.push('idle'));
+  pins.whenUnpinned(() => {}, 150);
+  expect(told).toEqual(['idle']);
+  idle.release();
+  pins.giveWay('memory', 100, true);
+  expect(told).toEqual(['idle']);
+  pins.giveWay('memory', 100);
+  expect(told).toEqual(['idle', 'running']);
+  running = false;
+  pins.giveWay('memory', 0);
+  expect(told).toEqual(['idle', 'running']);
+});

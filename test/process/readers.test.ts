@@ -20,12 +20,17 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-async function copy(table: string, first: number): Promise<void> {
+async function copy(table: string, first: number, rows = ROWS_PER_COPY, name = wide): Promise<void> {
   const stream = client.query(copyFrom(`COPY ${table} FROM STDIN`));
-  for (let id = first; id < first + ROWS_PER_COPY; id++)
-    if (!stream.write(`${id}\t${wide}\n`)) await once(stream, 'drain');
+  for (let id = first; id < first + rows; id++) if (!stream.write(`${id}\t${name}\n`)) await once(stream, 'drain');
   stream.end();
   await once(stream, 'finish');
+}
+
+const MANY_ROWS = 80_000;
+/** 39 chunks of the engine, about half of which it reads ahead of a client; one large COPY would go to disk. */
+async function copyManyRows(table: string): Promise<void> {
+  for (let first = 0; first < MANY_ROWS; first += 10_000) await copy(table, first, 10_000, 'x'.repeat(300));
 }
 
 async function memory(): Promise<Record<string, number>> {
@@ -39,11 +44,11 @@ const port = (): number => Number(new URL(server.url).port);
 const query = (text: string): Buffer => message('Q', `${text}\0`);
 
 /** A portal that has given ten rows. */
-async function suspendedPortal(): Promise<RawClient> {
+async function suspendedPortal(sql = 'SELECT id, name FROM t'): Promise<RawClient> {
   const reader = new RawClient(port());
   reader.socket.write(Buffer.concat([startup, query('BEGIN')]));
   await reader.until((c) => c.types().endsWith('CZ'));
-  const parse = message('P', 'SELECT id, name FROM t ORDER BY id\0'.replace(/^/, '\0') + '\0\0');
+  const parse = message('P', `\0${sql}\0\0\0`);
   const bind = message('B', '\0\0\0\0\0\0\0\0');
   const execute = message('E', '\0\0\0\0\x0a');
   reader.socket.write(Buffer.concat([parse, bind, execute, message('H')]));
@@ -63,15 +68,14 @@ async function deafClient(): Promise<RawClient> {
 }
 
 test.each([
-  ['a suspended portal', suspendedPortal, message('E', '\0\0\0\0\0')],
+  ['a suspended portal', () => suspendedPortal(), message('E', '\0\0\0\0\0')],
   ['a client that does not read', deafClient, Buffer.alloc(0)],
 ])(
   'H5: %s gives way with 72000 to a writer of several times the memory for rows, who hears nothing of it',
   async (_, open, goOn) => {
     await client.query('CREATE TABLE t (id bigint PRIMARY KEY, name text)');
     await client.query('CREATE TABLE w (id bigint PRIMARY KEY, name text)');
-    await copy('t', 0);
-    await copy('t', ROWS_PER_COPY);
+    await copyManyRows('t');
     const reader = await open();
     const { slab_budget_bytes: budget } = await memory();
     for (let written = 0; written < 2 * budget!; written += ROWS_PER_COPY * wide.length) await copy('w', written);
@@ -87,6 +91,23 @@ test.each([
   },
   120_000,
 );
+
+test('H5: a suspended portal that has read all of memory, as for a sort, holds none of it, and goes on after any amount of writes', async () => {
+  await client.query('CREATE TABLE t (id bigint PRIMARY KEY, name text)');
+  await client.query('CREATE TABLE w (id bigint PRIMARY KEY, name text)');
+  await copyManyRows('t');
+  const reader = await suspendedPortal('SELECT id, length(name) FROM t ORDER BY id');
+  const { slab_budget_bytes: budget } = await memory();
+  for (let written = 0; written < 2 * budget!; written += ROWS_PER_COPY * wide.length) await copy('w', written);
+  const { retired_bytes: retired, pins } = await memory();
+  expect({ pins, retired }).toEqual({ pins: 1, retired: 0 });
+  reader.socket.write(Buffer.concat([message('E', '\0\0\0\0\0'), message('S'), query('ROLLBACK')]));
+  await reader.until((c) => c.types().endsWith('CZ'));
+  expect(reader.received.includes(`SELECT ${MANY_ROWS - 10}\0`)).toBe(true);
+  reader.socket.destroy();
+  await client.query('DROP TABLE t');
+  await client.query('DROP TABLE w');
+}, 120_000);
 
 test('V5: session_bytes of arka.memory counts the line of a COPY that has not come to its end', async () => {
   await client.query('CREATE TABLE long (id bigint, name text)');
