@@ -1,9 +1,12 @@
 /** The planner's view of names: tables and sequences as they are now, along a session's search path. */
-import type { Database } from './ingest/database.ts';
+import type { CatalogContents } from './catalog/catalog-api.ts';
+import { ownedBy, type Relations } from './ingest/relations.ts';
 import { readOnly } from './ingest/transaction.ts';
+import type { SchemaChanges } from './ingest/schema-changes.ts';
 import type { CatalogView } from './planner/plan.ts';
+import type { ServerContext } from './gateway-context.ts';
 
-export function catalogView(database: Database, searchPath: readonly string[]): CatalogView {
+export function catalogView(relations: Relations, searchPath: readonly string[]): CatalogView {
   const along = <T>(schema: string | null, find: (schema: string) => T | undefined): T | undefined => {
     for (const each of schema === null ? searchPath : [schema]) {
       const found = find(each);
@@ -13,14 +16,38 @@ export function catalogView(database: Database, searchPath: readonly string[]): 
   };
   return {
     searchPath,
-    hasSchema: (name) => database.schemas.has(name),
+    hasSchema: (name) => relations.hasSchema(name),
     table: (schema, name) => {
-      const table = along(schema, (each) => database.table(each, name));
+      const table = along(schema, (each) => relations.table(each, name));
       if (table?.detached?.reason === 'unreadable') throw readOnly(table.detached);
       return table?.def;
     },
-    sequence: (schema, name) => along(schema, (each) => database.sequences.named(each, name))?.def,
+    sequence: (schema, name) => along(schema, (each) => relations.sequence(each, name))?.def,
     ownedSequence: (tableUuid, fieldId) =>
-      database.sequences.ownedBy(tableUuid).find(({ def }) => def.owner?.fieldId === fieldId)?.def,
+      ownedBy(relations, tableUuid).find(({ def }) => def.owner?.fieldId === fieldId)?.def,
+  };
+}
+
+const ownContexts = new WeakMap<SchemaChanges, { readonly generation: number; readonly context: ServerContext }>();
+
+/** With PostgreSQL's catalogs as a transaction has made them; null: it has defined nothing. */
+export function contextWith(context: ServerContext, changes: SchemaChanges | null): ServerContext {
+  if (changes === null) return context;
+  const { generation } = context.database;
+  let own = ownContexts.get(changes);
+  if (own?.generation !== generation) {
+    const catalog = context.catalog.holding(contentsOf(changes));
+    own = { generation, context: { ...context, catalog: { ...context.catalog, ...catalog } } };
+    ownContexts.set(changes, own);
+  }
+  return own.context;
+}
+
+/** What PostgreSQL's catalogs are to show of them. */
+export function contentsOf({ schemas, tables, sequences }: Relations): CatalogContents {
+  return {
+    schemas: [...schemas],
+    tables: [...tables].map(({ def }) => def),
+    sequences: [...sequences].map(({ def }) => def),
   };
 }

@@ -1,5 +1,6 @@
 /** What all sessions of a server share. */
-import type { CatalogClient } from './catalog/catalog-client.ts';
+import type { CatalogContents } from './catalog/catalog-api.ts';
+import type { Catalog } from './catalog/catalog-client.ts';
 import type { Clock } from './clock.ts';
 import type { EngineApi } from './federation/engine-api.ts';
 import type { Database } from './ingest/database.ts';
@@ -9,7 +10,7 @@ import type { Remote } from './rpc.ts';
 export interface ServerContext {
   readonly database: Database;
   readonly engine: Remote<EngineApi>;
-  readonly catalog: CatalogClient;
+  readonly catalog: Catalog & { holding(contents: CatalogContents): Catalog };
   readonly clock: Clock;
   readonly budget: MemoryBudget;
   readonly startedAt: number;

@@ -3,16 +3,17 @@ import { moved, SqlError, SqlState } from './errors.ts';
 import { quoteIdentifier } from './sql-text.ts';
 import { tableForQuery } from './planner/create-table-as.ts';
 import type { Statement } from './planner/plan.ts';
-import { relationNamed } from './ingest/define-index.ts';
+import { relationNamed } from './ingest/relations.ts';
 import type { DefineEnvironment } from './gateway-define.ts';
+import { makeTable } from './gateway-schema.ts';
 
 export async function createTableAs(
   environment: DefineEnvironment,
   statement: Extract<Statement, { kind: 'createTableAs' }>,
 ): Promise<string> {
-  const { catalog, database, notice, searchPath, timeZone, view } = environment;
+  const { catalog, changes, database, relations, notice, searchPath, timeZone, view } = environment;
   const { schema, name, query, ifNotExists } = statement;
-  if (relationNamed(database, schema, name) !== null) {
+  if (relationNamed(relations, schema, name) !== null) {
     if (!ifNotExists) throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
     notice(SqlState.duplicateTable, `relation "${name}" already exists, skipping`);
     return 'CREATE TABLE AS';
@@ -22,7 +23,7 @@ export async function createTableAs(
     throw moved(error, statement.offset);
   });
   const { draft } = tableForQuery(statement, described.columns ?? [], view);
-  const table = await database.createTable(draft, ifNotExists, []);
+  const table = await makeTable(environment, draft, ifNotExists);
   if (table === null || !statement.withData) return 'CREATE TABLE AS';
   try {
     const tag = await environment.insertQuery(
@@ -30,7 +31,7 @@ export async function createTableAs(
     );
     return `SELECT ${tag.slice(tag.lastIndexOf(' ') + 1)}`;
   } catch (error) {
-    await database.dropTable(table);
+    if (changes === null) await database.dropTable(table);
     throw moved(error, null);
   }
 }

@@ -172,7 +172,7 @@ const CHUNK_ROWS = 2048;
 function chunkBytes(database: Database, tables: readonly PlannedTable[]): number {
   let most = 0;
   for (const { def } of tables) {
-    const table = database.tables.get(def.uuid);
+    const table = database.tableOf(def.uuid);
     if (table === undefined) continue;
     let rows = 0;
     let bytes = 0;
@@ -191,7 +191,7 @@ function chunkBytes(database: Database, tables: readonly PlannedTable[]): number
 
 /** The table a plan was made for. @throws {SqlError} 42P01 when it was dropped since */
 export function liveTable(database: Database, def: TableDef): Table {
-  const table = database.tables.get(def.uuid);
+  const table = database.tableOf(def.uuid);
   if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${def.name}" does not exist`);
   return table;
 }

@@ -1,10 +1,10 @@
 /** CREATE, ALTER and DROP SEQUENCE carried out: names are looked up, what is missing or there already is said. */
 import { SqlError, SqlState } from './errors.ts';
-import { alterSequence, createSequence, dropSequences, renameSequence } from './ingest/define-sequence.ts';
 import type { Sequence } from './ingest/sequence.ts';
 import { undefinedSequence } from './ingest/sequences.ts';
 import type { QualifiedName, Statement } from './planner/plan.ts';
 import type { DefineEnvironment } from './gateway-define.ts';
+import { changeSequence, makeSequence, nameSequence, removeSequences } from './gateway-schema.ts';
 
 export type SequenceDefinition = Extract<
   Statement,
@@ -13,10 +13,10 @@ export type SequenceDefinition = Extract<
 
 /** The command tag. @throws {SqlError} 42P01, 42P07, 42809, 22023, 2BP01 */
 export async function defineSequence(environment: DefineEnvironment, statement: SequenceDefinition): Promise<string> {
-  const { database, notice, searchPath } = environment;
+  const { notice } = environment;
   switch (statement.kind) {
     case 'createSequence': {
-      const made = await createSequence(database, statement, statement.options, statement.ifNotExists, searchPath);
+      const made = await makeSequence(environment, statement, statement.options, statement.ifNotExists);
       if (made === null) notice(SqlState.duplicateTable, `relation "${statement.name}" already exists, skipping`);
       return 'CREATE SEQUENCE';
     }
@@ -24,9 +24,9 @@ export async function defineSequence(environment: DefineEnvironment, statement: 
     case 'renameSequence': {
       const sequence = find(environment, statement.name);
       if (sequence !== undefined && statement.kind === 'renameSequence')
-        await renameSequence(database, sequence, statement.newName);
+        await nameSequence(environment, sequence, statement.newName);
       else if (sequence !== undefined && statement.kind === 'alterSequence')
-        await alterSequence(database, sequence, statement.options, searchPath);
+        await changeSequence(environment, sequence, statement.options);
       else if (statement.ifExists) notice('00000', `relation "${statement.name.name}" does not exist, skipping`);
       else throw undefinedSequence(shown(statement.name));
       return 'ALTER SEQUENCE';
@@ -39,7 +39,7 @@ export async function defineSequence(environment: DefineEnvironment, statement: 
         else if (statement.ifExists) notice('00000', `sequence "${name.name}" does not exist, skipping`);
         else throw new SqlError(SqlState.undefinedTable, `sequence "${shown(name)}" does not exist`);
       }
-      await dropSequences(database, found, statement.cascade);
+      await removeSequences(environment, found, statement.cascade);
       return 'DROP SEQUENCE';
     }
   }
@@ -48,11 +48,11 @@ export async function defineSequence(environment: DefineEnvironment, statement: 
 const shown = ({ schema, name }: QualifiedName): string => (schema === null ? name : `${schema}.${name}`);
 
 /** @throws {SqlError} 42809 when it is a table */
-function find({ database, searchPath }: DefineEnvironment, { schema, name }: QualifiedName): Sequence | undefined {
+function find({ relations, searchPath }: DefineEnvironment, { schema, name }: QualifiedName): Sequence | undefined {
   for (const each of schema === null ? searchPath : [schema]) {
-    const sequence = database.sequences.named(each, name);
+    const sequence = relations.sequence(each, name);
     if (sequence !== undefined) return sequence;
-    if (database.table(each, name) !== undefined)
+    if (relations.table(each, name) !== undefined)
       throw new SqlError(SqlState.wrongObjectType, `"${name}" is not a sequence`, {
         hint: 'Use DROP TABLE to remove a table.',
       });

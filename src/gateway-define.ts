@@ -1,24 +1,32 @@
-/** CREATE and DROP of schemas, tables and sequences: one change after another, applied at once (not inside a transaction block). */
-import { SqlError, SqlState } from './errors.ts';
-import type { Database } from './ingest/database.ts';
-import { createIndex, dropIndex, relationNamed, type RelationKind } from './ingest/define-index.ts';
-import type { Patience, TableHold } from './ingest/table-locks.ts';
+/** CREATE and DROP of schemas, tables, indexes and sequences, and ALTER: names are looked up, what is missing or there already is said. */
+import { notSupported, SqlError, SqlState } from './errors.ts';
+import { relationNamed, shownName, type RelationKind } from './ingest/relations.ts';
 import type { CatalogView, QualifiedName, Statement } from './planner/plan.ts';
+import type { SequenceDef } from './sequence-def.ts';
 import type { Table } from './storage/table.ts';
+import type { TableDef } from './table-def.ts';
 import type { TimeContext } from './types/text-input.ts';
 import { alter, rename } from './gateway-alter.ts';
 import { foldDefaults, type FoldingEnvironment } from './gateway-fold-defaults.ts';
 import { createTableAs } from './gateway-create-as.ts';
 import { defineSequence } from './gateway-define-sequence.ts';
+import {
+  dropSchema,
+  dropTables as dropTheTables,
+  makeIndex,
+  makeSchema,
+  makeTable,
+  removeIndex,
+  removeSequences,
+  type SchemaEnvironment,
+} from './gateway-schema.ts';
 
-export interface DefineEnvironment extends FoldingEnvironment {
-  readonly database: Database;
+export interface DefineEnvironment extends FoldingEnvironment, SchemaEnvironment {
+  readonly searchPath: readonly string[];
   readonly notice: (code: string, message: string, detail?: string) => void;
-  readonly hold: TableHold;
-  readonly patience: Patience;
   readonly time: TimeContext;
   readonly view: CatalogView;
-  /** Carries an INSERT out and commits it; its tag. */
+  /** Carries an INSERT out, and commits it outside a transaction; its tag. */
   readonly insertQuery: (sql: string) => Promise<string>;
   /** How many rows a query gives. */
   readonly countRows: (sql: string) => Promise<number>;
@@ -46,12 +54,12 @@ export const isDefinition = (statement: Statement): statement is Definition =>
 
 /** The command tag. @throws {SqlError} PostgreSQL's codes for what is there already, or is not */
 export async function define(environment: DefineEnvironment, statement: Definition): Promise<string> {
-  const { database, notice } = environment;
+  const { relations, notice, changes } = environment;
   switch (statement.kind) {
     case 'createTable': {
       const { draft, ifNotExists, sequences, expressions } = statement;
       const full = expressions.length === 0 ? draft : await foldDefaults(environment, draft, expressions);
-      const made = await database.createTable(full, ifNotExists, sequences);
+      const made = await makeTable(environment, full, ifNotExists, sequences);
       if (made === null) notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
       return 'CREATE TABLE';
     }
@@ -59,7 +67,7 @@ export async function define(environment: DefineEnvironment, statement: Definiti
       return createTableAs(environment, statement);
     case 'createIndex': {
       const { draft, ifNotExists } = statement;
-      const made = await createIndex(database, draft, ifNotExists);
+      const made = await makeIndex(environment, draft, ifNotExists);
       if (made === null) notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
       return 'CREATE INDEX';
     }
@@ -67,9 +75,9 @@ export async function define(environment: DefineEnvironment, statement: Definiti
       await dropIndexes(environment, statement.names, statement.ifExists);
       return 'DROP INDEX';
     case 'createSchema':
-      if (statement.ifNotExists && database.schemas.has(statement.name)) {
+      if (statement.ifNotExists && relations.hasSchema(statement.name)) {
         notice(SqlState.duplicateSchema, `schema "${statement.name}" already exists, skipping`);
-      } else await database.createSchema(statement.name);
+      } else await makeSchema(environment, statement.name);
       return 'CREATE SCHEMA';
     case 'dropTable':
       await dropTables(environment, statement.names, statement.ifExists);
@@ -80,9 +88,9 @@ export async function define(environment: DefineEnvironment, statement: Definiti
     case 'dropSequence':
       return defineSequence(environment, statement);
     case 'alterTable':
-      return alter(environment, statement);
     case 'renameTable':
-      return rename(environment, statement);
+      if (changes !== null) throw notSupported('ALTER TABLE inside a transaction block');
+      return statement.kind === 'alterTable' ? alter(environment, statement) : rename(environment, statement);
     default:
       await dropSchemas(environment, statement);
       return 'DROP SCHEMA';
@@ -94,11 +102,11 @@ async function dropTables(
   names: readonly QualifiedName[],
   ifExists: boolean,
 ): Promise<void> {
-  const { database, notice, searchPath } = environment;
+  const { relations, notice, searchPath } = environment;
   const tables: Table[] = [];
   for (const { schema, name } of names) {
     const found = (schema === null ? searchPath : [schema])
-      .map((each) => database.table(each, name))
+      .map((each) => relations.table(each, name))
       .find((each) => each !== undefined);
     if (found !== undefined) tables.push(found);
     else {
@@ -108,7 +116,7 @@ async function dropTables(
       else throw new SqlError(SqlState.undefinedTable, `table "${name}" does not exist`);
     }
   }
-  for (const table of tables) await database.dropTable(table);
+  await dropTheTables(environment, tables);
 }
 
 function notTable(name: string, kind: RelationKind): SqlError {
@@ -118,11 +126,11 @@ function notTable(name: string, kind: RelationKind): SqlError {
 
 /** The first schema of the search path that has something under the name, and what. */
 export function relationOf(
-  { database, searchPath }: DefineEnvironment,
+  { relations, searchPath }: DefineEnvironment,
   { schema, name }: QualifiedName,
 ): { readonly schema: string; readonly kind: RelationKind } | null {
   for (const each of schema === null ? searchPath : [schema]) {
-    const kind = relationNamed(database, each, name);
+    const kind = relationNamed(relations, each, name);
     if (kind !== null) return { schema: each, kind };
   }
   return null;
@@ -159,33 +167,32 @@ async function dropIndexes(
         environment.notice('00000', `index "${name}" does not exist, skipping`);
     }
   }
-  for (const { schema, name } of found) await dropIndex(environment.database, schema, name);
+  for (const { schema, name } of found) await removeIndex(environment, schema, name);
 }
 
 async function dropSchemas(
   environment: DefineEnvironment,
   { names, ifExists, cascade }: Extract<Statement, { kind: 'dropSchema' }>,
 ): Promise<void> {
-  const { database, notice } = environment;
+  const { relations, notice } = environment;
   const there = names.filter((name) => {
-    if (database.schemas.has(name)) return true;
+    if (relations.hasSchema(name)) return true;
     if (!ifExists) throw new SqlError(SqlState.invalidSchemaName, `schema "${name}" does not exist`);
     notice('00000', `schema "${name}" does not exist, skipping`);
     return false;
   });
   if (cascade) await dropContents(environment, there);
-  for (const name of there) await database.dropSchema(name);
+  for (const name of there) await dropSchema(environment, name);
 }
 
 /** What lies in the schemas goes first, and is named. Sequences of columns go with their tables, without a word. */
 async function dropContents(environment: DefineEnvironment, schemas: readonly string[]): Promise<void> {
-  const { database, notice, searchPath } = environment;
-  const tables = [...database.tables.values()].filter(({ def }) => schemas.includes(def.schema));
-  const sequences = [...database.sequences.all].filter(
+  const { relations, notice, searchPath } = environment;
+  const tables = [...relations.tables].filter(({ def }) => schemas.includes(def.schema));
+  const sequences = [...relations.sequences].filter(
     ({ def }) => schemas.includes(def.schema) && !tables.some((table) => table.def.uuid === def.owner?.tableUuid),
   );
-  const shown = ({ schema, name }: { readonly schema: string; readonly name: string }): string =>
-    searchPath.find((each) => relationNamed(database, each, name) !== null) === schema ? name : `${schema}.${name}`;
+  const shown = (def: TableDef | SequenceDef): string => shownName(relations, searchPath, def);
   const lines = [
     ...tables.map(({ def }) => `drop cascades to table ${shown(def)}`),
     ...sequences.map(({ def }) => `drop cascades to sequence ${shown(def)}`),
@@ -193,6 +200,6 @@ async function dropContents(environment: DefineEnvironment, schemas: readonly st
   const [first] = lines;
   if (lines.length === 1) notice('00000', first!);
   else if (first !== undefined) notice('00000', `drop cascades to ${lines.length} other objects`, lines.join('\n'));
-  for (const table of tables) await database.dropTable(table);
-  for (const sequence of sequences) await database.define(() => database.sequences.drop(sequence));
+  await dropTheTables(environment, tables);
+  await removeSequences(environment, sequences, true);
 }

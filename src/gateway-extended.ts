@@ -49,7 +49,7 @@ export class ExtendedQuery {
     if (statements.length > 1)
       throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
     const [parsed] = statements;
-    if (parsed !== undefined) this.#statements.checkBlock(parsed);
+    if (parsed !== undefined) this.#statements.transaction.check(parsed);
     const statement = parsed === undefined ? EMPTY : this.#statements.plan(parsed, parameterOids);
     return prepare(this.#statements.preparation(), parsed ?? null, statement, parameterOids);
   }
@@ -65,7 +65,7 @@ export class ExtendedQuery {
     }
     const count = known.columns?.length ?? 0;
     const formats = count === 0 ? NO_FORMATS : formatsOf(count, resultFormats);
-    if (known.parsed !== null) this.#statements.checkBlock(known.parsed);
+    if (known.parsed !== null) this.#statements.transaction.check(known.parsed);
     const portal = new SessionPortal(this.#portals, known, parameters, formats, this.#bound++);
     this.#portals.add(portal);
     return portal;
@@ -75,7 +75,7 @@ export class ExtendedQuery {
     this.#statements.messageComes();
     const portal = opened as SessionPortal;
     const { prepared } = portal;
-    if (prepared.parsed !== null) this.#statements.checkBlock(prepared.parsed);
+    if (prepared.parsed !== null) this.#statements.transaction.check(prepared.parsed);
     const statement = this.#current(prepared);
     this.#statements.position = prepared.parsed?.position ?? 0;
     const { database } = this.#statements.context;

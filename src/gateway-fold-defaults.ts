@@ -3,7 +3,7 @@
  * value depends on when it is asked for is refused: rows would have to ask PostgreSQL one by one.
  */
 import { SqlError, SqlState } from './errors.ts';
-import type { CatalogClient } from './catalog/catalog-client.ts';
+import type { Catalog } from './catalog/catalog-client.ts';
 import { unfoldedDefault } from './planner/column-default.ts';
 import { checkAssignable } from './planner/assignments.ts';
 import type { DefaultExpression, TableDraft } from './planner/plan.ts';
@@ -13,7 +13,7 @@ import { decodeText } from './types/utf8.ts';
 import { fieldsOf } from './gateway-sequence-calls.ts';
 
 export interface FoldingEnvironment {
-  readonly catalog: CatalogClient;
+  readonly catalog: Catalog;
   readonly searchPath: readonly string[];
   readonly timeZone: string;
 }

@@ -1,6 +1,7 @@
 /** Functions that Arka answers itself, as typed constants in the statement: PGlite would answer for itself, silently wrong. */
 import { SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
+import type { Relations } from './ingest/relations.ts';
 import { VERSION_LSN_TEXT } from './planner/duckdb/lsn.ts';
 import type { SessionSettings } from './gateway-settings.ts';
 import { lsnText } from './types/pg-lsn.ts';
@@ -8,13 +9,14 @@ import { metadataLocation } from './gateway-views.ts';
 
 export interface FunctionContext {
   readonly database: Database;
+  readonly relations: Relations;
   readonly settings: SessionSettings;
   readonly pid: number;
 }
 
 /** Undefined: not Arka's. `args` are the texts of constant arguments. @throws {SqlError} 42P01 for a table that is not there */
 export function ownFunction(
-  { database, settings, pid }: FunctionContext,
+  { database, relations, settings, pid }: FunctionContext,
   name: string,
   args: readonly string[],
 ): { text: string; type: string } | undefined {
@@ -38,7 +40,7 @@ export function ownFunction(
     case 'current_role':
       return { text: settings.get('session_authorization')!, type: 'name' };
     case 'current_schema': {
-      const schema = settings.searchPath.find((each) => database.schemas.has(each));
+      const schema = settings.searchPath.find((each) => relations.hasSchema(each));
       return schema === undefined ? undefined : { text: schema, type: 'name' };
     }
     case 'arka.metadata_location': {

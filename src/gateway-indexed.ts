@@ -55,7 +55,7 @@ export function canReadIndexed(environment: PointEnvironment, { def, lookup }: I
 
 /** Not with rows of the transaction's own: they are in no index. */
 function readable({ context, transaction }: PointEnvironment, uuid: string): Table | null {
-  const table = context.database.tables.get(uuid);
+  const table = context.database.tableOf(uuid);
   return table === undefined || transaction?.writes.has(table) === true || transaction?.snapshot != null ? null : table;
 }
 

@@ -38,7 +38,7 @@ export async function readPoint(
   formats: readonly Format[],
 ): Promise<PointAnswer | null> {
   const { database } = environment.context;
-  const table = database.tables.get(point.def.uuid);
+  const table = database.tableOf(point.def.uuid);
   if (table === undefined || environment.transaction?.writes.has(table) === true) return null;
   // In REPEATABLE READ: a row that is alive now, and was there, is what it was.
   const view = environment.transaction?.snapshot?.view(table) ?? null;

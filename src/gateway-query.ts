@@ -3,7 +3,7 @@
  * the engine for the rest. Rows leave as DataRow messages; a portal takes them in portions.
  */
 import { invariant, moved, SqlError, SqlState } from './errors.ts';
-import type { Database } from './ingest/database.ts';
+import type { Relations } from './ingest/relations.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import type { StoredSequence } from './sequence-def.ts';
 import type { CopyOutOptions, QueryPlan, RenderedQuery, SequenceCalls, Statement } from './planner/plan.ts';
@@ -30,6 +30,7 @@ import { parameterValues } from './gateway-write-environment.ts';
 export interface QueryEnvironment {
   readonly context: ServerContext;
   readonly transaction: Transaction | null;
+  readonly relations: Relations;
   readonly sequences: SessionSequences;
   readonly timeZone: string;
   readonly times: Times;
@@ -290,7 +291,7 @@ function catalogResult(
         sql: withTimes(withVersionLsn(given.sql, lsn), environment.times),
         resultFormats,
         context: { searchPath, timeZone: zone },
-        sequences: marksFor(plan.text, context.database),
+        sequences: marksFor(plan.text, environment.relations),
         views,
       },
       abort.signal,
@@ -320,11 +321,9 @@ function withHidden(
 }
 
 /** How far sequences have come, for a statement that may ask: it names one of them, or the views of all. */
-function marksFor(text: string, { sequences }: Database): readonly StoredSequence[] {
+function marksFor(text: string, { sequences }: Relations): readonly StoredSequence[] {
   const asks = /sequence|last_value/i.test(text);
-  return [...sequences.all]
-    .filter(({ def }) => asks || text.includes(def.name))
-    .map(({ def, state }) => ({ def, state }));
+  return [...sequences].filter(({ def }) => asks || text.includes(def.name)).map(({ def, state }) => ({ def, state }));
 }
 
 /** PostgreSQL counts positions in the statement that it was given; clients count in the text that they sent. */

@@ -103,13 +103,13 @@ function call(
   return number;
 }
 
-function sequenceOid({ context: { database }, searchPath }: QueryEnvironment, name: string): number {
+function sequenceOid({ relations, searchPath }: QueryEnvironment, name: string): number {
   const parts = identifierParts(name);
   const schema = parts.at(-2);
   for (const each of schema === undefined ? searchPath : [schema]) {
-    const found = database.sequences.named(each, parts.at(-1)!);
+    const found = relations.sequence(each, parts.at(-1)!);
     if (found !== undefined) return found.def.oid;
-    if (database.table(each, parts.at(-1)!) !== undefined)
+    if (relations.table(each, parts.at(-1)!) !== undefined)
       throw new SqlError(SqlState.wrongObjectType, `"${parts.at(-1)}" is not a sequence`);
   }
   throw undefinedSequence(name);

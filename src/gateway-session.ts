@@ -55,6 +55,7 @@ export class Session implements GatewaySession {
       warning: (code, message) => this.#statements.warning(code, message),
       portals: () => this.#extended.bound,
       closePortals: (from) => this.#extended.dieFrom(from),
+      definitionsChanged: context.definitionsChanged,
       began: () => this.#interruption.began(),
       ended: () => this.#interruption.ended(),
     });

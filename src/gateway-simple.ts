@@ -80,7 +80,7 @@ export class SimpleQuery {
   };
 
   async #simpleStatement(parsed: ParsedStatement, last: boolean, out: Output): Promise<void> {
-    this.#statements.checkBlock(parsed);
+    this.#transaction.check(parsed, this.#statements.several);
     const statement = await this.#statements.held(() => this.#statements.plan(parsed, []));
     if (statement.kind === 'empty') {
       out.emptyQuery();

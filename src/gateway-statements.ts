@@ -2,16 +2,16 @@
  * Carries a session's statements out, in its transaction: parse → plan (`planner/`) → engine, catalog or ingest → messages. Whichever
  * message brought them: `gateway-simple.ts` takes them from Query, `gateway-extended.ts` from Parse, Bind and Execute.
  */
-import { notSupported, SqlError, SqlState, unreachable } from './errors.ts';
+import type { SchemaChanges } from './ingest/schema-changes.ts';
+import { SqlError, SqlState, unreachable } from './errors.ts';
 import { parseSql } from './planner/parse.ts';
 import { planStatement } from './planner/plan-statement.ts';
-import { endsFailedBlock } from './planner/utility.ts';
 import type { CatalogView, NestedLocks, ParsedStatement, Statement } from './planner/plan.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
 import { timeZone } from './types/time-zone.ts';
 import { parametersOf } from './wire/bound-parameters.ts';
 import type { BoundParameters, MaybePromise, Output, SessionEvents } from './wire/gateway-api.ts';
-import { catalogView } from './gateway-catalog-view.ts';
+import { catalogView, contextWith } from './gateway-catalog-view.ts';
 import { copyFrom } from './gateway-copy.ts';
 import { copyTo } from './gateway-copy-out.ts';
 import { describedColumns, discard, sendLines } from './gateway-columns.ts';
@@ -31,7 +31,7 @@ import { change } from './gateway-update.ts';
 import type { SessionTimes } from './gateway-times.ts';
 import { tablesOf } from './gateway-tables.ts';
 import type { SessionTransaction } from './gateway-transaction.ts';
-import { control, inTransaction, verbOf } from './gateway-transaction-statements.ts';
+import { control, forget, inTransaction, verbOf } from './gateway-transaction-statements.ts';
 import { insert } from './gateway-write.ts';
 import type { WriteEnvironment } from './gateway-write-environment.ts';
 
@@ -51,6 +51,16 @@ export const NO_PARAMETERS: BoundParameters = parametersOf([], []);
 export const NO_FORMATS: readonly Format[] = [];
 
 type Query = Extract<Statement, { kind: 'query' }>;
+
+/** Changes of what is there: outside a block they end the transaction before them, and are one of their own. */
+const OF_THEIR_OWN: ReadonlySet<Statement['kind']> = new Set([
+  'alterTable',
+  'renameTable',
+  'createIndex',
+  'dropIndex',
+  'alterSequence',
+  'renameSequence',
+]);
 
 let nextPlaceholder = 1;
 
@@ -96,7 +106,7 @@ export class SessionStatements {
   }
 
   preparation(): Preparation {
-    const { catalog, database } = this.context;
+    const { catalog, database } = this.#seen;
     const { searchPath, timeZone } = this.settings;
     return {
       generation: database.generation,
@@ -174,11 +184,13 @@ export class SessionStatements {
   /** Definitions, transactions and settings. */
   async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
     if (isDefinition(statement)) {
-      await this.#outsideBlock(verbOf(statement)!);
-      const { definitionsChanged, ...context } = this.context;
+      const changes = await this.#changes(statement);
+      const { definitionsChanged, ...context } = this.#seen;
       const { searchPath, timeZone: zone } = this.settings;
       const environment: DefineEnvironment = {
         ...context,
+        changes,
+        relations: this.transaction.relations,
         searchPath,
         timeZone: zone,
         notice: (code, message, detail) => this.#notice(code, message, detail),
@@ -189,7 +201,8 @@ export class SessionStatements {
         insertQuery: (sql) => this.#insertQuery(sql),
         countRows: (sql) => countRows(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
       };
-      return this.interruption.guarded(() => define(environment, statement)).finally(definitionsChanged);
+      const defined = this.interruption.guarded(() => define(environment, statement));
+      return changes === null ? defined.finally(definitionsChanged) : defined;
     }
     switch (statement.kind) {
       case 'begin':
@@ -206,16 +219,8 @@ export class SessionStatements {
         this.settings.resetAll();
         return 'RESET';
       case 'discard':
-        if (statement.what === 'all' || statement.what === 'sequences') this.#sequences.discard();
-        if (statement.what === 'all') {
-          this.settings.resetAll();
-          this.#events.deallocate(null);
-        } else if (statement.what === 'plans') this.#events.deallocate(null);
-        return `DISCARD ${statement.what.toUpperCase()}`;
       case 'deallocate':
-        if (!this.#events.deallocate(statement.name) && statement.name !== null)
-          throw new SqlError(SqlState.invalidSqlStatementName, `prepared statement "${statement.name}" does not exist`);
-        return statement.name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE';
+        return forget(statement, this.#sequences, this.settings, (name) => this.#events.deallocate(name));
       case 'accepted':
         return statement.tag;
       default:
@@ -227,17 +232,8 @@ export class SessionStatements {
   async #insertQuery(sql: string): Promise<string> {
     const statement = await this.held(() => this.plan(parseSql(sql)[0]!, []));
     const tag = await this.run(statement, NO_PARAMETERS, [], discard());
-    await this.transaction.commitNow();
+    if (this.transaction.changes === null) await this.transaction.commitNow();
     return tag;
-  }
-
-  /** @throws {SqlError} 25P02 */
-  checkBlock(parsed: ParsedStatement): void {
-    if (!this.transaction.failed || parsed.node === null || endsFailedBlock(parsed.node)) return;
-    throw new SqlError(
-      SqlState.inFailedSqlTransaction,
-      'current transaction is aborted, commands ignored until end of transaction block',
-    );
   }
 
   #warnOutsideBlock(what: string): void {
@@ -323,8 +319,9 @@ export class SessionStatements {
 
   queryEnvironment(): QueryEnvironment {
     return {
-      context: this.context,
+      context: this.#seen,
       transaction: this.transaction.current,
+      relations: this.transaction.relations,
       sequences: this.#sequences,
       timeZone: this.settings.timeZone,
       times: this.times,
@@ -334,9 +331,17 @@ export class SessionStatements {
     };
   }
 
-  async #outsideBlock(what: string): Promise<void> {
-    if (this.transaction.inBlock) throw notSupported(`${what} inside a transaction block`);
+  /** Those of the transaction that a definition is part of; null: it is one of its own. */
+  async #changes({ kind }: Statement): Promise<SchemaChanges | null> {
+    const isPart = this.several || this.transaction.changes !== null;
+    if (this.transaction.inBlock || (isPart && !OF_THEIR_OWN.has(kind))) return this.transaction.defining();
     await this.transaction.commitNow();
+    return null;
+  }
+
+  /** What all sessions share, with PostgreSQL's catalogs as this one's transaction has made them. */
+  get #seen(): ServerContext {
+    return contextWith(this.context, this.transaction.changes);
   }
 
   #maintain(statement: Extract<Statement, { kind: 'checkpoint' | 'call' | 'vacuum' }>): Promise<string> {
@@ -354,16 +359,17 @@ export class SessionStatements {
   }
 
   plan(parsed: ParsedStatement, parameterOids: readonly number[]): Statement {
+    const { relations } = this.transaction;
     return planStatement(parsed, this.view(), {
       parameterOids,
       placeholder: () => `__arka_scan_${nextPlaceholder++}`,
       constants: (name, args) =>
-        ownFunction({ database: this.context.database, settings: this.settings, pid: this.#pid }, name, args),
+        ownFunction({ ...this.context, relations, settings: this.settings, pid: this.#pid }, name, args),
       timeZone: this.settings.timeZone,
     });
   }
 
   view(): CatalogView {
-    return catalogView(this.context.database, this.settings.searchPath);
+    return catalogView(this.transaction.relations, this.settings.searchPath);
   }
 }

@@ -1,6 +1,8 @@
 /** Statements about transactions as a session carries them out: which ones do nothing in one, what 25006 calls the others, SET. */
+import { SqlError, SqlState } from './errors.ts';
 import { isolationLevel, type TransactionModes } from './planner/settings.ts';
 import type { QueryPlan, Statement } from './planner/plan.ts';
+import type { SessionSequences } from './gateway-sequences.ts';
 import type { SessionSettings } from './gateway-settings.ts';
 import { settingBoolean } from './gateway-setting-values.ts';
 import { outsideBlock, type SessionTransaction } from './gateway-transaction.ts';
@@ -119,6 +121,26 @@ export function control(
     default:
       return setModes(transaction, settings, statement, warnOutsideBlock);
   }
+}
+
+/** DISCARD and DEALLOCATE; the tag. @throws {SqlError} 26000 */
+export function forget(
+  statement: Extract<Statement, { kind: 'discard' | 'deallocate' }>,
+  sequences: SessionSequences,
+  settings: SessionSettings,
+  deallocate: (name: string | null) => boolean,
+): string {
+  if (statement.kind === 'deallocate') {
+    const { name } = statement;
+    if (!deallocate(name) && name !== null)
+      throw new SqlError(SqlState.invalidSqlStatementName, `prepared statement "${name}" does not exist`);
+    return name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE';
+  }
+  const { what } = statement;
+  if (what === 'all' || what === 'sequences') sequences.discard();
+  if (what === 'all') settings.resetAll();
+  if (what === 'all' || what === 'plans') deallocate(null);
+  return `DISCARD ${what.toUpperCase()}`;
 }
 
 /** SET, SET TRANSACTION and SET SESSION CHARACTERISTICS; the tag. */

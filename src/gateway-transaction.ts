@@ -9,10 +9,15 @@
  */
 import { notSupported, SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
+import { commitDefinitions } from './ingest/commit-definitions.ts';
+import type { Relations } from './ingest/relations.ts';
+import { SchemaChanges } from './ingest/schema-changes.ts';
 import { Snapshot } from './ingest/snapshot.ts';
 import type { TableHold } from './ingest/table-locks.ts';
 import type { Transaction } from './ingest/transaction.ts';
+import type { ParsedStatement } from './planner/plan.ts';
 import { isolationOf, type IsolationLevel, type TransactionModes } from './planner/settings.ts';
+import { endsFailedBlock, neverInBlock } from './planner/utility.ts';
 import type { SessionSequences } from './gateway-sequences.ts';
 import type { SessionSettings } from './gateway-settings.ts';
 import type { SessionTimes } from './gateway-times.ts';
@@ -35,6 +40,8 @@ export interface TransactionHost {
   /** Portals that there are by number; those from a number on die. */
   readonly portals: () => number;
   readonly closePortals: (from: number) => void;
+  /** What all see is another. */
+  readonly definitionsChanged: () => void;
   /** A block begins; a transaction has ended. */
   readonly began: () => void;
   readonly ended: () => void;
@@ -75,6 +82,18 @@ export class SessionTransaction {
     return this.#block === 'failed';
   }
 
+  /** Before a statement is planned; `several`: it is one of several of a text. @throws {SqlError} 25P02, 25001 */
+  check({ node }: ParsedStatement, several = false): void {
+    if (this.failed && node !== null && !endsFailedBlock(node))
+      throw new SqlError(
+        SqlState.inFailedSqlTransaction,
+        'current transaction is aborted, commands ignored until end of transaction block',
+      );
+    const what = this.inBlock || several ? neverInBlock(node) : null;
+    if (what !== null)
+      throw new SqlError(SqlState.activeSqlTransaction, `${what} cannot run inside a transaction block`);
+  }
+
   /** The one that is open, or begins with this write. */
   writing(): Transaction {
     if (this.current === null) {
@@ -83,6 +102,22 @@ export class SessionTransaction {
       this.current.owner = pid;
     }
     return this.current;
+  }
+
+  /** What it has defined; null: nothing. */
+  get changes(): SchemaChanges | null {
+    return this.current?.definitions ?? null;
+  }
+
+  /** For a statement that defines something in it. */
+  defining(): SchemaChanges {
+    const transaction = this.writing();
+    return (transaction.definitions ??= new SchemaChanges(this.#host.database, transaction, this.hold));
+  }
+
+  /** Schemas, tables and sequences as it sees them. */
+  get relations(): Relations {
+    return this.changes ?? this.#host.database.relations;
   }
 
   /** Before a statement that reads or writes rows, or defines tables. @throws {SqlError} 25006 */
@@ -227,7 +262,11 @@ export class SessionTransaction {
     this.#end();
     if (transaction !== null) transaction.synchronous = settings.synchronous; // as it is at COMMIT
     settings.commit();
-    return transaction === null ? undefined : database.committer.commit(transaction);
+    if (transaction === null) return undefined;
+    const changes = transaction.definitions;
+    return changes === null
+      ? database.committer.commit(transaction)
+      : commitDefinitions(database, transaction, changes).finally(this.#host.definitionsChanged);
   }
 
   rollback(): void {

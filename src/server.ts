@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { CatalogClient } from './catalog/catalog-client.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import { contentsOf } from './gateway-catalog-view.ts';
 import { createGateway } from './gateway.ts';
 import { startMigration, startRefresh } from './ingest/migration.ts';
 import { loadParser } from './planner/parse.ts';
@@ -93,12 +94,7 @@ async function open(
     onProblem: (problem, error) => warn(error, problem),
   });
   stack.defer(() => catalog.close());
-  const definitionsChanged = (): void =>
-    catalog.setContents({
-      schemas: [...database.schemas],
-      tables: [...database.tables.values()].map((table) => table.def),
-      sequences: [...database.sequences.all].map((sequence) => sequence.def),
-    });
+  const definitionsChanged = (): void => catalog.setContents(contentsOf(database.relations));
   definitionsChanged();
   database.onDefinition = definitionsChanged;
   stack.defer(startMigration(database, migrationSettings(config)));

@@ -6,6 +6,7 @@
  * - L2 A request runs against the contents set before it was made or later ones (M-7): `setContents` only remembers, and
  *   `mirror` is sent before the next request.
  * - L3 Descriptions are cached by (text, parameter OIDs, search_path) for one generation of the contents.
+ * - L4 A transaction that has defined something asks against contents of its own: the worker changes over for its requests.
  * PGlite cannot be interrupted: WebAssembly runs to its end. Ending the worker is the only way to cancel.
  */
 import { Worker } from 'node:worker_threads';
@@ -43,6 +44,12 @@ export interface DescribeRequest {
   readonly context: SessionContext;
 }
 
+/** What a session asks. */
+export interface Catalog {
+  describe(request: DescribeRequest, signal?: AbortSignal): Promise<Description>;
+  query(request: CatalogQuery, signal?: AbortSignal): Promise<CatalogResult>;
+}
+
 const CACHE_ENTRIES_MAX = 1_000;
 /** Longer texts (INSERT … VALUES of many rows) seldom come again and would make the cache large. */
 const CACHE_TEXT_MAX = 16_384;
@@ -53,6 +60,8 @@ const CACHE_TEXT_MAX = 16_384;
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 160, maxYoungGenerationSizeMb: 16, stackSizeMb: 16 };
 
 interface Job {
+  /** Null: those of all. */
+  readonly contents: CatalogContents | null;
   readonly run: (remote: Remote<CatalogApi>) => Promise<unknown>;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
@@ -62,10 +71,11 @@ interface Running {
   readonly worker: Worker;
   readonly rpc: RpcClient<CatalogApi>;
   opened: boolean;
-  generation: number;
+  /** What it was told last. */
+  mirrored: CatalogContents | null;
 }
 
-export class CatalogClient {
+export class CatalogClient implements Catalog {
   readonly #options: CatalogClientOptions;
   readonly #cache = new Map<string, Description>();
   readonly #jobs: Job[] = [];
@@ -118,6 +128,14 @@ export class CatalogClient {
     return this.#enqueue((remote) => remote.query(request), signal);
   }
 
+  /** The catalog with other contents (L4). */
+  holding(contents: CatalogContents): Catalog {
+    return {
+      describe: (request, signal) => this.#enqueue((remote) => remote.describe(request), signal, contents),
+      query: (request, signal) => this.#enqueue((remote) => remote.query(request), signal, contents),
+    };
+  }
+
   /** For the memory guard: ends the worker unless it works. Answers whether there is none now. */
   stopIfIdle(): boolean {
     if (this.#busy === null && this.#jobs.length === 0) this.#stop();
@@ -148,11 +166,15 @@ export class CatalogClient {
     }
   }
 
-  #enqueue<T>(run: (remote: Remote<CatalogApi>) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  #enqueue<T>(
+    run: (remote: Remote<CatalogApi>) => Promise<T>,
+    signal: AbortSignal | undefined,
+    contents: CatalogContents | null = null,
+  ): Promise<T> {
     if (this.#closed) return Promise.reject(new SqlError(SqlState.adminShutdown, 'the server is shutting down'));
     if (signal?.aborted === true) return Promise.reject(canceled('user request'));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const job: Job = { run, resolve, reject };
+    const job: Job = { contents, run, resolve, reject };
     const abort = (): void => this.#cancel(job, 'user request');
     signal?.addEventListener('abort', abort, { once: true });
     this.#jobs.push(job);
@@ -173,7 +195,7 @@ export class CatalogClient {
     for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
       this.#busy = job;
       try {
-        const { rpc } = await this.#ready();
+        const { rpc } = await this.#ready(job.contents);
         job.resolve((await this.#timed(job, rpc)) as never);
       } catch (error) {
         job.reject(error as Error);
@@ -195,20 +217,19 @@ export class CatalogClient {
     }
   }
 
-  /** A worker that has the newest contents. A definition that cannot be mirrored does not keep the others from being used. */
-  async #ready(): Promise<Running> {
+  /** A worker that has the contents, null: the newest. A definition that cannot be mirrored does not keep the others from being used. */
+  async #ready(contents: CatalogContents | null): Promise<Running> {
     if (this.#running === null) await this.#options.room?.();
     const running = (this.#running ??= this.#start());
     if (!running.opened) await this.#open(running);
-    while (running.generation !== this.#generation) {
-      const generation = this.#generation;
+    for (let wanted; running.mirrored !== (wanted = contents ?? this.#contents);) {
       try {
-        await running.rpc.remote.mirror(this.#contents);
+        await running.rpc.remote.mirror(wanted);
       } catch (error) {
         if (this.#running !== running) throw error;
         this.#options.onProblem?.('a definition could not be mirrored', error);
       }
-      running.generation = generation;
+      running.mirrored = wanted;
     }
     return running;
   }
@@ -230,7 +251,7 @@ export class CatalogClient {
       workerData: { image },
       resourceLimits: RESOURCE_LIMITS,
     });
-    const running: Running = { worker, rpc: new RpcClient<CatalogApi>(worker), opened: false, generation: 0 };
+    const running: Running = { worker, rpc: new RpcClient<CatalogApi>(worker), opened: false, mirrored: null };
     let problem: unknown = null;
     worker.on('error', (error) => (problem = error));
     worker.on('exit', () => {

@@ -13,7 +13,7 @@ import type { Table } from '../storage/table.ts';
 import type { Fill } from '../storage/unit-engine.ts';
 import type { TableDef } from '../table-def.ts';
 import { nameOf, type Database } from './database.ts';
-import { relationNamed } from './define-index.ts';
+import { ownedBy, relationNamed } from './relations.ts';
 import { discardFilled, fillColumns, installFilled } from './fill-columns.ts';
 import { refreshTable } from './iceberg-commit.ts';
 import type { Patience, TableHold } from './table-locks.ts';
@@ -44,7 +44,7 @@ export async function alterTable(database: Database, table: Table, options: Alte
   const first = options.change(table.def);
   if (first === null) return;
   if (isOtherShape(table.def, first.def)) await database.commit(table, 'alter');
-  const release = await database.locks.alone(options.hold, table, options.patience);
+  const release = await database.locks.alone(options.hold, table.def.uuid, options.patience);
   try {
     await database.define(() => database.inLane(table, () => alterHeld(database, table, options)));
   } finally {
@@ -81,7 +81,7 @@ async function alterHeld(database: Database, table: Table, { change, check }: Al
       if (filled !== null) installFilled(database, table, filled, after);
       database.generation++;
       await reindexed(database, table, before);
-      for (const sequence of database.sequences.ownedBy(before.uuid))
+      for (const sequence of ownedBy(database.relations, before.uuid))
         if (!after.def.columns.some(({ fieldId }) => fieldId === sequence.def.owner!.fieldId))
           await database.sequences.drop(sequence);
       return;
@@ -128,7 +128,7 @@ export async function adoptDefinition(database: Database, table: Table): Promise
   };
   try {
     while (table.found !== null && !database.closing) {
-      const release = await locks.alone(hold, table, patience).catch((error: unknown) => {
+      const release = await locks.alone(hold, table.def.uuid, patience).catch((error: unknown) => {
         if (error instanceof SqlError && error.code === SqlState.lockNotAvailable) return null;
         throw error;
       });
@@ -179,7 +179,7 @@ export async function renameTable(
   hold: TableHold,
   patience: Patience,
 ): Promise<void> {
-  const release = await database.locks.alone(hold, table, patience);
+  const release = await database.locks.alone(hold, table.def.uuid, patience);
   try {
     await database.define(() =>
       database.inLane(table, async () => {
@@ -188,7 +188,7 @@ export async function renameTable(
         if (table.detached !== null) throw readOnly(table.detached);
         if (!database.schemas.has(to.schema))
           throw new SqlError(SqlState.invalidSchemaName, `schema "${to.schema}" does not exist`);
-        if (relationNamed(database, to.schema, to.name) !== null)
+        if (relationNamed(database.relations, to.schema, to.name) !== null)
           throw new SqlError(
             SqlState.duplicateTable,
             `relation "${to.name}" already exists${to.schema === def.schema ? '' : ` in schema "${to.schema}"`}`,
@@ -196,7 +196,7 @@ export async function renameTable(
         await database.lake.renameTable({ tableUuid: def.uuid, ...to });
         database.renamed(table, to);
         if (to.schema !== def.schema)
-          for (const sequence of database.sequences.ownedBy(def.uuid))
+          for (const sequence of ownedBy(database.relations, def.uuid))
             await database.sequences.redefine(sequence, { ...sequence.def, schema: to.schema }, sequence.state);
       }),
     );

@@ -29,7 +29,7 @@ export async function checkpointTables(database: Database, tables: readonly Tabl
 }
 
 /** Resolves when the lane is held; the answer gives it back. Lanes asked for in one turn never wait for each other in a circle. */
-function holdLane(database: Database, table: Table): Promise<() => void> {
+export function holdLane(database: Database, table: Table): Promise<() => void> {
   return new Promise((resolve, reject) => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     database

@@ -73,17 +73,18 @@ export class Committer {
   /**
    * Commits; resolves when visible and, unless synchronous_commit is off, durable. What one frame holds is in the log and
    * applied when it returns.
+   * @param first carried out when everything has room, before the log has anything of it: it fails, and so does the commit
    * @throws {SqlError} 53100, 53200: nothing was written, and the transaction is rolled back
    */
-  commit(transaction: Transaction): Promise<void> {
-    if (transaction.operations === 0) {
+  commit(transaction: Transaction, first: (() => Promise<void>) | null = null): Promise<void> {
+    if (transaction.operations === 0 && first === null) {
       transaction.finish();
       return transaction.ended;
     }
     transaction.state = 'committing';
     this.#notice(transaction.owner);
-    if (this.#lane !== null || transaction.streamed !== null || transaction.isSpilled)
-      return this.#commitInTurn(transaction);
+    if (this.#lane !== null || transaction.streamed !== null || transaction.isSpilled || first !== null)
+      return this.#commitInTurn(transaction, first);
     try {
       const writes = this.#prepare(transaction);
       const frames = framesOf(writes, this.#log.frameBytesMax);
@@ -104,7 +105,7 @@ export class Committer {
     this.#log.lone = owner !== 0 && this.#run >= LONE_RUN;
   }
 
-  async #commitInTurn(transaction: Transaction): Promise<void> {
+  async #commitInTurn(transaction: Transaction, first: (() => Promise<void>) | null = null): Promise<void> {
     try {
       const { frameBytesMax } = this.#log;
       const { isSpilled } = transaction;
@@ -121,7 +122,13 @@ export class Committer {
         const writes = this.#prepare(transaction);
         const frame = stream === null ? null : streamFrame(writes, stream, frameBytesMax, whole);
         invariant(frame !== null || !isSpilled, 'H1 rows that have left memory are in the stream');
-        await this.#append(transaction, frame === null ? framesOf(writes, frameBytesMax) : [frame], frame !== null);
+        const frames = frame !== null ? [frame] : writes.length === 0 ? [] : framesOf(writes, frameBytesMax);
+        await first?.();
+        if (frames.length === 0) {
+          transaction.finish();
+          return;
+        }
+        await this.#append(transaction, frames, frame !== null);
         if (frame !== null) transaction.streamCommitted(this.#log.lastLsn);
         // V3: files are visible as soon as they are in the Version.
         if (isSpilled) await this.#log.durable(this.#log.lastLsn);

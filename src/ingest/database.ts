@@ -22,15 +22,16 @@ import { adoptDefinition, isOtherDefinition } from './alter-table.ts';
 import { ColdIndex } from './cold-index.ts';
 import { Committer } from './committer.ts';
 import { checkpointTables } from './checkpoint.ts';
-import { relationNamed } from './define-index.ts';
 import { advanceFlushed, cutTable, flushCut, type Cut } from './flush.ts';
 import { commitTable, refreshTable, uploadStaged } from './iceberg-commit.ts';
 import { IndexFollower } from './index-follower.ts';
-import { createOwned } from './define-sequence.ts';
+import { ownedSequences } from './define-sequence.ts';
 import { LogRetention } from './log-retention.ts';
 import { rewriteFiles } from './rewrite.ts';
 import { memorySignal } from './memory-signal.ts';
 import { Pressure, type Marks } from './pressure.ts';
+import { committedRelations, isFree, ownedBy, refuseFull } from './relations.ts';
+import type { Sequence } from './sequence.ts';
 import { Sequences } from './sequences.ts';
 import { streamAnew } from './stream-anew.ts';
 import { TableLocks } from './table-locks.ts';
@@ -105,6 +106,7 @@ export class Database {
   readonly tables = new Map<string, Table>();
   readonly schemas = new Set<string>();
   readonly sequences: Sequences;
+  readonly relations = committedRelations(this);
   readonly flushes: FlushEvent[] = [];
   readonly commits: CommitEvent[] = [];
   /** Rises with every DDL: prepared plans and descriptions of older generations are made again. */
@@ -113,6 +115,8 @@ export class Database {
   onDefinition: () => void = () => {};
   readonly #secret: Uint8Array;
   readonly #byName = new Map<string, Table>();
+  /** Of transactions under way, by uuid (schema-changes.ts). */
+  readonly #uncommitted = new Map<string, Table>();
   readonly #transactions = new Map<number, Transaction>();
   readonly #lanes = new Map<Table, Promise<unknown>>();
   readonly #rewrites = new Set<Promise<void>>();
@@ -241,18 +245,63 @@ export class Database {
   addTable(state: TableState): Table {
     this.#nextOid = Math.max(this.#nextOid, state.def.oid + OIDS_PER_TABLE);
     const def = state.def.oid === 0 ? { ...state.def, oid: this.takeOid() } : state.def;
-    const secret = tableSecret(this.#secret, def.uuid);
-    const table = new Table(this.memory, this.nextUnit, secret, def, state.location, state.specId);
-    table.index = this.index;
-    table.metadataLocation = state.metadataLocation;
-    table.snapshotId = state.snapshotId;
-    this.tables.set(def.uuid, table);
-    this.#byName.set(`${def.schema}\u0000${def.name}`, table);
+    const table = this.#newTable(def, state.location, state.specId);
+    this.#join(table, state);
     table.install(
       null,
       state.files.map((info) => new DataFileUnit(this.memory, this.nextUnit(), def, info, 'iceberg')),
     );
     return table;
+  }
+
+  #newTable(def: TableDef, location: string, specId: number): Table {
+    const table = new Table(this.memory, this.nextUnit, tableSecret(this.#secret, def.uuid), def, location, specId);
+    table.index = this.index;
+    return table;
+  }
+
+  /** All see it from now on. */
+  #join(table: Table, state: Pick<TableState, 'metadataLocation' | 'snapshotId'>): void {
+    const { uuid, schema, name } = table.def;
+    table.metadataLocation = state.metadataLocation;
+    table.snapshotId = state.snapshotId;
+    this.tables.set(uuid, table);
+    this.#byName.set(`${schema}\u0000${name}`, table);
+  }
+
+  /** A table without operations below the newest LSN. */
+  #startNow(table: Table): void {
+    const lsn = this.committer.appliedLsn;
+    table.appliedLsn = lsn;
+    table.publishedLsn = lsn;
+    table.flushedLsn = lsn; // committedLsn stays 0: the catalog says so too
+  }
+
+  /** Also one that a transaction under way has made. */
+  tableOf(uuid: string): Table | undefined {
+    return this.tables.get(uuid) ?? this.#uncommitted.get(uuid);
+  }
+
+  addUncommitted(def: TableDef, location: string): Table {
+    const table = this.#newTable(def, location, 0);
+    this.#uncommitted.set(def.uuid, table);
+    return table;
+  }
+
+  /** The catalog has it now. */
+  committed(table: Table, state: TableState): void {
+    this.#uncommitted.delete(table.def.uuid);
+    table.setDef(state.def);
+    table.specId = state.specId;
+    this.#join(table, state);
+    this.#startNow(table);
+  }
+
+  /** Nothing of it is left, where its transaction ends without it. */
+  removeUncommitted(table: Table): void {
+    if (!this.#uncommitted.delete(table.def.uuid)) return;
+    table.drop();
+    void this.index?.sync(table);
   }
 
   /** A table beside those of the catalog, for rows that nobody reads here. */
@@ -318,25 +367,17 @@ export class Database {
   /** Null: it was there and `ifNotExists` said that is fine. */
   createTable(draft: TableDef, ifNotExists: boolean, owned: readonly OwnedSequence[] = []): Promise<Table | null> {
     return this.define(async () => {
-      if (!this.schemas.has(draft.schema))
-        throw new SqlError(SqlState.invalidSchemaName, `schema "${draft.schema}" does not exist`);
-      for (const name of draft.key.length > 0 ? [draft.name, draft.keyName] : [draft.name]) {
-        const taken = relationNamed(this, draft.schema, name);
-        if (taken === null || (taken === 'key' && name === draft.keyName)) continue;
-        if (ifNotExists && name === draft.name) return null;
-        throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
-      }
+      if (!isFree(this.relations, draft, ifNotExists)) return null;
       const given: TableDef = { ...draft, uuid: randomUUID(), oid: this.takeOid() };
-      const { def, made } = await createOwned(this, given, owned);
+      const { def, sequences } = ownedSequences(this.relations, given, owned, () => this.takeOid());
+      const made: Sequence[] = [];
+      for (const sequence of sequences) made.push(await this.sequences.create(sequence));
       const state = await this.lake.createTable(def).catch(async (error: unknown) => {
         for (const sequence of made) await this.sequences.drop(sequence);
         throw error;
       });
       const table = this.addTable(state);
-      const lsn = this.committer.appliedLsn;
-      table.appliedLsn = lsn;
-      table.publishedLsn = lsn;
-      table.flushedLsn = lsn; // committedLsn stays 0: the catalog says so too
+      this.#startNow(table);
       this.generation++;
       return table;
     });
@@ -346,17 +387,23 @@ export class Database {
     return this.define(async () => {
       const { def } = table;
       await this.inLane(table, async () => {
-        this.tables.delete(def.uuid);
-        this.#byName.delete(`${def.schema}\u0000${def.name}`);
-        this.generation++;
-        this.disk.forget(table.files.map((file) => file.path));
-        table.drop();
+        this.removed(table);
         await this.lake.dropTable(def.uuid);
         await this.trimLog(); // with a checkpoint frame that does not have it: its frames are missed by nobody
-        for (const sequence of this.sequences.ownedBy(def.uuid)) await this.sequences.drop(sequence);
+        for (const sequence of ownedBy(this.relations, def.uuid)) await this.sequences.drop(sequence);
       });
       this.#lanes.delete(table);
     });
+  }
+
+  /** Nobody sees it any more. */
+  removed(table: Table): void {
+    const { uuid, schema, name } = table.def;
+    this.tables.delete(uuid);
+    if (this.table(schema, name) === table) this.#byName.delete(`${schema}\u0000${name}`);
+    this.generation++;
+    this.disk.forget(table.files.map((file) => file.path));
+    table.drop();
   }
 
   /** What the catalog says of a table: where another writer has changed it, it is so here, too, once nobody is at the table. */
@@ -386,20 +433,9 @@ export class Database {
     });
   }
 
-  dropSchema(name: string): Promise<void> {
+  dropSchema(name: string, searchPath: readonly string[] = []): Promise<void> {
     return this.define(async () => {
-      const tables = [...this.tables.values()].filter(({ def }) => def.schema === name);
-      const sequences = [...this.sequences.all].filter(({ def }) => def.schema === name);
-      const lines = [
-        ...tables.map(({ def }) => `table ${name}.${def.name} depends on schema ${name}`),
-        ...sequences.map(({ def }) => `sequence ${name}.${def.name} depends on schema ${name}`),
-      ];
-      if (lines.length > 0)
-        throw new SqlError(
-          SqlState.dependentObjectsStillExist,
-          `cannot drop schema ${name} because other objects depend on it`,
-          { detail: lines.join('\n'), hint: 'Use DROP ... CASCADE to drop the dependent objects too.' },
-        );
+      refuseFull(this.relations, name, searchPath);
       await this.lake.dropSchema(name);
       this.schemas.delete(name);
       this.generation++;

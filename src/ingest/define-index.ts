@@ -7,33 +7,13 @@ import type { Table } from '../storage/table.ts';
 import { FIRST_INDEX_SLOT, OIDS_PER_TABLE, type IndexDef } from '../table-def.ts';
 import type { Database } from './database.ts';
 import { refreshTable } from './iceberg-commit.ts';
+import { indexedTable, relationNamed, type Relations } from './relations.ts';
 import { readOnly } from './transaction.ts';
 
 const NAME_BYTES_MAX = 63;
 
-export type RelationKind = 'table' | 'key' | 'index' | 'sequence';
-
-/** What a schema has under a name; tables, keys, indexes and sequences share one space of names. */
-export function relationNamed(database: Database, schema: string, name: string): RelationKind | null {
-  for (const { def } of database.tables.values()) {
-    if (def.schema !== schema) continue;
-    if (def.name === name) return 'table';
-    if (def.keyName === name) return 'key';
-    if (def.indexes.some((index) => index.name === name)) return 'index';
-  }
-  if (database.sequences.named(schema, name) !== undefined) return 'sequence';
-  return null;
-}
-
-/** The table with an index of that name. */
-export function indexedTable(database: Database, schema: string, name: string): Table | undefined {
-  for (const table of database.tables.values())
-    if (table.def.schema === schema && table.def.indexes.some((index) => index.name === name)) return table;
-  return undefined;
-}
-
 /** `name` null: the one that PostgreSQL would choose. */
-interface IndexDraft {
+export interface IndexDraft {
   readonly tableUuid: string;
   readonly name: string | null;
   readonly fieldId: number;
@@ -45,20 +25,29 @@ export function createIndex(database: Database, draft: IndexDraft, ifNotExists: 
     const table = database.tables.get(draft.tableUuid);
     if (table === undefined)
       throw new SqlError(SqlState.undefinedTable, 'the table of the index was dropped by another session');
-    const { def } = table;
-    const name = draft.name ?? chosenName(database, table, draft.fieldId);
-    if (relationNamed(database, def.schema, name) !== null) {
-      if (ifNotExists) return null;
-      throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
-    }
-    await change(database, table, [...def.indexes, { name, fieldId: draft.fieldId, slot: freeSlot(table) }]);
-    return name;
+    const index = newIndex(database.relations, table, draft, ifNotExists);
+    if (index === null) return null;
+    await change(database, table, [...table.def.indexes, index]);
+    return index.name;
   });
+}
+
+/** Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07, 54000 */
+export function newIndex(
+  relations: Relations,
+  table: Table,
+  { name: wanted, fieldId }: IndexDraft,
+  ifNotExists: boolean,
+): IndexDef | null {
+  const name = wanted ?? chosenName(relations, table, fieldId);
+  if (relationNamed(relations, table.def.schema, name) === null) return { name, fieldId, slot: freeSlot(table) };
+  if (ifNotExists) return null;
+  throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
 }
 
 export function dropIndex(database: Database, schema: string, name: string): Promise<void> {
   return database.define(async () => {
-    const table = indexedTable(database, schema, name);
+    const table = indexedTable(database.relations, schema, name);
     if (table === undefined) throw new SqlError(SqlState.undefinedObject, `index "${name}" does not exist`);
     await change(
       database,
@@ -90,7 +79,7 @@ function freeSlot({ def }: Table): number {
 }
 
 /** `table_column_idx`, then idx1, idx2 …: the longer of both names is cut until it fits, as PostgreSQL does. */
-function chosenName(database: Database, { def }: Table, fieldId: number): string {
+function chosenName(relations: Relations, { def }: Table, fieldId: number): string {
   const column = def.columns.find((each) => each.fieldId === fieldId)!.name;
   for (let count = 0; ; count++) {
     const label = count === 0 ? '_idx' : `_idx${count}`;
@@ -100,7 +89,7 @@ function chosenName(database: Database, { def }: Table, fieldId: number): string
       else second = withoutLast(second);
     }
     const name = `${first}_${second}${label}`;
-    if (relationNamed(database, def.schema, name) === null) return name;
+    if (relationNamed(relations, def.schema, name) === null) return name;
   }
 }
 

@@ -1,17 +1,17 @@
 /** Definitions of sequences: their own statements, and those that come with the columns of a table. */
 import { SqlError, SqlState } from '../errors.ts';
-import type { OwnedSequence, SequenceDef, SequenceOptions, SequenceOwner } from '../sequence-def.ts';
+import type { OwnedSequence, SequenceDef, SequenceOptions, SequenceOwner, StoredSequence } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
 import type { Database } from './database.ts';
-import { relationNamed } from './define-index.ts';
+import { relationNamed, type Relations } from './relations.ts';
 import type { Sequence } from './sequence.ts';
 import { alteredSequence, newSequence } from './sequence-rules.ts';
 
 const NAME_BYTES_MAX = 63;
 
 /** @throws {SqlError} 42P07 */
-function refuseTaken(database: Database, schema: string, name: string): void {
-  if (relationNamed(database, schema, name) !== null)
+export function refuseTaken(relations: Relations, schema: string, name: string): void {
+  if (relationNamed(relations, schema, name) !== null)
     throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
 }
 
@@ -24,13 +24,27 @@ export function createSequence(
   searchPath: readonly string[],
 ): Promise<Sequence | null> {
   return database.define(async () => {
-    if (!database.schemas.has(schema))
-      throw new SqlError(SqlState.invalidSchemaName, `schema "${schema}" does not exist`);
-    if (ifNotExists && relationNamed(database, schema, name) !== null) return null;
-    refuseTaken(database, schema, name);
-    const owner = ownerOf(database, schema, options.ownedBy ?? null, searchPath);
-    return database.sequences.create(newSequence({ oid: database.takeOid(), schema, name, owner }, options));
+    const def = sequenceToMake(database.relations, { schema, name }, options, ifNotExists, searchPath, () =>
+      database.takeOid(),
+    );
+    return def === null ? null : database.sequences.create(def);
   });
+}
+
+/** Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 3F000, 42P07, 22023, 55000 */
+export function sequenceToMake(
+  relations: Relations,
+  { schema, name }: { readonly schema: string; readonly name: string },
+  options: SequenceOptions,
+  ifNotExists: boolean,
+  searchPath: readonly string[],
+  takeOid: () => number,
+): SequenceDef | null {
+  if (!relations.hasSchema(schema)) throw new SqlError(SqlState.invalidSchemaName, `schema "${schema}" does not exist`);
+  if (ifNotExists && relationNamed(relations, schema, name) !== null) return null;
+  refuseTaken(relations, schema, name);
+  const owner = ownerOf(relations, schema, options.ownedBy ?? null, searchPath);
+  return newSequence({ oid: takeOid(), schema, name, owner }, options);
 }
 
 /** @throws {SqlError} 22023, 55000, 42P01, 42703 */
@@ -41,31 +55,41 @@ export function alterSequence(
   searchPath: readonly string[],
 ): Promise<void> {
   return database.define(async () => {
-    const { def, state } = alteredSequence({ def: sequence.def, state: sequence.state }, options);
-    if (options.ownedBy !== undefined && def.owner?.isIdentity === true)
-      throw new SqlError(SqlState.featureNotSupported, 'cannot change ownership of identity sequence', {
-        detail: `Sequence "${def.name}" is linked to table "${tableNamed(database, def.owner)}".`,
-      });
-    const owner =
-      options.ownedBy === undefined ? def.owner : ownerOf(database, def.schema, options.ownedBy, searchPath);
-    await database.sequences.redefine(sequence, { ...def, owner }, state);
+    const { def, state } = sequenceToBe(database.relations, sequence, options, searchPath);
+    await database.sequences.redefine(sequence, def, state);
   });
+}
+
+/** What ALTER SEQUENCE makes of one. @throws {SqlError} 22023, 55000, 42P01, 42703 */
+export function sequenceToBe(
+  relations: Relations,
+  sequence: Sequence,
+  options: SequenceOptions,
+  searchPath: readonly string[],
+): StoredSequence {
+  const { def, state } = alteredSequence({ def: sequence.def, state: sequence.state }, options);
+  if (options.ownedBy !== undefined && def.owner?.isIdentity === true)
+    throw new SqlError(SqlState.featureNotSupported, 'cannot change ownership of identity sequence', {
+      detail: `Sequence "${def.name}" is linked to table "${tableNamed(relations, def.owner)}".`,
+    });
+  const owner = options.ownedBy === undefined ? def.owner : ownerOf(relations, def.schema, options.ownedBy, searchPath);
+  return { def: { ...def, owner }, state };
 }
 
 /** @throws {SqlError} 42P07 */
 export function renameSequence(database: Database, sequence: Sequence, name: string): Promise<void> {
   return database.define(async () => {
-    refuseTaken(database, sequence.def.schema, name);
+    refuseTaken(database.relations, sequence.def.schema, name);
     await database.sequences.redefine(sequence, { ...sequence.def, name }, sequence.state);
   });
 }
 
-function tableNamed(database: Database, owner: SequenceOwner): string {
-  return database.tables.get(owner.tableUuid)?.def.name ?? '';
+function tableNamed(relations: Relations, owner: SequenceOwner): string {
+  return [...relations.tables].find(({ def }) => def.uuid === owner.tableUuid)?.def.name ?? '';
 }
 
 function ownerOf(
-  database: Database,
+  relations: Relations,
   schema: string,
   ownedBy: Exclude<SequenceOptions['ownedBy'], undefined>,
   searchPath: readonly string[],
@@ -73,7 +97,7 @@ function ownerOf(
   if (ownedBy === null) return null;
   const { table: name, column: columnName } = ownedBy;
   const table = (ownedBy.schema === null ? searchPath : [ownedBy.schema])
-    .map((each) => database.table(each, name))
+    .map((each) => relations.table(each, name))
     .find((each) => each !== undefined);
   if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${name}" does not exist`);
   if (table.def.schema !== schema)
@@ -90,13 +114,14 @@ function ownerOf(
 /** @throws {SqlError} 2BP01 while a column's default needs one of them */
 export function dropSequences(database: Database, sequences: readonly Sequence[], cascade: boolean): Promise<void> {
   return database.define(async () => {
-    for (const sequence of sequences) refuseNeeded(database, sequence.def, cascade);
+    for (const sequence of sequences) refuseNeeded(database.relations, sequence.def, cascade);
     for (const sequence of sequences) await database.sequences.drop(sequence);
   });
 }
 
-function refuseNeeded(database: Database, { oid, name, owner }: SequenceDef, cascade: boolean): void {
-  for (const { def } of database.tables.values()) {
+/** @throws {SqlError} 2BP01, 0A000 */
+export function refuseNeeded(relations: Relations, { oid, name, owner }: SequenceDef, cascade: boolean): void {
+  for (const { def } of relations.tables) {
     const column = def.columns.find((each) => each.default?.kind === 'nextval' && each.default.sequence === oid);
     if (column === undefined) continue;
     const what = `default value for column ${column.name} of table ${def.name}`;
@@ -119,34 +144,37 @@ function refuseNeeded(database: Database, { oid, name, owner }: SequenceDef, cas
   }
 }
 
-/** Makes the sequences of a new table's columns; the definition that names them. */
-export async function createOwned(
-  database: Database,
+/** The sequences that a new table's columns come with, and the definition that names them. @throws {SqlError} 42P07 */
+export function ownedSequences(
+  relations: Relations,
   def: TableDef,
   owned: readonly OwnedSequence[],
-): Promise<{ readonly def: TableDef; readonly made: readonly Sequence[] }> {
-  const made: Sequence[] = [];
+  takeOid: () => number,
+): { readonly def: TableDef; readonly sequences: readonly SequenceDef[] } {
+  const sequences: SequenceDef[] = [];
   const columns = [...def.columns];
   for (const { fieldId, isIdentity, options } of owned) {
     const index = columns.findIndex((column) => column.fieldId === fieldId);
     const column = columns[index]!;
     const schema = options.name?.schema ?? def.schema;
-    const name = options.name?.name ?? freeName(database, def, column.name);
-    refuseTaken(database, schema, name);
+    const isTaken = (name: string): boolean =>
+      relationNamed(relations, schema, name) !== null || sequences.some((each) => each.name === name);
+    const name = options.name?.name ?? freeName(def, column.name, isTaken);
+    refuseTaken(relations, schema, name);
     const owner = { tableUuid: def.uuid, fieldId, isIdentity };
-    const oid = database.takeOid();
-    made.push(await database.sequences.create(newSequence({ oid, schema, name, owner }, options)));
+    const oid = takeOid();
+    sequences.push(newSequence({ oid, schema, name, owner }, options));
     columns[index] = { ...column, default: { kind: 'nextval', sequence: oid } };
   }
-  return { def: { ...def, columns }, made };
+  return { def: { ...def, columns }, sequences };
 }
 
 /** `table_column_seq`, cut to 63 bytes, with a number when it is taken. */
-function freeName(database: Database, { schema, name }: TableDef, column: string): string {
+function freeName({ name }: TableDef, column: string, isTaken: (name: string) => boolean): string {
   for (let pass = 0; ; pass++) {
     const label = `_seq${pass === 0 ? '' : pass}`;
     const made = `${madeOf(name, column, NAME_BYTES_MAX - 1 - label.length)}${label}`;
-    if (made !== name && relationNamed(database, schema, made) === null) return made;
+    if (made !== name && !isTaken(made)) return made;
   }
 }
 

@@ -14,6 +14,8 @@ export class Sequences {
   readonly #lake: Remote<LakeApi>;
   readonly #byOid = new Map<number, Sequence>();
   readonly #byName = new Map<string, Sequence>();
+  /** Of transactions under way, with what the catalog is to have of them: found by OID alone. */
+  readonly #uncommitted = new Map<number, { readonly sequence: Sequence; mark: SequenceState }>();
 
   constructor(lake: Remote<LakeApi>) {
     this.#lake = lake;
@@ -25,9 +27,20 @@ export class Sequences {
   }
 
   #add(stored: StoredSequence): Sequence {
-    const sequence = new Sequence(stored, (state) => this.#lake.storeSequence(state));
-    this.#byOid.set(stored.def.oid, sequence);
-    this.#byName.set(keyOf(stored.def.schema, stored.def.name), sequence);
+    return this.#join(new Sequence(stored, this.#save));
+  }
+
+  readonly #save = (stored: StoredSequence): Promise<void> => {
+    const own = this.#uncommitted.get(stored.def.oid);
+    if (own === undefined) return this.#lake.storeSequence(stored);
+    own.mark = stored.state;
+    return Promise.resolve();
+  };
+
+  #join(sequence: Sequence): Sequence {
+    const { oid, schema, name } = sequence.def;
+    this.#byOid.set(oid, sequence);
+    this.#byName.set(keyOf(schema, name), sequence);
     return sequence;
   }
 
@@ -40,11 +53,40 @@ export class Sequences {
   }
 
   withOid(oid: number): Sequence | undefined {
-    return this.#byOid.get(oid);
+    return this.#byOid.get(oid) ?? this.#uncommitted.get(oid)?.sequence;
   }
 
-  ownedBy(tableUuid: string): Sequence[] {
-    return [...this.#byOid.values()].filter(({ def }) => def.owner?.tableUuid === tableUuid);
+  /** One that a transaction has made: the catalog hears of it with its commit. */
+  addUncommitted(def: SequenceDef): Sequence {
+    const mark: SequenceState = { last: def.start, isCalled: false };
+    const sequence = new Sequence({ def, state: mark }, this.#save);
+    this.#uncommitted.set(def.oid, { sequence, mark });
+    return sequence;
+  }
+
+  /** What the catalog is to have of it: every value that was given out is covered (N1). */
+  async stored(sequence: Sequence): Promise<StoredSequence> {
+    await sequence.settled();
+    return { def: sequence.def, state: this.#uncommitted.get(sequence.def.oid)!.mark };
+  }
+
+  /** The catalog has it. */
+  committed(sequence: Sequence): void {
+    this.#uncommitted.delete(sequence.def.oid);
+    this.#join(sequence);
+  }
+
+  /** Its transaction has ended, or goes back. */
+  removeUncommitted(sequence: Sequence): void {
+    if (this.#uncommitted.delete(sequence.def.oid)) sequence.isDropped = true;
+  }
+
+  /** The catalog does not have it any more. */
+  removed(sequence: Sequence): void {
+    const { def } = sequence;
+    sequence.isDropped = true;
+    this.#byOid.delete(def.oid);
+    if (this.named(def.schema, def.name) === sequence) this.#byName.delete(keyOf(def.schema, def.name));
   }
 
   /** Those whose table is gone: a crash came between the two. */
@@ -76,9 +118,7 @@ export class Sequences {
 
   async drop(sequence: Sequence): Promise<void> {
     const { def } = sequence;
-    sequence.isDropped = true;
-    this.#byOid.delete(def.oid);
-    this.#byName.delete(keyOf(def.schema, def.name));
+    this.removed(sequence);
     await sequence.settled().catch(() => undefined);
     await this.#lake.removeSequence(def);
   }

@@ -1,5 +1,6 @@
 /**
- * Who is at which table: statements and transactions share it, a change of its definition has it alone.
+ * Who is at which table: statements and transactions share it, a change of its definition has it alone. Names of what is to be
+ * made are held in the same way.
  *
  * - T1 A session holds the tables that its statements name from planning to the end of its transaction, and so may wait long
  *   between a plan and its first write: the definition is still the one it was planned with.
@@ -10,7 +11,6 @@
  */
 import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
-import type { Table } from '../storage/table.ts';
 import type { Transaction } from './transaction.ts';
 
 const DEADLOCK_TIMEOUT_MS = 1000;
@@ -96,9 +96,8 @@ export class TableLocks {
     return null;
   }
 
-  /** Has a table alone when it resolves, until the function it gives is called. */
-  async alone(hold: TableHold, table: Table, patience: Patience): Promise<() => void> {
-    const { uuid } = table.def;
+  /** Has a table, by uuid, or a name alone when it resolves, until the function it gives is called. */
+  async alone(hold: TableHold, uuid: string, patience: Patience): Promise<() => void> {
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     const own: Alone = { owner: hold, ended };
     const queue = this.#alone.get(uuid) ?? [];
@@ -112,7 +111,7 @@ export class TableLocks {
     try {
       for (;;) {
         const before = queue[0]!;
-        const other = before === own ? this.#othersAt(hold, table) : before.ended;
+        const other = before === own ? this.#othersAt(hold, uuid) : before.ended;
         if (other === null) return release;
         await this.#wait(hold, uuid, patience, () => other);
       }
@@ -123,15 +122,14 @@ export class TableLocks {
   }
 
   #holdsIt(hold: TableHold, uuid: string): boolean {
-    if (hold.uuids.has(uuid)) return true;
-    for (const table of hold.transaction()?.writes.keys() ?? []) if (table.def.uuid === uuid) return true;
-    return false;
+    return hold.uuids.has(uuid) || hasWritten(hold.transaction(), uuid);
   }
 
   /** Resolves when one that holds the table has let it go; null: nobody does. */
-  #othersAt(hold: TableHold, table: Table): Promise<void> | null {
-    for (const other of this.#holds) if (other !== hold && other.uuids.has(table.def.uuid)) return other.released();
-    for (const transaction of this.#transactions()) if (transaction.writes.has(table)) return transaction.ended;
+  #othersAt(hold: TableHold, uuid: string): Promise<void> | null {
+    for (const other of this.#holds) if (other !== hold && other.uuids.has(uuid)) return other.released();
+    const own = hold.transaction();
+    for (const other of this.#transactions()) if (other !== own && hasWritten(other, uuid)) return other.ended;
     return null;
   }
 
@@ -183,4 +181,9 @@ export class TableLocks {
     const holder = hold.transaction()?.waitsFor ?? null;
     if (holder !== null) for (const other of this.#holds) if (other.transaction() === holder) yield other;
   }
+}
+
+function hasWritten(transaction: Transaction | null, uuid: string): boolean {
+  for (const { def } of transaction?.writes.keys() ?? []) if (def.uuid === uuid) return true;
+  return false;
 }

@@ -20,6 +20,7 @@ import type { ColumnVector } from '../types/column-vector.ts';
 import { HeldKeys, type KeysMark } from './held-keys.ts';
 import { movePlace, unlockPlace } from './position-locks.ts';
 import { concurrentChange, type Snapshot, type TableView } from './snapshot.ts';
+import type { SchemaChanges } from './schema-changes.ts';
 import type { StreamedWrites } from './stream-writes.ts';
 
 /**
@@ -397,6 +398,8 @@ export class Transaction {
   owner = 0;
   /** Its rows on their way to the log, when it is large (H1). */
   streamed: StreamedWrites | null = null;
+  /** What it has defined; null: nothing. */
+  definitions: SchemaChanges | null = null;
   /** What it sees, in REPEATABLE READ. */
   snapshot: Snapshot | null = null;
   /** The transaction it waits for: the edges of the deadlock graph. */
@@ -447,6 +450,7 @@ export class Transaction {
   /** Savepoints are numbered from 0, the outermost first. */
   savepoint(): void {
     for (const writes of this.writes.values()) writes.savepoint(this.#savepoints);
+    this.definitions?.savepoint(this.#savepoints);
     this.#savepoints++;
   }
 
@@ -454,10 +458,12 @@ export class Transaction {
   releaseTo(depth: number): void {
     this.#savepoints = depth;
     for (const writes of this.writes.values()) writes.release(depth);
+    this.definitions?.release(depth);
   }
 
   /** Forgets what was done since savepoint `index`, which stays; its locks go, and others that wait look again. */
   rollbackTo(index: number): void {
+    this.definitions?.rollbackTo(index);
     for (const writes of this.writes.values())
       if (this.streamed?.reaches(writes, writes.rowsAt(index)) === true) this.giveUpStream();
     for (const writes of this.writes.values()) writes.rollbackTo(index);
@@ -495,6 +501,16 @@ export class Transaction {
     this.streamed = null;
   }
 
+  /** What it wrote to a table is nothing: the table is gone for it. */
+  forget(table: Table): void {
+    const writes = this.writes.get(table);
+    if (writes === undefined) return;
+    if (this.streamed?.reaches(writes, 0) === true) this.giveUpStream();
+    writes.unlock();
+    writes.retire();
+    this.writes.delete(table);
+  }
+
   /** Locks go, memory goes, waiters look again. */
   finish(): void {
     this.state = 'done';
@@ -504,6 +520,7 @@ export class Transaction {
       writes.unlock();
       writes.retire();
     }
+    this.definitions?.end();
     this.onEnd();
     this.#end();
     this.wake();

@@ -252,6 +252,33 @@ const STATEMENTS: Readonly<Record<string, string>> = {
   ImportForeignSchemaStmt: 'IMPORT FOREIGN SCHEMA',
 };
 
+/** What PostgreSQL calls a statement that it carries out outside of transaction blocks only; null: another one. */
+export function neverInBlock(node: unknown): string | null {
+  const [tag = '', body] = Object.entries(node ?? {})[0] ?? [];
+  const { concurrent, kind, params } = (body ?? {}) as { concurrent?: boolean; kind?: string; params?: object[] };
+  switch (tag) {
+    case 'CreatedbStmt':
+    case 'DropdbStmt':
+    case 'AlterSystemStmt':
+    case 'ClusterStmt':
+      return STATEMENTS[tag]!;
+    case 'CreateTableSpaceStmt':
+      return 'CREATE TABLESPACE';
+    case 'DropTableSpaceStmt':
+      return 'DROP TABLESPACE';
+    case 'IndexStmt':
+      return concurrent === true ? 'CREATE INDEX CONCURRENTLY' : null;
+    case 'DropStmt':
+      return concurrent === true ? 'DROP INDEX CONCURRENTLY' : null;
+    case 'ReindexStmt':
+      if (kind === 'REINDEX_OBJECT_DATABASE') return 'REINDEX DATABASE';
+      if (kind === 'REINDEX_OBJECT_SYSTEM') return 'REINDEX SYSTEM';
+      return JSON.stringify(params ?? []).includes('"concurrently"') ? 'REINDEX CONCURRENTLY' : null;
+    default:
+      return null;
+  }
+}
+
 export function unsupportedStatement(node: Node): SqlError {
   const tag = tagOf(node);
   if ('GrantStmt' in node && node.GrantStmt.is_grant !== true) return notSupported('REVOKE');

@@ -6,6 +6,7 @@ import { ALTER_TABLE } from './scenarios/alter-table.ts';
 import { BY_KEY } from './scenarios/by-key.ts';
 import { CHECKS } from './scenarios/checks.ts';
 import { CREATE_TABLE_AS } from './scenarios/create-table-as.ts';
+import { DEFINITIONS } from './scenarios/definitions.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { MERGE } from './scenarios/merge.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
@@ -42,6 +43,7 @@ describe.each([
   ...MERGE,
   ...TRUNCATE,
   ...CREATE_TABLE_AS,
+  ...DEFINITIONS,
 ])('$title', (scenario) => {
   test('as in PostgreSQL', async () => {
     const expected = await expectedOf(oracle, scenario);

@@ -260,6 +260,22 @@ export interface RenameRequest {
   readonly name: string;
 }
 
+/** All that a transaction has defined. */
+export interface DefinitionsRequest {
+  readonly newSchemas: readonly string[];
+  readonly droppedSchemas: readonly string[];
+  readonly newTables: readonly { readonly def: TableDef; readonly location: string }[];
+  /** Their uuids. */
+  readonly droppedTables: readonly string[];
+  readonly storedSequences: readonly StoredSequence[];
+  readonly removedSequences: readonly { readonly schema: string; readonly name: string }[];
+}
+
+export interface DefinitionsResult {
+  /** In the order of the request. */
+  readonly created: readonly TableState[];
+}
+
 export interface VacuumResult {
   readonly metadataLocation: string;
   readonly expiredSnapshots: number;
@@ -276,6 +292,10 @@ export type LakeApi = {
   dropSchema(name: string): Promise<void>;
   /** Creates the Iceberg table: schema with field ids, identifier fields, spec, sort order, properties with the whole def. */
   createTable(def: TableDef): Promise<TableState>;
+  /** Where a table that is to be will lie. */
+  newLocation(def: TableDef): Promise<string>;
+  /** Carries out all that a transaction has defined, or nothing of it. @throws 42P07, 2BP01, 42P01 */
+  define(request: DefinitionsRequest): Promise<DefinitionsResult>;
   /** Durable when it resolves: the sequence is there, with this definition and mark. */
   storeSequence(stored: StoredSequence): Promise<void>;
   removeSequence(name: { readonly schema: string; readonly name: string }): Promise<void>;

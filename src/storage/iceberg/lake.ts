@@ -13,7 +13,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { invariant, SqlError, SqlState } from '../../errors.ts';
-import type { Lsn, TableDef } from '../../table-def.ts';
+import type { Lsn } from '../../table-def.ts';
 import { lockDataDir } from '../disk/data-dir.ts';
 import { diskUsage } from '../disk/disk-usage.ts';
 import { fileCache, type CachedFile, type FileCache } from '../disk/file-cache.ts';
@@ -30,26 +30,18 @@ import type {
   TableState,
 } from './lake-api.ts';
 import { alterTable, renameTable } from './alter-table.ts';
+import { createTable, define, dropSchema, dropTable, newLocation, sequencesProperty } from './definitions.ts';
 import { setIndexes } from './index-property.ts';
 import { forgetFolders } from './local-store.ts';
 import { collectGarbage, rewrite, vacuum, type TableAccess } from './maintenance.ts';
-import {
-  committed,
-  currentSnapshot,
-  encodeMetadata,
-  newMetadata,
-  nextMetadataLocation,
-  Property,
-  uuidText,
-  type LoadedTable,
-} from './metadata.ts';
+import { committed, currentSnapshot, Property, uuidText, type LoadedTable } from './metadata.ts';
 import type { ObjectStore } from './object-store.ts';
 import { objectStores } from './object-stores.ts';
-import { isRemote, tableLocation, warehouseLocation } from './paths.ts';
+import { isRemote, warehouseLocation } from './paths.ts';
 import { abandon, place, placeSegments } from './placement.ts';
 import { reattach } from './reattach.ts';
 import { recoverTable, rescueLost, rescueTable } from './recovery.ts';
-import { adoptSequences, ownedSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
+import { adoptSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
 import { restoreLostCatalog } from './lost-catalog.ts';
 import { openCatalog, type CatalogRow, type SqliteCatalog } from './sqlite-catalog.ts';
 import { tableReader, type TableReader } from './table-reader.ts';
@@ -112,10 +104,12 @@ export function createLake(clock: Clock): LakeApi {
     },
     createSchema: async (name) => lake().catalog.createSchema(name),
     dropSchema: async (name) => dropSchema(lake(), name),
+    newLocation: async (def) => newLocation(lake(), def),
     createTable: (def) => inLane(lake(), def.uuid, () => createTable(lake(), def)),
+    define: (request) => inLanes(lake(), request.droppedTables, () => define(lake(), ACCESS, request)),
     storeSequence: async (stored) => storeSequence(lake().catalog, stored),
     removeSequence: async ({ schema, name }) => removeSequence(lake().catalog, schema, name),
-    dropTable: (uuid) => inLane(lake(), uuid, () => dropTable(lake(), uuid)),
+    dropTable: (uuid) => inLane(lake(), uuid, () => dropTable(lake(), ACCESS, uuid)),
     writeFlush: (manifest) => inLane(lake(), manifest.tableUuid, () => lake().flush.writeFlush(manifest)),
     upload: (segments) =>
       placeSegments(
@@ -220,6 +214,12 @@ async function inLane<T>(lake: Lake, uuid: string, work: () => Promise<T>): Prom
   }
 }
 
+/** The lanes of several tables, taken one after another: only one asks for more than one at a time. */
+function inLanes<T>(lake: Lake, uuids: readonly string[], work: () => Promise<T>): Promise<T> {
+  const [first, ...rest] = uuids;
+  return first === undefined ? work() : inLane(lake, first, () => inLanes(lake, rest, work));
+}
+
 async function loadAll(lake: Lake): Promise<LakeState> {
   const { catalog } = lake;
   catalog.createSchema(DEFAULT_SCHEMA);
@@ -284,68 +284,6 @@ function checkCache(lake: Lake, tables: readonly TableState[]): Promise<CachedFi
     for (const { path } of table.partitionDeletes) expected.set(path, null);
   }
   return lake.cache.check(expected);
-}
-
-function dropSchema(lake: Lake, name: string): void {
-  if (lake.catalog.tables().some((row) => row.schema === name)) {
-    throw new SqlError(
-      SqlState.dependentObjectsStillExist,
-      `cannot drop schema ${name} because other objects depend on it`,
-    );
-  }
-  lake.catalog.dropSchema(name);
-}
-
-async function createTable(lake: Lake, def: TableDef): Promise<TableState> {
-  const { catalog, settings } = lake;
-  invariant(/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(def.uuid), 'a table has its uuid');
-  if (!catalog.schemas().includes(def.schema))
-    throw new SqlError(SqlState.invalidSchemaName, `schema "${def.schema}" does not exist`);
-  const taken = (): SqlError => new SqlError(SqlState.duplicateTable, `relation "${def.name}" already exists`);
-  if (catalog.find(def.schema, def.name) !== null) throw taken();
-  const location = tableLocation(settings.warehouse, def.schema, def.name, def.uuid);
-  const metadata = newMetadata(def, location, Math.floor(lake.clock.now()), {
-    [Property.owner]: settings.owner,
-    ...sequencesProperty(lake, def.uuid),
-  });
-  const metadataLocation = nextMetadataLocation(null, location);
-  await lake.store.put(metadataLocation, encodeMetadata(metadata, metadataLocation));
-  if (!catalog.insert({ schema: def.schema, name: def.name, metadataLocation })) {
-    await lake.store.delete([metadataLocation]);
-    throw taken();
-  }
-  lake.known.set(def.uuid, { schema: def.schema, name: def.name, location, reported: metadataLocation, logId: null });
-  lake.flush.remember(def);
-  return lake.reader.state({ schema: def.schema, name: def.name, metadataLocation, metadata });
-}
-
-function sequencesProperty({ catalog }: Lake, uuid: string): Record<string, string> {
-  const owned = ownedSequences(catalog, uuid);
-  return owned === null ? {} : { [Property.sequences]: owned };
-}
-
-async function dropTable(lake: Lake, uuid: string): Promise<void> {
-  const table = lake.known.get(uuid);
-  // What was seen last needs no second look: a table can be dropped while the store is away.
-  const isUnread = lake.detached.get(uuid)?.reason === 'unreadable';
-  if (table === undefined || (!isUnread && lake.catalog.find(table.schema, table.name) !== table.reported))
-    await load(lake, uuid);
-  const { schema, name, location } = table!;
-  lake.catalog.remove(schema, name);
-  lake.known.delete(uuid);
-  lake.detached.delete(uuid);
-  await lake.flush.discard(uuid, join(lake.settings.dataDir, 'disk', 'discarded'));
-  lake.flush.forget(uuid, true);
-  // Only what lies in our warehouse is ours to delete: a registered table may share its folder.
-  if (!location.startsWith(`${warehouseLocation(lake.settings.warehouse)}/`)) return;
-  try {
-    await lake.store.deleteBelow(location);
-  } catch (error) {
-    process.emitWarning(
-      `files of the dropped table are left in "${location}": ${(error as Error).message}`,
-      'ArkaLake',
-    );
-  }
 }
 
 /** The table as the catalog has it now. @throws 42P01 when it is gone or another table has its name */

@@ -33,6 +33,8 @@ export interface SqliteCatalog {
   properties(prefix: string): { readonly schema: string; readonly key: string; readonly value: string }[];
   setProperty(schema: string, key: string, value: string): void;
   removeProperty(schema: string, key: string): void;
+  /** All that `work` changes, or nothing where it throws. */
+  transaction(work: () => void): void;
   close(): void;
 }
 
@@ -130,6 +132,16 @@ export function openCatalog(path: string, catalogName: string): SqliteCatalog {
         name,
       ),
     ...namespaceProperties(catalogName, all, run),
+    transaction: (work) => {
+      guard(path, () => db.exec('BEGIN IMMEDIATE'));
+      try {
+        work();
+        guard(path, () => db.exec('COMMIT'));
+      } catch (error) {
+        if (db.isTransaction) db.exec('ROLLBACK');
+        throw error;
+      }
+    },
     close: () => db.close(),
   };
 }

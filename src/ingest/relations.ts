@@ -1,0 +1,105 @@
+/**
+ * Schemas, tables and sequences by name: as all see them, or as a transaction does that has changed some (schema-changes.ts).
+ * Plans, definitions and the mirror in PGlite read names here and nowhere else.
+ */
+import { SqlError, SqlState } from '../errors.ts';
+import type { Table } from '../storage/table.ts';
+import type { TableDef } from '../table-def.ts';
+import type { Sequence } from './sequence.ts';
+
+export interface Relations {
+  table(schema: string, name: string): Table | undefined;
+  sequence(schema: string, name: string): Sequence | undefined;
+  hasSchema(name: string): boolean;
+  readonly tables: Iterable<Table>;
+  readonly sequences: Iterable<Sequence>;
+  readonly schemas: Iterable<string>;
+}
+
+export type RelationKind = 'table' | 'key' | 'index' | 'sequence';
+
+/** What a schema has under a name; tables, keys, indexes and sequences share one space of names. */
+export function relationNamed(relations: Relations, schema: string, name: string): RelationKind | null {
+  for (const { def } of relations.tables) {
+    if (def.schema !== schema) continue;
+    if (def.name === name) return 'table';
+    if (def.keyName === name) return 'key';
+    if (def.indexes.some((index) => index.name === name)) return 'index';
+  }
+  return relations.sequence(schema, name) === undefined ? null : 'sequence';
+}
+
+/** The table with an index of that name. */
+export function indexedTable(relations: Relations, schema: string, name: string): Table | undefined {
+  for (const table of relations.tables)
+    if (table.def.schema === schema && table.def.indexes.some((index) => index.name === name)) return table;
+  return undefined;
+}
+
+/** Of a table's columns. */
+export function ownedBy(relations: Relations, tableUuid: string): Sequence[] {
+  return [...relations.sequences].filter(({ def }) => def.owner?.tableUuid === tableUuid);
+}
+
+/** Whether a table can be made; false: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 3F000, 42P07 */
+export function isFree(relations: Relations, draft: TableDef, ifNotExists: boolean): boolean {
+  const { schema, name: tableName, keyName } = draft;
+  if (!relations.hasSchema(schema)) throw new SqlError(SqlState.invalidSchemaName, `schema "${schema}" does not exist`);
+  for (const name of draft.key.length > 0 ? [tableName, keyName] : [tableName]) {
+    const taken = relationNamed(relations, schema, name);
+    if (taken === null || (taken === 'key' && name === keyName)) continue;
+    if (ifNotExists && name === tableName) return false;
+    throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
+  }
+  return true;
+}
+
+/** A relation's name as PostgreSQL says it: with its schema where the search path would find another, or none. */
+export function shownName(
+  relations: Relations,
+  searchPath: readonly string[],
+  { schema, name }: { readonly schema: string; readonly name: string },
+): string {
+  return searchPath.find((each) => relationNamed(relations, each, name) !== null) === schema
+    ? name
+    : `${schema}.${name}`;
+}
+
+/** @throws {SqlError} 2BP01 for a schema with something in it */
+export function refuseFull(relations: Relations, schema: string, searchPath: readonly string[]): void {
+  const shown = (def: { readonly schema: string; readonly name: string }): string =>
+    shownName(relations, searchPath, def);
+  const inSchema = ({ def }: { readonly def: { readonly schema: string } }): boolean => def.schema === schema;
+  const lines = [
+    ...[...relations.tables].filter(inSchema).map(({ def }) => `table ${shown(def)} depends on schema ${schema}`),
+    ...[...relations.sequences].filter(inSchema).map(({ def }) => `sequence ${shown(def)} depends on schema ${schema}`),
+  ];
+  if (lines.length > 0)
+    throw new SqlError(
+      SqlState.dependentObjectsStillExist,
+      `cannot drop schema ${schema} because other objects depend on it`,
+      { detail: lines.join('\n'), hint: 'Use DROP ... CASCADE to drop the dependent objects too.' },
+    );
+}
+
+/** As all see them. */
+export function committedRelations(database: {
+  readonly tables: ReadonlyMap<string, Table>;
+  readonly schemas: ReadonlySet<string>;
+  readonly sequences: { readonly all: Iterable<Sequence>; named(schema: string, name: string): Sequence | undefined };
+  table(schema: string, name: string): Table | undefined;
+}): Relations {
+  const { schemas } = database;
+  return {
+    table: (schema, name) => database.table(schema, name),
+    sequence: (schema, name) => database.sequences.named(schema, name),
+    hasSchema: (name) => schemas.has(name),
+    get tables() {
+      return database.tables.values();
+    },
+    get sequences() {
+      return database.sequences.all;
+    },
+    schemas,
+  };
+}

@@ -1,0 +1,310 @@
+/**
+ * What a transaction under way has defined: tables, sequences and schemas that nobody else sees, and those that are gone for
+ * it alone. It is all of the transaction's memory of them; the catalog hears of it at COMMIT (commit-definitions.ts, M-3).
+ *
+ * - S1 Names are looked up here first: null hides what the database has under one.
+ * - S2 A new table is a table like any other, with rows of the transaction alone, that the database finds by uuid and not by
+ *   name; so are sequences, by OID. Nothing of either is in the catalog.
+ * - S3 Each change leaves a way back. A rollback to a savepoint goes back to it, a rollback all the way.
+ * - S4 What was changed is held alone until the transaction ends, or goes back before the change: names, too, so that two
+ *   transactions never make the same one.
+ */
+import { randomUUID } from 'node:crypto';
+import { SqlError, SqlState } from '../errors.ts';
+import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
+import type { Table } from '../storage/table.ts';
+import type { IndexDef, TableDef } from '../table-def.ts';
+import type { Database } from './database.ts';
+import { newIndex, type IndexDraft } from './define-index.ts';
+import { ownedSequences, refuseNeeded, refuseTaken, sequenceToBe, sequenceToMake } from './define-sequence.ts';
+import { isFree, ownedBy, refuseFull, type Relations } from './relations.ts';
+import type { Sequence } from './sequence.ts';
+import type { Patience, TableHold } from './table-locks.ts';
+import type { Transaction } from './transaction.ts';
+
+const keyOf = (schema: string, name: string): string => `${schema}\u0000${name}`;
+
+export class SchemaChanges implements Relations {
+  readonly #database: Database;
+  readonly #transaction: Transaction;
+  readonly #hold: TableHold;
+  /** By name; null: hidden. */
+  readonly #tables = new Map<string, Table | null>();
+  readonly #sequences = new Map<string, Sequence | null>();
+  /** False: dropped. */
+  readonly #schemas = new Map<string, boolean>();
+  /** Made here, whatever became of them since. */
+  readonly #newTables = new Set<Table>();
+  readonly #newSequences = new Set<Sequence>();
+  /** Of the database, and gone here. */
+  readonly #dropped = new Set<Table>();
+  readonly #undo: (() => void)[] = [];
+  /** Changes before each savepoint that is open. */
+  #marks: number[] = [];
+  readonly #locks = new Map<string, () => void>();
+  /** Rises with each change. */
+  version = 1;
+  /** The catalog has it all. */
+  isCommitted = false;
+
+  constructor(database: Database, transaction: Transaction, hold: TableHold) {
+    this.#database = database;
+    this.#transaction = transaction;
+    this.#hold = hold;
+  }
+
+  table(schema: string, name: string): Table | undefined {
+    const own = this.#tables.get(keyOf(schema, name));
+    return own === undefined ? this.#database.table(schema, name) : (own ?? undefined);
+  }
+
+  sequence(schema: string, name: string): Sequence | undefined {
+    const own = this.#sequences.get(keyOf(schema, name));
+    return own === undefined ? this.#database.sequences.named(schema, name) : (own ?? undefined);
+  }
+
+  hasSchema(name: string): boolean {
+    return this.#schemas.get(name) ?? this.#database.schemas.has(name);
+  }
+
+  get tables(): Iterable<Table> {
+    const made = [...this.#tables.values()].filter((table) => table !== null);
+    return [...[...this.#database.tables.values()].filter((table) => !this.#dropped.has(table)), ...made];
+  }
+
+  get sequences(): Iterable<Sequence> {
+    const made = [...this.#sequences.values()].filter((sequence) => sequence !== null);
+    const hidden = ({ def }: Sequence): boolean => this.#sequences.has(keyOf(def.schema, def.name));
+    return [...[...this.#database.sequences.all].filter((sequence) => !hidden(sequence)), ...made];
+  }
+
+  get schemas(): Iterable<string> {
+    const made = [...this.#schemas].filter(([, isThere]) => isThere).map(([name]) => name);
+    return new Set([...[...this.#database.schemas].filter((name) => this.hasSchema(name)), ...made]);
+  }
+
+  /** Names, and tables by uuid, that nobody else may change until the transaction ends (S4). @throws {SqlError} 55P03, 57014, 40P01 */
+  async lock(keys: readonly string[], patience: Patience): Promise<void> {
+    for (const key of keys) {
+      if (this.#locks.has(key)) continue;
+      this.#locks.set(key, await this.#database.locks.alone(this.#hold, key, patience));
+      this.#undo.push(() => this.#unlock(key));
+    }
+  }
+
+  #unlock(key: string): void {
+    this.#locks.get(key)!();
+    this.#locks.delete(key);
+  }
+
+  #changed(undo: () => void): void {
+    this.#undo.push(() => {
+      undo();
+      this.#told();
+    });
+    this.#told();
+  }
+
+  /** Plans of before are made again. */
+  #told(): void {
+    this.version++;
+    this.#database.generation++;
+  }
+
+  /** Puts a value under a name, with the way back. */
+  #put<V>(map: Map<string, V>, key: string, value: V): void {
+    const had = map.has(key);
+    const before = map.get(key);
+    map.set(key, value);
+    this.#changed(() => {
+      if (had) map.set(key, before!);
+      else map.delete(key);
+    });
+  }
+
+  /** Null: it was there and `ifNotExists` said that is fine. @throws {SqlError} 3F000, 42P07 */
+  async createTable(
+    draft: TableDef,
+    ifNotExists: boolean,
+    owned: readonly OwnedSequence[] = [],
+  ): Promise<Table | null> {
+    if (!isFree(this, draft, ifNotExists)) return null;
+    const given: TableDef = { ...draft, uuid: randomUUID(), oid: this.#database.takeOid() };
+    const { def, sequences } = ownedSequences(this, given, owned, () => this.#database.takeOid());
+    const location = await this.#database.lake.newLocation(def);
+    for (const sequence of sequences) this.addSequence(sequence);
+    const table = this.#database.addUncommitted(def, location);
+    this.#newTables.add(table);
+    this.#put(this.#tables, keyOf(def.schema, def.name), table);
+    this.#undo.push(() => this.#forget(table));
+    return table;
+  }
+
+  #forget(table: Table): void {
+    this.#transaction.forget(table);
+    this.#newTables.delete(table);
+    this.#database.removeUncommitted(table);
+  }
+
+  /** The table is locked, and its sequences go with it. */
+  dropTable(table: Table): void {
+    const { schema, name, uuid } = table.def;
+    for (const sequence of ownedBy(this, uuid)) this.dropSequence(sequence);
+    if (!this.#newTables.has(table)) {
+      this.#dropped.add(table);
+      this.#undo.push(() => this.#dropped.delete(table));
+    }
+    this.#put(this.#tables, keyOf(schema, name), null);
+  }
+
+  /** @throws {SqlError} 42P06 */
+  createSchema(name: string): void {
+    if (this.hasSchema(name)) throw new SqlError(SqlState.duplicateSchema, `schema "${name}" already exists`);
+    this.#put(this.#schemas, name, true);
+  }
+
+  /** @throws {SqlError} 2BP01 */
+  dropSchema(name: string, searchPath: readonly string[]): void {
+    refuseFull(this, name, searchPath);
+    this.#put(this.#schemas, name, false);
+  }
+
+  addSequence(def: SequenceDef): Sequence {
+    const { sequences } = this.#database;
+    const sequence = sequences.addUncommitted(def);
+    this.#newSequences.add(sequence);
+    this.#put(this.#sequences, keyOf(def.schema, def.name), sequence);
+    this.#undo.push(() => {
+      this.#newSequences.delete(sequence);
+      sequences.removeUncommitted(sequence);
+    });
+    return sequence;
+  }
+
+  dropSequence(sequence: Sequence): void {
+    this.#put(this.#sequences, keyOf(sequence.def.schema, sequence.def.name), null);
+  }
+
+  /** Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 3F000, 42P07, 22023, 55000 */
+  createSequence(
+    named: { readonly schema: string; readonly name: string },
+    options: SequenceOptions,
+    ifNotExists: boolean,
+    searchPath: readonly string[],
+  ): Sequence | null {
+    const takeOid = (): number => this.#database.takeOid();
+    const def = sequenceToMake(this, named, options, ifNotExists, searchPath, takeOid);
+    return def === null ? null : this.addSequence(def);
+  }
+
+  /** Of a new sequence. @throws {SqlError} 22023, 55000, 42P01, 42703 */
+  async alterSequence(sequence: Sequence, options: SequenceOptions, searchPath: readonly string[]): Promise<void> {
+    const { def, state } = sequence;
+    const to = sequenceToBe(this, sequence, options, searchPath);
+    await sequence.redefine(to.def, to.state);
+    this.#changed(() => void sequence.redefine(def, state));
+  }
+
+  /** Of a new sequence. @throws {SqlError} 42P07 */
+  async renameSequence(sequence: Sequence, name: string): Promise<void> {
+    const { def, state } = sequence;
+    refuseTaken(this, def.schema, name);
+    this.#put(this.#sequences, keyOf(def.schema, def.name), null);
+    await sequence.redefine({ ...def, name }, state);
+    this.#changed(() => void sequence.redefine({ ...sequence.def, name: def.name }, sequence.state));
+    this.#put(this.#sequences, keyOf(def.schema, name), sequence);
+  }
+
+  /** @throws {SqlError} 2BP01 */
+  dropSequences(sequences: readonly Sequence[], cascade: boolean): void {
+    for (const { def } of sequences) refuseNeeded(this, def, cascade);
+    for (const sequence of sequences) this.dropSequence(sequence);
+  }
+
+  /** Of a new table. Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07, 54000 */
+  createIndex(table: Table, draft: IndexDraft, ifNotExists: boolean): string | null {
+    const index = newIndex(this, table, draft, ifNotExists);
+    if (index === null) return null;
+    this.#setIndexes(table, [...table.def.indexes, index]);
+    return index.name;
+  }
+
+  /** Of a new table. */
+  dropIndex(table: Table, name: string): void {
+    this.#setIndexes(
+      table,
+      table.def.indexes.filter((index) => index.name !== name),
+    );
+  }
+
+  #setIndexes(table: Table, indexes: readonly IndexDef[]): void {
+    const before = table.def.indexes;
+    table.setIndexes(indexes);
+    this.#changed(() => table.setIndexes(before));
+  }
+
+  /** Not dropped, and not gone with a rollback. */
+  has(table: Table): boolean {
+    return this.table(table.def.schema, table.def.name) === table;
+  }
+
+  isNew(what: Table | Sequence): boolean {
+    return this.#newTables.has(what as Table) || this.#newSequences.has(what as Sequence);
+  }
+
+  /** A savepoint, `depth` of them open before it. */
+  savepoint(depth: number): void {
+    while (this.#marks.length < depth) this.#marks.push(0); // of before the first change
+    this.#marks.push(this.#undo.length);
+  }
+
+  /** Only the first `depth` savepoints are left. */
+  release(depth: number): void {
+    this.#marks.length = Math.min(this.#marks.length, depth);
+  }
+
+  /** Back to savepoint `index`, which stays open. */
+  rollbackTo(index: number): void {
+    this.#goBack(this.#marks[index] ?? 0);
+    this.#marks.length = Math.min(this.#marks.length, index + 1);
+  }
+
+  #goBack(mark: number): void {
+    while (this.#undo.length > mark) this.#undo.pop()!();
+  }
+
+  /** What it leaves behind. */
+  get result(): SchemaResult {
+    const { schemas, tables, sequences } = this.#database;
+    const [ownTables, ownSequences] = [new Set(this.tables), new Set(this.sequences)];
+    const isOther = ([name, isThere]: [string, boolean]): boolean => isThere !== schemas.has(name);
+    const changed = [...this.#schemas].filter(isOther);
+    return {
+      newSchemas: changed.filter(([, isThere]) => isThere).map(([name]) => name),
+      droppedSchemas: changed.filter(([, isThere]) => !isThere).map(([name]) => name),
+      newTables: [...this.#newTables].filter((table) => ownTables.has(table)),
+      droppedTables: [...this.#dropped].filter(({ def }) => tables.has(def.uuid)),
+      newSequences: [...this.#newSequences].filter((sequence) => ownSequences.has(sequence)),
+      droppedSequences: [...sequences.all].filter((sequence) => !ownSequences.has(sequence)),
+    };
+  }
+
+  /** The transaction has ended: what the catalog does not have is nothing, and others may go on. */
+  end(): void {
+    if (!this.isCommitted) this.#goBack(0);
+    for (const table of this.#newTables) this.#database.removeUncommitted(table);
+    for (const sequence of this.#newSequences) this.#database.sequences.removeUncommitted(sequence);
+    for (const key of [...this.#locks.keys()]) this.#unlock(key);
+    this.#told();
+  }
+}
+
+/** What the transaction leaves behind. */
+export interface SchemaResult {
+  readonly newSchemas: readonly string[];
+  readonly droppedSchemas: readonly string[];
+  readonly newTables: readonly Table[];
+  readonly droppedTables: readonly Table[];
+  readonly newSequences: readonly Sequence[];
+  readonly droppedSequences: readonly Sequence[];
+}

@@ -1,0 +1,150 @@
+/**
+ * Tables, schemas and sequences come and go: one at a time, or all that a transaction has defined, in one transaction of the
+ * catalog.
+ *
+ * - D1 A table's metadata file is there before the catalog names it, and what the catalog names no longer is deleted after.
+ * - D2 What a transaction has defined is in the catalog whole or not at all: a crash leaves files that nothing names.
+ */
+import { join } from 'node:path';
+import { invariant, SqlError, SqlState } from '../../errors.ts';
+import type { StoredSequence } from '../../sequence-def.ts';
+import type { TableDef } from '../../table-def.ts';
+import type { Lake } from './lake.ts';
+import type { DefinitionsRequest, DefinitionsResult, TableState } from './lake-api.ts';
+import type { TableAccess } from './maintenance.ts';
+import { encodeMetadata, newMetadata, nextMetadataLocation, Property, type LoadedTable } from './metadata.ts';
+import { tableLocation, warehouseLocation } from './paths.ts';
+import { ownedSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
+
+export function newLocation({ settings }: Lake, { schema, name, uuid }: TableDef): string {
+  return tableLocation(settings.warehouse, schema, name, uuid);
+}
+
+export async function createTable(lake: Lake, def: TableDef): Promise<TableState> {
+  const { catalog } = lake;
+  if (!catalog.schemas().includes(def.schema))
+    throw new SqlError(SqlState.invalidSchemaName, `schema "${def.schema}" does not exist`);
+  if (catalog.find(def.schema, def.name) !== null) throw taken(def.name);
+  const table = await written(lake, def, newLocation(lake, def), sequencesProperty(lake, def.uuid));
+  if (!catalog.insert(table)) {
+    await lake.store.delete([table.metadataLocation]);
+    throw taken(def.name);
+  }
+  return known(lake, def, table);
+}
+
+function taken(name: string): SqlError {
+  return new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
+}
+
+/** D1. */
+async function written(
+  lake: Lake,
+  def: TableDef,
+  location: string,
+  properties: Record<string, string>,
+): Promise<LoadedTable> {
+  invariant(/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(def.uuid), 'a table has its uuid');
+  const metadata = newMetadata(def, location, Math.floor(lake.clock.now()), {
+    [Property.owner]: lake.settings.owner,
+    ...properties,
+  });
+  const metadataLocation = nextMetadataLocation(null, location);
+  await lake.store.put(metadataLocation, encodeMetadata(metadata, metadataLocation));
+  return { schema: def.schema, name: def.name, metadataLocation, metadata };
+}
+
+/** The catalog has it. */
+function known(lake: Lake, def: TableDef, table: LoadedTable): Promise<TableState> {
+  const { schema, name, metadataLocation: reported, metadata } = table;
+  lake.known.set(def.uuid, { schema, name, location: metadata.location, reported, logId: null });
+  lake.flush.remember(def);
+  return lake.reader.state(table);
+}
+
+export function sequencesProperty({ catalog }: Lake, uuid: string): Record<string, string> {
+  const owned = ownedSequences(catalog, uuid);
+  return owned === null ? {} : { [Property.sequences]: owned };
+}
+
+export async function dropTable(lake: Lake, access: TableAccess, uuid: string): Promise<void> {
+  const { schema, name } = await seen(lake, access, uuid);
+  lake.catalog.remove(schema, name);
+  await removed(lake, uuid);
+}
+
+/** What was seen last needs no second look: a table can be dropped while the store is away. @throws {SqlError} 42P01 */
+async function seen(lake: Lake, access: TableAccess, uuid: string): Promise<{ schema: string; name: string }> {
+  const table = lake.known.get(uuid);
+  const isUnread = lake.detached.get(uuid)?.reason === 'unreadable';
+  if (table === undefined || (!isUnread && lake.catalog.find(table.schema, table.name) !== table.reported))
+    await access.load(lake, uuid);
+  return table!;
+}
+
+/** The catalog does not have it any more. */
+async function removed(lake: Lake, uuid: string): Promise<void> {
+  const { location } = lake.known.get(uuid)!;
+  lake.known.delete(uuid);
+  lake.detached.delete(uuid);
+  await lake.flush.discard(uuid, join(lake.settings.dataDir, 'disk', 'discarded'));
+  lake.flush.forget(uuid, true);
+  // Only what lies in our warehouse is ours to delete: a registered table may share its folder.
+  if (!location.startsWith(`${warehouseLocation(lake.settings.warehouse)}/`)) return;
+  try {
+    await lake.store.deleteBelow(location);
+  } catch (error) {
+    process.emitWarning(
+      `files of the dropped table are left in "${location}": ${(error as Error).message}`,
+      'ArkaLake',
+    );
+  }
+}
+
+export function dropSchema({ catalog }: Lake, name: string): void {
+  if (catalog.tables().some((row) => row.schema === name)) {
+    throw new SqlError(
+      SqlState.dependentObjectsStillExist,
+      `cannot drop schema ${name} because other objects depend on it`,
+    );
+  }
+  catalog.dropSchema(name);
+}
+
+/** D2. The lanes of the tables are held. @throws {SqlError} 42P07, 2BP01, 42P01 */
+export async function define(lake: Lake, access: TableAccess, request: DefinitionsRequest): Promise<DefinitionsResult> {
+  const { catalog } = lake;
+  const dropped = await Promise.all(request.droppedTables.map((uuid) => seen(lake, access, uuid)));
+  const tables: LoadedTable[] = [];
+  try {
+    for (const { def, location } of request.newTables)
+      tables.push(await written(lake, def, location, withSequences(lake, def, request.storedSequences)));
+    catalog.transaction(() => {
+      for (const name of request.newSchemas) catalog.createSchema(name);
+      for (const { schema, name } of dropped) catalog.remove(schema, name);
+      for (const { schema, name } of request.removedSequences) removeSequence(catalog, schema, name);
+      for (const table of tables) if (!catalog.insert(table)) throw taken(table.name);
+      for (const stored of request.storedSequences) storeSequence(catalog, stored);
+      for (const name of request.droppedSchemas) dropSchema(lake, name);
+    });
+  } catch (error) {
+    await lake.store.delete(tables.map(({ metadataLocation }) => metadataLocation)).catch(() => undefined);
+    throw error;
+  }
+  const created: TableState[] = [];
+  for (const [i, table] of tables.entries()) created.push(await known(lake, request.newTables[i]!.def, table));
+  for (const uuid of request.droppedTables)
+    await removed(lake, uuid).catch((error: unknown) => {
+      process.emitWarning(`what is left of the dropped table ${uuid}: ${(error as Error).message}`, 'ArkaLake');
+    });
+  return { created };
+}
+
+function withSequences(lake: Lake, { uuid }: TableDef, sequences: readonly StoredSequence[]): Record<string, string> {
+  const names = new Set(sequences.map(({ def }) => `${def.schema}.${def.name}`));
+  const owned = [
+    ...storedSequences(lake.catalog).filter(({ def }) => !names.has(`${def.schema}.${def.name}`)),
+    ...sequences,
+  ].filter(({ def }) => def.owner?.tableUuid === uuid);
+  return owned.length === 0 ? {} : { [Property.sequences]: JSON.stringify(owned) };
+}

@@ -1,0 +1,189 @@
+/** Definitions inside transactions as several clients see them, over a real server. */
+import { Client } from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startServer, type ServerProcess } from '../process/server-process.ts';
+
+let server: ServerProcess;
+const clients: Client[] = [];
+const connect = async (): Promise<Client> => {
+  const client = new Client({ connectionString: server.url });
+  clients.push(client);
+  await client.connect();
+  return client;
+};
+let client: Client;
+let other: Client;
+beforeAll(async () => {
+  server = await startServer();
+  client = await connect();
+  other = await connect();
+}, 60_000);
+afterAll(async () => {
+  for (const each of clients) await each.end();
+  await server[Symbol.asyncDispose]();
+});
+
+const rowsOf = async (sql: string, by = client): Promise<unknown[]> =>
+  (await by.query<unknown[]>({ text: sql, rowMode: 'array' })).rows;
+
+const codeOf = (sql: string, by = client): Promise<string> =>
+  by.query(sql).then(
+    () => 'none',
+    (error: { code: string }) => error.code,
+  );
+
+/** Whether it has not ended after some turns in which the server has answered others. */
+async function isWaiting(work: Promise<unknown>): Promise<boolean> {
+  let ended = false;
+  void work.then(
+    () => (ended = true),
+    () => (ended = true),
+  );
+  const third = clients[2] ?? (await connect());
+  for (let i = 0; i < 20; i++) await third.query('SHOW server_version');
+  return !ended;
+}
+
+test('nobody else sees what a transaction defines, until all of it is there at once', async () => {
+  await client.query('BEGIN; CREATE SCHEMA seen; CREATE TABLE seen.t (id serial PRIMARY KEY, v text)');
+  await client.query(`INSERT INTO seen.t (v) SELECT 'row' FROM generate_series(1, 1000)`);
+  expect(await rowsOf('SELECT count(*) FROM seen.t')).toEqual([['1000']]);
+  expect(await codeOf('SELECT * FROM seen.t', other)).toBe('42P01');
+  expect(await codeOf('CREATE TABLE seen.u (a int)', other)).toBe('3F000');
+  expect(await rowsOf(`SELECT count(*) FROM pg_class WHERE relname IN ('t', 't_pkey', 't_id_seq')`, other)).toEqual([
+    ['0'],
+  ]);
+  expect(await rowsOf(`SELECT count(*) FROM pg_class WHERE relname IN ('t', 't_pkey', 't_id_seq')`)).toEqual([['3']]);
+  // whatever it sees while the transaction commits: no table, or all rows
+  const seen = new Set<string>();
+  const looking = (async () => {
+    while (!seen.has('1000'))
+      await other.query<{ count: string }>('SELECT count(*) FROM seen.t').then(
+        ({ rows: [row] }) => seen.add(row!.count),
+        (error: { code: string }) => seen.add(error.code),
+      );
+  })();
+  await client.query('COMMIT');
+  await looking;
+  seen.delete('42P01');
+  expect([...seen]).toEqual(['1000']);
+  expect(
+    await rowsOf(`SELECT relname FROM pg_class WHERE relname IN ('t', 't_pkey', 't_id_seq') ORDER BY 1`, other),
+  ).toEqual([['t'], ['t_id_seq'], ['t_pkey']]);
+});
+
+test('a table that a transaction has dropped is waited for by others, and is theirs again after a rollback', async () => {
+  await client.query('CREATE TABLE dropped (id int PRIMARY KEY); INSERT INTO dropped VALUES (1)');
+  await client.query('BEGIN; DROP TABLE dropped');
+  await other.query(`SET lock_timeout = '20ms'`);
+  expect(await codeOf('SELECT * FROM dropped', other)).toBe('55P03');
+  expect(await codeOf('INSERT INTO dropped VALUES (2)', other)).toBe('55P03');
+  await other.query('SET lock_timeout = 0');
+  const read = rowsOf('SELECT * FROM dropped', other);
+  expect(await isWaiting(read)).toBe(true);
+  await client.query('ROLLBACK');
+  expect(await read).toEqual([[1]]);
+  await client.query('BEGIN; DROP TABLE dropped');
+  const insert = codeOf('INSERT INTO dropped VALUES (3)', other);
+  expect(await isWaiting(insert)).toBe(true);
+  await client.query('COMMIT');
+  expect(await insert).toBe('42P01');
+});
+
+test('DROP TABLE waits for transactions that have read or written the table', async () => {
+  await client.query('CREATE TABLE busy (id int PRIMARY KEY)');
+  await other.query('BEGIN; SELECT * FROM busy');
+  expect(await codeOf(`BEGIN; SET LOCAL lock_timeout = '20ms'; DROP TABLE busy`)).toBe('55P03');
+  await client.query('ROLLBACK');
+  const drop = client.query('DROP TABLE busy');
+  expect(await isWaiting(drop)).toBe(true);
+  await other.query('INSERT INTO busy VALUES (1); COMMIT');
+  await drop;
+  expect(await codeOf('SELECT * FROM busy', other)).toBe('42P01');
+});
+
+test('two transactions do not make one name: the second waits, and gets 42P07 or the name', async () => {
+  await client.query('BEGIN; CREATE TABLE twice (a int)');
+  const second = codeOf('CREATE TABLE twice (b text)', other);
+  expect(await isWaiting(second)).toBe(true);
+  await client.query('COMMIT');
+  expect(await second).toBe('42P07');
+  await client.query('BEGIN; CREATE TABLE once (a int)');
+  const third = other.query('CREATE TABLE IF NOT EXISTS once (b text)');
+  expect(await isWaiting(third)).toBe(true);
+  await client.query('ROLLBACK');
+  await third;
+  expect(await rowsOf('SELECT b FROM once')).toEqual([]);
+  await client.query('BEGIN; CREATE SCHEMA same');
+  const schema = codeOf('CREATE SCHEMA same', other);
+  expect(await isWaiting(schema)).toBe(true);
+  await client.query('COMMIT');
+  expect(await schema).toBe('42P06');
+});
+
+test('two transactions that drop the tables of each other end with 40P01 for one of them', async () => {
+  await client.query('CREATE TABLE left_one (a int); CREATE TABLE right_one (a int)');
+  await client.query('BEGIN; DROP TABLE left_one');
+  await other.query('BEGIN; DROP TABLE right_one');
+  const codes = [codeOf('DROP TABLE right_one'), codeOf('DROP TABLE left_one', other)];
+  await Promise.race(codes);
+  for (const by of [client, other]) void by.query('ROLLBACK');
+  expect((await Promise.all(codes)).toSorted()).toEqual(['40P01', 'none']);
+  await client.query('SELECT * FROM left_one, right_one');
+});
+
+test('the statements of one Query message are one transaction, definitions too', async () => {
+  expect(await codeOf(`CREATE TABLE whole (id int PRIMARY KEY); INSERT INTO whole VALUES (1); SELECT 1/0`)).toBe(
+    '22012',
+  );
+  expect(await codeOf('SELECT * FROM whole')).toBe('42P01');
+  await client.query(
+    `CREATE TABLE whole (id int PRIMARY KEY); INSERT INTO whole VALUES (1); CREATE INDEX ON whole USING hash (id)`,
+  );
+  expect(await rowsOf('SELECT * FROM whole', other)).toEqual([[1]]);
+});
+
+test('a session that ends in the middle leaves nothing of its transaction', async () => {
+  const gone = await connect();
+  await gone.query('BEGIN; CREATE TABLE unfinished (a serial); INSERT INTO unfinished DEFAULT VALUES');
+  await gone.end();
+  clients.splice(clients.indexOf(gone), 1);
+  await client.query('CREATE TABLE unfinished (b text)');
+  expect(await rowsOf('SELECT * FROM unfinished')).toEqual([]);
+});
+
+test('what PostgreSQL refuses in a transaction block is refused with 25001', async () => {
+  for (const sql of [
+    'CREATE DATABASE x',
+    'DROP DATABASE x',
+    'ALTER SYSTEM SET work_mem = 1',
+    'VACUUM',
+    'REINDEX DATABASE arka',
+  ]) {
+    await client.query('BEGIN');
+    expect(await codeOf(sql)).toBe('25001');
+    await client.query('ROLLBACK');
+  }
+});
+
+test('a transaction of REPEATABLE READ reads and writes the tables that it makes', async () => {
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1; CREATE TABLE repeatable (id int PRIMARY KEY)');
+  await client.query(
+    'INSERT INTO repeatable VALUES (1), (2); UPDATE repeatable SET id = 3 WHERE id = 1; DELETE FROM repeatable WHERE id = 2',
+  );
+  expect(await rowsOf('SELECT * FROM repeatable')).toEqual([[3]]);
+  await client.query('COMMIT');
+  expect(await rowsOf('SELECT * FROM repeatable', other)).toEqual([[3]]);
+});
+
+test('a large table is made and filled in one transaction, with a savepoint that is rolled back', async () => {
+  await client.query('BEGIN; CREATE TABLE large (id int PRIMARY KEY, v text)');
+  await client.query(`INSERT INTO large SELECT i, 'value ' || i FROM generate_series(1, 200000) AS s(i)`);
+  await client.query(
+    'SAVEPOINT s; INSERT INTO large SELECT i FROM generate_series(200001, 200100) AS s(i); ROLLBACK TO s',
+  );
+  expect(await rowsOf('SELECT count(*), sum(id) FROM large')).toEqual([['200000', '20000100000']]);
+  await client.query('COMMIT');
+  await client.query('CHECKPOINT');
+  expect(await rowsOf(`SELECT v FROM large WHERE id = 77777`, other)).toEqual([['value 77777']]);
+});
