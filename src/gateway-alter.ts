@@ -1,4 +1,5 @@
 /** ALTER TABLE, RENAME and SET SCHEMA: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
+import type { CheckDef } from './check-def.ts';
 import { notSupported, SqlError, SqlState } from './errors.ts';
 import { alterTable, renameTable } from './ingest/alter-table.ts';
 import { generatedInput } from './ingest/generated-values.ts';
@@ -98,6 +99,7 @@ async function checkRows(environment: DefineEnvironment, before: TableDef, after
   const vectors: ColumnVector[] = [];
   const from = `FROM ${quoteIdentifier(before.schema)}.${quoteIdentifier(before.name)}`;
   let rows: boolean | null = null;
+  if (after.key.length > 0 && before.key.length === 0) await checkUnique(environment, after, from);
   for (const column of after.columns) {
     const old = before.columns.find(({ fieldId }) => fieldId === column.fieldId);
     if (old === undefined) {
@@ -114,7 +116,41 @@ async function checkRows(environment: DefineEnvironment, before: TableDef, after
         throw containsNulls(before, column.name);
     }
   }
+  for (const check of after.checks ?? [])
+    if (before.checks?.some(({ name }) => name === check.name) !== true)
+      await checkAll(environment, before, check, from);
   return fieldIds.length === 0 ? null : { fieldIds, vectors };
+}
+
+async function checkUnique({ firstRow }: DefineEnvironment, after: TableDef, from: string): Promise<void> {
+  const names = after.key.map((id) => after.columns.find(({ fieldId }) => fieldId === id)!.name);
+  const keys = names.map(quoteIdentifier).join(', ');
+  const present = names.map((name) => `${quoteIdentifier(name)} IS NOT NULL`).join(' AND ');
+  const twice = await firstRow(
+    `SELECT ${keys} ${from} WHERE ${present} GROUP BY ${keys} HAVING count(*) > 1 ORDER BY ${keys} LIMIT 1`,
+  );
+  if (twice === null) return;
+  throw new SqlError(SqlState.uniqueViolation, `could not create unique index "${after.keyName}"`, {
+    detail: `Key (${names.join(', ')})=(${twice.join(', ')}) is duplicated.`,
+    schema: after.schema,
+    table: after.name,
+    constraint: after.keyName,
+  });
+}
+
+async function checkAll(
+  { countRows }: DefineEnvironment,
+  before: TableDef,
+  { name: constraint, sql }: CheckDef,
+  from: string,
+): Promise<void> {
+  const { schema, name: table } = before;
+  if ((await countRows(`SELECT 1 AS one ${from} WHERE NOT (${sql}) LIMIT 1`)) === 0) return;
+  throw new SqlError(
+    SqlState.checkViolation,
+    `check constraint "${constraint}" of relation "${table}" is violated by some row`,
+    { schema, table, constraint },
+  );
 }
 
 /** The value of a default that is one for all rows. @throws {SqlError} 0A000 for one that is another for each */

@@ -30,6 +30,8 @@ export interface DefineEnvironment extends FoldingEnvironment, SchemaEnvironment
   readonly insertQuery: (sql: string) => Promise<string>;
   /** How many rows a query gives. */
   readonly countRows: (sql: string) => Promise<number>;
+  /** The first row of a query as texts. */
+  readonly firstRow: (sql: string) => Promise<readonly string[] | null>;
 }
 
 const KINDS = [

@@ -188,22 +188,7 @@ export class QueryRun {
     oids: readonly number[],
   ): Promise<(Uint8Array | null)[][]> {
     const { messages } = await catalogResult(environment, plan, parameters, oids, []);
-    const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
-    const rows: (Uint8Array | null)[][] = [];
-    for (let at = 0; at < messages.length;) {
-      const end = at + 1 + view.getInt32(at + 1);
-      const count = view.getInt16(at + 5);
-      const row: (Uint8Array | null)[] = [];
-      for (let i = 0, field = at + 7; i < count; i++) {
-        const length = view.getInt32(field);
-        field += 4;
-        row.push(length < 0 ? null : messages.subarray(field, field + length));
-        field += Math.max(0, length);
-      }
-      rows.push(row);
-      at = end;
-    }
-    return rows;
+    return valuesIn(messages);
   }
 
   /** Sends at most `maxRows` (0: all); true at the end. */
@@ -355,14 +340,51 @@ async function describe(
   }
 }
 
+/** The values of DataRow messages. */
+function valuesIn(messages: Uint8Array): (Uint8Array | null)[][] {
+  const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
+  const rows: (Uint8Array | null)[][] = [];
+  for (let at = 0; at < messages.length;) {
+    const end = at + 1 + view.getInt32(at + 1);
+    const count = view.getInt16(at + 5);
+    const row: (Uint8Array | null)[] = [];
+    for (let i = 0, field = at + 7; i < count; i++) {
+      const length = view.getInt32(field);
+      field += 4;
+      row.push(length < 0 ? null : messages.subarray(field, field + length));
+      field += Math.max(0, length);
+    }
+    rows.push(row);
+    at = end;
+  }
+  return rows;
+}
+
+/** The first row of a query as texts; null: it gives none. */
+export async function firstRow(environment: QueryEnvironment, statement: Statement): Promise<string[] | null> {
+  let first: string[] | null = null;
+  await runThrough(environment, statement, (messages) => {
+    first ??= valuesIn(messages)[0]?.map((value) => (value === null ? 'null' : Buffer.from(value).toString())) ?? null;
+  });
+  return first;
+}
+
 /** How many rows a query gives. */
-export async function countRows(environment: QueryEnvironment, statement: Statement): Promise<number> {
+export function countRows(environment: QueryEnvironment, statement: Statement): Promise<number> {
+  return runThrough(environment, statement, () => {});
+}
+
+async function runThrough(
+  environment: QueryEnvironment,
+  statement: Statement,
+  take: (messages: Uint8Array) => void,
+): Promise<number> {
   invariant(statement.kind === 'query', 'rows are those of a query');
   const { plan } = statement;
   const columns = plan.described === null ? null : describedColumns(plan);
   const run = await QueryRun.open(environment, plan, parametersOf([], []), [], columns, []);
   try {
-    await run.send(discard(), 0);
+    await run.send(discard(take), 0);
     return run.sent;
   } finally {
     await run.close();

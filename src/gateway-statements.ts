@@ -23,7 +23,7 @@ import { ownFunction } from './gateway-functions.ts';
 import type { Preparation } from './gateway-prepare.ts';
 import type { Interruption } from './gateway-interruption.ts';
 import { behindLocks, lockNested, lockSelected, openBehind } from './gateway-locking.ts';
-import { countRows, QueryRun, type QueryEnvironment } from './gateway-query.ts';
+import { countRows, firstRow, QueryRun, type QueryEnvironment } from './gateway-query.ts';
 import { displayName, type SessionSettings } from './gateway-settings.ts';
 import type { Answer } from './gateway-returning.ts';
 import type { SessionSequences } from './gateway-sequences.ts';
@@ -200,6 +200,7 @@ export class SessionStatements {
         view: this.view(),
         insertQuery: (sql) => this.#insertQuery(sql),
         countRows: (sql) => countRows(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
+        firstRow: (sql) => firstRow(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
       };
       const defined = this.interruption.guarded(() => define(environment, statement));
       return changes === null ? defined.finally(definitionsChanged) : defined;

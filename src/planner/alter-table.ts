@@ -2,11 +2,20 @@
  * ALTER TABLE → its subcommands as data. What they mean for a definition is altered-def.ts, which is asked when the table
  * is held: the definition may be another one by then.
  */
-import type { AlterObjectSchemaStmt, AlterTableCmd, AlterTableStmt, Node, RangeVar, RenameStmt } from 'libpg-query';
+import type {
+  AlterObjectSchemaStmt,
+  AlterTableCmd,
+  AlterTableStmt,
+  Constraint,
+  Node,
+  RangeVar,
+  RenameStmt,
+} from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import { at, atNode, stringOf } from './ast.ts';
+import { newCheck } from './check-constraints.ts';
 import { columnDefault } from './column-default.ts';
 import {
   column,
@@ -51,6 +60,8 @@ function planCommand(command: AlterTableCmd, table: string, view: CatalogView): 
       return alterType(name, def);
     case 'AT_ColumnDefault':
       return { kind: 'default', name, value: def === undefined ? null : alteredDefault(def, view) };
+    case 'AT_AddConstraint':
+      return addConstraint(def, table);
     case 'AT_DropConstraint':
       return { kind: 'dropConstraint', name, ifExists: command.missing_ok === true };
     case 'AT_SetNotNull':
@@ -68,7 +79,6 @@ function planCommand(command: AlterTableCmd, table: string, view: CatalogView): 
 
 /** As the statement says them. */
 const ACTIONS: Readonly<Record<string, string>> = {
-  AT_AddConstraint: 'ADD CONSTRAINT',
   AT_ValidateConstraint: 'VALIDATE CONSTRAINT',
   AT_AlterConstraint: 'ALTER CONSTRAINT',
   AT_ChangeOwner: 'OWNER TO',
@@ -113,6 +123,18 @@ function addColumn(
   if (keys.apply([added]).key.length > 0) throw notSupported('ALTER TABLE … ADD COLUMN … PRIMARY KEY');
   const [expression = null] = making.expressions;
   return { kind: 'addColumn', column: { ...added, attnum: 0 }, ifNotExists, expression };
+}
+
+function addConstraint(def: Node | undefined, table: string): AlterCommand {
+  const constraint: Constraint = def !== undefined && 'Constraint' in def ? def.Constraint : {};
+  if ((constraint.indexname ?? '') !== '') throw notSupported('ADD CONSTRAINT … USING INDEX');
+  if (constraint.contype === 'CONSTR_CHECK') {
+    if (constraint.skip_validation === true) throw notSupported('NOT VALID');
+    return { kind: 'addCheck', of: (now) => unlocated(() => newCheck(constraint, now)) };
+  }
+  const keys = new KeyCollector(table);
+  keys.tableConstraint(constraint);
+  return { kind: 'addKey', key: keys };
 }
 
 function alteredDefault(expression: Node, view: CatalogView): AlteredDefault {

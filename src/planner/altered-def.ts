@@ -5,6 +5,7 @@
  * - A1 A column keeps its field id and attnum for ever; new ones get the next that the table never had.
  * - A2 Types change by Iceberg's promotions alone: data files keep the old type, and readers widen it.
  */
+import type { CheckDef } from '../check-def.ts';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { lastColumn, type ColumnDef, type ColumnDefault, type PgType, type TableDef } from '../table-def.ts';
 import { quoteIdentifier } from '../sql-text.ts';
@@ -13,8 +14,16 @@ import { numericModifier, Oid } from '../types/pg-type.ts';
 import { alteredChecks } from './altered-checks.ts';
 import { SYSTEM_COLUMNS } from './create-table.ts';
 import { undefinedColumn, unfoldedDefault } from './column-default.ts';
-import { invalid, isIcebergProperty, OWN_OPTIONS, partitionFields, sortFields, timeColumn } from './options.ts';
-import type { AlterCommand, AlteredDefault } from './plan.ts';
+import {
+  invalid,
+  isHeapParameter,
+  isIcebergProperty,
+  OWN_OPTIONS,
+  partitionFields,
+  sortFields,
+  timeColumn,
+} from './options.ts';
+import type { AlterCommand, AlteredDefault, NewKey } from './plan.ts';
 
 export interface AlteredDef {
   readonly def: TableDef;
@@ -31,6 +40,8 @@ const PASSES: Readonly<Record<AlterCommand['kind'], number>> = {
   type: 1,
   addColumn: 2,
   notNull: 3,
+  addKey: 3,
+  addCheck: 3,
   default: 4,
   set: 5,
   reset: 5,
@@ -47,6 +58,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
   const removed: string[] = [];
   let def = before;
   const numbers = { ...lastColumn(before) };
+  const newChecks: ((def: TableDef) => CheckDef)[] = [];
   for (const command of commands.toSorted((left, right) => passOf(left) - passOf(right)))
     switch (command.kind) {
       case 'addColumn': {
@@ -100,6 +112,17 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
         def = replaced(def, { ...column, notNull: command.notNull });
         break;
       }
+      case 'addKey':
+        if (def.key.length > 0)
+          throw new SqlError(
+            SqlState.invalidTableDefinition,
+            `multiple primary keys for table "${def.name}" are not allowed`,
+          );
+        def = withKey(def, command.key);
+        break;
+      case 'addCheck':
+        newChecks.push(command.of);
+        break;
       case 'set':
         for (const [name, value] of command.options) def = withOption(def, name, value);
         break;
@@ -112,13 +135,23 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
       default:
         command satisfies never;
     }
-  return { def: { ...def, ...alteredChecks(before, def), lastColumn: numbers }, removed, notices };
+  def = { ...def, ...alteredChecks(before, def), lastColumn: numbers };
+  for (const of of newChecks) def = { ...def, checks: [...(def.checks ?? []), of(def)] };
+  return { def, removed, notices };
 }
 
 function columnOf(def: TableDef, name: string): ColumnDef {
   const column = def.columns.find((each) => each.name === name);
   if (column === undefined) throw undefinedColumn(name, def.name, {});
   return column;
+}
+
+function withKey(def: TableDef, key: NewKey): TableDef {
+  for (const name of key.names ?? []) columnOf(def, name);
+  const keyed = { ...def, ...key.apply(def.columns) };
+  if (hasConstraint(def, keyed.keyName))
+    throw new SqlError(SqlState.duplicateTable, `relation "${keyed.keyName}" already exists`);
+  return keyed;
 }
 
 function refuseIdentity(def: TableDef, column: ColumnDef, dropsDefault: boolean): void {
@@ -201,7 +234,7 @@ function withConstraintNamed(def: TableDef, name: string, to: string): TableDef 
 function withoutConstraint(def: TableDef, name: string): TableDef {
   if (!hasConstraint(def, name))
     throw new SqlError(SqlState.undefinedObject, `constraint "${name}" of relation "${def.name}" does not exist`);
-  if (def.keyName === name) throw notSupported('dropping the primary key of a table');
+  if (def.keyName === name) return { ...def, key: [], keyName: '', onConflict: 'error' };
   return { ...def, checks: def.checks!.filter((check) => check.name !== name) };
 }
 
@@ -255,6 +288,7 @@ function withOption(def: TableDef, name: string, value: string): TableDef {
         throw new SqlError(SqlState.invalidTableDefinition, "on_conflict = 'upsert' needs a primary key");
       return { ...def, onConflict: value };
     default:
+      if (isHeapParameter(name)) return def;
       if (!isIcebergProperty(name)) throw invalid(`unrecognized parameter "${name}"`);
       return { ...def, options: { ...def.options, [name]: value } };
   }

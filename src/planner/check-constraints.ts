@@ -3,7 +3,7 @@ import type { Constraint, Node } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import type { CheckDef } from '../check-def.ts';
 import { SqlError, SqlState } from '../errors.ts';
-import type { ColumnDef } from '../table-def.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
 import { checkCondition, columnsRead } from './check.ts';
 
 const NAME_BYTES_MAX = 63;
@@ -24,6 +24,16 @@ export function checksOf(
     checks.push({ name, sql: Deparser.deparse(expression!), test });
   }
   return { checks };
+}
+
+/** One more for a table, by ALTER TABLE. @throws {SqlError} 42710, and those of the condition */
+export function newCheck({ conname: given = '', raw_expr: expression }: Constraint, def: TableDef): CheckDef {
+  const test = checkCondition(expression!, def.columns, def.name);
+  const { checks = [] } = def;
+  if (given !== '' && (given === def.keyName || checks.some((check) => check.name === given)))
+    throw new SqlError(SqlState.duplicateObject, `constraint "${given}" for relation "${def.name}" already exists`);
+  const name = given === '' ? chosenName(def.name, expression!, checks) : given;
+  return { name, sql: Deparser.deparse(expression!), test };
 }
 
 /** `table_column_check`, or `table_check` when it reads none or several columns. */

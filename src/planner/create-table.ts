@@ -247,7 +247,8 @@ const REFUSED_HINTS: Readonly<Record<string, string>> = {
 /** The primary key, wherever it was said; at most one. */
 export class KeyCollector {
   readonly #table: string;
-  #names: readonly string[] | null = null;
+  /** Of its columns. */
+  names: readonly string[] | null = null;
   #keyName = '';
   #location: number | undefined;
 
@@ -256,7 +257,7 @@ export class KeyCollector {
   }
 
   add(names: readonly string[], constraint: Constraint): void {
-    if (this.#names !== null)
+    if (this.names !== null)
       throw new SqlError(
         SqlState.invalidTableDefinition,
         `multiple primary keys for table "${this.#table}" are not allowed`,
@@ -265,7 +266,7 @@ export class KeyCollector {
     if (constraint.deferrable === true) throw unsupported('DEFERRABLE');
     if ((constraint.including ?? []).length > 0) throw unsupported('INCLUDE of a primary key');
     if (constraint.without_overlaps === true) throw unsupported('WITHOUT OVERLAPS');
-    this.#names = names;
+    this.names = names;
     this.#keyName = truncated(constraint.conname ?? '') || `${this.#table.slice(0, NAME_BYTES_MAX - 5)}_pkey`;
     this.#location = constraint.location;
   }
@@ -277,7 +278,7 @@ export class KeyCollector {
   }
 
   apply(columns: readonly ColumnDef[]): { key: readonly number[]; keyName: string; columns: readonly ColumnDef[] } {
-    const names = this.#names;
+    const { names } = this;
     if (names === null) return { key: [], keyName: '', columns };
     const key = names.map((name, index) => {
       const found = columns.find((one) => one.name === name);

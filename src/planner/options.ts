@@ -28,7 +28,7 @@ export function tableOptions(
 ): TableOptions {
   const options: Record<string, string> = {};
   for (const [name, value] of given) {
-    if (OWN_OPTIONS.has(name)) continue;
+    if (OWN_OPTIONS.has(name) || isHeapParameter(name)) continue;
     if (!isIcebergProperty(name)) throw invalid(`unrecognized parameter "${name}"`);
     options[name] = value;
   }
@@ -50,6 +50,13 @@ export const OWN_OPTIONS: ReadonlySet<string> = new Set(['time_column', 'partiti
 /** Properties of the Iceberg documentation ("Configuration", table properties); format-version is Arka's own setting. */
 export function isIcebergProperty(name: string): boolean {
   return /^(write|read|commit|history|compatibility|gc)\.[a-z0-9.-]+$/.test(name);
+}
+
+/** PostgreSQL's parameters of a heap and its vacuum: there is none here, so they are taken, as in dumps and by pgbench, and mean nothing. */
+export function isHeapParameter(name: string): boolean {
+  return /^((toast\.)?(log_)?autovacuum_[a-z_]+|(toast\.)?vacuum_(truncate|index_cleanup)|fillfactor|toast_tuple_target|parallel_workers)$/.test(
+    name,
+  );
 }
 
 export function timeColumn(name: string | undefined, columns: readonly ColumnDef[], table: string): number | null {

@@ -25,6 +25,7 @@ import { planSequenceCalls } from './sequence-calls.ts';
 import { planAlterSequence, planCreateSequence, planRenameSequence } from './sequence.ts';
 import { planSet } from './settings.ts';
 import {
+  planAnalyze,
   planCall,
   planCreateSchema,
   planDrop,
@@ -166,7 +167,10 @@ function planUtility(node: Node, view: CatalogView): Statement {
   if ('LockStmt' in node) return planLockTable(node.LockStmt, view);
   if ('CheckPointStmt' in node) return { kind: 'checkpoint' };
   if ('CallStmt' in node) return planCall(node.CallStmt, view);
-  if ('VacuumStmt' in node && node.VacuumStmt.is_vacuumcmd === true) return planVacuum(node.VacuumStmt, view);
+  if ('VacuumStmt' in node)
+    return node.VacuumStmt.is_vacuumcmd === true
+      ? planVacuum(node.VacuumStmt, view)
+      : planAnalyze(node.VacuumStmt, view);
   throw unsupportedStatement(node);
 }
 

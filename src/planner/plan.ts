@@ -2,6 +2,7 @@
  * What a statement means, as data: the planner makes it from SQL text, gateway.ts carries it out.
  * Pure: the planner sees text, a catalog view and settings; it imports no engine and does no I/O.
  */
+import type { CheckDef } from '../check-def.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
 import type { ColumnDef, ColumnDefault, Lsn, PgType, TableDef } from '../table-def.ts';
 import type { RowLock } from './locking.ts';
@@ -456,8 +457,16 @@ export type AlterCommand =
   /** Null: none any more. */
   | { readonly kind: 'default'; readonly name: string; readonly value: AlteredDefault | null }
   | { readonly kind: 'notNull'; readonly name: string; readonly notNull: boolean }
+  | { readonly kind: 'addKey'; readonly key: NewKey }
+  | { readonly kind: 'addCheck'; readonly of: (def: TableDef) => CheckDef }
   | { readonly kind: 'set'; readonly options: ReadonlyMap<string, string> }
   | { readonly kind: 'reset'; readonly names: readonly string[] };
+
+/** A primary key for columns that there are. @throws {SqlError} 42703, 42701, 0A000 */
+export interface NewKey {
+  readonly names: readonly string[] | null;
+  apply(columns: readonly ColumnDef[]): Pick<TableDef, 'key' | 'keyName' | 'columns'>;
+}
 
 export interface AlteredDefault {
   /** Null: PostgreSQL is to work it out, as `sql` says it. */

@@ -132,7 +132,6 @@ export function qualifiedName(node: Node): QualifiedName {
 
 /** Options of VACUUM that Arka has nothing to do for, whatever their value. */
 const VACUUM_REFUSED: ReadonlySet<string> = new Set([
-  'analyze',
   'buffer_usage_limit',
   'disable_page_skipping',
   'freeze',
@@ -153,6 +152,7 @@ export function planVacuum(statement: VacuumStmt, view: CatalogView): Statement 
     if (!('DefElem' in option)) continue;
     const { defname = '', arg, location } = option.DefElem;
     if (defname === 'full' || defname === 'verbose') given[defname] = defElemBoolean(defname, arg);
+    else if (defname === 'analyze') defElemBoolean(defname, arg);
     else if (VACUUM_REFUSED.has(defname)) throw notSupported(`VACUUM (${defname.toUpperCase()})`, at(location));
     else throw new SqlError(SqlState.syntaxError, `unrecognized VACUUM option "${defname}"`, at(location));
   }
@@ -163,6 +163,13 @@ export function planVacuum(statement: VacuumStmt, view: CatalogView): Statement 
     return [targetTable(relation, view, 'vacuum')];
   });
   return { kind: 'vacuum', defs: defs.length === 0 ? null : defs, ...given };
+}
+
+/** ANALYZE: what is known of values is kept with the files that have them, so there is nothing to do. @throws {SqlError} 42P01 */
+export function planAnalyze(statement: VacuumStmt, view: CatalogView): Statement {
+  for (const each of statement.rels ?? [])
+    if ('VacuumRelation' in each) targetTable(each.VacuumRelation.relation ?? {}, view, 'analyze');
+  return { kind: 'accepted', tag: 'ANALYZE' };
 }
 
 /** CALL arka.flush('t') and arka.commit('t'): the name is read as regclass reads it. */
@@ -282,7 +289,6 @@ export function neverInBlock(node: unknown): string | null {
 export function unsupportedStatement(node: Node): SqlError {
   const tag = tagOf(node);
   if ('GrantStmt' in node && node.GrantStmt.is_grant !== true) return notSupported('REVOKE');
-  if ('VacuumStmt' in node && node.VacuumStmt.is_vacuumcmd !== true) return notSupported('ANALYZE');
   return notSupported(
     STATEMENTS[tag] ??
       tag

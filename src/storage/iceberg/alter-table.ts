@@ -108,20 +108,19 @@ function added<T>(all: readonly T[], one: T, isIt: (each: T) => boolean): readon
   return all.some(isIt) ? all : [...all, one];
 }
 
-/** A1, A3. */
+/** A1, A3. A key of columns that are optional stays Arka's own: Iceberg wants required ones. */
 function evolvedSchema(before: TableMetadata, def: TableDef): IcebergSchema {
   const now = currentSchema(before);
   const wasRequired = new Map(now.fields.map((field) => [field.id, field]));
   const hadRows = (before.snapshots ?? []).length > 0;
   const { 'identifier-field-ids': identifiers, fields } = schemaOf(def);
-  const wanted = {
-    identifiers: identifiers ?? [],
-    fields: fields.map((field) => {
-      const old = wasRequired.get(field.id);
-      const required = field.required && (old === undefined ? !hadRows : old.required);
-      return { ...field, required, ...(old?.doc === undefined ? {} : { doc: old.doc }) };
-    }),
-  };
+  const evolved = fields.map((field) => {
+    const old = wasRequired.get(field.id);
+    const required = field.required && (old === undefined ? !hadRows : old.required || !hadRows);
+    return { ...field, required, ...(old?.doc === undefined ? {} : { doc: old.doc }) };
+  });
+  const identify = identifiers?.every((id) => evolved.some((field) => field.id === id && field.required)) ?? false;
+  const wanted = { identifiers: identify ? identifiers! : [], fields: evolved };
   const text = JSON.stringify([wanted.identifiers, wanted.fields.map(fieldKey)]);
   const same = before.schemas.find(
     (each) => JSON.stringify([each['identifier-field-ids'] ?? [], each.fields.map(fieldKey)]) === text,
