@@ -199,12 +199,13 @@ export function liveTable(database: Database, def: TableDef): Table {
 function buildScan(
   database: Database,
   builder: ScanBuilder,
-  { timeRanges, lookups }: RenderedQuery,
+  rendered: RenderedQuery,
   planned: PlannedTable,
   place: number,
 ): BuiltScan {
   const table = liveTable(database, planned.def);
-  return builder.build(table, planned, timeRanges[place] ?? null, lookups[place] ?? null);
+  const { timeRanges, lookups } = rendered;
+  return builder.build(table, planned, timeRanges[place] ?? null, lookups[place] ?? null, rendered.filters?.(place));
 }
 
 /** What a query would read, for EXPLAIN. */

@@ -1,8 +1,8 @@
 /**
- * From a planned table to the scan of its units: one pinned Version (V1), units pruned by time and by an indexed value, a
+ * From a planned table to the scan of its units: one pinned Version (V1), units pruned by time, by an indexed value and by what manifests say of columns, a
  * transaction's own rows and deletions on top. Everything happens in one turn of the loop.
  */
-import type { EqualityLookup, PlannedTable, TimeRange } from './planner/plan.ts';
+import type { ColumnFilter, EqualityLookup, PlannedTable, TimeRange } from './planner/plan.ts';
 import { lookupMemory } from './storage/index-lookup.ts';
 import type { DataFileUnit } from './storage/file-unit.ts';
 import type { Memory } from './storage/memory/memory.ts';
@@ -11,6 +11,7 @@ import type { DeleteRef, FileUnit, MemoryUnit, TableScan } from './storage/scan-
 import type { Table } from './storage/table.ts';
 import type { SliceView } from './ingest/snapshot.ts';
 import type { ColumnVector } from './types/column-vector.ts';
+import { fileTest } from './gateway-file-filters.ts';
 import { lookupValue } from './gateway-operands.ts';
 import type { TableWrites, Transaction } from './ingest/transaction.ts';
 
@@ -43,7 +44,13 @@ export class ScanBuilder {
     this.#timeZone = timeZone;
   }
 
-  build(table: Table, planned: PlannedTable, range: TimeRange | null, lookup: EqualityLookup | null): BuiltScan {
+  build(
+    table: Table,
+    planned: PlannedTable,
+    range: TimeRange | null,
+    lookup: EqualityLookup | null,
+    filters: readonly ColumnFilter[] = [],
+  ): BuiltScan {
     const value = lookup === null ? null : lookupValue(table.def, lookup, this.#timeZone);
     const view = this.#transaction?.snapshot?.view(table) ?? null;
     // The index knows the rows of now.
@@ -70,13 +77,16 @@ export class ScanBuilder {
       memory.push({ ...scan, deletes: this.#joined(scan.deletes, own, slice) });
     }
     const shared = view?.files ?? table.files;
+    const excluded = fileTest(table, filters, this.#timeZone);
     const spilled = writes?.spilled.files ?? [];
     for (const file of spilled.length === 0 ? shared : [...shared, ...spilled]) {
       const pruned =
         outside(range, file.time.min, file.time.max) ??
         (lookup === null || (value !== null && file.mayHoldValue(lookup.fieldId, value))
           ? null
-          : 'value outside the bounds');
+          : 'value outside the bounds') ??
+        excluded?.(file) ??
+        null;
       units.push({
         tier: file.tier,
         name: file.info.location.slice(file.info.location.lastIndexOf('/') + 1),

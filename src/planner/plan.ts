@@ -74,12 +74,24 @@ export interface EqualityLookup {
   readonly text: string | null;
 }
 
+/**
+ * What the statement's AND-ed conditions say of one column: it compares so with one of `texts` (of several only by =), begins
+ * with a text, is NULL or is not. Texts are such as the column type's input function reads, without the clock.
+ */
+export type ColumnFilter = { readonly fieldId: number } & (
+  | { readonly kind: 'compare'; readonly operator: '=' | '<' | '>' | '<=' | '>='; readonly texts: readonly string[] }
+  | { readonly kind: 'prefix'; readonly text: string }
+  | { readonly kind: 'null'; readonly is: boolean }
+);
+
 /** A query with its parameters put in: ready for the engine. */
 export interface RenderedQuery {
   /** DuckDB's SQL with placeholders. */
   readonly sql: string;
   /** One a planned table; null: no bound. */
   readonly timeRanges: readonly (TimeRange | null)[];
+  /** Those of the planned table at a place. The conditions are in `sql` as well: what they leave out need not be read. */
+  filters?(place: number): readonly ColumnFilter[];
   /** One a planned table; null: none. The condition is in `sql` as well: whoever uses it may find too many rows. */
   readonly lookups: readonly (EqualityLookup | null)[];
   /**

@@ -78,7 +78,7 @@ function comparison(node: Node): readonly Comparison[] {
   return [];
 }
 
-function columnOf(node: Node): { column: string; alias: string | null } | null {
+export function columnOf(node: Node): { column: string; alias: string | null } | null {
   if (!('ColumnRef' in node)) return null;
   const fields = node.ColumnRef.fields ?? [];
   if (fields.some((field) => !('String' in field))) return null;
@@ -254,7 +254,7 @@ const INTEGER_LIMITS: Readonly<Record<number, number>> = {
 };
 
 /** The value as its column's input function reads it, if it means the same there; undefined: let the engine compare. */
-function keyText(column: PgType, { text, oid }: Value): string | null | undefined {
+export function keyText(column: PgType, { text, oid }: Value): string | null | undefined {
   const columnOid = column.oid;
   if (text === null) return null;
   const limit = INTEGER_LIMITS[columnOid];

@@ -4,6 +4,7 @@ import { notSupported } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
 import { at, stringsOf, walk } from './ast.ts';
 import { findFeeds, positionOf, refuseFollowing } from './changes.ts';
+import { columnConditions, columnFilter, type ColumnCondition } from './column-filters.ts';
 import { countsRows, describeSelect, simpleColumn, simpleScope } from './describe.ts';
 import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
 import { resolveHere, type Scope, type WriterContext } from './duckdb/scope.ts';
@@ -12,6 +13,7 @@ import { isSequenceFunction } from './insert-values.ts';
 import { replaceTimes, type Constants } from './own-functions.ts';
 import type {
   CatalogView,
+  ColumnFilter,
   EqualityLookup,
   IndexedRead,
   ParameterValue,
@@ -152,11 +154,17 @@ export function pointCandidate(
   return { def, comparisons: found.list, fieldIds, sorted };
 }
 
-/** Comparisons of a table's time column, and such as an index may answer. */
+/** Comparisons of a table's time column, such as an index may answer, and all that says something of one column. */
 interface TableBounds {
   readonly planned: PlannedTable;
   readonly times: readonly Comparison[];
   readonly equalities: readonly Comparison[];
+  readonly conditions: readonly FieldCondition[];
+}
+
+interface FieldCondition {
+  readonly fieldId: number;
+  readonly condition: ColumnCondition;
 }
 
 /** Writes once, at the first need; renders each time. */
@@ -208,6 +216,7 @@ export class Renderer {
         return (sql ??= fill(parts, parameters));
       },
       timeRanges,
+      filters: (place) => this.#filtersOf(tables[place]!, parameters),
       lookups: tables.map((planned) => this.#lookupOf(planned, parameters)),
       point: this.#pointRead(parameters),
       indexed: this.#indexedRead(parameters),
@@ -231,6 +240,15 @@ export class Renderer {
   #rangeOf(planned: PlannedTable, parameters: readonly ParameterValue[]): TimeRange | null {
     const found = this.#bounds.filter((one) => one.planned === planned).flatMap((one) => one.times);
     return found.length === 0 ? null : timeRange(planned.def, found, parameters, this.#utc);
+  }
+
+  #filtersOf(planned: PlannedTable, parameters: readonly ParameterValue[]): readonly ColumnFilter[] {
+    const found = this.#bounds.filter((one) => one.planned === planned).flatMap((one) => one.conditions);
+    return found.flatMap(({ fieldId, condition }) => {
+      const column = planned.def.columns.find((each) => each.fieldId === fieldId);
+      const filter = column === undefined ? null : columnFilter(column, condition, parameters);
+      return filter === null ? [] : [filter];
+    });
   }
 
   #lookupOf(planned: PlannedTable, parameters: readonly ParameterValue[]): EqualityLookup | null {
@@ -260,22 +278,35 @@ export function pointRead(
   return key === null ? null : { def, key, fieldIds };
 }
 
-/** Comparisons of one level's WHERE with the time column and the indexed columns of that level's own tables. */
+/** What one level's WHERE says of columns of that level's own tables. */
 function boundsOf(where: Node, scope: Scope): readonly TableBounds[] {
-  const bounds = new Map<PlannedTable, { readonly times: Comparison[]; readonly equalities: Comparison[] }>();
-  for (const one of comparisons(where).list) {
-    const resolved = resolveHere(scope, one.alias, one.column);
+  const bounds = new Map<
+    PlannedTable,
+    { times: Comparison[]; equalities: Comparison[]; conditions: FieldCondition[] }
+  >();
+  /** The bounds of the table that has the column, and the column's field; null: it is not certain. */
+  const own = (alias: string | null, column: string) => {
+    const resolved = resolveHere(scope, alias, column);
     const table = resolved?.item.table;
-    if (resolved === undefined || table === null || table === undefined) continue;
-    if (scope.items.some((item) => item.columns === null) && one.alias === null) continue;
-    const { def } = table.planned;
-    const fieldId = table.fieldIds[resolved.index]!;
-    const found = bounds.get(table.planned) ?? { times: [], equalities: [] };
+    if (resolved === undefined || table === null || table === undefined) return null;
+    if (scope.items.some((item) => item.columns === null) && alias === null) return null;
+    const found = bounds.get(table.planned) ?? { times: [], equalities: [], conditions: [] };
     bounds.set(table.planned, found);
+    return { found, def: table.planned.def, fieldId: table.fieldIds[resolved.index]! };
+  };
+  for (const one of comparisons(where).list) {
+    const place = own(one.alias, one.column);
+    if (place === null) continue;
+    const { found, def, fieldId } = place;
     if (fieldId === def.timeColumn) found.times.push(one);
     if (one.operator !== '=' || !def.indexes.some((index) => index.fieldId === fieldId)) continue;
     const { name } = def.columns.find((column) => column.fieldId === fieldId)!; // an alias list may call it otherwise
     found.equalities.push({ ...one, column: name });
+  }
+  for (const condition of columnConditions(where)) {
+    if (condition.kind === 'null' && condition.is && scope.items.length > 1) continue; // F2
+    const place = own(condition.alias, condition.column);
+    place?.found.conditions.push({ fieldId: place.fieldId, condition });
   }
   return [...bounds].map(([planned, found]) => ({ planned, ...found }));
 }

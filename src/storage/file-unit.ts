@@ -6,6 +6,7 @@ import { nameFields, type Lsn, type TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { DataFileInfo, Segment } from './iceberg/lake-api.ts';
 import { placeKey } from './iceberg/transforms.ts';
+import { excludesAll, type FileFilter } from './file-pruning.ts';
 import { integerBounds, KeyBounds } from './key-bounds.ts';
 import { DeleteList } from './memory/delete-list.ts';
 import type { Memory } from './memory/memory.ts';
@@ -61,7 +62,7 @@ export class DataFileUnit {
     this.deletes = new DeleteList(memory.pool);
     this.partitionKey = placeKey(info.specId, info.partition);
     this.#def = def;
-    this.#bounds = statsBounds(info.columns);
+    this.#bounds = statsBounds(info.columns, info.rows);
     if (tier === 'iceberg') this.#pack();
     this.defined(def);
   }
@@ -74,7 +75,7 @@ export class DataFileUnit {
   }
 
   #pack(): void {
-    this.#bounds = new PackedBounds(this.info.columns);
+    this.#bounds = new PackedBounds(this.info.columns, this.info.rows);
     this.info = { ...this.info, columns: NO_COLUMNS };
   }
 
@@ -120,6 +121,11 @@ export class DataFileUnit {
       this.#columnBounds.set(fieldId, bounds);
     }
     return bounds.mayHold([value], 0);
+  }
+
+  /** Whether no row of the file passes a filter on the column. */
+  excludes(fieldId: number, filter: FileFilter): boolean {
+    return excludesAll(filter, this.#bounds.of(fieldId));
   }
 
   scan(deleteCount: number): FileUnit {

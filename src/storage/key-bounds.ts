@@ -81,6 +81,8 @@ function withinBounds(column: ColumnDef, bounds: ColumnBounds): Within | null {
         (high === null || compareWide(words, row * 4, high) <= 0);
     }
     case 'fixed16':
+      // Java orders uuids by signed halves: such bounds admit everything, where it can be seen.
+      if (lower !== null && upper !== null && compareBytes(lower, 0, lower.length, upper) > 0) return null;
       return ({ words }, row) => {
         const at = words.byteOffset + row * FIXED_WIDTH.fixed16;
         const bytes = new Uint8Array(words.buffer, at, FIXED_WIDTH.fixed16);
@@ -100,12 +102,12 @@ function numbers(column: ColumnDef, { lower, upper }: ColumnBounds): readonly [n
   ];
 }
 
-function wideWords(value: bigint): Int32Array {
+export function wideWords(value: bigint): Int32Array {
   return Int32Array.from([0n, 32n, 64n, 96n], (shift) => Number(BigInt.asIntN(32, value >> shift)));
 }
 
 /** Two's complement, 128 bits, little-endian words. */
-function compareWide(words: Int32Array, at: number, bound: Int32Array): number {
+export function compareWide(words: Int32Array, at: number, bound: Int32Array): number {
   if (words[at + 3] !== bound[3]) return words[at + 3]! < bound[3]! ? -1 : 1;
   for (let i = 2; i >= 0; i--) {
     const a = words[at + i]! >>> 0;
@@ -129,7 +131,7 @@ function within(
 }
 
 /** In unsigned byte order, which is that of code points for UTF-8. */
-function compareBytes(bytes: Uint8Array, start: number, end: number, bound: Uint8Array): number {
+export function compareBytes(bytes: Uint8Array, start: number, end: number, bound: Uint8Array): number {
   const length = Math.min(end - start, bound.length);
   for (let i = 0; i < length; i++) {
     const difference = bytes[start + i]! - bound[i]!;

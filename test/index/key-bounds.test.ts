@@ -17,7 +17,7 @@ import { tableDef } from '../ingest/harness.ts';
 
 /** As a segment has them, and packed as a data file has: both admit the same. */
 function boundsOf(def: TableDef, stats: readonly FileColumnStats[]): Pick<KeyBounds, 'mayHold'> {
-  const [plainly, packed] = [statsBounds(stats), new PackedBounds(stats)].map(
+  const [plainly, packed] = [statsBounds(stats, 1), new PackedBounds(stats, 1)].map(
     (bounds) => new KeyBounds(def, bounds, nameFields(def)),
   ) as [KeyBounds, KeyBounds];
   return {

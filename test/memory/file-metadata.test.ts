@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { DataFileUnit } from '../../src/storage/file-unit.ts';
 import type { DataFileInfo } from '../../src/storage/iceberg/lake-api.ts';
 import { Memory } from '../../src/storage/memory/memory.ts';
-import { BOUND_BYTES_MAX, PackedBounds } from '../../src/storage/packed-bounds.ts';
+import { BOUND_BYTES_MAX, NO_NULL, PackedBounds } from '../../src/storage/packed-bounds.ts';
 import type { TableDef } from '../../src/table-def.ts';
 import { noPartition, tableDef, TestDatabase } from '../ingest/harness.ts';
 
@@ -60,7 +60,7 @@ test.each([3, 20, 60])(
     const each = (held() - before) / files.length;
     const counted = files[0]!.heapBytes;
     expect(each).toBeLessThan(counted * 1.25);
-    const bounds = columns * (6 + (2 * (8 + 4 + 16)) / 3);
+    const bounds = columns * (7 + (2 * (8 + 4 + 16)) / 3);
     expect(counted).toBeLessThan(1100 + bounds);
     expect(files[0]!.info.columns).toEqual([]);
   },
@@ -69,9 +69,9 @@ test.each([3, 20, 60])(
 test('H8: bounds that another writer has made are kept up to a length: a longer lower one is cut, a longer upper one left out', () => {
   const long = new Uint8Array(1000).fill(7);
   const stats = { fieldId: 9, columnBytes: 1, valueCount: 1, nullCount: 0, nanCount: null, lower: long, upper: long };
-  const packed = new PackedBounds([stats]);
-  expect(packed.of(9)).toEqual({ lower: long.subarray(0, BOUND_BYTES_MAX), upper: null });
-  expect(packed.byteLength).toBe(6 + BOUND_BYTES_MAX);
+  const packed = new PackedBounds([stats], 1);
+  expect(packed.of(9)).toEqual({ lower: long.subarray(0, BOUND_BYTES_MAX), upper: null, flags: NO_NULL });
+  expect(packed.byteLength).toBe(7 + BOUND_BYTES_MAX);
   expect(packed.of(8)).toBeUndefined();
 });
 
