@@ -22,6 +22,7 @@ import { adoptDefinition, isOtherDefinition } from './alter-table.ts';
 import { ColdIndex } from './cold-index.ts';
 import { Committer } from './committer.ts';
 import { checkpointTables } from './checkpoint.ts';
+import { record, type CommitEvent, type FlushEvent } from './events.ts';
 import { advanceFlushed, cutTable, flushCut, type Cut } from './flush.ts';
 import { commitTable, refreshTable, uploadStaged } from './iceberg-commit.ts';
 import { IndexFollower } from './index-follower.ts';
@@ -37,26 +38,6 @@ import { streamAnew } from './stream-anew.ts';
 import { TableLocks } from './table-locks.ts';
 import { Transaction } from './transaction.ts';
 
-export interface FlushEvent {
-  readonly table: string;
-  readonly lsn: Lsn;
-  readonly rows: number;
-  readonly bytes: number;
-  readonly durationMs: number;
-  /** When it ended, as ISO 8601. */
-  readonly at: string;
-  readonly trigger: string;
-}
-export interface CommitEvent extends FlushEvent {
-  /** Null: nothing was committed, `warning` says what happened. */
-  readonly snapshotId: bigint | null;
-  readonly warning?: string;
-  readonly files: number;
-  readonly deletes: number;
-  readonly retries: number;
-}
-/** As many events as arka.flushes and arka.commits show. */
-const EVENTS_MAX = 1000;
 const MEMORY_MARKS: Marks = { yellow: 0.6, red: 0.8 };
 /** Key tables hold transactions and units as int32: both numbers start again after it. */
 const NUMBER_MAX = 2 ** 31 - 1;
@@ -387,6 +368,7 @@ export class Database {
     return this.define(async () => {
       const { def } = table;
       await this.inLane(table, async () => {
+        if (table.dropped) return;
         this.removed(table);
         await this.lake.dropTable(def.uuid);
         await this.trimLog(); // with a checkpoint frame that does not have it: its frames are missed by nobody
@@ -398,12 +380,18 @@ export class Database {
 
   /** Nobody sees it any more. */
   removed(table: Table): void {
+    this.forgetTable(table);
+    this.disk.forget(table.files.map((file) => file.path));
+    table.drop();
+  }
+
+  /** No statement finds it from now on, and no transaction brings it rows. */
+  forgetTable(table: Table): void {
     const { uuid, schema, name } = table.def;
+    table.dropped = true;
     this.tables.delete(uuid);
     if (this.table(schema, name) === table) this.#byName.delete(`${schema}\u0000${name}`);
     this.generation++;
-    this.disk.forget(table.files.map((file) => file.path));
-    table.drop();
   }
 
   /** What the catalog says of a table: where another writer has changed it, it is so here, too, once nobody is at the table. */
@@ -588,9 +576,4 @@ export class Database {
 
 export function nameOf(table: Table): string {
   return `${table.def.schema}.${table.def.name}`;
-}
-
-function record<E>(events: E[], event: E): void {
-  events.push(event);
-  if (events.length > EVENTS_MAX) events.splice(0, events.length - EVENTS_MAX);
 }

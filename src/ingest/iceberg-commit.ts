@@ -20,7 +20,17 @@ import {
   readDeletes,
   settlePlan,
 } from './delete-files.ts';
+import { followCatalog, isGone } from './gone-table.ts';
 import { RowsFoundAgain } from './rows-found-again.ts';
+import { takenBack } from './taken-back.ts';
+import { wentBack } from '../storage/iceberg/went-back.ts';
+
+/** After such an error of a commit, what another client has done is looked at. */
+const LOOK_AGAIN: ReadonlySet<SqlState> = new Set([
+  SqlState.serializationFailure,
+  SqlState.objectNotInPrerequisiteState,
+  SqlState.undefinedTable,
+]);
 
 /** Staged segments go into a remote warehouse before the table's lane is taken: flushes need not wait for a slow store. */
 export async function uploadStaged(database: Database, table: Table): Promise<void> {
@@ -71,10 +81,12 @@ export async function commitTable(
   try {
     result = await database.lake.commit(request);
   } catch (error) {
-    // C7: a file that rows are deleted from is gone; they are found again, and deleted where they are now.
-    if (again || !(error instanceof SqlError) || error.code !== SqlState.serializationFailure) throw error;
-    await refreshTable(database, table);
     await database.lake.removeFiles(garbage);
+    if (again || !(error instanceof SqlError)) throw error;
+    // C7: a file that rows are deleted from is gone; they are found again, and deleted where they are now. C6, M-4: the table is.
+    if (!LOOK_AGAIN.has(error.code)) throw error;
+    await refreshTable(database, table);
+    if (error.code === SqlState.objectNotInPrerequisiteState && table.detached === null) throw error;
     return commitTable(database, table, trigger, true);
   }
   for (const file of staged) {
@@ -135,12 +147,15 @@ export function collectLater(database: Database, table: Table): Promise<number> 
  */
 export async function adoptState(database: Database, table: Table, state: TableState): Promise<void> {
   const deletes = await readDeletes(database, state);
+  const deleted = positionsByLocation(deletes);
   const live = new Set(state.files.map((info) => info.location));
+  const taken = takenBack(database, table, state.files, deleted);
   const known = new Map(table.files.map((file) => [file.info.location, file]));
-  const files = state.files.map(
-    (info) =>
-      known.get(info.location) ?? new DataFileUnit(database.memory, database.nextUnit(), table.def, info, 'iceberg'),
-  );
+  const files = state.files.map((info) => {
+    const file = known.get(info.location);
+    if (file !== undefined) return taken.get(file) ?? file;
+    return new DataFileUnit(database.memory, database.nextUnit(), table.def, info, 'iceberg');
+  });
   const heard = state.logId === database.log.logId ? state.committedLsn : 0;
   const gone = table.files.filter((file) => !live.has(file.info.location) && wasCommitted(file, heard));
   // What a commit that went through unheard took of their deletes is not looked for again: an equal row would die for it.
@@ -150,25 +165,17 @@ export async function adoptState(database: Database, table: Table, state: TableS
     table,
     gone,
     files.filter((file) => !known.has(file.info.location)),
-    positionsByLocation(deletes),
+    taken,
+    deleted,
   );
-  for (;;) {
-    // Nothing may be on its way to visibility while positions of others are put behind it.
-    if (table.files.some((file) => file.deletes.published < file.deletes.length)) {
-      await database.committer.published(database.committer.appliedLsn);
-      continue;
-    }
-    const search = again.catchUp();
-    if (search === null) break;
-    // Entries of another writer behind ours are not told apart: by name they could hit an equal row.
-    const mixed = gone.find((file) => file.deletesForeign > file.deletesCommitted);
-    if (mixed !== undefined) throw removed(mixed);
-    await search.catch((error: unknown) => {
-      throw removed(gone[0]!, error);
-    });
+  try {
+    await catchUp(database, table, gone, taken, again);
+  } catch (error) {
+    for (const { deletes } of taken.values()) deletes.free();
+    throw error;
   }
   again.install();
-  if (gone.length > 0 && table.changes !== null) table.changes.foreign = true;
+  if (gone.length + taken.size > 0 && table.changes !== null) table.changes.foreign = true;
   const left = new Set(gone);
   const staged = table.files.filter((file) => !live.has(file.info.location) && !left.has(file));
   table.replaceFiles([...files, ...staged]);
@@ -184,6 +191,32 @@ function wasCommitted(file: DataFileUnit, heard: Lsn): boolean {
   return file.tier === 'iceberg' || (!file.isUnlisted && file.lsnTo > 0 && file.lsnTo <= heard);
 }
 
+/** Until nothing has come in between: then `install` may follow, in the same turn. @throws {SqlError} 55000 */
+async function catchUp(
+  database: Database,
+  table: Table,
+  gone: readonly DataFileUnit[],
+  taken: ReadonlyMap<DataFileUnit, DataFileUnit>,
+  again: RowsFoundAgain,
+): Promise<void> {
+  for (;;) {
+    // Nothing may be on its way to visibility while positions of others are put behind it.
+    if (table.files.some((file) => file.deletes.published < file.deletes.length)) {
+      await database.committer.published(database.committer.appliedLsn);
+      continue;
+    }
+    const search = again.catchUp();
+    // Entries of another writer behind ours are not told apart: by name they could hit an equal row.
+    const leaving = [...(search === null ? [] : gone), ...taken.keys()];
+    const mixed = leaving.find((file) => file.deletesForeign > file.deletesCommitted);
+    if (mixed !== undefined) throw removed(mixed);
+    if (search === null) return;
+    await search.catch((error: unknown) => {
+      throw removed(gone[0]!, error);
+    });
+  }
+}
+
 function removed(file: DataFileUnit, cause?: unknown): SqlError {
   return new SqlError(
     SqlState.objectNotInPrerequisiteState,
@@ -195,6 +228,23 @@ function removed(file: DataFileUnit, cause?: unknown): SqlError {
 /** Looks for commits of other writers. The table's lane is held by the caller. */
 export async function refreshTable(database: Database, table: Table): Promise<void> {
   if (table.dropped || table.detached !== null) return;
-  const state = await database.lake.refresh({ tableUuid: table.def.uuid, metadataLocation: table.metadataLocation });
-  if (state !== null && !table.dropped) await adoptState(database, table, state);
+  const { metadataLocation } = table;
+  const state = await database.lake
+    .refresh({ tableUuid: table.def.uuid, metadataLocation })
+    .catch(async (error: unknown) => {
+      if (!isGone(error)) throw error;
+      if (await followCatalog(database, table)) await refreshTable(database, table);
+      return null;
+    });
+  if (state === null || table.dropped) return;
+  const { committedLsn: lsn, def, snapshotId } = table;
+  const { logId } = database.log;
+  const last = lsn === 0 ? null : { logId, lsn, snapshotId, metadataLocation };
+  const back = wentBack({ ...state, schema: def.schema, name: def.name }, last, logId);
+  if (back === null) return adoptState(database, table, state);
+  // What is in memory alone goes to disk first: from now on nothing moves it.
+  await database.flushHeld(table, 'catalog');
+  table.detached = back;
+  database.generation++;
+  database.warn(new Error(back.message), `${def.schema}.${def.name} is read-only`);
 }

@@ -80,14 +80,9 @@ export class LostRows {
       if (table === null) continue;
       lost.table = null;
       await this.#database.lake.rescue(table.def.uuid); // makes the folder
-      for (const slice of table.slices()) {
-        const path = join(lost.folder, `${randomUUID()}.parquet`);
-        const memory = [slice.scan(slice.rows, slice.deletes.length, table.fieldIds)];
-        const written = await this.#database.engine.writeParquet({ def: table.def, memory, files: [], path });
-        if (written === null) continue;
-        lost.rows += written.rows;
-        lost.files++;
-      }
+      const { rows, files } = await writeLost(this.#database, table, lost.folder);
+      lost.rows += rows;
+      lost.files += files;
       table.drop();
     }
   }
@@ -101,6 +96,25 @@ export class LostRows {
       this.#database.lostTable(def === null ? `.${uuid}` : `${def.schema}.${def.name}`, { folder, rows, files, lsn });
     }
   }
+}
+
+/** The rows of a table that are in memory alone, as files of a folder; how many. */
+export async function writeLost(
+  { engine }: Pick<Database, 'engine'>,
+  table: Table,
+  folder: string,
+): Promise<{ readonly rows: number; readonly files: number }> {
+  let rows = 0;
+  let files = 0;
+  for (const slice of table.slices()) {
+    const path = join(folder, `${randomUUID()}.parquet`);
+    const memory = [slice.scan(slice.rows, slice.deletes.length, table.fieldIds)];
+    const written = await engine.writeParquet({ def: table.def, memory, files: [], path });
+    if (written === null) continue;
+    rows += written.rows;
+    files++;
+  }
+  return { rows, files };
 }
 
 function derivedDef(section: Section): TableDef {

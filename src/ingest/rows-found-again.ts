@@ -23,20 +23,26 @@ export class RowsFoundAgain {
   /** Of each unit that leaves, where the rows at its positions are now; null: nowhere. */
   readonly #places = new Map<number, Map<number, Place | null>>();
 
+  /** Of units that leave and whose rows stay where they are, the next ones (`taken-back.ts`). */
+  readonly #successors: ReadonlyMap<DataFileUnit, DataFileUnit>;
+
   /** @param deleted positions that the other writer has deleted, by location of the file */
   constructor(
     database: Database,
     table: Table,
-    leaving: readonly DataFileUnit[],
+    gone: readonly DataFileUnit[],
     added: readonly DataFileUnit[],
+    successors: ReadonlyMap<DataFileUnit, DataFileUnit>,
     deleted: ReadonlyMap<string, Iterable<number>>,
   ) {
     this.#database = database;
     this.#table = table;
-    this.#leaving = leaving;
-    this.#added = new Map(added.map((file) => [file.unit, file]));
-    for (const file of added) this.#taken.set(file, new Set(deleted.get(file.info.location)));
-    for (const file of leaving) this.#places.set(file.unit, new Map());
+    this.#successors = successors;
+    this.#leaving = [...successors.keys(), ...gone];
+    const all = [...added, ...successors.values()];
+    this.#added = new Map(all.map((file) => [file.unit, file]));
+    for (const file of all) this.#taken.set(file, new Set(deleted.get(file.info.location)));
+    for (const file of this.#leaving) this.#places.set(file.unit, new Map());
   }
 
   /** Null when every row is known: no transaction has come in between since. Else it looks for those that are not. */
@@ -47,7 +53,15 @@ export class RowsFoundAgain {
       for (const position of file.deletes.positions(file.deletesCommitted, file.deletes.length))
         positions.add(position);
       for (const position of known.keys()) positions.delete(position);
-      return positions.size === 0 ? [] : [{ file, positions: Uint32Array.from(positions) }];
+      const successor = this.#successors.get(file);
+      if (successor === undefined)
+        return positions.size === 0 ? [] : [{ file, positions: Uint32Array.from(positions) }];
+      const taken = this.#taken.get(successor)!;
+      for (const position of positions) {
+        known.set(position, taken.has(position) ? null : { file: successor, position });
+        taken.add(position);
+      }
+      return [];
     });
     return missing.length === 0 ? null : this.#find(missing);
   }
@@ -103,11 +117,12 @@ export class RowsFoundAgain {
     }
     this.#database.memory.pool.unbounded(() => {
       for (const [file, list] of entries) {
+        const { length } = file.deletes; // what Iceberg has of a successor
         file.deletes.reserve(list.length);
         for (const { position, lsn } of list.sort((a, b) => a.lsn - b.lsn)) file.deletes.append(position, lsn);
-        file.deletes.publish(list.length);
+        file.deletes.publish(length + list.length);
         // The manifest names the file that left: after a crash it does not fit, and the log is replayed.
-        file.deletesFlushed = list.filter(({ flushed }) => flushed).length;
+        file.deletesFlushed = length + list.filter(({ flushed }) => flushed).length;
       }
     });
     this.#database.remap(this.#table, (unit, position) => {

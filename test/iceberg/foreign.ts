@@ -5,10 +5,16 @@ import { join } from 'node:path';
 import { buildAttempt, type Change, type CommitContext } from '../../src/storage/iceberg/commit.ts';
 import type { DataFileInfo } from '../../src/storage/iceberg/lake-api.ts';
 import { localStore } from '../../src/storage/iceberg/local-store.ts';
-import { encodeMetadata, nextMetadataLocation, type TableMetadata } from '../../src/storage/iceberg/metadata.ts';
+import {
+  encodeMetadata,
+  newMetadata,
+  nextMetadataLocation,
+  type TableMetadata,
+} from '../../src/storage/iceberg/metadata.ts';
 import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
-import { openCatalog } from '../../src/storage/iceberg/sqlite-catalog.ts';
+import { openCatalog, type SqliteCatalog } from '../../src/storage/iceberg/sqlite-catalog.ts';
 import { tableReader } from '../../src/storage/iceberg/table-reader.ts';
+import type { TableDef } from '../../src/table-def.ts';
 import { deleteFile, duckdb } from './harness.ts';
 
 const store = localStore();
@@ -89,4 +95,37 @@ export async function foreignTag(dataDir: string, name: string, tag: string): Pr
     await store.put(location, encodeMetadata(next, location));
     return location;
   });
+}
+
+/** What `rollback_to_snapshot` does: main has another head, all else stays. */
+export async function foreignRollback(dataDir: string, name: string, snapshotId: bigint): Promise<void> {
+  await swap(dataDir, name, async (metadata, metadataLocation) => {
+    const next: TableMetadata = {
+      ...metadata,
+      'current-snapshot-id': snapshotId,
+      refs: { ...metadata.refs, main: { 'snapshot-id': snapshotId, type: 'branch' } },
+    };
+    const location = nextMetadataLocation({ schema: 'public', name, metadataLocation, metadata }, metadata.location);
+    await store.put(location, encodeMetadata(next, location));
+    return location;
+  });
+}
+
+/** The catalog as another client changes it. */
+export function inCatalog(dataDir: string, work: (catalog: SqliteCatalog) => void): void {
+  const catalog = openCatalog(join(dataDir, 'catalog.db'), 'arka');
+  try {
+    work(catalog);
+  } finally {
+    catalog.close();
+  }
+}
+
+/** An empty table of another client's making, under a name that is free. */
+export async function foreignTable(dataDir: string, def: TableDef): Promise<void> {
+  const location = `file://${join(dataDir, 'warehouse', def.schema, `${def.name}-theirs`)}`;
+  const metadata = newMetadata(def, location, 0, {});
+  const metadataLocation = nextMetadataLocation(null, location);
+  await store.put(metadataLocation, encodeMetadata(metadata, metadataLocation));
+  inCatalog(dataDir, (catalog) => catalog.insert({ schema: def.schema, name: def.name, metadataLocation }));
 }

@@ -144,6 +144,11 @@ export interface Detached {
   readonly last: { readonly lsn: Lsn; readonly snapshotId: bigint | null; readonly metadataLocation: string };
 }
 
+/** Of a table that the catalog does not have under its name any more. */
+export type GoneTable =
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'renamed'; readonly schema: string; readonly name: string };
+
 /** A table that is gone from the catalog, not by this server (M-4). */
 export interface LostTable {
   readonly uuid: string;
@@ -331,6 +336,10 @@ export type LakeApi = {
   refresh(request: { readonly tableUuid: string; readonly metadataLocation: string }): Promise<TableState | null>;
   /** Removes local files no longer referenced (staged copies of committed segments, delete files sent). */
   removeFiles(paths: readonly string[]): Promise<void>;
+  /** Of a table that was answered with 42P01: whether it has another name. One that is gone is forgotten. */
+  whereIs(tableUuid: string): Promise<GoneTable>;
+  /** The table that another client has put under a name; null: it is known here, or there is none. */
+  adoptNew(request: { readonly schema: string; readonly name: string }): Promise<TableState | null>;
   /** A table is gone from the catalog: its staged files go to DATA_DIR/lost (M-4). */
   rescue(tableUuid: string): Promise<LostTable>;
   /**

@@ -40,13 +40,14 @@ import { objectStores } from './object-stores.ts';
 import { isRemote, warehouseLocation } from './paths.ts';
 import { abandon, place, placeSegments } from './placement.ts';
 import { reattach } from './reattach.ts';
-import { recoverTable, rescueLost, rescueTable } from './recovery.ts';
+import { descends, recoverTable, rescueLost, rescueTable } from './recovery.ts';
 import { adoptSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
 import { restoreLostCatalog } from './lost-catalog.ts';
 import { openCatalog, type CatalogRow, type SqliteCatalog } from './sqlite-catalog.ts';
 import { tableReader, type TableReader } from './table-reader.ts';
-import { isUnreadable } from './unreadable.ts';
-import { unreadableTable } from './unreadable-table.ts';
+import { adoptNew, whereIs } from './gone-table.ts';
+import { wentBack } from './went-back.ts';
+import { readTable, unreadableTable } from './unreadable-table.ts';
 
 const ATTEMPTS_MAX = 20;
 const DEFAULT_SCHEMA = 'public';
@@ -125,6 +126,8 @@ export function createLake(clock: Clock): LakeApi {
     vacuum: (uuid) => inLane(lake(), uuid, () => vacuum(lake(), ACCESS, uuid)),
     collectGarbage: (due) => collectGarbage(lake(), due),
     refresh: (request) => inLane(lake(), request.tableUuid, () => refresh(lake(), request)),
+    whereIs: (uuid) => inLane(lake(), uuid, () => whereIs(lake(), uuid)),
+    adoptNew: ({ schema, name }) => adoptNew(lake(), schema, name),
     rescue: (uuid) => inLane(lake(), uuid, () => rescueTable(lake(), uuid)),
     reattach: (request) => inLane(lake(), request.tableUuid, () => reattach(lake(), request, commit)),
     removeFiles: async (paths) => {
@@ -192,16 +195,6 @@ function closeLake(lake: Lake): void {
   lake.unlock();
 }
 
-/** A metadata file never changes: one that now names another table is damaged, and its table is not gone. */
-function checkUuid(lake: Lake, { metadata, metadataLocation }: LoadedTable): void {
-  const known = lake.flush.uuidAt(metadataLocation);
-  if (known === null || known === metadata['table-uuid']) return;
-  throw new SqlError(
-    SqlState.dataCorrupted,
-    `Iceberg metadata "${metadataLocation}" is damaged: it names table ${metadata['table-uuid']}, and was of ${known}`,
-  );
-}
-
 async function inLane<T>(lake: Lake, uuid: string, work: () => Promise<T>): Promise<T> {
   const before = lake.lanes.get(uuid) ?? Promise.resolve();
   const turn = before.then(work, work);
@@ -226,24 +219,9 @@ async function loadAll(lake: Lake): Promise<LakeState> {
   const tables: RecoveredTable[] = [];
   const uuids = new Set<string>();
   for (const row of catalog.tables()) {
-    let loaded: LoadedTable | null = null;
-    try {
-      loaded = { ...row, metadata: await lake.reader.metadata(row.metadataLocation) };
-      checkUuid(lake, loaded);
-      const state = await lake.reader.state(loaded);
-      const recovered = await recoverTable(lake, loaded, state);
-      uuids.add(state.def.uuid);
-      const { schema, name, metadataLocation: reported } = row;
-      lake.known.set(state.def.uuid, { schema, name, location: state.location, reported, logId: state.logId });
-      lake.flush.remember(state.def);
-      adoptSequences(catalog, state.def, loaded.metadata.properties?.[Property.sequences]);
-      if (recovered.detached !== null) {
-        lake.detached.set(state.def.uuid, recovered.detached);
-        lake.flush.forgetGarbage(state.def.uuid); // its catalog may stand where such files are needed
-      }
-      tables.push(recovered);
-    } catch (error) {
-      if (!isUnreadable(error)) throw error;
+    const read = await readTable(lake, row);
+    if (read.kind === 'unreadable') {
+      const { error, loaded } = read;
       const table = unreadableTable(lake, row, loaded, error);
       if (table !== null) {
         uuids.add(table.def.uuid);
@@ -253,7 +231,20 @@ async function loadAll(lake: Lake): Promise<LakeState> {
       // What Arka cannot hold is another engine's business: it stays in the catalog, and is not shown.
       if (loaded !== null) uuids.add(loaded.metadata['table-uuid']);
       process.emitWarning(`table "${row.schema}"."${row.name}" is not shown: ${error.message}`, 'ArkaLake');
+      continue;
     }
+    const { loaded, state } = read;
+    const recovered = await recoverTable(lake, loaded, state);
+    uuids.add(state.def.uuid);
+    const { schema, name, metadataLocation: reported } = row;
+    lake.known.set(state.def.uuid, { schema, name, location: state.location, reported, logId: state.logId });
+    lake.flush.remember(state.def);
+    adoptSequences(catalog, state.def, loaded.metadata.properties?.[Property.sequences]);
+    if (recovered.detached !== null) {
+      lake.detached.set(state.def.uuid, recovered.detached);
+      lake.flush.forgetGarbage(state.def.uuid); // its catalog may stand where such files are needed
+    }
+    tables.push(recovered);
   }
   const lost = await rescueLost(lake, uuids);
   // While rows are missed, a file that nothing names may be what has them.
@@ -311,6 +302,7 @@ async function refresh(
   const table = await load(lake, request.tableUuid);
   const state = await lake.reader.state(table);
   lake.known.get(request.tableUuid)!.reported = table.metadataLocation;
+  lake.flush.distrustGarbage(request.tableUuid); // another history may need what ours does not
   return state;
 }
 
@@ -342,6 +334,7 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
   };
   for (let retries = 0; ; retries++) {
     const previous = currentSnapshot(base.metadata);
+    checkLineage(lake, base);
     checkOwner(base, request.logId, known.logId);
     let attempt: Attempt;
     try {
@@ -368,6 +361,27 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
     }
     base = await load(lake, request.tableUuid);
   }
+}
+
+/** C6: a commit on a catalog that went back would leave out, for good, what was committed in between. */
+function checkLineage(lake: Lake, base: LoadedTable): void {
+  const logId = lake.settings.log?.logId ?? null;
+  const last = lake.flush.seen(base.metadata['table-uuid']);
+  if (last === null || last.logId !== logId || last.lsn === 0) return;
+  const said = committed(base.metadata);
+  if (said.logId !== logId) return; // the owner check's to say
+  const back = wentBack({ ...base, logId: said.logId, committedLsn: said.lsn }, last, logId);
+  if (back !== null) {
+    const { message, detail, hint } = back;
+    throw new SqlError(SqlState.objectNotInPrerequisiteState, message, { detail, hint });
+  }
+  // What a commit says of deletes is made of a history that main has heard of.
+  const isNews = base.metadataLocation !== lake.known.get(base.metadata['table-uuid'])!.reported;
+  if (isNews && last.snapshotId !== null && !descends(base.metadata, last.snapshotId))
+    throw new SqlError(
+      SqlState.serializationFailure,
+      `could not serialize access: another client has given table "${base.schema}"."${base.name}" another history`,
+    );
 }
 
 /** Two servers that write one table would each take the other's LSNs for their own: the first that stamps its log wins (C2). */
@@ -450,6 +464,7 @@ async function swapped(lake: Lake, base: LoadedTable, attempt: Attempt, commitId
 const ACCESS: TableAccess = {
   load: async (lake, uuid) => {
     const table = await load(lake, uuid);
+    checkLineage(lake, table);
     checkOwner(table, lake.settings.log?.logId ?? null, lake.known.get(uuid)!.logId);
     return table;
   },

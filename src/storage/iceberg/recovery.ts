@@ -18,6 +18,7 @@ import { makeFolder } from './local-store.ts';
 import type { Lake } from './lake.ts';
 import type { Detached, LogFacts, LostTable, RecoveredTable, TableState } from './lake-api.ts';
 import { currentSnapshot, type LoadedTable, type TableMetadata } from './metadata.ts';
+import { wentBack } from './went-back.ts';
 
 type Stores = Pick<Lake, 'cache' | 'flush' | 'settings'>;
 
@@ -26,7 +27,8 @@ export async function recoverTable(lake: Stores, table: LoadedTable, state: Tabl
   const log = lake.settings.log ?? null;
   const last = lastKnown(lake, uuid);
   if (last !== null && state.snapshotId !== last.snapshotId) lake.flush.distrustGarbage(uuid);
-  const behind = wentBack(table, state, last, log);
+  const { schema, name } = table;
+  const behind = wentBack({ ...state, schema, name }, last, log?.logId ?? null); // R3
   if (behind !== null) return detachedTable(state, log, last, behind);
   const ours = log === null || state.logId === log.logId;
   if (state.logId !== null && state.committedLsn > 0) {
@@ -105,25 +107,6 @@ function entryOf(log: LogFacts | null, uuid: string): TableCheckpoint | undefine
   return log?.checkpoint?.tables.find((table) => table.uuid === uuid);
 }
 
-/** R3 */
-function wentBack(table: LoadedTable, state: TableState, last: Seen | null, log: LogFacts | null): Detached | null {
-  if (last === null) return null;
-  const ours = state.logId === last.logId;
-  if (ours ? state.committedLsn >= last.lsn : state.logId !== null && log === null) return null;
-  const files = `The catalog shows metadata file "${table.metadataLocation}"; this server last saw "${last.metadataLocation}".`;
-  const what =
-    state.logId === null || ours
-      ? `catalog of table "${table.schema}"."${table.name}" went back: it has LSN ${ours ? state.committedLsn : 0}, but LSN ${last.lsn} was committed`
-      : `table "${table.schema}"."${table.name}" was committed by another Arka server, with log ${state.logId}`;
-  return {
-    reason: 'catalog',
-    message: what,
-    detail: files,
-    hint: 'Stop the server and run arka doctor --reattach to point the catalog to the newer file, or --accept to take the older one.',
-    last: { lsn: last.lsn, snapshotId: last.snapshotId, metadataLocation: last.metadataLocation },
-  };
-}
-
 function detachedTable(state: TableState, log: LogFacts | null, last: Seen | null, detached: Detached): RecoveredTable {
   const committed = last?.lsn ?? 0;
   const need = neededFrom(log, state.def.uuid, committed);
@@ -180,7 +163,7 @@ function movedOf(lake: Stores, flush: StoredFlush, state: TableState): { locatio
 }
 
 /** Whether the head of main descends from the snapshot, as far as the metadata still says so. */
-function descends(metadata: TableMetadata, ancestor: bigint): boolean {
+export function descends(metadata: TableMetadata, ancestor: bigint): boolean {
   const byId = new Map((metadata.snapshots ?? []).map((snapshot) => [snapshot['snapshot-id'], snapshot]));
   let at = currentSnapshot(metadata) ?? undefined;
   while (at !== undefined && at['snapshot-id'] !== ancestor) at = byId.get(at['parent-snapshot-id'] ?? -1n);

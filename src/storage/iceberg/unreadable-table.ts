@@ -9,15 +9,39 @@
  *   its definition and what was committed last.
  */
 import { randomUUID } from 'node:crypto';
-import { type SqlError, SqlState } from '../../errors.ts';
+import { SqlError, SqlState } from '../../errors.ts';
 import type { TableDef } from '../../table-def.ts';
 import type { CatalogRow } from './sqlite-catalog.ts';
 import type { Lake } from './lake.ts';
-import type { RecoveredTable } from './lake-api.ts';
+import type { RecoveredTable, TableState } from './lake-api.ts';
 import { committed, Property, type LoadedTable } from './metadata.ts';
 import { lastKnown, neededFrom } from './recovery.ts';
 import { tableDef } from './table-reader.ts';
-import { unreadable } from './unreadable.ts';
+import { isUnreadable, unreadable } from './unreadable.ts';
+
+export type ReadTable =
+  | { readonly kind: 'read'; readonly loaded: LoadedTable; readonly state: TableState }
+  | { readonly kind: 'unreadable'; readonly loaded: LoadedTable | null; readonly error: SqlError };
+
+/** A table by its own files; what else fails is not its fault. */
+export async function readTable(lake: Pick<Lake, 'flush' | 'reader'>, row: CatalogRow): Promise<ReadTable> {
+  const known = lake.flush.uuidAt(row.metadataLocation);
+  let loaded: LoadedTable | null = null;
+  try {
+    loaded = { ...row, metadata: await lake.reader.metadata(row.metadataLocation) };
+    const uuid = loaded.metadata['table-uuid'];
+    // A metadata file never changes: one that now names another table is damaged, and its table is not gone.
+    if (known !== null && known !== uuid)
+      throw new SqlError(
+        SqlState.dataCorrupted,
+        `Iceberg metadata "${row.metadataLocation}" is damaged: it names table ${uuid}, and was of ${known}`,
+      );
+    return { kind: 'read', loaded, state: await lake.reader.state(loaded) };
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return { kind: 'unreadable', loaded, error };
+  }
+}
 
 /** Null: nothing here knows the table, and another engine's format is not ours to show. */
 export function unreadableTable(
