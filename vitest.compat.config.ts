@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/compat/**/*.it.test.ts'],
+    globalSetup: 'test/temporary-folder.ts',
     pool: 'forks',
     fileParallelism: false,
     testTimeout: 120_000,

@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/compat/**', 'test/bench/**', 'node_modules/**'],
+    globalSetup: 'test/temporary-folder.ts',
     pool: 'forks',
     // most tests wait for disks and servers of their own: one worker would leave a small machine idle
     maxWorkers: Math.max(2, availableParallelism() - 1),
