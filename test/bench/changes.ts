@@ -2,7 +2,8 @@
  * What changes rows that are there already: by key in memory, by upserts over all tiers, by predicate on disk, by key in cold
  * files; and what changes that wait for their commit cost a scan. After each, a sum over the table says whether all of it took place.
  */
-import { int16, int32, message, SYNC, type RawConnection } from './raw-client.ts';
+import { int16, int32, message, SYNC } from '../process/wire-connection.ts';
+import type { RawConnection } from './raw-client.ts';
 import { copyBytes, FIRST_ID, TABLE, valueOf } from './row-bytes.ts';
 import type { System } from './systems.ts';
 import { copyIn, CpuWatch, fillForReads, READ_ROWS, type Measure } from './workloads.ts';

@@ -1,12 +1,19 @@
 /**
  * A client that costs as little as it can, so that a benchmark measures the server: bytes prepared before the clock
- * starts, one write a request, answers counted and not decoded. Speaks protocol 3.0 with `trust` over TCP.
+ * starts, one write a request, answers counted and not decoded.
  *
  * - R1 Requests are the caller's bytes; it may change them again when `ReadyForQuery` has come.
  * - R2 The first ErrorResponse fails the run: `error` holds its text, and whoever waits is rejected.
  */
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import {
+  errorFields,
+  int16,
+  message,
+  queryMessage,
+  rowFields,
+  SYNC,
+  WireConnection,
+} from '../process/wire-connection.ts';
 
 const TYPE_ERROR = 0x45;
 const TYPE_READY = 0x5a;
@@ -14,35 +21,9 @@ const TYPE_COMPLETE = 0x43;
 const TYPE_COPY_IN = 0x47;
 const TYPE_KEY = 0x4b;
 const TYPE_ROW = 0x44;
-const TYPE_AUTHENTICATION = 0x52;
-const RECEIVE_BYTES = 65_536;
-
-/** A message: its type, its length, its body. */
-export function message(type: string, ...parts: readonly (Uint8Array | string)[]): Buffer {
-  const body = Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
-  const head = Buffer.alloc(5);
-  head.write(type, 0, 'latin1');
-  head.writeInt32BE(body.length + 4, 1);
-  return Buffer.concat([head, body]);
-}
-
-export const int16 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(2);
-  bytes.writeInt16BE(value);
-  return bytes;
-};
-export const int32 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
-};
-export const queryMessage = (text: string): Buffer => message('Q', text, '\0');
-export const SYNC = message('S');
 
 export class RawConnection {
-  readonly #socket: Socket;
-  /** The head of a message whose rest has not come. */
-  #pending: Buffer | null = null;
+  readonly #connection: WireConnection;
   #rows: string[][] | null = null;
   #fail: ((error: Error) => void) | null = null;
   #ready: (() => void) | null = null;
@@ -56,41 +37,26 @@ export class RawConnection {
   /** Called once, when the connection is of no more use. */
   onError: (error: Error) => void = () => {};
 
-  private constructor(url: URL) {
-    this.#socket = connect({
-      host: url.hostname,
-      port: Number(url.port === '' ? 5432 : url.port),
-      noDelay: true,
-      onread: {
-        buffer: Buffer.allocUnsafe(RECEIVE_BYTES),
-        callback: (count, bytes) => {
-          this.#take(Buffer.from(bytes.buffer, bytes.byteOffset, count));
-          return true;
-        },
-      },
+  private constructor(address: string) {
+    this.#connection = new WireConnection(address, {
+      message: (type, bytes, start, end) => this.#message(type, bytes, start, end),
+      closed: (error) => this.#failed(error),
     });
-    this.#socket.on('error', (error) => this.#failed(error));
-    this.#socket.on('close', () => this.#failed(new Error('the server closed the connection')));
   }
 
   static async open(address: string): Promise<RawConnection> {
-    const url = new URL(address);
-    const connection = new RawConnection(url);
-    const database = url.pathname.length > 1 ? url.pathname.slice(1) : decodeURIComponent(url.username);
-    const parameters = ['user', decodeURIComponent(url.username), 'database', database].map((text) => `${text}\0`);
-    const body = Buffer.concat([int32(196_608), Buffer.from(`${parameters.join('')}\0`)]);
-    connection.send(Buffer.concat([int32(body.length + 4), body]));
+    const connection = new RawConnection(address);
     await connection.ready();
     return connection;
   }
 
   /** @returns false when the caller should wait for `drained` */
   send(bytes: Uint8Array): boolean {
-    return this.#socket.write(bytes);
+    return this.#connection.send(bytes);
   }
 
-  async drained(): Promise<void> {
-    await once(this.#socket, 'drain');
+  drained(): Promise<void> {
+    return this.#connection.drained();
   }
 
   /** Resolves at the next ReadyForQuery. */
@@ -120,7 +86,7 @@ export class RawConnection {
   end(): void {
     this.onError = () => {};
     this.error ??= new Error('the client closed the connection');
-    this.#socket.end(message('X'));
+    void this.#connection.end();
   }
 
   #failed(error: Error): void {
@@ -134,21 +100,8 @@ export class RawConnection {
     fail?.(this.error);
   }
 
-  #take(chunk: Buffer): void {
-    const bytes = this.#pending === null ? chunk : Buffer.concat([this.#pending, chunk]);
-    let at = 0;
-    while (bytes.length - at >= 5) {
-      const end = at + 1 + bytes.readInt32BE(at + 1);
-      if (end > bytes.length) break;
-      this.#message(bytes, at, end);
-      at = end;
-    }
-    // the receive buffer is used again
-    this.#pending = at === bytes.length ? null : Buffer.from(bytes.subarray(at));
-  }
-
-  #message(bytes: Buffer, at: number, end: number): void {
-    switch (bytes[at]) {
+  #message(type: number, bytes: Buffer, start: number, end: number): void {
+    switch (type) {
       case TYPE_COMPLETE:
         this.completed++;
         return;
@@ -159,41 +112,22 @@ export class RawConnection {
         this.#ready = null;
         this.#fail = null;
         ready?.();
-        if (bytes[at] === TYPE_READY) this.onReady();
+        if (type === TYPE_READY) this.onReady();
         return;
       }
       case TYPE_ROW:
-        this.#rows?.push(fieldsOf(bytes, at + 5));
+        this.#rows?.push(rowFields(bytes, start).map((field) => field ?? ''));
         return;
       case TYPE_ERROR:
-        this.#failed(new Error(`the server answered: ${errorText(bytes.subarray(at + 5, end))}`));
+        this.#failed(new Error(`the server answered: ${errorText(errorFields(bytes, start, end))}`));
         return;
       case TYPE_KEY:
-        this.backend = bytes.readInt32BE(at + 5);
-        return;
-      case TYPE_AUTHENTICATION:
-        if (bytes.readInt32BE(at + 5) !== 0)
-          this.#failed(new Error('the server asks for a password; this client knows only trust'));
+        this.backend = bytes.readInt32BE(start);
         return;
       default:
     }
   }
 }
 
-function fieldsOf(bytes: Buffer, start: number): string[] {
-  const count = bytes.readInt16BE(start);
-  const fields: string[] = [];
-  for (let i = 0, at = start + 2; i < count; i++) {
-    const length = bytes.readInt32BE(at);
-    at += 4;
-    fields.push(length < 0 ? '' : bytes.toString('utf8', at, at + length));
-    at += Math.max(length, 0);
-  }
-  return fields;
-}
-
-function errorText(body: Buffer): string {
-  const fields = new Map<string, string>();
-  for (const field of body.toString('utf8').split('\0')) fields.set(field.slice(0, 1), field.slice(1));
-  return `${fields.get('C')} ${fields.get('M')}${fields.has('D') ? ` (${fields.get('D')})` : ''}`;
-}
+const errorText = (fields: ReadonlyMap<string, string>): string =>
+  `${fields.get('C')} ${fields.get('M')}${fields.has('D') ? ` (${fields.get('D')})` : ''}`;

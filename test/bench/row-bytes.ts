@@ -2,7 +2,7 @@
  * The benchmark's table, and its rows as bytes of every form that a client sends. Every row of a form has the same length, so a
  * request is a copy of one template whose digits are written in place: no string, no object, no allocation a row.
  */
-import { int16, int32, message } from './raw-client.ts';
+import { int16, int32, message } from '../process/wire-connection.ts';
 
 export const TABLE = 'arka_bench';
 export const COLUMNS = 'id bigint PRIMARY KEY, ts timestamptz, v int, name text, price float8, payload json, ok bool';

@@ -3,7 +3,8 @@
  * open loop (a request has a time at which it is due, whatever became of those before it: no coordinated omission).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { message, queryMessage, SYNC, type RawConnection } from './raw-client.ts';
+import { message, queryMessage, SYNC } from '../process/wire-connection.ts';
+import type { RawConnection } from './raw-client.ts';
 import {
   copyBytes,
   copyStatement,

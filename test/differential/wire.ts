@@ -2,10 +2,9 @@
  * A session that says everything the server said: columns with their types, rows as texts, the command tag, the error with its
  * fields. Over a socket for Arka and PostgreSQL, in the process for PGlite (PostgreSQL in WebAssembly).
  */
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { PGlite } from '@electric-sql/pglite';
-import { parse, serialize } from 'pg-protocol';
+import { serialize } from 'pg-protocol';
+import { commandTag, describedFields, errorFields, rowFields, WireConnection } from '../process/wire-connection.ts';
 
 /** A statement: a text goes as a Query message, one with values through the extended protocol. */
 export type Step = string | StepWithValues | StepWithData;
@@ -25,9 +24,12 @@ export interface Outcome {
   /** Name and type OID of each column; null: the statement returns no rows. */
   readonly columns: readonly (readonly [string, number])[] | null;
   readonly rows: readonly (readonly (string | null)[])[];
+  /** Of several statements all, with `; ` between. */
   readonly tag: string | null;
   readonly error: Readonly<Record<string, string>> | null;
   readonly status: string;
+  /** Severity, code and message of each. */
+  readonly notices: readonly string[];
 }
 
 export interface Session {
@@ -38,7 +40,7 @@ export interface Session {
   close(): Promise<void>;
 }
 
-/** What the parsers of `pg-protocol` and of PGlite give. */
+/** What PGlite's parser gives. */
 interface Message {
   readonly name: string;
   readonly fields?: readonly ({ readonly name: string; readonly dataTypeID: number } | string | null)[];
@@ -65,6 +67,7 @@ export function outcomeOf(messages: readonly Message[]): Outcome {
   let tag: string | null = null;
   let error: Record<string, string> | null = null;
   let status = '';
+  const notices: string[] = [];
   for (const message of messages) {
     if (message.name === 'rowDescription')
       columns = (message.fields as { name: string; dataTypeID: number }[]).map((field) => [
@@ -72,9 +75,12 @@ export function outcomeOf(messages: readonly Message[]): Outcome {
         field.dataTypeID,
       ]);
     else if (message.name === 'dataRow') rows.push([...(message.fields as (string | null)[])]);
-    else if (message.name === 'commandComplete') tag = message.text!;
+    else if (message.name === 'commandComplete') tag = tag === null ? message.text! : `${tag}; ${message.text!}`;
     else if (message.name === 'readyForQuery') status = message.status!;
-    else if (message.name === 'error') {
+    else if (message.name === 'notice') {
+      const { severity, code, message: text } = message as unknown as Record<string, string>;
+      notices.push(`${severity} ${code}: ${text}`);
+    } else if (message.name === 'error') {
       const fields = message as unknown as Record<string, string | undefined>;
       error = {};
       for (const field of ERROR_FIELDS) if (fields[field] !== undefined) error[field] = fields[field];
@@ -83,7 +89,7 @@ export function outcomeOf(messages: readonly Message[]): Outcome {
       if (error['code']?.startsWith('22') === true) delete error['column'];
     }
   }
-  return { columns, rows, tag, error, status };
+  return { columns, rows, tag, error, status, notices };
 }
 
 function messagesOf(step: Step): Buffer {
@@ -99,6 +105,45 @@ function messagesOf(step: Step): Buffer {
   ]);
 }
 
+const ERROR_LETTERS: Readonly<Record<(typeof ERROR_FIELDS)[number], string>> = {
+  code: 'C',
+  message: 'M',
+  detail: 'D',
+  hint: 'H',
+  position: 'P',
+  schema: 's',
+  table: 't',
+  column: 'c',
+  constraint: 'n',
+};
+
+/** Of a message of the protocol what an outcome takes; null: nothing. */
+function messageOf(type: number, bytes: Buffer, start: number, end: number): Message | null {
+  switch (String.fromCharCode(type)) {
+    case 'T': {
+      const fields = describedFields(bytes, start).map(({ name, oid }) => ({ name, dataTypeID: oid }));
+      return { name: 'rowDescription', fields };
+    }
+    case 'D':
+      return { name: 'dataRow', fields: rowFields(bytes, start) };
+    case 'C':
+      return { name: 'commandComplete', text: commandTag(bytes, start, end) };
+    case 'Z':
+      return { name: 'readyForQuery', status: String.fromCharCode(bytes[start]!) };
+    case 'K':
+      return { name: 'backendKeyData', processID: bytes.readInt32BE(start) };
+    case 'E':
+    case 'N': {
+      const letters = errorFields(bytes, start, end);
+      const named = ERROR_FIELDS.map((name) => [name, letters.get(ERROR_LETTERS[name])]);
+      const more = { severity: letters.get('V') ?? letters.get('S') };
+      return { ...Object.fromEntries(named), ...more, name: type === 0x45 ? 'error' : 'notice' } as Message;
+    }
+    default:
+      return null;
+  }
+}
+
 /**
  * `postgresql://user@host:port/database`, without a password.
  * @param settings go as start-up parameters
@@ -108,38 +153,41 @@ export async function openSocket(
   url: string,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Session> {
-  const { hostname, port, username, pathname } = new URL(url);
-  const socket = connect(Number(port), hostname);
-  await once(socket, 'connect');
   let got: Message[] = [];
   let ready: (messages: readonly Message[]) => void = () => {};
   let failed: (error: Error) => void = () => {};
-  void parse(socket, (message) => {
-    got.push(message as unknown as Message);
-    if (message.name !== 'readyForQuery') return;
-    const whole = got;
-    got = [];
-    ready(whole);
-  });
-  socket.on('close', () => failed(new Error(`${name} closed the connection`)));
-  const ask = (bytes: Buffer): Promise<readonly Message[]> =>
+  const answer = (): Promise<readonly Message[]> =>
     new Promise((resolve, reject) => {
       ready = resolve;
       failed = reject;
-      socket.write(bytes);
     });
-  const started = await ask(
-    serialize.startup({ user: decodeURIComponent(username), database: pathname.slice(1), ...settings }),
+  const started = answer();
+  const connection = new WireConnection(
+    url,
+    {
+      message(type, bytes, start, end) {
+        const message = messageOf(type, bytes, start, end);
+        if (message === null) return;
+        got.push(message);
+        if (message.name !== 'readyForQuery') return;
+        const whole = got;
+        got = [];
+        ready(whole);
+      },
+      closed: () => failed(new Error(`${name} closed the connection`)),
+    },
+    settings,
   );
+  const { processID = 0 } = (await started).find((message) => message.name === 'backendKeyData') ?? {};
   return {
     name,
-    pid: started.find((message) => message.name === 'backendKeyData')?.processID ?? 0,
-    run: async (step) => outcomeOf(await ask(messagesOf(step))),
-    async close() {
-      failed = () => {};
-      socket.end(serialize.end());
-      await once(socket, 'close');
+    pid: processID,
+    async run(step) {
+      const answered = answer();
+      connection.send(messagesOf(step));
+      return outcomeOf(await answered);
     },
+    close: () => connection.end(),
   };
 }
 
@@ -149,7 +197,12 @@ export async function openPglite(): Promise<Session> {
     name: 'PGlite',
     pid: 0,
     async run(step) {
-      const { messages } = await pglite.execProtocol(messagesOf(step), { throwOnError: false });
+      let asked = step;
+      if (typeof step !== 'string' && 'data' in step) {
+        await pglite._handleBlob(new Blob([step.data]));
+        asked = step.sql.replace(/ FROM STDIN/, " FROM '/dev/blob'");
+      }
+      const { messages } = await pglite.execProtocol(messagesOf(asked), { throwOnError: false });
       return outcomeOf(messages as unknown as Message[]);
     },
     close: () => pglite.close(),

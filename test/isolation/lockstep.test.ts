@@ -6,10 +6,10 @@
  * transactions a deadlock ends: the sequence ends there. Of two that wait PostgreSQL itself lets now one, now the other go first.
  */
 import fc from 'fast-check';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openSocket, type Outcome } from '../differential/wire.ts';
+import { Side } from '../model/side.ts';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
-import { WireClient } from './wire-client.ts';
 
 const postgres = process.env['ARKA_TEST_POSTGRES'];
 const SCHEMA = 'arka_lockstep';
@@ -17,19 +17,25 @@ const SESSIONS = ['a', 'b', 'c'] as const;
 type Session = (typeof SESSIONS)[number];
 
 let server: ServerProcess | null = null;
+let arka: Side | null = null;
+let other: Side | null = null;
 beforeAll(async () => {
   if (postgres === undefined) return;
   server = await startServer();
-  for (const url of [server.url, postgres]) {
-    const client = await WireClient.open(url, {});
-    await client.query(`DROP TABLE IF EXISTS ${SCHEMA}.t`);
-    await client.query(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`);
-    const made = await client.query(`CREATE TABLE ${SCHEMA}.t (id bigint PRIMARY KEY, v int)`);
-    if (made[0] !== 'CREATE TABLE') throw new Error(made.join('\n'));
-    await client.close();
+  const settings = { search_path: SCHEMA, options: '-c deadlock_timeout=1ms' };
+  arka = new Side('Arka', () => openSocket('Arka', server!.url, settings));
+  other = new Side('PostgreSQL', () => openSocket('PostgreSQL', postgres, settings));
+  for (const side of [arka, other]) {
+    await side.observe(`DROP TABLE IF EXISTS ${SCHEMA}.t`);
+    await side.observe(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`);
+    const { error } = await side.observe(`CREATE TABLE ${SCHEMA}.t (id bigint PRIMARY KEY, v int)`);
+    if (error !== null) throw new Error(JSON.stringify(error));
   }
 }, 60_000);
-afterAll(() => server?.[Symbol.asyncDispose]());
+afterAll(async () => {
+  for (const side of [arka, other]) await (await side?.session('observer'))?.close();
+  await server?.[Symbol.asyncDispose]();
+});
 
 interface Step {
   readonly session: Session;
@@ -81,90 +87,59 @@ const step: fc.Arbitrary<Step> = fc
   .tuple(fc.constantFrom(...SESSIONS), statement)
   .map(([session, each]) => ({ session, ...each }));
 
-/** One server with its sessions. */
-class World implements AsyncDisposable {
-  readonly #clients: Readonly<Record<Session, WireClient>>;
-  readonly #observer: WireClient;
-  readonly #waiting = new Map<Session, Promise<readonly string[]>>();
+/** The statement's answer, or that it waits, and what others that waited have been told since. */
+async function play(side: Side, session: Session, sql: string): Promise<string[]> {
+  const said = new Map<string, Outcome | null>();
+  const answer = await side.run(session, sql);
+  for (const [other, outcome] of await side.settled()) said.set(other, outcome);
+  for (const other of side.waiting) said.set(other, null);
+  if (answer !== null) said.set(session, answer);
+  return [...said].toSorted().flatMap(([name, outcome]) => textOf(outcome).map((line) => `${name}: ${line}`));
+}
 
-  private constructor(clients: Readonly<Record<Session, WireClient>>, observer: WireClient) {
-    this.#clients = clients;
-    this.#observer = observer;
-  }
+function textOf(outcome: Outcome | null): string[] {
+  if (outcome === null) return ['(waits)'];
+  const { notices, rows, tag, error, status } = outcome;
+  const { code, message, detail, hint } = error ?? {};
+  return [
+    ...notices,
+    ...rows.map((row) => row.join(' | ')),
+    ...[tag, code, message, detail, hint].filter((line) => line != null),
+    status,
+  ];
+}
 
-  static async open(url: string): Promise<World> {
-    const open = (): Promise<WireClient> => WireClient.open(url, { search_path: SCHEMA });
-    const observer = await open();
-    await observer.query('DELETE FROM t');
-    await observer.query('INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)');
-    return new World({ a: await open(), b: await open(), c: await open() }, observer);
-  }
-
-  async send(session: Session, sql: string): Promise<void> {
-    this.#waiting.set(session, this.#clients[session].query(sql));
-    await Promise.resolve();
-  }
-
-  isWaiting(session: Session): boolean {
-    return this.#waiting.has(session);
-  }
-
-  /** What each session has said, when all that are not blocked have answered. */
-  async settle(): Promise<string[]> {
-    const said = new Map<Session, readonly string[]>();
-    // who answers may have let another go
-    for (let more = true; more;) {
-      more = false;
-      for (const [session, answer] of this.#waiting) {
-        const client = this.#clients[session];
-        while (!client.isIdle && !(await this.#isBlocked(client))) await sleep(1);
-        if (!client.isIdle) continue;
-        more = true;
-        this.#waiting.delete(session);
-        said.set(session, await answer);
-      }
-    }
-    for (const session of this.#waiting.keys()) said.set(session, ['(waits)']);
-    return [...said].sort().flatMap(([session, lines]) => lines.map((line) => `${session}: ${line}`));
-  }
-
-  async #isBlocked({ pid }: WireClient): Promise<boolean> {
-    return (await this.#observer.query(`SELECT cardinality(pg_blocking_pids(${pid}))`))[0]?.trim() !== '0';
-  }
-
-  async rows(): Promise<readonly string[]> {
-    return this.#observer.query('SELECT * FROM t ORDER BY id');
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    // all at once: one that waits ends with the one that it waits for
-    await Promise.all([...Object.values(this.#clients), this.#observer].map((client) => client.close()));
-  }
+async function begin(side: Side): Promise<void> {
+  for (const sql of [`SET search_path = ${SCHEMA}`, 'DELETE FROM t', 'INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)'])
+    expect((await side.observe(sql)).error).toBe(null);
 }
 
 async function run(steps: readonly Step[]): Promise<void> {
-  await using arka = await World.open(server!.url);
-  await using other = await World.open(postgres!);
+  for (const side of [arka!, other!]) await begin(side);
   const deleted: Record<Session, Set<number>> = { a: new Set(), b: new Set(), c: new Set() };
   const history: string[] = [];
-  for (const { session, sql, deletes, inserts } of steps) {
-    if (other.isWaiting(session)) continue;
-    if (inserts !== undefined && deleted[session].has(inserts)) continue;
-    if (deletes !== undefined) deleted[session].add(deletes);
-    await arka.send(session, sql);
-    await other.send(session, sql);
-    history.push(`${session}> ${sql}`);
-    const said = await arka.settle();
-    if (said.some((line) => line.includes('40P01'))) return;
-    const wanted = await other.settle();
-    if (wanted.some((line) => line.includes('40P01'))) return;
-    if (wanted.filter((line) => line.endsWith(': (waits)')).length > 1) return;
-    expect(said, history.join('\n')).toEqual(wanted);
-    history.push(...wanted.map((line) => `   ${line}`));
-    if (wanted.some((line) => line === `${session}: COMMIT` || line === `${session}: ROLLBACK`))
-      deleted[session].clear();
+  try {
+    for (const { session, sql, deletes, inserts } of steps) {
+      if (other!.isWaiting(session)) continue;
+      if (inserts !== undefined && deleted[session].has(inserts)) continue;
+      if (deletes !== undefined) deleted[session].add(deletes);
+      const said = await play(arka!, session, sql);
+      const wanted = await play(other!, session, sql);
+      history.push(`${session}> ${sql}`);
+      if ([...said, ...wanted].some((line) => line.includes('40P01'))) return;
+      if (wanted.filter((line) => line.endsWith(': (waits)')).length > 1) return;
+      expect(said, history.join('\n')).toEqual(wanted);
+      history.push(...wanted.map((line) => `   ${line}`));
+      if (wanted.some((line) => line === `${session}: COMMIT` || line === `${session}: ROLLBACK`))
+        deleted[session].clear();
+    }
+    const [seen, wanted] = await Promise.all(
+      [arka!, other!].map((side) => side.observe('SELECT * FROM t ORDER BY id')),
+    );
+    expect(seen!.rows, history.join('\n')).toEqual(wanted!.rows);
+  } finally {
+    await Promise.all([arka!.forget(), other!.forget()]);
   }
-  expect(await arka.rows(), history.join('\n')).toEqual(await other.rows());
 }
 
 test.runIf(postgres !== undefined)(

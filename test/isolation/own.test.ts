@@ -105,6 +105,7 @@ test('a COPY past statement_timeout ends with the next message of its client, an
   const c = await WireClient.open(server.url, {});
   await c.query(`SET statement_timeout = '5ms'`);
   const answer = c.query('COPY t FROM STDIN');
+  await c.untilCopyIn();
   await sleep(50);
   c.copyData('100\t1\n');
   expect(await answer).toEqual(['ERROR 57014: canceling statement due to statement timeout']);

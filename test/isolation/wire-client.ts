@@ -2,58 +2,44 @@
  * A client of the PostgreSQL protocol that keeps everything it is told, in order, as lines of text: rows, tags, notices, errors,
  * and the transaction status of each ReadyForQuery.
  */
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import {
+  commandTag,
+  errorFields,
+  int16,
+  int32,
+  message,
+  queryMessage,
+  rowFields,
+  SYNC,
+  WireConnection,
+} from '../process/wire-connection.ts';
 
 const STATUS_ENDS = 'Z'.charCodeAt(0);
 
-function message(type: string, ...parts: readonly (string | number | Uint8Array)[]): Uint8Array {
-  const body = Buffer.concat(
-    parts.map((part) => {
-      if (typeof part === 'string') return Buffer.from(`${part}\0`);
-      if (typeof part !== 'number') return part;
-      const word = Buffer.alloc(2);
-      word.writeInt16BE(part);
-      return word;
-    }),
-  );
-  const head = Buffer.alloc(5);
-  head.write(type);
-  head.writeInt32BE(body.length + 4, 1);
-  return Buffer.concat([type === '' ? head.subarray(1) : head, body]);
-}
-
-const NO_ROWS_MAX = Buffer.alloc(4);
-
 export class WireClient {
-  readonly pid: number;
-  readonly #socket: Socket;
-  #buffer: Uint8Array = Buffer.alloc(0);
+  pid = 0;
+  readonly #connection: WireConnection;
   #lines: string[] = [];
   #answered: PromiseWithResolvers<readonly string[]> | null = null;
   #idle: PromiseWithResolvers<void> | null = null;
+  #copying: PromiseWithResolvers<void> | null = null;
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    this.pid = 0;
-    socket.on('data', (chunk: Uint8Array) => this.#take(chunk));
-    socket.on('close', () => {
+  private constructor(url: string, settings: Readonly<Record<string, string>>) {
+    const closed = (): void => {
       this.#lines.push('(connection closed)');
       this.#finish();
       this.#idle?.resolve();
-    });
-    socket.on('error', () => {});
+    };
+    this.#connection = new WireConnection(
+      url,
+      { message: (type, bytes, start, end) => this.#told(type, bytes, start, end), closed },
+      settings,
+    );
   }
 
   /** @param settings go as start-up parameters */
   static async open(url: string, settings: Readonly<Record<string, string>>): Promise<WireClient> {
-    const { hostname, port, username, pathname } = new URL(url);
-    const socket = connect(Number(port), hostname);
-    await once(socket, 'connect');
-    const client = new WireClient(socket);
-    const version = Buffer.from([0, 3, 0, 0]);
-    const parameters = Object.entries({ user: username, database: pathname.slice(1), ...settings }).flat();
-    socket.write(message('', version, ...parameters, Buffer.from([0])));
+    const client = new WireClient(url, settings);
     const lines = await client.#answer();
     if (lines.some((line) => line.startsWith('FATAL'))) throw new Error(lines.join('\n'));
     return client;
@@ -66,29 +52,35 @@ export class WireClient {
 
   /** A Query message. What it says until ReadyForQuery, or the end of the connection. */
   query(sql: string): Promise<readonly string[]> {
-    this.#socket.write(message('Q', sql));
+    this.#connection.send(queryMessage(sql));
     return this.#answer();
   }
 
   /** Parse, Bind, Execute of each statement, then one Sync. */
   pipeline(statements: readonly string[]): Promise<readonly string[]> {
     const messages = statements.flatMap((sql) => [
-      message('P', '', sql, 0),
-      message('B', '', '', 0, 0, 0),
-      message('E', '', NO_ROWS_MAX),
+      message('P', '\0', sql, '\0', int16(0)),
+      message('B', '\0\0', int16(0), int16(0), int16(0)),
+      message('E', '\0', int32(0)),
     ]);
-    this.#socket.write(Buffer.concat([...messages, message('S')]));
+    this.#connection.send(Buffer.concat([...messages, SYNC]));
     return this.#answer();
+  }
+
+  /** The server takes data. */
+  untilCopyIn(): Promise<void> {
+    this.#copying = Promise.withResolvers();
+    return this.#copying.promise;
   }
 
   /** Data of a COPY under way, and its end. */
   copyData(text: string): void {
-    this.#socket.write(Buffer.concat([message('d', Buffer.from(text)), message('c')]));
+    this.#connection.send(Buffer.concat([message('d', text), message('c')]));
   }
 
   /** What it is told outside an answer, until the server closes the connection. */
   async untilClosed(): Promise<readonly string[]> {
-    if (!this.#socket.closed) {
+    if (!this.#connection.isClosed) {
       this.#idle = Promise.withResolvers<void>();
       await this.#idle.promise;
     }
@@ -97,16 +89,13 @@ export class WireClient {
     return lines;
   }
 
-  async close(): Promise<void> {
-    if (this.#socket.closed) return;
-    const closed = once(this.#socket, 'close');
-    this.#socket.end(message('X'));
-    await closed;
+  close(): Promise<void> {
+    return this.#connection.end();
   }
 
   #answer(): Promise<readonly string[]> {
     this.#answered = Promise.withResolvers();
-    if (this.#socket.closed) this.#finish();
+    if (this.#connection.isClosed) this.#finish();
     return this.#answered?.promise ?? Promise.resolve([]);
   }
 
@@ -119,61 +108,39 @@ export class WireClient {
     answered.resolve(lines);
   }
 
-  #take(chunk: Uint8Array): void {
-    this.#buffer = Buffer.concat([this.#buffer, chunk]);
-    for (;;) {
-      const buffer = this.#buffer;
-      if (buffer.length < 5) return;
-      const end = 1 + new DataView(buffer.buffer, buffer.byteOffset).getInt32(1);
-      if (buffer.length < end) return;
-      this.#buffer = buffer.subarray(end);
-      this.#told(buffer[0]!, Buffer.from(buffer.subarray(5, end)));
-    }
-  }
-
-  #told(type: number, body: Buffer): void {
+  #told(type: number, bytes: Buffer, start: number, end: number): void {
     switch (String.fromCharCode(type)) {
       case 'K':
-        (this as { pid: number }).pid = body.readInt32BE(0);
+        this.pid = bytes.readInt32BE(start);
+        break;
+      case 'G':
+        this.#copying?.resolve();
         break;
       case 'C':
-        this.#lines.push(body.toString('utf8', 0, body.length - 1));
+        this.#lines.push(commandTag(bytes, start, end));
         break;
       case 'D':
-        this.#lines.push(rowText(body));
+        this.#lines.push(
+          `  ${rowFields(bytes, start)
+            .map((field) => field ?? 'NULL')
+            .join(' | ')}`,
+        );
         break;
       case 'E':
       case 'N':
-        this.#lines.push(...errorLines(body));
+        this.#lines.push(...errorLines(errorFields(bytes, start, end)));
         break;
       default:
     }
     if (type !== STATUS_ENDS) return;
-    const status = String.fromCharCode(body[0]!);
+    const status = String.fromCharCode(bytes[start]!);
     if (status !== 'I') this.#lines.push(status === 'T' ? '(in transaction)' : '(in failed transaction)');
     this.#finish();
   }
 }
 
-function rowText(body: Buffer): string {
-  const values: string[] = [];
-  for (let i = 0, at = 2; i < body.readInt16BE(0); i++) {
-    const length = body.readInt32BE(at);
-    at += 4;
-    values.push(length < 0 ? 'NULL' : body.toString('utf8', at, at + length));
-    at += Math.max(0, length);
-  }
-  return `  ${values.join(' | ')}`;
-}
-
 /** Severity, code and message; then detail and hint, where there are. */
-function errorLines(body: Buffer): string[] {
-  const fields = new Map<string, string>();
-  for (let at = 0; body[at] !== 0;) {
-    const end = body.indexOf(0, at);
-    fields.set(String.fromCharCode(body[at]!), body.toString('utf8', at + 1, end));
-    at = end + 1;
-  }
+function errorLines(fields: ReadonlyMap<string, string>): string[] {
   const lines = [`${fields.get('V') ?? fields.get('S')} ${fields.get('C')}: ${fields.get('M')}`];
   for (const [field, name] of [
     ['D', 'DETAIL'],

@@ -15,6 +15,7 @@ interface Running {
 /** Long enough for PostgreSQL to have looked for a deadlock (deadlock_timeout is 1 ms). */
 const DEADLOCK_MS = 8;
 const STUCK_MS = 40_000;
+const PATIENCE_MS_MAX = 256;
 
 export class Side {
   readonly name: string;
@@ -96,10 +97,13 @@ export class Side {
     if (session.pid === 0) return void (await running.answer);
     await Promise.race([running.answer, sleep(20)]);
     const begin = Date.now();
+    // asking costs more than many a statement: a slow machine is asked seldom
+    let patienceMs = 4;
     for (let blocked = 0; running.outcome === null && blocked < 2;) {
       const { rows } = await this.observe(`SELECT cardinality(pg_blocking_pids(${session.pid}))`);
       blocked = rows[0]?.[0] === '0' ? 0 : blocked + 1;
-      await Promise.race([running.answer, sleep(blocked === 1 ? DEADLOCK_MS : 2)]);
+      patienceMs = Math.min(patienceMs * 2, PATIENCE_MS_MAX);
+      await Promise.race([running.answer, sleep(blocked === 1 ? DEADLOCK_MS : patienceMs)]);
       if (Date.now() - begin > STUCK_MS) throw new Error(`${this.name}: session ${name} neither answers nor waits`);
     }
   }
