@@ -25,13 +25,14 @@ export async function readWithDuckDb(metadataLocation: string): Promise<TableSum
   return read('read_duckdb.py', [metadataLocation]);
 }
 
-export async function python(script: string, args: readonly string[]): Promise<string> {
+export async function python(script: string, args: readonly string[], input = ''): Promise<string> {
   const command = process.env['COMPAT_PYTHON'];
   if (command === undefined) throw new Error('COMPAT_PYTHON is not set: run npm run test:compat');
   const { code, stdout, stderr } = await run(
     command,
     [join(import.meta.dirname, 'readers', script), ...args],
     process.env,
+    input,
   );
   if (code !== 0) throw new Error(`${script} ended with ${code}: ${stderr}`);
   return stdout;

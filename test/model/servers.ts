@@ -19,14 +19,16 @@ export interface Servers extends AsyncDisposable {
 
 class ArkaServer extends Side implements Arka {
   readonly dataDir = mkdtempSync(join(tmpdir(), 'arka-model-'));
+  readonly #built: boolean;
   server: ServerProcess | null = null;
 
-  constructor() {
+  constructor(built: boolean) {
     super('Arka', () => openSocket('Arka', this.server!.url, SETTINGS));
+    this.#built = built;
   }
 
   async start(): Promise<void> {
-    this.server = await startServer({ dataDir: this.dataDir });
+    this.server = await startServer({ dataDir: this.dataDir, built: this.#built });
   }
 
   async again(event: 'restart' | 'crash'): Promise<void> {
@@ -48,8 +50,10 @@ async function openOracle(url: string | undefined): Promise<{ oracle: Side; clos
   return { oracle: new Side('PGlite', () => Promise.resolve(shared)), close: () => pglite.close() };
 }
 
-export async function openServers(url = process.env['ARKA_TEST_POSTGRES']): Promise<Servers> {
-  const arka = new ArkaServer();
+/** @param built Arka runs from `dist/`, which must be new */
+export async function openServers({ built }: { readonly built: boolean }): Promise<Servers> {
+  const url = process.env['ARKA_TEST_POSTGRES'];
+  const arka = new ArkaServer(built);
   await arka.start();
   const { oracle, close } = await openOracle(url);
   return {

@@ -6,7 +6,8 @@
  */
 import fc from 'fast-check';
 import { byKey, condition, expression, where } from './expressions.ts';
-import { isGenerated, literal, type Column, type Table, type Type } from './tables.ts';
+import { isGenerated, literal, type Table, type Type } from './tables.ts';
+import { columnsOf, constant, copyValue, given, names, valuesClause } from './values.ts';
 
 export interface Statement {
   /** Name of its kind, for counts. */
@@ -14,87 +15,22 @@ export interface Statement {
   readonly sql: string;
   /** What goes after COPY … FROM STDIN. */
   readonly data?: string;
+  /** Through the extended protocol, with these values. */
+  readonly values?: readonly (string | null)[];
+  /** The tables that it may change; none: those of the whole transaction. */
+  readonly changes: readonly string[];
 }
+type Made = Pick<Statement, 'sql' | 'data' | 'values'>;
 
 interface Kind {
   readonly name: string;
   readonly weight: number;
   /** @param table it changes @param other another one, or itself */
-  readonly make: (table: Table, other: Table) => fc.Arbitrary<string | Pick<Statement, 'sql' | 'data'>>;
-  /** Not for PGlite: it takes no COPY data in the process. */
-  readonly needsServer?: boolean;
+  readonly make: (table: Table, other: Table) => fc.Arbitrary<string | Made>;
+  /** It changes no rows. */
+  readonly reads?: boolean;
   /** Only in sequences of one session: it waits for whoever is at the table, and so do those that look on behind it. */
   readonly alone?: boolean;
-}
-
-const constant = (...texts: readonly string[]): fc.Arbitrary<string> => fc.constantFrom(...texts);
-const given = (table: Table): readonly Column[] => table.columns.filter((column) => !isGenerated(column));
-const names = (columns: readonly Column[]): string => columns.map(({ name }) => name).join(', ');
-
-/** Columns that an INSERT names: all, or some with the key. */
-function columnsOf(table: Table): fc.Arbitrary<readonly Column[]> {
-  const all = given(table);
-  return fc.oneof(
-    { weight: 3, arbitrary: fc.constant(all) },
-    { weight: 1, arbitrary: fc.constant(table.columns) },
-    {
-      weight: 1,
-      arbitrary: fc
-        .subarray([...all])
-        .map((some) => all.filter((column) => some.includes(column) || table.key.includes(column.name))),
-    },
-  );
-}
-
-/** A value of VALUES; a key is NULL seldom. */
-function valueOf(table: Table, column: Column): fc.Arbitrary<string> {
-  const isKey = table.key.includes(column.name);
-  const plain = literal(column.type, !isKey);
-  return fc.oneof(
-    { weight: 60, arbitrary: plain },
-    { weight: isKey ? 0 : 2, arbitrary: constant('DEFAULT') },
-    { weight: isKey ? 0 : 1, arbitrary: constant('NULL') },
-    { weight: 1, arbitrary: wrongValue(column.type) },
-    { weight: 2, arbitrary: constantExpression(column.type) },
-  );
-}
-
-function wrongValue(type: Type): fc.Arbitrary<string> {
-  return constant(
-    ...{
-      int: ["'x'", '99999999999', '1 / 0'],
-      bigint: ["'1.5'", "'99999999999999999999'"],
-      text: ["'a' || NULL"],
-      uuid: ["'no uuid'"],
-      'numeric(8,2)': ["'1,5'", '1234567.89'],
-      date: ["'2026-13-01'", "'today or so'"],
-      timestamptz: ["'2026-01-01 25:00'", "''"],
-      'varchar(4)': ["'too long'"],
-    }[type],
-  );
-}
-
-function constantExpression(type: Type): fc.Arbitrary<string> {
-  return constant(
-    ...{
-      int: ['1 + 1', "length('abc')", '7 / 2'],
-      bigint: ['2::bigint * 3'],
-      text: ["upper('ab')", "'a' || 'b'"],
-      uuid: ["'11111111-0000-0000-0000-000000000001'::uuid"],
-      'numeric(8,2)': ['1.5 + 1', 'round(2.345, 2)'],
-      date: ["date '2026-01-01' + 1"],
-      timestamptz: ["timestamptz '2026-01-01 00:00:00Z'"],
-      'varchar(4)': ["'a' || 'b'"],
-    }[type],
-  );
-}
-
-function valuesClause(table: Table, rowsMax: number): fc.Arbitrary<{ columns: readonly Column[]; rows: string }> {
-  return columnsOf(table).chain((columns) =>
-    fc
-      .array(fc.tuple(...columns.map((column) => valueOf(table, column))), { minLength: 1, maxLength: rowsMax })
-      .map((rows) => ({ columns, rows: rows.map((row) => `(${row.join(', ')})`).join(', ') })),
-  );
 }
 
 const returning = (row: string): fc.Arbitrary<string> =>
@@ -110,10 +46,19 @@ const returning = (row: string): fc.Arbitrary<string> =>
     },
   );
 
+/** A number of its own in place of the identity's, at times. */
+const overriding = (table: Table): fc.Arbitrary<string> =>
+  table.columns.some(isGenerated)
+    ? constant('', '', ' OVERRIDING SYSTEM VALUE', ' OVERRIDING USER VALUE')
+    : constant('');
+
 const insertValues = (table: Table): fc.Arbitrary<string> =>
   fc
-    .tuple(valuesClause(table, 4), returning(''))
-    .map(([{ columns, rows }, more]) => `INSERT INTO ${table.name} (${names(columns)}) VALUES ${rows}${more}`);
+    .tuple(valuesClause(table, 4), overriding(table), returning(''))
+    .map(
+      ([{ columns, rows }, whose, more]) =>
+        `INSERT INTO ${table.name} (${names(columns)})${whose} VALUES ${rows}${more}`,
+    );
 
 /** A query with the columns of `table`, over `other`, totally ordered. */
 function sourceQuery(table: Table, other: Table): fc.Arbitrary<string> {
@@ -214,6 +159,86 @@ function joinedAssignments(table: Table): fc.Arbitrary<string> {
   );
 }
 
+/** Most are about a column `x` that comes and goes; `d` is also `e` at times. */
+const ALTERATIONS = [
+  'ADD COLUMN x int',
+  "ADD COLUMN x text DEFAULT 'new'",
+  'ADD COLUMN IF NOT EXISTS x int NOT NULL DEFAULT 7',
+  'ADD COLUMN x real DEFAULT 1.5',
+  'ADD COLUMN x int NOT NULL',
+  'DROP COLUMN x',
+  'DROP COLUMN IF EXISTS x',
+  'ALTER x TYPE bigint',
+  'ALTER x TYPE double precision',
+  'ALTER x SET NOT NULL',
+  'ALTER x DROP NOT NULL',
+  'RENAME x TO y',
+  'RENAME y TO x',
+  'RENAME d TO e',
+  'RENAME e TO d',
+  'ALTER n TYPE bigint',
+  'ALTER v TYPE numeric(10,2)',
+  'ALTER n SET DEFAULT 4, ALTER s DROP NOT NULL',
+  'ALTER n SET DEFAULT 2 + 3',
+  'ALTER n SET NOT NULL',
+  'ALTER n DROP NOT NULL, ALTER n DROP DEFAULT',
+  'ALTER s SET NOT NULL, ADD COLUMN y int',
+  'DROP COLUMN y',
+  'DROP COLUMN nope',
+] as const;
+
+/** COPY FROM STDIN: of all columns or some, with a condition at times, as text or CSV. */
+function copy(table: Table): fc.Arbitrary<Made> {
+  const lists = fc.oneof(fc.constant(given(table)), columnsOf(table));
+  // PostgreSQL 15 answers XX000 to NOT (…) here
+  const copied = condition('').filter((text) => !text.startsWith('NOT'));
+  const when = fc.oneof(
+    { weight: 2, arbitrary: constant('') },
+    { weight: 1, arbitrary: copied.map((text) => ` WHERE ${text}`) },
+  );
+  return fc.tuple(lists, when, fc.boolean()).chain(([columns, where, csv]) =>
+    fc.array(fc.tuple(...columns.map((column) => copyValue(table, column))), { maxLength: 4 }).map((rows) => ({
+      sql: `COPY ${table.name} (${names(columns)}) FROM STDIN${csv ? String.raw` (FORMAT csv, NULL '\N')` : ''}${where}`,
+      data: rows.map((row) => `${row.join(csv ? ',' : '\t')}\n`).join(''),
+    })),
+  );
+}
+
+/** Parameters in place of values, as drivers send them. */
+function prepared(table: Table): fc.Arbitrary<Made> {
+  const value = (type: Type, nulls = true): fc.Arbitrary<string | null> =>
+    literal(type, nulls).map((text) => (text === 'NULL' ? null : text.replaceAll("'", '')));
+  const all = given(table);
+  const key = table.key.length > 0 ? table.key : ['k'];
+  const keyValues = fc.tuple(...key.map((name) => value(all.find((column) => column.name === name)!.type, false)));
+  const byParameters = (from: number): string => key.map((name, i) => `${name} = $${from + i}`).join(' AND ');
+  return fc.oneof(
+    fc
+      .tuple(
+        fc.tuple(...all.map(({ name, type }) => value(type, !table.key.includes(name)))),
+        constant('', '', conflictOf(table)),
+        returning(''),
+      )
+      .map(([values, clause, more]) => ({
+        sql: `INSERT INTO ${table.name} (${names(all)}) VALUES (${all.map((_, i) => `$${i + 1}`).join(', ')})${clause}${more}`,
+        values,
+      })),
+    fc.tuple(value('int'), value('text'), keyValues, returning('')).map(([n, s, keys, more]) => ({
+      sql: `UPDATE ${table.name} SET n = n + $1, s = $2 WHERE ${byParameters(3)}${more}`,
+      values: [n, s, ...keys],
+    })),
+    fc.tuple(keyValues, value('int')).map(([keys, n]) => ({
+      sql: `DELETE FROM ${table.name} WHERE ${byParameters(1)} AND n > $${keys.length + 1}`,
+      values: [...keys, n],
+    })),
+    keyValues.map((keys) => ({ sql: `SELECT * FROM ${table.name} WHERE ${byParameters(1)}`, values: keys })),
+  );
+}
+const conflictOf = (table: Table): string =>
+  table.key.length === 0
+    ? ' ON CONFLICT DO NOTHING'
+    : ` ON CONFLICT (${table.key.join(', ')}) DO UPDATE SET n = excluded.n, s = excluded.s`;
+
 const KINDS: readonly Kind[] = [
   { name: 'INSERT VALUES', weight: 14, make: insertValues },
   { name: 'INSERT DEFAULT VALUES', weight: 1, make: (table) => constant(`INSERT INTO ${table.name} DEFAULT VALUES`) },
@@ -254,6 +279,16 @@ const KINDS: readonly Kind[] = [
         .map(([value, when, more]) => `UPDATE ${table.name} SET k = ${value} WHERE ${when}${more}`),
   },
   {
+    name: 'UPDATE of many keys',
+    weight: 1,
+    make: (table) =>
+      condition('').map((when) =>
+        /^(int|bigint)$/.test(table.columns[0]!.type)
+          ? `UPDATE ${table.name} SET k = k + 100 WHERE k BETWEEN 0 AND 50 AND ${when}`
+          : `UPDATE ${table.name} SET n = n + 1, s = upper(s) WHERE ${when}`,
+      ),
+  },
+  {
     name: 'UPDATE FROM',
     weight: 4,
     make: (table, other) =>
@@ -287,14 +322,17 @@ const KINDS: readonly Kind[] = [
         .tuple(
           joined(table, other),
           joinedAssignments(table),
-          fc.subarray([0, 1, 2], { minLength: 1 }),
+          fc.subarray([0, 1, 2, 3, 4], { minLength: 1 }),
           fc.tuple(...given(table).map(({ type }) => castOf(type, other))),
         )
         .map(([on, set, some, values]) => {
+          const insert = `INSERT (${names(given(table))}) VALUES (${values.join(', ').replaceAll(/o\.k2?\b/g, 'NULL')})`;
           const actions = [
             'WHEN MATCHED AND t.n = 1 THEN DELETE',
+            `WHEN MATCHED AND t.s > 'b' THEN DO NOTHING`,
             `WHEN MATCHED THEN UPDATE SET ${set}`,
-            `WHEN NOT MATCHED THEN INSERT (${names(given(table))}) VALUES (${values.join(', ').replaceAll(/o\.k2?\b/g, 'NULL')})`,
+            'WHEN NOT MATCHED AND o.n > 5 THEN DO NOTHING',
+            `WHEN NOT MATCHED THEN ${insert}`,
           ];
           return `MERGE INTO ${table.name} t USING ${joinSource(other)} ON ${on} ${some.map((i) => actions[i]).join(' ')}`;
         }),
@@ -305,19 +343,48 @@ const KINDS: readonly Kind[] = [
     alone: true,
     make: (table) => constant(`TRUNCATE ${table.name}`, `TRUNCATE ${table.name} RESTART IDENTITY`),
   },
+  { name: 'COPY', weight: 3, make: copy },
+  { name: 'prepared', weight: 8, make: (table) => prepared(table) },
   {
-    name: 'COPY',
+    name: 'several',
     weight: 3,
-    needsServer: true,
+    make: (table, other) =>
+      fc
+        .array(
+          fc.oneof(
+            insertValues(table),
+            where(table, '', other).map((when) => `DELETE FROM ${table.name} WHERE ${when}`),
+            fc
+              .tuple(assignments(table, '', other, false), byKey(table, ''))
+              .map(([set, when]) => `UPDATE ${table.name} SET ${set} WHERE ${when}`),
+            constant('SAVEPOINT one', 'COMMIT', 'BEGIN', 'ROLLBACK', `SELECT sum(n) FROM ${other.name}`),
+          ),
+          { minLength: 2, maxLength: 3 },
+        )
+        .map((list) => list.join('; ')),
+  },
+  {
+    name: 'CREATE TABLE AS',
+    weight: 1,
+    alone: true,
     make: (table) =>
-      fc.array(fc.tuple(...given(table).map((column) => copyValue(table, column))), { maxLength: 4 }).map((rows) => ({
-        sql: `COPY ${table.name} (${names(given(table))}) FROM STDIN`,
-        data: rows.map((row) => `${row.join('\t')}\n`).join(''),
-      })),
+      fc.oneof(
+        where(table, '', table).map(
+          (when) => `CREATE TABLE made AS SELECT k, n, s, v FROM ${table.name} WHERE ${when}`,
+        ),
+        constant(
+          'SELECT * FROM made',
+          'SELECT * FROM made',
+          'DROP TABLE made',
+          `INSERT INTO made SELECT k, n, s, v FROM ${table.name} RETURNING *`,
+          'UPDATE made SET n = n + 1 RETURNING k, n',
+        ),
+      ),
   },
   {
     name: 'SELECT',
     weight: 5,
+    reads: true,
     make: (table, other) =>
       fc.oneof(
         where(table, '', other).map((when) => `SELECT * FROM ${table.name} WHERE ${when}`),
@@ -333,6 +400,7 @@ const KINDS: readonly Kind[] = [
   {
     name: 'SELECT FOR UPDATE',
     weight: 2,
+    reads: true,
     make: (table) =>
       fc
         .tuple(byKey(table, ''), constant('', ' NOWAIT', ' SKIP LOCKED'))
@@ -340,25 +408,33 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: 'ALTER TABLE',
-    weight: 2,
+    weight: 3,
     alone: true,
-    make: (table) =>
+    make: ({ name }) => constant(...ALTERATIONS.map((what) => `ALTER TABLE ${name} ${what}`)),
+  },
+  {
+    name: 'RENAME TABLE',
+    weight: 1,
+    alone: true,
+    make: ({ name }) =>
       constant(
-        `ALTER TABLE ${table.name} ADD COLUMN x int`,
-        `ALTER TABLE ${table.name} ADD COLUMN x text DEFAULT 'new'`,
-        `ALTER TABLE ${table.name} DROP COLUMN x`,
-        `ALTER TABLE ${table.name} ALTER n TYPE bigint`,
-        `ALTER TABLE ${table.name} ALTER v TYPE numeric(10,2)`,
-        `ALTER TABLE ${table.name} ALTER n SET DEFAULT 4, ALTER s DROP NOT NULL`,
-        `ALTER TABLE ${table.name} ALTER n SET NOT NULL`,
+        `ALTER TABLE ${name} RENAME TO other_${name}`,
+        `ALTER TABLE IF EXISTS other_${name} RENAME TO ${name}`,
+        `ALTER TABLE IF EXISTS other_${name} RENAME TO ${name}`,
       ),
   },
   {
     name: 'sequence',
     weight: 1,
+    reads: true,
     make: (table) =>
       table.columns.some(isGenerated)
-        ? constant(`SELECT nextval('${table.name}_g_seq')`, `SELECT currval('${table.name}_g_seq')`, 'SELECT lastval()')
+        ? constant(
+            `SELECT nextval('${table.name}_g_seq')`,
+            `SELECT setval('${table.name}_g_seq', 500)`,
+            `SELECT currval('${table.name}_g_seq')`,
+            'SELECT lastval()',
+          )
         : constant('SELECT lastval()'),
   },
   {
@@ -384,22 +460,13 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-function copyValue(table: Table, column: Column): fc.Arbitrary<string> {
-  const isKey = table.key.includes(column.name);
-  return fc.oneof(
-    {
-      weight: 20,
-      arbitrary: literal(column.type, !isKey).map((text) =>
-        text === 'NULL' ? String.raw`\N` : text.replaceAll("'", ''),
-      ),
-    },
-    { weight: 1, arbitrary: constant(String.raw`\N`, 'x', '') },
-  );
-}
-
 const TRANSACTION: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: constant('BEGIN') },
   { weight: 2, arbitrary: constant('BEGIN ISOLATION LEVEL REPEATABLE READ') },
+  {
+    weight: 1,
+    arbitrary: constant('BEGIN READ ONLY', 'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ', 'COMMIT AND CHAIN'),
+  },
   { weight: 4, arbitrary: constant('COMMIT') },
   { weight: 2, arbitrary: constant('ROLLBACK') },
   { weight: 2, arbitrary: constant('SAVEPOINT one', 'SAVEPOINT two') },
@@ -413,25 +480,26 @@ export const firstRows = (table: Table): fc.Arbitrary<Statement> =>
     .array(fc.tuple(...given(table).map(({ type }) => literal(type, false))), { minLength: 2, maxLength: 6 })
     .map((rows) => ({
       kind: 'INSERT VALUES',
+      changes: [table.name],
       sql: `INSERT INTO ${table.name} (${names(given(table))}) VALUES ${rows.map((row) => `(${row.join(', ')})`).join(', ')} ON CONFLICT DO NOTHING`,
     }));
 
-export function anyStatement(tables: readonly Table[], ofServer: boolean, alone: boolean): fc.Arbitrary<Statement> {
-  const kinds = KINDS.filter((kind) => (ofServer || kind.needsServer !== true) && (alone || kind.alone !== true)).map(
-    ({ name, weight, make }) => ({
-      weight,
-      arbitrary: fc.constantFrom(...tables).chain((table) =>
-        fc.constantFrom(...tables.filter((other) => other !== table), table).chain((other) =>
-          make(table, other).map((made): Statement => ({
-            kind: name,
-            ...(typeof made === 'string' ? { sql: made } : made),
-          })),
-        ),
+export function anyStatement(tables: readonly Table[], alone: boolean): fc.Arbitrary<Statement> {
+  const kinds = KINDS.filter((kind) => alone || kind.alone !== true).map(({ name, weight, make, reads }) => ({
+    weight,
+    arbitrary: fc.constantFrom(...tables).chain((table) =>
+      fc.constantFrom(...tables.filter((other) => other !== table), table).chain((other) =>
+        make(table, other).map((made): Statement => ({
+          kind: name,
+          changes: reads === true ? [] : [table.name],
+          ...(typeof made === 'string' ? { sql: made } : made),
+        })),
       ),
-    }),
-  );
+    ),
+  }));
+  const all = tables.map(({ name }) => name);
   return fc.oneof(...kinds, {
     weight: 24,
-    arbitrary: TRANSACTION.map((sql): Statement => ({ kind: 'transaction', sql })),
+    arbitrary: TRANSACTION.map((sql): Statement => ({ kind: 'transaction', sql, changes: all })),
   });
 }

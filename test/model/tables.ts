@@ -48,7 +48,17 @@ export function literal(type: Type, nulls = true): fc.Arbitrary<string> {
   return nulls ? fc.oneof({ weight: 9, arbitrary: some }, { weight: 1, arbitrary: fc.constant('NULL') }) : some;
 }
 
-const KEY_TYPES: readonly Type[] = ['int', 'bigint', 'text', 'uuid', 'varchar(4)', 'date'];
+const KEY_TYPES: readonly Type[] = [
+  'int',
+  'int',
+  'bigint',
+  'text',
+  'uuid',
+  'varchar(4)',
+  'date',
+  'timestamptz',
+  'numeric(8,2)',
+];
 const CHECKS = ['n >= 0', 'v < 100', "s <> 'B'", 'n IS NOT NULL OR s IS NOT NULL', 'length(s) < 4'];
 
 export const anyTable = (name: string, numbers: boolean): fc.Arbitrary<Table> =>
@@ -56,7 +66,7 @@ export const anyTable = (name: string, numbers: boolean): fc.Arbitrary<Table> =>
     .record({
       keyType: fc.constantFrom(...KEY_TYPES),
       keys: fc.constantFrom(1, 1, 1, 2, 0),
-      n: fc.constantFrom('', '', 'NOT NULL', 'DEFAULT 3'),
+      n: fc.constantFrom('', '', 'NOT NULL', 'DEFAULT 3', 'DEFAULT 1 + 2'),
       s: fc.constantFrom('', '', "DEFAULT 'ab'", "NOT NULL DEFAULT 'x'"),
       dType: fc.constantFrom<Type>('date', 'timestamptz'),
       generated: numbers
