@@ -42,7 +42,8 @@ class MergeRun {
   readonly #found: SnapshotRows;
   /** New rows, updated and inserted. */
   readonly #fresh: RowBuffer;
-  readonly #writer: RowWriter;
+  /** Of each WHEN, and the columns that the query gives it. */
+  readonly #writers: readonly { readonly writer: RowWriter; readonly columns: readonly number[] }[];
   /** Positions touched, by unit. */
   readonly #touched = new Map<number, Set<number>>();
   /** Rows found and the new rows in their places, in turn. */
@@ -57,7 +58,12 @@ class MergeRun {
     const names = new RowBuffer(memory, table.namePhysicals);
     this.#found = { units: [], positions: [], names, dropped: new Set(), seen: null };
     this.#fresh = new RowBuffer(memory, table.physicals);
-    this.#writer = new RowWriter(table.def, table.fieldIds, this.#fresh, environment.time);
+    const all = table.fieldIds.map((_, column) => column);
+    this.#writers = statement.generated.map((fields) => {
+      const columns = fields.length === 0 ? all : all.filter((column) => !fields.includes(table.fieldIds[column]!));
+      const given = columns.map((column) => table.fieldIds[column]!);
+      return { columns, writer: new RowWriter(table.def, given, this.#fresh, environment.time) };
+    });
   }
 
   find(): Promise<void> {
@@ -68,7 +74,8 @@ class MergeRun {
 
   #take(vectors: readonly ColumnVector[], row: number): void {
     const { physicals } = this.#table;
-    const action = this.#statement.actions[integerAt(vectors[2]!, row)]!;
+    const when = integerAt(vectors[2]!, row);
+    const action = this.#statement.actions[when]!;
     this.#count++;
     if (action !== 'insert') {
       const [unit, position] = [integerAt(vectors[0]!, row), integerAt(vectors[1]!, row)];
@@ -78,7 +85,10 @@ class MergeRun {
       this.#found.names.append(vectors.slice(ROW_AT + physicals.length), row, row + 1);
     }
     if (action === 'update') this.#updated.push(this.#found.names.rows - 1, this.#fresh.rows);
-    if (action !== 'delete') this.#writer.appendVectors(vectors.slice(ROW_AT, ROW_AT + physicals.length), row + 1, row);
+    if (action === 'delete') return;
+    const { writer, columns } = this.#writers[when]!;
+    columns.forEach((column, value) => writer.vectorField(value, vectors[ROW_AT + column]!, row));
+    writer.endRow();
   }
 
   #touch(unit: number, position: number): void {

@@ -24,8 +24,11 @@ interface When {
   readonly condition: Node | undefined;
   /** UPDATE: columns that change. INSERT: columns that are given. */
   readonly values: ReadonlyMap<ColumnDef, Node>;
+  /** INSERT: columns that get a number of a sequence and the like, when the row is written. */
+  readonly generated: ReadonlySet<ColumnDef>;
 }
 
+const NONE: ReadonlySet<ColumnDef> = new Set();
 const DEFAULT = { SetToDefault: {} } as unknown as Node;
 
 /** @throws {SqlError} 42P01, 42703, 42804, 42601, 0A000 */
@@ -61,6 +64,7 @@ export function planMerge(
     kind: 'merge',
     def,
     actions: clauses.map((when) => when.action),
+    generated: clauses.map((when) => [...when.generated].map((column) => column.fieldId)),
     returning: null,
     plan: renderer.plan(text),
   };
@@ -69,16 +73,18 @@ export function planMerge(
 function whenOf(clause: MergeWhenClause, def: TableDef): When {
   if (clause.matchKind === 'MERGE_WHEN_NOT_MATCHED_BY_SOURCE') throw notSupported('WHEN NOT MATCHED BY SOURCE');
   const isMatched = clause.matchKind === 'MERGE_WHEN_MATCHED';
-  const { condition } = clause;
+  const head = { isMatched, condition: clause.condition, values: new Map(), generated: NONE };
   switch (clause.commandType) {
     case 'CMD_UPDATE':
-      return { action: 'update', isMatched, condition, values: assignmentsOf(clause.targetList ?? [], def) };
+      return { ...head, action: 'update', values: assignmentsOf(clause.targetList ?? [], def) };
     case 'CMD_DELETE':
-      return { action: 'delete', isMatched, condition, values: new Map() };
-    case 'CMD_INSERT':
-      return { action: 'insert', isMatched, condition, values: insertedValues(clause, def) };
+      return { ...head, action: 'delete' };
+    case 'CMD_INSERT': {
+      const values = insertedValues(clause, def);
+      return { ...head, action: 'insert', values, generated: generatedColumns(values, def) };
+    }
     default:
-      return { action: 'nothing', isMatched, condition, values: new Map() };
+      return { ...head, action: 'nothing' };
   }
 }
 
@@ -98,13 +104,18 @@ function insertedValues({ targetList, values }: MergeWhenClause, def: TableDef):
       'INSERT has more target columns than expressions',
       atNode(targetList?.[given.length]),
     );
-  const result = new Map(given.map((value, i) => [columns[i]!, value]));
-  for (const column of def.columns) {
-    const kind = column.default?.kind;
-    if (result.has(column) || kind === undefined || kind === 'constant') continue;
-    if (kind !== 'now') throw notSupported(`the default of column "${column.name}" in MERGE`);
-  }
-  return result;
+  return new Map(given.map((value, i) => [columns[i]!, value]));
+}
+
+/** Whose default the query cannot give. */
+function generatedColumns(values: ReadonlyMap<ColumnDef, Node>, { columns }: TableDef): ReadonlySet<ColumnDef> {
+  return new Set(
+    columns.filter((column) => {
+      const value = values.get(column);
+      const kind = column.default?.kind;
+      return (kind === 'nextval' || kind === 'function') && (value === undefined || 'SetToDefault' in value);
+    }),
+  );
 }
 
 function writeMerge(
@@ -130,7 +141,7 @@ function writeMerge(
   });
   const columns = def.columns.map((column) => {
     const cases = clauses.flatMap((when, i) => {
-      if (when.action !== 'update' && when.action !== 'insert') return [];
+      if ((when.action !== 'update' && when.action !== 'insert') || when.generated.has(column)) return [];
       const value = when.values.get(column) ?? (when.action === 'insert' ? DEFAULT : undefined);
       const inside = when.action === 'insert' ? unmatched : scope;
       const sql =

@@ -345,6 +345,8 @@ export type Statement =
       readonly plan: QueryPlan;
       /** Of each WHEN. */
       readonly actions: readonly MergeAction[];
+      /** Of each WHEN the fields of new rows that the query leaves out: their defaults are made when the row is written. */
+      readonly generated: readonly (readonly number[])[];
       readonly returning: null;
     }
   | { readonly kind: 'truncate'; readonly deletes: readonly Extract<Statement, { kind: 'delete' }>[] }

@@ -26,7 +26,7 @@ test('rows, tags, RETURNING and SQLSTATEs are those of PostgreSQL at each step, 
     { numRuns: Number(process.env['MODEL_RUNS'] ?? 200), seed: Number(process.env['MODEL_SEED'] ?? 7) },
   );
   expect(report.statements.size, 'kinds of statements that were run').toBeGreaterThan(10);
-}, 1_200_000);
+}, 1_800_000);
 
 test('every known difference is a row of the table in README.md', () => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
