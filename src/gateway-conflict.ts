@@ -79,9 +79,13 @@ export class ConflictingInsert {
       const keys = keysOf(table, proposed);
       const context = contextOf(this.#environment);
       const { transaction } = this.#environment;
+      const mark = this.#writes.keys.mark();
       const located = await lockAndLocate(context, transaction, this.#writes, keys);
-      if (this.#conflict.action === 'nothing') this.#insertNew(keys, located);
-      else await this.#upsert(this.#conflict, keys, located);
+      if (this.#conflict.action === 'nothing') {
+        this.#insertNew(keys, located);
+        // a row that is there already was only looked at
+        if (this.#writes.keys.giveBackUnused(mark)) transaction.wake();
+      } else await this.#upsert(this.#conflict, keys, located);
       await this.#claim(before);
     }
     proposed.truncate(0);

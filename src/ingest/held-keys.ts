@@ -54,6 +54,19 @@ export class HeldKeys {
     return true;
   }
 
+  /** Gives back the keys entered since, while no savepoint began, with which nothing was done. @returns whether there were any */
+  giveBackUnused({ held: from }: KeysMark): boolean {
+    const { locks } = this.#table;
+    const before = this.#held;
+    this.#held = from;
+    for (let n = from; n < before; n++) {
+      const hash = this.#load(n);
+      if (locks.find(key, hash) && locks.b === 0) locks.delete(key, hash);
+      else this.remember(key);
+    }
+    return this.#held < before;
+  }
+
   /** The state of a key that is held is about to change. */
   changing(words: KeyWords, state: number): void {
     if (this.#recording) this.#record(OF_STATE, words, state);
