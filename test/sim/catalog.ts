@@ -1,7 +1,6 @@
 /** The catalog and the flush manifest as they are, read beside Arka; and V4, for each metadata file that the catalog shows. */
 import type { StatementSync } from 'node:sqlite';
 import { committed, currentSnapshot, parseMetadata, type LoadedTable } from '../../src/storage/iceberg/metadata.ts';
-import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
 import { contentOf } from './foreign.ts';
 import type { Outside } from './life.ts';
 import { difference, FOREIGN, type Model } from './model.ts';
@@ -48,7 +47,7 @@ export class Catalog implements Outside {
   }
 
   read(table: string, location: string): LoadedTable {
-    const metadata = parseMetadata(this.#world.fs.get(toLocalPath(location)).bytes, location);
+    const metadata = parseMetadata(this.#world.bytesAt(location), location);
     return { schema: 'public', name: table, metadataLocation: location, metadata };
   }
 
@@ -91,7 +90,7 @@ export class Catalog implements Outside {
       const { metadata } = this.read(table, location);
       const { lsn, logId: stamped } = committed(metadata);
       const head = currentSnapshot(metadata);
-      const { rows } = await this.#world.outside(() => contentOf(this.#world.fs, head));
+      const { rows } = await this.#world.outside(() => contentOf(this.#world, head));
       this.#world.trace(`catalog: ${table} at arka.lsn ${lsn}, ${rows.length} rows`);
       const others = difference(
         rows.filter(([key]) => key >= FOREIGN),

@@ -3,7 +3,7 @@
  * expire snapshots and roll back, each as one Iceberg commit on the catalog's current metadata.
  */
 import { randomUUID } from 'node:crypto';
-import { localStore } from '../../src/storage/iceberg/local-store.ts';
+import type { ObjectStore } from '../../src/storage/iceberg/object-store.ts';
 import {
   encodeManifest,
   encodeManifestList,
@@ -26,12 +26,11 @@ import {
   type Snapshot,
   type TableMetadata,
 } from '../../src/storage/iceberg/metadata.ts';
-import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
-import { specsOf, tableReader } from '../../src/storage/iceberg/table-reader.ts';
+import { specsOf, tableReader, type TableReader } from '../../src/storage/iceberg/table-reader.ts';
 import { partitionKey, partitionTransform } from '../../src/storage/iceberg/transforms.ts';
 import type { PartitionValue } from '../../src/storage/iceberg/lake-api.ts';
-import { boundsOf, encodeFile, idVector, positionsOfFile, rowsOfFile, type Row } from './sim-engine.ts';
-import type { SimFs } from './sim-fs.ts';
+import { boundsOf, decodeFile, encodeFile, idVector, type Row } from './sim-engine.ts';
+import type { World } from './world.ts';
 
 export interface Content {
   readonly files: readonly {
@@ -43,9 +42,11 @@ export interface Content {
   readonly rows: readonly Row[];
 }
 
+const readerOf = ({ objects }: World): TableReader => tableReader(objects as ObjectStore, (location) => location);
+
 /** What a reader of that snapshot sees. */
-export async function contentOf(disk: SimFs, snapshot: Snapshot | null): Promise<Content> {
-  const reader = tableReader(localStore(), toLocalPath);
+export async function contentOf(world: World, snapshot: Snapshot | null): Promise<Content> {
+  const reader = readerOf(world);
   const dead = new Map<string, Set<number>>();
   const data: RawFile[] = [];
   for (const manifest of await reader.manifests(snapshot)) {
@@ -54,7 +55,7 @@ export async function contentOf(disk: SimFs, snapshot: Snapshot | null): Promise
       const { file_path: location } = entry.file;
       if (entry.file.content === 0) data.push(entry.file);
       else
-        for (const list of positionsOfFile(disk, toLocalPath(location))) {
+        for (const list of decodeFile(world.bytesAt(location), location).deletes) {
           const set = dead.get(list.location) ?? new Set();
           list.positions.forEach((position) => set.add(position));
           dead.set(list.location, set);
@@ -66,20 +67,20 @@ export async function contentOf(disk: SimFs, snapshot: Snapshot | null): Promise
     .map(({ raw, location }) => ({
       location,
       raw,
-      rows: rowsOfFile(disk, toLocalPath(location)),
+      rows: decodeFile(world.bytesAt(location), location).rows,
       dead: dead.get(location) ?? new Set<number>(),
     }));
   return { files, rows: files.flatMap((file) => file.rows.filter((_, position) => !file.dead.has(position))) };
 }
 
-async function putFile(location: string, content: object): Promise<number> {
+async function putFile(world: World, location: string, content: object): Promise<number> {
   const bytes = encodeFile(content);
-  await localStore().put(location, bytes);
+  await world.objects.put(location, bytes);
   return bytes.length;
 }
 
 /** One file a partition. */
-async function dataFiles(base: LoadedTable, rows: readonly Row[]): Promise<RawFile[]> {
+async function dataFiles(world: World, base: LoadedTable, rows: readonly Row[]): Promise<RawFile[]> {
   const { metadata } = base;
   const spec = specsOf(metadata)(0);
   const transforms = spec.fields.map((field) => partitionTransform(field, { oid: 20, typmod: -1 }));
@@ -93,10 +94,10 @@ async function dataFiles(base: LoadedTable, rows: readonly Row[]): Promise<RawFi
   const files: RawFile[] = [];
   for (const { values, rows: own } of partitions.values()) {
     const location = `${metadata.location}/data/foreign-${randomUUID()}.parquet`;
-    const bytes = await putFile(location, { rows: own });
+    const bytes = await putFile(world, location, { rows: own });
     const info = {
       location,
-      path: toLocalPath(location),
+      path: location,
       rows: own.length,
       bytes,
       columns: boundsOf(own),
@@ -115,12 +116,12 @@ interface Manifest {
 
 /** A snapshot of the kept manifests and new ones, as metadata of the next version. */
 async function nextSnapshot(
+  world: World,
   base: LoadedTable,
   kept: readonly ManifestFile[],
   added: readonly Manifest[],
   now: number,
 ): Promise<string> {
-  const store = localStore();
   const { metadata } = base;
   const parent = currentSnapshot(metadata);
   const snapshotId = newSnapshotId(metadata);
@@ -137,13 +138,14 @@ async function nextSnapshot(
     }));
     const bytes = encodeManifest(spec, currentSchema(metadata), content, entries);
     const location = `${metadata.location}/metadata/foreign-${randomUUID()}.avro`;
-    await store.put(location, bytes);
+    await world.objects.put(location, bytes);
     manifests.push(summarize(spec, content, entries, { location, bytes: bytes.length, snapshotId, sequence }));
   }
   const list = `${metadata.location}/metadata/snap-foreign-${randomUUID()}.avro`;
   const ids = { id: snapshotId, parent: parent?.['snapshot-id'] ?? null, sequence };
-  await store.put(list, encodeManifestList([...manifests, ...kept], ids));
+  await world.objects.put(list, encodeManifestList([...manifests, ...kept], ids));
   return putMetadata(
+    world,
     base,
     withSnapshot(metadata, {
       'snapshot-id': snapshotId,
@@ -158,62 +160,63 @@ async function nextSnapshot(
   );
 }
 
-async function putMetadata(base: LoadedTable, metadata: TableMetadata, now: number): Promise<string> {
+async function putMetadata(world: World, base: LoadedTable, metadata: TableMetadata, now: number): Promise<string> {
   const location = nextMetadataLocation(base, metadata.location);
   const stamped = { ...metadata, 'last-updated-ms': nextTimestamp(base.metadata, now) };
-  await localStore().put(location, encodeMetadata(stamped, location));
+  await world.objects.put(location, encodeMetadata(stamped, location));
   return location;
 }
 
-const keptOf = (metadata: TableMetadata): Promise<ManifestFile[]> =>
-  tableReader(localStore(), toLocalPath).manifests(currentSnapshot(metadata));
+const keptOf = (world: World, metadata: TableMetadata): Promise<ManifestFile[]> =>
+  readerOf(world).manifests(currentSnapshot(metadata));
 
 /** Each gives the location of the new metadata, for the catalog. */
-export async function append(base: LoadedTable, rows: readonly Row[], now: number): Promise<string> {
+export async function append(world: World, base: LoadedTable, rows: readonly Row[], now: number): Promise<string> {
   return nextSnapshot(
+    world,
     base,
-    await keptOf(base.metadata),
-    [{ content: 'data', files: await dataFiles(base, rows) }],
+    await keptOf(world, base.metadata),
+    [{ content: 'data', files: await dataFiles(world, base, rows) }],
     now,
   );
 }
 
 export async function deleteKeys(
-  disk: SimFs,
+  world: World,
   base: LoadedTable,
   keys: ReadonlySet<number>,
   now: number,
 ): Promise<string | null> {
-  const { files } = await contentOf(disk, currentSnapshot(base.metadata));
+  const { files } = await contentOf(world, currentSnapshot(base.metadata));
   const deletes: RawFile[] = [];
   for (const { location, raw, rows, dead } of files) {
     const positions = rows.flatMap(([key], position) => (keys.has(key) && !dead.has(position) ? [position] : []));
     if (positions.length === 0) continue;
     const target = `${base.metadata.location}/data/foreign-deletes-${randomUUID()}.parquet`;
-    const bytes = await putFile(target, { deletes: [{ location, positions }] });
+    const bytes = await putFile(world, target, { deletes: [{ location, positions }] });
     deletes.push(rawDeleteFile({ location: target, rows: positions.length, bytes }, [raw]));
   }
   if (deletes.length === 0) return null;
-  return nextSnapshot(base, await keptOf(base.metadata), [{ content: 'deletes', files: deletes }], now);
+  return nextSnapshot(world, base, await keptOf(world, base.metadata), [{ content: 'deletes', files: deletes }], now);
 }
 
 /** All live rows in one new file a partition, every older file gone. */
-export async function rewrite(disk: SimFs, base: LoadedTable, now: number): Promise<string | null> {
-  const { rows } = await contentOf(disk, currentSnapshot(base.metadata));
+export async function rewrite(world: World, base: LoadedTable, now: number): Promise<string | null> {
+  const { rows } = await contentOf(world, currentSnapshot(base.metadata));
   if (rows.length === 0) return null;
   const sorted = [...rows].sort((a, b) => b[0] - a[0]);
-  return nextSnapshot(base, [], [{ content: 'data', files: await dataFiles(base, sorted) }], now);
+  return nextSnapshot(world, base, [], [{ content: 'data', files: await dataFiles(world, base, sorted) }], now);
 }
 
 /** Only the head stays. */
-export async function expireAll(base: LoadedTable, now: number): Promise<string | null> {
+export async function expireAll(world: World, base: LoadedTable, now: number): Promise<string | null> {
   const head = currentSnapshot(base.metadata);
   if (head === null) return null;
-  return putMetadata(base, { ...base.metadata, snapshots: [head], 'snapshot-log': [] }, now);
+  return putMetadata(world, base, { ...base.metadata, snapshots: [head], 'snapshot-log': [] }, now);
 }
 
-export async function rollBack(base: LoadedTable, snapshot: Snapshot, now: number): Promise<string> {
+export async function rollBack(world: World, base: LoadedTable, snapshot: Snapshot, now: number): Promise<string> {
   const id = snapshot['snapshot-id'];
   const refs = { ...base.metadata.refs, main: { 'snapshot-id': id, type: 'branch' as const } };
-  return putMetadata(base, { ...base.metadata, 'current-snapshot-id': id, refs }, now);
+  return putMetadata(world, base, { ...base.metadata, 'current-snapshot-id': id, refs }, now);
 }

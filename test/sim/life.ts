@@ -2,6 +2,7 @@
  * One run of the storage of a server in the simulated world, from its start to its end: the parts that server-tiers.ts puts
  * together, on one thread, and what an onlooker checks while it runs (V1–V7).
  */
+import { withColdFiles } from '../../src/federation/cold-files.ts';
 import { Database } from '../../src/ingest/database.ts';
 import { recover } from '../../src/ingest/recovery.ts';
 import { RowWriter } from '../../src/ingest/row-writer.ts';
@@ -10,6 +11,7 @@ import { deleteRows, insertRows, type WriteContext } from '../../src/ingest/writ
 import type { Remote } from '../../src/rpc.ts';
 import { DiskCache } from '../../src/storage/disk/disk-cache.ts';
 import type { IndexCore } from '../../src/storage/index/index-service.ts';
+import type { DataFileUnit } from '../../src/storage/file-unit.ts';
 import type { LakeApi } from '../../src/storage/iceberg/lake-api.ts';
 import { createLake } from '../../src/storage/iceberg/lake.ts';
 import { decodeCheckpoint } from '../../src/storage/log/checkpoint.ts';
@@ -20,11 +22,21 @@ import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { UTC } from '../../src/types/time-zone.ts';
 import { difference, FOREIGN, type Change, type Model } from './model.ts';
-import { deletedOf, idVector, rowsOfFile, rowsOfMemory, SimEngine, vectorsOf, type Row } from './sim-engine.ts';
+import {
+  decodeFile,
+  deletedOf,
+  idVector,
+  rowsOfFile,
+  rowsOfMemory,
+  SimEngine,
+  vectorsOf,
+  type Row,
+} from './sim-engine.ts';
 import { INDEX_DIR, remoteIndex, simIndex } from './sim-index.ts';
 import type { World } from './world.ts';
 
 export interface Shape {
+  readonly warehouse: string;
   readonly segmentBytes: number;
   readonly logBytesMax: number;
 }
@@ -109,7 +121,7 @@ export class Life {
     this.#watchTrims(log);
     const state = await lake.open({
       dataDir: '/sim',
-      warehouse: '/sim/warehouse',
+      warehouse: shape.warehouse,
       catalogName: 'arka',
       owner: 'sim',
       keepSnapshots: 3,
@@ -122,11 +134,12 @@ export class Life {
     const remote = this.#remote(lake);
     const warn = (error: unknown, where: string): void => world.trace(`warning, ${where}: ${(error as Error).message}`);
     const disk = new DiskCache({ dir: '/sim/cache', limit: Infinity, clock: world.clock, lake: remote, warn });
+    for (const file of state.cached) disk.found(file);
     this.database = new Database({
       clock: world.clock,
       memory,
       log,
-      engine: new SimEngine(world, memory.pool.directory),
+      engine: withColdFiles(new SimEngine(world, memory.pool.directory) as never, disk),
       lake: remote,
       disk,
       diskDir: '/sim/disk',
@@ -276,6 +289,12 @@ export class Life {
     }
   }
 
+  /** Where it is, or would be fetched from. */
+  #rowsOf({ path, info: { location } }: DataFileUnit): readonly Row[] {
+    const { fs } = this.world;
+    return fs.names.has(path) ? rowsOfFile(fs, path) : decodeFile(this.world.bytesAt(location), location).rows;
+  }
+
   /** The rows that a reader sees now, unit by unit. */
   visible(table: Table): Seen[] {
     const { directory } = this.database.memory.pool;
@@ -290,7 +309,7 @@ export class Life {
     }
     for (const file of table.files) {
       const { deletes } = file.scan(file.deletes.published);
-      add(file.unit, rowsOfFile(this.world.fs, file.path), deletedOf(directory, deletes));
+      add(file.unit, this.#rowsOf(file), deletedOf(directory, deletes));
     }
     return out;
   }

@@ -5,6 +5,11 @@ import type { Planted } from './life.ts';
 import { runSeed } from './scenario.ts';
 
 vi.mock('node:sqlite', async () => ({ DatabaseSync: (await import('./sim-node.ts')).DatabaseSync }));
+vi.mock('@aws-sdk/client-s3', async () => (await import('./sim-s3.ts')).simCommands());
+vi.mock('../../src/storage/iceberg/s3-client.ts', async (original) => ({
+  ...(await original<object>()),
+  connectS3: (await import('./sim-s3.ts')).connectSimS3,
+}));
 
 const SEEDS_MAX = 100;
 
@@ -137,6 +142,53 @@ const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[
       },
     },
     /V1/,
+  ],
+  [
+    'a flush does not name the files of large transactions (V3)',
+    {
+      database: (database) => {
+        const { lake } = database;
+        const writeFlush = (manifest: FlushManifest): Promise<void> => {
+          const table = database.tables.get(manifest.tableUuid)!;
+          const own = new Set(table.files.filter((file) => file.isUnlisted).map(({ info }) => info.location));
+          const segments = manifest.segments.filter(({ location }) => !own.has(location));
+          return lake.writeFlush({ ...manifest, segments });
+        };
+        (database as { lake: unknown }).lake = new Proxy(lake, {
+          get: (target, method: keyof typeof lake) => (method === 'writeFlush' ? writeFlush : target[method]),
+        });
+      },
+    },
+    /V1|V3|V4|read-only|without faults/,
+  ],
+  [
+    'a rollback to a savepoint takes nothing back (V1)',
+    {
+      database: (database) => {
+        const { begin } = database;
+        database.begin = (synchronous) => Object.assign(begin.call(database, synchronous), { rollbackTo: () => {} });
+      },
+    },
+    /V1|V4/,
+  ],
+  [
+    'ALTER leaves the names of columns in the catalog as they were (V6)',
+    {
+      lake: (lake) => {
+        const { alterTable } = lake;
+        lake.alterTable = async (request) => {
+          const { def } = request;
+          const columns = def.columns.map((column) => (column.fieldId === 3 ? { ...column, name: 'name' } : column));
+          return { ...(await alterTable({ ...request, def: { ...def, columns } })), def };
+        };
+      },
+    },
+    /V6/,
+  ],
+  [
+    'an upload in parts leaves one out (V4)',
+    { world: (world) => void (world.s3.losesPart = (part) => part === 2) },
+    /damaged/,
   ],
   [
     'a flush says that it has what is not durable yet (V7)',

@@ -16,6 +16,7 @@ import { difference, FOREIGN, Model } from './model.ts';
 import { Sessions, type Course } from './sessions.ts';
 import { INDEX_DIR } from './sim-index.ts';
 import { simulate } from './sim-node.ts';
+import { loadS3, simulateS3 } from './sim-s3.ts';
 import { codeOf, isSimulated, NO_FAULTS, Violation, World } from './world.ts';
 
 export interface ScenarioOptions {
@@ -91,7 +92,12 @@ class Scenario {
     const { world, model } = this;
     this.course = { world, model, tables: TABLES, counter: 0, definitions: new Map() };
     const segmentBytes = 2 ** 14 * (1 + world.below(3));
-    this.shape = { segmentBytes, logBytesMax: world.chance(0.4) ? segmentBytes * (2 + world.below(3)) : Infinity };
+    const warehouse = world.chance(0.3) ? 's3://sim/warehouse' : '/sim/warehouse';
+    this.shape = {
+      warehouse,
+      segmentBytes,
+      logBytesMax: world.chance(0.4) ? segmentBytes * (2 + world.below(3)) : Infinity,
+    };
     planted.world?.(world);
   }
 
@@ -127,14 +133,13 @@ class Scenario {
       return false;
     }
     if (world.fs.crashed) return false;
-    for (const table of life.database.tables.values()) {
-      if (table.detached === null) continue;
+    for (const { def, detached } of life.database.tables.values()) {
+      if (detached === null) continue;
+      const why = `${def.name} is read-only: ${detached.message}; ${detached.detail}`;
       // A fault while its own files were read: the next start has it again, and this one has lost nothing of it.
-      if (table.detached.reason === 'unreadable' && /simulated/.test(table.detached.message)) {
-        world.trace(`start: ${table.def.name} is detached: ${table.detached.message}`);
-        return false;
-      }
-      world.fail(`${table.def.name} is read-only: ${table.detached.message}; ${table.detached.detail}`);
+      if (detached.reason !== 'unreadable' || !/simulated|EIO|ENOSPC/.test(why)) world.fail(why);
+      world.trace(`start: ${why}`);
+      return false;
     }
     this.#checkDefinitions();
     life.look();
@@ -216,19 +221,19 @@ class Scenario {
     if (kind < 0.4) {
       const rows = Array.from({ length: 1 + world.below(3) }, () => this.sessions.row(this.#nextForeign++));
       what = 'append';
-      location = await foreign.append(base, rows, now);
+      location = await foreign.append(world, base, rows, now);
       for (const row of rows) next.set(row[0], row);
     } else if (kind < 0.6) {
       const keys = new Set([...theirs.keys()].filter(() => world.chance(0.4)));
       what = 'delete';
-      location = await foreign.deleteKeys(world.fs, base, keys, now);
+      location = await foreign.deleteKeys(world, base, keys, now);
       for (const key of keys) next.delete(key);
     } else if (kind < 0.85) {
       what = 'rewrite';
-      location = await foreign.rewrite(world.fs, base, now);
+      location = await foreign.rewrite(world, base, now);
     } else {
       what = 'expire';
-      location = await foreign.expireAll(base, now);
+      location = await foreign.expireAll(world, base, now);
     }
     if (location === null) return;
     this.model.foreign.set(name, next);
@@ -248,6 +253,7 @@ class Scenario {
           sqlite: world.chance(0.3) ? 0.05 : 0,
           unheard: world.chance(0.3) ? 0.05 : 0,
           logSync: world.chance(0.1) ? 0.01 : 0,
+          store: world.chance(0.5) ? 0.05 : 0,
           crashWithin: 600,
         }
       : NO_FAULTS;
@@ -283,7 +289,7 @@ class Scenario {
   /** What people and other engines do while the server is down. */
   async #betweenLives(): Promise<void> {
     const { world, model } = this;
-    this.#damageIndex();
+    await this.#damageCaches();
     const kind = world.random();
     const name = TABLES[world.below(TABLES.length)]!;
     const loaded = this.catalog.load(name);
@@ -309,13 +315,16 @@ class Scenario {
     }
   }
 
-  /** The index over files is a cache of their keys: whatever of it is lost or damaged is made again (H9). */
-  #damageIndex(): void {
+  /** Caches are made again: copies of remote files, and whatever of the index over files is lost or damaged (H9). */
+  async #damageCaches(): Promise<void> {
     const { world } = this;
-    if (!world.chance(0.2) || !world.fs.names.has(INDEX_DIR)) return;
+    const remove = (path: string): Promise<void> =>
+      world.outside(async () => world.fs.remove(path, { recursive: true, force: true }));
+    if (world.chance(0.1)) await remove('/sim/cache');
+    if (!world.chance(0.2)) return;
     const files = [...world.fs.names].filter(([path, file]) => path.startsWith(`${INDEX_DIR}/`) && !file.dir);
     if (files.length === 0 || world.chance(0.2)) {
-      world.fs.remove(INDEX_DIR, { recursive: true });
+      await remove(INDEX_DIR);
       world.trace('the index is gone');
       return;
     }
@@ -348,13 +357,13 @@ class Scenario {
     if (older.length === 0 || committed.logId !== this.#logId) return;
     const snapshot = older[world.below(older.length)]!;
     await world.outside(async () => {
-      const { rows } = await foreign.contentOf(world.fs, snapshot);
+      const { rows } = await foreign.contentOf(world, snapshot);
       const own = new Map(rows.filter(([key]) => key < FOREIGN).map((row) => [row[0], row]));
       const now = model.at(name, committed.lsn);
       for (const key of model.touchedAbove(name, committed.lsn)) if (own.has(key) !== now.has(key)) return;
       model.rollBack(name, committed.lsn, own);
       model.foreign.set(name, new Map(rows.filter(([key]) => key >= FOREIGN).map((row) => [row[0], row])));
-      this.catalog.show(name, await foreign.rollBack(base, snapshot, world.clock.now()));
+      this.catalog.show(name, await foreign.rollBack(world, base, snapshot, world.clock.now()));
       world.trace(`another engine has rolled ${name} back`);
     });
   }
@@ -382,7 +391,7 @@ class Scenario {
     for (const name of TABLES) {
       await world.drive(this.life.database.refresh(this.life.table(name)));
       const loaded = this.catalog.load(name)!;
-      const { rows } = await world.outside(() => foreign.contentOf(world.fs, currentSnapshot(loaded.metadata)));
+      const { rows } = await world.outside(() => foreign.contentOf(world, currentSnapshot(loaded.metadata)));
       const problem = difference(rows, new Map([...model.at(name, Infinity), ...model.foreign.get(name)!]));
       if (problem !== null) world.fail(`V4: ${name} after everything was committed: ${problem}`);
     }
@@ -397,6 +406,7 @@ class Scenario {
 
 /** @throws {Violation} naming the seed */
 export async function runSeed(seed: number, options: ScenarioOptions): Promise<World> {
+  await loadS3();
   const scenario = new Scenario(seed, options);
   try {
     for (let life = 0; life < options.lives; life++) await scenario.live();
@@ -406,6 +416,7 @@ export async function runSeed(seed: number, options: ScenarioOptions): Promise<W
     throw error;
   } finally {
     simulate(null);
+    simulateS3(null);
   }
   return scenario.world;
 }

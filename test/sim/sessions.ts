@@ -18,9 +18,8 @@ import type { World } from './world.ts';
 const KEYS = 24;
 const LARGE_KEYS = 100_000;
 const LOCK_TIMEOUT_MS = 5000;
-/** Some rows fill a batch: a heap begins with 4 KB. */
-const LARGE_TEXT = 700;
-const LARGE_ROWS = 12;
+/** Two such statements fill the first batch of a transaction, 4 KB, which is what may leave memory. */
+const LARGE_ROWS = 110;
 
 /** What goes on over all lives of a seed. */
 export interface Course {
@@ -56,7 +55,7 @@ export class Sessions {
     const transaction = database.begin(world.chance(0.8));
     const hold = database.locks.open(() => transaction);
     try {
-      const changes = world.chance(0.08)
+      const changes = world.chance(0.06)
         ? await this.#large(transaction, hold)
         : await this.#statements(transaction, hold);
       if (world.chance(0.1)) {
@@ -111,7 +110,7 @@ export class Sessions {
     if (table === null) return changes;
     const way = { streams: world.chance(0.6), spills: world.chance(0.7) };
     let own: number[] = [];
-    for (let statements = 2 + world.below(3); statements > 0; statements--) {
+    for (let statements = 2 + world.below(2); statements > 0; statements--) {
       const before = { changes, own };
       const savepoint = world.chance(0.3);
       if (savepoint) transaction.savepoint();
@@ -121,7 +120,7 @@ export class Sessions {
           again && world.chance(0.3) ? own[world.below(own.length)]! : LARGE_KEYS + ++this.#course.counter,
         ),
       );
-      const rows = [...keys].map((key) => this.row(key, LARGE_TEXT));
+      const rows = [...keys].map((key) => this.row(key, 5));
       await this.#life.insert(transaction, table, rows, again);
       own = [...own, ...keys];
       changes = [...changes, ...rows.map((row): Change => ({ table: table.def.name, key: row[0], row }))];
@@ -142,8 +141,10 @@ export class Sessions {
     const writes = transaction.of(table);
     if (way.streams && !transaction.isSpilled) transaction.streamed ??= new StreamedWrites(database.log.stream());
     await transaction.streamed?.send(writes, false);
-    if (way.spills && writes.inserted.batches.length > 1 && !writes.mayRevive)
+    if (way.spills && writes.inserted.batches.length > 1 && !writes.mayRevive) {
       await spill(database, transaction, writes, writes.inserted.rows);
+      this.#course.world.trace(`a transaction has ${writes.spilled.size} files of ${table.def.name}`);
+    }
     await this.#course.world.turn('a session');
   }
 

@@ -1,6 +1,7 @@
 /**
  * The engine's part of storage without DuckDB: the same functions over files of JSON on the simulated disk, for tables of
- * (id bigint, v int, name text). A file begins with its checksum, so a torn one is an error and never other rows.
+ * (id bigint, v int, name text). A file has a checksum, so a torn one is an error and never other rows; it begins and ends as
+ * Parquet does, which is how copies in the cache are known.
  */
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -28,32 +29,38 @@ export interface Positions {
 
 const parsed = new WeakMap<Uint8Array, unknown>();
 
+const MAGIC = Buffer.from('PAR1');
+const HEAD_BYTES = 8;
+const TAIL_BYTES = 8;
+
 export function encodeFile(content: object): Uint8Array {
   const body = Buffer.from(JSON.stringify(content));
-  const head = Buffer.alloc(8);
-  head.writeUInt32LE(body.length, 0);
-  head.writeUInt32LE(crc32(body), 4);
-  return Buffer.concat([head, body]);
+  const [sum, length] = [Buffer.alloc(4), Buffer.alloc(4)];
+  sum.writeUInt32LE(crc32(body));
+  length.writeUInt32LE(body.length);
+  return Buffer.concat([MAGIC, sum, body, length, MAGIC]);
 }
 
-function decode(disk: SimFs, path: string): unknown {
-  const { bytes } = disk.get(path);
+/** @param name for the error when it is not whole */
+export function decodeFile(
+  bytes: Uint8Array,
+  name: string,
+): { readonly rows: readonly Row[]; readonly deletes: readonly Positions[] } {
   let content = parsed.get(bytes);
   if (content === undefined) {
-    const head = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const body = head.subarray(8);
-    if (head.length < 8 || head.readUInt32LE(0) !== body.length || head.readUInt32LE(4) !== crc32(body))
-      throw new Error(`file "${path}" is damaged`);
+    const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const body = file.subarray(HEAD_BYTES, -TAIL_BYTES);
+    const whole = file.length >= HEAD_BYTES + TAIL_BYTES && file.readUInt32LE(file.length - TAIL_BYTES) === body.length;
+    if (!whole || file.readUInt32LE(MAGIC.length) !== crc32(body)) throw new Error(`file "${name}" is damaged`);
     content = JSON.parse(body.toString());
     parsed.set(bytes, content);
   }
-  return content;
+  return content as ReturnType<typeof decodeFile>;
 }
 
-export const rowsOfFile = (disk: SimFs, path: string): readonly Row[] =>
-  (decode(disk, path) as { readonly rows: readonly Row[] }).rows;
-export const positionsOfFile = (disk: SimFs, path: string): readonly Positions[] =>
-  (decode(disk, path) as { readonly deletes: readonly Positions[] }).deletes;
+export const rowsOfFile = (disk: SimFs, path: string): readonly Row[] => decodeFile(disk.get(path).bytes, path).rows;
+const positionsOfFile = (disk: SimFs, path: string): readonly Positions[] =>
+  decodeFile(disk.get(path).bytes, path).deletes;
 
 const isSet = (bits: Uint8Array, row: number): boolean => (bits[row >> 3]! & (1 << (row & 7))) !== 0;
 
@@ -149,8 +156,9 @@ export class SimEngine implements UnitEngine {
     const out: Placed[] = [];
     const add = (unit: MemoryUnit | FileUnit, rows: readonly Row[]): void => {
       const dead = deletedOf(this.#slabs, unit.deletes);
+      const picks = 'picks' in unit && unit.picks !== undefined ? new Set(unit.picks) : null;
       rows.slice(0, unit.rows).forEach((row, position) => {
-        if (!dead.has(position)) out.push({ unit: unit.unit, position, row });
+        if (!dead.has(position) && picks?.has(position) !== false) out.push({ unit: unit.unit, position, row });
       });
     };
     for (const unit of request.memory) add(unit, rowsOfMemory(this.#slabs, unit));

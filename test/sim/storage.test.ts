@@ -2,6 +2,11 @@ import { expect, test, vi } from 'vitest';
 import { runSeed } from './scenario.ts';
 
 vi.mock('node:sqlite', async () => ({ DatabaseSync: (await import('./sim-node.ts')).DatabaseSync }));
+vi.mock('@aws-sdk/client-s3', async () => (await import('./sim-s3.ts')).simCommands());
+vi.mock('../../src/storage/iceberg/s3-client.ts', async (original) => ({
+  ...(await original<object>()),
+  connectS3: (await import('./sim-s3.ts')).connectSimS3,
+}));
 
 const seed = process.env['SIM_SEED'];
 const from = Number(process.env['SIM_FROM'] ?? 1);

@@ -8,10 +8,14 @@ import type { DatabaseSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers';
 import type { Clock } from '../../src/clock.ts';
 import { SqlError } from '../../src/errors.ts';
+import { localStore } from '../../src/storage/iceberg/local-store.ts';
+import type { ObjectStore } from '../../src/storage/iceberg/object-store.ts';
+import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
 import { randomFrom, type Random } from './sim-disk.ts';
 import type { EngineWorld } from './sim-engine.ts';
 import { fsError, SimFs } from './sim-fs.ts';
 import { simulate, type NodeWorld } from './sim-node.ts';
+import { outsideS3, S3Objects, simulateS3 } from './sim-s3.ts';
 
 /** How likely what goes wrong. */
 export interface Faults {
@@ -22,11 +26,13 @@ export interface Faults {
   readonly unheard: number;
   /** Of a sync of the log. */
   readonly logSync: number;
+  /** Of one try of a request to S3, for each way to fail. */
+  readonly store: number;
   /** Operations of the disk until the power goes, at most; 0: it stays. */
   readonly crashWithin: number;
 }
 
-export const NO_FAULTS: Faults = { io: 0, sqlite: 0, unheard: 0, logSync: 0, crashWithin: 0 };
+export const NO_FAULTS: Faults = { io: 0, sqlite: 0, unheard: 0, logSync: 0, store: 0, crashWithin: 0 };
 
 interface Timer {
   readonly at: number;
@@ -55,6 +61,7 @@ export class World implements NodeWorld, EngineWorld {
   readonly random: Random;
   readonly databases = new Map<string, DatabaseSync>();
   sqliteWrites = 0;
+  readonly s3 = new S3Objects();
   readonly clock: Clock;
   fs: SimFs;
   faults: Faults = NO_FAULTS;
@@ -86,6 +93,7 @@ export class World implements NodeWorld, EngineWorld {
       },
     };
     simulate(this);
+    simulateS3(this);
     this.#watch();
   }
 
@@ -100,6 +108,23 @@ export class World implements NodeWorld, EngineWorld {
       }
       if (this.random() < this.faults.io) throw fsError('EIO', `${operation} ${path}`);
     };
+  }
+
+  /** The objects of the warehouse as others see and write them. */
+  readonly objects: Pick<ObjectStore, 'get' | 'put'> = {
+    get: (location) => this.#storeOf(location).get(location),
+    put: (location, bytes) => this.#storeOf(location).put(location, bytes),
+  };
+  #storeOf(location: string): Pick<ObjectStore, 'get' | 'put'> {
+    return location.startsWith('s3:') ? outsideS3(this) : localStore();
+  }
+
+  /** What an object holds, at once. @throws when it is not there */
+  bytesAt(location: string): Uint8Array {
+    if (!location.startsWith('s3:')) return this.fs.get(toLocalPath(location)).bytes;
+    const object = this.s3.objects.get(location.slice('s3://'.length));
+    if (object === undefined) throw new Error(`no object ${location}`);
+    return object.bytes;
   }
 
   chance(probability: number): boolean {

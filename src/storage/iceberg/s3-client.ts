@@ -44,7 +44,10 @@ export interface S3Connection {
   readonly timing: S3Timing;
   readonly clock: Clock;
   readonly random: () => number;
+  /** A file that is larger goes up in parts of so many bytes. */
+  readonly partBytes: number;
 }
+const PART_BYTES = 8 * 2 ** 20;
 
 export interface S3Address {
   readonly bucket: string;
@@ -79,7 +82,14 @@ export function connectS3(
     retryStrategy: retryStrategy(timing, clock, random),
     requestHandler: { connectionTimeout: timing.connectMs, socketTimeout: timing.idleMs },
   });
-  return { client, shown: endpoint ?? process.env['AWS_ENDPOINT_URL_S3'] ?? 'AWS', timing, clock, random };
+  return {
+    client,
+    shown: endpoint ?? process.env['AWS_ENDPOINT_URL_S3'] ?? 'AWS',
+    timing,
+    clock,
+    random,
+    partBytes: PART_BYTES,
+  };
 }
 
 /** Full jitter: many that failed together do not come back together. */

@@ -21,7 +21,7 @@ import { PartBuffers, uploadFile } from './s3-upload.ts';
 const DELETE_BATCH = 1000;
 
 export function s3Store(connection: S3Connection): ObjectStore {
-  const buffers = new PartBuffers();
+  const buffers = new PartBuffers(connection.partBytes);
   const store: ObjectStore = {
     get: async (location, start, end) => join(readS3(connection, location, start ?? 0, end)),
     read: (location, signal) => readS3(connection, location, 0, undefined, signal),

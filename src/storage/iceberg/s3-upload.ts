@@ -20,7 +20,6 @@ import { Slots } from '../slots.ts';
 import { ioError } from './local-store.ts';
 import { codeOf, s3Address, s3Error, type S3Connection } from './s3-client.ts';
 
-const PART_BYTES = 8 * 2 ** 20;
 const PARTS_MAX = 4;
 /** S3's own limit. */
 const PARTS_PER_OBJECT_MAX = 10_000;
@@ -29,11 +28,16 @@ const PARTS_PER_OBJECT_MAX = 10_000;
 export class PartBuffers {
   readonly #slots = new Slots(PARTS_MAX);
   readonly #free: Buffer[] = [];
+  readonly #partBytes: number;
+
+  constructor(partBytes: number) {
+    this.#partBytes = partBytes;
+  }
 
   use<T>(bytes: number, work: (part: Buffer) => Promise<T>): Promise<T> {
     return this.#slots.hold(1, async () => {
-      const usual = bytes <= PART_BYTES;
-      const buffer = (usual ? this.#free.pop() : undefined) ?? Buffer.allocUnsafeSlow(usual ? PART_BYTES : bytes);
+      const usual = bytes <= this.#partBytes;
+      const buffer = (usual ? this.#free.pop() : undefined) ?? Buffer.allocUnsafeSlow(usual ? this.#partBytes : bytes);
       try {
         return await work(buffer.subarray(0, bytes));
       } finally {
@@ -58,7 +62,7 @@ export async function uploadFile(
       await send(buffer);
     });
   try {
-    if (size > PART_BYTES) return await inParts(connection, location, size, part);
+    if (size > connection.partBytes) return await inParts(connection, location, size, part);
     const { bucket, key } = s3Address(location);
     await part(0, size, async (body) => {
       await connection.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }));
@@ -75,7 +79,7 @@ async function inParts(connection: S3Connection, location: string, size: number,
   const { bucket, key } = s3Address(location);
   const { UploadId: id } = await client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: key }));
   const upload = { Bucket: bucket, Key: key, UploadId: id };
-  const partBytes = Math.max(PART_BYTES, Math.ceil(size / PARTS_PER_OBJECT_MAX));
+  const partBytes = Math.max(connection.partBytes, Math.ceil(size / PARTS_PER_OBJECT_MAX));
   const parts: CompletedPart[] = Array.from({ length: Math.ceil(size / partBytes) }, (_, i) => ({ PartNumber: i + 1 }));
   const rest = parts.entries();
   let failed = false;
