@@ -66,7 +66,10 @@ function appendHot(writes: TableWrites, unit: number, position: number, rows: Ro
   return true;
 }
 
-/** A located row that lies in memory, the transaction's own or everybody's; null: it is in a file. */
+/**
+ * A located row that lies in memory, the transaction's own, everybody's, or a copy of a file's; null: it is in a file. Read at once:
+ * copies give way.
+ */
 export function hotRow(
   writes: TableWrites,
   unit: number,
@@ -76,11 +79,10 @@ export function hotRow(
     const index = writes.inserted.batchOf(position);
     return { vectors: writes.inserted.batches[index]!.vectors(), row: position - writes.inserted.batchStart(index) };
   }
-  const slice = writes.unitOf(unit);
-  invariant(slice !== undefined, 'K1 a place holds while the version is the same');
-  if (slice.tier !== 'memory') return null;
-  const { batch, row } = slice.locate(position);
-  return { vectors: batch.vectors(), row };
+  const found = writes.unitOf(unit);
+  invariant(found !== undefined, 'K1 a place holds while the version is the same');
+  const place = found.tier === 'memory' ? found.locate(position) : (found.warm?.locate(position) ?? null);
+  return place === null ? null : { vectors: place.batch.vectors(), row: place.row };
 }
 
 /** A few rows of files, each by a prepared statement of the thread that reads single rows. */

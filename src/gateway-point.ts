@@ -8,7 +8,6 @@ import { mayBeInFiles, resolveBatch } from './ingest/resolver.ts';
 import type { PointRead } from './planner/plan.ts';
 import type { Table } from './storage/table.ts';
 import { ByteWriter } from './types/byte-writer.ts';
-import type { ColumnVector } from './types/column-vector.ts';
 import { rowEncoder } from './types/data-row.ts';
 import type { Format } from './types/result-column.ts';
 import { timeZone } from './types/time-zone.ts';
@@ -49,9 +48,14 @@ export async function readPoint(
   const pin = database.memory.pins.acquire(); // the file must stay until its row is read
   try {
     for (;;) {
-      await untilVisible(environment.context, table, vectors);
       table.encodeKey(vectors, 0, key);
-      if (table.findInMemory(table.keys.hash(key), vectors, 0)) {
+      const hash = table.keys.hash(key);
+      const writer = database.transaction(table.holderOf(key, hash, vectors, 0));
+      if (writer?.state === 'committing') {
+        await writer.ended; // it has moved the index already: what it did becomes visible as a whole (H4)
+        continue;
+      }
+      if (table.findInMemory(hash, vectors, 0)) {
         if (view?.has(table.foundUnit, table.foundPosition) === false) return null;
         return readMemory(environment, table, point, formats);
       }
@@ -68,22 +72,11 @@ export async function readPoint(
       if (unit >= 0) return await readFile(environment, table, point, formats, unit, position);
       // A row that was found dead may have a successor by now, or one on its way.
       table.encodeKey(vectors, 0, key);
-      const hash = table.keys.hash(key);
       const holder = database.transaction(table.holderOf(key, hash, vectors, 0));
       if (holder?.state !== 'committing' && !table.findInMemory(hash, vectors, 0)) return NO_ROW;
     }
   } finally {
     pin.release();
-  }
-}
-
-/** A commit on its way has moved the index already: waits until it is visible (H4). */
-async function untilVisible(context: ServerContext, table: Table, vectors: readonly ColumnVector[]): Promise<void> {
-  for (;;) {
-    table.encodeKey(vectors, 0, key);
-    const holder = context.database.transaction(table.holderOf(key, table.keys.hash(key), vectors, 0));
-    if (holder?.state !== 'committing') return;
-    await holder.ended;
   }
 }
 
@@ -94,9 +87,11 @@ function readMemory(
   point: PointRead,
   formats: readonly Format[],
 ): PointAnswer | null {
-  const slice = table.unit(table.foundUnit);
-  if (slice === undefined || slice.tier !== 'memory') return null;
-  const { batch, row } = slice.locate(table.foundPosition);
+  const unit = table.unit(table.foundUnit);
+  if (unit === undefined) return null;
+  const place = unit.tier === 'memory' ? unit.locate(table.foundPosition) : unit.warm?.locate(table.foundPosition);
+  if (place === undefined || place === null) return null;
+  const { batch, row } = place;
   const indexes = point.fieldIds.map((fieldId) => table.fieldIds.indexOf(fieldId));
   const encode = rowEncoder(
     indexes.map((index, i) => ({ type: table.def.columns[index]!.type, format: formats[i] ?? 0 })),

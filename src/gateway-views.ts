@@ -204,7 +204,7 @@ function memoryRow({ memory, pressure }: Database, { limitBytes }: MemoryBudget)
     rss_bytes: process.memoryUsage.rss(),
     zone,
     delay_ms: delayMs.toFixed(1),
-    slab_bytes: pool.usedBytes,
+    slab_bytes: memory.slabBytes,
     index_bytes: account.bytesOf('index') + pool.heapBytes,
     queue_bytes: account.bytesOf('queue'),
     zone_reason: reason === '' ? null : reason,
@@ -213,13 +213,14 @@ function memoryRow({ memory, pressure }: Database, { limitBytes }: MemoryBudget)
     slice_bytes: memory.sliceBytes,
     delete_bytes: pool.deleteBytes,
     retired_bytes: retired,
-    transaction_bytes: Math.max(0, pool.usedBytes - memory.sliceBytes - pool.deleteBytes - retired),
+    transaction_bytes: Math.max(0, memory.slabBytes - memory.sliceBytes - pool.deleteBytes - retired),
     pins: pins.active,
     session_bytes: account.bytesOf('sessions'),
     engine_bytes: account.bytesOf('engine'),
     catalog_bytes: account.bytesOf('catalog'),
     heap_bytes: account.bytesOf('heaps'),
     file_bytes: memory.fileBytes,
+    warm_bytes: memory.warm.bytes,
   };
 }
 

@@ -72,6 +72,7 @@ export const STUB_VIEWS: readonly StubView[] = [
       'catalog_bytes',
       'heap_bytes',
       'file_bytes',
+      'warm_bytes',
     ],
   },
   {

@@ -218,7 +218,7 @@ export class Committer {
         if (!deletes.reserve(count)) throw outOfMemory(this.#memory);
       }
     }
-    if (this.#memory.pool.usedBytes + bytes > this.#memory.pool.budgetBytes) throw outOfMemory(this.#memory);
+    if (this.#memory.slabBytes + bytes > this.#memory.pool.budgetBytes) throw outOfMemory(this.#memory);
   }
 
   async #append(transaction: Transaction, frames: readonly Frame[], streamed: boolean): Promise<void> {

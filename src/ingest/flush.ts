@@ -1,6 +1,7 @@
 /**
  * Memory to disk: one cut of one table (V2, H2). Sealing is instant; Parquet is written beside ongoing writes; deletes
- * that arrive meanwhile are carried over to the new positions; the segments enter the Version in one step.
+ * that arrive meanwhile are carried over to the new positions; the segments enter the Version in one step. Slices of tables
+ * with a key stay behind as copies of their files (storage/warm-copies.ts).
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
@@ -9,12 +10,16 @@ import { DataFileUnit } from '../storage/file-unit.ts';
 import type { Delta, Segment } from '../storage/iceberg/lake-api.ts';
 import type { MemorySlice } from '../storage/memory/slice.ts';
 import type { Generation, Table } from '../storage/table.ts';
+import type { Flushed } from '../storage/warm-copies.ts';
 import type { WriteParquetRequest } from '../storage/unit-engine.ts';
 import type { Lsn } from '../table-def.ts';
 import type { Database } from './database.ts';
+import { countedPositions } from './moved-rows.ts';
 import { segmentOf } from './segment.ts';
 
 const RETRY_MS = 500;
+/** Of larger slices no map is made for a copy's sake: such come from bulk loads, whose rows few ask for by key. */
+const WARM_MAP_ROWS_MAX = 2 ** 18;
 
 interface CutSlice {
   readonly slice: MemorySlice;
@@ -22,8 +27,8 @@ interface CutSlice {
   readonly deletes: number;
   readonly request: WriteParquetRequest;
   segment: Segment | null;
-  /** Old position → new one, -1 for rows dead at the cut; fetched when something needs it. */
-  moved: Int32Array | null;
+  /** Old position → new one, -1 for rows dead at the cut; asked for when something needs it. Null: each is where it was. */
+  moved: Int32Array | null | 'unknown';
 }
 
 export interface FlushResult {
@@ -80,7 +85,8 @@ export async function flushCut(database: Database, table: Table, cut: Cut): Prom
     const written = slices.flatMap(({ segment }) => (segment === null ? [] : [segment]));
     const segments = [...written, ...unlisted.map((file) => file.info as Segment)];
     if (!table.dropped) {
-      await fetchMoves(database, movesMissing(database, table, slices));
+      await fetchMoves(database, table, movesMissing(database, table, slices));
+      await fetchWarmMoves(database, table, slices);
       await database.lake.writeFlush({
         tableUuid: table.def.uuid,
         logId: database.log.logId,
@@ -145,7 +151,7 @@ function cutSlice(database: Database, table: Table, slice: MemorySlice): CutSlic
     deletes,
     request: { def: table.def, memory: [slice.scan(slice.rows, deletes, table.fieldIds)], files: [], path },
     segment: null,
-    moved: null,
+    moved: deletes === 0 && table.def.sort.length === 0 ? null : 'unknown',
   };
 }
 
@@ -160,14 +166,18 @@ async function writeSegment(database: Database, table: Table, cut: CutSlice, lsn
 function movesMissing(database: Database, table: Table, cut: readonly CutSlice[]): readonly CutSlice[] {
   return cut.filter(
     (each) =>
-      each.moved === null &&
+      each.moved === 'unknown' &&
       each.segment !== null &&
       (each.slice.deletes.length > each.deletes || database.isTouched(table, each.slice.unit)),
   );
 }
 
-async function fetchMoves(database: Database, missing: readonly CutSlice[]): Promise<void> {
+async function fetchMoves(database: Database, table: Table, missing: readonly CutSlice[]): Promise<void> {
   for (const each of missing) {
+    if (table.def.sort.length === 0) {
+      each.moved = countedPositions(each.slice.rows, each.slice.deletes.positions(0, each.deletes));
+      continue;
+    }
     const { positions } = await database.engine.newPositions(each.request);
     const moved = new Int32Array(each.slice.rows).fill(-1);
     for (let i = 0; i < positions.length; i++) moved[positions[i]!] = i;
@@ -175,11 +185,22 @@ async function fetchMoves(database: Database, missing: readonly CutSlice[]): Pro
   }
 }
 
+/** A slice can be the copy of its file where the map is there, or small. What fails costs the copy alone. */
+async function fetchWarmMoves(database: Database, table: Table, slices: readonly CutSlice[]): Promise<void> {
+  if (!table.keyed) return;
+  const wanted = slices.filter(
+    ({ slice, segment, moved }) => moved === 'unknown' && segment !== null && slice.rows <= WARM_MAP_ROWS_MAX,
+  );
+  await fetchMoves(database, table, wanted).catch((error: unknown) =>
+    database.warn(error, `rows of ${table.def.schema}.${table.def.name} that were to stay in memory`),
+  );
+}
+
 /** The segments are in the manifest: a flush that failed now would write the same rows once more. */
 async function fetchMovesSurely(database: Database, table: Table, missing: readonly CutSlice[]): Promise<void> {
   for (;;) {
     try {
-      await fetchMoves(database, missing);
+      await fetchMoves(database, table, missing);
       return;
     } catch (error) {
       database.warn(error, `flush of ${table.def.schema}.${table.def.name}, which goes on`);
@@ -191,25 +212,35 @@ async function fetchMovesSurely(database: Database, table: Table, missing: reado
 function install(database: Database, table: Table, generations: readonly Generation[], cut: readonly CutSlice[]): void {
   const targets = new Map<number, { readonly cut: CutSlice; readonly file: DataFileUnit }>();
   const added: DataFileUnit[] = [];
+  const kept = new Map<MemorySlice, Flushed>();
+  const movedTo = ({ moved }: CutSlice, position: number): number => {
+    invariant(moved !== 'unknown', 'H16 the map of a slice that is touched was asked for');
+    return moved === null ? position : moved[position]!;
+  };
   for (const each of cut) {
     if (each.segment === null) continue;
     const file = new DataFileUnit(database.memory, database.nextUnit(), table.def, each.segment, 'disk');
     const { deletes } = each.slice;
     const late = deletes.positions(each.deletes, deletes.length);
     invariant(file.deletes.reserve(late.length), 'V5 carried-over deletes fit the reserve');
-    late.forEach((position, i) => file.deletes.append(each.moved![position]!, deletes.lsnAt(each.deletes + i)));
+    late.forEach((position, i) => file.deletes.append(movedTo(each, position), deletes.lsnAt(each.deletes + i)));
     file.deletes.publish(Math.max(0, deletes.published - each.deletes));
     deletes.forward = file.deletes;
     targets.set(each.slice.unit, { cut: each, file });
+    if (table.keyed && each.moved !== 'unknown') kept.set(each.slice, { file, newOf: each.moved });
     added.push(file);
   }
   database.remap(table, (unit, position) => {
     const target = targets.get(unit);
     if (target === undefined) return null;
-    const to = target.cut.moved![position]!;
+    const to = movedTo(target.cut, position);
     invariant(to >= 0, 'a row that a transaction deletes was alive at the cut');
     return { unit: target.file.unit, position: to };
   });
-  generations.forEach((generation, i) => table.install(generation, i === 0 ? added : []));
+  generations.forEach((generation, i) => table.install(generation, i === 0 ? added : [], keptOf(generation, kept)));
   if (generations.length === 0) table.install(null, added);
+}
+
+function keptOf({ slices }: Generation, kept: ReadonlyMap<MemorySlice, Flushed>): ReadonlyMap<MemorySlice, Flushed> {
+  return new Map([...kept].filter(([slice]) => slices.includes(slice)));
 }

@@ -32,10 +32,14 @@ interface Owner {
 export function memorySignal(owner: Owner, marks: Marks, othersWork: () => boolean): Signal {
   const { memory } = owner;
   memory.account.report('index', true, indexBytes(owner));
+  memory.warm.greenShare = marks.yellow;
   return {
     reason: 'memory',
     marks,
-    usage: () => memory.use,
+    usage() {
+      if (memory.use + memory.warm.bytes / memory.budgetBytes > marks.yellow) memory.warm.trimSoon();
+      return memory.use;
+    },
     async relieve(waitedMs) {
       const before = memory.usedBytes;
       await flushUnderPressure(owner, marks);

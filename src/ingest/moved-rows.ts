@@ -31,6 +31,15 @@ export function countedRows(units: readonly PinnedUnit[]): MovedRows {
   };
 }
 
+/** The same of one unit as an array; null: no row was deleted, and each is where it was. */
+export function countedPositions(rows: number, deleted: Uint32Array): Int32Array | null {
+  if (deleted.length === 0) return null;
+  const moved = new Int32Array(rows);
+  for (const position of deleted) moved[position] = -1;
+  for (let position = 0, next = 0; position < rows; position++) if (moved[position] === 0) moved[position] = next++;
+  return moved;
+}
+
 /** The number of values below `value`. */
 function lowerBound(sorted: Uint32Array, value: number): number {
   let low = 0;

@@ -202,8 +202,8 @@ async function replaySection(
 /** Whether a table lacks what was done to it at an LSN. */
 const isMissing = (table: Table, lsn: Lsn): boolean => lsn > table.flushedLsn && table.detached === null;
 
-function isAtLimit({ memory: { pool } }: Database): boolean {
-  return pool.usedBytes > pool.budgetBytes * FLUSH_FRACTION;
+function isAtLimit({ memory: { slabBytes, pool } }: Database): boolean {
+  return slabBytes > pool.budgetBytes * FLUSH_FRACTION;
 }
 
 function flushAtLimit(database: Database, lost: LostRows): Promise<void> | undefined {

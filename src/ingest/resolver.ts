@@ -21,12 +21,12 @@ import type { ColumnVector } from '../types/column-vector.ts';
 /** So many covered files are asked for their bounds; with more, the index answers sooner. */
 const BOUNDS_ASKED_MAX = 64;
 
-/** Whether a file may hold a row by its name; `vectors` in the name's order. */
+/** Whether a file may hold a row by its name, which memory was asked for in the same turn; `vectors` in the name's order. */
 export function mayBeInFiles(table: Table, vectors: readonly ColumnVector[], row: number): boolean {
   if (isBeyondAll(table, vectors[0]!, row)) return false;
   let asked = 0;
   for (const file of table.files) {
-    if (file.deletes.length >= file.rows) continue;
+    if (file.deletes.length >= file.rows || file.warm?.isWhole === true) continue; // C3
     if (file.indexed && ++asked > BOUNDS_ASKED_MAX) return true;
     if (file.mayHold(vectors, row)) return true;
   }

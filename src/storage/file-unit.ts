@@ -12,6 +12,7 @@ import { DeleteList } from './memory/delete-list.ts';
 import type { Memory } from './memory/memory.ts';
 import { PackedBounds, statsBounds, type Bounds } from './packed-bounds.ts';
 import type { FileUnit } from './scan-spec.ts';
+import type { WarmCopy } from './warm-copies.ts';
 
 interface Range {
   readonly min: number;
@@ -41,6 +42,8 @@ export class DataFileUnit {
   deletesForeign = 0;
   /** Names spec and partition. */
   readonly partitionKey: string;
+  /** Its rows as far as they are in memory, too. */
+  warm: WarmCopy | null = null;
   /** The index covers it: its rows are found by key without reading it. */
   indexed = false;
   time: Range = EVERYTHING;

@@ -27,8 +27,10 @@ interface Active {
 
 interface Retired {
   readonly at: number;
-  readonly free: () => void;
-  readonly bytes: number;
+  /** Null: it is kept for longer than its readers. */
+  free: (() => void) | null;
+  bytes: number;
+  isUnpinned: boolean;
 }
 
 /** What waits, and for whom. */
@@ -51,10 +53,11 @@ class Queue {
     if (!this.active.delete(id)) return;
     const oldest = this.active.keys().next().value ?? Number.POSITIVE_INFINITY;
     while (this.#head < this.#retired.length && this.#retired[this.#head]!.at <= oldest) {
-      const { bytes, free } = this.#retired[this.#head]!;
+      const retired = this.#retired[this.#head]!;
       this.#head++;
-      this.bytes -= bytes;
-      free();
+      retired.isUnpinned = true;
+      this.bytes -= retired.bytes;
+      retired.free?.();
     }
     if (this.#head > 1024 || this.#head === this.#retired.length) {
       this.#retired.splice(0, this.#head);
@@ -132,8 +135,33 @@ export class Pins {
       free();
       return;
     }
-    queue.add({ at: this.#next, free, bytes });
-    if (queue.bytes > this.budgetBytes[kind]) this.giveWay(kind, this.budgetBytes[kind], kind === 'memory');
+    queue.add({ at: this.#next, free, bytes, isUnpinned: false });
+    this.#holdToBudget(kind);
+  }
+
+  /**
+   * The same for memory that readers may name now, but that is kept for longer: the answer is called once, when it may go. Later
+   * readers are not waited for.
+   */
+  whenUnpinnedLater(): (free: () => void, bytes: number) => void {
+    const queue = this.#queues.memory;
+    const later: Retired = { at: this.#next, free: null, bytes: 0, isUnpinned: queue.active.size === 0 };
+    if (!later.isUnpinned) queue.add(later);
+    return (free, bytes) => {
+      if (later.isUnpinned) {
+        free();
+        return;
+      }
+      later.free = free;
+      later.bytes = bytes;
+      queue.bytes += bytes;
+      this.#holdToBudget('memory');
+    };
+  }
+
+  #holdToBudget(kind: Held): void {
+    if (this.#queues[kind].bytes > this.budgetBytes[kind])
+      this.giveWay(kind, this.budgetBytes[kind], kind === 'memory');
   }
 
   /** Tells the oldest readers, as many as it takes until pins hold at most `bytesMax`. */

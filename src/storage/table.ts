@@ -27,6 +27,7 @@ import type { Memory } from './memory/memory.ts';
 import type { OwnIndex } from './memory/own-index.ts';
 import { RowKeys } from './memory/row-keys.ts';
 import { MemorySlice } from './memory/slice.ts';
+import { WarmCopies, type Flushed } from './warm-copies.ts';
 
 export type Unit = MemorySlice | DataFileUnit;
 
@@ -49,6 +50,8 @@ export interface Generation {
   /** LSNs in (lsnFrom, …]: everything of the table after the cut before. */
   readonly lsnFrom: Lsn;
 }
+
+const NOT_KEPT: ReadonlyMap<MemorySlice, Flushed> = new Map();
 
 export class Table {
   def: TableDef;
@@ -82,6 +85,8 @@ export class Table {
   /** Newest first; [0] takes the writes. */
   generations: Generation[] = [];
   files: readonly DataFileUnit[] = [];
+  /** Of flushed slices. */
+  readonly warm: WarmCopies;
   /** Of transactions under way: nobody sees them but those and the index (spilled-units.ts). */
   spilledFiles: readonly DataFileUnit[] = [];
   readonly fileSets = new FileSets();
@@ -123,6 +128,7 @@ export class Table {
     specId: number,
   ) {
     this.#memory = memory;
+    this.warm = new WarmCopies(memory);
     this.#secret = secret;
     this.#nextUnit = nextUnit;
     this.def = def;
@@ -166,6 +172,7 @@ export class Table {
       this.#units.delete(slice.unit);
       slice.retire();
     }
+    this.warm.clear();
     this.rowPool.close();
     this.namePool.close();
     this.#shape(def, specId);
@@ -210,7 +217,10 @@ export class Table {
     return this.#transforms.length > 0;
   }
 
-  /** Where in memory the live row with a key is, given by its hash and as a row of vectors in key order: sets `foundUnit` and `foundPosition`. */
+  /**
+   * Where the live row with a key is, if memory has it, given by its hash and as a row of vectors in key order: sets `foundUnit`
+   * and `foundPosition`. The unit may be a file that memory has a copy of.
+   */
   foundUnit = 0;
   foundPosition = 0;
   findInMemory(hash: number, vectors: readonly ColumnVector[], row: number): boolean {
@@ -220,7 +230,10 @@ export class Table {
       this.foundPosition = index.position;
       return true;
     }
-    return false;
+    if (this.warm.size === 0 || !this.warm.find(hash, vectors, row)) return false;
+    this.foundUnit = this.warm.unit;
+    this.foundPosition = this.warm.position;
+    return true;
   }
 
   /** The number of the transaction that holds the key, `own` aside; 0: none does. */
@@ -285,14 +298,22 @@ export class Table {
     return frozen;
   }
 
-  /** Puts segments in the place of a frozen generation: one step, no reader in between. */
-  install(generation: Generation | null, added: readonly DataFileUnit[]): void {
+  /**
+   * Puts segments in the place of a frozen generation: one step, no reader in between.
+   * @param kept slices that stay in memory as copies of their files
+   */
+  install(
+    generation: Generation | null,
+    added: readonly DataFileUnit[],
+    kept: ReadonlyMap<MemorySlice, Flushed> = NOT_KEPT,
+  ): void {
     if (generation !== null) {
       this.generations = this.generations.filter((each) => each !== generation);
       for (const slice of generation.slices) {
         this.#units.delete(slice.unit);
-        slice.retire();
+        if (!kept.has(slice)) slice.retire();
       }
+      this.warm.keep(generation.index, kept);
     }
     this.files = [...this.files, ...added];
     for (const file of added) this.#addFile(file);
@@ -312,6 +333,7 @@ export class Table {
     const kept = new Set(files);
     for (const file of this.files) {
       if (kept.has(file)) continue;
+      this.warm.drop(file);
       this.#memory.fileBytes -= file.heapBytes;
       this.#units.delete(file.unit);
       this.fileSets.remove(file);
@@ -346,6 +368,7 @@ export class Table {
     this.rowPool.close();
     this.namePool.close();
     for (const slice of this.slices()) slice.retire();
+    this.warm.clear();
     for (const file of this.files) {
       file.deletes.retire(this.#memory.pins);
       this.#memory.fileBytes -= file.heapBytes;

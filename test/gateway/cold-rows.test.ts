@@ -70,6 +70,7 @@ afterAll(async () => {
 });
 beforeEach(() => {
   calls.length = 0;
+  db.tiers.database.memory.warm.clear(); // rows of files, not their copies
 });
 
 /** Half of the keys of each file. */

@@ -17,7 +17,7 @@ function parts(): Record<string, number> {
   return Object.fromEntries(columns.map((name, i) => [name, Number(row![i] ?? 0)]));
 }
 
-test('rows are a transaction’s, then a slice’s, then retired for as long as a reader may name them, then gone', async () => {
+test('rows are a transaction’s, then a slice’s, then a copy of their file, then retired for as long as a reader may name them, then gone', async () => {
   const { database } = db.tiers;
   const table = (await database.createTable(tableDef('t', noPartition), false))!;
   const seen: Record<string, number>[] = [];
@@ -45,8 +45,11 @@ test('rows are a transaction’s, then a slice’s, then retired for as long as 
   expect(look()).toMatchObject({ delete_bytes: 4096 });
   const pin = database.memory.pins.acquire();
   await database.flush(table, 'test');
+  expect(look()).toMatchObject({ slice_bytes: 0, transaction_bytes: 0 });
+  expect(look()['warm_bytes']).toBeGreaterThan(3000 * 500);
+  database.memory.warm.clear();
   const flushed = look();
-  expect(flushed).toMatchObject({ slice_bytes: 0, transaction_bytes: 0, pins: 1 });
+  expect(flushed).toMatchObject({ slice_bytes: 0, transaction_bytes: 0, warm_bytes: 0, pins: 1 });
   expect(flushed['retired_bytes']).toBe(flushed['slab_bytes']);
   expect(flushed['file_bytes']).toBeGreaterThan(0);
   pin.release();

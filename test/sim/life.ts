@@ -26,6 +26,7 @@ import {
   decodeFile,
   deletedOf,
   idVector,
+  rowOfVectors,
   rowsOfFile,
   rowsOfMemory,
   SimEngine,
@@ -339,12 +340,36 @@ export class Life {
         model.at(name, committer.publishedLsn),
       );
       if (own !== null) world.fail(`V1: ${name} at LSN ${committer.publishedLsn}: ${own}`);
+      const copied = this.#checkWarm(table);
+      if (copied !== null) world.fail(`C2: ${name}, ${copied}`);
       const others = this.#others(
         table,
         rows.filter(([key]) => key >= FOREIGN),
       );
       if (others !== null) world.fail(`V1: ${name}, rows of other writers: ${others}`);
     }
+  }
+
+  /** What memory has of files is what the files have, and is found by its key (storage/warm-copies.ts). */
+  #checkWarm(table: Table): string | null {
+    for (const { unit, path, warm, deletes } of table.files) {
+      if (warm === null) continue;
+      for (const [position, row] of rowsOfFile(this.world.fs, path).entries()) {
+        if (deletes.has(position)) continue;
+        const place = warm.locate(position);
+        if (place === null) {
+          if (warm.isWhole) return `row ${position} of unit ${unit} is missed in its copy`;
+          continue;
+        }
+        const copy = rowOfVectors(place.batch.vectors(), place.row);
+        if (String(copy) !== String(row)) return `row ${position} of unit ${unit} is ${row}, its copy ${copy}`;
+        const key = [idVector([row[0]])];
+        if (!table.findInMemory(table.keys.hashRow(key, 0), key, 0)) return `${row} is not found by its key`;
+        if (table.foundUnit !== unit || table.foundPosition !== position)
+          return `${row} is row ${position} of unit ${unit}, and found as ${table.foundPosition} of ${table.foundUnit}`;
+      }
+    }
+    return null;
   }
 
   /** Other writers' rows are those of the metadata that the table shows, or, until it has been taken over, of the one before. */

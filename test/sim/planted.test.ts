@@ -96,6 +96,23 @@ const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[
     /V5/,
   ],
   [
+    'memory takes the rows of a flushed slice to be where they were (C2)',
+    {
+      database: (database) => {
+        const { addTable } = database;
+        database.addTable = (state) => {
+          const table = addTable.call(database, state);
+          const { warm } = table;
+          const { keep } = warm;
+          warm.keep = (index, flushed) =>
+            keep.call(warm, index, new Map([...flushed].map(([slice, { file }]) => [slice, { file, newOf: null }])));
+          return table;
+        };
+      },
+    },
+    /C2/,
+  ],
+  [
     "a table's properties leave out its key (V6)",
     {
       lake: (lake) => {

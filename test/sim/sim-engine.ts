@@ -17,7 +17,8 @@ import type {
   WriteParquetRequest,
   WrittenFile,
 } from '../../src/storage/unit-engine.ts';
-import type { ColumnVector } from '../../src/types/column-vector.ts';
+import { integerAt } from '../../src/storage/memory/slice.ts';
+import { isValid, type ColumnVector } from '../../src/types/column-vector.ts';
 import { VectorBuilder } from '../../src/types/vector-builder.ts';
 import { fsError, PowerGone, type SimFs } from './sim-fs.ts';
 
@@ -83,6 +84,16 @@ export function rowsOfMemory(slabs: SlabDirectory, unit: MemoryUnit): Row[] {
     }
   }
   return out;
+}
+
+/** A row of vectors of all columns. */
+export function rowOfVectors([ids, values, names]: readonly ColumnVector[], row: number): Row {
+  const text = (): string => Buffer.from(names!.heap.slice(names!.starts[row], names!.ends[row])).toString();
+  return [
+    integerAt(ids!, row),
+    isValid(values!, row) ? values!.words[row]! : null,
+    isValid(names!, row) ? text() : null,
+  ];
 }
 
 export function deletedOf(slabs: SlabDirectory, deletes: DeleteRef | null): Set<number> {

@@ -167,6 +167,13 @@ export class Batch {
     return true;
   }
 
+  /** Gives the blocks back at once: whoever was told of them reads them no more. */
+  free(): void {
+    const { pool } = this.#memory;
+    pool.free(this.#fixedAddress, this.#fixedBytes);
+    for (const column of this.columns) if (column.heapAddress >= 0) pool.free(column.heapAddress, column.heapCapacity);
+  }
+
   /** Gives the blocks back, those at once that no reader was told of. */
   retire(): void {
     this.#memory.giveBack(this.#fixedAddress, this.#fixedBytes, this.isRead || this.isNamed);

@@ -67,7 +67,7 @@ export class KeyIndex {
   }
 
   #matches(slice: MemorySlice, position: number, vectors: readonly ColumnVector[], probe: number): boolean {
-    if (slice.deletes.has(position)) return false; // K1
+    if (slice.isDead(position)) return false; // K1
     const { batch, row } = slice.locate(position);
     if (!this.#keys.equal(batch, row, vectors, probe)) return false;
     this.slice = slice;
@@ -118,7 +118,6 @@ export class KeyIndex {
   }
 
   #isLive(ref: number): boolean {
-    const { deletes } = this.#refs.sliceOf(ref);
-    return deletes.length === 0 || !deletes.has(this.#refs.positionOf(ref));
+    return !this.#refs.sliceOf(ref).isDead(this.#refs.positionOf(ref));
   }
 }

@@ -4,17 +4,20 @@
  *
  * - V5 `usedBytes`, of slabs, indexes and queue, stays within `budgetBytes`, and the slabs alone within theirs: writers
  *   are slowed, then held, by `use` (src/ingest/pressure.ts); the pool itself gives out no more than its budget.
+ *   Neither counts warm copies, which give way.
  */
 import { SqlError, SqlState } from '../../errors.ts';
 import { Pins } from '../pins.ts';
 import { MemoryAccount } from './memory-account.ts';
 import { blockBytes, SlabPool } from './slab-pool.ts';
 import type { Address } from './slab.ts';
+import { WarmRows } from './warm-rows.ts';
 
 export class Memory {
   readonly pool: SlabPool;
   readonly pins = new Pins();
   readonly account = new MemoryAccount();
+  readonly warm: WarmRows;
   readonly budgetBytes: number;
   /** Slab bytes of the rows in slices; those of transactions are in none. */
   sliceBytes = 0;
@@ -25,15 +28,22 @@ export class Memory {
   constructor(slabBytes: number, budgetBytes = Number.POSITIVE_INFINITY) {
     this.pool = new SlabPool(slabBytes);
     this.budgetBytes = Math.max(budgetBytes, this.pool.budgetBytes);
+    this.warm = new WarmRows(this);
+    this.pool.cache = this.warm;
+  }
+
+  /** Slab bytes of what is no copy. */
+  get slabBytes(): number {
+    return this.pool.usedBytes - this.warm.slabBytes;
   }
 
   get usedBytes(): number {
-    return this.pool.usedBytes + this.pool.heapBytes + this.account.liveBytes;
+    return this.slabBytes + this.pool.heapBytes + this.account.liveBytes;
   }
 
   /** The share of the budget in use: of the slabs' own, or of the joint one, whichever is more. */
   get use(): number {
-    return Math.max(this.pool.usedBytes / this.pool.budgetBytes, this.usedBytes / this.budgetBytes);
+    return Math.max(this.slabBytes / this.pool.budgetBytes, this.usedBytes / this.budgetBytes);
   }
 
   /** @throws {SqlError} 53200 when the budget has no such block; nothing was taken */

@@ -22,6 +22,14 @@ export function blockBytes(bytes: number): number {
   return 2 ** orderOf(bytes);
 }
 
+/** Blocks that are given back when they are wanted. */
+export interface Cache {
+  readonly greenShare: number;
+  trimSoon(): void;
+  /** Frees some, if no reader has them; false: none is left. */
+  giveOne(): boolean;
+}
+
 export class SlabPool {
   readonly directory = new SlabDirectory();
   readonly budgetBytes: number;
@@ -29,6 +37,7 @@ export class SlabPool {
   /** Of it, what delete lists hold; and what they hold beside the slabs (LSNs, bitmaps). */
   deleteBytes = 0;
   heapBytes = 0;
+  cache: Cache | null = null;
   #bounded = true;
   /** Called with each new slab before any address in it is given out: posts it to the other threads. */
   announce: (index: number, slab: SharedArrayBuffer) => void = () => {};
@@ -50,8 +59,9 @@ export class SlabPool {
   allocate(bytes: number): Address {
     invariant(bytes > 0 && bytes <= SLAB_BYTES, 'a block fits a slab');
     const order = orderOf(bytes);
-    let found = order;
-    while (found <= ORDER_MAX && this.#free[found]!.size === 0) found++;
+    let found = this.#orderFrom(order);
+    while (found > ORDER_MAX && this.#slabs.length >= this.#slabsMax && this.cache?.giveOne() === true)
+      found = this.#orderFrom(order);
     if (found > ORDER_MAX) {
       if (this.#bounded && this.#slabs.length >= this.#slabsMax) return -1;
       this.#grow();
@@ -65,7 +75,15 @@ export class SlabPool {
       this.#free[found]!.add(address + 2 ** found);
     }
     this.usedBytes += 2 ** order;
+    if (this.cache !== null && this.usedBytes > this.budgetBytes * this.cache.greenShare) this.cache.trimSoon();
     return address;
+  }
+
+  /** The smallest order with a free block, from one on. */
+  #orderFrom(order: number): number {
+    let found = order;
+    while (found <= ORDER_MAX && this.#free[found]!.size === 0) found++;
+    return found;
   }
 
   /**

@@ -9,6 +9,7 @@ import type { PartitionValue } from '../iceberg/lake-api.ts';
 import type { MemoryUnit } from '../scan-spec.ts';
 import { Batch, nextBlockBytes } from './batch.ts';
 import { DeleteList } from './delete-list.ts';
+import type { FlushedRows } from '../warm-copies.ts';
 import type { Memory } from './memory.ts';
 
 /** From so many rows or bytes on, a transaction's batch becomes the slice's own instead of being copied. */
@@ -32,6 +33,8 @@ export class MemorySlice {
   large = false;
   lsnMin = 0;
   lsnMax = 0;
+  /** After its flush: where its rows are, while it stays as a copy of them. */
+  flushed: FlushedRows | null = null;
   readonly #memory: Memory;
   readonly #physicals: readonly Physical[];
   readonly #timeColumn: number;
@@ -112,11 +115,29 @@ export class MemorySlice {
     return { unit: this.unit, rows, shape: shape.subarray(0, at), deletes: this.deletes.ref(deleteCount), fieldIds };
   }
 
+  /** Whether the row is deleted, by a visible transaction or one on its way. */
+  isDead(position: number): boolean {
+    return this.flushed === null ? this.deletes.has(position) : this.flushed.isDead(position);
+  }
+
   /** Gives the memory back once no reader can name it. */
   retire(): void {
     this.#hold(-this.#held);
     for (const batch of this.#batches) batch.retire();
     this.deletes.retire(this.#memory.pins);
+  }
+
+  /** Its rows are in a file, and are not the table's any more: what stays of it, until `free`, are its blocks; their bytes. */
+  release(): number {
+    const bytes = this.#held;
+    this.#hold(-bytes);
+    this.deletes.retire(this.#memory.pins);
+    return bytes;
+  }
+
+  /** After `release`, when no reader can name the blocks. */
+  free(): void {
+    for (const batch of this.#batches.splice(0)) batch.free();
   }
 
   #head(): Batch {
