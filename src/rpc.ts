@@ -6,6 +6,7 @@
  */
 import type { MessagePort, Transferable, Worker } from 'node:worker_threads';
 import { packError, unpackError, type WireError } from './errors.ts';
+import { collectGarbage } from './thread-heap.ts';
 
 /** A thread's functions: one argument in, one result out, both structured-cloneable. */
 // eslint-disable-next-line typescript/no-explicit-any -- the argument and result types come from each API
@@ -41,9 +42,15 @@ interface Answer {
   readonly error?: WireError;
 }
 
+/** What every thread answers. */
+export type ThreadApi = { collectGarbage(argument: null): Promise<void> };
+
+const EVERY_THREAD: ThreadApi = { collectGarbage: async () => collectGarbage() };
+
 /** Serves `api` on a port. Calls run side by side; an API that needs a lane keeps its own. */
 export function serve(port: MessagePort, api: Api): void {
-  port.on('message', (request: Request) => void answer(port, api, request));
+  const whole = { ...EVERY_THREAD, ...api };
+  port.on('message', (request: Request) => void answer(port, whole, request));
 }
 
 async function answer(port: MessagePort, api: Api, request: Request): Promise<void> {

@@ -4,6 +4,7 @@
  *
  * - G1 From TIGHT on: the idle catalog worker ends, queries get half their memory, no scan starts beside another, and no
  *   catalog worker beside a scan. From RED on writes wait as well.
+ * - G5 From TIGHT on all threads collect their garbage, at most once in COLLECT_MS: V8 would leave it for later (thread-heap.ts).
  * - G2 Free memory goes back to the system at most once in TRIM_MS: DuckDB trims malloc when its limit is set.
  * - G4 Scans of wide rows take turns, for what is in flight of them is beyond DuckDB's limit: another starts when one has ended,
  *   or, one a look, while RSS is below TRIM, so that a reader that stands still does not stop the others.
@@ -15,7 +16,7 @@ import { SqlError, SqlState } from './errors.ts';
 import type { Signal } from './ingest/pressure.ts';
 import type { Tiers } from './server-tiers.ts';
 import { SLAB_BYTES } from './storage/memory/slab.ts';
-import { heapBytesOfMain } from './thread-heap.ts';
+import { collectGarbage, heapBytesOfMain } from './thread-heap.ts';
 
 export type GuardLevel = 'calm' | 'tight' | 'red';
 
@@ -25,6 +26,7 @@ const RED = 0.97;
 /** From here on malloc's free blocks go back now and then. */
 const TRIM = 0.7;
 const TRIM_MS = 2_000;
+const COLLECT_MS = 10_000;
 const LOOK_MS = 100;
 const FIGURES_MS = 2_000;
 const WAIT_MS = 30_000;
@@ -48,6 +50,8 @@ export interface GuardOptions {
   readonly limitEngine: (share: number) => Promise<unknown>;
   /** Ends the catalog worker unless it works; true when there is none now. */
   readonly stopCatalog: () => boolean;
+  /** Of main and of the threads. */
+  readonly collectGarbage: () => Promise<unknown>;
   /** Reads anew what other threads hold, for arka.memory. */
   readonly readFigures: () => Promise<unknown>;
   readonly warn: (error: unknown, where: string) => void;
@@ -65,6 +69,7 @@ export class MemoryGuard {
   #trimming = false;
   #trimmedAt = Number.NEGATIVE_INFINITY;
   #figuresAt = Number.NEGATIVE_INFINITY;
+  #collectedAt = Number.NEGATIVE_INFINITY;
   #engineShare = 1;
   #refused = false;
   #cancel = (): void => {};
@@ -92,6 +97,10 @@ export class MemoryGuard {
     if (this.level !== 'calm') stopCatalog();
     const engineShare = this.level === 'calm' ? 1 : ENGINE_SHARE_TIGHT;
     const now = clock.monotonic();
+    if (this.level !== 'calm' && now - this.#collectedAt >= COLLECT_MS) {
+      this.#collectedAt = now;
+      this.#watched(this.#options.collectGarbage(), 'collecting garbage');
+    }
     const due = now - this.#trimmedAt >= TRIM_MS;
     if (due ? share >= TRIM || engineShare !== this.#engineShare : engineShare !== this.#engineShare && !this.#refused)
       this.#limitEngine(engineShare, now);
@@ -213,7 +222,7 @@ export class MemoryGuard {
 
 /** Watches RSS (H6), and keeps the figures of arka.memory that other threads know. */
 export function openGuard(
-  { database, engine, budget, heapBytes, engineBytes }: Tiers,
+  { database, engine, budget, heapBytes, collectGarbage: collectInThreads, engineBytes }: Tiers,
   warn: GuardOptions['warn'],
   catalog: () => CatalogClient,
 ): MemoryGuard {
@@ -226,6 +235,10 @@ export function openGuard(
     rss: () => process.memoryUsage.rss(),
     limitEngine: (share) => engine.limitMemory(share),
     stopCatalog: () => catalog().stopIfIdle(),
+    collectGarbage: () => {
+      collectGarbage();
+      return collectInThreads();
+    },
     readFigures: async () => {
       figures.engine = await engineBytes();
       figures.catalog = await catalog().heapBytes();

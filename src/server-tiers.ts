@@ -11,7 +11,7 @@ import type { EngineApi } from './federation/engine-api.ts';
 import { Database } from './ingest/database.ts';
 import type { Marks } from './ingest/pressure.ts';
 import { recover } from './ingest/recovery.ts';
-import { RpcClient, type Api, type Remote } from './rpc.ts';
+import { RpcClient, type Api, type Remote, type ThreadApi } from './rpc.ts';
 import { DiskCache } from './storage/disk/disk-cache.ts';
 import type { IndexApi, IndexSettings } from './storage/index/index-api.ts';
 import type { LakeApi, LakeSettings, LogFacts } from './storage/iceberg/lake-api.ts';
@@ -27,6 +27,10 @@ import { workerUrl } from './worker-url.ts';
 
 const MB = 2 ** 20;
 const RING_BYTES = 16 * MB;
+/** For new objects, in three parts: main has three times as much for those of all sessions. */
+const YOUNG_MB = 8;
+/** Of memory.limit: decoded manifests that the lake keeps. */
+const MANIFESTS_FRACTION = 1 / 64;
 /** What readers may keep from being freed, of memory.limit and of disk.limit (H5). */
 const PINS_FRACTION = 0.1;
 
@@ -34,6 +38,7 @@ interface Thread<A extends Api> {
   readonly remote: Remote<A>;
   /** What its JavaScript holds. */
   heapBytes(): Promise<number>;
+  collectGarbage(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -45,7 +50,10 @@ function startThread<A extends Api>(
   fatal: (error: unknown, where: string) => void,
   shutdown: (remote: Remote<A>) => Promise<unknown>,
 ): Thread<A> {
-  const worker = new Worker(entry, { name, resourceLimits: { maxOldGenerationSizeMb: heapMb } });
+  const worker = new Worker(entry, {
+    name,
+    resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: YOUNG_MB },
+  });
   const rpc = new RpcClient<A>(worker);
   let closing = false;
   const ended = (error: unknown): void => {
@@ -56,6 +64,7 @@ function startThread<A extends Api>(
   return {
     remote: rpc.remote,
     heapBytes: () => heapBytesOf(worker),
+    collectGarbage: () => (rpc.remote as unknown as Remote<ThreadApi>).collectGarbage(null),
     close: async () => {
       if (closing) return;
       closing = true;
@@ -101,6 +110,8 @@ export interface Tiers {
   readonly budget: MemoryBudget;
   /** What JavaScript holds in the threads of engine and lake. */
   readonly heapBytes: () => Promise<number>;
+  /** The threads collect their garbage. */
+  readonly collectGarbage: () => Promise<unknown>;
   /** What DuckDB holds, in all its instances. */
   readonly engineBytes: () => Promise<number>;
 }
@@ -156,6 +167,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     keepSnapshots: options.keepSnapshots,
     maxSnapshotAgeMs: options.maxSnapshotAgeMs,
     fileGraceMs: options.fileGraceMs ?? 24 * 3_600_000,
+    manifestBytesMax: Math.floor(memoryLimit * MANIFESTS_FRACTION),
     log: logFacts(log),
     ...(options.s3 === undefined ? {} : { s3: options.s3 }),
   };
@@ -192,15 +204,17 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
   disk.patience = (download) => download();
   stack.defer(() => database.close());
   stack.defer(disk.start());
+  const threads = [lake, engine, index];
   const heapBytes = async (): Promise<number> => {
-    const heaps = await Promise.all([lake, engine, index].map((thread) => thread.heapBytes()));
+    const heaps = await Promise.all(threads.map((thread) => thread.heapBytes()));
     return heaps.reduce((sum, bytes) => sum + bytes, 0);
   };
   const engineBytes = async (): Promise<number> => {
     const parts = await Promise.all([engine.remote.memory(null), index.remote.memory(null)]);
     return parts.reduce((sum, part) => sum + part.bytes, 0);
   };
-  return { database, engine: reader, budget, heapBytes, engineBytes };
+  const collectGarbage = (): Promise<unknown> => Promise.all(threads.map((thread) => thread.collectGarbage()));
+  return { database, engine: reader, budget, heapBytes, collectGarbage, engineBytes };
 }
 
 /** A start repeats what fails because the store is away, where it is told to. */

@@ -1,5 +1,6 @@
 /** What JavaScript holds in a thread: V8's heap and the buffers that its objects own. */
-import { getHeapStatistics } from 'node:v8';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Worker } from 'node:worker_threads';
 
 export async function heapBytesOf(worker: Worker): Promise<number> {
@@ -10,4 +11,18 @@ export async function heapBytesOf(worker: Worker): Promise<number> {
 export function heapBytesOfMain(): number {
   const statistics = getHeapStatistics();
   return statistics.total_physical_size + statistics.external_memory;
+}
+
+let collect: (() => void) | null = null;
+
+/**
+ * The calling thread's garbage goes now. V8 lets it wait for as long as its own limits allow, of buffers up to 64 MB a thread
+ * beyond what lives; it does not know that the process is short of memory.
+ */
+export function collectGarbage(): void {
+  if (collect === null) {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as () => void;
+  }
+  collect();
 }

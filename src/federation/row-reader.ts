@@ -13,15 +13,18 @@ import { duckdbType } from '../types/pg-type.ts';
 import { timeZone } from '../types/time-zone.ts';
 import { withLease, type Instance, type Lease } from './connections.ts';
 import { located } from './damaged-file.ts';
+import { ROW_GROUP_ROWS } from './parquet-out.ts';
 import { readParquet } from './scan-sql.ts';
 import { readChunk, vectorReader, type VectorReader } from './vector-reader.ts';
 
-/** Statements kept on a connection; each keeps its file open. */
+/** Statements kept on a connection; each keeps its file open, and the file's footer: 5 KB a row group of 6 columns. */
 const STATEMENTS_MAX = 32;
+const ROW_GROUPS_MAX = 512;
 
 interface Prepared {
   readonly statement: duckdb.PreparedStatement;
   readonly readers: readonly VectorReader[];
+  readonly rowGroups: number;
 }
 
 export interface RowReader {
@@ -97,12 +100,15 @@ async function prepare(lease: Lease, statements: Map<string, Prepared>, request:
     invariant(reader !== null, 'columns of files can be read');
     return reader.read;
   });
-  const prepared = { statement, readers };
+  const prepared = { statement, readers, rowGroups: Math.ceil(request.rows / ROW_GROUP_ROWS) };
   statements.set(name, prepared);
-  if (statements.size > STATEMENTS_MAX) {
-    const [oldest, { statement: unused }] = statements.entries().next().value!;
+  let rowGroups = 0;
+  for (const each of statements.values()) rowGroups += each.rowGroups;
+  for (const [oldest, unused] of statements) {
+    if (unused === prepared || (statements.size <= STATEMENTS_MAX && rowGroups <= ROW_GROUPS_MAX)) break;
     statements.delete(oldest);
-    duckdb.destroy_prepare_sync(unused);
+    rowGroups -= unused.rowGroups;
+    duckdb.destroy_prepare_sync(unused.statement);
   }
   return prepared;
 }

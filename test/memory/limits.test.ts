@@ -42,6 +42,7 @@ function guarded() {
     time: 0,
     limits: [] as number[],
     stops: 0,
+    collections: 0,
     timers: new Set<{ readonly at: number; readonly run: () => void }>(),
   };
   const guard = new MemoryGuard({
@@ -61,6 +62,7 @@ function guarded() {
       seen.stops++;
       return true;
     },
+    collectGarbage: () => Promise.resolve(void seen.collections++),
     readFigures: () => Promise.resolve(),
     warn: () => {},
   });
@@ -95,6 +97,18 @@ test('from 70 % on free memory goes back to the system, at most every two second
   const { look, seen } = guarded();
   for (let time = 0; time <= 4000; time += 100) await look(710, time);
   expect(seen.limits).toEqual([1, 1, 1]);
+});
+
+test('from 90 % of the limit on threads collect their garbage, at most every ten seconds, until it is calm', async () => {
+  const { look, seen } = guarded();
+  await look(890, 0);
+  expect(seen.collections).toBe(0);
+  for (let time = 100; time <= 10_000; time += 100) await look(910, time);
+  expect(seen.collections).toBe(1);
+  await look(850, 10_100);
+  expect(seen.collections).toBe(2);
+  await look(500, 30_000);
+  expect(seen.collections).toBe(2);
 });
 
 test('while memory is tight one scan runs at a time, and the others go on when it is calm', async () => {

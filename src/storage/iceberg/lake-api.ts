@@ -24,6 +24,8 @@ export interface LakeSettings {
   readonly keepSnapshots: number;
   readonly maxSnapshotAgeMs: number;
   readonly fileGraceMs: number;
+  /** Decoded manifests are kept up to about so much; left out: 36 MB. */
+  readonly manifestBytesMax?: number;
   /** What the log says; null or left out: there is none beside this lake. */
   readonly log?: LogFacts | null;
   readonly s3?: S3Settings;

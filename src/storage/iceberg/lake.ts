@@ -170,7 +170,7 @@ async function openLake(settings: LakeSettings, clock: Clock, unlock: () => void
         clock,
         store,
         cache,
-        reader: tableReader(store, cache.pathOf),
+        reader: tableReader(store, cache.pathOf, settings.manifestBytesMax),
         catalog,
         flush,
         known: new Map(),

@@ -36,8 +36,9 @@ import type { ObjectStore } from './object-store.ts';
 import { deriveDef, parseSpecField, partitionFields, pgTypeOf, sameType, type IcebergSchema } from './schema-json.ts';
 import { placeKey } from './transforms.ts';
 
-/** Values of column maps, counts and bounds, in decoded manifests that are kept: about 120 bytes of heap each. */
-const CACHED_VALUES_MAX = 300_000;
+/** Of a value of column maps, counts and bounds, in decoded manifests that are kept. */
+const VALUE_BYTES = 120;
+const CACHED_BYTES_MAX = 36e6;
 /** What an entry takes beside them, as so many values. */
 const ENTRY_VALUES = 12;
 
@@ -65,7 +66,11 @@ export interface TableReader {
 }
 
 /** `pathOf` says where the file of a location can be read on this machine. */
-export function tableReader(store: ObjectStore, pathOf: (location: string) => string): TableReader {
+export function tableReader(
+  store: ObjectStore,
+  pathOf: (location: string) => string,
+  cachedBytesMax = CACHED_BYTES_MAX,
+): TableReader {
   const cache = new Map<string, { readonly entries: readonly ManifestEntry[]; readonly weight: number }>();
   let cachedValues = 0;
   const reader: TableReader = {
@@ -88,7 +93,7 @@ export function tableReader(store: ObjectStore, pathOf: (location: string) => st
       cache.set(manifest.manifest_path, { entries, weight });
       cachedValues += weight;
       for (const [path, oldest] of cache) {
-        if (cachedValues <= CACHED_VALUES_MAX || path === manifest.manifest_path) break;
+        if (cachedValues * VALUE_BYTES <= cachedBytesMax || path === manifest.manifest_path) break;
         cache.delete(path);
         cachedValues -= oldest.weight;
       }

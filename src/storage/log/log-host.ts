@@ -23,6 +23,8 @@ export interface LogHost {
   readonly ended: Promise<void>;
 }
 
+/** For new objects: it makes few. */
+const YOUNG_MB = 4;
 /** Main copies, sums and writes no more than this at once. */
 const OWN_BYTES_MAX = 2 ** 17;
 /** A sync that takes longer is felt by everybody: where there are several, the thread does them for a while. */
@@ -99,6 +101,7 @@ export function startThread(options: LogOptions, ring: Ring, clock: Clock, liste
   const worker = new Worker(workerUrl('../../threads/log', import.meta.url), {
     name: 'arka-log',
     workerData: { dir: options.dir, segmentBytes: options.segmentBytes, shared: ring.shared },
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
   });
   worker.on('message', listen);
   worker.on('error', (error) => listen({ event: 'fatal', error: packError(error) }));
