@@ -9,7 +9,7 @@
  * - F2 Above the limit the database is replaced by a new one (connections.ts): there is no other way to make it forget.
  */
 import type { TableScan } from '../storage/scan-spec.ts';
-import { ROW_GROUP_ROWS } from './parquet-out.ts';
+import { ROW_GROUP_BYTES, ROW_GROUP_ROWS } from './row-group-rows.ts';
 
 /** Measured: 0.9 KB, with statistics of short values. */
 const COLUMN_BYTES = 1024;
@@ -30,10 +30,11 @@ export class FooterCache {
   /** A statement is about to read these. */
   add(scans: readonly TableScan[]): void {
     for (const { def, files } of scans) {
-      for (const { path, rows } of files) {
+      for (const { path, rows, bytes } of files) {
         if (this.#paths.has(path)) continue;
         this.#paths.add(path);
-        this.bytes += Math.ceil(rows / ROW_GROUP_ROWS) * def.columns.length * COLUMN_BYTES;
+        const groups = Math.max(Math.ceil(rows / ROW_GROUP_ROWS), Math.ceil((bytes ?? 0) / ROW_GROUP_BYTES));
+        this.bytes += groups * def.columns.length * COLUMN_BYTES;
       }
     }
   }

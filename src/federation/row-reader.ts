@@ -13,7 +13,7 @@ import { duckdbType } from '../types/pg-type.ts';
 import { timeZone } from '../types/time-zone.ts';
 import { withLease, type Instance, type Lease } from './connections.ts';
 import { located } from './damaged-file.ts';
-import { ROW_GROUP_ROWS } from './parquet-out.ts';
+import { ROW_GROUP_ROWS } from './row-group-rows.ts';
 import { readParquet } from './scan-sql.ts';
 import { readChunk, vectorReader, type VectorReader } from './vector-reader.ts';
 

@@ -394,6 +394,48 @@ test('files of a def without a sort are written by unit, then position, whatever
   );
 }, 60_000);
 
+test('P3 a row group ends at 8 MB of values or soon after, with all rows in their order, also when files are written anew', async () => {
+  const def = tableDef([plain(Oid.int8), plain(Oid.text)]);
+  const rowOf = (id: number): Row => [BigInt(id), `${String(id).padStart(5, '0').repeat(100_000)}`];
+  const ids = (from: number): Row[] => Array.from({ length: 12 }, (_, i) => rowOf(from + i));
+  const groupsOf = async (path: string): Promise<readonly number[]> => {
+    const sql = `SELECT max(row_group_bytes)::int8, count(DISTINCT row_group_id)::int8 FROM parquet_metadata('${path}')`;
+    const [[bytes, groups]] = (await query(sql, [plain(Oid.int8), plain(Oid.int8)])) as [[bigint, bigint]];
+    return [Number(bytes), Number(groups)];
+  };
+  const files: FileUnit[] = [];
+  for (let unit = 1; unit <= 3; unit++) {
+    // As they come from writers: batches of less than a slab.
+    const parts = [ids(unit * 100), ids(unit * 100 + 12), ids(unit * 100 + 24)].map((rows, i) =>
+      unitOf(def, unit * 10 + i, rows, i === 1 ? [3] : []),
+    );
+    const path = newPath();
+    const written = await engine.writeParquet({ def, memory: parts, files: [], path });
+    expect(written!.rows).toBe(35);
+    const [bytes, groups] = await groupsOf(path);
+    expect(bytes).toBeLessThan(18e6);
+    expect(groups).toBeGreaterThanOrEqual(2);
+    files.push({ unit, rows: written!.rows, path, bytes: written!.bytes, deletes: slabs.deletes([unit]) });
+  }
+  const path = newPath();
+  const request = { def, memory: [], files, path };
+  const written = await engine.writeParquet(request);
+  const [bytes, groups] = await groupsOf(path);
+  expect(bytes).toBeLessThan(18e6);
+  expect(groups).toBeGreaterThanOrEqual(4);
+  const { positions, units } = await engine.newPositions(request);
+  const found = await query(
+    `SELECT f1 FROM read_parquet('${path}', schema=MAP {1: {name: 'f1', type: 'BIGINT', default_value: NULL}})`,
+    [plain(Oid.int8)],
+  );
+  const expected = Array.from(positions, (position, i) => {
+    const row = position < 15 ? position : position + 1;
+    return BigInt(units[i]! * 100 + row);
+  });
+  expect(found.map(([id]) => id)).toEqual(expected);
+  expect(written!.rows).toBe(expected.length);
+});
+
 test('a file that cannot be written is 58030 and leaves nothing', async () => {
   const def = tableDef([plain(Oid.int4)]);
   const request = { def, memory: [unitOf(def, 1, [[1]])], files: [], path: join(folder, 'missing', 'x.parquet') };
