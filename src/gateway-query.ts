@@ -4,6 +4,7 @@
  */
 import { invariant, moved, SqlError, SqlState } from './errors.ts';
 import type { Relations } from './ingest/relations.ts';
+import type { Patience } from './ingest/table-locks.ts';
 import type { Transaction } from './ingest/transaction.ts';
 import type { StoredSequence } from './sequence-def.ts';
 import type { CopyOutOptions, QueryPlan, RenderedQuery, SequenceCalls, Statement } from './planner/plan.ts';
@@ -16,6 +17,7 @@ import type { Format, ResultColumn } from './types/result-column.ts';
 import { parametersOf } from './wire/bound-parameters.ts';
 import type { BoundParameters, Output } from './wire/gateway-api.ts';
 import { describedColumns, discard } from './gateway-columns.ts';
+import type { AdvisorySession } from './gateway-advisory-locks.ts';
 import { countRowsOf } from './gateway-count.ts';
 import { EngineCursor } from './gateway-cursor.ts';
 import type { ServerContext } from './gateway-context.ts';
@@ -32,6 +34,10 @@ export interface QueryEnvironment {
   readonly transaction: Transaction | null;
   readonly relations: Relations;
   readonly sequences: SessionSequences;
+  readonly advisory: AdvisorySession;
+  /** How long it waits for locks. */
+  readonly patience: Patience;
+  readonly warning: (code: string, message: string) => void;
   readonly timeZone: string;
   readonly times: Times;
   readonly searchPath: readonly string[];

@@ -1,10 +1,12 @@
-/** Rows of a query whose columns are calls of sequences: the arguments come, the values go. */
+/** Rows of a query whose columns are calls of sequences or of advisory locks: the arguments come, the values go. */
 import { SqlError, SqlState } from './errors.ts';
 import type { SequenceValue } from './ingest/sequence.ts';
 import { undefinedSequence } from './ingest/sequences.ts';
 import type { SequenceCalls, SequenceColumn } from './planner/plan.ts';
+import { typeOfCall } from './planner/sequence-calls.ts';
 import { identifierParts } from './planner/utility.ts';
 import { ByteWriter } from './types/byte-writer.ts';
+import { columnTypeInfo } from './types/pg-type.ts';
 import type { Format, ResultColumn } from './types/result-column.ts';
 import { decodeText } from './types/utf8.ts';
 import type { QueryEnvironment } from './gateway-query.ts';
@@ -26,8 +28,13 @@ export function outerColumns({ columns }: SequenceCalls, inner: readonly ResultC
   return columns.map((column) =>
     column.kind === 'pass'
       ? inner[column.at]!
-      : { name: column.label, tableOid: 0, attnum: 0, typeOid: 20, typlen: 8, typmod: -1 },
+      : { name: column.label, tableOid: 0, attnum: 0, ...typeOfColumn(column), typmod: -1 },
   );
+}
+
+function typeOfColumn(column: Call): Pick<ResultColumn, 'typeOid' | 'typlen'> {
+  const typeOid = typeOfCall(column);
+  return { typeOid, typlen: columnTypeInfo(typeOid)?.typlen ?? 4 };
 }
 
 /** DataRow messages of the inner query → those of the result; the calls are carried out, row by row, from left to right. */
@@ -45,10 +52,12 @@ export async function carriedOut(
     const start = out.length;
     out.i32(0);
     out.i16(columns.length);
-    columns.forEach((column, i) => {
+    for (const [i, column] of columns.entries()) {
+      const format = formats[i] ?? 0;
       if (column.kind === 'pass') putField(out, fields[column.at]!);
-      else putValue(out, call(environment, column, fields), formats[i] ?? 0);
-    });
+      else if (column.kind === 'advisory') putField(out, await advisory(environment, column, fields, format));
+      else putValue(out, call(environment, column, fields), format);
+    }
     out.setI32(start, out.length - start);
   }
   const saving = environment.sequences.settled();
@@ -84,10 +93,41 @@ function putValue(out: ByteWriter, value: SequenceValue | null, format: Format):
   }
 }
 
+const NOTHING = new Uint8Array(0);
+
+/** Null when an argument is NULL; a void is empty. @throws {SqlError} 40P01, 55P03, 57014 */
+async function advisory(
+  { advisory: session, patience, warning }: QueryEnvironment,
+  { function: { action, isShared, until }, at, count }: Extract<Call, { kind: 'advisory' }>,
+  fields: readonly (Uint8Array | null)[],
+  format: Format,
+): Promise<Uint8Array | null> {
+  const args = fields.slice(at, at + count);
+  if (args.includes(null)) return null;
+  const key = args.map((arg) => decodeText(arg!, 0, arg!.length)).join(' ');
+  const answer = (value: boolean): Uint8Array =>
+    format === 1 ? Uint8Array.of(Number(value)) : Buffer.from(value ? 't' : 'f');
+  switch (action) {
+    case 'lock':
+      await session.lock(key, isShared, until, patience);
+      return NOTHING;
+    case 'try':
+      return answer(session.take(key, isShared, until));
+    case 'unlockAll':
+      session.unlockAll();
+      return NOTHING;
+    default: {
+      const was = session.unlock(key, isShared);
+      if (!was) warning(SqlState.warning, `you don't own a lock of type ${isShared ? 'ShareLock' : 'ExclusiveLock'}`);
+      return answer(was);
+    }
+  }
+}
+
 /** Null when an argument is NULL. @throws {SqlError} 42P01, 42809, 55000, 2200H, 22003 */
 function call(
   environment: QueryEnvironment,
-  column: Call,
+  column: Exclude<Call, { kind: 'advisory' }>,
   fields: readonly (Uint8Array | null)[],
 ): SequenceValue | null {
   const { sequences } = environment;

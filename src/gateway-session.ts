@@ -11,6 +11,7 @@ import type {
   SessionEvents,
   TransactionStatus,
 } from './wire/gateway-api.ts';
+import { AdvisorySession, type AdvisoryLocks } from './gateway-advisory-locks.ts';
 import type { ServerContext } from './gateway-context.ts';
 import { Interruption } from './gateway-interruption.ts';
 import { type SessionSettings } from './gateway-settings.ts';
@@ -38,6 +39,7 @@ export class Session implements GatewaySession {
     pid: number,
     settings: SessionSettings,
     events: SessionEvents,
+    locks: AdvisoryLocks,
     closed: () => void,
   ) {
     this.pid = pid;
@@ -51,6 +53,7 @@ export class Session implements GatewaySession {
       settings,
       sequences,
       times,
+      advisory: new AdvisorySession(locks),
       pid,
       warning: (code, message) => this.#statements.warning(code, message),
       portals: () => this.#extended.bound,

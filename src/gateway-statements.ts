@@ -324,6 +324,9 @@ export class SessionStatements {
       transaction: this.transaction.current,
       relations: this.transaction.relations,
       sequences: this.#sequences,
+      advisory: this.transaction.advisory,
+      patience: this.interruption,
+      warning: this.warning,
       timeZone: this.settings.timeZone,
       times: this.times,
       searchPath: this.settings.searchPath,
@@ -355,9 +358,9 @@ export class SessionStatements {
     this.#events.notice({ severity: 'NOTICE', code, message, ...(detail === undefined ? {} : { detail }) });
   }
 
-  warning(code: string, message: string): void {
+  readonly warning = (code: string, message: string): void => {
     this.#events.notice({ severity: 'WARNING', code, message });
-  }
+  };
 
   plan(parsed: ParsedStatement, parameterOids: readonly number[]): Statement {
     const { relations } = this.transaction;

@@ -18,6 +18,7 @@ import type { Transaction } from './ingest/transaction.ts';
 import type { ParsedStatement } from './planner/plan.ts';
 import { isolationOf, type IsolationLevel, type TransactionModes } from './planner/settings.ts';
 import { endsFailedBlock, neverInBlock } from './planner/utility.ts';
+import type { AdvisorySession } from './gateway-advisory-locks.ts';
 import type { SessionSequences } from './gateway-sequences.ts';
 import type { SessionSettings } from './gateway-settings.ts';
 import type { SessionTimes } from './gateway-times.ts';
@@ -28,6 +29,7 @@ interface Savepoint {
   /** Settings and portals that are younger go with a rollback to it. */
   readonly settings: number;
   readonly portals: number;
+  readonly advisory: number;
 }
 
 export interface TransactionHost {
@@ -35,6 +37,7 @@ export interface TransactionHost {
   readonly settings: SessionSettings;
   readonly sequences: SessionSequences;
   readonly times: SessionTimes;
+  readonly advisory: AdvisorySession;
   readonly pid: number;
   readonly warning: (code: string, message: string) => void;
   /** Portals that there are by number; those from a number on die. */
@@ -67,7 +70,12 @@ export class SessionTransaction {
   /** Of a session that ends. */
   close(): void {
     this.rollback();
+    this.advisory.close();
     this.#host.database.locks.close(this.hold);
+  }
+
+  get advisory(): AdvisorySession {
+    return this.#host.advisory;
   }
 
   get status(): TransactionStatus {
@@ -262,11 +270,13 @@ export class SessionTransaction {
     this.#end();
     if (transaction !== null) transaction.synchronous = settings.synchronous; // as it is at COMMIT
     settings.commit();
-    if (transaction === null) return undefined;
+    if (transaction === null) return this.advisory.ended(undefined);
     const changes = transaction.definitions;
-    return changes === null
-      ? database.committer.commit(transaction)
-      : commitDefinitions(database, transaction, changes).finally(this.#host.definitionsChanged);
+    return this.advisory.ended(
+      changes === null
+        ? database.committer.commit(transaction)
+        : commitDefinitions(database, transaction, changes).finally(this.#host.definitionsChanged),
+    );
   }
 
   rollback(): void {
@@ -274,6 +284,7 @@ export class SessionTransaction {
     this.#end();
     this.#host.settings.rollback();
     if (transaction !== null && transaction.state === 'open') transaction.finish();
+    this.advisory.ended(undefined);
   }
 
   #end(): void {
@@ -298,6 +309,7 @@ export class SessionTransaction {
       this.current = null;
       if (transaction !== null && transaction.state === 'open') transaction.finish();
       this.hold.release();
+      this.advisory.ended(undefined);
     }
     this.#block = 'failed';
   }
@@ -306,7 +318,7 @@ export class SessionTransaction {
     if (this.#block === 'none') throw outsideBlock('SAVEPOINT');
     const { settings, portals } = this.#host;
     this.writing().savepoint();
-    this.#savepoints.push({ name, settings: settings.mark(), portals: portals() });
+    this.#savepoints.push({ name, settings: settings.mark(), portals: portals(), advisory: this.advisory.mark() });
   }
 
   release(name: string): void {
@@ -324,10 +336,11 @@ export class SessionTransaction {
 
   #goBackTo(index: number): void {
     const { settings, closePortals } = this.#host;
-    const { settings: mark, portals } = this.#savepoints[index]!;
+    const { settings: mark, portals, advisory } = this.#savepoints[index]!;
     closePortals(portals);
     this.current!.rollbackTo(index);
     settings.rollbackTo(mark);
+    this.advisory.backTo(advisory);
     this.#savepoints.length = index + 1;
   }
 

@@ -5,6 +5,7 @@
 import { SqlError, SqlState } from './errors.ts';
 import { DATABASE } from './planner/schema-names.ts';
 import type { Gateway } from './wire/gateway-api.ts';
+import { AdvisoryLocks } from './gateway-advisory-locks.ts';
 import type { ServerContext } from './gateway-context.ts';
 import { Session } from './gateway-session.ts';
 import { SessionSettings } from './gateway-settings.ts';
@@ -17,6 +18,7 @@ export interface GatewayOptions {
 
 export function createGateway(context: ServerContext, options: GatewayOptions): Gateway {
   const sessions = new Map<number, Session>();
+  const locks = new AdvisoryLocks();
   let nextPid = 1;
   return {
     open: (startup, events) => {
@@ -36,7 +38,7 @@ export function createGateway(context: ServerContext, options: GatewayOptions): 
         );
       const pid = nextPid++;
       const settings = new SessionSettings(startup, options.defaults, (name, value) => events.parameter(name, value));
-      const session = new Session(context, pid, settings, events, () => sessions.delete(pid));
+      const session = new Session(context, pid, settings, events, locks, () => sessions.delete(pid));
       sessions.set(pid, session);
       return Promise.resolve(session);
     },

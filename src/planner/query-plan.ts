@@ -3,6 +3,7 @@ import type { Node, SelectStmt } from 'libpg-query';
 import { notSupported } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
 import { at, stringsOf, walk } from './ast.ts';
+import { isAdvisoryCall } from './advisory.ts';
 import { findFeeds, positionOf, refuseFollowing } from './changes.ts';
 import { columnConditions, columnFilter, type ColumnCondition } from './column-filters.ts';
 import { countsRows, describeSelect, simpleColumn, simpleScope } from './describe.ts';
@@ -95,8 +96,9 @@ export function isUtc(environment: PlannerEnvironment): boolean {
 function refuseShapes(select: SelectStmt): void {
   if (select.intoClause !== undefined) throw notSupported('SELECT INTO');
   walk({ SelectStmt: select }, (tag, body) => {
-    if (tag === 'FuncCall' && isSequenceFunction(body['funcname'] as Node[]))
-      throw notSupported(`${stringsOf(body['funcname'] as Node[]).at(-1)}() inside an expression`, {
+    const name = tag === 'FuncCall' ? (body['funcname'] as Node[]) : undefined;
+    if (isSequenceFunction(name) || isAdvisoryCall(name, body['args']))
+      throw notSupported(`${stringsOf(name).at(-1)}() inside an expression`, {
         hint: 'It may be a whole column of a SELECT, or stand in a SELECT or VALUES without tables.',
         ...at(body['location'] as number),
       });

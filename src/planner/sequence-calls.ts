@@ -1,10 +1,12 @@
 /**
- * nextval(), currval(), lastval() and setval() as columns of a SELECT. They are Arka's to carry out, once a row: the query
+ * nextval(), currval(), lastval() and setval(), and the functions of advisory locks, as columns of a SELECT. They are Arka's to carry out, once a row: the query
  * that runs has their arguments in their places, and their values are put in when its rows come.
  */
-import type { Node, SelectStmt } from 'libpg-query';
+import type { FuncCall, Node, SelectStmt } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
-import { constantText, plainName, stringNode } from './ast.ts';
+import { Oid } from '../types/pg-type.ts';
+import { advisoryArguments, advisoryFunction, advisoryType, type AdvisoryFunction } from './advisory.ts';
+import { constantText, plainName, stringNode, stringsOf } from './ast.ts';
 import { columnName } from './column-names.ts';
 import { generatorSequence } from './generators.ts';
 import { isSequenceFunction } from './insert-values.ts';
@@ -33,26 +35,43 @@ export function planSequenceCalls(
       list.push(named(target));
       continue;
     }
-    const args = argumentsOf(call.name, call.args, view);
-    columns.push({ kind: call.name, label: call.label, at: list.length, count: args.length });
-    list.push(...args.map((val) => ({ ResTarget: { val } }) as Node));
+    const args = 'advisory' in call ? call.args : argumentsOf(call.name, call.args, view);
+    const place = { label: call.label, at: list.length, count: args.length };
+    columns.push(
+      'advisory' in call ? { kind: 'advisory', function: call.advisory, ...place } : { kind: call.name, ...place },
+    );
+    // under a name that ORDER BY does not know
+    for (const val of args) list.push({ ResTarget: { val, name: `__arka_argument_${list.length}` } } as Node);
   }
   if (list.length === 0) list.push({ ResTarget: { val: { A_Const: { ival: { ival: 1 } } } } } as Node);
   const inner = { SelectStmt: { ...select, targetList: list } } as Node;
   const plan = planQuery(inner, Deparser.deparse(inner), parameterCount, view, environment);
   const calls: SequenceCalls = { columns, inner: plan };
-  const labels = columns.flatMap((column) => (column.kind === 'pass' ? [] : [column.label]));
-  const described = labels.length === columns.length && parameterCount === 0;
+  const own = columns.flatMap((column) =>
+    column.kind === 'pass'
+      ? []
+      : [{ name: column.label, tableOid: 0, attnum: 0, typeOid: typeOfCall(column), typmod: -1 }],
+  );
   return {
     ...plan,
     text,
     calls,
-    described: described ? labels.map((name) => ({ name, tableOid: 0, attnum: 0, typeOid: 20, typmod: -1 })) : null,
+    described: own.length === columns.length && parameterCount === 0 ? own : null,
   };
 }
 
+export function typeOfCall(column: Exclude<SequenceColumn, { readonly kind: 'pass' }>): number {
+  return column.kind === 'advisory' ? advisoryType(column.function) : Oid.int8;
+}
+
+interface AdvisoryCall {
+  readonly advisory: AdvisoryFunction;
+  readonly label: string;
+  readonly args: readonly Node[];
+}
+
 interface Call {
-  readonly name: Exclude<SequenceColumn['kind'], 'pass'>;
+  readonly name: Exclude<SequenceColumn['kind'], 'pass' | 'advisory'>;
   readonly label: string;
   readonly args: readonly Node[];
 }
@@ -65,14 +84,29 @@ const COUNTS: Readonly<Record<string, readonly number[]>> = {
 };
 
 /** The call that a column of the result is; with another number of arguments it is PostgreSQL's to refuse. */
-function callOf(target: Node): Call | null {
+function callOf(target: Node): Call | AdvisoryCall | null {
   const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
-  if (value === undefined || !('FuncCall' in value) || !isSequenceFunction(value.FuncCall.funcname)) return null;
+  if (value === undefined || !('FuncCall' in value)) return null;
+  const advisory = advisoryFunction(value.FuncCall.funcname);
+  if (advisory !== undefined) return advisoryCall(target, value.FuncCall, advisory);
+  if (!isSequenceFunction(value.FuncCall.funcname)) return null;
   const name = plainName(value.FuncCall.funcname);
   const args = value.FuncCall.args ?? [];
   if (COUNTS[name]?.includes(args.length) !== true) return null;
-  const label = ('ResTarget' in target ? target.ResTarget.name : undefined) ?? '';
-  return { name: name as Call['name'], label: label === '' ? name : label, args };
+  return { name: name as Call['name'], label: labelOf(target, name), args };
+}
+
+function advisoryCall(target: Node, call: FuncCall, advisory: AdvisoryFunction): AdvisoryCall | null {
+  const given = call.args ?? [];
+  const types = advisoryArguments(advisory, given.length);
+  if (types === undefined) return null;
+  const args = given.map((arg, i) => cast(cast(arg, types[i]!), 'text'));
+  return { advisory, label: labelOf(target, stringsOf(call.funcname).at(-1)!), args };
+}
+
+function labelOf(target: Node, name: string): string {
+  const given = ('ResTarget' in target ? target.ResTarget.name : undefined) ?? '';
+  return given === '' ? name : given;
 }
 
 /** A column keeps the name that it has in the statement. */
