@@ -62,13 +62,18 @@ async function finishInsert(
   open: OpenKeys,
 ): Promise<void> {
   const { table, inserted } = writes;
-  const { cold } = open;
   let next = from;
   while (next < inserted.rows) {
     const vectors = keyVectors(writes, next);
     const row = rowInBatch;
     table.encodeKey(vectors, row, key);
     const holder = holderOf(context, transaction, writes, key, vectors, row);
+    if (holder !== null && open.cold.length + open.spilled.length > 0) {
+      // a row before this one may be refused: then nobody is waited for
+      await lookInto(context, transaction, writes, upsert, open);
+      assertOpen(transaction);
+      continue;
+    }
     if (holder !== null) {
       // Its row is there, and locked alone: whatever becomes of it, this one comes too early.
       const isLockedAlone = !upsert && table.locks.find(key, table.keys.hash(key)) && table.locks.b === 0;
@@ -78,7 +83,20 @@ async function finishInsert(
     }
     next = claimKeys(transaction, writes, next, upsert, open);
   }
+  await lookInto(context, transaction, writes, upsert, open);
+}
+
+/** Looks into files for the keys that may be there. */
+async function lookInto(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  upsert: boolean,
+  open: OpenKeys,
+): Promise<void> {
+  const { table } = writes;
   if (open.spilled.length > 0) await claimSpilled(context, transaction, writes, upsert, open);
+  const cold = open.cold.splice(0);
   if (cold.length === 0) return;
   const keys = new RowBuffer(context.memory, table.keyPhysicals);
   const pin = context.memory.pins.acquire(); // a commit removes the staged files that it has copied

@@ -101,6 +101,18 @@ test('transaction_timeout ends a session whose block takes too long, and its loc
   expect((await a.query('UPDATE t SET v = 11 WHERE id = 1'))[0]).toBe('UPDATE 1');
 });
 
+test('an INSERT whose row is refused does not wait for a row behind it, wherever the first one is', async () => {
+  for (const move of MOVES) {
+    await b.query('DELETE FROM t');
+    await b.query('INSERT INTO t VALUES (1, 1), (2, 2)');
+    await b.query(move);
+    await a.query('BEGIN');
+    await a.query('UPDATE t SET v = 3 WHERE id = 2');
+    expect((await b.query('INSERT INTO t VALUES (7, 7), (1, 1), (2, 2)'))[0], move).toMatch(/^ERROR 23505/);
+    await a.query('ROLLBACK');
+  }
+});
+
 test('a COPY past statement_timeout ends with the next message of its client, and keeps nothing', async () => {
   const c = await WireClient.open(server.url, {});
   await c.query(`SET statement_timeout = '5ms'`);

@@ -21,6 +21,8 @@ import { definition, isGenerated, type Table } from './tables.ts';
 export interface Arka extends Side {
   /** The server ends, in order or by a crash, and starts again on its data. */
   again(event: 'restart' | 'crash'): Promise<void>;
+  /** What the server has said to standard error. */
+  log(): string;
 }
 
 export interface Report {
@@ -47,6 +49,7 @@ export class DifferenceError extends Error {
 /** A known difference: the rest of the sequence says nothing. */
 class Left extends Error {}
 
+const LOG_SHOWN = 2000;
 let nextSchema = 1;
 
 export class Lockstep {
@@ -230,7 +233,7 @@ export class Lockstep {
     const known = knownDifference({ statement: step, ours, theirs, sequence: this.#sequence });
     if (known?.goesOn === false) throw new Left(known.title);
     if (known !== undefined) return count(this.#report.left, `${known.title} (went on)`);
-    this.#differs(stepText(step), { arka, oracle });
+    this.#differs(stepText(step), { arka, oracle }, ours?.error?.['message']);
   }
 
   async #compareTables(session: string | null, tables: readonly Table[]): Promise<void> {
@@ -251,13 +254,14 @@ export class Lockstep {
     }
   }
 
-  #differs(what: string, { arka, oracle }: { readonly arka: unknown; readonly oracle: unknown }): never {
+  #differs(what: string, { arka, oracle }: { readonly arka: unknown; readonly oracle: unknown }, message = ''): never {
     throw new DifferenceError(
       [
         `${this.#arka.name} and ${this.#oracle.name} differ: ${what}`,
         scriptText(this.#sequence, this.#at),
-        `-- ${this.#arka.name}: ${JSON.stringify(arka)}`,
+        `-- ${this.#arka.name}: ${JSON.stringify(arka)} ${message}`,
         `-- ${this.#oracle.name}: ${JSON.stringify(oracle)}`,
+        this.#arka.log().slice(-LOG_SHOWN),
       ].join('\n'),
     );
   }

@@ -31,6 +31,10 @@ class ArkaServer extends Side implements Arka {
     this.server = await startServer({ dataDir: this.dataDir, built: this.#built });
   }
 
+  log(): string {
+    return this.server?.stderr() ?? '';
+  }
+
   async again(event: 'restart' | 'crash'): Promise<void> {
     if (event === 'crash') await this.server!.kill9();
     else await this.server!.stop();
