@@ -6,14 +6,30 @@ import { buildAttempt, type Change, type CommitContext } from '../../src/storage
 import type { DataFileInfo } from '../../src/storage/iceberg/lake-api.ts';
 import { localStore } from '../../src/storage/iceberg/local-store.ts';
 import {
+  Content,
+  encodeManifest,
+  encodeManifestList,
+  EntryStatus,
+  rawDataFile,
+  rawDeleteFile,
+  summarize,
+  type ManifestFile,
+  type RawFile,
+} from '../../src/storage/iceberg/manifest.ts';
+import {
+  currentSchema,
+  currentSnapshot,
   encodeMetadata,
   newMetadata,
+  newSnapshotId,
   nextMetadataLocation,
+  nextTimestamp,
+  withSnapshot,
   type TableMetadata,
 } from '../../src/storage/iceberg/metadata.ts';
 import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
 import { openCatalog, type SqliteCatalog } from '../../src/storage/iceberg/sqlite-catalog.ts';
-import { tableReader } from '../../src/storage/iceberg/table-reader.ts';
+import { specsOf, tableReader } from '../../src/storage/iceberg/table-reader.ts';
 import type { TableDef } from '../../src/table-def.ts';
 import { deleteFile, duckdb } from './harness.ts';
 
@@ -66,6 +82,16 @@ export async function foreignDelete(
   await commit(dataDir, name, { deletes: [{ targets: [dataFile], scope: 'file', location, rows, bytes }] });
 }
 
+async function dataFileOf(like: DataFileInfo, select: string): Promise<DataFileInfo> {
+  const location = `${like.location.slice(0, like.location.lastIndexOf('/'))}/theirs-${randomUUID()}.parquet`;
+  const path = toLocalPath(location);
+  await duckdb(
+    `COPY (SELECT id::BIGINT AS id, v::INTEGER AS v, name FROM (${select}) t(id, v, name)) TO '${path}' (FORMAT parquet, FIELD_IDS {id: 1, v: 2, name: 3})`,
+  );
+  const rows = Number((await duckdb(`SELECT count(*) FROM read_parquet('${path}')`))[0]![0]);
+  return { ...like, location, path, rows, bytes: statSync(path).size, columns: [] };
+}
+
 /** Rows by a SELECT of id, v and name, in the place of other files, if any. */
 export async function foreignFile(
   dataDir: string,
@@ -74,14 +100,73 @@ export async function foreignFile(
   select: string,
   removed: readonly string[] = [],
 ): Promise<void> {
-  const location = `${like.location.slice(0, like.location.lastIndexOf('/'))}/theirs-${randomUUID()}.parquet`;
-  const path = toLocalPath(location);
-  await duckdb(
-    `COPY (SELECT id::BIGINT AS id, v::INTEGER AS v, name FROM (${select}) t(id, v, name)) TO '${path}' (FORMAT parquet, FIELD_IDS {id: 1, v: 2, name: 3})`,
-  );
-  const rows = Number((await duckdb(`SELECT count(*) FROM read_parquet('${path}')`))[0]![0]);
-  const added = { ...like, location, path, rows, bytes: statSync(path).size, columns: [] };
+  const added = await dataFileOf(like, select);
   await commit(dataDir, name, { added: [added], removed: new Set(removed) });
+}
+
+/** A snapshot of manifests that are kept and one with a file that is not Arka's to write. */
+async function nextSnapshot(
+  metadata: TableMetadata,
+  base: { readonly name: string; readonly metadataLocation: string },
+  kept: readonly ManifestFile[],
+  content: 'data' | 'deletes',
+  file: RawFile,
+): Promise<string> {
+  const parent = currentSnapshot(metadata)!;
+  const spec = specsOf(metadata)(0);
+  const snapshotId = newSnapshotId(metadata);
+  const sequence = metadata['last-sequence-number'] + 1n;
+  const entries = [{ status: EntryStatus.added, snapshotId, sequence: null, fileSequence: null, file }];
+  const bytes = encodeManifest(spec, currentSchema(metadata), content, entries);
+  const manifest = `${metadata.location}/metadata/theirs-${randomUUID()}.avro`;
+  await store.put(manifest, bytes);
+  const made = summarize(spec, content, entries, { location: manifest, bytes: bytes.length, snapshotId, sequence });
+  const list = `${metadata.location}/metadata/snap-theirs-${randomUUID()}.avro`;
+  await store.put(
+    list,
+    encodeManifestList([made, ...kept], { id: snapshotId, parent: parent['snapshot-id'], sequence }),
+  );
+  const next = withSnapshot(metadata, {
+    'snapshot-id': snapshotId,
+    'parent-snapshot-id': parent['snapshot-id'],
+    'sequence-number': sequence,
+    'timestamp-ms': nextTimestamp(metadata, Date.now()),
+    'manifest-list': list,
+    summary: { operation: 'overwrite' },
+    'schema-id': metadata['current-schema-id'],
+  });
+  const location = nextMetadataLocation({ schema: 'public', ...base, metadata }, metadata.location);
+  await store.put(location, encodeMetadata(next, location));
+  return location;
+}
+
+/** What Flink's upserts commit: rows with these ids are deleted from all files so far, by value. */
+export async function foreignEqualityDelete(dataDir: string, name: string, ids: readonly number[]): Promise<void> {
+  await swap(dataDir, name, async (metadata, metadataLocation) => {
+    const kept = await context.reader.manifests(currentSnapshot(metadata));
+    const [data] = await context.reader.entries(kept.find((manifest) => manifest.content === 0)!);
+    const location = `${metadata.location}/data/theirs-${randomUUID()}.parquet`;
+    const path = toLocalPath(location);
+    await duckdb(
+      `COPY (SELECT unnest([${ids.join(', ')}])::BIGINT AS id) TO '${path}' (FORMAT parquet, FIELD_IDS {id: 1})`,
+    );
+    const written = { location, rows: ids.length, bytes: statSync(path).size };
+    const file = { ...rawDeleteFile(written, [data!.file]), content: Content.equalityDeletes, equality_ids: [1] };
+    return nextSnapshot(metadata, { name, metadataLocation }, kept, 'deletes', file);
+  });
+}
+
+/** All rows, by a SELECT of id, v and name, in one file: no other file, and no delete file, is left. */
+export async function foreignCompaction(
+  dataDir: string,
+  name: string,
+  like: DataFileInfo,
+  select: string,
+): Promise<void> {
+  await swap(dataDir, name, async (metadata, metadataLocation) => {
+    const added = await dataFileOf(like, select);
+    return nextSnapshot(metadata, { name, metadataLocation }, [], 'data', rawDataFile(added, specsOf(metadata)(0), 0));
+  });
 }
 
 /** Keeps the current snapshot under a name. */

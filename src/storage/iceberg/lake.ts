@@ -338,6 +338,8 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
     checkOwner(base, request.logId, known.logId);
     let attempt: Attempt;
     try {
+      // What another writer did is told with the answer: where it cannot be read, nothing takes place (H14).
+      if (base.metadataLocation !== known.reported) await lake.reader.state(base);
       attempt = await buildAttempt(context, base, change, commitId);
     } catch (error) {
       context.discard(deletes.map((placed) => placed.location));

@@ -155,7 +155,10 @@ async function tableState(
           detail: `File "${file.file_path}".`,
         });
       if (file.content === Content.equalityDeletes)
-        throw notSupported('reading Iceberg equality deletes', { detail: `File "${file.file_path}".` });
+        throw notSupported('reading Iceberg equality deletes', {
+          detail: `File "${file.file_path}".`,
+          hint: 'Compact the table with the engine that writes them; until then it is read as it was before, and nothing is committed to it.',
+        });
       if (file.content === Content.data)
         files.push(dataFileInfo(file, spec(manifest.partition_spec_id), pathOf(file.file_path)));
       else if (isPartitionDeletes(file.file_path))

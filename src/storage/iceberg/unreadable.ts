@@ -21,8 +21,9 @@ export function unreadable(error: SqlError, last: Detached['last']): Detached {
     message: error.message,
     detail: error.fields.detail ?? '',
     hint:
+      error.fields.hint ??
       'Restore the file and restart the server: rows that Iceberg lacks are kept in the log and in DATA_DIR/disk. ' +
-      'DROP TABLE gives the table up.',
+        'DROP TABLE gives the table up.',
     last,
   };
 }
