@@ -23,19 +23,24 @@ export function bufferUnit(
   const first = buffer.batchOf(from);
   const start = buffer.batches.length === 0 ? 0 : buffer.batchStart(first);
   const rows = buffer.rows - start;
-  const shape = new Float64Array((buffer.batches.length - first) * (1 + 4 * buffer.physicals.length));
+  const batches = buffer.batches.slice(first);
+  const shape = new Float64Array(batches.length * (1 + 4 * buffer.physicals.length));
   let at = 0;
-  for (const batch of buffer.batches.slice(first)) at += batch.describe(shape, at, batch.rows);
   const skipped: number[] = [];
   for (let row = 0; row < rows; row++) if (start + row < from || isDead(start + row)) skipped.push(row);
   const bytes = skipped.length * 4;
   const address = bytes === 0 ? -1 : memory.take(bytes);
   if (bytes > 0) memory.pool.directory.words(address, skipped.length).set(skipped);
+  for (const batch of batches) {
+    batch.readers++;
+    at += batch.describe(shape, at, batch.rows, false);
+  }
   const deletes: DeleteRef | null =
     bytes === 0 ? null : { count: skipped.length, blocks: [{ address, count: skipped.length }] };
   return {
     unit: { unit: 0, rows, shape: shape.subarray(0, at), deletes, fieldIds },
     release: () => {
+      for (const batch of batches.splice(0)) batch.readers--;
       if (bytes > 0) memory.pool.free(address, bytes);
     },
   };

@@ -17,14 +17,18 @@ export class BulkRows {
   readonly from: number;
   readonly #environment: WriteEnvironment;
   readonly #writes: TableWrites;
-  readonly #spills: boolean;
+  readonly #answer: ((from: number) => MaybePromise<void>) | null;
   #claimed: number;
 
-  /** @param spills false: all rows are asked for again (RETURNING), and stay in memory until then */
-  constructor(environment: WriteEnvironment, writes: TableWrites, spills = true) {
+  /** @param answer called when the keys of own rows from `from` on are claimed: they are in memory still (RETURNING) */
+  constructor(
+    environment: WriteEnvironment,
+    writes: TableWrites,
+    answer: ((from: number) => MaybePromise<void>) | null = null,
+  ) {
     this.#environment = environment;
     this.#writes = writes;
-    this.#spills = spills;
+    this.#answer = answer;
     this.from = writes.inserted.rows;
     this.#claimed = this.from;
   }
@@ -48,8 +52,9 @@ export class BulkRows {
 
   /** After the last row: its keys are claimed when this has resolved. */
   finish(): MaybePromise<void> {
+    const from = this.#claimed;
     const claimed = this.#claim();
-    return claimed === null ? this.#move() : claimed.then(() => this.#move());
+    return claimed === null ? this.#move(from) : claimed.then(() => this.#move(from));
   }
 
   #claim(): Promise<void> | null {
@@ -60,20 +65,22 @@ export class BulkRows {
     return insertRows(contextOf(this.#environment), this.#environment.transaction, writes, start, upsert);
   }
 
-  #move(): MaybePromise<void> {
-    return moveRows(this.#environment, this.#writes, this.#spills ? this.from : null);
+  #move(from: number): MaybePromise<void> {
+    const move = (): MaybePromise<void> => moveRows(this.#environment, this.#writes, this.from);
+    const answered = this.#answer?.(from);
+    return answered === undefined ? move() : answered.then(move);
   }
 }
 
 /**
  * Own rows whose keys are claimed go to the log, and to files.
- * @param from the statement's first own row; null: they stay in memory
+ * @param from the statement's first own row
  * @throws {SqlError} 53200 when there are too many that have to stay in memory
  */
-export function moveRows(environment: WriteEnvironment, writes: TableWrites, from: number | null): MaybePromise<void> {
+export function moveRows(environment: WriteEnvironment, writes: TableWrites, from: number): MaybePromise<void> {
   const { database, transaction } = environment;
   const streaming = streamRows(database.log, transaction, writes);
-  const spilling = from === null ? undefined : spillRows(database, transaction, writes, from);
+  const spilling = spillRows(database, transaction, writes, from);
   if (spilling === undefined) checkSize(environment, writes);
   return streaming === undefined || spilling === undefined ? (spilling ?? streaming) : spilling.then(() => streaming);
 }

@@ -26,6 +26,7 @@ import { OwnIndex } from './storage/memory/own-index.ts';
 import { RowBuffer } from './storage/memory/row-buffer.ts';
 import { integerAt } from './storage/memory/slice.ts';
 import type { ColumnVector } from './types/column-vector.ts';
+import type { MaybePromise } from './wire/gateway-api.ts';
 import { bufferUnit } from './gateway-buffer.ts';
 import { readOldRows, type OldRows } from './gateway-old-rows.ts';
 import { rowComputer } from './gateway-row-values.ts';
@@ -51,11 +52,16 @@ export class ConflictingInsert {
   readonly #conflict: Conflict;
   /** First own row of the statement. */
   readonly #from: number;
-  readonly #spills: boolean;
+  readonly #answer: (from: number) => MaybePromise<void>;
 
-  /** @param spills false: the rows are asked for again, and stay in memory until then */
-  constructor(environment: WriteEnvironment, writes: TableWrites, conflict: Conflict, spills: boolean) {
-    this.#spills = spills;
+  /** @param answer called when own rows from `from` on are written: they are in memory still (RETURNING) */
+  constructor(
+    environment: WriteEnvironment,
+    writes: TableWrites,
+    conflict: Conflict,
+    answer: (from: number) => MaybePromise<void> = () => {},
+  ) {
+    this.#answer = answer;
     this.#environment = environment;
     this.#writes = writes;
     this.#conflict = conflict;
@@ -68,8 +74,8 @@ export class ConflictingInsert {
     if (this.proposed.rows >= PORTION_ROWS) await this.finish();
   }
 
-  /** Writes what is proposed. */
-  async finish(): Promise<void> {
+  /** Writes what is proposed. @param answers false: nobody is told of it, for the statement fails */
+  async finish(answers = true): Promise<void> {
     const { proposed } = this;
     if (proposed.rows === 0) return;
     const { table, inserted } = this.#writes;
@@ -89,7 +95,8 @@ export class ConflictingInsert {
       await this.#claim(before);
     }
     proposed.truncate(0);
-    await moveRows(this.#environment, this.#writes, this.#spills ? this.#from : null);
+    if (answers) await this.#answer(before);
+    await moveRows(this.#environment, this.#writes, this.#from);
   }
 
   retire(): void {

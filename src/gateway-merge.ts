@@ -3,9 +3,13 @@
  * of an UPDATE or DELETE, new ones inserted after them. When a row was changed meanwhile, the statement runs again as a whole.
  */
 import { SqlError, SqlState } from './errors.ts';
+import { appendRows } from './ingest/change-rows.ts';
+import { PositionSets } from './ingest/position-sets.ts';
+import { RowPlaces } from './ingest/row-places.ts';
 import { RowWriter } from './ingest/row-writer.ts';
 import { concurrentChange } from './ingest/snapshot.ts';
 import { lockRows, type SnapshotRows } from './ingest/snapshot-writes.ts';
+import type { TableWrites } from './ingest/transaction.ts';
 import { deleteRows, insertRows, recordFound } from './ingest/write-rows.ts';
 import type { Statement } from './planner/plan.ts';
 import { RowBuffer } from './storage/memory/row-buffer.ts';
@@ -13,7 +17,8 @@ import { integerAt } from './storage/memory/slice.ts';
 import type { Table } from './storage/table.ts';
 import type { ColumnVector } from './types/column-vector.ts';
 import { liveTable } from './gateway-cursor.ts';
-import { checkSize, contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
+import { CHECK_ROWS, moveRows } from './gateway-bulk.ts';
+import { contextOf, drain, type WriteEnvironment } from './gateway-write-environment.ts';
 
 type Merge = Extract<Statement, { kind: 'merge' }>;
 
@@ -39,15 +44,15 @@ class MergeRun {
   readonly #environment: WriteEnvironment;
   readonly #table: Table;
   readonly #statement: Merge;
-  readonly #found: SnapshotRows;
+  readonly #places = new RowPlaces();
+  readonly #names: RowBuffer;
   /** New rows, updated and inserted. */
   readonly #fresh: RowBuffer;
   /** Of each WHEN, and the columns that the query gives it. */
   readonly #writers: readonly { readonly writer: RowWriter; readonly columns: readonly number[] }[];
-  /** Positions touched, by unit. */
-  readonly #touched = new Map<number, Set<number>>();
-  /** Rows found and the new rows in their places, in turn. */
-  readonly #updated: number[] = [];
+  readonly #touched = new PositionSets();
+  /** Rows found, and the new rows in their places. */
+  readonly #updated = new RowPlaces();
   #count = 0;
 
   constructor(environment: WriteEnvironment, table: Table, statement: Merge) {
@@ -55,8 +60,7 @@ class MergeRun {
     this.#environment = environment;
     this.#table = table;
     this.#statement = statement;
-    const names = new RowBuffer(memory, table.namePhysicals);
-    this.#found = { units: [], positions: [], names, dropped: new Set(), seen: null };
+    this.#names = new RowBuffer(memory, table.namePhysicals);
     this.#fresh = new RowBuffer(memory, table.physicals);
     const all = table.fieldIds.map((_, column) => column);
     this.#writers = statement.generated.map((fields) => {
@@ -80,11 +84,10 @@ class MergeRun {
     if (action !== 'insert') {
       const [unit, position] = [integerAt(vectors[0]!, row), integerAt(vectors[1]!, row)];
       this.#touch(unit, position);
-      this.#found.units.push(unit);
-      this.#found.positions.push(position);
-      this.#found.names.append(vectors.slice(ROW_AT + physicals.length), row, row + 1);
+      this.#places.push(unit, position);
+      this.#names.append(vectors.slice(ROW_AT + physicals.length), row, row + 1);
     }
-    if (action === 'update') this.#updated.push(this.#found.names.rows - 1, this.#fresh.rows);
+    if (action === 'update') this.#updated.push(this.#names.rows - 1, this.#fresh.rows);
     if (action === 'delete') return;
     const { writer, columns } = this.#writers[when]!;
     columns.forEach((column, value) => writer.vectorField(value, vectors[ROW_AT + column]!, row));
@@ -92,12 +95,10 @@ class MergeRun {
   }
 
   #touch(unit: number, position: number): void {
-    const touched = this.#touched.get(unit) ?? new Set<number>();
-    if (touched.has(position))
+    if (!this.#touched.add(unit, position))
       throw new SqlError(SqlState.cardinalityViolation, 'MERGE command cannot affect row a second time', {
         hint: 'Ensure that not more than one source row matches any one target row.',
       });
-    this.#touched.set(unit, touched.add(position));
   }
 
   /** Rows that changed; null: one was changed by others since it was found. */
@@ -105,7 +106,8 @@ class MergeRun {
     const { transaction } = this.#environment;
     const context = contextOf(this.#environment);
     const writes = transaction.of(this.#table);
-    const found = this.#found;
+    const { units, positions } = this.#places;
+    const found: SnapshotRows = { units, positions, names: this.#names, dropped: new Set(), seen: null };
     if (!this.#table.keyed) {
       if (!(await deleteRows(context, transaction, writes, found))) {
         if (transaction.snapshot !== null) throw concurrentChange('update');
@@ -115,20 +117,31 @@ class MergeRun {
       if ((await lockRows(context, transaction, writes, found)).length > 0) return null;
       recordFound(writes, found);
     }
-    const from = writes.inserted.rows;
-    for (const batch of this.#fresh.batches) writes.inserted.append(batch.vectors(), 0, batch.rows);
-    for (let i = 0; this.#table.keyed && i < this.#updated.length; i += 2) {
-      const [old, own] = [this.#updated[i]!, from + this.#updated[i + 1]!];
-      const index = found.names.batchOf(old);
-      writes.rename(found.names.batches[index]!.vectors(), old - found.names.batchStart(index), own);
-    }
-    await insertRows(context, transaction, writes, from, false);
-    checkSize(this.#environment, writes);
+    await this.#insert(writes);
     return this.#count;
+  }
+
+  /** The new rows become own rows, portion by portion. */
+  async #insert(writes: TableWrites): Promise<void> {
+    const { transaction } = this.#environment;
+    const first = writes.inserted.rows;
+    for (let row = 0, next = 0; row < this.#fresh.rows; row += CHECK_ROWS) {
+      const from = writes.inserted.rows;
+      const end = Math.min(row + CHECK_ROWS, this.#fresh.rows);
+      appendRows(this.#fresh, row, end, writes.inserted);
+      const { units: olds, positions: news, length } = this.#updated;
+      for (; this.#table.keyed && next < length && news[next]! < end; next++) {
+        const index = this.#names.batchOf(olds[next]!);
+        const inBatch = olds[next]! - this.#names.batchStart(index);
+        writes.rename(this.#names.batches[index]!.vectors(), inBatch, from + news[next]! - row);
+      }
+      await insertRows(contextOf(this.#environment), transaction, writes, from, false);
+      await moveRows(this.#environment, writes, first);
+    }
   }
 
   retire(): void {
     this.#fresh.retire();
-    this.#found.names.retire();
+    this.#names.retire();
   }
 }

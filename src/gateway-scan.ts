@@ -115,32 +115,24 @@ export class ScanBuilder {
     this.#blocks.length = 0;
   }
 
-  #ownDeletes(writes: TableWrites): ReadonlyMap<number, number[]> | null {
-    if (writes.units.length === 0) return null;
-    const deleted = writes.seen ?? writes;
-    const byUnit = new Map<number, number[]>();
-    deleted.units.forEach((unit, i) => {
-      const positions = byUnit.get(unit);
-      if (positions === undefined) byUnit.set(unit, [deleted.positions[i]!]);
-      else positions.push(deleted.positions[i]!);
-    });
-    return byUnit;
+  #ownDeletes(writes: TableWrites): ReadonlyMap<number, Uint32Array> | null {
+    return writes.deleted.length === 0 ? null : (writes.seen ?? writes).deleted.byUnit();
   }
 
   #joined(
     shared: DeleteRef | null,
-    own: ReadonlyMap<number, number[]> | null,
+    own: ReadonlyMap<number, Uint32Array> | null,
     unit: MemorySlice | DataFileUnit,
   ): DeleteRef | null {
     const positions = own?.get(unit.unit);
     return positions === undefined ? shared : this.#block(shared, positions);
   }
 
-  #block(shared: DeleteRef | null, positions: readonly number[]): DeleteRef | null {
+  #block(shared: DeleteRef | null, positions: Uint32Array): DeleteRef | null {
     if (positions.length === 0) return shared;
     const blocks = [...(shared?.blocks ?? [])];
     for (let start = 0; start < positions.length; start += 262_144) {
-      const part = positions.slice(start, start + 262_144);
+      const part = positions.subarray(start, start + 262_144);
       const bytes = part.length * 4;
       const address = this.#memory.take(bytes);
       this.#blocks.push({ address, bytes });

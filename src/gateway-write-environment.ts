@@ -115,8 +115,14 @@ export async function drain(
   } as const;
   const cursor = await EngineCursor.open(database, engine, request, environment.running);
   try {
-    for (let chunk = await cursor.next(); chunk !== null; chunk = await cursor.next())
+    // The engine makes the next rows while these are taken.
+    for (let ahead = cursor.next(); ;) {
+      const chunk = await ahead;
+      if (chunk === null) break;
+      ahead = cursor.next();
+      ahead.catch(() => {}); // it is waited for, or the cursor is closed
       await take(chunk.vectors!, chunk.rows);
+    }
   } finally {
     await cursor.close();
   }

@@ -59,7 +59,7 @@ export function insertRowsBy(
     writes.inserted.truncate(from);
     return null;
   }
-  const insertion = new ConflictingInsert(environment, writes, conflict, true);
+  const insertion = new ConflictingInsert(environment, writes, conflict);
   if (!put(insertion.proposed)) {
     insertion.retire();
     return null;
@@ -84,6 +84,15 @@ function claimRows(
   const tag = insertTag(writes.inserted.rows - from);
   const moved = sent === undefined ? moveSome(environment, writes) : sent.then(() => moveSome(environment, writes));
   return moved === undefined ? tag : moved.then(() => tag);
+}
+
+/** Sends own rows from some row on: of many rows a portion at a time. */
+function answering(
+  environment: WriteEnvironment,
+  { returning }: Of<'insert'>,
+  writes: TableWrites,
+): (from: number) => MaybePromise<void> {
+  return (from) => sendWritten(environment, returning, writtenRows(writes, from));
 }
 
 function writtenRows(writes: TableWrites, from: number): WrittenRows {
@@ -127,11 +136,9 @@ export async function insert(environment: WriteEnvironment, statement: Of<'inser
   const writes = transaction.of(table);
   const { time } = environment;
   const writer = new RowWriter(table.def, statement.fieldIds, writes.inserted, time, statement.generated);
-  const isAnswered = statement.returning !== null && environment.answer !== null;
-  const bulk = new BulkRows(environment, writes, !isAnswered);
+  const bulk = new BulkRows(environment, writes, answering(environment, statement, writes));
   await putQuery(environment, statement.source.plan, writer, () => bulk.advance());
   await bulk.finish();
-  await sendWritten(environment, statement.returning, writtenRows(writes, bulk.from));
   return insertTag(bulk.rows);
 }
 
@@ -165,17 +172,15 @@ async function insertOrElse(
   const table = liveTable(environment.database, statement.def);
   const writes = environment.transaction.of(table);
   const from = writes.inserted.rows;
-  const isAnswered = statement.returning !== null && environment.answer !== null;
-  const insertion = new ConflictingInsert(environment, writes, conflict, !isAnswered);
+  const insertion = new ConflictingInsert(environment, writes, conflict, answering(environment, statement, writes));
   try {
     const { time } = environment;
     const writer = new RowWriter(table.def, statement.fieldIds, insertion.proposed, time, statement.generated);
     let refused: SqlError | null = null;
     if (statement.source.kind === 'values') refused = putRows(environment, statement, writer);
     else await putQuery(environment, statement.source.plan, writer, () => insertion.advance());
-    await insertion.finish();
+    await insertion.finish(refused === null);
     if (refused !== null) throw refused;
-    await sendWritten(environment, statement.returning, writtenRows(writes, from));
     return insertTag(writes.inserted.rows - from);
   } finally {
     insertion.retire();

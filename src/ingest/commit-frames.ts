@@ -23,20 +23,10 @@ export function framesOf(writes: readonly TableWrites[], frameBytesMax: number):
   return frames;
 }
 
-/**
- * The frame that commits a stream: what it refers to, and the deletions. Null: they do not fit, and the rows go another way.
- * @param whole the stream has the deletions, too
- */
-export function streamFrame(
-  writes: readonly TableWrites[],
-  stream: LogStream,
-  frameBytesMax: number,
-  whole = false,
-): Frame | null {
-  const sections = whole ? [] : sectionsOf(writes, 'delete');
-  const parts = [stream.reference, ...encodeFrame(sections)];
-  const bytes = bytesOf(parts);
-  return bytes > frameBytesMax ? null : { parts, bytes, count: stream.rows + countOf(sections) };
+/** The frame that commits a stream, which holds all that the transaction does. */
+export function streamFrame(stream: LogStream): Frame {
+  const parts = [stream.reference, ...encodeFrame([])];
+  return { parts, bytes: bytesOf(parts), count: stream.rows };
 }
 
 function sectionsOf(writes: readonly TableWrites[], kind: SectionKind): SectionSource[] {

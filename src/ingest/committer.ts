@@ -18,6 +18,7 @@ import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { framesOf, streamFrame, type Frame } from './commit-frames.ts';
 import { Publications } from './publications.ts';
+import type { RowPlaces } from './row-places.ts';
 import { sealStream } from './stream-writes.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
@@ -110,26 +111,18 @@ export class Committer {
       const { frameBytesMax } = this.#log;
       const { isSpilled } = transaction;
       let stream = await sealStream(transaction);
-      let whole = false;
-      if (
-        isSpilled &&
-        (stream === null || streamFrame([...transaction.writes.values()], stream, frameBytesMax) === null)
-      ) {
-        stream = await this.#spills.streamAnew(transaction);
-        whole = true;
-      }
+      if (isSpilled) stream ??= await this.#spills.streamAnew(transaction);
       await this.exclusive(async () => {
         const writes = this.#prepare(transaction);
-        const frame = stream === null ? null : streamFrame(writes, stream, frameBytesMax, whole);
-        invariant(frame !== null || !isSpilled, 'H1 rows that have left memory are in the stream');
-        const frames = frame !== null ? [frame] : writes.length === 0 ? [] : framesOf(writes, frameBytesMax);
+        const frames =
+          stream !== null ? [streamFrame(stream)] : writes.length === 0 ? [] : framesOf(writes, frameBytesMax);
         await first?.();
         if (frames.length === 0) {
           transaction.finish();
           return;
         }
-        await this.#append(transaction, frames, frame !== null);
-        if (frame !== null) transaction.streamCommitted(this.#log.lastLsn);
+        await this.#append(transaction, frames, stream !== null);
+        if (stream !== null) transaction.streamCommitted(this.#log.lastLsn);
         // V3: files are visible as soon as they are in the Version.
         if (isSpilled) await this.#log.durable(this.#log.lastLsn);
         // A table may have been dropped while the log had no room.
@@ -210,9 +203,9 @@ export class Committer {
     for (const each of writes) {
       for (const batch of each.inserted.batches)
         if (!adoptable(each.table, batch)) bytes += batch.dataBytes * 2 + 65_536;
-      if (each.units.length === 0) continue;
+      if (each.deleted.length === 0) continue;
       const counts = new Map<number, number>();
-      for (const unit of each.units) counts.set(unit, (counts.get(unit) ?? 0) + 1);
+      each.deleted.forRuns((unit, { length }) => counts.set(unit, (counts.get(unit) ?? 0) + length));
       for (const [unit, count] of counts) {
         const { deletes } = each.table.unit(unit) ?? replaced(each.table);
         if (!deletes.reserve(count)) throw outOfMemory(this.#memory);
@@ -245,7 +238,7 @@ export class Committer {
     const lists = new Set<DeleteList>();
     for (const each of writes) {
       placeSpilled(each, this.appliedLsn, lsn, (table) => this.#spills.placed(table));
-      applyDeletes(each.table, each.units, each.positions, lsn, lists);
+      applyDeletes(each.table, each.deleted, lsn, lists);
       each.table.changes?.note(each.deletedNames, lsn);
       if (each.renamed !== null) each.table.renames.note(each.renamed);
       applyInserts(each, lsn, slices);
@@ -313,21 +306,15 @@ export function noteOperations(table: Table, first: Lsn, last: Lsn): void {
 }
 
 /** Delete entries for positions found before: the index of memory rows counts such rows as none. */
-export function applyDeletes(
-  table: Table,
-  units: readonly number[],
-  positions: readonly number[],
-  lsn: Lsn,
-  lists: Set<DeleteList>,
-): void {
-  for (let i = 0; i < units.length; i++) {
-    const unit = table.unit(units[i]!);
+export function applyDeletes(table: Table, deleted: RowPlaces, lsn: Lsn, lists: Set<DeleteList>): void {
+  deleted.forRuns((id, positions) => {
+    const unit = table.unit(id);
     invariant(unit !== undefined, 'V1 a recorded deletion follows its row to the unit where it is');
-    unit.deletes.reserve(1); // the row may have moved since room was made sure of
-    unit.deletes.append(positions[i]!, lsn);
+    unit.deletes.reserve(positions.length); // rows may have moved since room was made sure of
+    unit.deletes.appendAll(positions, lsn);
     lists.add(unit.deletes);
     if (unit.tier !== 'memory') table.fileSets.deleted(unit);
-  }
+  });
 }
 
 /** Files of own rows become units of the table. */

@@ -210,7 +210,8 @@ export class Database {
     for (const transaction of this.#transactions.values()) {
       const writes = transaction.writes.get(table);
       if (writes === undefined) continue;
-      for (let i = 0; i < writes.units.length; i++) if (writes.units[i] === unit) yield writes.positions[i]!;
+      const { units, positions, length } = writes.deleted;
+      for (let i = 0; i < length; i++) if (units[i] === unit) yield positions[i]!;
     }
   }
 

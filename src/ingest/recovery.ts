@@ -22,6 +22,7 @@ import { decodeFrame, type Section } from '../storage/log/section-reader.ts';
 import { placeMoved } from './moved-deletes.ts';
 import { LostRows } from './lost-rows.ts';
 import { ReplayRows } from './replay-rows.ts';
+import { RowPlaces } from './row-places.ts';
 import { HotNames, mayBeInFiles, resolveCold } from './resolver.ts';
 
 /** During replay memory is flushed from this share of the budget on. */
@@ -225,42 +226,26 @@ async function replayDeletes(
 ): Promise<void> {
   const vectors = byFieldIds(table, section, table.nameColumns);
   const cold = new RowBuffer(database.memory, table.namePhysicals);
-  const units: number[] = [];
-  const positions: number[] = [];
+  const places = new RowPlaces();
   hot.follow(table);
   for (let row = 0; row < section.rows; row++) {
-    if (hot.find(table, vectors, row)) {
-      units.push(hot.unit);
-      positions.push(hot.position);
-    } else if (mayBeInFiles(table, vectors, row)) {
-      cold.append(vectors, row, row + 1);
-    }
+    if (hot.find(table, vectors, row)) places.push(hot.unit, hot.position);
+    else if (mayBeInFiles(table, vectors, row)) cold.append(vectors, row, row + 1);
   }
-  applyReserved(table, units, positions, lsn, lists);
-  const coldUnits: number[] = [];
-  const coldPositions: number[] = [];
+  applyReserved(table, places, lsn, lists);
   if (cold.rows > 0) {
-    await resolveCold(database.engine, table, cold, (_, unit, position) => {
-      coldUnits.push(unit);
-      coldPositions.push(position);
-    });
-    applyReserved(table, coldUnits, coldPositions, lsn, lists);
+    places.truncate(0);
+    await resolveCold(database.engine, table, cold, (_, unit, position) => places.push(unit, position));
+    applyReserved(table, places, lsn, lists);
   }
   cold.retire();
 }
 
-function applyReserved(
-  table: Table,
-  units: readonly number[],
-  positions: readonly number[],
-  lsn: Lsn,
-  lists: Set<DeleteList>,
-): void {
-  for (const unit of new Set(units)) {
-    if (!table.unit(unit)!.deletes.reserve(units.length))
-      throw new Error('the deletes of the log do not fit memory.limit');
-  }
-  applyDeletes(table, units, positions, lsn, lists);
+function applyReserved(table: Table, places: RowPlaces, lsn: Lsn, lists: Set<DeleteList>): void {
+  places.forRuns((unit, { length }) => {
+    if (!table.unit(unit)!.deletes.reserve(length)) throw new Error('the deletes of the log do not fit memory.limit');
+  });
+  applyDeletes(table, places, lsn, lists);
 }
 
 /** Values of columns by field id: fields of a later schema are NULL, dropped ones are left out, narrower ones widened (M-2). */

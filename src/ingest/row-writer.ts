@@ -24,6 +24,8 @@ import { notNullViolation, type RefusedRow } from './row-errors.ts';
 const hasNoDefault = ({ default: value }: ColumnDef): boolean =>
   value === null || (value.kind === 'constant' && value.text === null);
 
+const NONE: ReadonlySet<number> = new Set();
+
 /** Writes rows whose values come in the order of `fieldIds`. */
 export class RowWriter implements CopyRowSink {
   readonly def: TableDef;
@@ -239,12 +241,39 @@ export class RowWriter implements CopyRowSink {
     return this.#rows.rows;
   }
 
-  /** Rows [start, end) of vectors that hold the values in column types already: checks, then copies. */
-  appendVectors(vectors: readonly ColumnVector[], end: number, start = 0): void {
+  /**
+   * Rows [start, end) of vectors that hold the values in column types already: checks, then copies.
+   * @param kept values that were in the table before: nothing is wrong with them
+   */
+  appendVectors(vectors: readonly ColumnVector[], end: number, start = 0, kept: ReadonlySet<number> = NONE): void {
+    if (this.#copies(vectors, start, end, kept)) {
+      this.#rows.append(vectors, start, end);
+      return;
+    }
     for (let row = start; row < end; row++) {
-      for (let value = 0; value < vectors.length; value++) this.vectorField(value, vectors[value]!, row);
+      for (let value = 0; value < vectors.length; value++) {
+        if (kept.has(value)) this.sameField(value, vectors[value]!, row);
+        else this.vectorField(value, vectors[value]!, row);
+      }
       this.endRow();
     }
+  }
+
+  /** Whether the rows are whole ones that need only be copied, column by column. */
+  #copies(vectors: readonly ColumnVector[], start: number, end: number, kept: ReadonlySet<number>): boolean {
+    if (this.#checks !== null || this.#missing.length > 0 || this.#open) return false;
+    const { physicals } = this.#rows;
+    for (let value = 0; value < vectors.length; value++) {
+      const vector = vectors[value]!;
+      if (this.#targets[value] !== value || vector.physical !== physicals[value]) return false;
+      if (kept.has(value)) continue;
+      const { notNull, type } = this.def.columns[value]!;
+      if (type.oid === Oid.int2) return false;
+      if (vector.physical === 'bytes' && type.oid !== Oid.text && type.oid !== Oid.bytea) return false;
+      if (notNull && vector.validity !== null)
+        for (let row = start; row < end; row++) if (!isValid(vector, row)) return false;
+    }
+    return true;
   }
 
   /** Numbers that were computed; of the column's physical type. */

@@ -13,10 +13,11 @@ const key: KeyWords = new Int32Array(4);
 
 /** Found rows of a table with a key; where they are in the snapshot, once some of them have moved. */
 export interface SnapshotRows extends FoundRows {
-  readonly units: number[];
-  readonly positions: number[];
-  seen: { readonly units: readonly number[]; readonly positions: readonly number[] } | null;
+  readonly units: Numbers;
+  readonly positions: Numbers;
+  seen: { readonly units: ArrayLike<number>; readonly positions: ArrayLike<number> } | null;
 }
+type Numbers = ArrayLike<number> & { [row: number]: number };
 
 /**
  * Locks found rows of a table with a key, waiting where it must.
@@ -47,7 +48,7 @@ async function followMoved(
   stale: readonly number[],
 ): Promise<void> {
   const { table } = writes;
-  found.seen ??= { units: [...found.units], positions: [...found.positions] };
+  found.seen ??= { units: Array.from(found.units), positions: Array.from(found.positions) };
   const keys = new RowBuffer(context.memory, table.keyPhysicals);
   try {
     for (const row of stale) {

@@ -1,11 +1,13 @@
 /**
- * A large transaction's rows go to the log while it runs (H1): full batches, in order, into a stream of its own. At commit one
- * frame names the stream and says what was deleted; the rows are durable by then.
+ * A large transaction's rows go to the log while it runs (H1): full batches, in order, into a stream of its own, and before
+ * each of them the names of the rows of others that were deleted. At commit one frame names the stream; it is durable by then.
  *
  * - A batch that has been streamed is final. Where an own row dies later, or a rollback to a savepoint takes it back, the
  *   stream is given up and the live rows are written as those of any other transaction, or streamed anew (stream-anew.ts).
  */
+import type { SectionKind } from '../storage/log/frame-section.ts';
 import type { Log, LogStream } from '../storage/log/log-api.ts';
+import type { Batch } from '../storage/memory/batch.ts';
 import { encodeFrame } from './frame.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
@@ -14,6 +16,8 @@ const STREAM_BYTES_MIN = 2 ** 22;
 
 export class StreamedWrites {
   readonly #stream: LogStream;
+  /** Deletions of the rows of others that have gone: before rows, for those may have their keys. */
+  readonly #deletions = new Map<TableWrites, number>();
   /** Batches of each table that have gone. */
   readonly #sent = new Map<TableWrites, number>();
   /** Own rows before it have gone, and left memory. */
@@ -27,9 +31,10 @@ export class StreamedWrites {
     return this.#stream;
   }
 
-  /** Whether own rows from `rows` on have gone. */
-  reaches(writes: TableWrites, rows: number): boolean {
+  /** Whether own rows from `rows` on have gone, or deletions from `deletions` on. */
+  reaches(writes: TableWrites, { rows, deletions }: { readonly rows: number; readonly deletions: number }): boolean {
     const { batches } = writes.inserted;
+    if ((this.#deletions.get(writes) ?? 0) > deletions) return true;
     const sent = this.#sent.get(writes) ?? 0;
     if ((this.#dropped.get(writes) ?? 0) > rows) return true;
     return sent > 0 && writes.inserted.batchStart(sent - 1) + batches[sent - 1]!.rows > rows;
@@ -45,17 +50,36 @@ export class StreamedWrites {
   send(writes: TableWrites, all: boolean): Promise<void> | undefined {
     const { batches } = writes.inserted;
     const end = all ? batches.length : batches.length - 1;
-    let wait: Promise<void> | undefined;
-    for (let i = this.#sent.get(writes) ?? 0; i < end; i++) {
+    const from = this.#sent.get(writes) ?? 0;
+    let wait = from < end || all ? this.#sendDeletions(writes) : undefined;
+    for (let i = from; i < end; i++) {
       const batch = batches[i]!;
       this.#sent.set(writes, i + 1);
-      if (batch.rows === 0) continue;
-      const { def, fieldIds, uuidBytes } = writes.table;
-      const section = { tableUuid: uuidBytes, schemaId: def.schemaId, fieldIds, kind: 'insert', start: 0 } as const;
-      const parts = encodeFrame([{ ...section, vectors: batch.vectors(), end: batch.rows }]);
-      wait = this.#stream.push(batch.rows, parts);
+      if (batch.rows > 0) wait = this.#push(writes, 'insert', batch, 0);
     }
     return wait;
+  }
+
+  #sendDeletions(writes: TableWrites): Promise<void> | undefined {
+    const { deletedNames } = writes;
+    const sent = this.#deletions.get(writes) ?? 0;
+    this.#deletions.set(writes, deletedNames.rows);
+    let wait: Promise<void> | undefined;
+    if (sent === deletedNames.rows) return wait;
+    for (let i = deletedNames.batchOf(sent); i < deletedNames.batches.length; i++) {
+      const batch = deletedNames.batches[i]!;
+      const start = Math.max(0, sent - deletedNames.batchStart(i));
+      if (start < batch.rows) wait = this.#push(writes, 'delete', batch, start);
+    }
+    return wait;
+  }
+
+  #push({ table }: TableWrites, kind: SectionKind, batch: Batch, start: number): Promise<void> | undefined {
+    const { def, uuidBytes: tableUuid } = table;
+    const fieldIds = kind === 'delete' && table.keyed ? def.key : table.fieldIds;
+    const [vectors, end] = [batch.vectors(), batch.rows];
+    const section = { tableUuid, schemaId: def.schemaId, kind, fieldIds, vectors, start, end };
+    return this.#stream.push(end - start, encodeFrame([section]));
   }
 }
 

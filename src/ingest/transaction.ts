@@ -18,6 +18,7 @@ import type { Table, Unit } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { HeldKeys, type KeysMark } from './held-keys.ts';
+import { RowPlaces } from './row-places.ts';
 import { movePlace, unlockPlace } from './position-locks.ts';
 import { concurrentChange, type Snapshot, type TableView } from './snapshot.ts';
 import type { SchemaChanges } from './schema-changes.ts';
@@ -55,12 +56,12 @@ export class TableWrites {
   inserted: RowBuffer;
   /** Own rows that died again. */
   dead: DeleteList;
-  /** Names of deleted rows (C3), parallel to `units` and `positions`. */
+  /** Names of deleted rows (C3), parallel to `deleted`. */
   readonly deletedNames: RowBuffer;
-  readonly units: number[] = [];
-  readonly positions: number[] = [];
+  /** Rows of others that it has deleted. */
+  readonly deleted = new RowPlaces();
   /** In REPEATABLE READ what its snapshot shows of the table, and where deleted rows are there. */
-  readonly seen: { readonly view: TableView; readonly units: number[]; readonly positions: number[] } | null;
+  readonly seen: { readonly view: TableView; readonly deleted: RowPlaces } | null;
   /** A large transaction's own rows by key; it holds their locks. */
   own: OwnIndex | null = null;
   /** Own rows that are in files; those in memory follow them (H1). */
@@ -75,7 +76,7 @@ export class TableWrites {
   readonly #memory: Memory;
 
   constructor(memory: Memory, table: Table, unit: number, snapshot: Snapshot | null) {
-    this.seen = snapshot === null ? null : { view: snapshot.view(table), units: [], positions: [] };
+    this.seen = snapshot === null ? null : { view: snapshot.view(table), deleted: new RowPlaces() };
     this.#memory = memory;
     this.table = table;
     this.unit = unit;
@@ -86,7 +87,7 @@ export class TableWrites {
   }
 
   get operations(): number {
-    return this.units.length + this.inserted.rows - this.dead.length - this.spilled.dead;
+    return this.deleted.length + this.inserted.rows - this.dead.length - this.spilled.dead;
   }
 
   /** Before the own rows from `from` on are looked at: when they are many, own rows get an index of their own. */
@@ -128,12 +129,10 @@ export class TableWrites {
     const { seen } = this;
     if (seen !== null) {
       if (!seen.view.has(seenUnit, seenPosition)) throw concurrentChange('update');
-      seen.units.push(seenUnit);
-      seen.positions.push(seenPosition);
+      seen.deleted.push(seenUnit, seenPosition);
     }
     this.deletedNames.append(vectors, row, row + 1);
-    this.units.push(unit);
-    this.positions.push(position);
+    this.deleted.push(unit, position);
   }
 
   /** Own row `own` has the place of one with another key, given as a row of vectors. */
@@ -150,14 +149,13 @@ export class TableWrites {
 
   /** Whether it has deleted rows of that unit. */
   touches(unit: number): boolean {
-    return this.units.includes(unit);
+    return this.deleted.has(unit);
   }
 
   /** Gives the key locks back: others that wait look again. */
   unlock(): void {
     const { table, own } = this;
-    if (!table.keyed)
-      for (let i = 0; i < this.units.length; i++) unlockPlace(table, this.units[i]!, this.positions[i]!);
+    if (!table.keyed) this.#unlockPlaces(0);
     this.keys.release();
     if (own === null) return;
     own.isOpen = false;
@@ -167,11 +165,11 @@ export class TableWrites {
   /** A savepoint, `depth` of them open before it. */
   savepoint(depth: number): void {
     while (this.#marks.length < depth) this.#marks.push(NOTHING); // of before its first write
-    const { inserted, dead, units } = this;
+    const { inserted, dead, deleted } = this;
     this.#marks.push({
       rows: inserted.rows,
       dead: dead.length,
-      deletions: units.length,
+      deletions: deleted.length,
       keys: this.keys.mark(),
       spilled: this.spilled.mark(),
     });
@@ -184,7 +182,7 @@ export class TableWrites {
     this.keys.record(depth > 0);
   }
 
-  /** Forgets what it did since savepoint `index`, which stays open; the stream of rows, where there is one, must be at most at `rowsAt(index)`. */
+  /** Forgets what it did since savepoint `index`, which stays open; the stream of rows, where there is one, must be at most at `sizeAt(index)`. */
   rollbackTo(index: number): void {
     const mark = this.#marks[index] ?? NOTHING;
     const { table, inserted, own } = this;
@@ -287,21 +285,21 @@ export class TableWrites {
     return this.inserted.first + position;
   }
 
-  /** Own rows at savepoint `index`. */
-  rowsAt(index: number): number {
-    return (this.#marks[index] ?? NOTHING).rows;
+  /** How many own rows, and deletions of the rows of others, there were at savepoint `index`. */
+  sizeAt(index: number): { readonly rows: number; readonly deletions: number } {
+    return this.#marks[index] ?? NOTHING;
   }
 
   #forgetDeletions(from: number): void {
-    const { table, units, positions } = this;
-    if (!table.keyed) for (let i = from; i < units.length; i++) unlockPlace(table, units[i]!, positions[i]!);
-    units.length = from;
-    positions.length = from;
-    if (this.seen !== null) {
-      this.seen.units.length = from;
-      this.seen.positions.length = from;
-    }
+    if (!this.table.keyed) this.#unlockPlaces(from);
+    this.deleted.truncate(from);
+    this.seen?.deleted.truncate(from);
     this.deletedNames.truncate(from);
+  }
+
+  #unlockPlaces(from: number): void {
+    const { units, positions, length } = this.deleted;
+    for (let i = from; i < length; i++) unlockPlace(this.table, units[i]!, positions[i]!);
   }
 
   killOwn(row: number): void {
@@ -333,11 +331,11 @@ export class TableWrites {
   lend(count: number): { readonly unit: MemoryUnit; readonly read: () => void } {
     const { inserted } = this;
     const batches = inserted.batches.slice(0, count);
-    for (const batch of batches) batch.isRead = true;
+    for (const batch of batches) batch.readers++;
     return {
       unit: this.#unitOf(batches, inserted.batchStart(count) - inserted.first, false),
       read: () => {
-        for (const batch of batches) batch.isRead = false;
+        for (const batch of batches.splice(0)) batch.readers--;
       },
     };
   }
@@ -357,10 +355,13 @@ export class TableWrites {
   }
 
   /** Positions of dead rows in that unit where `scan` does not say them: rows before it have left memory. */
-  deadPositions(): readonly number[] {
+  deadPositions(): Uint32Array {
     const { first } = this.inserted;
-    if (first === 0 || this.dead.length === 0) return [];
-    return Array.from(this.dead.positions(0, this.dead.length), (row) => row - first).filter((row) => row >= 0);
+    if (first === 0 || this.dead.length === 0) return new Uint32Array(0);
+    return this.dead
+      .positions(0, this.dead.length)
+      .filter((row) => row >= first)
+      .map((row) => row - first);
   }
 
   /** Moves recorded positions after rows went to another unit: a transaction open across a cut (H2). */
@@ -369,13 +370,14 @@ export class TableWrites {
     moved: (unit: number, position: number) => { readonly unit: number; readonly position: number } | null,
   ): void {
     const { table } = this;
-    for (let i = 0; i < this.units.length; i++) {
-      const from = { unit: this.units[i]!, position: this.positions[i]! };
+    const { units, positions, length } = this.deleted;
+    for (let i = 0; i < length; i++) {
+      const from = { unit: units[i]!, position: positions[i]! };
       const to = moved(from.unit, from.position);
       if (to === null) continue;
       if (!table.keyed) movePlace(table, holder, from, to);
-      this.units[i] = to.unit;
-      this.positions[i] = to.position;
+      units[i] = to.unit;
+      positions[i] = to.position;
     }
   }
 
@@ -465,7 +467,7 @@ export class Transaction {
   rollbackTo(index: number): void {
     this.definitions?.rollbackTo(index);
     for (const writes of this.writes.values())
-      if (this.streamed?.reaches(writes, writes.rowsAt(index)) === true) this.giveUpStream();
+      if (this.streamed?.reaches(writes, writes.sizeAt(index)) === true) this.giveUpStream();
     for (const writes of this.writes.values()) writes.rollbackTo(index);
     this.#savepoints = index + 1;
     this.wake();

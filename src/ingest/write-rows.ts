@@ -148,7 +148,7 @@ export interface FoundRows {
   /** Rows that are not to be deleted after all. */
   readonly dropped?: ReadonlySet<number>;
   /** Where a snapshot has them, if it is elsewhere. */
-  readonly seen?: { readonly units: readonly number[]; readonly positions: readonly number[] } | null;
+  readonly seen?: { readonly units: ArrayLike<number>; readonly positions: ArrayLike<number> } | null;
 }
 
 /**

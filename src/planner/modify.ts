@@ -62,7 +62,8 @@ export function planUpdate(
   const point = pointOf(target);
   const byKey =
     point === null ? null : planNewRow(relation, def, assignments, values, plan.parameterOids, view, environment);
-  return { kind: 'update', def, plan, point, byKey, renames, returning };
+  const kept = def.columns.flatMap((column, i) => (assignments.has(column) ? [] : [i]));
+  return { kind: 'update', def, plan, point, byKey, renames, kept: new Set(kept), returning };
 }
 
 /** @throws {SqlError} 42P01, 42703, 0A000 */

@@ -334,6 +334,8 @@ export type Statement =
       readonly byKey: NewRow | null;
       /** The key may change. */
       readonly renames: boolean;
+      /** Columns that stay as they are, by their places in the def. */
+      readonly kept: ReadonlySet<number>;
       readonly returning: Returning | null;
     }
   | {

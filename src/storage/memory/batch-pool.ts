@@ -28,7 +28,7 @@ export class BatchPool {
   /** Gives a batch back, whatever its size; it is used again when no reader can name it. */
   give(batch: Batch): void {
     if (batch.blockBytes !== BLOCK_BYTES_FIRST) batch.retire();
-    else if (batch.isNamed) this.#memory.pins.whenUnpinned(() => this.#keep(batch));
+    else if (batch.isNamed || batch.readers > 0) this.#memory.pins.whenUnpinned(() => this.#keep(batch));
     else this.#keep(batch);
   }
 

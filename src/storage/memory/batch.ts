@@ -58,8 +58,8 @@ export class Batch {
   readonly #fixedBytes: number;
   /** A reader was told where its rows are (N1 of batch-column.ts). */
   isNamed = false;
-  /** It is being read, under a pin, by one who was not told where it is for longer. */
-  isRead = false;
+  /** Who reads it, under a pin, and says when it has been read. */
+  readers = 0;
 
   /** @throws {SqlError} 53200 */
   constructor(memory: Memory, physicals: readonly Physical[], blockBytes: number) {
@@ -139,7 +139,7 @@ export class Batch {
 
   /**
    * Writes this batch's part of a MemoryUnit's shape; how many numbers.
-   * @param names false: `isRead` is set until who asks has read it
+   * @param names false: who asks counts as one of `readers` until it has been read
    */
   describe(shape: Float64Array, at: number, rows: number, names = true): number {
     let next = at;
@@ -176,7 +176,8 @@ export class Batch {
 
   /** Gives the blocks back, those at once that no reader was told of. */
   retire(): void {
-    this.#memory.giveBack(this.#fixedAddress, this.#fixedBytes, this.isRead || this.isNamed);
-    for (const column of this.columns) column.retireHeap(this.isRead);
+    const isRead = this.readers > 0;
+    this.#memory.giveBack(this.#fixedAddress, this.#fixedBytes, isRead || this.isNamed);
+    for (const column of this.columns) column.retireHeap(isRead);
   }
 }

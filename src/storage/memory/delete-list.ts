@@ -22,6 +22,7 @@ const BLOCK_BYTES_MAX = 1 << 20;
 const SETTLE_ENTRIES_MIN = 64;
 const NO_LSNS = new Float64Array(0);
 const NO_BITS: Uint8Array = new Uint8Array(0);
+const one = new Uint32Array(1);
 
 export class DeleteList {
   readonly #pool: SlabPool;
@@ -70,24 +71,44 @@ export class DeleteList {
 
   /** Appends a deleted position; its room was reserved. The position must be alive. */
   append(position: number, lsn: Lsn): void {
-    invariant(this.length === 0 || this.lsnAt(this.length - 1) <= lsn, 'delete entries are in LSN order');
-    invariant(this.length < this.#capacity, 'room for a delete entry was reserved');
-    if (this.length - this.#settled === this.#lsns.length) {
-      const grown = new Float64Array(Math.max(64, this.#lsns.length * 2));
-      grown.set(this.#lsns);
-      this.#count(grown.byteLength - this.#lsns.byteLength);
-      this.#lsns = grown;
+    one[0] = position;
+    this.appendAll(one, lsn);
+  }
+
+  /** Appends deleted positions; their room was reserved. All must be alive. */
+  appendAll(positions: Uint32Array, lsn: Lsn): void {
+    const count = positions.length;
+    const { length } = this;
+    invariant(length === 0 || this.lsnAt(length - 1) <= lsn, 'delete entries are in LSN order');
+    invariant(length + count <= this.#capacity, 'room for a delete entry was reserved');
+    this.#growLsns(count);
+    this.#lsns.fill(lsn, length - this.#settled, length - this.#settled + count);
+    let done = 0;
+    let start = 0;
+    for (const { words } of this.#blocks) {
+      const at = length + done - start;
+      start += words.length;
+      if (at >= words.length) continue;
+      const part = Math.min(count - done, words.length - at);
+      if (part === 1) words[at] = positions[done]!;
+      else words.set(positions.subarray(done, done + part), at);
+      done += part;
+      if (done === count) break;
     }
-    this.#lsns[this.length - this.#settled] = lsn;
-    let index = this.length;
-    for (const block of this.#blocks) {
-      if (index < block.words.length) {
-        block.words[index] = position;
-        break;
-      }
-      index -= block.words.length;
-    }
-    this.length++;
+    this.length = length + count;
+    for (let i = 0; i < count; i++) this.#kill(positions[i]!);
+  }
+
+  #growLsns(count: number): void {
+    const needed = this.length - this.#settled + count;
+    if (needed <= this.#lsns.length) return;
+    const grown = new Float64Array(Math.max(64, this.#lsns.length * 2, needed));
+    grown.set(this.#lsns);
+    this.#count(grown.byteLength - this.#lsns.byteLength);
+    this.#lsns = grown;
+  }
+
+  #kill(position: number): void {
     const byte = position >> 3;
     if (byte >= this.#dead.length) {
       const grown = new Uint8Array(Math.max(64, 2 ** (32 - Math.clz32(byte + 1))));
