@@ -1,26 +1,36 @@
 /** EXPLAIN: the tiers, the units read, the units pruned with the reason, and how they are merged. */
+import type { Transaction } from './ingest/transaction.ts';
 import type { Statement } from './planner/plan.ts';
 import { lsnText } from './types/pg-lsn.ts';
 import { unitsOf } from './gateway-cursor.ts';
 import { canReadIndexed } from './gateway-indexed.ts';
 import type { QueryEnvironment } from './gateway-query.ts';
+import { markOf, routeLines } from './gateway-routes.ts';
 
 type Explain = Extract<Statement, { kind: 'explain' }>;
 
 const UNITS_SHOWN = 20;
+const VERBS = { update: 'Update', delete: 'Delete', merge: 'Merge' } as const;
 
-/** `run` carries the inner statement out, for ANALYZE. */
+/**
+ * `run` carries the inner statement out, for ANALYZE, as PostgreSQL does: what it writes is written.
+ * @param current the transaction that it writes in, afterwards
+ */
 export async function explain(
   environment: QueryEnvironment,
   { analyze, inner }: Explain,
   run: (statement: Statement) => Promise<string>,
+  current: () => Transaction | null,
 ): Promise<string[]> {
   const lines = describe(environment, inner);
   if (!analyze) return lines;
+  const table = 'def' in inner ? (environment.context.database.tables.get(inner.def.uuid) ?? null) : null;
+  const mark = table === null ? null : markOf(current(), table);
   const started = environment.context.clock.monotonic();
   const tag = await run(inner);
   const elapsed = environment.context.clock.monotonic() - started;
-  return [...lines, `Result: ${tag}`, `Execution Time: ${elapsed.toFixed(3)} ms`];
+  const routes = table === null || mark === null ? [] : indent(routeLines(current(), table, mark));
+  return [...lines, ...routes, `Result: ${tag}`, `Execution Time: ${elapsed.toFixed(3)} ms`];
 }
 
 function describe(environment: QueryEnvironment, statement: Statement): string[] {
@@ -38,8 +48,9 @@ function describe(environment: QueryEnvironment, statement: Statement): string[]
       ];
     case 'update':
     case 'delete':
+    case 'merge':
       return [
-        `${statement.kind === 'update' ? 'Update' : 'Delete'} on ${statement.def.schema}.${statement.def.name}`,
+        `${VERBS[statement.kind]} on ${statement.def.schema}.${statement.def.name}`,
         ...indent(scanLines(environment, statement.plan)),
       ];
     default:

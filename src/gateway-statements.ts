@@ -157,9 +157,8 @@ export class SessionStatements {
       case 'copyTo':
         return this.interruption.guarded(() => copyTo(this.queryEnvironment(), statement, out));
       case 'explain': {
-        const lines = await explain(this.queryEnvironment(), statement, (inner) =>
-          this.run(inner, parameters, oids, discard()),
-        );
+        const run = (inner: Statement): Promise<string> => this.run(inner, parameters, oids, discard());
+        const lines = await explain(this.queryEnvironment(), statement, run, () => this.transaction.current);
         sendLines('QUERY PLAN', lines, out, extended);
         return 'EXPLAIN';
       }

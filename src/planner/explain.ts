@@ -17,6 +17,8 @@ const ACCEPTED: ReadonlySet<string> = new Set([
   'serialize',
 ]);
 
+const EXPLAINED: ReadonlySet<Statement['kind']> = new Set(['query', 'insert', 'update', 'delete', 'merge']);
+
 export function planExplain(statement: ExplainStmt, planInner: (node: unknown) => Statement): Statement {
   let analyze = false;
   for (const option of statement.options ?? []) {
@@ -30,7 +32,6 @@ export function planExplain(statement: ExplainStmt, planInner: (node: unknown) =
       throw new SqlError(SqlState.syntaxError, `unrecognized EXPLAIN option "${defname}"`, at(location));
   }
   const inner = planInner(statement.query);
-  if (inner.kind !== 'query' && inner.kind !== 'insert' && inner.kind !== 'update' && inner.kind !== 'delete')
-    throw notSupported('EXPLAIN of this statement');
+  if (!EXPLAINED.has(inner.kind)) throw notSupported('EXPLAIN of this statement');
   return { kind: 'explain', analyze, inner };
 }
