@@ -507,7 +507,7 @@ export class Transaction {
   forget(table: Table): void {
     const writes = this.writes.get(table);
     if (writes === undefined) return;
-    if (this.streamed?.reaches(writes, 0) === true) this.giveUpStream();
+    if (this.streamed?.reaches(writes, { rows: 0, deletions: 0 }) === true) this.giveUpStream();
     writes.unlock();
     writes.retire();
     this.writes.delete(table);

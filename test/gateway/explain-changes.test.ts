@@ -33,22 +33,25 @@ const routes = async (sql: string): Promise<string[]> =>
 const rows = async (table: string): Promise<unknown[][]> =>
   (await client.query<unknown[]>({ text: `SELECT id, v FROM ${table} ORDER BY id`, rowMode: 'array' })).rows;
 
-test.each(['id int PRIMARY KEY, v int', 'id int, v int'])('of (%s) the three routes have their rows', async (columns) => {
-  await client.query('DROP TABLE IF EXISTS r');
-  await fill('r', columns);
-  const plain = await lines('EXPLAIN UPDATE r SET v = v + 1');
-  expect(plain[0]).toBe('Update on public.r');
-  expect(plain.some((line) => line.includes('rows=') && line.includes('ApplyToMemory'))).toBe(false);
-  expect(await rows('r')).toEqual([1, 2, 3, 4, 5, 6].map((id) => [id, 0]));
-  expect(await routes('EXPLAIN ANALYZE UPDATE r SET v = v + 1')).toEqual([
-    '->  ApplyToMemory (tier=memory rows=1)',
-    '->  CreateDiskDelta (tier=disk rows=2)',
-    '->  QueueForIceberg (tier=iceberg rows=3)',
-    '->  New rows (rows=6)',
-    'Result: UPDATE 6',
-  ]);
-  expect(await rows('r')).toEqual([1, 2, 3, 4, 5, 6].map((id) => [id, 1]));
-});
+test.each(['id int PRIMARY KEY, v int', 'id int, v int'])(
+  'of (%s) the three routes have their rows',
+  async (columns) => {
+    await client.query('DROP TABLE IF EXISTS r');
+    await fill('r', columns);
+    const plain = await lines('EXPLAIN UPDATE r SET v = v + 1');
+    expect(plain[0]).toBe('Update on public.r');
+    expect(plain.some((line) => line.includes('rows=') && line.includes('ApplyToMemory'))).toBe(false);
+    expect(await rows('r')).toEqual([1, 2, 3, 4, 5, 6].map((id) => [id, 0]));
+    expect(await routes('EXPLAIN ANALYZE UPDATE r SET v = v + 1')).toEqual([
+      '->  ApplyToMemory (tier=memory rows=1)',
+      '->  CreateDiskDelta (tier=disk rows=2)',
+      '->  QueueForIceberg (tier=iceberg rows=3)',
+      '->  New rows (rows=6)',
+      'Result: UPDATE 6',
+    ]);
+    expect(await rows('r')).toEqual([1, 2, 3, 4, 5, 6].map((id) => [id, 1]));
+  },
+);
 
 test('INSERT, DELETE and MERGE say theirs, and what a block takes back is not there', async () => {
   await fill('m', 'id int PRIMARY KEY, v int');
