@@ -36,6 +36,8 @@ export interface WrittenRows {
   /** The first of them. */
   readonly from: number;
   readonly isDead?: (row: number) => boolean;
+  /** Row by row beside them, of each table of `Returning.joined`; then all of `buffer` is meant. */
+  readonly joined?: readonly RowBuffer[];
 }
 
 /** The RETURNING of a statement that has one. */
@@ -106,14 +108,21 @@ function sendDirectly(
 
 async function sendByEngine(
   environment: WriteEnvironment,
-  { plan, rows: placeholder }: Returning,
-  { def, buffer, from, isDead }: WrittenRows,
+  { plan, rows: placeholder, joined: tables }: Returning,
+  { def, buffer, from, isDead, joined = [] }: WrittenRows,
   { columns, formats, out }: Answer,
 ): Promise<void> {
   const { database, engine, transaction, timeZone, times } = environment;
   if (from === buffer.rows) return;
   const fieldIds = def.columns.map((column) => column.fieldId);
-  const { unit, release } = bufferUnit(database.memory, buffer, fieldIds, from, isDead);
+  const units = [bufferUnit(database.memory, buffer, fieldIds, from, isDead)];
+  const buffers = new Map([[placeholder, units[0]!.unit]]);
+  joined.forEach((rows, i) => {
+    const beside = tables[i]!;
+    const ids = beside.def.columns.map((column) => column.fieldId);
+    units.push(bufferUnit(database.memory, rows, ids));
+    buffers.set(beside.rows, units.at(-1)!.unit);
+  });
   const request = {
     rendered: plan.render(parameterValues(environment.parameters, environment.parameterOids)),
     tables: plan.tables,
@@ -123,7 +132,7 @@ async function sendByEngine(
     output: 'rows',
     timeZone,
     times,
-    buffers: new Map([[placeholder, unit]]),
+    buffers,
   } as const;
   try {
     const cursor = await EngineCursor.open(database, engine, request, environment.running);
@@ -136,7 +145,7 @@ async function sendByEngine(
       await cursor.close();
     }
   } finally {
-    release();
+    for (const { release } of units) release();
   }
 }
 

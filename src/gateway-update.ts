@@ -9,7 +9,7 @@ import { liveTable } from './gateway-cursor.ts';
 import { changeFound } from './gateway-found-rows.ts';
 import { changeByKey } from './gateway-keyed-change.ts';
 import { merge } from './gateway-merge.ts';
-import { sendWritten } from './gateway-returning.ts';
+import { JoinedRows } from './gateway-joined-rows.ts';
 import { moveRows } from './gateway-bulk.ts';
 import { contextOf, type WriteEnvironment } from './gateway-write-environment.ts';
 
@@ -43,6 +43,8 @@ async function deleteStatement(environment: WriteEnvironment, statement: Of<'del
   const first = table.keyed ? 2 + namesAt.length : 2;
   const old = new RowBuffer(environment.database.memory, table.physicals);
   const isAnswered = returning !== null && environment.answer !== null;
+  const columns = table.physicals.length;
+  const joined = new JoinedRows(environment, returning, first + columns);
   try {
     const count = await changeFound(environment, table, {
       plan,
@@ -50,15 +52,20 @@ async function deleteStatement(environment: WriteEnvironment, statement: Of<'del
       fresh: null,
       renames: false,
       take: (vectors, start, end) => {
-        if (isAnswered) old.append(vectors.slice(first, first + table.physicals.length), start, end);
+        if (isAnswered) old.append(vectors.slice(first, first + columns), start, end);
+        joined.take(vectors, start, end);
       },
-      forget: () => old.truncate(0),
-      changed: (_, isDead) => sendWritten(environment, returning, { def, buffer: old, from: 0, isDead }),
+      forget: () => {
+        old.truncate(0);
+        joined.forget();
+      },
+      changed: (_, isDropped) => joined.send({ def, buffer: old, from: 0 }, isDropped, true),
       claim: () => null,
     });
     return `DELETE ${count}`;
   } finally {
     old.retire();
+    joined.retire();
   }
 }
 
@@ -79,6 +86,11 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
   const fresh = new RowBuffer(environment.database.memory, table.physicals);
   const columns = table.physicals.length;
   const first = writes.inserted.rows;
+  const joined = new JoinedRows(
+    environment,
+    returning,
+    2 + columns + (table.keyed && !renames ? 0 : table.nameColumns.length),
+  );
   try {
     const writer = new RowWriter(table.def, table.fieldIds, fresh, environment.time);
     const count = await changeFound(environment, table, {
@@ -86,10 +98,16 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
       namesAt: table.nameColumns.map((column, i) => 2 + (table.keyed && !renames ? column : columns + i)),
       fresh,
       renames,
-      take: (vectors, start, end) => writer.appendVectors(vectors.slice(2, 2 + columns), end, start, kept),
-      forget: () => fresh.truncate(0),
-      changed: async (from) => {
-        await sendWritten(environment, returning, { def: table.def, buffer: writes.inserted, from });
+      take: (vectors, start, end) => {
+        writer.appendVectors(vectors.slice(2, 2 + columns), end, start, kept);
+        joined.take(vectors, start, end);
+      },
+      forget: () => {
+        fresh.truncate(0);
+        joined.forget();
+      },
+      changed: async (from, isDropped) => {
+        await joined.send({ def: table.def, buffer: writes.inserted, from }, isDropped, false);
         await moveRows(environment, writes, first);
       },
       claim: (from) => insertRows(contextOf(environment), transaction, writes, from, false),
@@ -97,5 +115,6 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
     return `UPDATE ${count}`;
   } finally {
     fresh.retire();
+    joined.retire();
   }
 }

@@ -14,7 +14,7 @@ import { writeFrom } from './duckdb/from.ts';
 import { writeWith, type WrittenQuery } from './duckdb/query.ts';
 import { rootScope, type Scope, type WriterContext } from './duckdb/scope.ts';
 import { newValues, planNewRow } from './new-row.ts';
-import type { CatalogView, KeyCondition, PlannedTable, QueryPlan, Statement } from './plan.ts';
+import type { CatalogView, KeyCondition, PlannedTable, QueryPlan, Returning, Statement } from './plan.ts';
 import { isUtc, pointCandidate, pointRead, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
 import { planReturning } from './returning.ts';
@@ -51,14 +51,15 @@ export function planUpdate(
   const values = newValues(assignments, def, simple);
   const plain = values !== null || [...assignments].every(([column, value]) => simpleAssignment(value, column, simple));
   const renames = [...assignments.keys()].some((column) => def.key.includes(column.fieldId));
+  const returning = planReturning(statement, relation, def, parameterCount, view, environment, from);
   const plan = rowPlan(target, [...assignments.values()], plain ? simple : null, view, environment, (scope) => [
     ...def.columns.map((column) => {
       const value = assignments.get(column);
       return value === undefined ? columnOf(relation, column) : writeAssignment(value, column, scope);
     }),
     ...(def.key.length > 0 && !renames ? [] : nameOf(relation, def)),
+    ...joinedColumns(returning),
   ]);
-  const returning = planReturning(statement, relation, def, parameterCount, view, environment, from.length > 0);
   const point = pointOf(target);
   const byKey =
     point === null ? null : planNewRow(relation, def, assignments, values, plan.parameterOids, view, environment);
@@ -80,11 +81,12 @@ export function planDelete(
   const from = statement.usingClause ?? [];
   const target: Target = { relation, def, where, with: withClause, from, text, parameterCount };
   const simple = simpleScope(def, relation, environment.parameterOids);
-  const returning = planReturning(statement, relation, def, parameterCount, view, environment, from.length > 0);
+  const returning = planReturning(statement, relation, def, parameterCount, view, environment, from);
   const old = returning === null || def.key.length === 0 ? [] : def.columns;
   const plan = rowPlan(target, [], simple, view, environment, () => [
     ...nameOf(relation, def),
     ...old.map((column) => columnOf(relation, column)),
+    ...joinedColumns(returning),
   ]);
   return { kind: 'delete', def, plan, point: pointOf(target), returning };
 }
@@ -100,6 +102,12 @@ export function nameOf(relation: RangeVar, def: TableDef): readonly string[] {
       relation,
       def.columns.find((column) => column.fieldId === fieldId)!,
     ),
+  );
+}
+
+function joinedColumns(returning: Returning | null): readonly string[] {
+  return (returning?.joined ?? []).flatMap(({ def, alias }) =>
+    def.columns.map(({ name }) => `${quoteIdentifier(alias)}.${quoteIdentifier(name)}`),
   );
 }
 

@@ -232,6 +232,15 @@ export interface Returning {
   /** A query in which the placeholder `rows` stands for the rows written. */
   readonly plan: QueryPlan;
   readonly rows: string;
+  /** Tables of FROM or USING that it names: their columns come last in the rows of the statement's query, and stand beside the rows written. */
+  readonly joined: readonly JoinedTable[];
+}
+
+export interface JoinedTable {
+  readonly def: TableDef;
+  readonly alias: string;
+  /** Its placeholder. */
+  readonly rows: string;
 }
 
 /**

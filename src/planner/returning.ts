@@ -7,10 +7,12 @@ import { notSupported } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
 import { at, atNode, stringOf, walk } from './ast.ts';
 import { describeSelect, simpleColumn, simpleScope } from './describe.ts';
+import { beside } from './duckdb/from.ts';
 import { writeQuery } from './duckdb/query.ts';
 import type { CatalogView, PlannedTable, Returning } from './plan.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
+import { findTable } from './schema-names.ts';
 
 /** The clause of a statement's tree: `OLD` and `NEW` under other names are newer than PostgreSQL 15. */
 function expressionsOf(statement: object): readonly Node[] {
@@ -20,7 +22,7 @@ function expressionsOf(statement: object): readonly Node[] {
   return returningClause?.exprs ?? [];
 }
 
-/** Null: the statement has no RETURNING. @param joined with other rows @throws {SqlError} 42P01, 42703, 0A000 */
+/** Null: the statement has no RETURNING. @param from what its rows are joined with @throws {SqlError} 42P01, 42703, 0A000 */
 export function planReturning(
   statement: object,
   relation: RangeVar,
@@ -28,19 +30,25 @@ export function planReturning(
   parameterCount: number,
   view: CatalogView,
   environment: PlannerEnvironment,
-  joined = false,
+  from: readonly Node[] = [],
 ): Returning | null {
   const targetList = [...expressionsOf(statement)];
   if (targetList.length === 0) return null;
-  if (joined) refuseOthers(targetList, def, relation);
-  const select = { targetList, fromClause: [{ RangeVar: relation }] } as unknown as SelectStmt;
+  const other = from.length === 0 ? undefined : foreignColumn(targetList, def, relation);
+  const joined = other === undefined ? [] : joinedTables(from, view, environment, other);
+  const relations = [relation, ...joined.map((each) => each.relation)];
+  const select = { targetList, fromClause: [beside(relations)] } as unknown as SelectStmt;
   const inner = planTables(findRelations(targetList, view), environment.placeholder, false);
   for (const planned of inner.values())
     if (planned.def.uuid === def.uuid) throw notSupported('a subquery over the table itself in RETURNING');
   const own: PlannedTable = { def, placeholder: environment.placeholder(), positions: false };
-  const tables = new Map<object, PlannedTable>([[relation, own], ...inner]);
+  const tables = new Map<object, PlannedTable>([
+    [relation, own],
+    ...joined.map(({ relation: key, planned }) => [key, planned] as const),
+    ...inner,
+  ]);
   const scope = simpleScope(def, relation, environment.parameterOids);
-  const columns = plainColumns(targetList, def, scope);
+  const columns = joined.length > 0 ? null : plainColumns(targetList, def, scope);
   // An aggregate would be described, but it is an error: PostgreSQL's to say.
   const described = columns === null ? null : describeSelect(select, scope, parameterCount);
   const renderer = new Renderer(
@@ -54,21 +62,49 @@ export function planReturning(
     described: described?.columns ?? null,
     columns,
     rows: own.placeholder,
+    joined: joined.map(({ relation: { alias, relname }, planned }) => ({
+      def: planned.def,
+      alias: alias?.aliasname ?? relname ?? '',
+      rows: planned.placeholder,
+    })),
     plan: renderer.plan(),
   };
 }
 
-/** The rows written are the target's alone: what it was joined with is gone by then. */
-function refuseOthers(targets: readonly Node[], def: TableDef, relation: RangeVar): void {
+/** The first column that is not the target's: its place. */
+function foreignColumn(targets: readonly Node[], def: TableDef, relation: RangeVar): Place | undefined {
   const alias = relation.alias?.aliasname ?? relation.relname;
+  let found: Place | undefined;
   walk(targets, (tag, body) => {
     if (tag === 'SubLink') return false;
     if (tag !== 'ColumnRef') return true;
     const { fields, location } = body as ColumnRef;
     const names = (fields ?? []).map(stringOf);
     const own = names.length > 1 ? names.at(-2) === alias : def.columns.some((column) => column.name === names[0]);
-    if (!own) throw notSupported('RETURNING of columns of FROM or USING', at(location));
+    if (!own) found ??= at(location);
     return true;
+  });
+  return found;
+}
+
+type Place = ReturnType<typeof at>;
+
+/** The tables that the target is joined with: their rows are kept beside those written. @throws {SqlError} 0A000 for anything else */
+function joinedTables(
+  from: readonly Node[],
+  view: CatalogView,
+  environment: PlannerEnvironment,
+  place: Place,
+): readonly { readonly relation: RangeVar; readonly planned: PlannedTable }[] {
+  return from.flatMap((node) => {
+    if ('JoinExpr' in node && node.JoinExpr.usingClause === undefined)
+      return joinedTables([node.JoinExpr.larg!, node.JoinExpr.rarg!], view, environment, place);
+    const relation = 'RangeVar' in node ? node.RangeVar : undefined;
+    const def =
+      relation === undefined || relation.alias?.colnames !== undefined ? undefined : findTable(relation, view);
+    if (relation === undefined || def === undefined)
+      throw notSupported('RETURNING of columns of what is no plain table in FROM or USING', place);
+    return [{ relation, planned: { def, placeholder: environment.placeholder(), positions: false } }];
   });
 }
 

@@ -137,6 +137,15 @@ test('RETURNING gives each row once, new ones of INSERT and UPDATE, old ones of 
     `INSERT INTO t SELECT id, v, name, note, doc FROM t WHERE id < ${ROWS} ON CONFLICT (id) DO UPDATE SET v = -1 RETURNING id, v`,
   );
   expect([upserted.length, ids(upserted), upserted.every(([, v]) => v === -1)]).toEqual([ROWS, ROWS, true]);
+  // Rows of another table stand beside those that they were joined with.
+  const joined = await run(
+    `UPDATE t SET v = u.v - 1 FROM t AS u WHERE u.id = t.id + ${ROWS} RETURNING t.id, u.id - ${ROWS}, t.v, u.v - 1, u.name`,
+  );
+  expect([joined.length, ids(joined)]).toEqual([ROWS, ROWS]);
+  expect(
+    joined.every(([id, same, v, new_, name]) => id === same && v === new_ && name === `name ${id as number}`),
+  ).toBe(true);
+  await client.query(`UPDATE t SET v = -1 WHERE id < ${ROWS}`);
   const deleted = await run(`DELETE FROM t WHERE id < ${ROWS} RETURNING id, v`);
   expect([deleted.length, ids(deleted), deleted.every(([, v]) => v === -1)]).toEqual([ROWS, ROWS, true]);
   expect(await one('SELECT count(*)::int FROM t')).toEqual([ROWS]);

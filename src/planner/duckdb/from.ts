@@ -95,6 +95,15 @@ const JOINS: Readonly<Record<string, string>> = {
   JOIN_FULL: 'FULL JOIN',
 };
 
+/** Tables side by side, row by row: rows at hand that belong together. */
+export function beside(relations: readonly RangeVar[]): Node {
+  const [first, ...rest] = relations.map((relation): Node => ({ RangeVar: relation }));
+  return rest.reduce(
+    (larg, rarg) => ({ JoinExpr: { jointype: 'JOIN_INNER', larg, rarg, isPositional: true } }) as unknown as Node,
+    first!,
+  );
+}
+
 function writeJoin(join: JoinExpr, outer: Scope, items: ScopeItem[], merged: Set<string>): string {
   if (join.alias !== undefined || join.join_using_alias !== undefined)
     throw notSupported('an alias of a join over Arka tables');
@@ -110,6 +119,7 @@ function writeJoin(join: JoinExpr, outer: Scope, items: ScopeItem[], merged: Set
     for (const name of names) merged.add(name);
     return `(${left} ${kind} ${right} USING (${names.map(quoteIdentifier).join(', ')}))`;
   }
+  if ((join as { isPositional?: boolean }).isPositional === true) return `(${left} POSITIONAL JOIN ${right})`;
   if (join.quals === undefined) return `(${left} CROSS JOIN ${right})`;
   const scope: Scope = { ...outer, items: items.slice(begin), merged };
   return `(${left} ${kind} ${right} ON ${writeCondition(join.quals, scope, 'JOIN/ON')})`;
