@@ -15,6 +15,11 @@ CREATE VIEW arka.tiers AS SELECT * FROM json_to_recordset(arka.stub_rows('tiers'
   min_time timestamptz, max_time timestamptz, min_lsn pg_lsn, max_lsn pg_lsn);
 COMMENT ON VIEW arka.tiers IS 'what each tier holds, per table';
 
+CREATE VIEW arka.tables AS SELECT * FROM json_to_recordset(arka.stub_rows('tables')) AS r(
+  schema_name text, table_name text, state text, sqlstate text, message text, hint text, chore text, failures bigint,
+  since timestamptz, committed_lsn pg_lsn, flushed_lsn pg_lsn, log_kept_from pg_lsn);
+COMMENT ON VIEW arka.tables IS 'whether each table can be read and written, what fails for it, and from where on the log is kept for it';
+
 CREATE VIEW arka.units AS SELECT * FROM json_to_recordset(arka.stub_rows('units')) AS r(
   schema_name text, table_name text, tier text, unit text, partition text, purposes text,
   rows bigint, bytes bigint, deleted_rows bigint, pending_deletes bigint, pins bigint,

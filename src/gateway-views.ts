@@ -1,5 +1,6 @@
 /** Rows of the views that Arka fills (schema `arka`), as texts in the order of src/catalog/stub-views.ts. */
 import { stubView } from './catalog/stub-views.ts';
+import { SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
 import { nameOf } from './ingest/database.ts';
 import type { MemoryBudget } from './memory-budget.ts';
@@ -36,6 +37,8 @@ function rowsOf({ database, budget }: ViewContext, view: string): readonly Row[]
   switch (view) {
     case 'tiers':
       return [...database.tables.values()].flatMap(tierRows);
+    case 'tables':
+      return [...database.tables.values()].flatMap(tableRows);
     case 'units':
       return [...database.tables.values()].flatMap(unitRows);
     case 'memory':
@@ -145,6 +148,28 @@ function tierRows(table: Table): readonly Row[] {
       max_lsn: lsns.length === 0 ? null : lsnText(Math.max(...lsns.map((each) => each.max))),
     };
   });
+}
+
+/** One row, or one for each of its troubles. */
+function tableRows(table: Table): readonly Row[] {
+  const { committedLsn, def, detached, flushedLsn, troubles, uncommittedFrom } = table;
+  const common = {
+    schema_name: def.schema,
+    table_name: def.name,
+    committed_lsn: lsnText(committedLsn),
+    flushed_lsn: lsnText(flushedLsn),
+    log_kept_from: uncommittedFrom === 0 ? null : lsnText(uncommittedFrom),
+  };
+  if (detached !== null) {
+    const { code, hint, message, reason } = detached;
+    const state = reason === 'unreadable' ? 'detached' : 'read-only';
+    return [{ ...common, state, sqlstate: code ?? SqlState.objectNotInPrerequisiteState, message, hint }];
+  }
+  if (troubles.all.length === 0) return [{ ...common, state: 'writable' }];
+  return troubles.all.map(({ chore, code, failures, message, since }) => ({
+    ...common,
+    ...{ state: 'failing', sqlstate: code, message, chore, failures, since },
+  }));
 }
 
 function unitRows(table: Table): readonly Row[] {

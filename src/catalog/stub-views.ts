@@ -27,6 +27,24 @@ export const STUB_VIEWS: readonly StubView[] = [
   },
   {
     schema: 'arka',
+    name: 'tables',
+    columns: [
+      'schema_name',
+      'table_name',
+      'state',
+      'sqlstate',
+      'message',
+      'hint',
+      'chore',
+      'failures',
+      'since',
+      'committed_lsn',
+      'flushed_lsn',
+      'log_kept_from',
+    ],
+  },
+  {
+    schema: 'arka',
     name: 'units',
     columns: [
       'schema_name',

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import { SqlError, SqlState } from '../errors.ts';
+import { SqlError, SqlState, toSqlError } from '../errors.ts';
 import type { Remote } from '../rpc.ts';
 import type { DiskCache } from '../storage/disk/disk-cache.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
@@ -15,6 +15,7 @@ import type { Log } from '../storage/log/log-api.ts';
 import { tableSecret } from '../storage/memory/keyed-hash.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import { Table } from '../storage/table.ts';
+import type { Chore } from '../storage/troubles.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { OwnedSequence, StoredSequence } from '../sequence-def.ts';
 import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
@@ -474,6 +475,7 @@ export class Database {
   /** Disk to Iceberg; the table's lane is held by the caller. */
   async commitHeld(table: Table, trigger: string, started = this.clock.monotonic()): Promise<void> {
     const result = await commitTable(this, table, trigger);
+    table.troubles.done('commit');
     if (result !== null) this.#committed(table, trigger, started, result, result);
   }
 
@@ -497,6 +499,15 @@ export class Database {
       durationMs: this.clock.monotonic() - started,
       trigger,
     });
+  }
+
+  /** What is done for a table without anybody asking has failed, and is tried again: arka.tables and arka.commits say so. */
+  troubled(table: Table, chore: Chore, error: unknown): void {
+    this.warn(error, `${chore} of ${nameOf(table)}`);
+    if (!table.troubles.failed(chore, error, this.#now()) || chore === 'refresh') return;
+    const none = { lsn: table.committedLsn, snapshotId: null, files: 0, rows: 0, deletes: 0, bytes: 0, retries: 0 };
+    const warning = `${chore} failed: ${toSqlError(error).message}`;
+    record(this.commits, { table: nameOf(table), at: this.#now(), ...none, durationMs: 0, trigger: chore, warning });
   }
 
   /** Compaction: each group of data files becomes one, beside everything else. False: nothing was rewritten. */
@@ -524,6 +535,7 @@ export class Database {
     const started = this.clock.monotonic();
     if (cut === null) return;
     const result = await flushCut(this, table, cut);
+    table.troubles.done('flush');
     record(this.flushes, {
       table: nameOf(table),
       at: this.#now(),

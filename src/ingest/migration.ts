@@ -11,7 +11,7 @@ import {
   type RewriteTrigger,
   type TableFigures,
 } from './migration-choice.ts';
-import { nameOf, type Database } from './database.ts';
+import type { Database } from './database.ts';
 import { collectLater } from './iceberg-commit.ts';
 import { RewriteCandidates } from './vacuum.ts';
 
@@ -30,9 +30,10 @@ export function startRefresh(database: Database, intervalMs: number): () => void
   const round = async (): Promise<void> => {
     for (const table of database.tables.values()) {
       if (stopped) return;
-      await database
-        .refresh(table)
-        .catch((error: unknown) => database.warn(error, `refresh of ${table.def.schema}.${table.def.name}`));
+      await database.refresh(table).then(
+        () => table.troubles.done('refresh'),
+        (error: unknown) => database.troubled(table, 'refresh', error),
+      );
     }
     if (!stopped) cancel = database.clock.after(intervalMs, () => void round());
   };
@@ -151,7 +152,7 @@ async function carryOut(
   } catch (error) {
     seen.failures++;
     seen.notBefore = clock.monotonic() + Math.min(RETRY_MS_MAX, TICK_MS * 2 ** seen.failures);
-    database.warn(error, `${move} of ${nameOf(table)}`);
+    database.troubled(table, move, error);
   } finally {
     seen.flushedAt = clock.monotonic();
     if (move === 'commit') seen.committedAt = seen.flushedAt;
@@ -171,8 +172,9 @@ async function rewrite(
   try {
     await seen.candidates.rewrite(database, table, smallFilesMax, trigger);
     seen.rewriteFailures = 0;
+    table.troubles.done('rewrite');
   } catch (error) {
-    database.warn(error, `rewrite of files of ${nameOf(table)}`);
+    database.troubled(table, 'rewrite', error);
     wait = Math.min(REWRITE_RETRY_MS_MAX, RETRY_MS_MAX * 2 ** seen.rewriteFailures++);
   } finally {
     seen.rewriting = false;

@@ -27,6 +27,7 @@ import type { Memory } from './memory/memory.ts';
 import type { OwnIndex } from './memory/own-index.ts';
 import { RowKeys } from './memory/row-keys.ts';
 import { MemorySlice } from './memory/slice.ts';
+import { Troubles } from './troubles.ts';
 import { WarmCopies, type Flushed } from './warm-copies.ts';
 
 export type Unit = MemorySlice | DataFileUnit;
@@ -111,6 +112,7 @@ export class Table {
   found: { readonly def: TableDef; readonly specId: number } | null = null;
   /** Not null: it takes no writes (55000), and this is why (C6). An unreadable one has no rows here, and is not read. */
   detached: Detached | null = null;
+  readonly troubles = new Troubles();
   readonly #memory: Memory;
   readonly #secret: HashSecret;
   readonly #nextUnit: () => number;

@@ -115,7 +115,7 @@ describe('a start', () => {
       await db.restart();
       for (const [i, [, , , code]] of CASES.entries()) expect(db.table(ill[i]!).detached).toMatchObject({ code });
     }
-  });
+  }, 120_000);
 
   test('with the files restored has every row again, also those that were pending; dropped tables are not missed', async () => {
     const { database } = db.tiers;
