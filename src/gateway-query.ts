@@ -38,6 +38,8 @@ export interface QueryEnvironment {
   /** How long it waits for locks. */
   readonly patience: Patience;
   readonly warning: (code: string, message: string) => void;
+  /** set_config(): what SET does; the value as SHOW says it. */
+  readonly setConfig: (name: string | null, value: string | null, isLocal: boolean) => string;
   readonly timeZone: string;
   readonly times: Times;
   readonly searchPath: readonly string[];

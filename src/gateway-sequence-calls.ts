@@ -1,4 +1,4 @@
-/** Rows of a query whose columns are calls of sequences or of advisory locks: the arguments come, the values go. */
+/** Rows of a query whose columns are calls of sequences or act on the session: the arguments come, the values go. */
 import { SqlError, SqlState } from './errors.ts';
 import type { SequenceValue } from './ingest/sequence.ts';
 import { undefinedSequence } from './ingest/sequences.ts';
@@ -55,7 +55,7 @@ export async function carriedOut(
     for (const [i, column] of columns.entries()) {
       const format = formats[i] ?? 0;
       if (column.kind === 'pass') putField(out, fields[column.at]!);
-      else if (column.kind === 'advisory') putField(out, await advisory(environment, column, fields, format));
+      else if (column.kind === 'session') putField(out, await actOnSession(environment, column, fields, format));
       else putValue(out, call(environment, column, fields), format);
     }
     out.setI32(start, out.length - start);
@@ -95,13 +95,21 @@ function putValue(out: ByteWriter, value: SequenceValue | null, format: Format):
 
 const NOTHING = new Uint8Array(0);
 
-/** Null when an argument is NULL; a void is empty. @throws {SqlError} 40P01, 55P03, 57014 */
-async function advisory(
-  { advisory: session, patience, warning }: QueryEnvironment,
-  { function: { action, isShared, until }, at, count }: Extract<Call, { kind: 'advisory' }>,
+/** Null when an argument is NULL; a void is empty. @throws {SqlError} 40P01, 55P03, 57014; 22023, 22004 */
+async function actOnSession(
+  environment: QueryEnvironment,
+  { function: called, at, count }: Extract<Call, { kind: 'session' }>,
   fields: readonly (Uint8Array | null)[],
   format: Format,
 ): Promise<Uint8Array | null> {
+  if (called.action === 'setConfig') {
+    const [name, value, isLocal] = fields
+      .slice(at, at + count)
+      .map((arg) => (arg === null ? null : decodeText(arg, 0, arg.length)));
+    return Buffer.from(environment.setConfig(name ?? null, value ?? null, isLocal === 't'));
+  }
+  const { advisory: session, patience, warning } = environment;
+  const { action, isShared, until } = called;
   const args = fields.slice(at, at + count);
   if (args.includes(null)) return null;
   const key = args.map((arg) => decodeText(arg!, 0, arg!.length)).join(' ');
@@ -127,7 +135,7 @@ async function advisory(
 /** Null when an argument is NULL. @throws {SqlError} 42P01, 42809, 55000, 2200H, 22003 */
 function call(
   environment: QueryEnvironment,
-  column: Exclude<Call, { kind: 'advisory' }>,
+  column: Exclude<Call, { kind: 'session' }>,
   fields: readonly (Uint8Array | null)[],
 ): SequenceValue | null {
   const { sequences } = environment;

@@ -31,7 +31,7 @@ import { change } from './gateway-update.ts';
 import type { SessionTimes } from './gateway-times.ts';
 import { tablesOf } from './gateway-tables.ts';
 import type { SessionTransaction } from './gateway-transaction.ts';
-import { control, forget, inTransaction, verbOf } from './gateway-transaction-statements.ts';
+import { control, forget, inTransaction, verbOf, setModes } from './gateway-transaction-statements.ts';
 import { insert } from './gateway-write.ts';
 import type { WriteEnvironment } from './gateway-write-environment.ts';
 
@@ -326,6 +326,7 @@ export class SessionStatements {
       advisory: this.transaction.advisory,
       patience: this.interruption,
       warning: this.warning,
+      setConfig: this.#setConfig,
       timeZone: this.settings.timeZone,
       times: this.times,
       searchPath: this.settings.searchPath,
@@ -356,6 +357,12 @@ export class SessionStatements {
   #notice(code: string, message: string, detail?: string): void {
     this.#events.notice({ severity: 'NOTICE', code, message, ...(detail === undefined ? {} : { detail }) });
   }
+
+  readonly #setConfig = (name: string | null, value: string | null, isLocal: boolean): string => {
+    if (name === null) throw new SqlError(SqlState.nullValueNotAllowed, 'SET requires parameter name');
+    setModes(this.transaction, this.settings, { kind: 'set', name, value, local: isLocal }, () => {});
+    return this.settings.shown(name);
+  };
 
   readonly warning = (code: string, message: string): void => {
     this.#events.notice({ severity: 'WARNING', code, message });

@@ -143,8 +143,8 @@ export function forget(
   return `DISCARD ${what.toUpperCase()}`;
 }
 
-/** SET, SET TRANSACTION and SET SESSION CHARACTERISTICS; the tag. */
-function setModes(
+/** SET, set_config(), SET TRANSACTION and SET SESSION CHARACTERISTICS; the tag. */
+export function setModes(
   transaction: SessionTransaction,
   settings: SessionSettings,
   statement: Extract<Statement, { kind: 'set' | 'setTransaction' }>,

@@ -5,7 +5,7 @@
 import type { CheckDef } from '../check-def.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
 import type { ColumnDef, ColumnDefault, Lsn, PgType, TableDef } from '../table-def.ts';
-import type { AdvisoryFunction } from './advisory.ts';
+import type { SessionFunction } from './session-functions.ts';
 import type { RowLock } from './locking.ts';
 import type { TransactionModes } from './settings.ts';
 
@@ -135,7 +135,7 @@ export interface QueryPlan {
   readonly hidden?: HiddenCalls;
   /** The statement is `SELECT count(*) FROM t` of this table, and nothing else: how many rows are live is its answer. */
   readonly counts?: PlannedTable;
-  /** Columns that are calls of sequences or of advisory locks: `inner` runs, and they are carried out on its rows. */
+  /** Columns that are calls of sequences or act on the session: `inner` runs, and they are carried out on its rows. */
   readonly calls?: SequenceCalls;
   render(parameters: readonly ParameterValue[]): RenderedQuery;
 }
@@ -157,8 +157,8 @@ export interface SequenceCalls {
 export type SequenceColumn =
   | { readonly kind: 'pass'; readonly at: number }
   | {
-      readonly kind: 'advisory';
-      readonly function: AdvisoryFunction;
+      readonly kind: 'session';
+      readonly function: SessionFunction;
       readonly label: string;
       readonly at: number;
       readonly count: number;

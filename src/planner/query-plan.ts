@@ -3,7 +3,7 @@ import type { Node, SelectStmt } from 'libpg-query';
 import { notSupported } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
 import { at, stringsOf, walk } from './ast.ts';
-import { isAdvisoryCall } from './advisory.ts';
+import { isSessionCall } from './session-functions.ts';
 import { findFeeds, positionOf, refuseFollowing } from './changes.ts';
 import { columnConditions, columnFilter, type ColumnCondition } from './column-filters.ts';
 import { countsRows, describeSelect, simpleColumn, simpleScope } from './describe.ts';
@@ -97,7 +97,7 @@ function refuseShapes(select: SelectStmt): void {
   if (select.intoClause !== undefined) throw notSupported('SELECT INTO');
   walk({ SelectStmt: select }, (tag, body) => {
     const name = tag === 'FuncCall' ? (body['funcname'] as Node[]) : undefined;
-    if (isSequenceFunction(name) || isAdvisoryCall(name, body['args']))
+    if (isSequenceFunction(name) || isSessionCall(name, body['args']))
       throw notSupported(`${stringsOf(name).at(-1)}() inside an expression`, {
         hint: 'It may be a whole column of a SELECT, or stand in a SELECT or VALUES without tables.',
         ...at(body['location'] as number),

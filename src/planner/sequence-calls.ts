@@ -1,11 +1,11 @@
 /**
- * nextval(), currval(), lastval() and setval(), and the functions of advisory locks, as columns of a SELECT. They are Arka's to carry out, once a row: the query
+ * nextval(), currval(), lastval() and setval(), and the functions that act on the session, as columns of a SELECT. They are Arka's to carry out, once a row: the query
  * that runs has their arguments in their places, and their values are put in when its rows come.
  */
 import type { FuncCall, Node, SelectStmt } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { Oid } from '../types/pg-type.ts';
-import { advisoryArguments, advisoryFunction, advisoryType, type AdvisoryFunction } from './advisory.ts';
+import { sessionArguments, sessionFunction, sessionType, type SessionFunction } from './session-functions.ts';
 import { constantText, plainName, stringNode, stringsOf } from './ast.ts';
 import { columnName } from './column-names.ts';
 import { generatorSequence } from './generators.ts';
@@ -35,10 +35,10 @@ export function planSequenceCalls(
       list.push(named(target));
       continue;
     }
-    const args = 'advisory' in call ? call.args : argumentsOf(call.name, call.args, view);
+    const args = 'session' in call ? call.args : argumentsOf(call.name, call.args, view);
     const place = { label: call.label, at: list.length, count: args.length };
     columns.push(
-      'advisory' in call ? { kind: 'advisory', function: call.advisory, ...place } : { kind: call.name, ...place },
+      'session' in call ? { kind: 'session', function: call.session, ...place } : { kind: call.name, ...place },
     );
     // under a name that ORDER BY does not know
     for (const val of args) list.push({ ResTarget: { val, name: `__arka_argument_${list.length}` } } as Node);
@@ -61,17 +61,17 @@ export function planSequenceCalls(
 }
 
 export function typeOfCall(column: Exclude<SequenceColumn, { readonly kind: 'pass' }>): number {
-  return column.kind === 'advisory' ? advisoryType(column.function) : Oid.int8;
+  return column.kind === 'session' ? sessionType(column.function) : Oid.int8;
 }
 
-interface AdvisoryCall {
-  readonly advisory: AdvisoryFunction;
+interface SessionCall {
+  readonly session: SessionFunction;
   readonly label: string;
   readonly args: readonly Node[];
 }
 
 interface Call {
-  readonly name: Exclude<SequenceColumn['kind'], 'pass' | 'advisory'>;
+  readonly name: Exclude<SequenceColumn['kind'], 'pass' | 'session'>;
   readonly label: string;
   readonly args: readonly Node[];
 }
@@ -84,11 +84,11 @@ const COUNTS: Readonly<Record<string, readonly number[]>> = {
 };
 
 /** The call that a column of the result is; with another number of arguments it is PostgreSQL's to refuse. */
-function callOf(target: Node): Call | AdvisoryCall | null {
+function callOf(target: Node): Call | SessionCall | null {
   const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
   if (value === undefined || !('FuncCall' in value)) return null;
-  const advisory = advisoryFunction(value.FuncCall.funcname);
-  if (advisory !== undefined) return advisoryCall(target, value.FuncCall, advisory);
+  const session = sessionFunction(value.FuncCall.funcname);
+  if (session !== undefined) return sessionCall(target, value.FuncCall, session);
   if (!isSequenceFunction(value.FuncCall.funcname)) return null;
   const name = plainName(value.FuncCall.funcname);
   const args = value.FuncCall.args ?? [];
@@ -96,12 +96,12 @@ function callOf(target: Node): Call | AdvisoryCall | null {
   return { name: name as Call['name'], label: labelOf(target, name), args };
 }
 
-function advisoryCall(target: Node, call: FuncCall, advisory: AdvisoryFunction): AdvisoryCall | null {
+function sessionCall(target: Node, call: FuncCall, session: SessionFunction): SessionCall | null {
   const given = call.args ?? [];
-  const types = advisoryArguments(advisory, given.length);
+  const types = sessionArguments(session, given.length);
   if (types === undefined) return null;
-  const args = given.map((arg, i) => cast(cast(arg, types[i]!), 'text'));
-  return { advisory, label: labelOf(target, stringsOf(call.funcname).at(-1)!), args };
+  const args = given.map((arg, i) => cast(arg, types[i]!));
+  return { session, label: labelOf(target, stringsOf(call.funcname).at(-1)!), args };
 }
 
 function labelOf(target: Node, name: string): string {

@@ -1,6 +1,11 @@
-/** PostgreSQL's functions of advisory locks. They are Arka's to carry out: PGlite has one session for all, and would give each lock to everybody. */
+/**
+ * Functions that act on the session: those of advisory locks, and set_config. They are Arka's to carry out: PGlite has one session
+ * for all, would give each lock to everybody, and keep each setting for itself.
+ */
 import type { Node } from 'libpg-query';
 import { Oid } from '../types/pg-type.ts';
+
+export type SessionFunction = AdvisoryFunction | { readonly action: 'setConfig' };
 
 export interface AdvisoryFunction {
   /** lock waits, try does not, unlock gives back one, unlockAll what the session holds. */
@@ -10,7 +15,8 @@ export interface AdvisoryFunction {
   readonly until: 'session' | 'transaction';
 }
 
-const FUNCTIONS: ReadonlyMap<string, AdvisoryFunction> = new Map([
+const FUNCTIONS: ReadonlyMap<string, SessionFunction> = new Map<string, SessionFunction>([
+  ['set_config', { action: 'setConfig' }],
   ['pg_advisory_unlock_all', { action: 'unlockAll', isShared: false, until: 'session' }],
   ...[false, true].flatMap((isShared): [string, AdvisoryFunction][] => {
     const suffix = isShared ? '_shared' : '';
@@ -25,23 +31,25 @@ const FUNCTIONS: ReadonlyMap<string, AdvisoryFunction> = new Map([
 ]);
 
 /** Undefined: another function. */
-export function advisoryFunction(name: readonly Node[] | undefined): AdvisoryFunction | undefined {
+export function sessionFunction(name: readonly Node[] | undefined): SessionFunction | undefined {
   const last = name?.at(-1);
   return last !== undefined && 'String' in last ? FUNCTIONS.get(last.String.sval ?? '') : undefined;
 }
 
-/** A key is a bigint or two integers. */
-export function advisoryArguments({ action }: AdvisoryFunction, count: number): readonly string[] | undefined {
+/** Types of so many arguments; the key of a lock is a bigint or two integers. Undefined: it has no such form. */
+export function sessionArguments({ action }: SessionFunction, count: number): readonly string[] | undefined {
   if (action === 'unlockAll') return count === 0 ? [] : undefined;
+  if (action === 'setConfig') return count === 3 ? ['text', 'text', 'bool'] : undefined;
   return count === 1 ? ['int8'] : count === 2 ? ['int4', 'int4'] : undefined;
 }
 
 /** With the arguments that it has in PostgreSQL, which refuses others itself. */
-export function isAdvisoryCall(name: readonly Node[] | undefined, args: unknown): boolean {
-  const found = advisoryFunction(name);
-  return found !== undefined && advisoryArguments(found, Array.isArray(args) ? args.length : 0) !== undefined;
+export function isSessionCall(name: readonly Node[] | undefined, args: unknown): boolean {
+  const found = sessionFunction(name);
+  return found !== undefined && sessionArguments(found, Array.isArray(args) ? args.length : 0) !== undefined;
 }
 
-export function advisoryType({ action }: AdvisoryFunction): number {
+export function sessionType({ action }: SessionFunction): number {
+  if (action === 'setConfig') return Oid.text;
   return action === 'lock' || action === 'unlockAll' ? Oid.void : Oid.bool;
 }
