@@ -200,6 +200,7 @@ async function swapIn(
     const commit = await swap(database, table, live, trigger);
     if (commit === null) continue;
     for (const group of live) group.swapped = true;
+    await moveCopies(database, table, live);
     await bringMoves(database, table, live);
     database.memory.pool.unbounded(() => install(database, table, live, commit));
     await adoptCommit(database, table, commit);
@@ -289,6 +290,16 @@ async function movesOf(database: Database, group: Group): Promise<MovedRows> {
   return group.moved;
 }
 
+/** Where rows of inputs go that memory has copies of; what fails costs the copies alone. */
+async function moveCopies(database: Database, table: Table, groups: readonly Group[]): Promise<void> {
+  for (const group of groups) {
+    if (group.moved !== null || group.output === null || group.inputs.every(({ file }) => file.warm === null)) continue;
+    await movesOf(database, group).catch((error: unknown) =>
+      database.warn(error, `rows of ${nameOf(table)} that were to stay in memory`),
+    );
+  }
+}
+
 /** X3. No await between the last look and the installation: a transaction may touch another input in any turn. */
 async function bringMoves(database: Database, table: Table, groups: readonly Group[]): Promise<void> {
   const missing = (): Group[] =>
@@ -319,6 +330,10 @@ function install(database: Database, table: Table, groups: readonly Group[], com
     database.disk.found({ path, bytes: output.bytes });
     const successor = new DataFileUnit(database.memory, database.nextUnit(), table.def, { ...output, path }, 'iceberg');
     carryOver(table, inputs, moved, successor);
+    if (moved !== null) {
+      const files = inputs.map(({ file }) => file);
+      table.warm.carry(files, successor, moved);
+    }
     for (const { file } of inputs) {
       file.deletes.forward = successor.deletes;
       targets.set(file.unit, { file: successor, moved });

@@ -5,6 +5,7 @@
  *   copy says what a row is, never whether it is there; dropping it changes no answer, only what that costs.
  * - C2 A row of the file and its row in the slice have the same values: `newOf` is the order in which the flush wrote the slice, -1 for
  *   what was dead at its cut. Without such rows and without a sort the order is the same, and there is no map.
+ *   A rewrite of files composes its own map with it, where that is there and the rows are few enough for one turn.
  * - C3 While a file's copy is whole, each live row of it is found by `find`: who has found none need not look into the file.
  */
 import { invariant } from '../errors.ts';
@@ -17,6 +18,8 @@ import type { MemorySlice } from './memory/slice.ts';
 
 /** A table's flushed generations with a slice in memory: each costs a search for a key that none has. */
 const GENERATIONS_MAX = 8;
+/** With more rows than these the copies of rewritten files go: about 10 ms of the main thread. */
+const CARRIED_ROWS_MAX = 2 ** 18;
 
 /** Where a flush has put the rows of a slice. */
 export interface Flushed {
@@ -33,8 +36,11 @@ export class WarmCopy {
   readonly #starts: readonly number[];
   /** Position → number of the row, -1: in no slice. Null: the same. */
   readonly #rowOf: Int32Array | null;
+  readonly #hasAll: boolean;
 
-  constructor(slices: readonly MemorySlice[], rowOf: Int32Array | null) {
+  /** @param hasAll false: live rows of the file are in none of the slices */
+  constructor(slices: readonly MemorySlice[], rowOf: Int32Array | null, hasAll = true) {
+    this.#hasAll = hasAll;
     let rows = 0;
     this.#slices = [...slices];
     this.#starts = slices.map((slice) => {
@@ -50,7 +56,7 @@ export class WarmCopy {
 
   /** C3 */
   get isWhole(): boolean {
-    return !this.#slices.includes(null);
+    return this.#hasAll && !this.#slices.includes(null);
   }
 
   /** @returns whether nothing is left */
@@ -143,6 +149,37 @@ export class WarmCopies {
       return rows;
     };
     return this.#generations.slice(1).reduce((least, each) => (live(each) < live(least) ? each : least));
+  }
+
+  /** Files are about to be replaced by one: what memory has of them is the copy of that one. @param moved -1: the row is left out */
+  carry(
+    files: readonly DataFileUnit[],
+    successor: DataFileUnit,
+    moved: (unit: number, position: number) => number,
+  ): void {
+    const slices = files.flatMap(({ warm }) => warm?.slices ?? []);
+    const count = slices.reduce((sum, slice) => sum + slice.rows, 0);
+    if (count === 0 || count > CARRIED_ROWS_MAX || successor.rows > CARRIED_ROWS_MAX) return;
+    const hasAll = files.every(({ warm }) => warm?.isWhole === true);
+    const rowOf = new Int32Array(successor.rows).fill(-1);
+    let start = 0;
+    for (const slice of slices) {
+      const newOf = new Int32Array(slice.rows);
+      const { flushed } = slice;
+      const { unit } = flushed!;
+      for (let row = 0; row < newOf.length; row++) {
+        const position = flushed!.positionOf(row);
+        const to = position < 0 ? -1 : moved(unit, position);
+        newOf[row] = to;
+        if (to >= 0) rowOf[to] = start + row;
+      }
+      start += newOf.length;
+      slice.flushed = new FlushedRows(successor, newOf);
+      this.#files.set(slice, successor);
+      this.#memory.warm.resize(slice, newOf.byteLength + Math.ceil(rowOf.byteLength / slices.length));
+    }
+    for (const file of files) file.warm = null;
+    successor.warm = new WarmCopy(slices, rowOf, hasAll);
   }
 
   /** The file leaves the table, or all its rows are deleted. */

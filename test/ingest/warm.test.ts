@@ -192,6 +192,28 @@ test('a file whose copy is whole is not asked for a key that memory does not hav
   expect(asked).toBe(0);
 });
 
+test('a compaction takes the copies of its inputs along, whole when theirs are', async () => {
+  const { database } = db.tiers;
+  const { memory } = database;
+  const table = await newTable('sorted');
+  for (let i = 0; i < 3; i++) await flushed(table, i * 100, 50, 5);
+  await db.transact(async (transaction) => void (await db.delete(transaction, table, 'id < 10')));
+  await database.commit(table, 'test');
+  await vacuumFull(database, table);
+  const [file] = table.files;
+  expect([table.files.length, file!.rows, file!.warm?.isWhole]).toEqual([1, 140, true]);
+  await check(table, 300);
+  expect(inMemory(table, 120)).toBe('120|20|xxxxx');
+  memory.warm.giveOne();
+  expect(file!.warm?.isWhole).toBe(false);
+  await check(table, 300);
+  await flushed(table, 1000, 50, 5);
+  await database.commit(table, 'test');
+  await vacuumFull(database, table);
+  expect([table.files.length, table.files[0]!.warm?.isWhole]).toEqual([1, false]);
+  await check(table, 1050);
+});
+
 test('a table keeps copies of eight flushes at most: those with the most live rows', async () => {
   const table = await newTable('plain');
   for (let i = 0; i < 10; i++) await flushed(table, i * 100, i === 4 || i === 6 ? 2 : 10, 5);

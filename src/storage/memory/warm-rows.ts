@@ -16,7 +16,7 @@ const PROTECTED_SHARE = 0.8;
 
 interface Kept {
   readonly slabBytes: number;
-  readonly heapBytes: number;
+  heapBytes: number;
   /** Frees once no reader from before the flush is left. */
   readonly release: (free: () => void, bytes: number) => void;
   readonly gone: () => void;
@@ -61,6 +61,15 @@ export class WarmRows {
     this.#untouched.set(slice, { slabBytes, heapBytes, release, gone, touched: false });
     this.slabBytes += slabBytes;
     this.heapBytes += heapBytes;
+    this.trimSoon();
+  }
+
+  /** Its maps take other bytes from now on. */
+  resize(slice: MemorySlice, heapBytes: number): void {
+    const kept = this.#touched.get(slice) ?? this.#untouched.get(slice);
+    if (kept === undefined) return;
+    this.heapBytes += heapBytes - kept.heapBytes;
+    kept.heapBytes = heapBytes;
     this.trimSoon();
   }
 
