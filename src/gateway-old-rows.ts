@@ -102,12 +102,13 @@ async function appendSingly(
   const read = await Promise.all(
     keys.map(async (key) => {
       const file = writes.unitOf(units[key]!) as DataFileUnit;
-      const release = await database.disk.lease([file.scan(0)], abort.signal);
+      const index = database.index!;
+      const place = { position: positions[key]!, fieldIds };
+      const { path, release } = await database.disk.leaseRow(file.scan(0), place, index, abort.signal);
       try {
-        const { path, rows: count } = file;
-        return await database.index!.readVectors({
+        return await index.readVectors({
           path,
-          rows: count,
+          rows: file.rows,
           position: positions[key]!,
           columns,
           formats: [],

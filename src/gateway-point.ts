@@ -118,10 +118,11 @@ async function readFile(
   const { disk, index } = environment.context.database;
   if (index === null || file === undefined || file.tier === 'memory') return null;
   const columns = point.fieldIds.map((fieldId) => table.def.columns.find((column) => column.fieldId === fieldId)!);
-  const { path, rows } = file;
+  const { rows } = file;
   const abort = new AbortController();
   environment.running(() => abort.abort());
-  const release = await disk.lease([file.scan(0)], abort.signal);
+  const place = { position, fieldIds: point.fieldIds };
+  const { path, release } = await disk.leaseRow(file.scan(0), place, index, abort.signal);
   try {
     const request = { path, rows, position, columns, formats: columns.map((_, i) => formats[i] ?? 0) };
     return { rows: 1, messages: await index.readRow({ ...request, timeZone: environment.timeZone }) };

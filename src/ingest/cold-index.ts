@@ -6,7 +6,7 @@ import type { ColumnVector } from '../types/column-vector.ts';
 import type { Remote } from '../rpc.ts';
 import type { DiskCache } from '../storage/disk/disk-cache.ts';
 import type { DataFileUnit } from '../storage/file-unit.ts';
-import type { IndexApi, KeyMatches, RowRequest } from '../storage/index/index-api.ts';
+import type { IndexApi, KeyMatches, RowGroups, RowRequest } from '../storage/index/index-api.ts';
 import type { Table } from '../storage/table.ts';
 
 interface Known {
@@ -126,6 +126,10 @@ export class ColdIndex {
   /** The same as vectors of one row. */
   readVectors(request: RowRequest): Promise<readonly ColumnVector[]> {
     return this.#remote.readVectors(request);
+  }
+
+  rowGroups(path: string): Promise<RowGroups> {
+    return this.#remote.rowGroups(path);
   }
 
   /** What lies in a remote warehouse only is fetched and lent to the index, one file at a time. */

@@ -4,6 +4,7 @@ import { systemClock } from '../clock.ts';
 import { closeInstance, openInstance, settle, type Instance } from '../federation/connections.ts';
 import { bytesOf } from '../federation/instance-memory.ts';
 import { keySource } from '../federation/key-source.ts';
+import { rowGroups } from '../federation/row-groups.ts';
 import { rowReader } from '../federation/row-reader.ts';
 import { invariant } from '../errors.ts';
 import { serve, Transfer } from '../rpc.ts';
@@ -35,6 +36,7 @@ const api = {
     if (changes.removed.length + changes.moved.length > 0) rows.forget();
     return core.change(changes);
   },
+  rowGroups: (path: string) => rowGroups(opened(), path),
   readVectors: (request: RowRequest) => rows.readVectors(request),
   readRow: async (request: RowRequest) => {
     const message = await rows.readRow(request);

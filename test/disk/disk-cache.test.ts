@@ -34,6 +34,7 @@ function world(limit: number) {
         gates.get(path)?.reject(new Error('cancelled'));
       },
       removeFiles: async (paths) => void removed.push(...paths.map((path) => path.slice('/d/cache/'.length))),
+      fetchParts: () => Promise.reject(new Error('whole files alone')),
       diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: 0 }),
     },
     warn: (error) => {

@@ -22,6 +22,7 @@ function world() {
         gate.reject(new Error('cancelled'));
       },
       removeFiles: () => Promise.resolve(),
+      fetchParts: () => Promise.reject(new Error('whole files alone')),
       diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: 0 }),
     },
     warn: (error) => {

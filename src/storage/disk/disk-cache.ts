@@ -12,9 +12,12 @@ import type { Clock } from '../../clock.ts';
 import { SqlError, SqlState } from '../../errors.ts';
 import type { Remote } from '../../rpc.ts';
 import type { LakeApi } from '../iceberg/lake-api.ts';
+import type { IndexApi } from '../index/index-api.ts';
+import type { FileUnit } from '../scan-spec.ts';
 import { CacheIndex } from './cache-index.ts';
 import type { DiskUsage } from './disk-usage.ts';
-import type { CachedFile } from './file-cache.ts';
+import { TEMPORARY, type CachedFile } from './file-cache.ts';
+import { PartialFiles, type LocalRow, type RowPlace } from './partial-files.ts';
 
 export interface WantedFile {
   readonly path: string;
@@ -27,7 +30,7 @@ export interface DiskCacheOptions {
   readonly dir: string;
   readonly limit: number;
   readonly clock: Clock;
-  readonly lake: Pick<Remote<LakeApi>, 'fetchFile' | 'cancelFetch' | 'removeFiles' | 'diskUsage'>;
+  readonly lake: Pick<Remote<LakeApi>, 'fetchFile' | 'fetchParts' | 'cancelFetch' | 'removeFiles' | 'diskUsage'>;
   readonly warn: (error: unknown, where: string) => void;
 }
 
@@ -47,6 +50,7 @@ interface Fetch {
 }
 
 const NO_LEASE = (): void => {};
+const PARTS_BYTES_MAX = 64 * 2 ** 20;
 const ROOM_WAIT_MS = 30_000;
 const TICK_MS = 1000;
 const RECOUNT_MS = 100;
@@ -55,6 +59,7 @@ export class DiskCache {
   readonly #dir: string;
   readonly #options: DiskCacheOptions;
   readonly #index = new CacheIndex();
+  readonly #parts: PartialFiles;
   readonly #fetches = new Map<string, Fetch>();
   /** Evicted names whose files are on their way out: a fetch of the same name waits. */
   readonly #leaving = new Map<string, Promise<void>>();
@@ -69,6 +74,9 @@ export class DiskCache {
   constructor(options: DiskCacheOptions) {
     this.#options = options;
     this.#dir = `${options.dir}/`;
+    const { lake, warn, limit } = options;
+    const bytesMax = Math.min(PARTS_BYTES_MAX, limit / 16);
+    this.#parts = new PartialFiles({ dir: `${this.#dir}${TEMPORARY}/parts`, bytesMax, lake, warn });
   }
 
   /** Where main's own books say how many bytes log and staged files take. */
@@ -86,6 +94,7 @@ export class DiskCache {
     const unused = paths.filter((path) => this.#index.has(path) && !this.#index.inUse(path));
     for (const path of unused) this.#index.delete(path);
     this.#remove(unused);
+    this.#parts.forget(paths);
   }
 
   concerns(files: readonly WantedFile[]): boolean {
@@ -96,7 +105,8 @@ export class DiskCache {
     const own = this.#ownBytes();
     const cache = this.#index.bytes;
     const { limit } = this.#options;
-    const used = own.log + own.staged + this.#usage.deltas + this.#usage.index + this.#usage.spill + cache;
+    const { deltas, index, spill } = this.#usage;
+    const used = own.log + own.staged + deltas + index + spill + this.#parts.bytes + cache;
     return { ...this.#usage, ...own, cache, used, limit, files: this.#index.files };
   }
 
@@ -148,6 +158,25 @@ export class DiskCache {
       release();
       throw error;
     }
+  }
+
+  /**
+   * The same for one row: where its file is not here, and a small part of it is enough, that part alone is fetched.
+   * @throws {SqlError} as `lease`
+   */
+  async leaseRow(
+    file: FileUnit,
+    row: Pick<RowPlace, 'position' | 'fieldIds'>,
+    index: Pick<Remote<IndexApi>, 'rowGroups'>,
+    signal: AbortSignal,
+  ): Promise<LocalRow> {
+    const { path, bytes } = file;
+    if (path.startsWith(this.#dir) && bytes !== undefined && !this.#index.has(path)) {
+      const part = await this.#parts.lease({ path, bytes, ...row }, index, signal);
+      if (part !== null) return part;
+      if (signal.aborted) throw cancelled();
+    }
+    return { path, release: await this.lease([file], signal) };
   }
 
   /** D2: in one turn, all files are in use and those that are missing are on their way. */

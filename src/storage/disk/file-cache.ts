@@ -15,6 +15,7 @@ import type { ObjectStore } from '../iceberg/object-store.ts';
 import { isRemote, toLocalPath } from '../iceberg/paths.ts';
 import { Slots } from '../slots.ts';
 import { cachedLocation, cachePath } from './cache-path.ts';
+import { fetchParts, type PartsRequest } from './file-parts.ts';
 
 export interface CachedFile {
   readonly path: string;
@@ -27,6 +28,8 @@ export interface FileCache {
   /** Brings the file of a path here, unless it is. @throws {SqlError} 58030, 53100, 57014 after `cancel` */
   fetch(path: string): Promise<CachedFile>;
   cancel(path: string): void;
+  /** Ranges of the file of a path, into a file of their own. @throws {SqlError} 58030, 53100, XX001 */
+  fetchParts(request: PartsRequest): Promise<number>;
   /** Makes a local file the copy of the object that it was uploaded to; the file keeps its own name as well. */
   keep(location: string, path: string): Promise<void>;
   /** F2. `expected` has the paths that tables name, with their sizes where known. */
@@ -34,12 +37,15 @@ export interface FileCache {
 }
 
 const FETCHES_MAX = 8;
+/** Small ones do not wait for those of whole files. */
+const PARTS_MAX = 16;
 const CHECKS_MAX = 16;
-const TEMPORARY = '.tmp';
+export const TEMPORARY = '.tmp';
 
 export function fileCache(dataDir: string, store: ObjectStore): FileCache {
   const dir = resolve(dataDir, 'cache');
   const slots = new Slots(FETCHES_MAX);
+  const partSlots = new Slots(PARTS_MAX);
   const running = new Map<string, AbortController>();
   return {
     pathOf: (location) => (isRemote(location) ? cachePath(dir, location) : toLocalPath(location)),
@@ -59,6 +65,11 @@ export function fileCache(dataDir: string, store: ObjectStore): FileCache {
       }
     },
     cancel: (path) => running.get(path)?.abort(),
+    fetchParts: (request) => {
+      const location = cachedLocation(dir, request.path);
+      invariant(location !== null, 'only files of the cache are fetched in part');
+      return partSlots.hold(1, () => fetchParts(store, location, request));
+    },
     keep: async (location, path) => {
       const copy = cachePath(dir, location);
       await inPlace(dir, copy, (temporary) => linkOrCopy(path, temporary));

@@ -10,6 +10,7 @@ import type { StoredSequence } from '../../sequence-def.ts';
 import type { IndexDef, Lsn, TableDef } from '../../table-def.ts';
 import type { DiskUsage } from '../disk/disk-usage.ts';
 import type { CachedFile } from '../disk/file-cache.ts';
+import type { PartsRequest } from '../disk/file-parts.ts';
 import type { DueGarbage } from '../disk/flush-store.ts';
 import type { FileColumnStats } from '../file-stats.ts';
 import type { Checkpoint } from '../log/checkpoint.ts';
@@ -352,6 +353,8 @@ export type LakeApi = {
   /** Brings a file of the disk cache here. @throws {SqlError} 58030, 53100, 57014 after `cancelFetch` */
   fetchFile(path: string): Promise<CachedFile>;
   cancelFetch(path: string): void;
+  /** Byte ranges of a remote file into a file with holes; how many bytes were fetched. @throws {SqlError} 58030, 53100, XX001 */
+  fetchParts(request: PartsRequest): Promise<number>;
   /** Bytes of the data directory that main does not count itself. */
   diskUsage(argument: null): Promise<DiskUsage>;
   shutdown(argument: null): Promise<void>;

@@ -135,6 +135,7 @@ export function createLake(clock: Clock): LakeApi {
     },
     fetchFile: (path) => lake().cache.fetch(path),
     cancelFetch: (path) => lake().cache.cancel(path),
+    fetchParts: (request) => lake().cache.fetchParts(request),
     diskUsage: () => diskUsage(lake().settings.dataDir),
     shutdown: async () => {
       unlock?.();

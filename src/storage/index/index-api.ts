@@ -65,6 +65,15 @@ export interface IndexEvents {
   readonly problems: readonly string[];
 }
 
+/** Where the chunks of a Parquet file's columns lie: of group g and the column at i, `starts` and `ends` at g × columns + i. */
+export interface RowGroups {
+  /** In each group. */
+  readonly rows: readonly number[];
+  readonly fieldIds: readonly number[];
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+}
+
 export interface IndexStats {
   readonly cacheBytes: number;
   readonly fileBytes: number;
@@ -95,6 +104,8 @@ export type IndexApi = {
   readRow(request: RowRequest): Promise<Uint8Array>;
   /** The same as vectors of one row, in the order of its columns. */
   readVectors(request: RowRequest): Promise<readonly ColumnVector[]>;
+  /** By the footer of a file alone: the rest of it need not be there. @throws XX001, 58030 */
+  rowGroups(path: string): Promise<RowGroups>;
   /** Resolves when something has happened since the last call; one call at a time. Null at the end. */
   events(argument: null): Promise<IndexEvents | null>;
   stats(argument: null): Promise<IndexStats>;

@@ -16,7 +16,7 @@ import { TableIndex, type TableEvents } from './table-index.ts';
 
 const BACKOFF_MS = 10_000;
 
-export type IndexCore = Omit<IndexApi, 'open' | 'readRow' | 'readVectors' | 'memory'> & {
+export type IndexCore = Omit<IndexApi, 'open' | 'readRow' | 'readVectors' | 'rowGroups' | 'memory'> & {
   open(settings: Omit<IndexSettings, 'readerBytes' | 'tempDir'>): Promise<{ readonly secret: Uint8Array }>;
 };
 

@@ -1,0 +1,66 @@
+/**
+ * The lake's side of partial copies: some byte ranges of a remote file in a local file of the same length, with holes for the
+ * rest, so that what reads the file by offsets finds them in place. Which ranges, and for how long, is decided on main
+ * (partial-files.ts).
+ */
+import { mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { SqlError, SqlState } from '../../errors.ts';
+import { ioError } from '../iceberg/local-store.ts';
+import type { ObjectStore } from '../iceberg/object-store.ts';
+
+export interface PartsRequest {
+  /** Where the whole copy would lie in the disk cache: names the object. */
+  readonly path: string;
+  /** The file with holes. */
+  readonly part: string;
+  /** Of the object. */
+  readonly bytes: number;
+  /** [start, end) each. Null: the footer of a Parquet file, in a new part. */
+  readonly ranges: readonly (readonly [number, number])[] | null;
+}
+
+/** Most footers are shorter. */
+const TAIL_BYTES = 64 * 1024;
+const TRAILER_BYTES = 8;
+
+/** How many bytes it has fetched. @throws {SqlError} 58030, XX001 when the object is no Parquet file of that length */
+export async function fetchParts(store: ObjectStore, location: string, request: PartsRequest): Promise<number> {
+  const { part, bytes, ranges } = request;
+  const parts = ranges === null ? await footer(store, location, bytes) : [];
+  for (const [start, end] of ranges ?? []) parts.push([start, await exactly(store, location, start, end)]);
+  try {
+    await mkdir(dirname(part), { recursive: true });
+    await using file = await open(part, ranges === null ? 'w' : 'r+');
+    if (ranges === null) await file.truncate(bytes);
+    for (const [at, chunk] of parts)
+      for (let done = 0; done < chunk.length;)
+        done += (await file.write(chunk, done, chunk.length - done, at + done)).bytesWritten;
+  } catch (error) {
+    throw ioError(error, part);
+  }
+  return parts.reduce((sum, [, chunk]) => sum + chunk.length, 0);
+}
+
+type Part = [at: number, chunk: Uint8Array];
+
+async function footer(store: ObjectStore, location: string, bytes: number): Promise<Part[]> {
+  const start = Math.max(0, bytes - TAIL_BYTES);
+  const tail = await exactly(store, location, start, bytes);
+  const trailer = Buffer.from(tail.subarray(Math.max(0, tail.length - TRAILER_BYTES)));
+  const length = trailer.length < TRAILER_BYTES ? bytes : trailer.readUInt32LE(0) + TRAILER_BYTES;
+  if (length >= bytes || trailer.toString('latin1', 4) !== 'PAR1')
+    throw new SqlError(SqlState.dataCorrupted, `"${location}" does not end as a Parquet file of ${bytes} bytes does`);
+  if (bytes - length >= start) return [[start, tail]];
+  return [
+    [bytes - length, await exactly(store, location, bytes - length, start)],
+    [start, tail],
+  ];
+}
+
+async function exactly(store: ObjectStore, location: string, start: number, end: number): Promise<Uint8Array> {
+  const chunk = await store.get(location, start, end);
+  if (chunk.length !== end - start)
+    throw new SqlError(SqlState.ioError, `"${location}" has no bytes ${start} to ${end}: it is another file now`);
+  return chunk;
+}
