@@ -86,7 +86,7 @@ test('COPY FROM reads what COPY TO wrote, in every format, whatever the values',
     ),
     { numRuns: 60 },
   );
-});
+}, 120_000);
 
 test('a query, a list of columns, a header, and a statement without tables', async () => {
   await client.query(`CREATE TABLE few (id int PRIMARY KEY, name text)`);

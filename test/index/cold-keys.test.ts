@@ -186,7 +186,7 @@ test('keys are found while files move from disk to Iceberg and the index is bein
   await moving;
   await db.tiers.database.commit(table, 'test');
   expect(await present(table, range(0, written + 100).map(rowOf))).toEqual(range(0, written));
-});
+}, 120_000);
 
 test('a dropped table takes its runs with it', async () => {
   const table = (await db.tiers.database.createTable(defOf('dropped', [1]), false))!;

@@ -42,7 +42,7 @@ test('H2: CHECKPOINT takes all tables to Iceberg as of one LSN, the end of a tra
   await database.checkpoint();
   const rows = (table: Table): number => table.files.reduce((sum, file) => sum + file.rows, 0);
   expect([rows(left!), rows(right!)]).toEqual([id, id]);
-});
+}, 120_000);
 
 test('a table that cannot be committed does not keep the others from CHECKPOINT, and its failure is said', async () => {
   const { database } = db.tiers;

@@ -18,6 +18,8 @@ import type { World } from './world.ts';
 const KEYS = 24;
 const LARGE_KEYS = 100_000;
 const LOCK_TIMEOUT_MS = 5000;
+/** As long as writers wait for the log (pressure.ts), and a little. */
+const LOG_WAIT_MS = 40_000;
 /** Two such statements fill the first batch of a transaction, 4 KB, which is what may leave memory. */
 const LARGE_ROWS = 110;
 
@@ -41,10 +43,17 @@ interface Way {
 export class Sessions {
   readonly #course: Course;
   readonly #life: Life;
+  readonly #streaming = new Set<Transaction>();
+  #streamedAt = Number.NEGATIVE_INFINITY;
 
   constructor(course: Course, life: Life) {
     this.#course = course;
     this.#life = life;
+  }
+
+  /** For as long as writers wait for room in the log a large transaction has held some of it by its stream. */
+  get streamsHoldLog(): boolean {
+    return this.#streaming.size > 0 || this.#course.world.clock.now() - this.#streamedAt < LOG_WAIT_MS;
   }
 
   /** One transaction, from its beginning to its end. */
@@ -69,6 +78,7 @@ export class Sessions {
     } finally {
       if (transaction.state !== 'done') transaction.finish();
       database.locks.close(hold);
+      if (this.#streaming.delete(transaction)) this.#streamedAt = this.#course.world.clock.now();
     }
   }
 
@@ -139,6 +149,7 @@ export class Sessions {
   async #moveRows(transaction: Transaction, table: Table, way: Way): Promise<void> {
     const { database } = this.#life;
     const writes = transaction.of(table);
+    if (way.streams && !transaction.isSpilled) this.#streaming.add(transaction);
     if (way.streams && !transaction.isSpilled) transaction.streamed ??= new StreamedWrites(database.log.stream());
     await transaction.streamed?.send(writes, false);
     if (way.spills && writes.inserted.batches.length > 1 && !writes.mayRevive) {
@@ -152,6 +163,7 @@ export class Sessions {
   async #stream(transaction: Transaction): Promise<void> {
     const { world } = this.#course;
     if (![...transaction.writes.values()].some((writes) => writes.inserted.rows > 0)) return;
+    this.#streaming.add(transaction);
     transaction.streamed = new StreamedWrites(this.#life.log.stream());
     if (world.chance(0.5)) return;
     for (const writes of transaction.writes.values()) await transaction.streamed.send(writes, true);
