@@ -20,6 +20,7 @@ import {
 import { assertOpen } from './ingest/key-locks.ts';
 import { RowWriter } from './ingest/row-writer.ts';
 import type { TableWrites } from './ingest/transaction.ts';
+import { concurrentChange } from './ingest/snapshot.ts';
 import { insertRows } from './ingest/write-rows.ts';
 import type { Conflict } from './planner/plan.ts';
 import { OwnIndex } from './storage/memory/own-index.ts';
@@ -107,12 +108,29 @@ export class ConflictingInsert {
     const { table } = this.#writes;
     const seen = new OwnIndex(0, table.keys, this.proposed);
     this.#eachProposal(keys, (n, vectors, row, full) => {
-      if (located.units[n] !== NOWHERE) return;
+      if (located.units[n] !== NOWHERE) {
+        this.#checkSeen(located.units[n]!, located.positions[n]!);
+        return;
+      }
       table.encodeKey(vectors, row, words);
       if (seen.claim(table.keys.hash(words), vectors, row, n) >= 0) return;
       noteAbsent(this.#writes, vectors, row);
       this.#writes.inserted.append(full, row, row + 1);
     });
+  }
+
+  /**
+   * A row that is in the way must be one that the transaction's snapshot shows. One that has moved into a file since, together with newer
+   * ones, cannot be told from these.
+   * @throws {SqlError} 40001
+   */
+  #checkSeen(unit: number, position: number): void {
+    const { table, seen, unit: own, spilled } = this.#writes;
+    const { snapshot } = this.#environment.transaction;
+    if (seen === null || snapshot === null || unit === own || spilled.find(unit) !== undefined) return;
+    if (seen.view.has(unit, position)) return;
+    const file = table.unit(unit);
+    if (file === undefined || !('lsnTo' in file) || file.lsnTo > snapshot.lsn) throw concurrentChange('update');
   }
 
   async #upsert(conflict: Update, keys: readonly KeyRows[], given: Located): Promise<void> {

@@ -23,6 +23,9 @@ export interface Seen {
 const codeOf = (outcome: Outcome | null): string => outcome?.error?.['code'] ?? '';
 /** An error of a value, of a constraint, or of a conflict's target. */
 const isOfRow = (outcome: Outcome | null): boolean => /^(21000|22...|23...|42P10)$/.test(codeOf(outcome));
+/** Arka alone finds that a row was changed since the snapshot. */
+const isStale = (ours: Outcome | null, theirs: Outcome | null): boolean =>
+  codeOf(ours) === '40001' && theirs !== null && theirs.error === null;
 const isOneRow = ({ kind, sql }: Statement): boolean => kind === 'INSERT VALUES' && !sql.includes('), (');
 
 export const DIFFERENCES: readonly KnownDifference[] = [
@@ -41,6 +44,18 @@ export const DIFFERENCES: readonly KnownDifference[] = [
     title: 'a subquery that gives several rows, and no row for which it would be computed',
     goesOn: false,
     applies: ({ ours, theirs }) => codeOf(ours) === '21000' && theirs !== null && theirs.error === null,
+  },
+  {
+    title: 'REPEATABLE READ: upsert, or DO NOTHING, where the row has moved since the snapshot',
+    goesOn: false,
+    applies: ({ statement, ours, theirs }) => isStale(ours, theirs) && statement.sql.includes('ON CONFLICT'),
+  },
+  {
+    title: 'REPEATABLE READ: writing a row that has moved since the snapshot, table without a key',
+    goesOn: false,
+    applies: ({ statement, ours, theirs, sequence }) =>
+      isStale(ours, theirs) &&
+      sequence.tables.some(({ name, key }) => key.length === 0 && statement.changes.includes(name)),
   },
   {
     title: 'a statement that must wait for one row and fails at another',
