@@ -5,6 +5,7 @@
  *   and none after a large one; a turn ends within a chunk whose rows are wide: a client that reads slowly holds little.
  * - Q2 After `done`, an error or `close`, nothing of it runs, its sources are forgotten and its connection is back in the pool:
  *   the caller may release its pins.
+ * - Q3 What was interrupted has not come to its end, although DuckDB then gives no more rows, as at the end.
  */
 import { quoteIdentifier } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
@@ -93,6 +94,12 @@ async function open(instance: Instance, request: QueryRequest, held: Held, clock
 
 function failIfCancelled(held: Held): void {
   if (held.cancelled) throw cancelled();
+}
+
+/** DuckDB gives no more rows (Q3). */
+function hasMore(held: Held): false {
+  failIfCancelled(held);
+  return false;
 }
 
 function cancelled(): SqlError {
@@ -224,7 +231,7 @@ function runningCursor(
     const chunk = await (ahead ?? fetch());
     ahead = null;
     const count = chunk === null ? 0 : duckdb.data_chunk_get_size(chunk);
-    if (count === 0) return false;
+    if (count === 0) return hasMore(held);
     rest = readChunk(chunk!, prepared.readers).map(
       (vector, i) => prepared.plans[i]!.convert?.(vector, count) ?? vector,
     );

@@ -161,6 +161,23 @@ test('a value that is refused late leaves nothing of the statement, and what was
   expect(await totals()).toEqual([ROWS, ROWS, 2 * ROWS]);
 }, 60_000);
 
+test('a statement that is cancelled at any moment has changed all rows or none, and leaves no lock', async () => {
+  for (const ms of [5, 10, 20, 40, 80])
+    for (const sql of ['UPDATE t SET v = v + 1', 'DELETE FROM t', 'INSERT INTO t SELECT id + 100000 FROM t']) {
+      await client.query('BEGIN');
+      await client.query(`SET LOCAL statement_timeout = ${ms}`);
+      const outcome = await client.query(sql).then(
+        ({ rowCount }) => rowCount,
+        ({ code }: { code: string }) => code,
+      );
+      expect([ROWS, '57014']).toContain(outcome);
+      await client.query('ROLLBACK');
+    }
+  expect(await totals()).toEqual([ROWS, ROWS, 0]);
+  expect((await other.query('UPDATE t SET v = v + 1')).rowCount).toBe(ROWS);
+  expect(await totals()).toEqual([ROWS, ROWS, ROWS]);
+}, 90_000);
+
 test('MERGE of many rows updates, deletes and inserts each once', async () => {
   await client.query('CREATE TABLE IF NOT EXISTS s (id int PRIMARY KEY, v int)');
   await client.query(`INSERT INTO s SELECT g, g % 3 FROM generate_series(${ROWS / 2}, ${ROWS + ROWS / 2 - 1}) AS g`);
