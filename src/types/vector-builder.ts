@@ -2,10 +2,14 @@
  * A column on the plain heap that grows: parameters, keys and tests, where the slab pool is not at hand.
  *
  * V1 exactly one call of the sink a row. V2 `vector()` views the builder's arrays: it stays true until the next
- * value or `reset`. A null's slot is zero, its heap range empty.
+ * value or `reset`. A null's slot is zero, its heap range empty. Arrays that a column does not need are shared empty ones: a
+ * statement by key makes a builder a value, and making an array costs as much as the value.
  */
 import type { ColumnSink, ColumnVector, Physical } from './column-vector.ts';
-import { columnVector, FIXED_WIDTH } from './column-vector.ts';
+import { columnVector, FIXED_WIDTH, NO_BYTES, NO_FLOAT32, NO_FLOAT64, NO_WORDS } from './column-vector.ts';
+
+/** Replaced before it is written. */
+const FIRST_OFFSET = new Int32Array(1);
 
 export class VectorBuilder implements ColumnSink {
   readonly physical: Physical;
@@ -14,13 +18,13 @@ export class VectorBuilder implements ColumnSink {
   #nulls = 0;
   #heapEnd = 0;
   readonly #words: number;
-  #validity = new Uint8Array(0);
-  #bits = new Uint8Array(0);
-  #ints = new Int32Array(0);
-  #float32 = new Float32Array(0);
-  #float64 = new Float64Array(0);
-  #heap = new Uint8Array(0);
-  #offsets = new Int32Array(1);
+  #validity = NO_BYTES;
+  #bits = NO_BYTES;
+  #ints = NO_WORDS;
+  #float32 = NO_FLOAT32;
+  #float64 = NO_FLOAT64;
+  #heap = NO_BYTES;
+  #offsets = FIRST_OFFSET;
 
   constructor(physical: Physical) {
     this.physical = physical;
@@ -134,16 +138,17 @@ export class VectorBuilder implements ColumnSink {
 
   /** The rows so far (V2). */
   vector(): ColumnVector {
-    const rows = this.rows;
-    return columnVector(this.physical, {
+    const { physical, rows } = this;
+    const isBytes = physical === 'bytes';
+    return columnVector(physical, {
       validity: this.#nulls === 0 ? null : this.#validity.subarray(0, (rows + 7) >> 3),
-      bits: this.#bits.subarray(0, this.physical === 'bool' ? (rows + 7) >> 3 : 0),
-      words: this.#ints.subarray(0, rows * this.#words),
-      float32: this.#float32.subarray(0, this.physical === 'float32' ? rows : 0),
-      float64: this.#float64.subarray(0, this.physical === 'float64' ? rows : 0),
-      heap: this.#heap.subarray(0, this.#heapEnd),
-      starts: this.physical === 'bytes' ? this.#offsets.subarray(0, rows) : this.#ints.subarray(0, 0),
-      ends: this.physical === 'bytes' ? this.#offsets.subarray(1, rows + 1) : this.#ints.subarray(0, 0),
+      bits: physical === 'bool' ? this.#bits.subarray(0, (rows + 7) >> 3) : NO_BYTES,
+      words: this.#words > 0 && !isBytes ? this.#ints.subarray(0, rows * this.#words) : NO_WORDS,
+      float32: physical === 'float32' ? this.#float32.subarray(0, rows) : NO_FLOAT32,
+      float64: physical === 'float64' ? this.#float64.subarray(0, rows) : NO_FLOAT64,
+      heap: isBytes ? this.#heap.subarray(0, this.#heapEnd) : NO_BYTES,
+      starts: isBytes ? this.#offsets.subarray(0, rows) : NO_WORDS,
+      ends: isBytes ? this.#offsets.subarray(1, rows + 1) : NO_WORDS,
     });
   }
 
