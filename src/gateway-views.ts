@@ -5,6 +5,7 @@ import type { Database } from './ingest/database.ts';
 import { nameOf } from './ingest/database.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { DataFileUnit } from './storage/file-unit.ts';
+import { SLAB_BYTES } from './storage/memory/slab.ts';
 import type { MemorySlice } from './storage/memory/slice.ts';
 import type { Table } from './storage/table.ts';
 import type { Lsn } from './table-def.ts';
@@ -223,10 +224,17 @@ function memoryRow({ memory, pressure }: Database, { limitBytes }: MemoryBudget)
   const { account, pins, pool } = memory;
   const { zone, reason, delayMs } = pressure.state;
   const { memory: retired } = pins.heldBytes;
+  const rss = process.memoryUsage.rss();
+  const made = pool.slabs.length * SLAB_BYTES;
+  const [engine, catalog, heaps] = (['engine', 'catalog', 'heaps'] as const).map((part) => account.bytesOf(part)) as [
+    number,
+    number,
+    number,
+  ];
   return {
     used_bytes: memory.usedBytes,
     limit_bytes: limitBytes,
-    rss_bytes: process.memoryUsage.rss(),
+    rss_bytes: rss,
     zone,
     delay_ms: delayMs.toFixed(1),
     slab_bytes: memory.slabBytes,
@@ -241,11 +249,14 @@ function memoryRow({ memory, pressure }: Database, { limitBytes }: MemoryBudget)
     transaction_bytes: Math.max(0, memory.slabBytes - memory.sliceBytes - pool.deleteBytes - retired),
     pins: pins.active,
     session_bytes: account.bytesOf('sessions'),
-    engine_bytes: account.bytesOf('engine'),
-    catalog_bytes: account.bytesOf('catalog'),
-    heap_bytes: account.bytesOf('heaps'),
+    engine_bytes: engine,
+    catalog_bytes: catalog,
+    heap_bytes: heaps,
     file_bytes: memory.fileBytes,
     warm_bytes: memory.warm.bytes,
+    pool_bytes: made,
+    // The four that make up RSS beside it; the others are parts of pool and heaps.
+    rest_bytes: rss - made - engine - catalog - heaps,
   };
 }
 

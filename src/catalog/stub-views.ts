@@ -91,6 +91,8 @@ export const STUB_VIEWS: readonly StubView[] = [
       'heap_bytes',
       'file_bytes',
       'warm_bytes',
+      'pool_bytes',
+      'rest_bytes',
     ],
   },
   {

@@ -207,6 +207,19 @@ test('commits to one table take turns, and after 45 of them manifests were merge
   expect(entries.map((entry) => Number(entry.sequence)).toSorted((a, b) => a - b)).toEqual(
     Array.from({ length: 45 }, (_, i) => i + 1),
   );
+  // V5: what is decoded is kept within a bound; beyond it a manifest is read again.
+  const store = localStore();
+  let reads = 0;
+  const counted = { ...store, get: (location: string) => (reads++, store.get(location)) };
+  for (const [bytesMax, expected] of [
+    [undefined, manifests.length],
+    [0, manifests.length * 3],
+  ] as const) {
+    reads = 0;
+    const bounded = tableReader(counted, toLocalPath, bytesMax);
+    for (let round = 0; round < 3; round++) for (const manifest of manifests) await bounded.entries(manifest);
+    expect(reads).toBe(expected);
+  }
   await lake.shutdown(null);
 });
 

@@ -59,6 +59,10 @@ test('rows are a transaction’s, then a slice’s, then a copy of their file, t
   for (const each of seen) {
     const sum = each['slice_bytes']! + each['transaction_bytes']! + each['retired_bytes']! + each['delete_bytes']!;
     expect(sum).toBe(each['slab_bytes']);
+    const whole = ['pool_bytes', 'heap_bytes', 'engine_bytes', 'catalog_bytes', 'rest_bytes'];
+    expect(whole.reduce((all, name) => all + each[name]!, 0)).toBe(each['rss_bytes']);
+    expect(each['pool_bytes']! % 2 ** 24).toBe(0);
+    expect(each['pool_bytes']).toBeGreaterThanOrEqual(each['slab_bytes']!);
     expect(each['used_bytes']).toBe(each['slab_bytes']! + each['index_bytes']! + each['queue_bytes']!);
   }
 }, 60_000);
