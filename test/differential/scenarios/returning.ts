@@ -6,6 +6,14 @@ const ITEMS = [
   `INSERT INTO items VALUES (1, 'one', 1.5, '2026-01-01 00:00:00Z', '{"a": 1}', 'ab', 1), (2, 'two', 2.5, NULL, NULL, NULL, 2), (3, NULL, 3, NULL, '[1]', 'x', 3)`,
 ];
 
+const JOINED = [
+  ...ITEMS,
+  `CREATE TABLE prices (item int PRIMARY KEY, price numeric(10,2), note text, at date)`,
+  `INSERT INTO prices VALUES (1, 10.5, 'up', '2026-05-01'), (2, NULL, NULL, NULL), (9, 1, 'none', '2026-05-02')`,
+  `CREATE TABLE bag (a int, b text)`,
+  `INSERT INTO bag VALUES (1, 'x'), (1, 'x'), (2, NULL)`,
+];
+
 export const RETURNING: readonly Scenario[] = [
   {
     title: 'INSERT … RETURNING gives new rows with their defaults',
@@ -89,14 +97,8 @@ export const RETURNING: readonly Scenario[] = [
     ],
   },
   {
-    title: 'columns of the tables in FROM and USING',
-    setup: [
-      ...ITEMS,
-      `CREATE TABLE prices (item int PRIMARY KEY, price numeric(10,2), note text, at date)`,
-      `INSERT INTO prices VALUES (1, 10.5, 'up', '2026-05-01'), (2, NULL, NULL, NULL), (9, 1, 'none', '2026-05-02')`,
-      `CREATE TABLE bag (a int, b text)`,
-      `INSERT INTO bag VALUES (1, 'x'), (1, 'x'), (2, NULL)`,
-    ],
+    title: 'columns of the tables in FROM',
+    setup: JOINED,
     steps: [
       `UPDATE items SET price = p.price FROM prices p WHERE p.item = items.id RETURNING items.id, p.note, items.price, p.price`,
       `UPDATE items AS i SET n = i.n + 1 FROM prices AS p WHERE p.item = i.id AND p.note IS NOT NULL RETURNING *`,
@@ -104,6 +106,13 @@ export const RETURNING: readonly Scenario[] = [
       `UPDATE items SET n = 8 FROM prices WHERE item = id RETURNING upper(note) AS loud, n + item AS sum`,
       `UPDATE items SET n = n + 1 FROM prices p JOIN bag b ON b.a = p.item WHERE p.item = items.id RETURNING items.id, p.note, b.b`,
       `UPDATE items SET n = n + 1 FROM prices p LEFT JOIN bag b ON b.a = p.item + 100 WHERE p.item = items.id RETURNING items.id, b.*, p.at`,
+      `SELECT * FROM items ORDER BY id`,
+    ],
+  },
+  {
+    title: 'columns of the tables in USING, of the table itself, beside new keys, and what is refused of them',
+    setup: JOINED,
+    steps: [
       `UPDATE items SET id = id + 50 FROM prices WHERE item = id RETURNING id, item, prices.price`,
       `UPDATE items SET id = id - 50 FROM prices WHERE item = id - 50 RETURNING id, item`,
       `UPDATE items i SET n = o.n FROM items o WHERE o.id = i.id + 1 RETURNING i.id, i.n, o.id, o.n`,
