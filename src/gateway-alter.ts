@@ -1,7 +1,8 @@
-/** ALTER TABLE, RENAME and SET SCHEMA: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
+/** ALTER TABLE, RENAME and SET SCHEMA, inside transactions and outside: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
 import type { CheckDef } from './check-def.ts';
 import { notSupported, SqlError, SqlState } from './errors.ts';
 import { alterTable, renameTable } from './ingest/alter-table.ts';
+import { alterWithin, holdToAlter } from './ingest/alter-within.ts';
 import { generatedInput } from './ingest/generated-values.ts';
 import { alteredDef, type AlteredDef } from './planner/altered-def.ts';
 import type { AlterCommand, AlterTable, QualifiedName, Statement } from './planner/plan.ts';
@@ -16,9 +17,10 @@ import { textInput } from './types/text-input.ts';
 import { VectorBuilder } from './types/vector-builder.ts';
 import { foldDefaults } from './gateway-fold-defaults.ts';
 import { relationOf, type DefineEnvironment } from './gateway-define.ts';
+import { ofName } from './gateway-schema.ts';
 
 export async function alter(environment: DefineEnvironment, statement: AlterTable): Promise<string> {
-  const { database, hold, patience, notice } = environment;
+  const { database, changes, hold, patience, notice } = environment;
   const table = tableOf(environment, statement.table, statement.ifExists);
   if (table === null) return 'ALTER TABLE';
   const commands = await withDefaults(environment, table.def, statement.commands);
@@ -29,14 +31,32 @@ export async function alter(environment: DefineEnvironment, statement: AlterTabl
     refuseTakenName(environment, def, altered.def);
     return isSame(def, altered.def) && altered.removed.length === 0 ? null : altered;
   };
-  await alterTable(database, table, {
-    hold,
-    patience,
-    change,
-    check: (before, after) => checkRows(environment, before, after),
-  });
+  const check = (before: TableDef, after: TableDef): Promise<readonly ColumnDef[]> =>
+    columnsToFill(environment, before, after);
+  if (changes === null)
+    await alterTable(database, table, {
+      hold,
+      patience,
+      change,
+      check: async (before, after) => fillOf(environment, await check(before, after)),
+    });
+  else {
+    const columns = await alterWithin({ database, changes, patience }, table, change, check);
+    await fillByUpdate(environment, table, columns);
+  }
   for (const { code, message } of said) notice(code, message);
   return 'ALTER TABLE';
+}
+
+/** Rows that are there get the defaults of new columns. */
+async function fillByUpdate(
+  { writeQuery }: DefineEnvironment,
+  { def }: Table,
+  columns: readonly ColumnDef[],
+): Promise<void> {
+  if (columns.length === 0) return;
+  const values = columns.map(({ name }) => `${quoteIdentifier(name)} = DEFAULT`).join(', ');
+  await writeQuery(`UPDATE ${quoteIdentifier(def.schema)}.${quoteIdentifier(def.name)} SET ${values}`);
 }
 
 /** Defaults that PostgreSQL is to work out are constants from here on. */
@@ -79,10 +99,10 @@ function refuseTakenName(environment: DefineEnvironment, { keyName, schema }: Ta
 
 /** Of those that are there; null: it is not, and `ifExists` said that is fine. */
 function tableOf(environment: DefineEnvironment, named: QualifiedName, ifExists: boolean): Table | null {
-  const { database, searchPath, notice } = environment;
+  const { relations, searchPath, notice } = environment;
   const { schema, name } = named;
   for (const each of schema === null ? searchPath : [schema]) {
-    const table = database.table(each, name);
+    const table = relations.table(each, name);
     if (table !== undefined) return table;
   }
   if (relationOf(environment, named) !== null) throw new SqlError(SqlState.wrongObjectType, `"${name}" is not a table`);
@@ -92,11 +112,14 @@ function tableOf(environment: DefineEnvironment, named: QualifiedName, ifExists:
   return null;
 }
 
-/** What rows there are must be fine with what becomes NOT NULL, and have a value of their own where a new column has a default. */
-async function checkRows(environment: DefineEnvironment, before: TableDef, after: TableDef): Promise<Fill | null> {
+/** What rows there are must be fine with what becomes NOT NULL; new columns in which they need a value, the default. */
+async function columnsToFill(
+  environment: DefineEnvironment,
+  before: TableDef,
+  after: TableDef,
+): Promise<readonly ColumnDef[]> {
   const { countRows } = environment;
-  const fieldIds: number[] = [];
-  const vectors: ColumnVector[] = [];
+  const columns: ColumnDef[] = [];
   const from = `FROM ${quoteIdentifier(before.schema)}.${quoteIdentifier(before.name)}`;
   let rows: boolean | null = null;
   if (after.key.length > 0 && before.key.length === 0) await checkUnique(environment, after, from);
@@ -108,8 +131,7 @@ async function checkRows(environment: DefineEnvironment, before: TableDef, after
       rows ??= (await countRows(`SELECT ${quoteIdentifier(before.columns[0]!.name)} ${from} LIMIT 1`)) > 0;
       if (!rows) continue;
       if (isNull) throw containsNulls(before, column.name);
-      fieldIds.push(column.fieldId);
-      vectors.push(valueForAll(environment, column));
+      columns.push(column);
     } else if (column.notNull && !old.notNull) {
       const name = quoteIdentifier(old.name);
       if ((await countRows(`SELECT ${name} ${from} WHERE ${name} IS NULL LIMIT 1`)) > 0)
@@ -119,7 +141,15 @@ async function checkRows(environment: DefineEnvironment, before: TableDef, after
   for (const check of after.checks ?? [])
     if (before.checks?.some(({ name }) => name === check.name) !== true)
       await checkAll(environment, before, check, from);
-  return fieldIds.length === 0 ? null : { fieldIds, vectors };
+  return columns;
+}
+
+function fillOf(environment: DefineEnvironment, columns: readonly ColumnDef[]): Fill | null {
+  if (columns.length === 0) return null;
+  return {
+    fieldIds: columns.map(({ fieldId }) => fieldId),
+    vectors: columns.map((column) => valueForAll(environment, column)),
+  };
 }
 
 async function checkUnique({ firstRow }: DefineEnvironment, after: TableDef, from: string): Promise<void> {
@@ -176,14 +206,20 @@ function containsNulls({ schema, name: table }: TableDef, column: string): SqlEr
 
 export async function rename(
   environment: DefineEnvironment,
-  { table: named, ifExists, to }: Extract<Statement, { kind: 'renameTable' }>,
+  { table: wanted, ifExists, to }: Extract<Statement, { kind: 'renameTable' }>,
 ): Promise<string> {
-  const { database, hold, patience } = environment;
-  const table = tableOf(environment, named, ifExists);
+  const { database, changes, hold, patience } = environment;
+  const table = tableOf(environment, wanted, ifExists);
   if (table === null) return 'ALTER TABLE';
   const { schema, name } = table.def;
   // PostgreSQL takes a table's own schema without a word, but not its own name.
   if (to.schema === schema) return 'ALTER TABLE';
-  await renameTable(database, table, { schema, name, ...to }, hold, patience);
+  const named = { schema, name, ...to };
+  if (changes === null) await renameTable(database, table, named, hold, patience);
+  else {
+    await changes.lock([ofName(named.schema, named.name)], patience);
+    await holdToAlter({ database, changes, patience }, table);
+    changes.renameTable(table, named);
+  }
   return 'ALTER TABLE';
 }

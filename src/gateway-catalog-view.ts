@@ -1,6 +1,6 @@
 /** The planner's view of names: tables and sequences as they are now, along a session's search path. */
 import type { CatalogContents } from './catalog/catalog-api.ts';
-import { ownedBy, type Relations } from './ingest/relations.ts';
+import { definitionsOf, ownedBy, sequenceDefinitionsOf, type Relations } from './ingest/relations.ts';
 import { readOnly } from './ingest/transaction.ts';
 import type { SchemaChanges } from './ingest/schema-changes.ts';
 import type { CatalogView } from './planner/plan.ts';
@@ -20,7 +20,7 @@ export function catalogView(relations: Relations, searchPath: readonly string[])
     table: (schema, name) => {
       const table = along(schema, (each) => relations.table(each, name));
       if (table?.detached?.reason === 'unreadable') throw readOnly(table.detached);
-      return table?.def;
+      return table === undefined ? undefined : relations.definition(table);
     },
     sequence: (schema, name) => along(schema, (each) => relations.sequence(each, name))?.def,
     ownedSequence: (tableUuid, fieldId) =>
@@ -36,18 +36,19 @@ export function contextWith(context: ServerContext, changes: SchemaChanges | nul
   const { generation } = context.database;
   let own = ownContexts.get(changes);
   if (own?.generation !== generation) {
-    const catalog = context.catalog.holding(contentsOf(changes));
-    own = { generation, context: { ...context, catalog: { ...context.catalog, ...catalog } } };
+    const { catalog: shared } = context;
+    const catalog = { ...shared.holding(contentsOf(changes)), holding: shared.holding.bind(shared) };
+    own = { generation, context: { ...context, catalog } };
     ownContexts.set(changes, own);
   }
   return own.context;
 }
 
 /** What PostgreSQL's catalogs are to show of them. */
-export function contentsOf({ schemas, tables, sequences }: Relations): CatalogContents {
+export function contentsOf(relations: Relations): CatalogContents {
   return {
-    schemas: [...schemas],
-    tables: [...tables].map(({ def }) => def),
-    sequences: [...sequences].map(({ def }) => def),
+    schemas: [...relations.schemas],
+    tables: definitionsOf(relations),
+    sequences: sequenceDefinitionsOf(relations),
   };
 }

@@ -26,7 +26,7 @@ export async function createTableAs(
   const table = await makeTable(environment, draft, ifNotExists);
   if (table === null || !statement.withData) return 'CREATE TABLE AS';
   try {
-    const tag = await environment.insertQuery(
+    const tag = await environment.writeQuery(
       `INSERT INTO ${quoteIdentifier(schema)}.${quoteIdentifier(table.def.name)} ${query}`,
     );
     return `SELECT ${tag.slice(tag.lastIndexOf(' ') + 1)}`;

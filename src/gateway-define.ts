@@ -1,5 +1,5 @@
 /** CREATE and DROP of schemas, tables, indexes and sequences, and ALTER: names are looked up, what is missing or there already is said. */
-import { notSupported, SqlError, SqlState } from './errors.ts';
+import { SqlError, SqlState } from './errors.ts';
 import { relationNamed, shownName, type RelationKind } from './ingest/relations.ts';
 import type { CatalogView, QualifiedName, Statement } from './planner/plan.ts';
 import type { SequenceDef } from './sequence-def.ts';
@@ -26,8 +26,8 @@ export interface DefineEnvironment extends FoldingEnvironment, SchemaEnvironment
   readonly notice: (code: string, message: string, detail?: string) => void;
   readonly time: TimeContext;
   readonly view: CatalogView;
-  /** Carries an INSERT out, and commits it outside a transaction; its tag. */
-  readonly insertQuery: (sql: string) => Promise<string>;
+  /** Carries an INSERT or UPDATE out, and commits it outside a transaction; its tag. */
+  readonly writeQuery: (sql: string) => Promise<string>;
   /** How many rows a query gives. */
   readonly countRows: (sql: string) => Promise<number>;
   /** The first row of a query as texts. */
@@ -56,7 +56,7 @@ export const isDefinition = (statement: Statement): statement is Definition =>
 
 /** The command tag. @throws {SqlError} PostgreSQL's codes for what is there already, or is not */
 export async function define(environment: DefineEnvironment, statement: Definition): Promise<string> {
-  const { relations, notice, changes } = environment;
+  const { relations, notice } = environment;
   switch (statement.kind) {
     case 'createTable': {
       const { draft, ifNotExists, sequences, expressions } = statement;
@@ -89,10 +89,10 @@ export async function define(environment: DefineEnvironment, statement: Definiti
     case 'renameSequence':
     case 'dropSequence':
       return defineSequence(environment, statement);
-    case 'alterTable':
     case 'renameTable':
-      if (changes !== null) throw notSupported('ALTER TABLE inside a transaction block');
-      return statement.kind === 'alterTable' ? alter(environment, statement) : rename(environment, statement);
+      return rename(environment, statement);
+    case 'alterTable':
+      return alter(environment, statement);
     default:
       await dropSchemas(environment, statement);
       return 'DROP SCHEMA';
@@ -190,7 +190,7 @@ async function dropSchemas(
 /** What lies in the schemas goes first, and is named. Sequences of columns go with their tables, without a word. */
 async function dropContents(environment: DefineEnvironment, schemas: readonly string[]): Promise<void> {
   const { relations, notice, searchPath } = environment;
-  const tables = [...relations.tables].filter(({ def }) => schemas.includes(def.schema));
+  const tables = [...relations.tables].filter((table) => schemas.includes(relations.definition(table).schema));
   const sequences = [...relations.sequences].filter(
     ({ def }) => schemas.includes(def.schema) && !tables.some((table) => table.def.uuid === def.owner?.tableUuid),
   );

@@ -4,6 +4,7 @@
  */
 import { notSupported, SqlError, SqlState } from './errors.ts';
 import type { Database } from './ingest/database.ts';
+import { holdToAlter } from './ingest/alter-within.ts';
 import { createIndex, dropIndex, type IndexDraft } from './ingest/define-index.ts';
 import { alterSequence, createSequence, dropSequences, renameSequence } from './ingest/define-sequence.ts';
 import { indexedTable, type Relations } from './ingest/relations.ts';
@@ -25,7 +26,7 @@ export interface SchemaEnvironment {
   readonly patience: Patience;
 }
 
-const ofName = (schema: string, name: string): string => `name ${schema}\u0000${name}`;
+export const ofName = (schema: string, name: string): string => `name ${schema}\u0000${name}`;
 const ofSchema = (name: string): string => `schema ${name}`;
 
 /** Carries `work` out while nobody else has what the keys stand for. */
@@ -44,9 +45,9 @@ async function alone<T>(environment: SchemaEnvironment, keys: readonly string[],
   }
 }
 
-/** The schema stays there until the transaction ends. */
-async function within({ database, hold, patience }: SchemaEnvironment, schema: string): Promise<void> {
-  for (let wait; (wait = database.locks.share(hold, [ofSchema(schema)], patience)) !== null;) await wait;
+/** What the key stands for stays as it is until the transaction ends. */
+async function shared({ database, hold, patience }: SchemaEnvironment, key: string): Promise<void> {
+  for (let wait; (wait = database.locks.share(hold, [key], patience)) !== null;) await wait;
 }
 
 /** Null: it was there and `ifNotExists` said that is fine. @throws {SqlError} 3F000, 42P07 */
@@ -58,7 +59,7 @@ export async function makeTable(
 ): Promise<Table | null> {
   const { database, changes } = environment;
   const { schema, name, keyName } = draft;
-  await within(environment, schema);
+  await shared(environment, ofSchema(schema));
   const keys = [name, ...(draft.key.length > 0 ? [keyName] : [])].map((each) => ofName(schema, each));
   return alone(environment, keys, () => (changes ?? database).createTable(draft, ifNotExists, owned));
 }
@@ -90,26 +91,30 @@ export function dropSchema(environment: SchemaEnvironment, name: string): Promis
 }
 
 /** The index's name, null when one was there and `ifNotExists` said that is fine. */
-export function makeIndex(
-  { database, changes }: SchemaEnvironment,
+export async function makeIndex(
+  environment: SchemaEnvironment,
   draft: IndexDraft,
   ifNotExists: boolean,
 ): Promise<string | null> {
-  if (changes === null) return createIndex(database, draft, ifNotExists);
-  const table = database.tableOf(draft.tableUuid);
-  refuseOld(changes, table, 'CREATE INDEX');
-  return Promise.resolve(changes.createIndex(table!, draft, ifNotExists));
+  const { database, changes, patience } = environment;
+  if (changes === null) {
+    await shared(environment, draft.tableUuid);
+    return createIndex(database, draft, ifNotExists);
+  }
+  const table = database.tableOf(draft.tableUuid)!;
+  await holdToAlter({ database, changes, patience }, table);
+  return changes.createIndex(table, draft, ifNotExists);
 }
 
-export async function removeIndex(
-  { database, changes, relations }: SchemaEnvironment,
-  schema: string,
-  name: string,
-): Promise<void> {
-  if (changes === null) return dropIndex(database, schema, name);
-  const table = indexedTable(relations, schema, name);
-  refuseOld(changes, table, 'DROP INDEX');
-  changes.dropIndex(table!, name);
+export async function removeIndex(environment: SchemaEnvironment, schema: string, name: string): Promise<void> {
+  const { database, changes, patience, relations } = environment;
+  const table = indexedTable(relations, schema, name)!;
+  if (changes === null) {
+    await shared(environment, table.def.uuid);
+    return dropIndex(database, schema, name);
+  }
+  await holdToAlter({ database, changes, patience }, table);
+  changes.dropIndex(table, name);
 }
 
 /** Null: it was there and `ifNotExists` said that is fine. @throws {SqlError} 3F000, 42P07, 22023, 55000 */
@@ -120,7 +125,7 @@ export async function makeSequence(
   ifNotExists: boolean,
 ): Promise<unknown> {
   const { database, changes, searchPath } = environment;
-  await within(environment, named.schema);
+  await shared(environment, ofSchema(named.schema));
   return alone(environment, [ofName(named.schema, named.name)], async () => {
     if (changes !== null) return changes.createSequence(named, options, ifNotExists, searchPath);
     return createSequence(database, named, options, ifNotExists, searchPath);
@@ -134,7 +139,7 @@ export async function changeSequence(
   options: SequenceOptions,
 ): Promise<void> {
   if (changes === null) return alterSequence(database, sequence, options, searchPath);
-  refuseOld(changes, sequence, 'ALTER SEQUENCE');
+  refuseOld(changes, sequence);
   await changes.alterSequence(sequence, options, searchPath);
 }
 
@@ -143,7 +148,7 @@ export async function nameSequence(environment: SchemaEnvironment, sequence: Seq
   const { database, changes } = environment;
   return alone(environment, [ofName(sequence.def.schema, name)], async () => {
     if (changes === null) return renameSequence(database, sequence, name);
-    refuseOld(changes, sequence, 'ALTER SEQUENCE');
+    refuseOld(changes, sequence);
     await changes.renameSequence(sequence, name);
   });
 }
@@ -158,10 +163,10 @@ export async function removeSequences(
   changes.dropSequences(sequences, cascade);
 }
 
-/** What the catalog has is not changed inside a transaction yet. @throws {SqlError} 0A000 */
-function refuseOld(changes: SchemaChanges, what: Table | Sequence | undefined, verb: string): void {
-  if (what === undefined || changes.isNew(what)) return;
-  throw notSupported(`${verb} inside a transaction block, of what was there before it,`, {
+/** A sequence that the catalog has is not changed inside a transaction yet. @throws {SqlError} 0A000 */
+function refuseOld(changes: SchemaChanges, what: Sequence): void {
+  if (changes.isNew(what)) return;
+  throw notSupported(`ALTER SEQUENCE inside a transaction block, of what was there before it,`, {
     hint: 'COMMIT first.',
   });
 }

@@ -52,16 +52,6 @@ export const NO_FORMATS: readonly Format[] = [];
 
 type Query = Extract<Statement, { kind: 'query' }>;
 
-/** Changes of what is there: outside a block they end the transaction before them, and are one of their own. */
-const OF_THEIR_OWN: ReadonlySet<Statement['kind']> = new Set([
-  'alterTable',
-  'renameTable',
-  'createIndex',
-  'dropIndex',
-  'alterSequence',
-  'renameSequence',
-]);
-
 let nextPlaceholder = 1;
 
 export class SessionStatements {
@@ -183,7 +173,7 @@ export class SessionStatements {
   /** Definitions, transactions and settings. */
   async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
     if (isDefinition(statement)) {
-      const changes = await this.#changes(statement);
+      const changes = await this.#changes();
       const { definitionsChanged, ...context } = this.#seen;
       const { searchPath, timeZone: zone } = this.settings;
       const environment: DefineEnvironment = {
@@ -197,7 +187,7 @@ export class SessionStatements {
         patience: this.interruption,
         time: this.#time(),
         view: this.view(),
-        insertQuery: (sql) => this.#insertQuery(sql),
+        writeQuery: (sql) => this.#writeQuery(sql),
         countRows: (sql) => countRows(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
         firstRow: (sql) => firstRow(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
       };
@@ -228,8 +218,8 @@ export class SessionStatements {
     }
   }
 
-  /** The rows of a table that was just made, as a transaction. */
-  async #insertQuery(sql: string): Promise<string> {
+  /** Rows of a table that was just made or altered; as a transaction, where the definition is one of its own. */
+  async #writeQuery(sql: string): Promise<string> {
     const statement = await this.held(() => this.plan(parseSql(sql)[0]!, []));
     const tag = await this.run(statement, NO_PARAMETERS, [], discard());
     if (this.transaction.changes === null) await this.transaction.commitNow();
@@ -336,9 +326,9 @@ export class SessionStatements {
   }
 
   /** Those of the transaction that a definition is part of; null: it is one of its own. */
-  async #changes({ kind }: Statement): Promise<SchemaChanges | null> {
-    const isPart = this.several || this.transaction.changes !== null;
-    if (this.transaction.inBlock || (isPart && !OF_THEIR_OWN.has(kind))) return this.transaction.defining();
+  async #changes(): Promise<SchemaChanges | null> {
+    if (this.transaction.inBlock || this.several || this.transaction.changes !== null)
+      return this.transaction.defining();
     await this.transaction.commitNow();
     return null;
   }

@@ -9,11 +9,11 @@
  * - D3 The catalog first, then main in one synchronous step: a crash between leaves the new definition.
  */
 import { SqlError, SqlState } from '../errors.ts';
-import type { Table } from '../storage/table.ts';
+import { keyTypes, type Table } from '../storage/table.ts';
 import type { Fill } from '../storage/unit-engine.ts';
 import type { TableDef } from '../table-def.ts';
 import { nameOf, type Database } from './database.ts';
-import { ownedBy, relationNamed } from './relations.ts';
+import { ownedBy, refuseName } from './relations.ts';
 import { discardFilled, fillColumns, installFilled } from './fill-columns.ts';
 import { refreshTable } from './iceberg-commit.ts';
 import type { Patience, TableHold } from './table-locks.ts';
@@ -95,7 +95,7 @@ async function alterHeld(database: Database, table: Table, { change, check }: Al
 }
 
 /** Rows lie in memory otherwise, or elsewhere, or have other names. */
-function isOtherShape(before: TableDef, after: TableDef): boolean {
+export function isOtherShape(before: TableDef, after: TableDef): boolean {
   const shape = (def: TableDef): string =>
     JSON.stringify([
       def.columns.map(({ fieldId, type }) => [fieldId, type]),
@@ -112,7 +112,7 @@ function isOtherShape(before: TableDef, after: TableDef): boolean {
 export function isOtherDefinition(table: Table, def: TableDef, specId: number): boolean {
   const said = ({ columns, key }: TableDef): string =>
     JSON.stringify([columns.map(({ name, fieldId, type }) => [name, fieldId, type]), key]);
-  return table.specId !== specId || said(table.def) !== said(def);
+  return table.specId !== specId || said(table.committedDef ?? table.def) !== said(def);
 }
 
 /**
@@ -148,7 +148,7 @@ export async function adoptDefinition(database: Database, table: Table): Promise
   }
 }
 
-async function adoptHeld(database: Database, table: Table): Promise<void> {
+export async function adoptHeld(database: Database, table: Table): Promise<void> {
   if (table.dropped || table.detached !== null) table.found = null;
   if (table.found === null) return;
   await database.flushHeld(table, 'alter');
@@ -162,13 +162,10 @@ async function adoptHeld(database: Database, table: Table): Promise<void> {
   await reindexed(database, table, before);
 }
 
-async function reindexed(database: Database, table: Table, before: TableDef): Promise<void> {
-  if (keyOf(before) === keyOf(table.def)) return;
+/** Where the key is of other types now, the index over files begins anew. */
+export async function reindexed(database: Database, table: Table, before: TableDef): Promise<void> {
+  if (keyTypes(before) === keyTypes(table.def)) return;
   await database.index?.forget(table).catch((error: unknown) => database.warn(error, `index of ${nameOf(table)}`));
-}
-
-function keyOf(def: TableDef): string {
-  return JSON.stringify(def.key.map((id) => def.columns.find((column) => column.fieldId === id)!.type.oid));
 }
 
 /** A new name, a new schema or both. @throws {SqlError} 42P07, 3F000 */
@@ -186,13 +183,7 @@ export async function renameTable(
         const { def } = table;
         if (table.dropped) throw new SqlError(SqlState.undefinedTable, `relation "${def.name}" does not exist`);
         if (table.detached !== null) throw readOnly(table.detached);
-        if (!database.schemas.has(to.schema))
-          throw new SqlError(SqlState.invalidSchemaName, `schema "${to.schema}" does not exist`);
-        if (relationNamed(database.relations, to.schema, to.name) !== null)
-          throw new SqlError(
-            SqlState.duplicateTable,
-            `relation "${to.name}" already exists${to.schema === def.schema ? '' : ` in schema "${to.schema}"`}`,
-          );
+        refuseName(database.relations, def, to);
         await database.lake.renameTable({ tableUuid: def.uuid, ...to });
         database.renamed(table, to);
         if (to.schema !== def.schema)

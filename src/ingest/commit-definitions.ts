@@ -7,9 +7,14 @@
  *   the definitions sees the rows.
  * - D3 Lanes of tables are taken before the committer's: flushes and commits of them are over, and none begins.
  */
-import type { Database } from './database.ts';
+import type { AlteredTable, AlterRequest } from '../storage/iceberg/lake-api.ts';
+import type { Table } from '../storage/table.ts';
+import type { TableDef } from '../table-def.ts';
+import { reindexed } from './alter-table.ts';
 import { holdLane } from './checkpoint.ts';
-import type { SchemaChanges } from './schema-changes.ts';
+import { nameOf, type Database } from './database.ts';
+import { refreshTable } from './iceberg-commit.ts';
+import type { AlteredHere, SchemaChanges } from './schema-changes.ts';
 import type { Transaction } from './transaction.ts';
 
 /** @throws {SqlError} the transaction is rolled back, definitions and all */
@@ -18,12 +23,20 @@ export async function commitDefinitions(
   transaction: Transaction,
   changes: SchemaChanges,
 ): Promise<void> {
-  const { droppedTables } = changes.result;
+  const { alteredTables, droppedTables, movedSequences } = changes.result;
+  const before = new Map(alteredTables.map(({ table }) => [table, table.committedDef!]));
   await database.define(async () => {
-    const lanes = await Promise.all(droppedTables.map((table) => holdLane(database, table)));
+    const lanes = await Promise.all([...before.keys(), ...droppedTables].map((table) => holdLane(database, table)));
     try {
+      for (const table of before.keys()) await refreshTable(database, table);
       for (const table of transaction.writes.keys()) if (!changes.has(table)) transaction.forget(table);
       await database.committer.commit(transaction, () => apply(database, changes));
+      for (const each of alteredTables) await filled(database, each);
+      for (const { sequence, def } of movedSequences)
+        await database.sequences.redefine(sequence, def, sequence.state).catch((error: unknown) => {
+          database.warn(error, `the schema of sequence ${def.name}`);
+        });
+      for (const [table, def] of before) await reindexed(database, table, def);
     } catch (error) {
       if (transaction.state !== 'done') transaction.finish();
       throw error;
@@ -31,30 +44,88 @@ export async function commitDefinitions(
       for (const release of lanes) release();
     }
   });
-  if (droppedTables.length === 0) return;
-  await database.trimLog(); // with a checkpoint frame that does not have them: their frames are missed by nobody
+  if (droppedTables.length > 0) await database.trimLog(); // with a checkpoint frame that does not have them: their frames are missed by nobody
   for (const table of droppedTables) void database.index?.sync(table);
 }
 
 /** Catalog, then main, where all is said in one turn. */
 async function apply(database: Database, changes: SchemaChanges): Promise<void> {
   const { result } = changes;
-  const { newSchemas, droppedSchemas, newTables, droppedTables, newSequences, droppedSequences } = result;
+  const { newSchemas, droppedSchemas, newTables, alteredTables, droppedTables, newSequences, droppedSequences } =
+    result;
   if (Object.values(result).every((each: readonly unknown[]) => each.length === 0)) return;
   const storedSequences = await Promise.all(newSequences.map((sequence) => database.sequences.stored(sequence)));
-  const { created } = await database.lake.define({
+  const requests = alteredTables.filter(isChanged).map(alterRequest);
+  const isRenamed = ({ table }: AlteredHere): boolean => nameKey(table.def) !== nameKey(table.committedDef!);
+  const renamed = alteredTables.filter(isRenamed).map(({ table }) => table);
+  const done = await database.lake.define({
     newSchemas,
     droppedSchemas,
     newTables: newTables.map(({ def, location }) => ({ def, location })),
+    alteredTables: requests,
+    renamedTables: renamed.map(({ def }) => ({ tableUuid: def.uuid, schema: def.schema, name: def.name })),
     droppedTables: droppedTables.map(({ def }) => def.uuid),
     storedSequences,
     removedSequences: droppedSequences.map(({ def }) => ({ schema: def.schema, name: def.name })),
   });
   for (const name of newSchemas) database.schemas.add(name);
-  for (const table of droppedTables) database.removed(table);
+  for (const table of droppedTables) dropped(database, table);
+  for (const { table } of alteredTables) {
+    const at = requests.findIndex(({ def }) => def.uuid === table.def.uuid);
+    altered(database, table, done.altered[at]);
+  }
+  database.renamedAll(renamed);
   for (const sequence of droppedSequences) database.sequences.removed(sequence);
-  for (const [i, table] of newTables.entries()) database.committed(table, created[i]!);
+  for (const [i, table] of newTables.entries()) database.committed(table, done.created[i]!);
   for (const sequence of newSequences) database.sequences.committed(sequence);
   for (const name of droppedSchemas) database.schemas.delete(name);
   changes.isCommitted = true;
+}
+
+const nameKey = ({ schema, name }: TableDef): string => JSON.stringify([schema, name]);
+
+/** A new name alone is a change of the catalog. */
+function isChanged({ table, removed }: AlteredHere): boolean {
+  const { def, committedDef: before } = table;
+  const { schema, name } = before!;
+  return removed.length > 0 || JSON.stringify({ ...def, schema, name }) !== JSON.stringify(before);
+}
+
+/** What was NULL in rows from before stays so until the rows that have values are in the log (M-3). */
+function alterRequest({ table, removed, filled: fieldIds }: AlteredHere): AlterRequest {
+  const columns = table.def.columns.map((column) =>
+    fieldIds.includes(column.fieldId) ? { ...column, notNull: false } : column,
+  );
+  return { def: { ...table.def, columns }, metadataLocation: table.metadataLocation, specId: table.specId, removed };
+}
+
+function dropped(database: Database, table: Table): void {
+  if (table.committedDef !== null) table.setDef(table.committedDef);
+  table.committedDef = null;
+  database.removed(table);
+}
+
+function altered(database: Database, table: Table, after: AlteredTable | undefined): void {
+  const { def } = table;
+  table.committedDef = null;
+  if (after === undefined) return;
+  table.metadataLocation = after.metadataLocation;
+  table.snapshotId = after.snapshotId;
+  table.specId = after.specId;
+  table.setDef({ ...after.def, columns: def.columns, schema: def.schema, name: def.name });
+  database.follower.wake(table);
+}
+
+/** Columns that are NOT NULL, now that all rows have values. Where this fails the catalog goes on saying that they may be NULL. */
+async function filled(database: Database, { table, filled: fieldIds }: AlteredHere): Promise<void> {
+  const { def, metadataLocation, specId } = table;
+  if (!def.columns.some((column) => column.notNull && fieldIds.includes(column.fieldId))) return;
+  try {
+    const after = await database.lake.alterTable({ def, removed: [], metadataLocation, specId });
+    table.metadataLocation = after.metadataLocation;
+    table.snapshotId = after.snapshotId;
+    table.setDef(after.def);
+  } catch (error) {
+    database.warn(error, `NOT NULL of new columns of ${nameOf(table)}`);
+  }
 }

@@ -389,7 +389,7 @@ export class Database {
 
   /** No statement finds it from now on, and no transaction brings it rows. */
   forgetTable(table: Table): void {
-    const { uuid, schema, name } = table.def;
+    const { uuid, schema, name } = table.committedDef ?? table.def;
     table.dropped = true;
     this.tables.delete(uuid);
     if (this.table(schema, name) === table) this.#byName.delete(`${schema}\u0000${name}`);
@@ -408,9 +408,14 @@ export class Database {
 
   /** The catalog has it under another name now. */
   renamed(table: Table, { schema, name }: Pick<TableDef, 'schema' | 'name'>): void {
-    this.#byName.delete(`${table.def.schema}\u0000${table.def.name}`);
     table.setDef({ ...table.def, schema, name });
-    this.#byName.set(`${schema}\u0000${name}`, table);
+    this.renamedAll([table]);
+  }
+
+  /** So it has them under those that they have here. */
+  renamedAll(tables: readonly Table[]): void {
+    for (const [key, table] of this.#byName) if (tables.includes(table)) this.#byName.delete(key);
+    for (const table of tables) this.#byName.set(`${table.def.schema}\u0000${table.def.name}`, table);
     this.generation++;
   }
 

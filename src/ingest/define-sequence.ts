@@ -3,7 +3,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions, SequenceOwner, StoredSequence } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
 import type { Database } from './database.ts';
-import { relationNamed, type Relations } from './relations.ts';
+import { definitionsOf, relationNamed, type Relations } from './relations.ts';
 import type { Sequence } from './sequence.ts';
 import { alteredSequence, newSequence } from './sequence-rules.ts';
 
@@ -85,7 +85,7 @@ export function renameSequence(database: Database, sequence: Sequence, name: str
 }
 
 function tableNamed(relations: Relations, owner: SequenceOwner): string {
-  return [...relations.tables].find(({ def }) => def.uuid === owner.tableUuid)?.def.name ?? '';
+  return definitionsOf(relations).find(({ uuid }) => uuid === owner.tableUuid)?.name ?? '';
 }
 
 function ownerOf(
@@ -121,7 +121,7 @@ export function dropSequences(database: Database, sequences: readonly Sequence[]
 
 /** @throws {SqlError} 2BP01, 0A000 */
 export function refuseNeeded(relations: Relations, { oid, name, owner }: SequenceDef, cascade: boolean): void {
-  for (const { def } of relations.tables) {
+  for (const def of definitionsOf(relations)) {
     const column = def.columns.find((each) => each.default?.kind === 'nextval' && each.default.sequence === oid);
     if (column === undefined) continue;
     const what = `default value for column ${column.name} of table ${def.name}`;

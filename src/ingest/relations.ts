@@ -4,6 +4,7 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Table } from '../storage/table.ts';
+import type { SequenceDef } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -11,6 +12,9 @@ export interface Relations {
   table(schema: string, name: string): Table | undefined;
   sequence(schema: string, name: string): Sequence | undefined;
   hasSchema(name: string): boolean;
+  /** A table as it is defined here: another transaction may be about to change it. */
+  definition(table: Table): TableDef;
+  sequenceDefinition(sequence: Sequence): SequenceDef;
   readonly tables: Iterable<Table>;
   readonly sequences: Iterable<Sequence>;
   readonly schemas: Iterable<string>;
@@ -20,7 +24,8 @@ export type RelationKind = 'table' | 'key' | 'index' | 'sequence';
 
 /** What a schema has under a name; tables, keys, indexes and sequences share one space of names. */
 export function relationNamed(relations: Relations, schema: string, name: string): RelationKind | null {
-  for (const { def } of relations.tables) {
+  for (const table of relations.tables) {
+    const def = relations.definition(table);
     if (def.schema !== schema) continue;
     if (def.name === name) return 'table';
     if (def.keyName === name) return 'key';
@@ -31,14 +36,38 @@ export function relationNamed(relations: Relations, schema: string, name: string
 
 /** The table with an index of that name. */
 export function indexedTable(relations: Relations, schema: string, name: string): Table | undefined {
-  for (const table of relations.tables)
-    if (table.def.schema === schema && table.def.indexes.some((index) => index.name === name)) return table;
+  for (const table of relations.tables) {
+    const def = relations.definition(table);
+    if (def.schema === schema && def.indexes.some((index) => index.name === name)) return table;
+  }
   return undefined;
 }
 
 /** Of a table's columns. */
 export function ownedBy(relations: Relations, tableUuid: string): Sequence[] {
   return [...relations.sequences].filter(({ def }) => def.owner?.tableUuid === tableUuid);
+}
+
+/** Whether a table can have another name, or schema. @throws {SqlError} 3F000, 42P07 */
+export function refuseName(
+  relations: Relations,
+  { schema: from }: TableDef,
+  { schema, name }: { readonly schema: string; readonly name: string },
+): void {
+  if (!relations.hasSchema(schema)) throw new SqlError(SqlState.invalidSchemaName, `schema "${schema}" does not exist`);
+  if (relationNamed(relations, schema, name) !== null)
+    throw new SqlError(
+      SqlState.duplicateTable,
+      `relation "${name}" already exists${schema === from ? '' : ` in schema "${schema}"`}`,
+    );
+}
+
+export function definitionsOf(relations: Relations): TableDef[] {
+  return [...relations.tables].map((table) => relations.definition(table));
+}
+
+export function sequenceDefinitionsOf(relations: Relations): SequenceDef[] {
+  return [...relations.sequences].map((sequence) => relations.sequenceDefinition(sequence));
 }
 
 /** Whether a table can be made; false: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 3F000, 42P07 */
@@ -69,10 +98,14 @@ export function shownName(
 export function refuseFull(relations: Relations, schema: string, searchPath: readonly string[]): void {
   const shown = (def: { readonly schema: string; readonly name: string }): string =>
     shownName(relations, searchPath, def);
-  const inSchema = ({ def }: { readonly def: { readonly schema: string } }): boolean => def.schema === schema;
+  const inSchema = (def: { readonly schema: string }): boolean => def.schema === schema;
   const lines = [
-    ...[...relations.tables].filter(inSchema).map(({ def }) => `table ${shown(def)} depends on schema ${schema}`),
-    ...[...relations.sequences].filter(inSchema).map(({ def }) => `sequence ${shown(def)} depends on schema ${schema}`),
+    ...definitionsOf(relations)
+      .filter(inSchema)
+      .map((def) => `table ${shown(def)} depends on schema ${schema}`),
+    ...sequenceDefinitionsOf(relations)
+      .filter(inSchema)
+      .map((def) => `sequence ${shown(def)} depends on schema ${schema}`),
   ];
   if (lines.length > 0)
     throw new SqlError(
@@ -94,6 +127,8 @@ export function committedRelations(database: {
     table: (schema, name) => database.table(schema, name),
     sequence: (schema, name) => database.sequences.named(schema, name),
     hasSchema: (name) => schemas.has(name),
+    definition: (table) => table.committedDef ?? table.def,
+    sequenceDefinition: ({ def }) => def,
     get tables() {
       return database.tables.values();
     },

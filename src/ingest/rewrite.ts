@@ -63,7 +63,7 @@ export async function rewriteFiles(
   groups: readonly (readonly DataFileUnit[])[],
   trigger: string,
 ): Promise<RewriteResult | null> {
-  if (table.dropped || table.detached !== null) return null;
+  if (table.dropped || table.detached !== null || table.committedDef !== null) return null;
   const blocks = new Blocks(database);
   const made: Group[] = [];
   try {
@@ -71,7 +71,7 @@ export async function rewriteFiles(
       if (files.every((file) => table.unit(file.unit) === file)) made.push(pin(database, table, files, blocks));
     const written: Group[] = [];
     for (const group of made) {
-      if (table.dropped || database.closing || !isLive(table, group)) continue;
+      if (table.dropped || table.committedDef !== null || database.closing || !isLive(table, group)) continue;
       try {
         group.output = await write(database, table, group);
         written.push(group);

@@ -13,11 +13,11 @@ import { randomUUID } from 'node:crypto';
 import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
-import type { IndexDef, TableDef } from '../table-def.ts';
+import type { ColumnDef, IndexDef, TableDef } from '../table-def.ts';
 import type { Database } from './database.ts';
 import { newIndex, type IndexDraft } from './define-index.ts';
 import { ownedSequences, refuseNeeded, refuseTaken, sequenceToBe, sequenceToMake } from './define-sequence.ts';
-import { isFree, ownedBy, refuseFull, type Relations } from './relations.ts';
+import { isFree, ownedBy, refuseFull, refuseName, type Relations } from './relations.ts';
 import type { Sequence } from './sequence.ts';
 import type { Patience, TableHold } from './table-locks.ts';
 import type { Transaction } from './transaction.ts';
@@ -26,16 +26,24 @@ const keyOf = (schema: string, name: string): string => `${schema}\u0000${name}`
 
 export class SchemaChanges implements Relations {
   readonly #database: Database;
-  readonly #transaction: Transaction;
+  readonly transaction: Transaction;
   readonly #hold: TableHold;
   /** By name; null: hidden. */
   readonly #tables = new Map<string, Table | null>();
   readonly #sequences = new Map<string, Sequence | null>();
+  /** Of the database, in another schema here: with their tables. */
+  readonly #movedSequences = new Map<Sequence, SequenceDef>();
   /** False: dropped. */
   readonly #schemas = new Map<string, boolean>();
   /** Made here, whatever became of them since. */
   readonly #newTables = new Set<Table>();
   readonly #newSequences = new Set<Sequence>();
+  /** Of the database, with another definition here; and properties that are to go. */
+  readonly #altered = new Map<Table, Set<string>>();
+  /** New columns that rows get values in: NOT NULL only when they have them. */
+  readonly #filled = new Map<Table, Set<number>>();
+  /** What to let go when there is no way back any more. */
+  readonly #kept: (() => void)[] = [];
   /** Of the database, and gone here. */
   readonly #dropped = new Set<Table>();
   readonly #undo: (() => void)[] = [];
@@ -49,7 +57,7 @@ export class SchemaChanges implements Relations {
 
   constructor(database: Database, transaction: Transaction, hold: TableHold) {
     this.#database = database;
-    this.#transaction = transaction;
+    this.transaction = transaction;
     this.#hold = hold;
   }
 
@@ -68,8 +76,12 @@ export class SchemaChanges implements Relations {
   }
 
   get tables(): Iterable<Table> {
-    const made = [...this.#tables.values()].filter((table) => table !== null);
-    return [...[...this.#database.tables.values()].filter((table) => !this.#dropped.has(table)), ...made];
+    const made = [...this.#tables.values()].filter((table) => table !== null && this.#newTables.has(table));
+    return [...[...this.#database.tables.values()].filter((table) => !this.#dropped.has(table)), ...(made as Table[])];
+  }
+
+  definition(table: Table): TableDef {
+    return this.#altered.has(table) ? table.def : this.#database.relations.definition(table);
   }
 
   get sequences(): Iterable<Sequence> {
@@ -112,7 +124,7 @@ export class SchemaChanges implements Relations {
   }
 
   /** Puts a value under a name, with the way back. */
-  #put<V>(map: Map<string, V>, key: string, value: V): void {
+  #put<K, V>(map: Map<K, V>, key: K, value: V): void {
     const had = map.has(key);
     const before = map.get(key);
     map.set(key, value);
@@ -141,7 +153,7 @@ export class SchemaChanges implements Relations {
   }
 
   #forget(table: Table): void {
-    this.#transaction.forget(table);
+    this.transaction.forget(table);
     this.#newTables.delete(table);
     this.#database.removeUncommitted(table);
   }
@@ -169,6 +181,47 @@ export class SchemaChanges implements Relations {
     this.#put(this.#schemas, name, false);
   }
 
+  /** A table that is held alone is defined otherwise from now on. */
+  redefined(table: Table, { before, def, removed = [], back, kept }: Redefinition): void {
+    const isNew = this.#newTables.has(table);
+    const properties = this.#altered.get(table);
+    if (!isNew) table.committedDef ??= before;
+    if (!isNew) this.#altered.set(table, new Set([...(properties ?? []), ...removed]));
+    const keptBefore = this.#kept.length;
+    if (kept !== undefined) this.#kept.push(kept);
+    if (table.def !== def) table.setDef(def);
+    this.#changed(() => {
+      back();
+      this.#kept.length = keptBefore;
+      if (properties !== undefined) this.#altered.set(table, properties);
+      else if (this.#altered.delete(table)) table.committedDef = null;
+    });
+  }
+
+  /** Rows that are there get values in new columns, by an UPDATE that comes next. */
+  filled(table: Table, columns: readonly ColumnDef[]): void {
+    const before = this.#filled.get(table) ?? new Set<number>();
+    this.#put(this.#filled, table, new Set([...before, ...columns.map(({ fieldId }) => fieldId)]));
+  }
+
+  /** A new name, a new schema or both. @throws {SqlError} 42P07, 3F000 */
+  renameTable(table: Table, to: { readonly schema: string; readonly name: string }): void {
+    const { def } = table;
+    refuseName(this, def, to);
+    this.#put(this.#tables, keyOf(def.schema, def.name), null);
+    const back = (): void => table.setDef({ ...table.def, schema: def.schema, name: def.name });
+    this.redefined(table, { before: def, def: { ...def, ...to }, back });
+    this.#put(this.#tables, keyOf(to.schema, to.name), table);
+    if (to.schema !== def.schema) for (const sequence of ownedBy(this, def.uuid)) this.#move(sequence, to.schema);
+  }
+
+  #move(sequence: Sequence, schema: string): void {
+    const def = this.sequenceDefinition(sequence);
+    this.#put(this.#sequences, keyOf(def.schema, def.name), null);
+    this.#put(this.#movedSequences, sequence, { ...def, schema });
+    this.#put(this.#sequences, keyOf(schema, def.name), sequence);
+  }
+
   addSequence(def: SequenceDef): Sequence {
     const { sequences } = this.#database;
     const sequence = sequences.addUncommitted(def);
@@ -182,7 +235,8 @@ export class SchemaChanges implements Relations {
   }
 
   dropSequence(sequence: Sequence): void {
-    this.#put(this.#sequences, keyOf(sequence.def.schema, sequence.def.name), null);
+    const { schema, name } = this.sequenceDefinition(sequence);
+    this.#put(this.#sequences, keyOf(schema, name), null);
   }
 
   /** Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 3F000, 42P07, 22023, 55000 */
@@ -238,9 +292,9 @@ export class SchemaChanges implements Relations {
   }
 
   #setIndexes(table: Table, indexes: readonly IndexDef[]): void {
-    const before = table.def.indexes;
+    const { def: before } = table;
     table.setIndexes(indexes);
-    this.#changed(() => table.setIndexes(before));
+    this.redefined(table, { before, def: table.def, back: () => table.setIndexes(before.indexes) });
   }
 
   /** Not dropped, and not gone with a rollback. */
@@ -250,6 +304,10 @@ export class SchemaChanges implements Relations {
 
   isNew(what: Table | Sequence): boolean {
     return this.#newTables.has(what as Table) || this.#newSequences.has(what as Sequence);
+  }
+
+  sequenceDefinition(sequence: Sequence): SequenceDef {
+    return this.#movedSequences.get(sequence) ?? sequence.def;
   }
 
   /** A savepoint, `depth` of them open before it. */
@@ -273,6 +331,11 @@ export class SchemaChanges implements Relations {
     while (this.#undo.length > mark) this.#undo.pop()!();
   }
 
+  /** All the way, where the catalog does not have it. */
+  goBack(): void {
+    if (!this.isCommitted) this.#goBack(0);
+  }
+
   /** What it leaves behind. */
   get result(): SchemaResult {
     const { schemas, tables, sequences } = this.#database;
@@ -283,15 +346,22 @@ export class SchemaChanges implements Relations {
       newSchemas: changed.filter(([, isThere]) => isThere).map(([name]) => name),
       droppedSchemas: changed.filter(([, isThere]) => !isThere).map(([name]) => name),
       newTables: [...this.#newTables].filter((table) => ownTables.has(table)),
+      alteredTables: [...this.#altered]
+        .filter(([table]) => !this.#dropped.has(table))
+        .map(([table, removed]) => ({ table, removed: [...removed], filled: [...(this.#filled.get(table) ?? [])] })),
       droppedTables: [...this.#dropped].filter(({ def }) => tables.has(def.uuid)),
       newSequences: [...this.#newSequences].filter((sequence) => ownSequences.has(sequence)),
       droppedSequences: [...sequences.all].filter((sequence) => !ownSequences.has(sequence)),
+      movedSequences: [...this.#movedSequences]
+        .filter(([sequence]) => ownSequences.has(sequence))
+        .map(([sequence, def]) => ({ sequence, def })),
     };
   }
 
   /** The transaction has ended: what the catalog does not have is nothing, and others may go on. */
   end(): void {
-    if (!this.isCommitted) this.#goBack(0);
+    this.goBack();
+    for (const keep of this.#kept.splice(0)) if (this.isCommitted) keep();
     for (const table of this.#newTables) this.#database.removeUncommitted(table);
     for (const sequence of this.#newSequences) this.#database.sequences.removeUncommitted(sequence);
     for (const key of [...this.#locks.keys()]) this.#unlock(key);
@@ -299,12 +369,35 @@ export class SchemaChanges implements Relations {
   }
 }
 
+/** Another definition of a table. */
+export interface Redefinition {
+  readonly before: TableDef;
+  readonly def: TableDef;
+  /** Properties of the Iceberg table that are to go. */
+  readonly removed?: readonly string[];
+  /** Gives the table its old definition. */
+  readonly back: () => void;
+  /** Lets go what `back` would need. */
+  readonly kept?: () => void;
+}
+
+/** A table of the database that the transaction has defined otherwise. */
+export interface AlteredHere {
+  readonly table: Table;
+  /** Names of properties that are to go. */
+  readonly removed: readonly string[];
+  /** Field ids of columns that its rows get values in: NULL until the transaction's rows are there. */
+  readonly filled: readonly number[];
+}
+
 /** What the transaction leaves behind. */
 export interface SchemaResult {
   readonly newSchemas: readonly string[];
   readonly droppedSchemas: readonly string[];
   readonly newTables: readonly Table[];
+  readonly alteredTables: readonly AlteredHere[];
   readonly droppedTables: readonly Table[];
   readonly newSequences: readonly Sequence[];
   readonly droppedSequences: readonly Sequence[];
+  readonly movedSequences: readonly { readonly sequence: Sequence; readonly def: SequenceDef }[];
 }

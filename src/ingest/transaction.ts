@@ -57,7 +57,7 @@ export class TableWrites {
   /** Own rows that died again. */
   dead: DeleteList;
   /** Names of deleted rows (C3), parallel to `deleted`. */
-  readonly deletedNames: RowBuffer;
+  deletedNames: RowBuffer;
   /** Rows of others that it has deleted. */
   readonly deleted = new RowPlaces();
   /** In REPEATABLE READ what its snapshot shows of the table, and where deleted rows are there. */
@@ -88,6 +88,11 @@ export class TableWrites {
 
   get operations(): number {
     return this.deleted.length + this.inserted.rows - this.dead.length - this.spilled.dead;
+  }
+
+  /** It has written nothing, or has taken it all back. */
+  get isEmpty(): boolean {
+    return this.inserted.rows === 0 && this.deleted.length === 0 && this.spilled.size === 0;
   }
 
   /** Before the own rows from `from` on are looked at: when they are many, own rows get an index of their own. */
@@ -516,6 +521,7 @@ export class Transaction {
   /** Locks go, memory goes, waiters look again. */
   finish(): void {
     this.state = 'done';
+    this.definitions?.goBack();
     this.giveUpStream();
     this.snapshot?.close();
     for (const writes of this.writes.values()) {

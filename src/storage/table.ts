@@ -56,6 +56,8 @@ const NOT_KEPT: ReadonlyMap<MemorySlice, Flushed> = new Map();
 
 export class Table {
   def: TableDef;
+  /** Not null: a transaction that has it alone is changing it, and this is what all others see. */
+  committedDef: TableDef | null = null;
   readonly location: string;
   /** Partition spec that new files are written under. */
   specId!: number;
@@ -163,11 +165,16 @@ export class Table {
     );
   }
 
-  /** Another definition of the same rows, none of which is in memory: files are read by field ids. Nobody else is at it. */
+  /**
+   * Another definition of the same rows, none of which is in memory: files are read by field ids. Nobody else is at it; who is
+   * keeps the locks of its keys, where they are of the same types.
+   */
   redefine(def: TableDef, specId: number): void {
     const slices = [...this.slices()];
+    const { locks } = this;
+    const isSameKey = keyTypes(def) === keyTypes(this.def);
     invariant(
-      slices.every(({ rows }) => rows === 0) && this.ownIndexes.length + this.locks.size === 0,
+      slices.every(({ rows }) => rows === 0) && (isSameKey || this.ownIndexes.length + locks.size === 0),
       'a table changes its shape while no row of it is in memory',
     );
     for (const slice of slices) {
@@ -178,6 +185,7 @@ export class Table {
     this.rowPool.close();
     this.namePool.close();
     this.#shape(def, specId);
+    if (isSameKey) this.locks = locks;
     this.shape++;
     this.generations = [];
     this.#newGeneration(this.appliedLsn);
@@ -398,6 +406,11 @@ export class Table {
     this.#units.set(slice.unit, slice);
     return slice;
   }
+}
+
+/** Keys of the same fields and types have the same hashes. */
+export function keyTypes({ key, columns }: TableDef): string {
+  return JSON.stringify(key.map((id) => [id, columns.find(({ fieldId }) => fieldId === id)?.type.oid]));
 }
 
 function roomy(slice: MemorySlice | undefined): MemorySlice | null {

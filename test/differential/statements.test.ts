@@ -9,6 +9,7 @@ import { CREATE_TABLE_AS } from './scenarios/create-table-as.ts';
 import { DEFINITIONS } from './scenarios/definitions.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { MERGE } from './scenarios/merge.ts';
+import { MIGRATIONS } from './scenarios/migrations.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
 import { SEQUENCES } from './scenarios/sequences.ts';
 import { RETURNING } from './scenarios/returning.ts';
@@ -44,6 +45,7 @@ describe.each([
   ...TRUNCATE,
   ...CREATE_TABLE_AS,
   ...DEFINITIONS,
+  ...MIGRATIONS,
 ])('$title', (scenario) => {
   test('as in PostgreSQL', async () => {
     const expected = await expectedOf(oracle, scenario);

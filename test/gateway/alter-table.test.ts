@@ -206,10 +206,8 @@ test('SET SCHEMA and DROP SCHEMA … CASCADE take tables along, and say so', asy
   await expect(client.query('SELECT * FROM s2.a')).rejects.toMatchObject({ code: '42P01' });
 });
 
-test('ALTER TABLE in a transaction block is refused, and in one that is read-only by its own code', async () => {
-  await client.query('CREATE TABLE blocks (id int PRIMARY KEY); BEGIN');
-  await expect(client.query('ALTER TABLE blocks ADD COLUMN v int')).rejects.toMatchObject({ code: '0A000' });
-  await client.query('ROLLBACK; BEGIN READ ONLY');
+test('ALTER TABLE in a transaction that is read-only is refused', async () => {
+  await client.query('CREATE TABLE blocks (id int PRIMARY KEY); BEGIN READ ONLY');
   await expect(client.query('ALTER TABLE blocks ADD COLUMN v int')).rejects.toMatchObject({
     code: '25006',
     message: 'cannot execute ALTER TABLE in a read-only transaction',

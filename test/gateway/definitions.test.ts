@@ -187,3 +187,53 @@ test('a large table is made and filled in one transaction, with a savepoint that
   await client.query('CHECKPOINT');
   expect(await rowsOf(`SELECT v FROM large WHERE id = 77777`, other)).toEqual([['value 77777']]);
 });
+
+test('others see a table as it was until the transaction that alters it ends, and wait to read it', async () => {
+  await client.query(`CREATE TABLE altered (id int PRIMARY KEY, v text); INSERT INTO altered VALUES (1, 'a')`);
+  await client.query('BEGIN; ALTER TABLE altered ADD COLUMN n int DEFAULT 5; ALTER TABLE altered RENAME TO renamed');
+  expect(await rowsOf('SELECT * FROM renamed')).toEqual([[1, 'a', 5]]);
+  const columns = `SELECT attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relname = 'altered' AND attnum > 0 ORDER BY attnum`;
+  expect(await rowsOf(columns, other)).toEqual([['id'], ['v']]);
+  expect(await rowsOf(columns)).toEqual([]);
+  expect(await codeOf('SELECT * FROM renamed', other)).toBe('42P01');
+  expect(await codeOf('CREATE TABLE altered (a int)', other)).toBe('42P07');
+  const read = rowsOf('SELECT * FROM altered', other);
+  expect(await isWaiting(read)).toBe(true);
+  await client.query('ROLLBACK');
+  expect(await read).toEqual([[1, 'a']]);
+  await client.query('BEGIN; ALTER TABLE altered DROP COLUMN v, ADD COLUMN n int NOT NULL DEFAULT 5');
+  const insert = other.query(`INSERT INTO altered VALUES (2, 7)`);
+  expect(await isWaiting(insert)).toBe(true);
+  await client.query('COMMIT');
+  await insert;
+  expect(await rowsOf('SELECT * FROM altered ORDER BY id')).toEqual([
+    [1, 5],
+    [2, 7],
+  ]);
+  expect(await codeOf('INSERT INTO altered VALUES (3, NULL)')).toBe('23502');
+});
+
+test('an ALTER TABLE that waits for a transaction which waits for it ends with 40P01', async () => {
+  await client.query('CREATE TABLE first_of (id int PRIMARY KEY); CREATE TABLE second_of (id int PRIMARY KEY)');
+  await client.query('BEGIN; ALTER TABLE first_of ADD COLUMN a int');
+  await other.query('BEGIN; INSERT INTO second_of VALUES (1)');
+  const codes = [codeOf('ALTER TABLE second_of ADD COLUMN a int'), codeOf('SELECT * FROM first_of', other)];
+  await Promise.race(codes);
+  for (const by of [client, other]) void by.query('ROLLBACK');
+  expect((await Promise.all(codes)).toSorted()).toEqual(['40P01', 'none']);
+});
+
+test('an index that a transaction makes is used by all after its COMMIT, and gone after a ROLLBACK', async () => {
+  await client.query(
+    `CREATE TABLE indexed (id int PRIMARY KEY, v int); INSERT INTO indexed SELECT i, i % 10 FROM generate_series(1, 100) AS s(i)`,
+  );
+  await client.query('BEGIN; CREATE INDEX by_v ON indexed USING hash (v); INSERT INTO indexed VALUES (101, 3)');
+  expect(await rowsOf('SELECT count(*) FROM indexed WHERE v = 3')).toEqual([['11']]);
+  await client.query('ROLLBACK');
+  expect(await rowsOf(`SELECT count(*) FROM pg_indexes WHERE indexname = 'by_v'`)).toEqual([['0']]);
+  await client.query('BEGIN; CREATE INDEX by_v ON indexed USING hash (v); INSERT INTO indexed VALUES (101, 3); COMMIT');
+  expect(await rowsOf('SELECT count(*) FROM indexed WHERE v = 3', other)).toEqual([['11']]);
+  expect(await rowsOf('EXPLAIN SELECT * FROM indexed WHERE v = 3', other)).toEqual(
+    expect.arrayContaining([[expect.stringContaining('by_v')]]),
+  );
+});

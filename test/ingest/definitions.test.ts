@@ -1,11 +1,15 @@
 /** M-3: what a transaction defines is in the catalog before its rows are in the log, whatever fails or crashes in between. */
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { alterWithin } from '../../src/ingest/alter-within.ts';
 import { commitDefinitions } from '../../src/ingest/commit-definitions.ts';
 import { SchemaChanges } from '../../src/ingest/schema-changes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { LakeApi } from '../../src/storage/iceberg/lake-api.ts';
 import type { Table } from '../../src/storage/table.ts';
+import type { TableDef } from '../../src/table-def.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 let db: TestDatabase;
 beforeEach(async () => {
@@ -130,4 +134,93 @@ test('definitions and rows of a rolled back transaction give all memory back', a
   transaction.finish();
   expect(database.tableOf(made.def.uuid)).toBeUndefined();
   expect(used() - before).toBeLessThanOrEqual(4096 * 8); // what pools of batches keep
+});
+
+/** With a column more, `n int`, as ALTER TABLE makes it. */
+function withColumn(def: TableDef): { readonly def: TableDef; readonly removed: readonly string[] } {
+  const column = { name: 'n', fieldId: 4, attnum: 4, type: { oid: 23, typmod: -1 }, notNull: false, default: null };
+  return { def: { ...def, columns: [...def.columns, column] }, removed: [] };
+}
+
+const patience = { lockWait: () => () => {}, running: () => {} };
+
+/** Two rows of before, one of the transaction from before ALTER TABLE. */
+async function alterOne(table: Table): Promise<Transaction> {
+  const { transaction, changes } = begin();
+  await db.insert(transaction, table, [[3, 30, 'c']]);
+  await db.delete(transaction, table, 'id = 1');
+  await alterWithin({ database: db.tiers.database, changes, patience }, table, withColumn, () => Promise.resolve([]));
+  return transaction;
+}
+
+async function tableOfTwo(): Promise<Table> {
+  const table = await db.newTable();
+  await db.transact((transaction) =>
+    db.insert(transaction, table, [
+      [1, 10, 'a'],
+      [2, 20, 'b'],
+    ]),
+  );
+  return table;
+}
+
+test('M-3: a column that a transaction adds is there with its rows, in log and catalog', async () => {
+  const table = await tableOfTwo();
+  const transaction = await alterOne(table);
+  expect(table.committedDef?.columns.length).toBe(3);
+  expect(await db.rows(table, transaction)).toEqual(['2|20|b', '3|30|c']);
+  await commit(transaction);
+  expect(table.committedDef).toBeNull();
+  for (let pass = 0; pass < 2; pass++) {
+    await db.restart();
+    const restored = db.table(table.def.name);
+    expect(restored.def.columns.map(({ name }) => name)).toEqual(['id', 'v', 'name', 'n']);
+    expect(await db.rows(restored)).toEqual(['2|20|b', '3|30|c']);
+    await db.tiers.database.checkpoint();
+  }
+});
+
+test('M-3: a crash after the catalog and before the log leaves the column NULL, and the rows as they were', async () => {
+  const table = await tableOfTwo();
+  defining((carryOut) => async (request) => {
+    await carryOut(request);
+    throw new Error('the process is gone');
+  });
+  await expect(commit(await alterOne(table))).rejects.toThrow('the process is gone');
+  await db.restart();
+  const restored = db.table(table.def.name);
+  expect(restored.def.columns.map(({ name }) => name)).toEqual(['id', 'v', 'name', 'n']);
+  expect(await db.rows(restored)).toEqual(['1|10|a', '2|20|b']);
+});
+
+test('a table that was to be altered is as it was when the catalog refuses, and takes rows and flushes', async () => {
+  const { database } = db.tiers;
+  const table = await tableOfTwo();
+  const back = defining(() => () => Promise.reject(new Error('the catalog is away')));
+  await expect(commit(await alterOne(table))).rejects.toThrow('the catalog is away');
+  back();
+  expect(table.committedDef).toBeNull();
+  expect(table.def.columns.length).toBe(3);
+  await db.transact((transaction) => db.insert(transaction, table, [[1, 1, 'once more']], true));
+  expect(await db.rows(table)).toEqual(['1|1|once more', '2|20|b']);
+  await database.checkpoint();
+  await db.restart();
+  expect(await db.rows(db.table(table.def.name))).toEqual(['1|1|once more', '2|20|b']);
+});
+
+test('flushes, commits and rewrites beside a transaction that alters a table leave it alone', async () => {
+  const { database } = db.tiers;
+  const table = await tableOfTwo();
+  await database.checkpoint();
+  await db.transact((transaction) => db.insert(transaction, table, [[4, 40, 'd']]));
+  await database.checkpoint();
+  const transaction = await alterOne(table);
+  await database.checkpoint();
+  expect(await database.rewrite(table, [table.files], 'test')).toBe(false);
+  await database.refresh(table);
+  expect(await db.rows(table, transaction)).toEqual(['2|20|b', '3|30|c', '4|40|d']);
+  await commit(transaction);
+  expect(await database.rewrite(table, [table.files], 'test')).toBe(true);
+  await db.restart();
+  expect(await db.rows(db.table(table.def.name))).toEqual(['2|20|b', '3|30|c', '4|40|d']);
 });

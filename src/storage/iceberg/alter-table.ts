@@ -11,7 +11,7 @@
  */
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { lastColumn, type PartitionField, type TableDef } from '../../table-def.ts';
-import { buildAttempt } from './commit.ts';
+import { buildAttempt, type Attempt } from './commit.ts';
 import { indexesText } from './index-property.ts';
 import type { Lake } from './lake.ts';
 import type { AlteredTable, AlterRequest, RenameRequest } from './lake-api.ts';
@@ -29,6 +29,22 @@ import { tableDef } from './table-reader.ts';
 
 /** The table as it is now. @throws {SqlError} 40001 (A2), 0A000 for what older specs stand in the way of */
 export async function alterTable(lake: Lake, access: TableAccess, request: AlterRequest): Promise<AlteredTable> {
+  const prepared = await prepareAlter(lake, access, request);
+  const { base, attempt, commitId } = prepared;
+  if (!(await access.swap(lake, base, attempt, commitId))) throw changedMeanwhile(lake, access, prepared);
+  return alteredTable(lake, prepared);
+}
+
+/** A change whose files are written; the swap comes next. */
+export interface PreparedAlter {
+  readonly request: AlterRequest;
+  readonly base: LoadedTable;
+  readonly attempt: Attempt;
+  readonly commitId: string;
+}
+
+/** @throws {SqlError} 40001 (A2), 0A000 */
+export async function prepareAlter(lake: Lake, access: TableAccess, request: AlterRequest): Promise<PreparedAlter> {
   const { uuid } = request.def;
   const base = await access.load(lake, uuid);
   // Even a commit of data by another writer is taken in first: main then knows all that the new metadata has.
@@ -49,14 +65,22 @@ export async function alterTable(lake: Lake, access: TableAccess, request: Alter
     trigger: 'alter',
   };
   const attempt = await buildAttempt(context, { ...base, metadata }, change, commitId);
-  if (!(await access.swap(lake, base, attempt, commitId))) {
-    context.discard(attempt.written);
-    throw changed(base);
-  }
+  return { request, base, attempt, commitId };
+}
+
+/** The swap did not take place: what was written for it goes. */
+export function changedMeanwhile(lake: Lake, access: TableAccess, { base, attempt }: PreparedAlter): SqlError {
+  access.context(lake, base.metadata['table-uuid']).discard(attempt.written);
+  return changed(base);
+}
+
+/** The catalog has it. */
+export function alteredTable(lake: Lake, { request, base, attempt }: PreparedAlter): AlteredTable {
   const after = { ...base, metadataLocation: attempt.metadataLocation, metadata: attempt.metadata };
   told(lake, after);
   const def = tableDef(after);
   lake.flush.remember(def);
+  const added = request.files?.added ?? [];
   for (const { location } of added) lake.uploaded.delete(location);
   return {
     def,
@@ -200,6 +224,11 @@ export async function renameTable(lake: Lake, access: TableAccess, request: Rena
     throw new SqlError(SqlState.invalidSchemaName, `schema "${schema}" does not exist`);
   if (!lake.catalog.rename({ schema: fromSchema, name: fromName }, { schema, name }))
     throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
+  renamed(lake, request);
+}
+
+/** The catalog has it under its new name. */
+export function renamed(lake: Lake, { tableUuid: uuid, schema, name }: RenameRequest): void {
   const known = lake.known.get(uuid)!;
   known.schema = schema;
   known.name = name;

@@ -9,8 +9,10 @@ import { join } from 'node:path';
 import { invariant, SqlError, SqlState } from '../../errors.ts';
 import type { StoredSequence } from '../../sequence-def.ts';
 import type { TableDef } from '../../table-def.ts';
+import { alteredTable, changedMeanwhile, prepareAlter, renamed, type PreparedAlter } from './alter-table.ts';
+import { indexesText } from './index-property.ts';
 import type { Lake } from './lake.ts';
-import type { DefinitionsRequest, DefinitionsResult, TableState } from './lake-api.ts';
+import type { AlteredTable, DefinitionsRequest, DefinitionsResult, TableState } from './lake-api.ts';
 import type { TableAccess } from './maintenance.ts';
 import { encodeMetadata, newMetadata, nextMetadataLocation, Property, type LoadedTable } from './metadata.ts';
 import { tableLocation, warehouseLocation } from './paths.ts';
@@ -47,6 +49,7 @@ async function written(
   invariant(/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(def.uuid), 'a table has its uuid');
   const metadata = newMetadata(def, location, Math.floor(lake.clock.now()), {
     [Property.owner]: lake.settings.owner,
+    ...(def.indexes.length === 0 ? {} : { [Property.indexes]: indexesText(def.indexes) }),
     ...properties,
   });
   const metadataLocation = nextMetadataLocation(null, location);
@@ -111,33 +114,75 @@ export function dropSchema({ catalog }: Lake, name: string): void {
   catalog.dropSchema(name);
 }
 
-/** D2. The lanes of the tables are held. @throws {SqlError} 42P07, 2BP01, 42P01 */
+/** Those of the catalog that a transaction has changed. */
+export function tablesOf({ alteredTables, renamedTables, droppedTables }: DefinitionsRequest): readonly string[] {
+  const altered = alteredTables.map(({ def }) => def.uuid);
+  return [...new Set([...altered, ...renamedTables.map(({ tableUuid }) => tableUuid), ...droppedTables])];
+}
+
+/** D2. The lanes of the tables are held. @throws {SqlError} 42P07, 2BP01, 42P01, 40001 */
 export async function define(lake: Lake, access: TableAccess, request: DefinitionsRequest): Promise<DefinitionsResult> {
-  const { catalog } = lake;
   const dropped = await Promise.all(request.droppedTables.map((uuid) => seen(lake, access, uuid)));
   const tables: LoadedTable[] = [];
+  const altered: PreparedAlter[] = [];
   try {
+    for (const each of request.alteredTables) altered.push(await prepareAlter(lake, access, each));
     for (const { def, location } of request.newTables)
       tables.push(await written(lake, def, location, withSequences(lake, def, request.storedSequences)));
-    catalog.transaction(() => {
-      for (const name of request.newSchemas) catalog.createSchema(name);
-      for (const { schema, name } of dropped) catalog.remove(schema, name);
-      for (const { schema, name } of request.removedSequences) removeSequence(catalog, schema, name);
-      for (const table of tables) if (!catalog.insert(table)) throw taken(table.name);
-      for (const stored of request.storedSequences) storeSequence(catalog, stored);
-      for (const name of request.droppedSchemas) dropSchema(lake, name);
-    });
+    lake.catalog.transaction(() => defineAll(lake, access, request, { dropped, tables, altered }));
   } catch (error) {
+    for (const each of altered) changedMeanwhile(lake, access, each);
     await lake.store.delete(tables.map(({ metadataLocation }) => metadataLocation)).catch(() => undefined);
     throw error;
   }
-  const created: TableState[] = [];
-  for (const [i, table] of tables.entries()) created.push(await known(lake, request.newTables[i]!.def, table));
+  const result: { created: TableState[]; altered: AlteredTable[] } = { created: [], altered: [] };
+  for (const each of altered) {
+    access.collected(lake, each.base, each.attempt);
+    result.altered.push(alteredTable(lake, each));
+  }
+  for (const each of request.renamedTables) renamed(lake, each);
+  for (const [i, table] of tables.entries()) result.created.push(await known(lake, request.newTables[i]!.def, table));
   for (const uuid of request.droppedTables)
     await removed(lake, uuid).catch((error: unknown) => {
       process.emitWarning(`what is left of the dropped table ${uuid}: ${(error as Error).message}`, 'ArkaLake');
     });
-  return { created };
+  return result;
+}
+
+/** In one transaction of the catalog: what goes makes room for names, and names are exchanged by way of uuids. */
+function defineAll(
+  lake: Lake,
+  access: TableAccess,
+  request: DefinitionsRequest,
+  {
+    dropped,
+    tables,
+    altered,
+  }: {
+    readonly dropped: readonly { readonly schema: string; readonly name: string }[];
+    readonly tables: readonly LoadedTable[];
+    readonly altered: readonly PreparedAlter[];
+  },
+): void {
+  const { catalog } = lake;
+  for (const name of request.newSchemas) catalog.createSchema(name);
+  for (const each of altered) {
+    const { schema, name, metadataLocation } = each.base;
+    if (!catalog.swap(schema, name, metadataLocation, each.attempt.metadataLocation))
+      throw changedMeanwhile(lake, access, each);
+  }
+  for (const { schema, name } of dropped) catalog.remove(schema, name);
+  for (const { schema, name } of request.removedSequences) removeSequence(catalog, schema, name);
+  for (const { tableUuid } of request.renamedTables) {
+    const { schema, name } = lake.known.get(tableUuid)!;
+    if (!catalog.rename({ schema, name }, { schema, name: tableUuid })) throw taken(tableUuid);
+  }
+  for (const { tableUuid, schema, name } of request.renamedTables)
+    if (!catalog.rename({ schema: lake.known.get(tableUuid)!.schema, name: tableUuid }, { schema, name }))
+      throw taken(name);
+  for (const table of tables) if (!catalog.insert(table)) throw taken(table.name);
+  for (const stored of request.storedSequences) storeSequence(catalog, stored);
+  for (const name of request.droppedSchemas) dropSchema(lake, name);
 }
 
 function withSequences(lake: Lake, { uuid }: TableDef, sequences: readonly StoredSequence[]): Record<string, string> {

@@ -273,6 +273,8 @@ export interface DefinitionsRequest {
   readonly newSchemas: readonly string[];
   readonly droppedSchemas: readonly string[];
   readonly newTables: readonly { readonly def: TableDef; readonly location: string }[];
+  readonly alteredTables: readonly AlterRequest[];
+  readonly renamedTables: readonly RenameRequest[];
   /** Their uuids. */
   readonly droppedTables: readonly string[];
   readonly storedSequences: readonly StoredSequence[];
@@ -282,6 +284,7 @@ export interface DefinitionsRequest {
 export interface DefinitionsResult {
   /** In the order of the request. */
   readonly created: readonly TableState[];
+  readonly altered: readonly AlteredTable[];
 }
 
 export interface VacuumResult {
@@ -302,7 +305,7 @@ export type LakeApi = {
   createTable(def: TableDef): Promise<TableState>;
   /** Where a table that is to be will lie. */
   newLocation(def: TableDef): Promise<string>;
-  /** Carries out all that a transaction has defined, or nothing of it. @throws 42P07, 2BP01, 42P01 */
+  /** Carries out all that a transaction has defined, or nothing of it. @throws 42P07, 2BP01, 42P01, 40001 when another writer has changed a table */
   define(request: DefinitionsRequest): Promise<DefinitionsResult>;
   /** Durable when it resolves: the sequence is there, with this definition and mark. */
   storeSequence(stored: StoredSequence): Promise<void>;

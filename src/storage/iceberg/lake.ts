@@ -30,7 +30,7 @@ import type {
   TableState,
 } from './lake-api.ts';
 import { alterTable, renameTable } from './alter-table.ts';
-import { createTable, define, dropSchema, dropTable, newLocation, sequencesProperty } from './definitions.ts';
+import { createTable, define, dropSchema, dropTable, newLocation, sequencesProperty, tablesOf } from './definitions.ts';
 import { setIndexes } from './index-property.ts';
 import { forgetFolders } from './local-store.ts';
 import { collectGarbage, rewrite, vacuum, type TableAccess } from './maintenance.ts';
@@ -107,7 +107,7 @@ export function createLake(clock: Clock): LakeApi {
     dropSchema: async (name) => dropSchema(lake(), name),
     newLocation: async (def) => newLocation(lake(), def),
     createTable: (def) => inLane(lake(), def.uuid, () => createTable(lake(), def)),
-    define: (request) => inLanes(lake(), request.droppedTables, () => define(lake(), ACCESS, request)),
+    define: (request) => inLanes(lake(), tablesOf(request), () => define(lake(), ACCESS, request)),
     storeSequence: async (stored) => storeSequence(lake().catalog, stored),
     removeSequence: async ({ schema, name }) => removeSequence(lake().catalog, schema, name),
     dropTable: (uuid) => inLane(lake(), uuid, () => dropTable(lake(), ACCESS, uuid)),
@@ -433,6 +433,12 @@ function isCommitted(table: LoadedTable, what: { readonly lsnTo: Lsn }, request:
  */
 async function swap(lake: Lake, base: LoadedTable, attempt: Attempt, commitId: string): Promise<boolean> {
   if (!(await swapped(lake, base, attempt, commitId))) return false;
+  collected(lake, base, attempt);
+  return true;
+}
+
+/** What a swap that took place has replaced goes on the list of files to delete late. */
+function collected(lake: Lake, base: LoadedTable, attempt: Attempt): void {
   const uuid = base.metadata['table-uuid'];
   try {
     if (base.metadataLocation !== lake.known.get(uuid)!.reported) lake.flush.distrustGarbage(uuid);
@@ -443,7 +449,6 @@ async function swap(lake: Lake, base: LoadedTable, attempt: Attempt, commitId: s
     // The commit has taken place; what is not on the list is found as orphans.
     process.emitWarning(`the list of files to delete is not up to date: ${String(error)}`, 'ArkaLake');
   }
-  return true;
 }
 
 async function swapped(lake: Lake, base: LoadedTable, attempt: Attempt, commitId: string): Promise<boolean> {
@@ -473,6 +478,7 @@ const ACCESS: TableAccess = {
   },
   place,
   swap,
+  collected,
   context: commitContext,
 };
 

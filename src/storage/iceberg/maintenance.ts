@@ -27,6 +27,8 @@ export interface TableAccess {
     commitId: string,
   ): Promise<PlacedDelete[]>;
   swap(lake: Lake, base: LoadedTable, attempt: Attempt, commitId: string): Promise<boolean>;
+  /** After a swap by other means: what it has replaced goes late. */
+  collected(lake: Lake, base: LoadedTable, attempt: Attempt): void;
   context(lake: Lake, uuid: string): CommitContext;
 }
 

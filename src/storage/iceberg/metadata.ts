@@ -12,7 +12,7 @@
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { SqlError, SqlState } from '../../errors.ts';
-import type { Lsn, TableDef } from '../../table-def.ts';
+import { lastColumn, type Lsn, type TableDef } from '../../table-def.ts';
 import { parseJson, stringifyJson } from './json.ts';
 import {
   schemaOf,
@@ -98,7 +98,7 @@ export function newMetadata(
     location,
     'last-sequence-number': 0n,
     'last-updated-ms': now,
-    'last-column-id': Math.max(0, ...def.columns.map((column) => column.fieldId)),
+    'last-column-id': lastColumn(def).fieldId,
     'current-schema-id': def.schemaId,
     schemas: [schemaOf(def)],
     'default-spec-id': 0,

@@ -32,7 +32,7 @@ export class OwnIndex {
   readonly entries = new RowIndex();
   /** The transaction has not ended. */
   isOpen = true;
-  readonly #keys: RowKeys;
+  #keys: RowKeys;
   #rows: RowBuffer;
   readonly #spilled: SpilledUnits | null;
   #pieces: readonly Piece[] = [];
@@ -119,6 +119,12 @@ export class OwnIndex {
     const to = new Int32Array(this.#rows.rows - first);
     for (let i = 0, next = 0; i < to.length; i++) to[i] = isDead(first + i) ? 0 : ++next;
     this.entries.renumber((ref) => to[ref - 1 - first]!);
+    this.#rows = rows;
+  }
+
+  /** The same rows in another shape. */
+  reshaped(keys: RowKeys, rows: RowBuffer): void {
+    this.#keys = keys;
     this.#rows = rows;
   }
 

@@ -1,0 +1,127 @@
+/**
+ * ALTER TABLE inside a transaction: the table is defined anew in memory at once, where the transaction alone sees it, since it
+ * has the table alone; the catalog hears of it at COMMIT (commit-definitions.ts). All others see `committedDef` until then.
+ *
+ * - W1 Where the shape of rows changes, all rows of others are in Iceberg first, as outside of transactions: so none is in memory
+ *   or in the log in an older shape. The transaction's own rows change theirs (reshape-writes.ts).
+ * - W2 A rollback, also one to a savepoint, gives the table its old definition back, and the own rows of before.
+ * - W3 New columns with a default are filled by an UPDATE of the transaction: it is rolled back with it, and a crash between catalog
+ *   and log leaves NULL (M-3).
+ */
+import { notSupported, SqlError, SqlState } from '../errors.ts';
+import { keyTypes, type Table } from '../storage/table.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
+import { adoptHeld, isOtherShape, type Alteration } from './alter-table.ts';
+import type { Database } from './database.ts';
+import { refreshTable } from './iceberg-commit.ts';
+import { ownedBy } from './relations.ts';
+import { isSpilled, reshapeWrites, type Reshaped } from './reshape-writes.ts';
+import type { SchemaChanges } from './schema-changes.ts';
+import type { Patience } from './table-locks.ts';
+import { readOnly } from './transaction.ts';
+
+export interface AlterWithin {
+  readonly database: Database;
+  readonly changes: SchemaChanges;
+  readonly patience: Patience;
+}
+
+/** Has the table alone, as the catalog has it now. @throws {SqlError} 42P01, 55000, 55P03, 40P01, 40001 */
+export async function holdToAlter(given: AlterWithin, table: Table): Promise<void> {
+  const { database, changes, patience } = given;
+  const { transaction } = changes;
+  await changes.lock([table.def.uuid], patience);
+  if (table.dropped || !changes.has(table))
+    throw new SqlError(SqlState.undefinedTable, `relation "${table.def.name}" does not exist`);
+  if (table.detached !== null) throw readOnly(table.detached);
+  if (changes.isNew(table) || table.committedDef !== null) return;
+  await database.inLane(table, async () => {
+    await refreshTable(database, table);
+    if (table.found === null) return;
+    if (transaction.writes.has(table))
+      throw new SqlError(
+        SqlState.serializationFailure,
+        `could not alter table "${table.def.name}": another writer has changed it`,
+        { hint: 'The transaction might succeed if retried.' },
+      );
+    await adoptHeld(database, table);
+  });
+}
+
+/**
+ * @param change what becomes of the definition; null: nothing
+ * @param check looks at the rows, as they are; which new columns they need values in
+ * @returns those columns
+ */
+export async function alterWithin(
+  given: AlterWithin,
+  table: Table,
+  change: (def: TableDef) => Alteration | null,
+  check: (before: TableDef, after: TableDef) => Promise<readonly ColumnDef[]>,
+): Promise<readonly ColumnDef[]> {
+  const { database, changes } = given;
+  const { transaction } = changes;
+  if (change(table.def) === null) return [];
+  await holdToAlter(given, table);
+  const { def: before } = table;
+  const wanted = change(before);
+  if (wanted === null) return [];
+  const fill = await check(before, wanted.def);
+  if (isOtherShape(before, wanted.def)) {
+    refuseShape(given, table, wanted.def);
+    if (!changes.isNew(table))
+      await database.inLane(table, async () => {
+        await database.flushHeld(table, 'alter');
+        await database.commitHeld(table, 'alter');
+      });
+    if (transaction.state !== 'open') throw new SqlError(SqlState.inFailedSqlTransaction, 'the transaction has ended');
+    reshape(given, table, wanted);
+  } else changes.redefined(table, { ...wanted, before, back: () => table.setDef(before) });
+  for (const sequence of ownedBy(changes, before.uuid))
+    if (!wanted.def.columns.some(({ fieldId }) => fieldId === sequence.def.owner!.fieldId))
+      changes.dropSequence(sequence);
+  if (fill.length > 0) changes.filled(table, fill);
+  return fill;
+}
+
+/** @throws {SqlError} 0A000 */
+function refuseShape({ changes }: AlterWithin, table: Table, def: TableDef): void {
+  const { writes, snapshot } = changes.transaction;
+  const isNew = changes.isNew(table);
+  const refused = (what: string): SqlError =>
+    notSupported(`ALTER TABLE inside a transaction block, ${what},`, { hint: 'COMMIT before it.' });
+  if (isSpilled(writes, table)) throw refused('of a table with so many rows of the transaction that they are on disk');
+  if (snapshot !== null && !isNew) throw refused('in REPEATABLE READ, of columns of a table that was there before');
+  const isOtherKey = keyTypes(def) !== keyTypes(table.def);
+  if (isOtherKey && writes.get(table)?.isEmpty === true) changes.transaction.forget(table);
+  if (isOtherKey && writes.has(table)) throw refused('of the type of a key, with rows of the transaction in the table');
+  if (!isNew && partitionOf(def) !== partitionOf(table.def))
+    throw refused('of the partitions of a table that was there before');
+}
+
+function partitionOf({ partition }: TableDef): string {
+  return JSON.stringify(partition.map(({ sourceId, transform, arg }) => [sourceId, transform, arg]));
+}
+
+function reshape({ database, changes }: AlterWithin, table: Table, wanted: Alteration): void {
+  const { transaction } = changes;
+  const { def: before, specId, shape } = table;
+  const writes = transaction.writes.get(table);
+  if (writes !== undefined && transaction.streamed?.reaches(writes, { rows: 0, deletions: 0 }) === true)
+    transaction.giveUpStream();
+  table.redefine(wanted.def, specId);
+  let own: Reshaped | null = null;
+  const back = (): void => {
+    if (writes === undefined) transaction.forget(table);
+    table.redefine(before, specId);
+    table.shape = shape;
+    own?.back();
+  };
+  try {
+    own = writes === undefined ? null : reshapeWrites(database.memory, writes, before);
+  } catch (error) {
+    back();
+    throw error;
+  }
+  changes.redefined(table, { ...wanted, before, back, kept: () => own?.keep() });
+}
