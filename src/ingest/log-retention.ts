@@ -52,6 +52,8 @@ export class LogRetention {
   #relievedTo: Lsn = 0;
   #relievedSegments = 0;
   #relievedShort = false;
+  /** From where on a start replays by the newest checkpoint that was written; before the first one, from the log's beginning. */
+  #checkpointed: Lsn = 0;
 
   /** @param bytesKept of the newest log, for readers of changes; at most half of `bytesMax` counts */
   constructor(owner: Owner, bytesMax: number, bytesKept = 0) {
@@ -78,8 +80,10 @@ export class LogRetention {
   /** Appends a checkpoint frame; the next trim writes it before it drops anything. */
   async checkpoint(): Promise<void> {
     const { committer, log, tables } = this.#owner;
-    const payload = (): Uint8Array | null =>
-      encodeCheckpoint(
+    let from = this.#checkpointed;
+    const payload = (): Uint8Array | null => {
+      from = this.trimTo(false);
+      return encodeCheckpoint(
         {
           lsn: log.lastLsn,
           tables: [...tables.values()].map((table) => ({
@@ -92,19 +96,23 @@ export class LogRetention {
         },
         log.frameBytesMax,
       );
-    if (!(await committer.checkpoint(payload)))
-      this.#owner.warn(new Error(`${tables.size} tables do not fit a frame`), 'a checkpoint of the log is left out');
+    };
+    if (await committer.checkpoint(payload)) this.#checkpointed = from;
+    else this.#owner.warn(new Error(`${tables.size} tables do not fit a frame`), 'a checkpoint of the log is left out');
   }
 
   async trim(): Promise<void> {
     // With a full disk nothing can be appended until something is dropped: then by the checkpoint before.
-    if (!this.#owner.log.full) await this.checkpoint();
     const { log } = this.#owner;
+    const before = this.#checkpointed;
+    if (!log.full) await this.checkpoint();
+    // A start meets the streams' frames from where the last checkpoint that could be written lets it replay (H1).
+    const confirmed = Math.min(this.trimTo(false), log.full ? before : this.#checkpointed);
     const to = this.trimTo();
     // Where room is short, whoever reads what nobody else needs gives way.
     const short = this.#short;
     if (short) log.loosen(to);
-    await log.trim(to, short ? 0 : this.#bytesKept, this.trimTo(false));
+    await log.trim(to, short ? 0 : this.#bytesKept, confirmed);
   }
 
   /** Nothing stays in the log that only readers of changes want. */

@@ -99,3 +99,24 @@ test('H1: a large transaction that is rolled back, or under way at a stop, leave
   expect(streams()).toEqual([]);
   await expectRows(db.table('s3'), () => 5, 10);
 });
+
+test('H1: with a full disk, where no checkpoint can be written, a start has the stream of every frame that it may meet', async () => {
+  const { database } = db.tiers;
+  // The log begins with the stream's frame, and no checkpoint says that the idle table needs nothing of it.
+  await database.checkpoint();
+  const table = await newTable('full');
+  const idle = await newTable('idle');
+  await put(table, 0, 20_000, 1);
+  await put(idle, 0, 10, 2);
+  expect(streams().length).toBe(1);
+  const { log } = database;
+  Object.defineProperty(log, 'full', { configurable: true, get: () => true });
+  await database.commit(table, 'test');
+  await database.trimLog();
+  expect(streams().length).toBe(1);
+  Reflect.deleteProperty(log, 'full');
+  await database.trimLog();
+  expect(streams()).toEqual([]);
+  await db.restart();
+  await expectRows(db.table('idle'), () => 2, 10);
+});
