@@ -314,9 +314,11 @@ function withHidden(
 }
 
 /** How far sequences have come, for a statement that may ask: it names one of them, or the views of all. */
-function marksFor(text: string, { sequences }: Relations): readonly StoredSequence[] {
+function marksFor(text: string, relations: Relations): readonly StoredSequence[] {
   const asks = /sequence|last_value/i.test(text);
-  return [...sequences].filter(({ def }) => asks || text.includes(def.name)).map(({ def, state }) => ({ def, state }));
+  return [...relations.sequences]
+    .filter(({ def }) => asks || text.includes(def.name))
+    .map((sequence) => ({ def: relations.sequenceDefinition(sequence), state: sequence.state }));
 }
 
 /** PostgreSQL counts positions in the statement that it was given; clients count in the text that they sent. */

@@ -73,8 +73,8 @@ async function query(session: PgliteSession, request: CatalogQuery): Promise<Cat
   // COPY FROM STDIN would wait for data that never comes.
   if (/^\s*copy\b/i.test(request.sql)) throw notSupported('COPY of a system table');
   const marks = (request.sequences ?? []).map(setSequence);
-  await session.run(['BEGIN', ...request.views.map(fillView), ...marks].join('; '));
   try {
+    await session.run(['BEGIN', ...request.views.map(fillView), ...marks].join('; '));
     const { bytes, answer } = await session.exchange((out) => {
       writeParse(out, request.sql, request.parameterOids);
       writeBind(out, request);
