@@ -79,6 +79,12 @@ export const OIDS_PER_TABLE = 16;
 export const FIRST_INDEX_SLOT = 6;
 /** The first OID of tables; those below belong to PostgreSQL and to the objects of the catalog image. */
 export const FIRST_TABLE_OID = 20_000;
+/** PostgreSQL's counter goes on in steps of 8192 after a restart: the image's own views and types are here. */
+export const IMAGE_OIDS = { first: 24_576, last: 32_767 };
+
+/** Where a table's block may begin, from `oid` on. */
+export const freeOid = (oid: number): number =>
+  oid + OIDS_PER_TABLE > IMAGE_OIDS.first && oid <= IMAGE_OIDS.last ? IMAGE_OIDS.last + 1 : oid;
 
 export interface TableDef {
   /** The Iceberg table's uuid. The log and manifests name tables by it. */

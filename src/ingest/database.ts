@@ -18,7 +18,7 @@ import { Table } from '../storage/table.ts';
 import type { Chore } from '../storage/troubles.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { OwnedSequence, StoredSequence } from '../sequence-def.ts';
-import { FIRST_TABLE_OID, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
+import { FIRST_TABLE_OID, freeOid, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
 import { adoptDefinition, isOtherDefinition } from './alter-table.ts';
 import { ColdIndex } from './cold-index.ts';
 import { Committer } from './committer.ts';
@@ -335,8 +335,8 @@ export class Database {
   }
 
   takeOid(): number {
-    const oid = this.#nextOid;
-    this.#nextOid += OIDS_PER_TABLE;
+    const oid = freeOid(this.#nextOid);
+    this.#nextOid = oid + OIDS_PER_TABLE;
     return oid;
   }
 
