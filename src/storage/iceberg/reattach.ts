@@ -25,7 +25,9 @@ export async function reattach(
     const known = lake.known.get(uuid)!;
     known.logId =
       (await lake.reader.metadata(lake.catalog.find(known.schema, known.name)!)).properties?.['arka.log-id'] ?? null;
-    const { lsn } = detached.last;
+    const { lsn, snapshotId, metadataLocation } = detached.last;
+    // What was committed since is given up: the commit that says so is not held against it.
+    lake.flush.saw(uuid, { logId: log.logId, lsn: 0, snapshotId, metadataLocation });
     const nothing = { segments: [], deletes: [], removedDeletes: [] };
     await commit(lake, { tableUuid: uuid, logId: log.logId, lsn, ...nothing, trigger: 'reattach' });
   }
