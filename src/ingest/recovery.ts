@@ -226,19 +226,22 @@ async function replayDeletes(
 ): Promise<void> {
   const vectors = byFieldIds(table, section, table.nameColumns);
   const cold = new RowBuffer(database.memory, table.namePhysicals);
-  const places = new RowPlaces();
-  hot.follow(table);
-  for (let row = 0; row < section.rows; row++) {
-    if (hot.find(table, vectors, row)) places.push(hot.unit, hot.position);
-    else if (mayBeInFiles(table, vectors, row)) cold.append(vectors, row, row + 1);
-  }
-  applyReserved(table, places, lsn, lists);
-  if (cold.rows > 0) {
-    places.truncate(0);
-    await resolveCold(database.engine, table, cold, (_, unit, position) => places.push(unit, position));
+  try {
+    const places = new RowPlaces();
+    hot.follow(table);
+    for (let row = 0; row < section.rows; row++) {
+      if (hot.find(table, vectors, row)) places.push(hot.unit, hot.position);
+      else if (mayBeInFiles(table, vectors, row)) cold.append(vectors, row, row + 1);
+    }
     applyReserved(table, places, lsn, lists);
+    if (cold.rows > 0) {
+      places.truncate(0);
+      await resolveCold(database.engine, table, cold, (_, unit, position) => places.push(unit, position));
+      applyReserved(table, places, lsn, lists);
+    }
+  } finally {
+    cold.retire(); // also where the table's files cannot be read, and it is detached
   }
-  cold.retire();
 }
 
 function applyReserved(table: Table, places: RowPlaces, lsn: Lsn, lists: Set<DeleteList>): void {
