@@ -1,5 +1,5 @@
 /**
- * What the protocol layer needs from the rest: `wire/` owns this interface, `src/gateway.ts` fills it.
+ * What the protocol layer needs from the rest: `wire/` owns this interface, `src/gateway/gateway.ts` fills it.
  *
  * wire knows messages, portals' names, skipping until Sync and back-pressure of sockets; it knows no SQL.
  * A gateway knows statements and transactions; it knows no socket. Every function may throw or reject with

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CatalogClient } from '../../src/catalog/catalog-client.ts';
 import { systemClock } from '../../src/clock.ts';
-import { createGateway } from '../../src/gateway.ts';
+import { createGateway } from '../../src/gateway/gateway.ts';
 import { loadParser } from '../../src/planner/parse.ts';
 import { openTiers } from '../../src/server-tiers.ts';
-import { discard } from '../../src/gateway-columns.ts';
+import { discard } from '../../src/gateway/columns.ts';
 import { parametersOf } from '../../src/wire/bound-parameters.ts';
 
 const sessions = Number(process.argv[2] ?? 8);

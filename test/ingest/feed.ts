@@ -1,5 +1,5 @@
 /** Changes of a table out of the log, read as arka.changes reads them, and consumers that apply them. */
-import { EngineCursor } from '../../src/gateway-cursor.ts';
+import { EngineCursor } from '../../src/gateway/cursor.ts';
 import { feedDef } from '../../src/planner/changes.ts';
 import { integerAt } from '../../src/storage/memory/slice.ts';
 import type { Table } from '../../src/storage/table.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/clock.ts';
-import { EngineCursor } from '../../src/gateway-cursor.ts';
+import { EngineCursor } from '../../src/gateway/cursor.ts';
 import { RowWriter } from '../../src/ingest/row-writer.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import { lockRows } from '../../src/ingest/snapshot-writes.ts';

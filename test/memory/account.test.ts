@@ -1,6 +1,6 @@
 /** arka.memory: every byte of the slabs is in one of its parts, whatever happens to the rows. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { viewRows } from '../../src/gateway-views.ts';
+import { viewRows } from '../../src/gateway/views.ts';
 import { STUB_VIEWS } from '../../src/catalog/stub-views.ts';
 import { noPartition, tableDef, TestDatabase } from '../ingest/harness.ts';
 

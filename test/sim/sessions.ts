@@ -145,7 +145,7 @@ export class Sessions {
     return changes;
   }
 
-  /** As after a statement of many rows (gateway-bulk.ts), whatever the sizes. */
+  /** As after a statement of many rows (gateway/bulk.ts), whatever the sizes. */
   async #moveRows(transaction: Transaction, table: Table, way: Way): Promise<void> {
     const { database } = this.#life;
     const writes = transaction.of(table);

@@ -1,0 +1,225 @@
+/** ALTER TABLE, RENAME and SET SCHEMA, inside transactions and outside: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
+import type { CheckDef } from '../check-def.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
+import { alterTable, renameTable } from '../ingest/alter-table.ts';
+import { alterWithin, holdToAlter } from '../ingest/alter-within.ts';
+import { generatedInput } from '../ingest/generated-values.ts';
+import { alteredDef, type AlteredDef } from '../planner/altered-def.ts';
+import type { AlterCommand, AlterTable, QualifiedName, Statement } from '../planner/plan.ts';
+import { quoteIdentifier } from '../sql-text.ts';
+import type { Table } from '../storage/table.ts';
+import type { Fill } from '../storage/unit-engine.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
+import { putText } from '../types/parse-text-value.ts';
+import { physicalOf } from '../types/pg-type.ts';
+import { textInput } from '../types/text-input.ts';
+import { VectorBuilder } from '../types/vector-builder.ts';
+import { foldDefaults } from './fold-defaults.ts';
+import { relationOf, type DefineEnvironment } from './define.ts';
+import { ofName } from './schema.ts';
+
+export async function alter(environment: DefineEnvironment, statement: AlterTable): Promise<string> {
+  const { database, changes, hold, patience, notice } = environment;
+  const table = tableOf(environment, statement.table, statement.ifExists);
+  if (table === null) return 'ALTER TABLE';
+  const commands = await withDefaults(environment, table.def, statement.commands);
+  let said: AlteredDef['notices'] = [];
+  const change = (def: TableDef): AlteredDef | null => {
+    const altered = alteredDef(def, commands);
+    said = altered.notices;
+    refuseTakenName(environment, def, altered.def);
+    return isSame(def, altered.def) && altered.removed.length === 0 ? null : altered;
+  };
+  const check = (before: TableDef, after: TableDef): Promise<readonly ColumnDef[]> =>
+    columnsToFill(environment, before, after);
+  if (changes === null)
+    await alterTable(database, table, {
+      hold,
+      patience,
+      change,
+      check: async (before, after) => fillOf(environment, await check(before, after)),
+    });
+  else {
+    const columns = await alterWithin({ database, changes, patience }, table, change, check);
+    await fillByUpdate(environment, table, columns);
+  }
+  for (const { code, message } of said) notice(code, message);
+  return 'ALTER TABLE';
+}
+
+/** Rows that are there get the defaults of new columns. */
+async function fillByUpdate(
+  { writeQuery }: DefineEnvironment,
+  { def }: Table,
+  columns: readonly ColumnDef[],
+): Promise<void> {
+  if (columns.length === 0) return;
+  const values = columns.map(({ name }) => `${quoteIdentifier(name)} = DEFAULT`).join(', ');
+  await writeQuery(`UPDATE ${quoteIdentifier(def.schema)}.${quoteIdentifier(def.name)} SET ${values}`);
+}
+
+/** Defaults that PostgreSQL is to work out are constants from here on. */
+function withDefaults(
+  environment: DefineEnvironment,
+  def: TableDef,
+  commands: readonly AlterCommand[],
+): Promise<AlterCommand[]> {
+  return Promise.all(
+    commands.map(async (command): Promise<AlterCommand> => {
+      if (command.kind === 'addColumn' && command.expression !== null) {
+        const { columns } = await foldDefaults(environment, { ...def, columns: [command.column] }, [
+          command.expression,
+        ]);
+        return { ...command, column: columns[0]!, expression: null };
+      }
+      if (command.kind !== 'default' || command.value === null) return command;
+      const column = def.columns.find(({ name }) => name === command.name);
+      const { of, sql, position } = command.value;
+      if (column === undefined || of(column) !== null) return command;
+      const expression = { fieldId: column.fieldId, sql, position };
+      const { columns } = await foldDefaults(environment, { ...def, columns: [column] }, [expression]);
+      return { ...command, value: { ...command.value, of: () => columns[0]!.default } };
+    }),
+  );
+}
+
+function isSame(before: TableDef, after: TableDef): boolean {
+  const { lastColumn: _, ...rest } = before;
+  const { lastColumn: __, ...other } = after;
+  return JSON.stringify(rest) === JSON.stringify(other);
+}
+
+/** Names of keys are names of relations. */
+function refuseTakenName(environment: DefineEnvironment, { keyName, schema }: TableDef, after: TableDef): void {
+  if (after.keyName === keyName) return;
+  if (relationOf(environment, { schema, name: after.keyName }) !== null)
+    throw new SqlError(SqlState.duplicateTable, `relation "${after.keyName}" already exists`);
+}
+
+/** Of those that are there; null: it is not, and `ifExists` said that is fine. */
+function tableOf(environment: DefineEnvironment, named: QualifiedName, ifExists: boolean): Table | null {
+  const { relations, searchPath, notice } = environment;
+  const { schema, name } = named;
+  for (const each of schema === null ? searchPath : [schema]) {
+    const table = relations.table(each, name);
+    if (table !== undefined) return table;
+  }
+  if (relationOf(environment, named) !== null) throw new SqlError(SqlState.wrongObjectType, `"${name}" is not a table`);
+  const shown = schema === null ? name : `${schema}.${name}`;
+  if (!ifExists) throw new SqlError(SqlState.undefinedTable, `relation "${shown}" does not exist`);
+  notice('00000', `relation "${name}" does not exist, skipping`);
+  return null;
+}
+
+/** What rows there are must be fine with what becomes NOT NULL; new columns in which they need a value, the default. */
+async function columnsToFill(
+  environment: DefineEnvironment,
+  before: TableDef,
+  after: TableDef,
+): Promise<readonly ColumnDef[]> {
+  const { countRows } = environment;
+  const columns: ColumnDef[] = [];
+  const from = `FROM ${quoteIdentifier(before.schema)}.${quoteIdentifier(before.name)}`;
+  let rows: boolean | null = null;
+  if (after.key.length > 0 && before.key.length === 0) await checkUnique(environment, after, from);
+  for (const column of after.columns) {
+    const old = before.columns.find(({ fieldId }) => fieldId === column.fieldId);
+    if (old === undefined) {
+      const isNull = column.default === null || (column.default.kind === 'constant' && column.default.text === null);
+      if (isNull && !column.notNull) continue;
+      rows ??= (await countRows(`SELECT ${quoteIdentifier(before.columns[0]!.name)} ${from} LIMIT 1`)) > 0;
+      if (!rows) continue;
+      if (isNull) throw containsNulls(before, column.name);
+      columns.push(column);
+    } else if (column.notNull && !old.notNull) {
+      const name = quoteIdentifier(old.name);
+      if ((await countRows(`SELECT ${name} ${from} WHERE ${name} IS NULL LIMIT 1`)) > 0)
+        throw containsNulls(before, column.name);
+    }
+  }
+  for (const check of after.checks ?? [])
+    if (before.checks?.some(({ name }) => name === check.name) !== true)
+      await checkAll(environment, before, check, from);
+  return columns;
+}
+
+function fillOf(environment: DefineEnvironment, columns: readonly ColumnDef[]): Fill | null {
+  if (columns.length === 0) return null;
+  return {
+    fieldIds: columns.map(({ fieldId }) => fieldId),
+    vectors: columns.map((column) => valueForAll(environment, column)),
+  };
+}
+
+async function checkUnique({ firstRow }: DefineEnvironment, after: TableDef, from: string): Promise<void> {
+  const names = after.key.map((id) => after.columns.find(({ fieldId }) => fieldId === id)!.name);
+  const keys = names.map(quoteIdentifier).join(', ');
+  const present = names.map((name) => `${quoteIdentifier(name)} IS NOT NULL`).join(' AND ');
+  const twice = await firstRow(
+    `SELECT ${keys} ${from} WHERE ${present} GROUP BY ${keys} HAVING count(*) > 1 ORDER BY ${keys} LIMIT 1`,
+  );
+  if (twice === null) return;
+  throw new SqlError(SqlState.uniqueViolation, `could not create unique index "${after.keyName}"`, {
+    detail: `Key (${names.join(', ')})=(${twice.join(', ')}) is duplicated.`,
+    schema: after.schema,
+    table: after.name,
+    constraint: after.keyName,
+  });
+}
+
+async function checkAll(
+  { countRows }: DefineEnvironment,
+  before: TableDef,
+  { name: constraint, sql }: CheckDef,
+  from: string,
+): Promise<void> {
+  const { schema, name: table } = before;
+  if ((await countRows(`SELECT 1 AS one ${from} WHERE NOT (${sql}) LIMIT 1`)) === 0) return;
+  throw new SqlError(
+    SqlState.checkViolation,
+    `check constraint "${constraint}" of relation "${table}" is violated by some row`,
+    { schema, table, constraint },
+  );
+}
+
+/** The value of a default that is one for all rows. @throws {SqlError} 0A000 for one that is another for each */
+function valueForAll({ time }: DefineEnvironment, column: ColumnDef): ColumnVector {
+  const builder = new VectorBuilder(physicalOf(column.type));
+  const value = column.default;
+  if (value?.kind === 'constant') putText(textInput(column.type, time), value.text, builder);
+  else if (value?.kind === 'now') generatedInput(column, value, time)(builder);
+  else
+    throw notSupported('ADD COLUMN with a default that is another for each row, of a table that has rows,', {
+      hint: 'Add the column without it, UPDATE the rows, then SET DEFAULT.',
+    });
+  return builder.vector();
+}
+
+function containsNulls({ schema, name: table }: TableDef, column: string): SqlError {
+  return new SqlError(SqlState.notNullViolation, `column "${column}" of relation "${table}" contains null values`, {
+    schema,
+    table,
+    column,
+  });
+}
+
+export async function rename(
+  environment: DefineEnvironment,
+  { table: wanted, ifExists, to }: Extract<Statement, { kind: 'renameTable' }>,
+): Promise<string> {
+  const { database, changes, hold, patience } = environment;
+  const table = tableOf(environment, wanted, ifExists);
+  if (table === null) return 'ALTER TABLE';
+  const { schema, name } = table.def;
+  // PostgreSQL takes a table's own schema without a word, but not its own name.
+  if (to.schema === schema) return 'ALTER TABLE';
+  const named = { schema, name, ...to };
+  if (changes === null) await renameTable(database, table, named, hold, patience);
+  else {
+    await changes.lock([ofName(named.schema, named.name)], patience);
+    await holdToAlter({ database, changes, patience }, table);
+    changes.renameTable(table, named);
+  }
+  return 'ALTER TABLE';
+}

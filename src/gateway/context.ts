@@ -1,0 +1,36 @@
+/** What all sessions of a server share. */
+import type { CatalogContents } from '../catalog/catalog-api.ts';
+import type { Catalog } from '../catalog/catalog-client.ts';
+import type { Clock } from '../clock.ts';
+import type { EngineApi } from '../federation/engine-api.ts';
+import type { Database } from '../ingest/database.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
+import type { Remote } from '../rpc.ts';
+
+export interface ServerContext {
+  readonly database: Database;
+  readonly engine: Remote<EngineApi>;
+  readonly catalog: Catalog & { holding(contents: CatalogContents): Catalog };
+  readonly clock: Clock;
+  readonly budget: MemoryBudget;
+  readonly startedAt: number;
+  /** After DDL: the catalog learns the definitions. */
+  readonly definitionsChanged: () => void;
+}
+
+/** What is no definition, transaction or setting. */
+export type CarriedOut =
+  | 'query'
+  | 'insert'
+  | 'update'
+  | 'delete'
+  | 'merge'
+  | 'truncate'
+  | 'copyFrom'
+  | 'copyTo'
+  | 'explain'
+  | 'show'
+  | 'checkpoint'
+  | 'call'
+  | 'vacuum'
+  | 'empty';

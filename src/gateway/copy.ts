@@ -1,0 +1,107 @@
+/** COPY … FROM STDIN: what a client sends, parsed into the transaction's rows as it comes. Returns the command tag. */
+import { SqlError, SqlState } from '../errors.ts';
+import { CopyBinaryParser } from '../ingest/copy-binary.ts';
+import { CopyCsvParser } from '../ingest/copy-csv.ts';
+import { CopyTextParser } from '../ingest/copy-text.ts';
+import { RowWriter } from '../ingest/row-writer.ts';
+import type { CopyFilter, Statement } from '../planner/plan.ts';
+import { RowBuffer } from '../storage/memory/row-buffer.ts';
+import { integerAt } from '../storage/memory/slice.ts';
+import type { Table } from '../storage/table.ts';
+import type { TableDef } from '../table-def.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
+import type { MaybePromise, Output } from '../wire/gateway-api.ts';
+import { liveTable } from './cursor.ts';
+import { BulkRows, CHECK_ROWS } from './bulk.ts';
+import { bufferUnit } from './buffer.ts';
+import { drain, type WriteEnvironment } from './write-environment.ts';
+
+type CopyFrom = Extract<Statement, { kind: 'copyFrom' }>;
+
+export async function copyFrom(environment: WriteEnvironment, statement: CopyFrom, out: Output): Promise<string> {
+  const { database, transaction } = environment;
+  const table = liveTable(environment.database, statement.def);
+  const writes = transaction.of(table);
+  const { filter } = statement;
+  // With WHERE rows are read into a buffer of their own first; NOT NULL and CHECK are for those that it keeps.
+  const read = filter === null ? writes.inserted : new RowBuffer(database.memory, table.physicals);
+  const def = filter === null ? table.def : unconstrained(table.def);
+  const writer = new RowWriter(def, statement.fieldIds, read, environment.time);
+  const kept = filter === null ? writer : new RowWriter(table.def, table.fieldIds, writes.inserted, environment.time);
+  const parser = copyParser(statement, writer);
+  const bulk = new BulkRows(environment, writes);
+  const take = (): MaybePromise<void> =>
+    filter === null ? bulk.finish() : keep(environment, filter, table, read, kept).then(() => bulk.finish());
+  const waiting = (): number => (filter === null ? bulk.waiting : read.rows);
+  let isCancelled = false;
+  const cancel = (): void => {
+    isCancelled = true; // as PostgreSQL does it: with the next message of the client
+  };
+  try {
+    await out.copyIn(statement.fieldIds.length, statement.options.format === 'binary' ? 1 : 0, {
+      heldBytes: () => parser.heldBytes,
+      data: (bytes) => {
+        environment.running(cancel); // a wait for a key has put itself in its place
+        if (isCancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+        parser.push(bytes);
+        if (waiting() < CHECK_ROWS && !database.pressed) return undefined;
+        const moving = take();
+        if (!database.pressed) return moving;
+        return moving === undefined ? database.admit() : moving.then(() => database.admit());
+      },
+    });
+    parser.finish();
+    await take();
+    return `COPY ${bulk.rows}`;
+  } finally {
+    if (filter !== null) read.retire();
+  }
+}
+
+function unconstrained(def: TableDef): TableDef {
+  return { ...def, columns: def.columns.map((column) => ({ ...column, notNull: false })), checks: [] };
+}
+
+/** Moves the rows that a condition keeps. */
+async function keep(
+  environment: WriteEnvironment,
+  { plan, rows: placeholder }: CopyFilter,
+  table: Table,
+  read: RowBuffer,
+  to: RowWriter,
+): Promise<void> {
+  if (read.rows === 0) return;
+  const { unit, release } = bufferUnit(environment.database.memory, read, table.fieldIds);
+  try {
+    const buffers = new Map([[placeholder, unit]]);
+    const take = ([positions]: readonly ColumnVector[], rows: number): void => {
+      for (let i = 0; i < rows; i++) {
+        const row = integerAt(positions!, i);
+        const index = read.batchOf(row);
+        const at = row - read.batchStart(index);
+        read.batches[index]!.vectors().forEach((vector, value) => to.sameField(value, vector, at));
+        to.endRow();
+      }
+    };
+    await drain(environment, plan, take, buffers);
+  } finally {
+    release();
+  }
+  read.truncate(0);
+}
+
+function copyParser(
+  { def, fieldIds, options }: CopyFrom,
+  writer: RowWriter,
+): { readonly heldBytes: number; push(bytes: Uint8Array): void; finish(): void } {
+  const columns = fieldIds.map((fieldId) => def.columns.find((column) => column.fieldId === fieldId)!.name);
+  const target = { table: def.name, columns };
+  if (options.format === 'binary') {
+    writer.useBinary();
+    return new CopyBinaryParser(target, writer);
+  }
+  const { delimiter, header, quote, escape } = options;
+  if (options.format === 'csv')
+    return new CopyCsvParser({ ...target, delimiter, null: options.null, header, quote, escape }, writer);
+  return new CopyTextParser({ ...target, delimiter, null: options.null, header }, writer);
+}

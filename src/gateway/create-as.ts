@@ -1,0 +1,37 @@
+/** CREATE TABLE … AS: the table first, then its rows as one transaction; what fails leaves neither. */
+import { moved, SqlError, SqlState } from '../errors.ts';
+import { quoteIdentifier } from '../sql-text.ts';
+import { tableForQuery } from '../planner/create-table-as.ts';
+import type { Statement } from '../planner/plan.ts';
+import { relationNamed } from '../ingest/relations.ts';
+import type { DefineEnvironment } from './define.ts';
+import { makeTable } from './schema.ts';
+
+export async function createTableAs(
+  environment: DefineEnvironment,
+  statement: Extract<Statement, { kind: 'createTableAs' }>,
+): Promise<string> {
+  const { catalog, changes, database, relations, notice, searchPath, timeZone, view } = environment;
+  const { schema, name, query, ifNotExists } = statement;
+  if (relationNamed(relations, schema, name) !== null) {
+    if (!ifNotExists) throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
+    notice(SqlState.duplicateTable, `relation "${name}" already exists, skipping`);
+    return 'CREATE TABLE AS';
+  }
+  const context = { searchPath, timeZone };
+  const described = await catalog.describe({ sql: query, parameterOids: [], context }).catch((error: unknown) => {
+    throw moved(error, statement.offset);
+  });
+  const { draft } = tableForQuery(statement, described.columns ?? [], view);
+  const table = await makeTable(environment, draft, ifNotExists);
+  if (table === null || !statement.withData) return 'CREATE TABLE AS';
+  try {
+    const tag = await environment.writeQuery(
+      `INSERT INTO ${quoteIdentifier(schema)}.${quoteIdentifier(table.def.name)} ${query}`,
+    );
+    return `SELECT ${tag.slice(tag.lastIndexOf(' ') + 1)}`;
+  } catch (error) {
+    if (changes === null) await database.dropTable(table);
+    throw moved(error, null);
+  }
+}

@@ -1,0 +1,61 @@
+/** CREATE, ALTER and DROP SEQUENCE carried out: names are looked up, what is missing or there already is said. */
+import { SqlError, SqlState } from '../errors.ts';
+import type { Sequence } from '../ingest/sequence.ts';
+import { undefinedSequence } from '../ingest/sequences.ts';
+import type { QualifiedName, Statement } from '../planner/plan.ts';
+import type { DefineEnvironment } from './define.ts';
+import { changeSequence, makeSequence, nameSequence, removeSequences } from './schema.ts';
+
+export type SequenceDefinition = Extract<
+  Statement,
+  { kind: 'createSequence' | 'alterSequence' | 'renameSequence' | 'dropSequence' }
+>;
+
+/** The command tag. @throws {SqlError} 42P01, 42P07, 42809, 22023, 2BP01 */
+export async function defineSequence(environment: DefineEnvironment, statement: SequenceDefinition): Promise<string> {
+  const { notice } = environment;
+  switch (statement.kind) {
+    case 'createSequence': {
+      const made = await makeSequence(environment, statement, statement.options, statement.ifNotExists);
+      if (made === null) notice(SqlState.duplicateTable, `relation "${statement.name}" already exists, skipping`);
+      return 'CREATE SEQUENCE';
+    }
+    case 'alterSequence':
+    case 'renameSequence': {
+      const sequence = find(environment, statement.name);
+      if (sequence !== undefined && statement.kind === 'renameSequence')
+        await nameSequence(environment, sequence, statement.newName);
+      else if (sequence !== undefined && statement.kind === 'alterSequence')
+        await changeSequence(environment, sequence, statement.options);
+      else if (statement.ifExists) notice('00000', `relation "${statement.name.name}" does not exist, skipping`);
+      else throw undefinedSequence(shown(statement.name));
+      return 'ALTER SEQUENCE';
+    }
+    default: {
+      const found: Sequence[] = [];
+      for (const name of statement.names) {
+        const sequence = find(environment, name);
+        if (sequence !== undefined) found.push(sequence);
+        else if (statement.ifExists) notice('00000', `sequence "${name.name}" does not exist, skipping`);
+        else throw new SqlError(SqlState.undefinedTable, `sequence "${shown(name)}" does not exist`);
+      }
+      await removeSequences(environment, found, statement.cascade);
+      return 'DROP SEQUENCE';
+    }
+  }
+}
+
+const shown = ({ schema, name }: QualifiedName): string => (schema === null ? name : `${schema}.${name}`);
+
+/** @throws {SqlError} 42809 when it is a table */
+function find({ relations, searchPath }: DefineEnvironment, { schema, name }: QualifiedName): Sequence | undefined {
+  for (const each of schema === null ? searchPath : [schema]) {
+    const sequence = relations.sequence(each, name);
+    if (sequence !== undefined) return sequence;
+    if (relations.table(each, name) !== undefined)
+      throw new SqlError(SqlState.wrongObjectType, `"${name}" is not a sequence`, {
+        hint: 'Use DROP TABLE to remove a table.',
+      });
+  }
+  return undefined;
+}

@@ -1,0 +1,207 @@
+/** CREATE and DROP of schemas, tables, indexes and sequences, and ALTER: names are looked up, what is missing or there already is said. */
+import { SqlError, SqlState } from '../errors.ts';
+import { relationNamed, shownName, type RelationKind } from '../ingest/relations.ts';
+import type { CatalogView, QualifiedName, Statement } from '../planner/plan.ts';
+import type { SequenceDef } from '../sequence-def.ts';
+import type { Table } from '../storage/table.ts';
+import type { TableDef } from '../table-def.ts';
+import type { TimeContext } from '../types/text-input.ts';
+import { alter, rename } from './alter.ts';
+import { foldDefaults, type FoldingEnvironment } from './fold-defaults.ts';
+import { createTableAs } from './create-as.ts';
+import { defineSequence } from './define-sequence.ts';
+import {
+  dropSchema,
+  dropTables as dropTheTables,
+  makeIndex,
+  makeSchema,
+  makeTable,
+  removeIndex,
+  removeSequences,
+  type SchemaEnvironment,
+} from './schema.ts';
+
+export interface DefineEnvironment extends FoldingEnvironment, SchemaEnvironment {
+  readonly searchPath: readonly string[];
+  readonly notice: (code: string, message: string, detail?: string) => void;
+  readonly time: TimeContext;
+  readonly view: CatalogView;
+  /** Carries an INSERT or UPDATE out, and commits it outside a transaction; its tag. */
+  readonly writeQuery: (sql: string) => Promise<string>;
+  /** How many rows a query gives. */
+  readonly countRows: (sql: string) => Promise<number>;
+  /** The first row of a query as texts. */
+  readonly firstRow: (sql: string) => Promise<readonly string[] | null>;
+}
+
+const KINDS = [
+  'createTable',
+  'createTableAs',
+  'dropTable',
+  'createIndex',
+  'dropIndex',
+  'createSequence',
+  'alterSequence',
+  'renameSequence',
+  'dropSequence',
+  'createSchema',
+  'dropSchema',
+  'alterTable',
+  'renameTable',
+] as const;
+type Definition = Extract<Statement, { kind: (typeof KINDS)[number] }>;
+
+export const isDefinition = (statement: Statement): statement is Definition =>
+  (KINDS as readonly string[]).includes(statement.kind);
+
+/** The command tag. @throws {SqlError} PostgreSQL's codes for what is there already, or is not */
+export async function define(environment: DefineEnvironment, statement: Definition): Promise<string> {
+  const { relations, notice } = environment;
+  switch (statement.kind) {
+    case 'createTable': {
+      const { draft, ifNotExists, sequences, expressions } = statement;
+      const full = expressions.length === 0 ? draft : await foldDefaults(environment, draft, expressions);
+      const made = await makeTable(environment, full, ifNotExists, sequences);
+      if (made === null) notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
+      return 'CREATE TABLE';
+    }
+    case 'createTableAs':
+      return createTableAs(environment, statement);
+    case 'createIndex': {
+      const { draft, ifNotExists } = statement;
+      const made = await makeIndex(environment, draft, ifNotExists);
+      if (made === null) notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
+      return 'CREATE INDEX';
+    }
+    case 'dropIndex':
+      await dropIndexes(environment, statement.names, statement.ifExists);
+      return 'DROP INDEX';
+    case 'createSchema':
+      if (statement.ifNotExists && relations.hasSchema(statement.name)) {
+        notice(SqlState.duplicateSchema, `schema "${statement.name}" already exists, skipping`);
+      } else await makeSchema(environment, statement.name);
+      return 'CREATE SCHEMA';
+    case 'dropTable':
+      await dropTables(environment, statement.names, statement.ifExists);
+      return 'DROP TABLE';
+    case 'createSequence':
+    case 'alterSequence':
+    case 'renameSequence':
+    case 'dropSequence':
+      return defineSequence(environment, statement);
+    case 'renameTable':
+      return rename(environment, statement);
+    case 'alterTable':
+      return alter(environment, statement);
+    default:
+      await dropSchemas(environment, statement);
+      return 'DROP SCHEMA';
+  }
+}
+
+async function dropTables(
+  environment: DefineEnvironment,
+  names: readonly QualifiedName[],
+  ifExists: boolean,
+): Promise<void> {
+  const { relations, notice, searchPath } = environment;
+  const tables: Table[] = [];
+  for (const { schema, name } of names) {
+    const found = (schema === null ? searchPath : [schema])
+      .map((each) => relations.table(each, name))
+      .find((each) => each !== undefined);
+    if (found !== undefined) tables.push(found);
+    else {
+      const other = relationOf(environment, { schema, name })?.kind;
+      if (other !== undefined) throw notTable(name, other);
+      if (ifExists) notice('00000', `table "${name}" does not exist, skipping`);
+      else throw new SqlError(SqlState.undefinedTable, `table "${name}" does not exist`);
+    }
+  }
+  await dropTheTables(environment, tables);
+}
+
+function notTable(name: string, kind: RelationKind): SqlError {
+  const hint = kind === 'sequence' ? 'Use DROP SEQUENCE to remove a sequence.' : 'Use DROP INDEX to remove an index.';
+  return new SqlError(SqlState.wrongObjectType, `"${name}" is not a table`, { hint });
+}
+
+/** The first schema of the search path that has something under the name, and what. */
+export function relationOf(
+  { relations, searchPath }: DefineEnvironment,
+  { schema, name }: QualifiedName,
+): { readonly schema: string; readonly kind: RelationKind } | null {
+  for (const each of schema === null ? searchPath : [schema]) {
+    const kind = relationNamed(relations, each, name);
+    if (kind !== null) return { schema: each, kind };
+  }
+  return null;
+}
+
+async function dropIndexes(
+  environment: DefineEnvironment,
+  names: readonly QualifiedName[],
+  ifExists: boolean,
+): Promise<void> {
+  const found: { readonly schema: string; readonly name: string }[] = [];
+  for (const named of names) {
+    const { name } = named;
+    const relation = relationOf(environment, named);
+    switch (relation?.kind) {
+      case 'index':
+        found.push({ schema: relation.schema, name });
+        break;
+      case 'table':
+        throw new SqlError(SqlState.wrongObjectType, `"${name}" is not an index`, {
+          hint: 'Use DROP TABLE to remove a table.',
+        });
+      case 'sequence':
+        throw new SqlError(SqlState.wrongObjectType, `"${name}" is not an index`, {
+          hint: 'Use DROP SEQUENCE to remove a sequence.',
+        });
+      case 'key':
+        throw new SqlError(
+          SqlState.dependentObjectsStillExist,
+          `cannot drop index ${name} because a primary key constraint of its table requires it`,
+        );
+      default:
+        if (!ifExists) throw new SqlError(SqlState.undefinedObject, `index "${name}" does not exist`);
+        environment.notice('00000', `index "${name}" does not exist, skipping`);
+    }
+  }
+  for (const { schema, name } of found) await removeIndex(environment, schema, name);
+}
+
+async function dropSchemas(
+  environment: DefineEnvironment,
+  { names, ifExists, cascade }: Extract<Statement, { kind: 'dropSchema' }>,
+): Promise<void> {
+  const { relations, notice } = environment;
+  const there = names.filter((name) => {
+    if (relations.hasSchema(name)) return true;
+    if (!ifExists) throw new SqlError(SqlState.invalidSchemaName, `schema "${name}" does not exist`);
+    notice('00000', `schema "${name}" does not exist, skipping`);
+    return false;
+  });
+  if (cascade) await dropContents(environment, there);
+  for (const name of there) await dropSchema(environment, name);
+}
+
+/** What lies in the schemas goes first, and is named. Sequences of columns go with their tables, without a word. */
+async function dropContents(environment: DefineEnvironment, schemas: readonly string[]): Promise<void> {
+  const { relations, notice, searchPath } = environment;
+  const tables = [...relations.tables].filter((table) => schemas.includes(relations.definition(table).schema));
+  const sequences = [...relations.sequences].filter(
+    ({ def }) => schemas.includes(def.schema) && !tables.some((table) => table.def.uuid === def.owner?.tableUuid),
+  );
+  const shown = (def: TableDef | SequenceDef): string => shownName(relations, searchPath, def);
+  const lines = [
+    ...tables.map(({ def }) => `drop cascades to table ${shown(def)}`),
+    ...sequences.map(({ def }) => `drop cascades to sequence ${shown(def)}`),
+  ];
+  const [first] = lines;
+  if (lines.length === 1) notice('00000', first!);
+  else if (first !== undefined) notice('00000', `drop cascades to ${lines.length} other objects`, lines.join('\n'));
+  await dropTheTables(environment, tables);
+  await removeSequences(environment, sequences, true);
+}

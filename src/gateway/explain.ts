@@ -1,0 +1,107 @@
+/** EXPLAIN: the tiers, the units read, the units pruned with the reason, and how they are merged. */
+import type { Transaction } from '../ingest/transaction.ts';
+import type { Statement } from '../planner/plan.ts';
+import { lsnText } from '../types/pg-lsn.ts';
+import { unitsOf } from './cursor.ts';
+import { canReadIndexed } from './indexed.ts';
+import type { QueryEnvironment } from './query.ts';
+import { markOf, routeLines } from './routes.ts';
+
+type Explain = Extract<Statement, { kind: 'explain' }>;
+
+const UNITS_SHOWN = 20;
+const VERBS = { update: 'Update', delete: 'Delete', merge: 'Merge' } as const;
+
+/**
+ * `run` carries the inner statement out, for ANALYZE, as PostgreSQL does: what it writes is written.
+ * @param current the transaction that it writes in, afterwards
+ */
+export async function explain(
+  environment: QueryEnvironment,
+  { analyze, inner }: Explain,
+  run: (statement: Statement) => Promise<string>,
+  current: () => Transaction | null,
+): Promise<string[]> {
+  const lines = describe(environment, inner);
+  if (!analyze) return lines;
+  const table = 'def' in inner ? (environment.context.database.tables.get(inner.def.uuid) ?? null) : null;
+  const mark = table === null ? null : markOf(current(), table);
+  const started = environment.context.clock.monotonic();
+  const tag = await run(inner);
+  const elapsed = environment.context.clock.monotonic() - started;
+  const routes = table === null || mark === null ? [] : indent(routeLines(current(), table, mark));
+  return [...lines, ...routes, `Result: ${tag}`, `Execution Time: ${elapsed.toFixed(3)} ms`];
+}
+
+function describe(environment: QueryEnvironment, statement: Statement): string[] {
+  switch (statement.kind) {
+    case 'query': {
+      if (statement.plan.route === 'catalog') return ['PostgreSQL (no Arka table is read)'];
+      return scanLines(environment, statement.plan);
+    }
+    case 'insert':
+      return [
+        `Insert on ${statement.def.schema}.${statement.def.name}`,
+        ...(statement.source.kind === 'query'
+          ? indent(describe(environment, { kind: 'query', plan: statement.source.plan }))
+          : [`  Values (rows=${statement.source.rows.length})`]),
+      ];
+    case 'update':
+    case 'delete':
+    case 'merge':
+      return [
+        `${VERBS[statement.kind]} on ${statement.def.schema}.${statement.def.name}`,
+        ...indent(scanLines(environment, statement.plan)),
+      ];
+    default:
+      return [`${statement.kind} (not planned)`];
+  }
+}
+
+const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
+
+function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kind: 'query' }>['plan']): string[] {
+  const none = { typeOid: 0, text: null };
+  const rendered = plan.render(Array.from({ length: 100 }, () => none));
+  const lines: string[] = [];
+  if (rendered.point !== null)
+    lines.push(`Point Read on ${rendered.point.def.schema}.${rendered.point.def.name} (index of memory rows first)`);
+  else if (rendered.indexed !== null && canReadIndexed(environment, rendered.indexed)) {
+    const { def, lookup } = rendered.indexed;
+    lines.push(`Index Scan using ${lookup.index} on ${def.schema}.${def.name} (memory rows alone)`);
+  } else if (plan.counts !== undefined) {
+    const { schema, name } = plan.counts.def;
+    lines.push(`Row Count of ${schema}.${name} (rows less deletions of these units; none is read)`);
+  } else lines.push('Engine (DuckDB)');
+  const { database } = environment.context;
+  const { transaction, timeZone } = environment;
+  const scanned = unitsOf(database, { rendered, tables: plan.tables, transaction, timeZone });
+  for (const [place, { table, units, index }] of scanned.entries()) {
+    const feed = plan.tables[place]!.feed;
+    if (feed !== undefined) {
+      const since = feed.since.kind === 'lsn' ? lsnText(feed.since.lsn) : `$${feed.since.index}`;
+      lines.push(`  ->  Log Scan of changes of ${table.def.schema}.${table.def.name} (since=${since})`);
+      continue;
+    }
+    const read = units.filter((unit) => unit.pruned === null);
+    lines.push(
+      `  ->  Merge of units of ${table.def.schema}.${table.def.name} (read=${read.length} pruned=${units.length - read.length})`,
+    );
+    for (const tier of ['memory', 'disk', 'iceberg'] as const) {
+      const own = units.filter((unit) => unit.tier === tier);
+      if (own.length === 0) continue;
+      const scans = { memory: index === null ? 'MemSlice Scan' : `Index Scan using ${index}` };
+      const label = { ...scans, disk: 'Disk Scan', iceberg: 'Iceberg Scan' }[tier];
+      const ownRead = own.filter((unit) => unit.pruned === null);
+      lines.push(
+        `        ->  ${label} (tier=${tier} units=${ownRead.length} rows=${ownRead.reduce((sum, unit) => sum + unit.rows, 0)} pruned=${own.length - ownRead.length})`,
+      );
+      for (const unit of own.slice(0, UNITS_SHOWN))
+        lines.push(
+          `              ${unit.pruned === null ? 'read' : 'pruned'}: ${unit.name} (rows=${unit.rows})${unit.pruned === null ? '' : `: ${unit.pruned}`}`,
+        );
+      if (own.length > UNITS_SHOWN) lines.push(`              … and ${own.length - UNITS_SHOWN} more`);
+    }
+  }
+  return lines;
+}

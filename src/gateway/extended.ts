@@ -1,0 +1,166 @@
+/**
+ * The extended protocol's messages: Parse makes a prepared statement, Bind a portal, Execute carries it out, Sync ends a transaction that no
+ * BEGIN began.
+ */
+import { SqlError, SqlState } from '../errors.ts';
+import { parseSql } from '../planner/parse.ts';
+import type { Statement } from '../planner/plan.ts';
+import type { Format } from '../types/result-column.ts';
+import type { BoundParameters, MaybePromise, Output, Portal, Prepared } from '../wire/gateway-api.ts';
+import type { Interruption } from './interruption.ts';
+import { prepare, revalidate, type SessionPrepared } from './prepare.ts';
+import { formatsOf, SessionPortal } from './portal.ts';
+import { QueryRun } from './query.ts';
+import { answerOf, keptRows, returningOf } from './returning.ts';
+import { verbOf } from './transaction-statements.ts';
+import { insertValues } from './write.ts';
+import { NO_FORMATS, type SessionStatements } from './statements.ts';
+import type { SessionTransaction } from './transaction.ts';
+
+const EMPTY: Statement = { kind: 'empty' };
+
+export class ExtendedQuery {
+  readonly #statements: SessionStatements;
+  readonly #transaction: SessionTransaction;
+  readonly #interruption: Interruption;
+  readonly #portals = new Set<SessionPortal>();
+  /** Portals bound so far. */
+  #bound = 0;
+
+  constructor(statements: SessionStatements) {
+    this.#statements = statements;
+    this.#transaction = statements.transaction;
+    this.#interruption = statements.interruption;
+  }
+
+  get bound(): number {
+    return this.#bound;
+  }
+
+  heldBytes(): number {
+    let bytes = 0;
+    for (const portal of this.#portals) bytes += portal.heldBytes;
+    return bytes;
+  }
+
+  parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared> {
+    this.#statements.messageComes();
+    const statements = parseSql(text);
+    if (statements.length > 1)
+      throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
+    const [parsed] = statements;
+    if (parsed !== undefined) this.#statements.transaction.check(parsed);
+    const statement = parsed === undefined ? EMPTY : this.#statements.plan(parsed, parameterOids);
+    return prepare(this.#statements.preparation(), parsed ?? null, statement, parameterOids);
+  }
+
+  bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): Portal {
+    this.#statements.messageComes();
+    const known = prepared as SessionPrepared;
+    if (known.parsed !== null && parameters.starts.length < known.parsed.parameterCount) {
+      throw new SqlError(
+        SqlState.protocolViolation,
+        `bind message supplies ${parameters.starts.length} parameters, but prepared statement requires ${known.parsed.parameterCount}`,
+      );
+    }
+    const count = known.columns?.length ?? 0;
+    const formats = count === 0 ? NO_FORMATS : formatsOf(count, resultFormats);
+    if (known.parsed !== null) this.#statements.transaction.check(known.parsed);
+    const portal = new SessionPortal(this.#portals, known, parameters, formats, this.#bound++);
+    this.#portals.add(portal);
+    return portal;
+  }
+
+  execute(opened: Portal, maxRows: number, out: Output): MaybePromise<void> {
+    this.#statements.messageComes();
+    const portal = opened as SessionPortal;
+    const { prepared } = portal;
+    if (prepared.parsed !== null) this.#statements.transaction.check(prepared.parsed);
+    const statement = this.#current(prepared);
+    this.#statements.position = prepared.parsed?.position ?? 0;
+    const { database } = this.#statements.context;
+    if (
+      statement.kind !== 'insert' ||
+      statement.source.kind !== 'values' ||
+      database.pressed ||
+      database.locks.busy ||
+      this.#transaction.lacksSnapshot ||
+      (portal.columns !== null && (maxRows > 0 || prepared.generation !== database.generation))
+    )
+      return this.#execute(portal, maxRows, out);
+    this.#transaction.enter('INSERT');
+    this.#runOnce(portal);
+    this.#interruption.begin();
+    const answer = answerOf(portal, out);
+    const tag = insertValues(
+      this.#statements.writeEnvironment(portal.parameters, prepared.parameterOids, answer),
+      statement,
+    );
+    if (tag instanceof Promise) return this.#interruption.guarded(async () => out.commandComplete(await tag));
+    out.commandComplete(tag);
+    return undefined;
+  }
+
+  #runOnce(portal: SessionPortal): void {
+    if (portal.finished) throw new SqlError(SqlState.objectNotInPrerequisiteState, 'portal cannot be run');
+    portal.finished = true;
+  }
+
+  async #execute(portal: SessionPortal, maxRows: number, out: Output): Promise<void> {
+    const { prepared } = portal;
+    let statement = this.#current(prepared);
+    if (portal.run === null) {
+      statement = await this.#statements.held(() => this.#current(prepared));
+      statement = (await revalidate(this.#statements.preparation(), prepared)) ?? statement;
+    }
+    if (statement.kind === 'empty') {
+      out.emptyQuery();
+      return;
+    }
+    if (statement.kind !== 'query' && portal.run === null) {
+      this.#runOnce(portal);
+      const kept = maxRows > 0 && returningOf(statement) !== null ? keptRows(out) : null;
+      const answer = answerOf(portal, kept ?? out);
+      const tag = await this.#statements.run(statement, portal.parameters, prepared.parameterOids, out, true, answer);
+      if (kept === null) {
+        out.commandComplete(tag);
+        return;
+      }
+      portal.run = QueryRun.kept(portal.columns!, kept.take(), tag);
+    }
+    this.#transaction.enter(verbOf(statement));
+    if (this.#transaction.lacksSnapshot) await this.#transaction.takeSnapshot();
+    if (statement.kind === 'query' && portal.run === null) {
+      if (portal.finished) throw new SqlError(SqlState.invalidCursorName, 'portal does not exist');
+      const { columns, formats } = portal;
+      portal.run = await this.#interruption.guarded(() =>
+        this.#statements.openQuery(statement, portal.parameters, prepared.parameterOids, columns, formats),
+      );
+    }
+    const run = portal.run!;
+    const done = await this.#interruption.guarded(() => run.send(out, maxRows));
+    if (done) out.commandComplete(run.tag);
+    else out.portalSuspended();
+  }
+
+  /** The statement as the definitions are now. */
+  #current(prepared: SessionPrepared): Statement {
+    if (prepared.parsed === null || prepared.generation === this.#statements.context.database.generation)
+      return prepared.statement;
+    return this.#statements.plan(prepared.parsed, prepared.parameterOids);
+  }
+
+  sync(): MaybePromise<void> {
+    this.#interruption.idle(this.#transaction.inBlock);
+    return this.#transaction.inBlock ? undefined : this.#transaction.commitNow();
+  }
+
+  /** Those of a savepoint that is rolled back. */
+  dieFrom(from: number): void {
+    for (const portal of this.#portals) if (portal.number >= from) portal.die();
+  }
+
+  async close(): Promise<void> {
+    for (const portal of this.#portals) await portal.run?.close();
+  }
+}

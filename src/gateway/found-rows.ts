@@ -1,0 +1,192 @@
+/**
+ * The rows that an UPDATE or DELETE finds by a query of the engine: they are locked, looked at again, and deleted; an UPDATE's
+ * new rows become own rows.
+ *
+ * - G1 Up to PORTION_ROWS all rows are found before the first is locked. Of more, portions are changed while the query goes on
+ *   (`ingest/change-rows.ts`): what it takes of memory has a bound. Rows that others hold or have changed are left to the end.
+ * - G2 Rows of a table with a key that another transaction has changed are looked for again, they alone: what they are now
+ *   decides, as PostgreSQL does it. Without a key the statement runs again as a whole. In REPEATABLE READ a changed row is 40001.
+ */
+import { appendRows, changeRows } from '../ingest/change-rows.ts';
+import type { KeySet } from '../ingest/key-set.ts';
+import { RowPlaces } from '../ingest/row-places.ts';
+import { concurrentChange } from '../ingest/snapshot.ts';
+import { lockRows, type SnapshotRows } from '../ingest/snapshot-writes.ts';
+import { StaleRows } from '../ingest/stale-rows.ts';
+import type { TableWrites } from '../ingest/transaction.ts';
+import { deleteRows, recordFound } from '../ingest/write-rows.ts';
+import type { QueryPlan } from '../planner/plan.ts';
+import { RowBuffer } from '../storage/memory/row-buffer.ts';
+import { integerAt } from '../storage/memory/slice.ts';
+import type { Table } from '../storage/table.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
+import type { MaybePromise } from '../wire/gateway-api.ts';
+import { contextOf, drain, type WriteEnvironment } from './write-environment.ts';
+
+/** Rows that are changed together. */
+const PORTION_ROWS = 8192;
+
+/** What a statement does with the rows that its query finds. */
+export interface Change {
+  readonly plan: QueryPlan;
+  /** Where in the query's rows, behind unit and position, the names' columns are. */
+  readonly namesAt: readonly number[];
+  /** Null: the rows are deleted. Else what a found row becomes is here, row by row. */
+  readonly fresh: RowBuffer | null;
+  /** The keys may change: all old ones are given up before the first new one is taken. */
+  readonly renames: boolean;
+  /** Takes what is needed of rows [start, end) of the query's vectors. */
+  readonly take: (vectors: readonly ColumnVector[], start: number, end: number) => void;
+  /** Forgets what was taken. */
+  readonly forget: () => void;
+  /** After some rows were changed; `isDropped` says which of those taken were not. Their new versions are own rows from `from` on. */
+  readonly changed: (from: number, isDropped: (row: number) => boolean) => MaybePromise<void>;
+  /** Own rows from `from` on have new keys. */
+  readonly claim: (from: number) => Promise<void> | null;
+}
+
+/** Finds rows and changes them; how many. */
+export async function changeFound(environment: WriteEnvironment, table: Table, change: Change): Promise<number> {
+  const run = new FoundRun(environment, table, change);
+  try {
+    return await run.toEnd();
+  } finally {
+    run.retire();
+  }
+}
+
+class FoundRun {
+  readonly #environment: WriteEnvironment;
+  readonly #table: Table;
+  readonly #change: Change;
+  readonly #writes: TableWrites;
+  readonly #places = new RowPlaces();
+  readonly #names: RowBuffer;
+  /** Rows taken that are not to be changed after all. */
+  readonly #dropped = new Set<number>();
+  readonly #inPortions: boolean;
+  /** Only they are looked for in this round. */
+  #wanted: KeySet | null = null;
+  readonly #stale: StaleRows;
+  #count = 0;
+
+  constructor(environment: WriteEnvironment, table: Table, change: Change) {
+    const { database, transaction } = environment;
+    this.#environment = environment;
+    this.#table = table;
+    this.#change = change;
+    this.#writes = transaction.of(table);
+    this.#names = new RowBuffer(database.memory, table.namePhysicals);
+    this.#stale = new StaleRows(table);
+    // A query that reads the table elsewhere, too, must not see what the statement has done when it is asked again.
+    const isReadOnce = change.plan.tables.filter(({ def }) => def.uuid === table.def.uuid).length === 1;
+    this.#inPortions = table.keyed && !change.renames && transaction.snapshot === null && isReadOnce;
+  }
+
+  async toEnd(): Promise<number> {
+    for (;;) {
+      const { database } = this.#environment;
+      if (database.pressed) await database.admit();
+      await drain(this.#environment, this.#change.plan, (vectors, rows) => this.#found(vectors, rows));
+      if (!(await this.#finish())) continue;
+      if (this.#stale.count === 0) return this.#count;
+      this.#begin();
+      this.#wanted = this.#stale.take();
+    }
+  }
+
+  retire(): void {
+    this.#names.retire();
+    this.#stale[Symbol.dispose]();
+  }
+
+  #begin(): void {
+    this.#places.truncate(0);
+    this.#names.truncate(0);
+    this.#dropped.clear();
+    this.#change.forget();
+  }
+
+  #found(vectors: readonly ColumnVector[], rows: number): MaybePromise<void> {
+    const wanted = this.#wanted;
+    if (wanted === null) this.#put(vectors, 0, rows);
+    else {
+      const keys = this.#change.namesAt.map((index) => vectors[index]!);
+      for (let row = 0; row < rows; row++) if (wanted.has(keys, row)) this.#put(vectors, row, row + 1);
+    }
+    return this.#inPortions && this.#places.length >= PORTION_ROWS ? this.#portion() : undefined;
+  }
+
+  #put(vectors: readonly ColumnVector[], start: number, end: number): void {
+    const [units, positions] = [vectors[0]!, vectors[1]!];
+    for (let row = start; row < end; row++) this.#places.push(integerAt(units, row), integerAt(positions, row));
+    const names = this.#change.namesAt.map((index) => vectors[index]!);
+    this.#names.append(names, start, end);
+    this.#change.take(vectors, start, end);
+  }
+
+  /** G1 */
+  async #portion(): Promise<void> {
+    const { transaction } = this.#environment;
+    const from = this.#writes.inserted.rows;
+    const chunk = { places: this.#places, names: this.#names, fresh: this.#change.fresh };
+    this.#count += changeRows(transaction, this.#writes, chunk, (row) => this.#lookAgain(row));
+    await this.#change.changed(from, (row) => this.#dropped.has(row));
+    this.#begin();
+  }
+
+  #lookAgain(row: number): void {
+    this.#dropped.add(row);
+    this.#stale.add(...rowOf(this.#names, row));
+  }
+
+  /** All that the query found is here. False: it runs again, and nothing was changed. */
+  async #finish(): Promise<boolean> {
+    const { transaction } = this.#environment;
+    const writes = this.#writes;
+    const context = contextOf(this.#environment);
+    const { units, positions, length } = this.#places;
+    const found: SnapshotRows = { units, positions, names: this.#names, dropped: this.#dropped, seen: null };
+    if (!this.#table.keyed) {
+      if (!(await deleteRows(context, transaction, writes, found))) {
+        if (transaction.snapshot !== null) throw concurrentChange('update');
+        this.#begin();
+        return false;
+      }
+    } else {
+      const stale = await lockRows(context, transaction, writes, found);
+      for (const row of stale) this.#lookAgain(row);
+      recordFound(writes, found);
+    }
+    this.#count += length - this.#dropped.size;
+    const from = writes.inserted.rows;
+    const { fresh } = this.#change;
+    if (fresh !== null) copyKept(fresh, this.#dropped, writes.inserted);
+    if (this.#change.renames && this.#table.keyed) this.#noteRenames(from);
+    await this.#change.claim(from);
+    await this.#change.changed(from, (row) => this.#dropped.has(row));
+    return true;
+  }
+
+  /** Own rows from `from` on have the places of rows that had other keys. */
+  #noteRenames(from: number): void {
+    const names = this.#names;
+    let own = from;
+    for (let row = 0; row < names.rows; row++)
+      if (!this.#dropped.has(row)) this.#writes.rename(...rowOf(names, row), own++);
+  }
+}
+
+function rowOf(rows: RowBuffer, row: number): [readonly ColumnVector[], number] {
+  const index = rows.batchOf(row);
+  return [rows.batches[index]!.vectors(), row - rows.batchStart(index)];
+}
+
+function copyKept(rows: RowBuffer, dropped: ReadonlySet<number>, to: RowBuffer): void {
+  let from = 0;
+  for (const row of [...dropped].sort((a, b) => a - b)) {
+    appendRows(rows, from, row, to);
+    from = row + 1;
+  }
+  appendRows(rows, from, rows.rows, to);
+}

@@ -1,0 +1,58 @@
+/** CHECKPOINT, CALL and VACUUM: what moves rows and files because somebody asks for it. */
+import { SqlError, SqlState } from '../errors.ts';
+import { nameOf, type Database } from '../ingest/database.ts';
+import { vacuum, vacuumFull } from '../ingest/vacuum.ts';
+import type { Statement } from '../planner/plan.ts';
+import type { Table } from '../storage/table.ts';
+import type { TableDef } from '../table-def.ts';
+
+type Maintenance = Extract<Statement, { kind: 'checkpoint' | 'call' | 'vacuum' }>;
+
+/** The command tag. `info`: what VACUUM (VERBOSE) has to say. */
+export async function maintain(
+  database: Database,
+  statement: Maintenance,
+  info: (message: string) => void,
+): Promise<string> {
+  switch (statement.kind) {
+    case 'checkpoint':
+      await database.checkpoint();
+      return 'CHECKPOINT';
+    case 'call': {
+      const table = live(database, statement.def);
+      await (statement.procedure === 'flush' ? database.flush(table, 'call') : database.commit(table, 'call'));
+      return 'CALL';
+    }
+    default: {
+      const tables =
+        statement.defs?.map((def) => live(database, def)) ??
+        [...database.tables.values()].filter(({ detached }) => detached === null);
+      for (const table of tables)
+        if (!table.dropped) await vacuumTable(database, table, statement.full, statement.verbose ? info : () => {});
+      return 'VACUUM';
+    }
+  }
+}
+
+async function vacuumTable(
+  database: Database,
+  table: Table,
+  full: boolean,
+  info: (message: string) => void,
+): Promise<void> {
+  if (full) {
+    const before = table.files.length;
+    await vacuumFull(database, table);
+    info(`"${nameOf(table)}": ${before} files became ${table.files.length}`);
+  }
+  const { expiredFiles, expiredSnapshots, orphanFiles } = await vacuum(database, table);
+  info(
+    `"${nameOf(table)}": ${expiredSnapshots} snapshots expired, ${expiredFiles} expired and ${orphanFiles} unknown files removed`,
+  );
+}
+
+function live(database: Database, { schema, name }: TableDef): Table {
+  const table = database.table(schema, name);
+  if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${schema}.${name}" does not exist`);
+  return table;
+}

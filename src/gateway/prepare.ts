@@ -1,0 +1,133 @@
+/**
+ * What a Parse message makes: a plan with the types of its parameters and columns. Arka says them where it knows them, else
+ * PostgreSQL does.
+ */
+import { SqlError, SqlState } from '../errors.ts';
+import { describedColumns, describedReturning, mergeOids, textColumn } from './columns.ts';
+import { atStatement } from './query.ts';
+import { returningOf } from './returning.ts';
+import type { ParsedStatement, QueryPlan, Statement } from '../planner/plan.ts';
+import type { ResultColumn } from '../types/result-column.ts';
+import type { MaybePromise, Prepared } from '../wire/gateway-api.ts';
+
+export interface SessionPrepared extends Prepared {
+  readonly parsed: ParsedStatement | null;
+  readonly statement: Statement;
+  /** The database's generation it was planned in. */
+  readonly generation: number;
+  readonly declaredOids: readonly number[];
+}
+
+/** What preparing asks of the session. */
+export interface Preparation {
+  readonly generation: number;
+  readonly plan: (parsed: ParsedStatement, parameterOids: readonly number[]) => Statement;
+  readonly describe: (
+    sql: string,
+    parameterOids: readonly number[],
+  ) => Promise<{ readonly parameterOids: readonly number[]; readonly columns: readonly ResultColumn[] | null }>;
+}
+
+/** `parsed` null: an empty text. `declared` are the types that the client gave, 0 for none. */
+export function prepare(
+  preparation: Preparation,
+  parsed: ParsedStatement | null,
+  statement: Statement,
+  declared: readonly number[],
+): MaybePromise<SessionPrepared> {
+  const known = (parameterOids: readonly number[], columns: readonly ResultColumn[] | null): SessionPrepared => ({
+    parsed,
+    statement,
+    declaredOids: declared,
+    parameterOids,
+    columns,
+    generation: preparation.generation,
+  });
+  if (parsed === null) return known([], null);
+  const own = (plan: QueryPlan): readonly number[] => mergeOids(declared, plan.parameterOids, parsed.parameterCount);
+  switch (statement.kind) {
+    case 'query': {
+      const { plan } = statement;
+      if (plan.described !== null) return known(own(plan), describedColumns(plan));
+      return describedByPostgres(preparation, parsed, plan.text, declared, true);
+    }
+    case 'insert':
+    case 'update':
+    case 'delete':
+    case 'merge': {
+      const returned = statement.returning === null ? null : describedReturning(statement.returning);
+      const oids = ownOids(statement);
+      if (oids !== null && returned !== undefined)
+        return known(mergeOids(declared, oids, parsed.parameterCount), returned);
+      const text = statement.kind === 'insert' ? parsed.text : statement.plan.text;
+      return describedByPostgres(preparation, parsed, text, declared, statement.returning !== null);
+    }
+    case 'show':
+      return known([], [textColumn(statement.name)]);
+    case 'explain':
+      return known([], [textColumn('QUERY PLAN')]);
+    default:
+      return known([], null);
+  }
+}
+
+/** Types of the parameters where Arka knows them all; null: PostgreSQL says them. */
+function ownOids(
+  statement: Extract<Statement, { kind: 'insert' | 'update' | 'delete' | 'merge' }>,
+): readonly number[] | null {
+  if (statement.kind === 'insert') return statement.source.kind === 'values' ? statement.parameterOids : null;
+  return statement.plan.described === null ? null : statement.plan.parameterOids;
+}
+
+/**
+ * For a Query message: the statement that writes, and the columns that it returns, null for none. PostgreSQL describes what
+ * Arka does not, so its errors are PostgreSQL's own.
+ */
+export async function prepareSimple(
+  preparation: Preparation,
+  parsed: ParsedStatement,
+  statement: Statement,
+): Promise<SessionPrepared | null> {
+  if (!('returning' in statement)) return null;
+  // Rows of a query are PostgreSQL's to describe only where something needs it.
+  const known = statement.kind === 'insert' ? statement.parameterOids !== null : statement.plan.described !== null;
+  if (known && returningOf(statement) === null) return null;
+  return prepare(preparation, parsed, statement, []);
+}
+
+/** Types by PostgreSQL itself; with them the plan's own literals get theirs. */
+export async function describedByPostgres(
+  preparation: Preparation,
+  parsed: ParsedStatement,
+  sql: string,
+  declared: readonly number[],
+  rows: boolean,
+): Promise<SessionPrepared> {
+  const { parameterOids, columns } = await atStatement(parsed.position, preparation.describe(sql, declared));
+  return {
+    parsed,
+    statement: preparation.plan(parsed, parameterOids),
+    declaredOids: parameterOids,
+    parameterOids,
+    columns: rows ? columns : null,
+    generation: preparation.generation,
+  };
+}
+
+/**
+ * A statement that returns rows, as it is after definitions have changed; null: they have not.
+ * @throws {SqlError} 0A000 when it would return other columns than it was described with
+ */
+export async function revalidate(preparation: Preparation, prepared: SessionPrepared): Promise<Statement | null> {
+  const { parsed, columns, declaredOids, generation } = prepared;
+  if (parsed === null || columns === null || generation === preparation.generation) return null;
+  const fresh = await prepare(preparation, parsed, preparation.plan(parsed, declaredOids), declaredOids);
+  const { columns: now } = fresh;
+  if (now?.length !== columns.length || !columns.every((each, i) => isSame(each, now[i]!)))
+    throw new SqlError(SqlState.featureNotSupported, 'cached plan must not change result type');
+  Object.assign(prepared, fresh);
+  return fresh.statement;
+}
+
+const isSame = (left: ResultColumn, right: ResultColumn): boolean =>
+  left.name === right.name && left.typeOid === right.typeOid && left.typmod === right.typmod;

@@ -1,0 +1,402 @@
+/**
+ * A SELECT carried out: on the main thread for a hot row by key, on PostgreSQL itself for what reads no Arka table, on
+ * the engine for the rest. Rows leave as DataRow messages; a portal takes them in portions.
+ */
+import { invariant, moved, SqlError, SqlState } from '../errors.ts';
+import type { Relations } from '../ingest/relations.ts';
+import type { Patience } from '../ingest/table-locks.ts';
+import type { Transaction } from '../ingest/transaction.ts';
+import type { StoredSequence } from '../sequence-def.ts';
+import type { CopyOutOptions, QueryPlan, RenderedQuery, SequenceCalls, Statement } from '../planner/plan.ts';
+import { copyDataRows, type CopyStyle } from '../types/copy-row.ts';
+import { withVersionLsn } from '../planner/duckdb/lsn.ts';
+import { withTimes, type Times } from '../planner/duckdb/session-time.ts';
+import type { MemoryUnit } from '../storage/scan-spec.ts';
+import { columnTypeInfo, Oid } from '../types/pg-type.ts';
+import type { Format, ResultColumn } from '../types/result-column.ts';
+import { parametersOf } from '../wire/bound-parameters.ts';
+import type { BoundParameters, Output } from '../wire/gateway-api.ts';
+import { describedColumns, discard } from './columns.ts';
+import type { AdvisorySession } from './advisory-locks.ts';
+import { countRowsOf } from './count.ts';
+import { EngineCursor } from './cursor.ts';
+import type { ServerContext } from './context.ts';
+import { waitForLsn } from './follow.ts';
+import { readIndexed } from './indexed.ts';
+import { readPoint, type PointAnswer } from './point.ts';
+import { carriedOut, innerFormats, outerColumns } from './sequence-calls.ts';
+import type { SessionSequences } from './sequences.ts';
+import { viewRows } from './views.ts';
+import { parameterValues } from './write-environment.ts';
+
+export interface QueryEnvironment {
+  readonly context: ServerContext;
+  readonly transaction: Transaction | null;
+  readonly relations: Relations;
+  readonly sequences: SessionSequences;
+  readonly advisory: AdvisorySession;
+  /** How long it waits for locks. */
+  readonly patience: Patience;
+  readonly warning: (code: string, message: string) => void;
+  /** set_config(): what SET does; the value as SHOW says it. */
+  readonly setConfig: (name: string | null, value: string | null, isLocal: boolean) => string;
+  readonly timeZone: string;
+  readonly times: Times;
+  readonly searchPath: readonly string[];
+  /** Where the statement begins in the client's text. */
+  readonly position: number;
+  /** Told how to cancel what runs now. */
+  readonly running: (cancel: () => void) => void;
+}
+
+/** Rows that stand for a table of the query; released when it has ended. */
+export interface StandIn {
+  readonly buffers: ReadonlyMap<string, MemoryUnit>;
+  readonly release: () => void;
+}
+
+/** Where rows come from: some messages at a time, null at the end. */
+interface Source {
+  next(): Promise<{ readonly rows: number; readonly messages: Uint8Array } | null>;
+  close(): Promise<void>;
+}
+
+function once(rows: number, messages: Uint8Array): Source {
+  let left = rows > 0;
+  return {
+    next: () => {
+      const chunk = left ? { rows, messages } : null;
+      left = false;
+      return Promise.resolve(chunk);
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+export class QueryRun {
+  readonly columns: readonly ResultColumn[];
+  /** What its tag begins with. */
+  #command = 'SELECT';
+  /** Rows sent by the last `send`. */
+  sent = 0;
+  readonly #source: Source;
+  #rest: Uint8Array | null = null;
+  #restRows = 0;
+  #ended = false;
+
+  private constructor(columns: readonly ResultColumn[], source: Source) {
+    this.columns = columns;
+    this.#source = source;
+  }
+
+  /** `columns` null: not described yet; `formats` as in Bind, one a column when described. */
+  static async open(
+    environment: QueryEnvironment,
+    plan: QueryPlan,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    columns: readonly ResultColumn[] | null,
+    formats: readonly Format[],
+    copy: CopyOutOptions | null = null,
+    standIn: StandIn | null = null,
+  ): Promise<QueryRun> {
+    for (const { lsn, timeoutMs } of plan.waits ?? []) await waitForLsn(environment, lsn, timeoutMs);
+    if (plan.calls !== undefined) return QueryRun.#calling(environment, plan.calls, parameters, oids, columns, formats);
+    if (plan.route === 'catalog') {
+      const result = await catalogResult(environment, plan, parameters, oids, formats);
+      const saving = plan.hidden === undefined ? null : environment.sequences.settled();
+      if (saving !== null) await saving;
+      const found = columns ?? result.columns ?? [];
+      const messages = copy === null ? result.messages : copyDataRows(result.messages, copyStyle(copy, found));
+      return new QueryRun(found, once(result.rows, messages));
+    }
+    const rendered = plan.render(parameterValues(parameters, oids));
+    if (copy === null && standIn === null && columns !== null) {
+      if (plan.counts !== undefined) {
+        const { rows, messages } = countRowsOf(environment, plan.counts, formats[0] ?? 0);
+        return new QueryRun(columns, once(rows, messages));
+      }
+      const found = await readHere(environment, rendered, columns.length, formats);
+      if (found !== null) return new QueryRun(columns, once(found.rows, found.messages));
+    }
+    const known = columns ?? (await describe(environment, plan, oids));
+    const formatAt = (i: number): Format => (copy?.format === 'binary' ? 1 : (formats[i] ?? 0));
+    const request = {
+      rendered,
+      tables: plan.tables,
+      transaction: environment.transaction,
+      columns:
+        known?.map((column, i) => ({ typeOid: column.typeOid, typmod: column.typmod, format: formatAt(i) })) ?? null,
+      formats: copy === null ? formats : [formatAt(0)],
+      output: 'rows',
+      ...(copy === null ? {} : { copy: copyStyle(copy, known) }),
+      timeZone: environment.timeZone,
+      times: environment.times,
+      ...(standIn === null ? {} : { buffers: standIn.buffers }),
+    } as const;
+    const { database, engine } = environment.context;
+    const cursor = await EngineCursor.open(database, engine, request, environment.running);
+    environment.running(() => cursor.cancel());
+    const found =
+      known ??
+      cursor.opened.columns.map((column) => ({
+        ...column,
+        tableOid: 0,
+        attnum: 0,
+        typlen: columnTypeInfo(column.typeOid)?.typlen ?? -1,
+      }));
+    return new QueryRun(found, {
+      next: async () => {
+        const chunk = await cursor.next();
+        return chunk === null ? null : { rows: chunk.rows, messages: chunk.messages! };
+      },
+      close: () => cursor.close().finally(standIn?.release),
+    });
+  }
+
+  static async #calling(
+    environment: QueryEnvironment,
+    calls: SequenceCalls,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    columns: readonly ResultColumn[] | null,
+    formats: readonly Format[],
+  ): Promise<QueryRun> {
+    const inner = await QueryRun.open(environment, calls.inner, parameters, oids, null, innerFormats(calls, formats));
+    return new QueryRun(columns ?? outerColumns(calls, inner.columns), {
+      next: async () => {
+        const chunk = await inner.#source.next();
+        return chunk && { rows: chunk.rows, messages: await carriedOut(environment, calls, formats, chunk.messages) };
+      },
+      close: () => inner.close(),
+    });
+  }
+
+  /** Rows that a statement has given already, with its tag. */
+  static kept(
+    columns: readonly ResultColumn[],
+    { rows, messages }: { readonly rows: number; readonly messages: Uint8Array },
+    tag: string,
+  ): QueryRun {
+    const run = new QueryRun(columns, once(rows, messages));
+    run.#command = tag.slice(0, tag.lastIndexOf(' '));
+    return run;
+  }
+
+  /** After the last `send`, whose rows PostgreSQL counts. */
+  get tag(): string {
+    return `${this.#command} ${this.sent}`;
+  }
+
+  /** The rows of a statement that reads no Arka table, each value as text. */
+  static async catalogRows(
+    environment: QueryEnvironment,
+    plan: QueryPlan,
+    parameters: BoundParameters,
+    oids: readonly number[],
+  ): Promise<(Uint8Array | null)[][]> {
+    const { messages } = await catalogResult(environment, plan, parameters, oids, []);
+    return valuesIn(messages);
+  }
+
+  /** Sends at most `maxRows` (0: all); true at the end. */
+  async send(out: Output, maxRows: number): Promise<boolean> {
+    this.sent = 0;
+    for (;;) {
+      if (this.#rest === null) {
+        const chunk = this.#ended ? null : await this.#source.next();
+        if (chunk === null) {
+          this.#ended = true;
+          return true;
+        }
+        this.#rest = chunk.messages;
+        this.#restRows = chunk.rows;
+      }
+      if (maxRows > 0 && this.sent === maxRows) return false;
+      const room = maxRows === 0 ? this.#restRows : Math.min(this.#restRows, maxRows - this.sent);
+      const bytes = room === this.#restRows ? this.#rest.length : lengthOfRows(this.#rest, room);
+      const full = out.dataRows(this.#rest.subarray(0, bytes));
+      this.sent += room;
+      this.#restRows -= room;
+      this.#rest = this.#restRows === 0 ? null : this.#rest.subarray(bytes);
+      if (full !== undefined) await full;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#ended = true;
+    return this.#source.close();
+  }
+}
+
+/** @throws {SqlError} 42703 for a column to quote that there is not */
+function copyStyle(copy: CopyOutOptions, columns: readonly ResultColumn[] | null): CopyStyle {
+  const { format, delimiter, null: nullText, quote, escape, forceQuote: forced } = copy;
+  const names = forced === 'all' ? [] : forced;
+  for (const name of names)
+    if (columns?.some((column) => column.name === name) !== true)
+      throw new SqlError(SqlState.undefinedColumn, `column "${name}" does not exist`);
+  const forceQuote = (columns ?? []).map((column) => forced === 'all' || names.includes(column.name));
+  return { format, delimiter, null: nullText, quote, escape, forceQuote };
+}
+
+/** What this thread can answer itself, by a key or an index. Null: the engine must look. */
+async function readHere(
+  environment: QueryEnvironment,
+  { point, indexed }: RenderedQuery,
+  width: number,
+  formats: readonly Format[],
+): Promise<PointAnswer | null> {
+  const found = point?.fieldIds.length === width ? await readPoint(environment, point, formats) : null;
+  if (found !== null || indexed?.fieldIds.length !== width) return found;
+  return readIndexed(environment, indexed, formats);
+}
+
+function lengthOfRows(messages: Uint8Array, rows: number): number {
+  const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
+  let at = 0;
+  for (let i = 0; i < rows; i++) at += 1 + view.getInt32(at + 1);
+  return at;
+}
+
+function catalogResult(
+  environment: QueryEnvironment,
+  plan: QueryPlan,
+  parameters: BoundParameters,
+  parameterOids: readonly number[],
+  resultFormats: readonly Format[],
+) {
+  const { context, timeZone: zone, searchPath } = environment;
+  const views = plan.views.flatMap((view) => {
+    const rows = viewRows(context, view);
+    const dot = view.indexOf('.');
+    return rows === null ? [] : [{ schema: view.slice(0, dot), name: view.slice(dot + 1), rows }]; // else PostgreSQL says 42P01
+  });
+  const abort = new AbortController();
+  environment.running(() => abort.abort());
+  const given = withHidden(environment, plan, parameters, parameterOids);
+  const lsn = context.database.committer.publishedLsn;
+  return atStatement(
+    environment.position,
+    context.catalog.query(
+      {
+        ...given,
+        sql: withTimes(withVersionLsn(given.sql, lsn), environment.times),
+        resultFormats,
+        context: { searchPath, timeZone: zone },
+        sequences: marksFor(plan.text, environment.relations),
+        views,
+      },
+      abort.signal,
+    ),
+  );
+}
+
+/** What PostgreSQL runs, with the values of calls of sequences behind the statement's own parameters. */
+function withHidden(
+  { sequences }: QueryEnvironment,
+  { text, hidden }: QueryPlan,
+  { formats, values }: BoundParameters,
+  parameterOids: readonly number[],
+) {
+  if (hidden === undefined) return { sql: text, parameterOids, values, formats };
+  const made = hidden.calls.map((call) => Buffer.from(String(sequences.generated(call))));
+  const own = values.map((_, i) => (formats.length === 1 ? formats[0]! : (formats[i] ?? 0)));
+  return {
+    sql: hidden.sql,
+    parameterOids: [
+      ...Array.from({ length: hidden.from }, (_, i) => parameterOids[i] ?? 0),
+      ...made.map(() => Oid.int8),
+    ],
+    values: [...values, ...made],
+    formats: [...own, ...made.map((): Format => 0)],
+  };
+}
+
+/** How far sequences have come, for a statement that may ask: it names one of them, or the views of all. */
+function marksFor(text: string, relations: Relations): readonly StoredSequence[] {
+  const asks = /sequence|last_value/i.test(text);
+  return [...relations.sequences]
+    .filter(({ def }) => asks || text.includes(def.name))
+    .map((sequence) => ({ def: relations.sequenceDefinition(sequence), state: sequence.state }));
+}
+
+/** PostgreSQL counts positions in the statement that it was given; clients count in the text that they sent. */
+export async function atStatement<T>(position: number, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw moved(error, position);
+  }
+}
+
+/** PostgreSQL's types for the result; null when only DuckDB knows a function in it, then its types count. */
+async function describe(
+  environment: QueryEnvironment,
+  plan: QueryPlan,
+  parameterOids: readonly number[],
+): Promise<readonly ResultColumn[] | null> {
+  const { context, timeZone: zone, searchPath } = environment;
+  try {
+    return (
+      await atStatement(
+        environment.position,
+        context.catalog.describe({ sql: plan.text, parameterOids, context: { searchPath, timeZone: zone } }),
+      )
+    ).columns;
+  } catch (error) {
+    if (error instanceof SqlError && error.code === SqlState.undefinedFunction) return null;
+    throw error;
+  }
+}
+
+/** The values of DataRow messages. */
+function valuesIn(messages: Uint8Array): (Uint8Array | null)[][] {
+  const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
+  const rows: (Uint8Array | null)[][] = [];
+  for (let at = 0; at < messages.length;) {
+    const end = at + 1 + view.getInt32(at + 1);
+    const count = view.getInt16(at + 5);
+    const row: (Uint8Array | null)[] = [];
+    for (let i = 0, field = at + 7; i < count; i++) {
+      const length = view.getInt32(field);
+      field += 4;
+      row.push(length < 0 ? null : messages.subarray(field, field + length));
+      field += Math.max(0, length);
+    }
+    rows.push(row);
+    at = end;
+  }
+  return rows;
+}
+
+/** The first row of a query as texts; null: it gives none. */
+export async function firstRow(environment: QueryEnvironment, statement: Statement): Promise<string[] | null> {
+  let first: string[] | null = null;
+  await runThrough(environment, statement, (messages) => {
+    first ??= valuesIn(messages)[0]?.map((value) => (value === null ? 'null' : Buffer.from(value).toString())) ?? null;
+  });
+  return first;
+}
+
+/** How many rows a query gives. */
+export function countRows(environment: QueryEnvironment, statement: Statement): Promise<number> {
+  return runThrough(environment, statement, () => {});
+}
+
+async function runThrough(
+  environment: QueryEnvironment,
+  statement: Statement,
+  take: (messages: Uint8Array) => void,
+): Promise<number> {
+  invariant(statement.kind === 'query', 'rows are those of a query');
+  const { plan } = statement;
+  const columns = plan.described === null ? null : describedColumns(plan);
+  const run = await QueryRun.open(environment, plan, parametersOf([], []), [], columns, []);
+  try {
+    await run.send(discard(take), 0);
+    return run.sent;
+  } finally {
+    await run.close();
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Sequences as one session sees them: what it was given last, and what its transaction has to wait for before it may commit
+ * or answer (N1).
+ */
+import { notSupported, SqlError, SqlState } from '../errors.ts';
+import type { Database } from '../ingest/database.ts';
+import type { SequenceSource } from '../ingest/generated-values.ts';
+import type { Sequence, SequenceValue } from '../ingest/sequence.ts';
+import { undefinedSequence } from '../ingest/sequences.ts';
+import type { Generated } from '../planner/plan.ts';
+
+interface Returned {
+  /** Of the sequence, when they were drawn. */
+  readonly moves: number;
+  readonly values: SequenceValue[];
+}
+
+export class SessionSequences implements SequenceSource {
+  readonly #database: Database;
+  readonly #current = new Map<number, SequenceValue>();
+  #last = 0;
+  #saving: Promise<void>[] = [];
+  /** What was drawn since `record`. */
+  #drawn: { readonly oid: number; readonly value: SequenceValue }[] | null = null;
+  /** Drawn for rows that were not written: the statement is carried out another way, and draws them again. */
+  readonly #returned = new Map<number, Returned>();
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  #sequence(oid: number): Sequence {
+    const sequence = this.#database.sequences.withOid(oid);
+    if (sequence === undefined) throw undefinedSequence(String(oid));
+    return sequence;
+  }
+
+  next(oid: number): SequenceValue {
+    const sequence = this.#sequence(oid);
+    const value = this.#returnedTo(sequence, oid) ?? sequence.next();
+    this.#drawn?.push({ oid, value });
+    this.#current.set(oid, value);
+    this.#last = oid;
+    this.#waitFor(sequence.saving);
+    return value;
+  }
+
+  record(): void {
+    this.#drawn = [];
+  }
+
+  giveBack(taken: boolean): void {
+    if (!taken && this.#drawn !== null)
+      for (const { oid, value } of this.#drawn) {
+        const { moves } = this.#sequence(oid);
+        const known = this.#returned.get(oid);
+        if (known?.moves === moves) known.values.push(value);
+        else this.#returned.set(oid, { moves, values: [value] });
+      }
+    this.#drawn = null;
+  }
+
+  /** Not after the sequence was set: it may give them itself. */
+  #returnedTo(sequence: Sequence, oid: number): SequenceValue | undefined {
+    const known = this.#returned.get(oid);
+    if (known === undefined) return undefined;
+    const value = known.moves === sequence.moves ? known.values.shift() : undefined;
+    if (value === undefined) this.#returned.delete(oid);
+    return value;
+  }
+
+  #waitFor(saving: Promise<void> | null): void {
+    if (saving !== null && this.#saving.at(-1) !== saving) this.#saving.push(saving);
+  }
+
+  current(oid: number): SequenceValue {
+    const value = this.#current.get(oid);
+    if (value !== undefined) return value;
+    throw new SqlError(
+      SqlState.objectNotInPrerequisiteState,
+      `currval of sequence "${this.#sequence(oid).def.name}" is not yet defined in this session`,
+    );
+  }
+
+  last(): SequenceValue {
+    if (this.#last === 0 || this.#database.sequences.withOid(this.#last) === undefined)
+      throw new SqlError(SqlState.objectNotInPrerequisiteState, 'lastval is not yet defined in this session');
+    return this.#current.get(this.#last)!;
+  }
+
+  /** What a call in a statement gives. @throws {SqlError} 2200H, 42P01, 55000 */
+  generated(call: Generated): SequenceValue {
+    switch (call.kind) {
+      case 'nextval':
+        return this.next(call.sequence);
+      case 'currval':
+        return this.current(call.sequence);
+      case 'lastval':
+        return this.last();
+      default:
+        throw notSupported(`${call.kind} inside an expression`);
+    }
+  }
+
+  /** setval. @throws {SqlError} 22003 */
+  set(oid: number, value: bigint, isCalled: boolean): void {
+    const sequence = this.#sequence(oid);
+    sequence.set(value, isCalled);
+    if (isCalled) this.#current.set(oid, Number.isSafeInteger(Number(value)) ? Number(value) : value);
+    this.#waitFor(sequence.saving);
+  }
+
+  /** DISCARD SEQUENCES. */
+  discard(): void {
+    this.#current.clear();
+    this.#last = 0;
+  }
+
+  /** Null: every value that was given may leave. */
+  settled(): Promise<unknown> | null {
+    if (this.#saving.length === 0) return null;
+    const saving = this.#saving;
+    this.#saving = [];
+    return Promise.all(saving);
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * A session's settings: what SET changes and SHOW answers, with the ones that ParameterStatus reports.
+ * Settings that Arka acts on are checked; others that PostgreSQL clients set are kept and shown.
+ *
+ * - G1 What a transaction changes is undone with it, or with a rollback to a savepoint; SET LOCAL wears off at its end.
+ */
+import { SqlError, SqlState } from '../errors.ts';
+import { settingValue, timeOf } from './setting-values.ts';
+
+/** PostgreSQL's spelling of reported settings; ParameterStatus uses it. */
+const REPORTED = new Map(
+  [
+    'client_encoding',
+    'DateStyle',
+    'IntervalStyle',
+    'TimeZone',
+    'application_name',
+    'is_superuser',
+    'session_authorization',
+    'standard_conforming_strings',
+    'integer_datetimes',
+    'server_encoding',
+    'server_version',
+    'in_hot_standby',
+    'default_transaction_read_only',
+    'search_path',
+  ].map((name) => [name.toLowerCase(), name]),
+);
+
+/** A setting's name as PostgreSQL writes it: SHOW timezone heads its column TimeZone. */
+export function displayName(name: string): string {
+  return REPORTED.get(name.toLowerCase()) ?? name.toLowerCase();
+}
+
+const DEFAULTS: readonly (readonly [string, string])[] = [
+  ['server_version', '18.0'],
+  ['server_encoding', 'UTF8'],
+  ['client_encoding', 'UTF8'],
+  ['application_name', ''],
+  ['is_superuser', 'on'],
+  ['session_authorization', 'arka'],
+  ['DateStyle', 'ISO, MDY'],
+  ['IntervalStyle', 'postgres'],
+  ['TimeZone', 'UTC'],
+  ['integer_datetimes', 'on'],
+  ['standard_conforming_strings', 'on'],
+  ['in_hot_standby', 'off'],
+  ['default_transaction_read_only', 'off'],
+  ['search_path', 'public'],
+  ['synchronous_commit', 'on'],
+  ['extra_float_digits', '1'],
+  ['statement_timeout', '0'],
+  ['lock_timeout', '0'],
+  ['idle_in_transaction_session_timeout', '0'],
+  ['idle_session_timeout', '0'],
+  ['transaction_timeout', '0'],
+  ['client_min_messages', 'notice'],
+  ['bytea_output', 'hex'],
+  ['default_transaction_isolation', 'read committed'],
+  ['default_transaction_deferrable', 'off'],
+  ['arka.serializable', 'refuse'],
+  ['arka.cold_reader', 'native'],
+];
+/** What a transaction is, where nothing was said of it. */
+const OF_TRANSACTION: ReadonlyMap<string, string> = new Map(
+  ['transaction_isolation', 'transaction_read_only', 'transaction_deferrable'].map((key) => [key, `default_${key}`]),
+);
+const READ_ONLY = new Set([
+  'server_version',
+  'server_encoding',
+  'integer_datetimes',
+  'is_superuser',
+  'in_hot_standby',
+  'server_version_num',
+]);
+
+interface Change {
+  readonly key: string;
+  readonly value: string | undefined;
+  readonly local: string | undefined;
+}
+
+/** What statements ask for all the time, worked out once a change. */
+interface Derived {
+  readonly searchPath: readonly string[];
+  readonly synchronous: boolean;
+  readonly timeZone: string;
+  readonly readOnly: boolean;
+  readonly repeatable: boolean;
+  readonly statementTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly idleInTransactionTimeoutMs: number;
+}
+
+export class SessionSettings {
+  readonly #defaults = new Map<string, string>();
+  readonly #values = new Map<string, string>();
+  /** Until the end of the transaction. */
+  readonly #locals = new Map<string, string>();
+  /** Of the transaction under way, what they were before each SET. */
+  #changes: Change[] = [];
+  readonly #changed: (name: string, value: string) => void;
+  #derived: Derived | null = null;
+
+  constructor(
+    startup: ReadonlyMap<string, string>,
+    defaults: ReadonlyMap<string, string>,
+    changed: (name: string, value: string) => void,
+  ) {
+    for (const [name, value] of DEFAULTS) this.#defaults.set(name.toLowerCase(), value);
+    for (const [name, value] of defaults) this.#defaults.set(name.toLowerCase(), value);
+    this.#changed = () => {};
+    for (const [name, value] of startup) {
+      if (name === 'user' || name === 'database' || name === 'replication' || name.startsWith('_pq_.')) continue;
+      if (name === 'options') this.#options(value);
+      else this.#default(name, value);
+    }
+    this.#changes = [];
+    this.#changed = changed;
+  }
+
+  /** `-c name=value` and `--name=value` of the start-up parameter `options`. */
+  #options(text: string): void {
+    for (const match of text.matchAll(/(?:-c\s*|--)([\w.]+)=((?:\\.|\S)*)/g))
+      this.#default(match[1]!, match[2]!.replaceAll(/\\(.)/g, '$1'));
+  }
+
+  #default(name: string, value: string): void {
+    this.set(name, value, false);
+    const kept = this.#values.get(name.toLowerCase());
+    if (kept !== undefined) this.#defaults.set(name.toLowerCase(), kept);
+    this.#values.delete(name.toLowerCase());
+  }
+
+  /** What ParameterStatus says at start-up. */
+  reported(): Map<string, string> {
+    const out = new Map<string, string>();
+    for (const [key, name] of REPORTED) out.set(name, this.get(key)!);
+    return out;
+  }
+
+  get(name: string): string | undefined {
+    const key = name.toLowerCase();
+    const value = this.#locals.get(key) ?? this.#values.get(key) ?? this.#defaults.get(key);
+    if (value !== undefined) return value;
+    const ofTransaction = OF_TRANSACTION.get(key);
+    return ofTransaction === undefined ? undefined : this.get(ofTransaction);
+  }
+
+  /** @throws {SqlError} 22023 for a value that the setting cannot have, 55P02-like refusal for read-only ones */
+  set(name: string, value: string | null, local: boolean): void {
+    const key = name.toLowerCase();
+    if (READ_ONLY.has(key))
+      throw new SqlError(SqlState.objectNotInPrerequisiteState, `parameter "${name}" cannot be changed`);
+    const checked = value === null ? undefined : settingValue(key, name, value);
+    const [session, temporary] = [this.#values.get(key), this.#locals.get(key)];
+    this.#changes.push({ key, value: session, local: temporary });
+    if (local) this.#put(key, session, checked ?? this.#defaults.get(key));
+    else this.#put(key, checked, undefined);
+  }
+
+  #put(key: string, value: string | undefined, local: string | undefined): void {
+    const before = this.get(key);
+    put(this.#values, key, value);
+    put(this.#locals, key, local);
+    this.#derived = null;
+    const after = this.get(key);
+    const reported = REPORTED.get(key);
+    if (reported !== undefined && after !== before && after !== undefined) this.#changed(reported, after);
+  }
+
+  /** BEGIN: what the transaction is does not follow its defaults any more. */
+  beginBlock(): void {
+    for (const key of OF_TRANSACTION.keys()) this.#locals.set(key, this.get(key)!);
+    this.#derived = null;
+  }
+
+  /** Where a savepoint stands. */
+  mark(): number {
+    return this.#changes.length;
+  }
+
+  rollbackTo(mark: number): void {
+    while (this.#changes.length > mark) {
+      const { key, value, local } = this.#changes.pop()!;
+      this.#put(key, value, local);
+    }
+  }
+
+  rollback(): void {
+    this.rollbackTo(0);
+    this.commit();
+  }
+
+  /** The end of a transaction: SET stays, SET LOCAL wears off. */
+  commit(): void {
+    if (this.#changes.length > 0) this.#changes = [];
+    if (this.#locals.size > 0)
+      for (const key of [...this.#locals.keys()]) this.#put(key, this.#values.get(key), undefined);
+  }
+
+  resetAll(): void {
+    for (const key of new Set([...this.#values.keys(), ...this.#locals.keys()]))
+      if (!OF_TRANSACTION.has(key)) this.set(key, null, false);
+  }
+
+  get searchPath(): readonly string[] {
+    return this.#known().searchPath;
+  }
+
+  get timeZone(): string {
+    return this.#known().timeZone;
+  }
+
+  get synchronous(): boolean {
+    return this.#known().synchronous;
+  }
+
+  /** transaction_read_only */
+  get readOnly(): boolean {
+    return this.#known().readOnly;
+  }
+
+  /** The transaction sees one Version. */
+  get repeatable(): boolean {
+    return this.#known().repeatable;
+  }
+
+  /** 0: none. */
+  get statementTimeoutMs(): number {
+    return this.#known().statementTimeoutMs;
+  }
+
+  get idleTimeoutMs(): number {
+    return this.#known().idleTimeoutMs;
+  }
+
+  get idleInTransactionTimeoutMs(): number {
+    return this.#known().idleInTransactionTimeoutMs;
+  }
+
+  /** For SHOW. @throws {SqlError} 42704 */
+  shown(name: string): string {
+    const value = this.get(name);
+    if (value !== undefined) return value;
+    throw new SqlError(SqlState.undefinedObject, `unrecognized configuration parameter "${name}"`);
+  }
+
+  /** Milliseconds of a time setting; 0: none. */
+  timeMs(name: string): number {
+    return timeOf(this.get(name)!);
+  }
+
+  #known(): Derived {
+    this.#derived ??= {
+      searchPath: (this.get('search_path') ?? 'public')
+        .split(',')
+        .map((part) => part.trim().replaceAll(/^"|"$/g, ''))
+        .filter((part) => part !== '' && part !== '$user'),
+      timeZone: this.get('timezone')!,
+      synchronous: !['off', 'false', '0', 'no'].includes(this.get('synchronous_commit')!.toLowerCase()),
+      readOnly: this.get('transaction_read_only') === 'on',
+      repeatable: /^(repeatable read|serializable)$/.test(this.get('transaction_isolation')!),
+      statementTimeoutMs: this.timeMs('statement_timeout'),
+      idleTimeoutMs: this.timeMs('idle_session_timeout'),
+      idleInTransactionTimeoutMs: this.timeMs('idle_in_transaction_session_timeout'),
+    };
+    return this.#derived;
+  }
+}
+
+function put(map: Map<string, string>, key: string, value: string | undefined): void {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+}

@@ -1,0 +1,99 @@
+/** The Query message: its statements one after another, outside a block as one implicit transaction. */
+import { headEnd, insertHead, type InsertHead } from '../planner/insert-head.ts';
+import { parseSql } from '../planner/parse.ts';
+import type { ParsedStatement, Statement } from '../planner/plan.ts';
+import type { MaybePromise, Output } from '../wire/gateway-api.ts';
+import { decodeUtf8 } from '../wire/message-body.ts';
+import type { Interruption } from './interruption.ts';
+import { prepareSimple } from './prepare.ts';
+import { insertText } from './insert.ts';
+import { inTransaction, verbOf } from './transaction-statements.ts';
+import type { WriteEnvironment } from './write-environment.ts';
+import { NO_FORMATS, NO_PARAMETERS, type SessionStatements } from './statements.ts';
+import type { SessionTransaction } from './transaction.ts';
+
+export class SimpleQuery {
+  readonly #statements: SessionStatements;
+  readonly #transaction: SessionTransaction;
+  readonly #interruption: Interruption;
+
+  constructor(statements: SessionStatements) {
+    this.#statements = statements;
+    this.#transaction = statements.transaction;
+    this.#interruption = statements.interruption;
+  }
+
+  async text(text: string, out: Output): Promise<void> {
+    this.#statements.messageComes();
+    try {
+      const statements = parseSql(text);
+      if (statements.length === 0) out.emptyQuery();
+      this.#statements.several = statements.length > 1;
+      for (let i = 0; i < statements.length; i++)
+        await this.#simpleStatement(statements[i]!, i === statements.length - 1, out);
+    } catch (error) {
+      this.#transaction.fail();
+      throw error;
+    } finally {
+      this.#statements.several = false;
+      this.#interruption.idle(this.#transaction.inBlock);
+    }
+  }
+
+  bytes(sql: Uint8Array, out: Output): MaybePromise<void> | null {
+    this.#statements.messageComes();
+    const at = headEnd(sql);
+    const { failed, lacksSnapshot } = this.#transaction;
+    const refused =
+      failed || lacksSnapshot || this.#statements.settings.readOnly || this.#statements.context.database.locks.busy;
+    const head = at < 0 || refused ? null : insertHead(sql, at);
+    return head === null ? null : this.#simpleInsert(head, sql, at, out);
+  }
+
+  async #simpleInsert(head: InsertHead, sql: Uint8Array, at: number, out: Output): Promise<void> {
+    try {
+      const { database } = this.#statements.context;
+      this.#interruption.begin();
+      this.#transaction.enter(null);
+      if (database.pressed) await this.#interruption.guarded(() => database.admit());
+      const environment = (): WriteEnvironment => this.#statements.writeEnvironment(NO_PARAMETERS, []);
+      const pending = insertText(head, sql, at, this.#statements.view(), this.#planText, environment);
+      if (pending !== null) {
+        const tag = pending instanceof Promise ? await this.#interruption.guarded(() => pending) : pending;
+        if (!this.#transaction.inBlock) await this.#transaction.commitNow();
+        this.#interruption.idle(this.#transaction.inBlock);
+        out.commandComplete(tag);
+        return;
+      }
+    } catch (error) {
+      this.#transaction.fail();
+      this.#interruption.idle(this.#transaction.inBlock);
+      throw error;
+    }
+    await this.text(decodeUtf8(sql, 0, sql.length), out);
+  }
+
+  /** A text of one statement. */
+  readonly #planText = (text: string): Statement | null => {
+    const [parsed, ...rest] = parseSql(text);
+    return parsed === undefined || rest.length > 0 ? null : this.#statements.plan(parsed, []);
+  };
+
+  async #simpleStatement(parsed: ParsedStatement, last: boolean, out: Output): Promise<void> {
+    this.#transaction.check(parsed, this.#statements.several);
+    const statement = await this.#statements.held(() => this.#statements.plan(parsed, []));
+    if (statement.kind === 'empty') {
+      out.emptyQuery();
+      return;
+    }
+    this.#statements.position = parsed.position;
+    const prepared = await prepareSimple(this.#statements.preparation(), parsed, statement);
+    const columns = prepared?.columns ?? null;
+    if (!inTransaction(statement)) this.#transaction.enter(verbOf(statement));
+    if (columns !== null) out.rowDescription(columns, NO_FORMATS);
+    const answer = columns === null ? null : { columns, formats: NO_FORMATS, out };
+    const tag = await this.#statements.run(prepared?.statement ?? statement, NO_PARAMETERS, [], out, false, answer);
+    if (last && !this.#transaction.inBlock) await this.#transaction.commitNow();
+    out.commandComplete(tag);
+  }
+}

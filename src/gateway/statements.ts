@@ -1,0 +1,375 @@
+/**
+ * Carries a session's statements out, in its transaction: parse → plan (`planner/`) → engine, catalog or ingest → messages. Whichever
+ * message brought them: `gateway/simple.ts` takes them from Query, `gateway/extended.ts` from Parse, Bind and Execute.
+ */
+import type { SchemaChanges } from '../ingest/schema-changes.ts';
+import { SqlError, SqlState, unreachable } from '../errors.ts';
+import { parseSql } from '../planner/parse.ts';
+import { planStatement } from '../planner/plan-statement.ts';
+import type { CatalogView, NestedLocks, ParsedStatement, Statement } from '../planner/plan.ts';
+import type { Format, ResultColumn } from '../types/result-column.ts';
+import { timeZone } from '../types/time-zone.ts';
+import { parametersOf } from '../wire/bound-parameters.ts';
+import type { BoundParameters, MaybePromise, Output, SessionEvents } from '../wire/gateway-api.ts';
+import { catalogView, contextWith } from './catalog-view.ts';
+import { copyFrom } from './copy.ts';
+import { copyTo } from './copy-out.ts';
+import { describedColumns, discard, sendLines } from './columns.ts';
+import type { CarriedOut, ServerContext } from './context.ts';
+import { define, isDefinition, type DefineEnvironment } from './define.ts';
+import { explain } from './explain.ts';
+import { maintain } from './maintain.ts';
+import { ownFunction } from './functions.ts';
+import type { Preparation } from './prepare.ts';
+import type { Interruption } from './interruption.ts';
+import { behindLocks, lockNested, lockSelected, openBehind } from './locking.ts';
+import { countRows, firstRow, QueryRun, type QueryEnvironment } from './query.ts';
+import { displayName, type SessionSettings } from './settings.ts';
+import type { Answer } from './returning.ts';
+import type { SessionSequences } from './sequences.ts';
+import { change } from './update.ts';
+import type { SessionTimes } from './times.ts';
+import { tablesOf } from './tables.ts';
+import type { SessionTransaction } from './transaction.ts';
+import { control, forget, inTransaction, verbOf, setModes } from './transaction-statements.ts';
+import { insert } from './write.ts';
+import type { WriteEnvironment } from './write-environment.ts';
+
+/** What a session gives to its statements. */
+export interface StatementParts {
+  readonly context: ServerContext;
+  readonly pid: number;
+  readonly settings: SessionSettings;
+  readonly sequences: SessionSequences;
+  readonly events: SessionEvents;
+  readonly transaction: SessionTransaction;
+  readonly interruption: Interruption;
+  readonly times: SessionTimes;
+}
+
+export const NO_PARAMETERS: BoundParameters = parametersOf([], []);
+export const NO_FORMATS: readonly Format[] = [];
+
+type Query = Extract<Statement, { kind: 'query' }>;
+
+let nextPlaceholder = 1;
+
+export class SessionStatements {
+  readonly transaction: SessionTransaction;
+  readonly settings: SessionSettings;
+  readonly interruption: Interruption;
+  readonly context: ServerContext;
+  readonly times: SessionTimes;
+  /** One of several statements of a text runs: they are one transaction. */
+  several = false;
+  /** Where the statement under way begins in its text, for PostgreSQL's error positions. */
+  position = 0;
+  readonly #pid: number;
+  readonly #sequences: SessionSequences;
+  readonly #events: SessionEvents;
+  /** It has written since it was last asked what it owes; a COPY writes all the time. */
+  #wrote = false;
+  #copying = false;
+  #timeContext: (WriteEnvironment['time'] & { readonly name: string }) | null = null;
+
+  constructor(parts: StatementParts) {
+    this.context = parts.context;
+    this.settings = parts.settings;
+    this.transaction = parts.transaction;
+    this.interruption = parts.interruption;
+    this.times = parts.times;
+    this.#pid = parts.pid;
+    this.#sequences = parts.sequences;
+    this.#events = parts.events;
+  }
+
+  owes(bytes: number): Promise<void> | null {
+    if (!this.#wrote && !this.#copying) return null;
+    this.#wrote = false;
+    return this.context.database.pressure.charge(bytes);
+  }
+
+  /** A message of the client, and what it asks for. */
+  messageComes(): void {
+    this.interruption.busy();
+    this.times.message();
+  }
+
+  preparation(): Preparation {
+    const { catalog, database } = this.#seen;
+    const { searchPath, timeZone } = this.settings;
+    return {
+      generation: database.generation,
+      plan: (parsed, oids) => this.plan(parsed, oids),
+      describe: (sql, parameterOids) => catalog.describe({ sql, parameterOids, context: { searchPath, timeZone } }),
+    };
+  }
+
+  /** A plan whose tables stay as they are until the transaction ends; whoever changes one is waited for. */
+  held(plan: () => Statement): MaybePromise<Statement> {
+    const statement = plan();
+    const { hold } = this.transaction;
+    const wait = this.context.database.locks.share(hold, tablesOf(statement), this.interruption);
+    if (wait === null) return statement;
+    return this.interruption.guarded(() => wait).then(() => this.held(plan));
+  }
+
+  /** Carries a statement out; its command tag. `extended`: rows go without RowDescription. */
+  async run(
+    statement: Statement,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    out: Output,
+    extended = false,
+    answer: Answer | null = null,
+  ): Promise<string> {
+    this.interruption.begin();
+    if (!inTransaction(statement)) {
+      this.transaction.enter(verbOf(statement));
+      if (this.transaction.lacksSnapshot) await this.transaction.takeSnapshot();
+    }
+    switch (statement.kind) {
+      case 'query':
+        return this.#select(statement, out);
+      case 'insert':
+        return this.#write((each) => insert(each, statement), parameters, oids, answer, statement.locks);
+      case 'update':
+      case 'delete':
+      case 'merge':
+        return this.#write((each) => change(each, statement), parameters, oids, answer, statement.locks);
+      case 'truncate':
+        return this.#write((each) => change(each, statement), parameters, oids);
+      case 'copyFrom':
+        this.#copying = true;
+        return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids).finally(() => {
+          this.#copying = false;
+        });
+      case 'copyTo':
+        return this.interruption.guarded(() => copyTo(this.queryEnvironment(), statement, out));
+      case 'explain': {
+        const run = (inner: Statement): Promise<string> => this.run(inner, parameters, oids, discard());
+        const lines = await explain(this.queryEnvironment(), statement, run, () => this.transaction.current);
+        sendLines('QUERY PLAN', lines, out, extended);
+        return 'EXPLAIN';
+      }
+      case 'show':
+        sendLines(displayName(statement.name), [this.settings.shown(statement.name)], out, extended);
+        return 'SHOW';
+      case 'vacuum':
+        if (this.transaction.inBlock || this.several)
+          throw new SqlError(SqlState.activeSqlTransaction, 'VACUUM cannot run inside a transaction block');
+        await this.transaction.commitNow();
+        return this.#maintain(statement);
+      case 'checkpoint':
+      case 'call':
+        return this.#maintain(statement);
+      case 'empty':
+        return '';
+      default:
+        return this.#define(statement);
+    }
+  }
+
+  /** Definitions, transactions and settings. */
+  async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
+    if (isDefinition(statement)) {
+      const changes = await this.#changes();
+      const { definitionsChanged, ...context } = this.#seen;
+      const { searchPath, timeZone: zone } = this.settings;
+      const environment: DefineEnvironment = {
+        ...context,
+        changes,
+        relations: this.transaction.relations,
+        searchPath,
+        timeZone: zone,
+        notice: (code, message, detail) => this.#notice(code, message, detail),
+        hold: this.transaction.hold,
+        patience: this.interruption,
+        time: this.#time(),
+        view: this.view(),
+        writeQuery: (sql) => this.#writeQuery(sql),
+        countRows: (sql) => countRows(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
+        firstRow: (sql) => firstRow(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
+      };
+      const defined = this.interruption.guarded(() => define(environment, statement));
+      return changes === null ? defined.finally(definitionsChanged) : defined;
+    }
+    switch (statement.kind) {
+      case 'begin':
+      case 'commit':
+      case 'rollback':
+      case 'savepoint':
+      case 'release':
+      case 'rollbackTo':
+      case 'lockTable':
+      case 'setTransaction':
+      case 'set':
+        return control(this.transaction, this.settings, statement, (what) => this.#warnOutsideBlock(what));
+      case 'resetAll':
+        this.settings.resetAll();
+        return 'RESET';
+      case 'discard':
+      case 'deallocate':
+        return forget(statement, this.#sequences, this.settings, (name) => this.#events.deallocate(name));
+      case 'accepted':
+        return statement.tag;
+      default:
+        return unreachable(statement);
+    }
+  }
+
+  /** Rows of a table that was just made or altered; as a transaction, where the definition is one of its own. */
+  async #writeQuery(sql: string): Promise<string> {
+    const statement = await this.held(() => this.plan(parseSql(sql)[0]!, []));
+    const tag = await this.run(statement, NO_PARAMETERS, [], discard());
+    if (this.transaction.changes === null) await this.transaction.commitNow();
+    return tag;
+  }
+
+  #warnOutsideBlock(what: string): void {
+    if (this.transaction.inBlock || this.several) return;
+    this.warning(SqlState.noActiveSqlTransaction, `${what} can only be used in transaction blocks`);
+  }
+
+  async #select(statement: Query, out: Output): Promise<string> {
+    return this.interruption.guarded(async () => {
+      const { plan } = statement;
+      const columns = plan.described === null ? null : describedColumns(plan);
+      const run = await this.openQuery(statement, NO_PARAMETERS, [], columns, []);
+      try {
+        out.rowDescription(run.columns, NO_FORMATS);
+        await run.send(out, 0);
+        return run.tag;
+      } finally {
+        await run.close();
+      }
+    });
+  }
+
+  async openQuery(
+    { plan, lock, locks }: Query,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    columns: readonly ResultColumn[] | null,
+    formats: readonly Format[],
+  ): Promise<QueryRun> {
+    if (lock === undefined && locks === undefined)
+      return QueryRun.open(this.queryEnvironment(), plan, parameters, oids, columns, formats);
+    const environment = this.writeEnvironment(parameters, oids);
+    const standIn = await (lock === undefined ? lockNested(environment, locks!) : lockSelected(environment, lock));
+    return openBehind(standIn, environment, this.queryEnvironment(), plan, columns, formats);
+  }
+
+  #write(
+    work: (environment: WriteEnvironment) => Promise<string>,
+    parameters: BoundParameters,
+    parameterOids: readonly number[],
+    answer: Answer | null = null,
+    locks?: NestedLocks,
+  ): Promise<string> {
+    const environment = this.writeEnvironment(parameters, parameterOids, answer);
+    return this.interruption.guarded(() => behindLocks(environment, locks, work));
+  }
+
+  /** For one statement, in the transaction that is open or begins with it. */
+  writeEnvironment(
+    parameters: BoundParameters,
+    parameterOids: readonly number[],
+    answer: Answer | null = null,
+  ): WriteEnvironment {
+    this.#wrote = true;
+    const { database, engine } = this.context;
+    return {
+      database,
+      engine,
+      transaction: this.transaction.writing(),
+      time: this.#time(),
+      timeZone: this.settings.timeZone,
+      times: this.times,
+      parameters,
+      parameterOids,
+      catalogRows: (plan) => QueryRun.catalogRows(this.queryEnvironment(), plan, parameters, parameterOids),
+      running: this.interruption.running,
+      lockWait: this.interruption.lockWait,
+      answer,
+    };
+  }
+
+  /** The same object while the zone is the same: writers of statements are kept with it. */
+  #time(): WriteEnvironment['time'] {
+    const name = this.settings.timeZone;
+    if (this.#timeContext?.name !== name) {
+      const now = (): number => this.times.transaction;
+      const clock = (): number => this.times.clock;
+      const user = this.settings.get('session_authorization')!;
+      this.#timeContext = { name, timeZone: timeZone(name), now, clock, user, sequences: this.#sequences };
+    }
+    return this.#timeContext;
+  }
+
+  queryEnvironment(): QueryEnvironment {
+    return {
+      context: this.#seen,
+      transaction: this.transaction.current,
+      relations: this.transaction.relations,
+      sequences: this.#sequences,
+      advisory: this.transaction.advisory,
+      patience: this.interruption,
+      warning: this.warning,
+      setConfig: this.#setConfig,
+      timeZone: this.settings.timeZone,
+      times: this.times,
+      searchPath: this.settings.searchPath,
+      position: this.position,
+      running: this.interruption.running,
+    };
+  }
+
+  /** Those of the transaction that a definition is part of; null: it is one of its own. */
+  async #changes(): Promise<SchemaChanges | null> {
+    if (this.transaction.inBlock || this.several || this.transaction.changes !== null)
+      return this.transaction.defining();
+    await this.transaction.commitNow();
+    return null;
+  }
+
+  /** What all sessions share, with PostgreSQL's catalogs as this one's transaction has made them. */
+  get #seen(): ServerContext {
+    return contextWith(this.context, this.transaction.changes);
+  }
+
+  #maintain(statement: Extract<Statement, { kind: 'checkpoint' | 'call' | 'vacuum' }>): Promise<string> {
+    return maintain(this.context.database, statement, (message) =>
+      this.#events.notice({ severity: 'INFO', code: '00000', message }),
+    );
+  }
+
+  #notice(code: string, message: string, detail?: string): void {
+    this.#events.notice({ severity: 'NOTICE', code, message, ...(detail === undefined ? {} : { detail }) });
+  }
+
+  readonly #setConfig = (name: string | null, value: string | null, isLocal: boolean): string => {
+    if (name === null) throw new SqlError(SqlState.nullValueNotAllowed, 'SET requires parameter name');
+    setModes(this.transaction, this.settings, { kind: 'set', name, value, local: isLocal }, () => {});
+    return this.settings.shown(name);
+  };
+
+  readonly warning = (code: string, message: string): void => {
+    this.#events.notice({ severity: 'WARNING', code, message });
+  };
+
+  plan(parsed: ParsedStatement, parameterOids: readonly number[]): Statement {
+    const { relations } = this.transaction;
+    return planStatement(parsed, this.view(), {
+      parameterOids,
+      placeholder: () => `__arka_scan_${nextPlaceholder++}`,
+      constants: (name, args) =>
+        ownFunction({ ...this.context, relations, settings: this.settings, pid: this.#pid }, name, args),
+      timeZone: this.settings.timeZone,
+    });
+  }
+
+  view(): CatalogView {
+    return catalogView(this.transaction.relations, this.settings.searchPath);
+  }
+}

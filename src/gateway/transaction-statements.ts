@@ -1,0 +1,192 @@
+/** Statements about transactions as a session carries them out: which ones do nothing in one, what 25006 calls the others, SET. */
+import { SqlError, SqlState } from '../errors.ts';
+import { isolationLevel, type TransactionModes } from '../planner/settings.ts';
+import type { QueryPlan, Statement } from '../planner/plan.ts';
+import type { SessionSequences } from './sequences.ts';
+import type { SessionSettings } from './settings.ts';
+import { settingBoolean } from './setting-values.ts';
+import { outsideBlock, type SessionTransaction } from './transaction.ts';
+import type { MaybePromise } from '../wire/gateway-api.ts';
+
+const ABOUT_TRANSACTIONS: ReadonlySet<Statement['kind']> = new Set([
+  'accepted',
+  'begin',
+  'call',
+  'checkpoint',
+  'commit',
+  'deallocate',
+  'discard',
+  'empty',
+  'release',
+  'resetAll',
+  'rollback',
+  'rollbackTo',
+  'savepoint',
+  'set',
+  'setTransaction',
+  'show',
+  'vacuum',
+]);
+
+/** It neither reads nor writes rows for a client: it needs no snapshot, and a transaction's kind may be set after it. */
+export function inTransaction({ kind }: Statement): boolean {
+  return ABOUT_TRANSACTIONS.has(kind);
+}
+
+/** What a read-only transaction calls the statement that it refuses; null: it takes it. */
+export function verbOf(statement: Statement): string | null {
+  switch (statement.kind) {
+    case 'insert':
+    case 'update':
+    case 'delete':
+    case 'merge':
+      return statement.kind.toUpperCase();
+    case 'query': {
+      const lock = statement.lock ?? statement.locks?.[0];
+      return lock === undefined ? sequenceVerb(statement.plan) : `SELECT FOR ${lock.strength}`;
+    }
+    case 'truncate':
+      return 'TRUNCATE TABLE';
+    case 'copyFrom':
+      return 'COPY FROM';
+    case 'alterTable':
+    case 'renameTable':
+      return 'ALTER TABLE';
+    case 'createTable':
+    case 'createTableAs':
+    case 'createSequence':
+    case 'createIndex':
+    case 'createSchema':
+    case 'alterSequence':
+    case 'dropTable':
+    case 'dropSequence':
+    case 'dropIndex':
+    case 'dropSchema':
+      return statement.kind.replaceAll(/[A-Z]/g, (letter) => ` ${letter}`).toUpperCase();
+    case 'renameSequence':
+      return 'ALTER SEQUENCE';
+    default:
+      return null;
+  }
+}
+
+/** The function that moves a sequence on, if it calls one. */
+function sequenceVerb({ calls, hidden }: QueryPlan): string | null {
+  const moves = calls?.columns.find(({ kind }) => kind === 'nextval' || kind === 'setval')?.kind;
+  if (moves !== undefined) return `${moves}()`;
+  return hidden?.calls.some(({ kind }) => kind === 'nextval') === true ? 'nextval()' : null;
+}
+
+/** Carries out what begins, ends and divides transactions, and settings, which share their fate; the tag. */
+export function control(
+  transaction: SessionTransaction,
+  settings: SessionSettings,
+  statement: Extract<
+    Statement,
+    {
+      kind:
+        | 'begin'
+        | 'commit'
+        | 'rollback'
+        | 'savepoint'
+        | 'release'
+        | 'rollbackTo'
+        | 'lockTable'
+        | 'setTransaction'
+        | 'set';
+    }
+  >,
+  warnOutsideBlock: (what: string) => void,
+): MaybePromise<string> {
+  switch (statement.kind) {
+    case 'begin':
+      transaction.begin(statement.modes);
+      return statement.tag;
+    case 'commit':
+      return transaction.commit(statement.chain);
+    case 'rollback':
+      return transaction.rollbackBlock(statement.chain);
+    case 'savepoint':
+      transaction.savepoint(statement.name);
+      return 'SAVEPOINT';
+    case 'release':
+      transaction.release(statement.name);
+      return 'RELEASE';
+    case 'rollbackTo':
+      transaction.rollbackTo(statement.name);
+      return 'ROLLBACK';
+    case 'lockTable':
+      if (!transaction.inBlock) throw outsideBlock('LOCK TABLE');
+      return 'LOCK TABLE';
+    default:
+      return setModes(transaction, settings, statement, warnOutsideBlock);
+  }
+}
+
+/** DISCARD and DEALLOCATE; the tag. @throws {SqlError} 26000 */
+export function forget(
+  statement: Extract<Statement, { kind: 'discard' | 'deallocate' }>,
+  sequences: SessionSequences,
+  settings: SessionSettings,
+  deallocate: (name: string | null) => boolean,
+): string {
+  if (statement.kind === 'deallocate') {
+    const { name } = statement;
+    if (!deallocate(name) && name !== null)
+      throw new SqlError(SqlState.invalidSqlStatementName, `prepared statement "${name}" does not exist`);
+    return name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE';
+  }
+  const { what } = statement;
+  if (what === 'all' || what === 'sequences') sequences.discard();
+  if (what === 'all') settings.resetAll();
+  if (what === 'all' || what === 'plans') deallocate(null);
+  return `DISCARD ${what.toUpperCase()}`;
+}
+
+/** SET, set_config(), SET TRANSACTION and SET SESSION CHARACTERISTICS; the tag. */
+export function setModes(
+  transaction: SessionTransaction,
+  settings: SessionSettings,
+  statement: Extract<Statement, { kind: 'set' | 'setTransaction' }>,
+  warnOutsideBlock: (what: string) => void,
+): string {
+  if (statement.kind === 'setTransaction') {
+    const { modes, session } = statement;
+    if (!session) {
+      warnOutsideBlock('SET TRANSACTION');
+      transaction.setModes(modes);
+    } else setDefaults(transaction, settings, modes);
+    return 'SET';
+  }
+  const { name, value, local } = statement;
+  if (local) warnOutsideBlock('SET LOCAL');
+  const mode = value === null ? null : modeOf(name, value);
+  if (mode !== null) transaction.setModes(mode);
+  else if (name === 'default_transaction_isolation' && value !== null)
+    settings.set(name, transaction.carriedOut(isolationLevel(name, value)), local);
+  else settings.set(name, value, local);
+  return value === null ? 'RESET' : 'SET';
+}
+
+function setDefaults(
+  transaction: SessionTransaction,
+  settings: SessionSettings,
+  { isolation, readOnly, deferrable }: TransactionModes,
+): void {
+  if (isolation !== undefined) settings.set('default_transaction_isolation', transaction.carriedOut(isolation), false);
+  if (readOnly !== undefined) settings.set('default_transaction_read_only', readOnly ? 'on' : 'off', false);
+  if (deferrable !== undefined) settings.set('default_transaction_deferrable', deferrable ? 'on' : 'off', false);
+}
+
+function modeOf(name: string, value: string): TransactionModes | null {
+  switch (name.toLowerCase()) {
+    case 'transaction_isolation':
+      return { isolation: isolationLevel(name, value) };
+    case 'transaction_read_only':
+      return { readOnly: settingBoolean(name, value) };
+    case 'transaction_deferrable':
+      return { deferrable: settingBoolean(name, value) };
+    default:
+      return null;
+  }
+}

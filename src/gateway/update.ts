@@ -1,0 +1,120 @@
+/**
+ * UPDATE and DELETE: what becomes of the rows that a query of the engine finds (`gateway/found-rows.ts`). Each returns its command tag.
+ */
+import { RowWriter } from '../ingest/row-writer.ts';
+import { insertRows } from '../ingest/write-rows.ts';
+import type { Statement } from '../planner/plan.ts';
+import { RowBuffer } from '../storage/memory/row-buffer.ts';
+import { liveTable } from './cursor.ts';
+import { changeFound } from './found-rows.ts';
+import { changeByKey } from './keyed-change.ts';
+import { merge } from './merge.ts';
+import { JoinedRows } from './joined-rows.ts';
+import { moveRows } from './bulk.ts';
+import { contextOf, type WriteEnvironment } from './write-environment.ts';
+
+type Of<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
+
+/** Carries out what changes rows that are there. */
+export function change(
+  environment: WriteEnvironment,
+  statement: Of<'update' | 'delete' | 'truncate' | 'merge'>,
+): Promise<string> {
+  switch (statement.kind) {
+    case 'update':
+      return update(environment, statement);
+    case 'delete':
+      return deleteStatement(environment, statement);
+    case 'truncate':
+      return truncate(environment, statement);
+    default:
+      return merge(environment, statement);
+  }
+}
+
+async function deleteStatement(environment: WriteEnvironment, statement: Of<'delete'>): Promise<string> {
+  if (environment.database.pressed) await environment.database.admit();
+  const byKey = changeByKey(environment, statement);
+  if (byKey !== null) return byKey;
+  const { def, plan, returning } = statement;
+  const table = liveTable(environment.database, def);
+  const namesAt = table.nameColumns.map((_, i) => 2 + i);
+  // With RETURNING whole rows come; those of a table without a key are their names.
+  const first = table.keyed ? 2 + namesAt.length : 2;
+  const old = new RowBuffer(environment.database.memory, table.physicals);
+  const isAnswered = returning !== null && environment.answer !== null;
+  const columns = table.physicals.length;
+  const joined = new JoinedRows(environment, returning, first + columns);
+  try {
+    const count = await changeFound(environment, table, {
+      plan,
+      namesAt,
+      fresh: null,
+      renames: false,
+      take: (vectors, start, end) => {
+        if (isAnswered) old.append(vectors.slice(first, first + columns), start, end);
+        joined.take(vectors, start, end);
+      },
+      forget: () => {
+        old.truncate(0);
+        joined.forget();
+      },
+      changed: (_, isDropped) => joined.send({ def, buffer: old, from: 0 }, isDropped, true),
+      claim: () => null,
+    });
+    return `DELETE ${count}`;
+  } finally {
+    old.retire();
+    joined.retire();
+  }
+}
+
+/** All rows of several tables, in one transaction. */
+async function truncate(environment: WriteEnvironment, { deletes }: Of<'truncate'>): Promise<string> {
+  for (const each of deletes) await deleteStatement(environment, each);
+  return 'TRUNCATE TABLE';
+}
+
+async function update(environment: WriteEnvironment, statement: Of<'update'>): Promise<string> {
+  if (environment.database.pressed) await environment.database.admit();
+  const byKey = changeByKey(environment, statement);
+  if (byKey !== null) return byKey;
+  const { def, plan, renames, kept, returning } = statement;
+  const table = liveTable(environment.database, def);
+  const { transaction } = environment;
+  const writes = transaction.of(table);
+  const fresh = new RowBuffer(environment.database.memory, table.physicals);
+  const columns = table.physicals.length;
+  const first = writes.inserted.rows;
+  const joined = new JoinedRows(
+    environment,
+    returning,
+    2 + columns + (table.keyed && !renames ? 0 : table.nameColumns.length),
+  );
+  try {
+    const writer = new RowWriter(table.def, table.fieldIds, fresh, environment.time);
+    const count = await changeFound(environment, table, {
+      plan,
+      namesAt: table.nameColumns.map((column, i) => 2 + (table.keyed && !renames ? column : columns + i)),
+      fresh,
+      renames,
+      take: (vectors, start, end) => {
+        writer.appendVectors(vectors.slice(2, 2 + columns), end, start, kept);
+        joined.take(vectors, start, end);
+      },
+      forget: () => {
+        fresh.truncate(0);
+        joined.forget();
+      },
+      changed: async (from, isDropped) => {
+        await joined.send({ def: table.def, buffer: writes.inserted, from }, isDropped, false);
+        await moveRows(environment, writes, first);
+      },
+      claim: (from) => insertRows(contextOf(environment), transaction, writes, from, false),
+    });
+    return `UPDATE ${count}`;
+  } finally {
+    fresh.retire();
+    joined.retire();
+  }
+}
