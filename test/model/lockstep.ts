@@ -177,6 +177,8 @@ export class Lockstep {
   async #statement(step: { readonly session: string } & Statement): Promise<void> {
     const { session, kind } = step;
     if (this.#waiting.has(session)) return;
+    // who looks on would wait for the block's end
+    if (isDefinition(step) && this.#inBlock.has(session)) return;
     await this.#enter(session);
     count(this.#report.statements, kind);
     await this.#jump(session);
@@ -267,6 +269,7 @@ export class Lockstep {
   }
 }
 
+const isDefinition = (step: Statement): boolean => isAlteration(step) || step.kind === 'CREATE TABLE AS';
 const isAlteration = ({ kind }: Statement): boolean => kind === 'ALTER TABLE' || kind === 'RENAME TABLE';
 
 /** What is compared of an answer: of an error its SQLSTATE. */
