@@ -32,7 +32,8 @@ export const DIFFERENCES: readonly KnownDifference[] = [
   {
     title: 'one statement with several errors',
     goesOn: true,
-    applies: ({ statement, ours, theirs }) => isOfRow(ours) && isOfRow(theirs) && !isOneRow(statement),
+    applies: ({ statement, ours, theirs }) =>
+      isOfRow(theirs) && (codeOf(ours) === '428C9' || (isOfRow(ours) && !isOneRow(statement))),
   },
   {
     title: 'an expression of constants that fails (`1 / 0`), and no row for which it would be computed',
