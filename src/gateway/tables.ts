@@ -32,5 +32,6 @@ export function tablesOf(statement: Statement): readonly string[] {
 
 function ofPlan({ tables }: QueryPlan): readonly string[] {
   if (tables.length === 0) return NONE;
-  return tables.map(({ def, feed }) => feed?.table.uuid ?? def.uuid);
+  // A feed that is followed has no end that a change of its table could wait for.
+  return tables.flatMap(({ def, feed }) => (feed?.follow === true ? NONE : [feed?.table.uuid ?? def.uuid]));
 }
