@@ -8,8 +8,8 @@ export default defineConfig({
     exclude: ['test/compat/**', 'test/bench/**', 'node_modules/**'],
     globalSetup: 'test/temporary-folder.ts',
     pool: 'forks',
-    // most tests wait for disks and servers of their own: one worker would leave a small machine idle
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // most tests wait for disks and servers of their own: as many workers as cores would leave a small machine idle
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // process.exitCode alone would let a hanging server keep the run alive for ever

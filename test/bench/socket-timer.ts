@@ -5,7 +5,8 @@
  * Both go to the file that BENCH_SOCKET_TIMES names, as pairs of doubles in milliseconds, when the process ends.
  */
 import { writeFileSync } from 'node:fs';
-import { Socket } from 'node:net';
+import { syncBuiltinESMExports } from 'node:module';
+import net, { type SocketConstructorOpts } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
 
 const BIND = 0x42;
@@ -13,13 +14,24 @@ const path = process.env['BENCH_SOCKET_TIMES'];
 if (path !== undefined && isMainThread) {
   const begun = new WeakMap<object, number>();
   const times: number[] = [];
-  const { push, _write, _writev } = Socket.prototype;
-  Socket.prototype.push = function (this: Socket, chunk: Uint8Array | null, ...rest) {
-    if (chunk?.[0] === BIND) begun.set(this, performance.now());
-    return push.call(this, chunk, ...rest);
+  const { Socket } = net;
+  const { _write, _writev } = Socket.prototype;
+  // the server's sockets are its own, which take what was read by `onread` (src/wire/shared-reads.ts)
+  net.Socket = class extends Socket {
+    constructor(options: SocketConstructorOpts = {}) {
+      const { onread } = options;
+      if (onread === undefined) super(options);
+      else super({ ...options, onread: { ...onread, callback: (length, bytes) => this.#took(onread, length, bytes) } });
+    }
+
+    #took(onread: NonNullable<SocketConstructorOpts['onread']>, length: number, bytes: Uint8Array): boolean {
+      if (bytes[0] === BIND) begun.set(this, performance.now());
+      return onread.callback(length, bytes);
+    }
   };
+  syncBuiltinESMExports();
   // the first attempt to write is made before `write` returns
-  const around = (socket: Socket, write: () => void): void => {
+  const around = (socket: net.Socket, write: () => void): void => {
     const at = begun.get(socket);
     const answered = performance.now();
     write();
@@ -27,10 +39,10 @@ if (path !== undefined && isMainThread) {
     times.push(answered - at, performance.now() - at);
     begun.delete(socket);
   };
-  Socket.prototype._write = function (this: Socket, ...given) {
+  Socket.prototype._write = function (this: net.Socket, ...given) {
     around(this, () => _write.apply(this, given));
   };
-  Socket.prototype._writev = function (this: Socket, ...given) {
+  Socket.prototype._writev = function (this: net.Socket, ...given) {
     around(this, () => _writev!.apply(this, given));
   };
   process.on('exit', () => writeFileSync(path, new Uint8Array(Float64Array.from(times).buffer)));
