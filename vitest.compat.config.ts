@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['test/compat/**/*.it.test.ts'],
     globalSetup: 'test/temporary-folder.ts',
     pool: 'forks',
-    maxWorkers: 2,
+    fileParallelism: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 10_000,
