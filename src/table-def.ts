@@ -113,6 +113,26 @@ export interface TableDef {
   readonly options: Readonly<Record<string, string>>;
 }
 
+/** A definition of which nothing but names is known. */
+export function unknownDef(uuid: string, schema: string, name: string): TableDef {
+  return {
+    uuid,
+    oid: 0,
+    schema,
+    name,
+    schemaId: 0,
+    columns: [],
+    key: [],
+    keyName: '',
+    partition: [],
+    sort: [],
+    timeColumn: null,
+    onConflict: 'error',
+    indexes: [],
+    options: {},
+  };
+}
+
 /** Field ids of what names a row (C3): its key, in a table without one all of it. */
 export function nameFields(def: TableDef): readonly number[] {
   return def.key.length > 0 ? def.key : def.columns.map((column) => column.fieldId);

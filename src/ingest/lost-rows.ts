@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { LostTable } from '../storage/iceberg/lake-api.ts';
 import type { Checkpoint } from '../storage/log/checkpoint.ts';
 import type { Table } from '../storage/table.ts';
-import type { Lsn, TableDef } from '../table-def.ts';
+import { unknownDef, type Lsn, type TableDef } from '../table-def.ts';
 import type { Physical } from '../types/column-vector.ts';
 import { numericTypmod, Oid } from '../types/pg-type.ts';
 import type { Database } from './database.ts';
@@ -119,10 +119,7 @@ export async function writeLost(
 
 function derivedDef(section: Section): TableDef {
   return {
-    uuid: section.tableUuid,
-    oid: 0,
-    schema: '',
-    name: section.tableUuid,
+    ...unknownDef(section.tableUuid, '', section.tableUuid),
     schemaId: section.schemaId,
     columns: section.fieldIds.map((fieldId, i) => ({
       name: `field_${fieldId}`,
@@ -133,12 +130,5 @@ function derivedDef(section: Section): TableDef {
       default: null,
     })),
     key: section.kind === 'delete' ? section.fieldIds : [],
-    keyName: '',
-    partition: [],
-    sort: [],
-    timeColumn: null,
-    onConflict: 'error',
-    indexes: [],
-    options: {},
   };
 }

@@ -10,7 +10,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { SqlError, SqlState } from '../../errors.ts';
-import type { TableDef } from '../../table-def.ts';
+import { unknownDef, type TableDef } from '../../table-def.ts';
 import type { CatalogRow } from './sqlite-catalog.ts';
 import type { Lake } from './lake.ts';
 import type { RecoveredTable, TableState } from './lake-api.ts';
@@ -109,22 +109,5 @@ function defOf(lake: Pick<Lake, 'flush'>, row: CatalogRow, loaded: LoadedTable |
       // it is a part of what cannot be read
     }
   }
-  return (
-    lake.flush.def(uuid) ?? {
-      uuid,
-      oid: 0,
-      schema: row.schema,
-      name: row.name,
-      schemaId: 0,
-      columns: [],
-      key: [],
-      keyName: '',
-      partition: [],
-      sort: [],
-      timeColumn: null,
-      onConflict: 'error',
-      indexes: [],
-      options: {},
-    }
-  );
+  return lake.flush.def(uuid) ?? unknownDef(uuid, row.schema, row.name);
 }
