@@ -18,9 +18,9 @@ import { integerAt } from '../storage/memory/slice.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import { bufferUnit } from './buffer.ts';
-import { EngineCursor, liveTable } from './cursor.ts';
+import { liveTable } from './cursor.ts';
 import { QueryRun, type QueryEnvironment, type StandIn } from './query.ts';
-import { contextOf, parameterValues, type WriteEnvironment } from './write-environment.ts';
+import { contextOf, openVectors, parameterValues, type WriteEnvironment } from './write-environment.ts';
 
 const key: KeyWords = new Int32Array(4);
 
@@ -141,22 +141,12 @@ class Locking {
 
   /** Finds rows, at most so many, of `only` these keys; how many there were. */
   async #pass(only: KeySet | null, most: number): Promise<number> {
-    const { database, engine, transaction, timeZone, times, parameters, parameterOids, running } = this.#environment;
+    const { parameters, parameterOids } = this.#environment;
     const { finder } = this.#lock;
     const { table } = this.#writes;
     const rendered = finder.render(parameterValues(parameters, parameterOids));
     const sql = Number.isFinite(most) ? `${rendered.sql} LIMIT ${most}` : rendered.sql;
-    const request = {
-      rendered: { ...rendered, sql },
-      tables: finder.tables,
-      transaction,
-      columns: null,
-      formats: [],
-      output: 'vectors',
-      timeZone,
-      times,
-    } as const;
-    const cursor = await EngineCursor.open(database, engine, request, running);
+    const cursor = await openVectors(this.#environment, { ...rendered, sql }, finder.tables);
     let found = 0;
     try {
       while (this.#rows.rows < this.#want) {

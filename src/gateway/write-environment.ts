@@ -7,7 +7,7 @@ import type { RowContext } from '../ingest/generated-values.ts';
 import type { TableWrites, Transaction } from '../ingest/transaction.ts';
 import type { WriteContext } from '../ingest/write-rows.ts';
 import type { Times } from '../planner/duckdb/session-time.ts';
-import type { ParameterValue, QueryPlan } from '../planner/plan.ts';
+import type { ParameterValue, QueryPlan, RenderedQuery } from '../planner/plan.ts';
 import type { Remote } from '../rpc.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import type { MemoryUnit } from '../storage/scan-spec.ts';
@@ -93,27 +93,36 @@ export function formatOf({ formats }: BoundParameters, index: number): Format {
 
 const NO_BUFFERS: ReadonlyMap<string, MemoryUnit> = new Map();
 
-/** Runs a plan of the engine and hands over its rows as vectors; `buffers` stand for planned tables, by placeholder. */
-export async function drain(
-  environment: WriteEnvironment,
-  plan: QueryPlan,
-  take: (vectors: readonly ColumnVector[], rows: number) => MaybePromise<void>,
+/** A query of the engine whose rows come as vectors; `buffers` stand for planned tables, by placeholder. */
+export function openVectors(
+  { database, engine, transaction, timeZone, times, running, buffers: nested }: WriteEnvironment,
+  rendered: RenderedQuery,
+  tables: QueryPlan['tables'],
   buffers: ReadonlyMap<string, MemoryUnit> = NO_BUFFERS,
-): Promise<void> {
-  const { database, engine, transaction, timeZone, times } = environment;
-  const rendered = plan.render(parameterValues(environment.parameters, environment.parameterOids));
+): Promise<EngineCursor> {
   const request = {
     rendered,
-    tables: plan.tables,
+    tables,
     transaction,
     columns: null,
     formats: [],
     output: 'vectors',
     timeZone,
     times,
-    buffers: environment.buffers === undefined ? buffers : new Map([...environment.buffers, ...buffers]),
+    buffers: nested === undefined ? buffers : new Map([...nested, ...buffers]),
   } as const;
-  const cursor = await EngineCursor.open(database, engine, request, environment.running);
+  return EngineCursor.open(database, engine, request, running);
+}
+
+/** Runs a plan of the engine to its end. */
+export async function drain(
+  environment: WriteEnvironment,
+  plan: QueryPlan,
+  take: (vectors: readonly ColumnVector[], rows: number) => MaybePromise<void>,
+  buffers: ReadonlyMap<string, MemoryUnit> = NO_BUFFERS,
+): Promise<void> {
+  const rendered = plan.render(parameterValues(environment.parameters, environment.parameterOids));
+  const cursor = await openVectors(environment, rendered, plan.tables, buffers);
   try {
     // The engine makes the next rows while these are taken.
     for (let ahead = cursor.next(); ;) {
