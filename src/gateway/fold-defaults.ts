@@ -10,7 +10,7 @@ import type { DefaultExpression, TableDraft } from '../planner/plan.ts';
 import type { ColumnDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { decodeText } from '../types/utf8.ts';
-import { fieldsOf } from './sequence-calls.ts';
+import { fieldsOf } from './column-calls.ts';
 
 export interface FoldingEnvironment {
   readonly catalog: Catalog;

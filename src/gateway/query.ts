@@ -7,7 +7,7 @@ import type { Relations } from '../ingest/relations.ts';
 import type { Patience } from '../ingest/table-locks.ts';
 import type { Transaction } from '../ingest/transaction.ts';
 import type { StoredSequence } from '../sequence-def.ts';
-import type { CopyOutOptions, QueryPlan, RenderedQuery, SequenceCalls, Statement } from '../planner/plan.ts';
+import type { CopyOutOptions, QueryPlan, RenderedQuery, ColumnCalls, Statement } from '../planner/plan.ts';
 import { copyDataRows, type CopyStyle } from '../types/copy-row.ts';
 import { withVersionLsn } from '../planner/duckdb/lsn.ts';
 import { withTimes, type Times } from '../planner/duckdb/session-time.ts';
@@ -24,7 +24,7 @@ import type { ServerContext } from './context.ts';
 import { waitForLsn } from './follow.ts';
 import { readIndexed } from './indexed.ts';
 import { readPoint, type PointAnswer } from './point.ts';
-import { carriedOut, innerFormats, outerColumns } from './sequence-calls.ts';
+import { carriedOut, innerFormats, outerColumns } from './column-calls.ts';
 import type { SessionSequences } from './sequences.ts';
 import { viewRows } from './views.ts';
 import { parameterValues } from './write-environment.ts';
@@ -34,12 +34,7 @@ export interface QueryEnvironment {
   readonly transaction: Transaction | null;
   readonly relations: Relations;
   readonly sequences: SessionSequences;
-  readonly advisory: AdvisorySession;
-  /** How long it waits for locks. */
-  readonly patience: Patience;
-  readonly warning: (code: string, message: string) => void;
-  /** set_config(): what SET does; the value as SHOW says it. */
-  readonly setConfig: (name: string | null, value: string | null, isLocal: boolean) => string;
+  readonly actions: SessionActions;
   readonly timeZone: string;
   readonly times: Times;
   readonly searchPath: readonly string[];
@@ -47,6 +42,16 @@ export interface QueryEnvironment {
   readonly position: number;
   /** Told how to cancel what runs now. */
   readonly running: (cancel: () => void) => void;
+}
+
+/** What functions do to a session. */
+export interface SessionActions {
+  readonly advisory: AdvisorySession;
+  /** How long it waits for locks. */
+  readonly patience: Patience;
+  readonly warning: (code: string, message: string) => void;
+  /** set_config(): what SET does; the value as SHOW says it. */
+  readonly setConfig: (name: string | null, value: string | null, isLocal: boolean) => string;
 }
 
 /** Rows that stand for a table of the query; released when it has ended. */
@@ -156,7 +161,7 @@ export class QueryRun {
 
   static async #calling(
     environment: QueryEnvironment,
-    calls: SequenceCalls,
+    calls: ColumnCalls,
     parameters: BoundParameters,
     oids: readonly number[],
     columns: readonly ResultColumn[] | null,

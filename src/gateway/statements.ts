@@ -23,7 +23,7 @@ import { ownFunction } from './functions.ts';
 import type { Preparation } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
 import { behindLocks, lockNested, lockSelected, openBehind } from './locking.ts';
-import { countRows, firstRow, QueryRun, type QueryEnvironment } from './query.ts';
+import { countRows, firstRow, QueryRun, type QueryEnvironment, type SessionActions } from './query.ts';
 import { displayName, type SessionSettings } from './settings.ts';
 import type { Answer } from './returning.ts';
 import type { SessionSequences } from './sequences.ts';
@@ -66,6 +66,7 @@ export class SessionStatements {
   position = 0;
   readonly #pid: number;
   readonly #sequences: SessionSequences;
+  readonly #actions: SessionActions;
   readonly #events: SessionEvents;
   /** It has written since it was last asked what it owes; a COPY writes all the time. */
   #wrote = false;
@@ -80,6 +81,12 @@ export class SessionStatements {
     this.times = parts.times;
     this.#pid = parts.pid;
     this.#sequences = parts.sequences;
+    this.#actions = {
+      advisory: this.transaction.advisory,
+      patience: this.interruption,
+      warning: this.warning,
+      setConfig: (name, value, isLocal) => this.#setConfig(name, value, isLocal),
+    };
     this.#events = parts.events;
   }
 
@@ -313,10 +320,7 @@ export class SessionStatements {
       transaction: this.transaction.current,
       relations: this.transaction.relations,
       sequences: this.#sequences,
-      advisory: this.transaction.advisory,
-      patience: this.interruption,
-      warning: this.warning,
-      setConfig: this.#setConfig,
+      actions: this.#actions,
       timeZone: this.settings.timeZone,
       times: this.times,
       searchPath: this.settings.searchPath,
@@ -348,11 +352,11 @@ export class SessionStatements {
     this.#events.notice({ severity: 'NOTICE', code, message, ...(detail === undefined ? {} : { detail }) });
   }
 
-  readonly #setConfig = (name: string | null, value: string | null, isLocal: boolean): string => {
+  #setConfig(name: string | null, value: string | null, isLocal: boolean): string {
     if (name === null) throw new SqlError(SqlState.nullValueNotAllowed, 'SET requires parameter name');
     setModes(this.transaction, this.settings, { kind: 'set', name, value, local: isLocal }, () => {});
     return this.settings.shown(name);
-  };
+  }
 
   readonly warning = (code: string, message: string): void => {
     this.#events.notice({ severity: 'WARNING', code, message });

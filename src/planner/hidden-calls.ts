@@ -7,7 +7,7 @@ import { Deparser } from 'pgsql-deparser';
 import { generatorFor } from './generators.ts';
 import { isSequenceFunction } from './insert-values.ts';
 import type { CatalogView, Generated, QueryPlan } from './plan.ts';
-import { named } from './sequence-calls.ts';
+import { named } from './column-calls.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
 import { Oid } from '../types/pg-type.ts';
 import type { ColumnDef } from '../table-def.ts';

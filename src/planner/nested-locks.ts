@@ -13,6 +13,11 @@ import { findTable } from './schema-names.ts';
 /** A statement is walked only when its text may have one; a comment between the words leaves it to be refused. */
 const LOCKS = /\bfor\s+(no\s+key\s+update|update|share|key\s+share)\b/i;
 
+/** Cheap: asked of every statement. */
+export function mayLockNested({ text }: ParsedStatement): boolean {
+  return LOCKS.test(text);
+}
+
 interface Found {
   readonly select: SelectStmt;
   /** A RangeVar of its own, by which its scan is known. */
@@ -33,7 +38,6 @@ export function takeNestedLocks(
   view: CatalogView,
   environment: PlannerEnvironment,
 ): WithoutLocks | null {
-  if (!LOCKS.test(text)) return null;
   const found: Found[] = [];
   const stripped = strip(node, true, view, found) as Node;
   if (found.length === 0) return null;

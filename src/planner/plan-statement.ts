@@ -17,11 +17,11 @@ import { lsnWaits } from './lsn-waits.ts';
 import { planLocking } from './locking.ts';
 import { planMerge } from './merge.ts';
 import { planDelete, planTruncate, planUpdate } from './modify.ts';
-import { takeNestedLocks } from './nested-locks.ts';
+import { mayLockNested, takeNestedLocks } from './nested-locks.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
-import { planSequenceCalls } from './sequence-calls.ts';
+import { planColumnCalls } from './column-calls.ts';
 import { planAlterSequence, planCreateSequence, planRenameSequence } from './sequence.ts';
 import { planSet } from './settings.ts';
 import {
@@ -91,6 +91,7 @@ function planNestedLocks(
   view: CatalogView,
   environment: PlannerEnvironment,
 ): Statement | null {
+  if (!mayLockNested(statement)) return null;
   const own = { ...statement, ...replaceOwnFunctions(statement, environment.constants) };
   const free = takeNestedLocks(own, view, environment);
   if (free === null) return null;
@@ -126,7 +127,7 @@ function planSelect(statement: ParsedStatement, view: CatalogView, environment: 
   if (select.lockingClause !== undefined) return planLocking(select, text, parameterCount, view, environment);
   const calls =
     planHiddenCalls(node, text, parameterCount, view, environment) ??
-    planSequenceCalls(node, text, parameterCount, view, environment);
+    planColumnCalls(node, text, parameterCount, view, environment);
   const query = calls ?? planQuery(node, text, parameterCount, view, environment);
   const waits = lsnWaits(statement.node as Node);
   return { kind: 'query', plan: waits.length === 0 ? query : { ...query, waits } };

@@ -136,7 +136,7 @@ export interface QueryPlan {
   /** The statement is `SELECT count(*) FROM t` of this table, and nothing else: how many rows are live is its answer. */
   readonly counts?: PlannedTable;
   /** Columns that are calls of sequences or act on the session: `inner` runs, and they are carried out on its rows. */
-  readonly calls?: SequenceCalls;
+  readonly calls?: ColumnCalls;
   render(parameters: readonly ParameterValue[]): RenderedQuery;
 }
 
@@ -148,13 +148,13 @@ export interface HiddenCalls {
   readonly calls: readonly Generated[];
 }
 
-export interface SequenceCalls {
-  readonly columns: readonly SequenceColumn[];
+export interface ColumnCalls {
+  readonly columns: readonly CallColumn[];
   readonly inner: QueryPlan;
 }
 
 /** A column of the result: a column of the inner query, or a call whose arguments are `count` columns of it, from `at` on, as texts. */
-export type SequenceColumn =
+export type CallColumn =
   | { readonly kind: 'pass'; readonly at: number }
   | {
       readonly kind: 'session';

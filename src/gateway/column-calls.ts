@@ -2,19 +2,19 @@
 import { SqlError, SqlState } from '../errors.ts';
 import type { SequenceValue } from '../ingest/sequence.ts';
 import { undefinedSequence } from '../ingest/sequences.ts';
-import type { SequenceCalls, SequenceColumn } from '../planner/plan.ts';
-import { typeOfCall } from '../planner/sequence-calls.ts';
+import type { ColumnCalls, CallColumn } from '../planner/plan.ts';
+import { typeOfCall } from '../planner/column-calls.ts';
 import { identifierParts } from '../planner/utility.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import { columnTypeInfo } from '../types/pg-type.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import { decodeText } from '../types/utf8.ts';
-import type { QueryEnvironment } from './query.ts';
+import type { QueryEnvironment, SessionActions } from './query.ts';
 
-type Call = Exclude<SequenceColumn, { readonly kind: 'pass' }>;
+type Call = Exclude<CallColumn, { readonly kind: 'pass' }>;
 
 /** Formats of the inner query: arguments are texts. */
-export function innerFormats({ columns }: SequenceCalls, formats: readonly Format[]): Format[] {
+export function innerFormats({ columns }: ColumnCalls, formats: readonly Format[]): Format[] {
   const inner: Format[] = [];
   columns.forEach((column, i) => {
     if (column.kind === 'pass') inner.push(formats[i] ?? 0);
@@ -24,7 +24,7 @@ export function innerFormats({ columns }: SequenceCalls, formats: readonly Forma
 }
 
 /** The columns of the result, from those of the inner query. */
-export function outerColumns({ columns }: SequenceCalls, inner: readonly ResultColumn[]): ResultColumn[] {
+export function outerColumns({ columns }: ColumnCalls, inner: readonly ResultColumn[]): ResultColumn[] {
   return columns.map((column) =>
     column.kind === 'pass'
       ? inner[column.at]!
@@ -40,7 +40,7 @@ function typeOfColumn(column: Call): Pick<ResultColumn, 'typeOid' | 'typlen'> {
 /** DataRow messages of the inner query → those of the result; the calls are carried out, row by row, from left to right. */
 export async function carriedOut(
   environment: QueryEnvironment,
-  { columns }: SequenceCalls,
+  { columns }: ColumnCalls,
   formats: readonly Format[],
   messages: Uint8Array,
 ): Promise<Uint8Array> {
@@ -55,7 +55,8 @@ export async function carriedOut(
     for (const [i, column] of columns.entries()) {
       const format = formats[i] ?? 0;
       if (column.kind === 'pass') putField(out, fields[column.at]!);
-      else if (column.kind === 'session') putField(out, await actOnSession(environment, column, fields, format));
+      else if (column.kind === 'session')
+        putField(out, await actOnSession(environment.actions, column, fields, format));
       else putValue(out, call(environment, column, fields), format);
     }
     out.setI32(start, out.length - start);
@@ -97,7 +98,7 @@ const NOTHING = new Uint8Array(0);
 
 /** Null when an argument is NULL; a void is empty. @throws {SqlError} 40P01, 55P03, 57014; 22023, 22004 */
 async function actOnSession(
-  environment: QueryEnvironment,
+  { advisory, patience, warning, setConfig }: SessionActions,
   { function: called, at, count }: Extract<Call, { kind: 'session' }>,
   fields: readonly (Uint8Array | null)[],
   format: Format,
@@ -106,9 +107,8 @@ async function actOnSession(
     const [name, value, isLocal] = fields
       .slice(at, at + count)
       .map((arg) => (arg === null ? null : decodeText(arg, 0, arg.length)));
-    return Buffer.from(environment.setConfig(name ?? null, value ?? null, isLocal === 't'));
+    return Buffer.from(setConfig(name ?? null, value ?? null, isLocal === 't'));
   }
-  const { advisory: session, patience, warning } = environment;
   const { action, isShared, until } = called;
   const args = fields.slice(at, at + count);
   if (args.includes(null)) return null;
@@ -117,15 +117,15 @@ async function actOnSession(
     format === 1 ? Uint8Array.of(Number(value)) : Buffer.from(value ? 't' : 'f');
   switch (action) {
     case 'lock':
-      await session.lock(key, isShared, until, patience);
+      await advisory.lock(key, isShared, until, patience);
       return NOTHING;
     case 'try':
-      return answer(session.take(key, isShared, until));
+      return answer(advisory.take(key, isShared, until));
     case 'unlockAll':
-      session.unlockAll();
+      advisory.unlockAll();
       return NOTHING;
     default: {
-      const was = session.unlock(key, isShared);
+      const was = advisory.unlock(key, isShared);
       if (!was) warning(SqlState.warning, `you don't own a lock of type ${isShared ? 'ShareLock' : 'ExclusiveLock'}`);
       return answer(was);
     }

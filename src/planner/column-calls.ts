@@ -10,12 +10,12 @@ import { constantText, plainName, stringNode, stringsOf } from './ast.ts';
 import { columnName } from './column-names.ts';
 import { generatorSequence } from './generators.ts';
 import { isSequenceFunction } from './insert-values.ts';
-import type { CatalogView, QueryPlan, SequenceCalls, SequenceColumn } from './plan.ts';
+import type { CatalogView, QueryPlan, ColumnCalls, CallColumn } from './plan.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
 import { identifierParts } from './utility.ts';
 
 /** Null: the statement has no such column. */
-export function planSequenceCalls(
+export function planColumnCalls(
   node: Node,
   text: string,
   parameterCount: number,
@@ -27,7 +27,7 @@ export function planSequenceCalls(
   const isPlain = (select.op ?? 'SETOP_NONE') === 'SETOP_NONE' && select.distinctClause === undefined;
   if (!isPlain || !targets.some((target) => callOf(target) !== null)) return null;
   const list: Node[] = [];
-  const columns: SequenceColumn[] = [];
+  const columns: CallColumn[] = [];
   for (const target of targets) {
     const call = callOf(target);
     if (call === null) {
@@ -46,7 +46,7 @@ export function planSequenceCalls(
   if (list.length === 0) list.push({ ResTarget: { val: { A_Const: { ival: { ival: 1 } } } } } as Node);
   const inner = { SelectStmt: { ...select, targetList: list } } as Node;
   const plan = planQuery(inner, Deparser.deparse(inner), parameterCount, view, environment);
-  const calls: SequenceCalls = { columns, inner: plan };
+  const calls: ColumnCalls = { columns, inner: plan };
   const own = columns.flatMap((column) =>
     column.kind === 'pass'
       ? []
@@ -60,7 +60,7 @@ export function planSequenceCalls(
   };
 }
 
-export function typeOfCall(column: Exclude<SequenceColumn, { readonly kind: 'pass' }>): number {
+export function typeOfCall(column: Exclude<CallColumn, { readonly kind: 'pass' }>): number {
   return column.kind === 'session' ? sessionType(column.function) : Oid.int8;
 }
 
@@ -71,7 +71,7 @@ interface SessionCall {
 }
 
 interface Call {
-  readonly name: Exclude<SequenceColumn['kind'], 'pass' | 'session'>;
+  readonly name: Exclude<CallColumn['kind'], 'pass' | 'session'>;
   readonly label: string;
   readonly args: readonly Node[];
 }
