@@ -125,13 +125,18 @@ const sections = {
       'warn',
       'What goes to standard error, as lines of JSON.',
     ),
-    tls_cert: setting(notYet, '', 'Certificate file for TLS (not supported yet).'),
-    tls_key: setting(notYet, '', 'Key file for TLS (not supported yet).'),
+    tls_cert: setting(text, '', 'Certificate file for TLS, PEM, with its chain; empty: no TLS.'),
+    tls_key: setting(text, '', 'Key file of that certificate, PEM.'),
+    tls_required: setting(onOff, 'off', 'Refuse connections without TLS.'),
   },
   auth: {
-    method: setting(choice(['trust'], ['scram-sha-256']), 'trust', '`trust`, only while `host` is loopback.'),
+    method: setting(
+      choice<'trust' | 'scram-sha-256'>(['trust', 'scram-sha-256']),
+      'trust',
+      '`trust` (only while `host` is loopback) or `scram-sha-256`.',
+    ),
     user: setting(name, 'arka', 'The first superuser.'),
-    password: setting(notYet, '', 'Password of the first superuser (not supported yet).'),
+    password: setting(text, '', 'Password of the first superuser, or its SCRAM-SHA-256 verifier; holds at each start.'),
   },
   memory: {
     limit: setting(size(768 * 2 ** 20, '768MB'), '2GB', 'Hard limit of the whole process; at least 768MB.'),
@@ -258,7 +263,8 @@ function readSetting(key: string, schema: Setting, given: Given | undefined): un
   const { success, data, error } = schema.safeParse(given?.value as Raw | undefined);
   if (success) return data;
   const issue = error.issues[0]!;
-  const shown = typeof given?.value === 'string' ? `'${given.value}'` : JSON.stringify(given?.value);
+  const secret = key === 'auth.password'; // said nowhere
+  const shown = secret ? 'it' : typeof given?.value === 'string' ? `'${given.value}'` : JSON.stringify(given?.value);
   const why = issue.code === 'custom' ? issue.message : 'is neither text, nor a number, nor true or false';
   throw new ConfigError(`setting ${key} (${given?.source}): ${shown} ${why}`);
 }
@@ -326,9 +332,13 @@ function editDistance(a: string, b: string): number {
 function settled(config: Config, cwd: string): Config {
   if (config.auth.method === 'trust' && !isLoopback(config.server.host)) {
     throw new ConfigError(
-      `server.host ${config.server.host} is not loopback: auth.method trust lets everyone in, and scram-sha-256 is not supported yet`,
+      `server.host ${config.server.host} is not loopback: auth.method trust lets everyone in; set auth.method to scram-sha-256, and auth.password`,
     );
   }
+  const { tlsCert, tlsKey, tlsRequired } = config.server;
+  if ((tlsCert === '') !== (tlsKey === '')) throw new ConfigError('server.tls_cert and server.tls_key go together');
+  if (tlsRequired && tlsCert === '')
+    throw new ConfigError('server.tls_required needs server.tls_cert and server.tls_key');
   if (config.memory.yellow >= config.memory.red) throw new ConfigError('memory.yellow must be below memory.red');
   if (config.wal.maxSize < 2 * config.wal.segmentSize) {
     throw new ConfigError('wal.max_size must be at least two times wal.segment_size');
@@ -338,7 +348,9 @@ function settled(config: Config, cwd: string): Config {
   }
   const dataDir = resolve(cwd, config.server.dataDir);
   const warehouse = warehouseUrl(config.catalog.warehouse, dataDir, cwd);
-  return { ...config, server: { ...config.server, dataDir }, catalog: { ...config.catalog, warehouse } };
+  const path = (file: string): string => (file === '' ? '' : resolve(cwd, file));
+  const server = { ...config.server, dataDir, tlsCert: path(tlsCert), tlsKey: path(tlsKey) };
+  return { ...config, server, catalog: { ...config.catalog, warehouse } };
 }
 
 /** Not percent-encoded: readers of Iceberg metadata take what follows `file://` as the path. */

@@ -39,6 +39,7 @@ export const SqlState = {
   transactionTimeout: '25P04',
   invalidSqlStatementName: '26000',
   invalidAuthorization: '28000',
+  invalidPassword: '28P01',
   invalidSavepoint: '3B001',
   invalidCatalogName: '3D000',
   invalidCursorName: '34000',

@@ -11,6 +11,7 @@ import type { EngineApi } from './federation/engine-api.ts';
 import { Database } from './ingest/database.ts';
 import type { Marks } from './ingest/pressure.ts';
 import { recover } from './ingest/recovery.ts';
+import { Rights } from './rights/rights.ts';
 import { RpcClient, type Api, type Remote, type ThreadApi } from './rpc.ts';
 import { DiskCache } from './storage/disk/disk-cache.ts';
 import type { IndexApi, IndexSettings } from './storage/index/index-api.ts';
@@ -94,6 +95,8 @@ export interface TierOptions {
   /** Bytes of log, staged files, index and cache; none: no limit. */
   readonly diskLimit?: number;
   readonly s3?: S3Settings;
+  /** The first superuser, left out: arka; and its password, empty: as it was. */
+  readonly superuser?: { readonly user: string; readonly password: string };
   readonly clock: Clock;
   /** The start waits for the store: told before each pause. Left out: the start fails instead. */
   readonly waiting?: Patience['waiting'];
@@ -107,6 +110,7 @@ export interface TierOptions {
 export interface Tiers {
   readonly database: Database;
   readonly engine: Remote<EngineApi>;
+  readonly rights: Rights;
   readonly budget: MemoryBudget;
   /** What JavaScript holds in the threads of engine and lake. */
   readonly heapBytes: () => Promise<number>;
@@ -172,6 +176,11 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     ...(options.s3 === undefined ? {} : { s3: options.s3 }),
   };
   const state = await patience(() => lake.remote.open(settings));
+  const rights = await Rights.open({
+    ...(options.superuser ?? { user: 'arka', password: '' }),
+    stored: await lake.remote.readRoles(null),
+    store: (text) => lake.remote.writeRoles(text),
+  });
   const disk = new DiskCache({
     dir: resolve(dataDir, 'cache'),
     limit: options.diskLimit ?? Number.POSITIVE_INFINITY,
@@ -214,7 +223,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     return parts.reduce((sum, part) => sum + part.bytes, 0);
   };
   const collectGarbage = (): Promise<unknown> => Promise.all(threads.map((thread) => thread.collectGarbage()));
-  return { database, engine: reader, budget, heapBytes, collectGarbage, engineBytes };
+  return { database, engine: reader, rights, budget, heapBytes, collectGarbage, engineBytes };
 }
 
 /** A start repeats what fails because the store is away, where it is told to. */

@@ -1,11 +1,12 @@
 /**
  * Puts the parts together: threads, recovery, listener. Start order is the shutdown order, reversed; whoever opens closes.
  */
+import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { CatalogClient } from './catalog/catalog-client.ts';
 import { systemClock } from './clock.ts';
-import type { Config } from './config.ts';
+import { type Config, ConfigError } from './config.ts';
 import { contentsOf } from './gateway/catalog-view.ts';
 import { createGateway } from './gateway/gateway.ts';
 import { startMigration, startRefresh } from './ingest/migration.ts';
@@ -17,6 +18,7 @@ import type { Patience } from './store-patience.ts';
 import { isRemote } from './storage/iceberg/paths.ts';
 import type { S3Settings } from './storage/iceberg/s3-client.ts';
 import { listen, type Listener } from './wire/listener.ts';
+import { type TlsServer, tlsServer } from './wire/tls.ts';
 
 export interface ArkaServer {
   /** Where clients connect, such as `postgresql://arka@127.0.0.1:5433/arka`. */
@@ -53,7 +55,9 @@ async function open(
   const front = new StartingGateway();
   const { host, maxConnections, port } = config.server;
   const { warehouse } = config.catalog;
-  const open = (): Promise<Listener> => listen({ host, port, maxConnections, gateway: front, clock, log: warn });
+  const tls = await tlsOf(config);
+  const listening = { host, port, maxConnections, gateway: front, clock, log: warn };
+  const open = (): Promise<Listener> => listen({ ...listening, ...(tls === null ? {} : { tls }) });
   // A remote store may be waited for: clients hear so, instead of meeting a closed port.
   const early = isRemote(warehouse) ? stack.use(await open()) : null;
   const waiting: Patience['waiting'] = (error, pauseMs) => {
@@ -77,6 +81,7 @@ async function open(
       logBytesKept: config.wal.keepSize,
       diskLimit: config.disk.limit,
       s3: s3Settings(config),
+      superuser: config.auth,
       clock,
       waiting,
       ...(signal === undefined ? {} : { signal }),
@@ -85,8 +90,12 @@ async function open(
     },
     stack,
   );
+  if (config.auth.method !== 'trust' && tiers.rights.state.roles.get(config.auth.user)?.password === null)
+    throw new ConfigError(
+      `auth.method ${config.auth.method} needs auth.password: role ${config.auth.user} has none yet`,
+    );
   await loadParser();
-  const { database, engine, budget } = tiers;
+  const { database, engine, rights, budget } = tiers;
   const guard = openGuard(tiers, warn, () => catalog);
   const catalog = new CatalogClient({
     clock,
@@ -102,9 +111,10 @@ async function open(
   guard.start();
   stack.defer(() => guard.stop());
   const gateway = createGateway(
-    { database, engine, catalog, clock, budget, startedAt: clock.now(), definitionsChanged },
+    { database, engine, rights, catalog, clock, budget, startedAt: clock.now(), definitionsChanged },
     {
-      user: config.auth.user,
+      method: config.auth.method,
+      maxConnections,
       defaults: new Map([['synchronous_commit', config.wal.synchronousCommit ? 'on' : 'off']]),
     },
   );
@@ -115,6 +125,21 @@ async function open(
   database.memory.account.report('sessions', false, listener.heldBytes);
   const shown = host.includes(':') ? `[${host}]` : host;
   return `postgresql://${config.auth.user}@${shown}:${listener.port}/arka`;
+}
+
+/** Null: none is set. @throws {ConfigError} what is wrong with the files */
+async function tlsOf({ server: { tlsCert, tlsKey, tlsRequired } }: Config): Promise<TlsServer | null> {
+  if (tlsCert === '') return null;
+  const read = (setting: string, path: string): Promise<Buffer> =>
+    readFile(path).catch((error: unknown) => {
+      throw new ConfigError(`setting server.${setting}: ${path}: ${(error as NodeJS.ErrnoException).code}`);
+    });
+  const [cert, key] = await Promise.all([read('tls_cert', tlsCert), read('tls_key', tlsKey)]);
+  try {
+    return tlsServer(cert, key, tlsRequired);
+  } catch (error) {
+    throw new ConfigError(`server.tls_cert and server.tls_key: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** A server of one's own rarely has a name for each bucket. */

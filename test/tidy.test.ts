@@ -15,8 +15,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   federation: ['types', 'planner', 'storage'], // runs a plan
   ingest: ['types', 'storage'], //                the write path
   types: [], //             OIDs and codecs: open to all
-  catalog: ['types'], //    PGlite: describe, pg_catalog
-  gateway: ['types', 'wire', 'planner', 'storage', 'federation', 'ingest', 'catalog'], // sessions: carries statements out
+  rights: [], //            roles and what they may do
+  catalog: ['types', 'rights'], //    PGlite: describe, pg_catalog
+  gateway: ['types', 'rights', 'wire', 'planner', 'storage', 'federation', 'ingest', 'catalog'], // sessions: carries statements out
 };
 /** Entries of threads and the tree of the process see everything. */
 const SEES_ALL = /^(threads\/.*|server.*\.ts|main\.ts|cli\.ts|doctor\.ts)$/;

@@ -5,11 +5,13 @@ import type { Clock } from '../clock.ts';
 import type { EngineApi } from '../federation/engine-api.ts';
 import type { Database } from '../ingest/database.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
+import type { Rights } from '../rights/rights.ts';
 import type { Remote } from '../rpc.ts';
 
 export interface ServerContext {
   readonly database: Database;
   readonly engine: Remote<EngineApi>;
+  readonly rights: Rights;
   readonly catalog: Catalog & { holding(contents: CatalogContents): Catalog };
   readonly clock: Clock;
   readonly budget: MemoryBudget;

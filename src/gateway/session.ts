@@ -1,5 +1,5 @@
 /** One client's session: its settings, its transaction, and what answers its messages: `gateway/simple.ts`, `gateway/extended.ts`. */
-import { randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Format } from '../types/result-column.ts';
 import type {
   BoundParameters,
@@ -24,9 +24,11 @@ import { SessionTransaction } from './transaction.ts';
 
 export class Session implements GatewaySession {
   readonly pid: number;
-  readonly secret = randomInt(1, 2 ** 31 - 1);
+  /** Who logged in. */
+  readonly user: string;
+  readonly cancelKey: Uint8Array;
   readonly parameters: ReadonlyMap<string, string>;
-  readonly #closed: () => void;
+  readonly #closed: () => unknown;
   readonly #transaction: SessionTransaction;
   readonly #interruption: Interruption;
   readonly #statements: SessionStatements;
@@ -37,12 +39,15 @@ export class Session implements GatewaySession {
   constructor(
     context: ServerContext,
     pid: number,
+    cancelKeyBytes: number,
     settings: SessionSettings,
     events: SessionEvents,
     locks: AdvisoryLocks,
-    closed: () => void,
+    closed: () => unknown,
   ) {
     this.pid = pid;
+    this.user = settings.get('session_authorization')!;
+    this.cancelKey = randomBytes(cancelKeyBytes);
     this.#closed = closed;
     this.parameters = settings.reported();
     const sequences = new SessionSequences(context.database);

@@ -5,6 +5,7 @@
  * - G1 What a transaction changes is undone with it, or with a rollback to a savepoint; SET LOCAL wears off at its end.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import type { Role } from '../rights/roles.ts';
 import { settingValue, timeOf } from './setting-values.ts';
 
 /** PostgreSQL's spelling of reported settings; ParameterStatus uses it. */
@@ -37,8 +38,6 @@ const DEFAULTS: readonly (readonly [string, string])[] = [
   ['server_encoding', 'UTF8'],
   ['client_encoding', 'UTF8'],
   ['application_name', ''],
-  ['is_superuser', 'on'],
-  ['session_authorization', 'arka'],
   ['DateStyle', 'ISO, MDY'],
   ['IntervalStyle', 'postgres'],
   ['TimeZone', 'UTC'],
@@ -106,7 +105,10 @@ export class SessionSettings {
     startup: ReadonlyMap<string, string>,
     defaults: ReadonlyMap<string, string>,
     changed: (name: string, value: string) => void,
+    { name: user, superuser }: Pick<Role, 'name' | 'superuser'>,
   ) {
+    this.#defaults.set('is_superuser', superuser ? 'on' : 'off');
+    this.#defaults.set('session_authorization', user);
     for (const [name, value] of DEFAULTS) this.#defaults.set(name.toLowerCase(), value);
     for (const [name, value] of defaults) this.#defaults.set(name.toLowerCase(), value);
     this.#changed = () => {};

@@ -50,11 +50,29 @@ export function parameterStatus(out: ByteWriter, name: string, value: string): v
   close(out, at);
 }
 
-export function backendKeyData(out: ByteWriter, pid: number, secret: number): void {
-  out.u8(type('K'));
-  out.i32(12);
+export function authenticationSasl(out: ByteWriter, mechanisms: readonly string[]): void {
+  const at = open(out, 'R');
+  out.i32(10);
+  for (const mechanism of mechanisms) string(out, mechanism);
+  out.u8(0);
+  close(out, at);
+}
+
+export const authenticationSaslContinue = (out: ByteWriter, data: string): void => authenticationData(out, 11, data);
+export const authenticationSaslFinal = (out: ByteWriter, data: string): void => authenticationData(out, 12, data);
+
+function authenticationData(out: ByteWriter, code: number, data: string): void {
+  const at = open(out, 'R');
+  out.i32(code);
+  out.utf8(data);
+  close(out, at);
+}
+
+export function backendKeyData(out: ByteWriter, pid: number, key: Uint8Array): void {
+  const at = open(out, 'K');
   out.i32(pid);
-  out.i32(secret);
+  out.raw(key);
+  close(out, at);
 }
 
 /** `version` is the newest that the server speaks, as major << 16 | minor (what PostgreSQL sends and libpq reads). */

@@ -6,17 +6,20 @@
  * - N3 `GatewaySession.close` is called exactly once per session that was opened, however the connection ends.
  * - N4 A session that has written pays for its turn of input by waiting, socket and messages with it (M-11).
  * - N5 No bytes of a client throw out of here.
+ * - N6 Who must prove who he is has no session before, and messages of a few bytes only.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { SqlError, SqlState, toSqlError } from '../errors.ts';
+import { Authentication, LOGIN_BYTES_MAX, REFUSAL_MS } from './authentication.ts';
 import * as backend from './backend-messages.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { Gateway, GatewaySession, SessionEvents } from './gateway-api.ts';
 import { QueryProtocol } from './query-protocol.ts';
 import { sharedReads } from './shared-reads.ts';
 import { SessionOutput } from './session-output.ts';
-import { parseStartupPacket, PROTOCOL_3_0, type StartupPacket } from './startup-packet.ts';
+import { MINOR_LONG_KEYS, parseStartupPacket, PROTOCOL_MAX, type StartupPacket } from './startup-packet.ts';
+import { overTls, saidProtocol, TLS_BYTES, TLS_HANDSHAKE, type TlsServer } from './tls.ts';
 
 const INPUT_BYTES_MAX = 64 * 1024;
 /** PostgreSQL's authentication_timeout. */
@@ -25,27 +28,40 @@ const STARTUP_MS_MAX = 60_000;
 const LINGER_MS = 2_000;
 const TERMINATE = 'X'.charCodeAt(0);
 const SYNC = 'S'.charCodeAt(0);
+/** Of protocol 3.0, and of later ones. */
+const CANCEL_KEY_BYTES = 4;
+const LONG_CANCEL_KEY_BYTES = 32;
 
 export interface ConnectionHost {
   readonly gateway: Gateway;
+  readonly tls: TlsServer | null;
   readonly clock: Clock;
   readonly messageBytesMax: number;
   log(error: unknown, where: string): void;
   /** False when all places are taken. */
   admit(connection: Connection): boolean;
+  /** How many are admitted. */
+  sessions(): number;
   /** The socket is closed and the session has ended. */
   ended(connection: Connection): void;
 }
 
-/** startup: no StartupMessage yet; opening: the gateway is asked; over: no message is taken any more. */
-type Phase = 'startup' | 'opening' | 'ready' | 'over';
+/** startup: no StartupMessage yet; proving: SASL; opening: the gateway is asked; over: no message is taken any more. */
+type Phase = 'startup' | 'proving' | 'opening' | 'ready' | 'over';
+type StartupMessage = Extract<StartupPacket, { kind: 'startup' }>;
 
 export class Connection {
   readonly #host: ConnectionHost;
-  readonly #socket: Socket;
+  #socket: Socket;
   readonly #reader: FrameReader;
   readonly #out: SessionOutput;
   #phase: Phase = 'startup';
+  /** A handshake began here. */
+  #secured = false;
+  /** Requests that come once. */
+  readonly #asked = new Set<'ssl' | 'gss'>();
+  #authentication: Authentication | null = null;
+  #admitted: StartupMessage | null = null;
   #session: GatewaySession | null = null;
   #protocol: QueryProtocol | null = null;
   /** A statement, or the gateway's `open`, waits for a promise. */
@@ -69,17 +85,33 @@ export class Connection {
   constructor(socket: Socket, host: ConnectionHost) {
     this.#host = host;
     this.#socket = sharedReads(socket, (bytes, length) => this.#data(bytes, length));
-    this.#reader = new FrameReader(host.messageBytesMax);
+    this.#reader = new FrameReader(LOGIN_BYTES_MAX);
     this.#out = new SessionOutput(this.#socket, () => this.#pump());
     this.#socket.setNoDelay(true);
     this.#socket.setKeepAlive(true, 60_000);
-    this.#socket.on('drain', () => this.#pump());
-    this.#socket.on('end', () => this.#end());
-    this.#socket.on('error', () => {}); // 'close' follows
-    this.#socket.on('close', () => this.#closed());
+    this.#hear(this.#socket);
     this.#cancelTimer = host.clock.after(STARTUP_MS_MAX, () => {
       this.#fatal(new SqlError(SqlState.queryCanceled, 'canceling authentication due to timeout'));
     });
+  }
+
+  #hear(socket: Socket): void {
+    const unlessMoved = (work: () => void) => (): void => {
+      if (socket === this.#socket) work();
+    };
+    socket.on(
+      'drain',
+      unlessMoved(() => this.#pump()),
+    );
+    socket.on(
+      'end',
+      unlessMoved(() => this.#end()),
+    );
+    socket.on('error', () => {}); // 'close' follows
+    socket.on(
+      'close',
+      unlessMoved(() => this.#closed()),
+    );
   }
 
   /** 57P01 now, or after the statement that runs. */
@@ -90,7 +122,8 @@ export class Connection {
 
   /** Bytes of its buffers. */
   get heldBytes(): number {
-    return this.#reader.heldBytes + this.#out.heldBytes + (this.#session?.heldBytes?.() ?? 0);
+    const tls = this.#secured ? TLS_BYTES : 0;
+    return this.#reader.heldBytes + this.#out.heldBytes + tls + (this.#session?.heldBytes?.() ?? 0);
   }
 
   destroy(): void {
@@ -134,12 +167,12 @@ export class Connection {
 
   #takeOne(): boolean {
     const reader = this.#reader;
-    if (this.#phase === 'startup') {
-      if (!reader.nextStartup()) return false;
-      this.#startup(parseStartupPacket(reader.bytes, reader.start, reader.end));
+    if (this.#phase === 'startup') return this.#takeStartup();
+    if (!reader.next()) return false;
+    if (this.#phase === 'proving') {
+      this.#prove();
       return true;
     }
-    if (!reader.next()) return false;
     this.#taken += reader.end - reader.start;
     const copy = this.#out.copy;
     if (reader.type === TERMINATE) this.#over();
@@ -215,24 +248,101 @@ export class Connection {
     return undefined;
   }
 
+  #takeStartup(): boolean {
+    const { tls } = this.#host;
+    const reader = this.#reader;
+    if (tls !== null && !this.#secured && this.#asked.size === 0 && reader.first === TLS_HANDSHAKE) {
+      this.#secure(tls, reader.takeAll());
+      return true;
+    }
+    if (!reader.nextStartup()) return false;
+    this.#startup(parseStartupPacket(reader.bytes, reader.start, reader.end));
+    return true;
+  }
+
   #startup(packet: StartupPacket): void {
+    const { gateway, tls } = this.#host;
+    const out = this.#out.writer;
     switch (packet.kind) {
       case 'ssl':
-      case 'gss':
-        this.#out.writer.u8('N'.charCodeAt(0));
+      case 'gss': {
+        if (this.#asked.has(packet.kind) || this.#secured)
+          throw new SqlError(SqlState.protocolViolation, 'encryption was asked for twice');
+        this.#asked.add(packet.kind);
+        const taken = packet.kind === 'ssl' && tls !== null;
+        out.u8((taken ? 'S' : 'N').charCodeAt(0));
+        if (taken) this.#secure(tls, null);
         return;
+      }
       case 'cancel':
-        this.#host.gateway.cancel(packet.pid, packet.secret);
+        gateway.cancel(packet.pid, packet.key);
         return this.#over();
-      case 'startup':
+      case 'startup': {
         if (!this.#host.admit(this)) throw new SqlError(SqlState.tooManyConnections, 'sorry, too many clients already');
-        if (packet.negotiate !== null)
-          backend.negotiateProtocolVersion(this.#out.writer, PROTOCOL_3_0, packet.negotiate);
-        this.#open(packet.parameters);
+        if (packet.negotiate !== null) backend.negotiateProtocolVersion(out, PROTOCOL_MAX, packet.negotiate);
+        const user = packet.parameters.get('user')!;
+        if (tls?.required === true && !this.#secured) {
+          throw new SqlError(
+            SqlState.invalidAuthorization,
+            `no entry for host "${this.#socket.remoteAddress ?? ''}", user "${user}", no encryption`,
+            { hint: 'Connect with sslmode=require: server.tls_required is on.' },
+          );
+        }
+        const credential = gateway.credential(user);
+        if (credential === null) return this.#open(packet);
+        this.#admitted = packet;
+        this.#phase = 'proving';
+        const endPoint = this.#secured ? (tls?.endPoint ?? null) : null;
+        this.#authentication = new Authentication(user, credential, endPoint, out);
+      }
     }
   }
 
-  #open(parameters: ReadonlyMap<string, string>): void {
+  /** T1, T2. @param early of a handshake that came without a request */
+  #secure(tls: TlsServer, early: Uint8Array | null): void {
+    if (this.#reader.buffered > 0) {
+      this.#out.writer.length = 0; // the client was to wait for the answer
+      throw new SqlError(SqlState.protocolViolation, 'received unencrypted data after SSL request', {
+        detail: 'This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.',
+      });
+    }
+    this.#out.flush();
+    const secure = overTls(this.#socket, tls, early);
+    this.#secured = true;
+    this.#socket = secure;
+    this.#out.moveTo(secure);
+    this.#hear(secure);
+    secure.on('data', (bytes: Uint8Array) => this.#data(bytes, bytes.length));
+    secure.on('secure', () => {
+      if (early !== null && !saidProtocol(secure)) {
+        this.#fatal(
+          new SqlError(
+            SqlState.protocolViolation,
+            'received direct SSL connection request without ALPN protocol negotiation extension',
+          ),
+        );
+      }
+    });
+  }
+
+  /** A message of a client that has not proven who it is. */
+  #prove(): void {
+    const { bytes, end, start, type } = this.#reader;
+    if (type === TERMINATE) return this.#over();
+    const authentication = this.#authentication!;
+    switch (authentication.accept(type, bytes, start, end, this.#out.writer)) {
+      case 'more':
+        return;
+      case 'proven':
+        this.#authentication = null;
+        return this.#open(this.#admitted!);
+      case 'refused':
+        this.#running = true; // nothing more is taken
+        this.#host.clock.after(REFUSAL_MS, () => this.#fatal(authentication.refusal));
+    }
+  }
+
+  #open({ minor, parameters }: StartupMessage): void {
     this.#phase = 'opening';
     this.#running = true;
     const opened = (session: GatewaySession): Promise<void> | void => {
@@ -241,6 +351,7 @@ export class Connection {
         return this.#closeSession(session);
       }
       this.#cancelTimer();
+      this.#reader.messageBytesMax = this.#host.messageBytesMax;
       this.#running = false;
       this.#phase = 'ready';
       this.#session = session;
@@ -251,7 +362,7 @@ export class Connection {
       const out = this.#out.writer;
       backend.authenticationOk(out);
       for (const [name, value] of session.parameters) backend.parameterStatus(out, name, value);
-      backend.backendKeyData(out, session.pid, session.secret);
+      backend.backendKeyData(out, session.pid, session.cancelKey);
       this.#protocol.ready();
       this.#pump();
     };
@@ -260,7 +371,9 @@ export class Connection {
       this.#fatal(toSqlError(error));
     };
     // A gateway that throws instead of rejecting is caught by the turn.
-    this.#opening = this.#host.gateway.open(parameters, this.#events()).then(opened).catch(refused);
+    const cancelKeyBytes = minor >= MINOR_LONG_KEYS ? LONG_CANCEL_KEY_BYTES : CANCEL_KEY_BYTES;
+    const client = { cancelKeyBytes, sessions: this.#host.sessions() };
+    this.#opening = this.#host.gateway.open(parameters, this.#events(), client).then(opened).catch(refused);
     void this.#opening.then(() => {
       this.#opening = null;
     });

@@ -24,12 +24,18 @@ const POOLED_BYTES_MAX = 8 * 1024;
 
 /** 0: no message of the protocol, 1: small, 2: large. */
 const LIMIT_CLASS = new Uint8Array(256);
-for (const type of 'CDEHSXcf') LIMIT_CLASS[type.charCodeAt(0)] = 1;
-for (const type of 'QPBFdp') LIMIT_CLASS[type.charCodeAt(0)] = 2;
+for (const type of 'CDEHSXcfp') LIMIT_CLASS[type.charCodeAt(0)] = 1;
+for (const type of 'QPBFd') LIMIT_CLASS[type.charCodeAt(0)] = 2;
 
-function violation(message: string): SqlError {
-  return new SqlError(SqlState.protocolViolation, message, { severity: 'FATAL' });
+function violation(message: string, detail?: string): SqlError {
+  return new SqlError(SqlState.protocolViolation, message, {
+    severity: 'FATAL',
+    ...(detail === undefined ? {} : { detail }),
+  });
 }
+
+const tooLong = (what: string, length: number, limit: number): string =>
+  `${what} says that it has ${length} bytes; the limit is ${limit}.`;
 
 export class FrameReader {
   /** The message that `next` found: its type and the bounds of its body in `bytes`, the end exclusive. */
@@ -38,7 +44,8 @@ export class FrameReader {
   start = 0;
   end = 0;
 
-  readonly #messageBytesMax: number;
+  /** Longest Query, Parse, Bind or CopyData message. */
+  messageBytesMax: number;
   #buffer: Uint8Array = NO_BYTES;
   #at = 0;
   #filled = 0;
@@ -48,7 +55,7 @@ export class FrameReader {
   #copyRest = 0;
 
   constructor(messageBytesMax = 256 * 1024 * 1024) {
-    this.#messageBytesMax = messageBytesMax;
+    this.messageBytesMax = messageBytesMax;
   }
 
   /** Bytes received and not yet handed out. */
@@ -100,8 +107,10 @@ export class FrameReader {
     if (limit === 0) throw violation(`invalid frontend message type ${type}`);
     if (available < HEADER_BYTES) return false;
     const length = int32(this.#buffer, at + 1);
-    if (length < 4 || length > (limit === 1 ? SMALL_MESSAGE_BYTES_MAX : this.#messageBytesMax)) {
-      throw violation('invalid message length');
+    const longest = limit === 1 ? SMALL_MESSAGE_BYTES_MAX : this.messageBytesMax;
+    if (length < 4 || length > longest) {
+      const what = `A message of type ${String.fromCharCode(type)}`;
+      throw violation('invalid message length', length < 4 ? undefined : tooLong(what, length, longest));
     }
     if (available < length + 1) {
       if (type !== COPY_DATA || available === HEADER_BYTES) return false;
@@ -123,10 +132,25 @@ export class FrameReader {
     const available = this.#filled - at;
     if (available < 4) return available === 0 && this.#release();
     const length = int32(this.#buffer, at);
-    if (length < 8 || length > STARTUP_BYTES_MAX) throw violation('invalid length of startup packet');
+    if (length < 8 || length > STARTUP_BYTES_MAX) {
+      const detail = length < 8 ? undefined : tooLong('The packet', length, STARTUP_BYTES_MAX);
+      throw violation('invalid length of startup packet', detail);
+    }
     if (available < length) return false;
     this.#hand(0, at + 4, at + length);
     return true;
+  }
+
+  /** The first byte that is not handed out yet; -1: there is none. */
+  get first(): number {
+    return this.buffered === 0 ? -1 : this.#buffer[this.#at]!;
+  }
+
+  /** All bytes not handed out yet, as memory of the caller's. */
+  takeAll(): Uint8Array {
+    const bytes = this.#buffer.slice(this.#at, this.#filled);
+    this.clear();
+    return bytes;
   }
 
   /** Forgets everything: the connection is over. */

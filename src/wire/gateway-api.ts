@@ -8,15 +8,25 @@
 import type { SqlError } from '../errors.ts';
 import type { ByteWriter } from '../types/byte-writer.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
+import type { Credential } from './scram-exchange.ts';
 
 export type MaybePromise<T> = T | Promise<T>;
 export type TransactionStatus = 'I' | 'T' | 'E';
 
 export interface Gateway {
-  /** A new session; rejects with FATAL errors (3D000, 28000, 53300, 57P03). */
-  open(startup: ReadonlyMap<string, string>, events: SessionEvents): Promise<GatewaySession>;
-  /** CancelRequest: ends the statement under way in that session with 57014; a wrong secret does nothing. */
-  cancel(pid: number, secret: number): void;
+  /** What a client of that name must prove first, whether or not somebody has it; null: nothing. @throws {SqlError} 57P03 */
+  credential(user: string): Credential | null;
+  /** A new session, of a client that has proven what it had to; rejects with FATAL errors (3D000, 28000, 53300, 57P03). */
+  open(startup: ReadonlyMap<string, string>, events: SessionEvents, client: ClientFacts): Promise<GatewaySession>;
+  /** CancelRequest: ends the statement under way in that session with 57014; a wrong key does nothing. */
+  cancel(pid: number, key: Uint8Array): void;
+}
+
+export interface ClientFacts {
+  /** How long its cancel key may be. */
+  readonly cancelKeyBytes: number;
+  /** Sessions of clients, with this one. */
+  readonly sessions: number;
 }
 
 /** What a session may say outside an answer. */
@@ -38,7 +48,8 @@ export interface Notice {
 
 export interface GatewaySession {
   readonly pid: number;
-  readonly secret: number;
+  /** What a CancelRequest must know. */
+  readonly cancelKey: Uint8Array;
   /** ParameterStatus at start-up, in order. */
   readonly parameters: ReadonlyMap<string, string>;
   /** For ReadyForQuery: idle, in a transaction block, in a failed one. */

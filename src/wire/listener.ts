@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import type { Gateway } from './gateway-api.ts';
+import type { TlsServer } from './tls.ts';
 
 /** How long a running statement may go on after close(). */
 const GRACE_MS = 5_000;
@@ -18,6 +19,8 @@ export interface ListenOptions {
   readonly port: number;
   readonly maxConnections: number;
   readonly gateway: Gateway;
+  /** Left out: an SSLRequest is answered `N`. */
+  readonly tls?: TlsServer;
   readonly clock: Clock;
   readonly log: (error: unknown, where: string) => void;
   /** Longest Query, Parse, Bind or CopyData message; beyond it the connection ends with 08P01. */
@@ -40,6 +43,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   let allGone: (() => void) | null = null;
   const host: ConnectionHost = {
     gateway: options.gateway,
+    tls: options.tls ?? null,
+    sessions: () => sessions.size,
     clock: options.clock,
     messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX,
     log: options.log,

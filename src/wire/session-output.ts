@@ -28,7 +28,7 @@ export class SessionOutput implements Output {
   writer = new ByteWriter(WRITER_BYTES_IDLE);
   /** The COPY under way, until its CopyDone or CopyFail. */
   copy: CopyIn | null = null;
-  readonly #socket: Socket;
+  #socket: Socket;
   readonly #waiters: Waiter[] = [];
   readonly #onCopy: () => void;
   #flushScheduled = false;
@@ -37,6 +37,12 @@ export class SessionOutput implements Output {
   constructor(socket: Socket, onCopy: () => void) {
     this.#socket = socket;
     this.#onCopy = onCopy;
+    socket.on('drain', () => this.#release());
+  }
+
+  /** What is said from now on goes there. */
+  moveTo(socket: Socket): void {
+    this.#socket = socket;
     socket.on('drain', () => this.#release());
   }
 

@@ -10,15 +10,22 @@ import { decodeUtf8 } from './message-body.ts';
 export type StartupPacket =
   | { readonly kind: 'ssl' }
   | { readonly kind: 'gss' }
-  | { readonly kind: 'cancel'; readonly pid: number; readonly secret: number }
+  | { readonly kind: 'cancel'; readonly pid: number; readonly key: Uint8Array }
   | {
       readonly kind: 'startup';
       readonly parameters: ReadonlyMap<string, string>;
+      /** The minor version that is spoken: what was asked for, or the newest that is known. */
+      readonly minor: number;
       /** Set when a newer minor version or `_pq_.` options were asked for: the options that are not known. */
       readonly negotiate: readonly string[] | null;
     };
 
-export const PROTOCOL_3_0 = 3 << 16;
+/** From this minor version on cancel keys are longer than four bytes. */
+export const MINOR_LONG_KEYS = 2;
+const MINOR_MAX = 2;
+/** The newest that is spoken, as its code. */
+export const PROTOCOL_MAX = (3 << 16) | MINOR_MAX;
+const CANCEL_KEY_BYTES_MAX = 256;
 const CANCEL_REQUEST = (1234 << 16) | 5678;
 const SSL_REQUEST = (1234 << 16) | 5679;
 const GSSENC_REQUEST = (1234 << 16) | 5680;
@@ -37,8 +44,9 @@ export function parseStartupPacket(bytes: Uint8Array, start: number, end: number
     case GSSENC_REQUEST:
       return { kind: 'gss' };
     case CANCEL_REQUEST:
-      if (view.byteLength !== 12) throw fatal(SqlState.protocolViolation, 'invalid length of startup packet');
-      return { kind: 'cancel', pid: view.getInt32(4), secret: view.getInt32(8) };
+      if (view.byteLength < 12 || view.byteLength > 8 + CANCEL_KEY_BYTES_MAX)
+        throw fatal(SqlState.protocolViolation, 'invalid length of query cancel packet');
+      return { kind: 'cancel', pid: view.getInt32(4), key: bytes.slice(start + 8, end) };
     default:
       return startup(code, bytes, start + 4, end);
   }
@@ -50,7 +58,7 @@ function startup(code: number, bytes: Uint8Array, start: number, end: number): S
   if (major !== 3) {
     throw fatal(
       SqlState.featureNotSupported,
-      `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.0`,
+      `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.${MINOR_MAX}`,
     );
   }
   const parameters = new Map<string, string>();
@@ -74,7 +82,8 @@ function startup(code: number, bytes: Uint8Array, start: number, end: number): S
   if ((parameters.get('user') ?? '') === '') {
     throw fatal(SqlState.invalidAuthorization, 'no PostgreSQL user name specified in startup packet');
   }
-  return { kind: 'startup', parameters, negotiate: minor > 0 || unknown.length > 0 ? unknown : null };
+  const negotiate = minor > MINOR_MAX || unknown.length > 0 ? unknown : null;
+  return { kind: 'startup', parameters, minor: Math.min(minor, MINOR_MAX), negotiate };
 }
 
 function layout(): SqlError {

@@ -38,10 +38,11 @@ const catalog = new CatalogClient({ clock: systemClock, onProblem: (problem, err
 stack.defer(() => catalog.close());
 const gateway = createGateway(
   { ...tiers, catalog, clock: systemClock, startedAt: 0, definitionsChanged: () => {} },
-  { user: 'arka', defaults: new Map() },
+  { defaults: new Map() },
 );
 const events = { parameter: () => {}, notice: () => {}, deallocate: () => false, terminate: () => {} };
-const open = (): ReturnType<typeof gateway.open> => gateway.open(new Map([['user', 'arka']]), events);
+const open = (): ReturnType<typeof gateway.open> =>
+  gateway.open(new Map([['user', 'arka']]), events, { cancelKeyBytes: 4, sessions: 1 });
 const first = await open();
 await first.simple(
   'CREATE TABLE b (id bigint PRIMARY KEY, ts timestamptz, v int, name text, price float8, payload json, ok bool)',

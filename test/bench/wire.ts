@@ -12,9 +12,10 @@ import { COLUMNS, dataRow, RawClient, STARTUP } from '../wire/fake-gateway.ts';
 const ROW = dataRow('1');
 const gateway: Gateway = {
   cancel: () => {},
+  credential: () => null,
   open: async () => ({
     pid: 1,
-    secret: 2,
+    cancelKey: new Uint8Array(4),
     parameters: new Map([
       ['server_version', '16.0'],
       ['client_encoding', 'UTF8'],

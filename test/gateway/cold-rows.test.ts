@@ -49,10 +49,10 @@ beforeAll(async () => {
   Object.assign(tiers.database, { engine: noting(tiers.database.engine), index: noting(tiers.database.index!) });
   const gateway = createGateway(
     { ...tiers, engine: noting(tiers.engine), catalog, clock: systemClock, startedAt: 0, definitionsChanged: () => {} },
-    { user: 'arka', defaults: new Map() },
+    { defaults: new Map() },
   );
   const events = { parameter: () => {}, notice: () => {}, deallocate: () => false, terminate: () => {} };
-  session = await gateway.open(new Map([['user', 'arka']]), events);
+  session = await gateway.open(new Map([['user', 'arka']]), events, { cancelKeyBytes: 4, sessions: 1 });
   await run('CREATE TABLE c (id bigint PRIMARY KEY, v int, name text)');
   for (let file = 0; file < FILES; file++) {
     // each file holds keys of the whole range, so that bounds leave none out

@@ -3,7 +3,9 @@ import { connect, type Socket } from 'node:net';
 import { systemClock } from '../../src/clock.ts';
 import { SqlError } from '../../src/errors.ts';
 import { ByteWriter } from '../../src/types/byte-writer.ts';
+import type { Credential } from '../../src/wire/scram-exchange.ts';
 import type {
+  ClientFacts,
   Gateway,
   GatewaySession,
   Portal,
@@ -29,6 +31,7 @@ export function dataRow(text: string): Uint8Array {
 export class FakeGateway implements Gateway {
   readonly calls: string[] = [];
   readonly copied: string[] = [];
+  credentials: ((user: string) => Credential) | null = null;
   closes = 0;
   opens = 0;
   release: () => void = () => {};
@@ -36,18 +39,26 @@ export class FakeGateway implements Gateway {
   readonly turns: number[] = [];
   owes: () => Promise<void> | null = () => null;
 
-  cancel(pid: number, secret: number): void {
-    this.calls.push(`cancel ${pid} ${secret}`);
+  cancel(pid: number, key: Uint8Array): void {
+    this.calls.push(`cancel ${pid} ${Buffer.from(key).toString('hex')}`);
   }
 
-  async open(startup: ReadonlyMap<string, string>, events: SessionEvents): Promise<GatewaySession> {
+  credential(user: string): Credential | null {
+    return this.credentials?.(user) ?? null;
+  }
+
+  async open(
+    startup: ReadonlyMap<string, string>,
+    events: SessionEvents,
+    client: ClientFacts,
+  ): Promise<GatewaySession> {
     if (startup.get('database') === 'none')
       throw new SqlError('3D000', 'database "none" does not exist', { severity: 'FATAL' });
     this.opens++;
-    return this.#session(events);
+    return this.#session(events, client);
   }
 
-  #session(events: SessionEvents): GatewaySession {
+  #session(events: SessionEvents, client: ClientFacts): GatewaySession {
     let status: TransactionStatus = 'I';
     const rows = (text: string, out: Parameters<GatewaySession['simple']>[1]): void | Promise<void> => {
       if (text === 'BEGIN') status = 'T';
@@ -67,7 +78,7 @@ export class FakeGateway implements Gateway {
     };
     return {
       pid: 7,
-      secret: 9,
+      cancelKey: new Uint8Array(client.cancelKeyBytes).fill(9),
       parameters: new Map([
         ['server_version', '16.0'],
         ['client_encoding', 'UTF8'],

@@ -137,12 +137,12 @@ describe('start-up', () => {
   });
   test('CancelRequest reaches the gateway and the socket closes', async () => {
     await answer(message('', '\x04\xd2\x16\x2e\0\0\0\x07\0\0\0\x09'));
-    expect(gateway.calls).toEqual(['cancel 7 9']);
+    expect(gateway.calls).toEqual(['cancel 7 00000009']);
   });
   test('a newer minor version or an unknown _pq_ option is negotiated', async () => {
-    const client = await answer(message('', '\0\x03\0\x02user\0a\0_pq_.x\x001\0\0'), false);
+    const client = await answer(message('', '\0\x03\0\x03user\0a\0_pq_.x\x001\0\0'), false);
     await client.until((c) => c.types().endsWith('Z'));
-    expect(client.messages()[0]).toBe('v:\0\x03\0\0\0\0\0\x01_pq_.x\0');
+    expect(client.messages()[0]).toBe('v:\0\x03\0\x02\0\0\0\x01_pq_.x\0');
     client.socket.destroy();
   });
   test.each([

@@ -358,6 +358,10 @@ export type LakeApi = {
   cancelFetch(path: string): void;
   /** Byte ranges of a remote file into a file with holes; how many bytes were fetched. @throws {SqlError} 58030, 53100, XX001 */
   fetchParts(request: PartsRequest): Promise<number>;
+  /** Roles and rights as text; null: none were stored yet. @throws XX001 */
+  readRoles(argument: null): Promise<string | null>;
+  /** Durable when it resolves. */
+  writeRoles(text: string): Promise<void>;
   /** Bytes of the data directory that main does not count itself. */
   diskUsage(argument: null): Promise<DiskUsage>;
   shutdown(argument: null): Promise<void>;

@@ -18,6 +18,7 @@ import { lockDataDir } from '../disk/data-dir.ts';
 import { diskUsage } from '../disk/disk-usage.ts';
 import { fileCache, type CachedFile, type FileCache } from '../disk/file-cache.ts';
 import { openFlushStore, type FlushStore } from '../disk/flush-store.ts';
+import { readRoles, writeRoles } from '../disk/roles-file.ts';
 import { buildAttempt, type Attempt, type CommitContext, type PlacedDelete } from './commit.ts';
 import type {
   CommitRequest,
@@ -136,6 +137,8 @@ export function createLake(clock: Clock): LakeApi {
     fetchFile: (path) => lake().cache.fetch(path),
     cancelFetch: (path) => lake().cache.cancel(path),
     fetchParts: (request) => lake().cache.fetchParts(request),
+    readRoles: () => readRoles(lake().settings.dataDir),
+    writeRoles: (text) => writeRoles(lake().settings.dataDir, text),
     diskUsage: () => diskUsage(lake().settings.dataDir),
     shutdown: async () => {
       unlock?.();
