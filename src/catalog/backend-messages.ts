@@ -18,6 +18,7 @@ export interface Answer {
   readonly tag: string;
   /** The first ErrorResponse. */
   readonly error: SqlError | null;
+  readonly notices: readonly SqlError[];
   /** Count of ReadyForQuery. */
   readonly ready: number;
 }
@@ -32,6 +33,7 @@ export function parseAnswer(bytes: Uint8Array): Answer {
   let rows = 0;
   let tag = '';
   let error: SqlError | null = null;
+  const notices: SqlError[] = [];
   let ready = 0;
   for (let at = 0; at + 5 <= bytes.length;) {
     const end = at + 1 + view.getInt32(at + 1);
@@ -54,15 +56,18 @@ export function parseAnswer(bytes: Uint8Array): Answer {
       case 0x45:
         error ??= parseError(bytes, at + 5, end);
         break; // E ErrorResponse
+      case 0x4e:
+        notices.push(parseError(bytes, at + 5, end));
+        break; // N NoticeResponse
       case 0x5a:
         ready++;
         break; // Z ReadyForQuery
       default:
-        break; // notices, parameter status and completions say nothing here
+        break; // parameter status and completions say nothing here
     }
     at = end;
   }
-  return { parameterOids, columns, runs, rows, tag, error, ready };
+  return { parameterOids, columns, runs, rows, tag, error, notices, ready };
 }
 
 /** The DataRow messages in a buffer of their own, which may then be transferred. */

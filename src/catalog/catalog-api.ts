@@ -7,6 +7,7 @@
  */
 import type { SequenceDef, StoredSequence } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
+import type { ViewDef } from '../view-def.ts';
 import type { ResultColumn } from '../types/result-column.ts';
 
 export interface SessionContext {
@@ -48,6 +49,21 @@ export interface CatalogContents {
   readonly schemas: readonly string[];
   readonly tables: readonly TableDef[];
   readonly sequences?: readonly SequenceDef[];
+  readonly views?: readonly ViewDef[];
+}
+
+/** A definition to be tried (view-trial.ts). */
+export interface TrialRequest {
+  readonly sql: string;
+  readonly context: SessionContext;
+  /** Of a view that it makes. */
+  readonly oid: number;
+}
+
+export interface TrialResult {
+  /** All there are after it. */
+  readonly views: readonly ViewDef[];
+  readonly notices: readonly { readonly code: string; readonly message: string; readonly detail?: string }[];
 }
 
 export type CatalogApi = {
@@ -63,5 +79,7 @@ export type CatalogApi = {
   }): Promise<Description>;
   /** Runs one statement in a transaction that is rolled back (nothing a client sends may change the mirror). */
   query(request: CatalogQuery): Promise<CatalogResult>;
+  /** What a definition makes of the views; nothing of it stays. */
+  trial(request: TrialRequest): Promise<TrialResult>;
   shutdown(argument: null): Promise<void>;
 };

@@ -22,6 +22,8 @@ import type {
   CatalogResult,
   Description,
   SessionContext,
+  TrialRequest,
+  TrialResult,
 } from './catalog-api.ts';
 import { catalogImage } from './image.ts';
 
@@ -48,6 +50,7 @@ export interface DescribeRequest {
 export interface Catalog {
   describe(request: DescribeRequest, signal?: AbortSignal): Promise<Description>;
   query(request: CatalogQuery, signal?: AbortSignal): Promise<CatalogResult>;
+  trial(request: TrialRequest, signal?: AbortSignal): Promise<TrialResult>;
 }
 
 const CACHE_ENTRIES_MAX = 1_000;
@@ -128,11 +131,16 @@ export class CatalogClient implements Catalog {
     return this.#enqueue((remote) => remote.query(request), signal);
   }
 
+  trial(request: TrialRequest, signal?: AbortSignal): Promise<TrialResult> {
+    return this.#enqueue((remote) => remote.trial(request), signal);
+  }
+
   /** The catalog with other contents (L4). */
   holding(contents: CatalogContents): Catalog {
     return {
       describe: (request, signal) => this.#enqueue((remote) => remote.describe(request), signal, contents),
       query: (request, signal) => this.#enqueue((remote) => remote.query(request), signal, contents),
+      trial: (request, signal) => this.#enqueue((remote) => remote.trial(request), signal, contents),
     };
   }
 

@@ -14,14 +14,16 @@ import type { CatalogApi, CatalogContents, CatalogQuery, CatalogResult, Descript
 import { writeBind, writeDescribe, writeExecute, writeParse, writeSync } from './frontend-messages.ts';
 import { createSchemaSql, createTableSql, dropTableSql, mirrorSteps, type Mirrored } from './mirror.ts';
 import { createSequenceSql, dropSequenceSql, sequenceName } from './mirror-sequences.ts';
+import { createViewSql, dropViewSql } from './mirror-views.ts';
 import { openSession, type PgliteSession } from './pglite-session.ts';
 import { stubJson, stubSetting, stubView } from './stub-views.ts';
+import { tryDefinition } from './view-trial.ts';
 
 /** Definitions that go into one Query message. */
 const PER_BATCH = 25;
 
 export function createCatalog(imagePath: URL | string): CatalogApi {
-  const mirrored: Mirrored = { schemas: new Set(), tables: new Map(), sequences: [] };
+  const mirrored: Mirrored = { schemas: new Set(), tables: new Map(), sequences: [], views: new Map() };
   let session: PgliteSession | null = null;
   let lane: Promise<unknown> = Promise.resolve();
 
@@ -50,6 +52,11 @@ export function createCatalog(imagePath: URL | string): CatalogApi {
       inTurn(async (held) => {
         await held.enter(request.context);
         return query(held, request);
+      }),
+    trial: (request) =>
+      inTurn(async (held) => {
+        await held.enter(request.context);
+        return tryDefinition(held, request);
       }),
     async shutdown() {
       if (session === null) return;
@@ -104,6 +111,7 @@ function fillView(filling: CatalogQuery['views'][number]): string {
 async function mirror(session: PgliteSession, mirrored: Mirrored, wanted: CatalogContents): Promise<void> {
   const steps = mirrorSteps(mirrored, wanted);
   const failures: unknown[] = [];
+  await inBatches(session, steps.dropViews, dropViewSql, ({ oid }) => mirrored.views.delete(oid), failures);
   await inBatches(session, steps.dropTables, dropTableSql, (def) => mirrored.tables.delete(def.uuid), failures);
   await inBatches(session, steps.dropSequences, dropSequenceSql, () => undefined, failures);
   await inBatches(session, steps.dropSchemas, dropSchemaSql, (name) => mirrored.schemas.delete(name), failures);
@@ -111,6 +119,7 @@ async function mirror(session: PgliteSession, mirrored: Mirrored, wanted: Catalo
   await inBatches(session, steps.createSequences, createSequenceSql, () => undefined, failures);
   const tableSql = (def: TableDef): string => createTableSql(def, wanted.sequences ?? []);
   await inBatches(session, steps.createTables, tableSql, (def) => mirrored.tables.set(def.uuid, def), failures);
+  await inBatches(session, steps.createViews, createViewSql, (def) => mirrored.views.set(def.oid, def), failures);
   mirrored.sequences = wanted.sequences ?? [];
   if (failures.length > 0) throw failures[0];
 }

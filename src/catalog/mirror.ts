@@ -11,6 +11,8 @@ import { invariant } from '../errors.ts';
 import type { SequenceDef } from '../sequence-def.ts';
 import { columnTypeInfo, numericModifier, Oid } from '../types/pg-type.ts';
 import type { CatalogContents } from './catalog-api.ts';
+import type { ViewDef } from '../view-def.ts';
+import { viewSteps, type ViewSteps } from './mirror-views.ts';
 import { attachSequencesSql, defaultSql, ownedSequencesSql, sequencesOf } from './mirror-sequences.ts';
 
 /** What PGlite holds now. */
@@ -20,9 +22,11 @@ export interface Mirrored {
   readonly tables: Map<string, TableDef>;
   /** Those that no column owns, and those that tables were made with, by OID. */
   sequences: readonly SequenceDef[];
+  /** By OID. */
+  readonly views: Map<number, ViewDef>;
 }
 
-export interface MirrorSteps {
+export interface MirrorSteps extends ViewSteps {
   readonly dropTables: readonly TableDef[];
   readonly dropSequences: readonly SequenceDef[];
   readonly dropSchemas: readonly string[];
@@ -50,9 +54,17 @@ export function mirrorSteps(now: Mirrored, wanted: CatalogContents): MirrorSteps
     sequences.filter((def) => def.owner === null);
   const isIn = (sequences: readonly SequenceDef[], def: SequenceDef): boolean =>
     sequences.some((other) => sameSequences([def], [other]));
+  const dropTables = [...now.tables.values()].filter(changed);
+  const dropSequences = standing(now.sequences).filter((def) => !isIn(wanted.sequences ?? [], def));
+  const gone = [...dropTables, ...dropTables.flatMap((def) => sequencesOf(def, now.sequences)), ...dropSequences];
   return {
-    dropTables: [...now.tables.values()].filter(changed),
-    dropSequences: standing(now.sequences).filter((def) => !isIn(wanted.sequences ?? [], def)),
+    ...viewSteps(
+      [...now.views.values()],
+      wanted.views ?? [],
+      gone.map(({ oid }) => oid),
+    ),
+    dropTables,
+    dropSequences,
     dropSchemas: [...now.schemas].filter((name) => !schemas.has(name)),
     createSchemas: [...schemas].filter((name) => !now.schemas.has(name)),
     createSequences: standing(wanted.sequences ?? []).filter((def) => !isIn(now.sequences, def)),

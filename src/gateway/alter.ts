@@ -3,6 +3,7 @@ import type { CheckDef } from '../check-def.ts';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { alterTable, renameTable } from '../ingest/alter-table.ts';
 import { alterWithin, holdToAlter } from '../ingest/alter-within.ts';
+import { shownName } from '../ingest/relations.ts';
 import { generatedInput } from '../ingest/generated-values.ts';
 import { alteredDef, type AlteredDef } from '../planner/altered-def.ts';
 import type { AlterCommand, AlterTable, QualifiedName, Statement } from '../planner/plan.ts';
@@ -17,12 +18,14 @@ import { textInput } from '../types/text-input.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { foldDefaults } from './fold-defaults.ts';
 import { relationOf, type DefineEnvironment } from './define.ts';
+import { concernsViews, qualified, tryViews } from './define-view.ts';
 import { ofName } from './schema.ts';
 
 export async function alter(environment: DefineEnvironment, statement: AlterTable): Promise<string> {
   const { database, changes, hold, patience, notice } = environment;
   const table = tableOf(environment, statement.table, statement.ifExists);
   if (table === null) return 'ALTER TABLE';
+  if (changes !== null) await alterViewsAbove(environment, table, statement);
   const commands = await withDefaults(environment, table.def, statement.commands);
   let said: AlteredDef['notices'] = [];
   const change = (def: TableDef): AlteredDef | null => {
@@ -46,6 +49,39 @@ export async function alter(environment: DefineEnvironment, statement: AlterTabl
   }
   for (const { code, message } of said) notice(code, message);
   return 'ALTER TABLE';
+}
+
+/** Views above a table have the new names of its columns, and speak against what they need. @throws {SqlError} 2BP01, 0A000 */
+async function alterViewsAbove(environment: DefineEnvironment, table: Table, statement: AlterTable): Promise<void> {
+  const { database, changes, patience } = environment;
+  if (!concernsViews(statement, environment)) return;
+  await holdToAlter({ database, changes: changes!, patience }, table);
+  const { def } = table;
+  const actions = statement.commands.flatMap((command) => {
+    if (!('name' in command)) return [];
+    const name = quoteIdentifier(command.name);
+    const column = def.columns.find((each) => each.name === command.name);
+    if (command.kind === 'dropConstraint') return def.keyName === command.name ? [`DROP CONSTRAINT ${name}`] : [];
+    if (column === undefined) return [];
+    if (command.kind === 'type') refuseType(environment, def, column);
+    if (command.kind === 'renameColumn') return [`RENAME COLUMN ${name} TO ${quoteIdentifier(command.to)}`];
+    return command.kind === 'dropColumn' ? [`DROP COLUMN ${name} ${command.cascade ? 'CASCADE' : 'RESTRICT'}`] : [];
+  });
+  if (actions.length > 0) await tryViews(environment, `ALTER TABLE ${qualified(def)} ${actions.join(', ')}`);
+}
+
+function refuseType(
+  { relations, searchPath }: DefineEnvironment,
+  { oid }: TableDef,
+  { attnum, name }: ColumnDef,
+): void {
+  const view = [...relations.views].find(({ dependsOn }) =>
+    dependsOn.some((each) => each.oid === oid && each.columns.includes(attnum)),
+  );
+  if (view === undefined) return;
+  throw new SqlError(SqlState.featureNotSupported, 'cannot alter type of a column used by a view or rule', {
+    detail: `rule _RETURN on view ${shownName(relations, searchPath, view)} depends on column "${name}"`,
+  });
 }
 
 /** Rows that are there get the defaults of new columns. */
@@ -206,8 +242,9 @@ function containsNulls({ schema, name: table }: TableDef, column: string): SqlEr
 
 export async function rename(
   environment: DefineEnvironment,
-  { table: wanted, ifExists, to }: Extract<Statement, { kind: 'renameTable' }>,
+  statement: Extract<Statement, { kind: 'renameTable' }>,
 ): Promise<string> {
+  const { table: wanted, ifExists, to } = statement;
   const { database, changes, hold, patience } = environment;
   const table = tableOf(environment, wanted, ifExists);
   if (table === null) return 'ALTER TABLE';
@@ -219,6 +256,12 @@ export async function rename(
   else {
     await changes.lock([ofName(named.schema, named.name)], patience);
     await holdToAlter({ database, changes, patience }, table);
+    if (concernsViews(statement, environment)) {
+      const { name: other, schema: moved } = to;
+      const action =
+        other === undefined ? `SET SCHEMA ${quoteIdentifier(moved!)}` : `RENAME TO ${quoteIdentifier(other)}`;
+      await tryViews(environment, `ALTER TABLE ${qualified(table.def)} ${action}`);
+    }
     changes.renameTable(table, named);
   }
   return 'ALTER TABLE';

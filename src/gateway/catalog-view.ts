@@ -4,6 +4,8 @@ import { definitionsOf, ownedBy, sequenceDefinitionsOf, type Relations } from '.
 import { readOnly } from '../ingest/transaction.ts';
 import type { SchemaChanges } from '../ingest/schema-changes.ts';
 import type { CatalogView } from '../planner/plan.ts';
+import { Table } from '../storage/table.ts';
+import type { ViewDef } from '../view-def.ts';
 import type { ServerContext } from './context.ts';
 
 export function catalogView(relations: Relations, searchPath: readonly string[]): CatalogView {
@@ -14,11 +16,15 @@ export function catalogView(relations: Relations, searchPath: readonly string[])
     }
     return undefined;
   };
+  const named = (schema: string | null, name: string): Table | ViewDef | undefined =>
+    along(schema, (each) => relations.table(each, name) ?? relations.view(each, name));
   return {
     searchPath,
     hasSchema: (name) => relations.hasSchema(name),
+    ...(hasViews(relations) ? { view: (schema, name) => viewOf(named(schema, name)) } : {}),
     table: (schema, name) => {
-      const table = along(schema, (each) => relations.table(each, name));
+      const found = named(schema, name);
+      const table = found instanceof Table ? found : undefined;
       if (table?.detached?.reason === 'unreadable') throw readOnly(table.detached);
       return table === undefined ? undefined : relations.definition(table);
     },
@@ -26,6 +32,14 @@ export function catalogView(relations: Relations, searchPath: readonly string[])
     ownedSequence: (tableUuid, fieldId) =>
       ownedBy(relations, tableUuid).find(({ def }) => def.owner?.fieldId === fieldId)?.def,
   };
+}
+
+const viewOf = (found: Table | ViewDef | undefined): ViewDef | undefined =>
+  found instanceof Table ? undefined : found;
+
+function hasViews({ views }: Relations): boolean {
+  for (const _ of views) return true;
+  return false;
 }
 
 const ownContexts = new WeakMap<SchemaChanges, { readonly generation: number; readonly context: ServerContext }>();
@@ -37,7 +51,10 @@ export function contextWith(context: ServerContext, changes: SchemaChanges | nul
   let own = ownContexts.get(changes);
   if (own?.generation !== generation) {
     const { catalog: shared } = context;
-    const catalog = { ...shared.holding(contentsOf(changes)), holding: shared.holding.bind(shared) };
+    const catalog = {
+      ...shared.holding(contentsOf(changes)),
+      holding: (other: CatalogContents) => shared.holding(other),
+    };
     own = { generation, context: { ...context, catalog } };
     ownContexts.set(changes, own);
   }
@@ -50,5 +67,6 @@ export function contentsOf(relations: Relations): CatalogContents {
     schemas: [...relations.schemas],
     tables: definitionsOf(relations),
     sequences: sequenceDefinitionsOf(relations),
+    views: [...relations.views],
   };
 }

@@ -4,6 +4,7 @@ import type { Sequence } from '../ingest/sequence.ts';
 import { undefinedSequence } from '../ingest/sequences.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
 import type { DefineEnvironment } from './define.ts';
+import { concernsViews, qualified, tryViews } from './define-view.ts';
 import { changeSequence, makeSequence, nameSequence, removeSequences } from './schema.ts';
 
 export type SequenceDefinition = Extract<
@@ -38,6 +39,10 @@ export async function defineSequence(environment: DefineEnvironment, statement: 
         if (sequence !== undefined) found.push(sequence);
         else if (statement.ifExists) notice('00000', `sequence "${name.name}" does not exist, skipping`);
         else throw new SqlError(SqlState.undefinedTable, `sequence "${shown(name)}" does not exist`);
+      }
+      if (environment.changes !== null && concernsViews(statement, environment)) {
+        const names = found.map(({ def }) => qualified(def)).join(', ');
+        await tryViews(environment, `DROP SEQUENCE ${names} ${statement.cascade ? 'CASCADE' : 'RESTRICT'}`);
       }
       await removeSequences(environment, found, statement.cascade);
       return 'DROP SEQUENCE';

@@ -1,7 +1,9 @@
 /** CREATE and DROP of schemas, tables, indexes and sequences, and ALTER: names are looked up, what is missing or there already is said. */
+import type { Catalog } from '../catalog/catalog-client.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import { relationNamed, shownName, type RelationKind } from '../ingest/relations.ts';
 import type { CatalogView, QualifiedName, Statement } from '../planner/plan.ts';
+import { quoteIdentifier } from '../sql-text.ts';
 import type { SequenceDef } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
 import type { TableDef } from '../table-def.ts';
@@ -10,6 +12,7 @@ import { alter, rename } from './alter.ts';
 import { foldDefaults, type FoldingEnvironment } from './fold-defaults.ts';
 import { createTableAs } from './create-as.ts';
 import { defineSequence } from './define-sequence.ts';
+import { concernsViews, qualified, tryViews } from './define-view.ts';
 import {
   dropSchema,
   dropTables as dropTheTables,
@@ -26,6 +29,8 @@ export interface DefineEnvironment extends FoldingEnvironment, SchemaEnvironment
   readonly notice: (code: string, message: string, detail?: string) => void;
   readonly time: TimeContext;
   readonly view: CatalogView;
+  /** PostgreSQL's catalogs with all that the transaction has defined so far. */
+  readonly catalogNow: () => Catalog;
   /** Carries an INSERT or UPDATE out, and commits it outside a transaction; its tag. */
   readonly writeQuery: (sql: string) => Promise<string>;
   /** How many rows a query gives. */
@@ -48,6 +53,7 @@ const KINDS = [
   'dropSchema',
   'alterTable',
   'renameTable',
+  'defineView',
 ] as const;
 type Definition = Extract<Statement, { kind: (typeof KINDS)[number] }>;
 
@@ -82,7 +88,7 @@ export async function define(environment: DefineEnvironment, statement: Definiti
       } else await makeSchema(environment, statement.name);
       return 'CREATE SCHEMA';
     case 'dropTable':
-      await dropTables(environment, statement.names, statement.ifExists);
+      await dropTables(environment, statement);
       return 'DROP TABLE';
     case 'createSequence':
     case 'alterSequence':
@@ -91,6 +97,9 @@ export async function define(environment: DefineEnvironment, statement: Definiti
       return defineSequence(environment, statement);
     case 'renameTable':
       return rename(environment, statement);
+    case 'defineView':
+      await tryViews(environment, statement.sql);
+      return statement.tag;
     case 'alterTable':
       return alter(environment, statement);
     default:
@@ -101,10 +110,9 @@ export async function define(environment: DefineEnvironment, statement: Definiti
 
 async function dropTables(
   environment: DefineEnvironment,
-  names: readonly QualifiedName[],
-  ifExists: boolean,
+  { names, ifExists, cascade }: Extract<Statement, { kind: 'dropTable' }>,
 ): Promise<void> {
-  const { relations, notice, searchPath } = environment;
+  const { changes, relations, notice, patience, searchPath } = environment;
   const tables: Table[] = [];
   for (const { schema, name } of names) {
     const found = (schema === null ? searchPath : [schema])
@@ -118,11 +126,24 @@ async function dropTables(
       else throw new SqlError(SqlState.undefinedTable, `table "${name}" does not exist`);
     }
   }
+  if (
+    changes !== null &&
+    tables.length > 0 &&
+    concernsViews({ kind: 'dropTable', names, ifExists, cascade }, environment)
+  ) {
+    await changes.lock(
+      tables.map(({ def }) => def.uuid),
+      patience,
+    );
+    const dropped = tables.map((table) => qualified(relations.definition(table))).join(', ');
+    await tryViews(environment, `DROP TABLE ${dropped} ${cascade ? 'CASCADE' : 'RESTRICT'}`);
+  }
   await dropTheTables(environment, tables);
 }
 
 function notTable(name: string, kind: RelationKind): SqlError {
-  const hint = kind === 'sequence' ? 'Use DROP SEQUENCE to remove a sequence.' : 'Use DROP INDEX to remove an index.';
+  const what = kind === 'key' ? 'index' : kind;
+  const hint = `Use DROP ${what.toUpperCase()} to remove ${what === 'index' ? 'an' : 'a'} ${what}.`;
   return new SqlError(SqlState.wrongObjectType, `"${name}" is not a table`, { hint });
 }
 
@@ -156,8 +177,9 @@ async function dropIndexes(
           hint: 'Use DROP TABLE to remove a table.',
         });
       case 'sequence':
+      case 'view':
         throw new SqlError(SqlState.wrongObjectType, `"${name}" is not an index`, {
-          hint: 'Use DROP SEQUENCE to remove a sequence.',
+          hint: `Use DROP ${relation.kind.toUpperCase()} to remove a ${relation.kind}.`,
         });
       case 'key':
         throw new SqlError(
@@ -183,6 +205,8 @@ async function dropSchemas(
     notice('00000', `schema "${name}" does not exist, skipping`);
     return false;
   });
+  if (there.length > 0 && concernsViews({ kind: 'dropSchema', names: there, ifExists, cascade }, environment))
+    return dropWithViews(environment, there, cascade);
   if (cascade) await dropContents(environment, there);
   for (const name of there) await dropSchema(environment, name);
 }
@@ -204,4 +228,22 @@ async function dropContents(environment: DefineEnvironment, schemas: readonly st
   else if (first !== undefined) notice('00000', `drop cascades to ${lines.length} other objects`, lines.join('\n'));
   await dropTheTables(environment, tables);
   await removeSequences(environment, sequences, true);
+}
+
+/** As PostgreSQL does it, which says what goes: views may be in other schemas than what they read. */
+async function dropWithViews(
+  environment: DefineEnvironment,
+  schemas: readonly string[],
+  cascade: boolean,
+): Promise<void> {
+  const { relations } = environment;
+  await tryViews(environment, `DROP SCHEMA ${schemas.map(quoteIdentifier).join(', ')} ${cascade ? 'CASCADE' : ''}`);
+  const tables = [...relations.tables].filter((table) => schemas.includes(relations.definition(table).schema));
+  await dropTheTables(environment, tables);
+  await removeSequences(
+    environment,
+    [...relations.sequences].filter(({ def }) => schemas.includes(def.schema)),
+    true,
+  );
+  for (const name of schemas) await dropSchema(environment, name);
 }

@@ -17,6 +17,7 @@ import { copyTo } from './copy-out.ts';
 import { describedColumns, discard, sendLines } from './columns.ts';
 import type { CarriedOut, ServerContext } from './context.ts';
 import { define, isDefinition, type DefineEnvironment } from './define.ts';
+import { concernsViews } from './define-view.ts';
 import { explain } from './explain.ts';
 import { maintain } from './maintain.ts';
 import { ownFunction } from './functions.ts';
@@ -180,7 +181,7 @@ export class SessionStatements {
   /** Definitions, transactions and settings. */
   async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
     if (isDefinition(statement)) {
-      const changes = await this.#changes();
+      const changes = await this.#changes(statement);
       const { definitionsChanged, ...context } = this.#seen;
       const { searchPath, timeZone: zone } = this.settings;
       const environment: DefineEnvironment = {
@@ -194,6 +195,7 @@ export class SessionStatements {
         patience: this.interruption,
         time: this.#time(),
         view: this.view(),
+        catalogNow: () => this.#seen.catalog,
         writeQuery: (sql) => this.#writeQuery(sql),
         countRows: (sql) => countRows(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
         firstRow: (sql) => firstRow(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
@@ -330,8 +332,10 @@ export class SessionStatements {
   }
 
   /** Those of the transaction that a definition is part of; null: it is one of its own. */
-  async #changes(): Promise<SchemaChanges | null> {
-    if (this.transaction.inBlock || this.several || this.transaction.changes !== null)
+  async #changes(statement: Statement): Promise<SchemaChanges | null> {
+    const { relations } = this.transaction;
+    const isPart = this.transaction.inBlock || this.several || this.transaction.changes !== null;
+    if (isPart || concernsViews(statement, { relations, searchPath: this.settings.searchPath }))
       return this.transaction.defining();
     await this.transaction.commitNow();
     return null;

@@ -52,6 +52,8 @@ export function verbOf(statement: Statement): string | null {
     case 'alterTable':
     case 'renameTable':
       return 'ALTER TABLE';
+    case 'defineView':
+      return statement.tag;
     case 'createTable':
     case 'createTableAs':
     case 'createSequence':

@@ -10,6 +10,7 @@
 import type { AlteredTable, AlterRequest } from '../storage/iceberg/lake-api.ts';
 import type { Table } from '../storage/table.ts';
 import type { TableDef } from '../table-def.ts';
+import { viewKey } from '../view-def.ts';
 import { reindexed } from './alter-table.ts';
 import { holdLane } from './checkpoint.ts';
 import { nameOf, type Database } from './database.ts';
@@ -67,6 +68,8 @@ async function apply(database: Database, changes: SchemaChanges): Promise<void> 
     droppedTables: droppedTables.map(({ def }) => def.uuid),
     storedSequences,
     removedSequences: droppedSequences.map(({ def }) => ({ schema: def.schema, name: def.name })),
+    storedViews: result.storedViews,
+    removedViews: result.removedViews.map(({ schema, name }) => ({ schema, name })),
   });
   for (const name of newSchemas) database.schemas.add(name);
   for (const table of droppedTables) dropped(database, table);
@@ -78,6 +81,8 @@ async function apply(database: Database, changes: SchemaChanges): Promise<void> 
   for (const sequence of droppedSequences) database.sequences.removed(sequence);
   for (const [i, table] of newTables.entries()) database.committed(table, done.created[i]!);
   for (const sequence of newSequences) database.sequences.committed(sequence);
+  for (const view of result.removedViews) database.views.delete(viewKey(view));
+  for (const view of result.storedViews) database.views.set(viewKey(view), view);
   for (const name of droppedSchemas) database.schemas.delete(name);
   changes.isCommitted = true;
 }

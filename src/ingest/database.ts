@@ -18,6 +18,7 @@ import { Table } from '../storage/table.ts';
 import type { Chore } from '../storage/troubles.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { OwnedSequence, StoredSequence } from '../sequence-def.ts';
+import { viewKey, type ViewDef } from '../view-def.ts';
 import { FIRST_TABLE_OID, freeOid, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
 import { adoptDefinition, isOtherDefinition } from './alter-table.ts';
 import { ColdIndex } from './cold-index.ts';
@@ -88,6 +89,7 @@ export class Database {
   readonly tables = new Map<string, Table>();
   readonly schemas = new Set<string>();
   readonly sequences: Sequences;
+  readonly views = new Map<string, ViewDef>();
   readonly relations = committedRelations(this);
   readonly flushes: FlushEvent[] = [];
   readonly commits: CommitEvent[] = [];
@@ -101,7 +103,7 @@ export class Database {
   readonly #uncommitted = new Map<string, Table>();
   readonly #transactions = new Map<number, Transaction>();
   readonly #lanes = new Map<Table, Promise<unknown>>();
-  readonly #rewrites = new Set<Promise<void>>();
+  readonly #rewrites = new Set<Promise<unknown>>();
   /** Rewrites under way stop at their next file. */
   closing = false;
   #ddl: Promise<unknown> = Promise.resolve();
@@ -328,10 +330,12 @@ export class Database {
     table.fileSets.committed(file);
   }
 
-  /** What the catalog has of sequences. */
-  restoreSequences(stored: readonly StoredSequence[]): void {
-    for (const { def } of stored) this.#nextOid = Math.max(this.#nextOid, def.oid + OIDS_PER_TABLE);
+  /** What the catalog has of sequences and views. */
+  restore(stored: readonly StoredSequence[], views: readonly ViewDef[]): void {
+    const defs = [...stored.map(({ def }) => def), ...views];
+    this.#nextOid = Math.max(this.#nextOid, ...defs.map(({ oid }) => oid + OIDS_PER_TABLE));
     this.sequences.restore(stored);
+    for (const view of views) this.views.set(viewKey(view), view);
   }
 
   takeOid(): number {
@@ -522,10 +526,7 @@ export class Database {
       if (result !== null) this.#committed(table, trigger, started, result.commit, result);
       return result !== null;
     });
-    const quiet = work.then(
-      () => {},
-      () => {},
-    );
+    const quiet = work.catch(() => {});
     this.#rewrites.add(quiet);
     void quiet.then(() => this.#rewrites.delete(quiet));
     return work;

@@ -35,7 +35,7 @@ export interface Recovery {
 /** Fills an empty database. Ends with the log open for writing. @param lostDir where rows go whose table is gone (M-4) */
 export async function recover(database: Database, lake: LakeState, lostDir: string): Promise<Recovery> {
   for (const schema of lake.schemas) database.schemas.add(schema);
-  database.restoreSequences(lake.sequences);
+  database.restore(lake.sequences, lake.views);
   await database.sequences.dropOrphans(new Set(lake.tables.map((table) => table.def.uuid)));
   const { log } = database;
   let lsnMax: Lsn = log.lastLsn;

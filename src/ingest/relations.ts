@@ -6,23 +6,26 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { Table } from '../storage/table.ts';
 import type { SequenceDef } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
+import { viewKey, type ViewDef } from '../view-def.ts';
 import type { Sequence } from './sequence.ts';
 
 export interface Relations {
   table(schema: string, name: string): Table | undefined;
   sequence(schema: string, name: string): Sequence | undefined;
+  view(schema: string, name: string): ViewDef | undefined;
   hasSchema(name: string): boolean;
   /** A table as it is defined here: another transaction may be about to change it. */
   definition(table: Table): TableDef;
   sequenceDefinition(sequence: Sequence): SequenceDef;
   readonly tables: Iterable<Table>;
   readonly sequences: Iterable<Sequence>;
+  readonly views: Iterable<ViewDef>;
   readonly schemas: Iterable<string>;
 }
 
-export type RelationKind = 'table' | 'key' | 'index' | 'sequence';
+export type RelationKind = 'table' | 'key' | 'index' | 'sequence' | 'view';
 
-/** What a schema has under a name; tables, keys, indexes and sequences share one space of names. */
+/** What a schema has under a name; tables, keys, indexes, views and sequences share one space of names. */
 export function relationNamed(relations: Relations, schema: string, name: string): RelationKind | null {
   for (const table of relations.tables) {
     const def = relations.definition(table);
@@ -31,6 +34,7 @@ export function relationNamed(relations: Relations, schema: string, name: string
     if (def.keyName === name) return 'key';
     if (def.indexes.some((index) => index.name === name)) return 'index';
   }
+  if (relations.view(schema, name) !== undefined) return 'view';
   return relations.sequence(schema, name) === undefined ? null : 'sequence';
 }
 
@@ -106,6 +110,7 @@ export function refuseFull(relations: Relations, schema: string, searchPath: rea
     ...sequenceDefinitionsOf(relations)
       .filter(inSchema)
       .map((def) => `sequence ${shown(def)} depends on schema ${schema}`),
+    ...[...relations.views].filter(inSchema).map((def) => `view ${shown(def)} depends on schema ${schema}`),
   ];
   if (lines.length > 0)
     throw new SqlError(
@@ -120,12 +125,14 @@ export function committedRelations(database: {
   readonly tables: ReadonlyMap<string, Table>;
   readonly schemas: ReadonlySet<string>;
   readonly sequences: { readonly all: Iterable<Sequence>; named(schema: string, name: string): Sequence | undefined };
+  readonly views: ReadonlyMap<string, ViewDef>;
   table(schema: string, name: string): Table | undefined;
 }): Relations {
   const { schemas } = database;
   return {
     table: (schema, name) => database.table(schema, name),
     sequence: (schema, name) => database.sequences.named(schema, name),
+    view: (schema, name) => database.views.get(viewKey({ schema, name })),
     hasSchema: (name) => schemas.has(name),
     definition: (table) => table.committedDef ?? table.def,
     sequenceDefinition: ({ def }) => def,
@@ -134,6 +141,9 @@ export function committedRelations(database: {
     },
     get sequences() {
       return database.sequences.all;
+    },
+    get views() {
+      return database.views.values();
     },
     schemas,
   };

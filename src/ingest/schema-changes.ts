@@ -14,6 +14,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
 import type { ColumnDef, IndexDef, TableDef } from '../table-def.ts';
+import { viewKey, type ViewDef } from '../view-def.ts';
 import type { Database } from './database.ts';
 import { newIndex, type IndexDraft } from './define-index.ts';
 import { ownedSequences, refuseNeeded, refuseTaken, sequenceToBe, sequenceToMake } from './define-sequence.ts';
@@ -33,6 +34,7 @@ export class SchemaChanges implements Relations {
   readonly #sequences = new Map<string, Sequence | null>();
   /** Of the database, in another schema here: with their tables. */
   readonly #movedSequences = new Map<Sequence, SequenceDef>();
+  readonly #views = new Map<string, ViewDef | null>();
   /** False: dropped. */
   readonly #schemas = new Map<string, boolean>();
   /** Made here, whatever became of them since. */
@@ -71,6 +73,12 @@ export class SchemaChanges implements Relations {
     return own === undefined ? this.#database.sequences.named(schema, name) : (own ?? undefined);
   }
 
+  view(schema: string, name: string): ViewDef | undefined {
+    const key = viewKey({ schema, name });
+    const own = this.#views.get(key);
+    return own === undefined ? this.#database.views.get(key) : (own ?? undefined);
+  }
+
   hasSchema(name: string): boolean {
     return this.#schemas.get(name) ?? this.#database.schemas.has(name);
   }
@@ -88,6 +96,11 @@ export class SchemaChanges implements Relations {
     const made = [...this.#sequences.values()].filter((sequence) => sequence !== null);
     const hidden = ({ def }: Sequence): boolean => this.#sequences.has(keyOf(def.schema, def.name));
     return [...[...this.#database.sequences.all].filter((sequence) => !hidden(sequence)), ...made];
+  }
+
+  get views(): Iterable<ViewDef> {
+    const others = [...this.#database.views].filter(([key]) => !this.#views.has(key)).map(([, view]) => view);
+    return [...others, ...[...this.#views.values()].filter((view) => view !== null)];
   }
 
   get schemas(): Iterable<string> {
@@ -179,6 +192,17 @@ export class SchemaChanges implements Relations {
   dropSchema(name: string, searchPath: readonly string[]): void {
     refuseFull(this, name, searchPath);
     this.#put(this.#schemas, name, false);
+  }
+
+  /** There are these views now, and no others (the names that come or go are locked). */
+  setViews(views: readonly ViewDef[]): void {
+    const wanted = new Map(views.map((view) => [viewKey(view), view]));
+    for (const view of [...this.views]) {
+      const key = viewKey(view);
+      if (!wanted.has(key)) this.#put(this.#views, key, null);
+      else if (JSON.stringify(wanted.get(key)) === JSON.stringify(view)) wanted.delete(key);
+    }
+    for (const [key, view] of wanted) this.#put(this.#views, key, view);
   }
 
   /** A table that is held alone is defined otherwise from now on. */
@@ -338,7 +362,7 @@ export class SchemaChanges implements Relations {
 
   /** What it leaves behind. */
   get result(): SchemaResult {
-    const { schemas, tables, sequences } = this.#database;
+    const { schemas, tables, sequences, views } = this.#database;
     const [ownTables, ownSequences] = [new Set(this.tables), new Set(this.sequences)];
     const isOther = ([name, isThere]: [string, boolean]): boolean => isThere !== schemas.has(name);
     const changed = [...this.#schemas].filter(isOther);
@@ -355,6 +379,10 @@ export class SchemaChanges implements Relations {
       movedSequences: [...this.#movedSequences]
         .filter(([sequence]) => ownSequences.has(sequence))
         .map(([sequence, def]) => ({ sequence, def })),
+      storedViews: [...this.#views.values()]
+        .filter((view) => view !== null)
+        .filter((view) => views.get(viewKey(view)) !== view),
+      removedViews: [...this.#views].flatMap(([key, view]) => (view === null ? (views.get(key) ?? []) : [])),
     };
   }
 
@@ -400,4 +428,6 @@ export interface SchemaResult {
   readonly newSequences: readonly Sequence[];
   readonly droppedSequences: readonly Sequence[];
   readonly movedSequences: readonly { readonly sequence: Sequence; readonly def: SequenceDef }[];
+  readonly storedViews: readonly ViewDef[];
+  readonly removedViews: readonly ViewDef[];
 }

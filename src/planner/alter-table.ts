@@ -55,7 +55,12 @@ function planCommand(command: AlterTableCmd, table: string, view: CatalogView): 
     case 'AT_AddColumn':
       return addColumn(command, table, view);
     case 'AT_DropColumn':
-      return { kind: 'dropColumn', name, ifExists: command.missing_ok === true };
+      return {
+        kind: 'dropColumn',
+        name,
+        ifExists: command.missing_ok === true,
+        cascade: command.behavior === 'DROP_CASCADE',
+      };
     case 'AT_AlterColumnType':
       return alterType(name, def);
     case 'AT_ColumnDefault':

@@ -21,7 +21,7 @@ import type {
   Statement,
 } from './plan.ts';
 import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
-import { checkDatabase, findTable, targetTable } from './schema-names.ts';
+import { checkDatabase, findTable, findView, targetTable, viewAsTarget } from './schema-names.ts';
 
 /** @throws {SqlError} 42P01, 42703, 0A000, 22023, 42601 */
 export function planCopy(
@@ -67,6 +67,8 @@ function planCopyOut(
 function tableQuery(relation: RangeVar, names: readonly Node[], view: CatalogView): Node {
   checkDatabase(relation);
   const def = findTable(relation, view);
+  const other = findView(relation, view);
+  if (other !== undefined) throw viewAsTarget(other, 'copy from', relation);
   const given =
     def === undefined ? stringsOf(names) : (targetColumns(names, def) ?? def.columns).map((column) => column.name);
   const columns = given.length === 0 ? '*' : given.map(quoteIdentifier).join(', ');

@@ -4,7 +4,7 @@
  */
 import type { Node, SelectStmt } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
-import { walk } from './ast.ts';
+import { tagOf, walk } from './ast.ts';
 import { planAlterTable, planRename, planSetSchema } from './alter-table.ts';
 import { planCopy } from './copy.ts';
 import { planCreateTable } from './create-table.ts';
@@ -24,6 +24,8 @@ import { planQuery, type PlannerEnvironment } from './query-plan.ts';
 import { planColumnCalls } from './column-calls.ts';
 import { planAlterSequence, planCreateSequence, planRenameSequence } from './sequence.ts';
 import { planSet } from './settings.ts';
+import { planDefineView } from './define-view.ts';
+import { expandViews } from './views.ts';
 import {
   planAnalyze,
   planCall,
@@ -45,13 +47,24 @@ export function planStatement(
 ): Statement {
   if (statement.node === null) return { kind: 'empty' };
   try {
-    return plan(statement, statement.node as Node, view, environment);
+    const expanded = READS.has(tagOf(statement.node as Node)) ? expandViews(statement, view) : statement;
+    return plan(expanded, expanded.node as Node, view, environment);
   } catch (error) {
     if (error instanceof RangeError)
       throw new SqlError(SqlState.programLimitExceeded, 'stack depth limit exceeded', { cause: error });
     throw error;
   }
 }
+
+/** Statements whose views are replaced by what they stand for. */
+const READS: ReadonlySet<string> = new Set([
+  'SelectStmt',
+  'InsertStmt',
+  'UpdateStmt',
+  'DeleteStmt',
+  'MergeStmt',
+  'CopyStmt',
+]);
 
 function plan(statement: ParsedStatement, node: Node, view: CatalogView, environment: PlannerEnvironment): Statement {
   const { parameterCount } = statement;
@@ -82,7 +95,7 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
     );
   if ('CreateTableAsStmt' in node)
     return planCreateTableAs(node.CreateTableAsStmt, statement.text, parameterCount, view);
-  return planUtility(node, view);
+  return planUtility(node, statement.text, view);
 }
 
 /** A statement with FOR UPDATE in a subquery; null: it has none. */
@@ -141,7 +154,9 @@ function refuseWrites(select: SelectStmt): void {
   });
 }
 
-function planUtility(node: Node, view: CatalogView): Statement {
+function planUtility(node: Node, text: string, view: CatalogView): Statement {
+  const about = planDefineView(node, text, view);
+  if (about !== null) return about;
   if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, view);
   if ('IndexStmt' in node) return planCreateIndex(node.IndexStmt, view);
   if ('CreateSeqStmt' in node) return planCreateSequence(node.CreateSeqStmt, view);

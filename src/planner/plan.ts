@@ -5,6 +5,7 @@
 import type { CheckDef } from '../check-def.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
 import type { ColumnDef, ColumnDefault, Lsn, PgType, TableDef } from '../table-def.ts';
+import type { ViewDef } from '../view-def.ts';
 import type { SessionFunction } from './session-functions.ts';
 import type { RowLock } from './locking.ts';
 import type { TransactionModes } from './settings.ts';
@@ -12,6 +13,8 @@ import type { TransactionModes } from './settings.ts';
 /** What the planner may ask about names. `table(null, n)` goes along the search path. */
 export interface CatalogView {
   table(schema: string | null, name: string): TableDef | undefined;
+  /** A view, where the path comes to no table of that name before. */
+  view?(schema: string | null, name: string): ViewDef | undefined;
   hasSchema(name: string): boolean;
   /** A sequence, along the search path where `schema` is null. */
   sequence?(schema: string | null, name: string): SequenceDef | undefined;
@@ -426,7 +429,18 @@ export type Statement =
       readonly ifExists: boolean;
       readonly cascade: boolean;
     }
-  | { readonly kind: 'dropTable'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
+  | {
+      readonly kind: 'dropTable';
+      readonly names: readonly QualifiedName[];
+      readonly ifExists: boolean;
+      readonly cascade: boolean;
+    }
+  /** CREATE, DROP and ALTER of views: PostgreSQL says what becomes of them. */
+  | {
+      readonly kind: 'defineView';
+      readonly tag: string;
+      readonly sql: string;
+    }
   | { readonly kind: 'createIndex'; readonly draft: IndexDraft; readonly ifNotExists: boolean }
   | { readonly kind: 'dropIndex'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
   | AlterTable
@@ -476,7 +490,7 @@ export type AlterCommand =
       /** The default is to be worked out by PostgreSQL. */
       readonly expression: DefaultExpression | null;
     }
-  | { readonly kind: 'dropColumn'; readonly name: string; readonly ifExists: boolean }
+  | { readonly kind: 'dropColumn'; readonly name: string; readonly ifExists: boolean; readonly cascade: boolean }
   | { readonly kind: 'renameColumn'; readonly name: string; readonly to: string }
   | { readonly kind: 'renameConstraint'; readonly name: string; readonly to: string }
   | { readonly kind: 'dropConstraint'; readonly name: string; readonly ifExists: boolean }

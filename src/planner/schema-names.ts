@@ -2,6 +2,7 @@
 import type { RangeVar } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
+import type { ViewDef } from '../view-def.ts';
 import { at } from './ast.ts';
 import type { CatalogView } from './plan.ts';
 
@@ -57,6 +58,15 @@ export function findTable(relation: RangeVar, view: CatalogView): TableDef | und
   return view.table(schema === '' ? null : schema, relation.relname ?? '');
 }
 
+/** The view that a name stands for, along the search path. */
+export function findView(relation: RangeVar, view: CatalogView): ViewDef | undefined {
+  if (view.view === undefined) return undefined;
+  checkDatabase(relation);
+  const schema = relation.schemaname ?? '';
+  if (schema !== '' && isSystemSchema(schema)) return undefined;
+  return view.view(schema === '' ? null : schema, relation.relname ?? '');
+}
+
 /** A relation of PostgreSQL's catalogs or a view of schema arka, by name alone: PGlite knows whether it is there. */
 export function isCatalogRelation(relation: RangeVar, view: CatalogView): boolean {
   const schema = relation.schemaname ?? '';
@@ -82,9 +92,42 @@ export function undefinedTable(relation: RangeVar): SqlError {
 export function targetTable(relation: RangeVar, view: CatalogView, verb: string): TableDef {
   const def = findTable(relation, view);
   if (def !== undefined) return def;
+  const other = findView(relation, view);
+  if (other !== undefined) throw viewAsTarget(other, verb, relation);
   if (!isCatalogRelation(relation, view)) throw undefinedTable(relation);
   if (relation.schemaname === 'arka' || relation.schemaname === 'information_schema') {
     throw new SqlError(SqlState.wrongObjectType, `cannot ${verb} view "${relation.relname}"`);
   }
   throw new SqlError(SqlState.insufficientPrivilege, `permission denied for table ${relation.relname}`);
+}
+
+/** Why a statement cannot have a view as its target; `verb` as targetTable has it. */
+export function viewAsTarget({ name }: ViewDef, verb: string, relation: RangeVar): SqlError {
+  const wrongType = (message: string, more: { detail?: string; hint?: string } = {}): SqlError =>
+    new SqlError(SqlState.wrongObjectType, message, more);
+  switch (verb) {
+    case 'copy to':
+      return wrongType(`cannot copy to view "${name}"`, {
+        hint: 'To enable copying to a view, provide an INSTEAD OF INSERT trigger.',
+      });
+    case 'copy from':
+      return wrongType(`cannot copy from view "${name}"`, { hint: 'Try the COPY (SELECT ...) TO variant.' });
+    case 'create index on':
+      return wrongType(`cannot create index on relation "${name}"`, {
+        detail: 'This operation is not supported for views.',
+      });
+    case 'merge into':
+      return wrongType(`cannot execute MERGE on relation "${name}"`, {
+        detail: 'This operation is not supported for views.',
+      });
+    case 'insert into':
+    case 'update':
+    case 'delete from':
+      return new SqlError(SqlState.featureNotSupported, `${verb.toUpperCase()} a view is not supported`, {
+        ...at(relation.location),
+        hint: 'Write to its table.',
+      });
+    default:
+      return wrongType(`"${name}" is not a table`);
+  }
 }

@@ -3,7 +3,7 @@ import type { CallStmt, CreateSchemaStmt, DropStmt, LockStmt, Node, TransactionS
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { at, constantText, defElemBoolean, plainName, stringOf, stringsOf, tagOf } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
-import { DATABASE, isSystemSchema, refuseSystemSchema, targetTable } from './schema-names.ts';
+import { DATABASE, findView, isSystemSchema, refuseSystemSchema, targetTable } from './schema-names.ts';
 import { transactionModes } from './settings.ts';
 
 /** @throws {SqlError} 0A000 for two-phase commit */
@@ -50,7 +50,8 @@ const WEAK_LOCK_MODE_MAX = 3;
 
 /** @throws {SqlError} 0A000 for modes that keep writers out */
 export function planLockTable({ relations = [], mode = 8 }: LockStmt, view: CatalogView): Statement {
-  for (const node of relations) if ('RangeVar' in node) targetTable(node.RangeVar, view, 'lock');
+  for (const node of relations)
+    if ('RangeVar' in node && findView(node.RangeVar, view) === undefined) targetTable(node.RangeVar, view, 'lock');
   if (mode > WEAK_LOCK_MODE_MAX)
     throw notSupported(`LOCK TABLE … IN ${LOCK_MODES[mode] ?? ''} MODE`, {
       hint: 'Lock rows by SELECT … FOR UPDATE, or use REPEATABLE READ.',
@@ -92,7 +93,7 @@ export function planDrop(statement: DropStmt): Statement {
     case 'OBJECT_TABLE': {
       const names = (statement.objects ?? []).map(qualifiedName);
       for (const name of names) if (name.schema !== null) refuseSystemSchema(name.schema);
-      return { kind: 'dropTable', names, ifExists };
+      return { kind: 'dropTable', names, ifExists, cascade };
     }
     case 'OBJECT_INDEX': {
       const names = (statement.objects ?? []).map(qualifiedName);
@@ -215,7 +216,6 @@ const STATEMENTS: Readonly<Record<string, string>> = {
   RenameStmt: 'ALTER … RENAME',
   AlterObjectSchemaStmt: 'ALTER … SET SCHEMA',
   AlterOwnerStmt: 'ALTER … OWNER TO',
-  ViewStmt: 'CREATE VIEW',
   TruncateStmt: 'TRUNCATE',
   MergeStmt: 'MERGE',
   DeclareCursorStmt: 'DECLARE CURSOR',

@@ -118,6 +118,7 @@ test('DROP TABLE names its tables, and system schemas are not touched', () => {
   expect(plan('DROP TABLE IF EXISTS a, other.b CASCADE')).toEqual({
     kind: 'dropTable',
     ifExists: true,
+    cascade: true,
     names: [
       { schema: null, name: 'a' },
       { schema: 'other', name: 'b' },
@@ -125,5 +126,6 @@ test('DROP TABLE names its tables, and system schemas are not touched', () => {
   });
   expect(refusal('DROP TABLE arka.tiers')).toBe('42501 permission denied for schema arka');
   expect(refusal('CREATE SCHEMA pg_x')).toMatch(/^42501/);
-  expect(refusal('DROP VIEW x')).toBe('0A000 DROP VIEW is not supported');
+  expect(refusal('DROP FOREIGN TABLE x')).toBe('0A000 DROP FOREIGN TABLE is not supported');
+  expect(refusal('DROP VIEW arka.tiers')).toBe('42501 permission denied for schema arka');
 });

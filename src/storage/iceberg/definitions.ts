@@ -17,6 +17,7 @@ import type { TableAccess } from './maintenance.ts';
 import { encodeMetadata, newMetadata, nextMetadataLocation, Property, type LoadedTable } from './metadata.ts';
 import { tableLocation, warehouseLocation } from './paths.ts';
 import { ownedSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
+import { removeView, storeView } from './view-store.ts';
 
 export function newLocation({ settings }: Lake, { schema, name, uuid }: TableDef): string {
   return tableLocation(settings.warehouse, schema, name, uuid);
@@ -182,6 +183,8 @@ function defineAll(
       throw taken(name);
   for (const table of tables) if (!catalog.insert(table)) throw taken(table.name);
   for (const stored of request.storedSequences) storeSequence(catalog, stored);
+  for (const each of request.removedViews) removeView(catalog, each);
+  for (const view of request.storedViews) storeView(catalog, view);
   for (const name of request.droppedSchemas) dropSchema(lake, name);
 }
 

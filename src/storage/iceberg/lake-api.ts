@@ -8,6 +8,7 @@
 import type { SqlState } from '../../errors.ts';
 import type { StoredSequence } from '../../sequence-def.ts';
 import type { IndexDef, Lsn, TableDef } from '../../table-def.ts';
+import type { ViewDef } from '../../view-def.ts';
 import type { DiskUsage } from '../disk/disk-usage.ts';
 import type { CachedFile } from '../disk/file-cache.ts';
 import type { PartsRequest } from '../disk/file-parts.ts';
@@ -167,6 +168,7 @@ export interface LostTable {
 export interface LakeState {
   readonly schemas: readonly string[];
   readonly sequences: readonly StoredSequence[];
+  readonly views: readonly ViewDef[];
   readonly tables: readonly RecoveredTable[];
   readonly lost: readonly LostTable[];
   /** Copies of remote files that are here and whole. */
@@ -279,6 +281,8 @@ export interface DefinitionsRequest {
   readonly droppedTables: readonly string[];
   readonly storedSequences: readonly StoredSequence[];
   readonly removedSequences: readonly { readonly schema: string; readonly name: string }[];
+  readonly storedViews: readonly ViewDef[];
+  readonly removedViews: readonly { readonly schema: string; readonly name: string }[];
 }
 
 export interface DefinitionsResult {

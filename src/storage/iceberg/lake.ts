@@ -43,6 +43,7 @@ import { abandon, place, placeSegments } from './placement.ts';
 import { reattach } from './reattach.ts';
 import { descends, recoverTable, rescueLost, rescueTable } from './recovery.ts';
 import { adoptSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
+import { storedViews } from './view-store.ts';
 import { restoreLostCatalog } from './lost-catalog.ts';
 import { openCatalog, type CatalogRow, type SqliteCatalog } from './sqlite-catalog.ts';
 import { tableReader, type TableReader } from './table-reader.ts';
@@ -254,8 +255,8 @@ async function loadAll(lake: Lake): Promise<LakeState> {
   // While rows are missed, a file that nothing names may be what has them.
   if (!tables.some(({ detached }) => detached !== null && detached.reason !== 'catalog')) await lake.flush.sweep();
   await collectGarbage(lake, null);
-  const sequences = storedSequences(catalog);
-  return { schemas: catalog.schemas(), sequences, tables, lost, cached: await checkCache(lake, tables) };
+  const [sequences, views] = [storedSequences(catalog), storedViews(catalog)];
+  return { schemas: catalog.schemas(), sequences, views, tables, lost, cached: await checkCache(lake, tables) };
 }
 
 function detachUnreadable(

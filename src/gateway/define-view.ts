@@ -1,0 +1,87 @@
+/**
+ * Views made, changed and dropped, and tables that views are above: PostgreSQL tries the statement (catalog/view-trial.ts), and
+ * what it made of the views is the transaction's. It keeps the order: first the trial, whose errors leave nothing behind.
+ *
+ * - V1 Every such statement is part of a transaction's definitions (ingest/schema-changes.ts), also outside a block: views and
+ *   tables are in the catalog at once, or not at all.
+ * - V2 Names that come or go are held alone, and what a new text reads is held, until the transaction ends. Where another
+ *   session was faster meanwhile, it is tried again.
+ */
+import type { Statement } from '../planner/plan.ts';
+import { quoteIdentifier } from '../sql-text.ts';
+import { viewKey, viewsOn, type ViewDef } from '../view-def.ts';
+import type { DefineEnvironment } from './define.ts';
+import { ofName } from './schema.ts';
+
+/** What its statement is about has views above it, or is one: it belongs into a transaction's definitions. */
+export function concernsViews(
+  statement: Statement,
+  { relations, searchPath }: Pick<DefineEnvironment, 'relations' | 'searchPath'>,
+): boolean {
+  if (statement.kind === 'defineView') return true;
+  const { views } = relations;
+  const isBelow = (schema: string | null, name: string): boolean => {
+    const found = (schema === null ? searchPath : [schema])
+      .map((each) => relations.table(each, name)?.def ?? relations.sequence(each, name)?.def)
+      .find((each) => each !== undefined);
+    return found !== undefined && viewsOn(views, [found.oid]).length > 0;
+  };
+  switch (statement.kind) {
+    case 'dropTable':
+    case 'dropSequence':
+      return statement.names.some(({ schema, name }) => isBelow(schema, name));
+    case 'alterTable':
+    case 'renameTable':
+      return isBelow(statement.table.schema, statement.table.name);
+    case 'dropSchema':
+      return [...views].length > 0;
+    default:
+      return false;
+  }
+}
+
+/** Has it tried, and makes the views what they are after it. @throws {SqlError} PostgreSQL's own */
+export async function tryViews(environment: DefineEnvironment, sql: string): Promise<void> {
+  const { catalogNow, changes, database, notice, patience, searchPath, timeZone } = environment;
+  if (changes === null) return;
+  const oid = database.takeOid();
+  for (;;) {
+    const { generation } = database;
+    const { views, notices } = await catalogNow().trial({ sql, oid, context: { searchPath, timeZone } });
+    const { names, made } = differences([...changes.views], views);
+    await changes.lock(
+      names.map(({ schema, name }) => ofName(schema, name)),
+      patience,
+    );
+    await hold(environment, made);
+    if (database.generation !== generation) continue;
+    changes.setViews(views);
+    for (const { code, message, detail } of notices) notice(code, message, detail);
+    return;
+  }
+}
+
+/** Names that views have on one side only, and views that are new or have another text. */
+function differences(
+  before: readonly ViewDef[],
+  after: readonly ViewDef[],
+): { readonly names: readonly ViewDef[]; readonly made: readonly ViewDef[] } {
+  const [old, now] = [before, after].map((views) => new Map(views.map((view) => [viewKey(view), view])));
+  const made = after.filter((view) => JSON.stringify(old!.get(viewKey(view))) !== JSON.stringify(view));
+  return { names: [...before.filter((view) => !now!.has(viewKey(view))), ...made], made };
+}
+
+/** The tables that they read, and their schemas. */
+async function hold(
+  { database, hold: own, patience, relations }: DefineEnvironment,
+  views: readonly ViewDef[],
+): Promise<void> {
+  const oids = new Set(views.flatMap(({ dependsOn }) => dependsOn.map(({ oid }) => oid)));
+  const tables = [...relations.tables].filter((table) => oids.has(table.def.oid)).map(({ def }) => def.uuid);
+  const schemas = new Set(views.map(({ schema }) => `schema ${schema}`));
+  const keys = [...schemas, ...tables];
+  for (let wait; (wait = database.locks.share(own, keys, patience)) !== null;) await wait;
+}
+
+export const qualified = ({ schema, name }: { readonly schema: string; readonly name: string }): string =>
+  `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
