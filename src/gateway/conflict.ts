@@ -165,7 +165,8 @@ export class ConflictingInsert {
   /** Whether an own row is one of this statement's. */
   #isNew(unit: number, position: number): boolean {
     const row = unit === this.#writes.unit ? position : (this.#writes.spilled.find(unit)?.from ?? -1);
-    return row >= this.#from;
+    const { statement } = this.#environment.transaction;
+    return row >= (statement?.firstRow(this.#writes) ?? this.#from);
   }
 
   /** The rows of the keys that are there, as SET and WHERE have them. */

@@ -27,6 +27,7 @@ export type CarriedOut =
   | 'update'
   | 'delete'
   | 'merge'
+  | 'with'
   | 'truncate'
   | 'copyFrom'
   | 'copyTo'

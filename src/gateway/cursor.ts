@@ -84,7 +84,8 @@ export class EngineCursor {
     const reading = { now: true };
     const isBusy = (): boolean => reading.now;
     const pin = onlyFeeds ? null : database.memory.pins.acquire(tooOld, isBusy);
-    const read = onlyFeeds ? undefined : request.transaction?.snapshot?.read(tooOld, isBusy);
+    const seen = request.transaction?.statement?.snapshot ?? request.transaction?.snapshot;
+    const read = onlyFeeds ? undefined : seen?.read(tooOld, isBusy);
     const builder = new ScanBuilder(database.memory, request.transaction, request.timeZone);
     let feeds: FeedHolds | null = null;
     const release = (): void => {
@@ -208,14 +209,15 @@ function buildScan(
   return builder.build(table, planned, timeRanges[place] ?? null, lookups[place] ?? null, rendered.filters?.(place));
 }
 
-/** What a query would read, for EXPLAIN. */
+/** What a query would read, for EXPLAIN; of no table: rows that a part of WITH returns. */
 export function unitsOf(
   database: Database,
   request: Pick<CursorRequest, 'rendered' | 'tables' | 'transaction' | 'timeZone'>,
-): readonly ({ readonly table: Table } & Pick<BuiltScan, 'units' | 'index'>)[] {
+): readonly ({ readonly table: Table | null } & Pick<BuiltScan, 'units' | 'index'>)[] {
   const builder = new ScanBuilder(database.memory, request.transaction, request.timeZone);
   try {
     return request.tables.map((planned, i) => {
+      if (planned.def.uuid === '') return { table: null, units: [], index: null };
       const table = liveTable(database, planned.def);
       if (planned.feed !== undefined) return { table, units: [], index: null };
       return { table, ...buildScan(database, builder, request.rendered, planned, i) };

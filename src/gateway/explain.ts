@@ -53,6 +53,14 @@ function describe(environment: QueryEnvironment, statement: Statement): string[]
         `${VERBS[statement.kind]} on ${statement.def.schema}.${statement.def.name}`,
         ...indent(scanLines(environment, statement.plan)),
       ];
+    case 'with':
+      return [
+        ...[...statement.before, ...statement.after.toReversed()].flatMap((part) => [
+          `CTE ${part.name}`,
+          ...indent(describe(environment, part.statement)),
+        ]),
+        ...describe(environment, statement.main),
+      ];
     default:
       return [`${statement.kind} (not planned)`];
   }
@@ -77,6 +85,10 @@ function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kin
   const { transaction, timeZone } = environment;
   const scanned = unitsOf(database, { rendered, tables: plan.tables, transaction, timeZone });
   for (const [place, { table, units, index }] of scanned.entries()) {
+    if (table === null) {
+      lines.push(`  ->  CTE Scan on ${plan.tables[place]!.def.name}`);
+      continue;
+    }
     const feed = plan.tables[place]!.feed;
     if (feed !== undefined) {
       const since = feed.since.kind === 'lsn' ? lsnText(feed.since.lsn) : `$${feed.since.index}`;

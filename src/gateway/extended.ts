@@ -119,7 +119,8 @@ export class ExtendedQuery {
     }
     if (statement.kind !== 'query' && portal.run === null) {
       this.#runOnce(portal);
-      const kept = maxRows > 0 && returningOf(statement) !== null ? keptRows(out) : null;
+      const returns = statement.kind === 'with' ? portal.columns !== null : returningOf(statement) !== null;
+      const kept = maxRows > 0 && returns ? keptRows(out) : null;
       const answer = answerOf(portal, kept ?? out);
       const tag = await this.#statements.run(statement, portal.parameters, prepared.parameterOids, out, true, answer);
       if (kept === null) {

@@ -47,6 +47,9 @@ export function changeByKey(
   const { def } = statement;
   const point = statement.point?.(parameterValues(environment.parameters, environment.parameterOids)) ?? null;
   if (point === null) return null;
+  const { statement: seen, writes } = environment.transaction;
+  const before = seen === null ? undefined : writes.get(liveTable(environment.database, def));
+  if (before !== undefined && seen!.hasWritten(before)) return null; // a scan leaves out what other parts of the statement did
   const change = new KeyedChange(environment, liveTable(environment.database, def), statement, point);
   return change.run();
 }

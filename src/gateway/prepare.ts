@@ -62,6 +62,10 @@ export function prepare(
       const text = statement.kind === 'insert' ? parsed.text : statement.plan.text;
       return describedByPostgres(preparation, parsed, text, declared, statement.returning !== null);
     }
+    case 'with': {
+      const { main, text } = statement;
+      return describedByPostgres(preparation, parsed, text, declared, main.kind === 'query' || main.returning !== null);
+    }
     case 'show':
       return known([], [textColumn(statement.name)]);
     case 'explain':
@@ -88,6 +92,7 @@ export async function prepareSimple(
   parsed: ParsedStatement,
   statement: Statement,
 ): Promise<SessionPrepared | null> {
+  if (statement.kind === 'with') return prepare(preparation, parsed, statement, []);
   if (!('returning' in statement)) return null;
   // Rows of a query are PostgreSQL's to describe only where something needs it.
   const known = statement.kind === 'insert' ? statement.parameterOids !== null : statement.plan.described !== null;

@@ -5,6 +5,7 @@
 import { SqlError, SqlState } from '../errors.ts';
 import { EngineCursor } from './cursor.ts';
 import { bufferUnit } from './buffer.ts';
+import type { StandIn } from './query.ts';
 import { parameterValues, type WriteEnvironment } from './write-environment.ts';
 import type { Returning, Statement } from '../planner/plan.ts';
 import type { RowBuffer } from '../storage/memory/row-buffer.ts';
@@ -14,15 +15,22 @@ import { rowEncoder, type RowEncoder } from '../types/data-row.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import type { MaybePromise, Output, Portal } from '../wire/gateway-api.ts';
 
-/** Where a statement's rows go, and as what. */
-export interface Answer {
+/** Where a statement's rows go, and as what: to the client, or to the other parts of its statement. */
+export type Answer = ClientAnswer | RowTaker;
+
+/** Takes rows while they are in memory. */
+export interface RowTaker {
+  take(environment: WriteEnvironment, returning: Returning, written: WrittenRows): MaybePromise<void>;
+}
+
+export interface ClientAnswer {
   readonly columns: readonly ResultColumn[];
   readonly formats: readonly Format[];
   readonly out: Output;
 }
 
 /** Where the rows of a portal's statement go; null: it gives none. */
-export function answerOf({ columns, formats }: Portal, out: Output): Answer | null {
+export function answerOf({ columns, formats }: Portal, out: Output): ClientAnswer | null {
   return columns === null ? null : { columns, formats, out };
 }
 
@@ -60,6 +68,7 @@ export function sendWritten(
 ): MaybePromise<void> {
   const { answer } = environment;
   if (returning === null || answer === null) return undefined;
+  if ('take' in answer) return answer.take(environment, returning, rows);
   if (returning.columns === null || rows.buffer.rows - rows.from > DIRECT_ROWS_MAX)
     return sendByEngine(environment, returning, rows, answer);
   sendDirectly(environment, returning, rows, answer);
@@ -78,7 +87,7 @@ function encoderOf(
   { time: { timeZone: zone } }: WriteEnvironment,
   returning: Returning,
   def: TableDef,
-  { formats }: Answer,
+  { formats }: ClientAnswer,
 ): RowEncoder {
   const known = encoders.get(returning);
   if (known?.zone === zone && formats.every((format, i) => format === known.formats[i])) return known.encode;
@@ -92,7 +101,7 @@ function sendDirectly(
   environment: WriteEnvironment,
   returning: Returning,
   { def, buffer, from, isDead }: WrittenRows,
-  answer: Answer,
+  answer: ClientAnswer,
 ): void {
   if (from === buffer.rows) return;
   const encode = encoderOf(environment, returning, def, answer);
@@ -108,21 +117,14 @@ function sendDirectly(
 
 async function sendByEngine(
   environment: WriteEnvironment,
-  { plan, rows: placeholder, joined: tables }: Returning,
-  { def, buffer, from, isDead, joined = [] }: WrittenRows,
-  { columns, formats, out }: Answer,
+  returning: Returning,
+  written: WrittenRows,
+  { columns, formats, out }: ClientAnswer,
 ): Promise<void> {
   const { database, engine, transaction, timeZone, times } = environment;
-  if (from === buffer.rows) return;
-  const fieldIds = def.columns.map((column) => column.fieldId);
-  const units = [bufferUnit(database.memory, buffer, fieldIds, from, isDead)];
-  const buffers = new Map([[placeholder, units[0]!.unit]]);
-  joined.forEach((rows, i) => {
-    const beside = tables[i]!;
-    const ids = beside.def.columns.map((column) => column.fieldId);
-    units.push(bufferUnit(database.memory, rows, ids));
-    buffers.set(beside.rows, units.at(-1)!.unit);
-  });
+  if (written.from === written.buffer.rows) return;
+  const { plan } = returning;
+  const { buffers, release } = unitsOf(environment, returning, written);
   const request = {
     rendered: plan.render(parameterValues(environment.parameters, environment.parameterOids)),
     tables: plan.tables,
@@ -132,7 +134,7 @@ async function sendByEngine(
     output: 'rows',
     timeZone,
     times,
-    buffers,
+    buffers: environment.buffers === undefined ? buffers : new Map([...environment.buffers, ...buffers]),
   } as const;
   try {
     const cursor = await EngineCursor.open(database, engine, request, environment.running);
@@ -145,9 +147,27 @@ async function sendByEngine(
       await cursor.close();
     }
   } finally {
-    for (const { release } of units) release();
+    release();
   }
 }
+
+/** The rows written, and those that they are joined with, by the placeholders of the clause. */
+export function unitsOf(
+  { database: { memory } }: WriteEnvironment,
+  { rows: placeholder, joined: tables }: Returning,
+  { def, buffer, from, isDead, joined = [] }: WrittenRows,
+): StandIn {
+  const units = [bufferUnit(memory, buffer, fieldsOf(def), from, isDead)];
+  const buffers = new Map([[placeholder, units[0]!.unit]]);
+  joined.forEach((rows, i) => {
+    const beside = tables[i]!;
+    units.push(bufferUnit(memory, rows, fieldsOf(beside.def)));
+    buffers.set(beside.rows, units.at(-1)!.unit);
+  });
+  return { buffers, release: () => units.forEach(({ release }) => release()) };
+}
+
+const fieldsOf = ({ columns }: TableDef): readonly number[] => columns.map(({ fieldId }) => fieldId);
 
 /** Rows kept for a portal that takes them in portions have at most so many bytes. */
 const KEPT_BYTES_MAX = 64 * 1024 * 1024;

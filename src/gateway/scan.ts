@@ -13,6 +13,7 @@ import type { SliceView } from '../ingest/snapshot.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { fileTest } from './file-filters.ts';
 import { lookupValue } from './operands.ts';
+import type { StatementView } from '../ingest/statement-view.ts';
 import type { TableWrites, Transaction } from '../ingest/transaction.ts';
 
 export interface PrunedUnit {
@@ -52,11 +53,13 @@ export class ScanBuilder {
     filters: readonly ColumnFilter[] = [],
   ): BuiltScan {
     const value = lookup === null ? null : lookupValue(table.def, lookup, this.#timeZone);
-    const view = this.#transaction?.snapshot?.view(table) ?? null;
+    const statement = this.#transaction?.statement ?? null;
+    const isRead = statement !== null && !planned.positions; // W1
+    const view = (isRead ? statement : this.#transaction?.snapshot)?.view(table) ?? null;
     // The index knows the rows of now.
     const picks = lookup === null || view !== null ? null : picksOf(table, lookup.fieldId, value);
     const writes = this.#transaction?.writes.get(table);
-    const own = writes === undefined ? null : this.#ownDeletes(writes);
+    const own = writes === undefined ? null : isRead ? statement.deletedBefore(writes) : this.#ownDeletes(writes);
     const memory: MemoryUnit[] = [];
     const files: FileUnit[] = [];
     const units: PrunedUnit[] = [];
@@ -78,7 +81,7 @@ export class ScanBuilder {
     }
     const shared = view?.files ?? table.files;
     const excluded = fileTest(table, filters, this.#timeZone);
-    const spilled = writes?.spilled.files ?? [];
+    const spilled = spilledFiles(writes, statement);
     for (const file of spilled.length === 0 ? shared : [...shared, ...spilled]) {
       const pruned =
         outside(range, file.time.min, file.time.max) ??
@@ -97,9 +100,9 @@ export class ScanBuilder {
       const scan = file.scan(view === null || spilled.includes(file) ? file.deletes.published : view.deletesOf(file));
       files.push({ ...scan, deletes: this.#joined(scan.deletes, own, file) });
     }
-    const inserted = writes?.scan() ?? null;
+    const inserted = writes === undefined ? null : this.#ownRows(writes, statement, isRead);
     if (inserted !== null) {
-      memory.push({ ...inserted, deletes: this.#block(inserted.deletes, writes!.deadPositions()) });
+      memory.push(inserted);
       units.push({ tier: 'memory', name: 'this transaction', rows: inserted.rows, pruned: null });
     }
     return {
@@ -107,6 +110,15 @@ export class ScanBuilder {
       units,
       index: picks === null ? null : lookup!.index,
     };
+  }
+
+  #ownRows(writes: TableWrites, statement: StatementView | null, isRead: boolean): MemoryUnit | null {
+    if (statement !== null) {
+      const rows = statement.ownRows(writes, !isRead);
+      return rows === null ? null : { ...rows.unit, deletes: this.#block(null, rows.dead) };
+    }
+    const inserted = writes.scan();
+    return inserted === null ? null : { ...inserted, deletes: this.#block(inserted.deletes, writes.deadPositions()) };
   }
 
   /** Gives the blocks for own deletions back; after the query's pin is released. */
@@ -142,6 +154,15 @@ export class ScanBuilder {
     return { count: (shared?.count ?? 0) + positions.length, blocks };
   }
 }
+
+/** Files with own rows; while a statement's WITH writes, with those of before. */
+function spilledFiles(writes: TableWrites | undefined, statement: StatementView | null): readonly DataFileUnit[] {
+  if (writes === undefined || writes.spilled.size === 0) return NO_FILES;
+  if (statement === null) return writes.spilled.files;
+  const end = statement.firstRow(writes);
+  return writes.spilled.all.filter(({ to }) => to <= end).map(({ file }) => file);
+}
+const NO_FILES: readonly DataFileUnit[] = [];
 
 /** Of each slice the positions in rising order; null: the index cannot say. */
 function picksOf(table: Table, fieldId: number, value: ColumnVector | null): ReadonlyMap<MemorySlice, number[]> | null {

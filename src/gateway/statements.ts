@@ -21,6 +21,7 @@ import { concernsViews } from './define-view.ts';
 import { explain } from './explain.ts';
 import { maintain } from './maintain.ts';
 import { ownFunction } from './functions.ts';
+import { carryOutWith } from './modifying-with.ts';
 import type { Preparation } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
 import { behindLocks, lockNested, lockSelected, openBehind } from './locking.ts';
@@ -145,6 +146,11 @@ export class SessionStatements {
       case 'delete':
       case 'merge':
         return this.#write((each) => change(each, statement), parameters, oids, answer, statement.locks);
+      case 'with': {
+        const work = (each: WriteEnvironment): Promise<string> =>
+          carryOutWith(each, this.queryEnvironment(), statement);
+        return this.#write(work, parameters, oids, answer, statement.locks);
+      }
       case 'truncate':
         return this.#write((each) => change(each, statement), parameters, oids);
       case 'copyFrom':

@@ -17,6 +17,10 @@ export function tablesOf(statement: Statement): readonly string[] {
     case 'update':
     case 'delete':
       return [statement.def.uuid, ...ofPlan(statement.plan)];
+    case 'with': {
+      const { before, main, after } = statement;
+      return [...before, ...after].flatMap((part) => tablesOf(part.statement)).concat(tablesOf(main));
+    }
     case 'truncate':
       return statement.deletes.flatMap(tablesOf);
     case 'copyFrom':
@@ -33,5 +37,8 @@ export function tablesOf(statement: Statement): readonly string[] {
 function ofPlan({ tables }: QueryPlan): readonly string[] {
   if (tables.length === 0) return NONE;
   // A feed that is followed has no end that a change of its table could wait for.
-  return tables.flatMap(({ def, feed }) => (feed?.follow === true ? NONE : [feed?.table.uuid ?? def.uuid]));
+  // Rows that a part of WITH returns have no uuid.
+  return tables.flatMap(({ def, feed }) =>
+    feed?.follow === true || def.uuid === '' ? NONE : [feed?.table.uuid ?? def.uuid],
+  );
 }

@@ -45,6 +45,8 @@ export function verbOf(statement: Statement): string | null {
       const lock = statement.lock ?? statement.locks?.[0];
       return lock === undefined ? sequenceVerb(statement.plan) : `SELECT FOR ${lock.strength}`;
     }
+    case 'with':
+      return statement.main.kind === 'query' ? 'SELECT' : verbOf(statement.main);
     case 'truncate':
       return 'TRUNCATE TABLE';
     case 'copyFrom':

@@ -22,6 +22,7 @@ import { RowPlaces } from './row-places.ts';
 import { movePlace, unlockPlace } from './position-locks.ts';
 import { concurrentChange, type Snapshot, type TableView } from './snapshot.ts';
 import type { SchemaChanges } from './schema-changes.ts';
+import type { StatementView } from './statement-view.ts';
 import type { StreamedWrites } from './stream-writes.ts';
 
 /**
@@ -326,10 +327,12 @@ export class TableWrites {
     this.dead = new DeleteList(this.#memory.pool);
   }
 
-  /** Own rows as a unit of own scans. */
-  scan(): MemoryUnit | null {
-    const { batches, first, rows } = this.inserted;
-    return rows === first ? null : this.#unitOf(batches, rows - first, true);
+  /** Own rows, or those before `end`, as a unit of own scans. */
+  scan(end = this.inserted.rows): MemoryUnit | null {
+    const { batches, first } = this.inserted;
+    if (end <= first) return null;
+    const read = end === this.inserted.rows ? batches : batches.slice(0, this.inserted.batchOf(end - 1) + 1);
+    return this.#unitOf(read, end - first, true);
   }
 
   /** The rows of the first `count` batches, for one who reads them, under a pin, before `read` is called: then they may leave memory at once. */
@@ -349,7 +352,11 @@ export class TableWrites {
     const { first, physicals } = this.inserted;
     const shape = new Float64Array(batches.length * (1 + 4 * physicals.length));
     let at = 0;
-    for (const batch of batches) at += batch.describe(shape, at, batch.rows, names);
+    let left = rows;
+    for (const batch of batches) {
+      at += batch.describe(shape, at, Math.min(batch.rows, left), names);
+      left -= batch.rows;
+    }
     return {
       unit: this.unit,
       rows,
@@ -409,6 +416,8 @@ export class Transaction {
   definitions: SchemaChanges | null = null;
   /** What it sees, in REPEATABLE READ. */
   snapshot: Snapshot | null = null;
+  /** What all parts of a statement see whose WITH writes. */
+  statement: StatementView | null = null;
   /** The transaction it waits for: the edges of the deadlock graph. */
   waitsFor: Transaction | null = null;
   /** Savepoints that are open. */
@@ -452,6 +461,10 @@ export class Transaction {
     let count = 0;
     for (const writes of this.writes.values()) count += writes.operations;
     return count;
+  }
+
+  get savepoints(): number {
+    return this.#savepoints;
   }
 
   /** Savepoints are numbered from 0, the outermost first. */

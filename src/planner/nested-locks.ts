@@ -42,8 +42,9 @@ export function takeNestedLocks(
   const stripped = strip(node, true, view, found) as Node;
   if (found.length === 0) return null;
   const placed = new Map<object, string>();
+  // Parts of a WITH may read the same rows: they are locked once.
   const placeholder = (relation?: object): string => {
-    const name = environment.placeholder();
+    const name = (relation === undefined ? undefined : placed.get(relation)) ?? environment.placeholder(relation);
     if (relation !== undefined) placed.set(relation, name);
     return name;
   };

@@ -4,7 +4,7 @@
  */
 import type { Node, SelectStmt } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
-import { tagOf, walk } from './ast.ts';
+import { tagOf } from './ast.ts';
 import { planAlterTable, planRename, planSetSchema } from './alter-table.ts';
 import { planCopy } from './copy.ts';
 import { planCreateTable } from './create-table.ts';
@@ -17,6 +17,7 @@ import { lsnWaits } from './lsn-waits.ts';
 import { planLocking } from './locking.ts';
 import { planMerge } from './merge.ts';
 import { planDelete, planTruncate, planUpdate } from './modify.ts';
+import { hasModifyingWith, planModifyingWith } from './modifying-with.ts';
 import { mayLockNested, takeNestedLocks } from './nested-locks.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
@@ -70,6 +71,12 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
   const { parameterCount } = statement;
   const nested = 'ExplainStmt' in node ? null : planNestedLocks(statement, view, environment);
   if (nested !== null) return nested;
+  if (hasModifyingWith(node)) {
+    const own = replaceOwnFunctions(statement, environment.constants);
+    return planModifyingWith({ ...statement, ...own }, view, environment, (part, seen, parts) =>
+      plan(part, part.node as Node, seen, parts),
+    );
+  }
   if ('SelectStmt' in node) return planSelect(statement, view, environment);
   if ('InsertStmt' in node) {
     const own = replaceOwnFunctions(statement, environment.constants).node;
@@ -118,6 +125,7 @@ function planNestedLocks(
     case 'update':
     case 'delete':
     case 'merge':
+    case 'with':
       return { ...planned, locks: free.locks() };
     default:
       throw notSupported('FOR UPDATE in a subquery of this statement');
@@ -134,7 +142,6 @@ function innerText(text: string): string {
 function planSelect(statement: ParsedStatement, view: CatalogView, environment: PlannerEnvironment): Statement {
   const { node, text } = replaceOwnFunctions(statement, environment.constants);
   const select = (node as { SelectStmt: SelectStmt }).SelectStmt;
-  refuseWrites(select);
   const { parameterCount } = statement;
   if (select.intoClause !== undefined) return planSelectInto(select, statement.text, parameterCount, view);
   if (select.lockingClause !== undefined) return planLocking(select, text, parameterCount, view, environment);
@@ -144,14 +151,6 @@ function planSelect(statement: ParsedStatement, view: CatalogView, environment: 
   const query = calls ?? planQuery(node, text, parameterCount, view, environment);
   const waits = lsnWaits(statement.node as Node);
   return { kind: 'query', plan: waits.length === 0 ? query : { ...query, waits } };
-}
-
-function refuseWrites(select: SelectStmt): void {
-  walk(select, (tag) => {
-    if (tag === 'InsertStmt' || tag === 'UpdateStmt' || tag === 'DeleteStmt' || tag === 'MergeStmt') {
-      throw new SqlError(SqlState.featureNotSupported, 'a data-modifying statement in WITH is not supported');
-    }
-  });
 }
 
 function planUtility(node: Node, text: string, view: CatalogView): Statement {

@@ -237,6 +237,16 @@ export interface Returning {
   readonly rows: string;
   /** Tables of FROM or USING that it names: their columns come last in the rows of the statement's query, and stand beside the rows written. */
   readonly joined: readonly JoinedTable[];
+  /** Its rows as those of a table, for WITH. */
+  readonly kept: () => KeptColumns;
+}
+
+/** Columns of rows that are kept while a statement runs, and the query that gives them, each cast to its column's type. */
+export interface KeptColumns {
+  readonly columns: readonly ColumnDef[];
+  readonly plan: QueryPlan;
+  /** Why rows of this kind cannot be kept; null: they can. */
+  readonly refused: string | null;
 }
 
 export interface JoinedTable {
@@ -311,8 +321,35 @@ export type TransactionStatement =
 /** Rows that subqueries of the statement lock before it runs. */
 export type NestedLocks = readonly RowLock[];
 
+/** INSERT, UPDATE, DELETE or MERGE inside WITH. */
+export interface WithPart {
+  readonly name: string;
+  readonly statement: Extract<Statement, { kind: 'insert' | 'update' | 'delete' | 'merge' }>;
+  /** What others read of it; null: nothing. */
+  readonly rows: WithRows | null;
+}
+
+/** Rows of a part as a table, and the placeholders that stand for them in the other parts. */
+export interface WithRows {
+  readonly def: TableDef;
+  readonly placeholders: readonly string[];
+  readonly refused: string | null;
+}
+
 export type Statement =
   | { readonly kind: 'empty' }
+  | {
+      /** Parts that write, and a statement that may read what they return. */
+      readonly kind: 'with';
+      readonly locks?: NestedLocks;
+      /** In their order, before the main statement. */
+      readonly before: readonly WithPart[];
+      /** Those that nothing reads: after it, as PostgreSQL does it. */
+      readonly after: readonly WithPart[];
+      readonly main: Extract<Statement, { kind: 'query' | 'insert' | 'update' | 'delete' | 'merge' }>;
+      /** Of the whole, for PostgreSQL's description. */
+      readonly text: string;
+    }
   | { readonly kind: 'query'; readonly plan: QueryPlan; readonly lock?: RowLock; readonly locks?: NestedLocks }
   | {
       readonly kind: 'insert';

@@ -3,7 +3,7 @@
  * everything without a table to PGlite. Names of WITH shadow tables where PostgreSQL says so.
  */
 import type { Node, RangeVar, SelectStmt, WithClause } from 'libpg-query';
-import { notSupported } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
 import { at } from './ast.ts';
 import type { CatalogView, ChangeFeed, PlannedTable } from './plan.ts';
@@ -19,7 +19,7 @@ export interface Relations {
 /** Those of the RangeVars that stand for the changes of a table. */
 type Feeds = ReadonlyMap<object, { readonly def: TableDef; readonly feed: ChangeFeed }>;
 
-/** @throws {SqlError} 42P01 with position; 0A000 for data-modifying WITH and for Arka tables beside catalogs */
+/** @throws {SqlError} 42P01 with position; 0A000 for a WITH that writes below the top level and for Arka tables beside catalogs */
 export function findRelations(statement: unknown, view: CatalogView, feeds: Feeds = new Map()): Relations {
   const finder = new Finder(view, feeds);
   finder.visit(statement, new Set());
@@ -31,6 +31,15 @@ export function findRelations(statement: unknown, view: CatalogView, feeds: Feed
     );
   }
   return { arka: finder.arka, catalog: finder.catalog, feeds };
+}
+
+/** PostgreSQL has none, either. */
+export function nestedModifyingWith(location: number | undefined): SqlError {
+  return new SqlError(
+    SqlState.featureNotSupported,
+    'WITH clause containing a data-modifying statement must be at the top level',
+    at(location),
+  );
 }
 
 class Finder {
@@ -56,9 +65,7 @@ class Finder {
       if (key === 'withClause') continue;
       const child = record[key];
       if (key === 'RangeVar') this.#relation(child as RangeVar, inner);
-      else if (key === 'InsertStmt' || key === 'UpdateStmt' || key === 'DeleteStmt' || key === 'MergeStmt') {
-        throw notSupported('a data-modifying statement in WITH');
-      } else this.visit(child, inner);
+      else this.visit(child, inner);
     }
   }
 
@@ -69,6 +76,8 @@ class Finder {
         if ('CommonTableExpr' in node) names.add(node.CommonTableExpr.ctename ?? '');
     for (const node of clause.ctes ?? []) {
       if (!('CommonTableExpr' in node)) continue;
+      if (!('SelectStmt' in (node.CommonTableExpr.ctequery ?? {})))
+        throw nestedModifyingWith(node.CommonTableExpr.location);
       this.visit(node.CommonTableExpr.ctequery, names);
       names.add(node.CommonTableExpr.ctename ?? '');
     }

@@ -10,6 +10,7 @@ import { describeSelect, simpleColumn, simpleScope } from './describe.ts';
 import { beside } from './duckdb/from.ts';
 import { writeQuery } from './duckdb/query.ts';
 import type { CatalogView, PlannedTable, Returning } from './plan.ts';
+import { planKept } from './kept-columns.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
 import { findTable } from './schema-names.ts';
@@ -68,6 +69,7 @@ export function planReturning(
       rows: planned.placeholder,
     })),
     plan: renderer.plan(),
+    kept: () => planKept(select, tables, environment.parameterOids),
   };
 }
 

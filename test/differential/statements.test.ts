@@ -10,6 +10,7 @@ import { DEFINITIONS } from './scenarios/definitions.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { MERGE } from './scenarios/merge.ts';
 import { MIGRATIONS } from './scenarios/migrations.ts';
+import { MODIFYING_WITH } from './scenarios/modifying-with.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
 import { SEQUENCES } from './scenarios/sequences.ts';
 import { RETURNING } from './scenarios/returning.ts';
@@ -42,6 +43,7 @@ describe.each([
   ...UPDATE_DELETE,
   ...BY_KEY,
   ...MERGE,
+  ...MODIFYING_WITH,
   ...TRUNCATE,
   ...CREATE_TABLE_AS,
   ...DEFINITIONS,

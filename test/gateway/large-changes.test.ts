@@ -191,3 +191,21 @@ test('MERGE of many rows updates, deletes and inserts each once', async () => {
   expect(await totals()).toEqual([ROWS + ROWS / 2 - third, ROWS + ROWS / 2 - third, 2 * third * 3]);
   await client.query('DROP TABLE s');
 }, 60_000);
+
+test('rows move to another table by one statement, out of all tiers, and back with those that came meanwhile', async () => {
+  await client.query('CREATE TABLE moved (id int PRIMARY KEY, v int, name text, note varchar(20), doc json)');
+  const move = (from: string, to: string): Promise<unknown> =>
+    one(`WITH m AS (DELETE FROM ${from} WHERE id >= 0 RETURNING *), i AS (INSERT INTO ${to} SELECT * FROM m RETURNING id, v + 1)
+         SELECT (SELECT count(*) FROM m)::int, (SELECT count(*) FROM i)::int, (SELECT count(*) FROM ${from})::int`);
+  expect(await move('t', 'moved')).toEqual([ROWS, ROWS, ROWS]);
+  expect(await totals()).toEqual([0, 0, null]);
+  await client.query(`CALL arka.flush('public.moved')`);
+  expect(await one(`SELECT name, doc FROM moved WHERE id = 12345`)).toEqual(['name 12345', { a: 1 }]);
+  await client.query('BEGIN');
+  await client.query('INSERT INTO t (id, v) VALUES (-1, 5)');
+  await client.query('DELETE FROM moved WHERE id < 10');
+  await move('moved', 't');
+  await client.query('COMMIT');
+  expect(await totals()).toEqual([ROWS - 9, ROWS - 9, 5]);
+  await client.query('DROP TABLE moved');
+}, 60_000);

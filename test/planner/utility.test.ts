@@ -120,8 +120,8 @@ test.each([
   ['CLOSE c', '34000 cursor "c" does not exist'],
   ['EXPLAIN (FORMAT json) SELECT 1', '0A000 EXPLAIN (FORMAT JSON) is not supported @10'],
   [
-    'WITH d AS (DELETE FROM events RETURNING *) SELECT * FROM d',
-    '0A000 a data-modifying statement in WITH is not supported',
+    'SELECT * FROM (WITH d AS (DELETE FROM events RETURNING *) SELECT * FROM d) x',
+    '0A000 WITH clause containing a data-modifying statement must be at the top level @21',
   ],
 ])('%s is refused: %s', (sql, error) => {
   expect(refusal(sql)).toBe(error);

@@ -9,10 +9,11 @@ import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
 import { at, atNode, constantKind, constantText, stringOf, stringsOf } from '../ast.ts';
 import { columnName } from '../column-names.ts';
+import { columnType, typeOidOf } from '../type-names.ts';
 import { unionType, writeCondition, writeExpression, writeSort } from './expression.ts';
 import { writeFrom } from './from.ts';
 import { checkComparable } from './operators.ts';
-import { allColumns, rootScope, type OutputColumn, type Scope, type WriterContext } from './scope.ts';
+import { allColumns, resolveHere, rootScope, type OutputColumn, type Scope, type WriterContext } from './scope.ts';
 import { typed, type Typed } from './typed.ts';
 import { writeWindow } from './windows.ts';
 
@@ -223,13 +224,28 @@ function writeTargets(list: readonly Node[], scope: Scope): Targets {
     const name =
       target.ResTarget.name !== undefined && target.ResTarget.name !== '' ? target.ResTarget.name : columnName(value);
     const column: OutputColumn =
-      written.oid === Oid.unknown ? { name, oid: Oid.text, untyped: true } : { name, oid: written.oid };
+      written.oid === Oid.unknown
+        ? { name, oid: Oid.text, untyped: true }
+        : { name, oid: written.oid, ...declared(value, scope) };
     outputs.push(column);
     named.push(column);
     expressions.push({ ...written, name });
     return `${written.sql} AS ${quoteIdentifier(name)}`;
   });
   return { sql: sql.join(', '), outputs: complete ? outputs : null, named, expressions };
+}
+
+/** The type modifier of a plain column, or of a cast to numeric(p, s). */
+function declared(node: Node, scope: Scope): { readonly typmod?: number } {
+  if ('TypeCast' in node) {
+    const { typeName } = node.TypeCast;
+    const isBounded = typeOidOf(typeName) === Oid.numeric && (typeName?.typmods ?? []).length > 0;
+    return isBounded ? { typmod: columnType(typeName!, '').typmod } : {};
+  }
+  if (!('ColumnRef' in node)) return {};
+  const names = stringsOf(node.ColumnRef.fields);
+  const typmod = resolveHere(scope, names.at(-2) ?? null, names.at(-1) ?? '')?.column.typmod;
+  return typmod === undefined ? {} : { typmod };
 }
 
 function starColumns(node: Node, scope: Scope): { sql: string; columns: readonly OutputColumn[] | null } | undefined {

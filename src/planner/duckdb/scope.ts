@@ -15,6 +15,8 @@ export interface OutputColumn {
   readonly oid: number;
   /** An untyped constant: text here, but INSERT … SELECT gives it its column's type. */
   readonly untyped?: true;
+  /** Where it is a column of a table, whose type it has as declared. */
+  readonly typmod?: number;
 }
 
 /** One FROM item. `columns` null: Arka does not know them all. `table`: set for Arka's tables. */
@@ -131,7 +133,11 @@ export function tableItem(
   return {
     alias,
     schema,
-    columns: def.columns.map((column, index) => ({ name: renamed[index] ?? column.name, oid: column.type.oid })),
+    columns: def.columns.map(({ name, type: { oid, typmod } }, index) => ({
+      name: renamed[index] ?? name,
+      oid,
+      typmod,
+    })),
     table: { planned, fieldIds: def.columns.map((column) => column.fieldId) },
   };
 }

@@ -1,0 +1,60 @@
+/** Rows of a query that are kept as those of a table: what columns they have, and the query with each cast to its column's type. */
+import { quoteIdentifier } from '../sql-text.ts';
+import type { SelectStmt } from 'libpg-query';
+import type { ColumnDef } from '../table-def.ts';
+import { formatType } from '../types/format-type.ts';
+import { columnTypeInfo, duckdbType, Oid } from '../types/pg-type.ts';
+import { writeQuery } from './duckdb/query.ts';
+import type { OutputColumn } from './duckdb/scope.ts';
+import type { KeptColumns, PlannedTable } from './plan.ts';
+import { Renderer } from './query-plan.ts';
+
+/** @throws {SqlError} what is wrong with the query */
+export function planKept(
+  select: SelectStmt,
+  tables: ReadonlyMap<object, PlannedTable>,
+  parameterOids: readonly number[],
+): KeptColumns {
+  const { outputs } = writeQuery(select, { tables, parameterOids, onWhere: () => undefined });
+  const columns = keptColumns(outputs ?? []);
+  const names = columns.map((_, i) => quoteIdentifier(`c${i}`));
+  const casts = columns.map(({ type }, i) => `CAST("source".${names[i]} AS ${duckdbType(type)}) AS ${names[i]}`);
+  const renderer = new Renderer(
+    tables,
+    parameterOids,
+    false,
+    (context) => {
+      const { sql } = writeQuery(select, context);
+      return { sql: `SELECT ${casts.join(', ')} FROM (${sql}) AS "source"(${names.join(', ')})`, outputs: null };
+    },
+    null,
+  );
+  return { columns, plan: renderer.plan(), refused: refusal(outputs) };
+}
+
+/** As the columns of a table: text where the type is no column's. */
+export function keptColumns(outputs: readonly OutputColumn[]): readonly ColumnDef[] {
+  return outputs.map(({ name, oid, typmod = -1 }, i) => ({
+    name,
+    fieldId: i + 1,
+    attnum: i + 1,
+    type: columnTypeInfo(oid) === undefined ? { oid: Oid.text, typmod: -1 } : { oid, typmod },
+    notNull: false,
+    default: null,
+  }));
+}
+
+/** Why rows with these columns cannot be kept; null: they can. */
+export function refusal(outputs: readonly OutputColumn[] | null): string | null {
+  if (outputs === null) return 'columns of an unknown source';
+  const seen = new Set<string>();
+  for (const { name, oid, typmod } of outputs) {
+    if (seen.has(name.toLowerCase())) return `two columns "${name}"`;
+    seen.add(name.toLowerCase());
+    if (columnTypeInfo(oid) === undefined)
+      return oid === 0 ? `column "${name}"` : `column "${name}" of type ${formatType({ oid, typmod: -1 })}`;
+    // Without a column's type its scale is not known, and would not be that of PostgreSQL.
+    if (oid === Oid.numeric && typmod === undefined) return `an expression of type numeric in column "${name}"`;
+  }
+  return null;
+}
