@@ -66,16 +66,19 @@ export interface Names {
 /** Calls back with each named row found alive in the files. The caller holds the keys' locks, so nobody deletes them meanwhile. */
 export async function resolveCold(engine: UnitEngine, table: Table, names: RowBuffer, found: Found): Promise<void> {
   const { rows, counts } = table.keyed ? { rows: names, counts: null } : distinct(table, names);
-  for (let i = 0; i < rows.batches.length; i++) {
-    const batch = rows.batches[i]!;
-    const start = rows.batchStart(i);
-    await resolveBatch(engine, table, { vectors: batch.vectors(), rows: batch.rows }, (inBatch, unit, position) => {
-      const row = start + inBatch;
-      if (counts !== null && counts[row]!-- <= 0) return;
-      found(row, unit, position);
-    });
+  try {
+    for (let i = 0; i < rows.batches.length; i++) {
+      const batch = rows.batches[i]!;
+      const start = rows.batchStart(i);
+      await resolveBatch(engine, table, { vectors: batch.vectors(), rows: batch.rows }, (inBatch, unit, position) => {
+        const row = start + inBatch;
+        if (counts !== null && counts[row]!-- <= 0) return;
+        found(row, unit, position);
+      });
+    }
+  } finally {
+    if (rows !== names) rows.retire();
   }
-  if (rows !== names) rows.retire();
 }
 
 /** Whether there is a row with a key, given as a row of vectors; rows that are not committed count as none. */

@@ -1,6 +1,7 @@
 /** Whether a key is taken, while whoever holds it moves its row: nothing keeps the row in its place for who only asks. */
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { isTaken } from '../../src/ingest/resolver.ts';
+import { isTaken, resolveCold } from '../../src/ingest/resolver.ts';
+import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import type { Table } from '../../src/storage/table.ts';
 import type { UnitEngine } from '../../src/storage/unit-engine.ts';
 import { VectorBuilder } from '../../src/types/vector-builder.ts';
@@ -84,4 +85,26 @@ test('a key whose row is deleted meanwhile is not taken', async () => {
   const move = (): Promise<void> =>
     db.transact(async (transaction) => void (await db.delete(transaction, table, 'id = 1')));
   expect(await taken(table, move)).toBe(false);
+});
+
+test('where files cannot be asked, the names of a table without a key give their memory back (V5)', async () => {
+  const table = await db.newTable(false, false);
+  await db.transact((transaction) => db.insert(transaction, table, [[1, 1, 'a']]));
+  await db.tiers.database.flush(table, 'test');
+  const { engine, memory } = db.context;
+  const failing: UnitEngine = Object.create(engine, {
+    lookupImages: { value: () => Promise.reject(new Error('EIO')) },
+  }) as UnitEngine;
+  const used = memory.pool.usedBytes;
+  const names = new RowBuffer(memory, table.namePhysicals);
+  const builders = table.namePhysicals.map((physical) => new VectorBuilder(physical));
+  for (const builder of builders) builder.null();
+  names.append(
+    builders.map((builder) => builder.vector()),
+    0,
+    1,
+  );
+  await expect(resolveCold(failing, table, names, () => {})).rejects.toThrow('EIO');
+  names.retire();
+  expect(memory.pool.usedBytes).toBe(used);
 });
