@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFil
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
+import { SqlError, SqlState } from '../../src/errors.ts';
 import { fileCache, type FileCache } from '../../src/storage/disk/file-cache.ts';
 import { localStore } from '../../src/storage/iceberg/local-store.ts';
 import type { ObjectStore } from '../../src/storage/iceberg/object-store.ts';
@@ -22,6 +23,9 @@ function world(read: ObjectStore['read']): { readonly cache: FileCache; readonly
 async function* inPieces(): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < parquet.length; at += 10) yield parquet.subarray(at, at + 10);
 }
+async function* endless(): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(Uint8Array.of(0));
+}
 const leftovers = (dir: string): string[] => readdirSync(join(dir, 'cache', '.tmp'));
 
 test('a file comes to its place whole, once, and files of this machine stay where they are', async () => {
@@ -39,19 +43,40 @@ test('a file comes to its place whole, once, and files of this machine stay wher
   expect(reads).toBe(1);
 });
 
-test('a download that fails or is cancelled leaves no file', async () => {
-  const { cache, dir } = world(async function* (_, signal) {
+test('a download that fails leaves no file', async () => {
+  const { cache, dir } = world(async function* () {
     yield parquet.subarray(0, 10);
-    await new Promise((_resolve, reject) => signal!.addEventListener('abort', () => reject(new Error('aborted'))));
+    await Promise.reject(new SqlError(SqlState.ioError, 'the store is away'));
   });
   const path = cache.pathOf(LOCATION);
-  const fetching = cache.fetch(path);
-  await expect.poll(() => existsSync(join(dir, 'cache/.tmp')) && leftovers(dir).length).toBe(1);
-  cache.cancel(path);
-  await expect(fetching).rejects.toMatchObject({ code: '57014' });
+  await expect(cache.fetch(path)).rejects.toMatchObject({ code: '58030', message: 'the store is away' });
   expect(existsSync(path)).toBe(false);
   expect(leftovers(dir)).toEqual([]);
 });
+
+test.each(['whose store stops at the signal', 'whose store goes on giving'])(
+  'a download %s is cancelled in its middle, and leaves no file',
+  async (which) => {
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const { cache, dir } = world(async function* (_, signal) {
+      yield parquet.subarray(0, 10);
+      begin(); // asked for more: what came is written
+      if (which === 'whose store goes on giving') for (;;) yield* endless();
+      await new Promise((_resolve, reject) => {
+        if (signal!.aborted) reject(new Error('aborted'));
+        else signal!.addEventListener('abort', () => reject(new Error('aborted')));
+      });
+    });
+    const path = cache.pathOf(LOCATION);
+    const fetching = cache.fetch(path);
+    await begun;
+    expect(leftovers(dir)).toHaveLength(1);
+    cache.cancel(path);
+    await expect(fetching).rejects.toMatchObject({ code: '57014' });
+    expect(existsSync(path)).toBe(false);
+    expect(leftovers(dir)).toEqual([]);
+  },
+);
 
 test('a staged file that is kept is in the cache under its location, and also where it was', async () => {
   const { cache, dir } = world(inPieces);

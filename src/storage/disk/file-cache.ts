@@ -94,6 +94,7 @@ async function download(
   await inPlace(dir, path, async (temporary) => {
     await using file = await open(temporary, 'w');
     for await (const chunk of store.read(location, signal)) {
+      signal.throwIfAborted(); // a cancel may come where the store is not waiting for anything
       for (let at = 0; at < chunk.length;) at += (await file.write(chunk, at)).bytesWritten;
       bytes += chunk.length;
     }
