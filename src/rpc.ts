@@ -3,9 +3,11 @@
  * of functions; both ends share its type. Errors cross as data and come back as `SqlError`.
  *
  * Messages name (slab, offset, length) or carry transferred buffers, never row objects.
+ *
+ * - R1 Every call settles: also one that is under way when its thread ends, whoever ended it, or that comes after.
  */
 import type { MessagePort, Transferable, Worker } from 'node:worker_threads';
-import { packError, unpackError, type WireError } from './errors.ts';
+import { packError, SqlError, SqlState, unpackError, type WireError } from './errors.ts';
 import { collectGarbage } from './thread-heap.ts';
 
 /** A thread's functions: one argument in, one result out, both structured-cloneable. */
@@ -64,7 +66,7 @@ async function answer(port: MessagePort, api: Api, request: Request): Promise<vo
   }
 }
 
-/** Calls an API served on the other end. `fail` rejects everything under way and everything later. */
+/** Calls an API served on the other end. `name` is the thread's, for the error of R1. */
 export class RpcClient<A extends Api> {
   readonly remote: Remote<A>;
   readonly #port: MessagePort | Worker;
@@ -72,7 +74,7 @@ export class RpcClient<A extends Api> {
   #nextId = 1;
   #failed: Error | null = null;
 
-  constructor(port: MessagePort | Worker) {
+  constructor(port: MessagePort | Worker, name: string) {
     this.#port = port;
     const listen = (message: Answer): void => {
       const waiter = this.#waiting.get(message.id);
@@ -81,16 +83,30 @@ export class RpcClient<A extends Api> {
       if (message.error === undefined) waiter.resolve(message.value);
       else waiter.reject(unpackError(message.error));
     };
-    (port as MessagePort).on('message', listen);
+    const events = port as MessagePort & Worker; // one of both; each says its end in its own way
+    let problem: unknown;
+    events.on('message', listen);
+    events.on('error', (error: unknown) => (problem = error));
+    const ended = (): void =>
+      this.fail(new SqlError(SqlState.adminShutdown, `the thread "${name}" has ended`, { cause: problem }));
+    events.on('exit', ended);
+    events.on('close', ended);
+    // Which call it answers is not known.
+    events.on('messageerror', (error: Error) =>
+      this.fail(
+        new SqlError(SqlState.internalError, `an answer of the thread "${name}" cannot be read`, { cause: error }),
+      ),
+    );
     this.remote = new Proxy({} as Remote<A>, {
       get: (_, method: string) => (argument: unknown, transfer?: readonly Transferable[]) =>
         this.#call(method, argument, transfer),
     });
   }
 
+  /** Rejects everything under way and everything later; the first reason stays. */
   fail(error: Error): void {
-    this.#failed = error;
-    for (const waiter of this.#waiting.values()) waiter.reject(error);
+    this.#failed ??= error;
+    for (const waiter of this.#waiting.values()) waiter.reject(this.#failed);
     this.#waiting.clear();
   }
 
@@ -98,8 +114,8 @@ export class RpcClient<A extends Api> {
     if (this.#failed !== null) return Promise.reject(this.#failed);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
+      this.#port.postMessage({ id, method, argument } satisfies Request, transfer as Transferable[]); // may throw
       this.#waiting.set(id, { resolve, reject });
-      this.#port.postMessage({ id, method, argument } satisfies Request, transfer as Transferable[]);
     });
   }
 }

@@ -55,9 +55,11 @@ function startThread<A extends Api>(
     name,
     resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: YOUNG_MB },
   });
-  const rpc = new RpcClient<A>(worker);
+  const rpc = new RpcClient<A>(worker, name);
   let closing = false;
+  let gone = false;
   const ended = (error: unknown): void => {
+    gone = true;
     if (!closing) fatal(error, `thread ${name}`);
   };
   worker.on('error', ended);
@@ -69,7 +71,7 @@ function startThread<A extends Api>(
     close: async () => {
       if (closing) return;
       closing = true;
-      await shutdown(rpc.remote);
+      if (!gone) await shutdown(rpc.remote);
       await worker.terminate();
     },
   };
@@ -158,7 +160,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
   const memory = new Memory(budget.slabBytes, budget.liveBytes);
   memory.pins.budgetBytes.memory = memoryLimit * PINS_FRACTION;
   memory.pins.budgetBytes.disk = (options.diskLimit ?? Number.POSITIVE_INFINITY) * PINS_FRACTION;
-  memory.pool.announce = (index, buffer) => void engine.remote.addSlab({ index, buffer });
+  memory.pool.announce = (index, buffer) => void engine.remote.addSlab({ index, buffer }).catch(() => undefined);
   const log = await openLog({ dir: join(dataDir, 'wal'), segmentBytes: options.segmentBytes, ringBytes: RING_BYTES });
   stack.use(log);
   log.onFatal = (error) => fatal(error, 'the log');

@@ -259,7 +259,12 @@ export class CatalogClient implements Catalog {
       workerData: { image },
       resourceLimits: RESOURCE_LIMITS,
     });
-    const running: Running = { worker, rpc: new RpcClient<CatalogApi>(worker), opened: false, mirrored: null };
+    const running: Running = {
+      worker,
+      rpc: new RpcClient<CatalogApi>(worker, 'catalog'),
+      opened: false,
+      mirrored: null,
+    };
     let problem: unknown = null;
     worker.on('error', (error) => (problem = error));
     worker.on('exit', () => {

@@ -112,7 +112,7 @@ export class EngineCursor {
         scans,
         ...rest,
       });
-      running(() => void engine.close(id));
+      running(() => void engine.close(id).catch(() => undefined)); // its query hears of the thread's end
       const opened = await query;
       reading.now = false;
       const whole = (): void => pin?.releaseMemory();

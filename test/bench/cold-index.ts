@@ -98,7 +98,7 @@ function vectorOf(n: number): ColumnVector {
 }
 
 const worker = new Worker(workerUrl('../../src/threads/index', import.meta.url), { name: 'index' });
-const index = new RpcClient<IndexApi>(worker).remote;
+const index = new RpcClient<IndexApi>(worker, 'index').remote;
 try {
   let begun = performance.now();
   const paths = await generate();

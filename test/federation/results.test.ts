@@ -266,7 +266,7 @@ test("behind the thread's port results and errors are the same", async () => {
   const worker = new Worker(new URL('../../src/threads/engine.ts', import.meta.url), {
     execArgv: ['--experimental-strip-types', '--no-warnings'],
   });
-  const { remote } = new RpcClient<EngineApi>(worker);
+  const { remote } = new RpcClient<EngineApi>(worker, 'engine');
   await remote.open({ memoryLimitBytes: 200e6, threads: 1, tempDir: join(folder, 'worker') });
   const asked = request("SELECT 1, 'text' || i FROM range(3) t(i)");
   await remote.query(asked);

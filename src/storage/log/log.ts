@@ -287,7 +287,8 @@ class WriteAheadLog implements Log {
     } finally {
       await this.#host.ended;
       this.#failed ??= new SqlError(SqlState.adminShutdown, 'the write-ahead log is closed');
-      for (const waiter of [...this.#durableWaiters, ...this.#roomWaiters]) waiter.reject(this.#failed);
+      for (const waiter of [...this.#durableWaiters, ...this.#roomWaiters, ...this.#answers.values()])
+        waiter.reject(this.#failed);
     }
   }
 }
