@@ -481,11 +481,13 @@ export class Database {
     await this.inLane(table, () => this.commitHeld(table, trigger, started));
   }
 
-  /** Disk to Iceberg; the table's lane is held by the caller. */
-  async commitHeld(table: Table, trigger: string, started = this.clock.monotonic()): Promise<void> {
+  /** Disk to Iceberg; the table's lane is held by the caller. @param trims false: the caller trims the log, once for many tables */
+  async commitHeld(table: Table, trigger: string, started = this.clock.monotonic(), trims = true): Promise<void> {
     const result = await commitTable(this, table, trigger);
     table.troubles.done('commit');
-    if (result !== null) this.#committed(table, trigger, started, result, result);
+    if (result === null) return;
+    this.#committed(table, trigger, started, result, result);
+    if (trims) await this.trimLog();
   }
 
   #committed(

@@ -127,10 +127,10 @@ export interface ReadDeletes {
 }
 
 export async function readDeletes(database: Database, state: TableState): Promise<ReadDeletes> {
-  const scoped = await database.engine.readPositionDeletes(state.deletePaths);
-  if (state.partitionDeletes.length === 0) return { scoped, shared: [] };
-  const shared = await database.engine.readPositionDeletes(state.partitionDeletes.map(({ path }) => path));
-  return { scoped, shared };
+  const read = async (paths: readonly string[]): Promise<readonly PositionDeletes[]> =>
+    paths.length === 0 ? [] : database.engine.readPositionDeletes(paths);
+  const scoped = await read(state.deletePaths);
+  return { scoped, shared: await read(state.partitionDeletes.map(({ path }) => path)) };
 }
 
 export function positionsByLocation({ scoped, shared }: ReadDeletes): Map<string, Uint32Array> {

@@ -44,7 +44,7 @@ function listed(table: Table): readonly DataFileUnit[] {
   return [...table.fileSets.staged].filter((file) => !file.isUnlisted);
 }
 
-/** Null: Iceberg had everything already. The table's lane is held by the caller. */
+/** Null: Iceberg had everything already. The table's lane is held by the caller, who has the log trimmed then. */
 export async function commitTable(
   database: Database,
   table: Table,
@@ -111,7 +111,6 @@ export async function commitTable(
     'disk',
   );
   await adoptCommit(database, table, result);
-  await database.trimLog();
   return result;
 }
 

@@ -2,6 +2,7 @@
  * Start-up: catalog state + flush manifest + log above it, per table (C5). Names find their positions again through the
  * same resolver that writes use (C3).
  */
+import { sideBySide } from '../side-by-side.ts';
 import type { RecoveredFrame } from '../storage/log/log-api.ts';
 import type { Delta, LakeState, RecoveredTable } from '../storage/iceberg/lake-api.ts';
 import { decodeCheckpoint } from '../storage/log/checkpoint.ts';
@@ -28,6 +29,9 @@ import { HotNames, mayBeInFiles, resolveCold } from './resolver.ts';
 /** During replay memory is flushed from this share of the budget on. */
 const FLUSH_FRACTION = 0.6;
 
+/** Tables that are brought into memory side by side: other threads read for them. */
+const RESTORES_MAX = 8;
+
 export interface Recovery {
   readonly rows: number;
 }
@@ -41,10 +45,14 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   let lsnMax: Lsn = log.lastLsn;
   let from = log.lastLsn + 1;
   const takenOver: Table[] = [];
-  for (const state of lake.tables) {
+  const restored = await sideBySide(lake.tables, RESTORES_MAX, async (state) => {
     const table = await restoreTable(database, state);
-    const isUnread = table.detached?.reason === 'unreadable';
-    if (!isUnread) await database.index?.sync(table);
+    if (!isUnreadable(table)) await database.index?.sync(table);
+    return table;
+  });
+  for (const [i, table] of restored.entries()) {
+    const state = lake.tables[i]!;
+    const isUnread = isUnreadable(table);
     lsnMax = Math.max(lsnMax, state.lsnSeen, table.flushedLsn); // C2
     if (table.detached === null || isUnread) from = Math.min(from, Math.max(table.flushedLsn + 1, state.neededFrom));
     if (state.flush !== null && state.flush.logId !== log.logId && !isUnread) takenOver.push(table);
@@ -199,6 +207,8 @@ async function replaySection(
   for (const slice of slices) slice.published = slice.rows;
   for (const list of lists) list.publish(list.length);
 }
+
+const isUnreadable = (table: Table): boolean => table.detached?.reason === 'unreadable';
 
 /** Whether a table lacks what was done to it at an LSN. */
 const isMissing = (table: Table, lsn: Lsn): boolean => lsn > table.flushedLsn && table.detached === null;

@@ -27,6 +27,17 @@ export function registerObjectStoreTests(name: string, open: () => Promise<Store
       expect(await store.head(`${root}/a/b/x y%20=1`)).toMatchObject({ location: `${root}/a/b/x y%20=1`, bytes: 5 });
     });
 
+    test('several are put at once, into one folder and another', async () => {
+      const { store, root } = await open();
+      const objects = Array.from({ length: 20 }, (_, i) => ({
+        location: `${root}/many/${i % 3}/${i}`,
+        bytes: Uint8Array.of(i),
+      }));
+      await store.putAll(objects);
+      for (const { location, bytes: put } of objects) expect(await store.get(location)).toEqual(put);
+      await store.putAll([]);
+    });
+
     test('a missing object has no head and is 58030 to get', async () => {
       const { store, root } = await open();
       expect(await store.head(`${root}/none`)).toBeNull();

@@ -61,3 +61,35 @@ test('a table that cannot be committed does not keep the others from CHECKPOINT,
   await database.checkpoint();
   expect(bad.committedLsn).toBe(good.committedLsn);
 });
+
+test('CHECKPOINT of many tables moves several at a time, trims the log once, and a start reads all of them', async () => {
+  const { database } = db.tiers;
+  const tables: Table[] = [];
+  for (let i = 0; i < 20; i++) tables.push((await database.createTable(tableDef(`many${i}`, noPartition), false))!);
+  const transaction = database.begin(true);
+  for (const [i, table] of tables.entries()) await db.insert(transaction, table, [[i, i, 'a']]);
+  await database.committer.commit(transaction);
+  let moving = 0;
+  let most = 0;
+  const held = database.flushHeld.bind(database);
+  database.flushHeld = async (...given) => {
+    most = Math.max(most, ++moving);
+    await held(...given).finally(() => moving--);
+  };
+  let trims = 0;
+  const trimLog = database.trimLog.bind(database);
+  database.trimLog = () => {
+    trims++;
+    return trimLog();
+  };
+  await database.checkpoint();
+  database.flushHeld = held;
+  database.trimLog = trimLog;
+  expect(most).toBeGreaterThan(1);
+  expect(most).toBeLessThanOrEqual(8);
+  expect(trims).toBe(1);
+  expect(new Set(tables.map((table) => table.committedLsn))).toEqual(new Set([database.committer.appliedLsn]));
+  await db.restart();
+  const again = tables.map(({ def }) => db.tiers.database.table(def.schema, def.name)!);
+  expect(again.map((table) => table.files.reduce((sum, { rows }) => sum + rows, 0))).toEqual(tables.map(() => 1));
+});

@@ -18,8 +18,9 @@ import { SqlError, SqlState } from '../../errors.ts';
 import type { Lsn, TableDef } from '../../table-def.ts';
 import type { Delta, FlushManifest, Segment } from '../iceberg/lake-api.ts';
 import { ioError, makeFolder, syncFolder, writeSynced } from '../iceberg/local-store.ts';
-import { guard } from '../iceberg/sqlite-catalog.ts';
+import { guard, guardAsync } from '../iceberg/sqlite-catalog.ts';
 import { decodeDelta, deltaFileName, encodeDelta } from './delta-file.ts';
+import { GroupedCommits } from './grouped-commits.ts';
 import { fileSum, sealSegment, unsealSegment } from './segment-json.ts';
 
 /** What was last known of a table in the catalog. */
@@ -53,6 +54,8 @@ export interface DueGarbage {
 
 export interface FlushStore {
   writeFlush(manifest: FlushManifest): Promise<void>;
+  /** One transaction for all that `work` asks of this store, and one COMMIT for those asked for in one turn (G1–G3). */
+  together<T>(work: () => T): Promise<T>;
   /** Null: none, or one that is damaged and was discarded (`damage` says why). */
   read(tableUuid: string): { readonly flush: StoredFlush | null; readonly damage: string | null };
   /** Reads the table's segments; why not all are as they were written, or null. */
@@ -106,6 +109,7 @@ interface Place {
   readonly dir: string;
   readonly file: string;
   readonly db: DatabaseSync;
+  readonly commits: GroupedCommits;
 }
 
 export async function openFlushStore(dataDir: string): Promise<FlushStore> {
@@ -118,9 +122,10 @@ export async function openFlushStore(dataDir: string): Promise<FlushStore> {
   }
   const db = await openDatabase(file);
   await syncFolder(dir);
-  const place: Place = { dir, file, db };
+  const place: Place = { dir, file, db, commits: new GroupedCommits(db) };
   return {
     writeFlush: (manifest) => writeFlush(place, manifest),
+    together: (work) => together(place, work),
     ...definitions(place),
     read: (uuid) => guard(file, () => read(place, uuid)),
     check: (uuid) => checkFiles(place, uuid),
@@ -203,8 +208,13 @@ function definitions(place: Place): Pick<FlushStore, 'remember' | 'def' | 'uuidA
   };
 }
 
+function together<T>(place: Place, work: () => T): Promise<T> {
+  return guardAsync(place.file, () => place.commits.add(work));
+}
+
 function transaction<T>(place: Place, work: () => T): T {
   return guard(place.file, () => {
+    if (place.db.isTransaction) return work(); // a part of `together`
     place.db.exec('BEGIN IMMEDIATE');
     try {
       const result = work();
@@ -235,7 +245,7 @@ async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> 
     for (const { path } of written) await rm(path, { force: true });
     throw ioError(error, folder);
   }
-  transaction(place, () => {
+  await together(place, () => {
     const { db } = place;
     const uuid = manifest.tableUuid;
     const earlier = db.prepare('SELECT log_id FROM flush WHERE table_uuid = ?').get(uuid);
@@ -375,13 +385,19 @@ function seenAndGarbage(
           metadataLocation: row['metadata_location'] as string,
         };
       }),
-    saw: (uuid, seen) =>
+    saw: (uuid, { logId, lsn, snapshotId, metadataLocation }) =>
       transaction(
         place,
         () =>
+          // What stands there already, as at each start, costs no fsync.
           void db
-            .prepare('INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)')
-            .run(uuid, seen.logId, seen.lsn, seen.snapshotId?.toString() ?? null, seen.metadataLocation),
+            .prepare(
+              `INSERT INTO seen VALUES (?, ?, ?, ?, ?) ON CONFLICT (table_uuid) DO UPDATE SET log_id = excluded.log_id,
+                 lsn = excluded.lsn, snapshot_id = excluded.snapshot_id, metadata_location = excluded.metadata_location
+               WHERE (log_id, lsn, snapshot_id, metadata_location)
+                 IS NOT (excluded.log_id, excluded.lsn, excluded.snapshot_id, excluded.metadata_location)`,
+            )
+            .run(uuid, logId, lsn, snapshotId?.toString() ?? null, metadataLocation),
       ),
     addGarbage: (uuid, garbage) =>
       transaction(place, () => {

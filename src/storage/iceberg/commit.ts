@@ -43,7 +43,7 @@ import {
   type Snapshot,
   type TableMetadata,
 } from './metadata.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { NewObject, ObjectStore } from './object-store.ts';
 import { snapshotSummary } from './snapshot-summary.ts';
 import { specsOf, type TableReader } from './table-reader.ts';
 
@@ -103,17 +103,18 @@ export async function buildAttempt(
 ): Promise<Attempt> {
   const now = nextTimestamp(base.metadata, context.now());
   const properties = { ...change.properties, [Property.commitId]: commitId, [Property.owner]: context.owner };
-  const written: string[] = [];
+  const objects: NewObject[] = [];
+  const written = (): string[] => objects.map(({ location }) => location);
   try {
     const changed =
       change.added.length + change.deletes.length + change.removed.size + change.removedDeletes.size > 0
-        ? await addSnapshot(context, base, change, { commitId, now, properties, written })
+        ? await addSnapshot(context, base, change, { commitId, now, properties, objects })
         : { metadata: base.metadata, snapshotId: null, removed: [] as string[] };
     const { metadata: slim, expired } = expire(changed.metadata, now, context.expiry);
     const { metadata, dropped } = stamp(base, slim, now, properties);
     const metadataLocation = nextMetadataLocation(base, metadata.location);
-    written.push(metadataLocation);
-    await context.store.put(metadataLocation, encodeMetadata(metadata, metadataLocation));
+    objects.push({ location: metadataLocation, bytes: encodeMetadata(metadata, metadataLocation) });
+    await context.store.putAll(objects);
     const sequence = metadata['last-sequence-number'];
     const garbage = [
       ...changed.removed.map((location): Garbage => ({ location, removedSequence: sequence, dueMs: null })),
@@ -127,7 +128,7 @@ export async function buildAttempt(
       metadata,
       metadataLocation,
       snapshotId: changed.snapshotId,
-      written,
+      written: written(),
       // What lies elsewhere may be shared with a table that this one was registered from.
       garbage: garbage.filter(({ location }) => location.startsWith(`${metadata.location}/`)),
       oldestSequence: (metadata.snapshots ?? []).reduce(
@@ -136,7 +137,7 @@ export async function buildAttempt(
       ),
     };
   } catch (error) {
-    context.discard(written);
+    context.discard(written());
     throw error;
   }
 }
@@ -145,7 +146,8 @@ interface Making {
   readonly commitId: string;
   readonly now: number;
   readonly properties: Readonly<Record<string, string>>;
-  readonly written: string[];
+  /** To be put, before anything refers to them. */
+  readonly objects: NewObject[];
 }
 
 /** A manifest to write: its spec, content and entries. */
@@ -210,8 +212,7 @@ async function addSnapshot(
   for (const [i, draft] of merged.drafts.entries()) {
     const bytes = encodeManifest(spec(draft.specId), currentSchema(metadata), draft.content, draft.entries);
     const location = `${metadata.location}/metadata/${making.commitId}-${snapshotId}-m${i}.avro`;
-    making.written.push(location);
-    await context.store.put(location, bytes);
+    making.objects.push({ location, bytes });
     manifests.push(
       summarize(spec(draft.specId), draft.content, draft.entries, {
         location,
@@ -222,15 +223,11 @@ async function addSnapshot(
     );
   }
   const listLocation = `${metadata.location}/metadata/snap-${snapshotId}-1-${making.commitId}.avro`;
-  making.written.push(listLocation);
-  await context.store.put(
-    listLocation,
-    encodeManifestList([...manifests, ...merged.kept], {
-      id: snapshotId,
-      parent: parent === null ? null : parent['snapshot-id'],
-      sequence,
-    }),
-  );
+  const list = { id: snapshotId, parent: parent === null ? null : parent['snapshot-id'], sequence };
+  making.objects.push({
+    location: listLocation,
+    bytes: encodeManifestList([...manifests, ...merged.kept], list),
+  });
   const summary = await snapshotSummary(context.reader, parent, head, {
     data: [...added.values()].map((entry) => entry.file),
     deletes: drafts

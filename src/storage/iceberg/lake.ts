@@ -2,7 +2,7 @@
  * The lake thread's functions: catalog, table metadata, commits, flush manifest.
  *
  * - L1 Calls for one table take turns in its lane; tables do not wait for each other.
- * - L2 Order of durability of a commit: data and delete files, manifests, list, metadata file, then the swap.
+ * - L2 Order of durability of a commit: data and delete files, manifests, list and metadata file, then the swap.
  * - L3 A commit whose LSN the table's properties already have is answered, not repeated; a swap with unknown outcome is
  *   decided by the commit-id in the catalog.
  * - L4 A segment at or below the LSN that the table has in this log is in it already: its commit went through, and main
@@ -13,6 +13,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { invariant, SqlError, SqlState } from '../../errors.ts';
+import { sideBySide } from '../../side-by-side.ts';
 import type { Lsn } from '../../table-def.ts';
 import { lockDataDir } from '../disk/data-dir.ts';
 import { diskUsage } from '../disk/disk-usage.ts';
@@ -52,6 +53,8 @@ import { wentBack } from './went-back.ts';
 import { readTable, unreadableTable } from './unreadable-table.ts';
 
 const ATTEMPTS_MAX = 20;
+/** Tables that a start reads side by side. */
+const LOADS_MAX = 8;
 const DEFAULT_SCHEMA = 'public';
 
 /** A table by uuid: where the catalog has it, and the metadata last told to main. */
@@ -221,42 +224,45 @@ function inLanes<T>(lake: Lake, uuids: readonly string[], work: () => Promise<T>
 async function loadAll(lake: Lake): Promise<LakeState> {
   const { catalog } = lake;
   catalog.createSchema(DEFAULT_SCHEMA);
-  const tables: RecoveredTable[] = [];
-  const uuids = new Set<string>();
-  for (const row of catalog.tables()) {
-    const read = await readTable(lake, row);
-    if (read.kind === 'unreadable') {
-      const { error, loaded } = read;
-      const table = unreadableTable(lake, row, loaded, error);
-      if (table !== null) {
-        uuids.add(table.def.uuid);
-        tables.push(detachUnreadable(lake, row, table));
-        continue;
-      }
-      // What Arka cannot hold is another engine's business: it stays in the catalog, and is not shown.
-      if (loaded !== null) uuids.add(loaded.metadata['table-uuid']);
-      process.emitWarning(`table "${row.schema}"."${row.name}" is not shown: ${error.message}`, 'ArkaLake');
-      continue;
-    }
-    const { loaded, state } = read;
-    const recovered = await recoverTable(lake, loaded, state);
-    uuids.add(state.def.uuid);
-    const { schema, name, metadataLocation: reported } = row;
-    lake.known.set(state.def.uuid, { schema, name, location: state.location, reported, logId: state.logId });
-    lake.flush.remember(state.def);
-    adoptSequences(catalog, state.def, loaded.metadata.properties?.[Property.sequences]);
-    if (recovered.detached !== null) {
-      lake.detached.set(state.def.uuid, recovered.detached);
-      lake.flush.forgetGarbage(state.def.uuid); // its catalog may stand where such files are needed
-    }
-    tables.push(recovered);
-  }
+  const loaded = await sideBySide(catalog.tables(), LOADS_MAX, (row) => loadTable(lake, row));
+  const tables = loaded.flatMap(({ table }) => (table === null ? [] : [table]));
+  const uuids = new Set(loaded.flatMap(({ uuid }) => (uuid === null ? [] : [uuid])));
   const lost = await rescueLost(lake, uuids);
   // While rows are missed, a file that nothing names may be what has them.
   if (!tables.some(({ detached }) => detached !== null && detached.reason !== 'catalog')) await lake.flush.sweep();
   await collectGarbage(lake, null);
   const [sequences, views] = [storedSequences(catalog), storedViews(catalog)];
   return { schemas: catalog.schemas(), sequences, views, tables, lost, cached: await checkCache(lake, tables) };
+}
+
+/** An entry of the catalog; without a table where it is not shown. */
+interface Loaded {
+  readonly uuid: string | null;
+  readonly table: RecoveredTable | null;
+}
+
+async function loadTable(lake: Lake, row: CatalogRow): Promise<Loaded> {
+  const read = await readTable(lake, row);
+  if (read.kind === 'unreadable') {
+    const { error, loaded } = read;
+    const table = unreadableTable(lake, row, loaded, error);
+    if (table !== null) return { uuid: table.def.uuid, table: detachUnreadable(lake, row, table) };
+    // What Arka cannot hold is another engine's business: it stays in the catalog, and is not shown.
+    process.emitWarning(`table "${row.schema}"."${row.name}" is not shown: ${error.message}`, 'ArkaLake');
+    return { uuid: loaded?.metadata['table-uuid'] ?? null, table: null };
+  }
+  const { loaded, state } = read;
+  const table = await recoverTable(lake, loaded, state);
+  const { uuid } = state.def;
+  const { schema, name, metadataLocation: reported } = row;
+  lake.known.set(uuid, { schema, name, location: state.location, reported, logId: state.logId });
+  lake.flush.remember(state.def);
+  adoptSequences(lake.catalog, state.def, loaded.metadata.properties?.[Property.sequences]);
+  if (table.detached !== null) {
+    lake.detached.set(uuid, table.detached);
+    lake.flush.forgetGarbage(uuid); // its catalog may stand where such files are needed
+  }
+  return { uuid, table };
 }
 
 function detachUnreadable(
@@ -320,6 +326,7 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
       retries: 0,
       // Delete files whose names main never heard are told as what another writer did.
       foreign: base.metadataLocation !== known.reported || request.deletes.length > 0,
+      noted: () => {},
     });
   const context = commitContext(lake, request.tableUuid);
   const commitId = uuidText();
@@ -350,13 +357,15 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
       context.discard(deletes.map((placed) => placed.location));
       throw error;
     }
-    if (await swap(lake, base, attempt, commitId)) {
+    if (await swapped(lake, base, attempt, commitId)) {
       const after = { ...base, metadataLocation: attempt.metadataLocation, metadata: attempt.metadata };
       invariant(
         attempt.snapshotId !== null || currentSnapshot(after.metadata)?.['snapshot-id'] === previous?.['snapshot-id'],
         'a commit of properties keeps the head',
       );
-      return finish(lake, request, after, { deletes, retries, foreign: base.metadataLocation !== known.reported });
+      const foreign = base.metadataLocation !== known.reported;
+      const noted = (): void => collected(lake, base, attempt);
+      return finish(lake, request, after, { deletes, retries, foreign, noted });
     }
     context.discard(attempt.written);
     if (retries >= ATTEMPTS_MAX) {
@@ -457,7 +466,9 @@ function collected(lake: Lake, base: LoadedTable, attempt: Attempt): void {
 
 async function swapped(lake: Lake, base: LoadedTable, attempt: Attempt, commitId: string): Promise<boolean> {
   try {
-    return lake.catalog.swap(base.schema, base.name, base.metadataLocation, attempt.metadataLocation);
+    const { schema, name, metadataLocation } = base;
+    const { catalog } = lake;
+    return await catalog.together(() => catalog.swap(schema, name, metadataLocation, attempt.metadataLocation));
   } catch (error) {
     const now = await load(lake, base.metadata['table-uuid']).catch((cause: unknown) => {
       throw new SqlError(
@@ -494,27 +505,30 @@ async function finish(
     readonly deletes: readonly PlacedDelete[];
     readonly retries: number;
     readonly foreign: boolean;
+    /** Writes down what the commit has replaced. */
+    readonly noted: () => void;
   },
 ): Promise<CommitResult> {
+  const { tableUuid: uuid, logId } = request;
   const snapshotId = currentSnapshot(table.metadata)?.['snapshot-id'] ?? null;
   const { lsn } = committed(table.metadata);
   // First what can fail: main must hear of the other writers' changes, if not now, then when it asks again.
-  const foreign = outcome.foreign ? await lake.reader.state(table) : null;
-  const known = lake.known.get(request.tableUuid)!;
-  known.reported = table.metadataLocation;
-  known.logId = request.logId;
-  lake.flush.saw(request.tableUuid, {
-    logId: request.logId,
-    lsn,
-    snapshotId,
-    metadataLocation: table.metadataLocation,
+  const foreign = outcome.foreign
+    ? await lake.reader.state(table).catch((error: unknown) => {
+        outcome.noted();
+        throw error;
+      })
+    : null;
+  const { metadataLocation } = table;
+  const locations = request.segments.map((segment) => segment.location);
+  await lake.flush.together(() => {
+    outcome.noted();
+    lake.flush.saw(uuid, { logId, lsn, snapshotId, metadataLocation });
+    lake.flush.dropCommitted(uuid, logId, request.lsn, locations);
   });
-  lake.flush.dropCommitted(
-    request.tableUuid,
-    request.logId,
-    request.lsn,
-    request.segments.map((segment) => segment.location),
-  );
+  const known = lake.known.get(uuid)!;
+  known.reported = metadataLocation;
+  known.logId = logId;
   for (const { location } of request.segments) lake.uploaded.delete(location);
   return {
     metadataLocation: table.metadataLocation,

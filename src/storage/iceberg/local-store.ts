@@ -9,10 +9,12 @@ import { constants, createReadStream } from 'node:fs';
 import { copyFile, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SqlError, SqlState } from '../../errors.ts';
+import { sideBySide } from '../../side-by-side.ts';
 import { toLocalPath } from './paths.ts';
-import type { ObjectInfo, ObjectStore } from './object-store.ts';
+import type { NewObject, ObjectInfo, ObjectStore } from './object-store.ts';
 
 const TEMPORARY = '.tmp';
+const PUTS_MAX = 8;
 
 export function localStore(): ObjectStore {
   return {
@@ -20,6 +22,7 @@ export function localStore(): ObjectStore {
     read: (location, signal) => read(location, signal),
     head: (location) => guard(location, () => head(location)),
     put: (location, bytes) => guard(location, () => place(location, (path) => writeSynced(path, bytes))),
+    putAll,
     putIfAbsent: (location, bytes) => guard(location, () => putIfAbsent(location, bytes)),
     putFile: (location, source) => guard(location, () => place(location, (path) => linkOrCopy(source, path))),
     list: (prefix) => list(prefix),
@@ -85,8 +88,22 @@ async function head(location: string): Promise<ObjectInfo | null> {
   }
 }
 
-/** Makes the object as a temporary file through `make`, then gives it its name. */
+/** Their folders are fsynced once. */
+async function putAll(objects: readonly NewObject[]): Promise<void> {
+  await sideBySide(objects, PUTS_MAX, ({ location, bytes }) =>
+    guard(location, () => makeAndName(location, (path) => writeSynced(path, bytes))),
+  );
+  for (const folder of new Set(objects.map(({ location }) => dirname(toLocalPath(location)))))
+    await guard(folder, () => syncFolder(folder));
+}
+
 async function place(location: string, make: (path: string) => Promise<void>): Promise<void> {
+  await makeAndName(location, make);
+  await syncFolder(dirname(toLocalPath(location)));
+}
+
+/** Makes the object as a temporary file through `make`, then gives it its name, which is not durable yet. */
+async function makeAndName(location: string, make: (path: string) => Promise<void>): Promise<void> {
   const target = toLocalPath(location);
   const temporary = await temporaryBeside(target);
   try {
@@ -98,7 +115,6 @@ async function place(location: string, make: (path: string) => Promise<void>): P
     await rm(temporary, { force: true });
     throw error;
   }
-  await syncFolder(dirname(target));
 }
 
 async function putIfAbsent(location: string, bytes: Uint8Array): Promise<boolean> {

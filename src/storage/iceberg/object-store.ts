@@ -13,6 +13,11 @@ export interface ObjectInfo {
   readonly modifiedMs: number;
 }
 
+export interface NewObject {
+  readonly location: string;
+  readonly bytes: Uint8Array;
+}
+
 export interface ObjectStore {
   /** The bytes of [start, end) of the object, by default all. @throws 58030 when it is missing */
   get(location: string, start?: number, end?: number): Promise<Uint8Array>;
@@ -21,6 +26,8 @@ export interface ObjectStore {
   /** Null when there is no such object. */
   head(location: string): Promise<ObjectInfo | null>;
   put(location: string, bytes: Uint8Array): Promise<void>;
+  /** Puts several side by side; O1 holds for all when it resolves. Where it fails, any of them may be there, and none comes any more. */
+  putAll(objects: readonly NewObject[]): Promise<void>;
   /** False, and nothing written, when there is one already. */
   putIfAbsent(location: string, bytes: Uint8Array): Promise<boolean>;
   /** Puts a local file of any size (over a network in parts). Replaces. */

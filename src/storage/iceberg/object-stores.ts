@@ -25,6 +25,12 @@ export function objectStores(s3: S3Settings, clock: Clock, random: () => number)
     },
     head: async (location) => (await of(location)).head(location),
     put: async (location, bytes) => (await of(location)).put(location, bytes),
+    putAll: async (objects) => {
+      const far = objects.filter(({ location }) => isRemote(location));
+      const near = objects.filter(({ location }) => !isRemote(location));
+      if (near.length > 0) await local.putAll(near);
+      if (far.length > 0) await (await of(far[0]!.location)).putAll(far);
+    },
     putIfAbsent: async (location, bytes) => (await of(location)).putIfAbsent(location, bytes),
     putFile: async (location, path) => (await of(location)).putFile(location, path),
     list: async function* (prefix) {

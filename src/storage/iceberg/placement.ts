@@ -5,6 +5,7 @@
  * copy of its object.
  */
 import { rm } from 'node:fs/promises';
+import { sideBySide } from '../../side-by-side.ts';
 import type { Lake } from './lake.ts';
 import type { DeleteFile, Segment } from './lake-api.ts';
 import type { CommitContext, PlacedDelete } from './commit.ts';
@@ -52,22 +53,9 @@ async function placeSegment(lake: Stores, { location, path }: Segment): Promise<
   await sent;
 }
 
-/** A few side by side: over a network the way there and back is what takes time. The first failure ends all. */
+/** A few side by side: over a network the way there and back is what takes time. */
 export async function placeSegments(lake: Stores, segments: readonly Segment[]): Promise<void> {
-  const rest = segments.values();
-  let failed = false;
-  const worker = async (): Promise<void> => {
-    for (const segment of rest) {
-      if (failed) return;
-      try {
-        await placeSegment(lake, segment);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: UPLOADS_MAX }, worker));
+  await sideBySide(segments, UPLOADS_MAX, (segment) => placeSegment(lake, segment));
 }
 
 /** Takes back what was placed and will not be committed. */

@@ -13,12 +13,14 @@ import {
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import { SqlError, SqlState } from '../../errors.ts';
+import { sideBySide } from '../../side-by-side.ts';
 import type { ObjectInfo, ObjectStore } from './object-store.ts';
 import { ATTEMPTS_MAX, attemptsOf, backoffMs, s3Address, s3Error, statusOf, type S3Connection } from './s3-client.ts';
 import { readS3 } from './s3-read.ts';
 import { PartBuffers, uploadFile } from './s3-upload.ts';
 
 const DELETE_BATCH = 1000;
+const PUTS_MAX = 4;
 
 export function s3Store(connection: S3Connection): ObjectStore {
   const buffers = new PartBuffers(connection.partBytes);
@@ -27,6 +29,9 @@ export function s3Store(connection: S3Connection): ObjectStore {
     read: (location, signal) => readS3(connection, location, 0, undefined, signal),
     head: (location) => head(connection, location),
     put: (location, bytes) => put(connection, location, bytes),
+    putAll: async (objects) => {
+      await sideBySide(objects, PUTS_MAX, ({ location, bytes }) => put(connection, location, bytes));
+    },
     putIfAbsent: (location, bytes) => putIfAbsent(connection, store, location, bytes),
     putFile: (location, path) => uploadFile(connection, buffers, location, path),
     list: (prefix) => list(connection, prefix),

@@ -8,6 +8,7 @@
  */
 import { DatabaseSync } from 'node:sqlite';
 import { SqlError, SqlState } from '../../errors.ts';
+import { GroupedCommits } from '../disk/grouped-commits.ts';
 
 export interface CatalogRow {
   readonly schema: string;
@@ -35,6 +36,8 @@ export interface SqliteCatalog {
   removeProperty(schema: string, key: string): void;
   /** All that `work` changes, or nothing where it throws. */
   transaction(work: () => void): void;
+  /** The same, with one COMMIT for those asked for in one turn (G1–G3 in grouped-commits.ts). */
+  together<T>(work: () => T): Promise<T>;
   close(): void;
 }
 
@@ -60,6 +63,7 @@ export function openCatalog(path: string, catalogName: string): SqliteCatalog {
       opened.exec('ALTER TABLE iceberg_tables ADD COLUMN iceberg_type VARCHAR(5)');
     return opened;
   });
+  const commits = new GroupedCommits(db);
   const all = (sql: string, ...values: string[]): Record<string, unknown>[] =>
     guard(path, () => db.prepare(sql).all(catalogName, ...values));
   const run = (sql: string, ...values: string[]): number =>
@@ -142,6 +146,7 @@ export function openCatalog(path: string, catalogName: string): SqliteCatalog {
         throw error;
       }
     },
+    together: (work) => guardAsync(path, () => commits.add(work)),
     close: () => db.close(),
   };
 }
@@ -188,17 +193,29 @@ export function guard<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    const code = (error as { errcode?: number }).errcode;
-    if (error instanceof SqlError || code === undefined) throw error;
-    const primary = code & 0xff;
-    const state =
-      primary === 13
-        ? SqlState.diskFull
-        : primary === 5 || primary === 6
-          ? SqlState.lockNotAvailable
-          : primary === 11 || primary === 26
-            ? SqlState.dataCorrupted
-            : SqlState.ioError;
-    throw new SqlError(state, `could not use "${path}": ${(error as Error).message}`, { cause: error });
+    throw sqliteError(path, error);
   }
+}
+
+export async function guardAsync<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw sqliteError(path, error);
+  }
+}
+
+function sqliteError(path: string, error: unknown): unknown {
+  const code = (error as { errcode?: number }).errcode;
+  if (error instanceof SqlError || code === undefined) return error;
+  const primary = code & 0xff;
+  const state =
+    primary === 13
+      ? SqlState.diskFull
+      : primary === 5 || primary === 6
+        ? SqlState.lockNotAvailable
+        : primary === 11 || primary === 26
+          ? SqlState.dataCorrupted
+          : SqlState.ioError;
+  return new SqlError(state, `could not use "${path}": ${(error as Error).message}`, { cause: error });
 }
