@@ -44,6 +44,8 @@ export interface ColumnDef {
   readonly default: ColumnDefault | null;
   /** GENERATED … AS IDENTITY; its default is then `nextval`. */
   readonly identity?: 'always' | 'byDefault';
+  /** COMMENT ON COLUMN, and `doc` of the Iceberg field. */
+  readonly comment?: string;
 }
 
 export type TransformName = 'identity' | 'bucket' | 'truncate' | 'year' | 'month' | 'day' | 'hour' | 'void';
@@ -109,6 +111,10 @@ export interface TableDef {
   readonly indexes: readonly IndexDef[];
   /** The highest numbers that columns ever had, where those that are there do not say it: numbers are not given twice. */
   readonly lastColumn?: { readonly fieldId: number; readonly attnum: number };
+  /** COMMENT ON TABLE, and the table's property `comment`. */
+  readonly comment?: string;
+  /** Of constraints and indexes: `constraint NAME`, `index NAME`. */
+  readonly comments?: Readonly<Record<string, string>>;
   /** Properties given in WITH that Iceberg or a later version understands, as given. */
   readonly options: Readonly<Record<string, string>>;
 }

@@ -17,11 +17,13 @@ export interface ViewDef {
   readonly dependsOn: readonly ViewDependency[];
   /** As pg_class.reloptions has them: `security_barrier=true`. */
   readonly options: readonly string[];
+  readonly comment: string | null;
 }
 
 export interface ViewColumn {
   readonly name: string;
   readonly type: PgType;
+  readonly comment: string | null;
 }
 
 /** Tables, views and sequences of users. `columns`: numbers, 0 for the whole. */

@@ -50,6 +50,8 @@ export interface CatalogContents {
   readonly tables: readonly TableDef[];
   readonly sequences?: readonly SequenceDef[];
   readonly views?: readonly ViewDef[];
+  /** Of schemas, the database and roles. */
+  readonly comments?: readonly (readonly [string, string])[];
 }
 
 /** A definition to be tried (view-trial.ts). */

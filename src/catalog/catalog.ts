@@ -14,6 +14,7 @@ import type { CatalogApi, CatalogContents, CatalogQuery, CatalogResult, Descript
 import { writeBind, writeDescribe, writeExecute, writeParse, writeSync } from './frontend-messages.ts';
 import { createSchemaSql, createTableSql, dropTableSql, mirrorSteps, type Mirrored } from './mirror.ts';
 import { createSequenceSql, dropSequenceSql, sequenceName } from './mirror-sequences.ts';
+import { sharedCommentSql, type SharedComment } from './mirror-comments.ts';
 import { createViewSql, dropViewSql } from './mirror-views.ts';
 import { openSession, type PgliteSession } from './pglite-session.ts';
 import { stubJson, stubSetting, stubView } from './stub-views.ts';
@@ -23,7 +24,13 @@ import { tryDefinition } from './view-trial.ts';
 const PER_BATCH = 25;
 
 export function createCatalog(imagePath: URL | string): CatalogApi {
-  const mirrored: Mirrored = { schemas: new Set(), tables: new Map(), sequences: [], views: new Map() };
+  const mirrored: Mirrored = {
+    schemas: new Set(),
+    tables: new Map(),
+    sequences: [],
+    views: new Map(),
+    comments: new Map(),
+  };
   let session: PgliteSession | null = null;
   let lane: Promise<unknown> = Promise.resolve();
 
@@ -111,15 +118,22 @@ function fillView(filling: CatalogQuery['views'][number]): string {
 async function mirror(session: PgliteSession, mirrored: Mirrored, wanted: CatalogContents): Promise<void> {
   const steps = mirrorSteps(mirrored, wanted);
   const failures: unknown[] = [];
+  const gone = (name: string): void => {
+    mirrored.schemas.delete(name);
+    mirrored.comments.delete(`schema ${name}`);
+  };
   await inBatches(session, steps.dropViews, dropViewSql, ({ oid }) => mirrored.views.delete(oid), failures);
   await inBatches(session, steps.dropTables, dropTableSql, (def) => mirrored.tables.delete(def.uuid), failures);
   await inBatches(session, steps.dropSequences, dropSequenceSql, () => undefined, failures);
-  await inBatches(session, steps.dropSchemas, dropSchemaSql, (name) => mirrored.schemas.delete(name), failures);
+  await inBatches(session, steps.dropSchemas, dropSchemaSql, gone, failures);
   await inBatches(session, steps.createSchemas, createSchemaSql, (name) => mirrored.schemas.add(name), failures);
   await inBatches(session, steps.createSequences, createSequenceSql, () => undefined, failures);
   const tableSql = (def: TableDef): string => createTableSql(def, wanted.sequences ?? []);
   await inBatches(session, steps.createTables, tableSql, (def) => mirrored.tables.set(def.uuid, def), failures);
   await inBatches(session, steps.createViews, createViewSql, (def) => mirrored.views.set(def.oid, def), failures);
+  const commented = ([of, text]: SharedComment): unknown =>
+    text === null ? mirrored.comments.delete(of) : mirrored.comments.set(of, text);
+  await inBatches(session, steps.setComments, sharedCommentSql, commented, failures);
   mirrored.sequences = wanted.sequences ?? [];
   if (failures.length > 0) throw failures[0];
 }

@@ -2,6 +2,7 @@
  * Views in PGlite: their DDL under Arka's OIDs, and which of them must go and come back because something below them does.
  */
 import { quoteIdentifier } from '../sql-text.ts';
+import { viewCommentsSql } from './mirror-comments.ts';
 import { inOrder, viewsOn, type ViewDef } from '../view-def.ts';
 
 export interface ViewSteps {
@@ -34,7 +35,8 @@ export function dropViewSql(view: ViewDef): string {
 
 export function createViewSql(view: ViewDef): string {
   const options = view.options.length === 0 ? '' : ` WITH (${view.options.join(', ')})`;
-  return `${viewOidsSql(view.oid)};\nCREATE VIEW ${nameSql(view)}${options} AS ${view.sql}`;
+  const create = `CREATE VIEW ${nameSql(view)}${options} AS ${view.sql}`;
+  return [viewOidsSql(view.oid), create, ...viewCommentsSql(view)].join(';\n');
 }
 
 /** The OIDs that the next view gets. */

@@ -12,6 +12,7 @@ import type { SequenceDef } from '../sequence-def.ts';
 import { columnTypeInfo, numericModifier, Oid } from '../types/pg-type.ts';
 import type { CatalogContents } from './catalog-api.ts';
 import type { ViewDef } from '../view-def.ts';
+import { sharedCommentSteps, tableCommentsSql, type SharedComment } from './mirror-comments.ts';
 import { viewSteps, type ViewSteps } from './mirror-views.ts';
 import { attachSequencesSql, defaultSql, ownedSequencesSql, sequencesOf } from './mirror-sequences.ts';
 
@@ -24,9 +25,11 @@ export interface Mirrored {
   sequences: readonly SequenceDef[];
   /** By OID. */
   readonly views: Map<number, ViewDef>;
+  readonly comments: Map<string, string>;
 }
 
 export interface MirrorSteps extends ViewSteps {
+  readonly setComments: readonly SharedComment[];
   readonly dropTables: readonly TableDef[];
   readonly dropSequences: readonly SequenceDef[];
   readonly dropSchemas: readonly string[];
@@ -54,6 +57,8 @@ export function mirrorSteps(now: Mirrored, wanted: CatalogContents): MirrorSteps
     sequences.filter((def) => def.owner === null);
   const isIn = (sequences: readonly SequenceDef[], def: SequenceDef): boolean =>
     sequences.some((other) => sameSequences([def], [other]));
+  const dropSchemas = [...now.schemas].filter((name) => !schemas.has(name));
+  const createSchemas = [...schemas].filter((name) => !now.schemas.has(name));
   const dropTables = [...now.tables.values()].filter(changed);
   const dropSequences = standing(now.sequences).filter((def) => !isIn(wanted.sequences ?? [], def));
   const gone = [...dropTables, ...dropTables.flatMap((def) => sequencesOf(def, now.sequences)), ...dropSequences];
@@ -65,8 +70,9 @@ export function mirrorSteps(now: Mirrored, wanted: CatalogContents): MirrorSteps
     ),
     dropTables,
     dropSequences,
-    dropSchemas: [...now.schemas].filter((name) => !schemas.has(name)),
-    createSchemas: [...schemas].filter((name) => !now.schemas.has(name)),
+    dropSchemas,
+    createSchemas,
+    setComments: sharedCommentSteps(now.comments, wanted.comments ?? [], dropSchemas, createSchemas),
     createSequences: standing(wanted.sequences ?? []).filter((def) => !isIn(now.sequences, def)),
     createTables: wanted.tables.filter((def) => {
       const held = now.tables.get(def.uuid);
@@ -83,8 +89,8 @@ function sameDefinition(a: TableDef, b: TableDef): boolean {
       a.schema === b.schema &&
       a.name === b.name &&
       a.keyName === b.keyName &&
-      JSON.stringify([a.columns, a.key, lastColumn(a).attnum, a.indexes, a.checks]) ===
-        JSON.stringify([b.columns, b.key, lastColumn(b).attnum, b.indexes, b.checks]))
+      JSON.stringify([a.columns, a.key, lastColumn(a).attnum, a.indexes, a.checks, a.comment, a.comments]) ===
+        JSON.stringify([b.columns, b.key, lastColumn(b).attnum, b.indexes, b.checks, b.comment, b.comments]))
   );
 }
 
@@ -133,6 +139,7 @@ export function createTableSql(def: TableDef, sequences: readonly SequenceDef[] 
     ...keySql(def),
     ...indexSql(def),
     ...attachSequencesSql(def, owned),
+    ...tableCommentsSql(def),
   ].join(';\n');
 }
 

@@ -15,9 +15,10 @@ import type { PgliteSession } from './pglite-session.ts';
 const VIEWS = `
   SELECT coalesce(json_agg(json_build_object(
     'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'sql', rtrim(pg_get_viewdef(c.oid), ';'),
-    'options', coalesce(to_json(c.reloptions), '[]'),
+    'options', coalesce(to_json(c.reloptions), '[]'), 'comment', obj_description(c.oid, 'pg_class'),
     'columns', (SELECT json_agg(json_build_object('name', a.attname,
-                  'type', json_build_object('oid', a.atttypid::int8, 'typmod', a.atttypmod)) ORDER BY a.attnum)
+                  'type', json_build_object('oid', a.atttypid::int8, 'typmod', a.atttypmod),
+                  'comment', col_description(c.oid, a.attnum)) ORDER BY a.attnum)
                 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'dependsOn', (SELECT coalesce(json_agg(json_build_object('oid', s.oid, 'columns', s.columns) ORDER BY s.oid), '[]')
                   FROM (SELECT d.refobjid::int8 AS oid, json_agg(DISTINCT d.refobjsubid) AS columns

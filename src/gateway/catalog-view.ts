@@ -68,5 +68,6 @@ export function contentsOf(relations: Relations): CatalogContents {
     tables: definitionsOf(relations),
     sequences: sequenceDefinitionsOf(relations),
     views: [...relations.views],
+    comments: [...relations.comments],
   };
 }

@@ -13,12 +13,12 @@ import { viewKey, viewsOn, type ViewDef } from '../view-def.ts';
 import type { DefineEnvironment } from './define.ts';
 import { ofName } from './schema.ts';
 
-/** What its statement is about has views above it, or is one: it belongs into a transaction's definitions. */
+/** What its statement is about has views above it, is one or stands beside all definitions: it belongs into a transaction's. */
 export function concernsViews(
   statement: Statement,
   { relations, searchPath }: Pick<DefineEnvironment, 'relations' | 'searchPath'>,
 ): boolean {
-  if (statement.kind === 'defineView') return true;
+  if (statement.kind === 'defineView' || statement.kind === 'commentOnShared') return true;
   const { views } = relations;
   const isBelow = (schema: string | null, name: string): boolean => {
     const found = (schema === null ? searchPath : [schema])

@@ -9,6 +9,7 @@ import type { Table } from '../storage/table.ts';
 import type { TableDef } from '../table-def.ts';
 import type { TimeContext } from '../types/text-input.ts';
 import { alter, rename } from './alter.ts';
+import { comment } from './comment.ts';
 import { foldDefaults, type FoldingEnvironment } from './fold-defaults.ts';
 import { createTableAs } from './create-as.ts';
 import { defineSequence } from './define-sequence.ts';
@@ -54,6 +55,9 @@ const KINDS = [
   'alterTable',
   'renameTable',
   'defineView',
+  'comment',
+  'commentOnIndex',
+  'commentOnShared',
 ] as const;
 type Definition = Extract<Statement, { kind: (typeof KINDS)[number] }>;
 
@@ -100,6 +104,10 @@ export async function define(environment: DefineEnvironment, statement: Definiti
     case 'defineView':
       await tryViews(environment, statement.sql);
       return statement.tag;
+    case 'comment':
+    case 'commentOnIndex':
+    case 'commentOnShared':
+      return comment(environment, statement);
     case 'alterTable':
       return alter(environment, statement);
     default:

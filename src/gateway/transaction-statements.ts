@@ -56,6 +56,10 @@ export function verbOf(statement: Statement): string | null {
       return 'ALTER TABLE';
     case 'defineView':
       return statement.tag;
+    case 'comment':
+    case 'commentOnIndex':
+    case 'commentOnShared':
+      return 'COMMENT';
     case 'createTable':
     case 'createTableAs':
     case 'createSequence':

@@ -69,6 +69,7 @@ async function apply(database: Database, changes: SchemaChanges): Promise<void> 
     storedSequences,
     removedSequences: droppedSequences.map(({ def }) => ({ schema: def.schema, name: def.name })),
     storedViews: result.storedViews,
+    comments: result.comments,
     removedViews: result.removedViews.map(({ schema, name }) => ({ schema, name })),
   });
   for (const name of newSchemas) database.schemas.add(name);
@@ -83,6 +84,9 @@ async function apply(database: Database, changes: SchemaChanges): Promise<void> 
   for (const sequence of newSequences) database.sequences.committed(sequence);
   for (const view of result.removedViews) database.views.delete(viewKey(view));
   for (const view of result.storedViews) database.views.set(viewKey(view), view);
+  for (const [of, comment] of result.comments)
+    if (comment === null) database.comments.delete(of);
+    else database.comments.set(of, comment);
   for (const name of droppedSchemas) database.schemas.delete(name);
   changes.isCommitted = true;
 }

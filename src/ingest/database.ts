@@ -90,6 +90,7 @@ export class Database {
   readonly schemas = new Set<string>();
   readonly sequences: Sequences;
   readonly views = new Map<string, ViewDef>();
+  readonly comments = new Map<string, string>();
   readonly relations = committedRelations(this);
   readonly flushes: FlushEvent[] = [];
   readonly commits: CommitEvent[] = [];
@@ -437,6 +438,7 @@ export class Database {
       refuseFull(this.relations, name, searchPath);
       await this.lake.dropSchema(name);
       this.schemas.delete(name);
+      this.comments.delete(`schema ${name}`);
       this.generation++;
     });
   }

@@ -40,6 +40,7 @@ export interface Recovery {
 export async function recover(database: Database, lake: LakeState, lostDir: string): Promise<Recovery> {
   for (const schema of lake.schemas) database.schemas.add(schema);
   database.restore(lake.sequences, lake.views);
+  for (const [of, comment] of lake.comments) database.comments.set(of, comment);
   await database.sequences.dropOrphans(new Set(lake.tables.map((table) => table.def.uuid)));
   const { log } = database;
   let lsnMax: Lsn = log.lastLsn;

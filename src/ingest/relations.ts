@@ -20,6 +20,8 @@ export interface Relations {
   readonly tables: Iterable<Table>;
   readonly sequences: Iterable<Sequence>;
   readonly views: Iterable<ViewDef>;
+  /** Of schemas, the database and roles: `schema s`, `database d`, `role r`. */
+  readonly comments: Iterable<readonly [string, string]>;
   readonly schemas: Iterable<string>;
 }
 
@@ -126,6 +128,7 @@ export function committedRelations(database: {
   readonly schemas: ReadonlySet<string>;
   readonly sequences: { readonly all: Iterable<Sequence>; named(schema: string, name: string): Sequence | undefined };
   readonly views: ReadonlyMap<string, ViewDef>;
+  readonly comments: ReadonlyMap<string, string>;
   table(schema: string, name: string): Table | undefined;
 }): Relations {
   const { schemas } = database;
@@ -142,6 +145,7 @@ export function committedRelations(database: {
     get sequences() {
       return database.sequences.all;
     },
+    comments: database.comments,
     get views() {
       return database.views.values();
     },

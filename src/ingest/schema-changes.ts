@@ -35,6 +35,8 @@ export class SchemaChanges implements Relations {
   /** Of the database, in another schema here: with their tables. */
   readonly #movedSequences = new Map<Sequence, SequenceDef>();
   readonly #views = new Map<string, ViewDef | null>();
+  /** Null: none any more. */
+  readonly #comments = new Map<string, string | null>();
   /** False: dropped. */
   readonly #schemas = new Map<string, boolean>();
   /** Made here, whatever became of them since. */
@@ -101,6 +103,15 @@ export class SchemaChanges implements Relations {
   get views(): Iterable<ViewDef> {
     const others = [...this.#database.views].filter(([key]) => !this.#views.has(key)).map(([, view]) => view);
     return [...others, ...[...this.#views.values()].filter((view) => view !== null)];
+  }
+
+  get comments(): Iterable<readonly [string, string]> {
+    const all = new Map<string, string | null>([...this.#database.comments, ...this.#comments]);
+    return [...all].flatMap(([of, comment]) => (comment === null ? [] : [[of, comment] as const]));
+  }
+
+  setComment(of: string, comment: string | null): void {
+    this.#put(this.#comments, of, comment);
   }
 
   get schemas(): Iterable<string> {
@@ -191,6 +202,7 @@ export class SchemaChanges implements Relations {
   /** @throws {SqlError} 2BP01 */
   dropSchema(name: string, searchPath: readonly string[]): void {
     refuseFull(this, name, searchPath);
+    this.setComment(`schema ${name}`, null);
     this.#put(this.#schemas, name, false);
   }
 
@@ -382,6 +394,7 @@ export class SchemaChanges implements Relations {
       storedViews: [...this.#views.values()]
         .filter((view) => view !== null)
         .filter((view) => views.get(viewKey(view)) !== view),
+      comments: [...this.#comments].filter(([of, comment]) => (this.#database.comments.get(of) ?? null) !== comment),
       removedViews: [...this.#views].flatMap(([key, view]) => (view === null ? (views.get(key) ?? []) : [])),
     };
   }
@@ -430,4 +443,5 @@ export interface SchemaResult {
   readonly movedSequences: readonly { readonly sequence: Sequence; readonly def: SequenceDef }[];
   readonly storedViews: readonly ViewDef[];
   readonly removedViews: readonly ViewDef[];
+  readonly comments: readonly (readonly [string, string | null])[];
 }

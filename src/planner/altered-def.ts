@@ -12,6 +12,7 @@ import { quoteIdentifier } from '../sql-text.ts';
 import { formatType } from '../types/format-type.ts';
 import { numericModifier, Oid } from '../types/pg-type.ts';
 import { alteredChecks } from './altered-checks.ts';
+import { commented, commentsKept } from './comment.ts';
 import { SYSTEM_COLUMNS } from './create-table.ts';
 import { undefinedColumn, unfoldedDefault } from './column-default.ts';
 import {
@@ -43,6 +44,7 @@ const PASSES: Readonly<Record<AlterCommand['kind'], number>> = {
   addKey: 3,
   addCheck: 3,
   default: 4,
+  comment: 4,
   set: 5,
   reset: 5,
 };
@@ -58,6 +60,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
   const removed: string[] = [];
   let def = before;
   const numbers = { ...lastColumn(before) };
+  let renamedConstraint: { from: string; to: string } | null = null;
   const newChecks: ((def: TableDef) => CheckDef)[] = [];
   for (const command of commands.toSorted((left, right) => passOf(left) - passOf(right)))
     switch (command.kind) {
@@ -84,8 +87,12 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
       case 'renameColumn':
         def = renamed(def, command.name, command.to);
         break;
+      case 'comment':
+        def = commented(def, command);
+        break;
       case 'renameConstraint':
         def = withConstraintNamed(def, command.name, command.to);
+        renamedConstraint = { from: command.name, to: command.to };
         break;
       case 'dropConstraint':
         if (command.ifExists && !hasConstraint(def, command.name))
@@ -137,6 +144,8 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
     }
   def = { ...def, ...alteredChecks(before, def), lastColumn: numbers };
   for (const of of newChecks) def = { ...def, checks: [...(def.checks ?? []), of(def)] };
+  const { comments, ...rest } = def;
+  if (comments !== undefined) def = { ...rest, ...commentsKept(def, renamedConstraint) };
   return { def, removed, notices };
 }
 

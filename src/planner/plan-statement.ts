@@ -6,6 +6,7 @@ import type { Node, SelectStmt } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { tagOf } from './ast.ts';
 import { planAlterTable, planRename, planSetSchema } from './alter-table.ts';
+import { planComment } from './comment.ts';
 import { planCopy } from './copy.ts';
 import { planCreateTable } from './create-table.ts';
 import { planCreateTableAs, planSelectInto } from './create-table-as.ts';
@@ -156,6 +157,7 @@ function planSelect(statement: ParsedStatement, view: CatalogView, environment: 
 function planUtility(node: Node, text: string, view: CatalogView): Statement {
   const about = planDefineView(node, text, view);
   if (about !== null) return about;
+  if ('CommentStmt' in node) return planComment(node.CommentStmt, text, view);
   if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, view);
   if ('IndexStmt' in node) return planCreateIndex(node.IndexStmt, view);
   if ('CreateSeqStmt' in node) return planCreateSequence(node.CreateSeqStmt, view);

@@ -488,6 +488,15 @@ export type Statement =
       /** What is not given stays. */
       readonly to: { readonly schema?: string; readonly name?: string };
     }
+  | { readonly kind: 'comment'; readonly statement: AlterTable }
+  | { readonly kind: 'commentOnIndex'; readonly index: QualifiedName; readonly comment: string | null }
+  /** Of a schema, the database or a role: `schema s`, `database d`, `role r`. */
+  | {
+      readonly kind: 'commentOnShared';
+      readonly key: string;
+      readonly comment: string | null;
+      readonly sql: string;
+    }
   | { readonly kind: 'createSchema'; readonly name: string; readonly ifNotExists: boolean }
   | {
       readonly kind: 'dropSchema';
@@ -530,6 +539,13 @@ export type AlterCommand =
   | { readonly kind: 'dropColumn'; readonly name: string; readonly ifExists: boolean; readonly cascade: boolean }
   | { readonly kind: 'renameColumn'; readonly name: string; readonly to: string }
   | { readonly kind: 'renameConstraint'; readonly name: string; readonly to: string }
+  /** Of the table, or of what has the name. */
+  | {
+      readonly kind: 'comment';
+      readonly of: 'table' | 'column' | 'index' | 'constraint';
+      readonly name: string;
+      readonly comment: string | null;
+    }
   | { readonly kind: 'dropConstraint'; readonly name: string; readonly ifExists: boolean }
   | {
       readonly kind: 'type';

@@ -231,7 +231,6 @@ const STATEMENTS: Readonly<Record<string, string>> = {
   DropRoleStmt: 'DROP ROLE',
   CreatedbStmt: 'CREATE DATABASE',
   DropdbStmt: 'DROP DATABASE',
-  CommentStmt: 'COMMENT',
   LockStmt: 'LOCK TABLE',
   ClusterStmt: 'CLUSTER',
   ReindexStmt: 'REINDEX',

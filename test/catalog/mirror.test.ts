@@ -24,7 +24,13 @@ const contents: fc.Arbitrary<CatalogContents> = fc.record({
 test('after the steps the mirror holds exactly what is wanted, and a second mirroring has none', () => {
   fc.assert(
     fc.property(fc.array(contents, { maxLength: 6 }), (states) => {
-      const held: Mirrored = { schemas: new Set(), tables: new Map(), sequences: [], views: new Map() };
+      const held: Mirrored = {
+        schemas: new Set(),
+        tables: new Map(),
+        sequences: [],
+        views: new Map(),
+        comments: new Map(),
+      };
       for (const wanted of states) {
         const steps = mirrorSteps(held, wanted);
         for (const def of steps.dropTables) expect(held.tables.delete(def.uuid)).toBe(true);

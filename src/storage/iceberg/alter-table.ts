@@ -17,6 +17,7 @@ import type { Lake } from './lake.ts';
 import type { AlteredTable, AlterRequest, RenameRequest } from './lake-api.ts';
 import { told, type TableAccess } from './maintenance.ts';
 import {
+  commentProperty,
   currentSchema,
   currentSnapshot,
   Property,
@@ -106,7 +107,7 @@ function altered(before: TableMetadata, { def: wanted, removed }: AlterRequest):
   const order = evolvedOrder(before, wanted);
   const ids = lastColumn(wanted);
   const properties = Object.fromEntries(
-    Object.entries(before.properties ?? {}).filter(([name]) => !removed.includes(name)),
+    Object.entries(before.properties ?? {}).filter(([name]) => name !== Property.comment && !removed.includes(name)),
   );
   const def: TableDef = { ...wanted, schemaId: schema['schema-id'], partition: spec.partition };
   return {
@@ -122,6 +123,7 @@ function altered(before: TableMetadata, { def: wanted, removed }: AlterRequest):
     properties: {
       ...properties,
       ...def.options,
+      ...commentProperty(def),
       [Property.indexes]: indexesText(def.indexes),
       [Property.table]: JSON.stringify({ ...def, indexes: undefined }),
     },
@@ -141,7 +143,7 @@ function evolvedSchema(before: TableMetadata, def: TableDef): IcebergSchema {
   const evolved = fields.map((field) => {
     const old = wasRequired.get(field.id);
     const required = field.required && (old === undefined ? !hadRows : old.required || !hadRows);
-    return { ...field, required, ...(old?.doc === undefined ? {} : { doc: old.doc }) };
+    return { ...field, required };
   });
   const identify = identifiers?.every((id) => evolved.some((field) => field.id === id && field.required)) ?? false;
   const wanted = { identifiers: identify ? identifiers! : [], fields: evolved };

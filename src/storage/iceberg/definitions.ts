@@ -10,6 +10,7 @@ import { invariant, SqlError, SqlState } from '../../errors.ts';
 import type { StoredSequence } from '../../sequence-def.ts';
 import type { TableDef } from '../../table-def.ts';
 import { alteredTable, changedMeanwhile, prepareAlter, renamed, type PreparedAlter } from './alter-table.ts';
+import { storeComment } from './comment-store.ts';
 import { indexesText } from './index-property.ts';
 import type { Lake } from './lake.ts';
 import type { AlteredTable, DefinitionsRequest, DefinitionsResult, TableState } from './lake-api.ts';
@@ -185,6 +186,7 @@ function defineAll(
   for (const stored of request.storedSequences) storeSequence(catalog, stored);
   for (const each of request.removedViews) removeView(catalog, each);
   for (const view of request.storedViews) storeView(catalog, view);
+  for (const comment of request.comments) storeComment(catalog, comment);
   for (const name of request.droppedSchemas) dropSchema(lake, name);
 }
 

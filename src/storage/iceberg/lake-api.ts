@@ -169,6 +169,7 @@ export interface LakeState {
   readonly schemas: readonly string[];
   readonly sequences: readonly StoredSequence[];
   readonly views: readonly ViewDef[];
+  readonly comments: readonly (readonly [string, string])[];
   readonly tables: readonly RecoveredTable[];
   readonly lost: readonly LostTable[];
   /** Copies of remote files that are here and whole. */
@@ -283,6 +284,8 @@ export interface DefinitionsRequest {
   readonly removedSequences: readonly { readonly schema: string; readonly name: string }[];
   readonly storedViews: readonly ViewDef[];
   readonly removedViews: readonly { readonly schema: string; readonly name: string }[];
+  /** Of schemas, the database and roles; null: none any more. */
+  readonly comments: readonly (readonly [string, string | null])[];
 }
 
 export interface DefinitionsResult {

@@ -44,6 +44,7 @@ import { abandon, place, placeSegments } from './placement.ts';
 import { reattach } from './reattach.ts';
 import { descends, recoverTable, rescueLost, rescueTable } from './recovery.ts';
 import { adoptSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
+import { storedComments } from './comment-store.ts';
 import { storedViews } from './view-store.ts';
 import { restoreLostCatalog } from './lost-catalog.ts';
 import { openCatalog, type CatalogRow, type SqliteCatalog } from './sqlite-catalog.ts';
@@ -232,7 +233,16 @@ async function loadAll(lake: Lake): Promise<LakeState> {
   if (!tables.some(({ detached }) => detached !== null && detached.reason !== 'catalog')) await lake.flush.sweep();
   await collectGarbage(lake, null);
   const [sequences, views] = [storedSequences(catalog), storedViews(catalog)];
-  return { schemas: catalog.schemas(), sequences, views, tables, lost, cached: await checkCache(lake, tables) };
+  const comments = storedComments(catalog);
+  return {
+    schemas: catalog.schemas(),
+    sequences,
+    views,
+    comments,
+    tables,
+    lost,
+    cached: await checkCache(lake, tables),
+  };
 }
 
 /** An entry of the catalog; without a table where it is not shown. */

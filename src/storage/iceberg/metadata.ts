@@ -32,6 +32,8 @@ export const Property = {
   sequences: 'arka.sequences',
   indexes: 'arka.indexes',
   checksum: 'arka.checksum',
+  /** As other engines call it. */
+  comment: 'comment',
 } as const;
 
 export interface Snapshot {
@@ -106,7 +108,12 @@ export function newMetadata(
     'last-partition-id': Math.max(999, ...def.partition.map((field) => field.fieldId)),
     'default-sort-order-id': sort['order-id'],
     'sort-orders': [sort],
-    properties: { ...def.options, ...properties, [Property.table]: JSON.stringify({ ...def, indexes: undefined }) },
+    properties: {
+      ...def.options,
+      ...commentProperty(def),
+      ...properties,
+      [Property.table]: JSON.stringify({ ...def, indexes: undefined }),
+    },
     'current-snapshot-id': null,
     refs: {},
     snapshots: [],
@@ -114,6 +121,9 @@ export function newMetadata(
     'metadata-log': [], // PyIceberg wants the keys
   };
 }
+
+export const commentProperty = ({ comment }: TableDef): Record<string, string> =>
+  comment === undefined ? {} : { [Property.comment]: comment };
 
 /** As the file at a location, with its checksum: the CRC-32 of all of it, with zeros in the place of the CRC. */
 export function encodeMetadata(metadata: TableMetadata, location: string): Uint8Array {

@@ -58,6 +58,7 @@ export function schemaOf(def: TableDef): IcebergSchema {
       name: column.name,
       required: column.notNull || key.has(column.fieldId),
       type: icebergType(column.type),
+      ...(column.comment === undefined ? {} : { doc: column.comment }),
     })),
   };
 }
@@ -147,6 +148,10 @@ export function sameType(a: unknown, b: unknown): boolean {
   return typeof a === 'string' && typeof b === 'string' && a.replaceAll(' ', '') === b.replaceAll(' ', '');
 }
 
+/** `doc` of a field is COMMENT ON COLUMN, whoever wrote it. */
+export const commentOf = ({ doc }: SchemaField): Pick<ColumnDef, 'comment'> =>
+  doc === undefined || doc === '' ? {} : { comment: doc };
+
 export interface ForeignTable {
   readonly uuid: string;
   readonly oid: number;
@@ -168,7 +173,15 @@ export function deriveDef(table: ForeignTable): TableDef {
       throw notSupported(
         `column "${field.name}" of Iceberg type ${typeof field.type === 'string' ? field.type : 'struct, list or map'}`,
       );
-    return { name: field.name, fieldId: field.id, attnum: i + 1, type, notNull: field.required, default: null };
+    return {
+      name: field.name,
+      fieldId: field.id,
+      attnum: i + 1,
+      type,
+      notNull: field.required,
+      default: null,
+      ...commentOf(field),
+    };
   });
   const key = [...(table.schema['identifier-field-ids'] ?? [])];
   return {

@@ -33,7 +33,15 @@ import {
   type TableMetadata,
 } from './metadata.ts';
 import type { ObjectStore } from './object-store.ts';
-import { deriveDef, parseSpecField, partitionFields, pgTypeOf, sameType, type IcebergSchema } from './schema-json.ts';
+import {
+  commentOf,
+  deriveDef,
+  parseSpecField,
+  partitionFields,
+  pgTypeOf,
+  sameType,
+  type IcebergSchema,
+} from './schema-json.ts';
 import { placeKey } from './transforms.ts';
 
 /** Of a value of column maps, counts and bounds, in decoded manifests that are kept. */
@@ -202,7 +210,7 @@ export function tableDef(table: LoadedTable): TableDef {
     });
   if (stored === null) {
     const def = derived(0);
-    return { ...def, indexes: storedIndexes(metadata, def.columns) };
+    return { ...withComments(def, metadata), indexes: storedIndexes(metadata, def.columns) };
   }
   const named = { ...stored, uuid: metadata['table-uuid'], schema: table.schema, name: table.name };
   const columns =
@@ -211,7 +219,7 @@ export function tableDef(table: LoadedTable): TableDef {
       : evolveColumns(stored, schema);
   const ids = new Set(columns.map((column) => column.fieldId));
   const keeps = stored.key.every((id) => ids.has(id));
-  return {
+  const def: TableDef = {
     ...named,
     schemaId: schema['schema-id'],
     columns,
@@ -224,6 +232,18 @@ export function tableDef(table: LoadedTable): TableDef {
     indexes: storedIndexes(metadata, columns),
     sort: stored.sort.filter((field) => ids.has(field.sourceId)),
     ...highest(stored, columns, metadata['last-column-id']),
+  };
+  return withComments(def, metadata);
+}
+
+/** Iceberg's schema and property say them, whoever wrote them. */
+function withComments({ comment: _, ...def }: TableDef, metadata: TableMetadata): TableDef {
+  const docs = new Map(currentSchema(metadata).fields.map((field) => [field.id, commentOf(field)]));
+  const comment = metadata.properties?.[Property.comment];
+  return {
+    ...def,
+    columns: def.columns.map(({ comment: __, ...column }) => ({ ...column, ...docs.get(column.fieldId) })),
+    ...(comment === undefined || comment === '' ? {} : { comment }),
   };
 }
 
