@@ -62,6 +62,7 @@ export const SqlState = {
   undefinedTable: '42P01',
   undefinedParameter: '42P02',
   duplicateCursor: '42P03',
+  invalidCursorDefinition: '42P11',
   duplicateDatabase: '42P04',
   duplicateSchema: '42P06',
   duplicateTable: '42P07',

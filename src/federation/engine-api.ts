@@ -88,6 +88,10 @@ export type EngineApi = {
   slabsRead(cursor: number): Promise<void>;
   /** Ends a cursor early (also one whose query still runs: interrupts it, 57014); idempotent. */
   close(cursor: number): Promise<void>;
+  /** Rows that a cursor puts aside, from `offset` on in its file; `spool` names it. @throws {SqlError} 53100, 58030 */
+  spoolWrite(request: { spool: number; offset: number; bytes: Uint8Array }): Promise<void>;
+  spoolRead(request: { spool: number; offset: number; length: number }): Promise<Uint8Array>;
+  spoolClose(spool: number): Promise<void>;
   /** The live rows of the units, ordered by the def's sort, then unit, then position (total: H16), as one file. Null: no live row. */
   writeParquet(request: WriteParquetRequest): Promise<WrittenFile | null>;
   /**

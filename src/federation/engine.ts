@@ -29,6 +29,7 @@ import { newPositions, writeParquet } from './parquet-out.ts';
 import { readPositionDeletes, writePositionDeletes } from './position-deletes.ts';
 import { registerSourceFunction, removeSources, sourceRegistry } from './row-source.ts';
 import type { ScanContext } from './scan-sql.ts';
+import { openSpoolFiles, type SpoolFiles } from './spool-files.ts';
 import { SlabReads } from './slab-reads.ts';
 import { bytesOf } from './instance-memory.ts';
 import { bulkStringsWork } from './vector-builder.ts';
@@ -55,6 +56,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
   const registry = sourceRegistry();
   const mode = { bulk: false };
   let instances: Instances | null = null;
+  let spools: SpoolFiles | null = null;
 
   const opened = (): Instances => {
     if (instances === null) throw new SqlError(SqlState.cannotConnectNow, 'the query engine is not running');
@@ -72,8 +74,12 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     open: async (settings) => {
       invariant(instances === null, 'the engine opens once');
       mode.bulk = bulkStringsWork();
+      spools = await openSpoolFiles(join(settings.tempDir, 'cursors'));
       instances = await openInstances(settings, (connection) => registerSourceFunction(connection, registry));
     },
+    spoolWrite: (request) => spools!.write(request),
+    spoolRead: (request) => spools!.read(request),
+    spoolClose: async (spool) => spools?.close(spool),
     addSlab: ({ index, buffer }) => slabs.add(index, buffer),
     query: cursors.query,
     next: cursors.next,
@@ -105,6 +111,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
       const ending = instances;
       await cursors.closeAll();
       await whenIdle();
+      await spools?.closeAll();
       instances = null;
       for (const instance of [ending.queries, ending.chores]) {
         for (const lease of instance.all) await settle(lease);

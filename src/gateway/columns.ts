@@ -3,7 +3,7 @@ import { notSupported } from '../errors.ts';
 import type { PlannedColumn, QueryPlan, Returning } from '../planner/plan.ts';
 import { columnTypeInfo, Oid } from '../types/pg-type.ts';
 import type { ResultColumn } from '../types/result-column.ts';
-import type { Output } from '../wire/gateway-api.ts';
+import type { MaybePromise, Output } from '../wire/gateway-api.ts';
 
 export function textColumn(name: string): ResultColumn {
   return { name, tableOid: 0, attnum: 0, typeOid: 25, typlen: -1, typmod: -1 };
@@ -29,7 +29,7 @@ export function mergeOids(declared: readonly number[], inferred: readonly number
 }
 
 /** An output for EXPLAIN ANALYZE: the rows are made and dropped, or looked at. */
-export function discard(take: (messages: Uint8Array) => void = () => {}): Output {
+export function discard(take: (messages: Uint8Array) => MaybePromise<void> = () => {}): Output {
   return {
     rowDescription: () => {},
     dataRows: take,

@@ -14,7 +14,9 @@ import { QueryRun } from './query.ts';
 import { answerOf, keptRows, returningOf } from './returning.ts';
 import { verbOf } from './transaction-statements.ts';
 import { insertValues } from './write.ts';
-import { NO_FORMATS, type SessionStatements } from './statements.ts';
+import { NO_FORMATS } from './no-parameters.ts';
+import type { SessionPortals } from './portals.ts';
+import type { SessionStatements } from './statements.ts';
 import type { SessionTransaction } from './transaction.ts';
 
 const EMPTY: Statement = { kind: 'empty' };
@@ -23,24 +25,13 @@ export class ExtendedQuery {
   readonly #statements: SessionStatements;
   readonly #transaction: SessionTransaction;
   readonly #interruption: Interruption;
-  readonly #portals = new Set<SessionPortal>();
-  /** Portals bound so far. */
-  #bound = 0;
+  readonly #portals: SessionPortals;
 
-  constructor(statements: SessionStatements) {
+  constructor(statements: SessionStatements, portals: SessionPortals) {
+    this.#portals = portals;
     this.#statements = statements;
     this.#transaction = statements.transaction;
     this.#interruption = statements.interruption;
-  }
-
-  get bound(): number {
-    return this.#bound;
-  }
-
-  heldBytes(): number {
-    let bytes = 0;
-    for (const portal of this.#portals) bytes += portal.heldBytes;
-    return bytes;
   }
 
   parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared> {
@@ -66,9 +57,7 @@ export class ExtendedQuery {
     const count = known.columns?.length ?? 0;
     const formats = count === 0 ? NO_FORMATS : formatsOf(count, resultFormats);
     if (known.parsed !== null) this.#statements.transaction.check(known.parsed);
-    const portal = new SessionPortal(this.#portals, known, parameters, formats, this.#bound++);
-    this.#portals.add(portal);
-    return portal;
+    return new SessionPortal(known, parameters, formats, this.#portals.made++, this.#statements.context.clock.now());
   }
 
   execute(opened: Portal, maxRows: number, out: Output): MaybePromise<void> {
@@ -76,7 +65,7 @@ export class ExtendedQuery {
     const portal = opened as SessionPortal;
     const { prepared } = portal;
     if (prepared.parsed !== null) this.#statements.transaction.check(prepared.parsed);
-    const statement = this.#current(prepared);
+    const statement = this.#statements.current(prepared);
     this.#statements.position = prepared.parsed?.position ?? 0;
     const { database } = this.#statements.context;
     if (
@@ -85,7 +74,7 @@ export class ExtendedQuery {
       database.pressed ||
       database.locks.busy ||
       this.#transaction.lacksSnapshot ||
-      (portal.columns !== null && (maxRows > 0 || prepared.generation !== database.generation))
+      (portal.columns !== null && (maxRows > 0 || prepared.generation !== this.#statements.generation))
     )
       return this.#execute(portal, maxRows, out);
     this.#transaction.enter('INSERT');
@@ -108,9 +97,9 @@ export class ExtendedQuery {
 
   async #execute(portal: SessionPortal, maxRows: number, out: Output): Promise<void> {
     const { prepared } = portal;
-    let statement = this.#current(prepared);
+    let statement = this.#statements.current(prepared);
     if (portal.run === null) {
-      statement = await this.#statements.held(() => this.#current(prepared));
+      statement = await this.#statements.held(() => this.#statements.current(prepared));
       statement = (await revalidate(this.#statements.preparation(), prepared)) ?? statement;
     }
     if (statement.kind === 'empty') {
@@ -119,8 +108,7 @@ export class ExtendedQuery {
     }
     if (statement.kind !== 'query' && portal.run === null) {
       this.#runOnce(portal);
-      const returns = statement.kind === 'with' ? portal.columns !== null : returningOf(statement) !== null;
-      const kept = maxRows > 0 && returns ? keptRows(out) : null;
+      const kept = maxRows > 0 && givesRows(statement, portal) ? keptRows(out) : null;
       const answer = answerOf(portal, kept ?? out);
       const tag = await this.#statements.run(statement, portal.parameters, prepared.parameterOids, out, true, answer);
       if (kept === null) {
@@ -144,24 +132,14 @@ export class ExtendedQuery {
     else out.portalSuspended();
   }
 
-  /** The statement as the definitions are now. */
-  #current(prepared: SessionPrepared): Statement {
-    if (prepared.parsed === null || prepared.generation === this.#statements.context.database.generation)
-      return prepared.statement;
-    return this.#statements.plan(prepared.parsed, prepared.parameterOids);
-  }
-
   sync(): MaybePromise<void> {
     this.#interruption.idle(this.#transaction.inBlock);
     return this.#transaction.inBlock ? undefined : this.#transaction.commitNow();
   }
+}
 
-  /** Those of a savepoint that is rolled back. */
-  dieFrom(from: number): void {
-    for (const portal of this.#portals) if (portal.number >= from) portal.die();
-  }
-
-  async close(): Promise<void> {
-    for (const portal of this.#portals) await portal.run?.close();
-  }
+/** Of those that run to their end at the first Execute. */
+function givesRows(statement: Statement, { columns }: SessionPortal): boolean {
+  if (columns === null) return false;
+  return /^(execute|fetch|with)$/.test(statement.kind) || returningOf(statement) !== null;
 }

@@ -1,43 +1,75 @@
-/** What a Bind makes: a prepared statement with its values, to be carried out by Execute. */
+/** What a Bind or a DECLARE makes: a prepared statement with its values, to be carried out by Execute, or asked for rows by FETCH. */
+import { SqlError, SqlState } from '../errors.ts';
 import type { SessionPrepared } from './prepare.ts';
 import type { QueryRun } from './query.ts';
+import { SqlCursor, type SpoolFiles } from './sql-cursor.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import type { BoundParameters, Portal } from '../wire/gateway-api.ts';
+
+/** What DECLARE said. */
+export interface CursorDefinition {
+  readonly text: string;
+  readonly isBinary: boolean;
+  readonly isHoldable: boolean;
+  /** Null: where it costs little. */
+  readonly scroll: boolean | null;
+  readonly declaredAt: number;
+}
 
 export class SessionPortal implements Portal {
   readonly columns: readonly ResultColumn[] | null;
   readonly formats: readonly Format[];
   readonly prepared: SessionPrepared;
   readonly parameters: BoundParameters;
-  /** A query under way; null before the first Execute. */
-  run: QueryRun | null = null;
+  /** Null: Bind made it. */
+  readonly cursor: CursorDefinition | null;
+  readonly boundAt: number;
+  /** A query under way; null before the first Execute. FETCH makes a cursor of it. */
+  run: QueryRun | SqlCursor | null = null;
   finished = false;
+  /** Its transaction is over: it has its rows. */
+  isHeld = false;
   /** Portals of a session count from 0. */
   readonly number: number;
-  /** The session's portals. */
-  readonly #open: Set<SessionPortal>;
 
   constructor(
-    open: Set<SessionPortal>,
     prepared: SessionPrepared,
     parameters: BoundParameters,
     formats: readonly Format[],
     number: number,
+    boundAt: number,
+    cursor: CursorDefinition | null = null,
   ) {
     this.number = number;
-    this.#open = open;
     this.prepared = prepared;
     this.columns = prepared.columns;
     this.parameters = parameters;
     this.formats = formats;
+    this.boundAt = boundAt;
+    this.cursor = cursor;
   }
 
-  /** Of its values. */
+  /** Of its values, and of rows that were put aside. */
   get heldBytes(): number {
     const { starts, ends } = this.parameters;
-    let bytes = 0;
+    let bytes = this.run instanceof SqlCursor ? this.run.heldBytes : 0;
     for (let i = 0; i < starts.length; i++) if (starts[i]! >= 0) bytes += ends[i]! - starts[i]!;
     return bytes;
+  }
+
+  /** What FETCH and MOVE work on. @throws {SqlError} 55000 */
+  scrolling(files: SpoolFiles): SqlCursor {
+    if (this.run === null || this.finished)
+      throw new SqlError(SqlState.objectNotInPrerequisiteState, 'portal cannot be run');
+    if (!(this.run instanceof SqlCursor))
+      this.run = new SqlCursor(this.run, this.formats, this.cursor === null ? false : this.cursor.scroll, files);
+    return this.run;
+  }
+
+  /** Before the commit of its transaction: the rows that are left are its own. */
+  async hold(): Promise<void> {
+    if (this.run instanceof SqlCursor) await this.run.keepRows();
+    this.isHeld = true;
   }
 
   /** A rollback to a savepoint that is older. */
@@ -49,7 +81,6 @@ export class SessionPortal implements Portal {
 
   close(): void {
     void this.run?.close();
-    this.#open.delete(this);
   }
 }
 

@@ -8,7 +8,7 @@ import { atStatement } from './query.ts';
 import { returningOf } from './returning.ts';
 import type { ParsedStatement, QueryPlan, Statement } from '../planner/plan.ts';
 import type { ResultColumn } from '../types/result-column.ts';
-import type { MaybePromise, Prepared } from '../wire/gateway-api.ts';
+import type { MaybePromise, Portal, Prepared } from '../wire/gateway-api.ts';
 
 export interface SessionPrepared extends Prepared {
   readonly parsed: ParsedStatement | null;
@@ -16,16 +16,23 @@ export interface SessionPrepared extends Prepared {
   /** The database's generation it was planned in. */
   readonly generation: number;
   readonly declaredOids: readonly number[];
+  readonly preparedAt: number;
+  /** The text of PREPARE; undefined: a Parse message made it. */
+  readonly sqlText?: string;
 }
 
 /** What preparing asks of the session. */
 export interface Preparation {
   readonly generation: number;
+  readonly now: number;
   readonly plan: (parsed: ParsedStatement, parameterOids: readonly number[]) => Statement;
   readonly describe: (
     sql: string,
     parameterOids: readonly number[],
   ) => Promise<{ readonly parameterOids: readonly number[]; readonly columns: readonly ResultColumn[] | null }>;
+  /** What the session knows by name. */
+  readonly prepared: (name: string) => Prepared | undefined;
+  readonly portal: (name: string) => Portal | undefined;
 }
 
 /** `parsed` null: an empty text. `declared` are the types that the client gave, 0 for none. */
@@ -42,6 +49,7 @@ export function prepare(
     parameterOids,
     columns,
     generation: preparation.generation,
+    preparedAt: preparation.now,
   });
   if (parsed === null) return known([], null);
   const own = (plan: QueryPlan): readonly number[] => mergeOids(declared, plan.parameterOids, parsed.parameterCount);
@@ -65,6 +73,15 @@ export function prepare(
     case 'with': {
       const { main, text } = statement;
       return describedByPostgres(preparation, parsed, text, declared, main.kind === 'query' || main.returning !== null);
+    }
+    case 'execute':
+      return known([], preparation.prepared(statement.name)?.columns ?? null);
+    case 'fetch':
+      return known([], statement.isMove ? null : (preparation.portal(statement.name)?.columns ?? null));
+    case 'declare': {
+      const inner = prepare(preparation, statement.inner, preparation.plan(statement.inner, declared), declared);
+      if (inner instanceof Promise) return inner.then(({ parameterOids }) => known(parameterOids, null));
+      return known(inner.parameterOids, null);
     }
     case 'show':
       return known([], [textColumn(statement.name)]);
@@ -116,6 +133,7 @@ export async function describedByPostgres(
     parameterOids,
     columns: rows ? columns : null,
     generation: preparation.generation,
+    preparedAt: preparation.now,
   };
 }
 

@@ -64,6 +64,8 @@ export interface StandIn {
 interface Source {
   next(): Promise<{ readonly rows: number; readonly messages: Uint8Array } | null>;
   close(): Promise<void>;
+  /** Ends what runs; its reader gets 57014. */
+  cancel?(): void;
 }
 
 function once(rows: number, messages: Uint8Array): Source {
@@ -85,11 +87,17 @@ export class QueryRun {
   /** Rows sent by the last `send`. */
   sent = 0;
   readonly #source: Source;
+  readonly #running: QueryEnvironment['running'];
   #rest: Uint8Array | null = null;
   #restRows = 0;
   #ended = false;
 
-  private constructor(columns: readonly ResultColumn[], source: Source) {
+  private constructor(
+    columns: readonly ResultColumn[],
+    source: Source,
+    running: QueryEnvironment['running'] = () => {},
+  ) {
+    this.#running = running;
     this.columns = columns;
     this.#source = source;
   }
@@ -150,13 +158,15 @@ export class QueryRun {
         attnum: 0,
         typlen: columnTypeInfo(column.typeOid)?.typlen ?? -1,
       }));
-    return new QueryRun(found, {
+    const source: Source = {
       next: async () => {
         const chunk = await cursor.next();
         return chunk === null ? null : { rows: chunk.rows, messages: chunk.messages! };
       },
       close: () => cursor.close().finally(standIn?.release),
-    });
+      cancel: () => cursor.cancel(),
+    };
+    return new QueryRun(found, source, environment.running);
   }
 
   static async #calling(
@@ -168,13 +178,18 @@ export class QueryRun {
     formats: readonly Format[],
   ): Promise<QueryRun> {
     const inner = await QueryRun.open(environment, calls.inner, parameters, oids, null, innerFormats(calls, formats));
-    return new QueryRun(columns ?? outerColumns(calls, inner.columns), {
-      next: async () => {
-        const chunk = await inner.#source.next();
-        return chunk && { rows: chunk.rows, messages: await carriedOut(environment, calls, formats, chunk.messages) };
+    return new QueryRun(
+      columns ?? outerColumns(calls, inner.columns),
+      {
+        next: async () => {
+          const chunk = await inner.#source.next();
+          return chunk && { rows: chunk.rows, messages: await carriedOut(environment, calls, formats, chunk.messages) };
+        },
+        close: () => inner.close(),
+        cancel: () => inner.#source.cancel?.(),
       },
-      close: () => inner.close(),
-    });
+      environment.running,
+    );
   }
 
   /** Rows that a statement has given already, with its tag. */
@@ -207,6 +222,8 @@ export class QueryRun {
   /** Sends at most `maxRows` (0: all); true at the end. */
   async send(out: Output, maxRows: number): Promise<boolean> {
     this.sent = 0;
+    const { cancel } = this.#source;
+    if (cancel !== undefined && !this.#ended) this.#running(cancel);
     for (;;) {
       if (this.#rest === null) {
         const chunk = this.#ended ? null : await this.#source.next();

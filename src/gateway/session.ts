@@ -20,6 +20,7 @@ import { ExtendedQuery } from './extended.ts';
 import { SimpleQuery } from './simple.ts';
 import { SessionStatements } from './statements.ts';
 import { SessionTimes } from './times.ts';
+import { SessionNames } from './session-names.ts';
 import { SessionTransaction } from './transaction.ts';
 
 export class Session implements GatewaySession {
@@ -28,6 +29,9 @@ export class Session implements GatewaySession {
   readonly user: string;
   readonly cancelKey: Uint8Array;
   readonly parameters: ReadonlyMap<string, string>;
+  readonly #names = new SessionNames();
+  readonly statements = this.#names.statements;
+  readonly portals = this.#names.portals.byName;
   readonly #closed: () => unknown;
   readonly #transaction: SessionTransaction;
   readonly #interruption: Interruption;
@@ -61,8 +65,8 @@ export class Session implements GatewaySession {
       advisory: new AdvisorySession(locks),
       pid,
       warning: (code, message) => this.#statements.warning(code, message),
-      portals: () => this.#extended.bound,
-      closePortals: (from) => this.#extended.dieFrom(from),
+      portals: this.#names.portals,
+      guarded: (work) => this.#interruption.guarded(work),
       definitionsChanged: context.definitionsChanged,
       began: () => this.#interruption.began(),
       ended: () => this.#interruption.ended(),
@@ -76,9 +80,10 @@ export class Session implements GatewaySession {
       transaction: this.#transaction,
       interruption: this.#interruption,
       times,
+      names: this.#names,
     });
     this.#simple = new SimpleQuery(this.#statements);
-    this.#extended = new ExtendedQuery(this.#statements);
+    this.#extended = new ExtendedQuery(this.#statements, this.#names.portals);
   }
 
   status(): TransactionStatus {
@@ -90,7 +95,7 @@ export class Session implements GatewaySession {
   }
 
   heldBytes(): number {
-    return this.#extended.heldBytes();
+    return this.#names.portals.heldBytes();
   }
 
   /** CancelRequest: ends what runs with 57014. */
@@ -132,6 +137,6 @@ export class Session implements GatewaySession {
     this.#interruption.close();
     this.#transaction.close();
     this.#closed();
-    await this.#extended.close();
+    await this.#names.portals.close();
   }
 }

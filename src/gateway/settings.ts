@@ -73,6 +73,9 @@ const READ_ONLY = new Set([
   'server_version_num',
 ]);
 
+/** What a plan depends on. */
+const PLANNED_WITH = new Set(['search_path', 'timezone', 'session_authorization']);
+
 interface Change {
   readonly key: string;
   readonly value: string | undefined;
@@ -100,6 +103,8 @@ export class SessionSettings {
   #changes: Change[] = [];
   readonly #changed: (name: string, value: string) => void;
   #derived: Derived | null = null;
+  /** Rises when a setting changes that plans are made with. */
+  generation = 0;
 
   constructor(
     startup: ReadonlyMap<string, string>,
@@ -167,6 +172,7 @@ export class SessionSettings {
     put(this.#locals, key, local);
     this.#derived = null;
     const after = this.get(key);
+    if (after !== before && PLANNED_WITH.has(key)) this.generation++;
     const reported = REPORTED.get(key);
     if (reported !== undefined && after !== before && after !== undefined) this.#changed(reported, after);
   }

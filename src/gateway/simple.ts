@@ -9,7 +9,8 @@ import { prepareSimple } from './prepare.ts';
 import { insertText } from './insert.ts';
 import { inTransaction, verbOf } from './transaction-statements.ts';
 import type { WriteEnvironment } from './write-environment.ts';
-import { NO_FORMATS, NO_PARAMETERS, type SessionStatements } from './statements.ts';
+import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
+import type { SessionStatements } from './statements.ts';
 import type { SessionTransaction } from './transaction.ts';
 
 export class SimpleQuery {

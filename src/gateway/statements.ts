@@ -9,7 +9,6 @@ import { planStatement } from '../planner/plan-statement.ts';
 import type { CatalogView, NestedLocks, ParsedStatement, Statement } from '../planner/plan.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import { timeZone } from '../types/time-zone.ts';
-import { parametersOf } from '../wire/bound-parameters.ts';
 import type { BoundParameters, MaybePromise, Output, SessionEvents } from '../wire/gateway-api.ts';
 import { catalogView, contextWith } from './catalog-view.ts';
 import { copyFrom } from './copy.ts';
@@ -22,13 +21,19 @@ import { explain } from './explain.ts';
 import { maintain } from './maintain.ts';
 import { ownFunction } from './functions.ts';
 import { carryOutWith } from './modifying-with.ts';
-import type { Preparation } from './prepare.ts';
+import type { SessionPortal } from './portal.ts';
+import type { Preparation, SessionPrepared } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
+import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
 import { behindLocks, lockNested, lockSelected, openBehind } from './locking.ts';
 import { countRows, firstRow, QueryRun, type QueryEnvironment, type SessionActions } from './query.ts';
+import type { SpoolFiles } from './sql-cursor.ts';
 import { displayName, type SessionSettings } from './settings.ts';
-import type { Answer } from './returning.ts';
+import type { Answer, ClientAnswer } from './returning.ts';
+import type { SessionNames } from './session-names.ts';
 import type { SessionSequences } from './sequences.ts';
+import { SqlCursors } from './sql-cursors.ts';
+import { SqlPrepared } from './sql-prepared.ts';
 import { change } from './update.ts';
 import type { SessionTimes } from './times.ts';
 import { tablesOf } from './tables.ts';
@@ -47,12 +52,11 @@ export interface StatementParts {
   readonly transaction: SessionTransaction;
   readonly interruption: Interruption;
   readonly times: SessionTimes;
+  readonly names: SessionNames;
 }
 
-export const NO_PARAMETERS: BoundParameters = parametersOf([], []);
-export const NO_FORMATS: readonly Format[] = [];
-
 type Query = Extract<Statement, { kind: 'query' }>;
+type Explain = Extract<Statement, { kind: 'explain' }>;
 
 let nextPlaceholder = 1;
 
@@ -67,6 +71,11 @@ export class SessionStatements {
   /** Where the statement under way begins in its text, for PostgreSQL's error positions. */
   position = 0;
   readonly #pid: number;
+  readonly #names: SessionNames;
+  readonly #prepared: SqlPrepared;
+  readonly #cursors: SqlCursors;
+  /** Plans that hold what a function of Arka's answered: it may answer otherwise next time. */
+  readonly #momentary = new WeakSet<Statement>();
   readonly #sequences: SessionSequences;
   readonly #actions: SessionActions;
   readonly #events: SessionEvents;
@@ -90,6 +99,22 @@ export class SessionStatements {
       setConfig: (name, value, isLocal) => this.#setConfig(name, value, isLocal),
     };
     this.#events = parts.events;
+    this.#names = parts.names;
+    this.#prepared = new SqlPrepared(this.#names, this);
+    this.#cursors = new SqlCursors(this.#names, this);
+  }
+
+  /** Rows of cursors that memory has no room for. */
+  get files(): SpoolFiles {
+    return { engine: this.context.engine, admit: () => this.context.database.disk.admit() };
+  }
+
+  isInBlock(): boolean {
+    return this.transaction.inBlock || this.several;
+  }
+
+  now(): number {
+    return this.context.clock.now();
   }
 
   owes(bytes: number): Promise<void> | null {
@@ -105,12 +130,15 @@ export class SessionStatements {
   }
 
   preparation(): Preparation {
-    const { catalog, database } = this.#seen;
+    const { catalog } = this.#seen;
     const { searchPath, timeZone } = this.settings;
     return {
-      generation: database.generation,
+      generation: this.generation,
+      now: this.now(),
       plan: (parsed, oids) => this.plan(parsed, oids),
       describe: (sql, parameterOids) => catalog.describe({ sql, parameterOids, context: { searchPath, timeZone } }),
+      prepared: (name) => this.#names.statements.get(name),
+      portal: (name) => this.#names.portals.byName.get(name),
     };
   }
 
@@ -123,6 +151,18 @@ export class SessionStatements {
     return this.interruption.guarded(() => wait).then(() => this.held(plan));
   }
 
+  /** Of definitions, and of the settings that plans are made with. */
+  get generation(): number {
+    return this.context.database.generation + this.settings.generation;
+  }
+
+  /** A prepared statement as definitions and settings are now. */
+  current(prepared: SessionPrepared): Statement {
+    const { generation, parsed, statement, parameterOids } = prepared;
+    if (parsed === null || (generation === this.generation && !this.#momentary.has(statement))) return statement;
+    return this.plan(parsed, parameterOids);
+  }
+
   /** Carries a statement out; its command tag. `extended`: rows go without RowDescription. */
   async run(
     statement: Statement,
@@ -130,7 +170,7 @@ export class SessionStatements {
     oids: readonly number[],
     out: Output,
     extended = false,
-    answer: Answer | null = null,
+    answer: ClientAnswer | null = null,
   ): Promise<string> {
     this.interruption.begin();
     if (!inTransaction(statement)) {
@@ -161,14 +201,24 @@ export class SessionStatements {
       case 'copyTo':
         return this.interruption.guarded(() => copyTo(this.queryEnvironment(), statement, out));
       case 'explain': {
-        const run = (inner: Statement): Promise<string> => this.run(inner, parameters, oids, discard());
-        const lines = await explain(this.queryEnvironment(), statement, run, () => this.transaction.current);
+        const explained = await this.#explained(statement, parameters, oids);
+        const run = (inner: Statement): Promise<string> =>
+          this.run(inner, explained.parameters, explained.oids, discard());
+        const lines = await explain(this.queryEnvironment(), explained.statement, run, () => this.transaction.current);
         sendLines('QUERY PLAN', lines, out, extended);
         return 'EXPLAIN';
       }
       case 'show':
         sendLines(displayName(statement.name), [this.settings.shown(statement.name)], out, extended);
         return 'SHOW';
+      case 'prepare':
+        return this.#prepared.prepare(statement);
+      case 'execute':
+        return this.#prepared.execute(statement, out, extended, answer);
+      case 'declare':
+        return this.#cursors.declare(statement, parameters, oids);
+      case 'fetch':
+        return this.#cursors.fetch(statement, out, extended, answer);
       case 'vacuum':
         if (this.transaction.inBlock || this.several)
           throw new SqlError(SqlState.activeSqlTransaction, 'VACUUM cannot run inside a transaction block');
@@ -223,9 +273,14 @@ export class SessionStatements {
       case 'resetAll':
         this.settings.resetAll();
         return 'RESET';
-      case 'discard':
       case 'deallocate':
-        return forget(statement, this.#sequences, this.settings, (name) => this.#events.deallocate(name));
+        return this.#prepared.deallocate(statement.name);
+      case 'closeCursor':
+        return this.#cursors.close(statement.name);
+      case 'discard':
+        if (statement.what === 'all' && this.isInBlock())
+          throw new SqlError(SqlState.activeSqlTransaction, 'DISCARD ALL cannot run inside a transaction block');
+        return forget(statement, this.transaction, this.#names, this.#sequences, this.settings);
       case 'accepted':
         return statement.tag;
       default:
@@ -244,6 +299,59 @@ export class SessionStatements {
   #warnOutsideBlock(what: string): void {
     if (this.transaction.inBlock || this.several) return;
     this.warning(SqlState.noActiveSqlTransaction, `${what} can only be used in transaction blocks`);
+  }
+
+  /** EXPLAIN of an EXECUTE is that of the statement, with its values. */
+  async #explained(statement: Explain, parameters: BoundParameters, oids: readonly number[]) {
+    const { inner } = statement;
+    if (inner.kind !== 'execute') return { statement, parameters, oids };
+    const found = await this.#prepared.resolve(inner);
+    const { parameterOids } = found.prepared;
+    return { statement: { ...statement, inner: found.statement }, parameters: found.parameters, oids: parameterOids };
+  }
+
+  /** An EXECUTE's statement. */
+  async runDescribed(
+    statement: Statement,
+    { parameterOids }: SessionPrepared,
+    parameters: BoundParameters,
+    out: Output,
+    answer: ClientAnswer | null,
+  ): Promise<string> {
+    if (statement.kind !== 'query') return this.run(statement, parameters, parameterOids, out, true, answer);
+    const { columns, formats, out: to } = answer!;
+    return this.#send(statement, parameters, parameterOids, columns, formats, to);
+  }
+
+  async #send(
+    statement: Query,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    columns: readonly ResultColumn[],
+    formats: readonly Format[],
+    out: Output,
+  ): Promise<string> {
+    await this.#enterQuery(statement);
+    return this.interruption.guarded(async () => {
+      const run = await this.openQuery(statement, parameters, oids, columns, formats);
+      try {
+        await run.send(out, 0);
+        return run.tag;
+      } finally {
+        await run.close();
+      }
+    });
+  }
+
+  async #enterQuery(statement: Query): Promise<void> {
+    this.transaction.enter(verbOf(statement));
+    if (this.transaction.lacksSnapshot) await this.transaction.takeSnapshot();
+  }
+
+  /** A cursor's query. */
+  async open(statement: Query, { columns, formats, parameters, prepared }: SessionPortal): Promise<QueryRun> {
+    await this.#enterQuery(statement);
+    return this.openQuery(statement, parameters, prepared.parameterOids, columns, formats);
   }
 
   async #select(statement: Query, out: Output): Promise<string> {
@@ -374,13 +482,20 @@ export class SessionStatements {
 
   plan(parsed: ParsedStatement, parameterOids: readonly number[]): Statement {
     const { relations } = this.transaction;
-    return planStatement(parsed, this.view(), {
+    let isMomentary = false;
+    const statement = planStatement(parsed, this.view(), {
       parameterOids,
       placeholder: () => `__arka_scan_${nextPlaceholder++}`,
-      constants: (name, args) =>
-        ownFunction({ ...this.context, relations, settings: this.settings, pid: this.#pid }, name, args),
+      constants: (name, args) => {
+        const context = { ...this.context, relations, settings: this.settings, pid: this.#pid };
+        const constant = ownFunction(context, name, args);
+        if (constant !== undefined) isMomentary = true;
+        return constant;
+      },
       timeZone: this.settings.timeZone,
     });
+    if (isMomentary) this.#momentary.add(statement);
+    return statement;
   }
 
   view(): CatalogView {

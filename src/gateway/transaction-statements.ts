@@ -1,7 +1,7 @@
 /** Statements about transactions as a session carries them out: which ones do nothing in one, what 25006 calls the others, SET. */
-import { SqlError, SqlState } from '../errors.ts';
 import { isolationLevel, type TransactionModes } from '../planner/settings.ts';
 import type { QueryPlan, Statement } from '../planner/plan.ts';
+import type { SessionNames } from './session-names.ts';
 import type { SessionSequences } from './sequences.ts';
 import type { SessionSettings } from './settings.ts';
 import { settingBoolean } from './setting-values.ts';
@@ -13,10 +13,13 @@ const ABOUT_TRANSACTIONS: ReadonlySet<Statement['kind']> = new Set([
   'begin',
   'call',
   'checkpoint',
+  'closeCursor',
   'commit',
   'deallocate',
   'discard',
   'empty',
+  'execute',
+  'prepare',
   'release',
   'resetAll',
   'rollback',
@@ -131,23 +134,21 @@ export function control(
   }
 }
 
-/** DISCARD and DEALLOCATE; the tag. @throws {SqlError} 26000 */
+/** DISCARD; the tag. Plans are made anew where they have to be, and temporary tables there are none. @throws {SqlError} 25001 */
 export function forget(
-  statement: Extract<Statement, { kind: 'discard' | 'deallocate' }>,
+  { what }: Extract<Statement, { kind: 'discard' }>,
+  transaction: SessionTransaction,
+  names: SessionNames,
   sequences: SessionSequences,
   settings: SessionSettings,
-  deallocate: (name: string | null) => boolean,
 ): string {
-  if (statement.kind === 'deallocate') {
-    const { name } = statement;
-    if (!deallocate(name) && name !== null)
-      throw new SqlError(SqlState.invalidSqlStatementName, `prepared statement "${name}" does not exist`);
-    return name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE';
+  if (what === 'all') {
+    names.portals.closeAll();
+    settings.resetAll();
+    names.statements.clear();
+    transaction.advisory.unlockAll();
   }
-  const { what } = statement;
   if (what === 'all' || what === 'sequences') sequences.discard();
-  if (what === 'all') settings.resetAll();
-  if (what === 'all' || what === 'plans') deallocate(null);
   return `DISCARD ${what.toUpperCase()}`;
 }
 

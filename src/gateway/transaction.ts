@@ -19,6 +19,7 @@ import type { ParsedStatement } from '../planner/plan.ts';
 import { isolationOf, type IsolationLevel, type TransactionModes } from '../planner/settings.ts';
 import { endsFailedBlock, neverInBlock } from '../planner/utility.ts';
 import type { AdvisorySession } from './advisory-locks.ts';
+import type { SessionPortals } from './portals.ts';
 import type { SessionSequences } from './sequences.ts';
 import type { SessionSettings } from './settings.ts';
 import type { SessionTimes } from './times.ts';
@@ -40,12 +41,11 @@ export interface TransactionHost {
   readonly advisory: AdvisorySession;
   readonly pid: number;
   readonly warning: (code: string, message: string) => void;
-  /** Portals that there are by number; those from a number on die. */
-  readonly portals: () => number;
-  readonly closePortals: (from: number) => void;
+  readonly portals: SessionPortals;
   /** What all see is another. */
   readonly definitionsChanged: () => void;
   /** A block begins; a transaction has ended. */
+  readonly guarded: (work: () => Promise<void>) => Promise<void>;
   readonly began: () => void;
   readonly ended: () => void;
 }
@@ -266,6 +266,15 @@ export class SessionTransaction {
           throw error;
         },
       );
+    const hold = this.#host.portals.hold();
+    if (hold !== null)
+      return this.#host.guarded(hold).then(
+        () => this.commitNow(),
+        (error: unknown) => {
+          this.rollback();
+          throw error;
+        },
+      );
     const transaction = this.current;
     this.#end();
     if (transaction !== null) transaction.synchronous = settings.synchronous; // as it is at COMMIT
@@ -293,6 +302,7 @@ export class SessionTransaction {
     this.#queried = false;
     this.current = null;
     this.#host.times.ended();
+    this.#host.portals.end();
     this.hold.release();
     if (this.#savepoints.length > 0) this.#savepoints = [];
   }
@@ -307,6 +317,7 @@ export class SessionTransaction {
     else {
       const transaction = this.current;
       this.current = null;
+      this.#host.portals.dieFrom(0);
       if (transaction !== null && transaction.state === 'open') transaction.finish();
       this.hold.release();
       this.advisory.ended(undefined);
@@ -318,7 +329,7 @@ export class SessionTransaction {
     if (this.#block === 'none') throw outsideBlock('SAVEPOINT');
     const { settings, portals } = this.#host;
     this.writing().savepoint();
-    this.#savepoints.push({ name, settings: settings.mark(), portals: portals(), advisory: this.advisory.mark() });
+    this.#savepoints.push({ name, settings: settings.mark(), portals: portals.made, advisory: this.advisory.mark() });
   }
 
   release(name: string): void {
@@ -335,9 +346,9 @@ export class SessionTransaction {
   }
 
   #goBackTo(index: number): void {
-    const { settings, closePortals } = this.#host;
+    const { settings, portals: all } = this.#host;
     const { settings: mark, portals, advisory } = this.#savepoints[index]!;
-    closePortals(portals);
+    all.dieFrom(portals);
     this.current!.rollbackTo(index);
     settings.rollbackTo(mark);
     this.advisory.backTo(advisory);

@@ -17,7 +17,7 @@ const ACCEPTED: ReadonlySet<string> = new Set([
   'serialize',
 ]);
 
-const EXPLAINED: ReadonlySet<Statement['kind']> = new Set(['query', 'insert', 'update', 'delete', 'merge']);
+const EXPLAINED: ReadonlySet<Statement['kind']> = new Set(['query', 'insert', 'update', 'delete', 'merge', 'execute']);
 
 export function planExplain(statement: ExplainStmt, planInner: (node: unknown) => Statement): Statement {
   let analyze = false;

@@ -9,6 +9,7 @@ import { planAlterTable, planRename, planSetSchema } from './alter-table.ts';
 import { planComment } from './comment.ts';
 import { planCopy } from './copy.ts';
 import { planCreateTable } from './create-table.ts';
+import { planDeclare, planFetch, refuseCurrentOf } from './cursors.ts';
 import { planCreateTableAs, planSelectInto } from './create-table-as.ts';
 import { planExplain } from './explain.ts';
 import { planHiddenCalls } from './hidden-calls.ts';
@@ -22,6 +23,7 @@ import { hasModifyingWith, planModifyingWith } from './modifying-with.ts';
 import { mayLockNested, takeNestedLocks } from './nested-locks.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
+import { planExecute, planPrepare } from './prepared.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
 import { planColumnCalls } from './column-calls.ts';
 import { planAlterSequence, planCreateSequence, planRenameSequence } from './sequence.ts';
@@ -70,7 +72,8 @@ const READS: ReadonlySet<string> = new Set([
 
 function plan(statement: ParsedStatement, node: Node, view: CatalogView, environment: PlannerEnvironment): Statement {
   const { parameterCount } = statement;
-  const nested = 'ExplainStmt' in node ? null : planNestedLocks(statement, view, environment);
+  const holdsAnother = 'ExplainStmt' in node || 'PrepareStmt' in node || 'DeclareCursorStmt' in node;
+  const nested = holdsAnother ? null : planNestedLocks(statement, view, environment);
   if (nested !== null) return nested;
   if (hasModifyingWith(node)) {
     const own = replaceOwnFunctions(statement, environment.constants);
@@ -84,10 +87,12 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
     return planInsert((own as typeof node).InsertStmt, parameterCount, view, environment);
   }
   if ('UpdateStmt' in node) {
+    refuseCurrentOf(node.UpdateStmt.whereClause);
     const own = replaceOwnFunctions(statement, environment.constants);
     return planUpdate((own.node as typeof node).UpdateStmt, own.text, parameterCount, view, environment);
   }
   if ('DeleteStmt' in node) {
+    refuseCurrentOf(node.DeleteStmt.whereClause);
     const own = replaceOwnFunctions(statement, environment.constants);
     return planDelete((own.node as typeof node).DeleteStmt, own.text, parameterCount, view, environment);
   }
@@ -103,6 +108,8 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
     );
   if ('CreateTableAsStmt' in node)
     return planCreateTableAs(node.CreateTableAsStmt, statement.text, parameterCount, view);
+  if ('PrepareStmt' in node) return planPrepare(statement, node.PrepareStmt);
+  if ('DeclareCursorStmt' in node) return planDeclare(statement, node.DeclareCursorStmt);
   return planUtility(node, statement.text, view);
 }
 
@@ -180,7 +187,9 @@ function planUtility(node: Node, text: string, view: CatalogView): Statement {
   if ('ListenStmt' in node) return { kind: 'accepted', tag: 'LISTEN' };
   if ('UnlistenStmt' in node) return { kind: 'accepted', tag: 'UNLISTEN' };
   if ('ConstraintsSetStmt' in node) return { kind: 'accepted', tag: 'SET CONSTRAINTS' };
-  if ('ClosePortalStmt' in node) return planClose(node.ClosePortalStmt.portalname ?? '');
+  if ('ExecuteStmt' in node) return planExecute(node.ExecuteStmt);
+  if ('FetchStmt' in node) return planFetch(node.FetchStmt);
+  if ('ClosePortalStmt' in node) return { kind: 'closeCursor', name: node.ClosePortalStmt.portalname ?? null };
   if ('LockStmt' in node) return planLockTable(node.LockStmt, view);
   if ('CheckPointStmt' in node) return { kind: 'checkpoint' };
   if ('CallStmt' in node) return planCall(node.CallStmt, view);
@@ -197,9 +206,3 @@ const DISCARDS: Readonly<Record<string, 'all' | 'plans' | 'sequences' | 'temp'>>
   DISCARD_SEQUENCES: 'sequences',
   DISCARD_TEMP: 'temp',
 };
-
-/** There are no SQL cursors yet, so only CLOSE ALL finds what it asks for: nothing. */
-function planClose(name: string): Statement {
-  if (name === '') return { kind: 'accepted', tag: 'CLOSE CURSOR ALL' };
-  throw new SqlError(SqlState.invalidCursorName, `cursor "${name}" does not exist`);
-}

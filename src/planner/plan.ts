@@ -8,6 +8,7 @@ import type { ColumnDef, ColumnDefault, Lsn, PgType, TableDef } from '../table-d
 import type { ViewDef } from '../view-def.ts';
 import type { SessionFunction } from './session-functions.ts';
 import type { RowLock } from './locking.ts';
+import type { SessionStatement } from './session-statements.ts';
 import type { TransactionModes } from './settings.ts';
 
 /** What the planner may ask about names. `table(null, n)` goes along the search path. */
@@ -507,13 +508,8 @@ export type Statement =
   | TransactionStatement
   /** In a mode that conflicts with none that statements take. */
   | { readonly kind: 'lockTable' }
-  /** value null: DEFAULT / RESET. */
-  | { readonly kind: 'set'; readonly name: string; readonly value: string | null; readonly local: boolean }
-  | { readonly kind: 'resetAll' }
-  | { readonly kind: 'show'; readonly name: string }
-  | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
-  | { readonly kind: 'deallocate'; readonly name: string | null }
-  /** Accepted and without effect here: LISTEN, UNLISTEN, NOTIFY of nobody, CLOSE ALL. `tag` is PostgreSQL's. */
+  | SessionStatement
+  /** Accepted and without effect here. `tag` is PostgreSQL's. */
   | { readonly kind: 'accepted'; readonly tag: string }
   | { readonly kind: 'checkpoint' }
   /** `defs` null: every table. */

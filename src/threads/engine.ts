@@ -15,6 +15,10 @@ serve(parentPort, {
     await engine.open(settings);
     letGiveWay('libuv-worker'); // where its queries run
   },
+  spoolRead: async (request: Parameters<typeof engine.spoolRead>[0]) => {
+    const bytes = await engine.spoolRead(request);
+    return new Transfer(bytes, [bytes.buffer as ArrayBuffer]);
+  },
   next: async (cursor: number) => {
     const chunk = await engine.next(cursor);
     return new Transfer(chunk, buffersOf(chunk));

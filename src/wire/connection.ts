@@ -388,7 +388,6 @@ export class Connection {
     return {
       parameter: (name, value) => say(() => backend.parameterStatus(this.#out.writer, name, value)),
       notice: (notice) => say(() => backend.noticeResponse(this.#out.writer, notice)),
-      deallocate: (name) => this.#protocol?.deallocate(name) ?? false,
       terminate: (error) => this.#fatal(error),
     };
   }
@@ -432,7 +431,6 @@ export class Connection {
 
   #endSession(): void {
     if (this.#closing !== null || this.#session === null) return;
-    this.#protocol?.closePortals();
     this.#closing = this.#closeSession(this.#session);
   }
 

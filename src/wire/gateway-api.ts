@@ -34,8 +34,6 @@ export interface SessionEvents {
   /** ParameterStatus, after SET of a reported setting. */
   parameter(name: string, value: string): void;
   notice(notice: Notice): void;
-  /** DEALLOCATE, DISCARD ALL: forgets a statement made by a Parse message, null: all. False: there is none of that name. */
-  deallocate(name: string | null): boolean;
   /** Ends the connection with a FATAL error. */
   terminate(error: SqlError): void;
 }
@@ -52,6 +50,10 @@ export interface GatewaySession {
   readonly cancelKey: Uint8Array;
   /** ParameterStatus at start-up, in order. */
   readonly parameters: ReadonlyMap<string, string>;
+  /** By name, '' the unnamed one: what Parse messages, and the session's own PREPARE, have made. */
+  readonly statements: Map<string, Prepared>;
+  /** By name: what Bind messages, and the session's own DECLARE, have made. The session takes out what ends with its transaction. */
+  readonly portals: Map<string, Portal>;
   /** For ReadyForQuery: idle, in a transaction block, in a failed one. */
   status(): TransactionStatus;
   /** A Query message: its statements one after another, outside a block as one implicit transaction. */
@@ -64,8 +66,6 @@ export interface GatewaySession {
   bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): MaybePromise<Portal>;
   /** An Execute message: rows, then CommandComplete or PortalSuspended. `maxRows` 0: all. */
   execute(portal: Portal, maxRows: number, out: Output): MaybePromise<void>;
-  /** A cursor that DECLARE made, when Describe, Execute or Close name no portal of a Bind. */
-  cursor?(name: string): Portal | undefined;
   /** A Sync message: an implicit transaction of the extended protocol commits here. */
   sync(): MaybePromise<void>;
   /** After a turn of input of so many bytes: what must be waited for before the next; null: nothing. */

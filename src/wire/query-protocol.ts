@@ -3,7 +3,7 @@
  *
  * - Q1 A gateway that answers with plain values is served without a promise: pipelined messages share one turn.
  * - Q2 After an error in an extended message everything up to Sync is skipped.
- * - Q3 Portals die with their transaction: when `status()` is idle after Sync, Query or an error.
+ * - Q3 Portals die with their transaction, by the session's own doing: it shares their names with its cursors.
  * - Q4 This is the only place that turns a session's errors into ErrorResponse; FATAL ones end the connection.
  */
 import { notSupported, SqlError, SqlState, toSqlError } from '../errors.ts';
@@ -48,12 +48,14 @@ export class QueryProtocol {
   readonly #session: GatewaySession;
   readonly #out: SessionOutput;
   readonly #host: ProtocolHost;
-  readonly #statements = new Map<string, Prepared>();
-  readonly #portals = new Map<string, Portal>();
+  readonly #statements: Map<string, Prepared>;
+  readonly #portals: Map<string, Portal>;
   #skipping = false;
 
   constructor(session: GatewaySession, out: SessionOutput, host: ProtocolHost) {
     this.#session = session;
+    this.#statements = session.statements;
+    this.#portals = session.portals;
     this.#out = out;
     this.#host = host;
   }
@@ -70,19 +72,8 @@ export class QueryProtocol {
     return undefined;
   }
 
-  deallocate(name: string | null): boolean {
-    if (name !== null) return this.#statements.delete(name);
-    this.#statements.clear();
-    return true;
-  }
-
   ready(): void {
     backend.readyForQuery(this.#out.writer, this.#session.status());
-  }
-
-  closePortals(): void {
-    for (const portal of this.#portals.values()) this.#closePortal(portal);
-    this.#portals.clear();
   }
 
   #dispatch(type: number, body: MessageBody): MaybePromise<void> {
@@ -102,7 +93,7 @@ export class QueryProtocol {
       case SYNC:
         this.#skipping = false;
         body.done();
-        return after(this.#session.sync(), () => this.#endOfTransaction());
+        return after(this.#session.sync(), () => this.ready());
       case FLUSH:
         return body.done(); // everything processed so far leaves at the end of the turn anyway
       case FUNCTION_CALL:
@@ -126,7 +117,7 @@ export class QueryProtocol {
     this.#dropPortal('');
     const taken = this.#session.simpleBytes?.(sql, this.#out) ?? null;
     const pending = taken ?? this.#session.simple(decodeUtf8(sql, 0, sql.length), this.#out);
-    return after(pending, () => this.#endOfTransaction());
+    return after(pending, () => this.ready());
   }
 
   #parse(body: MessageBody): MaybePromise<void> {
@@ -204,7 +195,7 @@ export class QueryProtocol {
     body.done();
     if (kind === STATEMENT) this.#statements.delete(name);
     else if (kind === PORTAL) {
-      if (!this.#dropPortal(name)) this.#session.cursor?.(name)?.close();
+      this.#dropPortal(name);
     } else throw malformed(`invalid CLOSE message subtype ${kind}`);
     backend.closeComplete(this.#out.writer);
   }
@@ -218,20 +209,15 @@ export class QueryProtocol {
   }
 
   #portal(name: string): Portal {
-    const portal = this.#portals.get(name) ?? this.#session.cursor?.(name);
+    const portal = this.#portals.get(name);
     if (portal !== undefined) return portal;
     throw new SqlError(SqlState.invalidCursorName, `portal "${name}" does not exist`);
   }
 
-  #dropPortal(name: string): boolean {
+  #dropPortal(name: string): void {
     const portal = this.#portals.get(name);
-    if (portal === undefined) return false;
+    if (portal === undefined) return;
     this.#portals.delete(name);
-    this.#closePortal(portal);
-    return true;
-  }
-
-  #closePortal(portal: Portal): void {
     try {
       portal.close();
     } catch (error) {
@@ -239,21 +225,15 @@ export class QueryProtocol {
     }
   }
 
-  #endOfTransaction(): void {
-    if (this.#portals.size > 0 && this.#session.status() === 'I') this.closePortals();
-    this.ready();
-  }
-
   #fail(type: number, thrown: unknown): void {
     if (!(thrown instanceof SqlError)) this.#host.log(thrown, 'session');
     const error = toSqlError(thrown);
     if (error.severity !== 'ERROR') return this.#host.fatal(error);
     backend.errorResponse(this.#out.writer, error, 'ERROR');
-    if (type === QUERY || type === FUNCTION_CALL) return this.#endOfTransaction();
+    if (type === QUERY || type === FUNCTION_CALL) return this.ready();
     this.#session.failed();
-    if (type === SYNC) return this.#endOfTransaction();
+    if (type === SYNC) return this.ready();
     this.#skipping = true;
-    if (this.#session.status() === 'I') this.closePortals();
     return undefined;
   }
 }

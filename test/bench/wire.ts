@@ -20,6 +20,8 @@ const gateway: Gateway = {
       ['server_version', '16.0'],
       ['client_encoding', 'UTF8'],
     ]),
+    statements: new Map(),
+    portals: new Map(),
     status: () => 'I',
     simple(_text, out) {
       out.rowDescription(COLUMNS, [0]);

@@ -6,6 +6,7 @@ import { ALTER_TABLE } from './scenarios/alter-table.ts';
 import { BY_KEY } from './scenarios/by-key.ts';
 import { CHECKS } from './scenarios/checks.ts';
 import { CREATE_TABLE_AS } from './scenarios/create-table-as.ts';
+import { CURSORS } from './scenarios/cursors.ts';
 import { DEFINITIONS } from './scenarios/definitions.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { MERGE } from './scenarios/merge.ts';
@@ -46,6 +47,7 @@ describe.each([
   ...MODIFYING_WITH,
   ...TRUNCATE,
   ...CREATE_TABLE_AS,
+  ...CURSORS,
   ...DEFINITIONS,
   ...MIGRATIONS,
 ])('$title', (scenario) => {

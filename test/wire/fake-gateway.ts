@@ -60,15 +60,23 @@ export class FakeGateway implements Gateway {
 
   #session(events: SessionEvents, client: ClientFacts): GatewaySession {
     let status: TransactionStatus = 'I';
+    const statements = new Map<string, Prepared>();
+    const portals = new Map<string, Portal>();
+    const portalsEnd = (): void => {
+      if (status !== 'I') return;
+      for (const portal of portals.values()) portal.close();
+      portals.clear();
+    };
     const rows = (text: string, out: Parameters<GatewaySession['simple']>[1]): void | Promise<void> => {
       if (text === 'BEGIN') status = 'T';
       if (text === 'COMMIT') status = 'I';
+      portalsEnd();
       if (text === 'error')
         throw new SqlError('42601', 'syntax error', { position: 3, hint: 'h', detail: 'd', where: 'w', column: 'c' });
       if (text === 'bug') throw new TypeError('secret text');
       if (text === 'fatal') throw new SqlError('57P01', 'gone', { severity: 'FATAL' });
       if (text === 'notice') events.notice({ severity: 'NOTICE', code: '00000', message: 'hello' });
-      if (text === 'forget') events.deallocate(null);
+      if (text === 'forget') statements.clear();
       if (text === 'wait')
         return new Promise<void>((resolve) => (this.release = resolve)).then(() => out.commandComplete('WAIT'));
       if (text.startsWith('copy')) return this.#copy(text, out);
@@ -83,6 +91,8 @@ export class FakeGateway implements Gateway {
         ['server_version', '16.0'],
         ['client_encoding', 'UTF8'],
       ]),
+      statements,
+      portals,
       status: () => status,
       owes: (bytes) => {
         this.turns.push(bytes);
@@ -103,10 +113,14 @@ export class FakeGateway implements Gateway {
         return { columns: prepared.columns, formats: [0], text, close: () => void this.calls.push(`close ${text}`) };
       },
       execute: (portal, _maxRows, out) => rows((portal as Portal & { text: string }).text, out),
-      sync: () => void this.calls.push('sync'),
+      sync: () => {
+        this.calls.push('sync');
+        portalsEnd();
+      },
       failed: () => {
         this.calls.push('failed');
         if (status === 'T') status = 'E';
+        portalsEnd();
       },
       close: async () => void this.closes++,
     };

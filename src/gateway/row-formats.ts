@@ -1,0 +1,67 @@
+/** DataRow messages in other formats than they have: FETCH takes rows in the formats of its own message, whatever the cursor's are. */
+import { notSupported } from '../errors.ts';
+import { binaryOutput } from '../types/binary-output.ts';
+import { ByteWriter } from '../types/byte-writer.ts';
+import { formatType } from '../types/format-type.ts';
+import { parameterText } from '../types/parameter-text.ts';
+import { columnTypeInfo, Oid } from '../types/pg-type.ts';
+import type { Format, ResultColumn } from '../types/result-column.ts';
+import { textInput } from '../types/text-input.ts';
+import { UTC } from '../types/time-zone.ts';
+import { VectorBuilder } from '../types/vector-builder.ts';
+import { fieldsOf } from './column-calls.ts';
+
+type Convert = (value: Uint8Array) => Uint8Array;
+const SAME: Convert = (value) => value;
+
+/** Null: they are the same. @throws {SqlError} 0A000 for a type whose binary format is not known here */
+export function formatChange(
+  columns: readonly ResultColumn[],
+  from: readonly Format[],
+  to: readonly Format[],
+): ((messages: Uint8Array) => Uint8Array) | null {
+  const at = (formats: readonly Format[], i: number): Format =>
+    formats.length === 1 ? formats[0]! : (formats[i] ?? 0);
+  const changes = columns.map((column, i) => changeOf(column, at(from, i), at(to, i)));
+  if (changes.every((change) => change === SAME)) return null;
+  return (messages) => {
+    const out = new ByteWriter(messages.length);
+    const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
+    for (let row = 0; row < messages.length; row += 1 + view.getInt32(row + 1)) {
+      const start = out.length;
+      out.u8(68);
+      out.i32(0);
+      out.i16(columns.length);
+      for (const [i, field] of fieldsOf(messages, view, row).entries()) {
+        const value = field === null ? null : changes[i]!(field);
+        out.i32(value === null ? -1 : value.length);
+        if (value !== null) out.raw(value);
+      }
+      out.setI32(start + 1, out.length - start - 1);
+    }
+    return out.take();
+  };
+}
+
+/** Types whose values are their text. */
+const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar, Oid.name, Oid.json, Oid.unknown]);
+
+function changeOf({ typeOid: oid, typmod }: ResultColumn, from: Format, to: Format): Convert {
+  if (from === to || TEXTS.has(oid)) return SAME;
+  if (from === 1) return (value) => Buffer.from(parameterText(oid, 1, value)!);
+  const type = { oid, typmod };
+  const info = columnTypeInfo(oid);
+  if (info === undefined || (oid === Oid.numeric && typmod < 4))
+    throw notSupported(`the binary format of type ${formatType(type)} from this cursor`, {
+      hint: 'Declare it as a BINARY cursor, or fetch in the text format.',
+    });
+  const read = textInput(type);
+  const write = binaryOutput(type, { timeZone: UTC });
+  return (value) => {
+    const builder = new VectorBuilder(info.physical);
+    read(value, 0, value.length, builder);
+    const out = new ByteWriter(32);
+    write(builder.vector(), 0, out);
+    return out.take();
+  };
+}
