@@ -5,7 +5,8 @@
  * - At `wal.max_size` it keeps what is not on disk: segments and flush manifest are as durable as the log. Nothing that is
  *   neither in Iceberg nor on disk ever leaves it: when flushing cannot shrink it, writes wait and then get 53100.
  * - `wal.keep_size` of the newest log stays for readers of changes, unless the log is at `wal.max_size` or the disk is full.
- * - A checkpoint frame is in the log before anything is trimmed by it.
+ * - A checkpoint frame is in the log before anything is trimmed by it. Each new segment begins with one, or soon has it: on a disk
+ *   that the log alone has filled none can be appended, and only what lies before the newest can be dropped.
  */
 import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
@@ -54,12 +55,15 @@ export class LogRetention {
   #relievedShort = false;
   /** From where on a start replays by the newest checkpoint that was written; before the first one, from the log's beginning. */
   #checkpointed: Lsn = 0;
+  #checkpointBytes = 0;
+  #segmentsSince = 0;
 
   /** @param bytesKept of the newest log, for readers of changes; at most half of `bytesMax` counts */
   constructor(owner: Owner, bytesMax: number, bytesKept = 0) {
     this.#owner = owner;
     this.bytesMax = bytesMax;
     this.#bytesKept = Math.min(bytesKept, bytesMax / 2);
+    owner.log.onSegment = () => this.#segmentBegun();
   }
 
   /** A disk that is full is a log that is too long: what is on disk need not wait in the log for Iceberg. */
@@ -77,13 +81,23 @@ export class LogRetention {
     return to;
   }
 
+  /** Checkpoints take at most a sixteenth of the log. */
+  #segmentBegun(): void {
+    const { log } = this.#owner;
+    const { liveBytes, segments } = log.stats();
+    this.#segmentsSince++;
+    if (log.full || this.#segmentsSince * (liveBytes / segments) < 16 * this.#checkpointBytes) return;
+    this.checkpoint().catch((error: unknown) => this.#owner.warn(error, 'checkpoint of the log'));
+  }
+
   /** Appends a checkpoint frame; the next trim writes it before it drops anything. */
   async checkpoint(): Promise<void> {
     const { committer, log, tables } = this.#owner;
     let from = this.#checkpointed;
+    this.#segmentsSince = 0;
     const payload = (): Uint8Array | null => {
       from = this.trimTo(false);
-      return encodeCheckpoint(
+      const bytes = encodeCheckpoint(
         {
           lsn: log.lastLsn,
           tables: [...tables.values()].map((table) => ({
@@ -96,6 +110,8 @@ export class LogRetention {
         },
         log.frameBytesMax,
       );
+      this.#checkpointBytes = bytes?.length ?? 0;
+      return bytes;
     };
     if (await committer.checkpoint(payload)) this.#checkpointed = from;
     else this.#owner.warn(new Error(`${tables.size} tables do not fit a frame`), 'a checkpoint of the log is left out');

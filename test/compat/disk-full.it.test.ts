@@ -115,6 +115,29 @@ describe.skipIf(reason !== null)('on a full disk', () => {
     },
   );
 
+  test('H3: a log that has taken its whole file system before anything was moved gets room by itself', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'arka-full-'));
+    mount(join(dataDir, 'wal'), '12m');
+    const rare = { 'flush.min_interval': '1h', 'iceberg.commit_interval': '1h', 'iceberg.min_interval': '1h' };
+    await using server = await startServer({ dataDir, settings: { ...SETTINGS, ...rare } });
+    const client = await connectTo(server.url);
+    await client.query('CREATE TABLE t (id bigint PRIMARY KEY, v text)');
+    // three times what the log has room for
+    for (let id = 0, refused = 0; id < 360;) {
+      try {
+        await client.query(`INSERT INTO t VALUES (${id}, repeat('x', 100000))`);
+        id++;
+        refused = 0;
+      } catch (error) {
+        expect(error).toMatchObject({ code: '53100' });
+        expect(refused++, `refusals in a row at row ${id}`).toBeLessThan(600);
+        await sleep(50);
+      }
+    }
+    expect((await client.query('SELECT count(*)::int AS count FROM t')).rows).toEqual([{ count: 360 }]);
+    await client.end();
+  });
+
   test('a server that is killed while its disk is full has lost nothing; on the full disk it starts or says why it cannot', async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'arka-full-'));
     mount(dataDir, '96m');

@@ -117,6 +117,8 @@ export interface Log extends AsyncDisposable {
   durable(lsn: Lsn): Promise<void>;
   /** Called on main after each group, with the new durableLsn, before waiters of `durable` run. One listener. */
   onDurable: (lsn: Lsn) => void;
+  /** Called on main when what is appended goes into a new segment; between `start` and close. One listener. */
+  onSegment: () => void;
   /** Called once when an fsync or write failed: the process must end, nothing may be acknowledged after it. */
   onFatal: (error: Error) => void;
 

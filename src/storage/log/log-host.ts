@@ -62,7 +62,7 @@ class OwnWriter {
     if (bytesBetween(ringHead(this.#ring), ringTail(this.#ring)) > OWN_BYTES_MAX) return null;
     if (!tryPen(this.#ring)) return null;
     try {
-      if (this.#state.phase !== 'open') return null;
+      if (this.#state.phase !== 'open' || this.#mustWait) return null;
       const group = takeGroup(this.#ring, this.#state);
       if (group === null) return null;
       const { fd } = this.#state;
@@ -77,7 +77,12 @@ class OwnWriter {
 
   /** The segment is so far written that the thread should make another. */
   get spareDue(): boolean {
-    return this.#state.offset > this.#state.segmentBytes / 4;
+    return !this.#state.hasSpare && this.#state.offset > this.#state.segmentBytes / 4;
+  }
+
+  /** The thread, which makes segments as fast as it writes, must find out in time whether the disk has room for one (W3). */
+  get #mustWait(): boolean {
+    return !this.#state.hasSpare && this.#state.offset > this.#state.segmentBytes / 2;
   }
 
   #judge(begun: number): void {
@@ -107,7 +112,6 @@ export function startThread(options: LogOptions, ring: Ring, clock: Clock, liste
   worker.on('error', (error) => listen({ event: 'fatal', error: packError(error) }));
   const own = new OwnWriter(ring, clock);
   let waking = false;
-  let spareAsked = 0;
   const turn = (): void => {
     waking = false;
     let group: Group | null = null;
@@ -118,8 +122,7 @@ export function startThread(options: LogOptions, ring: Ring, clock: Clock, liste
       return;
     }
     const left = ringHead(ring) !== ringTail(ring);
-    const spare = own.spareDue && spareAsked++ % 64 === 0;
-    if (left || spare) signal(ring);
+    if (left || own.spareDue) signal(ring);
     if (group !== null) listen({ event: 'durable', lsn: group.lastLsn });
   };
   return {

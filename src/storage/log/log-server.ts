@@ -185,6 +185,7 @@ export class LogServer {
         invariant(this.#state.phase === 'open', 'trim comes after start');
         while (ringHead(this.#ring) !== ringTail(this.#ring) && this.step() === 'busy');
         this.#trim(Math.min(command.lsn, this.#keptFrom(command.keepBytes)), command.confirmed);
+        this.#state.hasSpare = this.#segments.hasSpare;
         if (this.#segments.hasSpare) this.#found(true);
         this.#post({ event: 'shape', shape: this.#shape() });
         return null;
@@ -252,6 +253,7 @@ export class LogServer {
     const { segment, file } = this.#segments.current;
     const { sequence, segmentBytes, segmentId } = segment.header;
     this.#state.segment(sequence, segmentBytes, segmentSeed(segmentId), file.fd);
+    this.#state.hasSpare = this.#segments.hasSpare;
     this.#state.offset = offset;
   }
 
@@ -283,6 +285,7 @@ export class LogServer {
     if (this.#noSpare && bytes > 0) return false; // tried again when there is time
     try {
       const more = this.#segments.prepare(this.#noSpare ? Infinity : this.#state.offset, bytes);
+      this.#state.hasSpare = this.#segments.hasSpare;
       if (this.#noSpare && this.#segments.hasSpare) this.#found(true);
       return more;
     } catch (error) {

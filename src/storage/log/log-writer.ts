@@ -3,7 +3,8 @@
  * does all that is large, slow or rare; main writes a small group itself when nobody else is writing, because a hop to
  * another thread and back costs a lone writer more than the sync (README, "Why so").
  *
- * - P1 Only who holds the pen (log-ring.ts) writes, and reads or changes the state below. It lies in the shared ring.
+ * - P1 Only who holds the pen (log-ring.ts) writes, and reads or changes the state below. It lies in the shared ring. But
+ *   `hasSpare` and `offset` are looked at without it, as hints for when a segment is to be made.
  * - P2 Main tries for the pen and never waits for it; the thread waits.
  * - W1 One group at a time: written, synced, then reported. So all before a group is durable when it is written, and what
  *   arrives meanwhile is the next group; nobody waits for a timer.
@@ -42,6 +43,7 @@ const INSIDE = 6;
 const UNMARKED = 7;
 const PHASE = 8;
 const CHECKPOINT_IN = 9;
+const SPARE = 10;
 
 /** idle: before start, or after the end; open: groups may be written; failed: never again. */
 type Phase = 'idle' | 'open' | 'failed';
@@ -104,6 +106,14 @@ export class WriterState {
   }
   set checkpointIn(sequence: number) {
     this.#slots[CHECKPOINT_IN] = sequence;
+  }
+
+  /** The next segment is there already. */
+  get hasSpare(): boolean {
+    return this.#slots[SPARE] === 1;
+  }
+  set hasSpare(hasSpare: boolean) {
+    this.#slots[SPARE] = hasSpare ? 1 : 0;
   }
 
   segment(sequence: number, segmentBytes: number, seed: number, fd: number): void {

@@ -57,6 +57,7 @@ class WriteAheadLog implements Log {
   full = false;
   lone = false;
   onDurable: (lsn: Lsn) => void = () => undefined;
+  onSegment: () => void = () => undefined;
   onFatal: (error: Error) => void = () => undefined;
 
   readonly #ring: Ring;
@@ -122,14 +123,20 @@ class WriteAheadLog implements Log {
       case 'streamed':
         return this.#buffers.give(event.frame);
       case 'shape':
-        this.#shape = event.shape;
-        return;
+        return this.#hearShape(event.shape);
       case 'full':
         this.full = event.full;
         return;
       case 'fatal':
         return this.#fail(unpackError(event.error));
     }
+  }
+
+  #hearShape(shape: Shape): void {
+    const before = this.#shape.live.at(-1);
+    this.#shape = shape;
+    const begun = shape.live.at(-1)?.name !== before?.name;
+    if (begun && this.#started && this.#closing === null) this.onSegment();
   }
 
   #hearDurable(lsn: Lsn): void {
