@@ -210,6 +210,7 @@ export function typeSql(type: PgType): string {
   if (type.typmod < 0) return info.name;
   switch (type.oid) {
     case Oid.varchar:
+    case Oid.bpchar:
       return `${info.name}(${type.typmod - 4})`;
     case Oid.numeric: {
       const modifier = numericModifier(type.typmod);

@@ -105,6 +105,7 @@ function literalText(column: ColumnDef, vector: ColumnVector, row: number): stri
     case Oid.int4:
       return String(vector.words[row]!);
     case Oid.int8:
+    case Oid.oid:
       return String(wide(vector.words, row * 2, 2));
     case Oid.date:
       return `DATE '1970-01-01' + ${vector.words[row]!}`;
@@ -122,7 +123,9 @@ function literalText(column: ColumnDef, vector: ColumnVector, row: number): stri
       return quoteLiteral(Buffer.from(bytes).toString('hex'));
     }
     case Oid.text:
-    case Oid.varchar: {
+    case Oid.varchar:
+    case Oid.bpchar:
+    case Oid.name: {
       const text = Buffer.from(vector.heap.subarray(vector.starts[row], vector.ends[row])).toString();
       return text.includes('\0') ? null : quoteLiteral(text);
     }

@@ -42,7 +42,7 @@ const TEXT_LIKE = new Set<number>([
   Oid.bpchar,
   Oid.name,
   Oid.unknown,
-  18,
+  Oid.char,
   142,
 ]);
 /** oid and its aliases: four bytes in binary. */
@@ -102,9 +102,13 @@ function planRow(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan {
     const convert = wanted.format === 1 ? intervalBytes : intervalTexts;
     return { ...plan, sql: castTo('INTERVAL', type), encodeAs: TEXT, convert };
   }
+  if (oid === Oid.bpchar && wanted.typmod < 5)
+    throw notSupported('a result of type character whose length is not known', {
+      hint: 'Cast it to text, or to character(n).',
+    });
   if (TEXT_LIKE.has(oid)) {
-    // Only jsonb has a binary form that is not its bytes.
-    const encodeAs = oid === Oid.jsonb ? described : TEXT;
+    // jsonb has a binary form that is not its bytes, char(n) its blanks.
+    const encodeAs = oid === Oid.jsonb || oid === Oid.bpchar || oid === Oid.char ? described : TEXT;
     return { ...plan, encodeAs, sql: id === T.VARCHAR ? null : (column) => textExpression(column, type) };
   }
   if (columnTypeInfo(oid) !== undefined)

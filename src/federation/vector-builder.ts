@@ -46,6 +46,7 @@ export function logicalType(type: PgType): duckdb.LogicalType {
     case Oid.int4:
       return duckdb.create_logical_type(T.INTEGER);
     case Oid.int8:
+    case Oid.oid:
       return duckdb.create_logical_type(T.BIGINT);
     case Oid.float4:
       return duckdb.create_logical_type(T.FLOAT);

@@ -6,7 +6,7 @@ import type { ColumnCalls, CallColumn } from '../planner/plan.ts';
 import { typeOfCall } from '../planner/column-calls.ts';
 import { identifierParts } from '../planner/utility.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
-import { columnTypeInfo } from '../types/pg-type.ts';
+import { typeLength } from '../types/pg-type.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import { decodeText } from '../types/utf8.ts';
 import type { QueryEnvironment, SessionActions } from './query.ts';
@@ -34,7 +34,7 @@ export function outerColumns({ columns }: ColumnCalls, inner: readonly ResultCol
 
 function typeOfColumn(column: Call): Pick<ResultColumn, 'typeOid' | 'typlen'> {
   const typeOid = typeOfCall(column);
-  return { typeOid, typlen: columnTypeInfo(typeOid)?.typlen ?? 4 };
+  return { typeOid, typlen: typeLength(typeOid) };
 }
 
 /** DataRow messages of the inner query → those of the result; the calls are carried out, row by row, from left to right. */

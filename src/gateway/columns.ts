@@ -1,7 +1,7 @@
 /** Result columns that Arka describes itself, and types of parameters. */
 import { notSupported } from '../errors.ts';
 import type { PlannedColumn, QueryPlan, Returning } from '../planner/plan.ts';
-import { columnTypeInfo, Oid } from '../types/pg-type.ts';
+import { typeLength } from '../types/pg-type.ts';
 import type { ResultColumn } from '../types/result-column.ts';
 import type { MaybePromise, Output } from '../wire/gateway-api.ts';
 
@@ -19,7 +19,7 @@ export function describedReturning(returning: Returning): readonly ResultColumn[
 }
 
 function resultColumn(column: PlannedColumn): ResultColumn {
-  return { ...column, typlen: column.typeOid === Oid.void ? 4 : (columnTypeInfo(column.typeOid)?.typlen ?? -1) };
+  return { ...column, typlen: typeLength(column.typeOid) };
 }
 
 export function mergeOids(declared: readonly number[], inferred: readonly number[], count: number): number[] {

@@ -12,7 +12,7 @@ import { copyDataRows, type CopyStyle } from '../types/copy-row.ts';
 import { withVersionLsn } from '../planner/duckdb/lsn.ts';
 import { withTimes, type Times } from '../planner/duckdb/session-time.ts';
 import type { MemoryUnit } from '../storage/scan-spec.ts';
-import { columnTypeInfo, Oid } from '../types/pg-type.ts';
+import { typeLength, Oid } from '../types/pg-type.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import { parametersOf } from '../wire/bound-parameters.ts';
 import type { BoundParameters, Output } from '../wire/gateway-api.ts';
@@ -156,7 +156,7 @@ export class QueryRun {
         ...column,
         tableOid: 0,
         attnum: 0,
-        typlen: columnTypeInfo(column.typeOid)?.typlen ?? -1,
+        typlen: typeLength(column.typeOid),
       }));
     const source: Source = {
       next: async () => {

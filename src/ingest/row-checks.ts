@@ -100,7 +100,7 @@ function pair(left: Operand, right: Operand, read: (operand: Operand) => Read): 
     scaled(read(left), scaleOf(left.type), scale),
     scaled(read(right), scaleOf(right.type), scale),
   ] as const;
-  const isText = left.type.oid === Oid.text || left.type.oid === Oid.varchar;
+  const isText = left.type.oid === Oid.text || left.type.oid === Oid.varchar || left.type.oid === Oid.bpchar;
   return [...reads, isText ? texts : plain];
 }
 

@@ -10,7 +10,7 @@ import type { ColumnDef, PgType, TableDef } from '../table-def.ts';
 import { isValid, type ColumnSink, type ColumnVector } from '../types/column-vector.ts';
 import type { FieldBlock } from '../types/field-block.ts';
 import { binaryInput } from '../types/binary-input.ts';
-import { putNow } from '../types/datetime-input.ts';
+import { isRounded, putNow, putRounded } from '../types/datetime-input.ts';
 import { putText } from '../types/parse-text-value.ts';
 import { Oid } from '../types/pg-type.ts';
 import { textInput, type TextInput } from '../types/text-input.ts';
@@ -268,7 +268,7 @@ export class RowWriter implements CopyRowSink {
       if (this.#targets[value] !== value || vector.physical !== physicals[value]) return false;
       if (kept.has(value)) continue;
       const { notNull, type } = this.def.columns[value]!;
-      if (type.oid === Oid.int2) return false;
+      if (type.oid === Oid.int2 || type.oid === Oid.oid || isRounded(type)) return false;
       if (vector.physical === 'bytes' && type.oid !== Oid.text && type.oid !== Oid.bytea) return false;
       if (notNull && vector.validity !== null)
         for (let row = start; row < end; row++) if (!isValid(vector, row)) return false;
@@ -302,7 +302,8 @@ export class RowWriter implements CopyRowSink {
       this.nullField(value);
       return;
     }
-    const { oid } = this.def.columns[this.#targets[value]!]!.type;
+    const { type } = this.def.columns[this.#targets[value]!]!;
+    const { oid } = type;
     const sink = this.#sink(value);
     switch (vector.physical) {
       case 'bool':
@@ -316,7 +317,10 @@ export class RowWriter implements CopyRowSink {
         return;
       }
       case 'int64':
-        sink.int64(vector.words[row * 2]!, vector.words[row * 2 + 1]!);
+        if (oid === Oid.oid && vector.words[row * 2 + 1]! !== 0)
+          throw new SqlError(SqlState.numericValueOutOfRange, 'OID out of range');
+        if (isRounded(type)) putRounded(type, vector.words, row, sink);
+        else sink.int64(vector.words[row * 2]!, vector.words[row * 2 + 1]!);
         return;
       case 'float32':
         sink.float32(vector.float32[row]!);

@@ -267,7 +267,7 @@ function retyped(column: ColumnDef, { type, position, hasUsing }: Extract<AlterC
   return { ...column, type };
 }
 
-const isText = ({ oid }: PgType): boolean => oid === Oid.text || oid === Oid.varchar;
+const isText = ({ oid }: PgType): boolean => oid === Oid.text || oid === Oid.varchar || oid === Oid.bpchar;
 const quoteIfNeeded = (name: string): string => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : quoteIdentifier(name));
 
 const INTEGERS: readonly number[] = [Oid.int2, Oid.int4, Oid.int8];
@@ -279,6 +279,8 @@ function isPromotion(from: PgType, to: PgType): boolean {
     const [old, wide] = [numericModifier(from.typmod), numericModifier(to.typmod)];
     return old !== null && wide !== null && old.scale === wide.scale && old.precision < wide.precision;
   }
+  // char(n) is kept without its blanks, which text and varchar(n) would not have either.
+  if (to.oid === Oid.bpchar && from.oid !== Oid.bpchar) return false;
   return isText(from) && isText(to) && (to.typmod < 0 || (from.typmod >= 0 && from.typmod <= to.typmod));
 }
 

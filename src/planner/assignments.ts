@@ -114,7 +114,8 @@ export function targetColumns(nodes: readonly Node[], def: TableDef): readonly C
 const FAMILIES: readonly (readonly number[])[] = [
   [Oid.int2, Oid.int4, Oid.int8, Oid.float4, Oid.float8, Oid.numeric],
   [Oid.date, Oid.timestamp, Oid.timestamptz],
-  [Oid.text, Oid.varchar, Oid.name],
+  [Oid.text, Oid.varchar, Oid.bpchar, Oid.name, Oid.char],
+  [Oid.int2, Oid.int4, Oid.int8, Oid.oid],
   [Oid.json, Oid.jsonb],
   [Oid.bool],
   [Oid.bytea],
@@ -125,7 +126,8 @@ const FAMILIES: readonly (readonly number[])[] = [
 /** @throws {SqlError} 42804 where PostgreSQL has no assignment cast between two known types */
 export function checkAssignable(from: number, column: ColumnDef): void {
   const to = column.type.oid;
-  if (from === 0 || from === Oid.unknown || from === to || to === Oid.text || to === Oid.varchar) return;
+  if (from === 0 || from === Oid.unknown || from === to || to === Oid.text || to === Oid.varchar || to === Oid.bpchar)
+    return;
   if (FAMILIES.some((family) => family.includes(from) && family.includes(to))) return;
   const columnType = formatType({ oid: to, typmod: -1 });
   // A text literal that lost its type on the way through a subquery is text in PostgreSQL, too.

@@ -23,7 +23,7 @@ const UNKNOWN: PgType = { oid: Oid.unknown, typmod: -1 };
 
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
 const FLOATS: ReadonlySet<number> = new Set([Oid.float4, Oid.float8]);
-const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar]);
+const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar]);
 const isNumber = ({ oid }: PgType): boolean => INTEGERS.has(oid) || FLOATS.has(oid) || oid === Oid.numeric;
 const isText = ({ oid }: PgType): boolean => TEXTS.has(oid);
 
@@ -156,6 +156,8 @@ class Maker {
   ): Condition {
     const of = this.#operand(lexpr, TEXT);
     if (!isText(of.type)) throw noOperator(node, of.type, TEXT);
+    // its blanks would count
+    if (of.type.oid === Oid.bpchar) throw unsupported('CHECK with a pattern over character(n)', node);
     const pattern = constantKind(rexpr) === 'string' ? constantText(rexpr) : null;
     if (pattern === null) throw unsupported('CHECK with a pattern that is no constant', rexpr);
     return { is: 'match', of, pattern: translate(pattern, rexpr), flags: insensitive ? 'sui' : 'su' };
@@ -173,6 +175,9 @@ class Maker {
     if (left.type.oid === Oid.unknown) left = typed(left, right.type.oid === Oid.unknown ? TEXT : right.type, lexpr);
     if (right.type.oid === Oid.unknown) right = typed(right, left.type, rexpr);
     const same = left.type.oid === right.type.oid && OTHERS.has(left.type.oid);
+    const [one, other] = [left.type.oid, right.type.oid];
+    if ((one === Oid.bpchar && other === Oid.varchar) || (one === Oid.varchar && other === Oid.bpchar))
+      throw unsupported(`CHECK with ${formatType(left.type)} ${op} ${formatType(right.type)}`, node);
     if (same || (isNumber(left.type) && isNumber(right.type)) || (isText(left.type) && isText(right.type)))
       return [left, right];
     const times = [Oid.date, Oid.timestamp, Oid.timestamptz] as readonly number[];
@@ -227,7 +232,8 @@ class Maker {
       return { kind: 'constant', text, type: oid === Oid.numeric ? numericOf(text ?? '0') : type };
     }
     const operand = this.#operand(arg, null);
-    if (operand.type.oid === oid || (TEXTS.has(oid) && isText(operand.type))) return operand;
+    if (operand.type.oid === oid) return operand;
+    if (TEXTS.has(oid) && isText(operand.type)) return operand.type.oid === Oid.bpchar ? { ...operand, type } : operand;
     if (INTEGERS.has(oid) && INTEGERS.has(operand.type.oid)) return operand;
     if (oid === Oid.int4 && operand.kind === 'condition') return { ...operand, type };
     throw unsupported(`CHECK with a cast of ${formatType(operand.type)} to ${formatType(type)}`, node);
@@ -265,6 +271,8 @@ class Maker {
     const known = FUNCTIONS[name];
     if (known === undefined) throw unsupported(`CHECK with ${name}()`, node);
     const args = nodes.map((each) => this.#operand(each, known.takesText ? TEXT : null));
+    if (name === 'octet_length' && args[0]?.type.oid === Oid.bpchar)
+      throw unsupported('CHECK with octet_length(character)', node);
     if (name === 'num_nonnulls') return { kind: 'call', name, args, type: INT4 };
     if (name === 'mod' && args.length === 2) return this.#divided(node, '%', args[0]!, args[1]!);
     if (known.args === 2 && args.length === 2 && args.every((each) => isText(each.type)))

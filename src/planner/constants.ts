@@ -13,8 +13,8 @@ import { typeOidOf } from './type-names.ts';
 export type ConstantValue = { readonly text: string } | { readonly text: null };
 
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
-const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar]);
-const NUMBERS: ReadonlySet<number> = new Set([...INTEGERS, Oid.float4, Oid.float8, Oid.numeric]);
+const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar]);
+const NUMBERS: ReadonlySet<number> = new Set([...INTEGERS, Oid.oid, Oid.float4, Oid.float8, Oid.numeric]);
 const DATE_TIMES: ReadonlySet<number> = new Set([Oid.date, Oid.timestamp, Oid.timestamptz]);
 
 /**
@@ -70,7 +70,8 @@ function castConstant(node: Node, column: ColumnDef): ConstantValue | undefined 
   if (oid === undefined || (typeName?.typmods ?? []).length > 0) return undefined;
   const kind = constantKind(arg);
   if (kind === 'null') return { text: null };
-  if (oid === column.type.oid || (TEXTS.has(oid) && TEXTS.has(column.type.oid))) {
+  // char(n) loses its blanks on the way to another type.
+  if (oid === column.type.oid || (oid !== Oid.bpchar && TEXTS.has(oid) && TEXTS.has(column.type.oid))) {
     if (kind === 'string') return { text: constantText(arg)! };
     if ((kind === 'integer' || kind === 'decimal') && NUMBERS.has(oid))
       return numberFor(constantText(arg)!, column, node);
@@ -84,6 +85,7 @@ function numberFor(text: string, column: ColumnDef, node: Node): ConstantValue {
   const plain = expandDecimal(text);
   if (!NUMBERS.has(oid) && !TEXTS.has(oid))
     throw mismatch(column, isInteger(plain) ? integerTypeName(plain) : 'numeric', node);
+  if (oid === Oid.oid && !isInteger(plain)) throw mismatch(column, 'numeric', node);
   return { text: INTEGERS.has(oid) ? roundToInteger(plain) : plain };
 }
 

@@ -33,11 +33,13 @@ const NUMBERS: ReadonlyMap<number, number> = new Map([
   [Oid.numeric, 2],
   [Oid.text, 2],
   [Oid.varchar, 2],
+  [Oid.bpchar, 2],
+  [Oid.oid, 1],
 ]);
 const WITH_POINT = 2;
 
 const TIMES: ReadonlySet<number> = new Set([Oid.date, Oid.timestamp, Oid.timestamptz]);
-const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar]);
+const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar]);
 
 /** Types by the one word that a cast of a literal names them with. */
 const TYPES: ReadonlyMap<string, number> = new Map([

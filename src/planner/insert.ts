@@ -223,8 +223,11 @@ function valuesQuery(select: SelectStmt, targets: readonly ColumnDef[]): Node {
   return { SelectStmt: { valuesLists, limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' } } as unknown as Node;
 }
 
+/** What their input function makes of a text is made when the row is written. */
+const AS_TEXT: ReadonlySet<number> = new Set([Oid.varchar, Oid.bpchar, Oid.char, Oid.name]);
+
 function castNode(item: Node, column: ColumnDef): Node {
-  const type = formatType({ oid: column.type.oid === Oid.varchar ? Oid.text : column.type.oid, typmod: -1 });
+  const type = formatType({ oid: AS_TEXT.has(column.type.oid) ? Oid.text : column.type.oid, typmod: -1 });
   return {
     TypeCast: {
       arg: item,

@@ -265,6 +265,9 @@ export function keyText(column: PgType, { text, oid }: Value): string | null | u
   }
   if (columnOid === Oid.text || columnOid === Oid.varchar)
     return oid === 0 || oid === Oid.text || oid === Oid.varchar ? text : undefined;
+  // char(n): blanks at the end mean nothing beside it, but all they are beside text.
+  if (columnOid === Oid.bpchar) return oid === 0 || oid === Oid.bpchar ? text : undefined;
+  if (columnOid === Oid.name) return oid === 0 || oid === Oid.name ? text : undefined;
   if (columnOid === Oid.uuid || columnOid === Oid.bool || columnOid === Oid.bytea)
     return oid === 0 || oid === columnOid ? text : undefined;
   if (columnOid === Oid.time) return (oid === 0 || oid === Oid.time) && TIME.test(text) ? text : undefined;

@@ -19,6 +19,10 @@ const COLUMN_TYPES: Readonly<Record<string, number>> = {
   numeric: Oid.numeric,
   text: Oid.text,
   varchar: Oid.varchar,
+  bpchar: Oid.bpchar,
+  char: Oid.char,
+  name: Oid.name,
+  oid: Oid.oid,
   bytea: Oid.bytea,
   date: Oid.date,
   time: Oid.time,
@@ -31,8 +35,6 @@ const COLUMN_TYPES: Readonly<Record<string, number>> = {
 
 /** Types of PostgreSQL that a column cannot have yet: what to say instead of "does not exist". */
 const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = {
-  bpchar: 'character(n)',
-  char: 'type "char"',
   serial: 'serial',
   serial4: 'serial',
   bigserial: 'bigserial',
@@ -41,8 +43,6 @@ const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   serial2: 'smallserial',
   interval: 'type interval',
   timetz: 'type time with time zone',
-  name: 'type name',
-  oid: 'type oid',
   money: 'type money',
   inet: 'type inet',
   cidr: 'type cidr',
@@ -74,14 +74,15 @@ const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   xid: 'type xid',
 };
 const HINTS: Readonly<Record<string, string>> = {
-  bpchar: 'Use text or character varying.',
   interval: 'Store seconds as double precision or bigint.',
   timetz: 'Use time, or timestamp with time zone.',
 };
 
 /** Decimal digits that a value can have: the limit of Iceberg's decimal and of int128. */
 const PRECISION_MAX = 38;
-const VARCHAR_MAX = 10_485_760;
+/** Decimal digits of a second. */
+const PRECISION_OF_TIMES_MAX = 6;
+const LENGTH_MAX = 10_485_760;
 
 /** @throws {SqlError} 0A000, 42704, 22023 */
 export function columnType(typeName: TypeName, column: string): PgType {
@@ -127,25 +128,28 @@ function typmodOf(typeName: TypeName, oid: number, name: string): number {
   const modifiers = typeName.typmods ?? [];
   const where = at(typeName.location);
   if (oid === Oid.numeric) return numericTypmodOf(modifiers, where);
+  if (modifiers.length === 0 && oid === Oid.bpchar)
+    throw unsupportedType('bpchar without a length', { ...where, hint: 'Use text, or give a length.' });
   if (modifiers.length === 0) return -1;
   const first = integerModifier(modifiers[0]!, where);
   switch (oid) {
     case Oid.varchar:
+    case Oid.bpchar: {
+      const shown = oid === Oid.varchar ? 'varchar' : 'char';
       if (first < 1)
-        throw new SqlError(SqlState.invalidParameterValue, 'length for type varchar must be at least 1', where);
-      if (first > VARCHAR_MAX)
+        throw new SqlError(SqlState.invalidParameterValue, `length for type ${shown} must be at least 1`, where);
+      if (first > LENGTH_MAX)
         throw new SqlError(
           SqlState.invalidParameterValue,
-          `length for type varchar cannot exceed ${VARCHAR_MAX}`,
+          `length for type ${shown} cannot exceed ${LENGTH_MAX}`,
           where,
         );
       return first + 4;
+    }
     case Oid.time:
     case Oid.timestamp:
     case Oid.timestamptz:
-      // 6 is what every value has; another precision would have to round.
-      if (first === 6) return -1;
-      throw unsupportedType(`${name}(${first})`, { ...where, hint: 'Precision is always 6 digits (microseconds).' });
+      return Math.min(first, PRECISION_OF_TIMES_MAX); // PostgreSQL takes more for 6, with a warning
     default:
       throw new SqlError(SqlState.syntaxError, `type modifier is not allowed for type "${name}"`, where);
   }

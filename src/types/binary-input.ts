@@ -56,6 +56,13 @@ export function binaryInput(type: PgType): BinaryInput {
       return characterInput(-1);
     case Oid.varchar:
       return characterInput(type.typmod < 4 ? -1 : type.typmod - 4);
+    case Oid.bpchar:
+    case Oid.name:
+      return textInput(type);
+    case Oid.char:
+      return fixed(1, (src, at, sink) => textInput(type)(src, at, at + (src[at] === 0 ? 0 : 1), sink));
+    case Oid.oid:
+      return fixed(4, (src, at, sink) => sink.int64(int32At(src, at), 0));
     case Oid.bytea:
       return (src, start, end, sink) => sink.bytes(src, start, end);
     case Oid.date:

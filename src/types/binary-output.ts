@@ -10,7 +10,7 @@ import type { ColumnVector } from './column-vector.ts';
 import { putMagnitude, setMagnitude } from './decimal-digits.ts';
 import { formatType } from './format-type.ts';
 import { Oid } from './pg-type.ts';
-import { bytesOutput, numericScale, type OutputSettings, type TextOutput } from './text-output.ts';
+import { blankPaddedOutput, bytesOutput, numericScale, type OutputSettings, type TextOutput } from './text-output.ts';
 
 /** As TextOutput, in the binary format. */
 export type BinaryOutput = TextOutput;
@@ -43,8 +43,16 @@ export function binaryOutput(type: PgType, _settings: OutputSettings): BinaryOut
     case Oid.json:
     case Oid.bytea:
     case Oid.unknown:
-    case Oid.bpchar:
       return bytesOutput;
+    case Oid.bpchar:
+      return blankPaddedOutput(type);
+    case Oid.char:
+      return (vector, row, out) => {
+        if (vector.starts[row]! === vector.ends[row]!) out.u8(0);
+        else bytesOutput(vector, row, out);
+      };
+    case Oid.oid:
+      return (vector, row, out) => out.i32(vector.words[row * 2]!);
     case Oid.date:
       return (vector, row, out) => out.i32(vector.words[row]! - POSTGRES_EPOCH_DAYS);
     case Oid.time:

@@ -14,6 +14,7 @@ import {
   daysInMonth,
   joinMicros,
   roundMicros,
+  splitMicros,
   TIMESTAMP_DAYS_MAX,
   typmodUnit,
 } from './civil-date.ts';
@@ -114,9 +115,27 @@ export function timeInput(type: PgType, context: TimeContext): TextInput {
   return (src, start, end, sink) => {
     let micros = isoTime(src, start, end);
     if (micros !== micros || stop !== end) micros = decodeDateTime(decodeText(src, start, end), 'time', context).micros;
-    if (round !== 1) micros = Math.round(micros / round) * round;
+    micros = roundTime(micros, round);
     sink.int64(micros | 0, highWord(micros));
   };
+}
+
+function roundTime(micros: number, unit: number): number {
+  return unit === 1 ? micros : Math.round(micros / unit) * unit;
+}
+
+/** Whether values of the type have fewer digits of a second than they have room for. */
+export function isRounded({ oid, typmod }: PgType): boolean {
+  return (oid === Oid.timestamp || oid === Oid.timestamptz || oid === Oid.time) && typmodUnit(typmod) !== 1;
+}
+
+/** A value in memory that was computed with all digits, as its column has it. */
+export function putRounded(type: PgType, words: Int32Array, row: number, sink: ColumnSink): void {
+  const unit = typmodUnit(type.typmod);
+  const { seconds, micros } = splitMicros(words[row * 2]!, words[row * 2 + 1]!);
+  if (type.oid !== Oid.time) return putMicros(seconds, roundMicros(seconds, micros, unit), sink);
+  const ofDay = roundTime(seconds * 1e6 + micros, unit);
+  sink.int64(ofDay | 0, highWord(ofDay));
 }
 
 /** timestamp and timestamptz. */
@@ -195,13 +214,13 @@ export function putNow(type: PgType, micros: number, zone: TimeZone, sink: Colum
     case Oid.date:
       return sink.int32(day);
     case Oid.time: {
-      const ofDay = (local - day * DAY_SECONDS) * 1e6 + fraction;
+      const ofDay = roundTime((local - day * DAY_SECONDS) * 1e6 + fraction, typmodUnit(type.typmod));
       return sink.int64(ofDay | 0, highWord(ofDay));
     }
     case Oid.timestamp:
-      return putMicros(local, fraction, sink);
+      return putMicros(local, roundMicros(local, fraction, typmodUnit(type.typmod)), sink);
     case Oid.timestamptz:
-      return putMicros(seconds, fraction, sink);
+      return putMicros(seconds, roundMicros(seconds, fraction, typmodUnit(type.typmod)), sink);
     default:
       throw notSupported(`now() in a column of type ${formatType(type)}`);
   }

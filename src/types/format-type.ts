@@ -4,16 +4,27 @@ import { columnTypeInfo, numericModifier, Oid } from './pg-type.ts';
 
 const OTHER_NAMES: ReadonlyMap<number, string> = new Map([
   [0, 'unknown'],
-  [Oid.name, 'name'],
-  [Oid.oid, 'oid'],
   [Oid.regproc, 'regproc'],
   [Oid.unknown, 'unknown'],
-  [Oid.bpchar, 'character'],
   [Oid.interval, 'interval'],
   [Oid.timetz, 'time with time zone'],
   [Oid.pgLsn, 'pg_lsn'],
   [Oid.void, 'void'],
-  [18, '"char"'],
+  [Oid.tid, 'tid'],
+  [Oid.xid, 'xid'],
+  [Oid.cid, 'cid'],
+  [Oid.xid8, 'xid8'],
+  [Oid.money, 'money'],
+  [Oid.regprocedure, 'regprocedure'],
+  [Oid.regoper, 'regoper'],
+  [Oid.regoperator, 'regoperator'],
+  [Oid.regclass, 'regclass'],
+  [Oid.regtype, 'regtype'],
+  [Oid.regrole, 'regrole'],
+  [Oid.regnamespace, 'regnamespace'],
+  [Oid.regconfig, 'regconfig'],
+  [Oid.regdictionary, 'regdictionary'],
+  [Oid.regcollation, 'regcollation'],
 ]);
 
 export function formatType(type: PgType): string {

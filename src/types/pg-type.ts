@@ -8,6 +8,7 @@ import type { Physical } from './column-vector.ts';
 export const Oid = {
   bool: 16,
   bytea: 17,
+  char: 18,
   name: 19,
   int8: 20,
   int2: 21,
@@ -15,10 +16,14 @@ export const Oid = {
   regproc: 24,
   text: 25,
   oid: 26,
+  tid: 27,
+  xid: 28,
+  cid: 29,
   json: 114,
   float4: 700,
   float8: 701,
   unknown: 705,
+  money: 790,
   bpchar: 1042,
   varchar: 1043,
   date: 1082,
@@ -28,10 +33,21 @@ export const Oid = {
   interval: 1186,
   timetz: 1266,
   numeric: 1700,
+  regprocedure: 2202,
+  regoper: 2203,
+  regoperator: 2204,
+  regclass: 2205,
+  regtype: 2206,
   uuid: 2950,
   jsonb: 3802,
   pgLsn: 3220,
   void: 2278,
+  regconfig: 3734,
+  regdictionary: 3769,
+  regnamespace: 4089,
+  regrole: 4096,
+  regcollation: 4191,
+  xid8: 5069,
 } as const;
 
 export interface ColumnTypeInfo {
@@ -53,6 +69,10 @@ const INFO: readonly ColumnTypeInfo[] = [
   { oid: Oid.numeric, name: 'numeric', physical: 'int128', typlen: -1 },
   { oid: Oid.text, name: 'text', physical: 'bytes', typlen: -1 },
   { oid: Oid.varchar, name: 'character varying', physical: 'bytes', typlen: -1 },
+  { oid: Oid.bpchar, name: 'character', physical: 'bytes', typlen: -1 },
+  { oid: Oid.char, name: '"char"', physical: 'bytes', typlen: 1 },
+  { oid: Oid.name, name: 'name', physical: 'bytes', typlen: 64 },
+  { oid: Oid.oid, name: 'oid', physical: 'int64', typlen: 4 },
   { oid: Oid.bytea, name: 'bytea', physical: 'bytes', typlen: -1 },
   { oid: Oid.date, name: 'date', physical: 'int32', typlen: 4 },
   { oid: Oid.time, name: 'time without time zone', physical: 'int64', typlen: 8 },
@@ -67,6 +87,36 @@ const BY_OID = new Map(INFO.map((info) => [info.oid, info]));
 /** The info of a type that a column can have, or undefined. */
 export function columnTypeInfo(oid: number): ColumnTypeInfo | undefined {
   return BY_OID.get(oid);
+}
+
+/** pg_type.typlen of types that no column has; those of reg… are OIDs. */
+const OTHER_LENGTHS: ReadonlyMap<number, number> = new Map([
+  [Oid.regproc, 4],
+  [Oid.xid, 4],
+  [Oid.cid, 4],
+  [Oid.tid, 6],
+  [Oid.interval, 16],
+  [Oid.timetz, 12],
+  [Oid.pgLsn, 8],
+  [Oid.void, 4],
+  [Oid.unknown, -2],
+  [Oid.money, 8],
+  [Oid.regprocedure, 4],
+  [Oid.regoper, 4],
+  [Oid.regoperator, 4],
+  [Oid.regclass, 4],
+  [Oid.regtype, 4],
+  [Oid.regrole, 4],
+  [Oid.regnamespace, 4],
+  [Oid.regconfig, 4],
+  [Oid.regdictionary, 4],
+  [Oid.regcollation, 4],
+  [Oid.xid8, 8],
+]);
+
+/** pg_type.typlen, as RowDescription says it. */
+export function typeLength(oid: number): number {
+  return BY_OID.get(oid)?.typlen ?? OTHER_LENGTHS.get(oid) ?? -1;
 }
 
 /** Whether PostgreSQL's equality of the type is that of values in memory, as an index compares them (-0 and NaN among them). */
@@ -99,6 +149,7 @@ export function duckdbType(type: PgType): string {
     case Oid.int4:
       return 'INTEGER';
     case Oid.int8:
+    case Oid.oid:
       return 'BIGINT';
     case Oid.float4:
       return 'FLOAT';
@@ -134,6 +185,7 @@ export function icebergType(type: PgType): string {
     case Oid.int4:
       return 'int';
     case Oid.int8:
+    case Oid.oid:
       return 'long';
     case Oid.float4:
       return 'float';

@@ -8,6 +8,7 @@
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import { dateInput, timeInput, timestampInput, type TimeContext } from './datetime-input.ts';
+import type { ColumnSink } from './column-vector.ts';
 import { formatType } from './format-type.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { plainJson } from './json-scan.ts';
@@ -60,6 +61,14 @@ export function textInput(type: PgType, context: TimeContext = NO_CLOCK): TextIn
       return characterInput(-1);
     case Oid.varchar:
       return characterInput(type.typmod < 4 ? -1 : type.typmod - 4);
+    case Oid.bpchar:
+      return blankPaddedInput(type.typmod < 4 ? -1 : type.typmod - 4);
+    case Oid.name:
+      return nameInput;
+    case Oid.char:
+      return oneByteInput;
+    case Oid.oid:
+      return oidInput();
     case Oid.bytea:
       return byteaInput();
     case Oid.date:
@@ -79,6 +88,52 @@ export function textInput(type: PgType, context: TimeContext = NO_CLOCK): TextIn
     default:
       throw new SqlError(SqlState.featureNotSupported, `input of type ${formatType(type)} is not supported`);
   }
+}
+
+/**
+ * char(n): kept without the blanks at its end, which mean nothing to comparisons, casts and most functions; output puts them back.
+ * `lengthMax` in characters, -1 for a value that only compares.
+ */
+export function blankPaddedInput(lengthMax: number): TextInput {
+  return (src, start, end, sink) => {
+    checkUtf8(src, start, end);
+    let stop = end;
+    while (stop > start && src[stop - 1] === 32) stop--;
+    if (lengthMax >= 0 && stop - start > lengthMax && countCharacters(src, start, stop) > lengthMax)
+      throw new SqlError(SqlState.stringDataRightTruncation, `value too long for type character(${lengthMax})`);
+    sink.bytes(src, start, stop);
+  };
+}
+
+const NAME_BYTES_MAX = 63;
+
+/** Cut at 63 bytes without a word, between characters. */
+function nameInput(src: Uint8Array, start: number, end: number, sink: ColumnSink): void {
+  checkUtf8(src, start, end);
+  let stop = Math.min(end, start + NAME_BYTES_MAX);
+  if (stop < end) while ((src[stop]! & 0xc0) === 0x80) stop--;
+  sink.bytes(src, start, stop);
+}
+
+/** "char": the first byte, as PostgreSQL 15 takes it; the rest is dropped. */
+function oneByteInput(src: Uint8Array, start: number, end: number, sink: ColumnSink): void {
+  checkUtf8(src, start, end);
+  if (start < end && src[start]! >= 0x80)
+    throw new SqlError(SqlState.featureNotSupported, 'a value of type "char" beyond ASCII is not supported');
+  sink.bytes(src, start, Math.min(end, start + 1));
+}
+
+/** Unsigned; a negative one counts from 2^32, as in PostgreSQL. */
+function oidInput(): TextInput {
+  return (src, start, end, sink) => {
+    const text = decodeText(src, start, end);
+    const digits = /^\s*([+-]?\d+)\s*$/.exec(text)?.[1];
+    if (digits === undefined) throw invalidSyntax('oid', text);
+    const value = Number(digits);
+    if (value > 0xffff_ffff || value < -0x8000_0000)
+      throw new SqlError(SqlState.numericValueOutOfRange, `value "${text}" is out of range for type oid`);
+    sink.int64(value | 0, 0);
+  };
 }
 
 /** text and varchar(n): checked UTF-8 as it is; `lengthMax` in characters, -1 for none. */

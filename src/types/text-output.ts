@@ -41,6 +41,7 @@ export function textOutput(type: PgType, settings: OutputSettings): TextOutput {
     case Oid.int4:
       return int4Output;
     case Oid.int8:
+    case Oid.oid:
       return int8Output;
     case Oid.float4:
       return (vector, row, out) => putFloat4(vector.float32[row]!, out);
@@ -48,6 +49,8 @@ export function textOutput(type: PgType, settings: OutputSettings): TextOutput {
       return (vector, row, out) => putFloat8(vector.float64[row]!, out);
     case Oid.numeric:
       return numericOutput(numericScale(type));
+    case Oid.bpchar:
+      return blankPaddedOutput(type);
     case Oid.bytea:
       return byteaOutput;
     case Oid.date:
@@ -72,6 +75,24 @@ export function numericScale(type: PgType): number {
 
 export function bytesOutput(vector: ColumnVector, row: number, out: ByteWriter): void {
   out.raw(vector.heap, vector.starts[row]!, vector.ends[row]!);
+}
+
+/** char(n) with its blanks, in both formats; without a length as it is. */
+export function blankPaddedOutput({ typmod }: PgType): TextOutput {
+  if (typmod < 5) return bytesOutput;
+  const length = typmod - 4;
+  return (vector, row, out) => {
+    const { heap } = vector;
+    const start = vector.starts[row]!;
+    const end = vector.ends[row]!;
+    let missing = length;
+    for (let at = start; at < end; at++) if ((heap[at]! & 0xc0) !== 0x80) missing--;
+    out.raw(heap, start, end);
+    if (missing <= 0) return;
+    out.reserve(missing);
+    out.bytes.fill(32, out.length, out.length + missing);
+    out.length += missing;
+  };
 }
 
 function int4Output(vector: ColumnVector, row: number, out: ByteWriter): void {

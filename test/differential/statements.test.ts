@@ -16,6 +16,7 @@ import { ON_CONFLICT } from './scenarios/on-conflict.ts';
 import { SEQUENCES } from './scenarios/sequences.ts';
 import { RETURNING } from './scenarios/returning.ts';
 import { TRUNCATE } from './scenarios/truncate.ts';
+import { TYPES } from './scenarios/types.ts';
 import { UPDATE_DELETE } from './scenarios/update-delete.ts';
 import { openSocket, type Session } from './wire.ts';
 
@@ -50,6 +51,7 @@ describe.each([
   ...CURSORS,
   ...DEFINITIONS,
   ...MIGRATIONS,
+  ...TYPES,
 ])('$title', (scenario) => {
   test('as in PostgreSQL', async () => {
     const expected = await expectedOf(oracle, scenario);

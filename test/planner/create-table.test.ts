@@ -19,7 +19,7 @@ test('CREATE TABLE numbers field ids and attnums from 1 and keeps types, NOT NUL
     ['a', 1, 1, Oid.int4, -1, true],
     ['b', 2, 2, Oid.numeric, numericTypmod(12, 3), true],
     ['c', 3, 3, Oid.varchar, 11, false],
-    ['ts', 4, 4, Oid.timestamp, -1, false],
+    ['ts', 4, 4, Oid.timestamp, 6, false],
     ['d', 5, 5, Oid.varchar, -1, false],
   ]);
   expect(draft).toMatchObject({
@@ -69,9 +69,9 @@ test.each([
   ['CREATE TABLE t (a serial[])', '0A000 array columns is not supported @19'],
   ['CREATE TABLE t (a numeric)', '0A000 numeric without precision is not supported @19'],
   ['CREATE TABLE t (a numeric(39,2))', '0A000 numeric(39,2) is not supported @19'],
-  ['CREATE TABLE t (a char(3))', '0A000 character(n) is not supported @19'],
+  ['CREATE TABLE t (a bpchar)', '0A000 bpchar without a length is not supported @19'],
+  ['CREATE TABLE t (a char(0))', '22023 length for type char must be at least 1 @19'],
   ['CREATE TABLE t (a int[])', '0A000 array columns is not supported @19'],
-  ['CREATE TABLE t (a timestamp(3))', '0A000 timestamp(3) is not supported @19'],
   ['CREATE TABLE t (a int, a text)', '42701 column "a" specified more than once'],
   ['CREATE TABLE t (a int, PRIMARY KEY (b))', '42703 column "b" named in key does not exist @24'],
   [

@@ -17,7 +17,7 @@ export function typeNamed(name: string): PgType {
   const oid = Oid[base as keyof typeof Oid];
   if (first === undefined) return { oid, typmod: -1 };
   if (oid === Oid.numeric) return { oid, typmod: numericTypmod(Number(first), Number(second)) };
-  return { oid, typmod: oid === Oid.varchar ? Number(first) + 4 : Number(first) };
+  return { oid, typmod: oid === Oid.varchar || oid === Oid.bpchar ? Number(first) + 4 : Number(first) };
 }
 
 /** 2020-05-06 07:08:09.101112 UTC. */

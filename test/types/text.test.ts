@@ -40,6 +40,19 @@ test.each([
   ['numeric(8,2)', 'NaN', '22003'],
   ['varchar(3)', 'abcd', '22001'],
   ['varchar(3)', 'éàü  ', 'éàü'],
+  ['bpchar(3)', 'a', 'a  '],
+  ['bpchar(3)', 'éàü  ', 'éàü'],
+  ['bpchar(3)', 'abcd', '22001'],
+  ['bpchar(3)', '', '   '],
+  ['name', 'é'.repeat(40), 'é'.repeat(31)],
+  ['char', 'xyz', 'x'],
+  ['char', '', ''],
+  ['char', 'é', '0A000'],
+  ['oid', '4294967295', '4294967295'],
+  ['oid', ' -1 ', '4294967295'],
+  ['oid', '-2147483649', '22003'],
+  ['oid', '4294967296', '22003'],
+  ['oid', '1x', '22P02'],
   ['date', 'infinity', '22003'],
   ['timestamp', '-infinity', '22003'],
   ['timestamp', '294276-12-31', '22008'],
@@ -51,6 +64,20 @@ test.each([
   ['timestamp', 'now 1', '22007'],
 ])('%s %j gives %s', (name, input, expected) => {
   expect(answer(typeNamed(name), input)).toBe(expected);
+});
+
+test.each([
+  ['bpchar(5)', 'ab', 'ab   '],
+  ['bpchar(2)', 'äö', 'äö'],
+  ['name', 'n', 'n'],
+  ['char', 'c', 'c'],
+  ['char', '', '\0'],
+  ['oid', '4000000000', '\xee\x6b\x28\0'],
+])('%s %j is %j in binary, and reads back', (name, text, bytes) => {
+  const type = typeNamed(name);
+  const binary = toBinary(type, parse(type, text));
+  expect(Buffer.from(binary).equals(Buffer.from(bytes, name === 'oid' ? 'latin1' : 'utf8'))).toBe(true);
+  expect(print(type, fromBinary(type, binary))).toBe(print(type, parse(type, text)));
 });
 
 test.each([

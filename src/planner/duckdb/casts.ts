@@ -32,6 +32,7 @@ const TYPES: Readonly<Record<string, number>> = {
   numeric: Oid.numeric,
   text: Oid.text,
   varchar: Oid.varchar,
+  bpchar: Oid.bpchar,
   name: Oid.name,
   bytea: Oid.bytea,
   date: Oid.date,
@@ -80,8 +81,9 @@ function castScalar(argument: Typed, oid: number, modifiers: readonly number[]):
   if (argument.constant === null)
     return typed(oid === Oid.numeric ? 'CAST(NULL AS DECIMAL(38,10))' : `CAST(NULL AS ${duckdbName(oid)})`, oid);
   if (oid === Oid.numeric) return castNumeric(argument, modifiers);
-  if (modifiers.length > 0 && oid !== Oid.varchar && modifiers[0] !== 6)
-    throw notSupported('a cast to a time with a precision over Arka tables');
+  if (oid === Oid.bpchar) return castBlankPadded(argument, modifiers);
+  if (modifiers.length > 0 && oid !== Oid.varchar && modifiers[0]! < 6)
+    return rounded(castScalar(argument, oid, []), modifiers[0]!);
   if (typeof argument.constant === 'string' && argument.oid === Oid.unknown)
     return fromConstant(argument.constant, oid, modifiers);
   if (argument.parameter !== undefined && argument.oid === 0) {
@@ -102,6 +104,28 @@ function castScalar(argument: Typed, oid: number, modifiers: readonly number[]):
   if (argument.oid === oid) return typed(argument.sql, oid);
   if (isInteger(oid) || oid === Oid.oid) return castInteger(argument, oid);
   return castOther(argument, oid);
+}
+
+/** Cut at its length, in the engine without its blanks. */
+function castBlankPadded(argument: Typed, modifiers: readonly number[]): Typed {
+  const text = castScalar(argument, Oid.text, []);
+  const cut = modifiers.length > 0 ? `left(${text.sql}, ${modifiers[0]})` : text.sql;
+  return typed(`rtrim(${cut}, ' ')`, Oid.bpchar);
+}
+
+/** Halves away from PostgreSQL's epoch, those of a time upwards. */
+function rounded(value: Typed, precision: number): Typed {
+  const unit = 10 ** (6 - precision);
+  const micros = value.oid === Oid.time ? `epoch_us(${value.sql})` : `(epoch_us(${value.sql}) - 946684800000000)`;
+  const whole = `CASE WHEN ${micros} < 0 THEN -((${unit / 2} - ${micros}) // ${unit}) ELSE (${micros} + ${unit / 2}) // ${unit} END * ${unit}`;
+  switch (value.oid) {
+    case Oid.timestamp:
+      return typed(`make_timestamp(CAST(${whole} + 946684800000000 AS BIGINT))`, value.oid);
+    case Oid.timestamptz:
+      return typed(`make_timestamptz(CAST(${whole} + 946684800000000 AS BIGINT))`, value.oid);
+    default:
+      throw notSupported('a cast to a time with a precision over Arka tables');
+  }
 }
 
 function fromConstant(text: string, oid: number, modifiers: readonly number[]): Typed {

@@ -35,6 +35,7 @@ function noBinary(args: readonly Typed[], name: string): void {
 function concatenable(args: readonly Typed[], name: string): void {
   noBinary(args, name);
   noJson(args, name);
+  noBlanks(args, name);
   if (args.some((arg) => arg.oid === Oid.bool || isInexact(arg)))
     throw notSupported(`function ${name} of this type over Arka tables`);
 }
@@ -43,6 +44,12 @@ function concatenable(args: readonly Typed[], name: string): void {
 function noNumeric(args: readonly Typed[], name: string): void {
   if (args.some((arg) => arg.oid === Oid.numeric && arg.constant === undefined))
     throw notSupported(`function ${name} of numeric over Arka tables`);
+}
+
+/** The engine sees char(n) without the blanks at its end. */
+function noBlanks(args: readonly Typed[], name: string): void {
+  if (args.some((arg) => arg.oid === Oid.bpchar))
+    throw notSupported(`function ${name} of character(n) over Arka tables`, { hint: 'Cast the column to text.' });
 }
 
 function noJson(args: readonly Typed[], name: string): void {
@@ -98,7 +105,7 @@ const AGGREGATES: Readonly<Record<string, FunctionRule>> = {
         throw notSupported('string_agg with a separator that is no constant over Arka tables');
     },
   },
-  array_agg: { kind: 'aggregate' },
+  array_agg: { kind: 'aggregate', check: noBlanks },
   any_value: { kind: 'aggregate', type: 'first' },
   stddev: statistic,
   stddev_samp: statistic,
@@ -164,6 +171,7 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   character_length: { type: Oid.int4, write: length },
   octet_length: {
     type: Oid.int4,
+    check: noBlanks,
     write: ([arg]) => typed(arg!.oid === Oid.bytea ? `octet_length(${arg!.sql})` : `strlen(${arg!.sql})`, Oid.int4),
   },
   strpos: { ...text, type: Oid.int4 },

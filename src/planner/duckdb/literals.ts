@@ -16,7 +16,9 @@ const NAMES: Readonly<Record<number, string>> = {
   [Oid.float8]: 'DOUBLE',
   [Oid.text]: 'VARCHAR',
   [Oid.varchar]: 'VARCHAR',
+  [Oid.bpchar]: 'VARCHAR',
   [Oid.name]: 'VARCHAR',
+  [Oid.char]: 'VARCHAR',
   [Oid.bytea]: 'BLOB',
   [Oid.date]: 'DATE',
   [Oid.time]: 'TIME',
@@ -89,6 +91,10 @@ export function scalarLiteral(text: string, oid: number): string {
     }
     case Oid.numeric:
       return numericLiteral(text);
+    case Oid.bpchar:
+      return quote(text.replace(/ +$/, ''));
+    case Oid.name:
+      return quote(cutName(text));
     case Oid.bool:
       return boolLiteral(text);
     case Oid.bytea:
@@ -132,6 +138,15 @@ function quote(text: string): string {
   if (text.includes('\u0000'))
     throw new SqlError(SqlState.characterNotInRepertoire, 'invalid byte sequence for encoding "UTF8": 0x00');
   return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** As the type has it: at most 63 bytes. */
+function cutName(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= 63) return text;
+  let end = 63;
+  while ((bytes[end]! & 0xc0) === 0x80) end--;
+  return bytes.toString('utf8', 0, end);
 }
 
 function uuidText(text: string): string {

@@ -128,9 +128,11 @@ export function checkComparable(value: Typed, where: SqlErrorFields): void {
 
 /** An untyped constant takes the other side's type, by PostgreSQL's rules for its text. */
 export function coerced(value: Typed, other: Typed, where: SqlErrorFields): string {
+  // char(n) beside varchar compares as char(n): the engine has it without its blanks already.
+  if (value.oid === Oid.varchar && other.oid === Oid.bpchar) return `rtrim(${value.sql}, ' ')`;
   if (typeof value.constant !== 'string' || value.oid !== Oid.unknown) return value.sql;
   if (isDateTime(other.oid) || other.oid === Oid.time) checkDateTime(value.constant, other.oid);
-  if (other.oid === 0 || other.oid === Oid.unknown || isText(other.oid)) return value.sql;
+  if (other.oid === 0 || other.oid === Oid.unknown || (isText(other.oid) && other.oid !== Oid.bpchar)) return value.sql;
   try {
     return scalarLiteral(value.constant, other.oid);
   } catch (error) {

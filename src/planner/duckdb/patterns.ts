@@ -12,6 +12,8 @@ export function writeLike(
   negated: boolean,
 ): Typed {
   if (left.oid === Oid.bytea) throw notSupported('LIKE over bytea');
+  if (left.oid === Oid.bpchar && !/^[^ _\\]*%$/.test(pattern.constant ?? ''))
+    throw notSupported('LIKE over character(n) with this pattern over Arka tables', CAST_TO_TEXT);
   const operator = `${negated ? 'NOT ' : ''}${insensitive ? 'ILIKE' : 'LIKE'}`;
   const plain = escape === null && typeof pattern.constant === 'string' && !pattern.constant.includes('\\');
   if (plain || escape?.constant === '') return typed(`(${left.sql} ${operator} ${pattern.sql})`, Oid.bool);
@@ -31,8 +33,13 @@ export function writeLike(
   return typed(`(${left.sql} ${operator} ${pattern.sql} ESCAPE ${quoteLiteral(character)})`, Oid.bool);
 }
 
+/** The engine sees char(n) without the blanks that count in patterns. */
+const CAST_TO_TEXT = { hint: 'Cast the column to text.' };
+
 /** A search, `.` matching a newline too, as PostgreSQL's advanced regular expressions do. */
 export function writeRegex(left: Typed, pattern: Typed, insensitive: boolean, negated: boolean): Typed {
+  if (left.oid === Oid.bpchar)
+    throw notSupported('a regular expression over character(n) over Arka tables', CAST_TO_TEXT);
   const sql = typeof pattern.constant === 'string' ? quoteLiteral(re2Pattern(pattern.constant)) : pattern.sql;
   const call = `regexp_matches(${left.sql}, ${sql}, '${insensitive ? 'si' : 's'}')`;
   return typed(negated ? `(NOT ${call})` : call, Oid.bool);

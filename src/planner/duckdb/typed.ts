@@ -66,7 +66,7 @@ export function isFloat(oid: number): boolean {
   return oid === Oid.float4 || oid === Oid.float8;
 }
 export function isText(oid: number): boolean {
-  return oid === Oid.text || oid === Oid.varchar || oid === Oid.name;
+  return oid === Oid.text || oid === Oid.varchar || oid === Oid.name || oid === Oid.bpchar;
 }
 /** numeric here, but a DOUBLE in DuckDB: its value is near, its digits are not PostgreSQL's. */
 export function isInexact(value: Typed): boolean {
