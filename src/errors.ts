@@ -55,6 +55,7 @@ export const SqlState = {
   duplicateAlias: '42712',
   wrongObjectType: '42809',
   datatypeMismatch: '42804',
+  arraySubscriptError: '2202E',
   generatedAlways: '428C9',
   cannotCoerce: '42846',
   indeterminateDatatype: '42P18',

@@ -5,7 +5,7 @@
  * - numeric without a modifier: DECIMAL stays, integers become DECIMAL(38,0), doubles are shown by their shortest digits
  *   (in binary: cast to DECIMAL(38,16)).
  * - Types that no column can have travel as their PostgreSQL text under their own OID; in binary they are 0A000, except
- *   text-like ones, OIDs and intervals.
+ *   text-like ones, arrays, OIDs and intervals.
  * - For `vectors` every column is of a column type: unmodified numeric is DECIMAL(38,10).
  */
 import duckdb from '@duckdb/node-bindings';
@@ -13,9 +13,11 @@ import { notSupported } from '../errors.ts';
 import { lsnTextSql } from '../planner/duckdb/lsn.ts';
 import type { PgType } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
+import { arrayTypeOf, elementType } from '../types/array-type.ts';
 import { columnTypeInfo, duckdbType, numericModifier, numericTypmod, Oid } from '../types/pg-type.ts';
 import type { Format } from '../types/result-column.ts';
 import type { OutputColumn, QueryRequest } from './engine-api.ts';
+import { arrayConversion } from './array-results.ts';
 import { intervalBytes, intervalTexts, numericTexts } from './interval-text.ts';
 import { textExpression } from './text-expression.ts';
 
@@ -47,25 +49,6 @@ const TEXT_LIKE = new Set<number>([
 ]);
 /** oid and its aliases: four bytes in binary. */
 const OID_LIKE = new Set<number>([Oid.oid, Oid.regproc, 28, 29, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096]);
-
-/** Array OIDs by element OID, for results that nobody described. */
-const ARRAY_OF: Readonly<Record<number, number>> = {
-  [Oid.bool]: 1000,
-  [Oid.bytea]: 1001,
-  [Oid.int2]: 1005,
-  [Oid.int4]: 1007,
-  [Oid.text]: 1009,
-  [Oid.int8]: 1016,
-  [Oid.float4]: 1021,
-  [Oid.float8]: 1022,
-  [Oid.timestamp]: 1115,
-  [Oid.date]: 1182,
-  [Oid.time]: 1183,
-  [Oid.timestamptz]: 1185,
-  [Oid.interval]: 1187,
-  [Oid.numeric]: 1231,
-  [Oid.uuid]: 2951,
-};
 
 export function formatOf(formats: readonly (0 | 1)[], column: number): Format {
   if (formats.length === 0) return 0;
@@ -120,6 +103,11 @@ function planRow(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan {
     // eight bytes in binary, as of a bigint
     if (wanted.format === 1) return { ...plan, encodeAs: { oid: Oid.int8, typmod: -1 } };
     return { ...plan, encodeAs: TEXT, sql: lsnTextSql };
+  }
+  const element = elementType(oid);
+  if (element !== undefined) {
+    const sql = id === T.VARCHAR ? null : (column: string) => textExpression(column, type);
+    return { ...plan, encodeAs: TEXT, sql, convert: arrayConversion(element, wanted.format) };
   }
   if (wanted.format === 1) throw notSupported(`the binary format of type OID ${oid}`);
   return { ...plan, encodeAs: TEXT, sql: id === T.VARCHAR ? null : (column) => textExpression(column, type) };
@@ -247,7 +235,7 @@ function ownType(type: duckdb.LogicalType): { readonly typeOid: number; readonly
     case T.BLOB:
       return own(Oid.bytea);
     case T.LIST:
-      return own(ARRAY_OF[innermost(type)] ?? 1009);
+      return own(arrayTypeOf(innermost(type)) || 1009);
     default:
       return own(Oid.text);
   }

@@ -6,8 +6,11 @@
  */
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { int32At, binaryInput } from './binary-input.ts';
+import { arrayOfBinary, arrayText } from './array-value.ts';
+import { elementType } from './array-type.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { formatType } from './format-type.ts';
+import { numericText } from './numeric-binary.ts';
 import { columnTypeInfo, Oid } from './pg-type.ts';
 import type { Format } from './result-column.ts';
 import { textOutput } from './text-output.ts';
@@ -34,11 +37,33 @@ export function parameterText(typeOid: number, format: Format, value: Uint8Array
     case Oid.numeric:
       return numericText(value);
     case Oid.oid:
+    case Oid.xid:
+    case Oid.cid:
     case Oid.regproc:
-      if (value.length !== 4) throw new SqlError(SqlState.invalidBinaryRepresentation, 'incorrect binary data format');
+    case Oid.regprocedure:
+    case Oid.regoper:
+    case Oid.regoperator:
+    case Oid.regclass:
+    case Oid.regtype:
+    case Oid.regconfig:
+    case Oid.regdictionary:
+    case Oid.regnamespace:
+    case Oid.regrole:
+    case Oid.regcollation:
+      checkLength(value, 4);
       return String(int32At(value, 0) >>> 0);
+    case Oid.interval:
+      return intervalOf(value);
+    case Oid.timetz:
+      return timetzOf(value);
+    case Oid.pgLsn:
+      checkLength(value, 8);
+      return `${hex(int32At(value, 0))}/${hex(int32At(value, 4))}`;
     default:
   }
+  const element = elementType(typeOid);
+  if (element !== undefined)
+    return arrayText(arrayOfBinary(value, element, (bytes) => parameterText(element, 1, bytes)!));
   const type = { oid: typeOid, typmod: -1 };
   const info = columnTypeInfo(typeOid);
   if (info === undefined)
@@ -55,30 +80,37 @@ function checkedText(value: Uint8Array): string {
   return decodeText(value, 0, value.length);
 }
 
-/** numeric of any precision, with the scale it was sent with. */
-function numericText(value: Uint8Array): string {
-  const wrong = (message: string): SqlError => new SqlError(SqlState.invalidBinaryRepresentation, message);
-  const int16 = (at: number): number => (value[at]! << 8) | value[at + 1]!;
-  if (value.length < 8 || value.length !== 8 + int16(0) * 2) throw wrong('incorrect binary data format');
-  const count = int16(0);
-  const weight = (int16(2) << 16) >> 16;
-  const sign = int16(4);
-  const scale = int16(6);
-  if (sign === 0xc000) return 'NaN';
-  if (sign === 0xd000) return 'Infinity';
-  if (sign === 0xf000) return '-Infinity';
-  if (sign !== 0 && sign !== 0x4000) throw wrong('invalid sign in external "numeric" value');
-  if (scale > 16_383) throw wrong('invalid scale in external "numeric" value');
-  const group = (i: number): string => {
-    if (i < 0 || i >= count) return '0000';
-    const digit = int16(8 + i * 2);
-    if (digit > 9999) throw wrong('invalid digit in external "numeric" value');
-    return String(digit).padStart(4, '0');
-  };
-  let whole = '';
-  for (let i = 0; i <= weight; i++) whole += group(i);
-  let fraction = '';
-  for (let i = weight + 1; fraction.length < scale; i++) fraction += group(i);
-  const digits = `${whole.replace(/^0+(?=.)/, '') || '0'}${scale === 0 ? '' : `.${fraction.slice(0, scale)}`}`;
-  return sign !== 0 && /[1-9]/.test(digits) ? `-${digits}` : digits;
+function checkLength(value: Uint8Array, length: number): void {
+  if (value.length !== length) throw new SqlError(SqlState.invalidBinaryRepresentation, 'incorrect binary data format');
+}
+
+const hex = (word: number): string => (word >>> 0).toString(16).toUpperCase();
+
+/** Signed, of two words; micros of an interval or of a day are exact beyond any use. */
+const int64At = (value: Uint8Array, at: number): number =>
+  int32At(value, at) * 0x1_0000_0000 + (int32At(value, at + 4) >>> 0);
+
+function intervalOf(value: Uint8Array): string {
+  checkLength(value, 16);
+  const micros = int64At(value, 0);
+  if (!Number.isSafeInteger(micros)) throw notSupported('an interval of more than 285 years of hours');
+  // Its parts with signs of their own: what PostgreSQL prints is not what every reader takes.
+  const size = Math.abs(micros);
+  const seconds = Math.floor(size / 1e6);
+  const two = (part: number): string => String(part).padStart(2, '0');
+  const fraction = size % 1e6 === 0 ? '' : `.${String(size % 1e6).padStart(6, '0')}`;
+  const time = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${fraction}`;
+  return `${int32At(value, 12)} mons ${int32At(value, 8)} days ${micros < 0 ? '-' : ''}${time}`;
+}
+
+/** Micros of the day, then seconds west of Greenwich. */
+function timetzOf(value: Uint8Array): string {
+  checkLength(value, 12);
+  const micros = int64At(value, 0);
+  const east = -int32At(value, 8);
+  const two = (part: number): string => String(part).padStart(2, '0');
+  const clock = (seconds: number): string =>
+    `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+  const fraction = micros % 1e6 === 0 ? '' : `.${String(micros % 1e6).padStart(6, '0')}`;
+  return `${clock(Math.floor(micros / 1e6))}${fraction}${east < 0 ? '-' : '+'}${clock(Math.abs(east))}`;
 }

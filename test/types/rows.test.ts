@@ -75,12 +75,19 @@ test.each([
   expect(parameterText(type.oid, 1, toBinary(type, parse(type, given)))).toBe(text);
 });
 
+test('parameters: binary intervals, times with a zone and log positions are their text', () => {
+  const bytes = (hex: string): Uint8Array => Buffer.from(hex, 'hex');
+  expect(parameterText(Oid.interval, 1, bytes('fffffffffff0bdc0fffffffd0000000e'))).toBe('14 mons -3 days -00:00:01');
+  expect(parameterText(Oid.timetz, 1, bytes('00000000000f4240fffff1f0'))).toBe('00:00:01+01:00:00');
+  expect(parameterText(Oid.pgLsn, 1, bytes('0000001600b374d8'))).toBe('16/B374D8');
+});
+
 test('parameters: NULL stays, text is checked, oid is unsigned, unknown binary types are 0A000', () => {
   expect(parameterText(23, 1, null)).toBeNull();
   expect(parameterText(0, 0, Buffer.from('x'))).toBe('x');
   expect(errorOf(() => parameterText(25, 0, Uint8Array.of(0xff))).code).toBe('22021');
   expect(parameterText(Oid.oid, 1, Uint8Array.of(255, 255, 255, 255))).toBe('4294967295');
-  expect(errorOf(() => parameterText(Oid.interval, 1, new Uint8Array(16))).code).toBe('0A000');
+  expect(errorOf(() => parameterText(Oid.money, 1, new Uint8Array(16))).code).toBe('0A000');
 });
 
 test('a vector builder keeps rows, nulls and growth apart', () => {

@@ -7,7 +7,8 @@ import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
 import { at, constantText, plainName } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
-import { arrayLiteral, arrayTypeOf, duckdbName, intervalLiteral, numericLiteral, scalarLiteral } from './literals.ts';
+import { arrayTypeOf } from '../../types/array-type.ts';
+import { arrayLiteral, duckdbName, intervalLiteral, numericLiteral, scalarLiteral } from './literals.ts';
 import { lsnTextSql } from './lsn.ts';
 import {
   isDateTime,
@@ -66,7 +67,11 @@ export function writeCast(cast: TypeCast, argument: Typed): Typed {
 
 function castArray(argument: Typed, element: number, typeName: TypeName): Typed {
   const arrayOid = arrayTypeOf(element);
-  if (arrayOid === 0 || (typeName.arrayBounds ?? []).length > 1)
+  if (
+    arrayOid === 0 ||
+    (duckdbName(element) === undefined && element !== Oid.numeric) ||
+    (typeName.arrayBounds ?? []).length > 1
+  )
     throw notSupported('a cast to this array type over Arka tables', at(typeName.location));
   if (argument.parameter !== undefined) return typed(argument.sql, arrayOid);
   if (typeof argument.constant === 'string' && argument.oid === Oid.unknown)

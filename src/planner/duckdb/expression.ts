@@ -12,7 +12,8 @@ import { expandDecimal } from '../constants.ts';
 import { formatType } from '../../types/format-type.ts';
 import { writeCast } from './casts.ts';
 import { functionRule, type FunctionRule } from './functions.ts';
-import { arrayTypeOf, numericLiteral } from './literals.ts';
+import { arrayTypeOf } from '../../types/array-type.ts';
+import { numericLiteral } from './literals.ts';
 import { checkLsnArguments } from './lsn.ts';
 import {
   checkComparable,

@@ -3,6 +3,8 @@
  * say so instead of meaning something else.
  */
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
+import { elementType } from '../../types/array-type.ts';
+import { parseArray } from '../../types/array-value.ts';
 import { columnTypeInfo, Oid } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
 import { lsnLiteral } from './lsn.ts';
@@ -37,33 +39,8 @@ export function duckdbName(oid: number): string | undefined {
   return NAMES[oid];
 }
 
-const ELEMENT_OF: Readonly<Record<number, number>> = {
-  1000: Oid.bool,
-  1005: Oid.int2,
-  1007: Oid.int4,
-  1016: Oid.int8,
-  1021: Oid.float4,
-  1022: Oid.float8,
-  1231: Oid.numeric,
-  1009: Oid.text,
-  1015: Oid.varchar,
-  1182: Oid.date,
-  1115: Oid.timestamp,
-  1185: Oid.timestamptz,
-  2951: Oid.uuid,
-};
-
-export function elementType(arrayOid: number): number | undefined {
-  return ELEMENT_OF[arrayOid];
-}
-
-export function arrayTypeOf(element: number): number {
-  for (const array in ELEMENT_OF) if (ELEMENT_OF[array] === element) return Number(array);
-  return 0;
-}
-
 export function parameterLiteral(value: ParameterValue): string {
-  const element = ELEMENT_OF[value.typeOid];
+  const element = elementType(value.typeOid);
   if (element !== undefined) return value.text === null ? 'NULL' : arrayLiteral(value.text, element);
   if (value.text === null) {
     const name = NAMES[value.typeOid];
@@ -206,7 +183,7 @@ function byteaLiteral(text: string): string {
   return `from_hex('${Buffer.from(text).toString('hex')}')`;
 }
 
-const ISO_DATE = String.raw`\d{4,6}-\d{1,2}-\d{1,2}`;
+const ISO_DATE = String.raw`\d{4,7}-\d{1,2}-\d{1,2}`;
 const ISO_TIME = String.raw`\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?`;
 const ISO_ZONE = String.raw`\s*(Z|UTC|[+-]\d{1,2}(:?\d{2})?)`;
 const FORMS: Readonly<Record<number, RegExp>> = {
@@ -273,41 +250,15 @@ export function intervalLiteral(text: string): string {
 /** `{1,2,NULL,"a b"}` of one dimension. */
 export function arrayLiteral(text: string, element: number): string {
   const items = arrayItems(text).map((item) => (item === null ? 'NULL' : scalarLiteral(item, element)));
-  const name = element === Oid.numeric ? null : NAMES[element]!;
+  const name = element === Oid.numeric ? null : NAMES[element];
+  if (name === undefined) throw notSupported(`an array of type ${element} over Arka tables`);
   const list = `[${items.join(', ')}]`;
   return name === null ? list : `CAST(${list} AS ${name}[])`;
 }
 
-export function arrayItems(text: string): (string | null)[] {
-  const trimmed = text.trim();
-  if (!trimmed.startsWith('{') || !trimmed.endsWith('}'))
-    throw new SqlError(SqlState.invalidTextRepresentation, `malformed array literal: "${text}"`);
-  const items: (string | null)[] = [];
-  let i = 1;
-  const last = trimmed.length - 1;
-  while (i < last) {
-    let value = '';
-    let quoted = false;
-    while (i < last && trimmed[i] === ' ') i++;
-    if (trimmed[i] === '{') throw notSupported('an array of more than one dimension over Arka tables');
-    if (trimmed[i] === '"') {
-      quoted = true;
-      for (i++; i < last && trimmed[i] !== '"'; i++) {
-        if (trimmed[i] === '\\') i++;
-        value += trimmed[i] ?? '';
-      }
-      i++;
-      while (i < last && trimmed[i] !== ',') i++;
-    } else {
-      for (; i < last && trimmed[i] !== ','; i++) {
-        if (trimmed[i] === '\\') i++;
-        value += trimmed[i] ?? '';
-      }
-      value = value.trimEnd();
-    }
-    items.push(!quoted && value.toUpperCase() === 'NULL' ? null : value);
-    i++;
-  }
+export function arrayItems(text: string): readonly (string | null)[] {
+  const { lengths, items } = parseArray(text);
+  if (lengths.length > 1) throw notSupported('an array of more than one dimension over Arka tables');
   return items;
 }
 

@@ -4,7 +4,8 @@ import type { A_Expr } from 'libpg-query';
 import { notSupported, SqlError, SqlState, type SqlErrorFields } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
 import { formatType } from '../../types/format-type.ts';
-import { arrayItems, checkDateTime, elementType, scalarLiteral } from './literals.ts';
+import { elementType } from '../../types/array-type.ts';
+import { arrayItems, checkDateTime, scalarLiteral } from './literals.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
 import {
