@@ -45,6 +45,7 @@ function bound(column: ColumnDef, text: string | undefined, upper: boolean): Uin
     case Oid.int4:
       return encodeBound(type, Number(text));
     case Oid.int8:
+    case Oid.oid:
       return encodeBound(type, BigInt(text));
     case Oid.float4:
     case Oid.float8:

@@ -16,6 +16,8 @@ const CANONICAL: Readonly<Record<string, (text: string) => string>> = {
   real: (text) => float(Math.fround(number(text))),
   'double precision': (text) => float(number(text)),
   bytea: (text) => text.slice(2),
+  // Iceberg has it without its blanks
+  character: (text) => text.replace(/ +$/, ''),
   uuid: (text) => text.replaceAll('-', ''),
   time: microseconds,
   timestamp: microseconds,

@@ -241,6 +241,7 @@ test('bounds of any values of exact types are the smallest and the largest', asy
     numeric(38, 10),
     plain(Oid.float8),
     numeric(18, 18),
+    plain(Oid.oid),
   ];
   const def = tableDef(types);
   const MICROS = 200_000_000_000_000_000n;
@@ -251,6 +252,7 @@ test('bounds of any values of exact types are the smallest and the largest', asy
     fc.bigInt({ min: -(10n ** 38n) + 1n, max: 10n ** 38n - 1n }),
     fc.double({ noNaN: true }).map((value) => value + 0),
     fc.bigInt({ min: -(10n ** 18n) + 1n, max: 10n ** 18n - 1n }),
+    fc.bigInt({ min: 0n, max: 2n ** 32n - 1n }),
   );
   await fc.assert(
     fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 20 }), async (rows) => {
