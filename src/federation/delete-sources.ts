@@ -45,7 +45,7 @@ export function positionSource(files: readonly FileUnit[], slabs: SlabDirectory)
       });
     return all;
   });
-  return positionListSource(lists);
+  return { ...positionListSource(lists), held: true };
 }
 
 /** The same of positions that are at hand. */
@@ -93,6 +93,7 @@ export function positionListSource(lists: readonly Uint32Array[]): RowSource {
 export function bitmapSource(files: readonly FileUnit[], slabs: SlabDirectory): RowSource {
   return {
     rows: files.length,
+    held: true,
     columns: [
       { name: 'c0', type: duckdb.create_logical_type(duckdb.Type.UBIGINT) },
       { name: 'c1', type: duckdb.create_logical_type(duckdb.Type.BIT) },

@@ -15,6 +15,8 @@ export type NextChunk = (chunk: duckdb.DataChunk) => number;
 export interface RowSource {
   readonly columns: readonly { readonly name: string; readonly type: duckdb.LogicalType }[];
   readonly rows: number;
+  /** True: in a join DuckDB holds these rows and lets the others pass, whatever filters promise of those. */
+  readonly held?: boolean;
   /** Starts a scan that gives `projection` (indexes of `columns`, -1: leave the vector alone) in that order. */
   open(projection: readonly number[]): NextChunk;
 }
@@ -56,7 +58,7 @@ export function registerSourceFunction(connection: duckdb.Connection, registry: 
     invariant(source !== undefined, 'a statement names only live sources');
     duckdb.bind_add_result_column(info, '__none', unused);
     for (const column of source.columns) duckdb.bind_add_result_column(info, column.name, column.type);
-    duckdb.bind_set_cardinality(info, source.rows, true);
+    duckdb.bind_set_cardinality(info, source.held === true ? 1 : source.rows, true);
     duckdb.bind_set_bind_data(info, { source });
   });
   duckdb.table_function_set_init(tableFunction, (info) => {

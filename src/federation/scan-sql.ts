@@ -11,6 +11,8 @@
  * - S5 Inside, columns are called by place; names of the user meet none of the reader's.
  * - S6 Of a UNION ALL that no column is wanted of, DuckDB reads the first column of every part: so a constant is the first,
  *   and `count(*)`, also with a filter, reads nothing for it. What is above sees the table's columns alone.
+ * - S7 DuckDB opens no file to plan, and takes every one for 1,000 rows: joins then held whole files in memory instead of their
+ *   deletes, or the wrong table. So each `read_parquet` says how many rows it has.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import { SqlError, SqlState } from '../errors.ts';
@@ -133,14 +135,16 @@ export function unitOf(files: readonly FileUnit[]): string {
   return `list_extract([${files.map((file) => file.unit).join(', ')}]::INTEGER[], f.file_index::BIGINT + 1)`;
 }
 
-/** S1. Columns are called f<field id>; one that a file lacks is NULL. */
+/** S1, S7. Columns are called f<field id>; one that a file lacks is NULL. */
 export function readParquet(columns: readonly ColumnDef[], files: readonly FileUnit[]): string {
   const paths = files.map((file) => quoteLiteral(file.path)).join(', ');
   const schema = columns.map(
     (column) =>
       `${column.fieldId}: {name: 'f${column.fieldId}', type: ${quoteLiteral(duckdbType(column.type))}, default_value: NULL}`,
   );
-  return `read_parquet([${paths}], hive_partitioning=false, file_row_number=true, schema=MAP {${schema.join(', ')}})`;
+  const rows = files.reduce((sum, file) => sum + file.rows, 0);
+  const known = rows === 0 ? '' : `, explicit_cardinality=${rows}`;
+  return `read_parquet([${paths}], hive_partitioning=false, file_row_number=true${known}, schema=MAP {${schema.join(', ')}})`;
 }
 
 /** Puts each scan in the place of its placeholder. */

@@ -447,3 +447,37 @@ test('H17: clean files are read plainly; only files with deletes are joined with
   const [plan] = await query('EXPLAIN SELECT sum(c0) FROM s', [scan], null);
   expect(plan!.join('\n')).not.toMatch(/JOIN/);
 });
+
+test('S7: deletes are what a join with files holds in memory, however many there are and whatever a filter promises', async () => {
+  const types = [plain(Oid.int4)];
+  const rows = Array.from({ length: 50_000 }, (_, i): Row => [i]);
+  const deleted = Array.from({ length: 2400 }, (_, i) => i * 20);
+  const file = await fileUnit(types, 1, rows, deleted);
+  const scan: TableScan = { placeholder: 's', def: tableDef(types), memory: [], files: [file], positions: false };
+  for (const where of ['', ' WHERE c0 >= 0 AND c0 % 2 >= 0 AND c0 <> -1']) {
+    const [plan] = await query(`EXPLAIN SELECT sum(c0) FROM s${where}`, [scan], null);
+    expect(plan!.join('\n')).toMatch(/Join Type: ANTI/);
+  }
+});
+
+test('S7: a join of two tables holds the smaller one, although it has more files', async () => {
+  const types = [plain(Oid.int4)];
+  const large = await fileUnit(
+    types,
+    1,
+    Array.from({ length: 20_000 }, (_, i): Row => [i]),
+    [],
+  );
+  const small: FileUnit[] = [];
+  for (let unit = 2; unit < 6; unit++) small.push(await fileUnit(types, unit, [[unit]], []));
+  const scanOf = (placeholder: string, files: readonly FileUnit[]): TableScan => ({
+    placeholder,
+    def: tableDef(types),
+    memory: [],
+    files,
+    positions: false,
+  });
+  const scans = [scanOf('a', small), scanOf('b', [large])];
+  const [plan] = await query('EXPLAIN SELECT count(*) FROM a x JOIN b y ON x.c0 = y.c0', scans, null);
+  expect(plan!.join('\n')).toMatch(/~20,000 rows.*~4 rows/s);
+});
