@@ -8,9 +8,12 @@
 /** PostgreSQL's condition names and codes (documentation, appendix A). Add a row before raising a code. */
 export const SqlState = {
   warning: '01000',
+  privilegeNotRevoked: '01006',
+  privilegeNotGranted: '01007',
   transactionResolutionUnknown: '08007',
   protocolViolation: '08P01',
   connectionFailure: '08006',
+  invalidGrantOperation: '0LP01',
   featureNotSupported: '0A000',
   cardinalityViolation: '21000',
   stringDataRightTruncation: '22001',
@@ -71,6 +74,7 @@ export const SqlState = {
   invalidColumnReference: '42P10',
   invalidTableDefinition: '42P16',
   insufficientPrivilege: '42501',
+  reservedName: '42939',
   dependentObjectsStillExist: '2BP01',
   insufficientResources: '53000',
   diskFull: '53100',
@@ -79,6 +83,7 @@ export const SqlState = {
   programLimitExceeded: '54000',
   statementTooComplex: '54001',
   objectNotInPrerequisiteState: '55000',
+  objectInUse: '55006',
   lockNotAvailable: '55P03',
   queryCanceled: '57014',
   adminShutdown: '57P01',

@@ -103,9 +103,10 @@ async function open(
     onProblem: (problem, error) => warn(error, problem),
   });
   stack.defer(() => catalog.close());
-  const definitionsChanged = (): void => catalog.setContents(contentsOf(database.relations));
+  const definitionsChanged = (): void => catalog.setContents(contentsOf(database.relations, rights.state));
   definitionsChanged();
   database.onDefinition = definitionsChanged;
+  rights.onChange = definitionsChanged;
   stack.defer(startMigration(database, migrationSettings(config)));
   stack.defer(startRefresh(database, config.iceberg.refreshInterval));
   guard.start();

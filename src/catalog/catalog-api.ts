@@ -11,6 +11,8 @@ import type { ViewDef } from '../view-def.ts';
 import type { ResultColumn } from '../types/result-column.ts';
 
 export interface SessionContext {
+  /** The current user, where its rights count: left out, it is the superuser inside. */
+  readonly role?: string;
   readonly searchPath: readonly string[];
   readonly timeZone: string;
 }
@@ -52,6 +54,8 @@ export interface CatalogContents {
   readonly views?: readonly ViewDef[];
   /** Of schemas, the database and roles. */
   readonly comments?: readonly (readonly [string, string])[];
+  /** Roles and rights as `rights/roles.ts` writes them. */
+  readonly roles?: string;
 }
 
 /** A definition to be tried (view-trial.ts). */

@@ -16,6 +16,8 @@ import { createSchemaSql, createTableSql, dropTableSql, mirrorSteps, type Mirror
 import { createSequenceSql, dropSequenceSql, sequenceName } from './mirror-sequences.ts';
 import { sharedCommentSql, type SharedComment } from './mirror-comments.ts';
 import { createViewSql, dropViewSql } from './mirror-views.ts';
+import { rightsSql, rolesSql } from './mirror-roles.ts';
+import { fromJson } from '../rights/roles.ts';
 import { openSession, type PgliteSession } from './pglite-session.ts';
 import { stubJson, stubSetting, stubView } from './stub-views.ts';
 import { tryDefinition } from './view-trial.ts';
@@ -30,6 +32,7 @@ export function createCatalog(imagePath: URL | string): CatalogApi {
     sequences: [],
     views: new Map(),
     comments: new Map(),
+    roles: null,
   };
   let session: PgliteSession | null = null;
   let lane: Promise<unknown> = Promise.resolve();
@@ -88,7 +91,9 @@ async function query(session: PgliteSession, request: CatalogQuery): Promise<Cat
   if (/^\s*copy\b/i.test(request.sql)) throw notSupported('COPY of a system table');
   const marks = (request.sequences ?? []).map(setSequence);
   try {
-    await session.run(['BEGIN', ...request.views.map(fillView), ...marks].join('; '));
+    const { role } = request.context;
+    const as = role === undefined ? [] : [`SET LOCAL ROLE ${quoteIdentifier(role)}`];
+    await session.run(['BEGIN', ...request.views.map(fillView), ...marks, ...as].join('; '));
     const { bytes, answer } = await session.exchange((out) => {
       writeParse(out, request.sql, request.parameterOids);
       writeBind(out, request);
@@ -135,7 +140,37 @@ async function mirror(session: PgliteSession, mirrored: Mirrored, wanted: Catalo
     text === null ? mirrored.comments.delete(of) : mirrored.comments.set(of, text);
   await inBatches(session, steps.setComments, sharedCommentSql, commented, failures);
   mirrored.sequences = wanted.sequences ?? [];
+  const made = [steps.createTables, steps.createSequences, steps.createViews, steps.createSchemas];
+  await mirrorRights(
+    session,
+    mirrored,
+    wanted,
+    made.some(({ length }) => length > 0),
+    failures,
+  );
   if (failures.length > 0) throw failures[0];
+}
+
+/** Owners and lists go with what is made anew, so they are set for all that have any. */
+async function mirrorRights(
+  session: PgliteSession,
+  mirrored: Mirrored,
+  wanted: CatalogContents,
+  made: boolean,
+  failures: unknown[],
+): Promise<void> {
+  const { roles } = wanted;
+  if (roles === undefined || (roles === mirrored.roles && !made)) return;
+  try {
+    const state = fromJson(roles);
+    const sql = roles === mirrored.roles ? [] : rolesSql(state);
+    await session.run([...sql, ...rightsSql(state, wanted)].join(';\n'));
+    mirrored.roles = roles;
+  } catch (error) {
+    if (!(error instanceof SqlError)) throw error;
+    mirrored.roles = null;
+    failures.push(error);
+  }
 }
 
 function dropSchemaSql(name: string): string {

@@ -26,6 +26,8 @@ export interface Mirrored {
   /** By OID. */
   readonly views: Map<number, ViewDef>;
   readonly comments: Map<string, string>;
+  /** Roles and rights; null: not yet. */
+  roles: string | null;
 }
 
 export interface MirrorSteps extends ViewSteps {

@@ -6,10 +6,18 @@ import type { SchemaChanges } from '../ingest/schema-changes.ts';
 import type { CatalogView } from '../planner/plan.ts';
 import { Table } from '../storage/table.ts';
 import type { ViewDef } from '../view-def.ts';
+import { rolesText, type RoleState } from '../rights/roles.ts';
 import type { ServerContext } from './context.ts';
+import type { SessionAccess } from './session-access.ts';
 
-export function catalogView(relations: Relations, searchPath: readonly string[]): CatalogView {
+/** @param permitted asked before a table or sequence is looked for in a schema that was named */
+export function catalogView(
+  relations: Relations,
+  searchPath: readonly string[],
+  permitted: ((schema: string) => void) | null = null,
+): CatalogView {
   const along = <T>(schema: string | null, find: (schema: string) => T | undefined): T | undefined => {
+    if (schema !== null && permitted !== null && relations.hasSchema(schema)) permitted(schema);
     for (const each of schema === null ? searchPath : [schema]) {
       const found = find(each);
       if (found !== undefined) return found;
@@ -42,28 +50,39 @@ function hasViews({ views }: Relations): boolean {
   return false;
 }
 
-const ownContexts = new WeakMap<SchemaChanges, { readonly generation: number; readonly context: ServerContext }>();
+interface OwnContext {
+  readonly generation: number;
+  readonly changes: SchemaChanges | null;
+  readonly access: number;
+  readonly context: ServerContext;
+}
+const ownContexts = new WeakMap<SessionAccess, OwnContext>();
 
-/** With PostgreSQL's catalogs as a transaction has made them; null: it has defined nothing. */
-export function contextWith(context: ServerContext, changes: SchemaChanges | null): ServerContext {
-  if (changes === null) return context;
+/** With PostgreSQL's catalogs as a transaction has made them; `changes` null: it has defined nothing. */
+export function contextWith(
+  context: ServerContext,
+  changes: SchemaChanges | null,
+  access: SessionAccess,
+): ServerContext {
+  if (changes === null && !access.changed) return context;
   const { generation } = context.database;
-  let own = ownContexts.get(changes);
-  if (own?.generation !== generation) {
+  let own = ownContexts.get(access);
+  if (own?.generation !== generation || own.changes !== changes || own.access !== access.generation) {
     const { catalog: shared } = context;
     const catalog = {
-      ...shared.holding(contentsOf(changes)),
+      ...shared.holding(contentsOf(changes ?? context.database.relations, access.state)),
       holding: (other: CatalogContents) => shared.holding(other),
     };
-    own = { generation, context: { ...context, catalog } };
-    ownContexts.set(changes, own);
+    own = { generation, changes, access: access.generation, context: { ...context, catalog } };
+    ownContexts.set(access, own);
   }
   return own.context;
 }
 
 /** What PostgreSQL's catalogs are to show of them. */
-export function contentsOf(relations: Relations): CatalogContents {
+export function contentsOf(relations: Relations, roles: RoleState): CatalogContents {
   return {
+    roles: rolesText(roles),
     schemas: [...relations.schemas],
     tables: definitionsOf(relations),
     sequences: sequenceDefinitionsOf(relations),

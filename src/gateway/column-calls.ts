@@ -144,6 +144,7 @@ function call(
   if (args.includes(null)) return null;
   const [name, value, isCalled] = args.map((arg) => decodeText(arg!, 0, arg!.length));
   const oid = sequenceOid(environment, name!);
+  sequences.permit(column.kind, oid);
   if (column.kind === 'nextval') return sequences.next(oid);
   if (column.kind === 'currval') return sequences.current(oid);
   const number = BigInt(value!);

@@ -77,6 +77,7 @@ export class ExtendedQuery {
       (portal.columns !== null && (maxRows > 0 || prepared.generation !== this.#statements.generation))
     )
       return this.#execute(portal, maxRows, out);
+    this.#statements.permit(statement);
     this.#transaction.enter('INSERT');
     this.#runOnce(portal);
     this.#interruption.begin();

@@ -35,9 +35,10 @@ export function ownFunction(
       return value === undefined ? undefined : { text: value, type: 'text' };
     }
     case 'current_user':
-    case 'session_user':
     case 'user':
     case 'current_role':
+      return { text: settings.currentUser, type: 'name' };
+    case 'session_user':
       return { text: settings.get('session_authorization')!, type: 'name' };
     case 'current_schema': {
       const schema = settings.searchPath.find((each) => relations.hasSchema(each));

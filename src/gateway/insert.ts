@@ -85,6 +85,7 @@ function targetOf(head: InsertHead, view: CatalogView): Target | null {
 /**
  * @param sql the statement; its head ends at `at`
  * @param plan of a text with the same head and tail; null: it is more than one statement
+ * @param permitted false: the grammar's way says what is missing
  * @param environment begins the transaction where there is none
  * @returns null: this is for the grammar, and nothing was written
  * @throws {SqlError} what does not depend on the way: 23505, 53200
@@ -96,6 +97,7 @@ export function insertText(
   view: CatalogView,
   plan: (text: string) => Statement | null,
   environment: () => WriteEnvironment,
+  permitted: (def: TableDef, conflict: boolean) => boolean,
 ): MaybePromise<string> | null {
   const target = targetOf(head, view);
   if (target === null || !isUtf8(sql)) return null;
@@ -106,6 +108,7 @@ export function insertText(
     conflict = conflictTail(head, target.def, text.toString('utf8', 0, at), text.toString('utf8', end), plan);
     if (conflict === null) return null;
   }
+  if (!permitted(target.def, conflict !== null)) return null;
   const given = environment();
   const rows = sql.subarray(0, end);
   return insertRowsBy(given, target.def, conflict, (to) => putText(head, target, rows, at, to, given.time));

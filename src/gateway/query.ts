@@ -38,6 +38,8 @@ export interface QueryEnvironment {
   readonly timeZone: string;
   readonly times: Times;
   readonly searchPath: readonly string[];
+  /** The current user, where PostgreSQL is to look at his rights; null: a superuser's. */
+  readonly role: string | null;
   /** Where the statement begins in the client's text. */
   readonly position: number;
   /** Told how to cancel what runs now. */
@@ -305,7 +307,7 @@ function catalogResult(
         ...given,
         sql: withTimes(withVersionLsn(given.sql, lsn), environment.times),
         resultFormats,
-        context: { searchPath, timeZone: zone },
+        context: { searchPath, timeZone: zone, ...(environment.role === null ? {} : { role: environment.role }) },
         sequences: marksFor(plan.text, environment.relations),
         views,
       },

@@ -8,6 +8,15 @@ import type { SequenceSource } from '../ingest/generated-values.ts';
 import type { Sequence, SequenceValue } from '../ingest/sequence.ts';
 import { undefinedSequence } from '../ingest/sequences.ts';
 import type { Generated } from '../planner/plan.ts';
+import { Privilege } from '../rights/privileges.ts';
+import { permitSequence } from './permission.ts';
+import type { SessionAccess } from './session-access.ts';
+
+const PRIVILEGES = {
+  nextval: Privilege.usage | Privilege.update,
+  currval: Privilege.usage | Privilege.select,
+  setval: Privilege.update,
+};
 
 interface Returned {
   /** Of the sequence, when they were drawn. */
@@ -25,8 +34,16 @@ export class SessionSequences implements SequenceSource {
   /** Drawn for rows that were not written: the statement is carried out another way, and draws them again. */
   readonly #returned = new Map<number, Returned>();
 
-  constructor(database: Database) {
+  readonly #access: SessionAccess;
+
+  constructor(database: Database, access: SessionAccess) {
     this.#database = database;
+    this.#access = access;
+  }
+
+  /** Before a call that a statement names. @throws {SqlError} 42501 */
+  permit(call: 'nextval' | 'currval' | 'setval', oid: number): void {
+    if (!this.#access.superuser) permitSequence(this.#access, this.#sequence(oid).def, PRIVILEGES[call]);
   }
 
   #sequence(oid: number): Sequence {
@@ -92,8 +109,10 @@ export class SessionSequences implements SequenceSource {
   generated(call: Generated): SequenceValue {
     switch (call.kind) {
       case 'nextval':
+        this.permit('nextval', call.sequence);
         return this.next(call.sequence);
       case 'currval':
+        this.permit('currval', call.sequence);
         return this.current(call.sequence);
       case 'lastval':
         return this.last();

@@ -15,6 +15,7 @@ import { AdvisorySession, type AdvisoryLocks } from './advisory-locks.ts';
 import type { ServerContext } from './context.ts';
 import { Interruption } from './interruption.ts';
 import { type SessionSettings } from './settings.ts';
+import { SessionAccess } from './session-access.ts';
 import { SessionSequences } from './sequences.ts';
 import { ExtendedQuery } from './extended.ts';
 import { SimpleQuery } from './simple.ts';
@@ -54,8 +55,9 @@ export class Session implements GatewaySession {
     this.cancelKey = randomBytes(cancelKeyBytes);
     this.#closed = closed;
     this.parameters = settings.reported();
-    const sequences = new SessionSequences(context.database);
     const times = new SessionTimes(context.clock);
+    const access = new SessionAccess(context.rights, settings);
+    const sequences = new SessionSequences(context.database, access);
     this.#interruption = new Interruption(context.clock, settings, (error) => events.terminate(error));
     this.#transaction = new SessionTransaction({
       database: context.database,
@@ -63,6 +65,7 @@ export class Session implements GatewaySession {
       sequences,
       times,
       advisory: new AdvisorySession(locks),
+      access,
       pid,
       warning: (code, message) => this.#statements.warning(code, message),
       portals: this.#names.portals,
@@ -75,6 +78,7 @@ export class Session implements GatewaySession {
       context,
       pid,
       settings,
+      access,
       sequences,
       events,
       transaction: this.#transaction,

@@ -38,6 +38,7 @@ const DEFAULTS: readonly (readonly [string, string])[] = [
   ['server_encoding', 'UTF8'],
   ['client_encoding', 'UTF8'],
   ['application_name', ''],
+  ['role', 'none'],
   ['DateStyle', 'ISO, MDY'],
   ['IntervalStyle', 'postgres'],
   ['TimeZone', 'UTC'],
@@ -74,7 +75,9 @@ const READ_ONLY = new Set([
 ]);
 
 /** What a plan depends on. */
-const PLANNED_WITH = new Set(['search_path', 'timezone', 'session_authorization']);
+const PLANNED_WITH = new Set(['search_path', 'timezone', 'session_authorization', 'role']);
+/** Who the session is: RESET ALL leaves it, and a start-up parameter does not say it. */
+const IDENTITY = new Set(['role', 'session_authorization']);
 
 interface Change {
   readonly key: string;
@@ -84,6 +87,7 @@ interface Change {
 
 /** What statements ask for all the time, worked out once a change. */
 interface Derived {
+  readonly currentUser: string;
   readonly searchPath: readonly string[];
   readonly synchronous: boolean;
   readonly timeZone: string;
@@ -118,6 +122,7 @@ export class SessionSettings {
     for (const [name, value] of defaults) this.#defaults.set(name.toLowerCase(), value);
     this.#changed = () => {};
     for (const [name, value] of startup) {
+      refuseIdentity(name);
       if (name === 'user' || name === 'database' || name === 'replication' || name.startsWith('_pq_.')) continue;
       if (name === 'options') this.#options(value);
       else this.#default(name, value);
@@ -128,8 +133,10 @@ export class SessionSettings {
 
   /** `-c name=value` and `--name=value` of the start-up parameter `options`. */
   #options(text: string): void {
-    for (const match of text.matchAll(/(?:-c\s*|--)([\w.]+)=((?:\\.|\S)*)/g))
+    for (const match of text.matchAll(/(?:-c\s*|--)([\w.]+)=((?:\\.|\S)*)/g)) {
+      refuseIdentity(match[1]!);
       this.#default(match[1]!, match[2]!.replaceAll(/\\(.)/g, '$1'));
+    }
   }
 
   #default(name: string, value: string): void {
@@ -209,11 +216,28 @@ export class SessionSettings {
 
   resetAll(): void {
     for (const key of new Set([...this.#values.keys(), ...this.#locals.keys()]))
-      if (!OF_TRANSACTION.has(key)) this.set(key, null, false);
+      if (!OF_TRANSACTION.has(key) && !IDENTITY.has(key)) this.set(key, null, false);
   }
 
   get searchPath(): readonly string[] {
     return this.#known().searchPath;
+  }
+
+  /** current_user: by SET ROLE, else the session's. */
+  get currentUser(): string {
+    return this.#known().currentUser;
+  }
+
+  #currentUser(): string {
+    const role = this.get('role')!;
+    return role === 'none' ? this.get('session_authorization')! : role;
+  }
+
+  /** What follows from another setting, and is nobody's to set. */
+  follows(name: 'is_superuser', value: string): void {
+    if (this.get(name) === value) return;
+    this.#defaults.set(name, value);
+    this.#changed(name, value);
   }
 
   get timeZone(): string {
@@ -261,6 +285,7 @@ export class SessionSettings {
 
   #known(): Derived {
     this.#derived ??= {
+      currentUser: this.#currentUser(),
       searchPath: (this.get('search_path') ?? 'public')
         .split(',')
         .map((part) => part.trim().replaceAll(/^"|"$/g, ''))
@@ -275,6 +300,15 @@ export class SessionSettings {
     };
     return this.#derived;
   }
+}
+
+/** @throws {SqlError} FATAL 42501 */
+function refuseIdentity(name: string): void {
+  if (!IDENTITY.has(name.toLowerCase())) return;
+  throw new SqlError(SqlState.insufficientPrivilege, `parameter "${name}" cannot be set at the start of a connection`, {
+    severity: 'FATAL',
+    hint: 'Use SET ROLE or SET SESSION AUTHORIZATION.',
+  });
 }
 
 function put(map: Map<string, string>, key: string, value: string | undefined): void {

@@ -7,6 +7,8 @@ import { decodeUtf8 } from '../wire/message-body.ts';
 import type { Interruption } from './interruption.ts';
 import { prepareSimple } from './prepare.ts';
 import { insertText } from './insert.ts';
+import { mayInsert } from './permission.ts';
+import type { TableDef } from '../table-def.ts';
 import { inTransaction, verbOf } from './transaction-statements.ts';
 import type { WriteEnvironment } from './write-environment.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
@@ -58,7 +60,7 @@ export class SimpleQuery {
       this.#transaction.enter(null);
       if (database.pressed) await this.#interruption.guarded(() => database.admit());
       const environment = (): WriteEnvironment => this.#statements.writeEnvironment(NO_PARAMETERS, []);
-      const pending = insertText(head, sql, at, this.#statements.view(), this.#planText, environment);
+      const pending = insertText(head, sql, at, this.#statements.view(), this.#planText, environment, this.#permitted);
       if (pending !== null) {
         const tag = pending instanceof Promise ? await this.#interruption.guarded(() => pending) : pending;
         if (!this.#transaction.inBlock) await this.#transaction.commitNow();
@@ -73,6 +75,9 @@ export class SimpleQuery {
     }
     await this.text(decodeUtf8(sql, 0, sql.length), out);
   }
+
+  readonly #permitted = (def: TableDef, conflict: boolean): boolean =>
+    mayInsert(this.#statements.access, def, conflict);
 
   /** A text of one statement. */
   readonly #planText = (text: string): Statement | null => {

@@ -7,6 +7,8 @@ import { SqlError, SqlState, unreachable } from '../errors.ts';
 import { parseSql } from '../planner/parse.ts';
 import { planStatement } from '../planner/plan-statement.ts';
 import type { CatalogView, NestedLocks, ParsedStatement, Statement } from '../planner/plan.ts';
+import { Privilege } from '../rights/privileges.ts';
+import { FIRST_SUPERUSER } from '../rights/roles.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import { timeZone } from '../types/time-zone.ts';
 import type { BoundParameters, MaybePromise, Output, SessionEvents } from '../wire/gateway-api.ts';
@@ -25,6 +27,10 @@ import type { SessionPortal } from './portal.ts';
 import type { Preparation, SessionPrepared } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
+import { type Asked, owns, permit, permitSchema, usable } from './permission.ts';
+import { carryOutRole, isAboutRoles } from './roles.ts';
+import { OwnedObjects } from './owned-objects.ts';
+import type { SessionAccess } from './session-access.ts';
 import { behindLocks, lockNested, lockSelected, openBehind } from './locking.ts';
 import { countRows, firstRow, QueryRun, type QueryEnvironment, type SessionActions } from './query.ts';
 import type { SpoolFiles } from './sql-cursor.ts';
@@ -47,6 +53,7 @@ export interface StatementParts {
   readonly context: ServerContext;
   readonly pid: number;
   readonly settings: SessionSettings;
+  readonly access: SessionAccess;
   readonly sequences: SessionSequences;
   readonly events: SessionEvents;
   readonly transaction: SessionTransaction;
@@ -59,10 +66,13 @@ type Query = Extract<Statement, { kind: 'query' }>;
 type Explain = Extract<Statement, { kind: 'explain' }>;
 
 let nextPlaceholder = 1;
+/** What statements of those who are no superusers were planned from. */
+const planned = new WeakMap<Statement, ParsedStatement>();
 
 export class SessionStatements {
   readonly transaction: SessionTransaction;
   readonly settings: SessionSettings;
+  readonly access: SessionAccess;
   readonly interruption: Interruption;
   readonly context: ServerContext;
   readonly times: SessionTimes;
@@ -82,11 +92,14 @@ export class SessionStatements {
   /** It has written since it was last asked what it owes; a COPY writes all the time. */
   #wrote = false;
   #copying = false;
+  /** Of the definition under way. */
+  #owned: OwnedObjects | null = null;
   #timeContext: (WriteEnvironment['time'] & { readonly name: string }) | null = null;
 
   constructor(parts: StatementParts) {
     this.context = parts.context;
     this.settings = parts.settings;
+    this.access = parts.access;
     this.transaction = parts.transaction;
     this.interruption = parts.interruption;
     this.times = parts.times;
@@ -145,6 +158,7 @@ export class SessionStatements {
   /** A plan whose tables stay as they are until the transaction ends; whoever changes one is waited for. */
   held(plan: () => Statement): MaybePromise<Statement> {
     const statement = plan();
+    this.permit(statement);
     const { hold } = this.transaction;
     const wait = this.context.database.locks.share(hold, tablesOf(statement), this.interruption);
     if (wait === null) return statement;
@@ -161,6 +175,23 @@ export class SessionStatements {
     const { generation, parsed, statement, parameterOids } = prepared;
     if (parsed === null || (generation === this.generation && !this.#momentary.has(statement))) return statement;
     return this.plan(parsed, parameterOids);
+  }
+
+  /** @throws {SqlError} 42501 */
+  permit(statement: Statement): void {
+    if (this.access.superuser) return;
+    if (statement.kind === 'createTableAs') this.permit(this.plan(parseSql(statement.query)[0]!, []));
+    permit(this.#asked(), statement, planned.get(statement) ?? null);
+  }
+
+  #asked(): Asked {
+    return { access: this.access, relations: this.transaction.relations, searchPath: this.searchPath };
+  }
+
+  /** Schemas that the session looks into. */
+  get searchPath(): readonly string[] {
+    const { searchPath } = this.settings;
+    return this.access.superuser ? searchPath : usable(this.access, searchPath);
   }
 
   /** Carries a statement out; its command tag. `extended`: rows go without RowDescription. */
@@ -256,8 +287,21 @@ export class SessionStatements {
         countRows: (sql) => countRows(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
         firstRow: (sql) => firstRow(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
       };
-      const defined = this.interruption.guarded(() => define(environment, statement));
+      const owned = new OwnedObjects(this.access, () => this.transaction.relations, this.searchPath, statement);
+      this.#owned = owned;
+      const defined = this.interruption
+        .guarded(() => define(environment, statement))
+        .then((tag) => {
+          owned.settle();
+          return tag;
+        });
       return changes === null ? defined.finally(definitionsChanged) : defined;
+    }
+    if (isAboutRoles(statement)) {
+      const { relations } = this.transaction;
+      const { access, searchPath, warning } = this;
+      const notice = (code: string, message: string): void => this.#notice(code, message);
+      return carryOutRole({ access, relations, searchPath, time: this.#time(), notice, warning }, statement);
     }
     switch (statement.kind) {
       case 'begin':
@@ -269,7 +313,7 @@ export class SessionStatements {
       case 'lockTable':
       case 'setTransaction':
       case 'set':
-        return control(this.transaction, this.settings, statement, (what) => this.#warnOutsideBlock(what));
+        return control(this.transaction, this.settings, this.access, statement, (what) => this.#warnOutsideBlock(what));
       case 'resetAll':
         this.settings.resetAll();
         return 'RESET';
@@ -290,6 +334,7 @@ export class SessionStatements {
 
   /** Rows of a table that was just made or altered; as a transaction, where the definition is one of its own. */
   async #writeQuery(sql: string): Promise<string> {
+    this.#owned?.settle();
     const statement = await this.held(() => this.plan(parseSql(sql)[0]!, []));
     const tag = await this.run(statement, NO_PARAMETERS, [], discard());
     if (this.transaction.changes === null) await this.transaction.commitNow();
@@ -421,10 +466,10 @@ export class SessionStatements {
   /** The same object while the zone is the same: writers of statements are kept with it. */
   #time(): WriteEnvironment['time'] {
     const name = this.settings.timeZone;
-    if (this.#timeContext?.name !== name) {
+    if (this.#timeContext?.name !== name || this.#timeContext.user !== this.settings.currentUser) {
       const now = (): number => this.times.transaction;
       const clock = (): number => this.times.clock;
-      const user = this.settings.get('session_authorization')!;
+      const user = this.settings.currentUser;
       this.#timeContext = { name, timeZone: timeZone(name), now, clock, user, sequences: this.#sequences };
     }
     return this.#timeContext;
@@ -440,6 +485,7 @@ export class SessionStatements {
       timeZone: this.settings.timeZone,
       times: this.times,
       searchPath: this.settings.searchPath,
+      role: this.access.role.oid === FIRST_SUPERUSER ? null : this.access.currentUser,
       position: this.position,
       running: this.interruption.running,
     };
@@ -457,13 +503,27 @@ export class SessionStatements {
 
   /** What all sessions share, with PostgreSQL's catalogs as this one's transaction has made them. */
   get #seen(): ServerContext {
-    return contextWith(this.context, this.transaction.changes);
+    return contextWith(this.context, this.transaction.changes, this.access);
   }
 
   #maintain(statement: Extract<Statement, { kind: 'checkpoint' | 'call' | 'vacuum' }>): Promise<string> {
-    return maintain(this.context.database, statement, (message) =>
+    const own = statement.kind === 'vacuum' ? this.#ownTables(statement) : statement;
+    return maintain(this.context.database, own, (message) =>
       this.#events.notice({ severity: 'INFO', code: '00000', message }),
     );
+  }
+
+  /** VACUUM takes what the session owns. */
+  #ownTables(statement: Extract<Statement, { kind: 'vacuum' }>): typeof statement {
+    if (this.access.superuser) return statement;
+    const all = statement.defs ?? [...this.context.database.tables.values()].map(({ def }) => def);
+    const defs = all.filter((def) => {
+      if (owns(this.access, def)) return true;
+      if (statement.defs !== null)
+        this.warning(SqlState.warning, `permission denied to vacuum "${def.name}", skipping it`);
+      return false;
+    });
+    return { ...statement, defs };
   }
 
   #notice(code: string, message: string, detail?: string): void {
@@ -472,7 +532,7 @@ export class SessionStatements {
 
   #setConfig(name: string | null, value: string | null, isLocal: boolean): string {
     if (name === null) throw new SqlError(SqlState.nullValueNotAllowed, 'SET requires parameter name');
-    setModes(this.transaction, this.settings, { kind: 'set', name, value, local: isLocal }, () => {});
+    setModes(this.transaction, this.settings, this.access, { kind: 'set', name, value, local: isLocal }, () => {});
     return this.settings.shown(name);
   }
 
@@ -495,10 +555,14 @@ export class SessionStatements {
       timeZone: this.settings.timeZone,
     });
     if (isMomentary) this.#momentary.add(statement);
+    if (!this.access.superuser) planned.set(statement, parsed);
     return statement;
   }
 
   view(): CatalogView {
-    return catalogView(this.transaction.relations, this.settings.searchPath);
+    const permitted = this.access.superuser ? null : this.#permitted;
+    return catalogView(this.transaction.relations, this.searchPath, permitted);
   }
+
+  readonly #permitted = (schema: string): void => permitSchema(this.access, schema, Privilege.usage);
 }

@@ -2,6 +2,7 @@
 import { isolationLevel, type TransactionModes } from '../planner/settings.ts';
 import type { QueryPlan, Statement } from '../planner/plan.ts';
 import type { SessionNames } from './session-names.ts';
+import type { SessionAccess } from './session-access.ts';
 import type { SessionSequences } from './sequences.ts';
 import type { SessionSettings } from './settings.ts';
 import { settingBoolean } from './setting-values.ts';
@@ -76,6 +77,18 @@ export function verbOf(statement: Statement): string | null {
       return statement.kind.replaceAll(/[A-Z]/g, (letter) => ` ${letter}`).toUpperCase();
     case 'renameSequence':
       return 'ALTER SEQUENCE';
+    case 'createRole':
+    case 'alterRole':
+    case 'dropRole':
+      return `${statement.kind.slice(0, -4).toUpperCase()} ROLE`;
+    case 'renameRole':
+      return 'ALTER ROLE';
+    case 'grantRole':
+      return statement.isGrant ? 'GRANT ROLE' : 'REVOKE ROLE';
+    case 'grant':
+      return statement.isGrant ? 'GRANT' : 'REVOKE';
+    case 'owner':
+      return `ALTER ${statement.object.toUpperCase()}`;
     default:
       return null;
   }
@@ -92,6 +105,7 @@ function sequenceVerb({ calls, hidden }: QueryPlan): string | null {
 export function control(
   transaction: SessionTransaction,
   settings: SessionSettings,
+  access: SessionAccess,
   statement: Extract<
     Statement,
     {
@@ -130,7 +144,7 @@ export function control(
       if (!transaction.inBlock) throw outsideBlock('LOCK TABLE');
       return 'LOCK TABLE';
     default:
-      return setModes(transaction, settings, statement, warnOutsideBlock);
+      return setModes(transaction, settings, access, statement, warnOutsideBlock);
   }
 }
 
@@ -145,6 +159,8 @@ export function forget(
   if (what === 'all') {
     names.portals.closeAll();
     settings.resetAll();
+    settings.set('session_authorization', null, false);
+    settings.set('role', null, false);
     names.statements.clear();
     transaction.advisory.unlockAll();
   }
@@ -156,6 +172,7 @@ export function forget(
 export function setModes(
   transaction: SessionTransaction,
   settings: SessionSettings,
+  access: SessionAccess,
   statement: Extract<Statement, { kind: 'set' | 'setTransaction' }>,
   warnOutsideBlock: (what: string) => void,
 ): string {
@@ -173,8 +190,23 @@ export function setModes(
   if (mode !== null) transaction.setModes(mode);
   else if (name === 'default_transaction_isolation' && value !== null)
     settings.set(name, transaction.carriedOut(isolationLevel(name, value)), local);
+  else if (name === 'role' || name === 'session_authorization') becomes(access, settings, name, value, local);
   else settings.set(name, value, local);
   return value === null ? 'RESET' : 'SET';
+}
+
+/** SET ROLE and SET SESSION AUTHORIZATION: the latter ends the former. @throws {SqlError} 22023, 42501 */
+function becomes(
+  access: SessionAccess,
+  settings: SessionSettings,
+  name: 'role' | 'session_authorization',
+  value: string | null,
+  local: boolean,
+): void {
+  const none = value === null || (name === 'role' && value.toLowerCase() === 'none');
+  if (!none) access.refuse(name, value);
+  settings.set(name, none ? null : value, local);
+  if (name === 'session_authorization') settings.set('role', null, local);
 }
 
 function setDefaults(

@@ -20,6 +20,7 @@ import { isolationOf, type IsolationLevel, type TransactionModes } from '../plan
 import { endsFailedBlock, neverInBlock } from '../planner/utility.ts';
 import type { AdvisorySession } from './advisory-locks.ts';
 import type { SessionPortals } from './portals.ts';
+import type { SessionAccess } from './session-access.ts';
 import type { SessionSequences } from './sequences.ts';
 import type { SessionSettings } from './settings.ts';
 import type { SessionTimes } from './times.ts';
@@ -27,6 +28,7 @@ import type { MaybePromise, TransactionStatus } from '../wire/gateway-api.ts';
 
 interface Savepoint {
   readonly name: string;
+  readonly rights: number;
   /** Settings and portals that are younger go with a rollback to it. */
   readonly settings: number;
   readonly portals: number;
@@ -39,6 +41,7 @@ export interface TransactionHost {
   readonly sequences: SessionSequences;
   readonly times: SessionTimes;
   readonly advisory: AdvisorySession;
+  readonly access: SessionAccess;
   readonly pid: number;
   readonly warning: (code: string, message: string) => void;
   readonly portals: SessionPortals;
@@ -256,8 +259,8 @@ export class SessionTransaction {
 
   /** Ends it, block or not; what it wrote is there when this resolves. */
   commitNow(): MaybePromise<void> {
-    const { database, sequences, settings } = this.#host;
-    const saving = sequences.settled();
+    const { access, database, sequences, settings } = this.#host;
+    const saving = sequences.settled() ?? access.settled();
     if (saving !== null)
       return saving.then(
         () => this.commitNow(),
@@ -291,6 +294,7 @@ export class SessionTransaction {
   rollback(): void {
     const transaction = this.current;
     this.#end();
+    this.#host.access.rollbackTo(0);
     this.#host.settings.rollback();
     if (transaction !== null && transaction.state === 'open') transaction.finish();
     this.advisory.ended(undefined);
@@ -327,9 +331,10 @@ export class SessionTransaction {
 
   savepoint(name: string): void {
     if (this.#block === 'none') throw outsideBlock('SAVEPOINT');
-    const { settings, portals } = this.#host;
+    const { access, settings, portals } = this.#host;
     this.writing().savepoint();
-    this.#savepoints.push({ name, settings: settings.mark(), portals: portals.made, advisory: this.advisory.mark() });
+    const [rights, advisory] = [access.mark(), this.advisory.mark()];
+    this.#savepoints.push({ name, rights, settings: settings.mark(), portals: portals.made, advisory });
   }
 
   release(name: string): void {
@@ -347,10 +352,11 @@ export class SessionTransaction {
 
   #goBackTo(index: number): void {
     const { settings, portals: all } = this.#host;
-    const { settings: mark, portals, advisory } = this.#savepoints[index]!;
+    const { settings: mark, portals, advisory, rights } = this.#savepoints[index]!;
     all.dieFrom(portals);
     this.current!.rollbackTo(index);
     settings.rollbackTo(mark);
+    this.#host.access.rollbackTo(rights);
     this.advisory.backTo(advisory);
     this.#savepoints.length = index + 1;
   }

@@ -75,13 +75,17 @@ function parseText(text: string): ParsedStatement[] {
   });
 }
 
+/** The parser gives no codes: all of its errors are of syntax, but these. */
+const RESERVED = /^role name ".*" is reserved$|cannot be used as a role name here$/s;
+
 function parse(text: string): ReturnType<typeof parseSync> {
   try {
     return parseSync(text);
   } catch (error) {
     if (hasSqlDetails(error)) {
       const at = error.sqlDetails?.cursorPosition ?? -1;
-      throw new SqlError(SqlState.syntaxError, error.message, at < 0 ? {} : { position: at + 1 });
+      const code = RESERVED.test(error.message) ? SqlState.reservedName : SqlState.syntaxError;
+      throw new SqlError(code, error.message, at < 0 ? {} : { position: at + 1 });
     }
     // A trap of the WebAssembly: its stack, its memory, or a text it cannot take.
     throw new SqlError(SqlState.programLimitExceeded, 'stack depth limit exceeded', {

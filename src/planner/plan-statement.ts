@@ -27,6 +27,7 @@ import { planExecute, planPrepare } from './prepared.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
 import { planColumnCalls } from './column-calls.ts';
 import { planAlterSequence, planCreateSequence, planRenameSequence } from './sequence.ts';
+import { planRole } from './roles.ts';
 import { planSet } from './settings.ts';
 import { planDefineView } from './define-view.ts';
 import { expandViews } from './views.ts';
@@ -162,6 +163,8 @@ function planSelect(statement: ParsedStatement, view: CatalogView, environment: 
 }
 
 function planUtility(node: Node, text: string, view: CatalogView): Statement {
+  const role = planRole(node);
+  if (role !== null) return role;
   const about = planDefineView(node, text, view);
   if (about !== null) return about;
   if ('CommentStmt' in node) return planComment(node.CommentStmt, text, view);

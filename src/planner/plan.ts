@@ -8,6 +8,7 @@ import type { ColumnDef, ColumnDefault, Lsn, PgType, TableDef } from '../table-d
 import type { ViewDef } from '../view-def.ts';
 import type { SessionFunction } from './session-functions.ts';
 import type { RowLock } from './locking.ts';
+import type { RoleName, RoleStatement } from './role-statements.ts';
 import type { SessionStatement } from './session-statements.ts';
 import type { TransactionModes } from './settings.ts';
 
@@ -498,7 +499,13 @@ export type Statement =
       readonly comment: string | null;
       readonly sql: string;
     }
-  | { readonly kind: 'createSchema'; readonly name: string; readonly ifNotExists: boolean }
+  | {
+      readonly kind: 'createSchema';
+      readonly name: string;
+      readonly ifNotExists: boolean;
+      /** AUTHORIZATION; null: the current user. */
+      readonly owner: RoleName | null;
+    }
   | {
       readonly kind: 'dropSchema';
       readonly names: readonly string[];
@@ -506,6 +513,7 @@ export type Statement =
       readonly cascade: boolean;
     }
   | TransactionStatement
+  | RoleStatement
   /** In a mode that conflicts with none that statements take. */
   | { readonly kind: 'lockTable' }
   | SessionStatement

@@ -3,6 +3,7 @@ import type { CallStmt, CreateSchemaStmt, DropStmt, LockStmt, Node, TransactionS
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { at, constantText, defElemBoolean, plainName, stringOf, stringsOf, tagOf } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
+import { roleName } from './roles.ts';
 import { DATABASE, findView, isSystemSchema, refuseSystemSchema, targetTable } from './schema-names.ts';
 import { transactionModes } from './settings.ts';
 
@@ -68,14 +69,16 @@ export function endsFailedBlock(node: unknown): boolean {
 
 export function planCreateSchema(statement: CreateSchemaStmt): Statement {
   if ((statement.schemaElts ?? []).length > 0) throw notSupported('CREATE SCHEMA with elements');
-  if (statement.authrole !== undefined) throw notSupported('CREATE SCHEMA … AUTHORIZATION');
-  const name = statement.schemaname ?? '';
+  const owner = statement.authrole === undefined ? null : roleName(statement.authrole);
+  const given = statement.schemaname ?? '';
+  if (given === '' && owner?.kind !== 'named') throw notSupported('CREATE SCHEMA AUTHORIZATION without a name');
+  const name = given === '' && owner?.kind === 'named' ? owner.name : given;
   if (isSystemSchema(name)) {
     throw new SqlError(SqlState.insufficientPrivilege, `unacceptable schema name "${name}"`, {
       detail: 'The prefix "pg_" and the names arka and information_schema are reserved.',
     });
   }
-  return { kind: 'createSchema', name, ifNotExists: statement.if_not_exists === true };
+  return { kind: 'createSchema', name, ifNotExists: statement.if_not_exists === true, owner };
 }
 
 const OBJECTS: Readonly<Record<string, string>> = {
@@ -218,13 +221,10 @@ const STATEMENTS: Readonly<Record<string, string>> = {
   AlterOwnerStmt: 'ALTER … OWNER TO',
   TruncateStmt: 'TRUNCATE',
   MergeStmt: 'MERGE',
-  GrantStmt: 'GRANT',
-  GrantRoleStmt: 'GRANT role',
+  AlterRoleSetStmt: 'ALTER ROLE … SET',
+  AlterDefaultPrivilegesStmt: 'ALTER DEFAULT PRIVILEGES',
   CreateFunctionStmt: 'CREATE FUNCTION',
   DoStmt: 'DO',
-  CreateRoleStmt: 'CREATE ROLE',
-  AlterRoleStmt: 'ALTER ROLE',
-  DropRoleStmt: 'DROP ROLE',
   CreatedbStmt: 'CREATE DATABASE',
   DropdbStmt: 'DROP DATABASE',
   LockStmt: 'LOCK TABLE',
@@ -283,7 +283,6 @@ export function neverInBlock(node: unknown): string | null {
 
 export function unsupportedStatement(node: Node): SqlError {
   const tag = tagOf(node);
-  if ('GrantStmt' in node && node.GrantStmt.is_grant !== true) return notSupported('REVOKE');
   return notSupported(
     STATEMENTS[tag] ??
       tag

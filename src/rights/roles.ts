@@ -120,6 +120,18 @@ export function toJson(state: RoleState): string {
   return JSON.stringify({ ...state, roles: [...state.roles.values()], objects: [...state.objects] });
 }
 
+const texts = new WeakMap<RoleState, string>();
+
+/** The same, made once a state. */
+export function rolesText(state: RoleState): string {
+  let text = texts.get(state);
+  if (text === undefined) {
+    text = toJson(state);
+    texts.set(state, text);
+  }
+  return text;
+}
+
 interface Stored extends Omit<RoleState, 'roles' | 'objects'> {
   readonly roles: readonly Role[];
   readonly objects: readonly (readonly [string, ObjectRights])[];

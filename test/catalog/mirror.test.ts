@@ -30,6 +30,7 @@ test('after the steps the mirror holds exactly what is wanted, and a second mirr
         sequences: [],
         views: new Map(),
         comments: new Map(),
+        roles: null,
       };
       for (const wanted of states) {
         const steps = mirrorSteps(held, wanted);

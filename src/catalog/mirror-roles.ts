@@ -1,0 +1,116 @@
+/**
+ * Roles and rights as rows of PostgreSQL's catalogs, so that pg_roles, has_table_privilege() and psql's \du and \dp say what
+ * Arka acts by.
+ *
+ * - M1 They are written as rows, not by CREATE ROLE and GRANT: OIDs, grantors and lists are Arka's, as they are.
+ */
+import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
+import { DATABASE_KEY, defaultAcl, schemaKey, sequenceKey, tableKey, viewKey } from '../rights/acl.ts';
+import { type ObjectKind, privilegeLetters } from '../rights/privileges.ts';
+import {
+  type AclItem,
+  FIRST_ROLE_OID,
+  FIRST_SUPERUSER,
+  PUBLIC,
+  type Role,
+  roleOf,
+  type RoleState,
+} from '../rights/roles.ts';
+import type { CatalogContents } from './catalog-api.ts';
+
+/** Rows of pg_auth_members have OIDs of their own, which nobody asks for. */
+const FIRST_MEMBER_OID = 2 ** 30;
+
+export function rolesSql(state: RoleState): readonly string[] {
+  const first = roleOf(state, FIRST_SUPERUSER)!;
+  const others = [...state.roles.values()].filter(({ oid }) => oid !== FIRST_SUPERUSER);
+  const members = state.memberships.map(
+    ({ admin, grantor, member, role }, i) =>
+      `(${FIRST_MEMBER_OID + i}, ${role}, ${member}, ${grantor}, ${admin}, ${roleOf(state, member)?.inherit !== false}, true)`,
+  );
+  return [
+    `DELETE FROM pg_catalog.pg_auth_members WHERE oid >= ${FIRST_MEMBER_OID}`,
+    `DELETE FROM pg_catalog.pg_authid WHERE oid >= ${FIRST_ROLE_OID}`,
+    `UPDATE pg_catalog.pg_authid SET rolname = ${quoteLiteral(first.name)}, rolpassword = ${textOf(first.password)}, ` +
+      `rolconnlimit = ${first.connectionLimit}, rolvaliduntil = ${timeOf(first.validUntil)} WHERE oid = ${FIRST_SUPERUSER}`,
+    ...(others.length === 0
+      ? []
+      : [
+          'INSERT INTO pg_catalog.pg_authid (oid, rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, ' +
+            `rolreplication, rolbypassrls, rolconnlimit, rolpassword, rolvaliduntil) VALUES ${others.map(roleRow).join(', ')}`,
+        ]),
+    ...(members.length === 0
+      ? []
+      : [
+          'INSERT INTO pg_catalog.pg_auth_members (oid, roleid, member, grantor, admin_option, inherit_option, set_option) ' +
+            `VALUES ${members.join(', ')}`,
+        ]),
+    // What Arka says of itself everybody may read.
+    'GRANT USAGE ON SCHEMA arka TO PUBLIC',
+    'GRANT SELECT ON ALL TABLES IN SCHEMA arka TO PUBLIC',
+    'GRANT SELECT ON pg_catalog.pg_stat_activity TO PUBLIC',
+  ];
+}
+
+function roleRow(role: Role): string {
+  const { bypassRls, connectionLimit, createDb, createRole, inherit, login, name, oid, replication, superuser } = role;
+  const flags = [superuser, inherit, createRole, createDb, login, replication, bypassRls].join(', ');
+  const password = textOf(role.password);
+  return `(${oid}, ${quoteLiteral(name)}, ${flags}, ${connectionLimit}, ${password}, ${timeOf(role.validUntil)})`;
+}
+
+const textOf = (text: string | null): string => (text === null ? 'NULL' : quoteLiteral(text));
+const timeOf = (milliseconds: number | null): string =>
+  milliseconds === null ? 'NULL' : `pg_catalog.to_timestamp(${milliseconds / 1000})`;
+
+/** Owners and lists of everything in the contents. */
+export function rightsSql(
+  state: RoleState,
+  { schemas, sequences = [], tables, views = [] }: CatalogContents,
+): readonly string[] {
+  const relations = [
+    ...tables.map(({ oid, uuid }) => ({ oid, kind: 'table' as const, key: tableKey(uuid) })),
+    ...sequences.map(({ oid }) => ({ oid, kind: 'sequence' as const, key: sequenceKey(oid) })),
+    ...views.map(({ oid }) => ({ oid, kind: 'table' as const, key: viewKey(oid) })),
+  ].filter(({ oid }) => oid > 0);
+  const rows = relations.map(({ key, kind, oid }) => `(${oid}::oid, ${valuesOf(state, kind, key)})`);
+  return [
+    ...(rows.length === 0
+      ? []
+      : [
+          `UPDATE pg_catalog.pg_class c SET relowner = r.owner, relacl = r.acl FROM (VALUES ${rows.join(', ')}) ` +
+            'AS r(oid, owner, acl) WHERE c.oid = r.oid AND (c.relowner, c.relacl::text) IS DISTINCT FROM (r.owner, r.acl::text)',
+          // Indexes are their tables' owners'.
+          'UPDATE pg_catalog.pg_class i SET relowner = t.relowner FROM pg_catalog.pg_index x, pg_catalog.pg_class t ' +
+            'WHERE x.indexrelid = i.oid AND x.indrelid = t.oid AND i.relowner <> t.relowner',
+        ]),
+    ...schemas.map((name) => {
+      const key = schemaKey(name);
+      const public_ = name === 'public' && !state.objects.has(key);
+      const [owner, acl] = public_
+        ? [`${FIRST_SUPERUSER}`, aclText(state, defaultAcl('schema', FIRST_SUPERUSER, key))]
+        : [String(ownerOf(state, key)), aclOf(state, 'schema', key)];
+      return `UPDATE pg_catalog.pg_namespace SET nspowner = ${owner}, nspacl = ${acl} WHERE nspname = ${quoteLiteral(name)}`;
+    }),
+    `UPDATE pg_catalog.pg_database SET datdba = ${ownerOf(state, DATABASE_KEY)}, datacl = ${aclOf(state, 'database', DATABASE_KEY)} ` +
+      "WHERE datname = 'arka'",
+  ];
+}
+
+const ownerOf = (state: RoleState, key: string): number => state.objects.get(key)?.owner ?? FIRST_SUPERUSER;
+const valuesOf = (state: RoleState, kind: ObjectKind, key: string): string =>
+  `${ownerOf(state, key)}::oid, ${aclOf(state, kind, key)}`;
+
+function aclOf(state: RoleState, _kind: ObjectKind, key: string): string {
+  const acl = state.objects.get(key)?.acl ?? null;
+  return acl === null ? 'NULL::aclitem[]' : aclText(state, acl);
+}
+
+function aclText(state: RoleState, acl: readonly AclItem[]): string {
+  const named = (oid: number): string =>
+    oid === PUBLIC ? '' : quoteIdentifier(roleOf(state, oid)?.name ?? String(oid));
+  const items = acl.map(({ grantee, grantor, options, privileges }) =>
+    quoteLiteral(`${named(grantee)}=${privilegeLetters(privileges, options)}/${named(grantor)}`),
+  );
+  return `ARRAY[${items.join(', ')}]::aclitem[]`;
+}

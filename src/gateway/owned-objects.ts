@@ -1,0 +1,115 @@
+/** Who makes an object owns it, and what is gone has no rights any more: after a definition, as a change of its transaction (P1). */
+import { ownedBy, type Relations } from '../ingest/relations.ts';
+import type { QualifiedName, Statement } from '../planner/plan.ts';
+import { rightsOf, schemaKey, sequenceKey, tableKey, viewKey, withoutObjects, withOwner } from '../rights/acl.ts';
+import { FIRST_SUPERUSER, roleNamed } from '../rights/roles.ts';
+import type { SessionAccess } from './session-access.ts';
+
+const MAKING: ReadonlySet<Statement['kind']> = new Set([
+  'createTable',
+  'createTableAs',
+  'createSequence',
+  'createSchema',
+  'defineView',
+  'alterTable',
+]);
+const REMOVING: ReadonlySet<Statement['kind']> = new Set([
+  'dropTable',
+  'dropSequence',
+  'dropSchema',
+  'alterTable',
+  'defineView',
+]);
+
+export class OwnedObjects {
+  readonly #access: SessionAccess;
+  readonly #relations: () => Relations;
+  readonly #searchPath: readonly string[];
+  readonly #statement: Statement;
+  readonly #owner: number;
+  /** What there was before; null: nothing is to be done. */
+  #before: ReadonlySet<string> | null;
+
+  /** Before the definition is carried out. */
+  constructor(access: SessionAccess, relations: () => Relations, searchPath: readonly string[], statement: Statement) {
+    this.#access = access;
+    this.#relations = relations;
+    this.#searchPath = searchPath;
+    this.#statement = statement;
+    this.#owner = ownerOf(access, statement);
+    const { kind } = statement;
+    const makes = MAKING.has(kind) && (this.#owner !== FIRST_SUPERUSER || kind === 'alterTable');
+    const matters = makes || (REMOVING.has(kind) && access.state.objects.size > 0);
+    this.#before = matters ? keysOf(relations()) : null;
+  }
+
+  /** When it has been, or has made what it fills next. */
+  settle(): void {
+    const before = this.#before;
+    if (before === null) return;
+    this.#before = null;
+    const relations = this.#relations();
+    if (REMOVING.has(this.#statement.kind)) {
+      const after = keysOf(relations);
+      const gone = [...before].filter((key) => !after.has(key));
+      this.#access.change((state) => withoutObjects(state, gone));
+    }
+    for (const [key, owner] of this.#made(relations))
+      if (!before.has(key) && owner !== FIRST_SUPERUSER) this.#access.change((state) => withOwner(state, key, owner));
+  }
+
+  /** What the statement names, and whose it is to be. */
+  #made(relations: Relations): (readonly [key: string, owner: number])[] {
+    const statement = this.#statement;
+    switch (statement.kind) {
+      case 'createSchema':
+        return [[schemaKey(statement.name), this.#owner]];
+      case 'createSequence': {
+        const sequence = relations.sequence(statement.schema, statement.name);
+        return sequence === undefined ? [] : [[sequenceKey(sequence.def.oid), this.#owner]];
+      }
+      case 'createTable':
+        return this.#table(relations, statement.draft, this.#owner);
+      case 'createTableAs':
+        return this.#table(relations, statement, this.#owner);
+      case 'alterTable':
+        return this.#table(relations, statement.table, null);
+      case 'defineView': // a transaction's own, so that no other session made one meanwhile
+        return [...relations.views].map(({ oid }) => [viewKey(oid), this.#owner]);
+      default:
+        return [];
+    }
+  }
+
+  /** A table and its columns' sequences. @param owner null: its own */
+  #table(relations: Relations, { name, schema }: QualifiedName, owner: number | null): (readonly [string, number])[] {
+    const schemas = schema === null ? this.#searchPath : [schema];
+    for (const each of schemas) {
+      const table = relations.table(each, name);
+      if (table === undefined) continue;
+      const key = tableKey(table.def.uuid);
+      const whose = owner ?? rightsOf(this.#access.state, key).owner;
+      const sequences = ownedBy(relations, table.def.uuid);
+      return [[key, whose], ...sequences.map(({ def }) => [sequenceKey(def.oid), whose] as const)];
+    }
+    return [];
+  }
+}
+
+/** @throws {SqlError} 42704 for an AUTHORIZATION that nobody has */
+function ownerOf(access: SessionAccess, statement: Statement): number {
+  if (statement.kind !== 'createSchema' || statement.owner === null || statement.owner.kind === 'public')
+    return access.role.oid;
+  const { owner } = statement;
+  const name = owner.kind === 'named' ? owner.name : owner.kind === 'current' ? access.currentUser : access.sessionUser;
+  return roleNamed(access.state, name).oid;
+}
+
+function keysOf(relations: Relations): Set<string> {
+  const keys = new Set<string>();
+  for (const schema of relations.schemas) keys.add(schemaKey(schema));
+  for (const table of relations.tables) keys.add(tableKey(table.def.uuid));
+  for (const { def } of relations.sequences) keys.add(sequenceKey(def.oid));
+  for (const { oid } of relations.views) keys.add(viewKey(oid));
+  return keys;
+}

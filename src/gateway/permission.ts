@@ -1,0 +1,389 @@
+/**
+ * What a statement asks of the rights of whoever gives it: 42501 where he has not got them.
+ *
+ * - P3 Tables are those of the plan, which are what is read and written: no name is resolved twice.
+ * - P5 What a view reads is asked of the view's owner, and SELECT on the view of whoever names it.
+ * - P4 Columns have no rights of their own. Of a table that is changed SELECT is asked as well where a column of it is read.
+ */
+import type { Node, RangeVar } from 'libpg-query';
+import { SqlError, SqlState } from '../errors.ts';
+import { indexedTable, type Relations } from '../ingest/relations.ts';
+import { stringsOf, walk } from '../planner/ast.ts';
+import { parseSql } from '../planner/parse.ts';
+import type { ParsedStatement, QualifiedName, QueryPlan, Statement } from '../planner/plan.ts';
+import { qualifiedName } from '../planner/utility.ts';
+import { viewQuery } from '../planner/views.ts';
+import {
+  DATABASE_KEY,
+  denied,
+  isOwner,
+  notOwner,
+  privilegesOf,
+  rightsOf,
+  schemaKey,
+  sequenceKey,
+  tableKey,
+  viewKey,
+} from '../rights/acl.ts';
+import { Privilege } from '../rights/privileges.ts';
+import { type Role, roleOf } from '../rights/roles.ts';
+import type { SequenceDef } from '../sequence-def.ts';
+import type { TableDef } from '../table-def.ts';
+import type { ViewDef } from '../view-def.ts';
+import type { SessionAccess } from './session-access.ts';
+
+export interface Asked {
+  readonly access: SessionAccess;
+  readonly relations: Relations;
+  readonly searchPath: readonly string[];
+}
+
+type Needs = Map<string, { readonly def: Pick<TableDef, 'uuid' | 'schema' | 'name'>; bits: number }>;
+
+interface Asks {
+  readonly needs: Needs;
+  /** Views that it names itself. */
+  readonly views: readonly ViewDef[];
+}
+
+/** What a statement asks for, found once a plan. */
+const asksOf = new WeakMap<Statement, Asks>();
+/** The generation and session for which a plan was found to be allowed. */
+const allowed = new WeakMap<Statement, { readonly access: SessionAccess; readonly generation: number }>();
+
+/** @param parsed what the statement was planned from @throws {SqlError} 42501 */
+export function permit(asked: Asked, statement: Statement, parsed: ParsedStatement | null): void {
+  const { access } = asked;
+  if (access.superuser) return;
+  const before = allowed.get(statement);
+  if (before?.access === access && before.generation === access.generation) return;
+  let asks = asksOf.get(statement);
+  if (asks === undefined) {
+    const node = (parsed?.node ?? null) as Node | null;
+    const named = namedIn(asked, node);
+    asks = { needs: new Map(), views: named.views };
+    gather(statement, node, { needs: asks.needs, tables: named.views.length === 0 ? null : named.tables });
+    asksOf.set(statement, asks);
+  }
+  for (const { bits, def } of asks.needs.values()) permitTable(access, def, bits);
+  for (const view of asks.views) permitView(asked, access.role, view);
+  permitDefinition(asked, statement);
+  allowed.set(statement, { access, generation: access.generation });
+}
+
+/** @throws {SqlError} 42501 */
+export function permitTable(
+  access: SessionAccess,
+  { name, schema, uuid }: Pick<TableDef, 'uuid' | 'schema' | 'name'>,
+  bits: number,
+): void {
+  const { role, state } = access;
+  permitSchema(access, schema, Privilege.usage);
+  if ((privilegesOf(state, role, 'table', tableKey(uuid)) & bits) !== bits) throw denied('table', name);
+}
+
+/** @throws {SqlError} 42501 */
+export function permitSchema({ role, state }: SessionAccess, schema: string, bits: number): void {
+  if ((privilegesOf(state, role, 'schema', schemaKey(schema)) & bits) !== bits) throw denied('schema', schema);
+}
+
+/** Schemas of a path that the session may look into. */
+export function usable({ role, state }: SessionAccess, searchPath: readonly string[]): readonly string[] {
+  return searchPath.filter(
+    (schema) => (privilegesOf(state, role, 'schema', schemaKey(schema)) & Privilege.usage) !== 0,
+  );
+}
+
+interface Gathered {
+  readonly needs: Needs;
+  /** Tables that it names itself, where it names views, too: the others are the views' owners' to read. Null: all. */
+  readonly tables: ReadonlySet<string> | null;
+}
+
+function need({ needs }: Gathered, def: Pick<TableDef, 'uuid' | 'schema' | 'name'>, bits: number): void {
+  const held = needs.get(def.uuid);
+  if (held === undefined) needs.set(def.uuid, { def, bits });
+  else held.bits |= bits;
+}
+
+/** @param but a table that is changed, and read by the plan for that once */
+function reads(plan: QueryPlan, gathered: Gathered, but: string | null = null): void {
+  let passed = but === null;
+  for (const { def, feed } of plan.tables) {
+    const of = feed?.table ?? def;
+    if (of.uuid === '') continue; // what a part of WITH returns
+    if (!passed && of.uuid === but) passed = true;
+    else if (feed !== undefined || gathered.tables === null || gathered.tables.has(of.uuid))
+      need(gathered, of, Privilege.select);
+  }
+  if (plan.calls !== undefined) reads(plan.calls.inner, gathered);
+}
+
+function gather(statement: Statement, node: Node | null, needs: Gathered): void {
+  switch (statement.kind) {
+    case 'with':
+      for (const part of [...statement.before, ...statement.after]) gather(part.statement, null, needs);
+      return gather(statement.main, node, needs);
+    case 'query':
+      reads(statement.plan, needs);
+      for (const lock of [statement.lock, ...(statement.locks ?? [])])
+        if (lock !== undefined) need(needs, lock.def, Privilege.select | Privilege.update);
+      return;
+    case 'insert': {
+      const { conflict, def, returning, source } = statement;
+      need(needs, def, Privilege.insert);
+      if (source.kind === 'query') reads(source.plan, needs);
+      if (returning !== null || (conflict !== null && conflictNames(node))) need(needs, def, Privilege.select);
+      if (conflict?.action === 'update') need(needs, def, Privilege.update);
+      if (conflict?.action === 'update' && conflictNames(node)) reads(conflict.plan, needs, def.uuid);
+      if (returning !== null) reads(returning.plan, needs, def.uuid);
+      break;
+    }
+    case 'update':
+    case 'delete': {
+      const { def, plan, returning } = statement;
+      need(needs, def, statement.kind === 'update' ? Privilege.update : Privilege.delete);
+      reads(plan, needs, def.uuid);
+      if (returning !== null || readsTarget(node)) need(needs, def, Privilege.select);
+      if (returning !== null) reads(returning.plan, needs, def.uuid);
+      break;
+    }
+    case 'merge': {
+      const { actions, def, plan } = statement;
+      for (const action of actions) if (action !== 'nothing') need(needs, def, Privilege[action]);
+      need(needs, def, Privilege.select);
+      reads(plan, needs, def.uuid);
+      break;
+    }
+    case 'truncate':
+      for (const { def } of statement.deletes) need(needs, def, Privilege.truncate);
+      return;
+    case 'copyFrom':
+      return need(needs, statement.def, Privilege.insert);
+    case 'copyTo':
+      return reads(statement.plan, needs);
+    case 'explain':
+      return gather(statement.inner, explained(node), needs);
+    default:
+      return;
+  }
+  for (const lock of statement.locks ?? []) need(needs, lock.def, Privilege.select | Privilege.update);
+}
+
+function explained(node: Node | null): Node | null {
+  return node !== null && 'ExplainStmt' in node ? (node.ExplainStmt.query ?? null) : null;
+}
+
+/** Tables by uuid, and views, that the text names: also what WITH hides, so rather too many. */
+function namedIn(
+  { relations, searchPath }: Pick<Asked, 'relations' | 'searchPath'>,
+  node: unknown,
+): { readonly tables: ReadonlySet<string>; readonly views: readonly ViewDef[] } {
+  const tables = new Set<string>();
+  const views = new Set<ViewDef>();
+  walk({ node }, (tag, body) => {
+    if (tag !== 'RangeVar') return;
+    const { relname = '', schemaname = '' } = body as RangeVar;
+    for (const schema of schemaname === '' ? searchPath : [schemaname]) {
+      const table = relations.table(schema, relname);
+      const view = relations.view(schema, relname);
+      if (table !== undefined) tables.add(table.def.uuid);
+      if (view !== undefined) views.add(view);
+      if (table !== undefined || view !== undefined) return;
+    }
+  });
+  return { tables, views: [...views] };
+}
+
+/** P5 @throws {SqlError} 42501 */
+function permitView(asked: Asked, role: Role, view: ViewDef): void {
+  const { state } = asked.access;
+  if (role.superuser) return;
+  if ((privilegesOf(state, role, 'schema', schemaKey(view.schema)) & Privilege.usage) === 0)
+    throw denied('schema', view.schema);
+  const key = viewKey(view.oid);
+  if ((privilegesOf(state, role, 'table', key) & Privilege.select) === 0)
+    throw new SqlError(SqlState.insufficientPrivilege, `permission denied for view ${view.name}`);
+  const reader = view.options.includes('security_invoker=true') ? role : roleOf(state, rightsOf(state, key).owner);
+  if (reader === undefined || reader.superuser) return;
+  const { tables, views } = namedIn({ relations: asked.relations, searchPath: [] }, viewQuery(view));
+  for (const uuid of tables)
+    if ((privilegesOf(state, reader, 'table', tableKey(uuid)) & Privilege.select) === 0)
+      throw denied('table', nameOfTable(asked.relations, uuid));
+  for (const inner of views) permitView(asked, reader, inner);
+}
+
+function nameOfTable(relations: Relations, uuid: string): string {
+  for (const table of relations.tables) if (table.def.uuid === uuid) return table.def.name;
+  return uuid;
+}
+
+/** CREATE, ALTER and DROP VIEW, as they are written. */
+function permitViews({ access, relations, searchPath }: Asked, sql: string): void {
+  const node = parseSql(sql)[0]?.node as Node;
+  const along = ({ name, schema }: QualifiedName): void => {
+    for (const each of schema === null ? searchPath : [schema]) {
+      const view = relations.view(each, name);
+      if (view !== undefined) return permitOwner(access, viewKey(view.oid), 'view', name, each);
+    }
+  };
+  if ('DropStmt' in node) return (node.DropStmt.objects ?? []).map(qualifiedName).forEach(along);
+  const of = (relation: RangeVar | undefined): QualifiedName => ({
+    schema: relation?.schemaname ?? null,
+    name: relation?.relname ?? '',
+  });
+  if ('ViewStmt' in node) {
+    const named = of(node.ViewStmt.view);
+    const schema = named.schema ?? searchPath.find((each) => relations.hasSchema(each));
+    if (schema !== undefined) permitSchema(access, schema, Privilege.create);
+    return along({ ...named, schema: schema ?? null });
+  }
+  if ('RenameStmt' in node) return along(of(node.RenameStmt.relation));
+  if ('AlterObjectSchemaStmt' in node) {
+    permitSchema(access, node.AlterObjectSchemaStmt.newschema ?? '', Privilege.create);
+    return along(of(node.AlterObjectSchemaStmt.relation));
+  }
+  if ('AlterTableStmt' in node) along(of(node.AlterTableStmt.relation));
+}
+
+/** COMMENT ON a schema, the database or a role. */
+function permitComment({ access }: Asked, key: string): void {
+  const space = key.indexOf(' ');
+  const [kind, name] = [key.slice(0, space), key.slice(space + 1)];
+  if (kind === 'schema') permitOwner(access, schemaKey(name), 'schema', name);
+  else if (kind === 'database') permitOwner(access, DATABASE_KEY, 'database', name);
+  else if (!access.role.createRole)
+    throw new SqlError(SqlState.insufficientPrivilege, `must have CREATEROLE privilege`);
+}
+
+/** ON CONFLICT that names columns or a constraint reads them. */
+function conflictNames(node: Node | null): boolean {
+  return node === null || ('InsertStmt' in node && node.InsertStmt.onConflictClause?.infer !== undefined);
+}
+
+/** Whether an UPDATE or DELETE reads a column of the table that it changes: one that may be another table's counts, too. */
+function readsTarget(node: Node | null): boolean {
+  const body =
+    node === null ? null : 'UpdateStmt' in node ? node.UpdateStmt : 'DeleteStmt' in node ? node.DeleteStmt : null;
+  if (body === null) return true;
+  const { relation = {}, ...rest } = body;
+  const target = relation.alias?.aliasname ?? relation.relname ?? '';
+  let found = false;
+  walk(rest, (tag, inner) => {
+    if (tag !== 'ColumnRef') return;
+    const names = stringsOf(inner['fields'] as Node[] | undefined).filter((name) => name !== '');
+    if (names.length < 2 || names.at(-2) === target) found = true;
+  });
+  return found;
+}
+
+function permitDefinition(asked: Asked, statement: Statement): void {
+  const { access, relations, searchPath } = asked;
+  const along = (schema: string | null): readonly string[] => (schema === null ? searchPath : [schema]);
+  const tableNamed = ({ name, schema }: QualifiedName): void => {
+    for (const each of along(schema)) {
+      const table = relations.table(each, name);
+      if (table !== undefined) return permitOwner(access, tableKey(table.def.uuid), 'table', name, each);
+    }
+  };
+  const sequenceNamed = ({ name, schema }: QualifiedName): void => {
+    for (const each of along(schema)) {
+      const found = relations.sequence(each, name);
+      if (found !== undefined) return permitOwner(access, sequenceKey(found.def.oid), 'sequence', name, each);
+    }
+  };
+  switch (statement.kind) {
+    case 'createTable':
+      return permitSchema(access, statement.draft.schema, Privilege.create);
+    case 'createTableAs':
+    case 'createSequence':
+      return permitSchema(access, statement.schema, Privilege.create);
+    case 'createIndex': {
+      for (const table of relations.tables)
+        if (table.def.uuid === statement.draft.tableUuid)
+          permitOwner(access, tableKey(table.def.uuid), 'table', table.def.name);
+      return;
+    }
+    case 'createSchema': {
+      if ((privilegesOf(access.state, access.role, 'database', DATABASE_KEY) & Privilege.create) === 0)
+        throw denied('database', 'arka');
+      return;
+    }
+    case 'defineView':
+      return permitViews(asked, statement.sql);
+    case 'comment':
+      return tableNamed(statement.statement.table);
+    case 'commentOnIndex':
+      for (const each of along(statement.index.schema)) {
+        const table = indexedTable(relations, each, statement.index.name);
+        if (table !== undefined) permitOwner(access, tableKey(table.def.uuid), 'index', statement.index.name);
+      }
+      return;
+    case 'commentOnShared':
+      return permitComment(asked, statement.key);
+    case 'dropTable':
+      return statement.names.forEach(tableNamed);
+    case 'alterTable':
+      return tableNamed(statement.table);
+    case 'renameTable':
+      tableNamed(statement.table);
+      if (statement.to.schema !== undefined) permitSchema(access, statement.to.schema, Privilege.create);
+      return;
+    case 'dropIndex':
+      for (const { name, schema } of statement.names) {
+        for (const each of along(schema)) {
+          const table = indexedTable(relations, each, name);
+          if (table !== undefined) permitOwner(access, tableKey(table.def.uuid), 'index', name);
+        }
+      }
+      return;
+    case 'alterSequence':
+    case 'renameSequence':
+      return sequenceNamed(statement.name);
+    case 'dropSequence':
+      return statement.names.forEach(sequenceNamed);
+    case 'dropSchema':
+      for (const name of statement.names)
+        if (relations.hasSchema(name)) permitOwner(access, schemaKey(name), 'schema', name);
+      return;
+    case 'call':
+      return permitOwner(access, tableKey(statement.def.uuid), 'table', statement.def.name);
+    case 'checkpoint':
+      throw new SqlError(
+        SqlState.insufficientPrivilege,
+        'must be superuser or have privileges of pg_checkpoint to do CHECKPOINT',
+      );
+    default:
+  }
+}
+
+/** The owner of a schema may drop what is in it. */
+function permitOwner(access: SessionAccess, key: string, what: string, name: string, schema?: string): void {
+  const { role, state } = access;
+  if (isOwner(state, role, key)) return;
+  if (schema !== undefined) permitSchema(access, schema, Privilege.usage);
+  throw notOwner(what, name);
+}
+
+/** @throws {SqlError} 42501 unless the session has one of the privileges */
+export function permitSequence(access: SessionAccess, { name, oid, schema }: SequenceDef, bits: number): void {
+  if (access.superuser) return;
+  permitSchema(access, schema, Privilege.usage);
+  if ((privilegesOf(access.state, access.role, 'sequence', sequenceKey(oid)) & bits) === 0)
+    throw denied('sequence', name);
+}
+
+/** For rows that come without a plan. @param conflict with ON CONFLICT */
+export function mayInsert(access: SessionAccess, { onConflict, schema, uuid }: TableDef, conflict: boolean): boolean {
+  if (access.superuser) return true;
+  const { role, state } = access;
+  let bits: number = Privilege.insert;
+  if (conflict) bits |= Privilege.select | Privilege.update;
+  if (onConflict === 'upsert') bits |= Privilege.update;
+  if ((privilegesOf(state, role, 'schema', schemaKey(schema)) & Privilege.usage) === 0) return false;
+  return (privilegesOf(state, role, 'table', tableKey(uuid)) & bits) === bits;
+}
+
+/** Whether the session owns a table, which VACUUM asks for. */
+export const owns = ({ role, state }: SessionAccess, { uuid }: TableDef): boolean =>
+  isOwner(state, role, tableKey(uuid));
