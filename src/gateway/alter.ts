@@ -3,6 +3,7 @@ import type { CheckDef } from '../check-def.ts';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { alterTable, renameTable } from '../ingest/alter-table.ts';
 import { alterWithin, holdToAlter } from '../ingest/alter-within.ts';
+import { ownedSequences } from '../ingest/define-sequence.ts';
 import { shownName } from '../ingest/relations.ts';
 import { generatedInput } from '../ingest/generated-values.ts';
 import { alteredDef, type AlteredDef } from '../planner/altered-def.ts';
@@ -13,7 +14,7 @@ import type { Fill } from '../storage/unit-engine.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { putText } from '../types/parse-text-value.ts';
-import { physicalOf } from '../types/pg-type.ts';
+import { Oid, physicalOf } from '../types/pg-type.ts';
 import { textInput } from '../types/text-input.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { foldDefaults } from './fold-defaults.ts';
@@ -26,7 +27,11 @@ export async function alter(environment: DefineEnvironment, statement: AlterTabl
   const table = tableOf(environment, statement.table, statement.ifExists);
   if (table === null) return 'ALTER TABLE';
   if (changes !== null) await alterViewsAbove(environment, table, statement);
-  const commands = await withDefaults(environment, table.def, statement.commands);
+  const commands = await withIdentities(
+    environment,
+    table,
+    await withDefaults(environment, table.def, statement.commands),
+  );
   let said: AlteredDef['notices'] = [];
   const change = (def: TableDef): AlteredDef | null => {
     const altered = alteredDef(def, commands);
@@ -51,10 +56,51 @@ export async function alter(environment: DefineEnvironment, statement: AlterTabl
   return 'ALTER TABLE';
 }
 
+const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
+
+/** The sequences of columns that become identity columns are made, as part of the transaction. @throws {SqlError} 42703, 55000, 22023 */
+async function withIdentities(
+  environment: DefineEnvironment,
+  table: Table,
+  commands: readonly AlterCommand[],
+): Promise<AlterCommand[]> {
+  const { database, changes, patience } = environment;
+  const done: AlterCommand[] = [];
+  for (const command of commands) {
+    if (command.kind !== 'addIdentity' || changes === null) {
+      done.push(command);
+      continue;
+    }
+    await holdToAlter({ database, changes, patience }, table);
+    const { def } = table;
+    const column = identityToBe(def, command.name);
+    const options = { ...command.options, typeOid: column.type.oid };
+    const owned = [{ fieldId: column.fieldId, isIdentity: true, options }];
+    const [sequence] = ownedSequences(changes, def, owned, () => database.takeOid()).sequences;
+    await changes.lock([ofName(sequence!.schema, sequence!.name)], patience);
+    changes.addSequence(sequence!);
+    done.push({ ...command, sequence: sequence!.oid });
+  }
+  return done;
+}
+
+function identityToBe(def: TableDef, name: string): ColumnDef {
+  const column = def.columns.find((each) => each.name === name);
+  const of = `column "${name}" of relation "${def.name}"`;
+  const refused = (why: string): SqlError => new SqlError(SqlState.objectNotInPrerequisiteState, `${of} ${why}`);
+  if (column === undefined) throw new SqlError(SqlState.undefinedColumn, `${of} does not exist`);
+  if (!INTEGERS.has(column.type.oid))
+    throw new SqlError(SqlState.invalidParameterValue, 'identity column type must be smallint, integer, or bigint');
+  if (!column.notNull) throw refused('must be declared NOT NULL before identity can be added');
+  if (column.identity !== undefined) throw refused('is already an identity column');
+  if (column.default !== null) throw refused('already has a default value');
+  return column;
+}
+
 /** Views above a table have the new names of its columns, and speak against what they need. @throws {SqlError} 2BP01, 0A000 */
 async function alterViewsAbove(environment: DefineEnvironment, table: Table, statement: AlterTable): Promise<void> {
   const { database, changes, patience } = environment;
-  if (!concernsViews(statement, environment)) return;
+  if (!concernsViews(statement, environment) || [...environment.relations.views].length === 0) return;
   await holdToAlter({ database, changes: changes!, patience }, table);
   const { def } = table;
   const actions = statement.commands.flatMap((command) => {
@@ -128,7 +174,7 @@ function isSame(before: TableDef, after: TableDef): boolean {
 
 /** Names of keys are names of relations. */
 function refuseTakenName(environment: DefineEnvironment, { keyName, schema }: TableDef, after: TableDef): void {
-  if (after.keyName === keyName) return;
+  if (after.keyName === keyName || after.keyName === '') return;
   if (relationOf(environment, { schema, name: after.keyName }) !== null)
     throw new SqlError(SqlState.duplicateTable, `relation "${after.keyName}" already exists`);
 }

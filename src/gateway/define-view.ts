@@ -31,6 +31,10 @@ export function concernsViews(
     case 'dropSequence':
       return statement.names.some(({ schema, name }) => isBelow(schema, name));
     case 'alterTable':
+      return (
+        statement.commands.some(({ kind }) => kind === 'addIdentity') ||
+        isBelow(statement.table.schema, statement.table.name)
+      );
     case 'renameTable':
       return isBelow(statement.table.schema, statement.table.name);
     case 'dropSchema':

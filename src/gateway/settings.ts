@@ -61,6 +61,12 @@ const DEFAULTS: readonly (readonly [string, string])[] = [
   ['arka.serializable', 'refuse'],
   ['arka.cold_reader', 'native'],
 ];
+/**
+ * pg_dump refuses a server that is newer than itself, and asks an older one in that one's words, which PostgreSQL inside
+ * understands from this version on (test/compat/dump.it.test.ts).
+ */
+const DUMPED_AS = '15.0';
+const DUMPS: ReadonlySet<string> = new Set(['pg_dump', 'pg_dumpall']);
 /** What a transaction is, where nothing was said of it. */
 const OF_TRANSACTION: ReadonlyMap<string, string> = new Map(
   ['transaction_isolation', 'transaction_read_only', 'transaction_deferrable'].map((key) => [key, `default_${key}`]),
@@ -127,6 +133,7 @@ export class SessionSettings {
       if (name === 'options') this.#options(value);
       else this.#default(name, value);
     }
+    if (DUMPS.has(this.get('application_name')!)) this.#defaults.set('server_version', DUMPED_AS);
     this.#changes = [];
     this.#changed = changed;
   }

@@ -10,7 +10,7 @@ import type { DiskCache } from '../storage/disk/disk-cache.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import { KeyChanges } from '../storage/key-changes.ts';
 import type { IndexApi } from '../storage/index/index-api.ts';
-import type { CommitResult, LakeApi, LostTable, TableState } from '../storage/iceberg/lake-api.ts';
+import type { CommitResult, LakeApi, TableState } from '../storage/iceberg/lake-api.ts';
 import type { Log } from '../storage/log/log-api.ts';
 import { tableSecret } from '../storage/memory/keyed-hash.ts';
 import type { Memory } from '../storage/memory/memory.ts';
@@ -293,23 +293,6 @@ export class Database {
   /** A table beside those of the catalog, for rows that nobody reads here. */
   shadowTable(def: TableDef): Table {
     return new Table(this.memory, this.nextUnit, tableSecret(this.#secret, def.uuid), { ...def, indexes: [] }, '', 0);
-  }
-
-  /** Rows of a table that is gone from the catalog are in a folder now: shown in arka.commits, and said (M-4). */
-  lostTable(name: string, lost: Pick<LostTable, 'folder' | 'files' | 'rows'> & { readonly lsn: Lsn }): void {
-    const { folder, files, rows, lsn } = lost;
-    const warning = `the table is gone from the catalog: its uncommitted rows are in ${folder}`;
-    this.warn(new Error(warning), name);
-    const event = {
-      at: this.#now(),
-      bytes: 0,
-      durationMs: 0,
-      snapshotId: null,
-      deletes: 0,
-      retries: 0,
-      trigger: 'lost',
-    };
-    record(this.commits, { table: name, lsn, files, rows, warning, ...event });
   }
 
   /** Positions that Iceberg's delete files hold already. Behind pending entries of ours they go with the next commit once more. */

@@ -10,6 +10,7 @@ import { adoptDeletes, readDeletes } from './delete-files.ts';
 import { detachAtStart } from './detached-rows.ts';
 import { writeLost } from './lost-rows.ts';
 import { ownedBy } from './relations.ts';
+import { tellLost } from './lost-table.ts';
 
 /** What the lake answers of a table that is not where it was. */
 export function isGone(error: unknown): boolean {
@@ -48,7 +49,7 @@ async function leave(database: Database, table: Table): Promise<void> {
   table.letGo();
   if (rows + files > 0) {
     const lsn = table.publishedLsn;
-    database.lostTable(nameOf(table), { folder: staged!.folder, rows, files, lsn });
+    tellLost(database, nameOf(table), { folder: staged!.folder, rows, files, lsn });
   } else
     database.warn(new Error('another client has dropped the table; all its rows had been committed'), nameOf(table));
   await database.trimLog(); // with a checkpoint frame that does not have it: its frames are missed by nobody

@@ -13,6 +13,7 @@ import type { Physical } from '../types/column-vector.ts';
 import { numericTypmod, Oid } from '../types/pg-type.ts';
 import type { Database } from './database.ts';
 import type { Section } from '../storage/log/section-reader.ts';
+import { tellLost } from './lost-table.ts';
 
 /** What a column was is unknown when the definition is gone as well: the type of the same bytes. */
 const TYPE_OF: Readonly<Record<Physical, { readonly oid: number; readonly typmod: number }>> = {
@@ -93,7 +94,7 @@ export class LostRows {
     for (const [uuid, { known, folder, rows, files, lsn }] of this.#lost) {
       if (rows === 0 && files === 0) continue;
       const def = known?.def ?? null;
-      this.#database.lostTable(def === null ? `.${uuid}` : `${def.schema}.${def.name}`, { folder, rows, files, lsn });
+      tellLost(this.#database, def === null ? `.${uuid}` : `${def.schema}.${def.name}`, { folder, rows, files, lsn });
     }
   }
 }

@@ -28,6 +28,7 @@ import {
 } from './create-table.ts';
 import type { AlterCommand, AlteredDefault, CatalogView, QualifiedName, Statement } from './plan.ts';
 import { checkDatabase, refuseSystemSchema } from './schema-names.ts';
+import { sequenceOptions } from './sequence.ts';
 import { columnType, typeOidOf } from './type-names.ts';
 import { unsupportedStatement } from './utility.ts';
 
@@ -37,10 +38,15 @@ export function planAlterTable(statement: AlterTableStmt, view: CatalogView): St
   if (objtype !== 'OBJECT_TABLE') throw notSupported(`ALTER ${(objtype ?? '').replace('OBJECT_', '')}`);
   const table = tableName(relation);
   const commands = cmds.flatMap((node) =>
-    'AlterTableCmd' in node ? [planCommand(node.AlterTableCmd, table.name, view)] : [],
+    'AlterTableCmd' in node && !MEANS_NOTHING.has(node.AlterTableCmd.subtype ?? '')
+      ? [planCommand(node.AlterTableCmd, table.name, view)]
+      : [],
   );
   return { kind: 'alterTable', table, ifExists, commands };
 }
+
+/** Of PostgreSQL's heap and its ANALYZE: taken, as its storage parameters are. */
+const MEANS_NOTHING: ReadonlySet<string> = new Set(['AT_SetStatistics', 'AT_SetStorage', 'AT_SetCompression']);
 
 function tableName(relation: RangeVar): QualifiedName {
   checkDatabase(relation);
@@ -65,6 +71,12 @@ function planCommand(command: AlterTableCmd, table: string, view: CatalogView): 
       return alterType(name, def);
     case 'AT_ColumnDefault':
       return { kind: 'default', name, value: def === undefined ? null : alteredDefault(def, view) };
+    case 'AT_AddIdentity': {
+      const { generated_when: when, options = [] }: Constraint =
+        def !== undefined && 'Constraint' in def ? def.Constraint : {};
+      const identity = when === 'd' ? 'byDefault' : 'always';
+      return { kind: 'addIdentity', name, identity, options: sequenceOptions(options), sequence: null };
+    }
     case 'AT_AddConstraint':
       return addConstraint(def, table);
     case 'AT_DropConstraint':
@@ -87,12 +99,8 @@ const ACTIONS: Readonly<Record<string, string>> = {
   AT_ValidateConstraint: 'VALIDATE CONSTRAINT',
   AT_AlterConstraint: 'ALTER CONSTRAINT',
   AT_ChangeOwner: 'OWNER TO',
-  AT_SetStatistics: 'ALTER COLUMN … SET STATISTICS',
-  AT_SetStorage: 'ALTER COLUMN … SET STORAGE',
-  AT_SetCompression: 'ALTER COLUMN … SET COMPRESSION',
   AT_SetOptions: 'ALTER COLUMN … SET (…)',
   AT_ResetOptions: 'ALTER COLUMN … RESET (…)',
-  AT_AddIdentity: 'ALTER COLUMN … ADD GENERATED',
   AT_SetIdentity: 'ALTER COLUMN … SET GENERATED',
   AT_DropIdentity: 'ALTER COLUMN … DROP IDENTITY',
   AT_DropExpression: 'ALTER COLUMN … DROP EXPRESSION',

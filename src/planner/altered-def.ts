@@ -41,6 +41,7 @@ const PASSES: Readonly<Record<AlterCommand['kind'], number>> = {
   type: 1,
   addColumn: 2,
   notNull: 3,
+  addIdentity: 3,
   addKey: 3,
   addCheck: 3,
   default: 4,
@@ -87,6 +88,12 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
       case 'renameColumn':
         def = renamed(def, command.name, command.to);
         break;
+      case 'addIdentity': {
+        const column = columnOf(def, command.name);
+        const { identity, sequence } = command;
+        if (sequence !== null) def = replaced(def, { ...column, identity, default: { kind: 'nextval', sequence } });
+        break;
+      }
       case 'comment':
         def = commented(def, command);
         break;

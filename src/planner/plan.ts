@@ -543,6 +543,14 @@ export type AlterCommand =
   | { readonly kind: 'dropColumn'; readonly name: string; readonly ifExists: boolean; readonly cascade: boolean }
   | { readonly kind: 'renameColumn'; readonly name: string; readonly to: string }
   | { readonly kind: 'renameConstraint'; readonly name: string; readonly to: string }
+  /** `sequence`: its OID, once it is made. */
+  | {
+      readonly kind: 'addIdentity';
+      readonly name: string;
+      readonly identity: 'always' | 'byDefault';
+      readonly options: SequenceOptions;
+      readonly sequence: number | null;
+    }
   /** Of the table, or of what has the name. */
   | {
       readonly kind: 'comment';

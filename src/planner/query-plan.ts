@@ -10,6 +10,7 @@ import { countsRows, describeSelect, simpleColumn, simpleScope } from './describ
 import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
 import { resolveHere, type Scope, type WriterContext } from './duckdb/scope.ts';
 import { fill, template, type Template } from './duckdb/typed.ts';
+import { inNewWords } from './old-words.ts';
 import { isSequenceFunction } from './insert-values.ts';
 import { replaceTimes, type Constants } from './own-functions.ts';
 import type {
@@ -68,7 +69,7 @@ export function planQuery(
   if (tables.size === 0) {
     return {
       ...shared,
-      text: replaceTimes(found.node, found.text),
+      text: inNewWords(replaceTimes(found.node, found.text)),
       route: 'catalog',
       views: viewsRead(relations, view),
       render: () => {

@@ -16,6 +16,11 @@ export async function psql(url: string, input: string, args: readonly string[] =
   return run('psql', ['-X', '-d', url, ...args, '-f', '-'], environment, input);
 }
 
+/** A program of PostgreSQL's, such as pg_dump. */
+export function program(name: string, args: readonly string[], input = ''): Promise<Answer> {
+  return run(name, args, { ...process.env, PGTZ: 'UTC', PGCLIENTENCODING: 'UTF8' }, input);
+}
+
 /** Through the SQLite catalog. @param name `namespace.table` */
 export async function readWithPyIceberg(dataDir: string, name: string): Promise<TableSum> {
   return read('read_pyiceberg.py', [join(dataDir, 'catalog.db'), name]);
