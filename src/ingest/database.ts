@@ -486,14 +486,8 @@ export class Database {
       table: nameOf(table),
       at: this.#now(),
       lsn: table.committedLsn,
-      snapshotId,
-      files,
-      rows,
-      deletes,
-      bytes,
-      retries,
+      ...{ snapshotId, files, rows, deletes, bytes, retries, trigger },
       durationMs: this.clock.monotonic() - started,
-      trigger,
     });
   }
 
