@@ -45,6 +45,8 @@ export function rolesSql(state: RoleState): readonly string[] {
           'INSERT INTO pg_catalog.pg_auth_members (oid, roleid, member, grantor, admin_option, inherit_option, set_option) ' +
             `VALUES ${members.join(', ')}`,
         ]),
+    // The role of a statement is set from outside: it may not set itself another one, in a query within a function.
+    'REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC',
     // What Arka says of itself everybody may read.
     'GRANT USAGE ON SCHEMA arka TO PUBLIC',
     'GRANT SELECT ON ALL TABLES IN SCHEMA arka TO PUBLIC',

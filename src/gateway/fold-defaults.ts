@@ -16,6 +16,8 @@ export interface FoldingEnvironment {
   readonly catalog: Catalog;
   readonly searchPath: readonly string[];
   readonly timeZone: string;
+  /** Whose rights count; null: a superuser's. */
+  readonly role: string | null;
 }
 
 /** The draft with the values of its defaults. @throws {SqlError} PostgreSQL's own for the expression; 0A000 */
@@ -37,11 +39,11 @@ export async function foldDefaults(
 }
 
 async function folded(
-  { catalog, searchPath, timeZone }: FoldingEnvironment,
+  { catalog, role, searchPath, timeZone }: FoldingEnvironment,
   column: ColumnDef,
   expression: DefaultExpression,
 ): Promise<string | null> {
-  const context = { searchPath, timeZone };
+  const context = { searchPath, timeZone, ...(role === null ? {} : { role }) };
   const { columns } = await catalog.describe({ sql: `SELECT ${expression.sql}`, parameterOids: [], context });
   refuseOther(columns?.[0]?.typeOid ?? 0, column);
   const cast = `CAST((${expression.sql}) AS ${formatType(column.type)})`;

@@ -177,6 +177,11 @@ export class SessionStatements {
     return this.plan(parsed, parameterOids);
   }
 
+  /** Whom PostgreSQL is to take it for; null: for its superuser. */
+  get #role(): string | null {
+    return this.access.role.oid === FIRST_SUPERUSER ? null : this.access.currentUser;
+  }
+
   /** @throws {SqlError} 42501 */
   permit(statement: Statement): void {
     if (this.access.superuser) return;
@@ -275,6 +280,7 @@ export class SessionStatements {
         ...context,
         changes,
         relations: this.transaction.relations,
+        role: this.#role,
         searchPath,
         timeZone: zone,
         notice: (code, message, detail) => this.#notice(code, message, detail),
@@ -485,7 +491,7 @@ export class SessionStatements {
       timeZone: this.settings.timeZone,
       times: this.times,
       searchPath: this.settings.searchPath,
-      role: this.access.role.oid === FIRST_SUPERUSER ? null : this.access.currentUser,
+      role: this.#role,
       position: this.position,
       running: this.interruption.running,
     };

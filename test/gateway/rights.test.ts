@@ -143,6 +143,20 @@ describe('roles', () => {
     ]);
   });
 
+  test('no function lets a statement become somebody else inside PostgreSQL', async () => {
+    const ann = await as('ann');
+    const secrets = "ts_stat('SELECT to_tsvector(rolpassword) FROM pg_authid WHERE rolpassword IS NOT NULL')";
+    for (const sql of [
+      "SELECT length(set_config('role', 'arka', true))",
+      `SELECT length(set_config('session_authorization', 'arka', true)), word FROM ${secrets}`,
+      `SELECT a.word FROM ts_stat('SELECT to_tsvector(set_config(''role'', ''arka'', true))') a, ${secrets} b`,
+      "UPDATE pg_settings SET setting = 'arka' WHERE name = 'role'",
+      "SELECT pg_read_file('/etc/passwd')",
+      "SELECT query_to_xml('SELECT rolpassword FROM pg_authid', true, true, '')",
+    ])
+      expect(`${sql}: ${await said(ann, sql)}`).toMatch(/: (42501|0A000) [^:]*$/);
+  });
+
   test('SET ROLE and SET SESSION AUTHORIZATION make the session somebody else, and end with their transaction', async () => {
     const ann = await as('ann');
     await script(ann, [
