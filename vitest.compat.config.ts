@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/compat/**/*.it.test.ts'],
-    globalSetup: 'test/temporary-folder.ts',
+    globalSetup: ['test/temporary-folder.ts', 'test/compile-cache.ts'],
     pool: 'forks',
     fileParallelism: false,
     testTimeout: 120_000,

@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/compat/**', 'test/bench/**', 'node_modules/**'],
-    globalSetup: 'test/temporary-folder.ts',
+    globalSetup: ['test/temporary-folder.ts', 'test/compile-cache.ts'],
     pool: 'forks',
     // most tests wait for disks and servers of their own: as many workers as cores would leave a small machine idle
     maxWorkers: Math.max(3, availableParallelism() - 1),
