@@ -122,12 +122,13 @@ export interface Tiers {
   readonly engineBytes: () => Promise<number>;
 }
 
-function indexSettings(dataDir: string, tempDir: string, budget: MemoryBudget): IndexSettings {
+function indexSettings(dataDir: string, tempDir: string, budget: MemoryBudget, asksForRoom: boolean): IndexSettings {
   return {
     dir: join(dataDir, 'index'),
     cacheBytes: indexCacheBytes(budget),
     readerBytes: INDEX_WORK_BYTES,
     tempDir: join(tempDir, 'index'),
+    asksForRoom,
   };
 }
 
@@ -155,7 +156,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     remote.shutdown(null),
   );
   stack.defer(() => index.close());
-  const indexOpened = index.remote.open(indexSettings(dataDir, tempDir, budget));
+  const indexOpened = index.remote.open(indexSettings(dataDir, tempDir, budget, options.diskLimit !== undefined));
   const [, { secret }] = await Promise.all([engineOpened, indexOpened]);
   const memory = new Memory(budget.slabBytes, budget.liveBytes);
   memory.pins.budgetBytes.memory = memoryLimit * PINS_FRACTION;

@@ -148,11 +148,10 @@ function s3Settings({ s3: { endpoint, region, pathStyle } }: Config): S3Settings
   return { endpoint, region, pathStyle: pathStyle === 'auto' ? endpoint !== '' : pathStyle };
 }
 
-function migrationSettings({ disk, flush, iceberg, memory }: Config): Parameters<typeof startMigration>[1] {
+function migrationSettings({ flush, iceberg, memory }: Config): Parameters<typeof startMigration>[1] {
   return {
     memoryFraction: flush.memoryFraction,
     memoryYellow: memory.yellow,
-    diskBytesMax: disk.limit,
     partitionBytes: flush.partitionSize,
     flushAgeMs: flush.maxAge,
     walLagMax: flush.maxWalLag,

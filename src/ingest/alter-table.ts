@@ -90,6 +90,8 @@ async function alterHeld(database: Database, table: Table, { change, check }: Al
       if (filled !== null && !unknown) await discardFilled(database, table, filled);
       if (!(error instanceof SqlError) || error.code !== SqlState.serializationFailure) throw error;
       if (attempt >= ATTEMPTS_MAX) throw error;
+    } finally {
+      filled?.giveBack();
     }
   }
 }

@@ -24,6 +24,8 @@ export class ColdIndex {
   /** Rises whenever a file ceases to be covered. */
   losses = 0;
   #lending = false;
+  /** What is reserved for the run that is being written. */
+  #room: () => void = () => {};
 
   constructor(remote: Remote<IndexApi>, disk: DiskCache, warn: (error: unknown, where: string) => void) {
     this.#remote = remote;
@@ -183,6 +185,23 @@ export class ColdIndex {
     }
   }
 
+  /** D4 of the disk: a run has its room before it is written, and is counted when it is. */
+  async #makeRoom(bytes: number): Promise<void> {
+    const giveBack = this.#room;
+    this.#room = () => {};
+    try {
+      if (bytes === 0) await this.#disk.recount();
+      giveBack();
+      if (bytes > 0) this.#room = await this.#disk.reserve(bytes);
+    } catch (error) {
+      giveBack();
+      if (bytes === 0) this.#warn(error, 'counting the disk');
+      else await this.#remote.room(false).catch(() => undefined); // its end is told elsewhere
+      return;
+    }
+    if (bytes > 0) await this.#remote.room(true).catch(() => undefined);
+  }
+
   async #listen(): Promise<void> {
     try {
       for (;;) {
@@ -190,6 +209,7 @@ export class ColdIndex {
         if (events === null) return;
         this.#cover(events.covered);
         this.#lose(events.lost);
+        if (events.room !== null) void this.#makeRoom(events.room);
         for (const problem of events.problems) this.#warn(new Error(problem), 'the index');
       }
     } catch {

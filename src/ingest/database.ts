@@ -29,6 +29,7 @@ import { advanceFlushed, cutTable, flushCut, type Cut } from './flush.ts';
 import { commitTable, refreshTable, uploadStaged } from './iceberg-commit.ts';
 import { IndexFollower } from './index-follower.ts';
 import { ownedSequences } from './define-sequence.ts';
+import { ownBytes } from './disk-bytes.ts';
 import { LogRetention } from './log-retention.ts';
 import { rewriteFiles } from './rewrite.ts';
 import { memorySignal } from './memory-signal.ts';
@@ -144,16 +145,10 @@ export class Database {
     this.pressure.join(memorySignal(this, options.memoryMarks ?? MEMORY_MARKS, othersWork));
     this.pressure.join(this.retention.signal);
     this.memory.account.report('queue', true, () => this.log.stats().queueBytes);
-    this.disk.count(() => ({ log: this.log.stats().bytes, staged: this.#stagedBytes() }));
-  }
-
-  #stagedBytes(): number {
-    let bytes = 0;
-    for (const { fileSets, spilledFiles } of this.tables.values()) {
-      for (const { info } of fileSets.staged) bytes += info.bytes;
-      for (const { info } of spilledFiles) bytes += info.bytes;
-    }
-    return bytes;
+    this.disk.count(
+      () => ownBytes(this),
+      () => this.memory.slabBytes,
+    );
   }
 
   readonly nextUnit = (): number => {

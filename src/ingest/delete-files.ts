@@ -17,6 +17,8 @@ import type { Database } from './database.ts';
 
 export const DELETES_OF_FILE_MIN = 1000;
 export const SHARED_MAX = 8;
+/** Of a delete file, beside its positions. */
+const DELETE_FILE_BYTES = 4096;
 
 /** A data file whose delete entries go to Iceberg up to a length. */
 export interface Touched {
@@ -96,6 +98,16 @@ export function isNeeded(table: Table, partitionKey: string, leaves: (file: Data
 
 export function locationsOf(table: Table, partitionKeys: Iterable<string>): string[] {
   return Array.from(partitionKeys, (key) => table.partitionDeletes.get(key) ?? []).flat();
+}
+
+/** What the plan's files may take on the disk until they are in Iceberg: each names its data files, and a position takes eight bytes at most. */
+export function deleteBytesMax({ files }: DeletePlan): number {
+  let bytes = 0;
+  for (const { parts } of files) {
+    bytes += DELETE_FILE_BYTES;
+    for (const { file, from, to } of parts) bytes += file.info.location.length + (to - from) * 8;
+  }
+  return bytes;
 }
 
 export function positionsOf({ parts }: PlannedDeletes): PositionDeletes[] {

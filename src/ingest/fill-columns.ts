@@ -20,6 +20,8 @@ export interface FilledFiles {
   readonly files: NonNullable<AlterRequest['files']>;
   /** Local copies, to be removed whatever becomes of them. */
   readonly written: readonly string[];
+  /** Their room on the disk is no longer reserved: they are counted otherwise, or gone. */
+  readonly giveBack: () => void;
 }
 
 /** @throws {SqlError} 0A000 for more bytes than are staged at one time */
@@ -31,6 +33,7 @@ export async function fillColumns(database: Database, table: Table, def: TableDe
     });
   const added: Segment[] = [];
   const written: string[] = [];
+  const giveBack = await database.disk.reserve(bytes);
   try {
     for (const file of table.files) {
       if (file.deletes.length >= file.rows) continue;
@@ -53,15 +56,20 @@ export async function fillColumns(database: Database, table: Table, def: TableDe
     if (isRemote(table.location)) await database.lake.upload(added);
   } catch (error) {
     await discardFilled(database, table, { files: { removed: [], added, removedDeletes: [] }, written });
+    giveBack();
     throw error;
   }
   const removed = table.files.map(({ info }) => info.location);
   const removedDeletes = locationsOf(table, new Set(table.partitionDeletes.keys()));
-  return { files: { removed, added, removedDeletes }, written };
+  return { files: { removed, added, removedDeletes }, written, giveBack };
 }
 
 /** They will not be swapped in. */
-export async function discardFilled(database: Database, table: Table, { files, written }: FilledFiles): Promise<void> {
+export async function discardFilled(
+  database: Database,
+  table: Table,
+  { files, written }: Pick<FilledFiles, 'files' | 'written'>,
+): Promise<void> {
   try {
     await database.lake.abandon(files.added.map(({ location }) => location));
     await database.lake.removeFiles(written);

@@ -13,6 +13,7 @@ import type { Lsn } from '../table-def.ts';
 import type { Database } from './database.ts';
 import {
   adoptDeletes,
+  deleteBytesMax,
   locationsOf,
   planDeletes,
   positionsByLocation,
@@ -60,6 +61,8 @@ export async function commitTable(
     .filter(({ file, length }) => length > file.deletesCommitted);
   const plan = planDeletes(table, touched, new Set(staged));
   const deletes: DeleteFile[] = [];
+  using room = new DisposableStack();
+  if (plan.files.length > 0) room.defer(await database.disk.claim(deleteBytesMax(plan)));
   for (const planned of plan.files) {
     const path = join(database.diskDir, `${randomUUID()}-deletes.parquet`);
     const positions = positionsOf(planned);

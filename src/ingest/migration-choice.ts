@@ -32,7 +32,7 @@ export interface Pressure {
   /** Slab bytes in use over their budget. */
   readonly memoryUse: number;
   readonly memoryBudgetBytes: number;
-  /** Bytes of log and staged files over `disk.limit`. */
+  /** How much of `disk.limit` is taken by what commits give back, index and deltas aside. */
   readonly diskUse: number;
 }
 
@@ -131,7 +131,7 @@ function intervalOf(figures: TableFigures, intervalMinMs: number): number {
 
 function dueCommit(settings: MigrationSettings, pressure: Pressure, figures: TableFigures): Reason | null {
   if (figures.uncommittedAgeMs === null) return null;
-  if (pressure.diskUse >= DISK_FRACTION && figures.stagedBytes > 0)
+  if (pressure.diskUse >= DISK_FRACTION && figures.stagedBytes + figures.memoryBytes > 0)
     return { move: 'commit', trigger: 'disk', over: 1 + figures.stagedBytes / settings.stagedBytesMax };
   if (figures.sinceCommitMs < intervalOf(figures, settings.commitIntervalMinMs)) return null;
   return strongest('commit', [

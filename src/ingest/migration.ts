@@ -60,10 +60,7 @@ interface Seen {
 }
 
 /** Watches all tables until it is stopped. */
-export function startMigration(
-  database: Database,
-  settings: MigrationSettings & { readonly diskBytesMax: number },
-): () => void {
+export function startMigration(database: Database, settings: MigrationSettings): () => void {
   const seen = new Map<Table, Seen>();
   let moving = 0;
   let stopped = false;
@@ -96,7 +93,7 @@ export function startMigration(
       const own = look(table, seen, now);
       return figuresOf(table, own, now, own.candidates.look(database, table, settings.smallFilesMax));
     });
-    const moves = chooseMoves(settings, pressureOf(database, figures, settings.diskBytesMax), figures);
+    const moves = chooseMoves(settings, pressureOf(database), figures);
     for (const move of moves) start(tables[move.table]!, move);
     void database.retention.relieve().catch((error: unknown) => database.warn(error, 'making the log smaller'));
     if (!stopped) cancel = database.clock.after(TICK_MS, tick);
@@ -182,14 +179,8 @@ async function rewrite(
   }
 }
 
-function pressureOf(database: Database, figures: readonly TableFigures[], diskBytesMax: number) {
-  const { pool } = database.memory;
-  const staged = figures.reduce((sum, each) => sum + each.stagedBytes, 0);
-  return {
-    memoryUse: database.memory.use,
-    memoryBudgetBytes: pool.budgetBytes,
-    diskUse: (staged + database.log.stats().bytes) / diskBytesMax,
-  };
+function pressureOf({ disk, memory }: Database) {
+  return { memoryUse: memory.use, memoryBudgetBytes: memory.pool.budgetBytes, diskUse: disk.pressure };
 }
 
 function figuresOf(table: Table, seen: Seen, now: number, rewritable: RewriteTrigger | null): TableFigures {

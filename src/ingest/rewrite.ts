@@ -25,6 +25,8 @@ import { nameOf, type Database } from './database.ts';
 import { countedRows, queriedRows, type MovedRows } from './moved-rows.ts';
 
 const SWAPS_MAX = 8;
+/** Of an output, beside its rows: a footer. */
+const OUTPUT_BYTES_MIN = 64 * 1024;
 const RETRY_MS = 500;
 const BLOCK_ENTRIES = 2 ** 18;
 
@@ -66,6 +68,7 @@ export async function rewriteFiles(
   if (table.dropped || table.detached !== null || table.committedDef !== null) return null;
   const blocks = new Blocks(database);
   const made: Group[] = [];
+  const room: (() => void)[] = [];
   try {
     for (const files of groups)
       if (files.every((file) => table.unit(file.unit) === file)) made.push(pin(database, table, files, blocks));
@@ -73,6 +76,7 @@ export async function rewriteFiles(
     for (const group of made) {
       if (table.dropped || table.committedDef !== null || database.closing || !isLive(table, group)) continue;
       try {
+        room.push(await database.disk.reserve(bytesOf(group)));
         group.output = await write(database, table, group);
         written.push(group);
       } catch (error) {
@@ -88,7 +92,13 @@ export async function rewriteFiles(
   } finally {
     blocks.free();
     await discard(database, table, made);
+    for (const giveBack of room) giveBack();
   }
+}
+
+/** What the output may take. */
+function bytesOf({ inputs }: Group): number {
+  return inputs.reduce((sum, { file }) => sum + file.info.bytes, OUTPUT_BYTES_MIN);
 }
 
 /** Slab blocks with the pinned deletes of the inputs, where the engine reads them. */

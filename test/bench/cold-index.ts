@@ -114,6 +114,7 @@ try {
     cacheBytes: CACHE_BYTES,
     readerBytes: 64e6,
     tempDir: join(dir, 'tmp'),
+    asksForRoom: false,
   });
   await index.attach(def);
   const encode = keyEncoder([physicalOf(def.columns[0]!.type)], tableSecret(secret, def.uuid));

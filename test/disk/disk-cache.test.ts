@@ -14,7 +14,7 @@ function world(limit: number) {
   const cancelled: string[] = [];
   const gates = new Map<string, PromiseWithResolvers<void>>();
   let held = false;
-  const own = { log: 0, staged: 0 };
+  const own = { log: 0, staged: 0, coming: 0 };
   const cache = new DiskCache({
     dir: '/d/cache',
     limit,
@@ -198,6 +198,86 @@ test('one scan of everything leaves what is used all the time', () => {
   for (let i = 0; i < 50; i++) use(`scan${i}`);
   expect(['hot1', 'hot2', 'hot3'].every((name) => index.has(name))).toBe(true);
   expect(index.bytes).toBeLessThanOrEqual(100);
+});
+
+describe('room (D4)', () => {
+  test('copies give way to what is reserved before it is there, and are gone from the disk then; given back, it is the cache’s again', async () => {
+    const { cache, removed } = world(100);
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) cache.found(file(name));
+    const giveBack = await cache.reserve(50);
+    expect(removed).toEqual(['a', 'b', 'c']);
+    expect(cache.parts).toMatchObject({ used: 50, reserved: 50, cache: 50 });
+    giveBack();
+    giveBack();
+    expect(cache.parts).toMatchObject({ used: 50, reserved: 0 });
+    (await cache.lease([file('i'), file('j')]))();
+    expect(removed).toEqual(['a', 'b', 'c']);
+  });
+
+  test('what does not fit beside the others and the copies in use is 53100, and takes nothing; what frees the disk is not refused', async () => {
+    const { cache, own } = world(100);
+    own.log = 30;
+    const release = await cache.lease([file('a', 10), file('b', 10)]);
+    await expect(cache.reserve(55)).rejects.toMatchObject({ code: '53100', message: 'no space left in disk.limit' });
+    expect(cache.parts.reserved).toBe(0);
+    (await cache.reserve(50))();
+    release();
+    (await cache.reserve(55))();
+    const giveBack = await cache.claim(80);
+    expect(cache.full).toBe(true);
+    giveBack();
+    expect(cache.full).toBe(false);
+  });
+
+  test('rows in memory and the log’s next segment have their room: writes are refused and copies gone before they need it', async () => {
+    const { cache, own } = world(100);
+    cache.found(file('a', 40));
+    Object.assign(own, { log: 40, staged: 10, coming: 45 });
+    const stop = cache.start();
+    await cache.claim(0);
+    stop();
+    expect(cache.parts).toMatchObject({ used: 50, reserved: 45, cache: 0 });
+    expect(() => cache.admit()).not.toThrow();
+    own.coming = 50;
+    await cache.claim(0);
+    expect(() => cache.admit()).toThrow(/no space left in disk.limit/);
+    expect(cache.pressure).toBe(1); // commits are due long before
+  });
+
+  test('whatever is reserved, fetched and given back in whatever order, what is used and reserved stays within the limit', async () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant('reserve' as const), bytes: fc.integer({ min: 1, max: 60 }) }),
+      fc.record({ kind: fc.constant('lease' as const), name: fc.constantFrom('a', 'b', 'c', 'd', 'e') }),
+      fc.record({ kind: fc.constant('giveBack' as const), which: fc.nat() }),
+      fc.record({ kind: fc.constant('found' as const), name: fc.constantFrom('p', 'q', 'r') }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+        const { cache } = world(100);
+        const held: (() => void)[] = [];
+        const abort = new AbortController();
+        abort.abort(); // a lease that would wait for room gives up
+        for (const each of steps) {
+          if (each.kind === 'giveBack') held.splice(each.which % (held.length + 1), 1)[0]?.();
+          else if (each.kind === 'found') {
+            const staged = await cache.reserve(10).catch(() => null);
+            if (staged !== null) cache.found(file(each.name));
+            staged?.();
+          } else {
+            const taken =
+              each.kind === 'reserve'
+                ? cache.reserve(each.bytes)
+                : cache.parts.used + cache.parts.reserved <= 90
+                  ? cache.lease([file(each.name)])
+                  : cache.lease([file(each.name)], abort.signal);
+            const giveBack = await taken.catch(() => null);
+            if (giveBack !== null) held.push(giveBack);
+          }
+          expect(cache.parts.used + cache.parts.reserved).toBeLessThanOrEqual(100);
+        }
+      }),
+    );
+  });
 });
 
 describe('the place of a copy', () => {

@@ -38,6 +38,8 @@ export class IndexWorld {
   readonly files = new Map<number, { readonly location: string; path: string; readonly rows: Rows }>();
   readonly covered = new Set<number>();
   readonly problems: string[] = [];
+  /** Says whether a run of so many bytes has room; null: it is not asked. */
+  room: ((bytes: number) => boolean) | null = null;
   #secret!: Uint8Array;
   #news: (() => void)[] = [];
 
@@ -53,7 +55,7 @@ export class IndexWorld {
   async open(cacheBytes = 2 ** 20): Promise<void> {
     this.covered.clear();
     this.core = createIndexCore(systemClock, this.#reader());
-    const { secret } = await this.core.open({ dir: this.dir, cacheBytes });
+    const { secret } = await this.core.open({ dir: this.dir, cacheBytes, asksForRoom: this.room !== null });
     await this.core.keepOnly([this.def.uuid]);
     this.#secret = secret;
     await this.core.attach(this.def);
@@ -88,13 +90,19 @@ export class IndexWorld {
         for (const unit of events.lost) this.covered.delete(unit);
       }
       this.problems.push(...events.problems);
+      if (events.room !== null && events.room > 0) void core.room(this.room!(events.room));
       for (const tell of this.#news.splice(0)) tell();
     }
   }
 
+  /** Resolves when the index has said something. */
+  heard(): Promise<void> {
+    return new Promise((resolve) => this.#news.push(resolve));
+  }
+
   /** Resolves when every file is covered. */
   async settled(): Promise<void> {
-    while (this.covered.size < this.files.size) await new Promise<void>((resolve) => this.#news.push(resolve));
+    while (this.covered.size < this.files.size) await this.heard();
   }
 
   /** `unit:position` of every row with each key, in order, of covered files; what the index says, and what is so. */

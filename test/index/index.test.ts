@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
@@ -284,4 +284,31 @@ test('a file that cannot be read stays uncovered and is tried again', async () =
   const after = await world.compare(sequence(0, 20));
   expect(after.said).toEqual(after.so);
   expect(after.so[7]).toEqual(['1:7', '2:2']);
+});
+
+test('a run has room on the disk before it is written: so much at most, for builds and merges; without room the index waits and says so', async () => {
+  world = new IndexWorld(keyDef([Oid.int8]));
+  const asked: number[] = [];
+  world.room = (bytes) => {
+    asked.push(bytes);
+    return false;
+  };
+  await world.open();
+  await world.add(1, [[[1, 0]], [[2, 0]]]);
+  while (world.problems.length === 0) await world.heard();
+  expect(world.problems[0]).toContain('no space left in disk.limit for a run of 2 keys');
+  expect(readdirSync(world.tableDir).filter((name) => name.endsWith('.run'))).toEqual([]);
+  expect(world.covered.size).toBe(0);
+
+  world.room = (bytes) => asked.push(bytes) > 0;
+  asked.length = 0;
+  for (let unit = 2; unit < 40; unit++) {
+    const rows = Array.from({ length: 200 }, (_, i): Value[] => [[unit * 200 + i, 0]]);
+    await world.add(unit, rows);
+    await world.settled();
+    const written = readdirSync(world.tableDir).filter((name) => name.endsWith('.run'));
+    const largest = Math.max(...written.map((name) => statSync(join(world!.tableDir, name)).size));
+    expect(largest).toBeLessThanOrEqual(Math.max(...asked));
+  }
+  expect(asked.length).toBeGreaterThan(38); // merges have asked, too
 });

@@ -181,10 +181,15 @@ describe('under pressure', () => {
       [],
     ],
     [
-      'a disk that fills commits what is staged, min_interval or not',
+      'a disk that fills commits what is staged or will be, min_interval or not',
       { diskUse: 0.8 },
-      [{ stagedBytes: 5 * MB, sinceCommitMs: 0 }, { stagedBytes: 900 * MB, sinceCommitMs: 0 }, {}],
-      ['1 commit disk', '0 commit disk'],
+      [
+        { stagedBytes: 5 * MB, sinceCommitMs: 0 },
+        { stagedBytes: 900 * MB, sinceCommitMs: 0 },
+        { sinceCommitMs: 0 },
+        { memoryBytes: 0, sinceCommitMs: 0 },
+      ],
+      ['1 commit disk', '0 commit disk', '2 commit disk'],
     ],
   ])('%s', (_, pressure, tables, expected) => {
     expect(movesOf(tables, pressure)).toEqual(expected);

@@ -101,7 +101,7 @@ export class Life {
     const index = simIndex(world);
     planted.index?.(index);
     this.index = index;
-    const { secret } = await index.open({ dir: INDEX_DIR, cacheBytes: 2 ** 16 });
+    const { secret } = await index.open({ dir: INDEX_DIR, cacheBytes: 2 ** 16, asksForRoom: true });
     const log = await openLog({
       dir: '',
       segmentBytes: shape.segmentBytes,

@@ -6,6 +6,9 @@
  *   gets what the others leave; when they alone take everything, `full` is true and new writes get 53100 (M-12).
  * - D2 A lease names files that are here and stay until it is given back. All its files are admitted at once or none:
  *   two that wait hold nothing that the other needs.
+ * - D4 What grows has its room before: rows in memory and the log's next segment count as the files that they will be, and who
+ *   writes a file reserves what it may take. For that the cache gives way at once, also on the disk, and writes are refused earlier.
+ *   Only copies that readers hold cannot give way.
  * - D3 Requests for one file share one download; it is cancelled when nobody waits for it any more.
  */
 import type { Clock } from '../../clock.ts';
@@ -40,8 +43,18 @@ export interface DiskParts extends DiskUsage {
   readonly staged: number;
   readonly cache: number;
   readonly used: number;
+  /** Not used yet, and spoken for (D4). */
+  readonly reserved: number;
   readonly limit: number;
   readonly files: number;
+}
+
+/** What main's books say. */
+export interface OwnBytes {
+  readonly log: number;
+  readonly staged: number;
+  /** What rows in memory and the log's next segment may take. */
+  readonly coming: number;
 }
 
 interface Fetch {
@@ -54,6 +67,7 @@ const PARTS_BYTES_MAX = 64 * 2 ** 20;
 const ROOM_WAIT_MS = 30_000;
 const TICK_MS = 1000;
 const RECOUNT_MS = 100;
+const GROWTH_BYTES_MAX = 2 ** 20;
 
 export class DiskCache {
   readonly #dir: string;
@@ -69,24 +83,70 @@ export class DiskCache {
   /** Around each download: while the server starts, one that fails because the store is away is waited for. */
   patience: <T>(download: () => Promise<T>) => Promise<T> = (download) => download();
   #usage: DiskUsage = { deltas: 0, index: 0, spill: 0 };
-  #ownBytes: () => { readonly log: number; readonly staged: number } = () => ({ log: 0, staged: 0 });
+  #ownBytes: () => OwnBytes = () => ({ log: 0, staged: 0, coming: 0 });
+  #memoryBytes: () => number = () => 0;
+  #countedBytes = 0;
+  #reserved = 0;
 
   constructor(options: DiskCacheOptions) {
     this.#options = options;
     this.#dir = `${options.dir}/`;
     const { lake, warn, limit } = options;
     const bytesMax = Math.min(PARTS_BYTES_MAX, limit / 16);
-    this.#parts = new PartialFiles({ dir: `${this.#dir}${TEMPORARY}/parts`, bytesMax, lake, warn });
+    const grows = (): void => void this.#makeRoom();
+    this.#parts = new PartialFiles({ dir: `${this.#dir}${TEMPORARY}/parts`, bytesMax, lake, warn, grows });
   }
 
-  /** Where main's own books say how many bytes log and staged files take. */
-  count(own: () => { readonly log: number; readonly staged: number }): void {
+  /** @param memoryBytes at no cost: when it has changed much, what is `full` is counted again */
+  count(own: () => OwnBytes, memoryBytes: () => number = () => 0): void {
     this.#ownBytes = own;
+    this.#memoryBytes = memoryBytes;
   }
 
   /** A copy that is here: found at start, or made from a staged file by a commit. */
   found({ path, bytes }: CachedFile): void {
     if (path.startsWith(this.#dir)) this.#index.add(path, bytes);
+  }
+
+  /**
+   * Room for a file that is about to be written, until the answer is called: then it is counted as what it is, or gone (D4).
+   * @throws {SqlError} 53100
+   */
+  async reserve(bytes: number): Promise<() => void> {
+    const giveBack = this.#hold(bytes);
+    const made = this.#makeRoom();
+    if (this.#index.bytes > this.#capacity()) {
+      giveBack();
+      await made;
+      throw this.#noRoom(`Files that were to be written may take ${bytes} bytes.`);
+    }
+    await made;
+    return giveBack;
+  }
+
+  /** The same for what cannot be refused, because it is a part of what frees the disk. */
+  async claim(bytes: number): Promise<() => void> {
+    const giveBack = this.#hold(bytes);
+    await this.#makeRoom();
+    return giveBack;
+  }
+
+  #hold(bytes: number): () => void {
+    let held = bytes;
+    this.#reserved += held;
+    this.#countedUntil = 0;
+    return () => {
+      this.#reserved -= held;
+      held = 0;
+      this.#countedUntil = 0;
+    };
+  }
+
+  /** Copies go until the others have their room; resolves when they are gone from the disk. */
+  async #makeRoom(): Promise<void> {
+    const victims = this.#index.evict(Math.max(0, this.#capacity()), NOTHING);
+    this.#remove(victims);
+    for (const path of victims) await this.#leaving.get(path);
   }
 
   /** Copies that no new reader will name: out of the way when they are unused, else with the next that must go. */
@@ -102,37 +162,53 @@ export class DiskCache {
   }
 
   get parts(): DiskParts {
-    const own = this.#ownBytes();
+    const { log, staged, coming } = this.#ownBytes();
     const cache = this.#index.bytes;
     const { limit } = this.#options;
     const { deltas, index, spill } = this.#usage;
-    const used = own.log + own.staged + deltas + index + spill + this.#parts.bytes + cache;
-    return { ...this.#usage, ...own, cache, used, limit, files: this.#index.files };
+    const used = log + staged + deltas + index + spill + this.#parts.bytes + cache;
+    const reserved = coming + this.#reserved;
+    return { ...this.#usage, log, staged, cache, used, reserved, limit, files: this.#index.files };
   }
 
-  /** D1: no room for new writes, whatever the cache gives up. Asked by every statement: counted ten times a second. */
+  /** D1: no room for new writes, whatever the cache gives up. Asked by every statement: counted ten times a second, or after as much growth. */
   get full(): boolean {
-    const now = this.#options.clock.monotonic();
-    if (now >= this.#countedUntil) {
+    const { clock, limit } = this.#options;
+    const now = clock.monotonic();
+    const bytes = this.#memoryBytes();
+    const grown = Math.abs(bytes - this.#countedBytes);
+    if (now >= this.#countedUntil || grown > Math.min(GROWTH_BYTES_MAX, limit / 256)) {
       this.#full = this.#capacity() <= 0;
       this.#countedUntil = now + RECOUNT_MS;
+      this.#countedBytes = bytes;
     }
     return this.#full;
   }
 
   /** @throws {SqlError} 53100 when `full` */
   admit(): void {
-    if (!this.full) return;
-    const { log, staged, limit } = this.parts;
-    throw new SqlError(SqlState.diskFull, 'no space left in disk.limit', {
-      detail: `Of ${limit} bytes the log takes ${log}, and files that are not in Iceberg yet ${staged}.`,
+    if (this.full) throw this.#noRoom();
+  }
+
+  #noRoom(more = ''): SqlError {
+    const { log, staged, reserved, limit } = this.parts;
+    const taken = `Of ${limit} bytes the log takes ${log}, files that are not in Iceberg yet ${staged}, and rows in memory may take ${reserved}.`;
+    return new SqlError(SqlState.diskFull, 'no space left in disk.limit', {
+      detail: more === '' ? taken : `${taken} ${more}`,
       hint: 'Writes go on by themselves after the next Iceberg commit; see arka.disk, and raise disk.limit.',
     });
   }
 
+  /** How much of what index and deltas leave is taken by what commits to Iceberg give back. */
+  get pressure(): number {
+    const { log, staged, reserved, deltas, index, spill, limit } = this.parts;
+    const left = limit - deltas - index - spill;
+    return left > 0 ? (log + staged + reserved) / left : 1;
+  }
+
   #capacity(): number {
-    const { used, cache, limit } = this.parts;
-    return limit - (used - cache);
+    const { used, reserved, cache, limit } = this.parts;
+    return limit - (used - cache) - reserved;
   }
 
   /**
@@ -291,19 +367,22 @@ export class DiskCache {
     });
   }
 
+  /** What other threads have written is known now. */
+  async recount(): Promise<void> {
+    this.#usage = await this.#options.lake.diskUsage(null);
+  }
+
   /** Counts again, and gives back what other parts need, once a second until it is stopped. */
   start(): () => void {
-    const { clock, lake, warn } = this.#options;
+    const { clock, warn } = this.#options;
     let stopped = false;
     let cancel = NO_LEASE;
     const tick = async (): Promise<void> => {
-      try {
-        this.#usage = await lake.diskUsage(null);
-      } catch (error) {
+      await this.recount().catch((error: unknown) => {
         if (!stopped) warn(error, 'counting the disk');
-      }
+      });
       if (stopped) return;
-      this.#remove(this.#index.evict(Math.max(0, this.#capacity()), NOTHING));
+      void this.#makeRoom();
       cancel = clock.after(TICK_MS, () => void tick());
     };
     cancel = clock.after(TICK_MS, () => void tick());

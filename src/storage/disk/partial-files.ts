@@ -17,6 +17,8 @@ export interface PartialFilesOptions {
   readonly bytesMax: number;
   readonly lake: Pick<Remote<LakeApi>, 'removeFiles' | 'fetchParts'>;
   readonly warn: (error: unknown, where: string) => void;
+  /** Told when `bytes` has grown, before anything is written. */
+  readonly grows: () => void;
 }
 
 export interface RowPlace {
@@ -128,6 +130,7 @@ export class PartialFiles {
     const { path, part } = entry;
     const ranges = joined(missing);
     entry.bytes += sizeOf(ranges);
+    this.#options.grows();
     const done = this.#options.lake.fetchParts({ path, part, bytes, ranges });
     for (const [start] of missing) entry.chunks.set(start, done);
     done.catch(() => {

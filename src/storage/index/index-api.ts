@@ -18,6 +18,8 @@ export interface IndexSettings {
   /** For the reader of files. */
   readonly readerBytes: number;
   readonly tempDir: string;
+  /** Main is asked for room before a run is written (`IndexEvents.room`). */
+  readonly asksForRoom: boolean;
 }
 
 export interface IndexedFile {
@@ -63,6 +65,8 @@ export interface IndexEvents {
   readonly lost: readonly number[];
   /** For the server's log. */
   readonly problems: readonly string[];
+  /** Bytes that a run may take which is about to be written: `room` says whether it may. 0: it is written, or is not. Null: no news. */
+  readonly room: number | null;
 }
 
 /** Where the chunks of a Parquet file's columns lie: of group g and the column at i, `starts` and `ends` at g × columns + i. */
@@ -108,6 +112,8 @@ export type IndexApi = {
   rowGroups(path: string): Promise<RowGroups>;
   /** Resolves when something has happened since the last call; one call at a time. Null at the end. */
   events(argument: null): Promise<IndexEvents | null>;
+  /** The answer to `IndexEvents.room`. */
+  room(isGranted: boolean): Promise<void>;
   stats(argument: null): Promise<IndexStats>;
   /** Bytes that DuckDB holds here. */
   memory(argument: null): Promise<{ bytes: number }>;

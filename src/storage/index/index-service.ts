@@ -31,6 +31,7 @@ class News {
   #covered: number[] = [];
   #lost: number[] = [];
   #problems: string[] = [];
+  #room: number | null = null;
   #waiter: ((events: IndexEvents | null) => void) | null = null;
 
   covered(unit: number): void {
@@ -45,6 +46,11 @@ class News {
 
   problem(text: string): void {
     this.#problems.push(text);
+    this.#tell();
+  }
+
+  room(bytes: number): void {
+    this.#room = bytes;
     this.#tell();
   }
 
@@ -76,12 +82,54 @@ class News {
   }
 
   #tell(): void {
-    if (this.#waiter === null || this.#covered.length + this.#problems.length + this.#lost.length === 0) return;
-    this.#waiter({ covered: this.#covered, lost: this.#lost, problems: this.#problems });
+    const count = this.#covered.length + this.#problems.length + this.#lost.length;
+    if (this.#waiter === null || (count === 0 && this.#room === null)) return;
+    this.#waiter({ covered: this.#covered, lost: this.#lost, problems: this.#problems, room: this.#room });
     this.#waiter = null;
+    this.#room = null;
     this.#covered = [];
     this.#lost = [];
     this.#problems = [];
+  }
+}
+
+/** Room on the disk for the run that is about to be written: one at a time. */
+class RunRoom {
+  readonly #news: News;
+  isAsked = false;
+  #answer: ((isGranted: boolean) => void) | null = null;
+  #held = false;
+  #closed = false;
+
+  constructor(news: News) {
+    this.#news = news;
+  }
+
+  async take(bytes: number): Promise<boolean> {
+    if (!this.isAsked) return true;
+    if (this.#closed) throw new Stopped();
+    this.#held = true;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.#answer = resolve;
+    this.#news.room(bytes);
+    const isGranted = await promise;
+    if (this.#closed) throw new Stopped();
+    return isGranted;
+  }
+
+  answer(isGranted: boolean): void {
+    this.#answer?.(isGranted);
+    this.#answer = null;
+  }
+
+  giveBack(): void {
+    if (this.#held) this.#news.room(0);
+    this.#held = false;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.answer(false);
   }
 }
 
@@ -89,8 +137,10 @@ export function createIndexCore(clock: Clock, reader: KeyReader): IndexCore {
   const tables = new Map<string, TableIndex>();
   const news = new News();
   let opened: Opened | null = null;
-  const background = backgroundWork(clock, reader, tables, news);
+  const room = new RunRoom(news);
+  const background = backgroundWork(clock, reader, tables, news, room);
   const events: TableEvents = {
+    room: (bytes) => room.take(bytes),
     covered: (unit) => news.covered(unit),
     lost: (unit) => {
       news.lost(unit);
@@ -105,8 +155,9 @@ export function createIndexCore(clock: Clock, reader: KeyReader): IndexCore {
   };
 
   return {
-    open: async ({ dir, cacheBytes }) => {
+    open: async ({ dir, cacheBytes, asksForRoom }) => {
       invariant(opened === null, 'the index opens once');
+      room.isAsked = asksForRoom;
       try {
         await mkdir(dir, { recursive: true });
         const secret = await readSecret(dir);
@@ -169,8 +220,10 @@ export function createIndexCore(clock: Clock, reader: KeyReader): IndexCore {
       return { ...found, lost: news.takeLost() };
     },
     events: () => news.next(),
+    room: async (isGranted) => room.answer(isGranted),
     stats: async () => statsOf(own().cache, [...tables.values()]),
     shutdown: async () => {
+      room.close();
       await background.end();
       for (const table of tables.values()) table.close();
       tables.clear();
@@ -211,6 +264,7 @@ function backgroundWork(
   reader: KeyReader,
   tables: ReadonlyMap<string, TableIndex>,
   news: News,
+  room: RunRoom,
 ): Background {
   const pace = new Pace(clock);
   let space: SortSpace | null = null;
@@ -232,8 +286,12 @@ function backgroundWork(
   const piece = async (): Promise<boolean> => {
     space ??= new SortSpace();
     await pace.turn();
-    for (const table of tables.values()) if (await table.work(reader, space, pace, clock.monotonic())) return true;
-    return false;
+    try {
+      for (const table of tables.values()) if (await table.work(reader, space, pace, clock.monotonic())) return true;
+      return false;
+    } finally {
+      room.giveBack();
+    }
   };
   const run = async (): Promise<void> => {
     try {

@@ -9,7 +9,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SqlError } from '../../errors.ts';
+import { SqlError, SqlState } from '../../errors.ts';
 import type { TableDef } from '../../table-def.ts';
 import { isValid, type ColumnVector } from '../../types/column-vector.ts';
 import { physicalOf } from '../../types/pg-type.ts';
@@ -33,6 +33,9 @@ export const BUILD_ROWS = 2 ** 18;
 const RETRY_MS = 5000;
 /** Keys between two looks at the clock. */
 const STEP = 64;
+/** Of a run beside its entries: head, footer and manifest; and of each key its part of filters, fences and pages not full. */
+const RUN_BYTES_MIN = 64 * 1024;
+const OVERHEAD_BYTES = 3;
 
 /** What runs of another table, other keys or another secret do not have. */
 function fingerprintOf(def: TableDef, physicals: readonly string[], fixed: boolean, secret: Uint8Array): string {
@@ -60,6 +63,8 @@ export interface TableEvents {
   covered(unit: number): void;
   lost(unit: number): void;
   problem(text: string): void;
+  /** Room on the disk for a run, held to the end of the piece of work; false: there is none. */
+  room(bytes: number): Promise<boolean>;
 }
 
 export class TableIndex {
@@ -312,6 +317,8 @@ export class TableIndex {
     const picked = pickMerge(sizes, this.#waiting.size > 0);
     if (picked.length === 0) return false;
     const runs = picked.map((i) => this.runs[i]!);
+    if (!(await this.#events.room(runs.reduce((sum, { bytes }) => sum + bytes, RUN_BYTES_MIN)))) return false;
+    if (!runs.every((run) => this.runs.includes(run))) return true; // one was lost meanwhile
     const plan = planMerge(runs, (slice) => this.#isLive(slice));
     const id = randomUUID();
     const path = join(this.dir, runFile(id));
@@ -343,7 +350,11 @@ export class TableIndex {
     const stride = this.width + 1;
     const parts = this.#nextParts(now);
     if (parts.length === 0) return false;
-    const { entries, scratch } = space.of(parts.reduce((sum, { from, to }) => sum + to - from, 0) * stride);
+    const waiting = parts.reduce((sum, { from, to }) => sum + to - from, 0);
+    const bytes = RUN_BYTES_MIN + waiting * (stride * 4 + OVERHEAD_BYTES);
+    if (!(await this.#events.room(bytes)))
+      throw new SqlError(SqlState.diskFull, `no space left in disk.limit for a run of ${waiting} keys`);
+    const { entries, scratch } = space.of(waiting * stride);
     const slices: Slice[] = [];
     let count = 0;
     let rows = 0;
