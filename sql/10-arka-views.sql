@@ -55,4 +55,11 @@ CREATE VIEW arka.flushes AS SELECT * FROM json_to_recordset(arka.stub_rows('flus
   rows bigint, bytes bigint, duration_ms double precision, trigger text);
 COMMENT ON VIEW arka.flushes IS 'migrations from memory to disk by this server';
 
+CREATE VIEW arka.settings AS SELECT * FROM json_to_recordset(arka.stub_rows('settings')) AS r(
+  name text, setting text, shown text, source text, reset_val text);
+COMMENT ON VIEW arka.settings IS 'settings of this session, in their units and as SHOW has them';
+
+CREATE VIEW arka.listening AS SELECT * FROM json_to_recordset(arka.stub_rows('listening')) AS r(channel text);
+COMMENT ON VIEW arka.listening IS 'channels this session listens on';
+
 GRANT SELECT ON ALL TABLES IN SCHEMA arka TO PUBLIC;

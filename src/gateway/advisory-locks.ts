@@ -169,6 +169,12 @@ export class AdvisorySession {
     this.#release(this.#ofSession.splice(0));
   }
 
+  /** What it holds, and what it waits for. */
+  list(): { readonly key: string; readonly isShared: boolean; readonly granted: boolean }[] {
+    const held = [...this.#ofSession, ...this.#ofTransaction].map((each) => ({ ...each, granted: true }));
+    return this.waitsFor === null ? held : [...held, { key: this.waitsFor, isShared: false, granted: false }];
+  }
+
   /** For `backTo`: what the transaction holds by now. */
   mark(): number {
     return this.#ofTransaction.length;

@@ -1,5 +1,6 @@
 /** Rows of a query whose columns are calls of sequences or act on the session: the arguments come, the values go. */
 import { SqlError, SqlState } from '../errors.ts';
+import type { PlainFunction } from '../planner/session-functions.ts';
 import type { SequenceValue } from '../ingest/sequence.ts';
 import { undefinedSequence } from '../ingest/sequences.ts';
 import type { ColumnCalls, CallColumn } from '../planner/plan.ts';
@@ -98,7 +99,7 @@ const NOTHING = new Uint8Array(0);
 
 /** Null when an argument is NULL; a void is empty. @throws {SqlError} 40P01, 55P03, 57014; 22023, 22004 */
 async function actOnSession(
-  { advisory, patience, warning, setConfig }: SessionActions,
+  actions: SessionActions,
   { function: called, at, count }: Extract<Call, { kind: 'session' }>,
   fields: readonly (Uint8Array | null)[],
   format: Format,
@@ -107,14 +108,15 @@ async function actOnSession(
     const [name, value, isLocal] = fields
       .slice(at, at + count)
       .map((arg) => (arg === null ? null : decodeText(arg, 0, arg.length)));
-    return Buffer.from(setConfig(name ?? null, value ?? null, isLocal === 't'));
+    return Buffer.from(actions.setConfig(name ?? null, value ?? null, isLocal === 't'));
   }
-  const { action, isShared, until } = called;
   const args = fields.slice(at, at + count);
+  if (!('isShared' in called)) return actPlainly(actions, called.action, args, format);
+  const { advisory, patience, warning } = actions;
+  const { action, isShared, until } = called;
   if (args.includes(null)) return null;
   const key = args.map((arg) => decodeText(arg!, 0, arg!.length)).join(' ');
-  const answer = (value: boolean): Uint8Array =>
-    format === 1 ? Uint8Array.of(Number(value)) : Buffer.from(value ? 't' : 'f');
+  const answer = (value: boolean): Uint8Array => booleanField(value, format);
   switch (action) {
     case 'lock':
       await advisory.lock(key, isShared, until, patience);
@@ -129,6 +131,36 @@ async function actOnSession(
       if (!was) warning(SqlState.warning, `you don't own a lock of type ${isShared ? 'ShareLock' : 'ExclusiveLock'}`);
       return answer(was);
     }
+  }
+}
+
+function booleanField(value: boolean, format: Format): Uint8Array {
+  return format === 1 ? Uint8Array.of(Number(value)) : Buffer.from(value ? 't' : 'f');
+}
+
+/** @throws {SqlError} 57014; 22023; 42501 */
+async function actPlainly(
+  { sleep, notify, end, now }: SessionActions,
+  action: PlainFunction['action'],
+  args: readonly (Uint8Array | null)[],
+  format: Format,
+): Promise<Uint8Array | null> {
+  const [first = null, second = null] = args.map((arg) => (arg === null ? null : decodeText(arg, 0, arg.length)));
+  if (action === 'notify') {
+    notify(first ?? '', second ?? '');
+    return NOTHING;
+  }
+  if (args.includes(null)) return null;
+  switch (action) {
+    case 'sleep':
+    case 'sleepFor':
+      await sleep(Number(first) * 1000);
+      return NOTHING;
+    case 'sleepUntil':
+      await sleep(Number(first) * 1000 - now());
+      return NOTHING;
+    default:
+      return booleanField(end(Number(first), action === 'cancel' ? 'cancel' : 'terminate'), format);
   }
 }
 

@@ -7,6 +7,7 @@ import type { Database } from '../ingest/database.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import type { Rights } from '../rights/rights.ts';
 import type { Remote } from '../rpc.ts';
+import type { Peers } from './peers.ts';
 
 export interface ServerContext {
   readonly database: Database;
@@ -16,6 +17,7 @@ export interface ServerContext {
   readonly clock: Clock;
   readonly budget: MemoryBudget;
   readonly startedAt: number;
+  readonly peers: Peers;
   /** After DDL: the catalog learns the definitions. */
   readonly definitionsChanged: () => void;
 }

@@ -65,6 +65,7 @@ export class ExtendedQuery {
     const portal = opened as SessionPortal;
     const { prepared } = portal;
     if (prepared.parsed !== null) this.#statements.transaction.check(prepared.parsed);
+    this.#statements.activity.runs(prepared.parsed?.text ?? '');
     const statement = this.#statements.current(prepared);
     this.#statements.position = prepared.parsed?.position ?? 0;
     const { database } = this.#statements.context;

@@ -5,21 +5,27 @@ import type { Relations } from '../ingest/relations.ts';
 import { VERSION_LSN_TEXT } from '../planner/duckdb/lsn.ts';
 import type { SessionSettings } from './settings.ts';
 import { lsnText } from '../types/pg-lsn.ts';
+import type { Peer, Peers } from './peers.ts';
 import { metadataLocation } from './views.ts';
 
 export interface FunctionContext {
   readonly database: Database;
   readonly relations: Relations;
   readonly settings: SessionSettings;
-  readonly pid: number;
+  readonly peer: Peer;
+  readonly peers: Peers;
+  readonly startedAt: number;
+  /** The number of the transaction; null: it has none yet, and gets none by asking. */
+  readonly transactionNumber: (assign: boolean) => number | null;
 }
 
 /** Undefined: not Arka's. `args` are the texts of constant arguments. @throws {SqlError} 42P01 for a table that is not there */
 export function ownFunction(
-  { database, relations, settings, pid }: FunctionContext,
+  context: FunctionContext,
   name: string,
   args: readonly string[],
-): { text: string; type: string } | undefined {
+): { text: string | null; type: string } | undefined {
+  const { database, relations, settings, peer, peers, startedAt, transactionNumber } = context;
   switch (name) {
     case 'pg_current_wal_lsn':
     case 'pg_current_wal_insert_lsn':
@@ -29,7 +35,30 @@ export function ownFunction(
     case 'pg_blocking_pids':
       return { text: `{${database.blockersOf(Number(args[0])).join(',')}}`, type: 'int4[]' };
     case 'pg_backend_pid':
-      return { text: String(pid), type: 'int4' };
+      return { text: String(peer.pid), type: 'int4' };
+    case 'inet_client_addr':
+      return { text: peer.client.address, type: 'inet' };
+    case 'inet_client_port':
+      return { text: String(peer.client.port), type: 'int4' };
+    case 'inet_server_addr':
+      return { text: peer.client.serverAddress, type: 'inet' };
+    case 'inet_server_port':
+      return { text: String(peer.client.serverPort), type: 'int4' };
+    case 'pg_is_in_recovery':
+      return { text: 'f', type: 'bool' };
+    case 'pg_postmaster_start_time':
+    case 'pg_conf_load_time':
+      return { text: new Date(startedAt).toISOString(), type: 'timestamptz' };
+    case 'txid_current':
+      return { text: String(transactionNumber(true)), type: 'int8' };
+    case 'pg_current_xact_id':
+      return { text: String(transactionNumber(true)), type: 'xid8' };
+    case 'txid_current_if_assigned':
+      return { text: numberText(transactionNumber(false)), type: 'int8' };
+    case 'pg_current_xact_id_if_assigned':
+      return { text: numberText(transactionNumber(false)), type: 'xid8' };
+    case 'pg_notification_queue_usage':
+      return { text: String(peers.channels.usage), type: 'float8' };
     case 'current_setting': {
       const value = settings.get(args[0] ?? '');
       return value === undefined ? undefined : { text: value, type: 'text' };
@@ -56,4 +85,8 @@ export function ownFunction(
     default:
       return undefined;
   }
+}
+
+function numberText(value: number | null): string | null {
+  return value === null ? null : String(value);
 }

@@ -9,6 +9,7 @@ import { sameBytes } from '../scram.ts';
 import type { Gateway } from '../wire/gateway-api.ts';
 import { AdvisoryLocks } from './advisory-locks.ts';
 import type { ServerContext } from './context.ts';
+import { Peers } from './peers.ts';
 import { Session } from './session.ts';
 import { SessionSettings } from './settings.ts';
 
@@ -25,9 +26,11 @@ export interface GatewayOptions {
   readonly defaults: ReadonlyMap<string, string>;
 }
 
-export function createGateway(context: ServerContext, options: GatewayOptions): Gateway {
+export function createGateway(given: Omit<ServerContext, 'peers'>, options: GatewayOptions): Gateway {
   const sessions = new Map<number, Session>();
   const locks = new AdvisoryLocks();
+  const peers = new Peers(given.startedAt, locks);
+  const context: ServerContext = { ...given, peers };
   const { clock, rights } = context;
   const { maxConnections = Number.POSITIVE_INFINITY, method = 'trust' } = options;
   const reserved = Math.min(RESERVED_CONNECTIONS, Math.floor(maxConnections * RESERVED_FRACTION));
@@ -60,11 +63,12 @@ export function createGateway(context: ServerContext, options: GatewayOptions): 
       const database = startup.get('database') ?? user;
       if (database !== DATABASE) throw fatal(SqlState.invalidCatalogName, `database "${database}" does not exist`);
       const pid = nextPid++;
-      const said = (name: string, value: string): void => events.parameter(name, value);
-      const settings = new SessionSettings(startup, options.defaults, said, role);
-      const closed = (): boolean => sessions.delete(pid);
-      const session = new Session(context, pid, client.cancelKeyBytes, settings, events, locks, closed);
+      const changed = new Set<string>();
+      const settings = new SessionSettings(startup, options.defaults, (name) => changed.add(name), role);
+      const closed = (): boolean => sessions.delete(pid) && peers.all.delete(pid);
+      const session = new Session(context, pid, client, { settings, changed }, events, locks, closed);
       sessions.set(pid, session);
+      peers.all.set(pid, session);
       return session;
     },
     cancel: (pid, key) => {

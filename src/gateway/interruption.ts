@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
+import type { SessionActivity } from './activity.ts';
 import type { SessionSettings } from './settings.ts';
 
 export class Interruption {
@@ -18,7 +19,15 @@ export class Interruption {
   #disarmIdle: (() => void) | null = null;
   #disarmTransaction: (() => void) | null = null;
 
-  constructor(clock: Clock, settings: SessionSettings, terminate: (error: SqlError) => void) {
+  readonly #activity: Pick<SessionActivity, 'waits'>;
+
+  constructor(
+    clock: Clock,
+    settings: SessionSettings,
+    terminate: (error: SqlError) => void,
+    activity: Pick<SessionActivity, 'waits'>,
+  ) {
+    this.#activity = activity;
     this.#clock = clock;
     this.#settings = settings;
     this.#terminate = terminate;
@@ -72,7 +81,12 @@ export class Interruption {
   /** A wait for a lock begins; the answer ends it. */
   readonly lockWait = (expired: () => void): (() => void) => {
     const ms = this.#settings.timeMs('lock_timeout');
-    return ms === 0 ? () => {} : this.#clock.after(ms, expired);
+    const disarm = ms === 0 ? null : this.#clock.after(ms, expired);
+    this.#activity.waits = ['Lock', 'transactionid'];
+    return () => {
+      this.#activity.waits = null;
+      disarm?.();
+    };
   };
 
   /** The client has the word. */

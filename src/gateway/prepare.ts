@@ -3,6 +3,7 @@
  * PostgreSQL does.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import { shownColumns } from './show.ts';
 import { describedColumns, describedReturning, mergeOids, textColumn } from './columns.ts';
 import { atStatement } from './query.ts';
 import { returningOf } from './returning.ts';
@@ -84,7 +85,7 @@ export function prepare(
       return known(inner.parameterOids, null);
     }
     case 'show':
-      return known([], [textColumn(statement.name)]);
+      return known([], shownColumns(statement.name));
     case 'explain':
       return known([], [textColumn('QUERY PLAN')]);
     default:

@@ -25,7 +25,9 @@ import { waitForLsn } from './follow.ts';
 import { readIndexed } from './indexed.ts';
 import { readPoint, type PointAnswer } from './point.ts';
 import { carriedOut, innerFormats, outerColumns } from './column-calls.ts';
+import type { Peer } from './peers.ts';
 import type { SessionSequences } from './sequences.ts';
+import { sessionView } from './session-views.ts';
 import { viewRows } from './views.ts';
 import { parameterValues } from './write-environment.ts';
 
@@ -35,6 +37,7 @@ export interface QueryEnvironment {
   readonly relations: Relations;
   readonly sequences: SessionSequences;
   readonly actions: SessionActions;
+  readonly peer: Peer;
   readonly timeZone: string;
   readonly times: Times;
   readonly searchPath: readonly string[];
@@ -54,6 +57,11 @@ export interface SessionActions {
   readonly warning: (code: string, message: string) => void;
   /** set_config(): what SET does; the value as SHOW says it. */
   readonly setConfig: (name: string | null, value: string | null, isLocal: boolean) => string;
+  readonly sleep: (milliseconds: number) => Promise<void>;
+  readonly notify: (channel: string, payload: string) => void;
+  /** False: there is no such session. */
+  readonly end: (pid: number, what: 'cancel' | 'terminate') => boolean;
+  readonly now: () => number;
 }
 
 /** Rows that stand for a table of the query; released when it has ended. */
@@ -291,7 +299,10 @@ function catalogResult(
   resultFormats: readonly Format[],
 ) {
   const { context, timeZone: zone, searchPath } = environment;
-  const views = plan.views.flatMap((view) => {
+  const asked = /pg_listening_channels/i.test(plan.text) ? [...plan.views, 'arka.listening'] : plan.views;
+  const views = asked.flatMap((view) => {
+    const ofSessions = sessionView(context.peers, environment.peer, context.database, view);
+    if (ofSessions !== null) return [ofSessions];
     const rows = viewRows(context, view);
     const dot = view.indexOf('.');
     return rows === null ? [] : [{ schema: view.slice(0, dot), name: view.slice(dot + 1), rows }]; // else PostgreSQL says 42P01

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Format } from '../types/result-column.ts';
 import type {
   BoundParameters,
+  ClientFacts,
   GatewaySession,
   MaybePromise,
   Output,
@@ -11,7 +12,12 @@ import type {
   SessionEvents,
   TransactionStatus,
 } from '../wire/gateway-api.ts';
+import { SqlError, SqlState } from '../errors.ts';
+import type { TableHold } from '../ingest/table-locks.ts';
+import { SessionActivity } from './activity.ts';
 import { AdvisorySession, type AdvisoryLocks } from './advisory-locks.ts';
+import { Listener, type Notification } from './channels.ts';
+import type { Peer } from './peers.ts';
 import type { ServerContext } from './context.ts';
 import { Interruption } from './interruption.ts';
 import { type SessionSettings } from './settings.ts';
@@ -24,15 +30,28 @@ import { SessionTimes } from './times.ts';
 import { SessionNames } from './session-names.ts';
 import { SessionTransaction } from './transaction.ts';
 
-export class Session implements GatewaySession {
+export interface ReportedSettings {
+  readonly settings: SessionSettings;
+  /** Reported ones that have changed. */
+  readonly changed: Set<string>;
+}
+
+export class Session implements GatewaySession, Peer {
   readonly pid: number;
   /** Who logged in. */
   readonly user: string;
   readonly cancelKey: Uint8Array;
   readonly parameters: ReadonlyMap<string, string>;
-  readonly #names = new SessionNames();
-  readonly statements = this.#names.statements;
-  readonly portals = this.#names.portals.byName;
+  readonly names = new SessionNames();
+  readonly statements = this.names.statements;
+  readonly portals = this.names.portals.byName;
+  readonly client: ClientFacts;
+  readonly settings: SessionSettings;
+  readonly activity: SessionActivity;
+  readonly listener: Listener;
+  readonly #events: SessionEvents;
+  readonly #changed: Set<string>;
+  readonly #reported: Map<string, string>;
   readonly #closed: () => unknown;
   readonly #transaction: SessionTransaction;
   readonly #interruption: Interruption;
@@ -44,21 +63,29 @@ export class Session implements GatewaySession {
   constructor(
     context: ServerContext,
     pid: number,
-    cancelKeyBytes: number,
-    settings: SessionSettings,
+    client: ClientFacts,
+    { settings, changed }: ReportedSettings,
     events: SessionEvents,
     locks: AdvisoryLocks,
     closed: () => unknown,
   ) {
     this.pid = pid;
     this.user = settings.get('session_authorization')!;
-    this.cancelKey = randomBytes(cancelKeyBytes);
+    this.cancelKey = randomBytes(client.cancelKeyBytes);
+    this.client = client;
+    this.settings = settings;
+    this.activity = new SessionActivity(context.clock);
+    this.#events = events;
+    const send = (said: Notification): boolean => events.notification(said.pid, said.channel, said.payload);
+    const isIdle = (): boolean => !this.activity.isActive && this.status() === 'I';
+    this.listener = new Listener(context.peers.channels, pid, send, isIdle);
     this.#closed = closed;
-    this.parameters = settings.reported();
+    this.#changed = changed;
+    this.parameters = this.#reported = settings.reported();
     const times = new SessionTimes(context.clock);
     const access = new SessionAccess(context.rights, settings);
     const sequences = new SessionSequences(context.database, access);
-    this.#interruption = new Interruption(context.clock, settings, (error) => events.terminate(error));
+    this.#interruption = new Interruption(context.clock, settings, (error) => events.terminate(error), this.activity);
     this.#transaction = new SessionTransaction({
       database: context.database,
       settings,
@@ -68,7 +95,9 @@ export class Session implements GatewaySession {
       access,
       pid,
       warning: (code, message) => this.#statements.warning(code, message),
-      portals: this.#names.portals,
+      portals: this.names.portals,
+      listener: this.listener,
+      nextNumber: () => context.peers.nextTransaction(),
       guarded: (work) => this.#interruption.guarded(work),
       definitionsChanged: context.definitionsChanged,
       began: () => this.#interruption.began(),
@@ -76,7 +105,7 @@ export class Session implements GatewaySession {
     });
     this.#statements = new SessionStatements({
       context,
-      pid,
+      peer: this,
       settings,
       access,
       sequences,
@@ -84,14 +113,58 @@ export class Session implements GatewaySession {
       transaction: this.#transaction,
       interruption: this.#interruption,
       times,
-      names: this.#names,
+      names: this.names,
     });
     this.#simple = new SimpleQuery(this.#statements);
-    this.#extended = new ExtendedQuery(this.#statements, this.#names.portals);
+    this.#extended = new ExtendedQuery(this.#statements, this.names.portals);
   }
 
   status(): TransactionStatus {
     return this.#transaction.status;
+  }
+
+  get hold(): TableHold {
+    return this.#transaction.hold;
+  }
+
+  get advisory(): AdvisorySession {
+    return this.#transaction.advisory;
+  }
+
+  get transactionAt(): number {
+    const begun = this.#statements.times.begunAt / 1000;
+    if (this.#transaction.inBlock) return begun;
+    return this.activity.isActive ? begun || this.activity.queryAt : 0;
+  }
+
+  ready(): void {
+    this.activity.end();
+    if (this.#changed.size > 0) this.#report();
+    if (this.status() === 'I') this.listener.flush();
+  }
+
+  /** ParameterStatus of what is another than the client knows. */
+  #report(): void {
+    for (const name of this.#changed) {
+      const value = this.settings.get(name)!;
+      if (value === this.#reported.get(name)) continue;
+      this.#reported.set(name, value);
+      this.#events.parameter(name, value);
+    }
+    this.#changed.clear();
+  }
+
+  drained(): void {
+    this.listener.deliver();
+  }
+
+  /** pg_terminate_backend(). */
+  terminate(): void {
+    this.#events.terminate(
+      new SqlError(SqlState.adminShutdown, 'terminating connection due to administrator command', {
+        severity: 'FATAL',
+      }),
+    );
   }
 
   owes(bytes: number): Promise<void> | null {
@@ -99,7 +172,7 @@ export class Session implements GatewaySession {
   }
 
   heldBytes(): number {
-    return this.#names.portals.heldBytes();
+    return this.names.portals.heldBytes() + this.listener.waitingBytes;
   }
 
   /** CancelRequest: ends what runs with 57014. */
@@ -140,7 +213,8 @@ export class Session implements GatewaySession {
     this.#open = false;
     this.#interruption.close();
     this.#transaction.close();
+    this.listener.close();
     this.#closed();
-    await this.#names.portals.close();
+    await this.names.portals.close();
   }
 }

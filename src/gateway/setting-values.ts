@@ -1,21 +1,18 @@
-/** What settings may be set to, and how PostgreSQL writes it: the values that Arka acts on, all others are kept as they are. */
+/**
+ * What settings may be set to, and how SHOW writes it. A list knows their types and bounds (`setting-list.ts`); those that Arka acts on
+ * are checked further here, and what they cannot do yet is refused: no setting is taken whose effect would be missing in results.
+ */
 import { SqlError, SqlState } from '../errors.ts';
 import { isolationLevel } from '../planner/settings.ts';
 import { timeZone } from '../types/time-zone.ts';
+import type { SettingDef } from './setting-list.ts';
+import { SETTINGS } from './setting-list.ts';
 
-const BOOLEANS = new Set(['default_transaction_read_only', 'default_transaction_deferrable']);
 const TRUE = /^(on|t|tr|tru|true|y|ye|yes|1)$/i;
 const FALSE = /^(of|off|f|fa|fal|fals|false|n|no|0)$/i;
 
-/** Times, as SHOW has them; 0: none. */
-const TIMES = new Set([
-  'statement_timeout',
-  'lock_timeout',
-  'idle_in_transaction_session_timeout',
-  'idle_session_timeout',
-  'transaction_timeout',
-]);
-const UNITS_MS: readonly (readonly [string, number])[] = [
+/** Units, largest first, as multiples of the first. */
+const TIME: readonly (readonly [string, number])[] = [
   ['d', 86_400_000],
   ['h', 3_600_000],
   ['min', 60_000],
@@ -23,48 +20,123 @@ const UNITS_MS: readonly (readonly [string, number])[] = [
   ['ms', 1],
   ['us', 0.001],
 ];
-const TIME_MS_MAX = 2 ** 31 - 1;
+const MEMORY: readonly (readonly [string, number])[] = [
+  ['TB', 2 ** 40],
+  ['GB', 2 ** 30],
+  ['MB', 2 ** 20],
+  ['kB', 2 ** 10],
+  ['B', 1],
+];
+
+interface Unit {
+  readonly units: readonly (readonly [string, number])[];
+  readonly size: number;
+  readonly hint: string;
+}
+
+/** Of a setting's base unit, `8kB` among them. */
+function unitOf(base: string): Unit | null {
+  if (base === '') return null;
+  const match = /^(\d*)(\D+)$/.exec(base)!;
+  const units = TIME.some(([unit]) => unit === match[2]) ? TIME : MEMORY;
+  const one = units.find(([unit]) => unit === match[2])![1];
+  const names = units === TIME ? '"us", "ms", "s", "min", "h", and "d"' : '"B", "kB", "MB", "GB", and "TB"';
+  return {
+    units,
+    size: one * (match[1] === '' ? 1 : Number(match[1])),
+    hint: `Valid units for this parameter are ${names}.`,
+  };
+}
+
+const invalid = (name: string, value: string, hint?: string): SqlError =>
+  new SqlError(
+    SqlState.invalidParameterValue,
+    `invalid value for parameter "${name}": "${value}"`,
+    hint === undefined ? {} : { hint },
+  );
 
 /** @throws {SqlError} 22023 for a value that the setting cannot have, 0A000 for one that Arka has not */
 export function settingValue(key: string, name: string, value: string): string {
-  if (TIMES.has(key)) return timeText(timeMs(name, value));
-  if (BOOLEANS.has(key)) return settingBoolean(name, value) ? 'on' : 'off';
-  const invalid = (): SqlError =>
-    new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "${name}": "${value}"`);
+  const def = SETTINGS.get(key);
+  const checked = def === undefined ? value : shownValue(def, name, value);
   switch (key) {
     case 'client_encoding':
-      if (!/^'?(utf-?8|unicode|sql_ascii)'?$/i.test(value))
-        throw new SqlError(SqlState.featureNotSupported, `client_encoding ${value} is not supported`, {
-          hint: 'Use UTF8.',
-        });
+      if (!/^'?(utf-?8|unicode|sql_ascii)'?$/i.test(value)) throw missing('client_encoding', value, 'UTF8');
       return 'UTF8';
     case 'timezone':
       return timeZone(value).name;
     case 'datestyle':
-      if (!/^\s*iso/i.test(value))
-        throw new SqlError(SqlState.featureNotSupported, `DateStyle ${value} is not supported`, { hint: 'Use ISO.' });
-      return /dmy/i.test(value) ? 'ISO, DMY' : /ymd/i.test(value) ? 'ISO, YMD' : 'ISO, MDY';
-    case 'synchronous_commit':
-      if (!/^(on|off|true|false|yes|no|1|0|local|remote_write|remote_apply)$/i.test(value)) throw invalid();
-      return value.toLowerCase();
+      return dateStyle(name, value);
+    case 'intervalstyle':
+      if (checked !== 'postgres') throw missing('IntervalStyle', value, 'postgres');
+      return checked;
+    case 'bytea_output':
+      if (checked !== 'hex') throw missing(key, value, 'hex');
+      return checked;
+    case 'extra_float_digits':
+      if (Number(checked) < 1) throw missing(key, value, '1, 2 or 3');
+      return checked;
     case 'standard_conforming_strings':
-      if (!/^(on|true|yes|1)$/i.test(value))
-        throw new SqlError(SqlState.featureNotSupported, 'standard_conforming_strings = off is not supported');
-      return 'on';
+      if (checked !== 'on') throw missing(key, value, 'on');
+      return checked;
+    case 'role':
+    case 'session_authorization':
+      return value;
     case 'default_transaction_isolation':
       return isolationLevel(name, value);
     case 'arka.serializable':
-      if (value !== 'refuse' && value !== 'repeatable_read') throw invalid();
+      if (value !== 'refuse' && value !== 'repeatable_read') throw invalid(name, value);
       return value;
     case 'arka.cold_reader':
-      if (value !== 'native')
-        throw new SqlError(SqlState.featureNotSupported, `arka.cold_reader = ${value} is not supported`, {
-          hint: 'Use native.',
-        });
+      if (value !== 'native') throw missing(key, value, 'native');
       return value;
+    default:
+      return checked;
+  }
+}
+
+function missing(name: string, value: string, instead: string): SqlError {
+  return new SqlError(SqlState.featureNotSupported, `${name} = ${value} is not supported`, { hint: `Use ${instead}.` });
+}
+
+function dateStyle(name: string, value: string): string {
+  const words = value.split(',').map((word) => word.trim().toLowerCase());
+  let order: string | null = null;
+  for (const word of words) {
+    if (/^(iso|sql|postgres|german)$/.test(word)) {
+      if (word !== 'iso') throw missing('DateStyle', value, 'ISO');
+    } else if (/^(mdy|us|noneuro\w*)$/.test(word)) order = 'MDY';
+    else if (/^(dmy|euro\w*)$/.test(word)) order = 'DMY';
+    else if (word === 'ymd') order = 'YMD';
+    else if (word !== 'default') throw invalid(name, value).with({ detail: `Unrecognized key word: "${word}".` });
+  }
+  return `ISO, ${order ?? 'MDY'}`;
+}
+
+/** As SHOW says it. */
+function shownValue(def: SettingDef, name: string, value: string): string {
+  switch (def.type) {
+    case 'bool':
+      return settingBoolean(name, value) ? 'on' : 'off';
+    case 'enum':
+      return enumValue(def, name, value);
+    case 'int':
+    case 'real':
+      return withUnit(def, numberOf(def, name, value));
     default:
       return value;
   }
+}
+
+function enumValue({ values }: SettingDef, name: string, value: string): string {
+  const given = value.toLowerCase();
+  const known = values.find((each) => each.toLowerCase() === given);
+  if (known !== undefined) return known;
+  // many that were booleans once take them still
+  const on = TRUE.test(value) && value.length > 1 ? 'on' : FALSE.test(value) && value.length > 1 ? 'off' : null;
+  const synonym = on ?? (value === '1' ? 'on' : value === '0' ? 'off' : null);
+  if (synonym !== null && values.includes(synonym)) return synonym;
+  throw invalid(name, value, `Available values: ${values.join(', ')}.`);
 }
 
 /** @throws {SqlError} 22023 */
@@ -74,32 +146,48 @@ export function settingBoolean(name: string, value: string): boolean {
   throw new SqlError(SqlState.invalidParameterValue, `parameter "${name}" requires a Boolean value`);
 }
 
-function timeMs(name: string, value: string): number {
-  const match = /^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(\S.*?)?\s*$/i.exec(value);
-  const unit = match?.[2] === undefined ? 1 : UNITS_MS.find(([each]) => each === match[2])?.[1];
-  if (match === null || unit === undefined) {
-    throw new SqlError(
-      SqlState.invalidParameterValue,
-      `invalid value for parameter "${name}": "${value}"`,
-      match === null ? {} : { hint: 'Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".' },
-    );
+/** In the setting's unit. */
+function numberOf(def: SettingDef, name: string, value: string): number {
+  const match = /^\s*([-+]?(?:0x[\da-f]+|(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?))\s*(\S.*?)?\s*$/i.exec(value);
+  const unit = unitOf(def.unit);
+  if (match === null) throw invalid(name, value);
+  let number = Number(match[1]!.replace(/^\+/, ''));
+  if (match[2] !== undefined) {
+    const given = unit?.units.find(([each]) => each === match[2])?.[1];
+    if (unit === null || given === undefined) throw invalid(name, value, unit?.hint);
+    number *= given / unit.size;
   }
-  const ms = Math.round(Number(match[1]) * unit);
-  if (ms >= 0 && ms <= TIME_MS_MAX) return ms;
+  if (def.type === 'int') number = Math.round(number);
+  if (number >= def.min && number <= def.max) return number;
+  const shown = def.unit === '' ? '' : ` ${def.unit}`;
   throw new SqlError(
     SqlState.invalidParameterValue,
-    `${ms} ms is outside the valid range for parameter "${name}" (0 .. ${TIME_MS_MAX})`,
+    `${number}${shown} is outside the valid range for parameter "${name}" (${def.min} .. ${def.max})`,
   );
 }
 
-function timeText(ms: number): string {
-  if (ms === 0) return '0';
-  const [unit, size] = UNITS_MS.find(([, each]) => ms % each === 0)!;
-  return `${ms / size}${unit}`;
+function withUnit(def: SettingDef, number: number): string {
+  const unit = unitOf(def.unit);
+  if (unit === null || number <= 0) return String(number);
+  const size = number * unit.size;
+  const [name, one] = unit.units.find(([, each]) => size % each === 0 && each >= 1) ?? ['', 0];
+  return name === '' ? String(number) : `${size / one}${name}`;
+}
+
+/** A known setting's default as SHOW says it. */
+export function defaultOf(def: SettingDef): string {
+  const isNumber = (def.type === 'int' || def.type === 'real') && def.fallback !== '';
+  return isNumber ? withUnit(def, Number(def.fallback)) : def.fallback;
+}
+
+/** As pg_settings has it: a number in the setting's unit. */
+export function rawValue(def: SettingDef, shown: string): string {
+  if ((def.type !== 'int' && def.type !== 'real') || shown === '') return shown;
+  return String(numberOf({ ...def, min: -Infinity, max: Infinity }, def.name, shown));
 }
 
 /** Milliseconds of a time as `settingValue` wrote it. */
 export function timeOf(text: string): number {
   const [, digits, unit] = /^(\d+)(\w*)$/.exec(text)!;
-  return Number(digits) * (UNITS_MS.find(([each]) => each === unit)?.[1] ?? 1);
+  return Number(digits) * (TIME.find(([each]) => each === unit)?.[1] ?? 1);
 }

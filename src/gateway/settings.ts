@@ -6,7 +6,8 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Role } from '../rights/roles.ts';
-import { settingValue, timeOf } from './setting-values.ts';
+import { SETTINGS } from './setting-list.ts';
+import { defaultOf, rawValue, settingValue, timeOf } from './setting-values.ts';
 
 /** PostgreSQL's spelling of reported settings; ParameterStatus uses it. */
 const REPORTED = new Map(
@@ -30,37 +31,16 @@ const REPORTED = new Map(
 
 /** A setting's name as PostgreSQL writes it: SHOW timezone heads its column TimeZone. */
 export function displayName(name: string): string {
-  return REPORTED.get(name.toLowerCase()) ?? name.toLowerCase();
+  const key = name.toLowerCase();
+  return REPORTED.get(key) ?? SETTINGS.get(key)?.name ?? key;
 }
 
-const DEFAULTS: readonly (readonly [string, string])[] = [
-  ['server_version', '18.0'],
-  ['server_encoding', 'UTF8'],
-  ['client_encoding', 'UTF8'],
-  ['application_name', ''],
-  ['role', 'none'],
-  ['DateStyle', 'ISO, MDY'],
-  ['IntervalStyle', 'postgres'],
-  ['TimeZone', 'UTC'],
-  ['integer_datetimes', 'on'],
-  ['standard_conforming_strings', 'on'],
-  ['in_hot_standby', 'off'],
-  ['default_transaction_read_only', 'off'],
-  ['search_path', 'public'],
-  ['synchronous_commit', 'on'],
-  ['extra_float_digits', '1'],
-  ['statement_timeout', '0'],
-  ['lock_timeout', '0'],
-  ['idle_in_transaction_session_timeout', '0'],
-  ['idle_session_timeout', '0'],
-  ['transaction_timeout', '0'],
-  ['client_min_messages', 'notice'],
-  ['bytea_output', 'hex'],
-  ['default_transaction_isolation', 'read committed'],
-  ['default_transaction_deferrable', 'off'],
+/** The same for all sessions: PostgreSQL's, and Arka's own. */
+const DEFAULTS: ReadonlyMap<string, string> = new Map([
+  ...[...SETTINGS].map(([key, def]): [string, string] => [key, defaultOf(def)]),
   ['arka.serializable', 'refuse'],
   ['arka.cold_reader', 'native'],
-];
+]);
 /**
  * pg_dump refuses a server that is newer than itself, and asks an older one in that one's words, which PostgreSQL inside
  * understands from this version on (test/compat/dump.it.test.ts).
@@ -71,15 +51,6 @@ const DUMPS: ReadonlySet<string> = new Set(['pg_dump', 'pg_dumpall']);
 const OF_TRANSACTION: ReadonlyMap<string, string> = new Map(
   ['transaction_isolation', 'transaction_read_only', 'transaction_deferrable'].map((key) => [key, `default_${key}`]),
 );
-const READ_ONLY = new Set([
-  'server_version',
-  'server_encoding',
-  'integer_datetimes',
-  'is_superuser',
-  'in_hot_standby',
-  'server_version_num',
-]);
-
 /** What a plan depends on. */
 const PLANNED_WITH = new Set(['search_path', 'timezone', 'session_authorization', 'role']);
 /** Who the session is: RESET ALL leaves it, and a start-up parameter does not say it. */
@@ -111,7 +82,7 @@ export class SessionSettings {
   readonly #locals = new Map<string, string>();
   /** Of the transaction under way, what they were before each SET. */
   #changes: Change[] = [];
-  readonly #changed: (name: string, value: string) => void;
+  readonly #changed: (name: string) => void;
   #derived: Derived | null = null;
   /** Rises when a setting changes that plans are made with. */
   generation = 0;
@@ -119,19 +90,18 @@ export class SessionSettings {
   constructor(
     startup: ReadonlyMap<string, string>,
     defaults: ReadonlyMap<string, string>,
-    changed: (name: string, value: string) => void,
+    changed: (name: string) => void,
     { name: user, superuser }: Pick<Role, 'name' | 'superuser'>,
   ) {
     this.#defaults.set('is_superuser', superuser ? 'on' : 'off');
     this.#defaults.set('session_authorization', user);
-    for (const [name, value] of DEFAULTS) this.#defaults.set(name.toLowerCase(), value);
     for (const [name, value] of defaults) this.#defaults.set(name.toLowerCase(), value);
     this.#changed = () => {};
     for (const [name, value] of startup) {
       refuseIdentity(name);
       if (name === 'user' || name === 'database' || name === 'replication' || name.startsWith('_pq_.')) continue;
       if (name === 'options') this.#options(value);
-      else this.#default(name, value);
+      else this.#setDefault(name, value);
     }
     if (DUMPS.has(this.get('application_name')!)) this.#defaults.set('server_version', DUMPED_AS);
     this.#changes = [];
@@ -142,12 +112,12 @@ export class SessionSettings {
   #options(text: string): void {
     for (const match of text.matchAll(/(?:-c\s*|--)([\w.]+)=((?:\\.|\S)*)/g)) {
       refuseIdentity(match[1]!);
-      this.#default(match[1]!, match[2]!.replaceAll(/\\(.)/g, '$1'));
+      this.#setDefault(match[1]!, match[2]!.replaceAll(/\\(.)/g, '$1'));
     }
   }
 
-  #default(name: string, value: string): void {
-    this.set(name, value, false);
+  #setDefault(name: string, value: string): void {
+    this.set(name, value, false, true);
     const kept = this.#values.get(name.toLowerCase());
     if (kept !== undefined) this.#defaults.set(name.toLowerCase(), kept);
     this.#values.delete(name.toLowerCase());
@@ -162,22 +132,37 @@ export class SessionSettings {
 
   get(name: string): string | undefined {
     const key = name.toLowerCase();
-    const value = this.#locals.get(key) ?? this.#values.get(key) ?? this.#defaults.get(key);
+    const value = this.#locals.get(key) ?? this.#values.get(key) ?? this.#default(key);
     if (value !== undefined) return value;
     const ofTransaction = OF_TRANSACTION.get(key);
     return ofTransaction === undefined ? undefined : this.get(ofTransaction);
   }
 
-  /** @throws {SqlError} 22023 for a value that the setting cannot have, 55P02-like refusal for read-only ones */
-  set(name: string, value: string | null, local: boolean): void {
+  #default(key: string): string | undefined {
+    return this.#defaults.get(key) ?? DEFAULTS.get(key);
+  }
+
+  /** @throws {SqlError} 42704, 55P02; 22023 for a value that the setting cannot have; 0A000 */
+  set(name: string, value: string | null, local: boolean, atStart = false): void {
     const key = name.toLowerCase();
-    if (READ_ONLY.has(key))
-      throw new SqlError(SqlState.objectNotInPrerequisiteState, `parameter "${name}" cannot be changed`);
+    this.#refuse(key, name, atStart);
     const checked = value === null ? undefined : settingValue(key, name, value);
     const [session, temporary] = [this.#values.get(key), this.#locals.get(key)];
     this.#changes.push({ key, value: session, local: temporary });
-    if (local) this.#put(key, session, checked ?? this.#defaults.get(key));
+    if (local) this.#put(key, session, checked ?? this.#default(key));
     else this.#put(key, checked, undefined);
+  }
+
+  #refuse(key: string, name: string, atStart: boolean): void {
+    const refuse = (why: string): SqlError =>
+      new SqlError(SqlState.cantChangeRuntimeParam, `parameter "${name}" ${why}`);
+    const context = SETTINGS.get(key)?.context;
+    if (key === 'is_superuser' || context === 'fixed') throw refuse('cannot be changed');
+    if (context === 'restart') throw refuse('cannot be changed without restarting the server');
+    if (context === 'reload') throw refuse('cannot be changed now');
+    if (context === 'start' && !atStart) throw refuse('cannot be set after connection start');
+    if (context === undefined && !OF_TRANSACTION.has(key) && !DEFAULTS.has(key) && !IDENTITY.has(key))
+      refuseName(key, name);
   }
 
   #put(key: string, value: string | undefined, local: string | undefined): void {
@@ -188,7 +173,7 @@ export class SessionSettings {
     const after = this.get(key);
     if (after !== before && PLANNED_WITH.has(key)) this.generation++;
     const reported = REPORTED.get(key);
-    if (reported !== undefined && after !== before && after !== undefined) this.#changed(reported, after);
+    if (reported !== undefined && after !== before && after !== undefined) this.#changed(reported);
   }
 
   /** BEGIN: what the transaction is does not follow its defaults any more. */
@@ -244,7 +229,7 @@ export class SessionSettings {
   follows(name: 'is_superuser', value: string): void {
     if (this.get(name) === value) return;
     this.#defaults.set(name, value);
-    this.#changed(name, value);
+    this.#changed(name);
   }
 
   get timeZone(): string {
@@ -282,7 +267,31 @@ export class SessionSettings {
   shown(name: string): string {
     const value = this.get(name);
     if (value !== undefined) return value;
-    throw new SqlError(SqlState.undefinedObject, `unrecognized configuration parameter "${name}"`);
+    throw unrecognized(name);
+  }
+
+  /** All of them, and those that the application has made. */
+  list(): ShownSetting[] {
+    const keys = new Set([
+      ...DEFAULTS.keys(),
+      ...this.#defaults.keys(),
+      ...this.#values.keys(),
+      ...this.#locals.keys(),
+    ]);
+    for (const key of OF_TRANSACTION.keys()) keys.add(key);
+    return [...keys].sort().map((key) => {
+      const def = SETTINGS.get(key);
+      const shown = this.get(key)!;
+      const reset = this.#default(key) ?? shown;
+      const isSet = this.#values.has(key) || this.#locals.has(key);
+      return {
+        name: displayName(key),
+        raw: def === undefined ? shown : rawValue(def, shown),
+        shown,
+        source: isSet ? 'session' : this.#defaults.has(key) ? 'client' : 'default',
+        reset: def === undefined ? reset : rawValue(def, reset),
+      };
+    });
   }
 
   /** Milliseconds of a time setting; 0: none. */
@@ -316,6 +325,29 @@ function refuseIdentity(name: string): void {
     severity: 'FATAL',
     hint: 'Use SET ROLE or SET SESSION AUTHORIZATION.',
   });
+}
+
+/** What an application calls its own has two parts. @throws {SqlError} 42704, 42602 */
+function refuseName(key: string, name: string): void {
+  if (!key.includes('.') || key.startsWith('arka.')) throw unrecognized(name);
+  if (!/^[a-z_\u0080-\uffff][\w$\u0080-\uffff]*(?:\.[a-z_\u0080-\uffff][\w$\u0080-\uffff]*)+$/.test(key))
+    throw new SqlError(SqlState.invalidName, `invalid configuration parameter name "${name}"`, {
+      detail: 'Custom parameter names must be two or more simple identifiers separated by dots.',
+    });
+}
+
+function unrecognized(name: string): SqlError {
+  return new SqlError(SqlState.undefinedObject, `unrecognized configuration parameter "${name}"`);
+}
+
+/** One row of pg_settings and of SHOW ALL. */
+export interface ShownSetting {
+  readonly name: string;
+  /** In the setting's unit. */
+  readonly raw: string;
+  readonly shown: string;
+  readonly source: string;
+  readonly reset: string;
 }
 
 function put(map: Map<string, string>, key: string, value: string | undefined): void {

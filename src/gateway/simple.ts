@@ -28,6 +28,7 @@ export class SimpleQuery {
 
   async text(text: string, out: Output): Promise<void> {
     this.#statements.messageComes();
+    this.#statements.activity.runs(text);
     try {
       const statements = parseSql(text);
       if (statements.length === 0) out.emptyQuery();
@@ -50,7 +51,9 @@ export class SimpleQuery {
     const refused =
       failed || lacksSnapshot || this.#statements.settings.readOnly || this.#statements.context.database.locks.busy;
     const head = at < 0 || refused ? null : insertHead(sql, at);
-    return head === null ? null : this.#simpleInsert(head, sql, at, out);
+    if (head === null) return null;
+    this.#statements.activity.runsBytes(sql);
+    return this.#simpleInsert(head, sql, at, out);
   }
 
   async #simpleInsert(head: InsertHead, sql: Uint8Array, at: number, out: Output): Promise<void> {

@@ -15,6 +15,8 @@ import type { BoundParameters, MaybePromise, Output, SessionEvents } from '../wi
 import { catalogView, contextWith } from './catalog-view.ts';
 import { copyFrom } from './copy.ts';
 import { copyTo } from './copy-out.ts';
+import type { SessionActivity } from './activity.ts';
+import { carryOut } from './channels.ts';
 import { describedColumns, discard, sendLines } from './columns.ts';
 import type { CarriedOut, ServerContext } from './context.ts';
 import { define, isDefinition, type DefineEnvironment } from './define.ts';
@@ -23,6 +25,7 @@ import { explain } from './explain.ts';
 import { maintain } from './maintain.ts';
 import { ownFunction } from './functions.ts';
 import { carryOutWith } from './modifying-with.ts';
+import { endPeer, sleep, type Peer } from './peers.ts';
 import type { SessionPortal } from './portal.ts';
 import type { Preparation, SessionPrepared } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
@@ -33,6 +36,7 @@ import { OwnedObjects } from './owned-objects.ts';
 import type { SessionAccess } from './session-access.ts';
 import { behindLocks, lockNested, lockSelected, openBehind } from './locking.ts';
 import { countRows, firstRow, QueryRun, type QueryEnvironment, type SessionActions } from './query.ts';
+import { ALL, SHOW_ALL, shownColumns } from './show.ts';
 import type { SpoolFiles } from './sql-cursor.ts';
 import { displayName, type SessionSettings } from './settings.ts';
 import type { Answer, ClientAnswer } from './returning.ts';
@@ -51,7 +55,7 @@ import type { WriteEnvironment } from './write-environment.ts';
 /** What a session gives to its statements. */
 export interface StatementParts {
   readonly context: ServerContext;
-  readonly pid: number;
+  readonly peer: Peer;
   readonly settings: SessionSettings;
   readonly access: SessionAccess;
   readonly sequences: SessionSequences;
@@ -80,7 +84,7 @@ export class SessionStatements {
   several = false;
   /** Where the statement under way begins in its text, for PostgreSQL's error positions. */
   position = 0;
-  readonly #pid: number;
+  readonly #peer: Peer;
   readonly #names: SessionNames;
   readonly #prepared: SqlPrepared;
   readonly #cursors: SqlCursors;
@@ -103,18 +107,26 @@ export class SessionStatements {
     this.transaction = parts.transaction;
     this.interruption = parts.interruption;
     this.times = parts.times;
-    this.#pid = parts.pid;
+    this.#peer = parts.peer;
     this.#sequences = parts.sequences;
     this.#actions = {
       advisory: this.transaction.advisory,
       patience: this.interruption,
       warning: this.warning,
       setConfig: (name, value, isLocal) => this.#setConfig(name, value, isLocal),
+      sleep: (milliseconds) => sleep(this.context.clock, this.interruption, this.#peer.activity, milliseconds),
+      notify: (channel, payload) => this.transaction.listener.notify(channel, payload),
+      end: (pid, what) => endPeer(this.context.peers, this.#peer, pid, what, this.warning),
+      now: () => this.now(),
     };
     this.#events = parts.events;
     this.#names = parts.names;
     this.#prepared = new SqlPrepared(this.#names, this);
     this.#cursors = new SqlCursors(this.#names, this);
+  }
+
+  get activity(): SessionActivity {
+    return this.#peer.activity;
   }
 
   /** Rows of cursors that memory has no room for. */
@@ -139,6 +151,7 @@ export class SessionStatements {
   /** A message of the client, and what it asks for. */
   messageComes(): void {
     this.interruption.busy();
+    this.#peer.activity.begin();
     this.times.message();
   }
 
@@ -245,6 +258,7 @@ export class SessionStatements {
         return 'EXPLAIN';
       }
       case 'show':
+        if (statement.name === ALL) return this.#showAll(out, extended);
         sendLines(displayName(statement.name), [this.settings.shown(statement.name)], out, extended);
         return 'SHOW';
       case 'prepare':
@@ -331,6 +345,10 @@ export class SessionStatements {
         if (statement.what === 'all' && this.isInBlock())
           throw new SqlError(SqlState.activeSqlTransaction, 'DISCARD ALL cannot run inside a transaction block');
         return forget(statement, this.transaction, this.#names, this.#sequences, this.settings);
+      case 'listen':
+      case 'unlisten':
+      case 'notify':
+        return carryOut(this.transaction.listener, statement);
       case 'accepted':
         return statement.tag;
       default:
@@ -392,6 +410,14 @@ export class SessionStatements {
         await run.close();
       }
     });
+  }
+
+  async #showAll(out: Output, isDescribed: boolean): Promise<string> {
+    const query = this.plan(parseSql(SHOW_ALL)[0]!, []) as Query;
+    const columns = shownColumns(ALL);
+    if (!isDescribed) out.rowDescription(columns, NO_FORMATS);
+    await this.#send(query, NO_PARAMETERS, [], columns, NO_FORMATS, out);
+    return 'SHOW';
   }
 
   async #enterQuery(statement: Query): Promise<void> {
@@ -488,6 +514,7 @@ export class SessionStatements {
       relations: this.transaction.relations,
       sequences: this.#sequences,
       actions: this.#actions,
+      peer: this.#peer,
       timeZone: this.settings.timeZone,
       times: this.times,
       searchPath: this.settings.searchPath,
@@ -553,7 +580,9 @@ export class SessionStatements {
       parameterOids,
       placeholder: () => `__arka_scan_${nextPlaceholder++}`,
       constants: (name, args) => {
-        const context = { ...this.context, relations, settings: this.settings, pid: this.#pid };
+        const { settings } = this;
+        const transactionNumber = (assign: boolean): number | null => this.transaction.number(assign);
+        const context = { ...this.context, relations, settings, peer: this.#peer, transactionNumber };
         const constant = ownFunction(context, name, args);
         if (constant !== undefined) isMomentary = true;
         return constant;

@@ -29,6 +29,11 @@ export class SessionTimes {
     return Math.floor(this.#clock.now() * 1000);
   }
 
+  /** When the transaction began, as far as somebody has asked; 0: nobody did. */
+  get begunAt(): number {
+    return this.#transaction;
+  }
+
   get statement(): number {
     return (this.#statement ||= this.clock);
   }

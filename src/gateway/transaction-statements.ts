@@ -20,7 +20,10 @@ const ABOUT_TRANSACTIONS: ReadonlySet<Statement['kind']> = new Set([
   'discard',
   'empty',
   'execute',
+  'listen',
+  'notify',
   'prepare',
+  'unlisten',
   'release',
   'resetAll',
   'rollback',
@@ -163,6 +166,7 @@ export function forget(
     settings.set('role', null, false);
     names.statements.clear();
     transaction.advisory.unlockAll();
+    transaction.listener.unlisten(null);
   }
   if (what === 'all' || what === 'sequences') sequences.discard();
   return `DISCARD ${what.toUpperCase()}`;

@@ -19,6 +19,7 @@ import type { ParsedStatement } from '../planner/plan.ts';
 import { isolationOf, type IsolationLevel, type TransactionModes } from '../planner/settings.ts';
 import { endsFailedBlock, neverInBlock } from '../planner/utility.ts';
 import type { AdvisorySession } from './advisory-locks.ts';
+import type { Listener } from './channels.ts';
 import type { SessionPortals } from './portals.ts';
 import type { SessionAccess } from './session-access.ts';
 import type { SessionSequences } from './sequences.ts';
@@ -33,6 +34,7 @@ interface Savepoint {
   readonly settings: number;
   readonly portals: number;
   readonly advisory: number;
+  readonly listener: ReturnType<Listener['mark']>;
 }
 
 export interface TransactionHost {
@@ -45,6 +47,8 @@ export interface TransactionHost {
   readonly pid: number;
   readonly warning: (code: string, message: string) => void;
   readonly portals: SessionPortals;
+  readonly listener: Listener;
+  readonly nextNumber: () => number;
   /** What all see is another. */
   readonly definitionsChanged: () => void;
   /** A block begins; a transaction has ended. */
@@ -59,6 +63,7 @@ export class SessionTransaction {
   #savepoints: Savepoint[] = [];
   /** A statement has been carried out in it: it is too late to say what kind it is. */
   #queried = false;
+  #number = 0;
   /** Null: nothing was written yet. */
   current: Transaction | null = null;
 
@@ -75,6 +80,16 @@ export class SessionTransaction {
     this.rollback();
     this.advisory.close();
     this.#host.database.locks.close(this.hold);
+  }
+
+  /** txid_current(): given when somebody asks. Null: it has none. */
+  number(assign: boolean): number | null {
+    if (assign) this.#number ||= this.#host.nextNumber();
+    return this.#number === 0 ? null : this.#number;
+  }
+
+  get listener(): Listener {
+    return this.#host.listener;
   }
 
   get advisory(): AdvisorySession {
@@ -269,6 +284,13 @@ export class SessionTransaction {
           throw error;
         },
       );
+    const { listener } = this.#host;
+    try {
+      listener.admit();
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
     const hold = this.#host.portals.hold();
     if (hold !== null)
       return this.#host.guarded(hold).then(
@@ -279,16 +301,22 @@ export class SessionTransaction {
         },
       );
     const transaction = this.current;
+    const publish = listener.take();
     this.#end();
     if (transaction !== null) transaction.synchronous = settings.synchronous; // as it is at COMMIT
     settings.commit();
-    if (transaction === null) return this.advisory.ended(undefined);
+    if (transaction === null) {
+      publish?.();
+      return this.advisory.ended(undefined);
+    }
     const changes = transaction.definitions;
-    return this.advisory.ended(
+    const committed = this.advisory.ended(
       changes === null
         ? database.committer.commit(transaction)
         : commitDefinitions(database, transaction, changes).finally(this.#host.definitionsChanged),
     );
+    if (publish === null) return committed;
+    return committed instanceof Promise ? committed.then(publish) : publish();
   }
 
   rollback(): void {
@@ -296,6 +324,7 @@ export class SessionTransaction {
     this.#end();
     this.#host.access.rollbackTo(0);
     this.#host.settings.rollback();
+    this.#host.listener.rollback();
     if (transaction !== null && transaction.state === 'open') transaction.finish();
     this.advisory.ended(undefined);
   }
@@ -304,6 +333,7 @@ export class SessionTransaction {
     if (this.#block !== 'none') this.#host.ended();
     this.#block = 'none';
     this.#queried = false;
+    this.#number = 0;
     this.current = null;
     this.#host.times.ended();
     this.#host.portals.end();
@@ -334,7 +364,14 @@ export class SessionTransaction {
     const { access, settings, portals } = this.#host;
     this.writing().savepoint();
     const [rights, advisory] = [access.mark(), this.advisory.mark()];
-    this.#savepoints.push({ name, rights, settings: settings.mark(), portals: portals.made, advisory });
+    this.#savepoints.push({
+      name,
+      rights,
+      settings: settings.mark(),
+      portals: portals.made,
+      advisory,
+      listener: this.listener.mark(),
+    });
   }
 
   release(name: string): void {
@@ -352,12 +389,13 @@ export class SessionTransaction {
 
   #goBackTo(index: number): void {
     const { settings, portals: all } = this.#host;
-    const { settings: mark, portals, advisory, rights } = this.#savepoints[index]!;
+    const { settings: mark, portals, advisory, rights, listener } = this.#savepoints[index]!;
     all.dieFrom(portals);
     this.current!.rollbackTo(index);
     settings.rollbackTo(mark);
     this.#host.access.rollbackTo(rights);
     this.advisory.backTo(advisory);
+    this.listener.backTo(listener);
     this.#savepoints.length = index + 1;
   }
 

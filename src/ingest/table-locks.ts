@@ -121,6 +121,11 @@ export class TableLocks {
     }
   }
 
+  /** It has, or waits for, a table alone. */
+  wantsAlone(hold: TableHold): boolean {
+    return [...this.#alone.values()].some((queue) => queue.some(({ owner }) => owner === hold));
+  }
+
   #holdsIt(hold: TableHold, uuid: string): boolean {
     return hold.uuids.has(uuid) || hasWritten(hold.transaction(), uuid);
   }

@@ -100,7 +100,8 @@ function sessionCall(target: Node, call: FuncCall, session: SessionFunction): Se
   const given = call.args ?? [];
   const types = sessionArguments(session, given.length);
   if (types === undefined) return null;
-  const args = given.map((arg, i) => cast(arg, types[i]!));
+  const seconds = session.action === 'sleepFor' || session.action === 'sleepUntil';
+  const args = given.map((arg, i) => (seconds ? epochOf(cast(arg, types[i]!)) : cast(arg, types[i]!)));
   return { session, label: labelOf(target, stringsOf(call.funcname).at(-1)!), args };
 }
 
@@ -152,6 +153,13 @@ function literal(sval: string): Node {
 
 function cast(arg: Node, type: string): Node {
   return { TypeCast: { arg, typeName: typeNamed(type) } } as unknown as Node;
+}
+
+/** Its seconds. */
+function epochOf(arg: Node): Node {
+  const args = [{ A_Const: { sval: { sval: 'epoch' } } }, arg];
+  const call = { FuncCall: { funcname: [stringNode('pg_catalog'), stringNode('date_part')], args } };
+  return cast(call as unknown as Node, 'float8');
 }
 
 function typeNamed(type: string): unknown {

@@ -10,7 +10,8 @@ import { NOW_TEXT, STATEMENT_TIME_TEXT } from './duckdb/session-time.ts';
 import type { ParsedStatement } from './plan.ts';
 
 export interface Constant {
-  readonly text: string;
+  /** Null: NULL. */
+  readonly text: string | null;
   readonly type: string;
   /** What the text is of, where the type is made from that. */
   readonly from?: string;
@@ -156,7 +157,7 @@ function precisionOf(node: Node): number | null {
 }
 
 function typedConstant({ text, type, from }: Constant, precision: number | null = null): unknown {
-  const constant = { A_Const: { sval: { sval: text } } };
+  const constant = { A_Const: text === null ? { isnull: true } : { sval: { sval: text } } };
   return cast(from === undefined ? constant : cast(constant, from, null), type, precision);
 }
 

@@ -187,8 +187,12 @@ function planUtility(node: Node, text: string, view: CatalogView): Statement {
     const { isall, name } = node.DeallocateStmt;
     return { kind: 'deallocate', name: isall === true ? null : (name ?? null) };
   }
-  if ('ListenStmt' in node) return { kind: 'accepted', tag: 'LISTEN' };
-  if ('UnlistenStmt' in node) return { kind: 'accepted', tag: 'UNLISTEN' };
+  if ('ListenStmt' in node) return { kind: 'listen', channel: node.ListenStmt.conditionname ?? '' };
+  if ('UnlistenStmt' in node) return { kind: 'unlisten', channel: node.UnlistenStmt.conditionname ?? null };
+  if ('NotifyStmt' in node) {
+    const { conditionname = '', payload = '' } = node.NotifyStmt;
+    return { kind: 'notify', channel: conditionname, payload };
+  }
   if ('ConstraintsSetStmt' in node) return { kind: 'accepted', tag: 'SET CONSTRAINTS' };
   if ('ExecuteStmt' in node) return planExecute(node.ExecuteStmt);
   if ('FetchStmt' in node) return planFetch(node.FetchStmt);

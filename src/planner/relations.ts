@@ -117,6 +117,9 @@ export function planTables(
   return tables;
 }
 
+/** Views of pg_catalog about sessions and the server's work. */
+const FILLED = /^(pg_stat_.*|pg_settings|pg_locks|pg_prepared_statements|pg_cursors)$/;
+
 /** schema.name of the views that Arka fills, read by a catalog query. Unqualified names are PostgreSQL's own. */
 export function viewsRead(relations: Relations, view: CatalogView): readonly string[] {
   const names = new Set<string>();
@@ -129,7 +132,7 @@ export function viewsRead(relations: Relations, view: CatalogView): readonly str
         : name.startsWith('pg_')
           ? 'pg_catalog'
           : (view.searchPath.find((one) => one === 'arka') ?? '');
-    if (schema === 'arka' || (schema === 'pg_catalog' && name.startsWith('pg_stat_'))) names.add(`${schema}.${name}`);
+    if (schema === 'arka' || (schema === 'pg_catalog' && FILLED.test(name))) names.add(`${schema}.${name}`);
   }
   return [...names];
 }

@@ -42,5 +42,9 @@ export type SessionStatement =
     }
   /** Null: all. */
   | { readonly kind: 'closeCursor'; readonly name: string | null }
+  | { readonly kind: 'listen'; readonly channel: string }
+  /** Null: everywhere. */
+  | { readonly kind: 'unlisten'; readonly channel: string | null }
+  | { readonly kind: 'notify'; readonly channel: string; readonly payload: string }
   | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
   | { readonly kind: 'deallocate'; readonly name: string | null };

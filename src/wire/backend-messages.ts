@@ -84,6 +84,14 @@ export function negotiateProtocolVersion(out: ByteWriter, version: number, optio
   close(out, at);
 }
 
+export function notificationResponse(out: ByteWriter, pid: number, channel: string, payload: string): void {
+  const at = open(out, 'A');
+  out.i32(pid);
+  string(out, channel);
+  string(out, payload);
+  close(out, at);
+}
+
 export function readyForQuery(out: ByteWriter, status: TransactionStatus): void {
   out.u8(type('Z'));
   out.i32(5);

@@ -101,7 +101,7 @@ export class Connection {
     };
     socket.on(
       'drain',
-      unlessMoved(() => this.#pump()),
+      unlessMoved(() => this.#drained()),
     );
     socket.on(
       'end',
@@ -135,6 +135,11 @@ export class Connection {
     this.#reader.push(bytes, length);
     this.#pump();
     this.#reader.keep();
+  }
+
+  #drained(): void {
+    this.#session?.drained?.();
+    this.#pump();
   }
 
   /** A turn: takes what can be taken, then sends what was said. */
@@ -372,7 +377,15 @@ export class Connection {
     };
     // A gateway that throws instead of rejecting is caught by the turn.
     const cancelKeyBytes = minor >= MINOR_LONG_KEYS ? LONG_CANCEL_KEY_BYTES : CANCEL_KEY_BYTES;
-    const client = { cancelKeyBytes, sessions: this.#host.sessions() };
+    const { remoteAddress, remotePort, localAddress, localPort } = this.#socket;
+    const client = {
+      cancelKeyBytes,
+      sessions: this.#host.sessions(),
+      address: plainAddress(remoteAddress),
+      port: remotePort ?? 0,
+      serverAddress: plainAddress(localAddress),
+      serverPort: localPort ?? 0,
+    };
     this.#opening = this.#host.gateway.open(parameters, this.#events(), client).then(opened).catch(refused);
     void this.#opening.then(() => {
       this.#opening = null;
@@ -388,6 +401,11 @@ export class Connection {
     return {
       parameter: (name, value) => say(() => backend.parameterStatus(this.#out.writer, name, value)),
       notice: (notice) => say(() => backend.noticeResponse(this.#out.writer, notice)),
+      notification: (pid, channel, payload) => {
+        if (this.#out.congested) return false;
+        say(() => backend.notificationResponse(this.#out.writer, pid, channel, payload));
+        return true;
+      },
       terminate: (error) => this.#fatal(error),
     };
   }
@@ -441,4 +459,9 @@ export class Connection {
       this.#host.log(error, 'closing a session');
     }
   }
+}
+
+/** Without the prefix that a socket for both protocols gives to IPv4. */
+function plainAddress(address: string | undefined): string {
+  return (address ?? '').replace(/^::ffff:(?=\d)/, '');
 }

@@ -27,6 +27,11 @@ export interface ClientFacts {
   readonly cancelKeyBytes: number;
   /** Sessions of clients, with this one. */
   readonly sessions: number;
+  /** Where it calls from, and what it called. */
+  readonly address: string;
+  readonly port: number;
+  readonly serverAddress: string;
+  readonly serverPort: number;
 }
 
 /** What a session may say outside an answer. */
@@ -34,6 +39,8 @@ export interface SessionEvents {
   /** ParameterStatus, after SET of a reported setting. */
   parameter(name: string, value: string): void;
   notice(notice: Notice): void;
+  /** NotificationResponse. False: the client takes no more for now, and `drained` follows. */
+  notification(pid: number, channel: string, payload: string): boolean;
   /** Ends the connection with a FATAL error. */
   terminate(error: SqlError): void;
 }
@@ -56,6 +63,10 @@ export interface GatewaySession {
   readonly portals: Map<string, Portal>;
   /** For ReadyForQuery: idle, in a transaction block, in a failed one. */
   status(): TransactionStatus;
+  /** Before each ReadyForQuery: the client has the word. */
+  ready?(): void;
+  /** The client takes more again. */
+  drained?(): void;
   /** A Query message: its statements one after another, outside a block as one implicit transaction. */
   simple(text: string, out: Output): MaybePromise<void>;
   /** A Query message that is read from its bytes, which stay as they are; null: `simple` takes its text. */

@@ -73,6 +73,7 @@ export class QueryProtocol {
   }
 
   ready(): void {
+    this.#session.ready?.();
     backend.readyForQuery(this.#out.writer, this.#session.status());
   }
 

@@ -40,9 +40,16 @@ const gateway = createGateway(
   { ...tiers, catalog, clock: systemClock, startedAt: 0, definitionsChanged: () => {} },
   { defaults: new Map() },
 );
-const events = { parameter: () => {}, notice: () => {}, deallocate: () => false, terminate: () => {} };
+const events = { parameter: () => {}, notice: () => {}, notification: () => true, terminate: () => {} };
 const open = (): ReturnType<typeof gateway.open> =>
-  gateway.open(new Map([['user', 'arka']]), events, { cancelKeyBytes: 4, sessions: 1 });
+  gateway.open(new Map([['user', 'arka']]), events, {
+    cancelKeyBytes: 4,
+    sessions: 1,
+    address: '127.0.0.1',
+    port: 1,
+    serverAddress: '127.0.0.1',
+    serverPort: 2,
+  });
 const first = await open();
 await first.simple(
   'CREATE TABLE b (id bigint PRIMARY KEY, ts timestamptz, v int, name text, price float8, payload json, ok bool)',

@@ -51,8 +51,15 @@ beforeAll(async () => {
     { ...tiers, engine: noting(tiers.engine), catalog, clock: systemClock, startedAt: 0, definitionsChanged: () => {} },
     { defaults: new Map() },
   );
-  const events = { parameter: () => {}, notice: () => {}, deallocate: () => false, terminate: () => {} };
-  session = await gateway.open(new Map([['user', 'arka']]), events, { cancelKeyBytes: 4, sessions: 1 });
+  const events = { parameter: () => {}, notice: () => {}, notification: () => true, terminate: () => {} };
+  session = await gateway.open(new Map([['user', 'arka']]), events, {
+    cancelKeyBytes: 4,
+    sessions: 1,
+    address: '127.0.0.1',
+    port: 1,
+    serverAddress: '127.0.0.1',
+    serverPort: 2,
+  });
   await run('CREATE TABLE c (id bigint PRIMARY KEY, v int, name text)');
   for (let file = 0; file < FILES; file++) {
     // each file holds keys of the whole range, so that bounds leave none out

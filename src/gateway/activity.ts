@@ -1,0 +1,53 @@
+/** What a session does, for pg_stat_activity: kept by assignments alone, read when somebody asks. */
+import type { Clock } from '../clock.ts';
+
+/** PostgreSQL's track_activity_query_size. */
+const QUERY_BYTES_MAX = 1024;
+
+export class SessionActivity {
+  readonly startedAt: number;
+  readonly #clock: Clock;
+  isActive = false;
+  queryAt = 0;
+  changedAt: number;
+  /** What it waits for, as pg_stat_activity names it. */
+  waits: readonly [type: string, event: string] | null = null;
+  #text: string = '';
+  #bytes: Uint8Array | null = null;
+  #length = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.startedAt = this.changedAt = clock.now();
+  }
+
+  begin(): void {
+    if (this.isActive) return;
+    this.isActive = true;
+    this.queryAt = this.changedAt = this.#clock.now();
+  }
+
+  /** The statement under way. */
+  runs(text: string): void {
+    this.#text = text;
+    this.#length = -1;
+  }
+
+  /** The same by its bytes, which are copied: nobody may ever ask. */
+  runsBytes(sql: Uint8Array): void {
+    this.#bytes ??= new Uint8Array(QUERY_BYTES_MAX);
+    this.#length = Math.min(sql.length, QUERY_BYTES_MAX);
+    this.#bytes.set(sql.length > QUERY_BYTES_MAX ? sql.subarray(0, QUERY_BYTES_MAX) : sql);
+  }
+
+  get query(): string {
+    const bytes =
+      this.#length < 0 ? Buffer.from(this.#text) : (this.#bytes?.subarray(0, this.#length) ?? new Uint8Array(0));
+    return new TextDecoder().decode(bytes.subarray(0, QUERY_BYTES_MAX)).replace(/\uFFFD+$/, '');
+  }
+
+  end(): void {
+    this.isActive = false;
+    this.changedAt = this.#clock.now();
+  }
+}
