@@ -16,6 +16,9 @@ INSERT INTO pg_catalog.pg_depend (classid, objid, objsubid, refclassid, refobjid
     SELECT 'pg_catalog.pg_type'::regclass, oid FROM pg_catalog.pg_type WHERE oid >= 16384 AND typrelid = 0 AND typelem = 0
       AND typnamespace IN ('arka'::regnamespace, 'pg_catalog'::regnamespace)) AS own;
 
+-- The role of a statement is set from outside: it may not take another one itself, by a query within a function.
+REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC;
+
 -- Rights that it came with are no rights that somebody has given.
 INSERT INTO pg_catalog.pg_init_privs (objoid, classoid, objsubid, privtype, initprivs)
   SELECT oid, 'pg_catalog.pg_namespace'::regclass, 0, 'e', nspacl FROM pg_catalog.pg_namespace
@@ -25,4 +28,7 @@ INSERT INTO pg_catalog.pg_init_privs (objoid, classoid, objsubid, privtype, init
     WHERE oid >= 16384 AND relnamespace IN ('arka'::regnamespace, 'pg_catalog'::regnamespace) AND relacl IS NOT NULL
   UNION ALL
   SELECT oid, 'pg_catalog.pg_proc'::regclass, 0, 'e', proacl FROM pg_catalog.pg_proc
-    WHERE oid >= 16384 AND pronamespace IN ('arka'::regnamespace, 'pg_catalog'::regnamespace) AND proacl IS NOT NULL;
+    WHERE oid >= 16384 AND pronamespace IN ('arka'::regnamespace, 'pg_catalog'::regnamespace) AND proacl IS NOT NULL
+  UNION ALL
+  SELECT oid, 'pg_catalog.pg_proc'::regclass, 0, 'e', proacl FROM pg_catalog.pg_proc
+    WHERE oid = 'pg_catalog.set_config'::regproc;

@@ -5,8 +5,8 @@
  * - M1 They are written as rows, not by CREATE ROLE and GRANT: OIDs, grantors and lists are Arka's, as they are.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
-import { DATABASE_KEY, defaultAcl, schemaKey, sequenceKey, tableKey, viewKey } from '../rights/acl.ts';
-import { type ObjectKind, privilegeLetters } from '../rights/privileges.ts';
+import { DATABASE_KEY, schemaKey, sequenceKey, tableKey, viewKey } from '../rights/acl.ts';
+import { privilegeLetters } from '../rights/privileges.ts';
 import {
   type AclItem,
   FIRST_ROLE_OID,
@@ -20,6 +20,11 @@ import type { CatalogContents } from './catalog-api.ts';
 
 /** Rows of pg_auth_members have OIDs of their own, which nobody asks for. */
 const FIRST_MEMBER_OID = 2 ** 30;
+
+/** Schema public while nobody has said anything of it: a dump then says nothing either. */
+const PUBLIC_AS_IT_WAS = `UPDATE pg_catalog.pg_namespace SET nspowner = 'pg_database_owner'::regrole, nspacl = (
+  SELECT initprivs FROM pg_catalog.pg_init_privs WHERE objoid = 'public'::regnamespace
+    AND classoid = 'pg_catalog.pg_namespace'::regclass) WHERE nspname = 'public'`;
 
 export function rolesSql(state: RoleState): readonly string[] {
   const first = roleOf(state, FIRST_SUPERUSER)!;
@@ -45,12 +50,6 @@ export function rolesSql(state: RoleState): readonly string[] {
           'INSERT INTO pg_catalog.pg_auth_members (oid, roleid, member, grantor, admin_option, inherit_option, set_option) ' +
             `VALUES ${members.join(', ')}`,
         ]),
-    // The role of a statement is set from outside: it may not set itself another one, in a query within a function.
-    'REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC',
-    // What Arka says of itself everybody may read.
-    'GRANT USAGE ON SCHEMA arka TO PUBLIC',
-    'GRANT SELECT ON ALL TABLES IN SCHEMA arka TO PUBLIC',
-    'GRANT SELECT ON pg_catalog.pg_stat_activity TO PUBLIC',
   ];
 }
 
@@ -71,11 +70,11 @@ export function rightsSql(
   { schemas, sequences = [], tables, views = [] }: CatalogContents,
 ): readonly string[] {
   const relations = [
-    ...tables.map(({ oid, uuid }) => ({ oid, kind: 'table' as const, key: tableKey(uuid) })),
-    ...sequences.map(({ oid }) => ({ oid, kind: 'sequence' as const, key: sequenceKey(oid) })),
-    ...views.map(({ oid }) => ({ oid, kind: 'table' as const, key: viewKey(oid) })),
+    ...tables.map(({ oid, uuid }) => ({ oid, key: tableKey(uuid) })),
+    ...sequences.map(({ oid }) => ({ oid, key: sequenceKey(oid) })),
+    ...views.map(({ oid }) => ({ oid, key: viewKey(oid) })),
   ].filter(({ oid }) => oid > 0);
-  const rows = relations.map(({ key, kind, oid }) => `(${oid}::oid, ${valuesOf(state, kind, key)})`);
+  const rows = relations.map(({ key, oid }) => `(${oid}::oid, ${valuesOf(state, key)})`);
   return [
     ...(rows.length === 0
       ? []
@@ -88,22 +87,19 @@ export function rightsSql(
         ]),
     ...schemas.map((name) => {
       const key = schemaKey(name);
-      const public_ = name === 'public' && !state.objects.has(key);
-      const [owner, acl] = public_
-        ? [`${FIRST_SUPERUSER}`, aclText(state, defaultAcl('schema', FIRST_SUPERUSER, key))]
-        : [String(ownerOf(state, key)), aclOf(state, 'schema', key)];
-      return `UPDATE pg_catalog.pg_namespace SET nspowner = ${owner}, nspacl = ${acl} WHERE nspname = ${quoteLiteral(name)}`;
+      if (name === 'public' && !state.objects.has(key)) return PUBLIC_AS_IT_WAS;
+      const acl = aclOf(state, key);
+      return `UPDATE pg_catalog.pg_namespace SET nspowner = ${ownerOf(state, key)}, nspacl = ${acl} WHERE nspname = ${quoteLiteral(name)}`;
     }),
-    `UPDATE pg_catalog.pg_database SET datdba = ${ownerOf(state, DATABASE_KEY)}, datacl = ${aclOf(state, 'database', DATABASE_KEY)} ` +
+    `UPDATE pg_catalog.pg_database SET datdba = ${ownerOf(state, DATABASE_KEY)}, datacl = ${aclOf(state, DATABASE_KEY)} ` +
       "WHERE datname = 'arka'",
   ];
 }
 
 const ownerOf = (state: RoleState, key: string): number => state.objects.get(key)?.owner ?? FIRST_SUPERUSER;
-const valuesOf = (state: RoleState, kind: ObjectKind, key: string): string =>
-  `${ownerOf(state, key)}::oid, ${aclOf(state, kind, key)}`;
+const valuesOf = (state: RoleState, key: string): string => `${ownerOf(state, key)}::oid, ${aclOf(state, key)}`;
 
-function aclOf(state: RoleState, _kind: ObjectKind, key: string): string {
+function aclOf(state: RoleState, key: string): string {
   const acl = state.objects.get(key)?.acl ?? null;
   return acl === null ? 'NULL::aclitem[]' : aclText(state, acl);
 }
