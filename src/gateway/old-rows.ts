@@ -5,6 +5,7 @@ import { cancellable } from '../ingest/cancellable.ts';
 import { lockAndLocate, NOWHERE, type KeyRows, type Located } from '../ingest/keyed-rows.ts';
 import type { TableWrites } from '../ingest/transaction.ts';
 import type { Remote } from '../rpc.ts';
+import { sideBySide } from '../side-by-side.ts';
 import type { DataFileUnit } from '../storage/file-unit.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { Table } from '../storage/table.ts';
@@ -13,6 +14,9 @@ import { contextOf, type WriteEnvironment } from './write-environment.ts';
 
 /** So many rows of files are read one by one; more by a join. */
 const SINGLE_ROWS_MAX = 4;
+/** And of one that is in a remote warehouse alone: ranges of it are fetched then, instead of the whole. */
+const AWAY_ROWS_MAX = 32;
+const READS_MAX = 8;
 
 export interface OldRows {
   /** In the table's columns; what was not needed of a row of a file is NULL. */
@@ -46,10 +50,12 @@ export async function readOldRows(
       else cold.push(key);
     }
     const columns = fieldIds.length === 0 ? table.fieldIds.slice(0, 1) : fieldIds; // a file is read by columns
-    if (cold.length > SINGLE_ROWS_MAX || database.index === null) {
+    const { singly, joined } = waysOf(environment, writes, located, cold);
+    if (singly.length > 0) await appendSingly(environment, writes, located, singly, columns, rows, order);
+    if (joined.length > 0) {
       const reader = cancellable(engine, database.disk, environment.running);
-      await appendCold(reader, writes, located, cold, columns, rows, order);
-    } else await appendSingly(environment, writes, located, cold, columns, rows, order);
+      await appendCold(reader, writes, located, joined, columns, rows, order);
+    }
     return { rows, keys: Int32Array.from(order) };
   } catch (error) {
     rows.retire();
@@ -57,6 +63,26 @@ export async function readOldRows(
   } finally {
     pin.release();
   }
+}
+
+/** How each row of a file is read; those read singly in the order of their places, so that they share what is fetched. */
+function waysOf(
+  { database: { disk, index } }: WriteEnvironment,
+  writes: TableWrites,
+  { units, positions }: Located,
+  keys: readonly number[],
+): { readonly singly: readonly number[]; readonly joined: readonly number[] } {
+  if (index === null) return { singly: [], joined: keys };
+  if (keys.length <= SINGLE_ROWS_MAX) return { singly: keys, joined: [] };
+  const byUnit = Map.groupBy(keys, (key) => units[key]!);
+  const singly: number[] = [];
+  const joined: number[] = [];
+  for (const [unit, own] of byUnit) {
+    const { path } = writes.unitOf(unit) as DataFileUnit;
+    if (own.length > AWAY_ROWS_MAX || !disk.isAway(path)) joined.push(...own);
+    else singly.push(...own.toSorted((a, b) => positions[a]! - positions[b]!));
+  }
+  return { singly, joined };
 }
 
 function appendHot(writes: TableWrites, unit: number, position: number, rows: RowBuffer): boolean {
@@ -99,26 +125,17 @@ async function appendSingly(
   const columns = fieldIds.map((fieldId) => table.def.columns.find((column) => column.fieldId === fieldId)!);
   const abort = new AbortController();
   running(() => abort.abort());
-  const read = await Promise.all(
-    keys.map(async (key) => {
-      const file = writes.unitOf(units[key]!) as DataFileUnit;
-      const index = database.index!;
-      const place = { position: positions[key]!, fieldIds };
-      const { path, release } = await database.disk.leaseRow(file.scan(0), place, index, abort.signal);
-      try {
-        return await index.readVectors({
-          path,
-          rows: file.rows,
-          position: positions[key]!,
-          columns,
-          formats: [],
-          timeZone,
-        });
-      } finally {
-        release();
-      }
-    }),
-  );
+  const read = await sideBySide(keys, READS_MAX, async (key) => {
+    const file = writes.unitOf(units[key]!) as DataFileUnit;
+    const index = database.index!;
+    const position = positions[key]!;
+    const { path, release } = await database.disk.leaseRow(file.scan(0), { position, fieldIds }, index, abort.signal);
+    try {
+      return await index.readVectors({ path, rows: file.rows, position, columns, formats: [], timeZone });
+    } finally {
+      release();
+    }
+  });
   for (const [i, vectors] of read.entries()) {
     rows.append(wholeRows(table, fieldIds, vectors), 0, 1);
     order.push(keys[i]!);

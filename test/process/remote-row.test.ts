@@ -14,7 +14,7 @@ const filesBelow = (folder: string, ending: string): string[] =>
     ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith(ending))
     : [];
 
-test('SELECT and UPDATE by key of a row in S3 fetch ranges of its file; a scan then fetches it whole', async () => {
+test('SELECT and UPDATE by key of a row in S3, and an upsert of some, fetch ranges of their file; a scan then fetches it whole', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'arka-remote-'));
   await using store = await startS3Server();
   const start = () =>
@@ -45,8 +45,10 @@ test('SELECT and UPDATE by key of a row in S3 fetch ranges of its file; a scan t
     expect((await client.query('SELECT * FROM t WHERE id = 77777')).rows).toEqual(before);
     expect((await client.query('UPDATE t SET n = n + 7 WHERE id = 77778')).rowCount).toBe(1);
     expect((await client.query('SELECT n FROM t WHERE id = 77778')).rows).toEqual([{ n: 7 }]);
+    const some = Array.from({ length: 20 }, (_, i) => `(${77_700 + i}, 'new', 1)`).join(', ');
+    await client.query(`INSERT INTO t VALUES ${some} ON CONFLICT (id) DO UPDATE SET n = t.n + excluded.n`);
     expect(here()).toEqual([]);
-    expect((await client.query('SELECT sum(n) AS n FROM t')).rows).toEqual([{ n: '7' }]);
+    expect((await client.query('SELECT sum(n) AS n FROM t')).rows).toEqual([{ n: '27' }]);
     expect(here()).toHaveLength(1);
     await client.end();
   } finally {

@@ -161,6 +161,11 @@ export class DiskCache {
     return files.some(({ path }) => path.startsWith(this.#dir));
   }
 
+  /** A copy that is not here: of single rows, `leaseRow` brings a part of it. */
+  isAway(path: string): boolean {
+    return path.startsWith(this.#dir) && !this.#index.has(path);
+  }
+
   get parts(): DiskParts {
     const { log, staged, coming } = this.#ownBytes();
     const cache = this.#index.bytes;
@@ -247,7 +252,7 @@ export class DiskCache {
     signal: AbortSignal,
   ): Promise<LocalRow> {
     const { path, bytes } = file;
-    if (path.startsWith(this.#dir) && bytes !== undefined && !this.#index.has(path)) {
+    if (bytes !== undefined && this.isAway(path)) {
       const part = await this.#parts.lease({ path, bytes, ...row }, index, signal);
       if (part !== null) return part;
       if (signal.aborted) throw cancelled();
