@@ -40,6 +40,8 @@ export interface ColumnDef {
   /** PostgreSQL's attnum, from 1, never reused. */
   readonly attnum: number;
   readonly type: PgType;
+  /** Of an array: the field id of its elements. */
+  readonly elementId?: number;
   readonly notNull: boolean;
   readonly default: ColumnDefault | null;
   /** GENERATED … AS IDENTITY; its default is then `nextval`. */
@@ -147,7 +149,10 @@ export function nameFields(def: TableDef): readonly number[] {
 /** The highest field id and attnum that a column of the table ever had. */
 export function lastColumn(def: TableDef): { readonly fieldId: number; readonly attnum: number } {
   return {
-    fieldId: Math.max(def.lastColumn?.fieldId ?? 0, ...def.columns.map((column) => column.fieldId)),
+    fieldId: Math.max(
+      def.lastColumn?.fieldId ?? 0,
+      ...def.columns.map((column) => Math.max(column.fieldId, column.elementId ?? 0)),
+    ),
     attnum: Math.max(def.lastColumn?.attnum ?? 0, ...def.columns.map((column) => column.attnum)),
   };
 }

@@ -9,7 +9,7 @@ import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import { lastColumn, OIDS_PER_TABLE, type ColumnDef, type PgType, type TableDef } from '../table-def.ts';
 import { invariant } from '../errors.ts';
 import type { SequenceDef } from '../sequence-def.ts';
-import { columnTypeInfo, numericModifier, Oid } from '../types/pg-type.ts';
+import { columnTypeInfo, elementOf, numericModifier, Oid } from '../types/pg-type.ts';
 import type { CatalogContents } from './catalog-api.ts';
 import type { ViewDef } from '../view-def.ts';
 import { sharedCommentSteps, tableCommentsSql, type SharedComment } from './mirror-comments.ts';
@@ -207,6 +207,8 @@ function columnSql(column: ColumnDef, sequences: readonly SequenceDef[]): string
 
 /** A type as DDL has it, modifiers included. */
 export function typeSql(type: PgType): string {
+  const element = elementOf(type);
+  if (element !== undefined) return `${typeSql(element)}[]`;
   const info = columnTypeInfo(type.oid);
   invariant(info !== undefined, `type ${type.oid} is a column type`);
   if (type.typmod < 0) return info.name;

@@ -21,6 +21,7 @@ import { filesInOrder, scanSql, type ScanContext } from './scan-sql.ts';
 import type { Fill } from '../storage/unit-engine.ts';
 import { keySource } from './lookup.ts';
 import { addSource } from './row-source.ts';
+import { fromStored } from './stored-form.ts';
 import { ROW_GROUP_ROWS, rowGroupRows, withSmallChunks } from './row-group-rows.ts';
 import { eachChunk } from './vector-reader.ts';
 
@@ -34,15 +35,20 @@ export async function writeParquet(
   const columns = def.columns.map((column) => {
     const name = quoteIdentifier(column.name);
     const at = fill?.fieldIds.indexOf(column.fieldId) ?? -1;
-    return at < 0 ? name : `(SELECT c${at} FROM ${filled}) AS ${name}`;
+    return at < 0 ? name : `(SELECT ${fromStored(`c${at}`, column.type)} FROM ${filled}) AS ${name}`;
   });
   const scanned = { ...def, columns: def.columns.filter(({ fieldId }) => fill?.fieldIds.includes(fieldId) !== true) };
   const select = `SELECT ${columns.join(', ')} FROM ${orderedScan({ ...request, def: scanned }, context)}`;
-  const fieldIds = def.columns.map((column) => `${quoteIdentifier(column.name)}: ${column.fieldId}`);
+  const fieldIds = def.columns.map((column) => `${quoteIdentifier(column.name)}: ${parquetIds(column)}`);
   const groupRows = await rowGroupRows(lease, request, context.slabs);
   return await withSmallChunks(lease, groupRows, () =>
     copyTo(lease, select, fieldIds, def.columns, request.path, groupRows),
   );
+}
+
+/** The field id of a column; of an array that of its elements, too. */
+function parquetIds({ fieldId, elementId }: ColumnDef): string {
+  return elementId === undefined ? String(fieldId) : `{__duckdb_field_id: ${fieldId}, element: ${elementId}}`;
 }
 
 /** The values of columns that no unit has, as a FROM item of one row. */
@@ -166,7 +172,10 @@ async function returnedStats(
   }
   return {
     rows,
-    stats: columns.map((column) => columnStats(column, byColumn.get(quoteIdentifier(column.name)) ?? new Map(), rows)),
+    // Of an array there is nothing to say: what COPY counts are its elements.
+    stats: columns
+      .filter((column) => column.elementId === undefined)
+      .map((column) => columnStats(column, byColumn.get(quoteIdentifier(column.name)) ?? new Map(), rows)),
   };
 }
 

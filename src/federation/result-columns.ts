@@ -13,11 +13,20 @@ import { notSupported } from '../errors.ts';
 import { lsnTextSql } from '../planner/duckdb/lsn.ts';
 import type { PgType } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import { arrayTypeOf, elementType } from '../types/array-type.ts';
-import { columnTypeInfo, duckdbType, numericModifier, numericTypmod, Oid } from '../types/pg-type.ts';
+import {
+  arrayTypeOf,
+  columnTypeInfo,
+  duckdbType,
+  elementOf,
+  elementType,
+  numericModifier,
+  numericTypmod,
+  Oid,
+} from '../types/pg-type.ts';
 import type { Format } from '../types/result-column.ts';
 import type { OutputColumn, QueryRequest } from './engine-api.ts';
-import { arrayConversion } from './array-results.ts';
+import { arrayBytes } from './array-results.ts';
+import { toStored } from './stored-form.ts';
 import { intervalBytes, intervalTexts, numericTexts } from './interval-text.ts';
 import { textExpression } from './text-expression.ts';
 
@@ -71,8 +80,23 @@ function planVector(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan 
     wanted.typeOid === Oid.numeric ? (numericModifier(wanted.typmod) ?? { precision: 38, scale: 10 }) : null;
   const exact =
     numeric === null ? described : { oid: Oid.numeric, typmod: numericTypmod(numeric.precision, numeric.scale) };
+  if (elementOf(exact) !== undefined) return { ...listPlan(exact, type), format: 0, described: exact };
   return { sql: castTo(sqlTypeOf(exact), type), encodeAs: exact, convert: null, format: 0, described: exact };
 }
+
+/** A list as memory has it. Of a list of numerics the modifier is what its elements have. */
+function listPlan(type: PgType, list: duckdb.LogicalType): Pick<ColumnPlan, 'sql' | 'encodeAs' | 'convert'> {
+  const wanted = type.oid === arrayTypeOf(Oid.numeric) && type.typmod < 0 ? null : sqlTypeOf(type);
+  if (duckdb.get_type_id(list) === duckdb.Type.LIST && isList(duckdb.list_type_child_type(list)))
+    throw notSupported('an array of more than one dimension in a column', { hint: 'Store it as jsonb.' });
+  return {
+    sql: (column) => toStored(wanted === null ? column : `CAST(${column} AS ${wanted})`, type),
+    encodeAs: type,
+    convert: null,
+  };
+}
+
+const isList = (type: duckdb.LogicalType): boolean => duckdb.get_type_id(type) === duckdb.Type.LIST;
 
 function planRow(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan {
   const T = duckdb.Type;
@@ -94,6 +118,13 @@ function planRow(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan {
     const encodeAs = oid === Oid.jsonb || oid === Oid.bpchar || oid === Oid.char ? described : TEXT;
     return { ...plan, encodeAs, sql: id === T.VARCHAR ? null : (column) => textExpression(column, type) };
   }
+  const element = elementType(oid);
+  if (elementOf(described) !== undefined && isList(type) && !isList(duckdb.list_type_child_type(type)))
+    return { ...plan, ...listPlan(described, type) };
+  if (element !== undefined) {
+    const sql = id === T.VARCHAR ? null : (column: string) => textExpression(column, type);
+    return { ...plan, encodeAs: TEXT, sql, convert: wanted.format === 1 ? arrayBytes(element) : null };
+  }
   if (columnTypeInfo(oid) !== undefined)
     return { ...plan, encodeAs: described, sql: castTo(sqlTypeOf(described), type) };
   if (OID_LIKE.has(oid) && wanted.format === 1 && id !== T.VARCHAR) {
@@ -103,11 +134,6 @@ function planRow(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan {
     // eight bytes in binary, as of a bigint
     if (wanted.format === 1) return { ...plan, encodeAs: { oid: Oid.int8, typmod: -1 } };
     return { ...plan, encodeAs: TEXT, sql: lsnTextSql };
-  }
-  const element = elementType(oid);
-  if (element !== undefined) {
-    const sql = id === T.VARCHAR ? null : (column: string) => textExpression(column, type);
-    return { ...plan, encodeAs: TEXT, sql, convert: arrayConversion(element, wanted.format) };
   }
   if (wanted.format === 1) throw notSupported(`the binary format of type OID ${oid}`);
   return { ...plan, encodeAs: TEXT, sql: id === T.VARCHAR ? null : (column) => textExpression(column, type) };

@@ -9,6 +9,7 @@ import type { Fetched, FetchRequest } from './engine-api.ts';
 import { FILES_PER_STATEMENT, type LookupContext } from './lookup.ts';
 import { addSource, CHUNK_ROWS, type RowSource } from './row-source.ts';
 import { readParquet } from './scan-sql.ts';
+import { toStored } from './stored-form.ts';
 import { eachChunk } from './vector-reader.ts';
 
 export async function fetchRows(lease: Lease, request: FetchRequest, context: LookupContext): Promise<Fetched[]> {
@@ -25,7 +26,7 @@ export async function fetchRows(lease: Lease, request: FetchRequest, context: Lo
     if (wanted.length === 0) continue;
     const source = addSource(context.registry, placeSource(indexes, positions, wanted, first));
     context.sourceIds.push(source.id);
-    const list = ['k.c2', ...columns.map((column) => `f.f${column.fieldId}`)].join(', ');
+    const list = ['k.c2', ...columns.map((column) => toStored(`f.f${column.fieldId}`, column.type))].join(', ');
     const from = `${readParquet(columns, part)} f JOIN ${source.sql} k`;
     const sql = `SELECT ${list} FROM ${from} ON f.file_index = k.c0 AND f.file_row_number = k.c1`;
     await eachChunk(await run(lease, sql), ([row, ...vectors], rows) => {

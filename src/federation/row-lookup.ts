@@ -3,6 +3,7 @@ import { invariant } from '../errors.ts';
 import type { RowsRead, RowsRequest } from '../storage/unit-engine.ts';
 import { run, type Lease } from './connections.ts';
 import { readParquet } from './scan-sql.ts';
+import { toStored } from './stored-form.ts';
 import { eachChunk } from './vector-reader.ts';
 
 const POSITIONS_PER_STATEMENT = 5000;
@@ -13,7 +14,9 @@ export async function readRows(lease: Lease, { def, file, positions, fieldIds }:
     invariant(column !== undefined, 'a name is made of columns');
     return column;
   });
-  const list = ['f.file_row_number', ...columns.map((column) => `f.f${column.fieldId}`)].join(', ');
+  const list = ['f.file_row_number', ...columns.map((column) => toStored(`f.f${column.fieldId}`, column.type))].join(
+    ', ',
+  );
   const read: RowsRead[] = [];
   const last = positions.length - 1;
   const isRange = last > 0 && positions[last]! - positions[0]! === last;

@@ -15,6 +15,7 @@ import { withLease, type Instance, type Lease } from './connections.ts';
 import { located } from './damaged-file.ts';
 import { ROW_GROUP_ROWS } from './row-group-rows.ts';
 import { readParquet } from './scan-sql.ts';
+import { toStored } from './stored-form.ts';
 import { readChunk, vectorReader, type VectorReader } from './vector-reader.ts';
 
 /** Statements kept on a connection; each keeps its file open, and the file's footer: 5 KB a row group of 6 columns. */
@@ -92,7 +93,7 @@ async function prepare(lease: Lease, statements: Map<string, Prepared>, request:
     return known;
   }
   const source = readParquet(request.columns, [{ unit: 0, rows: request.rows, path: request.path, deletes: null }]);
-  const outputs = request.columns.map((column) => `f${column.fieldId}`);
+  const outputs = request.columns.map((column) => toStored(`f${column.fieldId}`, column.type));
   const sql = `SELECT ${outputs.join(', ')} FROM ${source} WHERE file_row_number = $1::BIGINT`;
   const statement = await duckdb.prepare(lease.connection, sql);
   const readers = outputs.map((_, i) => {

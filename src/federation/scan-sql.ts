@@ -23,6 +23,7 @@ import { duckdbType, Oid } from '../types/pg-type.ts';
 import { bitLiteral, bitmapSource, DENSE_PART, positionSource } from './delete-sources.ts';
 import { changesSource } from './changes-source.ts';
 import { memorySource } from './memory-source.ts';
+import { fromStored } from './stored-form.ts';
 import { addSource, type SourceRegistry } from './row-source.ts';
 import type { SlabReads } from './slab-reads.ts';
 import type { StringMode } from './vector-builder.ts';
@@ -43,7 +44,9 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
   if (scan.changes !== undefined && scan.changes.to > scan.changes.since) {
     const source = addSource(context.registry, changesSource(scan.def, scan.changes, context.mode));
     context.sourceIds.push(source.id);
-    const outputs = columns.map((column, i) => `c${i} AS ${quoteIdentifier(column.name)}`);
+    const outputs = columns.map(
+      (column, i) => `${fromStored(`c${i}`, column.type)} AS ${quoteIdentifier(column.name)}`,
+    );
     branches.push({ outputs: outputs.join(', '), from: source.sql });
   }
   if (scan.memory.some((unit) => unit.rows > 0)) {
@@ -51,7 +54,9 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
     const source = addSource(context.registry, context.slabReads.watch(rows));
     context.sourceIds.push(source.id);
     context.slabReads.named(source.sql);
-    const outputs = columns.map((column, i) => `c${i} AS ${quoteIdentifier(column.name)}`);
+    const outputs = columns.map(
+      (column, i) => `${fromStored(`c${i}`, column.type)} AS ${quoteIdentifier(column.name)}`,
+    );
     if (scan.positions) outputs.push(`c${columns.length} AS "__unit"`, `c${columns.length + 1} AS "__position"`);
     branches.push({ outputs: outputs.join(', '), from: source.sql });
   }

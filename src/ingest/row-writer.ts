@@ -12,7 +12,8 @@ import type { FieldBlock } from '../types/field-block.ts';
 import { binaryInput } from '../types/binary-input.ts';
 import { isRounded, putNow, putRounded } from '../types/datetime-input.ts';
 import { putText } from '../types/parse-text-value.ts';
-import { Oid } from '../types/pg-type.ts';
+import { storedArrayInput } from '../types/array-column.ts';
+import { elementOf, Oid } from '../types/pg-type.ts';
 import { textInput, type TextInput } from '../types/text-input.ts';
 import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { BlockWriter, type Missing } from './block-writer.ts';
@@ -36,6 +37,7 @@ export class RowWriter implements CopyRowSink {
   readonly #targets: readonly number[];
   readonly #text: readonly TextInput[];
   readonly #binary: readonly TextInput[];
+  readonly #arrays: TextInput[] = [];
   readonly #missing: readonly Missing[];
   #sinks: readonly ColumnSink[] = [];
   #open = false;
@@ -276,6 +278,13 @@ export class RowWriter implements CopyRowSink {
     return true;
   }
 
+  /** The rules of a value's type for what the engine made. */
+  #again(value: number): TextInput {
+    const { type } = this.def.columns[this.#targets[value]!]!;
+    if (elementOf(type) === undefined) return this.#text[value]!;
+    return (this.#arrays[value] ??= storedArrayInput(type, this.#context));
+  }
+
   /** Numbers that were computed; of the column's physical type. */
   int32Field(value: number, number: number): void {
     this.#sink(value).int32(number);
@@ -331,7 +340,7 @@ export class RowWriter implements CopyRowSink {
       case 'bytes':
         // varchar(n), json and jsonb have rules that the engine's text does not know.
         if (oid === Oid.text || oid === Oid.bytea) sink.bytes(vector.heap, vector.starts[row]!, vector.ends[row]!);
-        else this.#text[value]!(vector.heap, vector.starts[row]!, vector.ends[row]!, sink);
+        else this.#again(value)(vector.heap, vector.starts[row]!, vector.ends[row]!, sink);
         return;
       default: {
         const at = row * 4;

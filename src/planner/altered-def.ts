@@ -10,7 +10,7 @@ import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { lastColumn, type ColumnDef, type ColumnDefault, type PgType, type TableDef } from '../table-def.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import { formatType } from '../types/format-type.ts';
-import { numericModifier, Oid } from '../types/pg-type.ts';
+import { elementOf, numericModifier, Oid } from '../types/pg-type.ts';
 import { alteredChecks } from './altered-checks.ts';
 import { commented, commentsKept } from './comment.ts';
 import { SYSTEM_COLUMNS } from './create-table.ts';
@@ -73,7 +73,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
           break;
         }
         if (there !== null) throw there;
-        const added = { ...column, fieldId: ++numbers.fieldId, attnum: ++numbers.attnum };
+        const added = numbered(column, numbers);
         def = { ...def, columns: [...def.columns, added] };
         break;
       }
@@ -194,6 +194,12 @@ function alreadyThere(def: TableDef, name: string): SqlError | null {
   if (def.partition.some((field) => field.transform !== 'identity' && field.name === name))
     return notSupported(`column "${name}", which is the name of a partition field,`);
   return null;
+}
+
+/** With the next numbers; elements of an array have a field id of their own, after that of the column. */
+function numbered(column: ColumnDef, numbers: { fieldId: number; attnum: number }): ColumnDef {
+  const own = { ...column, fieldId: ++numbers.fieldId, attnum: ++numbers.attnum };
+  return elementOf(column.type) === undefined ? own : { ...own, elementId: ++numbers.fieldId };
 }
 
 function withoutColumn(def: TableDef, { fieldId, name }: ColumnDef): TableDef {

@@ -4,7 +4,7 @@ import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, DefaultFunction, TableDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { literalError } from '../types/value-errors.ts';
-import { Oid, duckdbType } from '../types/pg-type.ts';
+import { elementOf, elementType, Oid, duckdbType } from '../types/pg-type.ts';
 import { atNode, locationOf, stringNode } from './ast.ts';
 import { defaultValue, undefinedColumn } from './column-default.ts';
 import { constantFor, isNumberLiteral } from './constants.ts';
@@ -128,6 +128,8 @@ export function checkAssignable(from: number, column: ColumnDef): void {
   const to = column.type.oid;
   if (from === 0 || from === Oid.unknown || from === to || to === Oid.text || to === Oid.varchar || to === Oid.bpchar)
     return;
+  const [element, wanted] = [elementType(from), elementOf(column.type)];
+  if (element !== undefined && wanted !== undefined) return checkAssignable(element, { ...column, type: wanted });
   if (FAMILIES.some((family) => family.includes(from) && family.includes(to))) return;
   const columnType = formatType({ oid: to, typmod: -1 });
   // A text literal that lost its type on the way through a subquery is text in PostgreSQL, too.

@@ -4,7 +4,7 @@ import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence } from '../sequence-def.ts';
 import type { ColumnDef, ColumnDefault } from '../table-def.ts';
-import { Oid } from '../types/pg-type.ts';
+import { elementOf, Oid } from '../types/pg-type.ts';
 import { at, atNode, defElemText, stringsOf, unsupported } from './ast.ts';
 import { checksOf } from './check-constraints.ts';
 import { columnDefault } from './column-default.ts';
@@ -48,7 +48,7 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
     schema,
     name,
     schemaId: 0,
-    columns: withKeys,
+    columns: withElements(withKeys),
     key,
     keyName,
     indexes: [],
@@ -57,6 +57,12 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   };
   const { sequences, expressions } = making;
   return { kind: 'createTable', draft, ifNotExists: statement.if_not_exists === true, sequences, expressions };
+}
+
+/** Elements of arrays have field ids of their own, behind those of all columns. */
+function withElements(columns: readonly ColumnDef[]): readonly ColumnDef[] {
+  let last = columns.length;
+  return columns.map((one) => (elementOf(one.type) === undefined ? one : { ...one, elementId: ++last }));
 }
 
 /** What the columns of a table bring with them. */
@@ -294,7 +300,7 @@ export class KeyCollector {
           `column "${name}" appears twice in primary key constraint`,
           at(this.#location),
         );
-      if (UNINDEXABLE.has(found.type.oid))
+      if (UNINDEXABLE.has(found.type.oid) || elementOf(found.type) !== undefined)
         throw unsupported(`a primary key column of type ${formatType(found.type)}`).with(at(this.#location));
       return found.fieldId;
     });

@@ -7,7 +7,7 @@ import type { InsertStmt, Node, SelectStmt, WithClause } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
-import { Oid } from '../types/pg-type.ts';
+import { elementOf, Oid } from '../types/pg-type.ts';
 import { at, atNode, locationOf, stringNode } from './ast.ts';
 import { assignmentCast, checkAssignable, targetColumns } from './assignments.ts';
 import { defaultValue } from './column-default.ts';
@@ -227,11 +227,26 @@ function valuesQuery(select: SelectStmt, targets: readonly ColumnDef[]): Node {
 const AS_TEXT: ReadonlySet<number> = new Set([Oid.varchar, Oid.bpchar, Oid.char, Oid.name]);
 
 function castNode(item: Node, column: ColumnDef): Node {
-  const type = formatType({ oid: AS_TEXT.has(column.type.oid) ? Oid.text : column.type.oid, typmod: -1 });
+  const element = elementOf(column.type)?.oid;
+  const type = formatType({
+    oid:
+      element !== undefined
+        ? AS_TEXT.has(element)
+          ? Oid.text
+          : element
+        : AS_TEXT.has(column.type.oid)
+          ? Oid.text
+          : column.type.oid,
+    typmod: -1,
+  });
   return {
     TypeCast: {
       arg: item,
-      typeName: { names: [stringNode('pg_catalog'), stringNode(INTERNAL_NAMES[type] ?? type)], typemod: -1 },
+      typeName: {
+        names: [stringNode('pg_catalog'), stringNode(INTERNAL_NAMES[type] ?? type)],
+        typemod: -1,
+        ...(element === undefined ? {} : { arrayBounds: [{ Integer: { ival: -1 } }] }),
+      },
     },
   } as unknown as Node;
 }

@@ -6,7 +6,7 @@
 import type { Node, TypeName } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
-import { Oid, numericTypmod } from '../types/pg-type.ts';
+import { arrayTypeOf, Oid, numericTypmod, storedElement } from '../types/pg-type.ts';
 import { at, constantText, plainName, unsupported } from './ast.ts';
 
 const COLUMN_TYPES: Readonly<Record<string, number>> = {
@@ -90,7 +90,6 @@ export function columnType(typeName: TypeName, column: string): PgType {
   const where = at(typeName.location);
   if (typeName.setof === true)
     throw new SqlError(SqlState.invalidTableDefinition, `column "${column}" cannot be declared SETOF`, where);
-  if ((typeName.arrayBounds ?? []).length > 0) throw unsupportedType('array columns', where);
   const oid = COLUMN_TYPES[name];
   if (oid === undefined) {
     const known = KNOWN_ELSEWHERE[name];
@@ -99,7 +98,12 @@ export function columnType(typeName: TypeName, column: string): PgType {
     const hint = HINTS[name];
     throw unsupportedType(known, hint === undefined ? where : { ...where, hint });
   }
-  return { oid, typmod: typmodOf(typeName, oid, name) };
+  const typmod = typmodOf(typeName, oid, name);
+  if ((typeName.arrayBounds ?? []).length === 0) return { oid, typmod };
+  // The dimensions that are written mean nothing: values say how many they have.
+  const array = arrayTypeOf(oid);
+  if (storedElement(array) === undefined) throw unsupportedType(`an array of ${name}`, where);
+  return { oid: array, typmod };
 }
 
 const SERIALS: Readonly<Record<string, number>> = { smallserial: Oid.int2, serial: Oid.int4, bigserial: Oid.int8 };

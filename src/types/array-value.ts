@@ -7,12 +7,11 @@
  */
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { binaryOutput } from './binary-output.ts';
-import { ByteWriter } from './byte-writer.ts';
+import type { ByteWriter } from './byte-writer.ts';
 import { formatType } from './format-type.ts';
 import { numericBinary } from './numeric-binary.ts';
 import { columnTypeInfo, Oid } from './pg-type.ts';
 import { textInput } from './text-input.ts';
-import { textOutput } from './text-output.ts';
 import { UTC } from './time-zone.ts';
 import { encodeText } from './utf8.ts';
 import { VectorBuilder } from './vector-builder.ts';
@@ -203,10 +202,9 @@ function elementOutput(element: number): (text: string, out: ByteWriter) => void
 }
 
 /** @throws {SqlError} 0A000 at once for elements without a binary form here */
-export function arrayBinary(element: number): (text: string, out: ByteWriter) => void {
+export function arrayBinary(element: number): (value: ArrayValue, out: ByteWriter) => void {
   const putElement = elementOutput(element);
-  return (text, out) => {
-    const { lengths, lowerBounds, items } = parseArray(text);
+  return ({ lengths, lowerBounds, items }, out) => {
     out.i32(lengths.length);
     out.i32(items.includes(null) ? 1 : 0);
     out.i32(element);
@@ -224,27 +222,6 @@ export function arrayBinary(element: number): (text: string, out: ByteWriter) =>
       putElement(item, out);
       out.setI32(at, out.length - at - 4);
     }
-  };
-}
-
-/** The same array with each element as its type prints it. */
-export function arrayReprinted(element: number): (text: string, out: ByteWriter) => void {
-  const type = { oid: element, typmod: -1 };
-  const info = columnTypeInfo(element)!;
-  const input = textInput(type);
-  const output = textOutput(type, { timeZone: UTC });
-  const one = new ByteWriter(32);
-  const reprinted = (item: string): string => {
-    const builder = new VectorBuilder(info.physical);
-    const bytes = encodeText(item);
-    input(bytes, 0, bytes.length, builder);
-    one.length = 0;
-    output(builder.vector(), 0, one);
-    return Buffer.from(one.bytes.subarray(0, one.length)).toString();
-  };
-  return (text, out) => {
-    const value = parseArray(text);
-    out.utf8(arrayText({ ...value, items: value.items.map((item) => (item === null ? null : reprinted(item))) }));
   };
 }
 

@@ -22,7 +22,8 @@ import { highWord, POW10, wordsToNumber } from './decimal-digits.ts';
 import { formatType } from './format-type.ts';
 import { type TextInput } from './number-input.ts';
 import { overflow, putDigitsRounded, requiredModifier, type NumericModifier } from './numeric-input.ts';
-import { Oid } from './pg-type.ts';
+import { arrayBinaryInput } from './array-column.ts';
+import { elementOf, Oid } from './pg-type.ts';
 import { characterInput, jsonbInput, textInput } from './text-input.ts';
 
 /** As TextInput, over the binary format. */
@@ -87,6 +88,7 @@ export function binaryInput(type: PgType): BinaryInput {
       };
     }
     default:
+      if (elementOf(type) !== undefined) return arrayBinaryInput(type);
       throw new SqlError(SqlState.featureNotSupported, `binary input of type ${formatType(type)} is not supported`);
   }
 }

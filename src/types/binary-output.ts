@@ -9,7 +9,8 @@ import { joinMicros, POSTGRES_EPOCH_DAYS, splitMicros } from './civil-date.ts';
 import type { ColumnVector } from './column-vector.ts';
 import { putMagnitude, setMagnitude } from './decimal-digits.ts';
 import { formatType } from './format-type.ts';
-import { Oid } from './pg-type.ts';
+import { arrayBinaryOutput } from './array-column.ts';
+import { elementOf, Oid } from './pg-type.ts';
 import { blankPaddedOutput, bytesOutput, numericScale, type OutputSettings, type TextOutput } from './text-output.ts';
 
 /** As TextOutput, in the binary format. */
@@ -71,6 +72,7 @@ export function binaryOutput(type: PgType, _settings: OutputSettings): BinaryOut
         bytesOutput(vector, row, out);
       };
     default:
+      if (elementOf(type) !== undefined) return arrayBinaryOutput(type);
       throw notSupported(`binary output of type ${formatType(type)}`, { hint: 'Ask for the text format.' });
   }
 }

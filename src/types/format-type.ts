@@ -1,6 +1,6 @@
 /** The SQL name of a type with its modifier, as PostgreSQL's format_type(oid, typmod) prints it. */
 import type { PgType } from '../table-def.ts';
-import { columnTypeInfo, numericModifier, Oid } from './pg-type.ts';
+import { columnTypeInfo, elementType, numericModifier, Oid } from './pg-type.ts';
 
 const OTHER_NAMES: ReadonlyMap<number, string> = new Map([
   [0, 'unknown'],
@@ -28,6 +28,8 @@ const OTHER_NAMES: ReadonlyMap<number, string> = new Map([
 ]);
 
 export function formatType(type: PgType): string {
+  const element = elementType(type.oid);
+  if (element !== undefined) return `${formatType({ oid: element, typmod: type.typmod })}[]`;
   const name = columnTypeInfo(type.oid)?.name ?? OTHER_NAMES.get(type.oid) ?? '???';
   if (type.typmod < 0) return type.oid === Oid.bpchar ? 'bpchar' : name;
   switch (type.oid) {

@@ -7,11 +7,10 @@
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { int32At, binaryInput } from './binary-input.ts';
 import { arrayOfBinary, arrayText } from './array-value.ts';
-import { elementType } from './array-type.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { formatType } from './format-type.ts';
 import { numericText } from './numeric-binary.ts';
-import { columnTypeInfo, Oid } from './pg-type.ts';
+import { columnTypeInfo, Oid, elementType } from './pg-type.ts';
 import type { Format } from './result-column.ts';
 import { textOutput } from './text-output.ts';
 import { UTC } from './time-zone.ts';

@@ -84,9 +84,99 @@ const INFO: readonly ColumnTypeInfo[] = [
 ];
 const BY_OID = new Map(INFO.map((info) => [info.oid, info]));
 
+/** Array types by the types of their elements (typarray of pg_type.dat). Arrays of any number of dimensions have one OID. */
+const ARRAYS: readonly (readonly [element: number, array: number])[] = [
+  [Oid.bool, 1000],
+  [Oid.bytea, 1001],
+  [Oid.char, 1002],
+  [Oid.name, 1003],
+  [Oid.int2, 1005],
+  [Oid.int4, 1007],
+  [Oid.regproc, 1008],
+  [Oid.text, 1009],
+  [Oid.xid, 1011],
+  [Oid.bpchar, 1014],
+  [Oid.varchar, 1015],
+  [Oid.int8, 1016],
+  [Oid.float4, 1021],
+  [Oid.float8, 1022],
+  [Oid.oid, 1028],
+  [Oid.timestamp, 1115],
+  [Oid.date, 1182],
+  [Oid.time, 1183],
+  [Oid.timestamptz, 1185],
+  [Oid.interval, 1187],
+  [Oid.numeric, 1231],
+  [Oid.timetz, 1270],
+  [Oid.json, 199],
+  [Oid.regclass, 2210],
+  [Oid.regtype, 2211],
+  [Oid.uuid, 2951],
+  [Oid.pgLsn, 3221],
+  [Oid.jsonb, 3807],
+];
+const ELEMENT_OF = new Map(ARRAYS.map(([element, array]) => [array, element]));
+const ARRAY_OF = new Map(ARRAYS);
+
+/** The type of an array's elements; undefined for what is no array known here. */
+export function elementType(arrayOid: number): number | undefined {
+  return ELEMENT_OF.get(arrayOid);
+}
+
+/** 0: none that is known here. */
+export function arrayTypeOf(element: number): number {
+  return ARRAY_OF.get(element) ?? 0;
+}
+
 /** The info of a type that a column can have, or undefined. */
 export function columnTypeInfo(oid: number): ColumnTypeInfo | undefined {
-  return BY_OID.get(oid);
+  return BY_OID.get(oid) ?? arrayInfo(oid);
+}
+
+/** Elements of arrays that a column can hold. */
+const STORED_ELEMENTS: ReadonlySet<number> = new Set([
+  Oid.bool,
+  Oid.int2,
+  Oid.int4,
+  Oid.int8,
+  Oid.oid,
+  Oid.float4,
+  Oid.float8,
+  Oid.numeric,
+  Oid.text,
+  Oid.varchar,
+  Oid.name,
+  Oid.bytea,
+  Oid.date,
+  Oid.time,
+  Oid.timestamp,
+  Oid.timestamptz,
+  Oid.uuid,
+  Oid.json,
+  Oid.jsonb,
+]);
+const arrayInfos = new Map<number, ColumnTypeInfo>();
+
+function arrayInfo(oid: number): ColumnTypeInfo | undefined {
+  const known = arrayInfos.get(oid);
+  if (known !== undefined) return known;
+  const element = storedElement(oid);
+  if (element === undefined) return undefined;
+  const info: ColumnTypeInfo = { oid, name: `${BY_OID.get(element)!.name}[]`, physical: 'bytes', typlen: -1 };
+  arrayInfos.set(oid, info);
+  return info;
+}
+
+/** The type of the elements of an array that a column can hold; undefined for all other types. */
+export function storedElement(oid: number): number | undefined {
+  const element = ELEMENT_OF.get(oid);
+  return element !== undefined && STORED_ELEMENTS.has(element) ? element : undefined;
+}
+
+/** Of an array's type that of its elements, whose modifier it has; undefined for all other types. */
+export function elementOf({ oid, typmod }: PgType): PgType | undefined {
+  const element = storedElement(oid);
+  return element === undefined ? undefined : { oid: element, typmod };
 }
 
 /** pg_type.typlen of types that no column has; those of reg… are OIDs. */
@@ -121,11 +211,11 @@ export function typeLength(oid: number): number {
 
 /** Whether PostgreSQL's equality of the type is that of values in memory, as an index compares them (-0 and NaN among them). */
 export function isHashable(type: PgType): boolean {
-  return type.oid !== Oid.json && type.oid !== Oid.jsonb;
+  return type.oid !== Oid.json && type.oid !== Oid.jsonb && !ELEMENT_OF.has(type.oid);
 }
 
 export function physicalOf(type: PgType): Physical {
-  const info = BY_OID.get(type.oid);
+  const info = columnTypeInfo(type.oid);
   if (info === undefined) throw new TypeError(`type ${type.oid} is not a column type`);
   return info.physical;
 }
@@ -142,6 +232,8 @@ export function numericTypmod(precision: number, scale: number): number {
 
 /** DuckDB's type for a column as it lies in Parquet and memory units. */
 export function duckdbType(type: PgType): string {
+  const element = elementOf(type);
+  if (element !== undefined) return `${duckdbType(element)}[]`;
   switch (type.oid) {
     case Oid.bool:
       return 'BOOLEAN';
@@ -176,8 +268,10 @@ export function duckdbType(type: PgType): string {
   }
 }
 
-/** Iceberg's primitive type (specification, "Schemas and Data Types"). */
+/** Iceberg's primitive type (specification, "Schemas and Data Types"); `list<…>` for an array, of which a schema's JSON says more. */
 export function icebergType(type: PgType): string {
+  const element = elementOf(type);
+  if (element !== undefined) return `list<${icebergType(element)}>`;
   switch (type.oid) {
     case Oid.bool:
       return 'boolean';

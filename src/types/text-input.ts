@@ -23,7 +23,8 @@ import {
   type TextInput,
 } from './number-input.ts';
 import { numericInput, requiredModifier } from './numeric-input.ts';
-import { Oid } from './pg-type.ts';
+import { arrayInput } from './array-column.ts';
+import { elementOf, Oid } from './pg-type.ts';
 import { UTC } from './time-zone.ts';
 import { checkUtf8, countCharacters, decodeText } from './utf8.ts';
 
@@ -86,6 +87,7 @@ export function textInput(type: PgType, context: TimeContext = NO_CLOCK): TextIn
     case Oid.jsonb:
       return jsonbInput();
     default:
+      if (elementOf(type) !== undefined) return arrayInput(type, context);
       throw new SqlError(SqlState.featureNotSupported, `input of type ${formatType(type)} is not supported`);
   }
 }

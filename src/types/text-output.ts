@@ -19,7 +19,8 @@ import {
   setMagnitude,
 } from './decimal-digits.ts';
 import { putFloat4, putFloat8 } from './float-output.ts';
-import { numericModifier, Oid } from './pg-type.ts';
+import { arrayOutput } from './array-column.ts';
+import { elementOf, numericModifier, Oid } from './pg-type.ts';
 import type { TimeZone } from './time-zone.ts';
 
 export type TextOutput = (vector: ColumnVector, row: number, out: ByteWriter) => void;
@@ -64,7 +65,7 @@ export function textOutput(type: PgType, settings: OutputSettings): TextOutput {
     case Oid.uuid:
       return uuidOutput;
     default:
-      return bytesOutput;
+      return elementOf(type) === undefined ? bytesOutput : arrayOutput(type, settings);
   }
 }
 

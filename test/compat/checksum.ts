@@ -3,6 +3,7 @@
  * reads can be compared whole.
  */
 import { createHash } from 'node:crypto';
+import { parseArray } from '../../src/types/array-value.ts';
 
 /** Rows, and for each column the values that are not null with their checksum. */
 export interface TableSum {
@@ -31,10 +32,17 @@ export function tableSum(
 ): TableSum {
   const columns = Object.entries(types).map(([name, type], at) => {
     const texts = rows.map((row) => row[at] ?? null).filter((text) => text !== null);
-    const sum = texts.reduce((total, text) => total + hashOf(CANONICAL[type]?.(text) ?? text), 0n);
+    const sum = texts.reduce((total, text) => total + hashOf(canonical(type, text)), 0n);
     return [name, [texts.length, BigInt.asUintN(64, sum).toString(16).padStart(16, '0')]] as const;
   });
   return { rows: rows.length, columns: Object.fromEntries(columns) };
+}
+
+function canonical(type: string, text: string): string {
+  if (!type.endsWith('[]')) return CANONICAL[type]?.(text) ?? text;
+  return JSON.stringify(
+    parseArray(text).items.map((item) => (item === null ? null : canonical(type.slice(0, -2), item))),
+  );
 }
 
 function hashOf(text: string): bigint {

@@ -6,6 +6,7 @@ import { PGlite } from '@electric-sql/pglite';
 import fc from 'fast-check';
 import { serialize } from 'pg-protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { arrayText } from '../../src/types/array-value.ts';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 import { WireConnection } from '../process/wire-connection.ts';
 
@@ -137,7 +138,7 @@ const moments = fc.oneof(
 );
 
 /** Types of columns, and texts that they take. */
-const TYPES: Readonly<Record<string, fc.Arbitrary<string>>> = {
+const TYPES: Record<string, fc.Arbitrary<string>> = {
   boolean: fc.constantFrom('t', 'f', 'true', 'no'),
   smallint: int(15n),
   integer: int(31n),
@@ -169,6 +170,26 @@ const TYPES: Readonly<Record<string, fc.Arbitrary<string>>> = {
   json: fc.json().filter((value) => !value.includes('\\u0000')),
   jsonb: fc.json({ maxDepth: 2 }).filter((value) => !value.includes('\\u0000')),
 };
+for (const type of [
+  'boolean',
+  'smallint',
+  'bigint',
+  'real',
+  'double precision',
+  'numeric(12,4)',
+  'text',
+  'character varying(7)',
+  'bytea',
+  'date',
+  'time',
+  'timestamp(2)',
+  'timestamp with time zone',
+  'uuid',
+  'jsonb',
+])
+  TYPES[`${type}[]`] = fc
+    .array(fc.option(TYPES[type]!), { maxLength: 5 })
+    .map((items) => arrayText({ lengths: [items.length], lowerBounds: [1], items }));
 const NAMES = Object.keys(TYPES);
 const COLUMNS = NAMES.map((_, i) => `c${i}`).join(', ');
 const PLACES = ['$1', ...NAMES.map((_, i) => `$${i + 2}`)].join(', ');

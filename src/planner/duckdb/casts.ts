@@ -4,10 +4,9 @@
 import { quoteLiteral } from '../../sql-text.ts';
 import type { TypeCast, TypeName } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
-import { Oid } from '../../types/pg-type.ts';
+import { Oid, arrayTypeOf } from '../../types/pg-type.ts';
 import { at, constantText, plainName } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
-import { arrayTypeOf } from '../../types/array-type.ts';
 import { arrayLiteral, duckdbName, intervalLiteral, numericLiteral, scalarLiteral } from './literals.ts';
 import { lsnTextSql } from './lsn.ts';
 import {

@@ -6,13 +6,12 @@ import { NOW_SQL } from './session-time.ts';
 import { quoteIdentifier, quoteLiteral } from '../../sql-text.ts';
 import type { A_Expr, FuncCall, Node, SubLink, WindowDef } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
-import { Oid } from '../../types/pg-type.ts';
+import { Oid, arrayTypeOf } from '../../types/pg-type.ts';
 import { at, atNode, constantKind, constantText, plainName, tagOf } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
 import { formatType } from '../../types/format-type.ts';
 import { writeCast } from './casts.ts';
 import { functionRule, type FunctionRule } from './functions.ts';
-import { arrayTypeOf } from '../../types/array-type.ts';
 import { numericLiteral } from './literals.ts';
 import { checkLsnArguments } from './lsn.ts';
 import {

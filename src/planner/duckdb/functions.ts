@@ -6,7 +6,7 @@
  */
 import { quoteLiteral } from '../../sql-text.ts';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
-import { Oid } from '../../types/pg-type.ts';
+import { elementType, Oid } from '../../types/pg-type.ts';
 import { NOW_SQL, STATEMENT_TIME_SQL } from './session-time.ts';
 import { isFloat, isInexact, isInteger, isJson, isText, typed, type Typed } from './typed.ts';
 
@@ -224,6 +224,12 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   transaction_timestamp: transactionTime,
   statement_timestamp: { write: () => typed(STATEMENT_TIME_SQL, Oid.timestamptz), arity: [0, 0] },
   timezone: { write: timezone },
+  cardinality: {
+    type: Oid.int4,
+    check: onlyArrays,
+    write: ([list]) => typed(`CAST(len(${list!.sql}) AS INTEGER)`, Oid.int4),
+  },
+  array_length: { type: Oid.int4, arity: [2, 2], check: onlyArrays, write: arrayLength },
   json_typeof: { write: jsonTypeof },
   jsonb_typeof: { write: jsonTypeof },
   json_array_length: { write: jsonArrayLength },
@@ -433,6 +439,17 @@ function timezone(args: readonly Typed[]): Typed {
     `timezone(${zone.sql}, ${source!.sql})`,
     source!.oid === Oid.timestamp ? Oid.timestamptz : Oid.timestamp,
   );
+}
+
+function onlyArrays([list]: readonly Typed[], name: string): void {
+  if (list === undefined || elementType(list.oid) === undefined)
+    throw notSupported(`function ${name} of this type over Arka tables`);
+}
+
+/** Of a column, which has one dimension; an empty array has none. */
+function arrayLength([list, dimension]: readonly Typed[]): Typed {
+  if (dimension!.constant !== '1') throw notSupported('array_length of another dimension than 1 over Arka tables');
+  return typed(`CAST(nullif(len(${list!.sql}), 0) AS INTEGER)`, Oid.int4);
 }
 
 function jsonTypeof([arg]: readonly Typed[]): Typed {

@@ -3,9 +3,8 @@
  * say so instead of meaning something else.
  */
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
-import { elementType } from '../../types/array-type.ts';
 import { parseArray } from '../../types/array-value.ts';
-import { columnTypeInfo, Oid } from '../../types/pg-type.ts';
+import { columnTypeInfo, Oid, elementType } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
 import { lsnLiteral } from './lsn.ts';
 
@@ -52,6 +51,8 @@ export function parameterLiteral(value: ParameterValue): string {
 
 /** @throws {SqlError} 22P02 for text the type does not take, 0A000 for a form that DuckDB might read otherwise */
 export function scalarLiteral(text: string, oid: number): string {
+  const element = elementType(oid);
+  if (element !== undefined) return arrayLiteral(text, element);
   switch (oid) {
     case Oid.int2:
     case Oid.int4:

@@ -2,9 +2,8 @@
 import { quoteLiteral } from '../../sql-text.ts';
 import type { A_Expr } from 'libpg-query';
 import { notSupported, SqlError, SqlState, type SqlErrorFields } from '../../errors.ts';
-import { Oid } from '../../types/pg-type.ts';
+import { Oid, elementType } from '../../types/pg-type.ts';
 import { formatType } from '../../types/format-type.ts';
-import { elementType } from '../../types/array-type.ts';
 import { arrayItems, checkDateTime, scalarLiteral } from './literals.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
@@ -63,6 +62,10 @@ export function writeOperator(operator: string, left: Typed, right: Typed, where
       return writeLike(left, right, null, false, true);
     case '!~~*':
       return writeLike(left, right, null, true, true);
+    case '@>':
+    case '<@':
+    case '&&':
+      return arrayContainment(name, left, right, where);
     case '->':
     case '->>':
       return jsonAccess(name, left, right, where);
@@ -201,6 +204,19 @@ function concatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed 
   if (elementType(left.oid) !== undefined || elementType(right.oid) !== undefined)
     throw notSupported('operator || of arrays over Arka tables', where);
   return typed(`(CAST(${left.sql} AS VARCHAR) || CAST(${right.sql} AS VARCHAR))`, Oid.text);
+}
+
+/** A NULL element is in no array, and has no other in it. */
+function arrayContainment(name: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
+  if (elementType(left.oid) === undefined && elementType(right.oid) === undefined)
+    throw notSupported(`operator ${name} of these types over Arka tables`, where);
+  const [a, b] = [coerced(left, right, where), coerced(right, left, where)];
+  if (name === '&&') return typed(`list_has_any(${a}, list_filter(${b}, lambda e: e IS NOT NULL))`, Oid.bool);
+  const [whole, part] = name === '@>' ? [a, b] : [b, a];
+  return typed(
+    `CASE WHEN len(list_filter(${part}, lambda e: e IS NULL)) > 0 AND ${whole} IS NOT NULL THEN false ELSE list_has_all(${whole}, ${part}) END`,
+    Oid.bool,
+  );
 }
 
 /** By JSON pointer: DuckDB reads keys beginning with $ or / as paths. ->> of an object or array is refused where known. */

@@ -7,7 +7,7 @@
  */
 import { notSupported } from '../../errors.ts';
 import type { ColumnDef, PartitionField, PgType, SortField, TableDef, TransformName } from '../../table-def.ts';
-import { icebergType, numericTypmod, Oid } from '../../types/pg-type.ts';
+import { arrayTypeOf, elementOf, icebergType, numericTypmod, Oid, storedElement } from '../../types/pg-type.ts';
 
 export interface SchemaField {
   readonly id: number;
@@ -57,10 +57,16 @@ export function schemaOf(def: TableDef): IcebergSchema {
       id: column.fieldId,
       name: column.name,
       required: column.notNull || key.has(column.fieldId),
-      type: icebergType(column.type),
+      type: schemaType(column),
       ...(column.comment === undefined ? {} : { doc: column.comment }),
     })),
   };
+}
+
+function schemaType({ type, elementId }: ColumnDef): unknown {
+  const element = elementOf(type);
+  if (element === undefined) return icebergType(type);
+  return { type: 'list', 'element-id': elementId, element: icebergType(element), 'element-required': false };
 }
 
 /** "Float, double, and optional fields cannot be used as identifier fields": such a key stays Arka's own. */
@@ -136,6 +142,12 @@ const PG_TYPES: Readonly<Record<string, number>> = {
 
 /** The PostgreSQL type that holds an Iceberg type; null when there is none. */
 export function pgTypeOf(type: unknown): PgType | null {
+  const list = listOf(type);
+  if (list !== null) {
+    const element = pgTypeOf(list.element);
+    const oid = element === null ? 0 : arrayTypeOf(element.oid);
+    return element === null || storedElement(oid) === undefined ? null : { oid, typmod: element.typmod };
+  }
   if (typeof type !== 'string') return null;
   const decimal = /^decimal\(\s*(\d+)\s*,\s*(\d+)\s*\)$/.exec(type);
   if (decimal !== null) return { oid: Oid.numeric, typmod: numericTypmod(Number(decimal[1]), Number(decimal[2])) };
@@ -145,7 +157,34 @@ export function pgTypeOf(type: unknown): PgType | null {
 
 /** Decimals compare without spaces: writers differ in them. */
 export function sameType(a: unknown, b: unknown): boolean {
-  return typeof a === 'string' && typeof b === 'string' && a.replaceAll(' ', '') === b.replaceAll(' ', '');
+  return typeText(a) !== null && typeText(a) === typeText(b);
+}
+
+/** A primitive, or a list of one as `icebergType` writes it; null for others. */
+function typeText(type: unknown): string | null {
+  if (typeof type === 'string') return type.replaceAll(' ', '');
+  const list = listOf(type);
+  return list === null ? null : `list<${list.element.replaceAll(' ', '')}>`;
+}
+
+interface ListType {
+  readonly element: string;
+  readonly 'element-id': number;
+}
+
+/** A list of primitives; null for every other type. */
+function listOf(type: unknown): ListType | null {
+  const list = type as Partial<ListType> & { readonly type?: unknown };
+  const isList = typeof type === 'object' && type !== null && list.type === 'list';
+  return isList && typeof list.element === 'string' && typeof list['element-id'] === 'number'
+    ? (list as ListType)
+    : null;
+}
+
+/** What a column that is made of a field has of its elements. */
+export function elementIdOf({ type }: SchemaField): Pick<ColumnDef, 'elementId'> {
+  const list = listOf(type);
+  return list === null ? {} : { elementId: list['element-id'] };
 }
 
 /** `doc` of a field is COMMENT ON COLUMN, whoever wrote it. */
@@ -180,6 +219,7 @@ export function deriveDef(table: ForeignTable): TableDef {
       type,
       notNull: field.required,
       default: null,
+      ...elementIdOf(field),
       ...commentOf(field),
     };
   });

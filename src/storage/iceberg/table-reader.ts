@@ -41,6 +41,7 @@ import {
   pgTypeOf,
   sameType,
   type IcebergSchema,
+  elementIdOf,
 } from './schema-json.ts';
 import { placeKey } from './transforms.ts';
 
@@ -286,8 +287,16 @@ function evolveColumns(def: TableDef, schema: IcebergSchema): ColumnDef[] {
     const type: PgType | null =
       column !== undefined && sameType(field.type, icebergType(column.type)) ? column.type : pgTypeOf(field.type);
     if (type === null) throw notSupported(`column "${field.name}" of its Iceberg type`);
-    if (column !== undefined) return { ...column, name: field.name, type };
+    if (column !== undefined) return { ...column, name: field.name, type, ...elementIdOf(field) };
     attnum++;
-    return { name: field.name, fieldId: field.id, attnum, type, notNull: field.required, default: null };
+    return {
+      name: field.name,
+      fieldId: field.id,
+      attnum,
+      type,
+      notNull: field.required,
+      default: null,
+      ...elementIdOf(field),
+    };
   });
 }

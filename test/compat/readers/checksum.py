@@ -24,6 +24,9 @@ def local_path(location):
 
 
 def canonical(value, kind):
+    if isinstance(kind, dict):
+        items = [None if item is None else canonical(item, kind['element']) for item in value]
+        return json.dumps(items, separators=(',', ':'), ensure_ascii=False)
     if kind == 'boolean':
         return '1' if value else '0'
     if kind in ('int', 'long'):

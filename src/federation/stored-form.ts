@@ -1,0 +1,62 @@
+/**
+ * Columns whose form in memory is not what the engine has in files and queries: arrays, which are JSON texts there and lists here
+ * (`types/array-column.ts`). Of any other type the value is the same.
+ */
+import type { PgType } from '../table-def.ts';
+import { duckdbType, elementOf, Oid } from '../types/pg-type.ts';
+
+/** A value as memory has it → as files have it. */
+export function fromStored(sql: string, type: PgType): string {
+  const element = elementOf(type);
+  if (element === undefined) return sql;
+  const texts = `from_json(${sql}, '["VARCHAR"]')`;
+  const value = elementFrom(element);
+  return value === 'x' ? texts : `list_transform(${texts}, lambda x: ${value})`;
+}
+
+function elementFrom(element: PgType): string {
+  switch (element.oid) {
+    case Oid.date:
+      return "DATE '1970-01-01' + CAST(x AS INTEGER)";
+    case Oid.time:
+      return "CASE WHEN x = '86400000000' THEN TIME '24:00:00' ELSE TIME '00:00:00' + to_microseconds(CAST(x AS BIGINT)) END";
+    case Oid.timestamp:
+      return 'make_timestamp(CAST(x AS BIGINT))';
+    case Oid.timestamptz:
+      return 'make_timestamptz(CAST(x AS BIGINT))';
+    case Oid.bytea:
+      return 'from_hex(substr(x, 3))';
+    default: {
+      const type = duckdbType(element);
+      return type === 'VARCHAR' ? 'x' : `CAST(x AS ${type})`;
+    }
+  }
+}
+
+/** A value as files have it → as memory has it. */
+export function toStored(sql: string, type: PgType): string {
+  const element = elementOf(type);
+  if (element === undefined) return sql;
+  const text = elementTo(element);
+  const texts = text === 'x' ? sql : `list_transform(${sql}, lambda x: ${text})`;
+  return `CAST(to_json(${texts}) AS VARCHAR)`;
+}
+
+function elementTo(element: PgType): string {
+  switch (element.oid) {
+    case Oid.bool:
+      return "CASE WHEN x THEN 't' WHEN NOT x THEN 'f' END";
+    case Oid.date:
+      return "CAST(x - DATE '1970-01-01' AS VARCHAR)";
+    case Oid.time:
+    case Oid.timestamp:
+    case Oid.timestamptz:
+      return 'CAST(epoch_us(x) AS VARCHAR)';
+    case Oid.float4:
+      return 'CAST(CAST(x AS DOUBLE) AS VARCHAR)'; // of a float it does not always give the shortest digits
+    case Oid.bytea:
+      return "'\\x' || lower(hex(x))";
+    default:
+      return duckdbType(element) === 'VARCHAR' ? 'x' : 'CAST(x AS VARCHAR)';
+  }
+}
