@@ -1,5 +1,6 @@
 /** What a session does, for pg_stat_activity: kept by assignments alone, read when somebody asks. */
 import type { Clock } from '../clock.ts';
+import { withoutSecrets } from '../secret-text.ts';
 
 /** PostgreSQL's track_activity_query_size. */
 const QUERY_BYTES_MAX = 1024;
@@ -40,9 +41,12 @@ export class SessionActivity {
     this.#bytes.set(sql.length > QUERY_BYTES_MAX ? sql.subarray(0, QUERY_BYTES_MAX) : sql);
   }
 
+  /** Without passwords. */
   get query(): string {
     const bytes =
-      this.#length < 0 ? Buffer.from(this.#text) : (this.#bytes?.subarray(0, this.#length) ?? new Uint8Array(0));
+      this.#length < 0
+        ? Buffer.from(withoutSecrets(this.#text))
+        : Buffer.from(withoutSecrets(Buffer.from(this.#bytes?.subarray(0, this.#length) ?? []).toString()));
     return new TextDecoder().decode(bytes.subarray(0, QUERY_BYTES_MAX)).replace(/\uFFFD+$/, '');
   }
 

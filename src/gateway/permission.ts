@@ -7,6 +7,7 @@
  */
 import type { Node, RangeVar } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
+import type { Database } from '../ingest/database.ts';
 import { indexedTable, type Relations } from '../ingest/relations.ts';
 import { stringsOf, walk } from '../planner/ast.ts';
 import { parseSql } from '../planner/parse.ts';
@@ -31,6 +32,8 @@ import type { SequenceDef } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
 import type { ViewDef } from '../view-def.ts';
 import type { SessionAccess } from './session-access.ts';
+
+type Vacuum = Extract<Statement, { kind: 'vacuum' }>;
 
 export interface Asked {
   readonly access: SessionAccess;
@@ -384,6 +387,19 @@ export function mayInsert(access: SessionAccess, { onConflict, schema, uuid }: T
   return (privilegesOf(state, role, 'table', tableKey(uuid)) & bits) === bits;
 }
 
-/** Whether the session owns a table, which VACUUM asks for. */
-export const owns = ({ role, state }: SessionAccess, { uuid }: TableDef): boolean =>
-  isOwner(state, role, tableKey(uuid));
+/** VACUUM takes what the session owns, and warns of what it was to take beside that. */
+export function ownTables(
+  access: SessionAccess,
+  database: Database,
+  statement: Vacuum,
+  warning: (code: string, message: string) => void,
+): Vacuum {
+  if (access.superuser) return statement;
+  const all = statement.defs ?? [...database.tables.values()].map(({ def }) => def);
+  const defs = all.filter((def) => {
+    if (isOwner(access.state, access.role, tableKey(def.uuid))) return true;
+    if (statement.defs !== null) warning(SqlState.warning, `permission denied to vacuum "${def.name}", skipping it`);
+    return false;
+  });
+  return { ...statement, defs };
+}

@@ -2,6 +2,7 @@
 import { stubView } from '../catalog/stub-views.ts';
 import type { Database } from '../ingest/database.ts';
 import type { Transaction } from '../ingest/transaction.ts';
+import { withoutSecrets } from '../secret-text.ts';
 import type { SessionPortal } from './portal.ts';
 import type { Peer, Peers } from './peers.ts';
 import type { SessionPrepared } from './prepare.ts';
@@ -38,7 +39,7 @@ function textOf(value: Row[string] | undefined): string | null {
 function rowsOf(peers: Peers, peer: Peer, database: Database, view: string): readonly Row[] | null {
   switch (view) {
     case 'pg_catalog.pg_stat_activity':
-      return [...peers.all.values()].map(activityRow);
+      return [...peers.all.values()].map((each) => activityRow(each, peer));
     case 'pg_catalog.pg_locks':
       return [...peers.all.values()].flatMap((each) => lockRows(each, database));
     case 'pg_catalog.pg_prepared_statements':
@@ -63,7 +64,10 @@ const time = (milliseconds: number): string | null =>
 
 const STATES = { I: 'idle', T: 'idle in transaction', E: 'idle in transaction (aborted)' } as const;
 
-function activityRow(peer: Peer): Row {
+/** Of somebody else's session a superuser alone sees more than that it is there. */
+function activityRow(peer: Peer, by: Peer): Row {
+  if (peer.user !== by.user && by.settings.get('is_superuser') !== 'on')
+    return { datname: 'arka', pid: peer.pid, usename: peer.user, query: '<insufficient privilege>' };
   const { activity, client, settings } = peer;
   const waits = activity.isActive ? activity.waits : (['Client', 'ClientRead'] as const);
   return {
@@ -89,7 +93,7 @@ function preparedRow(name: string, prepared: SessionPrepared): Row {
   const { parameterOids, columns, parsed, preparedAt, sqlText } = prepared;
   return {
     name,
-    statement: sqlText ?? parsed?.text ?? '',
+    statement: withoutSecrets(sqlText ?? parsed?.text ?? ''),
     prepare_time: time(preparedAt),
     parameter_types: `{${parameterOids.join(',')}}`,
     result_types: columns === null ? null : `{${columns.map(({ typeOid }) => typeOid).join(',')}}`,

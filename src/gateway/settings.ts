@@ -4,7 +4,7 @@
  *
  * - G1 What a transaction changes is undone with it, or with a rollback to a savepoint; SET LOCAL wears off at its end.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { Role } from '../rights/roles.ts';
 import { SETTINGS } from './setting-list.ts';
 import { defaultOf, rawValue, settingValue, timeOf } from './setting-values.ts';
@@ -145,7 +145,17 @@ export class SessionSettings {
   /** @throws {SqlError} 42704, 55P02; 22023 for a value that the setting cannot have; 0A000 */
   set(name: string, value: string | null, local: boolean, atStart = false): void {
     const key = name.toLowerCase();
+    invariant(!IDENTITY.has(key), 'whether a session may be somebody else is asked before');
     this.#refuse(key, name, atStart);
+    this.#assign(key, name, value, local);
+  }
+
+  /** Who the session is from now on, of which somebody has asked whether it may be. */
+  become(name: 'role' | 'session_authorization', value: string | null, local: boolean): void {
+    this.#assign(name, name, value, local);
+  }
+
+  #assign(key: string, name: string, value: string | null, local: boolean): void {
     const checked = value === null ? undefined : settingValue(key, name, value);
     const [session, temporary] = [this.#values.get(key), this.#locals.get(key)];
     this.#changes.push({ key, value: session, local: temporary });

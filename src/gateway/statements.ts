@@ -30,7 +30,7 @@ import type { SessionPortal } from './portal.ts';
 import type { Preparation, SessionPrepared } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
-import { type Asked, owns, permit, permitSchema, usable } from './permission.ts';
+import { type Asked, ownTables, permit, permitSchema, usable } from './permission.ts';
 import { carryOutRole, isAboutRoles } from './roles.ts';
 import { OwnedObjects } from './owned-objects.ts';
 import type { SessionAccess } from './session-access.ts';
@@ -540,23 +540,11 @@ export class SessionStatements {
   }
 
   #maintain(statement: Extract<Statement, { kind: 'checkpoint' | 'call' | 'vacuum' }>): Promise<string> {
-    const own = statement.kind === 'vacuum' ? this.#ownTables(statement) : statement;
+    const own =
+      statement.kind === 'vacuum' ? ownTables(this.access, this.context.database, statement, this.warning) : statement;
     return maintain(this.context.database, own, (message) =>
       this.#events.notice({ severity: 'INFO', code: '00000', message }),
     );
-  }
-
-  /** VACUUM takes what the session owns. */
-  #ownTables(statement: Extract<Statement, { kind: 'vacuum' }>): typeof statement {
-    if (this.access.superuser) return statement;
-    const all = statement.defs ?? [...this.context.database.tables.values()].map(({ def }) => def);
-    const defs = all.filter((def) => {
-      if (owns(this.access, def)) return true;
-      if (statement.defs !== null)
-        this.warning(SqlState.warning, `permission denied to vacuum "${def.name}", skipping it`);
-      return false;
-    });
-    return { ...statement, defs };
   }
 
   #notice(code: string, message: string, detail?: string): void {

@@ -162,8 +162,8 @@ export function forget(
   if (what === 'all') {
     names.portals.closeAll();
     settings.resetAll();
-    settings.set('session_authorization', null, false);
-    settings.set('role', null, false);
+    settings.become('session_authorization', null, false);
+    settings.become('role', null, false);
     names.statements.clear();
     transaction.advisory.unlockAll();
     transaction.listener.unlisten(null);
@@ -188,7 +188,8 @@ export function setModes(
     } else setDefaults(transaction, settings, modes);
     return 'SET';
   }
-  const { name, value, local } = statement;
+  const { value, local } = statement;
+  const name = statement.name.toLowerCase();
   if (local) warnOutsideBlock('SET LOCAL');
   const mode = value === null ? null : modeOf(name, value);
   if (mode !== null) transaction.setModes(mode);
@@ -209,8 +210,8 @@ function becomes(
 ): void {
   const none = value === null || (name === 'role' && value.toLowerCase() === 'none');
   if (!none) access.refuse(name, value);
-  settings.set(name, none ? null : value, local);
-  if (name === 'session_authorization') settings.set('role', null, local);
+  settings.become(name, none ? null : value, local);
+  if (name === 'session_authorization') settings.become('role', null, local);
 }
 
 function setDefaults(

@@ -157,6 +157,20 @@ describe('roles', () => {
       expect(`${sql}: ${await said(ann, sql)}`).toMatch(/: (42501|0A000) [^:]*$/);
   });
 
+  test('pg_stat_activity says no password to anybody, and to whom is no superuser nothing of others', async () => {
+    const client = await as('arka');
+    await client.query("ALTER ROLE ann PASSWORD 'hush hush'");
+    const ann = await as('ann');
+    const [seen, hidden] = await Promise.all(
+      [admin, ann].map(async (each) => JSON.stringify((await each.query('SELECT * FROM pg_stat_activity')).rows)),
+    );
+    expect(seen).toContain("ALTER ROLE ann PASSWORD '********'");
+    expect(hidden).toContain('<insufficient privilege>');
+    expect(hidden).toContain('SELECT * FROM pg_stat_activity');
+    for (const text of [seen, hidden]) expect(text).not.toContain('hush');
+    expect(hidden).not.toContain('ALTER ROLE');
+  });
+
   test('SET ROLE and SET SESSION AUTHORIZATION make the session somebody else, and end with their transaction', async () => {
     const ann = await as('ann');
     await script(ann, [
@@ -164,6 +178,8 @@ describe('roles', () => {
       ['SET ROLE nobody', '22023 role "nobody" does not exist'],
       ['SET SESSION AUTHORIZATION bob', '42501 permission denied to set session authorization'],
       ["SELECT set_config('role', 'arka', false)", '42501 permission denied to set role "arka"'],
+      ["SELECT set_config('ROLE', 'arka', false)", '42501 permission denied to set role "arka"'],
+      ['SET "Session_Authorization" = \'arka\'', '42501 permission denied to set session authorization'],
       ['SET SESSION AUTHORIZATION ann', 'SET'],
     ]);
     const client = await as('arka');
