@@ -6,6 +6,8 @@
  * - D3 Nothing runs DuckDB's tasks on this thread: its table functions call back into it and would wait for themselves.
  * - D4 An instance outlives its database: when the footers that it keeps have become too many, a new one takes its place,
  *   and the old one is closed once the last statement on it has ended.
+ * - D5 What DuckDB has freed goes back to the system within seconds, by a thread of its allocator's: without it a sort's memory
+ *   stayed until somebody trimmed. Closing a database ends that thread for all others, so it is asked for again.
  */
 import { quoteLiteral } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
@@ -29,6 +31,8 @@ export interface Instance {
   readonly footers: FooterCache;
   /** A new database is being opened. */
   renewing: Promise<void> | null;
+  /** An old one was closed, and what that ended is begun anew (D5). */
+  upkeep: Promise<void>;
 }
 
 export interface Lease {
@@ -36,6 +40,8 @@ export interface Lease {
   readonly database: Database;
   readonly connection: duckdb.Connection;
   timeZone: string;
+  /** Footers of what it reads are kept. */
+  keepsFooters: boolean;
 }
 
 export interface InstanceSettings {
@@ -67,6 +73,7 @@ export async function openInstance(settings: InstanceSettings): Promise<Instance
     memoryBytes: settings.memoryLimitBytes,
     footers: new FooterCache(settings.footerBytes),
     renewing: null,
+    upkeep: Promise.resolve(),
   };
 }
 
@@ -85,6 +92,7 @@ async function openDatabase(settings: InstanceSettings, memoryBytes: number): Pr
     enable_external_access: 'true',
     // All files are local, and the system keeps their pages: a copy of them grew to the whole limit, for nothing.
     enable_external_file_cache: 'false',
+    allocator_background_threads: 'true',
   };
   for (const [name, value] of Object.entries(options)) duckdb.set_config(config, name, value);
   const handle = await duckdb.open(':memory:', config);
@@ -98,15 +106,23 @@ async function openDatabase(settings: InstanceSettings, memoryBytes: number): Pr
   return { handle, users: 0 };
 }
 
-/** To be called before a statement that reads the units (D4). */
-export function countFooters(instance: Instance, scans: readonly TableScan[]): void {
+/** To be called before a statement that reads the units (D4). @returns whether it is to keep their footers */
+export function countFooters(instance: Instance, scans: readonly TableScan[]): boolean {
   const { footers, settings } = instance;
-  if (settings.footerBytes === 0) return;
-  footers.add(scans);
-  if (!footers.full || instance.renewing !== null) return;
+  if (settings.footerBytes === 0) return false;
+  const kept = footers.add(scans);
+  if (!footers.full || instance.renewing !== null) return kept;
   instance.renewing = renew(instance)
     .catch(() => {}) // the old one serves on, and the next statement tries again
     .finally(() => (instance.renewing = null));
+  return kept;
+}
+
+/** For the next statements of an instance that keeps footers at all. */
+export async function keepFooters(lease: Lease, kept: boolean): Promise<void> {
+  if (lease.keepsFooters === kept || lease.instance.settings.footerBytes === 0) return;
+  await run(lease, `SET SESSION parquet_metadata_cache = ${kept}`);
+  lease.keepsFooters = kept;
 }
 
 async function renew(instance: Instance): Promise<void> {
@@ -115,7 +131,16 @@ async function renew(instance: Instance): Promise<void> {
   instance.database = fresh;
   instance.footers.clear();
   for (const lease of instance.idle.splice(0)) retire(lease);
-  if (old.users === 0) duckdb.close_sync(old.handle);
+  if (old.users === 0) closeOld(instance, old);
+}
+
+/** D5. */
+function closeOld(instance: Instance, old: Database): void {
+  duckdb.close_sync(old.handle);
+  instance.upkeep = withLease(instance, (lease) => run(lease, 'SET allocator_background_threads = true')).then(
+    () => undefined,
+    () => undefined, // memory is given back later, by the guard's trimming
+  );
 }
 
 function retire(lease: Lease): void {
@@ -130,7 +155,8 @@ export async function acquire(instance: Instance): Promise<Lease> {
   const { database } = instance;
   database.users++;
   try {
-    const lease: Lease = { instance, database, connection: await duckdb.connect(database.handle), timeZone: '' };
+    const connection = await duckdb.connect(database.handle);
+    const lease: Lease = { instance, database, connection, timeZone: '', keepsFooters: true };
     instance.all.add(lease);
     return lease;
   } catch (error) {
@@ -146,7 +172,7 @@ export function release(lease: Lease): void {
     return;
   }
   retire(lease);
-  if (database.users === 0) duckdb.close_sync(database.handle);
+  if (database.users === 0) closeOld(instance, database);
 }
 
 /** Runs `work` on a connection of its own. */
@@ -182,6 +208,7 @@ export async function useTimeZone(lease: Lease, name: string): Promise<void> {
 /** The caller has ended every statement: closing joins DuckDB's threads, which may call back here (D3). */
 export async function closeInstance(instance: Instance): Promise<void> {
   await instance.renewing;
+  await instance.upkeep;
   for (const lease of instance.all) duckdb.disconnect_sync(lease.connection);
   const databases = new Set([instance.database, ...Array.from(instance.all, (lease) => lease.database)]);
   instance.all.clear();

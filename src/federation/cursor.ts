@@ -17,7 +17,16 @@ import type { ColumnVector } from '../types/column-vector.ts';
 import { copyEncoder } from '../types/copy-row.ts';
 import { encodeRows, rowEncoder, type RowEncoder } from '../types/data-row.ts';
 import { findTimeZone } from '../types/time-zone.ts';
-import { acquire, countFooters, release, settle, useTimeZone, type Instance, type Lease } from './connections.ts';
+import {
+  acquire,
+  countFooters,
+  keepFooters,
+  release,
+  settle,
+  useTimeZone,
+  type Instance,
+  type Lease,
+} from './connections.ts';
 import type { QueryChunk, QueryOpened, QueryRequest } from './engine-api.ts';
 import { engineError } from './engine-errors.ts';
 import { planColumn, type ColumnPlan } from './result-columns.ts';
@@ -72,10 +81,11 @@ export function openCursor(
 
 async function open(instance: Instance, request: QueryRequest, held: Held, clock: Clock): Promise<Cursor> {
   try {
-    countFooters(instance, request.scans);
+    const kept = countFooters(instance, request.scans);
     held.lease = await acquire(instance);
     failIfCancelled(held);
     await useTimeZone(held.lease, request.timeZone);
+    await keepFooters(held.lease, kept);
     const sql = withScans(request.sql.replace(/[\s;]+$/, ''), request.scans, held.context);
     const prepared = await prepare(held.lease, sql, request);
     failIfCancelled(held);

@@ -7,6 +7,7 @@
  * - F1 Bytes follow from the files named to the instance since its database was opened: COLUMN_BYTES for each column of
  *   each row group. A file with row groups smaller than Arka's takes more than is counted.
  * - F2 Above the limit the database is replaced by a new one (connections.ts): there is no other way to make it forget.
+ * - F3 What a statement with more footers than the limit reads is not kept: each such statement would replace the database.
  */
 import type { TableScan } from '../storage/scan-spec.ts';
 import { ROW_GROUP_BYTES, ROW_GROUP_ROWS } from './row-group-rows.ts';
@@ -27,16 +28,25 @@ export class FooterCache {
     return this.bytes > this.bytesMax;
   }
 
-  /** A statement is about to read these. */
-  add(scans: readonly TableScan[]): void {
+  /** A statement is about to read these. False: their footers are not to be kept (F3). */
+  add(scans: readonly TableScan[]): boolean {
+    const fresh = new Set<string>();
+    let whole = 0;
+    let added = 0;
     for (const { def, files } of scans) {
       for (const { path, rows, bytes } of files) {
-        if (this.#paths.has(path)) continue;
-        this.#paths.add(path);
         const groups = Math.max(Math.ceil(rows / ROW_GROUP_ROWS), Math.ceil((bytes ?? 0) / ROW_GROUP_BYTES));
-        this.bytes += groups * def.columns.length * COLUMN_BYTES;
+        const footer = groups * def.columns.length * COLUMN_BYTES;
+        whole += footer;
+        if (this.#paths.has(path) || fresh.has(path)) continue;
+        fresh.add(path);
+        added += footer;
       }
     }
+    if (whole > this.bytesMax) return false;
+    for (const path of fresh) this.#paths.add(path);
+    this.bytes += added;
+    return true;
   }
 
   clear(): void {

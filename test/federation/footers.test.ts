@@ -8,10 +8,12 @@ import {
   acquire,
   closeInstance,
   countFooters,
+  keepFooters,
   openInstance,
   release,
   run,
   type Instance,
+  type Lease,
 } from '../../src/federation/connections.ts';
 import { FooterCache } from '../../src/federation/footer-cache.ts';
 import { bytesOf } from '../../src/federation/instance-memory.ts';
@@ -49,10 +51,19 @@ test('a footer counts by columns and row groups of its file, once however often 
   cache.add([scanOf({ path: 'b', rows: 20_481 })]);
   expect(cache.bytes).toBe(6 * KB);
   expect(cache.full).toBe(false);
-  cache.add([scanOf({ path: 'c', rows: 20_480 * 8 })]);
+  expect(cache.add([scanOf({ path: 'c', rows: 20_480 * 8 })])).toBe(true);
   expect(cache.full).toBe(true);
   cache.clear();
   expect(cache.bytes).toBe(0);
+});
+
+test('F3: a statement with more footers than may be kept leaves those of others alone', () => {
+  const cache = new FooterCache(20 * KB);
+  cache.add([scanOf({ path: 'a', rows: 20_480 * 9 })]);
+  expect(cache.add([scanOf({ path: 'a', rows: 20_480 * 9 }, { path: 'b', rows: 20_480 * 2 })])).toBe(false);
+  expect(cache.bytes).toBe(18 * KB);
+  expect(cache.add([scanOf({ path: 'b', rows: 20_480 * 2 })])).toBe(true);
+  expect(cache.bytes).toBe(22 * KB);
 });
 
 let read = 0;
@@ -68,6 +79,13 @@ async function readOne(rows: number): Promise<void> {
   release(reader);
 }
 
+async function bytesOfFooters(lease: Lease): Promise<bigint> {
+  const tag = "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory() WHERE tag = 'OBJECT_CACHE'";
+  const chunk = (await duckdb.fetch_chunk(await run(lease, tag)))!;
+  const data = duckdb.vector_get_data(duckdb.data_chunk_get_vector(chunk, 0), 8);
+  return new DataView(data.buffer, data.byteOffset).getBigInt64(0, true);
+}
+
 test('above its limit a new database takes the place of the one that keeps footers, which is closed', async () => {
   const before = instance.database;
   for (let i = 0; i < 10; i++) await readOne(100);
@@ -78,16 +96,24 @@ test('above its limit a new database takes the place of the one that keeps foote
   expect(before.users).toBe(0);
   expect(instance.footers.bytes).toBe(0);
   const lease = await acquire(instance);
-  const result = await run(
-    lease,
-    "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory() WHERE tag = 'OBJECT_CACHE'",
-  );
-  const chunk = (await duckdb.fetch_chunk(result))!;
-  const data = duckdb.vector_get_data(duckdb.data_chunk_get_vector(chunk, 0), 8);
-  expect(new DataView(data.buffer, data.byteOffset).getBigInt64(0, true)).toBe(0n);
+  expect(await bytesOfFooters(lease)).toBe(0n);
   release(lease);
   await readOne(100);
   expect(await bytesOf(instance)).toBeLessThan(100 * KB);
+});
+
+test('a statement whose footers are not to be kept leaves none, and the next one keeps its own', async () => {
+  const path = join(folder, 'whole.parquet');
+  const lease = await acquire(instance);
+  await run(lease, `COPY (SELECT range AS f1 FROM range(100)) TO '${path}' (FORMAT parquet)`);
+  const bytes = await bytesOfFooters(lease);
+  await keepFooters(lease, false);
+  await run(lease, `SELECT count(f1) FROM read_parquet('${path}') WHERE f1 = 7`);
+  expect(await bytesOfFooters(lease)).toBe(bytes);
+  await keepFooters(lease, true);
+  await run(lease, `SELECT count(f1) FROM read_parquet('${path}') WHERE f1 = 7`);
+  expect(await bytesOfFooters(lease)).toBeGreaterThan(bytes);
+  release(lease);
 });
 
 test('statements that run while the database is replaced come to their end on the old one', async () => {
@@ -98,7 +124,7 @@ test('statements that run while the database is replaced come to their end on th
   let rows = duckdb.data_chunk_get_size((await duckdb.fetch_chunk(stream))!);
   // connections that are being made meanwhile
   const others = Promise.all(Array.from({ length: 4 }, () => acquire(instance)));
-  countFooters(instance, [scanOf({ path: 'large', rows: 1e6 })]);
+  for (const path of ['large', 'larger']) countFooters(instance, [scanOf({ path, rows: 20_480 * 9 })]);
   await instance.renewing;
   expect(instance.database).not.toBe(old);
   for (;;) {
@@ -124,10 +150,10 @@ test('what registers functions does so for each database', async () => {
     memoryLimitBytes: 100e6,
     threads: 1,
     tempDir: join(folder, 'own'),
-    footerBytes: 1,
+    footerBytes: 2 * KB,
     begin: () => begun++,
   });
-  countFooters(own, [scanOf({ path: 'a', rows: 1 })]);
+  for (const path of ['a', 'b']) countFooters(own, [scanOf({ path, rows: 1 })]);
   await own.renewing;
   expect(begun).toBe(2);
   await closeInstance(own);
