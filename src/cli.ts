@@ -105,6 +105,16 @@ function parseFlags(argv: readonly string[]) {
   }
 }
 
+/** memory.limit of the server that the arguments start; null: they start none, or are wrong, which `main` will say. */
+export function memoryLimitOf(argv: readonly string[]): number | null {
+  try {
+    const parsed = parseCommand(argv);
+    return parsed.command === 'serve' ? loadConfig(parsed.overrides, process.env, process.cwd()).memory.limit : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Runs the command to its end. @returns the exit code */
 export async function main(argv: readonly string[]): Promise<number> {
   try {

@@ -6,6 +6,8 @@
  *
  * - M1 What bounds memory before the first line of code runs are flags and an environment variable, so `serve` replaces
  *   its own process (same pid, same streams) by one that has them; where that cannot be done, it goes on without.
+ * - M2 Main's heap ends at half of memory.limit: the other half is the least that all else takes. A bound makes V8 collect
+ *   sooner, too; without one it goes by the memory of the machine.
  */
 const NODE_MAJOR_MIN = 24;
 
@@ -22,9 +24,15 @@ const FLAGS = ['--no-wasm-tier-up', '--no-wasm-dynamic-tiering', '--max-semi-spa
 /** glibc's heaps: one per thread and core keeps what each had at its peak (200 MB of DuckDB's), two are as fast. */
 const ARENAS_MAX = '2';
 
+const HEAP_SHARE = 0.5;
+const MB = 2 ** 20;
+
 const needed = process.argv.includes('serve') && process.platform !== 'win32' && !process.execArgv.includes(FLAGS[0]!);
 if (needed && typeof process.execve === 'function') {
-  const args = [process.argv0, ...FLAGS, ...process.execArgv, ...process.argv.slice(1)];
+  const { memoryLimitOf } = await import('./cli.ts');
+  const limit = memoryLimitOf(process.argv.slice(2));
+  const heap = limit === null ? [] : [`--max-old-space-size=${Math.floor((limit * HEAP_SHARE) / MB)}`];
+  const args = [process.argv0, ...FLAGS, ...heap, ...process.execArgv, ...process.argv.slice(1)];
   process.execve(process.execPath, args, { MALLOC_ARENA_MAX: ARENAS_MAX, ...process.env });
 }
 process.env['UV_THREADPOOL_SIZE'] ??= '16';

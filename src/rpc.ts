@@ -9,6 +9,7 @@
 import type { MessagePort, Transferable, Worker } from 'node:worker_threads';
 import { packError, SqlError, SqlState, unpackError, type WireError } from './errors.ts';
 import { collectGarbage } from './thread-heap.ts';
+import { wasmMemories, type WasmMemory } from './wasm-memory.ts';
 
 /** A thread's functions: one argument in, one result out, both structured-cloneable. */
 // eslint-disable-next-line typescript/no-explicit-any -- the argument and result types come from each API
@@ -45,9 +46,16 @@ interface Answer {
 }
 
 /** What every thread answers. */
-export type ThreadApi = { collectGarbage(argument: null): Promise<void> };
+export type ThreadApi = {
+  collectGarbage(argument: null): Promise<void>;
+  /** Of the whole process. */
+  wasmMemories(argument: null): Promise<readonly WasmMemory[]>;
+};
 
-const EVERY_THREAD: ThreadApi = { collectGarbage: async () => collectGarbage() };
+const EVERY_THREAD: ThreadApi = {
+  collectGarbage: async () => collectGarbage(),
+  wasmMemories: async () => wasmMemories(),
+};
 
 /** Serves `api` on a port. Calls run side by side; an API that needs a lane keeps its own. */
 export function serve(port: MessagePort, api: Api): void {

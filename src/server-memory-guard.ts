@@ -15,7 +15,6 @@ import type { Clock } from './clock.ts';
 import { SqlError, SqlState } from './errors.ts';
 import type { Signal } from './ingest/pressure.ts';
 import type { Tiers } from './server-tiers.ts';
-import { SLAB_BYTES } from './storage/memory/slab.ts';
 import { collectGarbage, heapBytesOfMain } from './thread-heap.ts';
 
 export type GuardLevel = 'calm' | 'tight' | 'red';
@@ -220,15 +219,33 @@ export class MemoryGuard {
   }
 }
 
+/** PGlite's memory grows seldom, and looking at it takes milliseconds. */
+const WASM_LOOKS = 5;
+
 /** Watches RSS (H6), and keeps the figures of arka.memory that other threads know. */
 export function openGuard(
-  { database, engine, budget, heapBytes, collectGarbage: collectInThreads, engineBytes }: Tiers,
+  { database, engine, budget, heapBytes, collectGarbage: collectInThreads, wasmMemories, engineBytes }: Tiers,
   warn: GuardOptions['warn'],
   catalog: () => CatalogClient,
 ): MemoryGuard {
-  const { account, pool } = database.memory;
+  const { account } = database.memory;
   const figures = { engine: 0, catalog: 0, heaps: 0 };
   for (const name of ['engine', 'catalog', 'heaps'] as const) account.report(name, false, () => figures[name]);
+  /** What WebAssembly has reserved and not touched: PGlite, which uses most of its memory, and main's parser. */
+  const untouched = { catalog: 0, main: 0 };
+  let looks = 0;
+  const readFigures = async (): Promise<void> => {
+    figures.engine = await engineBytes();
+    const inCatalog = await catalog().heapBytes();
+    if (looks++ % WASM_LOOKS === 0 || (untouched.catalog === 0) !== (inCatalog === 0)) {
+      const sorted = (await wasmMemories()).toSorted((a, b) => b.residentBytes - a.residentBytes);
+      const unused = sorted.map(({ bytes, residentBytes }) => bytes - residentBytes);
+      untouched.catalog = inCatalog === 0 ? 0 : (unused.shift() ?? 0);
+      untouched.main = unused.reduce((sum, bytes) => sum + bytes, 0);
+    }
+    figures.catalog = Math.max(0, inCatalog - untouched.catalog);
+    figures.heaps = Math.max(0, heapBytesOfMain() - untouched.main) + (await heapBytes());
+  };
   const guard = new MemoryGuard({
     clock: database.clock,
     limitBytes: budget.limitBytes,
@@ -239,11 +256,7 @@ export function openGuard(
       collectGarbage();
       return collectInThreads();
     },
-    readFigures: async () => {
-      figures.engine = await engineBytes();
-      figures.catalog = await catalog().heapBytes();
-      figures.heaps = Math.max(0, heapBytesOfMain() - pool.slabs.length * SLAB_BYTES) + (await heapBytes());
-    },
+    readFigures,
     warn,
   });
   database.pressure.join(guard.signal);

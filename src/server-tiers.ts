@@ -24,6 +24,7 @@ import { openLog } from './storage/log/log.ts';
 import { Memory } from './storage/memory/memory.ts';
 import { patiently, type Patience } from './store-patience.ts';
 import { heapBytesOf } from './thread-heap.ts';
+import type { WasmMemory } from './wasm-memory.ts';
 import { workerUrl } from './worker-url.ts';
 
 const MB = 2 ** 20;
@@ -40,6 +41,7 @@ interface Thread<A extends Api> {
   /** What its JavaScript holds. */
   heapBytes(): Promise<number>;
   collectGarbage(): Promise<void>;
+  wasmMemories(): Promise<readonly WasmMemory[]>;
   close(): Promise<void>;
 }
 
@@ -68,6 +70,7 @@ function startThread<A extends Api>(
     remote: rpc.remote,
     heapBytes: () => heapBytesOf(worker),
     collectGarbage: () => (rpc.remote as unknown as Remote<ThreadApi>).collectGarbage(null),
+    wasmMemories: () => (rpc.remote as unknown as Remote<ThreadApi>).wasmMemories(null),
     close: async () => {
       if (closing) return;
       closing = true;
@@ -118,6 +121,8 @@ export interface Tiers {
   readonly heapBytes: () => Promise<number>;
   /** The threads collect their garbage. */
   readonly collectGarbage: () => Promise<unknown>;
+  /** Of the whole process, asked of a thread that may wait for files. */
+  readonly wasmMemories: () => Promise<readonly WasmMemory[]>;
   /** What DuckDB holds, in all its instances. */
   readonly engineBytes: () => Promise<number>;
 }
@@ -216,17 +221,28 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
   disk.patience = (download) => download();
   stack.defer(() => database.close());
   stack.defer(disk.start());
+  return { database, engine: reader, rights, budget, ...memoryOf(lake, engine, index) };
+}
+
+/** What the threads hold. */
+function memoryOf(
+  lake: Thread<LakeApi>,
+  engine: Thread<EngineApi>,
+  index: Thread<IndexApi>,
+): Pick<Tiers, 'heapBytes' | 'collectGarbage' | 'wasmMemories' | 'engineBytes'> {
   const threads = [lake, engine, index];
-  const heapBytes = async (): Promise<number> => {
-    const heaps = await Promise.all(threads.map((thread) => thread.heapBytes()));
-    return heaps.reduce((sum, bytes) => sum + bytes, 0);
+  return {
+    heapBytes: async () => {
+      const heaps = await Promise.all(threads.map((thread) => thread.heapBytes()));
+      return heaps.reduce((sum, bytes) => sum + bytes, 0);
+    },
+    engineBytes: async () => {
+      const parts = await Promise.all([engine.remote.memory(null), index.remote.memory(null)]);
+      return parts.reduce((sum, part) => sum + part.bytes, 0);
+    },
+    collectGarbage: () => Promise.all(threads.map((thread) => thread.collectGarbage())),
+    wasmMemories: lake.wasmMemories,
   };
-  const engineBytes = async (): Promise<number> => {
-    const parts = await Promise.all([engine.remote.memory(null), index.remote.memory(null)]);
-    return parts.reduce((sum, part) => sum + part.bytes, 0);
-  };
-  const collectGarbage = (): Promise<unknown> => Promise.all(threads.map((thread) => thread.collectGarbage()));
-  return { database, engine: reader, rights, budget, heapBytes, collectGarbage, engineBytes };
 }
 
 /** A start repeats what fails because the store is away, where it is told to. */

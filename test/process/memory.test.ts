@@ -19,7 +19,13 @@ test.runIf(existsSync('/proc/self/status'))(
     for (let i = 0; i < 6000; i++) await client.query(`SET application_name = 'statement ${i}'`);
     for (let i = 0; i < 40; i++)
       await client.query('SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace');
+    // the figures are read anew every two seconds
+    const parts = 'SELECT rest_bytes::float8 / 1048576 AS rest FROM arka.memory WHERE catalog_bytes::int8 > 0';
+    await expect.poll(async () => (await client.query(parts)).rows, { timeout: 20_000 }).toHaveLength(1);
+    // code, at least: what is counted of the other parts is really there
+    expect((await client.query(parts)).rows[0].rest).toBeGreaterThan(0);
     await client.end();
+    expect(readFileSync(`/proc/${server.pid}/cmdline`, 'latin1')).toContain('\0--max-old-space-size=384\0');
     expect(megabytes(server.pid, 'VmHWM')).toBeLessThan(480);
   },
   60_000,
