@@ -8,6 +8,7 @@ import { CatalogClient } from './catalog/catalog-client.ts';
 import { systemClock } from './clock.ts';
 import { type Config, ConfigError } from './config.ts';
 import { contentsOf } from './gateway/catalog-view.ts';
+import { UnhandledLog } from './gateway/unhandled.ts';
 import { createGateway } from './gateway/gateway.ts';
 import { startMigration, startRefresh } from './ingest/migration.ts';
 import { loadParser } from './planner/parse.ts';
@@ -111,8 +112,9 @@ async function open(
   stack.defer(startRefresh(database, config.iceberg.refreshInterval));
   guard.start();
   stack.defer(() => guard.stop());
+  const unhandled = new UnhandledLog(clock);
   const gateway = createGateway(
-    { database, engine, rights, catalog, clock, budget, startedAt: clock.now(), definitionsChanged },
+    { database, engine, rights, catalog, clock, budget, startedAt: clock.now(), unhandled, definitionsChanged },
     {
       method: config.auth.method,
       maxConnections,

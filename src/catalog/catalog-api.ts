@@ -32,6 +32,8 @@ export interface CatalogQuery {
   readonly context: SessionContext;
   /** How far sequences have come, where the statement may ask. */
   readonly sequences?: readonly StoredSequence[];
+  /** Sizes and counts of tables, where the statement may ask. */
+  readonly facts?: RelationFacts;
   /** Rows for the stub views of schema `arka` and others that the statement reads: view name → rows of text values. */
   readonly views: readonly {
     readonly schema: string;
@@ -39,6 +41,24 @@ export interface CatalogQuery {
     readonly rows: readonly (readonly (string | null)[])[];
   }[];
 }
+export interface RelationFacts {
+  readonly tables: readonly TableFacts[];
+  /** Of all tables. */
+  readonly bytes: number;
+  /** It asks for columns of pg_class. */
+  readonly inClass: boolean;
+}
+
+export interface TableFacts {
+  readonly oid: number;
+  readonly live: number;
+  readonly dead: number;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  readonly bytes: number;
+}
+
 export interface CatalogResult {
   readonly columns: readonly ResultColumn[] | null;
   /** Complete DataRow messages. */

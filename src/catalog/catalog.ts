@@ -19,6 +19,7 @@ import { createViewSql, dropViewSql } from './mirror-views.ts';
 import { rightsSql, rolesSql } from './mirror-roles.ts';
 import { fromJson } from '../rights/roles.ts';
 import { openSession, type PgliteSession } from './pglite-session.ts';
+import { factsSql } from './relation-facts.ts';
 import { stubJson, stubSetting, stubView } from './stub-views.ts';
 import { tryDefinition } from './view-trial.ts';
 
@@ -93,7 +94,8 @@ async function query(session: PgliteSession, request: CatalogQuery): Promise<Cat
   try {
     const { role } = request.context;
     const as = role === undefined ? [] : [`SET LOCAL ROLE ${quoteIdentifier(role)}`];
-    await session.run(['BEGIN', ...request.views.map(fillView), ...marks, ...as].join('; '));
+    const facts = request.facts === undefined ? [] : factsSql(request.facts);
+    await session.run(['BEGIN', ...request.views.map(fillView), ...marks, ...facts, ...as].join('; '));
     const { bytes, answer } = await session.exchange((out) => {
       writeParse(out, request.sql, request.parameterOids);
       writeBind(out, request);

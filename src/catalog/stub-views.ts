@@ -150,6 +150,11 @@ export const STUB_VIEWS: readonly StubView[] = [
     columns: ['flushed_at', 'schema_name', 'table_name', 'lsn', 'rows', 'bytes', 'duration_ms', 'trigger'],
   },
   {
+    schema: 'arka',
+    name: 'unhandled',
+    columns: ['query', 'sqlstate', 'message', 'count', 'first_at', 'last_at'],
+  },
+  {
     schema: 'pg_catalog',
     name: 'pg_stat_activity',
     columns: [

@@ -6,6 +6,7 @@ import type { EngineApi } from '../federation/engine-api.ts';
 import type { Database } from '../ingest/database.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import type { Rights } from '../rights/rights.ts';
+import type { UnhandledLog } from './unhandled.ts';
 import type { Remote } from '../rpc.ts';
 import type { Peers } from './peers.ts';
 
@@ -18,6 +19,7 @@ export interface ServerContext {
   readonly budget: MemoryBudget;
   readonly startedAt: number;
   readonly peers: Peers;
+  readonly unhandled?: UnhandledLog;
   /** After DDL: the catalog learns the definitions. */
   readonly definitionsChanged: () => void;
 }

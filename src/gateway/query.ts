@@ -26,7 +26,9 @@ import { readIndexed } from './indexed.ts';
 import { readPoint, type PointAnswer } from './point.ts';
 import { carriedOut, innerFormats, outerColumns } from './column-calls.ts';
 import type { Peer } from './peers.ts';
+import { factsFor } from './relation-facts.ts';
 import type { SessionSequences } from './sequences.ts';
+import { noted } from './unhandled.ts';
 import { sessionView } from './session-views.ts';
 import { viewRows } from './views.ts';
 import { parameterValues } from './write-environment.ts';
@@ -307,24 +309,28 @@ function catalogResult(
     const dot = view.indexOf('.');
     return rows === null ? [] : [{ schema: view.slice(0, dot), name: view.slice(dot + 1), rows }]; // else PostgreSQL says 42P01
   });
+  const facts = factsFor(plan, environment.relations);
   const abort = new AbortController();
   environment.running(() => abort.abort());
   const given = withHidden(environment, plan, parameters, parameterOids);
   const lsn = context.database.committer.publishedLsn;
-  return atStatement(
-    environment.position,
-    context.catalog.query(
-      {
-        ...given,
-        sql: withTimes(withVersionLsn(given.sql, lsn), environment.times),
-        resultFormats,
-        context: { searchPath, timeZone: zone, ...(environment.role === null ? {} : { role: environment.role }) },
-        sequences: marksFor(plan.text, environment.relations),
-        views,
-      },
-      abort.signal,
-    ),
-  );
+  const answered = () =>
+    atStatement(
+      environment.position,
+      context.catalog.query(
+        {
+          ...given,
+          sql: withTimes(withVersionLsn(given.sql, lsn), environment.times),
+          resultFormats,
+          context: { searchPath, timeZone: zone, ...(environment.role === null ? {} : { role: environment.role }) },
+          sequences: marksFor(plan.text, environment.relations),
+          ...(facts === null ? {} : { facts }),
+          views,
+        },
+        abort.signal,
+      ),
+    );
+  return noted(context.unhandled, plan.text, answered);
 }
 
 /** What PostgreSQL runs, with the values of calls of sequences behind the statement's own parameters. */
@@ -381,6 +387,7 @@ async function describe(
     ).columns;
   } catch (error) {
     if (error instanceof SqlError && error.code === SqlState.undefinedFunction) return null;
+    context.unhandled?.note(plan.text, error);
     throw error;
   }
 }

@@ -5,7 +5,7 @@
 import type { SchemaChanges } from '../ingest/schema-changes.ts';
 import { SqlError, SqlState, unreachable } from '../errors.ts';
 import { parseSql } from '../planner/parse.ts';
-import { planStatement } from '../planner/plan-statement.ts';
+import { planStatement, type PlannerEnvironment } from '../planner/plan-statement.ts';
 import type { CatalogView, NestedLocks, ParsedStatement, Statement } from '../planner/plan.ts';
 import { Privilege } from '../rights/privileges.ts';
 import { FIRST_SUPERUSER } from '../rights/roles.ts';
@@ -51,6 +51,7 @@ import type { SessionTransaction } from './transaction.ts';
 import { control, forget, inTransaction, verbOf, setModes } from './transaction-statements.ts';
 import { insert } from './write.ts';
 import type { WriteEnvironment } from './write-environment.ts';
+import { noted } from './unhandled.ts';
 
 /** What a session gives to its statements. */
 export interface StatementParts {
@@ -156,13 +157,14 @@ export class SessionStatements {
   }
 
   preparation(): Preparation {
-    const { catalog } = this.#seen;
+    const { catalog, unhandled } = this.#seen;
     const { searchPath, timeZone } = this.settings;
     return {
       generation: this.generation,
       now: this.now(),
       plan: (parsed, oids) => this.plan(parsed, oids),
-      describe: (sql, parameterOids) => catalog.describe({ sql, parameterOids, context: { searchPath, timeZone } }),
+      describe: (sql, parameterOids) =>
+        noted(unhandled, sql, () => catalog.describe({ sql, parameterOids, context: { searchPath, timeZone } })),
       prepared: (name) => this.#names.statements.get(name),
       portal: (name) => this.#names.portals.byName.get(name),
     };
@@ -564,7 +566,7 @@ export class SessionStatements {
   plan(parsed: ParsedStatement, parameterOids: readonly number[]): Statement {
     const { relations } = this.transaction;
     let isMomentary = false;
-    const statement = planStatement(parsed, this.view(), {
+    const environment: PlannerEnvironment = {
       parameterOids,
       placeholder: () => `__arka_scan_${nextPlaceholder++}`,
       constants: (name, args) => {
@@ -576,7 +578,8 @@ export class SessionStatements {
         return constant;
       },
       timeZone: this.settings.timeZone,
-    });
+    };
+    const statement = noted(this.context.unhandled, parsed.text, () => planStatement(parsed, this.view(), environment));
     if (isMomentary) this.#momentary.add(statement);
     if (!this.access.superuser) planned.set(statement, parsed);
     return statement;

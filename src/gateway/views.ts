@@ -9,6 +9,7 @@ import { SLAB_BYTES } from '../storage/memory/slab.ts';
 import type { MemorySlice } from '../storage/memory/slice.ts';
 import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
+import type { UnhandledLog } from './unhandled.ts';
 import { lsnText } from '../types/pg-lsn.ts';
 import { Oid } from '../types/pg-type.ts';
 
@@ -18,6 +19,7 @@ export interface ViewContext {
   readonly database: Database;
   readonly budget: MemoryBudget;
   readonly startedAt: number;
+  readonly unhandled?: UnhandledLog;
 }
 
 /** Null: there is no such view. */
@@ -34,7 +36,7 @@ export function viewRows(context: ViewContext, name: string): readonly (readonly
   );
 }
 
-function rowsOf({ database, budget }: ViewContext, view: string): readonly Row[] {
+function rowsOf({ database, budget, unhandled }: ViewContext, view: string): readonly Row[] {
   switch (view) {
     case 'tiers':
       return [...database.tables.values()].flatMap(tierRows);
@@ -91,6 +93,8 @@ function rowsOf({ database, budget }: ViewContext, view: string): readonly Row[]
         duration_ms: each.durationMs.toFixed(1),
         trigger: each.trigger,
       }));
+    case 'unhandled':
+      return (unhandled?.all ?? []).map((each) => ({ ...each }));
     default:
       return [];
   }
@@ -129,6 +133,17 @@ function unitsOf(table: Table): readonly Unit[] {
 
 const rowsIn = (unit: Unit): number => (unit.tier === 'memory' ? unit.published : unit.rows);
 const bytesIn = (unit: Unit): number => (unit.tier === 'memory' ? unit.bytes : unit.info.bytes);
+
+/** Rows that are there, and such as are deleted and take room; bytes of all tiers. */
+export function unitFacts(table: Table): { readonly live: number; readonly dead: number; readonly bytes: number } {
+  let [live, dead, bytes] = [0, 0, 0];
+  for (const unit of unitsOf(table)) {
+    live += rowsIn(unit) - unit.deletes.published;
+    dead += unit.deletes.published;
+    bytes += bytesIn(unit);
+  }
+  return { live, dead, bytes };
+}
 
 function tierRows(table: Table): readonly Row[] {
   const units = unitsOf(table);

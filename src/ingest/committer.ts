@@ -237,6 +237,7 @@ export class Committer {
     const slices = new Set<MemorySlice>();
     const lists = new Set<DeleteList>();
     for (const each of writes) {
+      each.table.counts.note(each.operations - each.deleted.length, each.deleted.length);
       placeSpilled(each, this.appliedLsn, lsn, (table) => this.#spills.placed(table));
       applyDeletes(each.table, each.deleted, lsn, lists);
       each.table.changes?.note(each.deletedNames, lsn);

@@ -27,6 +27,7 @@ import type { Memory } from './memory/memory.ts';
 import type { OwnIndex } from './memory/own-index.ts';
 import { RowKeys } from './memory/row-keys.ts';
 import { MemorySlice } from './memory/slice.ts';
+import { RowCounts } from './row-counts.ts';
 import { Troubles } from './troubles.ts';
 import { WarmCopies, type Flushed } from './warm-copies.ts';
 
@@ -115,6 +116,7 @@ export class Table {
   /** Not null: it takes no writes (55000), and this is why (C6). An unreadable one has no rows here, and is not read. */
   detached: Detached | null = null;
   readonly troubles = new Troubles();
+  readonly counts = new RowCounts();
   readonly #memory: Memory;
   readonly #secret: HashSecret;
   readonly #nextUnit: () => number;
