@@ -4,7 +4,8 @@
  */
 import { notSupported } from '../errors.ts';
 import { StatementView } from '../ingest/statement-view.ts';
-import type { Statement, WithPart } from '../planner/plan.ts';
+import type { WithPart } from '../planner/kept-columns.ts';
+import type { Statement } from '../planner/plan.ts';
 import type { MemoryUnit } from '../storage/scan-spec.ts';
 import { bufferUnit } from './buffer.ts';
 import { QueryRun, type QueryEnvironment } from './query.ts';
@@ -19,7 +20,7 @@ type With = Extract<Statement, { kind: 'with' }>;
 /** The tag of the main statement, whose rows go to the environment's answer. */
 export async function carryOutWith(
   environment: WriteEnvironment,
-  query: QueryEnvironment,
+  session: { queryEnvironment(): QueryEnvironment },
   { before, main, after }: With,
 ): Promise<string> {
   for (const { rows } of before)
@@ -32,7 +33,10 @@ export async function carryOutWith(
   try {
     for (const part of before) await returned.carryOut(part);
     const parts = returned.environment;
-    const tag = main.kind === 'query' ? await select(parts, query, main) : await write(parts, main, environment.answer);
+    const tag =
+      main.kind === 'query'
+        ? await select(parts, session.queryEnvironment(), main)
+        : await write(parts, main, environment.answer);
     for (const part of after) await returned.carryOut(part);
     return tag;
   } finally {

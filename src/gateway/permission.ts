@@ -5,6 +5,7 @@
  * - P5 What a view reads is asked of the view's owner, and SELECT on the view of whoever names it.
  * - P4 Columns have no rights of their own. Of a table that is changed SELECT is asked as well where a column of it is read.
  */
+import { LockMode } from '../ingest/table-locks.ts';
 import type { Node, RangeVar } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
@@ -70,6 +71,8 @@ export function permit(asked: Asked, statement: Statement, parsed: ParsedStateme
   }
   for (const { bits, def } of asks.needs.values()) permitTable(access, def, bits);
   for (const view of asks.views) permitView(asked, access.role, view);
+  if (statement.kind === 'lockTable')
+    for (const def of statement.defs) if (!mayLock(access, def, statement.mode)) throw denied('table', def.name);
   permitDefinition(asked, statement);
   allowed.set(statement, { access, generation: access.generation });
 }
@@ -83,6 +86,19 @@ export function permitTable(
   const { role, state } = access;
   permitSchema(access, schema, Privilege.usage);
   if ((privilegesOf(state, role, 'table', tableKey(uuid)) & bits) !== bits) throw denied('table', name);
+}
+
+const WRITES = Privilege.update | Privilege.delete | Privilege.truncate;
+
+/** To lock a table takes one of several rights. */
+function mayLock({ role, state }: SessionAccess, { uuid }: TableDef, mode: number): boolean {
+  const bits =
+    mode === LockMode.accessShare
+      ? Privilege.select
+      : mode === LockMode.rowExclusive
+        ? Privilege.insert | WRITES
+        : WRITES;
+  return (privilegesOf(state, role, 'table', tableKey(uuid)) & bits) !== 0;
 }
 
 /** @throws {SqlError} 42501 */

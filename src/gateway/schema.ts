@@ -8,7 +8,7 @@ import { holdToAlter } from '../ingest/alter-within.ts';
 import { createIndex, dropIndex, type IndexDraft } from '../ingest/define-index.ts';
 import { alterSequence, createSequence, dropSequences, renameSequence } from '../ingest/define-sequence.ts';
 import { indexedTable, type Relations } from '../ingest/relations.ts';
-import type { SchemaChanges } from '../ingest/schema-changes.ts';
+import { sequenceKey, type SchemaChanges } from '../ingest/schema-changes.ts';
 import type { Sequence } from '../ingest/sequence.ts';
 import type { Patience, TableHold } from '../ingest/table-locks.ts';
 import type { OwnedSequence, SequenceOptions } from '../sequence-def.ts';
@@ -134,13 +134,13 @@ export async function makeSequence(
 
 /** @throws {SqlError} 22023, 55000, 42P01, 42703 */
 export async function changeSequence(
-  { database, changes, searchPath }: SchemaEnvironment,
+  environment: SchemaEnvironment,
   sequence: Sequence,
   options: SequenceOptions,
 ): Promise<void> {
-  if (changes === null) return alterSequence(database, sequence, options, searchPath);
-  refuseOld(changes, sequence);
-  await changes.alterSequence(sequence, options, searchPath);
+  const { database, changes, searchPath, patience } = environment;
+  if (changes !== null) return changes.alterSequence(sequence, options, searchPath, patience);
+  return alone(environment, [sequenceKey(sequence)], () => alterSequence(database, sequence, options, searchPath));
 }
 
 /** @throws {SqlError} 42P07 */
@@ -163,10 +163,10 @@ export async function removeSequences(
   changes.dropSequences(sequences, cascade);
 }
 
-/** A sequence that the catalog has is not changed inside a transaction yet. @throws {SqlError} 0A000 */
+/** A sequence that the catalog has gets no other name inside a transaction yet. @throws {SqlError} 0A000 */
 function refuseOld(changes: SchemaChanges, what: Sequence): void {
   if (changes.isNew(what)) return;
-  throw notSupported(`ALTER SEQUENCE inside a transaction block, of what was there before it,`, {
+  throw notSupported(`ALTER SEQUENCE … RENAME inside a transaction block, of what was there before it,`, {
     hint: 'COMMIT first.',
   });
 }

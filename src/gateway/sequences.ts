@@ -7,6 +7,7 @@ import type { Database } from '../ingest/database.ts';
 import type { SequenceSource } from '../ingest/generated-values.ts';
 import type { Sequence, SequenceValue } from '../ingest/sequence.ts';
 import { undefinedSequence } from '../ingest/sequences.ts';
+import type { Transaction } from '../ingest/transaction.ts';
 import type { Generated } from '../planner/plan.ts';
 import { Privilege } from '../rights/privileges.ts';
 import { permitSequence } from './permission.ts';
@@ -36,9 +37,13 @@ export class SessionSequences implements SequenceSource {
 
   readonly #access: SessionAccess;
 
-  constructor(database: Database, access: SessionAccess) {
+  readonly #transaction: () => Transaction | null;
+
+  /** @param transaction the session's, where it has written */
+  constructor(database: Database, access: SessionAccess, transaction: () => Transaction | null) {
     this.#database = database;
     this.#access = access;
+    this.#transaction = transaction;
   }
 
   /** Before a call that a statement names. @throws {SqlError} 42501 */
@@ -52,8 +57,17 @@ export class SessionSequences implements SequenceSource {
     return sequence;
   }
 
-  next(oid: number): SequenceValue {
+  /** @throws {SqlError} 55P03 for one that another transaction has altered: values are drawn in one turn, so nobody can wait */
+  #free(oid: number): Sequence {
     const sequence = this.#sequence(oid);
+    if (sequence.heldBy === null || sequence.heldBy === this.#transaction()) return sequence;
+    throw new SqlError(SqlState.lockNotAvailable, `could not obtain lock on relation "${sequence.def.name}"`, {
+      detail: 'A transaction that has not ended has altered the sequence.',
+    });
+  }
+
+  next(oid: number): SequenceValue {
+    const sequence = this.#free(oid);
     const value = this.#returnedTo(sequence, oid) ?? sequence.next();
     this.#drawn?.push({ oid, value });
     this.#current.set(oid, value);
@@ -123,7 +137,7 @@ export class SessionSequences implements SequenceSource {
 
   /** setval. @throws {SqlError} 22003 */
   set(oid: number, value: bigint, isCalled: boolean): void {
-    const sequence = this.#sequence(oid);
+    const sequence = this.#free(oid);
     sequence.set(value, isCalled);
     if (isCalled) this.#current.set(oid, Number.isSafeInteger(Number(value)) ? Number(value) : value);
     this.#waitFor(sequence.saving);

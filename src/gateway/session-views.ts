@@ -1,7 +1,7 @@
 /** Rows of the views about sessions, as texts by column (src/catalog/stub-views.ts): of all of them, or of the one that asks. */
 import { stubView } from '../catalog/stub-views.ts';
 import type { Database } from '../ingest/database.ts';
-import type { Transaction } from '../ingest/transaction.ts';
+import { LOCK_NAMES } from '../ingest/table-locks.ts';
 import { withoutSecrets } from '../secret-text.ts';
 import type { SessionPortal } from './portal.ts';
 import type { Peer, Peers } from './peers.ts';
@@ -119,20 +119,14 @@ function lockRows({ pid, hold, advisory }: Peer, database: Database): readonly R
   const common = { pid, virtualtransaction: `${pid}/0`, granted: true, fastpath: false };
   const transaction = hold.transaction();
   const relation = (uuid: string): number | null => database.tableOf(uuid)?.def.oid ?? null;
-  const mode = (uuid: string): string => (hasWritten(transaction, uuid) ? 'RowExclusiveLock' : 'AccessShareLock');
-  const held = new Set(hold.uuids);
-  for (const table of transaction?.writes.keys() ?? []) held.add(table.def.uuid);
-  const tables = [...held].map((uuid): Row => ({
+  const tableRow = ({ uuid, mode }: { readonly uuid: string; readonly mode: number }): Row => ({
     ...common,
     locktype: 'relation',
     relation: relation(uuid),
-    mode: mode(uuid),
-  }));
-  const wanted = hold.waitsFor;
-  if (wanted !== null) {
-    const asked = database.locks.wantsAlone(hold) ? 'AccessExclusiveLock' : 'AccessShareLock';
-    tables.push({ ...common, locktype: 'relation', relation: relation(wanted), mode: asked, granted: false });
-  }
+    mode: LOCK_NAMES[mode]!,
+  });
+  const tables = [...database.locks.heldBy(hold)].map(tableRow);
+  if (hold.waitsFor !== null) tables.push({ ...tableRow(hold.waitsFor), granted: false });
   const transactions: Row[] = [];
   if (transaction !== null) {
     const row = { ...common, locktype: 'transactionid' };
@@ -144,11 +138,6 @@ function lockRows({ pid, hold, advisory }: Peer, database: Database): readonly R
     return { ...common, ...advisoryKey(key), mode: isShared ? 'ShareLock' : 'ExclusiveLock', granted };
   });
   return [...tables, ...transactions, ...keys];
-}
-
-function hasWritten(transaction: Transaction | null, uuid: string): boolean {
-  for (const table of transaction?.writes.keys() ?? []) if (table.def.uuid === uuid) return true;
-  return false;
 }
 
 /** As PostgreSQL shows a bigint, or two integers. */

@@ -84,7 +84,7 @@ export class Session implements GatewaySession, Peer {
     this.parameters = this.#reported = settings.reported();
     const times = new SessionTimes(context.clock);
     const access = new SessionAccess(context.rights, settings);
-    const sequences = new SessionSequences(context.database, access);
+    const sequences = new SessionSequences(context.database, access, () => this.#transaction.current);
     this.#interruption = new Interruption(context.clock, settings, (error) => events.terminate(error), this.activity);
     this.#transaction = new SessionTransaction({
       database: context.database,

@@ -46,7 +46,7 @@ import { SqlCursors } from './sql-cursors.ts';
 import { SqlPrepared } from './sql-prepared.ts';
 import { change } from './update.ts';
 import type { SessionTimes } from './times.ts';
-import { tablesOf } from './tables.ts';
+import { holdTables, lockTables, restartIdentities } from './table-locking.ts';
 import type { SessionTransaction } from './transaction.ts';
 import { control, forget, inTransaction, verbOf, setModes } from './transaction-statements.ts';
 import { insert } from './write.ts';
@@ -67,8 +67,7 @@ export interface StatementParts {
   readonly names: SessionNames;
 }
 
-type Query = Extract<Statement, { kind: 'query' }>;
-type Explain = Extract<Statement, { kind: 'explain' }>;
+type Of<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
 
 let nextPlaceholder = 1;
 /** What statements of those who are no superusers were planned from. */
@@ -174,10 +173,7 @@ export class SessionStatements {
   held(plan: () => Statement): MaybePromise<Statement> {
     const statement = plan();
     this.permit(statement);
-    const { hold } = this.transaction;
-    const wait = this.context.database.locks.share(hold, tablesOf(statement), this.interruption);
-    if (wait === null) return statement;
-    return this.interruption.guarded(() => wait).then(() => this.held(plan));
+    return holdTables(this, plan, statement) ?? statement;
   }
 
   /** Of definitions, and of the settings that plans are made with. */
@@ -237,13 +233,12 @@ export class SessionStatements {
       case 'delete':
       case 'merge':
         return this.#write((each) => change(each, statement), parameters, oids, answer, statement.locks);
-      case 'with': {
-        const work = (each: WriteEnvironment): Promise<string> =>
-          carryOutWith(each, this.queryEnvironment(), statement);
-        return this.#write(work, parameters, oids, answer, statement.locks);
-      }
+      case 'with':
+        return this.#write((each) => carryOutWith(each, this, statement), parameters, oids, answer, statement.locks);
       case 'truncate':
-        return this.#write((each) => change(each, statement), parameters, oids);
+        return this.#write((each) => change(each, statement), parameters, oids).then((tag) =>
+          restartIdentities(this, statement, tag),
+        );
       case 'copyFrom':
         this.#copying = true;
         return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids).finally(() => {
@@ -332,10 +327,11 @@ export class SessionStatements {
       case 'savepoint':
       case 'release':
       case 'rollbackTo':
-      case 'lockTable':
       case 'setTransaction':
       case 'set':
         return control(this.transaction, this.settings, this.access, statement, (what) => this.#warnOutsideBlock(what));
+      case 'lockTable':
+        return lockTables(this, statement);
       case 'resetAll':
         this.settings.resetAll();
         return 'RESET';
@@ -373,7 +369,7 @@ export class SessionStatements {
   }
 
   /** EXPLAIN of an EXECUTE is that of the statement, with its values. */
-  async #explained(statement: Explain, parameters: BoundParameters, oids: readonly number[]) {
+  async #explained(statement: Of<'explain'>, parameters: BoundParameters, oids: readonly number[]) {
     const { inner } = statement;
     if (inner.kind !== 'execute') return { statement, parameters, oids };
     const found = await this.#prepared.resolve(inner);
@@ -395,7 +391,7 @@ export class SessionStatements {
   }
 
   async #send(
-    statement: Query,
+    statement: Of<'query'>,
     parameters: BoundParameters,
     oids: readonly number[],
     columns: readonly ResultColumn[],
@@ -415,25 +411,25 @@ export class SessionStatements {
   }
 
   async #showAll(out: Output, isDescribed: boolean): Promise<string> {
-    const query = this.plan(parseSql(SHOW_ALL)[0]!, []) as Query;
+    const query = this.plan(parseSql(SHOW_ALL)[0]!, []) as Of<'query'>;
     const columns = shownColumns(ALL);
     if (!isDescribed) out.rowDescription(columns, NO_FORMATS);
     await this.#send(query, NO_PARAMETERS, [], columns, NO_FORMATS, out);
     return 'SHOW';
   }
 
-  async #enterQuery(statement: Query): Promise<void> {
+  async #enterQuery(statement: Of<'query'>): Promise<void> {
     this.transaction.enter(verbOf(statement));
     if (this.transaction.lacksSnapshot) await this.transaction.takeSnapshot();
   }
 
   /** A cursor's query. */
-  async open(statement: Query, { columns, formats, parameters, prepared }: SessionPortal): Promise<QueryRun> {
+  async open(statement: Of<'query'>, { columns, formats, parameters, prepared }: SessionPortal): Promise<QueryRun> {
     await this.#enterQuery(statement);
     return this.openQuery(statement, parameters, prepared.parameterOids, columns, formats);
   }
 
-  async #select(statement: Query, out: Output): Promise<string> {
+  async #select(statement: Of<'query'>, out: Output): Promise<string> {
     return this.interruption.guarded(async () => {
       const { plan } = statement;
       const columns = plan.described === null ? null : describedColumns(plan);
@@ -449,7 +445,7 @@ export class SessionStatements {
   }
 
   async openQuery(
-    { plan, lock, locks }: Query,
+    { plan, lock, locks }: Of<'query'>,
     parameters: BoundParameters,
     oids: readonly number[],
     columns: readonly ResultColumn[] | null,

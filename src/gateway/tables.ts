@@ -21,8 +21,6 @@ export function tablesOf(statement: Statement): readonly string[] {
       const { before, main, after } = statement;
       return [...before, ...after].flatMap((part) => tablesOf(part.statement)).concat(tablesOf(main));
     }
-    case 'truncate':
-      return statement.deletes.flatMap(tablesOf);
     case 'copyFrom':
       return [statement.def.uuid];
     case 'copyTo':
@@ -32,6 +30,33 @@ export function tablesOf(statement: Statement): readonly string[] {
     default:
       return NONE;
   }
+}
+
+/** Uuids of those that it writes. */
+export function writtenTables(statement: Statement): readonly string[] {
+  switch (statement.kind) {
+    case 'insert':
+    case 'update':
+    case 'delete':
+    case 'merge':
+    case 'copyFrom':
+      return [statement.def.uuid];
+    case 'with': {
+      const { before, main, after } = statement;
+      return [...before, ...after].map((part) => part.statement.def.uuid).concat(writtenTables(main));
+    }
+    case 'explain':
+      return statement.analyze ? writtenTables(statement.inner) : NONE;
+    default:
+      return NONE;
+  }
+}
+
+/** Uuids of those of which it locks rows. */
+export function tablesOfLocks(statement: Statement): readonly string[] {
+  if (!('locks' in statement) && !('lock' in statement)) return NONE;
+  const { lock, locks = [] } = statement as Extract<Statement, { kind: 'query' }>;
+  return [...locks, ...(lock === undefined ? [] : [lock])].map(({ def }) => def.uuid);
 }
 
 function ofPlan({ tables }: QueryPlan): readonly string[] {

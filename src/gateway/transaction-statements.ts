@@ -6,7 +6,7 @@ import type { SessionAccess } from './session-access.ts';
 import type { SessionSequences } from './sequences.ts';
 import type { SessionSettings } from './settings.ts';
 import { settingBoolean } from './setting-values.ts';
-import { outsideBlock, type SessionTransaction } from './transaction.ts';
+import type { SessionTransaction } from './transaction.ts';
 import type { MaybePromise } from '../wire/gateway-api.ts';
 
 const ABOUT_TRANSACTIONS: ReadonlySet<Statement['kind']> = new Set([
@@ -21,6 +21,7 @@ const ABOUT_TRANSACTIONS: ReadonlySet<Statement['kind']> = new Set([
   'empty',
   'execute',
   'listen',
+  'lockTable',
   'notify',
   'prepare',
   'unlisten',
@@ -112,16 +113,7 @@ export function control(
   statement: Extract<
     Statement,
     {
-      kind:
-        | 'begin'
-        | 'commit'
-        | 'rollback'
-        | 'savepoint'
-        | 'release'
-        | 'rollbackTo'
-        | 'lockTable'
-        | 'setTransaction'
-        | 'set';
+      kind: 'begin' | 'commit' | 'rollback' | 'savepoint' | 'release' | 'rollbackTo' | 'setTransaction' | 'set';
     }
   >,
   warnOutsideBlock: (what: string) => void,
@@ -143,9 +135,6 @@ export function control(
     case 'rollbackTo':
       transaction.rollbackTo(statement.name);
       return 'ROLLBACK';
-    case 'lockTable':
-      if (!transaction.inBlock) throw outsideBlock('LOCK TABLE');
-      return 'LOCK TABLE';
     default:
       return setModes(transaction, settings, access, statement, warnOutsideBlock);
   }

@@ -35,6 +35,7 @@ interface Savepoint {
   readonly portals: number;
   readonly advisory: number;
   readonly listener: ReturnType<Listener['mark']>;
+  readonly locks: number;
 }
 
 export interface TransactionHost {
@@ -72,7 +73,7 @@ export class SessionTransaction {
 
   constructor(host: TransactionHost) {
     this.#host = host;
-    this.hold = host.database.locks.open(() => this.current);
+    this.hold = host.database.locks.open(() => this.current, host.pid);
   }
 
   /** Of a session that ends. */
@@ -302,6 +303,7 @@ export class SessionTransaction {
       );
     const transaction = this.current;
     const publish = listener.take();
+    const unlock = transaction === null ? null : this.hold.detach();
     this.#end();
     if (transaction !== null) transaction.synchronous = settings.synchronous; // as it is at COMMIT
     settings.commit();
@@ -310,6 +312,7 @@ export class SessionTransaction {
       return this.advisory.ended(undefined);
     }
     const changes = transaction.definitions;
+    if (unlock !== null) void transaction.ended.then(unlock);
     const committed = this.advisory.ended(
       changes === null
         ? database.committer.commit(transaction)
@@ -371,6 +374,7 @@ export class SessionTransaction {
       portals: portals.made,
       advisory,
       listener: this.listener.mark(),
+      locks: this.hold.mark(),
     });
   }
 
@@ -389,13 +393,14 @@ export class SessionTransaction {
 
   #goBackTo(index: number): void {
     const { settings, portals: all } = this.#host;
-    const { settings: mark, portals, advisory, rights, listener } = this.#savepoints[index]!;
+    const { settings: mark, portals, advisory, rights, listener, locks } = this.#savepoints[index]!;
     all.dieFrom(portals);
     this.current!.rollbackTo(index);
     settings.rollbackTo(mark);
     this.#host.access.rollbackTo(rights);
     this.advisory.backTo(advisory);
     this.listener.backTo(listener);
+    this.hold.backTo(locks);
     this.#savepoints.length = index + 1;
   }
 

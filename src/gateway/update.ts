@@ -2,6 +2,7 @@
  * UPDATE and DELETE: what becomes of the rows that a query of the engine finds (`gateway/found-rows.ts`). Each returns its command tag.
  */
 import { RowWriter } from '../ingest/row-writer.ts';
+import { concurrentChange } from '../ingest/snapshot.ts';
 import { insertRows } from '../ingest/write-rows.ts';
 import type { Statement } from '../planner/plan.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
@@ -69,9 +70,14 @@ async function deleteStatement(environment: WriteEnvironment, statement: Of<'del
   }
 }
 
-/** All rows of several tables, in one transaction. */
+/** All rows of several tables, which the transaction has alone. @throws {SqlError} 40001 where its snapshot does not show them all */
 async function truncate(environment: WriteEnvironment, { deletes }: Of<'truncate'>): Promise<string> {
-  for (const each of deletes) await deleteStatement(environment, each);
+  const { snapshot } = environment.transaction;
+  for (const each of deletes) {
+    const table = liveTable(environment.database, each.def);
+    if (snapshot?.view(table).isOf(table) === false) throw concurrentChange('update');
+    await deleteStatement(environment, each);
+  }
   return 'TRUNCATE TABLE';
 }
 

@@ -52,10 +52,10 @@ export async function commitDefinitions(
 /** Catalog, then main, where all is said in one turn. */
 async function apply(database: Database, changes: SchemaChanges): Promise<void> {
   const { result } = changes;
-  const { newSchemas, droppedSchemas, newTables, alteredTables, droppedTables, newSequences, droppedSequences } =
-    result;
+  const { newSchemas, droppedSchemas, newTables, alteredTables, droppedTables, droppedSequences } = result;
+  const sequences = [...result.newSequences, ...result.alteredSequences];
   if (Object.values(result).every((each: readonly unknown[]) => each.length === 0)) return;
-  const storedSequences = await Promise.all(newSequences.map((sequence) => database.sequences.stored(sequence)));
+  const storedSequences = await Promise.all(sequences.map((sequence) => database.sequences.stored(sequence)));
   const requests = alteredTables.filter(isChanged).map(alterRequest);
   const isRenamed = ({ table }: AlteredHere): boolean => nameKey(table.def) !== nameKey(table.committedDef!);
   const renamed = alteredTables.filter(isRenamed).map(({ table }) => table);
@@ -81,7 +81,7 @@ async function apply(database: Database, changes: SchemaChanges): Promise<void> 
   database.renamedAll(renamed);
   for (const sequence of droppedSequences) database.sequences.removed(sequence);
   for (const [i, table] of newTables.entries()) database.committed(table, done.created[i]!);
-  for (const sequence of newSequences) database.sequences.committed(sequence);
+  for (const sequence of sequences) database.sequences.committed(sequence);
   for (const view of result.removedViews) database.views.delete(viewKey(view));
   for (const view of result.storedViews) database.views.set(viewKey(view), view);
   for (const [of, comment] of result.comments)

@@ -139,7 +139,11 @@ export class Database {
     };
     this.committer = new Committer(options.memory, options.log, spills, (table) => this.follower.wake(table));
     this.retention = new LogRetention(this, options.logBytesMax ?? Number.POSITIVE_INFINITY, options.logBytesKept);
-    this.locks = new TableLocks(options.clock, () => this.#transactions.values());
+    this.locks = new TableLocks(
+      options.clock,
+      () => this.#transactions.values(),
+      (uuid) => this.tableOf(uuid),
+    );
     this.pressure = new Pressure(this);
     const othersWork = (): boolean => this.#admitting < this.#transactions.size;
     this.pressure.join(memorySignal(this, options.memoryMarks ?? MEMORY_MARKS, othersWork));
@@ -177,9 +181,7 @@ export class Database {
 
   /** Sessions whose locks a session's transaction waits for. */
   blockersOf(owner: number): number[] {
-    return [...this.#transactions.values()]
-      .filter((each) => each.owner === owner && each.waitsFor !== null)
-      .map((each) => each.waitsFor!.owner);
+    return this.locks.blockersOf(owner);
   }
 
   readonly transaction = (id: number): Transaction | undefined => this.#transactions.get(id);

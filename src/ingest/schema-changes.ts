@@ -11,7 +11,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { SqlError, SqlState } from '../errors.ts';
-import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
+import type { OwnedSequence, SequenceDef, SequenceOptions, StoredSequence } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
 import type { ColumnDef, IndexDef, TableDef } from '../table-def.ts';
 import { viewKey, type ViewDef } from '../view-def.ts';
@@ -25,6 +25,9 @@ import type { Transaction } from './transaction.ts';
 
 const keyOf = (schema: string, name: string): string => `${schema}\u0000${name}`;
 
+/** By which a sequence is held alone while it is altered. */
+export const sequenceKey = ({ def: { oid } }: Sequence): string => `sequence ${oid}`;
+
 export class SchemaChanges implements Relations {
   readonly #database: Database;
   readonly transaction: Transaction;
@@ -32,6 +35,8 @@ export class SchemaChanges implements Relations {
   /** By name; null: hidden. */
   readonly #tables = new Map<string, Table | null>();
   readonly #sequences = new Map<string, Sequence | null>();
+  /** Of the database, altered here: nobody else draws from them. */
+  readonly #alteredSequences = new Set<Sequence>();
   /** Of the database, in another schema here: with their tables. */
   readonly #movedSequences = new Map<Sequence, SequenceDef>();
   readonly #views = new Map<string, ViewDef | null>();
@@ -287,12 +292,40 @@ export class SchemaChanges implements Relations {
     return def === null ? null : this.addSequence(def);
   }
 
-  /** Of a new sequence. @throws {SqlError} 22023, 55000, 42P01, 42703 */
-  async alterSequence(sequence: Sequence, options: SequenceOptions, searchPath: readonly string[]): Promise<void> {
+  /** @throws {SqlError} 22023, 55000, 42P01, 42703; 55P03, 57014, 40P01 */
+  async alterSequence(
+    sequence: Sequence,
+    options: SequenceOptions,
+    searchPath: readonly string[],
+    patience: Patience,
+  ): Promise<void> {
+    await this.#holdSequence(sequence, patience);
+    await this.#redefine(sequence, sequenceToBe(this, sequence, options, searchPath));
+  }
+
+  /** It begins anew. @throws {SqlError} 55P03, 57014, 40P01 */
+  async restartSequence(sequence: Sequence, patience: Patience): Promise<void> {
+    await this.#holdSequence(sequence, patience);
+    const { def } = sequence;
+    await this.#redefine(sequence, { def, state: { last: def.start, isCalled: false } });
+  }
+
+  async #redefine(sequence: Sequence, to: StoredSequence): Promise<void> {
     const { def, state } = sequence;
-    const to = sequenceToBe(this, sequence, options, searchPath);
+    this.#changed(() => void sequence.redefine(def, state).catch(() => undefined)); // the catalog has a mark beyond it
     await sequence.redefine(to.def, to.state);
-    this.#changed(() => void sequence.redefine(def, state));
+  }
+
+  async #holdSequence(sequence: Sequence, patience: Patience): Promise<void> {
+    if (this.isNew(sequence) || this.#alteredSequences.has(sequence)) return;
+    await this.lock([sequenceKey(sequence)], patience);
+    const { sequences } = this.#database;
+    await sequences.borrow(sequence, this.transaction);
+    this.#alteredSequences.add(sequence);
+    this.#undo.push(() => {
+      this.#alteredSequences.delete(sequence);
+      sequences.giveBack(sequence);
+    });
   }
 
   /** Of a new sequence. @throws {SqlError} 42P07 */
@@ -387,6 +420,7 @@ export class SchemaChanges implements Relations {
         .map(([table, removed]) => ({ table, removed: [...removed], filled: [...(this.#filled.get(table) ?? [])] })),
       droppedTables: [...this.#dropped].filter(({ def }) => tables.has(def.uuid)),
       newSequences: [...this.#newSequences].filter((sequence) => ownSequences.has(sequence)),
+      alteredSequences: [...this.#alteredSequences].filter((sequence) => ownSequences.has(sequence)),
       droppedSequences: [...sequences.all].filter((sequence) => !ownSequences.has(sequence)),
       movedSequences: [...this.#movedSequences]
         .filter(([sequence]) => ownSequences.has(sequence))
@@ -439,6 +473,7 @@ export interface SchemaResult {
   readonly alteredTables: readonly AlteredHere[];
   readonly droppedTables: readonly Table[];
   readonly newSequences: readonly Sequence[];
+  readonly alteredSequences: readonly Sequence[];
   readonly droppedSequences: readonly Sequence[];
   readonly movedSequences: readonly { readonly sequence: Sequence; readonly def: SequenceDef }[];
   readonly storedViews: readonly ViewDef[];

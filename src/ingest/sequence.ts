@@ -8,6 +8,7 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { SequenceDef, SequenceState, StoredSequence } from '../sequence-def.ts';
+import type { Transaction } from './transaction.ts';
 
 export type SequenceValue = number | bigint;
 
@@ -17,6 +18,8 @@ const BLOCK_MAX = 2 ** 20;
 export class Sequence {
   def: SequenceDef;
   isDropped = false;
+  /** The transaction that has altered it and not ended: nobody else draws from it. */
+  heldBy: Transaction | null = null;
   /** How often it was set to another value: numbers drawn before may be given again. */
   moves = 0;
   /** Of the value that `next` or `set` gave last: resolves when it may leave; null: it may now. */
@@ -180,6 +183,10 @@ export class Sequence {
     this.#takeDef();
     this.#move(BigInt(state.last), state.isCalled);
     await this.#saved;
+  }
+
+  get isSaving(): boolean {
+    return this.#under !== null;
   }
 
   /** Resolves when everything asked for is in the catalog. */

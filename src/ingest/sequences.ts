@@ -7,6 +7,7 @@ import type { Remote } from '../rpc.ts';
 import type { SequenceDef, SequenceOwner, SequenceState, StoredSequence } from '../sequence-def.ts';
 import type { LakeApi } from '../storage/iceberg/lake-api.ts';
 import { Sequence } from './sequence.ts';
+import type { Transaction } from './transaction.ts';
 
 const keyOf = (schema: string, name: string): string => `${schema}\u0000${name}`;
 
@@ -64,6 +65,23 @@ export class Sequences {
     return sequence;
   }
 
+  /** One that the catalog has is a transaction's alone: the catalog hears of what becomes of it with the commit. */
+  async borrow(sequence: Sequence, transaction: Transaction): Promise<void> {
+    sequence.heldBy = transaction;
+    try {
+      while (sequence.isSaving) await sequence.settled(); // values of others that are on their way
+    } catch (error) {
+      sequence.heldBy = null;
+      throw error;
+    }
+    this.#uncommitted.set(sequence.def.oid, { sequence, mark: sequence.state });
+  }
+
+  giveBack(sequence: Sequence): void {
+    this.#uncommitted.delete(sequence.def.oid);
+    sequence.heldBy = null;
+  }
+
   /** What the catalog is to have of it: every value that was given out is covered (N1). */
   async stored(sequence: Sequence): Promise<StoredSequence> {
     await sequence.settled();
@@ -72,7 +90,7 @@ export class Sequences {
 
   /** The catalog has it. */
   committed(sequence: Sequence): void {
-    this.#uncommitted.delete(sequence.def.oid);
+    this.giveBack(sequence);
     this.#join(sequence);
   }
 

@@ -49,6 +49,17 @@ export class TableView {
     return new TableView(slices, table.files, table.shape);
   }
 
+  /** Nothing was written to the table since, and nothing has moved. */
+  isOf(table: Table): boolean {
+    const now = TableView.of(table);
+    return (
+      now.slices.length === this.slices.length &&
+      now.slices.every(({ slice, rows }, i) => slice === this.slices[i]!.slice && rows === this.slices[i]!.rows) &&
+      now.files.length === this.files.length &&
+      now.files.every((file, i) => file === this.files[i])
+    );
+  }
+
   deletesOf(file: DataFileUnit): number {
     return this.#deletes.get(file) ?? 0;
   }

@@ -1,13 +1,36 @@
 /** Rows of a query that are kept as those of a table: what columns they have, and the query with each cast to its column's type. */
 import { quoteIdentifier } from '../sql-text.ts';
 import type { SelectStmt } from 'libpg-query';
-import type { ColumnDef } from '../table-def.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { columnTypeInfo, duckdbType, Oid } from '../types/pg-type.ts';
 import { writeQuery } from './duckdb/query.ts';
 import type { OutputColumn } from './duckdb/scope.ts';
-import type { KeptColumns, PlannedTable } from './plan.ts';
+import type { PlannedTable, QueryPlan, Statement } from './plan.ts';
 import { Renderer } from './query-plan.ts';
+
+/** Columns of rows that are kept while a statement runs, and the query that gives them, each cast to its column's type. */
+export interface KeptColumns {
+  readonly columns: readonly ColumnDef[];
+  readonly plan: QueryPlan;
+  /** Why rows of this kind cannot be kept; null: they can. */
+  readonly refused: string | null;
+}
+
+/** INSERT, UPDATE, DELETE or MERGE inside WITH. */
+export interface WithPart {
+  readonly name: string;
+  readonly statement: Extract<Statement, { kind: 'insert' | 'update' | 'delete' | 'merge' }>;
+  /** What others read of it; null: nothing. */
+  readonly rows: WithRows | null;
+}
+
+/** Rows of a part as a table, and the placeholders that stand for them in the other parts. */
+export interface WithRows {
+  readonly def: TableDef;
+  readonly placeholders: readonly string[];
+  readonly refused: string | null;
+}
 
 /** @throws {SqlError} what is wrong with the query */
 export function planKept(

@@ -5,7 +5,6 @@
  */
 import { quoteIdentifier } from '../sql-text.ts';
 import type { DeleteStmt, Node, RangeVar, TruncateStmt, UpdateStmt, WithClause } from 'libpg-query';
-import { notSupported } from '../errors.ts';
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
 import { assignmentsOf, simpleAssignment, writeAssignment } from './assignments.ts';
 import { allTyped, simpleCondition, simpleScope, type SimpleScope } from './describe.ts';
@@ -183,10 +182,8 @@ export function planTruncate(statement: TruncateStmt, view: CatalogView, environ
     // PostgreSQL says no position here.
     const relation: RangeVar = { ...('RangeVar' in node ? node.RangeVar : {}), location: -1 };
     const def = targetTable(relation, view, 'truncate');
-    if (statement.restart_seqs === true && def.columns.some((column) => column.default?.kind === 'nextval'))
-      throw notSupported('TRUNCATE … RESTART IDENTITY', { hint: 'Set the sequence by ALTER SEQUENCE … RESTART.' });
     const planned = planDelete({ relation }, '', 0, view, environment);
     if (planned.kind === 'delete') deletes.set(def.uuid, planned);
   }
-  return { kind: 'truncate', deletes: [...deletes.values()] };
+  return { kind: 'truncate', deletes: [...deletes.values()], restarts: statement.restart_seqs === true };
 }

@@ -7,6 +7,7 @@ import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-de
 import type { ColumnDef, ColumnDefault, Lsn, PgType, TableDef } from '../table-def.ts';
 import type { ViewDef } from '../view-def.ts';
 import type { SessionFunction } from './session-functions.ts';
+import type { KeptColumns, WithPart } from './kept-columns.ts';
 import type { RowLock } from './locking.ts';
 import type { RoleName, RoleStatement } from './role-statements.ts';
 import type { SessionStatement } from './session-statements.ts';
@@ -243,14 +244,6 @@ export interface Returning {
   readonly kept: () => KeptColumns;
 }
 
-/** Columns of rows that are kept while a statement runs, and the query that gives them, each cast to its column's type. */
-export interface KeptColumns {
-  readonly columns: readonly ColumnDef[];
-  readonly plan: QueryPlan;
-  /** Why rows of this kind cannot be kept; null: they can. */
-  readonly refused: string | null;
-}
-
 export interface JoinedTable {
   readonly def: TableDef;
   readonly alias: string;
@@ -322,21 +315,6 @@ export type TransactionStatement =
 
 /** Rows that subqueries of the statement lock before it runs. */
 export type NestedLocks = readonly RowLock[];
-
-/** INSERT, UPDATE, DELETE or MERGE inside WITH. */
-export interface WithPart {
-  readonly name: string;
-  readonly statement: Extract<Statement, { kind: 'insert' | 'update' | 'delete' | 'merge' }>;
-  /** What others read of it; null: nothing. */
-  readonly rows: WithRows | null;
-}
-
-/** Rows of a part as a table, and the placeholders that stand for them in the other parts. */
-export interface WithRows {
-  readonly def: TableDef;
-  readonly placeholders: readonly string[];
-  readonly refused: string | null;
-}
 
 export type Statement =
   | { readonly kind: 'empty' }
@@ -410,7 +388,12 @@ export type Statement =
       readonly generated: readonly (readonly number[])[];
       readonly returning: null;
     }
-  | { readonly kind: 'truncate'; readonly deletes: readonly Extract<Statement, { kind: 'delete' }>[] }
+  | {
+      readonly kind: 'truncate';
+      readonly deletes: readonly Extract<Statement, { kind: 'delete' }>[];
+      /** Sequences that their columns own begin anew. */
+      readonly restarts: boolean;
+    }
   | {
       readonly kind: 'copyFrom';
       readonly def: TableDef;
@@ -514,8 +497,13 @@ export type Statement =
     }
   | TransactionStatement
   | RoleStatement
-  /** In a mode that conflicts with none that statements take. */
-  | { readonly kind: 'lockTable' }
+  /** `mode` by PostgreSQL's number. */
+  | {
+      readonly kind: 'lockTable';
+      readonly defs: readonly TableDef[];
+      readonly mode: number;
+      readonly nowait: boolean;
+    }
   | SessionStatement
   /** Accepted and without effect here. `tag` is PostgreSQL's. */
   | { readonly kind: 'accepted'; readonly tag: string }

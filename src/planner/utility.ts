@@ -35,29 +35,22 @@ export function planTransaction(statement: TransactionStmt): Statement {
   }
 }
 
-/** Lock modes by number: up to ROW EXCLUSIVE they conflict with nothing but definitions. */
-const LOCK_MODES = [
-  '',
-  'ACCESS SHARE',
-  'ROW SHARE',
-  'ROW EXCLUSIVE',
-  'SHARE UPDATE EXCLUSIVE',
-  'SHARE',
-  'SHARE ROW EXCLUSIVE',
-  'EXCLUSIVE',
-  'ACCESS EXCLUSIVE',
-];
-const WEAK_LOCK_MODE_MAX = 3;
+const ACCESS_EXCLUSIVE = 8;
 
-/** @throws {SqlError} 0A000 for modes that keep writers out */
-export function planLockTable({ relations = [], mode = 8 }: LockStmt, view: CatalogView): Statement {
-  for (const node of relations)
-    if ('RangeVar' in node && findView(node.RangeVar, view) === undefined) targetTable(node.RangeVar, view, 'lock');
-  if (mode > WEAK_LOCK_MODE_MAX)
-    throw notSupported(`LOCK TABLE … IN ${LOCK_MODES[mode] ?? ''} MODE`, {
-      hint: 'Lock rows by SELECT … FOR UPDATE, or use REPEATABLE READ.',
-    });
-  return { kind: 'lockTable' };
+const ROW_EXCLUSIVE = 3;
+
+/** @throws {SqlError} 42P01, 42809; 0A000 for views in modes that keep others out */
+export function planLockTable(
+  { relations = [], mode = ACCESS_EXCLUSIVE, nowait }: LockStmt,
+  view: CatalogView,
+): Statement {
+  const defs = relations.flatMap((node) => {
+    if (!('RangeVar' in node)) return [];
+    if (findView(node.RangeVar, view) === undefined) return [targetTable(node.RangeVar, view, 'lock')];
+    if (mode > ROW_EXCLUSIVE) throw notSupported('LOCK TABLE of a view', { hint: 'Lock its tables.' });
+    return [];
+  });
+  return { kind: 'lockTable', defs, mode, nowait: nowait === true };
 }
 
 /** What a failed transaction block takes. */

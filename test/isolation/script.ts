@@ -106,12 +106,13 @@ export async function play(url: string, { steps }: Scenario): Promise<string[][]
   }
 }
 
-/** Processes by the names of their sessions, transactions by none. */
+/** Processes by the names of their sessions, transactions and tables by none. */
 function withoutNumbers(line: string, clients: ReadonlyMap<string, WireClient>): string {
   return line
     .replaceAll(/(process) (\d+)/gi, (whole: string, word: string, pid: string) => {
       const name = [...clients].find(([, client]) => client.pid === Number(pid))?.[0];
       return name === undefined ? whole : `${word} ${name}`;
     })
-    .replaceAll(/transaction \d+/g, 'transaction N');
+    .replaceAll(/transaction \d+/g, 'transaction N')
+    .replaceAll(/relation \d+ of database \d+/g, 'relation N of database N');
 }

@@ -118,7 +118,6 @@ test.each([
     'SELECT v FROM events WHERE id IN (SELECT id FROM events) FOR SHARE',
     '0A000 SELECT … FOR SHARE of a table that the query reads more than once is not supported',
   ],
-  ['LOCK TABLE events', '0A000 LOCK TABLE … IN ACCESS EXCLUSIVE MODE is not supported'],
   ["CALL arka.flush('nope')", '42P01 relation "nope" does not exist'],
   ["CALL other.f('x')", '42883 procedure other.f(unknown) does not exist @6'],
   ['EXPLAIN (FORMAT json) SELECT 1', '0A000 EXPLAIN (FORMAT JSON) is not supported @10'],

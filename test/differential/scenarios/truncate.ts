@@ -20,7 +20,7 @@ export const TRUNCATE: readonly Scenario[] = [
       `TRUNCATE TABLE a, b RESTART IDENTITY CASCADE`,
       `SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM b)`,
       `INSERT INTO a VALUES (1, 'anew')`,
-      `TRUNCATE a, a`,
+      `TRUNCATE a, a CONTINUE IDENTITY`,
       `TRUNCATE nowhere`,
       `SELECT count(*) FROM a`,
     ],
