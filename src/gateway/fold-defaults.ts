@@ -73,7 +73,7 @@ function atExpression(error: unknown, { position }: DefaultExpression): unknown 
 
 /** What the planner of PostgreSQL makes of an expression that it could work out. */
 const CONSTANT =
-  /^(?:NULL|true|false|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?|E?'(?:[^']|'')*')(?:::[a-z][a-z0-9 ]*(?:\(\d+(?:,\d+)?\))?[a-z ]*)?$/is;
+  /^(?:NULL|true|false|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?|E?'(?:[^']|'')*')(?:::[a-z][a-z0-9 ]*(?:\(\d+(?:,\d+)?\))?[a-z ]*(?:\[\])?)?$/is;
 
 /** 42804 as PostgreSQL says it of a default. */
 function refuseOther(oid: number, column: ColumnDef): void {

@@ -52,6 +52,13 @@ function noBlanks(args: readonly Typed[], name: string): void {
     throw notSupported(`function ${name} of character(n) over Arka tables`, { hint: 'Cast the column to text.' });
 }
 
+/** An array of arrays of one length is one of more dimensions, of others an error. */
+function noBlanksOrArrays(args: readonly Typed[], name: string): void {
+  noBlanks(args, name);
+  if (args.some((arg) => elementType(arg.oid) !== undefined))
+    throw notSupported(`function ${name} of arrays over Arka tables`);
+}
+
 function noJson(args: readonly Typed[], name: string): void {
   if (args.some((arg) => isJson(arg.oid))) throw notSupported(`function ${name} of json over Arka tables`);
 }
@@ -105,7 +112,7 @@ const AGGREGATES: Readonly<Record<string, FunctionRule>> = {
         throw notSupported('string_agg with a separator that is no constant over Arka tables');
     },
   },
-  array_agg: { kind: 'aggregate', check: noBlanks },
+  array_agg: { kind: 'aggregate', check: noBlanksOrArrays },
   any_value: { kind: 'aggregate', type: 'first' },
   stddev: statistic,
   stddev_samp: statistic,

@@ -149,6 +149,22 @@ export const TYPES: readonly Scenario[] = [
     ],
   },
   {
+    title: 'defaults of arrays',
+    setup: [
+      `CREATE TABLE ad (id int PRIMARY KEY, tags TEXT[] DEFAULT ARRAY[]::TEXT[], n int[] NOT NULL DEFAULT ARRAY[1,2], d numeric(6,2)[] DEFAULT '{1.5,NULL}', e int[] DEFAULT '{}')`,
+      `INSERT INTO ad VALUES (2, '{x}', '{3}', '{}', NULL)`,
+      `INSERT INTO ad (id) VALUES (1)`,
+    ],
+    steps: [
+      `INSERT INTO ad (id) VALUES (3)`,
+      `INSERT INTO ad VALUES (4, ARRAY[]::text[], ARRAY[]::int[])`,
+      `UPDATE ad SET n = DEFAULT, tags = DEFAULT WHERE id = 2`,
+      `SELECT * FROM ad ORDER BY id`,
+      `SELECT adnum, pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'ad'::regclass ORDER BY adnum`,
+      `CREATE TABLE ad2 (n int[] DEFAULT '{x}')`,
+    ],
+  },
+  {
     title: 'arrays of a table without a key',
     setup: [
       `CREATE TABLE ak (x int, tags text[], at timestamptz[], r float4[])`,
