@@ -36,8 +36,8 @@ import { bulkStringsWork } from './vector-builder.ts';
 
 /** Of DuckDB's memory; the rest is for chores. */
 const QUERIES_SHARE = 0.5;
-/** Of the memory of queries, what footers of files may take beside it. */
-const FOOTERS_SHARE = 1 / 8;
+/** Of the memory of queries, what footers of files may take beside it: they are worth it for many small files, of which that is a thousand. */
+const FOOTERS_SHARE = 1 / 16;
 
 interface Instances {
   readonly queries: Instance;
