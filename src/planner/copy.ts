@@ -9,6 +9,7 @@ import { targetColumns } from './assignments.ts';
 import { writeCondition } from './duckdb/expression.ts';
 import type { WrittenQuery } from './duckdb/query.ts';
 import { rootScope, tableItem, type WriterContext } from './duckdb/scope.ts';
+import { hasModifyingWith } from './modifying-with.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import { parseSql } from './parse.ts';
 import type {
@@ -54,7 +55,8 @@ function planCopyOut(
     throw notSupported('COPY to a file of the server', { hint: 'Use COPY … TO STDOUT, or \\copy in psql.' });
   if (parsed.parameterCount > 0) throw new SqlError(SqlState.undefinedParameter, 'there is no parameter $1');
   const query = statement.query ?? tableQuery(statement.relation ?? {}, statement.attlist ?? [], view);
-  if (!('SelectStmt' in query)) throw notSupported('COPY of a statement that changes rows', { hint: 'Use a SELECT.' });
+  if (!('SelectStmt' in query) || hasModifyingWith(query))
+    throw notSupported('COPY of a statement that changes rows', { hint: 'Use a SELECT.' });
   const own = replaceOwnFunctions({ ...parsed, node: query, text: Deparser.deparse(query) }, environment.constants);
   return {
     kind: 'copyTo',

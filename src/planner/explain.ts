@@ -17,7 +17,15 @@ const ACCEPTED: ReadonlySet<string> = new Set([
   'serialize',
 ]);
 
-const EXPLAINED: ReadonlySet<Statement['kind']> = new Set(['query', 'insert', 'update', 'delete', 'merge', 'execute']);
+const EXPLAINED: ReadonlySet<Statement['kind']> = new Set([
+  'query',
+  'insert',
+  'update',
+  'delete',
+  'merge',
+  'with',
+  'execute',
+]);
 
 export function planExplain(statement: ExplainStmt, planInner: (node: unknown) => Statement): Statement {
   let analyze = false;
@@ -33,5 +41,7 @@ export function planExplain(statement: ExplainStmt, planInner: (node: unknown) =
   }
   const inner = planInner(statement.query);
   if (!EXPLAINED.has(inner.kind)) throw notSupported('EXPLAIN of this statement');
+  if (analyze && inner.kind === 'with' && inner.main.kind === 'query')
+    throw notSupported('EXPLAIN ANALYZE of a SELECT whose WITH writes');
   return { kind: 'explain', analyze, inner };
 }

@@ -80,3 +80,15 @@ test('INSERT, DELETE and MERGE say theirs, and what a block takes back is not th
     'Result: MERGE 6',
   ]);
 });
+
+test('the parts of a WITH that writes are explained, and carried out with the statement that ANALYZE carries out', async () => {
+  await fill('w', 'id int PRIMARY KEY, v int');
+  const sql = 'WITH d AS (DELETE FROM w WHERE id < 3 RETURNING *) INSERT INTO w SELECT id + 10, v FROM d';
+  const plain = await lines(`EXPLAIN ${sql}`);
+  expect(plain.slice(0, 2)).toEqual(['CTE d', 'Delete on public.w']);
+  expect(plain).toContain('->  CTE Scan on d');
+  expect(await rows('w')).toHaveLength(6);
+  expect(await lines(`EXPLAIN ANALYZE ${sql}`)).toContain('Result: INSERT 0 2');
+  expect((await rows('w')).map(([id]) => id)).toEqual([3, 4, 5, 6, 11, 12]);
+  await client.query('DROP TABLE w');
+});

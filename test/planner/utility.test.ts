@@ -108,6 +108,10 @@ test.each([
   ["COPY events TO '/tmp/x'", '0A000 COPY to a file of the server is not supported'],
   ["COPY events TO PROGRAM 'cat'", '0A000 COPY … TO PROGRAM is not supported'],
   ['COPY (DELETE FROM events) TO STDOUT', '0A000 COPY of a statement that changes rows is not supported'],
+  [
+    'COPY (WITH d AS (DELETE FROM events RETURNING *) SELECT * FROM d) TO STDOUT',
+    '0A000 COPY of a statement that changes rows is not supported',
+  ],
   ['COPY events TO STDOUT (FORCE_QUOTE *)', '0A000 COPY option FORCE_QUOTE outside CSV is not supported @24'],
   ['SELECT * FROM events a, events b FOR UPDATE', '0A000 SELECT … FOR UPDATE of more than one table is not supported'],
   [
