@@ -1,5 +1,9 @@
 // Question: what do CHECKPOINT and a start cost with many tables, and is it CPU or waiting? Unit: seconds of wall and of the server's CPU.
 // Run: node test/bench/many-tables.ts [tables]   (default 201, 50 rows each; two CHECKPOINTs, a clean restart, one after kill -9)
+//
+// Measured in turn with the state before, which went table by table, on two cores with a load of 26: CHECKPOINT 34.3 and 34.5 s → 11.8 and
+// 16.9 s, start 18.0 s → 15.1 s and, after kill -9, 14.6 s → 6.7 s; CPU the same within its noise (6 to 8 s, 2 to 3 s). The whole run
+// makes 18,400 → 11,700 fsyncs, of which the lake's thread waits for 10,500 → 5,000 itself, in SQLite.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
