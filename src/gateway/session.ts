@@ -109,7 +109,7 @@ export class Session implements GatewaySession, Peer {
       settings,
       access,
       sequences,
-      events,
+      events: { ...events, notice: (notice) => settings.hears(notice.severity) && events.notice(notice) },
       transaction: this.#transaction,
       interruption: this.#interruption,
       times,

@@ -123,6 +123,12 @@ export class SessionSettings {
     this.#values.delete(name.toLowerCase());
   }
 
+  /** Whether client_min_messages lets such a message through. */
+  hears(severity: 'NOTICE' | 'WARNING' | 'INFO'): boolean {
+    const least = this.get('client_min_messages')!;
+    return severity === 'INFO' || (least !== 'error' && (severity === 'WARNING' || least !== 'warning'));
+  }
+
   /** What ParameterStatus says at start-up. */
   reported(): Map<string, string> {
     const out = new Map<string, string>();

@@ -12,6 +12,8 @@ import type { ClientAnswer } from './returning.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
 import type { SessionNames } from './session-names.ts';
 
+type Explain = Extract<Statement, { kind: 'explain' }>;
+
 /** What they ask of the session's statements. */
 export interface StatementRunner {
   readonly interruption: Interruption;
@@ -102,6 +104,15 @@ export class SqlPrepared {
       QueryRun.catalogRows(this.#runner.queryEnvironment(), query.plan, NO_PARAMETERS, []),
     );
     return row ?? [];
+  }
+
+  /** EXPLAIN of an EXECUTE is that of the statement, with its values. */
+  async explained(statement: Explain, parameters: BoundParameters, oids: readonly number[]) {
+    const { inner } = statement;
+    if (inner.kind !== 'execute') return { statement, parameters, oids };
+    const found = await this.resolve(inner);
+    const { parameterOids } = found.prepared;
+    return { statement: { ...statement, inner: found.statement }, parameters: found.parameters, oids: parameterOids };
   }
 
   /** `isDescribed`: the client knows the columns. */

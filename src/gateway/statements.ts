@@ -247,7 +247,7 @@ export class SessionStatements {
       case 'copyTo':
         return this.interruption.guarded(() => copyTo(this.queryEnvironment(), statement, out));
       case 'explain': {
-        const explained = await this.#explained(statement, parameters, oids);
+        const explained = await this.#prepared.explained(statement, parameters, oids);
         const run = (inner: Statement): Promise<string> =>
           this.run(inner, explained.parameters, explained.oids, discard());
         const lines = await explain(this.queryEnvironment(), explained.statement, run, () => this.transaction.current);
@@ -366,15 +366,6 @@ export class SessionStatements {
   #warnOutsideBlock(what: string): void {
     if (this.transaction.inBlock || this.several) return;
     this.warning(SqlState.noActiveSqlTransaction, `${what} can only be used in transaction blocks`);
-  }
-
-  /** EXPLAIN of an EXECUTE is that of the statement, with its values. */
-  async #explained(statement: Of<'explain'>, parameters: BoundParameters, oids: readonly number[]) {
-    const { inner } = statement;
-    if (inner.kind !== 'execute') return { statement, parameters, oids };
-    const found = await this.#prepared.resolve(inner);
-    const { parameterOids } = found.prepared;
-    return { statement: { ...statement, inner: found.statement }, parameters: found.parameters, oids: parameterOids };
   }
 
   /** An EXECUTE's statement. */

@@ -186,7 +186,7 @@ export function setModes(
     settings.set(name, transaction.carriedOut(isolationLevel(name, value)), local);
   else if (name === 'role' || name === 'session_authorization') becomes(access, settings, name, value, local);
   else settings.set(name, value, local);
-  return value === null ? 'RESET' : 'SET';
+  return statement.isReset === true ? 'RESET' : 'SET';
 }
 
 /** SET ROLE and SET SESSION AUTHORIZATION: the latter ends the former. @throws {SqlError} 22023, 42501 */

@@ -1,7 +1,7 @@
 /** PREPARE and EXECUTE: the statement, the names of its parameters' types, and the values as a query that reads no table. */
 import type { ExecuteStmt, Node, PrepareStmt } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
-import { SqlError, SqlState, notSupported } from '../errors.ts';
+import { SqlError, SqlState } from '../errors.ts';
 import { formatType } from '../types/format-type.ts';
 import { Oid } from '../types/pg-type.ts';
 import { at, constantKind, constantText, walk } from './ast.ts';
@@ -70,25 +70,4 @@ export function valuesQuery(args: readonly unknown[], oids: readonly number[]): 
     return `CAST(${value} AS ${formatType({ oid: oids[i]!, typmod: -1 })})`;
   });
   return parseSql(`SELECT ${texts.join(', ')}`)[0]!;
-}
-
-/** The statement with values in the places of its parameters, for CREATE TABLE … AS EXECUTE. */
-export function withValues(node: unknown, values: readonly (string | null)[], oids: readonly number[]): string {
-  const put = (value: unknown): unknown => {
-    if (typeof value !== 'object' || value === null) return value;
-    if (Array.isArray(value)) return value.map(put);
-    const { ParamRef: parameter } = value as { ParamRef?: { number?: number } };
-    if (parameter === undefined)
-      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, put(inner)]));
-    const at = (parameter.number ?? 0) - 1;
-    const text = values[at] ?? null;
-    const constant = text === null ? { isnull: true } : { sval: { sval: text } };
-    const type = parseSql(`SELECT NULL::${formatType({ oid: oids[at]!, typmod: -1 })}`)[0]!.node as {
-      SelectStmt: { targetList: [{ ResTarget: { val: { TypeCast: object } } }] };
-    };
-    return { TypeCast: { ...type.SelectStmt.targetList[0].ResTarget.val.TypeCast, arg: { A_Const: constant } } };
-  };
-  const made = put(node) as Node;
-  if (!('SelectStmt' in made)) throw notSupported('CREATE TABLE … AS EXECUTE of this statement');
-  return Deparser.deparse(made);
 }

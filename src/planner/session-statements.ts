@@ -9,8 +9,14 @@ export interface Execute {
 }
 
 export type SessionStatement =
-  /** value null: DEFAULT / RESET. */
-  | { readonly kind: 'set'; readonly name: string; readonly value: string | null; readonly local: boolean }
+  /** value null: the default; `isReset`: RESET says so. */
+  | {
+      readonly kind: 'set';
+      readonly name: string;
+      readonly value: string | null;
+      readonly local: boolean;
+      readonly isReset?: true;
+    }
   | { readonly kind: 'resetAll' }
   | { readonly kind: 'show'; readonly name: string }
   /** `types`: a query whose parameters have the types that were given. */

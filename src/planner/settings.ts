@@ -11,6 +11,7 @@ export function planSet(statement: VariableSetStmt): Statement {
     case 'VAR_RESET_ALL':
       return { kind: 'resetAll' };
     case 'VAR_RESET':
+      return { kind: 'set', name, value: null, local, isReset: true };
     case 'VAR_SET_DEFAULT':
       return { kind: 'set', name, value: null, local };
     case 'VAR_SET_CURRENT':

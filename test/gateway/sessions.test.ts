@@ -163,6 +163,19 @@ test('settings are checked by their type, reported when they change, and go back
   const all = await one.query('SHOW ALL');
   expect(all).toContain('D statement_timeout|90s|Sets the maximum allowed duration of any statement.');
   expect(all.at(-2)).toBe('C SHOW');
+  expect(await one.query('SET work_mem TO DEFAULT')).toEqual(['C SET', 'Z I']);
+  expect(await one.query('RESET work_mem')).toEqual(['C RESET', 'Z I']);
+  expect(await one.query('DROP TABLE IF EXISTS nowhere')).toEqual([
+    'N 00000 table "nowhere" does not exist, skipping',
+    'C DROP TABLE',
+    'Z I',
+  ]);
+  expect(await one.query('SET client_min_messages = error; DROP TABLE IF EXISTS nowhere; COMMIT')).toEqual([
+    'C SET',
+    'C DROP TABLE',
+    'C COMMIT',
+    'Z I',
+  ]);
   expect(await one.query('DISCARD ALL')).toEqual(['C DISCARD ALL', 'S application_name=talk', 'Z I']);
   expect(await one.query('SHOW statement_timeout')).toContain('D 0');
 });

@@ -57,7 +57,7 @@ test.each([
   ["SET NAMES 'utf8'", { kind: 'set', name: 'client_encoding', value: 'utf8', local: false }],
   ['SET arka.cold_reader = native', { kind: 'set', name: 'arka.cold_reader', value: 'native', local: false }],
   ['SET TIME ZONE DEFAULT', { kind: 'set', name: 'timezone', value: null, local: false }],
-  ['RESET DateStyle', { kind: 'set', name: 'datestyle', value: null, local: false }],
+  ['RESET DateStyle', { kind: 'set', name: 'datestyle', value: null, local: false, isReset: true }],
   ['RESET ALL', { kind: 'resetAll' }],
   ['SHOW TRANSACTION ISOLATION LEVEL', { kind: 'show', name: 'transaction_isolation' }],
   ['SHOW ALL', { kind: 'show', name: 'all' }],
