@@ -8,6 +8,8 @@
  *   and the old one is closed once the last statement on it has ended.
  * - D5 What DuckDB has freed goes back to the system within seconds, by a thread of its allocator's: without it a sort's memory
  *   stayed until somebody trimmed. Closing a database ends that thread for all others, so it is asked for again.
+ * - D6 Nothing of an instance is under way when it is closed, not even a connection being made: its answer to a thread that has
+ *   ended would end the process.
  */
 import { quoteLiteral } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
@@ -33,6 +35,8 @@ export interface Instance {
   renewing: Promise<void> | null;
   /** An old one was closed, and what that ended is begun anew (D5). */
   upkeep: Promise<void>;
+  /** Pieces of work under way, which nobody may be waiting for: closing does (D6). */
+  readonly working: Set<Promise<unknown>>;
 }
 
 export interface Lease {
@@ -74,6 +78,7 @@ export async function openInstance(settings: InstanceSettings): Promise<Instance
     footers: new FooterCache(settings.footerBytes),
     renewing: null,
     upkeep: Promise.resolve(),
+    working: new Set(),
   };
 }
 
@@ -177,6 +182,16 @@ export function release(lease: Lease): void {
 
 /** Runs `work` on a connection of its own. */
 export async function withLease<T>(instance: Instance, work: (lease: Lease) => Promise<T>): Promise<T> {
+  const done = leased(instance, work);
+  instance.working.add(done);
+  try {
+    return await done;
+  } finally {
+    instance.working.delete(done);
+  }
+}
+
+async function leased<T>(instance: Instance, work: (lease: Lease) => Promise<T>): Promise<T> {
   const lease = await acquire(instance);
   try {
     return await work(lease);
@@ -209,6 +224,7 @@ export async function useTimeZone(lease: Lease, name: string): Promise<void> {
 export async function closeInstance(instance: Instance): Promise<void> {
   await instance.renewing;
   await instance.upkeep;
+  await Promise.allSettled(instance.working);
   for (const lease of instance.all) duckdb.disconnect_sync(lease.connection);
   const databases = new Set([instance.database, ...Array.from(instance.all, (lease) => lease.database)]);
   instance.all.clear();

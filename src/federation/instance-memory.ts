@@ -1,11 +1,10 @@
 /** What a DuckDB instance says that it holds, but for the footers of files, of which it counts a third (footer-cache.ts). */
-import { acquire, release, run, type Instance } from './connections.ts';
+import { run, withLease, type Instance } from './connections.ts';
 import { eachChunk } from './vector-reader.ts';
 
 export async function bytesOf(instance: Instance): Promise<number> {
   let bytes = instance.footers.bytes;
-  const lease = await acquire(instance);
-  try {
+  await withLease(instance, async (lease) => {
     const result = await run(
       lease,
       "SELECT coalesce(sum(memory_usage_bytes), 0)::DOUBLE FROM duckdb_memory() WHERE tag <> 'OBJECT_CACHE'",
@@ -13,8 +12,6 @@ export async function bytesOf(instance: Instance): Promise<number> {
     await eachChunk(result, ([sum]) => {
       bytes += sum!.float64[0]!;
     });
-  } finally {
-    release(lease);
-  }
+  });
   return bytes;
 }

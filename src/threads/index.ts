@@ -47,9 +47,10 @@ const api = {
     await core.shutdown(null);
     rows.forget();
     if (instance === null) return;
-    for (const lease of instance.all) await settle(lease);
-    await closeInstance(instance);
+    const ending = instance;
     instance = null;
+    for (const lease of ending.all) await settle(lease);
+    await closeInstance(ending);
   },
 };
 serve(parentPort, api);

@@ -158,3 +158,13 @@ test('what registers functions does so for each database', async () => {
   expect(begun).toBe(2);
   await closeInstance(own);
 });
+
+test('D6: an instance is closed when all that is under way on it has ended, a connection that is being made, too', async () => {
+  const own = await openInstance({ memoryLimitBytes: 100e6, threads: 1, tempDir: join(folder, 'own'), footerBytes: 0 });
+  const ended: string[] = [];
+  const asked = bytesOf(own).then(() => ended.push('asked'));
+  await closeInstance(own);
+  ended.push('closed');
+  await asked;
+  expect(ended).toEqual(['asked', 'closed']);
+});
