@@ -2,6 +2,7 @@
  * Main's side of the index over files: tells the index thread what files the tables have, and keeps, per file, whether it is
  * covered. A file that is not is scanned (resolver.ts), never skipped.
  */
+import { SqlError, SqlState } from '../errors.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { Remote } from '../rpc.ts';
 import type { DiskCache } from '../storage/disk/disk-cache.ts';
@@ -195,8 +196,9 @@ export class ColdIndex {
       if (bytes > 0) this.#room = await this.#disk.reserve(bytes);
     } catch (error) {
       giveBack();
-      if (bytes === 0) this.#warn(error, 'counting the disk');
-      else await this.#remote.room(false).catch(() => undefined); // its end is told elsewhere
+      const ended = error instanceof SqlError && error.code === SqlState.adminShutdown; // a thread's end is told elsewhere
+      if (bytes === 0 && !ended) this.#warn(error, 'counting the disk');
+      if (bytes > 0) await this.#remote.room(false).catch(() => undefined);
       return;
     }
     if (bytes > 0) await this.#remote.room(true).catch(() => undefined);
