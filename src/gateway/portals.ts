@@ -50,13 +50,16 @@ export class SessionPortals {
 
   /** The transaction has ended, P1. */
   end(): void {
-    for (const [name, portal] of this.#all()) {
-      if (portal.isHeld) continue;
-      portal.close();
-      this.byName.delete(name);
-    }
+    if (this.byName.size === 0) return; // each statement of its own comes by here
+    this.byName.forEach(this.#endUnlessHeld);
     this.#holdable = false;
   }
+
+  readonly #endUnlessHeld = (portal: Portal, name: string): void => {
+    if ((portal as SessionPortal).isHeld) return;
+    portal.close();
+    this.byName.delete(name);
+  };
 
   /** A rollback to a savepoint, or a failed block. */
   dieFrom(number: number): void {
