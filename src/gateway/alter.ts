@@ -4,7 +4,7 @@ import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { alterTable, renameTable } from '../ingest/alter-table.ts';
 import { alterWithin, holdToAlter } from '../ingest/alter-within.ts';
 import { ownedSequences } from '../ingest/define-sequence.ts';
-import { shownName } from '../ingest/relations.ts';
+import { along, shownName } from '../ingest/relations.ts';
 import { generatedInput } from '../ingest/generated-values.ts';
 import { alteredDef, type AlteredDef } from '../planner/altered-def.ts';
 import type { AlterCommand, AlterTable, QualifiedName, Statement } from '../planner/plan.ts';
@@ -183,10 +183,8 @@ function refuseTakenName(environment: DefineEnvironment, { keyName, schema }: Ta
 function tableOf(environment: DefineEnvironment, named: QualifiedName, ifExists: boolean): Table | null {
   const { relations, searchPath, notice } = environment;
   const { schema, name } = named;
-  for (const each of schema === null ? searchPath : [schema]) {
-    const table = relations.table(each, name);
-    if (table !== undefined) return table;
-  }
+  const table = along(searchPath, schema, (each) => relations.table(each, name));
+  if (table !== undefined) return table;
   if (relationOf(environment, named) !== null) throw new SqlError(SqlState.wrongObjectType, `"${name}" is not a table`);
   const shown = schema === null ? name : `${schema}.${name}`;
   if (!ifExists) throw new SqlError(SqlState.undefinedTable, `relation "${shown}" does not exist`);

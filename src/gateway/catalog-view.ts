@@ -1,6 +1,6 @@
 /** The planner's view of names: tables and sequences as they are now, along a session's search path. */
 import type { CatalogContents } from '../catalog/catalog-api.ts';
-import { definitionsOf, ownedBy, sequenceDefinitionsOf, type Relations } from '../ingest/relations.ts';
+import { along, definitionsOf, ownedBy, sequenceDefinitionsOf, type Relations } from '../ingest/relations.ts';
 import { readOnly } from '../ingest/transaction.ts';
 import type { SchemaChanges } from '../ingest/schema-changes.ts';
 import type { CatalogView } from '../planner/plan.ts';
@@ -16,27 +16,23 @@ export function catalogView(
   searchPath: readonly string[],
   permitted: ((schema: string) => void) | null = null,
 ): CatalogView {
-  const along = <T>(schema: string | null, find: (schema: string) => T | undefined): T | undefined => {
+  const found = <T>(schema: string | null, find: (schema: string) => T | undefined): T | undefined => {
     if (schema !== null && permitted !== null && relations.hasSchema(schema)) permitted(schema);
-    for (const each of schema === null ? searchPath : [schema]) {
-      const found = find(each);
-      if (found !== undefined) return found;
-    }
-    return undefined;
+    return along(searchPath, schema, find);
   };
   const named = (schema: string | null, name: string): Table | ViewDef | undefined =>
-    along(schema, (each) => relations.table(each, name) ?? relations.view(each, name));
+    found(schema, (each) => relations.table(each, name) ?? relations.view(each, name));
   return {
     searchPath,
     hasSchema: (name) => relations.hasSchema(name),
     ...(hasViews(relations) ? { view: (schema, name) => viewOf(named(schema, name)) } : {}),
     table: (schema, name) => {
-      const found = named(schema, name);
-      const table = found instanceof Table ? found : undefined;
+      const relation = named(schema, name);
+      const table = relation instanceof Table ? relation : undefined;
       if (table?.detached?.reason === 'unreadable') throw readOnly(table.detached);
       return table === undefined ? undefined : relations.definition(table);
     },
-    sequence: (schema, name) => along(schema, (each) => relations.sequence(each, name))?.def,
+    sequence: (schema, name) => found(schema, (each) => relations.sequence(each, name))?.def,
     ownedSequence: (tableUuid, fieldId) =>
       ownedBy(relations, tableUuid).find(({ def }) => def.owner?.fieldId === fieldId)?.def,
   };

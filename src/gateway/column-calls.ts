@@ -2,6 +2,7 @@
 import { SqlError, SqlState } from '../errors.ts';
 import type { PlainFunction } from '../planner/session-functions.ts';
 import type { SequenceValue } from '../ingest/sequence.ts';
+import { along } from '../ingest/relations.ts';
 import { undefinedSequence } from '../ingest/sequences.ts';
 import type { ColumnCalls, CallColumn } from '../planner/plan.ts';
 import { typeOfCall } from '../planner/column-calls.ts';
@@ -186,12 +187,12 @@ function call(
 
 function sequenceOid({ relations, searchPath }: QueryEnvironment, name: string): number {
   const parts = identifierParts(name);
-  const schema = parts.at(-2);
-  for (const each of schema === undefined ? searchPath : [schema]) {
-    const found = relations.sequence(each, parts.at(-1)!);
-    if (found !== undefined) return found.def.oid;
-    if (relations.table(each, parts.at(-1)!) !== undefined)
+  const found = along(searchPath, parts.at(-2) ?? null, (each) => {
+    const sequence = relations.sequence(each, parts.at(-1)!);
+    if (sequence === undefined && relations.table(each, parts.at(-1)!) !== undefined)
       throw new SqlError(SqlState.wrongObjectType, `"${parts.at(-1)}" is not a sequence`);
-  }
-  throw undefinedSequence(name);
+    return sequence;
+  });
+  if (found === undefined) throw undefinedSequence(name);
+  return found.def.oid;
 }

@@ -1,6 +1,6 @@
 /** COMMENT ON carried out: those of tables are part of their definitions, the others stand beside them. */
 import { SqlError, SqlState } from '../errors.ts';
-import { indexedTable, relationNamed } from '../ingest/relations.ts';
+import { along, indexedTable, relationNamed } from '../ingest/relations.ts';
 import { commentOnIndex } from '../planner/comment.ts';
 import type { Statement } from '../planner/plan.ts';
 import { alter } from './alter.ts';
@@ -18,21 +18,20 @@ export async function comment(environment: DefineEnvironment, statement: Comment
       return 'COMMENT';
     case 'commentOnIndex': {
       const { schema, name } = statement.index;
-      for (const each of schema === null ? searchPath : [schema]) {
-        const table =
+      const table = along(searchPath, schema, (each) => {
+        const found =
           indexedTable(relations, each, name) ??
           [...relations.tables].find((one) => {
             const def = relations.definition(one);
             return def.schema === each && def.keyName === name;
           });
-        if (table !== undefined) {
-          await alter(environment, commentOnIndex(relations.definition(table), name, statement.comment));
-          return 'COMMENT';
-        }
-        if (relationNamed(relations, each, name) !== null)
+        if (found === undefined && relationNamed(relations, each, name) !== null)
           throw new SqlError(SqlState.wrongObjectType, `"${name}" is not an index`);
-      }
-      throw new SqlError(SqlState.undefinedTable, `relation "${name}" does not exist`);
+        return found;
+      });
+      if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${name}" does not exist`);
+      await alter(environment, commentOnIndex(relations.definition(table), name, statement.comment));
+      return 'COMMENT';
     }
     default:
       await tryViews(environment, statement.sql); // PostgreSQL says whether it is there

@@ -1,6 +1,7 @@
 /** CREATE, ALTER and DROP SEQUENCE carried out: names are looked up, what is missing or there already is said. */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Sequence } from '../ingest/sequence.ts';
+import { along } from '../ingest/relations.ts';
 import { undefinedSequence } from '../ingest/sequences.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
 import type { DefineEnvironment } from './define.ts';
@@ -54,13 +55,12 @@ const shown = ({ schema, name }: QualifiedName): string => (schema === null ? na
 
 /** @throws {SqlError} 42809 when it is a table */
 function find({ relations, searchPath }: DefineEnvironment, { schema, name }: QualifiedName): Sequence | undefined {
-  for (const each of schema === null ? searchPath : [schema]) {
+  return along(searchPath, schema, (each) => {
     const sequence = relations.sequence(each, name);
-    if (sequence !== undefined) return sequence;
-    if (relations.table(each, name) !== undefined)
+    if (sequence === undefined && relations.table(each, name) !== undefined)
       throw new SqlError(SqlState.wrongObjectType, `"${name}" is not a sequence`, {
         hint: 'Use DROP TABLE to remove a table.',
       });
-  }
-  return undefined;
+    return sequence;
+  });
 }

@@ -7,6 +7,7 @@
  * - V2 Names that come or go are held alone, and what a new text reads is held, until the transaction ends. Where another
  *   session was faster meanwhile, it is tried again.
  */
+import { along } from '../ingest/relations.ts';
 import type { Statement } from '../planner/plan.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import { viewKey, viewsOn, type ViewDef } from '../view-def.ts';
@@ -21,9 +22,11 @@ export function concernsViews(
   if (statement.kind === 'defineView' || statement.kind === 'commentOnShared') return true;
   const { views } = relations;
   const isBelow = (schema: string | null, name: string): boolean => {
-    const found = (schema === null ? searchPath : [schema])
-      .map((each) => relations.table(each, name)?.def ?? relations.sequence(each, name)?.def)
-      .find((each) => each !== undefined);
+    const found = along(
+      searchPath,
+      schema,
+      (each) => (relations.table(each, name) ?? relations.sequence(each, name))?.def,
+    );
     return found !== undefined && viewsOn(views, [found.oid]).length > 0;
   };
   switch (statement.kind) {

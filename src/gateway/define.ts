@@ -1,7 +1,7 @@
 /** CREATE and DROP of schemas, tables, indexes and sequences, and ALTER: names are looked up, what is missing or there already is said. */
 import type { Catalog } from '../catalog/catalog-client.ts';
 import { SqlError, SqlState } from '../errors.ts';
-import { relationNamed, shownName, type RelationKind } from '../ingest/relations.ts';
+import { along, relationNamed, shownName, type RelationKind } from '../ingest/relations.ts';
 import type { CatalogView, QualifiedName, Statement } from '../planner/plan.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import type { SequenceDef } from '../sequence-def.ts';
@@ -123,9 +123,7 @@ async function dropTables(
   const { changes, relations, notice, patience, searchPath } = environment;
   const tables: Table[] = [];
   for (const { schema, name } of names) {
-    const found = (schema === null ? searchPath : [schema])
-      .map((each) => relations.table(each, name))
-      .find((each) => each !== undefined);
+    const found = along(searchPath, schema, (each) => relations.table(each, name));
     if (found !== undefined) tables.push(found);
     else {
       const other = relationOf(environment, { schema, name })?.kind;
@@ -160,11 +158,11 @@ export function relationOf(
   { relations, searchPath }: DefineEnvironment,
   { schema, name }: QualifiedName,
 ): { readonly schema: string; readonly kind: RelationKind } | null {
-  for (const each of schema === null ? searchPath : [schema]) {
+  const found = along(searchPath, schema, (each) => {
     const kind = relationNamed(relations, each, name);
-    if (kind !== null) return { schema: each, kind };
-  }
-  return null;
+    return kind === null ? undefined : { schema: each, kind };
+  });
+  return found ?? null;
 }
 
 async function dropIndexes(

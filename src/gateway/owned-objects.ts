@@ -1,5 +1,5 @@
 /** Who makes an object owns it, and what is gone has no rights any more: after a definition, as a change of its transaction (P1). */
-import { ownedBy, type Relations } from '../ingest/relations.ts';
+import { along, ownedBy, type Relations } from '../ingest/relations.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
 import { rightsOf, schemaKey, sequenceKey, tableKey, viewKey, withoutObjects, withOwner } from '../rights/acl.ts';
 import { FIRST_SUPERUSER, roleNamed } from '../rights/roles.ts';
@@ -83,16 +83,12 @@ export class OwnedObjects {
 
   /** A table and its columns' sequences. @param owner null: its own */
   #table(relations: Relations, { name, schema }: QualifiedName, owner: number | null): (readonly [string, number])[] {
-    const schemas = schema === null ? this.#searchPath : [schema];
-    for (const each of schemas) {
-      const table = relations.table(each, name);
-      if (table === undefined) continue;
-      const key = tableKey(table.def.uuid);
-      const whose = owner ?? rightsOf(this.#access.state, key).owner;
-      const sequences = ownedBy(relations, table.def.uuid);
-      return [[key, whose], ...sequences.map(({ def }) => [sequenceKey(def.oid), whose] as const)];
-    }
-    return [];
+    const table = along(this.#searchPath, schema, (each) => relations.table(each, name));
+    if (table === undefined) return [];
+    const key = tableKey(table.def.uuid);
+    const whose = owner ?? rightsOf(this.#access.state, key).owner;
+    const sequences = ownedBy(relations, table.def.uuid);
+    return [[key, whose], ...sequences.map(({ def }) => [sequenceKey(def.oid), whose] as const)];
   }
 }
 

@@ -2,15 +2,15 @@
  * What a statement asks of the rights of whoever gives it: 42501 where he has not got them.
  *
  * - P3 Tables are those of the plan, which are what is read and written: no name is resolved twice.
- * - P5 What a view reads is asked of the view's owner, and SELECT on the view of whoever names it.
  * - P4 Columns have no rights of their own. Of a table that is changed SELECT is asked as well where a column of it is read.
+ * - P5 What a view reads is asked of the view's owner, and SELECT on the view of whoever names it.
  */
-import { LockMode } from '../ingest/table-locks.ts';
 import type { Node, RangeVar } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
-import { indexedTable, type Relations } from '../ingest/relations.ts';
+import { along, indexedTable, type Relations } from '../ingest/relations.ts';
 import { stringsOf, walk } from '../planner/ast.ts';
+import { LockMode } from '../ingest/table-locks.ts';
 import { parseSql } from '../planner/parse.ts';
 import type { ParsedStatement, QualifiedName, QueryPlan, Statement } from '../planner/plan.ts';
 import { qualifiedName } from '../planner/utility.ts';
@@ -18,6 +18,7 @@ import { viewQuery } from '../planner/views.ts';
 import {
   DATABASE_KEY,
   denied,
+  hasAll,
   isOwner,
   notOwner,
   privilegesOf,
@@ -85,7 +86,7 @@ export function permitTable(
 ): void {
   const { role, state } = access;
   permitSchema(access, schema, Privilege.usage);
-  if ((privilegesOf(state, role, 'table', tableKey(uuid)) & bits) !== bits) throw denied('table', name);
+  if (!hasAll(state, role, 'table', tableKey(uuid), bits)) throw denied('table', name);
 }
 
 const WRITES = Privilege.update | Privilege.delete | Privilege.truncate;
@@ -103,14 +104,12 @@ function mayLock({ role, state }: SessionAccess, { uuid }: TableDef, mode: numbe
 
 /** @throws {SqlError} 42501 */
 export function permitSchema({ role, state }: SessionAccess, schema: string, bits: number): void {
-  if ((privilegesOf(state, role, 'schema', schemaKey(schema)) & bits) !== bits) throw denied('schema', schema);
+  if (!hasAll(state, role, 'schema', schemaKey(schema), bits)) throw denied('schema', schema);
 }
 
 /** Schemas of a path that the session may look into. */
 export function usable({ role, state }: SessionAccess, searchPath: readonly string[]): readonly string[] {
-  return searchPath.filter(
-    (schema) => (privilegesOf(state, role, 'schema', schemaKey(schema)) & Privilege.usage) !== 0,
-  );
+  return searchPath.filter((schema) => hasAll(state, role, 'schema', schemaKey(schema), Privilege.usage));
 }
 
 interface Gathered {
@@ -218,16 +217,15 @@ function namedIn(
 function permitView(asked: Asked, role: Role, view: ViewDef): void {
   const { state } = asked.access;
   if (role.superuser) return;
-  if ((privilegesOf(state, role, 'schema', schemaKey(view.schema)) & Privilege.usage) === 0)
-    throw denied('schema', view.schema);
+  if (!hasAll(state, role, 'schema', schemaKey(view.schema), Privilege.usage)) throw denied('schema', view.schema);
   const key = viewKey(view.oid);
-  if ((privilegesOf(state, role, 'table', key) & Privilege.select) === 0)
+  if (!hasAll(state, role, 'table', key, Privilege.select))
     throw new SqlError(SqlState.insufficientPrivilege, `permission denied for view ${view.name}`);
   const reader = view.options.includes('security_invoker=true') ? role : roleOf(state, rightsOf(state, key).owner);
   if (reader === undefined || reader.superuser) return;
   const { tables, views } = namedIn({ relations: asked.relations, searchPath: [] }, viewQuery(view));
   for (const uuid of tables)
-    if ((privilegesOf(state, reader, 'table', tableKey(uuid)) & Privilege.select) === 0)
+    if (!hasAll(state, reader, 'table', tableKey(uuid), Privilege.select))
       throw denied('table', nameOfTable(asked.relations, uuid));
   for (const inner of views) permitView(asked, reader, inner);
 }
@@ -240,13 +238,11 @@ function nameOfTable(relations: Relations, uuid: string): string {
 /** CREATE, ALTER and DROP VIEW, as they are written. */
 function permitViews({ access, relations, searchPath }: Asked, sql: string): void {
   const node = parseSql(sql)[0]?.node as Node;
-  const along = ({ name, schema }: QualifiedName): void => {
-    for (const each of schema === null ? searchPath : [schema]) {
-      const view = relations.view(each, name);
-      if (view !== undefined) return permitOwner(access, viewKey(view.oid), 'view', name, each);
-    }
+  const viewNamed = ({ name, schema }: QualifiedName): void => {
+    const view = along(searchPath, schema, (each) => relations.view(each, name));
+    if (view !== undefined) permitOwner(access, viewKey(view.oid), 'view', name, view.schema);
   };
-  if ('DropStmt' in node) return (node.DropStmt.objects ?? []).map(qualifiedName).forEach(along);
+  if ('DropStmt' in node) return (node.DropStmt.objects ?? []).map(qualifiedName).forEach(viewNamed);
   const of = (relation: RangeVar | undefined): QualifiedName => ({
     schema: relation?.schemaname ?? null,
     name: relation?.relname ?? '',
@@ -255,14 +251,14 @@ function permitViews({ access, relations, searchPath }: Asked, sql: string): voi
     const named = of(node.ViewStmt.view);
     const schema = named.schema ?? searchPath.find((each) => relations.hasSchema(each));
     if (schema !== undefined) permitSchema(access, schema, Privilege.create);
-    return along({ ...named, schema: schema ?? null });
+    return viewNamed({ ...named, schema: schema ?? null });
   }
-  if ('RenameStmt' in node) return along(of(node.RenameStmt.relation));
+  if ('RenameStmt' in node) return viewNamed(of(node.RenameStmt.relation));
   if ('AlterObjectSchemaStmt' in node) {
     permitSchema(access, node.AlterObjectSchemaStmt.newschema ?? '', Privilege.create);
-    return along(of(node.AlterObjectSchemaStmt.relation));
+    return viewNamed(of(node.AlterObjectSchemaStmt.relation));
   }
-  if ('AlterTableStmt' in node) along(of(node.AlterTableStmt.relation));
+  if ('AlterTableStmt' in node) viewNamed(of(node.AlterTableStmt.relation));
 }
 
 /** COMMENT ON a schema, the database or a role. */
@@ -298,17 +294,20 @@ function readsTarget(node: Node | null): boolean {
 
 function permitDefinition(asked: Asked, statement: Statement): void {
   const { access, relations, searchPath } = asked;
-  const along = (schema: string | null): readonly string[] => (schema === null ? searchPath : [schema]);
   const tableNamed = ({ name, schema }: QualifiedName): void => {
-    for (const each of along(schema)) {
-      const table = relations.table(each, name);
-      if (table !== undefined) return permitOwner(access, tableKey(table.def.uuid), 'table', name, each);
-    }
+    const table = along(searchPath, schema, (each) => relations.table(each, name));
+    if (table === undefined) return;
+    permitOwner(access, tableKey(table.def.uuid), 'table', name, relations.definition(table).schema);
   };
   const sequenceNamed = ({ name, schema }: QualifiedName): void => {
-    for (const each of along(schema)) {
-      const found = relations.sequence(each, name);
-      if (found !== undefined) return permitOwner(access, sequenceKey(found.def.oid), 'sequence', name, each);
+    const found = along(searchPath, schema, (each) => relations.sequence(each, name));
+    if (found === undefined) return;
+    permitOwner(access, sequenceKey(found.def.oid), 'sequence', name, relations.sequenceDefinition(found).schema);
+  };
+  const indexNamed = ({ name, schema }: QualifiedName): void => {
+    for (const each of schema === null ? searchPath : [schema]) {
+      const table = indexedTable(relations, each, name);
+      if (table !== undefined) permitOwner(access, tableKey(table.def.uuid), 'index', name);
     }
   };
   switch (statement.kind) {
@@ -324,7 +323,7 @@ function permitDefinition(asked: Asked, statement: Statement): void {
       return;
     }
     case 'createSchema': {
-      if ((privilegesOf(access.state, access.role, 'database', DATABASE_KEY) & Privilege.create) === 0)
+      if (!hasAll(access.state, access.role, 'database', DATABASE_KEY, Privilege.create))
         throw denied('database', 'arka');
       return;
     }
@@ -333,11 +332,7 @@ function permitDefinition(asked: Asked, statement: Statement): void {
     case 'comment':
       return tableNamed(statement.statement.table);
     case 'commentOnIndex':
-      for (const each of along(statement.index.schema)) {
-        const table = indexedTable(relations, each, statement.index.name);
-        if (table !== undefined) permitOwner(access, tableKey(table.def.uuid), 'index', statement.index.name);
-      }
-      return;
+      return indexNamed(statement.index);
     case 'commentOnShared':
       return permitComment(asked, statement.key);
     case 'dropTable':
@@ -349,13 +344,7 @@ function permitDefinition(asked: Asked, statement: Statement): void {
       if (statement.to.schema !== undefined) permitSchema(access, statement.to.schema, Privilege.create);
       return;
     case 'dropIndex':
-      for (const { name, schema } of statement.names) {
-        for (const each of along(schema)) {
-          const table = indexedTable(relations, each, name);
-          if (table !== undefined) permitOwner(access, tableKey(table.def.uuid), 'index', name);
-        }
-      }
-      return;
+      return statement.names.forEach(indexNamed);
     case 'alterSequence':
     case 'renameSequence':
       return sequenceNamed(statement.name);
@@ -399,8 +388,10 @@ export function mayInsert(access: SessionAccess, { onConflict, schema, uuid }: T
   let bits: number = Privilege.insert;
   if (conflict) bits |= Privilege.select | Privilege.update;
   if (onConflict === 'upsert') bits |= Privilege.update;
-  if ((privilegesOf(state, role, 'schema', schemaKey(schema)) & Privilege.usage) === 0) return false;
-  return (privilegesOf(state, role, 'table', tableKey(uuid)) & bits) === bits;
+  return (
+    hasAll(state, role, 'schema', schemaKey(schema), Privilege.usage) &&
+    hasAll(state, role, 'table', tableKey(uuid), bits)
+  );
 }
 
 /** VACUUM takes what the session owns, and warns of what it was to take beside that. */

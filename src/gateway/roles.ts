@@ -1,15 +1,14 @@
 /** Carries statements about roles and rights out: names become OIDs, passwords verifiers, objects keys; changes are the transaction's (P1). */
 import { SqlError, SqlState } from '../errors.ts';
-import type { Relations } from '../ingest/relations.ts';
-import type { Sequence } from '../ingest/sequence.ts';
+import { along, ownedBy, type Relations } from '../ingest/relations.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
 import type { RightsTarget, RoleName, RoleSettings, RoleStatement } from '../planner/role-statements.ts';
 import {
   changeGrant,
   DATABASE_KEY,
+  hasAll,
   isOwner,
   notOwner,
-  privilegesOf,
   rightsOf,
   schemaKey,
   sequenceKey,
@@ -158,6 +157,8 @@ function grantRoles(
 interface Target {
   readonly kind: ObjectKind;
   readonly isView?: boolean;
+  /** Of one that was named. */
+  readonly tableUuid?: string;
   readonly key: string;
   readonly name: string;
 }
@@ -200,7 +201,7 @@ function targetsOf({ access, relations, searchPath }: RoleEnvironment, target: R
         if (name !== 'arka') throw new SqlError(SqlState.invalidCatalogName, `database "${name}" does not exist`);
         return { kind: 'database', key: DATABASE_KEY, name };
       default: {
-        const found = relationTarget(relations, schema === null ? searchPath : [schema], name);
+        const found = relationTarget(relations, searchPath, each);
         if (found === null || (target.kind === 'sequence' && found.kind === 'table')) throw missing(each, found);
         if (schema !== null && !access.superuser) permitSchema(access, schema, Privilege.usage);
         return found;
@@ -215,16 +216,20 @@ function missing({ name, schema }: QualifiedName, found: Target | null): SqlErro
   return new SqlError(SqlState.undefinedTable, `relation "${shown}" does not exist`);
 }
 
-function relationTarget(relations: Relations, schemas: readonly string[], name: string): Target | null {
-  for (const schema of schemas) {
-    const table = relations.table(schema, name);
-    if (table !== undefined) return { kind: 'table', key: tableKey(table.def.uuid), name };
-    const view = relations.view(schema, name);
+function relationTarget(
+  relations: Relations,
+  searchPath: readonly string[],
+  { name, schema }: QualifiedName,
+): Target | null {
+  const found = along(searchPath, schema, (each): Target | undefined => {
+    const table = relations.table(each, name);
+    if (table !== undefined) return { kind: 'table', tableUuid: table.def.uuid, key: tableKey(table.def.uuid), name };
+    const view = relations.view(each, name);
     if (view !== undefined) return { kind: 'table', isView: true, key: viewKey(view.oid), name };
-    const sequence = relations.sequence(schema, name);
-    if (sequence !== undefined) return { kind: 'sequence', key: sequenceKey(sequence.def.oid), name };
-  }
-  return null;
+    const sequence = relations.sequence(each, name);
+    return sequence === undefined ? undefined : { kind: 'sequence', key: sequenceKey(sequence.def.oid), name };
+  });
+  return found ?? null;
 }
 
 function tablesIn(relations: Relations, schema: string): Target[] {
@@ -275,7 +280,7 @@ function changeOwner(
     access.change((state) => withOwner(state, schemaKey(name.name), to.oid));
     return tag;
   }
-  const found = relationTarget(relations, name.schema === null ? searchPath : [name.schema], name.name);
+  const found = relationTarget(relations, searchPath, name);
   if (found === null) {
     if (!ifExists) throw missing(name, null);
     notice('00000', `relation "${name.name}" does not exist, skipping`);
@@ -286,16 +291,10 @@ function changeOwner(
     throw new SqlError(SqlState.wrongObjectType, `"${name.name}" is not a ${object}`);
   refuseOwner(access, found, to);
   access.change((state) => withOwner(state, found.key, to.oid));
-  for (const { def } of sequencesOf(relations, found))
-    access.change((state) => withOwner(state, sequenceKey(def.oid), to.oid));
+  const sequences = found.tableUuid === undefined ? [] : ownedBy(relations, found.tableUuid);
+  for (const { def } of sequences) access.change((state) => withOwner(state, sequenceKey(def.oid), to.oid));
   return tag;
 }
-
-/** Those of a table's columns. */
-const sequencesOf = (relations: Relations, { key, kind }: Target): readonly Sequence[] =>
-  kind === 'table'
-    ? [...relations.sequences].filter(({ def }) => def.owner !== null && tableKey(def.owner.tableUuid) === key)
-    : [];
 
 /** @throws {SqlError} 42501 */
 function refuseOwner(access: SessionAccess, { isView, key, kind, name }: Target, to: Role): void {
@@ -304,6 +303,6 @@ function refuseOwner(access: SessionAccess, { isView, key, kind, name }: Target,
   if (!isOwner(state, role, key)) throw notOwner(isView === true ? 'view' : kind, name);
   if (!mayBecome(state, role.oid, to))
     throw new SqlError(SqlState.insufficientPrivilege, `must be member of role "${to.name}"`);
-  if (kind === 'schema' && (privilegesOf(state, role, 'database', DATABASE_KEY) & Privilege.create) === 0)
+  if (kind === 'schema' && !hasAll(state, role, 'database', DATABASE_KEY, Privilege.create))
     throw new SqlError(SqlState.insufficientPrivilege, 'permission denied for database arka');
 }

@@ -3,7 +3,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions, SequenceOwner, StoredSequence } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
 import type { Database } from './database.ts';
-import { definitionsOf, relationNamed, type Relations } from './relations.ts';
+import { along, definitionsOf, relationNamed, type Relations } from './relations.ts';
 import type { Sequence } from './sequence.ts';
 import { alteredSequence, newSequence } from './sequence-rules.ts';
 
@@ -96,9 +96,7 @@ function ownerOf(
 ): SequenceOwner | null {
   if (ownedBy === null) return null;
   const { table: name, column: columnName } = ownedBy;
-  const table = (ownedBy.schema === null ? searchPath : [ownedBy.schema])
-    .map((each) => relations.table(each, name))
-    .find((each) => each !== undefined);
+  const table = along(searchPath, ownedBy.schema, (each) => relations.table(each, name));
   if (table === undefined) throw new SqlError(SqlState.undefinedTable, `relation "${name}" does not exist`);
   if (table.def.schema !== schema)
     throw new SqlError(

@@ -25,6 +25,19 @@ export interface Relations {
   readonly schemas: Iterable<string>;
 }
 
+/** What a name means: `find` is asked for its schema or, where it has none, for those of the search path in order. */
+export function along<T>(
+  searchPath: readonly string[],
+  schema: string | null,
+  find: (schema: string) => T | undefined,
+): T | undefined {
+  for (const each of schema === null ? searchPath : [schema]) {
+    const found = find(each);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 export type RelationKind = 'table' | 'key' | 'index' | 'sequence' | 'view';
 
 /** What a schema has under a name; tables, keys, indexes, views and sequences share one space of names. */

@@ -51,6 +51,11 @@ export function privilegesOf(state: RoleState, role: Role, kind: ObjectKind, key
   return found;
 }
 
+/** Whether a role has all of some rights. */
+export function hasAll(state: RoleState, role: Role, kind: ObjectKind, key: string, bits: number): boolean {
+  return (privilegesOf(state, role, kind, key) & bits) === bits;
+}
+
 export function isOwner(state: RoleState, role: Role, key: string): boolean {
   return role.superuser || rolesOf(state, role.oid, true).has(rightsOf(state, key).owner);
 }
