@@ -12,7 +12,14 @@ import { invariant, notSupported, SqlError, SqlState } from '../errors.ts';
 import { copyRows } from './backend-messages.ts';
 import type { CatalogApi, CatalogContents, CatalogQuery, CatalogResult, Description } from './catalog-api.ts';
 import { writeBind, writeDescribe, writeExecute, writeParse, writeSync } from './frontend-messages.ts';
-import { createSchemaSql, createTableSql, dropTableSql, mirrorSteps, type Mirrored } from './mirror.ts';
+import {
+  createSchemaSql,
+  createTableSql,
+  dropTableSql,
+  mirrorSteps,
+  nothingMirrored,
+  type Mirrored,
+} from './mirror.ts';
 import { createSequenceSql, dropSequenceSql, sequenceName } from './mirror-sequences.ts';
 import { sharedCommentSql, type SharedComment } from './mirror-comments.ts';
 import { createViewSql, dropViewSql } from './mirror-views.ts';
@@ -27,14 +34,7 @@ import { tryDefinition } from './view-trial.ts';
 const PER_BATCH = 25;
 
 export function createCatalog(imagePath: URL | string): CatalogApi {
-  const mirrored: Mirrored = {
-    schemas: new Set(),
-    tables: new Map(),
-    sequences: [],
-    views: new Map(),
-    comments: new Map(),
-    roles: null,
-  };
+  const mirrored = nothingMirrored();
   let session: PgliteSession | null = null;
   let lane: Promise<unknown> = Promise.resolve();
 

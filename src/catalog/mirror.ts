@@ -30,6 +30,10 @@ export interface Mirrored {
   roles: string | null;
 }
 
+export function nothingMirrored(): Mirrored {
+  return { schemas: new Set(), tables: new Map(), sequences: [], views: new Map(), comments: new Map(), roles: null };
+}
+
 export interface MirrorSteps extends ViewSteps {
   readonly setComments: readonly SharedComment[];
   readonly dropTables: readonly TableDef[];

@@ -145,7 +145,7 @@ export class Listener {
   rollback(): void {
     if (this.#said.length > 0) this.#said = [];
     if (this.#changes.length > 0) this.#changes = [];
-    this.#saidBefore.clear();
+    if (this.#saidBefore.size > 0) this.#saidBefore.clear(); // each transaction comes by here, and clear() allocates
   }
 
   #change(change: Change): void {

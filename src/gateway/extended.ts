@@ -57,7 +57,7 @@ export class ExtendedQuery {
     const count = known.columns?.length ?? 0;
     const formats = count === 0 ? NO_FORMATS : formatsOf(count, resultFormats);
     if (known.parsed !== null) this.#statements.transaction.check(known.parsed);
-    return new SessionPortal(known, parameters, formats, this.#portals.made++, this.#statements.context.clock.now());
+    return new SessionPortal(known, parameters, formats, this.#portals.made++, this.#statements.now());
   }
 
   execute(opened: Portal, maxRows: number, out: Output): MaybePromise<void> {

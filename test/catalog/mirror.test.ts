@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { mirrorSteps, typeSql, type Mirrored } from '../../src/catalog/mirror.ts';
+import { mirrorSteps, nothingMirrored, typeSql } from '../../src/catalog/mirror.ts';
 import type { CatalogContents } from '../../src/catalog/catalog-api.ts';
 import { numericTypmod, Oid } from '../../src/types/pg-type.ts';
 import { table } from './catalog-fixture.ts';
@@ -24,14 +24,7 @@ const contents: fc.Arbitrary<CatalogContents> = fc.record({
 test('after the steps the mirror holds exactly what is wanted, and a second mirroring has none', () => {
   fc.assert(
     fc.property(fc.array(contents, { maxLength: 6 }), (states) => {
-      const held: Mirrored = {
-        schemas: new Set(),
-        tables: new Map(),
-        sequences: [],
-        views: new Map(),
-        comments: new Map(),
-        roles: null,
-      };
+      const held = nothingMirrored();
       for (const wanted of states) {
         const steps = mirrorSteps(held, wanted);
         for (const def of steps.dropTables) expect(held.tables.delete(def.uuid)).toBe(true);
