@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { CatalogClient, type CatalogClientOptions } from '../../src/catalog/catalog-client.ts';
 import type { CatalogQuery, CatalogResult, SessionContext } from '../../src/catalog/catalog-api.ts';
 import { systemClock } from '../../src/clock.ts';
-import type { ColumnDef, TableDef } from '../../src/table-def.ts';
+import { unknownDef, type ColumnDef, type TableDef } from '../../src/table-def.ts';
 
 export const context: SessionContext = { searchPath: ['public'], timeZone: 'UTC' };
 
@@ -34,20 +34,9 @@ export function table(
   more: Partial<TableDef> = {},
 ): TableDef {
   return {
-    uuid: `uuid-${name}`,
+    ...unknownDef(`uuid-${name}`, 'public', name),
     oid,
-    schema: 'public',
-    name,
-    schemaId: 0,
     columns,
-    key: [],
-    keyName: '',
-    partition: [],
-    sort: [],
-    timeColumn: null,
-    onConflict: 'error',
-    indexes: [],
-    options: {},
     ...more,
   };
 }

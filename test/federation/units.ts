@@ -1,7 +1,7 @@
 /** Units for tests: a slab that vectors are laid out in, and rows as plain values. */
 import type { DeleteRef, MemoryUnit } from '../../src/storage/scan-spec.ts';
 import { SLAB_BYTES } from '../../src/storage/memory/slab.ts';
-import type { ColumnDef, PgType, TableDef } from '../../src/table-def.ts';
+import { unknownDef, type ColumnDef, type PgType, type TableDef } from '../../src/table-def.ts';
 import { columnVector, type ColumnVector } from '../../src/types/column-vector.ts';
 import { physicalOf } from '../../src/types/pg-type.ts';
 
@@ -19,20 +19,9 @@ export function tableDef(types: readonly PgType[], more: Partial<TableDef> = {})
     default: null,
   }));
   return {
-    uuid: '00000000-0000-0000-0000-000000000001',
+    ...unknownDef('00000000-0000-0000-0000-000000000001', 'public', 't'),
     oid: 20_000,
-    schema: 'public',
-    name: 't',
-    schemaId: 0,
     columns,
-    key: [],
-    keyName: '',
-    partition: [],
-    sort: [],
-    timeColumn: null,
-    onConflict: 'error',
-    indexes: [],
-    options: {},
     ...more,
   };
 }

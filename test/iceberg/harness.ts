@@ -13,7 +13,7 @@ import type {
   TableState,
 } from '../../src/storage/iceberg/lake-api.ts';
 import { dataFileLocation, partitionPath } from '../../src/storage/iceberg/paths.ts';
-import type { ColumnDef, PartitionField, TableDef } from '../../src/table-def.ts';
+import { unknownDef, type ColumnDef, type PartitionField, type TableDef } from '../../src/table-def.ts';
 import { duckdbType, icebergType, numericTypmod, Oid } from '../../src/types/pg-type.ts';
 
 export function temporary(): string {
@@ -41,20 +41,9 @@ export function column(name: string, fieldId: number, oid: number, more: Partial
 
 export function tableDef(name: string, columns: readonly ColumnDef[], more: Partial<TableDef> = {}): TableDef {
   return {
-    uuid: randomUUID(),
+    ...unknownDef(randomUUID(), 'public', name),
     oid: 20_000,
-    schema: 'public',
-    name,
-    schemaId: 0,
     columns,
-    key: [],
-    keyName: '',
-    partition: [],
-    sort: [],
-    timeColumn: null,
-    onConflict: 'error',
-    indexes: [],
-    options: {},
     ...more,
   };
 }

@@ -11,7 +11,7 @@ import { Memory } from '../../src/storage/memory/memory.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import { SLAB_BYTES } from '../../src/storage/memory/slab.ts';
 import { Table } from '../../src/storage/table.ts';
-import type { TableDef } from '../../src/table-def.ts';
+import { unknownDef, type TableDef } from '../../src/table-def.ts';
 import type { Physical } from '../../src/types/column-vector.ts';
 import { numericTypmod, Oid } from '../../src/types/pg-type.ts';
 import { getRows, physicals, put, rowsOf, type Value } from '../memory/values.ts';
@@ -47,20 +47,9 @@ function world(types: readonly Physical[]): World {
       default: null,
     }));
     const def: TableDef = {
-      uuid: randomUUID(),
+      ...unknownDef(randomUUID(), 'public', name),
       oid: 20_000,
-      schema: 'public',
-      name,
-      schemaId: 0,
       columns,
-      key: [],
-      keyName: '',
-      partition: [],
-      sort: [],
-      timeColumn: null,
-      onConflict: 'error',
-      indexes: [],
-      options: {},
     };
     return new Table(memory, () => ++unit, tableSecret(new Uint8Array(16), def.uuid), def, '', 0);
   });
