@@ -23,7 +23,7 @@ import { INDEX_WORK_BYTES, indexCacheBytes, memoryBudget, type MemoryBudget } fr
 import { openLog } from './storage/log/log.ts';
 import { Memory } from './storage/memory/memory.ts';
 import { patiently, type Patience } from './store-patience.ts';
-import { heapBytesOf } from './thread-heap.ts';
+import { freeThreadsOfFlags, heapBytesOf } from './thread-heap.ts';
 import type { WasmMemory } from './wasm-memory.ts';
 import { workerUrl } from './worker-url.ts';
 
@@ -141,6 +141,7 @@ function indexSettings(dataDir: string, tempDir: string, budget: MemoryBudget, a
 export async function openTiers(options: TierOptions, stack: AsyncDisposableStack): Promise<Tiers> {
   const { clock, dataDir, fatal, memoryLimit, warn } = options;
   const budget = memoryBudget(memoryLimit);
+  freeThreadsOfFlags();
   const lake = startThread<LakeApi>('lake', workerUrl('./threads/lake', import.meta.url), 160, fatal, (remote) =>
     remote.shutdown(null),
   );

@@ -13,6 +13,14 @@ export function heapBytesOfMain(): number {
   return statistics.total_physical_size + statistics.external_memory;
 }
 
+/**
+ * From here on a new thread's young generation is as large as its `resourceLimits` say. `--max-semi-space-size` is main's
+ * (main.ts), which has it already; but V8 goes by a flag of the process before it goes by what a thread is given.
+ */
+export function freeThreadsOfFlags(): void {
+  setFlagsFromString('--max-semi-space-size=0');
+}
+
 let collect: (() => void) | null = null;
 
 /**

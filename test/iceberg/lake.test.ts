@@ -220,6 +220,20 @@ test('commits to one table take turns, and after 45 of them manifests were merge
     for (let round = 0; round < 3; round++) for (const manifest of manifests) await bounded.entries(manifest);
     expect(reads).toBe(expected);
   }
+  // Nor is that kept which a commit has replaced, or whose table is gone.
+  const forgetful = tableReader(counted, toLocalPath);
+  const readAll = async (): Promise<number> => {
+    reads = 0;
+    for (const manifest of manifests) await forgetful.entries(manifest);
+    return reads;
+  };
+  expect(await readAll()).toBe(manifests.length);
+  forgetful.forget([manifests[0]!.manifest_path, 'no manifest']);
+  expect(await readAll()).toBe(1);
+  forgetful.forgetBelow(`${table.location}x`);
+  expect(await readAll()).toBe(0);
+  forgetful.forgetBelow(table.location);
+  expect(await readAll()).toBe(manifests.length);
   await lake.shutdown(null);
 });
 

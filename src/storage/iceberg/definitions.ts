@@ -91,6 +91,7 @@ async function seen(lake: Lake, access: TableAccess, uuid: string): Promise<{ sc
 async function removed(lake: Lake, uuid: string): Promise<void> {
   const { location } = lake.known.get(uuid)!;
   lake.known.delete(uuid);
+  lake.reader.forgetBelow(location);
   lake.detached.delete(uuid);
   await lake.flush.discard(uuid, join(lake.settings.dataDir, 'disk', 'discarded'));
   lake.flush.forget(uuid, true);

@@ -463,6 +463,7 @@ async function swap(lake: Lake, base: LoadedTable, attempt: Attempt, commitId: s
 /** What a swap that took place has replaced goes on the list of files to delete late. */
 function collected(lake: Lake, base: LoadedTable, attempt: Attempt): void {
   const uuid = base.metadata['table-uuid'];
+  lake.reader.forget(attempt.garbage.map(({ location }) => location));
   try {
     if (base.metadataLocation !== lake.known.get(uuid)!.reported) lake.flush.distrustGarbage(uuid);
     lake.flush.addGarbage(uuid, attempt.garbage);

@@ -1,7 +1,8 @@
 /**
  * Reads a table's metadata tree: metadata file, manifest list, manifests, into entries and into a `TableState`.
  *
- * Manifests are immutable: decoded ones are kept, the least recently used go first once they are too large (V5).
+ * Manifests are immutable: decoded ones are kept, the least recently used go first once they are too large (V5). Those that a
+ * commit has replaced go at once: only a reader of old snapshots opens them again.
  */
 import { notSupported, SqlError, SqlState } from '../../errors.ts';
 import { lastColumn, type ColumnDef, type PgType, type TableDef } from '../../table-def.ts';
@@ -70,6 +71,10 @@ export interface TableReader {
   metadata(location: string): Promise<TableMetadata>;
   manifests(snapshot: Snapshot | null): Promise<ManifestFile[]>;
   entries(manifest: ManifestFile): Promise<readonly ManifestEntry[]>;
+  /** No head names these files any more: what is decoded of them goes. */
+  forget(locations: readonly string[]): void;
+  /** The table of this folder is gone. */
+  forgetBelow(location: string): void;
   /** @throws 0A000 for what Arka cannot read: column types, equality deletes, deletion vectors, other file formats */
   state(table: LoadedTable): Promise<TableState>;
 }
@@ -82,6 +87,10 @@ export function tableReader(
 ): TableReader {
   const cache = new Map<string, { readonly entries: readonly ManifestEntry[]; readonly weight: number }>();
   let cachedValues = 0;
+  const drop = (path: string): void => {
+    cachedValues -= cache.get(path)?.weight ?? 0;
+    cache.delete(path);
+  };
   const reader: TableReader = {
     metadata: async (location) => parseMetadata(await store.get(location), location),
     manifests: async (snapshot) => {
@@ -101,12 +110,15 @@ export function tableReader(
       const weight = weightOf(entries);
       cache.set(manifest.manifest_path, { entries, weight });
       cachedValues += weight;
-      for (const [path, oldest] of cache) {
+      for (const path of cache.keys()) {
         if (cachedValues * VALUE_BYTES <= cachedBytesMax || path === manifest.manifest_path) break;
-        cache.delete(path);
-        cachedValues -= oldest.weight;
+        drop(path);
       }
       return entries;
+    },
+    forget: (locations) => locations.forEach(drop),
+    forgetBelow: (location) => {
+      for (const path of cache.keys()) if (path.startsWith(`${location}/`)) drop(path);
     },
     state: async (table) => {
       try {
