@@ -27,6 +27,7 @@ import { lookup } from './lookup.ts';
 import { readRows } from './row-lookup.ts';
 import { newPositions, writeParquet } from './parquet-out.ts';
 import { readPositionDeletes, writePositionDeletes } from './position-deletes.ts';
+import { registerEngineFunctions } from './engine-functions.ts';
 import { registerSourceFunction, removeSources, sourceRegistry } from './row-source.ts';
 import type { ScanContext } from './scan-sql.ts';
 import { openSpoolFiles, type SpoolFiles } from './spool-files.ts';
@@ -75,7 +76,10 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
       invariant(instances === null, 'the engine opens once');
       mode.bulk = bulkStringsWork();
       spools = await openSpoolFiles(join(settings.tempDir, 'cursors'));
-      instances = await openInstances(settings, (connection) => registerSourceFunction(connection, registry));
+      instances = await openInstances(settings, (connection) => {
+        registerSourceFunction(connection, registry);
+        registerEngineFunctions(connection, mode);
+      });
     },
     spoolWrite: (request) => spools!.write(request),
     spoolRead: (request) => spools!.read(request),

@@ -8,6 +8,7 @@ import { CHECKS } from './scenarios/checks.ts';
 import { CREATE_TABLE_AS } from './scenarios/create-table-as.ts';
 import { CURSORS } from './scenarios/cursors.ts';
 import { DEFINITIONS } from './scenarios/definitions.ts';
+import { DOCUMENTS } from './scenarios/documents.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { MERGE } from './scenarios/merge.ts';
 import { MIGRATIONS } from './scenarios/migrations.ts';
@@ -52,6 +53,7 @@ describe.each([
   ...DEFINITIONS,
   ...MIGRATIONS,
   ...TYPES,
+  ...DOCUMENTS,
 ])('$title', (scenario) => {
   test('as in PostgreSQL', async () => {
     const expected = await expectedOf(oracle, scenario);

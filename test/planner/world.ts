@@ -1,5 +1,7 @@
 /** A small catalog and a DuckDB that holds its rows: what planned statements are tried on. */
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import type { Connection } from '@duckdb/node-bindings';
+import { registerEngineFunctions } from '../../src/federation/engine-functions.ts';
 import type { SqlError } from '../../src/errors.ts';
 import { withTimes } from '../../src/planner/duckdb/session-time.ts';
 import { loadParser, parseSql } from '../../src/planner/parse.ts';
@@ -102,6 +104,7 @@ export function refusal(sql: string): string {
 export async function openDuck(): Promise<DuckDBConnection> {
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
   const duck = await instance.connect();
+  registerEngineFunctions((duck as unknown as { readonly connection: Connection }).connection, { bulk: false });
   await duck.run(
     "SET TimeZone = 'UTC'; SET integer_division = true; SET default_null_order = 'nulls_last_on_asc_first_on_desc'",
   );

@@ -137,7 +137,6 @@ function fromConstant(text: string, oid: number, modifiers: readonly number[]): 
     const value = modifiers.length > 0 ? [...text].slice(0, modifiers[0]).join('') : text;
     return { ...typed(`CAST(${quoteLiteral(value)} AS VARCHAR)`, oid), constant: value };
   }
-  if (oid === Oid.jsonb) throw notSupported('a jsonb constant over Arka tables');
   if (oid === Oid.json) {
     checkJson(text);
     return typed(quoteLiteral(text), oid);
@@ -242,7 +241,12 @@ function castOther(argument: Typed, oid: number): Typed {
     (isDateTime(oid) && isDateTime(from)) ||
     (oid === Oid.time && (from === Oid.timestamp || from === Oid.timestamptz || from === Oid.interval)) ||
     (oid === Oid.bool && from === Oid.int4);
-  if (isJson(oid) && isJson(from)) return oid === Oid.json ? typed(argument.sql, oid) : refuse(name);
+  if (isJson(oid) && isJson(from)) return typed(oid === Oid.json ? argument.sql : `arka_jsonb(${argument.sql})`, oid);
+  if (isJson(oid) && isText(from)) {
+    const canonical = `arka_jsonb(${argument.sql})`;
+    // json keeps the text that is found to be valid.
+    return typed(oid === Oid.jsonb ? canonical : `CASE WHEN ${canonical} IS NOT NULL THEN ${argument.sql} END`, oid);
+  }
   if (!allowed) return refuse(name);
   return typed(`CAST(${argument.sql} AS ${name})`, oid);
 }

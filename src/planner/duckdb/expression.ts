@@ -16,7 +16,9 @@ import { numericLiteral } from './literals.ts';
 import { checkLsnArguments } from './lsn.ts';
 import {
   checkComparable,
+  checkEqualAsStored,
   coerced,
+  compared,
   writeArrayComparison,
   writeComparison,
   writeOperator,
@@ -24,6 +26,7 @@ import {
 } from './operators.ts';
 import { writeLike } from './patterns.ts';
 import { writeSubquery } from './query.ts';
+import { sortKey } from './sort-keys.ts';
 import { writeColumn, type Scope } from './scope.ts';
 import { parameterMark, typed, type Typed } from './typed.ts';
 import { writeWindow } from './windows.ts';
@@ -45,10 +48,7 @@ export function writeExpression(node: Node, scope: Scope): Typed {
   if ('NullTest' in node) {
     if ('RowExpr' in node.NullTest.arg!) throw notSupported('IS NULL of a row over Arka tables', atNode(node));
     const tested = writeExpression(node.NullTest.arg!, scope);
-    return typed(
-      `(${tested.raw ?? tested.sql} IS ${node.NullTest.nulltesttype === 'IS_NOT_NULL' ? 'NOT ' : ''}NULL)`,
-      Oid.bool,
-    );
+    return typed(`(${tested.sql} IS ${node.NullTest.nulltesttype === 'IS_NOT_NULL' ? 'NOT ' : ''}NULL)`, Oid.bool);
   }
   if ('BooleanTest' in node)
     return writeBooleanTest(node.BooleanTest.booltesttype ?? '', writeExpression(node.BooleanTest.arg!, scope));
@@ -164,12 +164,15 @@ function writeAExpr(expression: A_Expr, scope: Scope): Typed {
       checkComparable(left, where);
       checkComparable(right, where);
       const not = expression.kind === 'AEXPR_NOT_DISTINCT' ? 'NOT ' : '';
-      return typed(`(${coerced(left, right, where)} IS ${not}DISTINCT FROM ${coerced(right, left, where)})`, Oid.bool);
+      return typed(
+        `(${compared(left, right, where)} IS ${not}DISTINCT FROM ${compared(right, left, where)})`,
+        Oid.bool,
+      );
     }
     case 'AEXPR_NULLIF': {
       const left = writeExpression(lexpr!, scope);
       const right = writeExpression(rexpr!, scope);
-      checkComparable(left, where);
+      checkEqualAsStored(left, where);
       return typed(`nullif(${left.sql}, ${coerced(right, left, where)})`, left.oid);
     }
     case 'AEXPR_OP_ANY':
@@ -196,7 +199,7 @@ function writeIn(left: Typed, items: readonly Typed[], negated: boolean, where: 
   checkComparable(left, where);
   for (const item of items) checkComparable(item, where);
   return typed(
-    `(${left.sql} ${negated ? 'NOT ' : ''}IN (${items.map((item) => coerced(item, left, where)).join(', ')}))`,
+    `(${sortKey(left.sql, left.oid)} ${negated ? 'NOT ' : ''}IN (${items.map((item) => compared(item, left, where)).join(', ')}))`,
     Oid.bool,
   );
 }
@@ -298,7 +301,7 @@ export function unionType(values: readonly Typed[]): number {
 
 function writeList(name: string, nodes: readonly Node[], scope: Scope): Typed {
   const args = nodes.map((arg) => writeExpression(arg, scope));
-  if (name !== 'coalesce') for (const arg of args) checkComparable(arg, {});
+  if (name !== 'coalesce') for (const arg of args) checkEqualAsStored(arg, {});
   const oid = unionType(args);
   return typed(`${name}(${args.map((arg) => coerced(arg, typed('', oid), {})).join(', ')})`, oid);
 }
@@ -324,7 +327,7 @@ function writeSubLink(link: SubLink, scope: Scope): Typed {
     case 'ALL_SUBLINK': {
       if ('RowExpr' in link.testexpr!) throw notSupported('a row compared with a subquery over Arka tables', where);
       const test = writeExpression(link.testexpr!, scope);
-      checkComparable(test, where);
+      checkEqualAsStored(test, where);
       if (query.outputs !== null && query.outputs.length !== 1)
         throw new SqlError(SqlState.syntaxError, 'subquery has too many columns', where);
       const operator = plainName(link.operName);
@@ -405,11 +408,14 @@ function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[]
   const values = args.map((arg) =>
     filter !== null && arg.sql.includes('error(') ? `CASE WHEN ${filter} THEN ${arg.sql} END` : arg.sql,
   );
-  if (call.agg_distinct === true) for (const arg of args) checkComparable(arg, {});
+  if (call.agg_distinct === true) for (const arg of args) checkEqualAsStored(arg, {});
   const list = call.agg_star === true ? '*' : `${call.agg_distinct === true ? 'DISTINCT ' : ''}${values.join(', ')}`;
   const order =
     call.agg_order === undefined ? '' : `ORDER BY ${call.agg_order.map((item) => writeSort(item, scope)).join(', ')}`;
   const within = call.agg_within_group === true;
+  if (within)
+    for (const item of call.agg_order ?? [])
+      if ('SortBy' in item) checkEqualAsStored(writeExpression(item.SortBy.node!, scope), atNode(item.SortBy.node));
   let sql = `${rule.to ?? name}(${list}${order === '' || within ? '' : ` ${order}`})`;
   if (within) sql += ` WITHIN GROUP (${order})`;
   if (filter !== null) sql += ` FILTER (WHERE ${filter})`;
@@ -430,5 +436,5 @@ export function writeSort(item: Node, scope: Scope, output?: (node: Node) => Typ
   checkComparable(value, atNode(node));
   const descending = direction === 'SORTBY_DESC';
   const first = nulls === 'SORTBY_NULLS_FIRST' || (nulls !== 'SORTBY_NULLS_LAST' && descending);
-  return `${value.sql} ${descending ? 'DESC' : 'ASC'} NULLS ${first ? 'FIRST' : 'LAST'}`;
+  return `${sortKey(value.sql, value.oid)} ${descending ? 'DESC' : 'ASC'} NULLS ${first ? 'FIRST' : 'LAST'}`;
 }

@@ -2,13 +2,15 @@
 import { quoteIdentifier } from '../../sql-text.ts';
 import type { Alias, JoinExpr, Node, RangeFunction, RangeVar } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
-import { Oid } from '../../types/pg-type.ts';
+import { elementType, Oid } from '../../types/pg-type.ts';
 import { atNode, plainName, stringsOf, tagOf } from '../ast.ts';
 import { undefinedTable } from '../schema-names.ts';
 import { writeCondition, writeExpression } from './expression.ts';
+import { jsonRows, type ListRows } from './json.ts';
 import { rename, writeSubquery } from './query.ts';
 import { tableItem, type OutputColumn, type Scope, type ScopeItem } from './scope.ts';
-import { type Typed } from './typed.ts';
+import { checkEqualAsStored } from './operators.ts';
+import { typed, type Typed } from './typed.ts';
 
 export function writeFrom(nodes: readonly Node[], outer: Scope): { readonly sql: string; readonly scope: Scope } {
   const merged = new Set<string>();
@@ -116,7 +118,14 @@ function writeJoin(join: JoinExpr, outer: Scope, items: ScopeItem[], merged: Set
   if (kind === undefined) throw notSupported('this kind of join over Arka tables');
   if (join.usingClause !== undefined) {
     const names = stringsOf(join.usingClause);
-    for (const name of names) merged.add(name);
+    for (const name of names) {
+      merged.add(name);
+      const column = items
+        .slice(begin)
+        .flatMap((item) => item.columns ?? [])
+        .find((one) => one.name === name);
+      checkEqualAsStored(typed('', column?.oid ?? 0), {});
+    }
     return `(${left} ${kind} ${right} USING (${names.map(quoteIdentifier).join(', ')}))`;
   }
   if ((join as { isPositional?: boolean }).isPositional === true) return `(${left} POSITIONAL JOIN ${right})`;
@@ -126,7 +135,7 @@ function writeJoin(join: JoinExpr, outer: Scope, items: ScopeItem[], merged: Set
 }
 
 function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[], where: Node): string {
-  if (node.ordinality === true || node.is_rowsfrom === true || node.coldeflist !== undefined)
+  if (node.is_rowsfrom === true || node.coldeflist !== undefined)
     throw notSupported('this form of function in FROM over Arka tables', atNode(where));
   const list = node.functions?.[0];
   const call = list !== undefined && 'List' in list ? list.List.items?.[0] : undefined;
@@ -135,6 +144,10 @@ function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[]
   const name = plainName(call.FuncCall.funcname);
   const scope: Scope = { ...outer, items: [...items], parent: outer };
   const args = (call.FuncCall.args ?? []).map((arg) => writeExpression(arg, scope));
+  const lists = listRows(name, args);
+  if (lists !== undefined) return writeLists(lists, name, node, items);
+  if (node.ordinality === true)
+    throw notSupported(`WITH ORDINALITY of function ${name} over Arka tables`, atNode(where));
   const oid = functionScanType(name, args, call);
   const alias = node.alias?.aliasname ?? name;
   const column = aliasNames(node.alias)[0] ?? alias;
@@ -143,16 +156,43 @@ function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[]
   // A list of no step 0; the list form keeps the type of its arguments where the table function is BIGINT.
   const series = `CASE WHEN ${args[2]?.sql ?? '1'} = 0 THEN error('22023: step size cannot equal zero') ELSE generate_series(${values}) END`;
   const source =
-    name === 'unnest'
-      ? values
-      : args[2] === undefined || oid === Oid.timestamp || oid === Oid.timestamptz
-        ? `generate_series(${values})`
-        : series;
+    args[2] === undefined || oid === Oid.timestamp || oid === Oid.timestamptz ? `generate_series(${values})` : series;
   return `(SELECT unnest(${source}) AS ${quoteIdentifier(column)}) AS ${quoteIdentifier(alias)}`;
 }
 
+/** Functions whose rows are the members of lists. */
+function listRows(name: string, args: readonly Typed[]): ListRows | undefined {
+  if (name !== 'unnest') return jsonRows(name, args);
+  return {
+    columns: args.map((arg) => ({
+      name: args.length > 1 ? 'unnest' : '',
+      oid: elementType(arg.oid) ?? 0,
+      list: arg.sql,
+    })),
+  };
+}
+
+/** Lists of a row side by side, as rows; the shorter ones end in NULLs. */
+function writeLists({ columns }: ListRows, name: string, node: RangeFunction, items: ScopeItem[]): string {
+  const alias = node.alias?.aliasname ?? name;
+  const names = aliasNames(node.alias);
+  const outputs: OutputColumn[] = columns.map(({ name: own, oid }, i) => ({
+    name: names[i] ?? (own === '' ? alias : own),
+    oid,
+  }));
+  const unnested = columns.map(({ list }, i) => `unnest(${list}) AS ${quoteIdentifier(outputs[i]!.name)}`);
+  if (node.ordinality === true) {
+    const column = names[columns.length] ?? 'ordinality';
+    const longest = `greatest(${columns.map(({ list }) => `len(${list})`).join(', ')})`;
+    outputs.push({ name: column, oid: Oid.int8 });
+    unnested.push(`unnest(generate_series(1, ${longest})) AS ${quoteIdentifier(column)}`);
+  }
+  const isScalar = outputs.length === 1 ? { isScalar: true as const } : {};
+  items.push({ alias, schema: null, columns: outputs, table: null, ...isScalar });
+  return `(SELECT ${unnested.join(', ')}) AS ${quoteIdentifier(alias)}`;
+}
+
 function functionScanType(name: string, args: readonly Typed[], call: Node): number {
-  if (name === 'unnest' && args.length === 1) return 0;
   if (name !== 'generate_series' || args.length < 2 || args.length > 3) {
     throw new SqlError(
       SqlState.featureNotSupported,

@@ -7,6 +7,16 @@
 import { quoteLiteral } from '../../sql-text.ts';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { elementType, Oid } from '../../types/pg-type.ts';
+import {
+  jsonArrayLength,
+  jsonbBuildArray,
+  jsonbBuildObject,
+  jsonbOfOne,
+  jsonbPut,
+  jsonExtractPath,
+  jsonTypeof,
+  toJsonb,
+} from './json.ts';
 import { NOW_SQL, STATEMENT_TIME_SQL } from './session-time.ts';
 import { isFloat, isInexact, isInteger, isJson, isText, typed, type Typed } from './typed.ts';
 
@@ -148,6 +158,24 @@ function sameDefault(args: readonly Typed[], name: string): void {
     throw notSupported(`function ${name} with a default of another type over Arka tables`);
 }
 
+const JSON_FUNCTIONS: Readonly<Record<string, FunctionRule>> = {
+  json_typeof: { arity: [1, 1], write: jsonTypeof },
+  jsonb_typeof: { arity: [1, 1], write: jsonTypeof },
+  json_array_length: { arity: [1, 1], write: jsonArrayLength },
+  jsonb_array_length: { arity: [1, 1], write: jsonArrayLength },
+  json_extract_path: { arity: [1, 99], write: jsonExtractPath },
+  json_extract_path_text: { arity: [1, 99], write: jsonExtractPath },
+  jsonb_extract_path: { arity: [1, 99], write: jsonExtractPath },
+  jsonb_extract_path_text: { arity: [1, 99], write: jsonExtractPath },
+  jsonb_set: { arity: [3, 4], write: jsonbPut },
+  jsonb_insert: { arity: [3, 4], write: jsonbPut },
+  jsonb_strip_nulls: { arity: [1, 1], write: jsonbOfOne },
+  jsonb_pretty: { arity: [1, 1], write: jsonbOfOne },
+  jsonb_build_array: { write: jsonbBuildArray },
+  jsonb_build_object: { write: jsonbBuildObject },
+  to_jsonb: { arity: [1, 1], write: (args, name) => typed(toJsonb(args[0]!, name), Oid.jsonb) },
+};
+
 const SCALARS: Readonly<Record<string, FunctionRule>> = {
   lower: text,
   upper: text,
@@ -237,10 +265,7 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
     write: ([list]) => typed(`CAST(len(${list!.sql}) AS INTEGER)`, Oid.int4),
   },
   array_length: { type: Oid.int4, arity: [2, 2], check: onlyArrays, write: arrayLength },
-  json_typeof: { write: jsonTypeof },
-  jsonb_typeof: { write: jsonTypeof },
-  json_array_length: { write: jsonArrayLength },
-  jsonb_array_length: { write: jsonArrayLength },
+  ...JSON_FUNCTIONS,
   gen_random_uuid: { to: 'gen_random_uuid', type: Oid.uuid, arity: [0, 0] },
   random: { type: Oid.float8, arity: [0, 0] },
 };
@@ -457,21 +482,4 @@ function onlyArrays([list]: readonly Typed[], name: string): void {
 function arrayLength([list, dimension]: readonly Typed[]): Typed {
   if (dimension!.constant !== '1') throw notSupported('array_length of another dimension than 1 over Arka tables');
   return typed(`CAST(nullif(len(${list!.sql}), 0) AS INTEGER)`, Oid.int4);
-}
-
-function jsonTypeof([arg]: readonly Typed[]): Typed {
-  const kinds =
-    "WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' THEN 'string' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null'";
-  return typed(
-    `CASE json_type(${arg!.raw ?? arg!.sql}) ${kinds} ELSE CASE WHEN ${arg!.raw ?? arg!.sql} IS NULL THEN NULL ELSE 'number' END END`,
-    Oid.text,
-  );
-}
-
-function jsonArrayLength([arg]: readonly Typed[], name: string): Typed {
-  if (!isJson(arg!.oid)) throw notSupported(`function ${name} of this type over Arka tables`);
-  return typed(
-    `CASE WHEN json_type(${arg!.raw ?? arg!.sql}) <> 'ARRAY' THEN error('22023: cannot get array length of a non-array') ELSE json_array_length(${arg!.raw ?? arg!.sql}) END`,
-    Oid.int4,
-  );
 }

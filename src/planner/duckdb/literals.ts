@@ -4,6 +4,7 @@
  */
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { parseArray } from '../../types/array-value.ts';
+import { canonical } from '../../types/jsonb-operations.ts';
 import { columnTypeInfo, Oid, elementType } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
 import { lsnLiteral } from './lsn.ts';
@@ -75,6 +76,8 @@ export function scalarLiteral(text: string, oid: number): string {
       return quote(cutName(text));
     case Oid.bool:
       return boolLiteral(text);
+    case Oid.jsonb:
+      return quote(canonical(text));
     case Oid.bytea:
       return byteaLiteral(text);
     case Oid.date:

@@ -7,6 +7,8 @@ import { formatType } from '../../types/format-type.ts';
 import { arrayItems, checkDateTime, scalarLiteral } from './literals.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
+import { jsonOperator } from './json.ts';
+import { isKeyed, sortKey } from './sort-keys.ts';
 import {
   commonNumber,
   isDateTime,
@@ -25,6 +27,8 @@ const COMPARISONS: ReadonlySet<string> = new Set(['=', '<>', '<', '>', '<=', '>=
 export function writeOperator(operator: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
   const name = operator === '!=' ? '<>' : operator;
   if (COMPARISONS.has(name)) return writeComparison(name, left, right, where);
+  const json = jsonOperator(name, left, right, where);
+  if (json !== undefined) return json;
   switch (name) {
     case '+':
     case '-':
@@ -66,12 +70,6 @@ export function writeOperator(operator: string, left: Typed, right: Typed, where
     case '<@':
     case '&&':
       return arrayContainment(name, left, right, where);
-    case '->':
-    case '->>':
-      return jsonAccess(name, left, right, where);
-    case '#>':
-    case '#>>':
-      return jsonPath(name, left, right, where);
     default:
   }
   throw notSupported(`operator ${operator} over Arka tables`, where);
@@ -97,7 +95,7 @@ function negate(constant: string): string {
   return constant.startsWith('-') ? constant.slice(1) : `-${constant}`;
 }
 
-/** Equality and order: jsonb compares by value in PostgreSQL, by text here, and is refused. */
+/** Equality and order; where values have keys, theirs. */
 export function writeComparison(operator: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
   checkComparable(left, where);
   checkComparable(right, where);
@@ -108,7 +106,7 @@ export function writeComparison(operator: string, left: Typed, right: Typed, whe
       ...where,
     });
   }
-  return typed(`(${coerced(left, right, where)} ${operator} ${coerced(right, left, where)})`, Oid.bool);
+  return typed(`(${compared(left, right, where)} ${operator} ${compared(right, left, where)})`, Oid.bool);
 }
 
 /** Types that compare with each other; DuckDB would cast across, PostgreSQL refuses. Null: not known here. */
@@ -121,13 +119,26 @@ function family(oid: number): string | null {
     oid === Oid.uuid ||
     oid === Oid.bytea ||
     oid === Oid.time ||
-    oid === Oid.interval
+    oid === Oid.interval ||
+    oid === Oid.jsonb
     ? String(oid)
     : null;
 }
 
 export function checkComparable(value: Typed, where: SqlErrorFields): void {
-  if (isJson(value.oid)) throw notSupported('comparison of json values over Arka tables', where);
+  if (value.oid === Oid.json) throw notSupported('comparison of json values over Arka tables', where);
+}
+
+/** For places that compare values themselves, not by their keys. */
+export function checkEqualAsStored(value: Typed, where: SqlErrorFields): void {
+  checkComparable(value, where);
+  if (isKeyed(value.oid))
+    throw notSupported(`${formatType({ oid: value.oid, typmod: -1 })} values in this place over Arka tables`, where);
+}
+
+/** What stands for a value beside another of its type. */
+export function compared(value: Typed, other: Typed, where: SqlErrorFields): string {
+  return sortKey(coerced(value, other, where), isKeyed(value.oid) ? value.oid : other.oid);
 }
 
 /** An untyped constant takes the other side's type, by PostgreSQL's rules for its text. */
@@ -219,55 +230,6 @@ function arrayContainment(name: string, left: Typed, right: Typed, where: SqlErr
   );
 }
 
-/** By JSON pointer: DuckDB reads keys beginning with $ or / as paths. ->> of an object or array is refused where known. */
-function jsonAccess(name: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
-  const pointer = jsonStep(left, right, where);
-  const source = left.raw ?? left.sql;
-  return name === '->' ? jsonValue(source, pointer) : typed(jsonText(source, pointer), Oid.text);
-}
-
-function jsonStep(left: Typed, right: Typed, where: SqlErrorFields): string {
-  if (!isJson(left.oid) && left.oid !== 0) throw notSupported('operator -> of this type over Arka tables', where);
-  if (typeof right.constant !== 'string')
-    throw notSupported('operator -> with a key that is no constant over Arka tables', where);
-  // `/0` would also find the key "0" of an object; $[0] finds elements only, and counts negatives from the end.
-  if (isInteger(right.oid))
-    return quoteLiteral(Number(right.constant) < 0 ? `$[#${right.constant}]` : `$[${right.constant}]`);
-  return objectKey(right.constant);
-}
-
-/** `$."key"` is a key only; as text DuckDB would take a number for an index of an array. */
-function objectKey(key: string): string {
-  if (key === '') return "'/'";
-  if (/["\\*]/.test(key)) throw notSupported('a json key with a quote, backslash or star over Arka tables');
-  return quoteLiteral(`$."${key}"`);
-}
-
-function jsonValue(source: string, path: string): Typed {
-  const raw = `json_extract(${source}, ${path})`;
-  return { ...typed(jsonGuard(source, path, raw), Oid.json), raw };
-}
-
-function jsonGuard(source: string, path: string, value: string): string {
-  return `CASE WHEN json_type(${source}, ${path}) IN ('OBJECT', 'ARRAY') THEN error('0A000: the text of a json object or array inside a document is not supported over Arka tables') ELSE ${value} END`;
-}
-
-/** Objects and arrays print with other spacing than PostgreSQL's: an error is better than another text. */
-function jsonText(source: string, path: string): string {
-  return jsonGuard(source, path, `json_extract_string(${source}, ${path})`);
-}
-
-function jsonPath(name: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
-  if (!isJson(left.oid) || typeof right.constant !== 'string')
-    throw notSupported(`operator ${name} of this form over Arka tables`, where);
-  const steps = arrayItems(right.constant);
-  if (steps.length === 0 || steps.some((step) => step === null || /^-?\d+$/.test(step) || /^$|["\\*]/.test(step)))
-    throw notSupported(`operator ${name} with this path over Arka tables`, where);
-  const path = quoteLiteral(`$${steps.map((step) => `."${step}"`).join('')}`);
-  const source = left.raw ?? left.sql;
-  return name === '#>' ? jsonValue(source, path) : typed(jsonText(source, path), Oid.text);
-}
-
 /** expr = ANY (array) and its kin. */
 export function writeArrayComparison(
   expression: A_Expr,
@@ -289,6 +251,7 @@ export function writeArrayComparison(
       )
       .join(', ')}]`;
   }
-  const call = `(${left.sql} ${name} ${quantifier}(${list}))`;
+  const elements = isKeyed(left.oid) ? `list_transform(${list}, lambda e: ${sortKey('e', left.oid)})` : list;
+  const call = `(${sortKey(left.sql, left.oid)} ${name} ${quantifier}(${elements}))`;
   return typed(array.parameter === undefined ? call : `CASE WHEN ${list} IS NULL THEN NULL ELSE ${call} END`, Oid.bool);
 }

@@ -12,8 +12,9 @@ import { columnName } from '../column-names.ts';
 import { columnType, typeOidOf } from '../type-names.ts';
 import { unionType, writeCondition, writeExpression, writeSort } from './expression.ts';
 import { writeFrom } from './from.ts';
-import { checkComparable } from './operators.ts';
+import { checkEqualAsStored } from './operators.ts';
 import { allColumns, resolveHere, rootScope, type OutputColumn, type Scope, type WriterContext } from './scope.ts';
+import { isKeyed } from './sort-keys.ts';
 import { typed, type Typed } from './typed.ts';
 import { writeWindow } from './windows.ts';
 
@@ -135,13 +136,13 @@ function writeSetOperation(select: SelectStmt, scope: Scope): Body {
     })) ?? null;
   if (select.all !== true)
     for (const column of [...(left.outputs ?? []), ...(right.outputs ?? [])])
-      checkComparable(typed('', column.oid), {});
+      checkEqualAsStored(typed('', column.oid), {});
   const sql = `(${left.sql}) ${names[select.op ?? '']}${select.all === true ? ' ALL' : ''} (${right.sql})`;
   return {
     sql,
     outputs,
     scope: resultScope(scope, outputs),
-    sortOutput: (node) => outputReference(node, outputs ?? []),
+    sortOutput: (node) => outputReference(node, outputs ?? [], outputs),
   };
 }
 
@@ -166,7 +167,12 @@ function writeValues(select: SelectStmt, scope: Scope): Body {
   });
   const outputs = types.map((values, index) => ({ name: `column${index + 1}`, oid: unionType(values) }));
   const sql = `SELECT * FROM (VALUES ${rows.join(', ')}) AS "*VALUES*"(${outputs.map((column) => quoteIdentifier(column.name)).join(', ')})`;
-  return { sql, outputs, scope: resultScope(scope, outputs), sortOutput: (node) => outputReference(node, outputs) };
+  return {
+    sql,
+    outputs,
+    scope: resultScope(scope, outputs),
+    sortOutput: (node) => outputReference(node, outputs, outputs),
+  };
 }
 
 function writeBody(select: SelectStmt, outer: Scope): Body {
@@ -193,7 +199,7 @@ function writeBody(select: SelectStmt, outer: Scope): Body {
     sql: parts.join(' '),
     outputs: targets.outputs,
     scope,
-    sortOutput: (node) => outputReference(node, targets.named),
+    sortOutput: (node) => outputReference(node, targets.named, targets.outputs, targets.expressions),
   };
 }
 
@@ -275,15 +281,15 @@ function starColumns(node: Node, scope: Scope): { sql: string; columns: readonly
 function writeDistinct(select: SelectStmt, targets: Targets, scope: Scope): string {
   const clause = select.distinctClause;
   if (clause === undefined) return '';
-  for (const column of targets.outputs ?? []) checkComparable(typed('', column.oid), {});
+  for (const column of targets.outputs ?? []) checkEqualAsStored(typed('', column.oid), {});
   // A plain DISTINCT is one empty node.
   const on = clause.filter((node) => Object.keys(node).length > 0);
   if (on.length === 0) return 'DISTINCT ';
-  return `DISTINCT ON (${on.map((node) => (outputReference(node, targets.named) === undefined ? writeExpression(node, scope).sql : distinctTarget(node, targets))).join(', ')}) `;
+  return `DISTINCT ON (${on.map((node) => (outputReference(node, targets.named, targets.outputs, targets.expressions) === undefined ? writeExpression(node, scope).sql : distinctTarget(node, targets))).join(', ')}) `;
 }
 
 function distinctTarget(node: Node, targets: Targets): string {
-  const reference = outputReference(node, targets.named)!;
+  const reference = outputReference(node, targets.named, targets.outputs, targets.expressions)!;
   const target = targets.expressions.find((one) => quoteIdentifier(one.name) === reference.sql);
   return target?.sql ?? reference.sql;
 }
@@ -307,7 +313,11 @@ function writeGrouping(node: Node, scope: Scope, targets: Targets): string {
   }
   if ('RowExpr' in node)
     return `(${(node.RowExpr.args ?? []).map((item) => writeGrouping(item, scope, targets)).join(', ')})`;
-  if (constantKind(node) === 'integer') return constantText(node)!;
+  if (constantKind(node) === 'integer') {
+    const place = targets.outputs?.[Number(constantText(node)) - 1];
+    if (place !== undefined) checkEqualAsStored(typed('', place.oid), atNode(node));
+    return constantText(node)!;
+  }
   let value: Typed;
   try {
     value = writeExpression(node, scope);
@@ -319,15 +329,31 @@ function writeGrouping(node: Node, scope: Scope, targets: Targets): string {
     if (target === undefined) throw error;
     value = target;
   }
-  checkComparable(value, atNode(node));
+  checkEqualAsStored(value, atNode(node));
   return value.sql;
 }
 
 /** ORDER BY of a bare name that is an output's, or of a place. */
-function outputReference(node: Node, named: readonly OutputColumn[]): Typed | undefined {
-  if (constantKind(node) === 'integer') return typed(constantText(node)!);
+function outputReference(
+  node: Node,
+  named: readonly OutputColumn[],
+  all: readonly OutputColumn[] | null,
+  expressions: Targets['expressions'] = [],
+): Typed | undefined {
+  // A key is made of what the column is: inside an expression its name may mean another.
+  const output = (column: OutputColumn): Typed =>
+    (isKeyed(column.oid) ? expressions.find((one) => one.name === column.name) : undefined) ??
+    typed(quoteIdentifier(column.name), column.oid);
+  if (constantKind(node) === 'integer') {
+    const place = all?.[Number(constantText(node)) - 1];
+    // A place has no key: the name has, where it means one column.
+    if (place === undefined || !isKeyed(place.oid)) return typed(constantText(node)!);
+    if (all!.filter(({ name }) => name === place.name).length > 1)
+      throw notSupported(`ORDER BY the place of one of two columns "${place.name}" over Arka tables`, atNode(node));
+    return output(place);
+  }
   if (!('ColumnRef' in node) || node.ColumnRef.fields?.length !== 1) return undefined;
   const name = stringOf(node.ColumnRef.fields[0]);
   const column = named.find((one) => one.name === name);
-  return column === undefined ? undefined : typed(quoteIdentifier(name), column.oid);
+  return column === undefined ? undefined : output(column);
 }

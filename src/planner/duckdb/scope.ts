@@ -25,6 +25,8 @@ export interface ScopeItem {
   readonly schema: string | null;
   readonly columns: readonly OutputColumn[] | null;
   readonly table: { readonly planned: PlannedTable; readonly fieldIds: readonly number[] } | null;
+  /** Its rows are values of one column: the alias alone means the value. */
+  readonly isScalar?: true;
 }
 
 export interface WriterContext {
@@ -116,7 +118,12 @@ function writePlain(name: string, reference: ColumnRef, scope: Scope): Typed {
       );
     }
     if (level.items.some((item) => item.columns === null)) return typed(quoteIdentifier(name));
-    if (level.items.some((item) => item.alias === name)) {
+    const whole = level.items.find((item) => item.alias === name);
+    if (whole?.isScalar === true) {
+      const [column] = whole.columns!;
+      return typed(`${quoteIdentifier(name)}.${quoteIdentifier(column!.name)}`, column!.oid);
+    }
+    if (whole !== undefined) {
       throw notSupported(`the whole row of "${name}" as a value`, at(reference.location));
     }
   }

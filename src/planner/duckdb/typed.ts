@@ -15,8 +15,6 @@ export interface Typed {
   readonly oid: number;
   readonly constant?: string | null;
   readonly parameter?: number;
-  /** The value without its guard, for operators that only look into it. */
-  readonly raw?: string;
 }
 
 export function typed(sql: string, oid = 0): Typed {

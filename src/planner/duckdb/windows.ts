@@ -1,8 +1,11 @@
 /** WINDOW definitions: partition, order, and the frame from PostgreSQL's option bits (FRAMEOPTION_*). */
 import { quoteIdentifier } from '../../sql-text.ts';
-import type { WindowDef } from 'libpg-query';
+import type { Node, WindowDef } from 'libpg-query';
 import { notSupported } from '../../errors.ts';
 import { writeExpression, writeSort } from './expression.ts';
+import { atNode } from '../ast.ts';
+import { checkComparable } from './operators.ts';
+import { sortKey } from './sort-keys.ts';
 import type { Scope } from './scope.ts';
 
 const Frame = {
@@ -27,12 +30,18 @@ export function writeWindow(window: WindowDef, scope: Scope): string {
   const parts: string[] = [];
   if (window.refname !== undefined && window.refname !== '') parts.push(quoteIdentifier(window.refname));
   if (window.partitionClause !== undefined)
-    parts.push(`PARTITION BY ${window.partitionClause.map((node) => writeExpression(node, scope).sql).join(', ')}`);
+    parts.push(`PARTITION BY ${window.partitionClause.map((node) => partitionKey(node, scope)).join(', ')}`);
   if (window.orderClause !== undefined)
     parts.push(`ORDER BY ${window.orderClause.map((node) => writeSort(node, scope)).join(', ')}`);
   const frame = writeFrame(window, scope);
   if (frame !== '') parts.push(frame);
   return parts.join(' ');
+}
+
+function partitionKey(node: Node, scope: Scope): string {
+  const value = writeExpression(node, scope);
+  checkComparable(value, atNode(node));
+  return sortKey(value.sql, value.oid);
 }
 
 function writeFrame(window: WindowDef, scope: Scope): string {

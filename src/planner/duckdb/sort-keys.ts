@@ -1,0 +1,17 @@
+/**
+ * Types whose values do not compare in the engine as in PostgreSQL: there a key does, made of the value by a function of Arka's own
+ * (`types/sort-key.ts`). Of all other types the value is its own key.
+ */
+import { Oid } from '../../types/pg-type.ts';
+
+const KEYS: ReadonlyMap<number, string> = new Map([[Oid.jsonb, 'arka_jsonb_key']]);
+
+export function isKeyed(oid: number): boolean {
+  return KEYS.has(oid);
+}
+
+/** What stands for a value of the type in comparisons, ORDER BY and partitions. */
+export function sortKey(sql: string, oid: number): string {
+  const key = KEYS.get(oid);
+  return key === undefined ? sql : `${key}(${sql})`;
+}
