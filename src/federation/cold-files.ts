@@ -2,7 +2,7 @@
  * The engine as main calls it, with every file that a request names made local first: what lies in a remote warehouse
  * only is fetched into the disk cache before DuckDB opens it, and stays there while the request runs.
  *
- * - E1 Any request with `file`, `files`, `scans` or paths waits here, on main and asynchronously, for what is missing. The caller's
+ * - E1 Any request with `file`, `files`, `deleteFiles`, `scans` or paths waits here, on main and asynchronously, for what is missing. The caller's
  *   pin is held meanwhile. A cursor keeps its files until its end; `close` ends the waiting as well (57014).
  */
 import type { Api, Remote } from '../rpc.ts';
@@ -71,9 +71,15 @@ function leased(engine: Remote<Api>, method: string, cache: DiskCache): Remote<A
 function filesOf(argument: unknown): readonly WantedFile[] {
   if (Array.isArray(argument))
     return argument.flatMap((each): WantedFile[] => (typeof each === 'string' ? [{ path: each }] : []));
-  const { file, files = [] } = (argument ?? {}) as {
+  const {
+    file,
+    files = [],
+    deleteFiles = [],
+  } = (argument ?? {}) as {
     readonly file?: WantedFile;
     readonly files?: readonly WantedFile[];
+    readonly deleteFiles?: readonly WantedFile[];
   };
-  return file === undefined ? files : [file, ...files];
+  const all = deleteFiles.length === 0 ? files : [...files, ...deleteFiles];
+  return file === undefined ? all : [file, ...all];
 }

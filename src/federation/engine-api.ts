@@ -7,6 +7,7 @@
 import type { FileUnit, TableScan } from '../storage/scan-spec.ts';
 import type { TableDef } from '../table-def.ts';
 import type {
+  EqualityRequest,
   LookupRequest,
   LookupResult,
   PositionDeletes,
@@ -103,6 +104,8 @@ export type EngineApi = {
   writePositionDeletes(request: { path: string; deletes: readonly PositionDeletes[] }): Promise<WrittenFile>;
   /** Positions per data file location, of Iceberg position-delete files. */
   readPositionDeletes(paths: readonly string[]): Promise<readonly PositionDeletes[]>;
+  /** Rows that equality deletes are of: sorted positions by unit; units without any are left out. */
+  equalityPositions(request: EqualityRequest): Promise<ReadonlyMap<number, Uint32Array>>;
   lookup(request: LookupRequest): Promise<LookupResult>;
   /** The same by whole rows: `keys` are all columns of the def, and may be NULL. */
   lookupImages(request: LookupRequest): Promise<LookupResult>;

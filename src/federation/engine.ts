@@ -21,6 +21,7 @@ import {
 import { openCursor, type Cursor, type OpeningCursor } from './cursor.ts';
 import type { EngineApi, EngineSettings, QueryRequest } from './engine-api.ts';
 import { located } from './damaged-file.ts';
+import { equalityPositions } from './equality-deletes.ts';
 import { fetchRows } from './row-fetch.ts';
 import { lookupImages } from './image-lookup.ts';
 import { lookup } from './lookup.ts';
@@ -97,6 +98,8 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
         (lease) => readPositionDeletes(lease, paths),
         paths.map((path) => ({ path })),
       ),
+    equalityPositions: (request) =>
+      chore((lease) => equalityPositions(lease, request), [...request.deleteFiles, ...request.files]),
     lookup: (request) => chore((lease, own) => lookup(lease, request, own), request.files),
     fetchRows: (request) => chore((lease, own) => fetchRows(lease, request, own), request.files),
     readRows: (request) => chore((lease) => readRows(lease, request), [request.file]),

@@ -14,6 +14,7 @@ import type { CommitResult, TableState } from '../storage/iceberg/lake-api.ts';
 import type { Table } from '../storage/table.ts';
 import type { PositionDeletes } from '../storage/unit-engine.ts';
 import type { Database } from './database.ts';
+import { equalityPositions, joined } from './equality-deletes.ts';
 
 export const DELETES_OF_FILE_MIN = 1000;
 export const SHARED_MAX = 8;
@@ -138,20 +139,25 @@ export interface ReadDeletes {
   readonly shared: readonly PositionDeletes[];
 }
 
-export async function readDeletes(database: Database, state: TableState): Promise<ReadDeletes> {
+export async function readDeletes(database: Database, table: Table, state: TableState): Promise<ReadDeletes> {
   const read = async (paths: readonly string[]): Promise<readonly PositionDeletes[]> =>
     paths.length === 0 ? [] : database.engine.readPositionDeletes(paths);
   const scoped = await read(state.deletePaths);
-  return { scoped, shared: await read(state.partitionDeletes.map(({ path }) => path)) };
+  const shared = await read(state.partitionDeletes.map(({ path }) => path));
+  return { scoped: joinedLists(scoped, await equalityPositions(database, table, state)), shared };
 }
 
 export function positionsByLocation({ scoped, shared }: ReadDeletes): Map<string, Uint32Array> {
-  const all = new Map(scoped.map(({ location, positions }) => [location, positions]));
-  for (const { location, positions } of shared) {
-    const before = all.get(location);
-    all.set(location, before === undefined ? positions : Uint32Array.of(...before, ...positions));
-  }
-  return all;
+  return new Map(joinedLists(scoped, shared).map(({ location, positions }) => [location, positions]));
+}
+
+/** One list a data file. */
+function joinedLists(left: readonly PositionDeletes[], right: readonly PositionDeletes[]): readonly PositionDeletes[] {
+  if (left.length === 0 || right.length === 0) return left.length === 0 ? right : left;
+  const all = new Map(left.map(({ location, positions }) => [location, positions]));
+  for (const { location, positions } of right)
+    all.set(location, joined(all.get(location) ?? new Uint32Array(0), positions));
+  return Array.from(all, ([location, positions]) => ({ location, positions }));
 }
 
 /** The table's files take what was read, `lsn` being that of the newest operation. */

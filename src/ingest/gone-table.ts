@@ -67,7 +67,7 @@ async function adopt(database: Database, schema: string, name: string): Promise<
   table.publishedLsn = lsn;
   table.flushedLsn = lsn;
   try {
-    adoptDeletes(database, table, state, await readDeletes(database, state), 0);
+    adoptDeletes(database, table, state, await readDeletes(database, table, state), 0);
   } catch (error) {
     detachAtStart(database, table, error);
   }

@@ -148,7 +148,7 @@ export function collectLater(database: Database, table: Table): Promise<number> 
  * @throws {SqlError} 55000 when they cannot be
  */
 export async function adoptState(database: Database, table: Table, state: TableState): Promise<void> {
-  const deletes = await readDeletes(database, state);
+  const deletes = await readDeletes(database, table, state);
   const deleted = positionsByLocation(deletes);
   const live = new Set(state.files.map((info) => info.location));
   const taken = takenBack(database, table, state.files, deleted);

@@ -128,7 +128,7 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
   table.flushedLsn = table.committedLsn;
   const { flush } = state;
   try {
-    adoptDeletes(database, table, state, await readDeletes(database, state), 0);
+    adoptDeletes(database, table, state, await readDeletes(database, table, state), 0);
   } catch (error) {
     detachRecovered(table, state);
     detachAtStart(database, table, error);

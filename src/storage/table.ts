@@ -10,6 +10,7 @@ import { invariant } from '../errors.ts';
 import { nameFields, type IndexDef, type Lsn, type TableDef } from '../table-def.ts';
 import type { ColumnVector, Physical } from '../types/column-vector.ts';
 import { physicalOf } from '../types/pg-type.ts';
+import { EqualityKnown } from './equality-known.ts';
 import { FileSets } from './file-sets.ts';
 import type { DataFileUnit } from './file-unit.ts';
 import type { Detached, PartitionValue } from './iceberg/lake-api.ts';
@@ -109,6 +110,8 @@ export class Table {
   metadataLocation = '';
   /** Locations of the live delete files of partitions, oldest first, by spec and partition (H12). */
   readonly partitionDeletes = new Map<string, readonly string[]>();
+  /** What other writers' equality deletes have deleted. */
+  readonly equality: EqualityKnown;
   snapshotId: bigint | null = null;
   dropped = false;
   /** Another writer's change of columns, spec or order that is not taken over yet. */
@@ -135,6 +138,7 @@ export class Table {
   ) {
     this.#memory = memory;
     this.warm = new WarmCopies(memory);
+    this.equality = new EqualityKnown(memory);
     this.#secret = secret;
     this.#nextUnit = nextUnit;
     this.def = def;
@@ -389,6 +393,7 @@ export class Table {
     this.#newGeneration(this.appliedLsn);
     this.files = [];
     this.fileSets.clear();
+    this.equality.replace(new Map());
     this.#units.clear();
     this.version++;
   }

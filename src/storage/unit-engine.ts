@@ -64,6 +64,20 @@ export interface PositionDeletes {
   readonly positions: Uint32Array;
 }
 
+/** Rows of data files by the values of some columns, as another writer's equality deletes have them (H14). */
+export interface EqualityRequest {
+  readonly def: TableDef;
+  /** The columns that are compared; NULL equals NULL. */
+  readonly fieldIds: readonly number[];
+  /** Units are given back as they are here. */
+  readonly files: readonly SequencedFile[];
+  readonly deleteFiles: readonly SequencedFile[];
+}
+/** A row is deleted by a file of a higher number alone. */
+export interface SequencedFile extends FileUnit {
+  readonly sequence: number;
+}
+
 /** The functions themselves, as the caller sees them. */
 export interface UnitEngine {
   /** The live rows of the units, ordered by the def's sort, then unit, then position (total: H16), as one file. Null: no live row. */
@@ -77,6 +91,8 @@ export interface UnitEngine {
   writePositionDeletes(request: { path: string; deletes: readonly PositionDeletes[] }): Promise<WrittenFile>;
   /** Positions per data file location, of Iceberg position-delete files. */
   readPositionDeletes(paths: readonly string[]): Promise<readonly PositionDeletes[]>;
+  /** Sorted positions by unit; units without any are left out. */
+  equalityPositions(request: EqualityRequest): Promise<ReadonlyMap<number, Uint32Array>>;
   lookup(request: LookupRequest): Promise<LookupResult>;
   /** The same by whole rows: `keys` are all columns of the def, and may be NULL. */
   lookupImages(request: LookupRequest): Promise<LookupResult>;

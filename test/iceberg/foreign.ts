@@ -4,6 +4,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildAttempt, type Change, type CommitContext } from '../../src/storage/iceberg/commit.ts';
 import type { DataFileInfo } from '../../src/storage/iceberg/lake-api.ts';
+import { encodeBound } from '../../src/storage/iceberg/bounds.ts';
 import { localStore } from '../../src/storage/iceberg/local-store.ts';
 import {
   Content,
@@ -140,20 +141,53 @@ async function nextSnapshot(
   return location;
 }
 
-/** What Flink's upserts commit: rows with these ids are deleted from all files so far, by value. */
-export async function foreignEqualityDelete(dataDir: string, name: string, ids: readonly number[]): Promise<void> {
+/**
+ * What Flink's upserts commit: rows with these ids, or by a SELECT with these values of other fields, are deleted from all files
+ * so far, or from those of one file's partition.
+ */
+export async function foreignEqualityDelete(
+  dataDir: string,
+  name: string,
+  by: readonly number[] | string,
+  fieldIds: readonly number[] = [1],
+  beside: string | null = null,
+): Promise<void> {
+  const select = typeof by === 'string' ? by : `SELECT unnest([${by.join(', ')}])::BIGINT AS id`;
+  const columns = ['id', 'v', 'name'];
   await swap(dataDir, name, async (metadata, metadataLocation) => {
     const kept = await context.reader.manifests(currentSnapshot(metadata));
-    const [data] = await context.reader.entries(kept.find((manifest) => manifest.content === 0)!);
+    const data: RawFile[] = [];
+    for (const manifest of kept.filter(({ content }) => content === 0))
+      data.push(...(await context.reader.entries(manifest)).map(({ file }) => file));
+    const like = data.find((file) => beside === null || file.file_path === beside)!;
     const location = `${metadata.location}/data/theirs-${randomUUID()}.parquet`;
     const path = toLocalPath(location);
-    await duckdb(
-      `COPY (SELECT unnest([${ids.join(', ')}])::BIGINT AS id) TO '${path}' (FORMAT parquet, FIELD_IDS {id: 1})`,
-    );
-    const written = { location, rows: ids.length, bytes: statSync(path).size };
-    const file = { ...rawDeleteFile(written, [data!.file]), content: Content.equalityDeletes, equality_ids: [1] };
+    const ids = fieldIds.map((id) => `${columns[id - 1] ?? 'gone'}: ${id}`).join(', ');
+    await duckdb(`COPY (${select}) TO '${path}' (FORMAT parquet, FIELD_IDS {${ids}})`);
+    const rows = Number((await duckdb(`SELECT count(*) FROM read_parquet('${path}')`))[0]![0]);
+    const written = { location, rows, bytes: statSync(path).size };
+    const file = {
+      ...rawDeleteFile(written, [like]),
+      lower_bounds: null,
+      upper_bounds: null,
+      referenced_data_file: null,
+      content: Content.equalityDeletes,
+      equality_ids: fieldIds,
+      ...(typeof by === 'string' ? {} : idBounds(by)),
+    };
     return nextSnapshot(metadata, { name, metadataLocation }, kept, 'deletes', file);
   });
+}
+
+function idBounds(ids: readonly number[]): Pick<RawFile, 'lower_bounds' | 'upper_bounds' | 'null_value_counts'> {
+  const bound = (id: number): { key: number; value: Buffer }[] => [
+    { key: 1, value: Buffer.from(encodeBound('long', BigInt(id))) },
+  ];
+  return {
+    lower_bounds: bound(Math.min(...ids)),
+    upper_bounds: bound(Math.max(...ids)),
+    null_value_counts: [{ key: 1, value: 0n }],
+  };
 }
 
 /** All rows, by a SELECT of id, v and name, in one file: no other file, and no delete file, is left. */

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ObjectStore } from '../../src/storage/iceberg/object-store.ts';
 import {
+  Content as FileContent,
   encodeManifest,
   encodeManifestList,
   EntryStatus,
@@ -48,13 +49,18 @@ const readerOf = ({ objects }: World): TableReader => tableReader(objects as Obj
 export async function contentOf(world: World, snapshot: Snapshot | null): Promise<Content> {
   const reader = readerOf(world);
   const dead = new Map<string, Set<number>>();
-  const data: RawFile[] = [];
+  const data: { readonly raw: RawFile; readonly sequence: bigint }[] = [];
+  const equality: { readonly place: string; readonly sequence: bigint; readonly keys: ReadonlySet<number> }[] = [];
   for (const manifest of await reader.manifests(snapshot)) {
     for (const entry of await reader.entries(manifest)) {
       if (entry.status === EntryStatus.deleted) continue;
       const { file_path: location } = entry.file;
-      if (entry.file.content === 0) data.push(entry.file);
-      else
+      const sequence = entry.sequence ?? 0n;
+      if (entry.file.content === FileContent.data) data.push({ raw: entry.file, sequence });
+      else if (entry.file.content === FileContent.equalityDeletes) {
+        const keys = new Set(decodeFile(world.bytesAt(location), location).rows.map(([key]) => key));
+        equality.push({ place: placeOf(entry.file), sequence, keys });
+      } else
         for (const list of decodeFile(world.bytesAt(location), location).deletes) {
           const set = dead.get(list.location) ?? new Set();
           list.positions.forEach((position) => set.add(position));
@@ -62,16 +68,21 @@ export async function contentOf(world: World, snapshot: Snapshot | null): Promis
         }
     }
   }
-  const files = data
-    .map((raw) => ({ raw, location: raw.file_path }))
-    .map(({ raw, location }) => ({
-      location,
-      raw,
-      rows: decodeFile(world.bytesAt(location), location).rows,
-      dead: dead.get(location) ?? new Set<number>(),
-    }));
+  const files = data.map(({ raw, sequence }) => {
+    const location = raw.file_path;
+    const { rows } = decodeFile(world.bytesAt(location), location);
+    const own = new Set(dead.get(location));
+    for (const by of equality)
+      if (by.sequence > sequence && by.place === placeOf(raw))
+        rows.forEach(([key], position) => by.keys.has(key) && own.add(position));
+    return { location, raw, rows, dead: own };
+  });
   return { files, rows: files.flatMap((file) => file.rows.filter((_, position) => !file.dead.has(position))) };
 }
+
+/** All specs here are one, so the place of deletes without a partition is that of all files. */
+const placeOf = ({ partition }: RawFile): string =>
+  JSON.stringify(partition, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
 
 async function putFile(world: World, location: string, content: object): Promise<number> {
   const bytes = encodeFile(content);
@@ -198,6 +209,22 @@ export async function deleteKeys(
   }
   if (deletes.length === 0) return null;
   return nextSnapshot(world, base, await keptOf(world, base.metadata), [{ content: 'deletes', files: deletes }], now);
+}
+
+/** The same by value, as Flink does: one file a partition, for all data files before it (H14). */
+export async function deleteByValue(
+  world: World,
+  base: LoadedTable,
+  keys: ReadonlySet<number>,
+  now: number,
+): Promise<string | null> {
+  if (keys.size === 0) return null;
+  const rows = Array.from(keys, (key): Row => [key, null, null]);
+  const files = (await dataFiles(world, base, rows)).map((raw) => {
+    const content = FileContent.equalityDeletes;
+    return { ...raw, content, equality_ids: [1], sort_order_id: null };
+  });
+  return nextSnapshot(world, base, await keptOf(world, base.metadata), [{ content: 'deletes', files }], now);
 }
 
 /** All live rows in one new file a partition, every older file gone. */

@@ -227,8 +227,9 @@ class Scenario {
       for (const row of rows) next.set(row[0], row);
     } else if (kind < 0.6) {
       const keys = new Set([...theirs.keys()].filter(() => world.chance(0.4)));
-      what = 'delete';
-      location = await foreign.deleteKeys(world, base, keys, now);
+      const byValue = base.metadata['last-sequence-number'] % 2n === 0n;
+      what = byValue ? 'delete by value' : 'delete';
+      location = await (byValue ? foreign.deleteByValue : foreign.deleteKeys)(world, base, keys, now);
       for (const key of keys) next.delete(key);
     } else if (kind < 0.85) {
       what = 'rewrite';

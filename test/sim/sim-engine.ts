@@ -14,6 +14,7 @@ import type {
   RowsRead,
   RowsRequest,
   UnitEngine,
+  EqualityRequest,
   WriteParquetRequest,
   WrittenFile,
 } from '../../src/storage/unit-engine.ts';
@@ -222,6 +223,22 @@ export class SimEngine implements UnitEngine {
         location,
         positions: Uint32Array.from([...positions].sort((a, b) => a - b)),
       }));
+    });
+
+  equalityPositions = (request: EqualityRequest): Promise<ReadonlyMap<number, Uint32Array>> =>
+    this.#act((disk) => {
+      const values = (row: Row): string => JSON.stringify(request.fieldIds.map((fieldId) => row[fieldId - 1]));
+      const newest = new Map<string, number>();
+      for (const { path, sequence } of request.deleteFiles)
+        for (const row of rowsOfFile(disk, path))
+          newest.set(values(row), Math.max(sequence, newest.get(values(row)) ?? 0));
+      return new Map(
+        request.files.flatMap(({ unit, path, sequence }) => {
+          const rows = rowsOfFile(disk, path);
+          const dead = [...rows.keys()].filter((at) => (newest.get(values(rows[at]!)) ?? 0) > sequence);
+          return dead.length === 0 ? [] : [[unit, Uint32Array.from(dead)] as const];
+        }),
+      );
     });
 
   lookup = (request: LookupRequest): Promise<LookupResult> =>

@@ -104,6 +104,33 @@ export interface TableState {
   readonly deletePaths: readonly string[];
   /** Those among the live ones that Arka wrote for a whole partition; `deletePaths` has the others. */
   readonly partitionDeletes: readonly PartitionDeletes[];
+  /** Equality deletes of other writers; left out: there are none. */
+  readonly equality?: EqualityDeletes;
+}
+
+/** Rows that another writer has deleted by values (H14): main has the engine find them. */
+export interface EqualityDeletes {
+  readonly files: readonly EqualityDeleteFile[];
+  readonly targets: readonly EqualityTarget[];
+}
+
+/** Rows with these values of some columns are deleted from data files that were committed before. */
+export interface EqualityDeleteFile {
+  readonly location: string;
+  readonly path: string;
+  readonly bytes: number;
+  readonly rows: number;
+  readonly fieldIds: readonly number[];
+  readonly sequence: number;
+  /** Only those of one place are for the same data files. */
+  readonly place: string;
+}
+
+/** A data file with its data sequence number, and the indexes of the delete files that may be of it. */
+export interface EqualityTarget {
+  readonly location: string;
+  readonly sequence: number;
+  readonly by: readonly number[];
 }
 
 /** A position-delete file that Arka wrote for several data files of one partition (H12). */

@@ -294,6 +294,7 @@ function checkCache(lake: Lake, tables: readonly TableState[]): Promise<CachedFi
     for (const file of table.files) expected.set(file.path, file.bytes);
     for (const path of table.deletePaths) expected.set(path, null);
     for (const { path } of table.partitionDeletes) expected.set(path, null);
+    for (const { path, bytes } of table.equality?.files ?? []) expected.set(path, bytes);
   }
   return lake.cache.check(expected);
 }
@@ -360,7 +361,7 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
     checkOwner(base, request.logId, known.logId);
     let attempt: Attempt;
     try {
-      // What another writer did is told with the answer: where it cannot be read, nothing takes place (H14).
+      // What another writer did is told with the answer: where it cannot be read, nothing takes place.
       if (base.metadataLocation !== known.reported) await lake.reader.state(base);
       attempt = await buildAttempt(context, base, change, commitId);
     } catch (error) {

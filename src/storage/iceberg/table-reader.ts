@@ -8,6 +8,7 @@ import { notSupported, SqlError, SqlState } from '../../errors.ts';
 import { lastColumn, type ColumnDef, type PgType, type TableDef } from '../../table-def.ts';
 import { icebergType } from '../../types/pg-type.ts';
 import { isPartitionDeletes } from './delete-names.ts';
+import { equalityDeletes, type LiveEntry } from './equality-deletes.ts';
 import { storedIndexes } from './index-property.ts';
 import type { DataFileInfo, PartitionDeletes, TableState } from './lake-api.ts';
 import {
@@ -75,7 +76,7 @@ export interface TableReader {
   forget(locations: readonly string[]): void;
   /** The table of this folder is gone. */
   forgetBelow(location: string): void;
-  /** @throws 0A000 for what Arka cannot read: column types, equality deletes, deletion vectors, other file formats */
+  /** @throws 0A000 for what Arka cannot read: column types, deletion vectors, other file formats */
   state(table: LoadedTable): Promise<TableState>;
 }
 
@@ -167,6 +168,8 @@ async function tableState(
   const files: DataFileInfo[] = [];
   const deletePaths: string[] = [];
   const partitionDeletes: PartitionDeletes[] = [];
+  const data: LiveEntry[] = [];
+  const equality: LiveEntry[] = [];
   for (const manifest of await reader.manifests(snapshot)) {
     for (const entry of await reader.entries(manifest)) {
       if (entry.status === EntryStatus.deleted) continue;
@@ -175,18 +178,16 @@ async function tableState(
         throw notSupported(`a data or delete file in format ${file.file_format}`, {
           detail: `File "${file.file_path}".`,
         });
-      if (file.content === Content.equalityDeletes)
-        throw notSupported('reading Iceberg equality deletes', {
-          detail: `File "${file.file_path}".`,
-          hint: 'Compact the table with the engine that writes them; until then it is read as it was before, and nothing is committed to it.',
-        });
-      if (file.content === Content.data)
-        files.push(dataFileInfo(file, spec(manifest.partition_spec_id), pathOf(file.file_path)));
+      const live = { entry, spec: spec(manifest.partition_spec_id) };
+      if (file.content === Content.data) {
+        files.push(dataFileInfo(file, live.spec, pathOf(file.file_path)));
+        data.push(live);
+      } else if (file.content === Content.equalityDeletes) equality.push(live);
       else if (isPartitionDeletes(file.file_path))
         partitionDeletes.push({
           location: file.file_path,
           path: pathOf(file.file_path),
-          partitionKey: placeKey(manifest.partition_spec_id, partitionOf(file, spec(manifest.partition_spec_id))),
+          partitionKey: placeKey(live.spec.specId, partitionOf(file, live.spec)),
         });
       else deletePaths.push(pathOf(file.file_path));
     }
@@ -203,6 +204,7 @@ async function tableState(
     files,
     deletePaths,
     partitionDeletes,
+    ...(equality.length === 0 ? {} : { equality: equalityDeletes(currentSchema(metadata), data, equality, pathOf) }),
   };
 }
 
