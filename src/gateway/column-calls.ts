@@ -11,6 +11,7 @@ import { ByteWriter } from '../types/byte-writer.ts';
 import { typeLength } from '../types/pg-type.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import { decodeText } from '../types/utf8.ts';
+import type { MaybePromise } from '../wire/gateway-api.ts';
 import type { QueryEnvironment, SessionActions } from './query.ts';
 
 type Call = Exclude<CallColumn, { readonly kind: 'pass' }>;
@@ -59,7 +60,10 @@ export async function carriedOut(
       if (column.kind === 'pass') putField(out, fields[column.at]!);
       else if (column.kind === 'session')
         putField(out, await actOnSession(environment.actions, column, fields, format));
-      else putValue(out, call(environment, column, fields), format);
+      else {
+        const value = call(environment, column, fields);
+        putValue(out, value instanceof Promise ? await value : value, format);
+      }
     }
     out.setI32(start, out.length - start);
   }
@@ -165,24 +169,28 @@ async function actPlainly(
   }
 }
 
-/** Null when an argument is NULL. @throws {SqlError} 42P01, 42809, 55000, 2200H, 22003 */
+/** Null when an argument is NULL. @throws {SqlError} 42P01, 42809, 55000, 2200H, 22003; 55P03, 40P01, 57014 */
 function call(
   environment: QueryEnvironment,
   column: Exclude<Call, { kind: 'session' }>,
   fields: readonly (Uint8Array | null)[],
-): SequenceValue | null {
-  const { sequences } = environment;
+): MaybePromise<SequenceValue | null> {
+  const { sequences, actions } = environment;
   if (column.kind === 'lastval') return sequences.last();
   const args = fields.slice(column.at, column.at + column.count);
   if (args.includes(null)) return null;
   const [name, value, isCalled] = args.map((arg) => decodeText(arg!, 0, arg!.length));
   const oid = sequenceOid(environment, name!);
   sequences.permit(column.kind, oid);
-  if (column.kind === 'nextval') return sequences.next(oid);
   if (column.kind === 'currval') return sequences.current(oid);
-  const number = BigInt(value!);
-  sequences.set(oid, number, isCalled === 't');
-  return number;
+  const { kind } = column;
+  const drawn = (): SequenceValue => {
+    if (kind === 'nextval') return sequences.next(oid);
+    const number = BigInt(value!);
+    sequences.set(oid, number, isCalled === 't');
+    return number;
+  };
+  return sequences.released([oid], actions.patience)?.then(drawn) ?? drawn();
 }
 
 function sequenceOid({ relations, searchPath }: QueryEnvironment, name: string): number {

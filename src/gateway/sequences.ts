@@ -7,6 +7,8 @@ import type { Database } from '../ingest/database.ts';
 import type { SequenceSource } from '../ingest/generated-values.ts';
 import type { Sequence, SequenceValue } from '../ingest/sequence.ts';
 import { undefinedSequence } from '../ingest/sequences.ts';
+import { sequenceKey } from '../ingest/schema-changes.ts';
+import { LockMode, type Patience, type TableHold } from '../ingest/table-locks.ts';
 import type { Transaction } from '../ingest/transaction.ts';
 import type { Generated } from '../planner/plan.ts';
 import { Privilege } from '../rights/privileges.ts';
@@ -38,12 +40,14 @@ export class SessionSequences implements SequenceSource {
   readonly #access: SessionAccess;
 
   readonly #transaction: () => Transaction | null;
+  readonly #hold: () => TableHold;
 
-  /** @param transaction the session's, where it has written */
-  constructor(database: Database, access: SessionAccess, transaction: () => Transaction | null) {
+  /** @param transaction the session's, where it has written @param hold of its locks */
+  constructor(database: Database, access: SessionAccess, transaction: () => Transaction | null, hold: () => TableHold) {
     this.#database = database;
     this.#access = access;
     this.#transaction = transaction;
+    this.#hold = hold;
   }
 
   /** Before a call that a statement names. @throws {SqlError} 42501 */
@@ -57,10 +61,28 @@ export class SessionSequences implements SequenceSource {
     return sequence;
   }
 
-  /** @throws {SqlError} 55P03 for one that another transaction has altered: values are drawn in one turn, so nobody can wait */
+  #isHeld({ heldBy }: Sequence): boolean {
+    return heldBy !== null && heldBy !== this.#transaction();
+  }
+
+  /**
+   * Before numbers are drawn: null, or another transaction has altered one of the sequences, and its end is waited for.
+   * @throws {SqlError} 55P03 after lock_timeout, 40P01, 57014
+   */
+  released(oids: readonly number[], patience: Patience): Promise<void> | null {
+    for (const oid of oids) {
+      const sequence = this.#database.sequences.withOid(oid);
+      if (sequence === undefined || !this.#isHeld(sequence)) continue;
+      const key = sequenceKey(sequence);
+      return this.#database.locks.lock(this.#hold(), key, LockMode.rowExclusive, patience, null);
+    }
+    return null;
+  }
+
+  /** @throws {SqlError} 55P03 for one that another transaction has altered since the statement began: values are drawn in one turn */
   #free(oid: number): Sequence {
     const sequence = this.#sequence(oid);
-    if (sequence.heldBy === null || sequence.heldBy === this.#transaction()) return sequence;
+    if (!this.#isHeld(sequence)) return sequence;
     throw new SqlError(SqlState.lockNotAvailable, `could not obtain lock on relation "${sequence.def.name}"`, {
       detail: 'A transaction that has not ended has altered the sequence.',
     });

@@ -29,6 +29,7 @@ import { SessionStatements } from './statements.ts';
 import { SessionTimes } from './times.ts';
 import { SessionNames } from './session-names.ts';
 import { SessionTransaction } from './transaction.ts';
+import type { Transaction } from '../ingest/transaction.ts';
 
 export interface ReportedSettings {
   readonly settings: SessionSettings;
@@ -84,7 +85,8 @@ export class Session implements GatewaySession, Peer {
     this.parameters = this.#reported = settings.reported();
     const times = new SessionTimes(context.clock);
     const access = new SessionAccess(context.rights, settings);
-    const sequences = new SessionSequences(context.database, access, () => this.#transaction.current);
+    const current = (): Transaction | null => this.#transaction.current;
+    const sequences = new SessionSequences(context.database, access, current, () => this.hold);
     this.#interruption = new Interruption(context.clock, settings, (error) => events.terminate(error), this.activity);
     this.#transaction = new SessionTransaction({
       database: context.database,

@@ -90,7 +90,7 @@ export class SessionStatements {
   readonly #cursors: SqlCursors;
   /** Plans that hold what a function of Arka's answered: it may answer otherwise next time. */
   readonly #momentary = new WeakSet<Statement>();
-  readonly #sequences: SessionSequences;
+  readonly sequences: SessionSequences;
   readonly #actions: SessionActions;
   readonly #events: SessionEvents;
   /** It has written since it was last asked what it owes; a COPY writes all the time. */
@@ -108,7 +108,7 @@ export class SessionStatements {
     this.interruption = parts.interruption;
     this.times = parts.times;
     this.#peer = parts.peer;
-    this.#sequences = parts.sequences;
+    this.sequences = parts.sequences;
     this.#actions = {
       advisory: this.transaction.advisory,
       patience: this.interruption,
@@ -342,7 +342,7 @@ export class SessionStatements {
       case 'discard':
         if (statement.what === 'all' && this.isInBlock())
           throw new SqlError(SqlState.activeSqlTransaction, 'DISCARD ALL cannot run inside a transaction block');
-        return forget(statement, this.transaction, this.#names, this.#sequences, this.settings);
+        return forget(statement, this.transaction, this.#names, this.sequences, this.settings);
       case 'listen':
       case 'unlisten':
       case 'notify':
@@ -491,7 +491,7 @@ export class SessionStatements {
       const now = (): number => this.times.transaction;
       const clock = (): number => this.times.clock;
       const user = this.settings.currentUser;
-      this.#timeContext = { name, timeZone: timeZone(name), now, clock, user, sequences: this.#sequences };
+      this.#timeContext = { name, timeZone: timeZone(name), now, clock, user, sequences: this.sequences };
     }
     return this.#timeContext;
   }
@@ -501,7 +501,7 @@ export class SessionStatements {
       context: this.#seen,
       transaction: this.transaction.current,
       relations: this.transaction.relations,
-      sequences: this.#sequences,
+      sequences: this.sequences,
       actions: this.#actions,
       peer: this.#peer,
       timeZone: this.settings.timeZone,

@@ -5,7 +5,9 @@ import { LockMode } from '../ingest/table-locks.ts';
 import type { Statement } from '../planner/plan.ts';
 import type { TableDef } from '../table-def.ts';
 import { liveTable } from './cursor.ts';
+import { drawnSequences } from './drawn-sequences.ts';
 import type { Interruption } from './interruption.ts';
+import type { SessionSequences } from './sequences.ts';
 import { tablesOf, tablesOfLocks, writtenTables } from './tables.ts';
 import { outsideBlock, type SessionTransaction } from './transaction.ts';
 import type { MaybePromise } from '../wire/gateway-api.ts';
@@ -16,6 +18,7 @@ interface Locking {
   readonly context: { readonly database: Database };
   readonly transaction: SessionTransaction;
   readonly interruption: Interruption;
+  readonly sequences: SessionSequences;
   readonly several: boolean;
 }
 
@@ -44,14 +47,16 @@ export function holdTables(
   plan: () => Statement,
   statement: Statement,
 ): Promise<Statement> | null {
-  const { context, transaction, interruption } = locking;
+  const { context, transaction, interruption, sequences } = locking;
   if (statement.kind === 'truncate') return interruption.guarded(() => heldAlone(locking, plan, statement));
   const { hold } = transaction;
   const { locks } = context.database;
   const wait =
     locks.share(hold, writtenTables(statement), interruption, LockMode.rowExclusive) ??
     locks.share(hold, tablesOfLocks(statement), interruption, LockMode.rowShare) ??
-    locks.share(hold, tablesOf(statement), interruption);
+    locks.share(hold, tablesOf(statement), interruption) ??
+    // whoever has altered a sequence holds it alone
+    (locks.busy ? sequences.released(drawnSequences(statement), interruption) : null);
   return wait === null ? null : interruption.guarded(() => wait).then(() => locking.held(plan));
 }
 

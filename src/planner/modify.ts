@@ -5,6 +5,7 @@
  */
 import { quoteIdentifier } from '../sql-text.ts';
 import type { DeleteStmt, Node, RangeVar, TruncateStmt, UpdateStmt, WithClause } from 'libpg-query';
+import { duckdbType } from '../types/pg-type.ts';
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
 import { assignmentsOf, simpleAssignment, writeAssignment } from './assignments.ts';
 import { allTyped, simpleCondition, simpleScope, type SimpleScope } from './describe.ts';
@@ -50,7 +51,7 @@ export function planUpdate(
   const values = newValues(assignments, def, simple);
   const plain = values !== null || [...assignments].every(([column, value]) => simpleAssignment(value, column, simple));
   const renames = [...assignments.keys()].some((column) => def.key.includes(column.fieldId));
-  const returning = planReturning(statement, relation, def, parameterCount, view, environment, from);
+  const returning = planReturning(statement, relation, def, parameterCount, view, environment, target);
   const plan = rowPlan(target, [...assignments.values()], plain ? simple : null, view, environment, (scope) => [
     ...def.columns.map((column) => {
       const value = assignments.get(column);
@@ -80,7 +81,7 @@ export function planDelete(
   const from = statement.usingClause ?? [];
   const target: Target = { relation, def, where, with: withClause, from, text, parameterCount };
   const simple = simpleScope(def, relation, environment.parameterOids);
-  const returning = planReturning(statement, relation, def, parameterCount, view, environment, from);
+  const returning = planReturning(statement, relation, def, parameterCount, view, environment, target);
   const old = returning === null || def.key.length === 0 ? [] : def.columns;
   const plan = rowPlan(target, [], simple, view, environment, () => [
     ...nameOf(relation, def),
@@ -106,7 +107,11 @@ export function nameOf(relation: RangeVar, def: TableDef): readonly string[] {
 
 function joinedColumns(returning: Returning | null): readonly string[] {
   return (returning?.joined ?? []).flatMap(({ def, alias }) =>
-    def.columns.map(({ name }) => `${quoteIdentifier(alias)}.${quoteIdentifier(name)}`),
+    def.columns.map(({ name, type }) => {
+      const column = `${quoteIdentifier(alias)}.${quoteIdentifier(name)}`;
+      // what a subquery computes may have another type in the engine
+      return def.uuid === '' ? `CAST(${column} AS ${duckdbType(type)})` : column;
+    }),
   );
 }
 

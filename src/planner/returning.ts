@@ -2,18 +2,18 @@
  * RETURNING: a SELECT without WHERE over the rows that a statement wrote. Plain columns are told apart: they come straight
  * from the rows' vectors, expressions by a query of the engine over those rows, which stand for the target table.
  */
-import type { ColumnRef, Node, RangeVar, SelectStmt } from 'libpg-query';
+import type { ColumnRef, Node, RangeVar, SelectStmt, WithClause } from 'libpg-query';
 import { notSupported } from '../errors.ts';
-import type { TableDef } from '../table-def.ts';
+import { unknownDef, type TableDef } from '../table-def.ts';
 import { at, atNode, stringOf, walk } from './ast.ts';
 import { describeSelect, simpleColumn, simpleScope } from './describe.ts';
-import { beside } from './duckdb/from.ts';
-import { writeQuery } from './duckdb/query.ts';
+import { beside, writeFrom } from './duckdb/from.ts';
+import { writeQuery, writeWith } from './duckdb/query.ts';
+import { rootScope, type ScopeItem } from './duckdb/scope.ts';
 import type { CatalogView, PlannedTable, Returning } from './plan.ts';
-import { planKept } from './kept-columns.ts';
+import { keptColumns, planKept, refusal } from './kept-columns.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
-import { findTable } from './schema-names.ts';
 
 /** The clause of a statement's tree: `OLD` and `NEW` under other names are newer than PostgreSQL 15. */
 function expressionsOf(statement: object): readonly Node[] {
@@ -23,7 +23,13 @@ function expressionsOf(statement: object): readonly Node[] {
   return returningClause?.exprs ?? [];
 }
 
-/** Null: the statement has no RETURNING. @param from what its rows are joined with @throws {SqlError} 42P01, 42703, 0A000 */
+/** What a statement's rows are joined with: FROM or USING, and the WITH that it may read. */
+interface Joined {
+  readonly from: readonly Node[];
+  readonly with: WithClause | undefined;
+}
+
+/** Null: the statement has no RETURNING. @throws {SqlError} 42P01, 42703, 0A000 */
 export function planReturning(
   statement: object,
   relation: RangeVar,
@@ -31,12 +37,12 @@ export function planReturning(
   parameterCount: number,
   view: CatalogView,
   environment: PlannerEnvironment,
-  from: readonly Node[] = [],
+  source: Joined = { from: [], with: undefined },
 ): Returning | null {
   const targetList = [...expressionsOf(statement)];
   if (targetList.length === 0) return null;
-  const other = from.length === 0 ? undefined : foreignColumn(targetList, def, relation);
-  const joined = other === undefined ? [] : joinedTables(from, view, environment, other);
+  const other = source.from.length === 0 ? undefined : foreignColumn(targetList, def, relation);
+  const joined = other === undefined ? [] : joinedItems(source, view, environment, other);
   const relations = [relation, ...joined.map((each) => each.relation)];
   const select = { targetList, fromClause: [beside(relations)] } as unknown as SelectStmt;
   const inner = planTables(findRelations(targetList, view), environment.placeholder, false);
@@ -91,23 +97,35 @@ function foreignColumn(targets: readonly Node[], def: TableDef, relation: RangeV
 
 type Place = ReturnType<typeof at>;
 
-/** The tables that the target is joined with: their rows are kept beside those written. @throws {SqlError} 0A000 for anything else */
-function joinedTables(
-  from: readonly Node[],
+/**
+ * What the target is joined with, each item of FROM or USING with its columns: they are kept beside the rows written.
+ * @throws {SqlError} 0A000 where the type of a column is not known, or USING has merged columns
+ */
+function joinedItems(
+  { from, with: withClause }: Joined,
   view: CatalogView,
-  environment: PlannerEnvironment,
+  { parameterOids, placeholder }: PlannerEnvironment,
   place: Place,
 ): readonly { readonly relation: RangeVar; readonly planned: PlannedTable }[] {
-  return from.flatMap((node) => {
-    if ('JoinExpr' in node && node.JoinExpr.usingClause === undefined)
-      return joinedTables([node.JoinExpr.larg!, node.JoinExpr.rarg!], view, environment, place);
-    const relation = 'RangeVar' in node ? node.RangeVar : undefined;
-    const def =
-      relation === undefined || relation.alias?.colnames !== undefined ? undefined : findTable(relation, view);
-    if (relation === undefined || def === undefined)
-      throw notSupported('RETURNING of columns of what is no plain table in FROM or USING', place);
-    return [{ relation, planned: { def, placeholder: environment.placeholder(), positions: false } }];
+  // Only for its columns: the query that finds the rows is written elsewhere.
+  const tables = planTables(findRelations({ withClause, from }, view), () => '', false);
+  const context = { tables, parameterOids, onWhere: () => undefined };
+  const { scope } = writeFrom(from, writeWith(withClause, rootScope(context)).scope);
+  if (scope.merged.size > 0) throw notSupported('RETURNING of columns of a join with USING', place);
+  return scope.items.map((item) => {
+    const relation: RangeVar = { relname: item.alias, alias: { aliasname: item.alias } };
+    return { relation, planned: { def: defOf(item, place), placeholder: placeholder(), positions: false } };
   });
+}
+
+function defOf({ alias, columns, table }: ScopeItem, place: Place): TableDef {
+  if (table !== null) {
+    const { def } = table.planned;
+    return { ...def, columns: def.columns.map((column, i) => ({ ...column, name: columns![i]!.name })) };
+  }
+  const refused = refusal(columns);
+  if (refused !== null) throw notSupported(`RETURNING of columns of "${alias}", which has ${refused},`, place);
+  return { ...unknownDef('', '', alias), columns: keptColumns(columns!) };
 }
 
 /** Indexes in the def of what the list names; null when it holds anything else. */

@@ -7,7 +7,7 @@ import { serialize } from 'pg-protocol';
 import { commandTag, describedFields, errorFields, rowFields, WireConnection } from '../process/wire-connection.ts';
 
 /** A statement: a text goes as a Query message, one with values through the extended protocol. */
-export type Step = string | StepWithValues | StepWithData;
+export type Step = string | StepWithValues | StepWithData | StepsOfOneSync;
 export interface StepWithValues {
   readonly sql: string;
   readonly values: readonly (string | null)[];
@@ -18,6 +18,12 @@ export interface StepWithValues {
 export interface StepWithData {
   readonly sql: string;
   readonly data: string;
+}
+
+/** Several statements of the extended protocol before one Sync; `sql` is their text. */
+export interface StepsOfOneSync {
+  readonly sql: string;
+  readonly group: readonly StepWithValues[];
 }
 
 export interface Outcome {
@@ -96,13 +102,17 @@ function messagesOf(step: Step): Buffer {
   if (typeof step === 'string') return serialize.query(step);
   if ('data' in step)
     return Buffer.concat([serialize.query(step.sql), serialize.copyData(Buffer.from(step.data)), serialize.copyDone()]);
-  return Buffer.concat([
-    serialize.parse({ text: step.sql }),
-    serialize.bind({ values: [...step.values] }),
+  const statements = 'group' in step ? step.group : [step];
+  return Buffer.concat([...statements.flatMap(extended), serialize.sync()]);
+}
+
+function extended({ sql, values, portions = [0] }: StepWithValues): Buffer[] {
+  return [
+    serialize.parse({ text: sql }),
+    serialize.bind({ values: [...values] }),
     serialize.describe({ type: 'P' }),
-    ...(step.portions ?? [0]).map((rows) => serialize.execute({ rows })),
-    serialize.sync(),
-  ]);
+    ...portions.map((rows) => serialize.execute({ rows })),
+  ];
 }
 
 const ERROR_LETTERS: Readonly<Record<(typeof ERROR_FIELDS)[number], string>> = {

@@ -66,6 +66,10 @@ export class Lockstep {
   readonly #feed: FeedWatch;
   #at = 0;
   #jumps = 0;
+  /** Tables that were altered since the feed of them began. */
+  readonly #altered = new Set<Table>();
+  /** A block that is open has definitions: who looks on would wait for its end. */
+  #isDefining = false;
   /** The two may have drawn different numbers. */
   #owesJump = false;
 
@@ -126,6 +130,7 @@ export class Lockstep {
     const sql = eventSql(event, `${this.#schema}.${table}`, options);
     // it waits for transactions at the table
     if (event === 'options' && (this.#inBlock.size > 0 || this.#waiting.size > 0)) return;
+    if (this.#isDefining && sql !== null) return;
     if (sql !== null) {
       const { error } = await this.#arka.observe(sql);
       // the table, or a column, has another name at times
@@ -142,6 +147,8 @@ export class Lockstep {
       this.#ready.clear();
       this.#waiting.clear();
       this.#inBlock.clear();
+      this.#isDefining = false;
+      this.#altered.clear();
       await this.#arka.observe(`SET search_path = ${this.#schema}`);
       await this.#oracle.observe(`SET search_path = ${this.#schema}`);
       this.#owesJump = true;
@@ -166,10 +173,9 @@ export class Lockstep {
     for (const { name, columns } of this.#sequence.tables) {
       if (!columns.some(isGenerated)) continue;
       const sql = `SELECT setval('${this.#schema}.${name}_g_seq', ${++this.#jumps * 1000})`;
-      for (const side of [this.#arka, this.#oracle]) {
-        // a failed block draws no numbers
-        if ((await side.read(session, sql)).error !== null) return;
-      }
+      const answers = [await this.#arka.read(session, sql), await this.#oracle.read(session, sql)];
+      // a failed block draws no numbers, and one that only reads fails by this
+      if (answers.some(({ error }) => error !== null)) return;
     }
     this.#owesJump = false;
   }
@@ -177,8 +183,9 @@ export class Lockstep {
   async #statement(step: { readonly session: string } & Statement): Promise<void> {
     const { session, kind } = step;
     if (this.#waiting.has(session)) return;
+    const inBlock = this.#inBlock.has(session);
     // who looks on would wait for the block's end
-    if (isDefinition(step) && this.#inBlock.has(session)) return;
+    if (isDefinition(step) && inBlock && this.#severalSessions) return;
     await this.#enter(session);
     count(this.#report.statements, kind);
     await this.#jump(session);
@@ -199,7 +206,13 @@ export class Lockstep {
     const settled = await this.#compareSettled();
     if (ours !== null) this.#noteBlock(session, ours);
     const tables = this.#sequence.tables.filter(({ name }) => step.changes.includes(name));
-    if (isAlteration(step)) for (const table of tables) await this.#feed.begin(table);
+    if (isAlteration(step)) for (const table of tables) this.#altered.add(table);
+    if (isDefinition(step) && inBlock) this.#isDefining = true;
+    if (!this.#inBlock.has(session)) {
+      this.#isDefining = false;
+      for (const table of this.#altered) await this.#feed.begin(table);
+      this.#altered.clear();
+    }
     await this.#compareTables(this.#waiting.has(session) ? null : session, settled ? this.#sequence.tables : tables);
   }
 
@@ -269,7 +282,8 @@ export class Lockstep {
   }
 }
 
-const isDefinition = (step: Statement): boolean => isAlteration(step) || step.kind === 'CREATE TABLE AS';
+const isDefinition = (step: Statement): boolean =>
+  isAlteration(step) || step.kind === 'CREATE TABLE AS' || step.kind === 'definition';
 const isAlteration = ({ kind }: Statement): boolean => kind === 'ALTER TABLE' || kind === 'RENAME TABLE';
 
 /** What is compared of an answer: of an error its SQLSTATE. */

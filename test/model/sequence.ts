@@ -74,7 +74,8 @@ export function eventSql(event: Event, table: string, options: string): string |
 }
 
 /** As it goes over the wire. */
-export function wireStep({ sql, data, values }: Statement): Step {
+export function wireStep({ sql, data, values, group }: Statement): Step {
+  if (group !== undefined) return { sql, group };
   if (data !== undefined) return { sql, data };
   return values === undefined ? sql : { sql, values };
 }

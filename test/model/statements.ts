@@ -5,6 +5,8 @@
  * taken by DO NOTHING), the statement is written so that it does not: totally ordered queries, joins over keys.
  */
 import fc from 'fast-check';
+import { cursor, definitions, lockTable, modifyingWith, pipelined } from './composed.ts';
+import type { StepWithValues } from '../differential/wire.ts';
 import { byKey, condition, expression, where } from './expressions.ts';
 import { isGenerated, literal, type Table, type Type } from './tables.ts';
 import { columnsOf, constant, copyValue, given, names, valuesClause } from './values.ts';
@@ -17,10 +19,12 @@ export interface Statement {
   readonly data?: string;
   /** Through the extended protocol, with these values. */
   readonly values?: readonly (string | null)[];
+  /** Before one Sync. */
+  readonly group?: readonly StepWithValues[];
   /** The tables that it may change; none: those of the whole transaction. */
   readonly changes: readonly string[];
 }
-type Made = Pick<Statement, 'sql' | 'data' | 'values'>;
+type Made = Pick<Statement, 'sql' | 'data' | 'values' | 'group'>;
 
 interface Kind {
   readonly name: string;
@@ -205,7 +209,7 @@ function copy(table: Table): fc.Arbitrary<Made> {
 }
 
 /** Parameters in place of values, as drivers send them. */
-function prepared(table: Table): fc.Arbitrary<Made> {
+function prepared(table: Table): fc.Arbitrary<StepWithValues> {
   const value = (type: Type, nulls = true): fc.Arbitrary<string | null> =>
     literal(type, nulls).map((text) => (text === 'NULL' ? null : text.replaceAll("'", '')));
   const all = given(table);
@@ -344,6 +348,11 @@ const KINDS: readonly Kind[] = [
     alone: true,
     make: (table) => constant(`TRUNCATE ${table.name}`, `TRUNCATE ${table.name} RESTART IDENTITY`),
   },
+  { name: 'WITH that writes', weight: 5, alone: true, make: modifyingWith },
+  { name: 'definition', weight: 6, alone: true, reads: true, make: () => definitions },
+  { name: 'LOCK TABLE', weight: 2, reads: true, make: lockTable },
+  { name: 'cursor', weight: 6, reads: true, make: cursor },
+  { name: 'pipelined', weight: 4, make: (table) => pipelined(prepared(table), table) },
   { name: 'COPY', weight: 3, make: copy },
   { name: 'prepared', weight: 8, make: (table) => prepared(table) },
   {

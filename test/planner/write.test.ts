@@ -78,8 +78,8 @@ test.each([
   ['UPDATE events SET ok = 1', '42804 column "ok" is of type boolean but expression is of type integer @24'],
   ['UPDATE events SET ok = id', '42804 column "ok" is of type boolean but expression is of type bigint'],
   [
-    'UPDATE events SET id = 1 FROM (SELECT 1 AS x) AS s RETURNING s.x',
-    '0A000 RETURNING of columns of what is no plain table in FROM or USING is not supported @62',
+    'UPDATE events SET id = 1 FROM (SELECT id * 1.5 AS x FROM users) AS s RETURNING s.x',
+    '0A000 RETURNING of columns of "s", which has an expression of type numeric in column "x", is not supported @80',
   ],
   ['DELETE FROM events WHERE id', '42804 argument of WHERE must be type boolean, not type bigint @26'],
   ['DELETE FROM events WHERE id = action', '42883 operator does not exist: bigint = text @29'],

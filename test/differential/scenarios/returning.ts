@@ -97,6 +97,26 @@ export const RETURNING: readonly Scenario[] = [
     ],
   },
   {
+    title: 'columns of subqueries, CTEs, views and functions in FROM and USING',
+    setup: [...JOINED, 'CREATE VIEW noted AS SELECT item, upper(note) AS loud FROM prices'],
+    steps: [
+      `UPDATE items SET price = s.price FROM (SELECT item, price, note || '!' AS loud FROM prices) s WHERE s.item = items.id RETURNING items.id, s.loud, s.price`,
+      `WITH p AS (SELECT item, count(*) AS times, max(note) AS most FROM prices GROUP BY item) UPDATE items i SET n = p.times FROM p WHERE p.item = i.id RETURNING i.id, i.n, p.*`,
+      `WITH p (a, b) AS (SELECT item, note FROM prices) UPDATE items SET n = 5 FROM p AS q WHERE q.a = id RETURNING *`,
+      `UPDATE items SET n = x FROM generate_series(1, 3) AS g(x) WHERE x = id RETURNING id, n, x, x + n AS sum`,
+      `UPDATE items SET n = v.n FROM (VALUES (1, 'one', true), (2, 'two', false)) AS v(id, word, flag) WHERE v.id = items.id RETURNING word, flag, items.n`,
+      `UPDATE items SET n = 2 FROM prices AS p(item, cost) WHERE p.item = id RETURNING id, p.cost`,
+      `UPDATE items i SET n = s.times FROM prices p JOIN (SELECT a, count(*) AS times FROM bag GROUP BY a) s ON s.a = p.item WHERE p.item = i.id RETURNING i.id, p.note, s.times`,
+      `DELETE FROM bag USING (SELECT item, now() IS NOT NULL AS known FROM prices WHERE note IS NULL) s WHERE s.item = bag.a RETURNING bag.*, s.*`,
+      `DELETE FROM items USING (SELECT max(item) AS item FROM prices) s WHERE s.item = items.id RETURNING items.id, s.item`,
+      `DELETE FROM items USING prices p, (SELECT 7 AS seven, NULL::text AS nothing) s WHERE p.item = items.id RETURNING seven, nothing, items.id, p.item`,
+      `INSERT INTO items (id, name) VALUES (1, 'again')`,
+      `UPDATE items SET name = loud FROM noted v WHERE v.item = id RETURNING v.*, name`,
+      `UPDATE items SET n = 1 FROM (SELECT item FROM prices) s WHERE s.item = id RETURNING s.nope`,
+      `SELECT * FROM items ORDER BY id`,
+    ],
+  },
+  {
     title: 'columns of the tables in FROM',
     setup: JOINED,
     steps: [
