@@ -70,7 +70,8 @@ export function cursor(table: Table, other: Table): fc.Arbitrary<string> {
   const declared = fc
     .tuple(
       name,
-      constant('', '', ' NO SCROLL', ' SCROLL', ' SCROLL'),
+      // what neither says is the plan's to decide
+      constant(' NO SCROLL', ' SCROLL', ' SCROLL'),
       constant('', '', ' WITH HOLD'),
       where(table, '', other),
     )
