@@ -127,6 +127,26 @@ describe('a lease', () => {
     expect(removed).toEqual(['a']);
   });
 
+  test('waits for what the others have at the moment, reserved or written: not their need of a moment but the limit refuses it', async () => {
+    const { cache, own, settle } = world(30);
+    const giveBack = await cache.reserve(25);
+    let there = false;
+    const lease = cache.lease([file('a')]).then((release) => {
+      there = true;
+      return release;
+    });
+    await settle();
+    expect(there).toBe(false);
+    own.log = 25;
+    giveBack();
+    await settle();
+    expect(there).toBe(false);
+    own.log = 5;
+    (await cache.claim(1))();
+    await lease;
+    await expect(cache.lease([file('b', 31)])).rejects.toMatchObject({ code: '53100' });
+  });
+
   test('of two that each have a part of what the other needs, both get their turn', async () => {
     const { cache } = world(30);
     const files = ['a', 'b', 'c', 'd'].map((name) => file(name));
@@ -140,8 +160,7 @@ describe('a lease', () => {
   });
 
   test('of more than can ever fit is 53100 that says how much there is', async () => {
-    const { cache, own } = world(100);
-    own.staged = 85;
+    const { cache } = world(15);
     const failure = cache.lease([file('a'), file('b')]);
     await expect(failure).rejects.toMatchObject({
       code: '53100',

@@ -9,6 +9,7 @@
  * - D4 What grows has its room before: rows in memory and the log's next segment count as the files that they will be, and who
  *   writes a file reserves what it may take. For that the cache gives way at once, also on the disk, and writes are refused earlier.
  *   Only copies that readers hold cannot give way.
+ *   A reader whose files do not fit beside the others now waits for what they give back; it is refused at once only by `limit` itself.
  * - D3 Requests for one file share one download; it is cancelled when nobody waits for it any more.
  */
 import type { Clock } from '../../clock.ts';
@@ -139,7 +140,12 @@ export class DiskCache {
       this.#reserved -= held;
       held = 0;
       this.#countedUntil = 0;
+      this.#lookAgain();
     };
+  }
+
+  #lookAgain(): void {
+    for (const look of this.#waitingForRoom) look();
   }
 
   /** Copies go until the others have their room; resolves when they are gone from the disk. */
@@ -228,7 +234,7 @@ export class DiskCache {
     const held = [...wanted.keys()];
     const release = (): void => {
       for (const path of held.splice(0)) this.#index.release(path);
-      for (const look of this.#waitingForRoom) look();
+      this.#lookAgain();
     };
     try {
       await Promise.all(
@@ -272,7 +278,8 @@ export class DiskCache {
       if (missing > 0) this.#remove(this.#index.evict(capacity - missing, wanted));
       if (missing === 0 || this.#index.bytes + missing <= capacity) break;
       const all = [...wanted.values()].reduce((sum, bytes) => sum + bytes, 0);
-      if (all > capacity || clock.monotonic() >= deadline)
+      // Log, staged files, spill, runs of an index that is being merged and what is reserved come and go: they are waited for.
+      if (all > limit || clock.monotonic() >= deadline)
         throw new SqlError(SqlState.diskFull, 'the files that this statement reads do not fit the disk cache', {
           detail: `They take ${all} bytes; of disk.limit, ${limit} bytes, ${Math.max(0, capacity)} are left for the cache.`,
           hint: 'Raise disk.limit, or read a shorter range of time.',
@@ -388,6 +395,7 @@ export class DiskCache {
       });
       if (stopped) return;
       void this.#makeRoom();
+      this.#lookAgain();
       cancel = clock.after(TICK_MS, () => void tick());
     };
     cancel = clock.after(TICK_MS, () => void tick());
