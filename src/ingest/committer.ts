@@ -161,7 +161,7 @@ export class Committer {
         transaction: 0,
         last: true,
       } as const;
-      while (!this.#log.append(head, [bytes])) await this.#log.room(bytes.length);
+      while (!this.#log.append(head, [bytes])) await this.#log.room(bytes.length, head.kind);
       return true;
     });
   }
@@ -218,7 +218,7 @@ export class Committer {
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i]!;
       const head = { ...this.#headOf(transaction, frames, i), kind: streamed ? 'stream' : 'data' } as const;
-      while (!this.#log.append(head, frame.parts)) await this.#log.room(frame.bytes);
+      while (!this.#log.append(head, frame.parts)) await this.#log.room(frame.bytes, head.kind);
     }
   }
 

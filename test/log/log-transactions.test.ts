@@ -7,7 +7,7 @@ import { ReadPlaces, TransactionReader } from '../../src/storage/log/log-transac
 import type { Lsn } from '../../src/table-def.ts';
 import { randomFrom, SimDisk } from '../sim/sim-disk.ts';
 
-const OPTIONS = { dir: '', segmentBytes: 2 ** 15, ringBytes: 2 ** 14 };
+const OPTIONS = { dir: '', segmentBytes: 2 ** 16, ringBytes: 2 ** 14 };
 
 interface Frame {
   readonly lsn: Lsn;

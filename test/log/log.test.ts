@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(dir, { recursive: true }));
 
-const OPTIONS = { dir: '', segmentBytes: 2 ** 15, ringBytes: 2 ** 14 };
+const OPTIONS = { dir: '', segmentBytes: 2 ** 16, ringBytes: 2 ** 14 };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function append(log: Log, payload: Uint8Array, more: Partial<FrameHead> = {}): boolean {
@@ -186,7 +186,7 @@ test('a missing segment, a foreign file and a segment of another log are named',
     const disk = new SimDisk(randomFrom(1));
     const log = await openLog({ ...OPTIONS, fs: disk });
     await log.start(1);
-    for (let i = 1; i <= 20; i++) {
+    for (let i = 1; i <= 40; i++) {
       append(log, new Uint8Array(4000));
       await log.durable(i);
     }
@@ -237,7 +237,7 @@ test('through the thread: what was appended, far more than the ring holds, is th
 });
 
 test('small groups by main and large ones by the thread make one log, whoever writes when', async () => {
-  const options = { dir, segmentBytes: 2 ** 20, ringBytes: 2 ** 19 };
+  const options = { dir, segmentBytes: 2 ** 21, ringBytes: 2 ** 19 };
   const log = await openLog(options);
   await log.start(1);
   const random = randomFrom(7);

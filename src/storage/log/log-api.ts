@@ -13,7 +13,7 @@ export interface LogOptions {
   readonly dir: string;
   /** Bytes of a segment file, preallocated and zeroed. */
   readonly segmentBytes: number;
-  /** Bytes of the ring between main and the thread; a frame may take half of it at most. */
+  /** Bytes of the ring between main and the thread, at most a quarter of a segment (W3); a frame may take half of it. */
   readonly ringBytes: number;
 }
 
@@ -87,7 +87,7 @@ export interface Log extends AsyncDisposable {
   readonly firstLsn: Lsn;
   /** Payload of the newest checkpoint frame found at open, null when there was none. */
   readonly checkpoint: Uint8Array | null;
-  /** The disk is full: what was appended waits; new writes should get 53100 until it is false again. */
+  /** The disk is full: no data is taken, new writes should get 53100 until it is false again; what was appended has room. */
   readonly full: boolean;
 
   /**
@@ -101,7 +101,8 @@ export interface Log extends AsyncDisposable {
   /** Set by who appends: one session alone commits at present, so a frame is written without a look at other sockets. */
   lone: boolean;
   /**
-   * Copies the frame into the ring, or returns false when it has no room: then wait for `room` and try again.
+   * Copies the frame into the ring, or returns false when it has no room, or the disk has none for data: then wait for `room`
+   * and try again. A checkpoint is taken on a full disk, too: it may be what a trim waits for.
    * `parts` are concatenated. LSNs must be dense (asserted).
    */
   append(head: FrameHead, parts: readonly Uint8Array[]): boolean;
@@ -109,8 +110,8 @@ export interface Log extends AsyncDisposable {
   stream(): LogStream;
   /** Bytes that streams have taken over and not yet written. */
   readonly streamingBytes: number;
-  /** Resolves when a frame of so many payload bytes would fit. */
-  room(bytes: number): Promise<void>;
+  /** Resolves when a frame of so many payload bytes would be taken. @param kind data unless it is given */
+  room(bytes: number, kind?: FrameKind): Promise<void>;
   /** Largest payload of one frame. */
   readonly frameBytesMax: number;
   /** Resolves when `lsn` is durable; already so: at once. */

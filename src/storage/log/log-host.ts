@@ -82,7 +82,8 @@ class OwnWriter {
 
   /** The thread, which makes segments as fast as it writes, must find out in time whether the disk has room for one (W3). */
   get #mustWait(): boolean {
-    return !this.#state.hasSpare && this.#state.offset > this.#state.segmentBytes / 2;
+    const { hasSpare, offset, segmentBytes } = this.#state;
+    return !hasSpare && offset + bytesBetween(ringHead(this.#ring), ringTail(this.#ring)) > segmentBytes / 2;
   }
 
   #judge(begun: number): void {

@@ -1,7 +1,7 @@
 /**
  * The ring through which frames go from main to the log's thread: one SharedArrayBuffer, made once.
  *
- * Bytes: `signal i32 | tail i32 | head i32 | pen i32 | 0 …` (64), the writer's state as doubles (128, see log-writer.ts), then
+ * Bytes: `signal i32 | tail i32 | head i32 | pen i32 | full i32 | 0 …` (64), the writer's state as doubles (128, see log-writer.ts), then
  * the frames as they stand in the file but for the CRC.
  * - Tail and head count units of 8 bytes and wrap at 2^32, so the capacity is a power of two.
  * - Main alone moves the tail, whoever holds the pen the head (after the frames are durable); each publishes by `Atomics.store`.
@@ -16,6 +16,7 @@ const SIGNAL = 0;
 const TAIL = 1;
 const HEAD = 2;
 const PEN = 3;
+const FULL = 4;
 
 export interface Ring {
   readonly shared: SharedArrayBuffer;
@@ -79,6 +80,10 @@ export function ringSlices(ring: Ring, head: number, bytes: number): Uint8Array[
 
 /** The writer: gives the room before unit `head` back to main. */
 export const releaseTo = (ring: Ring, head: number): void => void Atomics.store(ring.control, HEAD, head | 0);
+
+/** The disk has no room for another segment: known to main at once, so that nothing more comes than has room (W3). */
+export const isFull = (ring: Ring): boolean => Atomics.load(ring.control, FULL) === 1;
+export const setFull = (ring: Ring, full: boolean): void => void Atomics.store(ring.control, FULL, full ? 1 : 0);
 
 /** Main: there is a frame or a command. */
 export function signal(ring: Ring): void {

@@ -108,9 +108,9 @@ export class SegmentStore {
     return this.#spares.length > 0;
   }
 
-  /** A step or more towards a spare segment, about `bytes` of it. False: there is nothing to do. @throws ENOSPC */
+  /** A step or more towards a spare segment, about `bytes` of it; Infinity: all of it, now. False: there is nothing to do. @throws ENOSPC */
   prepare(offset: number, bytes: number): boolean {
-    const soon = offset > this.#segmentBytes / 4;
+    const soon = offset > this.#segmentBytes / 4 || bytes === Infinity;
     if (!soon) return false;
     for (let done = 0; this.#spares.length === 0; done += ZERO_STEP_BYTES) {
       if (done > 0 && done >= bytes) return true;

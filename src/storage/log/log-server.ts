@@ -3,8 +3,9 @@
  * Synchronous throughout. The pen is held while a group is written, a segment begun or the log ended, and never else: while
  * a spare segment is made, main may write.
  *
- * - W3 A full disk is met only when a segment is made, and that is done ahead: writers are told while there is still room for
- *   what is on its way, and for what must be durable so that the log can be trimmed. When even that is used up, frames wait in the ring.
+ * - W3 A full disk is met only when a segment is made, and that is done before the second half of the one before is written. The
+ *   ring is at most a quarter of a segment, and takes no data while the disk is full: so all that it has gets durable, the flush
+ *   that waits for it ends, and the log can be trimmed.
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
@@ -15,7 +16,7 @@ import { BLOCK_BYTES, segmentSeed, type Position } from './log-format.ts';
 import type { ReplayBatch, Segment } from './log-reader.ts';
 import { LogReplay } from './log-replay.ts';
 import { recover, type Recovered } from './log-recovery.ts';
-import { givePen, ringHead, ringTail, takePen, type Ring } from './log-ring.ts';
+import { bytesBetween, givePen, isFull, ringHead, ringTail, setFull, takePen, type Ring } from './log-ring.ts';
 import { SegmentStore } from './log-segments.ts';
 import { StreamFiles } from './log-streams.ts';
 import { takeGroup, writeGroup, writeMark, WriterState } from './log-writer.ts';
@@ -68,7 +69,8 @@ export type LogEvent =
   /** A stream's frame was written: its buffer comes back. */
   | { readonly event: 'streamed'; readonly frame: Uint8Array<ArrayBuffer> }
   | { readonly event: 'shape'; readonly shape: Shape }
-  | { readonly event: 'full'; readonly full: boolean }
+  /** The disk is not full any more (log-ring.ts, `isFull`). */
+  | { readonly event: 'room' }
   | { readonly event: 'fatal'; readonly error: WireError };
 
 export class LogServer {
@@ -82,7 +84,6 @@ export class LogServer {
   readonly #logId: string;
   #replay: LogReplay | null = null;
   readonly #state: WriterState;
-  #full = false;
   /** The last try to make a segment found the disk full. */
   #noSpare = false;
   #failed: SqlError | null = null;
@@ -244,6 +245,7 @@ export class LogServer {
       writeMark(state, this.#segments.current.file);
     }
     if (junk.length > 0 || unfinished) this.#disk.syncDir();
+    this.#prepareInTime();
     state.phase = 'open';
     this.#post({ event: 'shape', shape: this.#shape() });
   }
@@ -263,6 +265,7 @@ export class LogServer {
     try {
       if (ringHead(this.#ring) === ringTail(this.#ring))
         return this.#prepareSpare(0) ? 'busy' : this.#noSpare ? 'full' : 'idle';
+      this.#prepareInTime();
       const before = this.#state.offset;
       takePen(this.#ring);
       let state: 'busy' | 'full';
@@ -278,6 +281,13 @@ export class LogServer {
       this.#fail(error);
       return 'idle';
     }
+  }
+
+  /** W3: the first half of a segment is as far as the log goes without the next one. */
+  #prepareInTime(): void {
+    const { offset, segmentBytes } = this.#state;
+    const queued = bytesBetween(ringHead(this.#ring), ringTail(this.#ring));
+    if (offset + queued > segmentBytes / 2) this.#prepareSpare(Infinity);
   }
 
   /** @param bytes 0: nobody writes now */
@@ -298,7 +308,9 @@ export class LogServer {
   /** Room for another segment, or none. */
   #found(room: boolean): void {
     this.#noSpare = !room;
-    this.#setFull(!room);
+    if (isFull(this.#ring) === !room) return;
+    setFull(this.#ring, !room);
+    if (room) this.#post({ event: 'room' });
   }
 
   #writeNext(): 'busy' | 'full' {
@@ -327,12 +339,6 @@ export class LogServer {
     this.#found(true);
     this.#post({ event: 'shape', shape: this.#shape() });
     return true;
-  }
-
-  #setFull(full: boolean): void {
-    if (full === this.#full) return;
-    this.#full = full;
-    this.#post({ event: 'full', full });
   }
 
   #fail(error: unknown): void {

@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { systemClock, type Clock } from '../../clock.ts';
 import { SqlError, SqlState, invariant, unpackError } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
-import type { FrameHead, Log, LogHold, LogOptions, LogStats, LogStream, RecoveredFrame } from './log-api.ts';
+import type { FrameHead, FrameKind, Log, LogHold, LogOptions, LogStats, LogStream, RecoveredFrame } from './log-api.ts';
 import type { LogDisk } from './log-disk.ts';
 import {
   BLOCK_BYTES,
@@ -22,7 +22,7 @@ import {
 import { LogHolds } from './log-holds.ts';
 import { startInline, startThread, type LogHost } from './log-host.ts';
 import type { ReplayBatch } from './log-reader.ts';
-import { bytesFree, newRing, pushFrame, type Ring } from './log-ring.ts';
+import { bytesFree, isFull, newRing, pushFrame, type Ring } from './log-ring.ts';
 import type { LogEvent, LogRequest, Shape } from './log-server.ts';
 import { StreamBuffers, StreamWriter } from './log-stream-writer.ts';
 
@@ -54,7 +54,6 @@ class WriteAheadLog implements Log {
   lastLsn: Lsn = 0;
   durableLsn: Lsn = 0;
   checkpoint: Uint8Array | null = null;
-  full = false;
   lone = false;
   onDurable: (lsn: Lsn) => void = () => undefined;
   onSegment: () => void = () => undefined;
@@ -67,7 +66,7 @@ class WriteAheadLog implements Log {
   readonly #answers = new Map<number, Waiter<ReplayBatch | null>>();
   /** Ascending by LSN. */
   #durableWaiters: Waiter<void>[] = [];
-  #roomWaiters: Waiter<void>[] = [];
+  #roomWaiters: (Waiter<void> & { readonly kind: FrameKind })[] = [];
   #opening: Waiter<void> | null = null;
   #shape: Shape = { segments: 0, bytes: 0, liveBytes: 0, firstLsn: 1, live: [] };
   readonly #holds: LogHolds;
@@ -80,7 +79,7 @@ class WriteAheadLog implements Log {
 
   constructor(options: LogOptions & { readonly fs?: LogDisk; readonly clock?: Clock }) {
     this.#holds = new LogHolds(() => ({ dir: options.dir, logId: this.logId, segments: this.#shape.live }));
-    this.#ring = newRing(options.ringBytes);
+    this.#ring = newRing(Math.min(options.ringBytes, 2 ** Math.floor(Math.log2(options.segmentBytes / 4))));
     const room = Math.min(this.#ring.bytes.length / 2, options.segmentBytes - BLOCK_BYTES - GROUP_HEADER_BYTES);
     this.frameBytesMax = room - FRAME_HEADER_BYTES;
     this.opened = new Promise((resolve, reject) => (this.#opening = { at: 0, resolve, reject }));
@@ -89,6 +88,10 @@ class WriteAheadLog implements Log {
       options.fs === undefined
         ? startThread(options, this.#ring, options.clock ?? systemClock, listen)
         : startInline(options.fs, options.segmentBytes, this.#ring, options.clock ?? systemClock, listen);
+  }
+
+  get full(): boolean {
+    return isFull(this.#ring);
   }
 
   get firstLsn(): Lsn {
@@ -124,9 +127,8 @@ class WriteAheadLog implements Log {
         return this.#buffers.give(event.frame);
       case 'shape':
         return this.#hearShape(event.shape);
-      case 'full':
-        this.full = event.full;
-        return;
+      case 'room':
+        return this.#makeRoom();
       case 'fatal':
         return this.#fail(unpackError(event.error));
     }
@@ -152,11 +154,15 @@ class WriteAheadLog implements Log {
   }
 
   #makeRoom(): void {
-    const free = bytesFree(this.#ring);
-    const room = this.#roomWaiters;
-    if (room.length === 0) return;
-    this.#roomWaiters = room.filter(({ at }) => at > free);
-    for (const waiter of room) if (waiter.at <= free) waiter.resolve();
+    const waiters = this.#roomWaiters;
+    if (waiters.length === 0) return;
+    const ready = waiters.filter(({ kind, at }) => this.#takes(kind, at));
+    this.#roomWaiters = waiters.filter((waiter) => !ready.includes(waiter));
+    for (const { resolve } of ready) resolve();
+  }
+
+  #takes(kind: FrameKind, bytes: number): boolean {
+    return bytes <= bytesFree(this.#ring) && (kind === 'checkpoint' || !this.full);
   }
 
   #fail(error: Error): void {
@@ -211,7 +217,7 @@ class WriteAheadLog implements Log {
     let bytes = 0;
     for (const part of parts) bytes += part.length;
     invariant(bytes <= this.frameBytesMax, 'a frame has at most frameBytesMax bytes');
-    if (bytesFree(this.#ring) < frameBytesTotal(bytes)) return false;
+    if (!this.#takes(head.kind, frameBytesTotal(bytes))) return false;
     encodeFrameHeader(this.#headerView, head, bytes);
     pushFrame(this.#ring, this.#header, parts, bytes);
     this.lastLsn += head.count;
@@ -234,12 +240,12 @@ class WriteAheadLog implements Log {
     });
   }
 
-  room(bytes: number): Promise<void> {
+  room(bytes: number, kind: FrameKind = 'data'): Promise<void> {
     invariant(bytes <= this.frameBytesMax, 'a frame has at most frameBytesMax bytes');
     const at = frameBytesTotal(bytes);
     if (this.#failed !== null) return Promise.reject(this.#failed);
-    if (bytesFree(this.#ring) >= at) return Promise.resolve();
-    return new Promise((resolve, reject) => this.#roomWaiters.push({ at, resolve, reject }));
+    if (this.#takes(kind, at)) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#roomWaiters.push({ kind, at, resolve, reject }));
   }
 
   durable(lsn: Lsn): Promise<void> {
