@@ -1,12 +1,12 @@
 /** COPY … TO STDOUT: the rows of a query or a table as CopyData, made where the rows are (types/copy-row.ts). */
 import { moved } from '../errors.ts';
 import type { CopyOutOptions, PlannedTable, QueryPlan, Statement } from '../planner/plan.ts';
-import { copyHead, copyTail } from '../types/copy-row.ts';
+import { copyHead, copyTail, withHead } from '../types/copy-row.ts';
 import { parametersOf } from '../wire/bound-parameters.ts';
-import type { Output } from '../wire/gateway-api.ts';
+import type { MaybePromise, Output } from '../wire/gateway-api.ts';
 import { describedColumns } from './columns.ts';
 import { Follower, followed } from './follow.ts';
-import { QueryRun, type QueryEnvironment } from './query.ts';
+import { QueryRun, type QueryEnvironment, type RowOutput } from './query.ts';
 
 type CopyTo = Extract<Statement, { kind: 'copyTo' }>;
 
@@ -18,9 +18,9 @@ export async function copyTo(environment: QueryEnvironment, statement: CopyTo, o
   if (planned !== null) return follow(environment, statement, planned, out);
   const run = await openRun(environment, plan, options);
   try {
-    beginCopy(run, options, out);
-    await run.send(out, 0);
-    return endCopy(run.sent, options, out);
+    const rows = beginCopy(run, options, out);
+    await run.send(rows, 0);
+    return endCopy(run.sent, options, out, rows);
   } finally {
     await run.close();
   }
@@ -41,11 +41,12 @@ async function follow(
 ): Promise<never> {
   const follower = await Follower.open(environment, plan, planned);
   try {
-    for (let first = true; ; first = false) {
-      const run = await openRun(environment, await follower.next(first), options);
+    let rows: RowOutput | null = null;
+    for (;;) {
+      const run = await openRun(environment, await follower.next(rows === null), options);
       try {
-        if (first) beginCopy(run, options, out);
-        await run.send(out, 0);
+        rows ??= beginCopy(run, options, out);
+        await run.send(rows, 0);
       } finally {
         await run.close();
       }
@@ -56,18 +57,41 @@ async function follow(
   }
 }
 
-function beginCopy(run: QueryRun, options: CopyOutOptions, out: Output): void {
+function beginCopy(run: QueryRun, options: CopyOutOptions, out: Output): RowOutput {
   const names = run.columns.map((column) => column.name);
   out.copyOut(names.length, options.format === 'binary' ? 1 : 0);
   const head = copyHead({ ...options, forceQuote: [] }, options.header, names);
+  if (options.format === 'binary') return new BinaryOutput(head!, out);
   if (head !== null) void out.dataRows(head);
+  return out;
 }
 
-function endCopy(rows: number, options: CopyOutOptions, out: Output): string {
+function endCopy(count: number, options: CopyOutOptions, out: Output, rows: RowOutput): string {
   const tail = copyTail({ ...options, forceQuote: [] });
-  if (tail !== null) void out.dataRows(tail);
+  if (tail !== null) void rows.dataRows(tail);
   out.copyDone();
-  return `COPY ${rows}`;
+  return `COPY ${count}`;
+}
+
+/**
+ * The signature is in one message with what comes first, a row or the trailer, as PostgreSQL sends it: clients that take
+ * a message for a row (psycopg 3) count on it.
+ */
+class BinaryOutput implements RowOutput {
+  #head: Uint8Array | null;
+  readonly #out: Output;
+
+  constructor(head: Uint8Array, out: Output) {
+    this.#head = head;
+    this.#out = out;
+  }
+
+  dataRows(messages: Uint8Array): MaybePromise<void> {
+    const head = this.#head;
+    if (head === null || messages.length === 0) return this.#out.dataRows(messages);
+    this.#head = null;
+    return this.#out.dataRows(withHead(head, messages));
+  }
 }
 
 /** PostgreSQL has seen another text than the client's: where it found something wrong there says nothing here. */

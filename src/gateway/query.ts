@@ -92,6 +92,9 @@ function once(rows: number, messages: Uint8Array): Source {
   };
 }
 
+/** Where rows go. */
+export type RowOutput = Pick<Output, 'dataRows'>;
+
 export class QueryRun {
   readonly columns: readonly ResultColumn[];
   /** What its tag begins with. */
@@ -232,7 +235,7 @@ export class QueryRun {
   }
 
   /** Sends at most `maxRows` (0: all); true at the end. */
-  async send(out: Output, maxRows: number): Promise<boolean> {
+  async send(out: RowOutput, maxRows: number): Promise<boolean> {
     this.sent = 0;
     const { cancel } = this.#source;
     if (cancel !== undefined && !this.#ended) this.#running(cancel);

@@ -52,6 +52,16 @@ export function copyHead(style: CopyStyle, header: boolean, names: readonly stri
   return out.take();
 }
 
+/** The first of the messages with what stands before it, as one. */
+export function withHead(head: Uint8Array, messages: Uint8Array): Uint8Array {
+  const out = new ByteWriter(head.length + messages.length);
+  out.raw(head);
+  out.raw(messages.subarray(5));
+  const first = new DataView(messages.buffer, messages.byteOffset).getInt32(1);
+  out.setI32(1, head.length - 5 + first);
+  return out.take();
+}
+
 /** What stands after the last row; null: nothing. */
 export function copyTail(style: CopyStyle): Uint8Array | null {
   return style.format === 'binary' ? Uint8Array.from([COPY_DATA, 0, 0, 0, 6, 255, 255]) : null;

@@ -47,8 +47,15 @@ async function read(script: string, args: readonly string[]): Promise<TableSum> 
   return JSON.parse(await python(script, args)) as TableSum;
 }
 
-async function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv, input = ''): Promise<Answer> {
-  const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+/** Any program to its end. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  input = '',
+  cwd = process.cwd(),
+): Promise<Answer> {
+  const child = spawn(command, args, { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
   // a program that does not read its input to the end is no error here
   child.stdin.on('error', () => {});
   child.stdin.end(input);

@@ -1,6 +1,7 @@
 # Sourced by run.sh: outside clients and engines, installed once under the user's cache folder.
 # Sets COMPAT_PYTHON (a Python with PyIceberg and DuckDB), COMPAT_EXTENSIONS (DuckDB's extension directory), and where
-# they are there COMPAT_MOTO and COMPAT_VERSITYGW (S3 servers): tests on a server that is not there are skipped.
+# they are there COMPAT_MOTO and COMPAT_VERSITYGW (S3 servers): tests on a server that is not there are skipped. So are
+# clients that are not there: COMPAT_CLIENTS_PYTHON, COMPAT_NODE, and with COMPAT=all those of setup-all.sh.
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/arka-compat"
 duckdb_version=1.5.5
 packages=('pyiceberg[sql-sqlite,pyarrow]==0.12.0' "duckdb==$duckdb_version")
@@ -79,8 +80,30 @@ find_versitygw() {
   export COMPAT_VERSITYGW="$binary"
 }
 
+# Drivers and tools of Python and Node (test/compat/clients/): one that cannot be had is skipped.
+install_clients() {
+  local venv="$cache/clients-venv" node="$cache/clients-node"
+  local python=('psycopg[binary]==3.3.9' psycopg2-binary==2.9.13 asyncpg==0.32.0 sqlalchemy==2.1.9 greenlet pgcli==4.7.1)
+  local npm=(pg@8.23.1 pg-cursor@2.22.1 pg-copy-streams@7.0.0 postgres@3.4.9)
+  if [ "$(cat "$venv/.done" 2>/dev/null)" != "${python[*]}" ]; then
+    echo "compat: installing ${python[*]}" >&2
+    { python3 -m venv --clear "$venv" && "$venv/bin/python" -m pip install -q --disable-pip-version-check "${python[@]}" >&2 &&
+      echo "${python[*]}" >"$venv/.done"; } || echo 'compat: clients of Python could not be installed: they are skipped' >&2
+  fi
+  if [ "$(cat "$node/.done" 2>/dev/null)" != "${npm[*]}" ]; then
+    echo "compat: installing ${npm[*]}" >&2
+    { mkdir -p "$node" && echo '{"private":true}' >"$node/package.json" &&
+      npm install --prefix "$node" --no-audit --no-fund --loglevel=error "${npm[@]}" >&2 && echo "${npm[*]}" >"$node/.done"; } ||
+      echo 'compat: clients of Node could not be installed: they are skipped' >&2
+  fi
+  [ -e "$venv/.done" ] && export COMPAT_CLIENTS_PYTHON="$venv/bin/python"
+  [ -e "$node/.done" ] && export COMPAT_NODE="$node"
+  return 0
+}
+
 install_psql
 install_python_packages
 install_duckdb_extensions
 install_moto
+install_clients
 find_versitygw

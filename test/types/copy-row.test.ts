@@ -1,7 +1,7 @@
 /** Rows of COPY TO: what PostgreSQL 15 writes for the same values, byte by byte. */
 import { expect, test } from 'vitest';
 import { ByteWriter } from '../../src/types/byte-writer.ts';
-import { copyDataRows, copyEncoder, copyHead, copyTail, type CopyStyle } from '../../src/types/copy-row.ts';
+import { copyDataRows, copyEncoder, copyHead, copyTail, withHead, type CopyStyle } from '../../src/types/copy-row.ts';
 import { encodeRows, rowEncoder } from '../../src/types/data-row.ts';
 import { Oid } from '../../src/types/pg-type.ts';
 import { timeZone } from '../../src/types/time-zone.ts';
@@ -72,4 +72,12 @@ test('a binary COPY is the signature, tuples as in a DataRow, and the trailer', 
   encodeRows(rowEncoder(columns, settings), [builder.vector()], 0, 1, out);
   expect(Buffer.from(copyDataRows(out.take(), BINARY))).toEqual(row);
   expect(Buffer.from(copyTail(BINARY)!).toString('latin1')).toBe('d\0\0\0\x06\xff\xff');
+});
+
+test('the signature and what comes first, a tuple or the trailer, are one message', () => {
+  const head = copyHead(BINARY, false, ['id'])!;
+  const joined = Buffer.from(withHead(head, copyTail(BINARY)!)).toString('latin1');
+  expect(joined).toBe(`d\0\0\0\x19PGCOPY\n\xff\r\n\0${'\0'.repeat(8)}\xff\xff`);
+  const two = Buffer.from(withHead(head, Uint8Array.from([100, 0, 0, 0, 6, 0, 1, 100, 0, 0, 0, 6, 0, 2])));
+  expect(two.toString('latin1')).toBe(`d\0\0\0\x19PGCOPY\n\xff\r\n\0${'\0'.repeat(8)}\0\x01d\0\0\0\x06\0\x02`);
 });

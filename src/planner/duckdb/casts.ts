@@ -8,19 +8,8 @@ import { Oid, arrayTypeOf } from '../../types/pg-type.ts';
 import { at, constantText, plainName } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
 import { arrayLiteral, duckdbName, intervalLiteral, numericLiteral, scalarLiteral } from './literals.ts';
-import { lsnTextSql } from './lsn.ts';
-import {
-  isDateTime,
-  isFloat,
-  isInexact,
-  isInteger,
-  isJson,
-  isNumber,
-  isText,
-  parameterMark,
-  typed,
-  type Typed,
-} from './typed.ts';
+import { textOf } from './text-of.ts';
+import { isDateTime, isFloat, isInteger, isJson, isNumber, isText, parameterMark, typed, type Typed } from './typed.ts';
 
 const TYPES: Readonly<Record<string, number>> = {
   bool: Oid.bool,
@@ -97,12 +86,7 @@ function castScalar(argument: Typed, oid: number, modifiers: readonly number[]):
     };
   }
   if (isText(oid)) {
-    if (isJson(argument.oid)) return typed(`CAST(${argument.sql} AS VARCHAR)`, oid);
-    if (isInexact(argument))
-      throw notSupported('the text of a computed numeric over Arka tables', { hint: 'Cast it to numeric(p,s) first.' });
-    if (argument.oid === Oid.bytea) throw notSupported('a cast of bytea to text over Arka tables');
-    if (argument.oid === Oid.pgLsn) return typed(lsnTextSql(argument.sql), oid);
-    const text = isText(argument.oid) ? argument.sql : `CAST(${argument.sql} AS VARCHAR)`;
+    const text = textOf(argument);
     return typed(modifiers.length > 0 ? `left(${text}, ${modifiers[0]})` : text, oid);
   }
   if (argument.oid === oid) return typed(argument.sql, oid);

@@ -5,6 +5,7 @@ import { notSupported, SqlError, SqlState, type SqlErrorFields } from '../../err
 import { Oid, elementType } from '../../types/pg-type.ts';
 import { formatType } from '../../types/format-type.ts';
 import { arrayItems, checkDateTime, scalarLiteral } from './literals.ts';
+import { textOf } from './text-of.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
 import { jsonOperator } from './json.ts';
@@ -210,11 +211,9 @@ function concatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed 
     )
   )
     throw notSupported('operator || of these types over Arka tables', where);
-  if ([left, right].some((side) => isText(side.oid) || side.oid === Oid.unknown))
-    return typed(`(${left.sql} || ${right.sql})`, Oid.text);
   if (elementType(left.oid) !== undefined || elementType(right.oid) !== undefined)
     throw notSupported('operator || of arrays over Arka tables', where);
-  return typed(`(CAST(${left.sql} AS VARCHAR) || CAST(${right.sql} AS VARCHAR))`, Oid.text);
+  return typed(`(${textOf(left)} || ${textOf(right)})`, Oid.text);
 }
 
 /** A NULL element is in no array, and has no other in it. */

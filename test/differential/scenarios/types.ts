@@ -179,4 +179,23 @@ export const TYPES: readonly Scenario[] = [
       `SELECT * FROM ak ORDER BY x`,
     ],
   },
+  {
+    title: 'casts to text are what the type writes, of columns and of what is computed from them',
+    setup: [
+      `CREATE TABLE tx (id int PRIMARY KEY, f float8, g float4, d date, t timestamp, z timestamptz, c time, b bool, x bytea, n numeric(12,3), fs float8[], bs bool[], ts text[], zs timestamptz[], xs bytea[], ds date[])`,
+      `INSERT INTO tx VALUES (1, 100000, 0.1, '2020-01-01', '2020-01-01', '2020-01-01 00:00:00+00', '10:00', true, '\\xff00', 1.5, '{1,NULL,1e15}', '{t,f,NULL}', '{a,"b c",NULL,"NULL","",x\\"y,"b\\\\c","{"}', '{"2020-01-01 00:00:00+00"}', '{"\\\\xab"}', '{2020-01-01,NULL}'),
+        (2, 1e20, 1e10, '0044-03-15 BC', '0044-03-15 10:00:00.5 BC', '0044-03-15 10:00:00+00 BC', '23:59:59.5', false, '', -0.001, '{}', '{}', '{}', '{}', '{}', '{0001-01-01 BC}')`,
+      `INSERT INTO tx (id, f, g) VALUES (3, 'NaN', '-Infinity'), (4, 1e15, 1e6), (5, -123456789012345, 999999), (6, 1234567890123456, 1234567.1), (7, 1e-5, 1e-4), (8, '-0', -12345678), (9, 123456.789, 1e-5),
+        (10, -1e16, 123456.7), (11, 9999999999999998, 16777216), (12, 1.7976931348623157e308, 3.4e38), (13, 5e-324, 1e-45), (14, 0.1, 123456789)`,
+    ],
+    steps: [
+      `SELECT id, f::text, g::text FROM tx WHERE id + 0 > 0 ORDER BY id`,
+      `SELECT id, d::text, t::text, z::text, c::text, b::text, x::text, n::text FROM tx WHERE id + 0 < 4 ORDER BY id`,
+      `SELECT id, fs::text, bs::text, ts::text, zs::text, xs::text, ds::text FROM tx WHERE id + 0 < 4 ORDER BY id`,
+      `SELECT id, f || 'x', 'y' || g, d || '', b || '!' FROM tx WHERE id + 0 < 4 ORDER BY id`,
+      `SELECT id FROM tx WHERE f::text = '1e+15'`,
+      `SELECT id, (f * 2)::varchar(5), (t - timestamp '2019-01-01')::text FROM tx WHERE id + 0 = 1`,
+      `SELECT count(*) FROM tx WHERE ts::text LIKE '%"b c"%'`,
+    ],
+  },
 ];
