@@ -1,4 +1,6 @@
--- Functions that act on a server which is not there: PostgreSQL inside would say that it has done it. Renamed, since a function
+-- Functions that act on a server which is not there: PostgreSQL inside would say that it has done it. And such as run a text, or
+-- read a table, in which PostgreSQL inside has no rows. And those that give OIDs, which are Arka's (src/catalog/mirror.ts calls them by
+-- their new names). Renamed, since a function
 -- built into the server runs whatever its row in pg_proc says, and one that refuses takes each name.
 DO $$
 DECLARE
@@ -15,10 +17,14 @@ BEGIN
       OR p.proname IN ('pg_reload_conf', 'pg_rotate_logfile', 'pg_promote', 'pg_switch_wal', 'pg_backup_start', 'pg_backup_stop',
         'pg_wal_replay_pause', 'pg_wal_replay_resume', 'pg_log_standby_snapshot', 'pg_log_backend_memory_contexts',
         'pg_export_snapshot', 'pg_import_system_collations', 'pg_read_file', 'pg_read_binary_file', 'pg_ls_dir',
-        'pg_ls_logdir', 'pg_ls_waldir', 'pg_stat_file', 'pg_logical_emit_message'))
+        'pg_ls_logdir', 'pg_ls_waldir', 'pg_stat_file', 'pg_logical_emit_message')
+      OR p.proname ~ '^(query|table|schema|database|cursor)_to_xml' OR p.proname = 'ts_stat'
+      OR (p.proname = 'ts_rewrite' AND p.pronargs = 2)
+      OR p.proname LIKE 'binary\_upgrade\_%')
     AND p.prorettype <> 'trigger'::regtype
   LOOP
     EXECUTE format('ALTER FUNCTION pg_catalog.%I(%s) RENAME TO %I', f.proname, f.args, left(f.proname, 50) || '_inside');
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION pg_catalog.%I(%s) FROM PUBLIC', left(f.proname, 50) || '_inside', f.args);
     EXECUTE format('CREATE FUNCTION pg_catalog.%I(%s) RETURNS %s LANGUAGE plpgsql AS $f$ BEGIN
       RAISE EXCEPTION %L USING ERRCODE = ''feature_not_supported''; END $f$', f.proname,
       f.given, f.result, f.proname || '() is not supported');

@@ -15,7 +15,7 @@ export interface ViewDef {
   readonly sql: string;
   readonly columns: readonly ViewColumn[];
   readonly dependsOn: readonly ViewDependency[];
-  /** As pg_class.reloptions has them: `security_barrier=true`. */
+  /** As pg_class.reloptions has them, in the client's own spelling: `security_barrier=true`, `security_barrier=on`. */
   readonly options: readonly string[];
   readonly comment: string | null;
 }
@@ -31,6 +31,13 @@ export interface ViewDependency {
   readonly oid: number;
   readonly columns: readonly number[];
 }
+
+/** Whether an option is on, in any spelling that PostgreSQL takes for true. */
+export const isOn = ({ options }: ViewDef, name: 'security_barrier' | 'security_invoker'): boolean =>
+  options.some((each) => {
+    const [key, value = ''] = each.split('=');
+    return key === name && /^(?:t|tr|tru|true|y|ye|yes|on|1)$/i.test(value);
+  });
 
 export const viewKey = ({ schema, name }: { readonly schema: string; readonly name: string }): string =>
   `${schema}\u0000${name}`;

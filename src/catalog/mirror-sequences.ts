@@ -12,7 +12,7 @@ export function sequenceName({ schema, name }: Pick<SequenceDef, 'schema' | 'nam
 }
 
 const oidSql = (oid: number): string =>
-  `SELECT pg_catalog.binary_upgrade_set_next_heap_pg_class_oid('${oid}'), pg_catalog.binary_upgrade_set_next_heap_relfilenode('${oid}')`;
+  `SELECT pg_catalog.binary_upgrade_set_next_heap_pg_class_oid_inside('${oid}'), pg_catalog.binary_upgrade_set_next_heap_relfilenode_inside('${oid}')`;
 
 function optionsSql({ increment, min, max, start, cache, cycle }: SequenceDef): string {
   return `INCREMENT BY ${increment} MINVALUE ${min} MAXVALUE ${max} START WITH ${start} CACHE ${cache}${cycle ? ' CYCLE' : ''}`;

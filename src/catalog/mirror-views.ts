@@ -41,6 +41,6 @@ export function createViewSql(view: ViewDef): string {
 
 /** The OIDs that the next view gets. */
 export function viewOidsSql(oid: number): string {
-  const set = (what: string, value: number): string => `pg_catalog.binary_upgrade_set_next_${what}('${value}')`;
+  const set = (what: string, value: number): string => `pg_catalog.binary_upgrade_set_next_${what}_inside('${value}')`;
   return `SELECT ${set('heap_pg_class_oid', oid)}, ${set('pg_type_oid', oid + 1)}, ${set('array_pg_type_oid', oid + 2)}`;
 }

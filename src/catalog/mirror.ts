@@ -2,7 +2,7 @@
  * Definitions as DDL for PGlite: schemas and tables under Arka's OIDs and column numbers.
  *
  * The session runs in PostgreSQL's binary upgrade mode, which takes OIDs from `binary_upgrade_set_next_…` functions
- * instead of its counter. A table's block (see OIDS_PER_TABLE): heap, row type, array type, TOAST table, TOAST index,
+ * (renamed by `sql/36-refused.sql`) instead of its counter. A table's block (see OIDS_PER_TABLE): heap, row type, array type, TOAST table, TOAST index,
  * key index, further indexes. Column numbers that are missing were dropped: a placeholder column is made and dropped again.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
@@ -171,7 +171,7 @@ function nextOids(def: TableDef): string {
 }
 
 function nextOid(name: string, oid: number): string {
-  return `pg_catalog.binary_upgrade_set_next_${name}('${oid}')`;
+  return `pg_catalog.binary_upgrade_set_next_${name}_inside('${oid}')`;
 }
 
 /** Apart from CREATE TABLE: one statement has room for one index OID, and the TOAST index takes it. */

@@ -14,7 +14,7 @@
  * - S7 DuckDB opens no file to plan, and takes every one for 1,000 rows: joins then held whole files in memory instead of their
  *   deletes, or the wrong table. So each `read_parquet` says how many rows it has.
  */
-import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
+import { quoteIdentifier, quoteLiteral, replaceNames } from '../sql-text.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef } from '../table-def.ts';
 import type { FileUnit, TableScan } from '../storage/scan-spec.ts';
@@ -154,17 +154,16 @@ export function readParquet(columns: readonly ColumnDef[], files: readonly FileU
 
 /** Puts each scan in the place of its placeholder. */
 export function withScans(sql: string, scans: readonly TableScan[], context: ScanContext): string {
-  let text = sql;
-  for (const scan of scans) {
-    const token = new RegExp(`"${escapeRegExp(scan.placeholder)}"|\\b${escapeRegExp(scan.placeholder)}\\b`, 'g');
-    if (!token.test(text)) throw new SqlError(SqlState.internalError, 'a scan is missing in its statement');
-    // One subquery for all uses: a source can be opened any number of times.
-    const subquery = scanSql(scan, context);
-    text = text.replace(token, () => subquery);
-  }
+  const byName = new Map(scans.map((scan) => [scan.placeholder, scan]));
+  // One subquery for all uses: a source can be opened any number of times.
+  const subqueries = new Map<string, string>();
+  const text = replaceNames(sql, (name) => {
+    const scan = byName.get(name);
+    if (scan === undefined) return undefined;
+    let subquery = subqueries.get(name);
+    if (subquery === undefined) subqueries.set(name, (subquery = scanSql(scan, context)));
+    return subquery;
+  });
+  if (subqueries.size < scans.length) throw new SqlError(SqlState.internalError, 'a scan is missing in its statement');
   return text;
-}
-
-function escapeRegExp(text: string): string {
-  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }

@@ -8,8 +8,7 @@ import type { Database } from '../ingest/database.ts';
 import { snapshotTooOld } from '../ingest/snapshot.ts';
 import type { Transaction } from '../ingest/transaction.ts';
 import type { PlannedTable, RenderedQuery } from '../planner/plan.ts';
-import { withVersionLsn } from '../planner/duckdb/lsn.ts';
-import { withTimes, type Times } from '../planner/duckdb/session-time.ts';
+import { withMoments, type Times } from '../planner/duckdb/session-time.ts';
 import type { Remote } from '../rpc.ts';
 import type { MemoryUnit } from '../storage/scan-spec.ts';
 import type { Table } from '../storage/table.ts';
@@ -108,7 +107,7 @@ export class EngineCursor {
       const { rendered, tables: _tables, transaction: _transaction, buffers: _buffers, times, ...rest } = request;
       const query = engine.query({
         cursor: id,
-        sql: withTimes(withVersionLsn(rendered.sql, lsn), times),
+        sql: withMoments(rendered.sql, times, lsn),
         scans,
         ...rest,
       });

@@ -3,15 +3,19 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
 import type { Relations } from '../ingest/relations.ts';
 import { VERSION_LSN_TEXT } from '../planner/duckdb/lsn.ts';
+import { Privilege } from '../rights/privileges.ts';
 import type { SessionSettings } from './settings.ts';
 import { lsnText } from '../types/pg-lsn.ts';
 import type { Peer, Peers } from './peers.ts';
-import { metadataLocation } from './views.ts';
+import { permitTable } from './permission.ts';
+import type { SessionAccess } from './session-access.ts';
+import { tableAt } from './views.ts';
 
 export interface FunctionContext {
   readonly database: Database;
   readonly relations: Relations;
   readonly settings: SessionSettings;
+  readonly access: SessionAccess;
   readonly peer: Peer;
   readonly peers: Peers;
   readonly startedAt: number;
@@ -25,7 +29,7 @@ export function ownFunction(
   name: string,
   args: readonly string[],
 ): { text: string | null; type: string } | undefined {
-  const { database, relations, settings, peer, peers, startedAt, transactionNumber } = context;
+  const { access, database, relations, settings, peer, peers, startedAt, transactionNumber } = context;
   switch (name) {
     case 'pg_current_wal_lsn':
     case 'pg_current_wal_insert_lsn':
@@ -66,15 +70,17 @@ export function ownFunction(
     case 'current_user':
     case 'user':
     case 'current_role':
-      return { text: settings.currentUser, type: 'name' };
+      return { text: access.currentUser, type: 'name' };
     case 'session_user':
-      return { text: settings.get('session_authorization')!, type: 'name' };
+      return { text: access.sessionUser, type: 'name' };
     case 'current_schema': {
       const schema = settings.searchPath.find((each) => relations.hasSchema(each));
       return schema === undefined ? undefined : { text: schema, type: 'name' };
     }
     case 'arka.metadata_location': {
-      const location = metadataLocation(database, args[0] ?? '');
+      const table = tableAt(database, args[0] ?? '');
+      if (table !== undefined && !access.superuser) permitTable(access, table.def, Privilege.select);
+      const location = table?.metadataLocation ?? null;
       if (location === null) throw new SqlError(SqlState.undefinedTable, `relation "${args[0] ?? ''}" does not exist`);
       return { text: location, type: 'text' };
     }

@@ -3,7 +3,8 @@
  *
  * - P3 Tables are those of the plan, which are what is read and written: no name is resolved twice.
  * - P4 Columns have no rights of their own. Of a table that is changed SELECT is asked as well where a column of it is read.
- * - P5 What a view reads is asked of the view's owner, and SELECT on the view of whoever names it.
+ * - P5 What a view reads is asked of the view's owner, and SELECT on the view of whoever names it. What one with
+ *   security_invoker reads is asked of the current user, also where a view of somebody else names it.
  */
 import type { Node, RangeVar } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
@@ -13,6 +14,7 @@ import { stringsOf, walk } from '../planner/ast.ts';
 import { LockMode } from '../ingest/table-locks.ts';
 import { parseSql } from '../planner/parse.ts';
 import type { ParsedStatement, QualifiedName, QueryPlan, Statement } from '../planner/plan.ts';
+import { commentedRelation } from '../planner/comment.ts';
 import { qualifiedName } from '../planner/utility.ts';
 import { viewQuery } from '../planner/views.ts';
 import {
@@ -32,7 +34,7 @@ import { Privilege } from '../rights/privileges.ts';
 import { type Role, roleOf } from '../rights/roles.ts';
 import type { SequenceDef } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
-import type { ViewDef } from '../view-def.ts';
+import { isOn, type ViewDef } from '../view-def.ts';
 import type { SessionAccess } from './session-access.ts';
 
 type Vacuum = Extract<Statement, { kind: 'vacuum' }>;
@@ -108,7 +110,8 @@ export function permitSchema({ role, state }: SessionAccess, schema: string, bit
 }
 
 /** Schemas of a path that the session may look into. */
-export function usable({ role, state }: SessionAccess, searchPath: readonly string[]): readonly string[] {
+export function usable({ present: role, state }: SessionAccess, searchPath: readonly string[]): readonly string[] {
+  if (role === null) return searchPath; // whatever it names is refused
   return searchPath.filter((schema) => hasAll(state, role, 'schema', schemaKey(schema), Privilege.usage));
 }
 
@@ -149,7 +152,7 @@ function gather(statement: Statement, node: Node | null, needs: Gathered): void 
       return;
     case 'insert': {
       const { conflict, def, returning, source } = statement;
-      need(needs, def, Privilege.insert);
+      need(needs, def, insertBits(def));
       if (source.kind === 'query') reads(source.plan, needs);
       if (returning !== null || (conflict !== null && conflictNames(node))) need(needs, def, Privilege.select);
       if (conflict?.action === 'update') need(needs, def, Privilege.update);
@@ -177,7 +180,7 @@ function gather(statement: Statement, node: Node | null, needs: Gathered): void 
       for (const { def } of statement.deletes) need(needs, def, Privilege.truncate);
       return;
     case 'copyFrom':
-      return need(needs, statement.def, Privilege.insert);
+      return need(needs, statement.def, insertBits(statement.def));
     case 'copyTo':
       return reads(statement.plan, needs);
     case 'explain':
@@ -187,6 +190,10 @@ function gather(statement: Statement, node: Node | null, needs: Gathered): void 
   }
   for (const lock of statement.locks ?? []) need(needs, lock.def, Privilege.select | Privilege.update);
 }
+
+/** A row into a table with `on_conflict = 'upsert'` may take the place of another. */
+const insertBits = ({ onConflict }: Pick<TableDef, 'onConflict'>): number =>
+  onConflict === 'upsert' ? Privilege.insert | Privilege.update : Privilege.insert;
 
 function explained(node: Node | null): Node | null {
   return node !== null && 'ExplainStmt' in node ? (node.ExplainStmt.query ?? null) : null;
@@ -216,13 +223,13 @@ function namedIn(
 /** P5 @throws {SqlError} 42501 */
 function permitView(asked: Asked, role: Role, view: ViewDef): void {
   const { state } = asked.access;
-  if (role.superuser) return;
-  if (!hasAll(state, role, 'schema', schemaKey(view.schema), Privilege.usage)) throw denied('schema', view.schema);
   const key = viewKey(view.oid);
+  if (!hasAll(state, role, 'schema', schemaKey(view.schema), Privilege.usage)) throw denied('schema', view.schema);
   if (!hasAll(state, role, 'table', key, Privilege.select))
     throw new SqlError(SqlState.insufficientPrivilege, `permission denied for view ${view.name}`);
-  const reader = view.options.includes('security_invoker=true') ? role : roleOf(state, rightsOf(state, key).owner);
-  if (reader === undefined || reader.superuser) return;
+  const isInvokers = isOn(view, 'security_invoker');
+  const reader = isInvokers ? asked.access.role : roleOf(state, rightsOf(state, key).owner);
+  if (reader === undefined) throw notOwner('view', view.name); // nobody's: who could read for it?
   const { tables, views } = namedIn({ relations: asked.relations, searchPath: [] }, viewQuery(view));
   for (const uuid of tables)
     if (!hasAll(state, reader, 'table', tableKey(uuid), Privilege.select))
@@ -235,7 +242,7 @@ function nameOfTable(relations: Relations, uuid: string): string {
   return uuid;
 }
 
-/** CREATE, ALTER and DROP VIEW, as they are written. */
+/** CREATE, ALTER, DROP VIEW and COMMENT ON one, as they are written. */
 function permitViews({ access, relations, searchPath }: Asked, sql: string): void {
   const node = parseSql(sql)[0]?.node as Node;
   const viewNamed = ({ name, schema }: QualifiedName): void => {
@@ -243,6 +250,7 @@ function permitViews({ access, relations, searchPath }: Asked, sql: string): voi
     if (view !== undefined) permitOwner(access, viewKey(view.oid), 'view', name, view.schema);
   };
   if ('DropStmt' in node) return (node.DropStmt.objects ?? []).map(qualifiedName).forEach(viewNamed);
+  if ('CommentStmt' in node) return viewNamed(commentedRelation(node.CommentStmt));
   const of = (relation: RangeVar | undefined): QualifiedName => ({
     schema: relation?.schemaname ?? null,
     name: relation?.relname ?? '',
@@ -385,9 +393,8 @@ export function permitSequence(access: SessionAccess, { name, oid, schema }: Seq
 export function mayInsert(access: SessionAccess, { onConflict, schema, uuid }: TableDef, conflict: boolean): boolean {
   if (access.superuser) return true;
   const { role, state } = access;
-  let bits: number = Privilege.insert;
+  let bits = insertBits({ onConflict });
   if (conflict) bits |= Privilege.select | Privilege.update;
-  if (onConflict === 'upsert') bits |= Privilege.update;
   return (
     hasAll(state, role, 'schema', schemaKey(schema), Privilege.usage) &&
     hasAll(state, role, 'table', tableKey(uuid), bits)

@@ -30,7 +30,7 @@ import { factsFor } from './relation-facts.ts';
 import type { SessionSequences } from './sequences.ts';
 import { noted } from './unhandled.ts';
 import { sessionView } from './session-views.ts';
-import { viewRows } from './views.ts';
+import { type ViewReader, viewRows } from './views.ts';
 import { parameterValues } from './write-environment.ts';
 
 export interface QueryEnvironment {
@@ -45,6 +45,8 @@ export interface QueryEnvironment {
   readonly searchPath: readonly string[];
   /** The current user, where PostgreSQL is to look at his rights; null: a superuser's. */
   readonly role: string | null;
+  /** Whom the views about the server tell. */
+  readonly reader: ViewReader;
   /** Where the statement begins in the client's text. */
   readonly position: number;
   /** Told how to cancel what runs now. */
@@ -308,7 +310,7 @@ function catalogResult(
   const views = asked.flatMap((view) => {
     const ofSessions = sessionView(context.peers, environment.peer, context.database, view);
     if (ofSessions !== null) return [ofSessions];
-    const rows = viewRows(context, view);
+    const rows = viewRows(context, environment.reader, view);
     const dot = view.indexOf('.');
     return rows === null ? [] : [{ schema: view.slice(0, dot), name: view.slice(dot + 1), rows }]; // else PostgreSQL says 42P01
   });

@@ -113,7 +113,8 @@ async function create(
   const { access } = environment;
   const by = access.role;
   const options = await optionsOf(environment, settings);
-  const changes: ((state: RoleState) => RoleState)[] = [(state) => createRole(state, by, name, options)];
+  const oid = access.takeOid();
+  const changes: ((state: RoleState) => RoleState)[] = [(state) => createRole(state, by, name, oid, options)];
   const joins = (role: string, member: string, admin: boolean): void => {
     changes.push((state) => addMember(state, by, { role, member, admin }, () => {}));
   };

@@ -3,11 +3,15 @@
  *
  * - P1 Changes are the transaction's own until it commits: they are made again then, on what all have by that time (R3).
  * - P2 A superuser is asked for nothing but a version: what was found for one state of the rights holds while it lasts.
+ * - P3 A session is the role that it became, by its OID: renamed it stays that one, and another of the same name it never is.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import { hasAll, schemaKey, tableKey } from '../rights/acl.ts';
 import { mayBecome } from '../rights/change-roles.ts';
 import type { RoleChange, Rights } from '../rights/rights.ts';
+import { Privilege } from '../rights/privileges.ts';
 import { type Role, roleNamed, roleOf, type RoleState } from '../rights/roles.ts';
+import type { TableDef } from '../table-def.ts';
 import type { SessionSettings } from './settings.ts';
 
 export class SessionAccess {
@@ -15,6 +19,8 @@ export class SessionAccess {
   readonly #settings: SessionSettings;
   /** Who logged in: his name may be another one since. */
   readonly #login: number;
+  /** Whom the names are that the session's settings have had. */
+  readonly #oids = new Map<string, number>();
   #changes: RoleChange[] = [];
   /** With the changes; null: to be made. */
   #state: RoleState | null = null;
@@ -28,7 +34,9 @@ export class SessionAccess {
   constructor(rights: Rights, settings: SessionSettings) {
     this.#rights = rights;
     this.#settings = settings;
-    this.#login = roleNamed(rights.state, settings.get('session_authorization')!).oid;
+    const { name, oid } = roleNamed(rights.state, settings.get('session_authorization')!);
+    this.#login = oid;
+    this.#oids.set(name, oid);
   }
 
   /** As the transaction sees it. */
@@ -44,10 +52,23 @@ export class SessionAccess {
     return this.#role;
   }
 
+  /** The same; null when it was dropped: then a transaction can still be ended. */
+  get present(): Role | null {
+    this.#look();
+    return this.#role;
+  }
+
   /** P2 */
   get superuser(): boolean {
     this.#look();
     return this.#superuser;
+  }
+
+  /** Whether the session may read a table. */
+  reads({ schema, uuid }: TableDef): boolean {
+    const { role, state } = this;
+    const inSchema = hasAll(state, role, 'schema', schemaKey(schema), Privilege.usage);
+    return inSchema && hasAll(state, role, 'table', tableKey(uuid), Privilege.select);
   }
 
   /** The transaction has changes of its own. */
@@ -60,12 +81,21 @@ export class SessionAccess {
     return this.#generation;
   }
 
+  /** By the name that the role has now. */
   get sessionUser(): string {
-    return this.#settings.get('session_authorization')!;
+    const name = this.#settings.get('session_authorization')!;
+    return this.#named(this.state, name)?.name ?? name;
   }
 
+  /** The same, of a role that may be gone. */
   get currentUser(): string {
-    return this.#settings.currentUser;
+    this.#look();
+    return this.#role?.name ?? this.#user;
+  }
+
+  /** For a role to be made: nobody else's, also where its transaction does not commit. */
+  takeOid(): number {
+    return this.#rights.takeOid();
   }
 
   #look(): void {
@@ -76,10 +106,16 @@ export class SessionAccess {
     this.#state = state;
     this.#version = version;
     this.#user = user;
-    this.#role = state.roles.get(user) ?? null;
+    this.#role = this.#named(state, user);
     this.#superuser = this.#role?.superuser === true;
     this.#settings.follows('is_superuser', this.#superuser ? 'on' : 'off');
     this.#generation++;
+  }
+
+  /** P3. Null: the role was dropped. */
+  #named(state: RoleState, name: string): Role | null {
+    const oid = this.#oids.get(name);
+    return (oid === undefined ? undefined : roleOf(state, oid)) ?? null;
   }
 
   /** @throws {SqlError} once, where others have made the changes impossible: the transaction fails by it */
@@ -127,12 +163,16 @@ export class SessionAccess {
     const role = state.roles.get(name);
     if (role === undefined) throw new SqlError(SqlState.invalidParameterValue, `role "${name}" does not exist`);
     if (setting === 'role') {
-      const session = state.roles.get(this.sessionUser);
-      if (session !== undefined && mayBecome(state, session.oid, role)) return;
-      throw new SqlError(SqlState.insufficientPrivilege, `permission denied to set role "${name}"`);
+      const session = this.#named(state, this.#settings.get('session_authorization')!);
+      if (session === null || !mayBecome(state, session.oid, role))
+        throw new SqlError(SqlState.insufficientPrivilege, `permission denied to set role "${name}"`);
+    } else {
+      const login = roleOf(state, this.#login);
+      if (login?.superuser !== true && role.oid !== this.#login)
+        throw new SqlError(SqlState.insufficientPrivilege, 'permission denied to set session authorization');
     }
-    const login = roleOf(state, this.#login);
-    if (login?.superuser === true || role.oid === this.#login) return;
-    throw new SqlError(SqlState.insufficientPrivilege, 'permission denied to set session authorization');
+    if (this.#oids.get(name) === role.oid) return;
+    this.#oids.set(name, role.oid);
+    this.#state = null;
   }
 }

@@ -2,6 +2,7 @@
  * Carries a session's statements out, in its transaction: parse → plan (`planner/`) → engine, catalog or ingest → messages. Whichever
  * message brought them: `gateway/simple.ts` takes them from Query, `gateway/extended.ts` from Parse, Bind and Execute.
  */
+import { randomBytes } from 'node:crypto';
 import type { SchemaChanges } from '../ingest/schema-changes.ts';
 import { SqlError, SqlState, unreachable } from '../errors.ts';
 import { parseSql } from '../planner/parse.ts';
@@ -69,6 +70,8 @@ export interface StatementParts {
 
 type Of<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
 
+/** Names of scans in a statement's SQL, which no client can have written into it. */
+const SCANS = `__arka_scan_${randomBytes(8).toString('hex')}_`;
 let nextPlaceholder = 1;
 /** What statements of those who are no superusers were planned from. */
 const planned = new WeakMap<Statement, ParsedStatement>();
@@ -487,10 +490,10 @@ export class SessionStatements {
   /** The same object while the zone is the same: writers of statements are kept with it. */
   #time(): WriteEnvironment['time'] {
     const name = this.settings.timeZone;
-    if (this.#timeContext?.name !== name || this.#timeContext.user !== this.settings.currentUser) {
+    if (this.#timeContext?.name !== name || this.#timeContext.user !== this.access.currentUser) {
       const now = (): number => this.times.transaction;
       const clock = (): number => this.times.clock;
-      const user = this.settings.currentUser;
+      const user = this.access.currentUser;
       this.#timeContext = { name, timeZone: timeZone(name), now, clock, user, sequences: this.sequences };
     }
     return this.#timeContext;
@@ -508,6 +511,7 @@ export class SessionStatements {
       times: this.times,
       searchPath: this.settings.searchPath,
       role: this.#role,
+      reader: this.access,
       position: this.position,
       running: this.interruption.running,
     };
@@ -555,11 +559,11 @@ export class SessionStatements {
     let isMomentary = false;
     const environment: PlannerEnvironment = {
       parameterOids,
-      placeholder: () => `__arka_scan_${nextPlaceholder++}`,
+      placeholder: () => `${SCANS}${nextPlaceholder++}`,
       constants: (name, args) => {
-        const { settings } = this;
+        const { access, settings } = this;
         const transactionNumber = (assign: boolean): number | null => this.transaction.number(assign);
-        const context = { ...this.context, relations, settings, peer: this.#peer, transactionNumber };
+        const context = { ...this.context, relations, settings, access, peer: this.#peer, transactionNumber };
         const constant = ownFunction(context, name, args);
         if (constant !== undefined) isMomentary = true;
         return constant;

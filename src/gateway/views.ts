@@ -8,7 +8,7 @@ import type { DataFileUnit } from '../storage/file-unit.ts';
 import { SLAB_BYTES } from '../storage/memory/slab.ts';
 import type { MemorySlice } from '../storage/memory/slice.ts';
 import type { Table } from '../storage/table.ts';
-import type { Lsn } from '../table-def.ts';
+import type { Lsn, TableDef } from '../table-def.ts';
 import type { UnhandledLog } from './unhandled.ts';
 import { lsnText } from '../types/pg-lsn.ts';
 import { Oid } from '../types/pg-type.ts';
@@ -22,12 +22,22 @@ export interface ViewContext {
   readonly unhandled?: UnhandledLog;
 }
 
+/** Whom a view tells: what is in a table, and where, he is told who may read it. */
+export interface ViewReader {
+  readonly superuser: boolean;
+  reads(def: TableDef): boolean;
+}
+
 /** Null: there is no such view. */
-export function viewRows(context: ViewContext, name: string): readonly (readonly (string | null)[])[] | null {
+export function viewRows(
+  context: ViewContext,
+  reader: ViewReader,
+  name: string,
+): readonly (readonly (string | null)[])[] | null {
   const dot = name.indexOf('.');
   const view = stubView(name.slice(0, dot), name.slice(dot + 1));
   if (view === undefined) return null;
-  const rows = rowsOf(context, view.name);
+  const rows = rowsOf(context, reader, view.name);
   return rows.map((row) =>
     view.columns.map((column) => {
       const value = row[column];
@@ -36,14 +46,14 @@ export function viewRows(context: ViewContext, name: string): readonly (readonly
   );
 }
 
-function rowsOf({ database, budget, unhandled }: ViewContext, view: string): readonly Row[] {
+function rowsOf({ database, budget, unhandled }: ViewContext, reader: ViewReader, view: string): readonly Row[] {
   switch (view) {
     case 'tiers':
-      return [...database.tables.values()].flatMap(tierRows);
+      return [...database.tables.values()].flatMap((table) => told(reader, table, tierRows(table)));
     case 'tables':
       return [...database.tables.values()].flatMap(tableRows);
     case 'units':
-      return [...database.tables.values()].flatMap(unitRows);
+      return [...database.tables.values()].flatMap((table) => told(reader, table, unitRows(table)));
     case 'memory':
       return [memoryRow(database, budget)];
     case 'disk':
@@ -94,10 +104,17 @@ function rowsOf({ database, budget, unhandled }: ViewContext, view: string): rea
         trigger: each.trigger,
       }));
     case 'unhandled':
-      return (unhandled?.all ?? []).map((each) => ({ ...each }));
+      // PostgreSQL asks for the right to it; here the rows do not even come near to who has it not
+      return reader.superuser ? (unhandled?.all ?? []).map((each) => ({ ...each })) : [];
     default:
       return [];
   }
+}
+
+/** Values of the table's own rows, and paths, which name its columns' values. */
+function told(reader: ViewReader, { def }: Table, rows: readonly Row[]): readonly Row[] {
+  if (reader.superuser || reader.reads(def)) return rows;
+  return rows.map((row) => ({ ...row, min_time: null, max_time: null, partition: null, path: null }));
 }
 
 function named(table: string): { schema_name: string; table_name: string } {
@@ -275,11 +292,9 @@ function memoryRow({ memory, pressure }: Database, { limitBytes }: MemoryBudget)
   };
 }
 
-/** Where a table's current metadata is, by its name as text. */
-export function metadataLocation(database: Database, name: string): string | null {
-  for (const table of database.tables.values()) {
-    if (nameOf(table) === name || (table.def.schema === 'public' && table.def.name === name))
-      return table.metadataLocation;
-  }
-  return null;
+/** A table by its name as text. */
+export function tableAt(database: Database, name: string): Table | undefined {
+  for (const table of database.tables.values())
+    if (nameOf(table) === name || (table.def.schema === 'public' && table.def.name === name)) return table;
+  return undefined;
 }

@@ -47,6 +47,13 @@ export function planComment(statement: CommentStmt, text: string, view: CatalogV
   }
 }
 
+/** What COMMENT ON VIEW, or ON COLUMN of one, names. */
+export function commentedRelation({ object, objtype }: CommentStmt): QualifiedName {
+  const parts = object !== undefined && 'List' in object ? (object.List.items ?? []).map(stringOf) : [];
+  if (objtype === 'OBJECT_COLUMN') parts.pop();
+  return { schema: parts.at(-2) ?? null, name: parts.at(-1) ?? '' };
+}
+
 const alter = (table: QualifiedName, command: AlterCommand): AlterTable => ({
   kind: 'alterTable',
   table,

@@ -17,7 +17,7 @@ export type RoleOptions = Partial<Omit<Role, 'oid' | 'name'>>;
 const denied = (message: string): SqlError => new SqlError(SqlState.insufficientPrivilege, message);
 
 /** @throws {SqlError} 42501, 42710 */
-export function createRole(state: RoleState, by: Role, name: string, options: RoleOptions): RoleState {
+export function createRole(state: RoleState, by: Role, name: string, oid: number, options: RoleOptions): RoleState {
   if (!by.superuser) {
     if (options.superuser === true) throw denied('must be superuser to create superusers');
     if (options.replication === true) throw denied('must be superuser to create replication users');
@@ -25,8 +25,8 @@ export function createRole(state: RoleState, by: Role, name: string, options: Ro
     if (!by.createRole) throw denied('permission denied to create role');
   }
   if (state.roles.has(name)) throw new SqlError(SqlState.duplicateObject, `role "${name}" already exists`);
-  const role: Role = { ...PLAIN_ROLE, ...options, oid: state.nextOid, name };
-  return { ...state, nextOid: state.nextOid + 1, roles: new Map(state.roles).set(name, role) };
+  const role: Role = { ...PLAIN_ROLE, ...options, oid, name };
+  return { ...state, nextOid: Math.max(state.nextOid, oid + 1), roles: new Map(state.roles).set(name, role) };
 }
 
 /** @throws {SqlError} 42501, 42704 */
@@ -105,7 +105,9 @@ export function dropRole(
 /** Whether somebody may make others members of the role. @throws {SqlError} 42501 */
 function refuseAdministration(state: RoleState, by: Role, role: Role): void {
   if (by.superuser) return;
-  if (role.superuser) throw denied('must be superuser to alter superusers');
+  // A member of a superuser may become one, and so may the member's members.
+  for (const oid of rolesOf(state, role.oid, false))
+    if (roleOf(state, oid)?.superuser === true) throw denied('must be superuser to alter superusers');
   const own = rolesOf(state, by.oid, false);
   const admin = state.memberships.some((each) => each.role === role.oid && each.admin && own.has(each.member));
   if (!by.createRole && !admin) throw denied(`must have admin option on role "${role.name}"`);

@@ -3,6 +3,7 @@
  *
  * - R3 A change is durable before anybody sees it; changes take turns. One that cannot be applied leaves all as it was.
  * - R4 `version` rises with each change: what was checked under another is checked again.
+ * - R5 An OID is given to one role only, also where it was never made.
  */
 import { randomBytes } from 'node:crypto';
 import { SqlError, SqlState } from '../errors.ts';
@@ -28,6 +29,7 @@ export class Rights {
   #state: RoleState;
   readonly #store: (text: string) => Promise<void>;
   #turn: Promise<void> = Promise.resolve();
+  #nextOid = 0;
 
   constructor(state: RoleState, store: (text: string) => Promise<void>) {
     this.#state = state;
@@ -43,6 +45,12 @@ export class Rights {
 
   get state(): RoleState {
     return this.#state;
+  }
+
+  /** Of a role to be made: given once, so that what a transaction grants to it is never another's. */
+  takeOid(): number {
+    this.#nextOid = Math.max(this.#nextOid, this.#state.nextOid);
+    return this.#nextOid++;
   }
 
   /** R3. @throws {SqlError} what `change` throws, or 58030, 53100 */

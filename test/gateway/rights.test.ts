@@ -1,75 +1,17 @@
 /** Roles and rights over the wire, as PostgreSQL 15 has them: codes and messages were taken from one. */
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CatalogClient } from '../../src/catalog/catalog-client.ts';
-import { systemClock } from '../../src/clock.ts';
-import { contentsOf } from '../../src/gateway/catalog-view.ts';
-import { createGateway } from '../../src/gateway/gateway.ts';
-import { loadParser } from '../../src/planner/parse.ts';
-import { listen, type Listener } from '../../src/wire/listener.ts';
-import { TestDatabase } from '../ingest/harness.ts';
+import { RoleServer, said, script } from './role-server.ts';
 
-let db: TestDatabase;
-let catalog: CatalogClient;
-let listener: Listener;
+let server: RoleServer;
 let admin: pg.Client;
-const clients: pg.Client[] = [];
-const notices: string[] = [];
-
-async function serve(): Promise<void> {
-  const { tiers } = db;
-  catalog = new CatalogClient({ clock: systemClock, onProblem: (problem, error) => console.error(problem, error) });
-  const { database, rights } = tiers;
-  const definitionsChanged = (): void => catalog.setContents(contentsOf(database.relations, rights.state));
-  definitionsChanged();
-  database.onDefinition = definitionsChanged;
-  rights.onChange = definitionsChanged;
-  const context = { ...tiers, catalog, clock: systemClock, startedAt: 0, definitionsChanged };
-  const gateway = createGateway(context, { defaults: new Map(), maxConnections: 50 });
-  const log = (error: unknown, where: string): void => console.error(where, error);
-  listener = await listen({ host: '127.0.0.1', port: 0, maxConnections: 50, gateway, clock: systemClock, log });
-  admin = await as('arka');
-}
-async function stop(): Promise<void> {
-  for (const client of clients.splice(0)) await client.end();
-  await listener.close();
-  await catalog.close();
-}
-async function as(user: string): Promise<pg.Client> {
-  const client = new pg.Client({ host: '127.0.0.1', port: listener.port, user, database: 'arka' });
-  client.on('error', () => {});
-  client.on('notice', ({ code, message }) => notices.push(`${code} ${message}`));
-  await client.connect();
-  clients.push(client);
-  return client;
-}
-/** `code message` of the error, or the command's tag and rows. */
-async function said(client: pg.Client, sql: string): Promise<string> {
-  try {
-    const result = await client.query({ text: sql, rowMode: 'array' });
-    const last = Array.isArray(result) ? result.at(-1)! : result;
-    return [last.command, ...last.rows.map((row: unknown[]) => row.join('|'))].join(' ');
-  } catch (error) {
-    const { code, message } = error as pg.DatabaseError;
-    return `${code} ${message}`;
-  }
-}
-/** Each statement, and what is said to it. */
-async function script(
-  client: pg.Client,
-  steps: readonly (readonly [sql: string, said: string | RegExp])[],
-): Promise<void> {
-  for (const [sql, expected] of steps) {
-    const answer = await said(client, sql);
-    if (typeof expected === 'string') expect({ sql, said: answer }).toEqual({ sql, said: expected });
-    else expect({ sql, said: answer }).toEqual({ sql, said: expect.stringMatching(expected) });
-  }
-}
+let notices: string[];
+const as = (user: string): Promise<pg.Client> => server.as(user);
 
 beforeAll(async () => {
-  db = await TestDatabase.create();
-  await loadParser();
-  await serve();
+  server = await RoleServer.start();
+  ({ notices } = server);
+  admin = await as('arka');
   await admin.query(`
     CREATE TABLE t (a int PRIMARY KEY, b int); CREATE TABLE u (a int PRIMARY KEY, b int);
     INSERT INTO t VALUES (1, 10), (2, 20); INSERT INTO u VALUES (1, 100);
@@ -77,8 +19,7 @@ beforeAll(async () => {
   await admin.query('CREATE ROLE ann LOGIN; CREATE ROLE bob LOGIN; CREATE ROLE readers');
 });
 afterAll(async () => {
-  await stop();
-  await db.destroy();
+  await server.destroy();
 });
 
 describe('roles', () => {
@@ -203,7 +144,7 @@ describe('roles', () => {
       ['SELECT current_user', 'SELECT arka'],
     ]);
     const bad = new pg.Client({
-      port: listener.port,
+      port: server.listener.port,
       host: '127.0.0.1',
       user: 'ann',
       database: 'arka',
@@ -433,16 +374,17 @@ describe('rights', () => {
 
   test('roles, passwords and rights are there after a restart', async () => {
     await admin.query("CREATE ROLE lasting LOGIN PASSWORD 'pencil'; GRANT UPDATE ON u TO lasting");
-    await stop();
-    await db.restart();
-    await serve();
+    await server.stop();
+    await server.db.restart();
+    await server.serve();
+    admin = await as('arka');
     const lasting = await as('lasting');
     await script(lasting, [
       ['UPDATE u SET b = 5', 'UPDATE'],
       ['SELECT * FROM u', '42501 permission denied for table u'],
     ]);
-    expect(db.tiers.rights.credential('lasting', 0).doomed).toBe(false);
+    expect(server.db.tiers.rights.credential('lasting', 0).doomed).toBe(false);
     await admin.query("ALTER ROLE lasting VALID UNTIL '2000-01-01'");
-    expect(db.tiers.rights.credential('lasting', Date.now()).doomed).toBe(true);
+    expect(server.db.tiers.rights.credential('lasting', Date.now()).doomed).toBe(true);
   });
 });

@@ -3,7 +3,7 @@ import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import type { Connection } from '@duckdb/node-bindings';
 import { registerEngineFunctions } from '../../src/federation/engine-functions.ts';
 import type { SqlError } from '../../src/errors.ts';
-import { withTimes } from '../../src/planner/duckdb/session-time.ts';
+import { withMoments } from '../../src/planner/duckdb/session-time.ts';
 import { loadParser, parseSql } from '../../src/planner/parse.ts';
 import type { CatalogView, ParameterValue, QueryPlan, Statement } from '../../src/planner/plan.ts';
 import { planStatement } from '../../src/planner/plan-statement.ts';
@@ -135,7 +135,7 @@ export async function rowsOf(
     const positions = table.positions ? `, 0 AS __unit, row_number() OVER () - 1 AS __position` : '';
     sql = sql.replaceAll(`"${table.placeholder}"`, `(SELECT *${positions} FROM ${table.def.name})`);
   }
-  const result = await duck.runAndReadAll(withTimes(sql, { transaction: 1.7e15, statement: 1.7e15 }));
+  const result = await duck.runAndReadAll(withMoments(sql, { transaction: 1.7e15, statement: 1.7e15 }, 1));
   return result
     .getRowsJson()
     .map((row) =>

@@ -16,7 +16,7 @@ const KEY = tableKey('t');
 
 function fourRoles(): RoleState {
   let state = newState('arka', '');
-  for (const name of NAMES) state = createRole(state, roleNamed(state, 'arka'), name, {});
+  for (const name of NAMES) state = createRole(state, roleNamed(state, 'arka'), name, state.nextOid, {});
   return withOwner(state, KEY, roleNamed(state, 'a').oid);
 }
 
@@ -145,7 +145,7 @@ test('R3: changes take turns; one that fails, or cannot be stored, leaves all as
     password: '',
   });
   const make = (role: string): Promise<void> =>
-    rights.change((state) => createRole(state, roleNamed(state, 'arka'), role, {}));
+    rights.change((state) => createRole(state, roleNamed(state, 'arka'), role, rights.takeOid(), {}));
   const made = await Promise.allSettled([make('x'), make('x'), make('y')]);
   expect(made.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   full = true;

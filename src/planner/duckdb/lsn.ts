@@ -25,9 +25,9 @@ export function lsnTextSql(sql: string): string {
   return `format('{:X}/{:X}', (${sql}) >> 32, (${sql}) & 4294967295)`;
 }
 
-/** The statement's Version is known. */
+/** The statement's Version is known: in PostgreSQL's SQL. */
 export function withVersionLsn(sql: string, lsn: number): string {
-  return sql.replaceAll(VERSION_LSN_SQL, String(lsn)).replaceAll(VERSION_LSN_TEXT, lsnText(lsn));
+  return sql.replaceAll(VERSION_LSN_TEXT, lsnText(lsn));
 }
 
 const FUNCTIONS: ReadonlySet<string> = new Set(['count', 'min', 'max', 'lag', 'lead', 'first_value', 'last_value']);

@@ -1,4 +1,7 @@
 /** now() and statement_timestamp() in DuckDB's SQL and in PostgreSQL's: names and texts that stand for times of the session, until it is run. */
+import { replaceNames } from '../../sql-text.ts';
+import { VERSION_LSN_SQL, withVersionLsn } from './lsn.ts';
+
 export interface Times {
   /** Microseconds from 1970: when the transaction began; when the message came. */
   readonly transaction: number;
@@ -16,11 +19,20 @@ function instantText(micros: number): string {
   return `${text.slice(0, 10)} ${text.slice(11, 19)}.${String(micros % 1e6).padStart(6, '0')}+00`;
 }
 
-/** The times are known. */
+/** The times are known: in PostgreSQL's SQL. */
 export function withTimes(sql: string, times: Times): string {
   return sql
-    .replaceAll(NOW_SQL, () => `make_timestamptz(${times.transaction})`)
-    .replaceAll(STATEMENT_TIME_SQL, () => `make_timestamptz(${times.statement})`)
     .replaceAll(NOW_TEXT, () => instantText(times.transaction))
     .replaceAll(STATEMENT_TIME_TEXT, () => instantText(times.statement));
+}
+
+/** The times and the statement's Version are known: in DuckDB's SQL. */
+export function withMoments(sql: string, times: Times, lsn: number): string {
+  const named = replaceNames(sql, (name, isQuoted) => {
+    if (isQuoted) return undefined; // a client's
+    if (name === NOW_SQL) return `make_timestamptz(${times.transaction})`;
+    if (name === STATEMENT_TIME_SQL) return `make_timestamptz(${times.statement})`;
+    return name === VERSION_LSN_SQL ? String(lsn) : undefined;
+  });
+  return withTimes(withVersionLsn(named, lsn), times);
 }
