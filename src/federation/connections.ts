@@ -10,7 +10,12 @@
  *   stayed until somebody trimmed. Closing a database ends that thread for all others, so it is asked for again.
  * - D6 Nothing of an instance is under way when it is closed, not even a connection being made: its answer to a thread that has
  *   ended would end the process.
+ * - D7 What a database puts aside has a folder of its own: DuckDB's names of such files are the same in each, so an old and a new
+ *   one in one folder wrote over each other, and the process ended with SIGSEGV.
  */
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { quoteLiteral } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
 import type { TableScan } from '../storage/scan-spec.ts';
@@ -51,6 +56,7 @@ export interface Lease {
 export interface InstanceSettings {
   readonly memoryLimitBytes: number;
   readonly threads: number;
+  /** This instance's alone: what is there when it opens was left by a process that ended early, and goes. */
   readonly tempDir: string;
   /** What footers of files may take; 0: none are kept. */
   readonly footerBytes: number;
@@ -69,6 +75,8 @@ export async function setMemoryLimit(instance: Instance, bytes: number): Promise
 }
 
 export async function openInstance(settings: InstanceSettings): Promise<Instance> {
+  await rm(settings.tempDir, { recursive: true, force: true });
+  await mkdir(settings.tempDir, { recursive: true });
   return {
     settings,
     database: await openDatabase(settings, settings.memoryLimitBytes),
@@ -88,7 +96,7 @@ async function openDatabase(settings: InstanceSettings, memoryBytes: number): Pr
   const options: Readonly<Record<string, string>> = {
     memory_limit: memoryLimitText(memoryBytes),
     threads: String(settings.threads),
-    temp_directory: settings.tempDir,
+    temp_directory: join(settings.tempDir, randomUUID()), // D7
     integer_division: 'true',
     default_null_order: 'nulls_last_on_asc_first_on_desc',
     autoinstall_known_extensions: 'false',

@@ -3,7 +3,6 @@
  * the memory for files in and out and lookups, so that a flush and a point read share neither connections nor a
  * thread pool with heavy queries (threads cannot be set per connection).
  */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../clock.ts';
 import { invariant, SqlError, SqlState } from '../errors.ts';
@@ -247,7 +246,6 @@ async function openInstances(
     footerBytes: Math.floor(bytes * footerShare),
     begin,
   });
-  await mkdir(settings.tempDir, { recursive: true });
   return {
     queries: await openInstance(
       part(settings.memoryLimitBytes * QUERIES_SHARE, settings.threads, FOOTERS_SHARE, 'queries'),

@@ -1,7 +1,8 @@
 /** Footers of files that DuckDB keeps: counted, and forgotten with the database that kept them. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import duckdb from '@duckdb/node-bindings';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
@@ -17,6 +18,7 @@ import {
 } from '../../src/federation/connections.ts';
 import { FooterCache } from '../../src/federation/footer-cache.ts';
 import { bytesOf } from '../../src/federation/instance-memory.ts';
+import { eachChunk } from '../../src/federation/vector-reader.ts';
 import type { TableScan } from '../../src/storage/scan-spec.ts';
 import { Oid } from '../../src/types/pg-type.ts';
 import { tableDef } from './units.ts';
@@ -116,9 +118,19 @@ test('a statement whose footers are not to be kept leaves none, and the next one
   release(lease);
 });
 
+async function temporaryFolder(lease: Lease): Promise<string> {
+  let path = '';
+  const setting = await run(lease, "SELECT current_setting('temp_directory')");
+  await eachChunk(setting, ([text]) => {
+    path = Buffer.from(text!.heap.subarray(text!.starts[0], text!.ends[0])).toString();
+  });
+  return path;
+}
+
 test('statements that run while the database is replaced come to their end on the old one', async () => {
   const old = instance.database;
   const lease = await acquire(instance);
+  const oldFolder = await temporaryFolder(lease);
   const statement = await duckdb.prepare(lease.connection, 'SELECT range, hash(range) FROM range(50000)');
   const stream = await duckdb.execute_prepared_streaming(statement);
   let rows = duckdb.data_chunk_get_size((await duckdb.fetch_chunk(stream))!);
@@ -127,6 +139,10 @@ test('statements that run while the database is replaced come to their end on th
   for (const path of ['large', 'larger']) countFooters(instance, [scanOf({ path, rows: 20_480 * 9 })]);
   await instance.renewing;
   expect(instance.database).not.toBe(old);
+  // D7: both may put aside what they hold, at the same time
+  const next = await acquire(instance);
+  expect(await temporaryFolder(next)).not.toBe(oldFolder);
+  release(next);
   for (;;) {
     const chunk = await duckdb.fetch_chunk(stream);
     const more = chunk === null ? 0 : duckdb.data_chunk_get_size(chunk);
@@ -157,6 +173,15 @@ test('what registers functions does so for each database', async () => {
   await own.renewing;
   expect(begun).toBe(2);
   await closeInstance(own);
+});
+
+test('D7: what a process that ended early had put aside is gone when an instance opens', async () => {
+  const left = join(folder, 'own', 'left', 'duckdb_temp_storage_DEFAULT-0.tmp');
+  await mkdir(dirname(left), { recursive: true });
+  await writeFile(left, 'rows');
+  const settings = { memoryLimitBytes: 100e6, threads: 1, tempDir: join(folder, 'own'), footerBytes: 0 };
+  await closeInstance(await openInstance(settings));
+  expect(existsSync(left)).toBe(false);
 });
 
 test('D6: an instance is closed when all that is under way on it has ended, a connection that is being made, too', async () => {
