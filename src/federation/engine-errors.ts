@@ -61,6 +61,11 @@ const BY_TEXT: readonly Rule[] = [
     code: SqlState.invalidDatetimeFormat,
     message: 'invalid input syntax for type date or timestamp: "$1"',
   },
+  {
+    when: /Cannot subtract infinite timestamps/,
+    code: SqlState.datetimeFieldOverflow,
+    message: 'cannot subtract infinite timestamps',
+  },
   { when: /(?:date|timestamp|time) field value out of range/i, code: SqlState.datetimeFieldOverflow, message: null },
   {
     when: /Unknown TimeZone '(.*?)'/,

@@ -3,6 +3,7 @@
  * (`types/array-column.ts`). Of any other type the value is the same.
  */
 import type { PgType } from '../table-def.ts';
+import { DATE_INFINITY } from '../types/civil-date.ts';
 import { duckdbType, elementOf, Oid } from '../types/pg-type.ts';
 
 /** A value as memory has it → as files have it. */
@@ -17,13 +18,13 @@ export function fromStored(sql: string, type: PgType): string {
 function elementFrom(element: PgType): string {
   switch (element.oid) {
     case Oid.date:
-      return "DATE '1970-01-01' + CAST(x AS INTEGER)";
+      return `CASE x WHEN '${DATE_INFINITY}' THEN DATE 'infinity' WHEN '-${DATE_INFINITY}' THEN DATE '-infinity' ELSE DATE '1970-01-01' + CAST(x AS INTEGER) END`;
     case Oid.time:
       return "CASE WHEN x = '86400000000' THEN TIME '24:00:00' ELSE TIME '00:00:00' + to_microseconds(CAST(x AS BIGINT)) END";
     case Oid.timestamp:
-      return 'make_timestamp(CAST(x AS BIGINT))';
+      return instantFrom('TIMESTAMP', 'make_timestamp');
     case Oid.timestamptz:
-      return 'make_timestamptz(CAST(x AS BIGINT))';
+      return instantFrom('TIMESTAMPTZ', 'make_timestamptz');
     case Oid.bytea:
       return 'from_hex(substr(x, 3))';
     default: {
@@ -31,6 +32,14 @@ function elementFrom(element: PgType): string {
       return type === 'VARCHAR' ? 'x' : `CAST(x AS ${type})`;
     }
   }
+}
+
+/** What stands for the infinite timestamps: micros that no other can have. */
+const INSTANT_INFINITY = '9223372036854775807';
+
+function instantFrom(type: string, make: string): string {
+  const infinite = (sign: string): string => `WHEN '${sign}${INSTANT_INFINITY}' THEN ${type} '${sign}infinity'`;
+  return `CASE x ${infinite('')} ${infinite('-')} ELSE ${make}(CAST(x AS BIGINT)) END`;
 }
 
 /** A value as files have it → as memory has it. */
@@ -49,9 +58,10 @@ function elementTo(element: PgType): string {
     case Oid.date:
       return "CAST(x - DATE '1970-01-01' AS VARCHAR)";
     case Oid.time:
+      return 'CAST(epoch_us(x) AS VARCHAR)';
     case Oid.timestamp:
     case Oid.timestamptz:
-      return 'CAST(epoch_us(x) AS VARCHAR)';
+      return `CASE WHEN isinf(x) THEN CASE WHEN x > '2000-01-01' THEN '' ELSE '-' END || '${INSTANT_INFINITY}' ELSE CAST(epoch_us(x) AS VARCHAR) END`;
     case Oid.float4:
       return 'CAST(CAST(x AS DOUBLE) AS VARCHAR)'; // of a float it does not always give the shortest digits
     case Oid.bytea:

@@ -2,11 +2,12 @@
  * PostgreSQL's binary format of every column type, for Bind parameters and COPY BINARY: big-endian, one value's bytes
  * without its length. Sources: each type's receive function as the protocol documents show it.
  *
- * A wrong length is 22P03; values PostgreSQL can hold and the lake cannot (NaN numerics, infinite dates) are 22003.
+ * A wrong length is 22P03; a NaN for numeric(p,s) is 22003.
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import {
+  DATE_INFINITY,
   DATE_MAX,
   DATE_MIN,
   DAY_MICROS,
@@ -18,6 +19,7 @@ import {
   typmodUnit,
 } from './civil-date.ts';
 import type { ColumnSink } from './column-vector.ts';
+import { putInfinite } from './datetime-input.ts';
 import { highWord, POW10, wordsToNumber } from './decimal-digits.ts';
 import { formatType } from './format-type.ts';
 import { type TextInput } from './number-input.ts';
@@ -118,16 +120,11 @@ function fixed(length: number, put: (src: Uint8Array, at: number, sink: ColumnSi
   };
 }
 
-function infinite(what: string): SqlError {
-  return new SqlError(SqlState.numericValueOutOfRange, `infinite ${what} values are not supported`, {
-    hint: 'Use NULL, or a far date such as 9999-12-31.',
-  });
-}
-
 function dateBinaryInput(): BinaryInput {
   return fixed(4, (src, at, sink) => {
     const value = int32At(src, at);
-    if (value === 2_147_483_647 || value === -2_147_483_648) throw infinite('date');
+    if (value === 2_147_483_647 || value === -2_147_483_648)
+      return sink.int32(value > 0 ? DATE_INFINITY : -DATE_INFINITY);
     const days = value + POSTGRES_EPOCH_DAYS;
     if (days < DATE_MIN || days > DATE_MAX) throw new SqlError(SqlState.datetimeFieldOverflow, 'date out of range');
     sink.int32(days);
@@ -149,9 +146,8 @@ function timestampBinaryInput(type: PgType): BinaryInput {
   return fixed(8, (src, at, sink) => {
     const high = int32At(src, at);
     const low = int32At(src, at + 4);
-    if ((high === 0x7fff_ffff && low === -1) || (high === -0x8000_0000 && low === 0)) {
-      throw infinite(type.oid === Oid.timestamp ? 'timestamp' : 'timestamp with time zone');
-    }
+    if (high === 0x7fff_ffff && low === -1) return putInfinite(1, sink);
+    if (high === -0x8000_0000 && low === 0) return putInfinite(-1, sink);
     const parts = splitMicros(low, high);
     const seconds = parts.seconds + POSTGRES_EPOCH_SECONDS;
     const day = seconds / 86_400;

@@ -5,7 +5,7 @@
 import { notSupported } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import type { ByteWriter } from './byte-writer.ts';
-import { joinMicros, POSTGRES_EPOCH_DAYS, splitMicros } from './civil-date.ts';
+import { DATE_INFINITY, infiniteSign, joinMicros, POSTGRES_EPOCH_DAYS, splitMicros } from './civil-date.ts';
 import type { ColumnVector } from './column-vector.ts';
 import { putMagnitude, setMagnitude } from './decimal-digits.ts';
 import { formatType } from './format-type.ts';
@@ -55,7 +55,7 @@ export function binaryOutput(type: PgType, _settings: OutputSettings): BinaryOut
     case Oid.oid:
       return (vector, row, out) => out.i32(vector.words[row * 2]!);
     case Oid.date:
-      return (vector, row, out) => out.i32(vector.words[row]! - POSTGRES_EPOCH_DAYS);
+      return dateOutput;
     case Oid.time:
       return (vector, row, out) => {
         out.i32(vector.words[row * 2 + 1]!);
@@ -77,7 +77,19 @@ export function binaryOutput(type: PgType, _settings: OutputSettings): BinaryOut
   }
 }
 
+function dateOutput(vector: ColumnVector, row: number, out: ByteWriter): void {
+  const days = vector.words[row]!;
+  if (days === DATE_INFINITY) out.i32(DATE_INFINITY);
+  else out.i32(days === -DATE_INFINITY ? -DATE_INFINITY - 1 : days - POSTGRES_EPOCH_DAYS);
+}
+
 function timestampOutput(vector: ColumnVector, row: number, out: ByteWriter): void {
+  const infinite = infiniteSign(vector.words[row * 2]!, vector.words[row * 2 + 1]!);
+  if (infinite !== 0) {
+    out.i32(infinite > 0 ? 0x7fff_ffff : -0x8000_0000);
+    out.i32(infinite > 0 ? -1 : 0);
+    return;
+  }
   const { seconds, micros } = splitMicros(vector.words[row * 2]!, vector.words[row * 2 + 1]!);
   const words = joinMicros(seconds - POSTGRES_EPOCH_SECONDS, micros);
   out.i32(words.high);

@@ -17,6 +17,17 @@ export const DATE_MAX = 2_145_042_905;
 /** The last instant is int64's, in 294247; PostgreSQL's own reaches 30 years further. */
 export const TIMESTAMP_DAYS_MAX = 106_751_991;
 
+/** Infinite dates and timestamps, as DuckDB has them too: the largest words, and their negatives. */
+export const DATE_INFINITY = 2_147_483_647;
+export const INFINITY_WORDS = { low: -1, high: 0x7fff_ffff } as const;
+export const MINUS_INFINITY_WORDS = { low: 1, high: -0x8000_0000 } as const;
+
+/** 1 or -1 for the infinite timestamps, else 0. */
+export function infiniteSign(low: number, high: number): -1 | 0 | 1 {
+  if (high === 0x7fff_ffff) return low === -1 ? 1 : 0;
+  return high === -0x8000_0000 && low === 1 ? -1 : 0;
+}
+
 export function daysFromCivil(year: number, month: number, day: number): number {
   const y = month <= 2 ? year - 1 : year;
   const era = Math.floor(y / 400);

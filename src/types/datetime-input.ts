@@ -2,17 +2,21 @@
  * Text to date, time, timestamp and timestamptz.
  *
  * ISO 8601 as programs write it (`2020-01-02[ T]03:04:05[.123456][Z|±hh[:mm]]`) is read from the bytes; everything
- * else PostgreSQL understands goes through `datetime-words.ts`. Infinite dates are refused: the lake has no place for them.
+ * else PostgreSQL understands goes through `datetime-words.ts`.
  */
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import {
+  DATE_INFINITY,
   DATE_MAX,
   DATE_MIN,
   DAY_SECONDS,
   daysFromCivil,
   daysInMonth,
+  infiniteSign,
+  INFINITY_WORDS,
   joinMicros,
+  MINUS_INFINITY_WORDS,
   roundMicros,
   splitMicros,
   TIMESTAMP_DAYS_MAX,
@@ -105,6 +109,7 @@ export function dateInput(context: TimeContext): TextInput {
     }
     const text = decodeText(src, start, end);
     const decoded = decodeDateTime(text, 'date', context);
+    if (decoded.infinite !== undefined) return sink.int32(decoded.infinite * DATE_INFINITY);
     if (decoded.days < DATE_MIN || decoded.days > DATE_MAX) throw outOfRange(`date out of range: "${text}"`);
     sink.int32(decoded.days);
   };
@@ -132,6 +137,8 @@ export function isRounded({ oid, typmod }: PgType): boolean {
 /** A value in memory that was computed with all digits, as its column has it. */
 export function putRounded(type: PgType, words: Int32Array, row: number, sink: ColumnSink): void {
   const unit = typmodUnit(type.typmod);
+  const infinite = infiniteSign(words[row * 2]!, words[row * 2 + 1]!);
+  if (infinite !== 0) return putInfinite(infinite, sink);
   const { seconds, micros } = splitMicros(words[row * 2]!, words[row * 2 + 1]!);
   if (type.oid !== Oid.time) return putMicros(seconds, roundMicros(seconds, micros, unit), sink);
   const ofDay = roundTime(seconds * 1e6 + micros, unit);
@@ -183,6 +190,7 @@ function putMicros(seconds: number, micros: number, sink: ColumnSink): void {
 
 function slowTimestamp(text: string, kind: DateTimeKind, round: number, context: TimeContext, sink: ColumnSink): void {
   const decoded = decodeDateTime(text, kind, context);
+  if (decoded.infinite !== undefined) return putInfinite(decoded.infinite, sink);
   let micros = decoded.micros;
   let seconds = decoded.days * DAY_SECONDS;
   if (kind === 'timestamp with time zone') {
@@ -198,6 +206,11 @@ function slowTimestamp(text: string, kind: DateTimeKind, round: number, context:
     throw outOfRange(`timestamp out of range: "${text}"`);
   }
   putMicros(seconds, micros, sink);
+}
+
+export function putInfinite(sign: -1 | 1, sink: ColumnSink): void {
+  const { low, high } = sign > 0 ? INFINITY_WORDS : MINUS_INFINITY_WORDS;
+  sink.int64(low, high);
 }
 
 function outOfRange(message: string): SqlError {

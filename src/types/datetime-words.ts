@@ -18,6 +18,8 @@ export interface DecodedDateTime {
   readonly micros: number;
   readonly offset: number | null;
   readonly zone: TimeZone | null;
+  /** An infinite date: the rest means nothing. */
+  readonly infinite?: 1 | -1;
 }
 
 const MONTHS = [
@@ -77,7 +79,7 @@ interface Fields {
   julianMarked: boolean;
 }
 
-/** @throws {SqlError} 22007 for other text, 22008 for fields out of range, 22003 for infinity */
+/** @throws {SqlError} 22007 for other text, 22008 for fields out of range */
 export function decodeDateTime(text: string, kind: DateTimeKind, context: TimeContext): DecodedDateTime {
   const fields: Fields = {
     year: null,
@@ -148,9 +150,7 @@ function specialValue(word: string, text: string, kind: DateTimeKind, context: T
     case 'infinity':
     case '-infinity':
       if (kind === 'time') return null;
-      throw new SqlError(SqlState.numericValueOutOfRange, `infinite ${kind} values are not supported`, {
-        hint: 'Use NULL, or a far date such as 9999-12-31.',
-      });
+      return { ...plain(0, 0), infinite: word.startsWith('-') ? -1 : 1 };
     case 'epoch':
       if (kind === 'time') throw invalidFormat(text, kind);
       return { days: 0, micros: 0, offset: 0, zone: null };

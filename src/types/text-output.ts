@@ -6,7 +6,7 @@
  */
 import type { PgType } from '../table-def.ts';
 import type { ByteWriter } from './byte-writer.ts';
-import { civilFromDays, DAY_SECONDS, splitMicros } from './civil-date.ts';
+import { civilFromDays, DATE_INFINITY, DAY_SECONDS, infiniteSign, splitMicros } from './civil-date.ts';
 import type { ColumnVector } from './column-vector.ts';
 import {
   exactMagnitude,
@@ -223,6 +223,7 @@ function putTime(bytes: Uint8Array, at: number, seconds: number, micros: number)
 function dateOutput(vector: ColumnVector, row: number, out: ByteWriter): void {
   out.reserve(24);
   const days = vector.words[row]!;
+  if (days === DATE_INFINITY || days === -DATE_INFINITY) return putInfinity(days, out);
   out.length = putEra(out.bytes, putDate(out.bytes, out.length, days), days);
 }
 
@@ -232,8 +233,14 @@ function timeOutput(vector: ColumnVector, row: number, out: ByteWriter): void {
   out.length = putTime(out.bytes, out.length, seconds, micros);
 }
 
+function putInfinity(sign: number, out: ByteWriter): void {
+  out.ascii(sign > 0 ? 'infinity' : '-infinity');
+}
+
 function timestampOutput(vector: ColumnVector, row: number, out: ByteWriter): void {
   out.reserve(40);
+  const infinite = infiniteSign(vector.words[row * 2]!, vector.words[row * 2 + 1]!);
+  if (infinite !== 0) return putInfinity(infinite, out);
   const { seconds, micros } = splitMicros(vector.words[row * 2]!, vector.words[row * 2 + 1]!);
   const bytes = out.bytes;
   const days = Math.floor(seconds / DAY_SECONDS);
@@ -246,6 +253,8 @@ function timestampOutput(vector: ColumnVector, row: number, out: ByteWriter): vo
 function timestamptzOutput(zone: TimeZone): TextOutput {
   return (vector, row, out) => {
     out.reserve(48);
+    const infinite = infiniteSign(vector.words[row * 2]!, vector.words[row * 2 + 1]!);
+    if (infinite !== 0) return putInfinity(infinite, out);
     const { seconds, micros } = splitMicros(vector.words[row * 2]!, vector.words[row * 2 + 1]!);
     const bytes = out.bytes;
     const offset = zone.fixedSeconds ?? zone.offsetSeconds(seconds);

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 import { differences, expectedOf, openOracle, TIERS } from './compare.ts';
 import { ALTER_TABLE } from './scenarios/alter-table.ts';
+import { ARRAYS } from './scenarios/arrays.ts';
 import { BY_KEY } from './scenarios/by-key.ts';
 import { CHECKS } from './scenarios/checks.ts';
 import { CREATE_TABLE_AS } from './scenarios/create-table-as.ts';
@@ -10,6 +11,7 @@ import { CURSORS } from './scenarios/cursors.ts';
 import { DEFINITIONS } from './scenarios/definitions.ts';
 import { DOCUMENTS } from './scenarios/documents.ts';
 import { ERRORS } from './scenarios/errors.ts';
+import { EXTREMES } from './scenarios/extremes.ts';
 import { MERGE } from './scenarios/merge.ts';
 import { MIGRATIONS } from './scenarios/migrations.ts';
 import { MODIFYING_WITH } from './scenarios/modifying-with.ts';
@@ -54,6 +56,8 @@ describe.each([
   ...MIGRATIONS,
   ...TYPES,
   ...DOCUMENTS,
+  ...EXTREMES,
+  ...ARRAYS,
 ])('$title', (scenario) => {
   test('as in PostgreSQL', async () => {
     const expected = await expectedOf(oracle, scenario);

@@ -108,9 +108,11 @@ function rounded(value: Typed, precision: number): Typed {
   const whole = `CASE WHEN ${micros} < 0 THEN -((${unit / 2} - ${micros}) // ${unit}) ELSE (${micros} + ${unit / 2}) // ${unit} END * ${unit}`;
   switch (value.oid) {
     case Oid.timestamp:
-      return typed(`make_timestamp(CAST(${whole} + 946684800000000 AS BIGINT))`, value.oid);
-    case Oid.timestamptz:
-      return typed(`make_timestamptz(CAST(${whole} + 946684800000000 AS BIGINT))`, value.oid);
+    case Oid.timestamptz: {
+      const make = value.oid === Oid.timestamp ? 'make_timestamp' : 'make_timestamptz';
+      const finite = `${make}(CAST(${whole} + 946684800000000 AS BIGINT))`;
+      return typed(`CASE WHEN isinf(${value.sql}) THEN ${value.sql} ELSE ${finite} END`, value.oid);
+    }
     default:
       throw notSupported('a cast to a time with a precision over Arka tables');
   }

@@ -10,6 +10,7 @@ import { Oid, arrayTypeOf } from '../../types/pg-type.ts';
 import { at, atNode, constantKind, constantText, plainName, tagOf } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
 import { formatType } from '../../types/format-type.ts';
+import { writeSubscripts } from './arrays.ts';
 import { writeCast } from './casts.ts';
 import { functionRule, type FunctionRule } from './functions.ts';
 import { numericLiteral } from './literals.ts';
@@ -25,7 +26,7 @@ import {
   writePrefix,
 } from './operators.ts';
 import { writeLike } from './patterns.ts';
-import { writeSubquery } from './query.ts';
+import { writeSubquery, type WrittenQuery } from './query.ts';
 import { sortKey } from './sort-keys.ts';
 import { writeColumn, type Scope } from './scope.ts';
 import { parameterMark, typed, type Typed } from './typed.ts';
@@ -59,6 +60,10 @@ export function writeExpression(node: Node, scope: Scope): Typed {
   }
   if ('SubLink' in node) return writeSubLink(node.SubLink, scope);
   if ('SQLValueFunction' in node) return writeValueFunction(node.SQLValueFunction.op ?? '', node);
+  if ('A_Indirection' in node)
+    return writeSubscripts(node.A_Indirection, writeExpression(node.A_Indirection.arg!, scope), (each) =>
+      writeExpression(each, scope),
+    );
   if ('A_ArrayExpr' in node) return writeArray(node.A_ArrayExpr.elements ?? [], scope);
   if ('GroupingFunc' in node) {
     return typed(
@@ -91,7 +96,6 @@ export function writeCondition(node: Node, scope: Scope, clause: string): string
 
 const NODE_NAMES: Readonly<Record<string, string>> = {
   RowExpr: 'a row value',
-  A_Indirection: 'a subscript or field selection',
   XmlExpr: 'XML',
   SetToDefault: 'DEFAULT in this place',
   JsonObjectConstructor: 'JSON_OBJECT',
@@ -177,6 +181,8 @@ function writeAExpr(expression: A_Expr, scope: Scope): Typed {
     }
     case 'AEXPR_OP_ANY':
     case 'AEXPR_OP_ALL':
+      if ('A_ArrayExpr' in rexpr! && !/^([<>]=?|=|<>|!=)$/.test(operator))
+        return writeEach(expression, operator, rexpr.A_ArrayExpr.elements ?? [], scope);
       return writeArrayComparison(
         expression,
         operator,
@@ -193,6 +199,19 @@ function writeAExpr(expression: A_Expr, scope: Scope): Typed {
 
 function listItems(node: Node): readonly Node[] {
   return 'List' in node ? (node.List.items ?? []) : [node];
+}
+
+/** `x LIKE ANY (ARRAY[a, b])`: with each, joined. */
+function writeEach(
+  { kind, lexpr, location }: A_Expr,
+  operator: string,
+  elements: readonly Node[],
+  scope: Scope,
+): Typed {
+  const left = writeExpression(lexpr!, scope);
+  const each = elements.map((node) => writeOperator(operator, left, writeExpression(node, scope), at(location)).sql);
+  if (each.length === 0) return typed(String(kind === 'AEXPR_OP_ALL'), Oid.bool);
+  return typed(`(${each.join(kind === 'AEXPR_OP_ALL' ? ' AND ' : ' OR ')})`, Oid.bool);
 }
 
 function writeIn(left: Typed, items: readonly Typed[], negated: boolean, where: { position?: number }): Typed {
@@ -322,7 +341,7 @@ function writeSubLink(link: SubLink, scope: Scope): Typed {
     case 'EXPR_SUBLINK':
       return typed(`(${query.sql})`, oid);
     case 'ARRAY_SUBLINK':
-      throw notSupported('ARRAY(SELECT …) over Arka tables', where);
+      return arrayOfRows(query, oid, where);
     case 'ANY_SUBLINK':
     case 'ALL_SUBLINK': {
       if ('RowExpr' in link.testexpr!) throw notSupported('a row compared with a subquery over Arka tables', where);
@@ -343,6 +362,13 @@ function writeSubLink(link: SubLink, scope: Scope): Typed {
     default:
       throw notSupported('this form of subquery over Arka tables', where);
   }
+}
+
+/** The rows of a query of one column as an array, in the query's order. */
+function arrayOfRows({ sql, outputs }: WrittenQuery, oid: number, where: { position?: number }): Typed {
+  const array = arrayTypeOf(oid);
+  if (outputs?.length !== 1 || array === 0) throw notSupported('ARRAY(SELECT …) of this type over Arka tables', where);
+  return typed(`(SELECT coalesce(list(one.c), []) FROM (${sql}) AS one(c))`, array);
 }
 
 function writeValueFunction(op: string, node: Node): Typed {

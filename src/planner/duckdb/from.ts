@@ -161,7 +161,7 @@ function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[]
 }
 
 /** Functions whose rows are the members of lists. */
-function listRows(name: string, args: readonly Typed[]): ListRows | undefined {
+export function listRows(name: string, args: readonly Typed[]): ListRows | undefined {
   if (name !== 'unnest') return jsonRows(name, args);
   return {
     columns: args.map((arg) => ({

@@ -17,8 +17,9 @@ import {
   jsonTypeof,
   toJsonb,
 } from './json.ts';
+import { ARRAY_FUNCTIONS } from './arrays.ts';
 import { NOW_SQL, STATEMENT_TIME_SQL } from './session-time.ts';
-import { isFloat, isInexact, isInteger, isJson, isText, typed, type Typed } from './typed.ts';
+import { isDateTime, isFloat, isInexact, isInteger, isJson, isText, typed, type Typed } from './typed.ts';
 
 export interface FunctionRule {
   /** DuckDB's name where it is another. */
@@ -253,18 +254,13 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   extract: { write: (args) => datePart(args, false) },
   make_date: { type: Oid.date },
   to_timestamp: { arity: [1, 1], type: Oid.timestamptz },
-  age: { arity: [2, 2], type: Oid.interval },
+  age: { arity: [2, 2], write: age },
   isfinite: { type: Oid.bool },
   now: transactionTime,
   transaction_timestamp: transactionTime,
   statement_timestamp: { write: () => typed(STATEMENT_TIME_SQL, Oid.timestamptz), arity: [0, 0] },
   timezone: { write: timezone },
-  cardinality: {
-    type: Oid.int4,
-    check: onlyArrays,
-    write: ([list]) => typed(`CAST(len(${list!.sql}) AS INTEGER)`, Oid.int4),
-  },
-  array_length: { type: Oid.int4, arity: [2, 2], check: onlyArrays, write: arrayLength },
+  ...Object.fromEntries(Object.entries(ARRAY_FUNCTIONS).map(([name, write]) => [name, { write }])),
   ...JSON_FUNCTIONS,
   gen_random_uuid: { to: 'gen_random_uuid', type: Oid.uuid, arity: [0, 0] },
   random: { type: Oid.float8, arity: [0, 0] },
@@ -395,6 +391,16 @@ const TRUNCATIONS: ReadonlySet<string> = new Set([
   'year',
 ]);
 
+function age([later, earlier]: readonly Typed[]): Typed {
+  const infinite = [later!, earlier!].filter(({ oid }) => isDateTime(oid)).map(({ sql }) => `isinf(${sql})`);
+  const call = `age(${later!.sql}, ${earlier!.sql})`;
+  if (infinite.length === 0) return typed(call, Oid.interval);
+  return typed(
+    `CASE WHEN ${infinite.join(' OR ')} THEN error('22008: timestamp out of range') ELSE ${call} END`,
+    Oid.interval,
+  );
+}
+
 function dateTrunc(args: readonly Typed[]): Typed {
   const [field, source, zone] = args;
   const unit = field?.constant?.toLowerCase();
@@ -432,6 +438,15 @@ function datePart(args: readonly Typed[], asFloat: boolean): Typed {
   const instant = oid === Oid.timestamp || oid === Oid.timestamptz;
   if (!instant && oid !== Oid.date && oid !== Oid.time) throw notSupported('extract from this type over Arka tables');
   const exact = datePartExact(unit, sql, oid);
+  // Of an infinite date what rises with it is infinite, the rest is NULL here and there; a DECIMAL has no infinity.
+  if (oid !== Oid.time && (unit === 'epoch' || unit === 'year' || unit === 'years' || unit === 'isoyear')) {
+    const sign = `CASE WHEN ${sql} > '2000-01-01' THEN '' ELSE '-' END`;
+    const infinite = asFloat
+      ? `CAST(${sign} || 'infinity' AS DOUBLE)`
+      : `error('0A000: extract(${unit}) of an infinite date is not supported over Arka tables')`;
+    const finite = asFloat ? `CAST(${exact} AS DOUBLE)` : exact;
+    return typed(`CASE WHEN isinf(${sql}) THEN ${infinite} ELSE ${finite} END`, asFloat ? Oid.float8 : Oid.numeric);
+  }
   return asFloat ? typed(`CAST(${exact} AS DOUBLE)`, Oid.float8) : typed(exact, Oid.numeric);
 }
 
@@ -471,15 +486,4 @@ function timezone(args: readonly Typed[]): Typed {
     `timezone(${zone.sql}, ${source!.sql})`,
     source!.oid === Oid.timestamp ? Oid.timestamptz : Oid.timestamp,
   );
-}
-
-function onlyArrays([list]: readonly Typed[], name: string): void {
-  if (list === undefined || elementType(list.oid) === undefined)
-    throw notSupported(`function ${name} of this type over Arka tables`);
-}
-
-/** Of a column, which has one dimension; an empty array has none. */
-function arrayLength([list, dimension]: readonly Typed[]): Typed {
-  if (dimension!.constant !== '1') throw notSupported('array_length of another dimension than 1 over Arka tables');
-  return typed(`CAST(nullif(len(${list!.sql}), 0) AS INTEGER)`, Oid.int4);
 }

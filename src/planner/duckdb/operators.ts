@@ -8,6 +8,7 @@ import { arrayItems, checkDateTime, scalarLiteral } from './literals.ts';
 import { textOf } from './text-of.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
+import { arrayConcatenation } from './arrays.ts';
 import { jsonOperator } from './json.ts';
 import { isKeyed, sortKey } from './sort-keys.ts';
 import {
@@ -165,6 +166,11 @@ function arithmetic(name: string, left: Typed, right: Typed): Typed {
   // An untyped constant beside a date or an interval is an interval, or a date: PostgreSQL decides by its tables.
   const a = untypedOperand(left, right);
   const b = untypedOperand(right, left);
+  if (name === '-' && left.oid === Oid.date && right.oid === Oid.date)
+    return typed(
+      `CASE WHEN isinf(${a}) OR isinf(${b}) THEN error('22008: cannot subtract infinite dates') ELSE (${a} - ${b}) END`,
+      oid,
+    );
   return typed(`(${a} ${name} ${b})`, oid);
 }
 
@@ -205,14 +211,14 @@ function division(name: string, left: Typed, right: Typed): Typed {
 }
 
 function concatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed {
+  const array = arrayConcatenation(left, right, where);
+  if (array !== undefined) return array;
   if (
     [left, right].some(
       (side) => isJson(side.oid) || side.oid === Oid.bytea || side.oid === Oid.pgLsn || isInexact(side),
     )
   )
     throw notSupported('operator || of these types over Arka tables', where);
-  if (elementType(left.oid) !== undefined || elementType(right.oid) !== undefined)
-    throw notSupported('operator || of arrays over Arka tables', where);
   return typed(`(${textOf(left)} || ${textOf(right)})`, Oid.text);
 }
 
@@ -252,5 +258,6 @@ export function writeArrayComparison(
   }
   const elements = isKeyed(left.oid) ? `list_transform(${list}, lambda e: ${sortKey('e', left.oid)})` : list;
   const call = `(${sortKey(left.sql, left.oid)} ${name} ${quantifier}(${elements}))`;
-  return typed(array.parameter === undefined ? call : `CASE WHEN ${list} IS NULL THEN NULL ELSE ${call} END`, Oid.bool);
+  // Without an array the engine takes it for one without elements.
+  return typed(list.startsWith('[') ? call : `CASE WHEN ${list} IS NOT NULL THEN ${call} END`, Oid.bool);
 }

@@ -7,11 +7,11 @@ import { quoteIdentifier } from '../../sql-text.ts';
 import type { Node, SelectStmt, WithClause } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
-import { at, atNode, constantKind, constantText, stringOf, stringsOf } from '../ast.ts';
+import { at, atNode, constantKind, constantText, plainName, stringOf, stringsOf } from '../ast.ts';
 import { columnName } from '../column-names.ts';
 import { columnType, typeOidOf } from '../type-names.ts';
 import { unionType, writeCondition, writeExpression, writeSort } from './expression.ts';
-import { writeFrom } from './from.ts';
+import { listRows, writeFrom } from './from.ts';
 import { checkEqualAsStored } from './operators.ts';
 import { allColumns, resolveHere, rootScope, type OutputColumn, type Scope, type WriterContext } from './scope.ts';
 import { isKeyed } from './sort-keys.ts';
@@ -178,7 +178,7 @@ function writeValues(select: SelectStmt, scope: Scope): Body {
 function writeBody(select: SelectStmt, outer: Scope): Body {
   const from = writeFrom(select.fromClause ?? [], outer);
   const { scope } = from;
-  const targets = writeTargets(select.targetList ?? [], scope);
+  const targets = writeTargets(select, scope);
   const parts = [`SELECT ${writeDistinct(select, targets, scope)}${targets.sql}`];
   if (from.sql !== '') parts.push(`FROM ${from.sql}`);
   if (select.whereClause !== undefined) {
@@ -211,7 +211,8 @@ interface Targets {
   readonly expressions: readonly (Typed & { readonly name: string })[];
 }
 
-function writeTargets(list: readonly Node[], scope: Scope): Targets {
+function writeTargets(select: SelectStmt, scope: Scope): Targets {
+  const list = select.targetList ?? [];
   if (list.length === 0) throw notSupported('a query without result columns over Arka tables');
   const outputs: OutputColumn[] = [];
   const named: OutputColumn[] = [];
@@ -226,7 +227,7 @@ function writeTargets(list: readonly Node[], scope: Scope): Targets {
       else outputs.push(...star.columns);
       return star.sql;
     }
-    const written = writeExpression(value, scope);
+    const written = writeRows(value, select, scope) ?? writeExpression(value, scope);
     const name =
       target.ResTarget.name !== undefined && target.ResTarget.name !== '' ? target.ResTarget.name : columnName(value);
     const column: OutputColumn =
@@ -239,6 +240,24 @@ function writeTargets(list: readonly Node[], scope: Scope): Targets {
     return `${written.sql} AS ${quoteIdentifier(name)}`;
   });
   return { sql: sql.join(', '), outputs: complete ? outputs : null, named, expressions };
+}
+
+/** A function that gives a row for each member, as a whole result column; undefined: it is none. */
+function writeRows(value: Node, select: SelectStmt, scope: Scope): Typed | undefined {
+  if (!('FuncCall' in value)) return undefined;
+  const name = plainName(value.FuncCall.funcname);
+  const isRows = name === 'unnest' || /^jsonb?_(object_keys|array_elements|array_elements_text)$/.test(name);
+  if (!isRows) return undefined;
+  const args = (value.FuncCall.args ?? []).map((arg) => writeExpression(arg, scope));
+  const column = listRows(name, args)?.columns[0];
+  const isPlain =
+    select.groupClause === undefined && select.havingClause === undefined && select.distinctClause === undefined;
+  if (column === undefined || args.length !== 1 || !isPlain)
+    throw notSupported(`function ${name} in this place over Arka tables`, {
+      hint: 'Put it into FROM.',
+      ...atNode(value),
+    });
+  return typed(`unnest(${column.list})`, column.oid);
 }
 
 /** The type modifier of a plain column, or of a cast to numeric(p, s). */

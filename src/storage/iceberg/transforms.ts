@@ -6,7 +6,7 @@
  * A null gives null. Only `identity` and `truncate` of wide types allocate; the rest is arithmetic on words.
  * @see https://iceberg.apache.org/spec/#partition-transforms
  */
-import { invariant, notSupported } from '../../errors.ts';
+import { invariant, notSupported, SqlError, SqlState } from '../../errors.ts';
 import type { PartitionField, PgType } from '../../table-def.ts';
 import { isValid, type ColumnVector } from '../../types/column-vector.ts';
 import { icebergType, physicalOf } from '../../types/pg-type.ts';
@@ -55,7 +55,7 @@ function valueTransform(field: PartitionField, type: PgType): RowTransform {
       return truncate(source, field.arg) ?? refuse();
     case 'hour':
       if (!source.startsWith('timestamp')) refuse();
-      return (v, row) => floorDivide(v.words[row * 2]!, v.words[row * 2 + 1]!, MICROS_PER_HOUR);
+      return (v, row) => hourOf(v.words[row * 2]!, v.words[row * 2 + 1]!);
     case 'day':
       return days(source) ?? refuse();
     case 'month': {
@@ -69,6 +69,15 @@ function valueTransform(field: PartitionField, type: PgType): RowTransform {
     default:
       return refuse();
   }
+}
+
+/** Hours are int32: those of an infinite timestamp are not. */
+function hourOf(low: number, high: number): number {
+  const hour = floorDivide(low, high, MICROS_PER_HOUR);
+  if (Math.abs(hour) <= 0x7fff_ffff) return hour;
+  throw new SqlError(SqlState.numericValueOutOfRange, 'a timestamp this far away has no partition by hour', {
+    hint: 'Partition by day, month or year.',
+  });
 }
 
 function days(source: string): ((v: ColumnVector, row: number) => number) | null {

@@ -1,0 +1,58 @@
+/** Values at the ends of their types: infinite dates and timestamps. */
+import type { Scenario } from '../compare.ts';
+
+export const EXTREMES: readonly Scenario[] = [
+  {
+    title: 'Infinite dates and timestamps are stored, compared, shown and computed with',
+    setup: [
+      `CREATE TABLE t (id int PRIMARY KEY, d date, s timestamp, z timestamptz, s3 timestamp(3), a date[], b timestamptz[])`,
+      `INSERT INTO t VALUES
+        (1, 'infinity', 'infinity', 'infinity', 'infinity', '{infinity,2020-01-01}', '{-infinity,2020-01-01 00:00:00+00}'),
+        (2, '-infinity', '-infinity', '-Infinity', '-infinity', '{-infinity}', '{infinity,NULL}'),
+        (3, '2020-02-03', '2020-02-03 04:05:06.789', '2020-02-03 04:05:06.789+01', '2020-02-03 04:05:06.7891', '{}', NULL), (4, NULL, NULL, NULL, NULL, NULL, NULL)`,
+    ],
+    steps: [
+      `SELECT * FROM t ORDER BY id`,
+      `SELECT id FROM t ORDER BY d, id`,
+      `SELECT id FROM t ORDER BY z DESC NULLS LAST`,
+      `SELECT id FROM t WHERE d > '9999-12-31' OR s < '0001-01-01' ORDER BY id`,
+      `SELECT id FROM t WHERE z = 'infinity' OR d = '-infinity' ORDER BY id`,
+      { sql: `SELECT id, d, s FROM t WHERE z = $1 AND d >= $2 ORDER BY id`, values: ['infinity', '-infinity'] },
+      `SELECT * FROM t WHERE id = 2`,
+      `SELECT min(d), max(d), min(s), max(z) FROM t`,
+      `SELECT id, isfinite(d), isfinite(z), d::timestamp, s::date, z::date, d::timestamptz, s::timestamp(2), d::text, s::text FROM t ORDER BY id`,
+      `SELECT id, s + interval '1 day', z - interval '1 month', d + 1, d - 2 FROM t ORDER BY id`,
+      `SELECT id, date_trunc('month', s), date_trunc('day', z), date_part('year', s), date_part('epoch', z), date_part('day', s), extract(day from d) FROM t ORDER BY id`,
+      `SELECT d - '2020-01-01'::date FROM t WHERE id = 1`,
+      `SELECT s - '2020-01-01'::timestamp FROM t WHERE id = 1`,
+      `SELECT s - '2020-01-01'::timestamp, d - '2020-01-01'::date FROM t WHERE id = 3`,
+      { sql: `COPY t (id, d, s, z) FROM STDIN`, data: `20\tinfinity\t-infinity\tinfinity\n` },
+      { sql: `COPY t (id, d, s, z) FROM STDIN (FORMAT csv)`, data: `21,-infinity,infinity,-infinity\n` },
+      {
+        sql: `INSERT INTO t (id, d, s, z) VALUES ($1, $2, $3, $4)`,
+        values: ['22', 'infinity', '-infinity', 'infinity'],
+      },
+      `INSERT INTO t (id, d, s, z, s3, a) SELECT id + 30, d, z, s, z, a FROM t WHERE id < 4`,
+      `UPDATE t SET s3 = s, a = '{infinity,-infinity}' WHERE id > 30`,
+      `UPDATE t SET d = 'infinity', s = d WHERE id = 20`,
+      `DELETE FROM t WHERE z = '-infinity'`,
+      `SELECT id, d, s, z, s3 FROM t ORDER BY id`,
+      `SELECT count(*) FROM t GROUP BY d ORDER BY d`,
+    ],
+  },
+  {
+    title: 'Infinite dates are keys, bounds of partitions and defaults',
+    setup: [
+      `CREATE TABLE k (d date PRIMARY KEY, u timestamp DEFAULT 'infinity' CHECK (u > '2000-01-01'), n int)`,
+      `INSERT INTO k (d, n) VALUES ('infinity', 1), ('-infinity', 2), ('2020-01-01', 3)`,
+    ],
+    steps: [
+      `INSERT INTO k VALUES ('infinity', 'infinity', 4)`,
+      `INSERT INTO k VALUES ('2021-01-01', '-infinity', 4)`,
+      `INSERT INTO k VALUES ('infinity', '2020-01-01', 4) ON CONFLICT (d) DO UPDATE SET n = excluded.n + k.n`,
+      `SELECT * FROM k WHERE d = 'infinity'`,
+      `UPDATE k SET n = 7 WHERE d = '-infinity'`,
+      `SELECT * FROM k ORDER BY d`,
+    ],
+  },
+];
