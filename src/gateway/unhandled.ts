@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../clock.ts';
 import { toSqlError } from '../errors.ts';
+import { withoutSecrets } from '../secret-text.ts';
 
 const TEXTS_MAX = 500;
 const CHARACTERS_MAX = 2000;
@@ -33,7 +34,7 @@ export class UnhandledLog {
   /** Looks at a statement that failed; others than those of catalogs are left out. */
   note(text: string, error: unknown): void {
     if (!CATALOGS.test(text)) return;
-    const query = text.trim().slice(0, CHARACTERS_MAX);
+    const query = withoutSecrets(text.trim().slice(0, CHARACTERS_MAX));
     const { code: sqlstate, message } = toSqlError(error);
     const now = new Date(this.#clock.now()).toISOString();
     const before = this.#byText.get(query);

@@ -283,7 +283,6 @@ export class Connection {
         gateway.cancel(packet.pid, packet.key);
         return this.#over();
       case 'startup': {
-        if (!this.#host.admit(this)) throw new SqlError(SqlState.tooManyConnections, 'sorry, too many clients already');
         if (packet.negotiate !== null) backend.negotiateProtocolVersion(out, PROTOCOL_MAX, packet.negotiate);
         const user = packet.parameters.get('user')!;
         if (tls?.required === true && !this.#secured) {
@@ -347,7 +346,9 @@ export class Connection {
     }
   }
 
+  /** @throws {SqlError} FATAL 53300: places are for who has proven who he is */
   #open({ minor, parameters }: StartupMessage): void {
+    if (!this.#host.admit(this)) throw new SqlError(SqlState.tooManyConnections, 'sorry, too many clients already');
     this.#phase = 'opening';
     this.#running = true;
     const opened = (session: GatewaySession): Promise<void> | void => {

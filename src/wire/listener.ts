@@ -1,6 +1,9 @@
 /**
  * The listening socket and its connections. Closing it says 57P01 to each client, lets a running statement finish
  * for a short while, and answers when every session has ended.
+ *
+ * - L1 Places are for clients that have shown who they are. Others have sockets beyond them, of which the oldest gives way: whoever
+ *   holds them all keeps nobody out.
  */
 import { createServer, type Server } from 'node:net';
 import type { Clock } from '../clock.ts';
@@ -30,7 +33,7 @@ export interface ListenOptions {
 export interface Listener extends AsyncDisposable {
   readonly port: number;
   close(): Promise<void>;
-  /** Clients that have sent their StartupMessage. */
+  /** Clients that have shown who they are. */
   sessions(): number;
   /** Bytes in the buffers of all connections. */
   heldBytes(): number;
@@ -60,9 +63,20 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     },
   };
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-    if (connections.size < options.maxConnections + SPARE_SOCKETS) connections.add(new Connection(socket, host));
+    if (connections.size < options.maxConnections + SPARE_SOCKETS || giveWay())
+      connections.add(new Connection(socket, host));
     else socket.destroy();
   });
+  /** L1: sets keep the order in which their members came. */
+  function giveWay(): boolean {
+    for (const connection of connections) {
+      if (sessions.has(connection)) continue;
+      connections.delete(connection);
+      connection.destroy();
+      return true;
+    }
+    return false;
+  }
   const port = await bound(server, options);
   server.on('error', (error) => options.log(error, 'listener'));
   let closing: Promise<void> | null = null;

@@ -4,7 +4,7 @@
  * - T1 Nothing that came in clear text is taken for what came through TLS (CVE-2021-23222).
  * - T2 Plain sockets know nothing of this: they keep the shared read buffer of `shared-reads.ts`.
  */
-import { createHash, X509Certificate } from 'node:crypto';
+import { constants, createHash, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 
@@ -24,7 +24,8 @@ export interface TlsServer {
 
 /** @param cert one certificate or a chain, as PEM @throws {Error} when they are not a pair that OpenSSL takes */
 export function tlsServer(cert: string | Buffer, key: string | Buffer, required: boolean): TlsServer {
-  const context = createSecureContext({ cert, key, minVersion: 'TLSv1.2' });
+  const secureOptions = constants.SSL_OP_NO_RENEGOTIATION; // a client's, which costs the server more than him
+  const context = createSecureContext({ cert, key, minVersion: 'TLSv1.2', secureOptions });
   return { context, endPoint: endPointOf(new X509Certificate(cert)), required };
 }
 

@@ -15,7 +15,8 @@ import {
   WireConnection,
 } from '../process/wire-connection.ts';
 
-function textOf(type: string, bytes: Buffer, start: number, end: number): string {
+/** What a message says, as a text. */
+export function textOf(type: string, bytes: Buffer, start: number, end: number): string {
   switch (type) {
     case 'T':
       return `T ${describedFields(bytes, start)

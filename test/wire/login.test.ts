@@ -286,6 +286,26 @@ describe('SCRAM-SHA-256', () => {
     );
   });
 
+  test('who has not proven who he is takes no place, and of such the oldest gives way when no socket is left', async () => {
+    askForPassword();
+    const own = await start(gateway, () => {}, { maxConnections: 2 });
+    const strangers = Array.from({ length: 102 }, () => new RawClient(own.port));
+    for (const { socket } of strangers) socket.write(STARTUP);
+    await strangers.at(-1)!.until((c) => c.types() === 'R');
+    const inside = [1, 2].map(() => client({ port: own.port, password: PASSWORD }));
+    for (const known of inside) {
+      await known.connect();
+      expect((await known.query('in')).rows).toEqual([{ x: 'in' }]);
+    }
+    await Promise.all([strangers[0]!.closed, strangers[1]!.closed]);
+    expect(own.sessions()).toBe(2);
+    await expect(client({ port: own.port, password: PASSWORD }).connect()).rejects.toMatchObject({ code: '53300' });
+    await expect(client({ port: own.port, password: 'no' }).connect()).rejects.toMatchObject({ code: '28P01' });
+    for (const { socket } of strangers) socket.destroy();
+    for (const known of inside) await known.end();
+    await own.close();
+  });
+
   test('a verifier is read as it is written, and what is none is a password', async () => {
     expect(parseVerifier(verifierText(verifier))).toEqual(verifier);
     for (const text of ['', 'pencil', 'md5abc', verifierText(verifier).slice(1), 'SCRAM-SHA-256$0:YQ==$YQ==:YQ=='])
