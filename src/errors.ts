@@ -22,6 +22,7 @@ export const SqlState = {
   invalidDatetimeFormat: '22007',
   datetimeFieldOverflow: '22008',
   divisionByZero: '22012',
+  invalidArgumentForNtile: '22014',
   invalidEscapeSequence: '22025',
   invalidParameterValue: '22023',
   characterNotInRepertoire: '22021',

@@ -25,6 +25,11 @@ const BY_TEXT: readonly Rule[] = [
     code: SqlState.outOfMemory,
     message: 'out of memory: the query needs more than the engine may use',
   },
+  {
+    when: /Argument for ntile must be greater than zero/,
+    code: SqlState.invalidArgumentForNtile,
+    message: 'argument of ntile must be greater than zero',
+  },
   { when: /Error: division by zero/i, code: SqlState.divisionByZero, message: 'division by zero' },
   {
     when: /More than one row returned by a subquery/,

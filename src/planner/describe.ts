@@ -28,7 +28,13 @@ export function simpleScope(
   relation: RangeVar | undefined,
   declared: readonly number[],
 ): SimpleScope {
-  return { def, alias: relation?.alias?.aliasname ?? relation?.relname ?? '', parameterOids: [...declared] };
+  // Other names for its columns: PostgreSQL describes them.
+  const isRenamed = (relation?.alias?.colnames ?? []).length > 0;
+  return {
+    def: isRenamed ? null : def,
+    alias: relation?.alias?.aliasname ?? relation?.relname ?? '',
+    parameterOids: [...declared],
+  };
 }
 
 export function describeSelect(select: SelectStmt, scope: SimpleScope, parameterCount: number): Described | null {

@@ -41,6 +41,20 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+test('what DuckDB makes of a window, reading its input twice, finds the rows', async () => {
+  const columns = [20, 20].map((typeOid) => ({ typeOid, typmod: -1, format: 0 as const }));
+  const cursor = nextCursor++;
+  const sql = 'SELECT c0, count(*) OVER (PARTITION BY c0 % 4) FROM t WHERE c0 < 8';
+  await engine.query({ cursor, sql, scans, columns, formats: [], output: 'rows', timeZone: 'UTC' });
+  let rows = 0;
+  for (let done = false; !done;) {
+    const chunk = await engine.next(cursor);
+    ({ done } = chunk);
+    rows += chunk.rows;
+  }
+  expect(rows).toBe(8);
+});
+
 /** Opens it and takes some rows. */
 async function open(sql: string): Promise<number> {
   const cursor = nextCursor++;

@@ -82,6 +82,11 @@ test.each([
   ["ts > '2023-12-31'", 'true'],
   ["regexp_replace(action, 'c', 'C')", 'Click'],
   ['count(*) OVER ()', '1'],
+  ["amount * 'Infinity'::float8 + amount", 'Infinity'],
+  ["amount * '-inf' / amount", '-Infinity'],
+  ["amount / 'Infinity'::float8", '0'],
+  ['(amount - amount) * amount * 1e-30', '0'],
+  ['sum(id) OVER (ROWS BETWEEN 9223372036854775807 FOLLOWING AND 1 FOLLOWING)', null],
 ])('%s means what it means in PostgreSQL: %s', async (expression, expected) => {
   expect(await first(expression)).toBe(expected);
 });
@@ -93,6 +98,11 @@ test.each([
   'substring(action, 1, (-id)::int)',
   "(action || 'x')::int",
   'exp(1000)',
+  'exp(-1000)',
+  "amount * '1e308'::float8 * '10' + amount",
+  "amount / '1e-308'::float8 / '1e-10'",
+  "amount * '1e-300'::float8 * amount * '1e-300'::float8",
+  'amount / amount / (amount - amount)',
 ])('%s is an error, not a NULL', async (expression) => {
   await expect(first(expression)).rejects.toThrow(/22012|22023|22P02|22003/);
 });
@@ -125,6 +135,8 @@ test.each([
   ["SELECT '1:20:05 5 microseconds x'::interval FROM events", 'the interval value'],
   ["SELECT date_trunc('century', ts) FROM events", 'date_trunc(century)'],
   ['SELECT events FROM events', 'the whole row'],
+  ['SELECT * FROM users AS u (b, a) JOIN events AS e (b) USING (b)', '* of a join with USING'],
+  ['SELECT (SELECT max((SELECT u.id FROM users u WHERE u.id = e.id))) FROM events e', 'max of an outer query'],
   ['SELECT round(amount * x.c) FROM events, (SELECT 1 AS c, max(y) FROM unnest(ARRAY[1]) y) x', 'accepted'],
   ['SELECT avg(price)::text FROM events', 'the text of a computed numeric'],
   ['SELECT * FROM events, pg_class', 'a query of Arka tables together with catalog relation "pg_class"'],

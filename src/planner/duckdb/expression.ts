@@ -7,7 +7,7 @@ import { quoteIdentifier, quoteLiteral } from '../../sql-text.ts';
 import type { A_Expr, FuncCall, Node, SubLink, WindowDef } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid, arrayTypeOf } from '../../types/pg-type.ts';
-import { at, atNode, constantKind, constantText, plainName, tagOf } from '../ast.ts';
+import { at, atNode, constantKind, constantText, plainName, stringsOf, tagOf, walk } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
 import { formatType } from '../../types/format-type.ts';
 import { writeSubscripts } from './arrays.ts';
@@ -27,9 +27,9 @@ import {
 } from './operators.ts';
 import { writeLike } from './patterns.ts';
 import { writeSubquery, type WrittenQuery } from './query.ts';
+import { resolveHere, writeColumn, type Scope } from './scope.ts';
 import { sortKey } from './sort-keys.ts';
-import { writeColumn, type Scope } from './scope.ts';
-import { parameterMark, typed, type Typed } from './typed.ts';
+import { isNumber, parameterMark, typed, type Typed } from './typed.ts';
 import { writeWindow } from './windows.ts';
 
 /** @throws {SqlError} 0A000 naming what DuckDB cannot do as PostgreSQL means it; 42703 and others as PostgreSQL */
@@ -429,6 +429,8 @@ function resultType(rule: FunctionRule, args: readonly Typed[]): number {
 function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[], call: FuncCall, scope: Scope): Typed {
   if (rule.kind === 'window' && call.over === undefined)
     throw new SqlError(SqlState.wrongObjectType, `window function ${name} requires an OVER clause`);
+  if (rule.kind === 'aggregate' && isOfOuterQuery(call, scope))
+    throw notSupported(`${name} of an outer query's columns over Arka tables`);
   const filter = call.agg_filter === undefined ? null : writeCondition(call.agg_filter, scope, 'FILTER');
   // DuckDB evaluates arguments for rows that FILTER drops, too: a guard's error() must not see them.
   const values = args.map((arg) =>
@@ -437,7 +439,9 @@ function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[]
   if (call.agg_distinct === true) for (const arg of args) checkEqualAsStored(arg, {});
   const list = call.agg_star === true ? '*' : `${call.agg_distinct === true ? 'DISTINCT ' : ''}${values.join(', ')}`;
   const order =
-    call.agg_order === undefined ? '' : `ORDER BY ${call.agg_order.map((item) => writeSort(item, scope)).join(', ')}`;
+    call.agg_order === undefined
+      ? ''
+      : `ORDER BY ${call.agg_order.map((item) => writeSort(item, scope, name === 'percentile_cont' ? asDouble(scope) : undefined)).join(', ')}`;
   const within = call.agg_within_group === true;
   if (within)
     for (const item of call.agg_order ?? [])
@@ -447,6 +451,31 @@ function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[]
   if (filter !== null) sql += ` FILTER (WHERE ${filter})`;
   if (call.over !== undefined) sql += ` OVER ${writeOver(call.over, scope)}`;
   return typed(sql, resultType(rule, args));
+}
+
+/** percentile_cont is of float8, whatever numbers it is given. */
+function asDouble(scope: Scope): (node: Node) => Typed | undefined {
+  return (node) => {
+    const value = writeExpression(node, scope);
+    return isNumber(value.oid) ? typed(`CAST(${value.sql} AS DOUBLE)`, Oid.float8) : undefined;
+  };
+}
+
+/** PostgreSQL computes an aggregate in the query that its columns are of; DuckDB where it stands. */
+function isOfOuterQuery({ args = [], agg_filter: filter, agg_order: order = [] }: FuncCall, scope: Scope): boolean {
+  if (scope.parent === null) return false;
+  let isOuter = false;
+  let isOwn = false;
+  walk([args, filter, order], (tag, body) => {
+    if (tag !== 'ColumnRef') return;
+    const names = stringsOf(body['fields'] as Node[]);
+    const place = [names.at(-2) ?? null, names.at(-1) ?? ''] as const;
+    const isUncertain = scope.items.some((item) => item.columns === null);
+    if (isUncertain || scope.merged.has(place[1]) || resolveHere(scope, ...place) !== undefined) isOwn = true;
+    for (let level = scope.parent; level !== null; level = level.parent)
+      if (resolveHere(level, ...place) !== undefined) isOuter = true;
+  });
+  return isOuter && !isOwn;
 }
 
 function writeOver(over: WindowDef, scope: Scope): string {

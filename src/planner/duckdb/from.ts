@@ -57,6 +57,7 @@ function derived(alias: Alias | undefined, outputs: readonly OutputColumn[] | nu
     schema: null,
     columns: rename(outputs, aliasNames(alias)),
     table: null,
+    isRenamed: aliasNames(alias).length > 0,
   };
 }
 
@@ -85,6 +86,7 @@ function writeRelation(relation: RangeVar, outer: Scope, items: ScopeItem[]): st
     schema: null,
     columns: rename(outer.ctes.get(name) ?? null, aliasNames(relation.alias)),
     table: null,
+    isRenamed: aliasNames(relation.alias).length > 0,
   };
   items.push(item);
   return `${quoteIdentifier(name)} AS ${aliasSql(item, relation.alias)}`;

@@ -373,7 +373,7 @@ export function writePower(left: Typed, right: Typed): Typed {
 function exponential([arg]: readonly Typed[]): Typed {
   noNumeric([arg!], 'exp');
   return typed(
-    `CASE WHEN ${arg!.sql} > 709.78 THEN error('22003: value out of range: overflow') ELSE exp(${arg!.sql}) END`,
+    `CASE WHEN ${arg!.sql} > 709.78 AND isfinite(CAST(${arg!.sql} AS DOUBLE)) THEN error('22003: value out of range: overflow') WHEN exp(${arg!.sql}) = 0 AND isfinite(CAST(${arg!.sql} AS DOUBLE)) THEN error('22003: value out of range: underflow') ELSE exp(${arg!.sql}) END`,
     Oid.float8,
   );
 }

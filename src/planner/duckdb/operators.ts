@@ -6,6 +6,7 @@ import { Oid, elementType } from '../../types/pg-type.ts';
 import { formatType } from '../../types/format-type.ts';
 import { arrayItems, checkDateTime, scalarLiteral } from './literals.ts';
 import { textOf } from './text-of.ts';
+import { floatArithmetic } from './float-guards.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
 import { arrayConcatenation } from './arrays.ts';
@@ -14,6 +15,7 @@ import { isKeyed, sortKey } from './sort-keys.ts';
 import {
   commonNumber,
   isDateTime,
+  isFloat,
   isInexact,
   isInteger,
   isJson,
@@ -171,6 +173,7 @@ function arithmetic(name: string, left: Typed, right: Typed): Typed {
       `CASE WHEN isinf(${a}) OR isinf(${b}) THEN error('22008: cannot subtract infinite dates') ELSE (${a} - ${b}) END`,
       oid,
     );
+  if (isFloat(oid)) return floatArithmetic(name as '+' | '-' | '*', left, right, a, b, oid);
   return typed(`(${a} ${name} ${b})`, oid);
 }
 
@@ -203,10 +206,11 @@ function division(name: string, left: Typed, right: Typed): Typed {
   const a = untypedOperand(left, right);
   const b = untypedOperand(right, left);
   const operator = name === '/' && whole ? '//' : name;
-  const plain = `${a} ${operator} ${b}`;
+  const chain = name === '/' && isFloat(oid) ? floatArithmetic('/', left, right, a, b, oid) : null;
+  const plain = chain?.sql ?? `${a} ${operator} ${b}`;
   const type = oid !== 0 ? oid : left.oid === Oid.interval ? Oid.interval : 0;
   if (typeof right.constant === 'string' && isNumber(right.oid) && Number(right.constant) !== 0)
-    return typed(`(${plain})`, type);
+    return chain ?? typed(`(${plain})`, type);
   return typed(`CASE WHEN ${b} = 0 THEN error('22012: division by zero') ELSE ${plain} END`, type);
 }
 

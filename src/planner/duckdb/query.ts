@@ -284,6 +284,12 @@ function starColumns(node: Node, scope: Scope): { sql: string; columns: readonly
         'SELECT * with no tables specified is not valid',
         at(node.ColumnRef.location),
       );
+    // DuckDB looks for the columns of USING under the names that they had before.
+    if (scope.merged.size > 0 && scope.items.some(({ isRenamed }) => isRenamed === true))
+      throw notSupported(
+        '* of a join with USING and other names for columns over Arka tables',
+        at(node.ColumnRef.location),
+      );
     return { sql: '*', columns: allColumns(scope) };
   }
   const alias = stringOf(fields.at(-2));

@@ -27,6 +27,8 @@ export interface ScopeItem {
   readonly table: { readonly planned: PlannedTable; readonly fieldIds: readonly number[] } | null;
   /** Its rows are values of one column: the alias alone means the value. */
   readonly isScalar?: true;
+  /** Its columns have other names here. */
+  readonly isRenamed?: boolean;
 }
 
 export interface WriterContext {
@@ -146,5 +148,6 @@ export function tableItem(
       typmod,
     })),
     table: { planned, fieldIds: def.columns.map((column) => column.fieldId) },
+    isRenamed: renamed.length > 0,
   };
 }

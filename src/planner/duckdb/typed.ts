@@ -7,6 +7,7 @@
 import { SqlError, SqlState } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
+import type { FloatChain } from './float-guards.ts';
 import { parameterLiteral } from './literals.ts';
 
 /** `oid` 0: unknown to Arka; Oid.unknown: an untyped string or NULL constant. `constant`: its text, when it is one. */
@@ -15,6 +16,8 @@ export interface Typed {
   readonly oid: number;
   readonly constant?: string | null;
   readonly parameter?: number;
+  /** Of float arithmetic: what its guard is about. */
+  readonly chain?: FloatChain;
 }
 
 export function typed(sql: string, oid = 0): Typed {

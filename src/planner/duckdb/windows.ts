@@ -26,6 +26,9 @@ const Frame = {
   excludeTies: 0x20000,
 } as const;
 
+/** DuckDB adds an offset to the number of the row; no partition has more of them. */
+const OFFSET_MAX = 2 ** 53;
+
 export function writeWindow(window: WindowDef, scope: Scope): string {
   const parts: string[] = [];
   if (window.refname !== undefined && window.refname !== '') parts.push(quoteIdentifier(window.refname));
@@ -50,7 +53,9 @@ function writeFrame(window: WindowDef, scope: Scope): string {
   const mode = (options & Frame.rows) !== 0 ? 'ROWS' : (options & Frame.groups) !== 0 ? 'GROUPS' : 'RANGE';
   const offset = (node: WindowDef['startOffset']): string => {
     if (mode === 'RANGE') throw notSupported('RANGE with an offset over Arka tables');
-    return writeExpression(node!, scope).sql;
+    const { sql, constant } = writeExpression(node!, scope);
+    if (typeof constant === 'string' && Number(constant) <= OFFSET_MAX) return sql;
+    return `least(${sql}, ${OFFSET_MAX})`;
   };
   const start =
     (options & Frame.startUnbounded) !== 0
