@@ -8,6 +8,7 @@ import { CatalogClient } from './catalog/catalog-client.ts';
 import { systemClock } from './clock.ts';
 import { type Config, ConfigError } from './config.ts';
 import { contentsOf } from './gateway/catalog-view.ts';
+import { Turns } from './gateway/last-resort.ts';
 import { UnhandledLog } from './gateway/unhandled.ts';
 import { createGateway } from './gateway/gateway.ts';
 import { startMigration, startRefresh } from './ingest/migration.ts';
@@ -113,8 +114,9 @@ async function open(
   guard.start();
   stack.defer(() => guard.stop());
   const unhandled = new UnhandledLog(clock);
+  const copies = { rowsMax: config.planner.fallbackRows, turns: new Turns() };
   const gateway = createGateway(
-    { database, engine, rights, catalog, clock, budget, startedAt: clock.now(), unhandled, definitionsChanged },
+    { database, engine, rights, catalog, clock, budget, startedAt: clock.now(), unhandled, copies, definitionsChanged },
     {
       method: config.auth.method,
       maxConnections,

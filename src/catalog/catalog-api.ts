@@ -1,6 +1,7 @@
 /**
  * PGlite (PostgreSQL in WebAssembly) as Arka uses it: it describes statements, answers pg_catalog and
- * information_schema, and runs statements that read no Arka table. It holds definitions, never rows.
+ * information_schema, runs statements that read no Arka table, and others over copies of rows. It holds definitions; rows go with the
+ * statement that they came with.
  *
  * Served by `src/threads/catalog.ts` (a worker started at the first need, stopped when idle) from an image made at
  * build time. One session inside (M-7): search_path and settings travel with each request.
@@ -40,7 +41,19 @@ export interface CatalogQuery {
     readonly name: string;
     readonly rows: readonly (readonly (string | null)[])[];
   }[];
+  /** Rows of tables that the statement reads. */
+  readonly copies?: RowCopies;
 }
+
+/**
+ * Rows for tables of the mirror: CopyData messages of COPY's text format, each a line of the table's number in `tables` and then the
+ * columns of all tables one after another, NULL where they are another's.
+ */
+export interface RowCopies {
+  readonly tables: readonly TableDef[];
+  readonly chunks: readonly Uint8Array<ArrayBuffer>[];
+}
+
 export interface RelationFacts {
   readonly tables: readonly TableFacts[];
   /** Of all tables. */

@@ -22,6 +22,7 @@ import {
 } from './mirror.ts';
 import { createSequenceSql, dropSequenceSql, sequenceName } from './mirror-sequences.ts';
 import { sharedCommentSql, type SharedComment } from './mirror-comments.ts';
+import { copyRowsIn, forgetRows } from './row-copies.ts';
 import { createViewSql, dropViewSql } from './mirror-views.ts';
 import { rightsSql, rolesSql } from './mirror-roles.ts';
 import { fromJson } from '../rights/roles.ts';
@@ -95,7 +96,9 @@ async function query(session: PgliteSession, request: CatalogQuery): Promise<Cat
     const { role } = request.context;
     const as = role === undefined ? [] : [`SET LOCAL ROLE ${quoteIdentifier(role)}`];
     const facts = request.facts === undefined ? [] : factsSql(request.facts);
-    await session.run(['BEGIN', ...request.views.map(fillView), ...marks, ...facts, ...as].join('; '));
+    await session.run(['BEGIN', ...request.views.map(fillView), ...marks, ...facts].join('; '));
+    if (request.copies !== undefined) await copyRowsIn(session, request.copies);
+    if (as.length > 0) await session.run(as.join('; '));
     const { bytes, answer } = await session.exchange((out) => {
       writeParse(out, request.sql, request.parameterOids);
       writeBind(out, request);
@@ -107,6 +110,7 @@ async function query(session: PgliteSession, request: CatalogQuery): Promise<Cat
     return { columns: answer.columns, messages: copyRows(bytes, answer), rows: answer.rows, tag: answer.tag };
   } finally {
     await session.run('ROLLBACK');
+    if (request.copies !== undefined) await forgetRows(session, request.copies);
   }
 }
 

@@ -55,6 +55,8 @@ export interface PgliteSession {
   exchange(write: (out: ByteWriter) => void): Promise<{ readonly bytes: Uint8Array; readonly answer: Answer }>;
   /** Simple query; throws its error. */
   run(sql: string): Promise<void>;
+  /** The data that COPY … FROM '/dev/blob' reads; null: none. */
+  give(data: Blob | null): Promise<void>;
   /** Makes the session's settings those of a request. */
   enter(context: SessionContext): Promise<void>;
   close(): Promise<void>;
@@ -102,7 +104,9 @@ export async function openSession(image: URL | string): Promise<PgliteSession> {
     current = sql;
   }
 
-  return { exchange, run, enter, close: () => pg.close() };
+  const give = (data: Blob | null): Promise<void> => pg._handleBlob(data ?? undefined);
+
+  return { exchange, run, give, enter, close: () => pg.close() };
 }
 
 async function readImage(image: URL | string): Promise<Uint8Array<ArrayBuffer>> {

@@ -8,6 +8,7 @@ import type { MemoryBudget } from '../memory-budget.ts';
 import type { Rights } from '../rights/rights.ts';
 import type { UnhandledLog } from './unhandled.ts';
 import type { Remote } from '../rpc.ts';
+import type { Turns } from './last-resort.ts';
 import type { Peers } from './peers.ts';
 
 export interface ServerContext {
@@ -20,6 +21,8 @@ export interface ServerContext {
   readonly startedAt: number;
   readonly peers: Peers;
   readonly unhandled?: UnhandledLog;
+  /** Most rows that PostgreSQL gets copies of, for statements that take turns. */
+  readonly copies: { readonly rowsMax: number; readonly turns: Turns };
   /** After DDL: the catalog learns the definitions. */
   readonly definitionsChanged: () => void;
 }

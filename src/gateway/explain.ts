@@ -4,6 +4,7 @@ import type { Statement } from '../planner/plan.ts';
 import { lsnText } from '../types/pg-lsn.ts';
 import { unitsOf } from './cursor.ts';
 import { canReadIndexed } from './indexed.ts';
+import { mayResort } from './last-resort.ts';
 import type { QueryEnvironment } from './query.ts';
 import { markOf, routeLines } from './routes.ts';
 
@@ -37,7 +38,7 @@ function describe(environment: QueryEnvironment, statement: Statement): string[]
   switch (statement.kind) {
     case 'query': {
       if (statement.plan.route === 'catalog') return ['PostgreSQL (no Arka table is read)'];
-      return scanLines(environment, statement.plan);
+      return queryLines(environment, statement.plan);
     }
     case 'insert':
       return [
@@ -67,6 +68,16 @@ function describe(environment: QueryEnvironment, statement: Statement): string[]
 }
 
 const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
+
+function queryLines(environment: QueryEnvironment, plan: Extract<Statement, { kind: 'query' }>['plan']): string[] {
+  try {
+    return scanLines(environment, plan);
+  } catch (error) {
+    if (!mayResort(plan, error)) throw error;
+    const { rowsMax } = environment.context.copies;
+    return [`PostgreSQL over a copy of at most ${rowsMax} rows (engine: ${error.message})`];
+  }
+}
 
 function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kind: 'query' }>['plan']): string[] {
   const none = { typeOid: 0, text: null };

@@ -2,6 +2,7 @@
  * A SELECT carried out: on the main thread for a hot row by key, on PostgreSQL itself for what reads no Arka table, on
  * the engine for the rest. Rows leave as DataRow messages; a portal takes them in portions.
  */
+import type { CatalogResult, RowCopies } from '../catalog/catalog-api.ts';
 import { invariant, moved, SqlError, SqlState } from '../errors.ts';
 import type { Relations } from '../ingest/relations.ts';
 import type { Patience } from '../ingest/table-locks.ts';
@@ -23,6 +24,7 @@ import { EngineCursor } from './cursor.ts';
 import type { ServerContext } from './context.ts';
 import { waitForLsn } from './follow.ts';
 import { readIndexed } from './indexed.ts';
+import { copyOfRows, mayResort } from './last-resort.ts';
 import { readPoint, type PointAnswer } from './point.ts';
 import { carriedOut, innerFormats, outerColumns } from './column-calls.ts';
 import type { Peer } from './peers.ts';
@@ -136,10 +138,35 @@ export class QueryRun {
       const result = await catalogResult(environment, plan, parameters, oids, formats);
       const saving = plan.hidden === undefined ? null : environment.sequences.settled();
       if (saving !== null) await saving;
-      const found = columns ?? result.columns ?? [];
-      const messages = copy === null ? result.messages : copyDataRows(result.messages, copyStyle(copy, found));
-      return new QueryRun(found, once(result.rows, messages));
+      return QueryRun.#answered(result, columns, copy);
     }
+    try {
+      return await QueryRun.#byEngine(environment, plan, parameters, oids, columns, formats, copy, standIn);
+    } catch (error) {
+      if (standIn !== null || !mayResort(plan, error)) throw error;
+      return QueryRun.#answered(await overCopies(environment, plan, parameters, oids, formats, error), columns, copy);
+    }
+  }
+
+  static #answered(
+    { columns, rows, messages }: CatalogResult,
+    described: readonly ResultColumn[] | null,
+    copy: CopyOutOptions | null,
+  ): QueryRun {
+    const found = described ?? columns ?? [];
+    return new QueryRun(found, once(rows, copy === null ? messages : copyDataRows(messages, copyStyle(copy, found))));
+  }
+
+  static async #byEngine(
+    environment: QueryEnvironment,
+    plan: QueryPlan,
+    parameters: BoundParameters,
+    oids: readonly number[],
+    columns: readonly ResultColumn[] | null,
+    formats: readonly Format[],
+    copy: CopyOutOptions | null,
+    standIn: StandIn | null,
+  ): Promise<QueryRun> {
     const rendered = plan.render(parameterValues(parameters, oids));
     if (copy === null && standIn === null && columns !== null) {
       if (plan.counts !== undefined) {
@@ -183,6 +210,21 @@ export class QueryRun {
       close: () => cursor.close().finally(standIn?.release),
       cancel: () => cursor.cancel(),
     };
+    // What a value needs the engine may find out with the first rows.
+    if (plan.copied !== undefined && standIn === null) {
+      const { next } = source;
+      source.next = async () => {
+        source.next = next;
+        try {
+          return await next();
+        } catch (error) {
+          if (!mayResort(plan, error) || error.code !== SqlState.featureNotSupported) throw error;
+          const result = await overCopies(environment, plan, parameters, oids, formats, error);
+          Object.assign(source, QueryRun.#answered(result, found, copy).#source);
+          return source.next();
+        }
+      };
+    }
     return new QueryRun(found, source, environment.running);
   }
 
@@ -304,7 +346,8 @@ function catalogResult(
   parameters: BoundParameters,
   parameterOids: readonly number[],
   resultFormats: readonly Format[],
-) {
+  copies?: RowCopies,
+): Promise<CatalogResult> {
   const { context, timeZone: zone, searchPath } = environment;
   const asked = /pg_listening_channels/i.test(plan.text) ? [...plan.views, 'arka.listening'] : plan.views;
   const views = asked.flatMap((view) => {
@@ -330,12 +373,31 @@ function catalogResult(
           context: { searchPath, timeZone: zone, ...(environment.role === null ? {} : { role: environment.role }) },
           sequences: marksFor(plan.text, environment.relations),
           ...(facts === null ? {} : { facts }),
+          ...(copies === undefined ? {} : { copies }),
           views,
         },
         abort.signal,
       ),
     );
   return noted(context.unhandled, plan.text, answered);
+}
+
+/** PostgreSQL runs it over copies of rows. @param reason what the engine said */
+async function overCopies(
+  environment: QueryEnvironment,
+  plan: QueryPlan,
+  parameters: BoundParameters,
+  oids: readonly number[],
+  formats: readonly Format[],
+  reason: SqlError,
+): Promise<CatalogResult> {
+  const { text, views, tables } = plan.copied!();
+  await describe(environment, plan, oids);
+  const copied = tables(parameterValues(parameters, oids));
+  return environment.context.copies.turns.take(environment.running, async () => {
+    const copies = await copyOfRows(environment, copied, reason);
+    return catalogResult(environment, { ...plan, route: 'catalog', text, views }, parameters, oids, formats, copies);
+  });
 }
 
 /** What PostgreSQL runs, with the values of calls of sequences behind the statement's own parameters. */

@@ -2,6 +2,7 @@
  * What a statement means, as data: the planner makes it from SQL text, gateway.ts carries it out.
  * Pure: the planner sees text, a catalog view and settings; it imports no engine and does no I/O.
  */
+import type { CopiedQuery } from './copied-query.ts';
 import type { CheckDef } from '../check-def.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
 import type { ColumnDef, ColumnDefault, Lsn, PgType, TableDef } from '../table-def.ts';
@@ -143,6 +144,8 @@ export interface QueryPlan {
   readonly counts?: PlannedTable;
   /** Columns that are calls of sequences or act on the session: `inner` runs, and they are carried out on its rows. */
   readonly calls?: ColumnCalls;
+  /** For PostgreSQL itself to run where the engine has no way. Left out: it may not. */
+  readonly copied?: () => CopiedQuery;
   render(parameters: readonly ParameterValue[]): RenderedQuery;
 }
 

@@ -5,6 +5,7 @@ import type { TableDef } from '../table-def.ts';
 import { at, stringsOf, walk } from './ast.ts';
 import { isSessionCall } from './session-functions.ts';
 import { findFeeds, positionOf, refuseFollowing } from './changes.ts';
+import { asksForPlaces, copiedTables, type CopiedQuery } from './copied-query.ts';
 import { columnConditions, columnFilter, type ColumnCondition } from './column-filters.ts';
 import { countsRows, describeSelect, simpleColumn, simpleScope } from './describe.ts';
 import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
@@ -26,7 +27,7 @@ import type {
   TimeRange,
 } from './plan.ts';
 import { comparisons, equalityLookup, pointKey, timeRange, type Comparison } from './predicates.ts';
-import { findRelations, onlyTable, planTables, viewsRead } from './relations.ts';
+import { findAnyRelations, onlyTable, planTables, viewsRead, type Relations } from './relations.ts';
 
 /** What a session adds to the text: its constants, the types it declared, and names for scans. */
 export interface PlannerEnvironment {
@@ -50,7 +51,7 @@ export function planQuery(
   const found = findFeeds(node, text, view);
   const select = (found.node as { SelectStmt: SelectStmt }).SelectStmt;
   refuseShapes(select);
-  const relations = findRelations(found.node, view, found.feeds);
+  const relations = findAnyRelations(found.node, view, found.feeds);
   const tables = planTables(relations, environment.placeholder, false);
   const only = onlyTable(select);
   const def = only === undefined ? null : (relations.arka.get(only) ?? null);
@@ -82,12 +83,40 @@ export function planQuery(
     tables,
     parameterOids,
     isUtc(environment),
-    (context) => writeQuery(select, context),
+    (context) => {
+      if (relations.mixed !== null) throw relations.mixed;
+      return writeQuery(select, context);
+    },
     point,
   );
-  const plan = renderer.plan(found.text, shared.described);
+  const plan = {
+    ...renderer.plan(found.text, shared.described),
+    ...withCopies(found, relations, parameterCount, view, environment),
+  };
   const counted = def !== null && shared.described !== null && countsRows(select) ? tables.get(only!) : undefined;
   return counted === undefined || counted.feed !== undefined ? plan : { ...plan, counts: counted };
+}
+
+/** The way over copies of rows, where there may be one. */
+function withCopies(
+  { node, text }: { readonly node: Node; readonly text: string },
+  relations: Relations,
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): { readonly copied?: () => CopiedQuery } {
+  if (relations.feeds.size > 0) return {};
+  const { SelectStmt: select } = node as { SelectStmt: SelectStmt };
+  const plan = (of: Node): QueryPlan => planQuery(of, '', parameterCount, view, environment);
+  const copied = (): CopiedQuery => {
+    if (asksForPlaces(node)) throw notSupported('a system column of Arka tables');
+    return {
+      text: inNewWords(replaceTimes(node, text)),
+      views: viewsRead(relations, view),
+      tables: (parameters) => copiedTables(select, relations.arka, plan, parameters),
+    };
+  };
+  return { copied };
 }
 
 export function isUtc(environment: PlannerEnvironment): boolean {

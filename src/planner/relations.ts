@@ -14,6 +14,8 @@ export interface Relations {
   readonly arka: ReadonlyMap<object, TableDef>;
   readonly catalog: readonly RangeVar[];
   readonly feeds: Feeds;
+  /** 0A000 for Arka tables beside catalogs: the engine has only the former. */
+  readonly mixed: SqlError | null;
 }
 
 /** Those of the RangeVars that stand for the changes of a table. */
@@ -21,16 +23,25 @@ type Feeds = ReadonlyMap<object, { readonly def: TableDef; readonly feed: Change
 
 /** @throws {SqlError} 42P01 with position; 0A000 for a WITH that writes below the top level and for Arka tables beside catalogs */
 export function findRelations(statement: unknown, view: CatalogView, feeds: Feeds = new Map()): Relations {
+  const relations = findAnyRelations(statement, view, feeds);
+  if (relations.mixed !== null) throw relations.mixed;
+  return relations;
+}
+
+/** @throws {SqlError} 42P01 with position; 0A000 for a WITH that writes below the top level */
+export function findAnyRelations(statement: unknown, view: CatalogView, feeds: Feeds = new Map()): Relations {
   const finder = new Finder(view, feeds);
   finder.visit(statement, new Set());
-  const [first] = finder.catalog;
-  if (finder.arka.size > 0 && first !== undefined) {
-    throw notSupported(
-      `a query of Arka tables together with catalog relation "${displayName(first)}"`,
-      at(first.location),
-    );
-  }
-  return { arka: finder.arka, catalog: finder.catalog, feeds };
+  const { arka, catalog } = finder;
+  const [first] = catalog;
+  const mixed =
+    arka.size > 0 && first !== undefined
+      ? notSupported(
+          `a query of Arka tables together with catalog relation "${displayName(first)}"`,
+          at(first.location),
+        )
+      : null;
+  return { arka, catalog, feeds, mixed };
 }
 
 /** PostgreSQL has none, either. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { CatalogClient } from '../../src/catalog/catalog-client.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createGateway } from '../../src/gateway/gateway.ts';
+import { Turns } from '../../src/gateway/last-resort.ts';
 import { loadParser } from '../../src/planner/parse.ts';
 import { openTiers } from '../../src/server-tiers.ts';
 import { discard } from '../../src/gateway/columns.ts';
@@ -37,7 +38,14 @@ await loadParser();
 const catalog = new CatalogClient({ clock: systemClock, onProblem: (problem, error) => fail(error, problem) });
 stack.defer(() => catalog.close());
 const gateway = createGateway(
-  { ...tiers, catalog, clock: systemClock, startedAt: 0, definitionsChanged: () => {} },
+  {
+    ...tiers,
+    catalog,
+    clock: systemClock,
+    startedAt: 0,
+    copies: { rowsMax: 0, turns: new Turns() },
+    definitionsChanged: () => {},
+  },
   { defaults: new Map() },
 );
 const events = { parameter: () => {}, notice: () => {}, notification: () => true, terminate: () => {} };

@@ -6,6 +6,7 @@ import { CatalogClient } from '../../src/catalog/catalog-client.ts';
 import { systemClock } from '../../src/clock.ts';
 import { discard } from '../../src/gateway/columns.ts';
 import { createGateway } from '../../src/gateway/gateway.ts';
+import { Turns } from '../../src/gateway/last-resort.ts';
 import { loadParser } from '../../src/planner/parse.ts';
 import type { FetchRequest } from '../../src/federation/engine-api.ts';
 import type { RowRequest } from '../../src/storage/index/index-api.ts';
@@ -48,7 +49,15 @@ beforeAll(async () => {
   catalog = new CatalogClient({ clock: systemClock, onProblem: (problem, error) => console.error(problem, error) });
   Object.assign(tiers.database, { engine: noting(tiers.database.engine), index: noting(tiers.database.index!) });
   const gateway = createGateway(
-    { ...tiers, engine: noting(tiers.engine), catalog, clock: systemClock, startedAt: 0, definitionsChanged: () => {} },
+    {
+      ...tiers,
+      engine: noting(tiers.engine),
+      catalog,
+      clock: systemClock,
+      startedAt: 0,
+      copies: { rowsMax: 0, turns: new Turns() },
+      definitionsChanged: () => {},
+    },
     { defaults: new Map() },
   );
   const events = { parameter: () => {}, notice: () => {}, notification: () => true, terminate: () => {} };

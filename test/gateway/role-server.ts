@@ -5,10 +5,14 @@ import { CatalogClient } from '../../src/catalog/catalog-client.ts';
 import { systemClock } from '../../src/clock.ts';
 import { contentsOf } from '../../src/gateway/catalog-view.ts';
 import { createGateway } from '../../src/gateway/gateway.ts';
+import { Turns } from '../../src/gateway/last-resort.ts';
 import { UnhandledLog } from '../../src/gateway/unhandled.ts';
 import { loadParser } from '../../src/planner/parse.ts';
 import { listen, type Listener } from '../../src/wire/listener.ts';
 import { TestDatabase } from '../ingest/harness.ts';
+
+/** Most rows that PostgreSQL inside gets copies of. */
+export const COPIED_ROWS_MAX = 100;
 
 export class RoleServer {
   readonly db: TestDatabase;
@@ -40,7 +44,8 @@ export class RoleServer {
     database.onDefinition = definitionsChanged;
     rights.onChange = definitionsChanged;
     const unhandled = new UnhandledLog(systemClock);
-    const context = { ...tiers, catalog, clock: systemClock, startedAt: 0, definitionsChanged, unhandled };
+    const copies = { rowsMax: COPIED_ROWS_MAX, turns: new Turns() };
+    const context = { ...tiers, catalog, clock: systemClock, startedAt: 0, definitionsChanged, unhandled, copies };
     const gateway = createGateway(context, { defaults: new Map(), maxConnections: 50 });
     const log = (error: unknown, where: string): void => console.error(where, error);
     this.listener = await listen({ host: '127.0.0.1', port: 0, maxConnections: 50, gateway, clock: systemClock, log });
