@@ -57,6 +57,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
   const registry = sourceRegistry();
   const mode = { bulk: false };
   let instances: Instances | null = null;
+  let opening: Promise<void> = Promise.resolve();
   let spools: SpoolFiles | null = null;
 
   const opened = (): Instances => {
@@ -71,16 +72,18 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
   const cursors = cursorTable(() => opened().queries, context, explain, clock);
   const { chore, whenIdle } = choreLane(() => opened().chores, context);
 
+  const open = async (settings: EngineSettings): Promise<void> => {
+    invariant(instances === null, 'the engine opens once');
+    mode.bulk = bulkStringsWork();
+    spools = await openSpoolFiles(join(settings.tempDir, 'cursors'));
+    instances = await openInstances(settings, (connection) => {
+      registerSourceFunction(connection, registry);
+      registerEngineFunctions(connection, mode);
+    });
+  };
+
   return {
-    open: async (settings) => {
-      invariant(instances === null, 'the engine opens once');
-      mode.bulk = bulkStringsWork();
-      spools = await openSpoolFiles(join(settings.tempDir, 'cursors'));
-      instances = await openInstances(settings, (connection) => {
-        registerSourceFunction(connection, registry);
-        registerEngineFunctions(connection, mode);
-      });
-    },
+    open: (settings) => (opening = open(settings)),
     spoolWrite: (request) => spools!.write(request),
     spoolRead: (request) => spools!.read(request),
     spoolClose: async (spool) => spools?.close(spool),
@@ -113,6 +116,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
       return { bytes: (await bytesOf(queries)) + (await bytesOf(chores)) };
     },
     shutdown: async () => {
+      await opening.catch(() => undefined); // its caller has heard of it
       if (instances === null) return;
       const ending = instances;
       await cursors.closeAll();

@@ -15,6 +15,7 @@ import { createIndexCore } from '../storage/index/index-service.ts';
 invariant(parentPort !== null, 'the index runs as a worker');
 giveWay();
 let instance: Instance | null = null;
+let opening: Promise<Instance> | null = null;
 const opened = (): Instance => {
   invariant(instance !== null, 'the index is open');
   return instance;
@@ -25,7 +26,8 @@ const rows = rowReader(opened);
 const api = {
   ...core,
   open: async ({ readerBytes, tempDir, ...settings }: IndexSettings) => {
-    instance = await openInstance({ memoryLimitBytes: readerBytes, threads: 1, tempDir, footerBytes: 0 });
+    opening = openInstance({ memoryLimitBytes: readerBytes, threads: 1, tempDir, footerBytes: 0 });
+    instance = await opening;
     return await core.open(settings);
   },
   lookup: async (request: Parameters<IndexApi['lookup']>[0]) => {
@@ -44,6 +46,7 @@ const api = {
   },
   memory: async () => ({ bytes: await bytesOf(opened()) }),
   shutdown: async () => {
+    await opening?.catch(() => undefined); // a thread may not end while DuckDB works for it
     await core.shutdown(null);
     rows.forget();
     if (instance === null) return;

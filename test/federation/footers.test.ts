@@ -16,6 +16,7 @@ import {
   type Instance,
   type Lease,
 } from '../../src/federation/connections.ts';
+import { createEngine } from '../../src/federation/engine.ts';
 import { FooterCache } from '../../src/federation/footer-cache.ts';
 import { bytesOf } from '../../src/federation/instance-memory.ts';
 import { eachChunk } from '../../src/federation/vector-reader.ts';
@@ -192,4 +193,15 @@ test('D6: an instance is closed when all that is under way on it has ended, a co
   ended.push('closed');
   await asked;
   expect(ended).toEqual(['asked', 'closed']);
+});
+
+test('D6: an engine that is still being opened ends when it is open: its thread may not go while DuckDB works for it', async () => {
+  const engine = createEngine();
+  const ended: string[] = [];
+  const settings = { memoryLimitBytes: 200e6, threads: 1, tempDir: join(folder, 'opening') };
+  const opened = engine.open(settings).then(() => ended.push('opened'));
+  await engine.shutdown(null);
+  ended.push('closed');
+  await opened;
+  expect(ended).toEqual(['opened', 'closed']);
 });
