@@ -14,6 +14,7 @@ import { recover } from './ingest/recovery.ts';
 import { Rights } from './rights/rights.ts';
 import { RpcClient, type Api, type Remote, type ThreadApi } from './rpc.ts';
 import { DiskCache } from './storage/disk/disk-cache.ts';
+import { SoundFiles } from './storage/disk/sound-files.ts';
 import type { IndexApi, IndexSettings } from './storage/index/index-api.ts';
 import type { LakeApi, LakeSettings, LogFacts } from './storage/iceberg/lake-api.ts';
 import type { S3Settings } from './storage/iceberg/s3-client.ts';
@@ -196,6 +197,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     clock,
     lake: lake.remote,
     warn,
+    sound: new SoundFiles(lake.remote, resolve(dataDir, 'disk')),
   });
   for (const file of state.cached) disk.found(file);
   const reader = withColdFiles(engine.remote, disk);

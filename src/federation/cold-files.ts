@@ -3,8 +3,9 @@
  * only is fetched into the disk cache before DuckDB opens it, and stays there while the request runs.
  *
  * - E1 Any request with `file`, `files`, `deleteFiles`, `scans` or paths waits here, on main and asynchronously, for what is missing. The caller's
- *   pin is held meanwhile. A cursor keeps its files until its end; `close` ends the waiting as well (57014).
+ *   pin is held meanwhile, also while files are looked at that were not since the start (`src/storage/disk/sound-files.ts`). A cursor keeps its files until its end; `close` ends the waiting as well (57014).
  */
+import { SqlError, SqlState } from '../errors.ts';
 import type { Api, Remote } from '../rpc.ts';
 import type { DiskCache, WantedFile } from '../storage/disk/disk-cache.ts';
 import type { EngineApi, QueryRequest } from './engine-api.ts';
@@ -22,11 +23,14 @@ export function withColdFiles(engine: Remote<EngineApi>, cache: DiskCache): Remo
   };
   const query = async (request: QueryRequest): ReturnType<Remote<EngineApi>['query']> => {
     const files = request.scans.flatMap((scan) => scan.files);
-    if (!cache.concerns(files)) return engine.query(request);
+    const checked = cache.concerns(files) ? null : cache.check(files);
+    if (checked === null && !cache.concerns(files)) return engine.query(request);
     const opened: Opened = { abort: new AbortController(), release: () => {} };
     cursors.set(request.cursor, opened);
     try {
-      opened.release = await cache.lease(files, opened.abort.signal);
+      if (checked === null) opened.release = await cache.lease(files, opened.abort.signal);
+      await (checked ?? cache.check(files));
+      if (opened.abort.signal.aborted) throw canceled();
       return await engine.query(request);
     } catch (error) {
       end(request.cursor);
@@ -54,13 +58,22 @@ export function withColdFiles(engine: Remote<EngineApi>, cache: DiskCache): Remo
   });
 }
 
+function canceled(): SqlError {
+  return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+}
+
 /** A call that holds the files it names until it is answered. */
 function leased(engine: Remote<Api>, method: string, cache: DiskCache): Remote<Api>[string] {
   return async (argument: unknown, transfer) => {
     const files = filesOf(argument);
-    if (files.length === 0 || !cache.concerns(files)) return engine[method]!(argument, transfer);
+    if (files.length === 0) return engine[method]!(argument, transfer);
+    if (!cache.concerns(files)) {
+      await cache.check(files);
+      return engine[method]!(argument, transfer);
+    }
     const release = await cache.lease(files);
     try {
+      await cache.check(files);
       return await engine[method]!(argument, transfer);
     } finally {
       release();

@@ -122,12 +122,16 @@ export class ColdIndex {
   }
 
   /** A row of a file as a DataRow message; the caller has a pin. */
-  readRow(request: RowRequest): Promise<Uint8Array> {
+  async readRow(request: RowRequest): Promise<Uint8Array> {
+    const checked = this.#disk.check([request]);
+    if (checked !== null) await checked;
     return this.#remote.readRow(request);
   }
 
   /** The same as vectors of one row. */
-  readVectors(request: RowRequest): Promise<readonly ColumnVector[]> {
+  async readVectors(request: RowRequest): Promise<readonly ColumnVector[]> {
+    const checked = this.#disk.check([request]);
+    if (checked !== null) await checked;
     return this.#remote.readVectors(request);
   }
 

@@ -66,7 +66,7 @@ describe('the session inside', () => {
     expect(Math.abs(Number(now![0]) - Date.now())).toBeLessThan(5_000);
   });
 
-  test('takes search_path and time zone from each request', async () => {
+  test('M-7: takes search_path and time zone from each request', async () => {
     const berlin = { searchPath: ['sales', 'public'], timeZone: 'Europe/Berlin' };
     const sql = "SELECT current_schema(), timestamptz '2024-07-01 00:00:00+00'";
     expect(await rowsFor(client, sql, { context: berlin })).toEqual([['sales', '2024-07-01 02:00:00+02']]);

@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SqlError, SqlState } from '../../src/errors.ts';
+import { checkFiles } from '../../src/storage/disk/check-files.ts';
+import { BlockSums, compareSums } from '../../src/storage/disk/file-sums.ts';
+import { openFlushStore } from '../../src/storage/disk/flush-store.ts';
 import { fileCache, type FileCache } from '../../src/storage/disk/file-cache.ts';
 import { localStore } from '../../src/storage/iceberg/local-store.ts';
 import type { ObjectStore } from '../../src/storage/iceberg/object-store.ts';
@@ -112,4 +115,52 @@ test('at start stay whole copies that a table names, and nothing else', async ()
   expect(found.map((each) => each.path).toSorted()).toEqual([deletes, whole]);
   expect([short, zeroed, empty, unknown].filter(existsSync)).toEqual([]);
   expect(existsSync(join(dir, 'cache/.tmp'))).toBe(false);
+});
+
+test('a download with other bytes than were written is refused with XX001 and their place; a damaged copy is fetched anew', async () => {
+  const sums = new BlockSums();
+  sums.add(parquet);
+  const expected = sums.take();
+  let bytes = Buffer.from(parquet);
+  const dir = mkdtempSync(join(tmpdir(), 'arka-cache-'));
+  const store = await openFlushStore(dir);
+  store.sums.note('t', LOCATION, expected);
+  store.sums.store('t');
+  store.close();
+  const flush = await openFlushStore(dir); // as after a start
+  const read = async function* (): AsyncGenerator<Uint8Array> {
+    yield await Promise.resolve(bytes.subarray(0, 10));
+    yield bytes.subarray(10);
+  };
+  const cache = fileCache(dir, { ...localStore(), read }, flush.sums);
+  const path = cache.pathOf(LOCATION);
+  bytes[12]! ^= 1;
+  await expect(cache.fetch(path)).rejects.toMatchObject({
+    code: 'XX001',
+    message:
+      'data file "a.parquet" is damaged between bytes 0 and 4194304: its checksum is another than when it was written',
+  });
+  expect(existsSync(path)).toBe(false);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, bytes);
+  bytes = Buffer.from(parquet);
+  expect(await checkFiles({ cache, flush }, [path])).toEqual([]);
+  expect(readFileSync(path)).toEqual(parquet);
+  flush.close();
+});
+
+test('checksums of a file are by blocks of 4 MiB, however its bytes come; the first other block is named', () => {
+  const bytes = new Uint8Array(9 * 2 ** 20).fill(7);
+  const sumsOf = (pieces: number): Uint32Array => {
+    const sums = new BlockSums();
+    for (let at = 0; at < bytes.length; at += pieces) sums.add(bytes.subarray(at, at + pieces));
+    return sums.take();
+  };
+  const whole = sumsOf(bytes.length);
+  expect(whole.length).toBe(3);
+  expect(sumsOf(1_000_003)).toEqual(whole);
+  compareSums('x', whole, sumsOf(2 ** 20));
+  bytes[5 * 2 ** 20] = 8;
+  expect(() => compareSums('x', whole, sumsOf(2 ** 20))).toThrow('between bytes 4194304 and 8388608');
+  expect(() => compareSums('x', whole, whole.subarray(0, 2))).toThrow('between bytes 8388608 and 12582912');
 });

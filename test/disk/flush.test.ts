@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import { DatabaseSync } from 'node:sqlite';
+import { openFlushStore } from '../../src/storage/disk/flush-store.ts';
 import { decodeDelta, encodeDelta } from '../../src/storage/disk/delta-file.ts';
 import type { Delta, LakeApi, RecoveredTable, Segment, TableState } from '../../src/storage/iceberg/lake-api.ts';
 import { createLake } from '../../src/storage/iceberg/lake.ts';
@@ -178,4 +180,63 @@ test('a flush after a commit by the same log is above its LSN; a manifest of ano
   expect(recovered.flush).toMatchObject({ logId: LOG, flushedLsn: 9 });
   expect(recovered.flush!.segments).toHaveLength(2);
   await world.lake.shutdown(null);
+});
+
+test('another value in any row of what the manifest says of a table is found: nothing of it is believed until it is discarded', async () => {
+  const { dir, lake, table } = await twoFlushes();
+  const { uuid } = table.def;
+  await lake.shutdown(null);
+  const store = await openFlushStore(dir);
+  store.saw(uuid, { logId: LOG, lsn: 3, snapshotId: 7n, metadataLocation: 'm' });
+  expect(store.read(uuid)).toMatchObject({ damage: null, flush: { flushedLsn: 9 } });
+  store.close();
+  const file = join(dir, 'disk', 'flush.db');
+  const good = readFileSync(file);
+  for (const [name, columns] of [
+    ['flush', ['log_id', 'flushed_lsn', 'base_snapshot', 'table_uuid']],
+    ['segment', ['location', 'path', 'bytes', 'lsn_from', 'lsn_to', 'info', 'table_uuid']],
+    ['delta', ['path', 'location', 'bytes', 'lsn_from', 'lsn_to', 'table_uuid']],
+    ['seen', ['log_id', 'lsn', 'snapshot_id', 'metadata_location', 'table_uuid']],
+    ['def', ['def', 'table_uuid']],
+    ['seal', ['sum', 'table_uuid']],
+  ] as const)
+    for (const column of columns) {
+      const db = new DatabaseSync(file);
+      db.exec(
+        `UPDATE ${name} SET ${column} = CASE typeof(${column}) WHEN 'integer' THEN ${column} + 1 ELSE coalesce(${column}, '') || '0' END`,
+      );
+      db.close();
+      const damaged = await openFlushStore(dir);
+      expect(damaged.read(uuid), `${name}.${column}`).toEqual({
+        flush: null,
+        damage: `what "${file}" says of table ${uuid} is damaged: it has a wrong checksum`,
+      });
+      expect([damaged.seen(uuid), damaged.def(uuid)]).toEqual([null, null]);
+      if (column !== columns[0]) {
+        damaged.close();
+        writeFileSync(file, good);
+        continue;
+      }
+      damaged.saw(uuid, { logId: LOG, lsn: 4, snapshotId: 7n, metadataLocation: 'm' });
+      expect(damaged.seen(uuid)).toBeNull();
+      await damaged.discard(uuid, join(dir, 'discarded'));
+      damaged.saw(uuid, { logId: LOG, lsn: 4, snapshotId: 7n, metadataLocation: 'm' });
+      expect(damaged.seen(uuid)).toMatchObject({ lsn: 4 });
+      expect(damaged.read(uuid)).toEqual({ flush: null, damage: null });
+      damaged.close();
+      writeFileSync(file, good);
+    }
+});
+
+test('a manifest of before there were checksums gets them when it is opened', async () => {
+  const { dir, lake, table } = await twoFlushes();
+  await lake.shutdown(null);
+  const db = new DatabaseSync(join(dir, 'disk', 'flush.db'));
+  db.exec('DROP TABLE seal; DROP TABLE file_sums; PRAGMA user_version = 0');
+  db.close();
+  for (let i = 0; i < 2; i++) {
+    const store = await openFlushStore(dir);
+    expect(store.read(table.def.uuid)).toMatchObject({ damage: null, flush: { flushedLsn: 9 } });
+    store.close();
+  }
 });

@@ -1,6 +1,12 @@
 /** ALTER TABLE as several clients see it, over a real server. */
 import { Client, type QueryArrayResult } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { localStore } from '../../src/storage/iceberg/local-store.ts';
+import { Content, deleteTarget, EntryStatus, partitionOf } from '../../src/storage/iceberg/manifest.ts';
+import { currentSnapshot } from '../../src/storage/iceberg/metadata.ts';
+import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
+import { specsOf, tableReader } from '../../src/storage/iceberg/table-reader.ts';
+import { placeKey } from '../../src/storage/iceberg/transforms.ts';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
 
 let server: ServerProcess;
@@ -33,6 +39,27 @@ async function isWaiting(work: Promise<unknown>): Promise<boolean> {
   );
   for (let i = 0; i < 20; i++) await client.query('SHOW server_version');
   return !ended;
+}
+
+/** Spec and partition of each live data file, and of each position-delete file. */
+async function placesOf(name: string): Promise<{
+  readonly data: ReadonlyMap<string, string>;
+  readonly deletes: readonly { readonly target: string | null; readonly place: string }[];
+}> {
+  const [[location]] = (await rowsOf(`SELECT arka.metadata_location('public.${name}')`)) as [[string]];
+  const reader = tableReader(localStore(), toLocalPath);
+  const metadata = await reader.metadata(location);
+  const spec = specsOf(metadata);
+  const data = new Map<string, string>();
+  const deletes: { target: string | null; place: string }[] = [];
+  for (const manifest of await reader.manifests(currentSnapshot(metadata)))
+    for (const { status, file } of await reader.entries(manifest)) {
+      if (status === EntryStatus.deleted) continue;
+      const place = placeKey(manifest.partition_spec_id, partitionOf(file, spec(manifest.partition_spec_id)));
+      if (file.content === Content.data) data.set(file.file_path, place);
+      else deletes.push({ target: deleteTarget(file), place });
+    }
+  return { data, deletes };
 }
 
 /** Somebody wants the table alone, so that others wait. */
@@ -125,7 +152,7 @@ test('a prepared statement goes on after ALTER TABLE, unless it would return oth
   await expect(run('named', named)).rejects.toMatchObject({ code: '42703' });
 });
 
-test('partition_by and sort_by change for what is written from then on, and old files stay as they are', async () => {
+test('M-17: partition_by and sort_by change for what is written from then on, and old files stay as they are, with delete files of their own spec and partition', async () => {
   await client.query(`CREATE TABLE parts (id int PRIMARY KEY, day date, v int) WITH (sort_by = 'v')`);
   await client.query(`INSERT INTO parts SELECT g, date '2026-01-01' + g % 3, -g FROM generate_series(1, 30) g`);
   await client.query(`CALL arka.commit('parts')`);
@@ -147,6 +174,13 @@ test('partition_by and sort_by change for what is written from then on, and old 
   expect(await rowsOf('SELECT count(*)::int, sum(v)::int, min(id), max(id) FROM parts')).toEqual([
     [39, -[...Array(21).keys()].slice(1).reduce((a, b) => a + b, 0) + 5 + 1 + 1 + 1 + 1 + 41 + 1, 1, 41],
   ]);
+  const { data, deletes } = await placesOf('parts');
+  expect(new Set([...data.values()].map((place) => place.split(' ')[0])).size).toBe(3);
+  expect(deletes.length).toBeGreaterThan(1);
+  for (const { target, place } of deletes) {
+    expect([...data.values()]).toContain(place);
+    if (target !== null) expect(data.get(target)).toBe(place);
+  }
   await client.query('VACUUM FULL parts');
   expect(await rowsOf('SELECT count(*)::int FROM parts WHERE id IN (1, 2, 22, 41)')).toEqual([[4]]);
   await expect(client.query(`ALTER TABLE parts DROP COLUMN day`)).rejects.toMatchObject({ code: '0A000' });

@@ -38,6 +38,7 @@ const store = localStore();
 const context: CommitContext = {
   store,
   reader: tableReader(store, toLocalPath),
+  tableUuid: '',
   expiry: { keepSnapshots: 1000, maxSnapshotAgeMs: 1e12 },
   fileGraceMs: 1e12,
   owner: 'another engine',

@@ -237,7 +237,7 @@ test('commits to one table take turns, and after 45 of them manifests were merge
   await lake.shutdown(null);
 });
 
-test('timestamps of metadata and snapshots rise although the clock goes back', async () => {
+test('M-6: timestamps of metadata and snapshots rise although the clock goes back', async () => {
   const dir = temporary();
   const clock = manualClock();
   const lake = createLake(clock);

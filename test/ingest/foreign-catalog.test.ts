@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Table } from '../../src/storage/table.ts';
 import { duckdb } from '../iceberg/harness.ts';
@@ -194,4 +195,18 @@ describe('a table', () => {
       expect(await rows()).toHaveLength(9);
     },
   );
+});
+
+test('M-14: a commit waits for another client that has the catalog, and takes place when it is done', async () => {
+  await write(db.table('other'), [1, 2]);
+  const theirs = new DatabaseSync(join(db.dataDir, 'catalog.db'));
+  theirs.exec('BEGIN IMMEDIATE');
+  const committed = db.tiers.database.commit(db.table('other'), 'test');
+  await new Promise<void>((resolve) => setTimeout(resolve, 50));
+  expect(db.table('other').committedLsn).toBe(0);
+  theirs.exec('ROLLBACK');
+  theirs.close();
+  await committed;
+  expect(db.table('other').committedLsn).toBeGreaterThan(0);
+  expect(await rows(db.table('other'))).toEqual(['1=1', '2=1']);
 });

@@ -44,7 +44,7 @@ class Catalog {
   }
 }
 
-test('a value that has left the server is never given again, whenever it crashes', async () => {
+test('M-5: a value that has left the server is never given again, whenever it crashes', async () => {
   const command = fc.oneof(
     {
       weight: 12,

@@ -21,6 +21,7 @@ import type { FileUnit } from '../scan-spec.ts';
 import { CacheIndex } from './cache-index.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { TEMPORARY, type CachedFile } from './file-cache.ts';
+import type { SoundFiles } from './sound-files.ts';
 import { PartialFiles, type LocalRow, type RowPlace } from './partial-files.ts';
 
 export interface WantedFile {
@@ -36,6 +37,7 @@ export interface DiskCacheOptions {
   readonly clock: Clock;
   readonly lake: Pick<Remote<LakeApi>, 'fetchFile' | 'fetchParts' | 'cancelFetch' | 'removeFiles' | 'diskUsage'>;
   readonly warn: (error: unknown, where: string) => void;
+  readonly sound?: SoundFiles;
 }
 
 /** Bytes of the budget by part. */
@@ -161,6 +163,12 @@ export class DiskCache {
     for (const path of unused) this.#index.delete(path);
     this.#remove(unused);
     this.#parts.forget(paths);
+    this.#options.sound?.forget(paths);
+  }
+
+  /** Whether the files are as they were written; null: that is known. @throws {SqlError} XX001 */
+  check(files: readonly WantedFile[]): Promise<void> | null {
+    return this.#options.sound?.check(files) ?? null;
   }
 
   concerns(files: readonly WantedFile[]): boolean {

@@ -14,6 +14,7 @@ import { ioError, linkOrCopy } from '../iceberg/local-store.ts';
 import type { ObjectStore } from '../iceberg/object-store.ts';
 import { isRemote, toLocalPath } from '../iceberg/paths.ts';
 import { Slots } from '../slots.ts';
+import { BlockSums, compareSums, type KnownSums } from './file-sums.ts';
 import { cachedLocation, cachePath } from './cache-path.ts';
 import { fetchParts, type PartsRequest } from './file-parts.ts';
 
@@ -25,6 +26,8 @@ export interface CachedFile {
 export interface FileCache {
   /** Where the file of a location is read: in place, or its copy's place in the cache. Pure. */
   pathOf(location: string): string;
+  /** The other way round. Pure. */
+  locationOf(path: string): string;
   /** Brings the file of a path here, unless it is. @throws {SqlError} 58030, 53100, 57014 after `cancel` */
   fetch(path: string): Promise<CachedFile>;
   cancel(path: string): void;
@@ -42,13 +45,15 @@ const PARTS_MAX = 16;
 const CHECKS_MAX = 16;
 export const TEMPORARY = '.tmp';
 
-export function fileCache(dataDir: string, store: ObjectStore): FileCache {
+/** @param known the checksums that objects were written with */
+export function fileCache(dataDir: string, store: ObjectStore, known: KnownSums | null = null): FileCache {
   const dir = resolve(dataDir, 'cache');
   const slots = new Slots(FETCHES_MAX);
   const partSlots = new Slots(PARTS_MAX);
   const running = new Map<string, AbortController>();
   return {
     pathOf: (location) => (isRemote(location) ? cachePath(dir, location) : toLocalPath(location)),
+    locationOf: (path) => cachedLocation(dir, path) ?? `file://${path}`,
     fetch: async (path) => {
       const location = cachedLocation(dir, path);
       invariant(location !== null, 'only files of the cache are fetched');
@@ -57,7 +62,7 @@ export function fileCache(dataDir: string, store: ObjectStore): FileCache {
       try {
         const here = await sizeOf(path);
         if (here !== null) return { path, bytes: here };
-        return await slots.hold(1, () => download(store, dir, location, path, abort.signal));
+        return await slots.hold(1, () => download({ store, dir, location, path, known, signal: abort.signal }));
       } catch (error) {
         throw abort.signal.aborted ? cancelled() : error;
       } finally {
@@ -82,24 +87,32 @@ function cancelled(): SqlError {
   return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
 }
 
-async function download(
-  store: ObjectStore,
-  dir: string,
-  location: string,
-  path: string,
-  signal: AbortSignal,
-): Promise<CachedFile> {
+interface Download {
+  readonly store: ObjectStore;
+  readonly dir: string;
+  readonly location: string;
+  readonly path: string;
+  readonly known: KnownSums | null;
+  readonly signal: AbortSignal;
+}
+
+async function download({ store, dir, location, path, known, signal }: Download): Promise<CachedFile> {
   signal.throwIfAborted();
   let bytes = 0;
+  const expected = known?.of(location) ?? null;
+  const sums = new BlockSums();
   await inPlace(dir, path, async (temporary) => {
     await using file = await open(temporary, 'w');
     for await (const chunk of store.read(location, signal)) {
       signal.throwIfAborted(); // a cancel may come where the store is not waiting for anything
       for (let at = 0; at < chunk.length;) at += (await file.write(chunk, at)).bytesWritten;
       bytes += chunk.length;
+      if (expected !== null) sums.add(chunk);
     }
+    if (expected !== null) compareSums(path, expected, sums.take());
     await file.sync();
   });
+  if (expected !== null) known?.looked(location);
   return { path, bytes };
 }
 

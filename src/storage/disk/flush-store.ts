@@ -4,7 +4,8 @@
  *
  * - F1 One transaction a flush, after every file it names is durable (C10).
  * - F2 A row's files are whole, or the table's manifest is discarded whole: never half of it. A segment is kept with the
- *   CRC-32 of its file and of what is said of it: neither Parquet nor SQLite has one of its own.
+ *   checksum of its file and of what is said of it: neither Parquet nor SQLite has one of its own. All that is said of a table is sealed
+ *   (S1, S2 in `manifest-seal.ts`).
  * - F4 It is a cache: lost or damaged as a whole, it is made anew (recovery.ts decides whether the log has what it had).
  * - F5 A flush replaces what stands in the manifest above its `fromLsn`: an earlier one that took place unheard.
  * - F3 Rows of (lsnFrom, lsnTo] belong to the log `log_id` of their table's flush row.
@@ -21,7 +22,9 @@ import { ioError, makeFolder, syncFolder, writeSynced } from '../iceberg/local-s
 import { guard, guardAsync } from '../iceberg/sqlite-catalog.ts';
 import { decodeDelta, deltaFileName, encodeDelta } from './delta-file.ts';
 import { GroupedCommits } from './grouped-commits.ts';
-import { fileSum, sealSegment, unsealSegment } from './segment-json.ts';
+import { blockSums, compareSums, FILE_SUMS_SCHEMA, FileSums } from './file-sums.ts';
+import { ManifestSeal, SEAL_SCHEMA } from './manifest-seal.ts';
+import { sealSegment, sumOf, unsealSegment } from './segment-json.ts';
 
 /** What was last known of a table in the catalog. */
 export interface Seen {
@@ -53,6 +56,10 @@ export interface DueGarbage {
 }
 
 export interface FlushStore {
+  /** Checksums of data and delete files. */
+  readonly sums: FileSums;
+  /** Files that were never committed, or are gone. */
+  forgetSums(locations: readonly string[]): void;
   writeFlush(manifest: FlushManifest): Promise<void>;
   /** One transaction for all that `work` asks of this store, and one COMMIT for those asked for in one turn (G1–G3). */
   together<T>(work: () => T): Promise<T>;
@@ -101,7 +108,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS seen (table_uuid TEXT PRIMARY KEY, log_id TEXT NOT NULL, lsn INTEGER NOT NULL, snapshot_id TEXT, metadata_location TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS garbage (table_uuid TEXT NOT NULL, location TEXT NOT NULL, removed_sequence INTEGER, due_ms INTEGER) STRICT;
   CREATE TABLE IF NOT EXISTS def (table_uuid TEXT PRIMARY KEY, def TEXT NOT NULL) STRICT;
-  CREATE INDEX IF NOT EXISTS garbage_due ON garbage (due_ms);`;
+  CREATE INDEX IF NOT EXISTS garbage_due ON garbage (due_ms); ${SEAL_SCHEMA} ${FILE_SUMS_SCHEMA}`;
 
 const FLUSH_FILE = /\.(parquet|delta|tmp)$/;
 
@@ -110,6 +117,8 @@ interface Place {
   readonly file: string;
   readonly db: DatabaseSync;
   readonly commits: GroupedCommits;
+  readonly seal: ManifestSeal;
+  readonly sums: FileSums;
 }
 
 export async function openFlushStore(dataDir: string): Promise<FlushStore> {
@@ -122,20 +131,26 @@ export async function openFlushStore(dataDir: string): Promise<FlushStore> {
   }
   const db = await openDatabase(file);
   await syncFolder(dir);
-  const place: Place = { dir, file, db, commits: new GroupedCommits(db) };
+  const seal = guard(file, () => new ManifestSeal(db));
+  const place: Place = { dir, file, db, commits: new GroupedCommits(db), seal, sums: new FileSums(db) };
   return {
+    sums: place.sums,
+    forgetSums: (locations) => transaction(place, () => place.sums.forget(locations)),
     writeFlush: (manifest) => writeFlush(place, manifest),
     together: (work) => together(place, work),
     ...definitions(place),
     read: (uuid) => guard(file, () => read(place, uuid)),
     check: (uuid) => checkFiles(place, uuid),
     dropCommitted: (uuid, logId, lsn, locations) =>
-      transaction(place, () => dropCommitted(db, uuid, logId, lsn, locations)),
+      transaction(place, () => seal.changing(uuid, () => dropCommitted(db, uuid, logId, lsn, locations))),
     discard: (uuid, folder) => discard(place, uuid, folder),
     forget: (uuid, definitionToo) =>
       transaction(place, () => {
-        for (const table of ['flush', 'segment', 'delta', 'seen', 'garbage', ...(definitionToo ? ['def'] : [])])
+        const defToo = definitionToo || !seal.isWhole(uuid);
+        for (const table of ['flush', 'segment', 'delta', 'seen', 'garbage', ...(defToo ? ['def'] : [])])
           db.prepare(`DELETE FROM ${table} WHERE table_uuid = ?`).run(uuid);
+        place.sums.forgetTable(uuid);
+        seal.anew(uuid);
       }),
     ...seenAndGarbage(place),
     sweep: () => sweep(place),
@@ -170,23 +185,25 @@ async function openDatabase(file: string): Promise<DatabaseSync> {
 }
 
 function definitions(place: Place): Pick<FlushStore, 'remember' | 'def' | 'uuidAt' | 'uuidNamed' | 'remembered'> {
-  const { db, file } = place;
+  const { db, file, seal } = place;
+  const whole = (uuid: unknown): string | null => (typeof uuid === 'string' && seal.isWhole(uuid) ? uuid : null);
   return {
     remember: (def) => {
       const text = JSON.stringify(def);
       const row = guard(file, () => db.prepare('SELECT def FROM def WHERE table_uuid = ?').get(def.uuid));
       if (row?.['def'] === text) return;
-      transaction(place, () => void db.prepare('INSERT OR REPLACE INTO def VALUES (?, ?)').run(def.uuid, text));
+      const insert = db.prepare('INSERT OR REPLACE INTO def VALUES (?, ?)');
+      transaction(place, () => seal.changing(def.uuid, () => void insert.run(def.uuid, text)));
     },
     def: (uuid) =>
       guard(file, () => {
         const row = db.prepare('SELECT def FROM def WHERE table_uuid = ?').get(uuid);
-        return row === undefined ? null : (JSON.parse(row['def'] as string) as TableDef);
+        return row === undefined || !seal.isWhole(uuid) ? null : (JSON.parse(row['def'] as string) as TableDef);
       }),
     uuidAt: (location) =>
       guard(file, () => {
         const row = db.prepare('SELECT table_uuid FROM seen WHERE metadata_location = ?').get(location);
-        return (row?.['table_uuid'] as string | undefined) ?? null;
+        return whole(row?.['table_uuid']);
       }),
     uuidNamed: (schema, name) =>
       guard(file, () => {
@@ -196,7 +213,7 @@ function definitions(place: Place): Pick<FlushStore, 'remember' | 'def' | 'uuidA
              WHERE d.def ->> 'schema' = ? AND d.def ->> 'name' = ? ORDER BY s.table_uuid IS NULL, f.table_uuid IS NULL, d.rowid DESC`,
           )
           .get(schema, name);
-        return (row?.['table_uuid'] as string | undefined) ?? null;
+        return whole(row?.['table_uuid']);
       }),
     remembered: () =>
       guard(file, () =>
@@ -230,9 +247,9 @@ function transaction<T>(place: Place, work: () => T): T {
 async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> {
   const folder = join(place.dir, manifest.tableUuid);
   const written: { delta: Delta; path: string; bytes: number }[] = [];
-  const sums: number[] = [];
+  const sums: Uint32Array[] = [];
   try {
-    for (const { path } of manifest.segments) sums.push(await fileSum(path));
+    for (const { path } of manifest.segments) sums.push(await blockSums(path));
     await makeFolder(folder);
     for (const delta of manifest.deltas) {
       const path = join(folder, deltaFileName(delta, randomBytes(6).toString('hex')));
@@ -245,9 +262,10 @@ async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> 
     for (const { path } of written) await rm(path, { force: true });
     throw ioError(error, folder);
   }
-  await together(place, () => {
+  const uuid = manifest.tableUuid;
+  for (const [i, { location }] of manifest.segments.entries()) place.sums.note(uuid, location, sums[i]!);
+  const write = (): void => {
     const { db } = place;
-    const uuid = manifest.tableUuid;
     const earlier = db.prepare('SELECT log_id FROM flush WHERE table_uuid = ?').get(uuid);
     if (earlier !== undefined && earlier['log_id'] !== manifest.logId) {
       // Rows of another log were taken over by this one: for it they have been there from its beginning (F3).
@@ -268,14 +286,18 @@ async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> 
     );
     const segment = db.prepare('INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?, ?, ?, ?)');
     for (const [i, s] of manifest.segments.entries())
-      segment.run(uuid, s.location, s.path, s.bytes, s.lsnFrom, s.lsnTo, sealSegment(s, sums[i]!));
+      segment.run(uuid, s.location, s.path, s.bytes, s.lsnFrom, s.lsnTo, sealSegment(s, sumOf(sums[i]!)));
     const delta = db.prepare('INSERT INTO delta VALUES (?, ?, ?, ?, ?, ?)');
     for (const { delta: d, path, bytes } of written) delta.run(uuid, path, d.location, bytes, d.lsnFrom, d.lsnTo);
-  });
+    place.sums.store(uuid);
+  };
+  await together(place, () => place.seal.changing(uuid, write));
 }
 
 function read(place: Place, uuid: string): { flush: StoredFlush | null; damage: string | null } {
   const { db } = place;
+  if (!place.seal.isWhole(uuid))
+    return { flush: null, damage: `what "${place.file}" says of table ${uuid} is damaged: it has a wrong checksum` };
   const row = db.prepare('SELECT * FROM flush WHERE table_uuid = ?').get(uuid);
   if (row === undefined) return { flush: null, damage: null };
   try {
@@ -329,13 +351,18 @@ function checkSize(path: string, bytes: number): void {
 
 async function checkFiles(place: Place, uuid: string): Promise<string | null> {
   const rows = guard(place.file, () =>
-    place.db.prepare('SELECT path, info FROM segment WHERE table_uuid = ?').all(uuid),
+    place.db.prepare('SELECT path, location, info FROM segment WHERE table_uuid = ?').all(uuid),
   );
   try {
     for (const row of rows) {
       const path = row['path'] as string;
       const { sum } = unsealSegment(row['info'] as string, path);
-      if (sum !== null && (await fileSum(path)) !== sum) return `"${path}" has a wrong checksum`;
+      if (sum === null) continue;
+      const found = await blockSums(path);
+      if (sumOf(found) === sum) continue;
+      const expected = place.sums.of(row['location'] as string);
+      if (expected !== null) compareSums(path, expected, found);
+      return `"${path}" has a wrong checksum`;
     }
     return null;
   } catch (error) {
@@ -360,8 +387,10 @@ async function discard(place: Place, uuid: string, folder: string): Promise<void
   if (paths.length > 0) await mkdir(folder, { recursive: true });
   for (const path of paths) await rename(path, join(folder, basename(path))).catch(() => undefined); // missing is why it is discarded
   transaction(place, () => {
-    for (const table of ['flush', 'segment', 'delta'])
+    const all = place.seal.isWhole(uuid) ? [] : ['seen', 'def']; // S2
+    for (const table of ['flush', 'segment', 'delta', ...all])
       place.db.prepare(`DELETE FROM ${table} WHERE table_uuid = ?`).run(uuid);
+    place.seal.anew(uuid);
   });
 }
 
@@ -371,10 +400,11 @@ function seenAndGarbage(
   FlushStore,
   'seen' | 'saw' | 'addGarbage' | 'ripenGarbage' | 'distrustGarbage' | 'forgetGarbage' | 'garbage' | 'takeGarbage'
 > {
-  const { db } = place;
+  const { db, seal, sums } = place;
   return {
     seen: (uuid) =>
       guard(place.file, () => {
+        if (!seal.isWhole(uuid)) return null;
         const row = db.prepare('SELECT * FROM seen WHERE table_uuid = ?').get(uuid);
         if (row === undefined) return null;
         const snapshot = row['snapshot_id'] as string | null;
@@ -386,19 +416,22 @@ function seenAndGarbage(
         };
       }),
     saw: (uuid, { logId, lsn, snapshotId, metadataLocation }) =>
-      transaction(
-        place,
-        () =>
-          // What stands there already, as at each start, costs no fsync.
-          void db
-            .prepare(
-              `INSERT INTO seen VALUES (?, ?, ?, ?, ?) ON CONFLICT (table_uuid) DO UPDATE SET log_id = excluded.log_id,
+      transaction(place, () => {
+        sums.store(uuid);
+        // What stands there already, as at each start, costs no fsync.
+        seal.changing(
+          uuid,
+          () =>
+            void db
+              .prepare(
+                `INSERT INTO seen VALUES (?, ?, ?, ?, ?) ON CONFLICT (table_uuid) DO UPDATE SET log_id = excluded.log_id,
                  lsn = excluded.lsn, snapshot_id = excluded.snapshot_id, metadata_location = excluded.metadata_location
                WHERE (log_id, lsn, snapshot_id, metadata_location)
                  IS NOT (excluded.log_id, excluded.lsn, excluded.snapshot_id, excluded.metadata_location)`,
-            )
-            .run(uuid, logId, lsn, snapshotId?.toString() ?? null, metadataLocation),
-      ),
+              )
+              .run(uuid, logId, lsn, snapshotId?.toString() ?? null, metadataLocation),
+        );
+      }),
     addGarbage: (uuid, garbage) =>
       transaction(place, () => {
         const insert = db.prepare('INSERT INTO garbage VALUES (?, ?, ?, ?)');
@@ -436,7 +469,9 @@ function seenAndGarbage(
           .all(beforeMs, tableUuid, limit);
         const remove = db.prepare('DELETE FROM garbage WHERE rowid = ?');
         for (const row of rows) remove.run(row['rowid'] as number);
-        return rows.map((row) => row['location'] as string);
+        const locations = rows.map((row) => row['location'] as string);
+        sums.forget(locations);
+        return locations;
       }),
   };
 }

@@ -1,8 +1,7 @@
 /**
- * A staged segment as text in the flush manifest: CRC-32 of all that follows, CRC-32 of its file, JSON in which bigint, bytes
+ * A staged segment as text in the flush manifest: CRC-32 of all that follows, the checksum of its file, JSON in which bigint, bytes
  * and special doubles are tagged. Manifests of the first versions have the JSON alone.
  */
-import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { SqlError, SqlState } from '../../errors.ts';
 import type { Segment } from '../iceberg/lake-api.ts';
@@ -10,19 +9,10 @@ import type { Segment } from '../iceberg/lake-api.ts';
 type Tagged = { readonly $int: string } | { readonly $hex: string } | { readonly $double: string };
 
 const SUM_CHARS = 8;
-const READ_BYTES = 2 ** 20;
 
-/** The CRC-32 of a file. */
-export async function fileSum(path: string): Promise<number> {
-  const piece = Buffer.allocUnsafe(READ_BYTES);
-  await using file = await open(path, 'r');
-  let sum = 0;
-  for (let at = 0; ;) {
-    const { bytesRead } = await file.read(piece, 0, READ_BYTES, at);
-    if (bytesRead === 0) return sum;
-    sum = crc32(piece.subarray(0, bytesRead), sum);
-    at += bytesRead;
-  }
+/** One checksum of a file's, by blocks. */
+export function sumOf(blocks: Uint32Array): number {
+  return crc32(new Uint8Array(blocks.buffer, blocks.byteOffset, blocks.byteLength));
 }
 
 export function sealSegment(segment: Segment, sum: number): string {

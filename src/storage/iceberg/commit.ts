@@ -54,6 +54,7 @@ const MANIFEST_BYTES_TARGET = 8 * 1024 * 1024;
 export interface CommitContext {
   readonly store: ObjectStore;
   readonly reader: TableReader;
+  readonly tableUuid: string;
   readonly expiry: Expiry;
   /** How long a file stays that no snapshot needs any more: readers of an expired one have time to end (H15). */
   readonly fileGraceMs: number;

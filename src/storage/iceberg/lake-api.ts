@@ -327,6 +327,13 @@ export interface VacuumResult {
   readonly orphanFiles: number;
 }
 
+/** A file whose checksum is another than when it was written. */
+export interface DamagedFile {
+  readonly path: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
 export type LakeApi = {
   /** May come first: takes the data directory for this process, before its log is opened. @throws 55000 in use, 58030 unwritable */
   lock(dataDir: string): Promise<void>;
@@ -392,6 +399,8 @@ export type LakeApi = {
   cancelFetch(path: string): void;
   /** Byte ranges of a remote file into a file with holes; how many bytes were fetched. @throws {SqlError} 58030, 53100, XX001 */
   fetchParts(request: PartsRequest): Promise<number>;
+  /** Those of the files that are not as they were written; copies of remote files are fetched anew instead. @throws {SqlError} 58030 */
+  checkFiles(paths: readonly string[]): Promise<readonly DamagedFile[]>;
   /** Roles and rights as text; null: none were stored yet. @throws XX001 */
   readRoles(argument: null): Promise<string | null>;
   /** Durable when it resolves. */

@@ -18,6 +18,7 @@ import type { Lsn } from '../../table-def.ts';
 import { lockDataDir } from '../disk/data-dir.ts';
 import { diskUsage } from '../disk/disk-usage.ts';
 import { fileCache, type CachedFile, type FileCache } from '../disk/file-cache.ts';
+import { checkFiles } from '../disk/check-files.ts';
 import { openFlushStore, type FlushStore } from '../disk/flush-store.ts';
 import { readRoles, writeRoles } from '../disk/roles-file.ts';
 import { buildAttempt, type Attempt, type CommitContext, type PlacedDelete } from './commit.ts';
@@ -142,6 +143,7 @@ export function createLake(clock: Clock): LakeApi {
     fetchFile: (path) => lake().cache.fetch(path),
     cancelFetch: (path) => lake().cache.cancel(path),
     fetchParts: (request) => lake().cache.fetchParts(request),
+    checkFiles: (paths) => checkFiles(lake(), paths),
     readRoles: () => readRoles(lake().settings.dataDir),
     writeRoles: (text) => writeRoles(lake().settings.dataDir, text),
     diskUsage: () => diskUsage(lake().settings.dataDir),
@@ -173,7 +175,7 @@ async function openLake(settings: LakeSettings, clock: Clock, unlock: () => void
       }
       const random = (): number => randomInt(2 ** 32) / 2 ** 32;
       const store = objectStores(settings.s3 ?? { endpoint: '', region: '', pathStyle: false }, clock, random);
-      const cache = fileCache(settings.dataDir, store);
+      const cache = fileCache(settings.dataDir, store, flush.sums);
       return {
         settings,
         clock,
@@ -430,6 +432,7 @@ function commitContext(lake: Lake, uuid: string): CommitContext {
   return {
     store: lake.store,
     reader: lake.reader,
+    tableUuid: uuid,
     expiry: lake.settings,
     fileGraceMs: lake.settings.fileGraceMs,
     owner: lake.settings.owner,

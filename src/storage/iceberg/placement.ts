@@ -6,6 +6,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { sideBySide } from '../../side-by-side.ts';
+import { blockSums } from '../disk/file-sums.ts';
 import type { Lake } from './lake.ts';
 import type { DeleteFile, Segment } from './lake-api.ts';
 import type { CommitContext, PlacedDelete } from './commit.ts';
@@ -13,7 +14,7 @@ import { deleteFileLocation } from './delete-names.ts';
 import { uuidText } from './metadata.ts';
 import { isRemote } from './paths.ts';
 
-type Stores = Pick<Lake, 'store' | 'cache' | 'uploaded'>;
+type Stores = Pick<Lake, 'store' | 'cache' | 'flush' | 'uploaded'>;
 
 /** Segments of one commit that go up side by side. */
 const UPLOADS_MAX = 4;
@@ -26,12 +27,16 @@ export async function place(
   files: readonly DeleteFile[],
   commitId: string,
 ): Promise<PlacedDelete[]> {
+  const { sums } = lake.flush;
+  for (const { location, path } of segments)
+    if (sums.of(location) === null) sums.note(context.tableUuid, location, await blockSums(path));
   await placeSegments(lake, segments);
   const deletes: PlacedDelete[] = [];
   try {
     for (const [i, { path, targets, scope, rows, bytes }] of files.entries()) {
       const location = deleteFileLocation(targets[0]!, scope, i === 0 ? commitId : uuidText());
       deletes.push({ targets, scope, location, rows, bytes });
+      sums.note(context.tableUuid, location, await blockSums(path));
       await lake.store.putFile(location, path);
     }
   } catch (error) {
@@ -64,5 +69,6 @@ export async function abandon(lake: Stores, locations: readonly string[]): Promi
     lake.uploaded.delete(location);
     await rm(lake.cache.pathOf(location), { force: true });
   }
+  lake.flush.forgetSums(locations);
   await lake.store.delete(locations);
 }
