@@ -6,6 +6,7 @@ import type { EngineApi } from '../federation/engine-api.ts';
 import type { Database } from '../ingest/database.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import type { Rights } from '../rights/rights.ts';
+import type { ConstantResults } from './constant-results.ts';
 import type { UnhandledLog } from './unhandled.ts';
 import type { Remote } from '../rpc.ts';
 import type { Turns } from './last-resort.ts';
@@ -20,6 +21,7 @@ export interface ServerContext {
   readonly budget: MemoryBudget;
   readonly startedAt: number;
   readonly peers: Peers;
+  readonly constants: ConstantResults;
   readonly unhandled?: UnhandledLog;
   /** Most rows that PostgreSQL gets copies of, for statements that take turns. */
   readonly copies: { readonly rowsMax: number; readonly turns: Turns };

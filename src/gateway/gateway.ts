@@ -9,6 +9,7 @@ import { sameBytes } from '../scram.ts';
 import type { Gateway } from '../wire/gateway-api.ts';
 import { AdvisoryLocks } from './advisory-locks.ts';
 import type { ServerContext } from './context.ts';
+import { ConstantResults } from './constant-results.ts';
 import { Peers } from './peers.ts';
 import { Session } from './session.ts';
 import { SessionSettings } from './settings.ts';
@@ -26,11 +27,11 @@ export interface GatewayOptions {
   readonly defaults: ReadonlyMap<string, string>;
 }
 
-export function createGateway(given: Omit<ServerContext, 'peers'>, options: GatewayOptions): Gateway {
+export function createGateway(given: Omit<ServerContext, 'peers' | 'constants'>, options: GatewayOptions): Gateway {
   const sessions = new Map<number, Session>();
   const locks = new AdvisoryLocks();
   const peers = new Peers(given.startedAt, locks);
-  const context: ServerContext = { ...given, peers };
+  const context: ServerContext = { ...given, peers, constants: new ConstantResults() };
   const { clock, rights } = context;
   const { maxConnections = Number.POSITIVE_INFINITY, method = 'trust' } = options;
   const reserved = Math.min(RESERVED_CONNECTIONS, Math.floor(maxConnections * RESERVED_FRACTION));

@@ -22,6 +22,7 @@ export interface PointAnswer {
 
 export const NO_ROW: PointAnswer = { rows: 0, messages: new Uint8Array(0) };
 const key = new Int32Array(4);
+const written = new ByteWriter(1024);
 
 export interface PointEnvironment {
   readonly context: ServerContext;
@@ -97,13 +98,12 @@ function readMemory(
     indexes.map((index, i) => ({ type: table.def.columns[index]!.type, format: formats[i] ?? 0 })),
     { timeZone: timeZone(environment.timeZone) },
   );
-  const out = new ByteWriter(256);
   encode(
     indexes.map((index) => batch.columns[index]!.vector()),
     row,
-    out,
+    written,
   );
-  return { rows: 1, messages: out.take() };
+  return { rows: 1, messages: written.takeSmall() };
 }
 
 async function readFile(

@@ -340,7 +340,24 @@ function lengthOfRows(messages: Uint8Array, rows: number): number {
   return at;
 }
 
-function catalogResult(
+async function catalogResult(
+  environment: QueryEnvironment,
+  plan: QueryPlan,
+  parameters: BoundParameters,
+  oids: readonly number[],
+  formats: readonly Format[],
+): Promise<CatalogResult> {
+  const { constants } = environment.context;
+  if (plan.isConstant !== true || plan.hidden !== undefined)
+    return askCatalog(environment, plan, parameters, oids, formats);
+  let answer = constants.find(plan.text, formats);
+  if (answer !== undefined) return answer;
+  answer = await askCatalog(environment, plan, parameters, oids, formats);
+  constants.keep(plan.text, formats, answer);
+  return answer;
+}
+
+function askCatalog(
   environment: QueryEnvironment,
   plan: QueryPlan,
   parameters: BoundParameters,
@@ -396,7 +413,7 @@ async function overCopies(
   const copied = tables(parameterValues(parameters, oids));
   return environment.context.copies.turns.take(environment.running, async () => {
     const copies = await copyOfRows(environment, copied, reason);
-    return catalogResult(environment, { ...plan, route: 'catalog', text, views }, parameters, oids, formats, copies);
+    return askCatalog(environment, { ...plan, route: 'catalog', text, views }, parameters, oids, formats, copies);
   });
 }
 

@@ -86,6 +86,16 @@ export function countsRows(select: SelectStmt): boolean {
   );
 }
 
+/** `SELECT constant, …` and nothing else: its answer depends on no setting, for the constants are numbers, texts, truth values and NULL. */
+export function isConstant({ targetList = [], limitOption, op, ...rest }: SelectStmt): boolean {
+  return (
+    Object.keys(rest).length === 0 &&
+    targetList.every((target) => 'ResTarget' in target && 'A_Const' in target.ResTarget.val!) &&
+    limitOption === 'LIMIT_OPTION_DEFAULT' &&
+    op === 'SETOP_NONE'
+  );
+}
+
 export function allTyped(scope: SimpleScope, parameterCount: number): boolean {
   for (let i = 0; i < parameterCount; i++) if ((scope.parameterOids[i] ?? 0) === 0) return false;
   return true;

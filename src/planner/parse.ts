@@ -18,18 +18,19 @@ export async function loadParser(): Promise<void> {
 const NESTING_MAX = 3000;
 
 /**
- * Texts with parameters come again and again: drivers send them anew with each execution. Their trees are kept, frozen,
- * for planning makes copies of what it changes.
+ * Texts with parameters come again and again: drivers send them anew with each execution; so do short ones, BEGIN or SELECT 1.
+ * Their trees are kept, frozen, for planning makes copies of what it changes.
  */
 const kept = new Map<string, readonly ParsedStatement[]>();
 const KEPT_TEXT_MAX = 2048;
+const SHORT_TEXT_MAX = 32;
 /** A tree takes about 30 bytes a character. */
 const KEPT_CHARACTERS_MAX = 131_072;
 let keptCharacters = 0;
 
 /** @throws {SqlError} 42601 with PostgreSQL's message and position */
 export function parseSql(text: string): readonly ParsedStatement[] {
-  if (text.length > KEPT_TEXT_MAX || !text.includes('$')) return parseText(text);
+  if (text.length > KEPT_TEXT_MAX || (text.length > SHORT_TEXT_MAX && !text.includes('$'))) return parseText(text);
   let statements = kept.get(text);
   if (statements !== undefined) return statements;
   statements = parseText(text);

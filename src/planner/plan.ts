@@ -142,6 +142,8 @@ export interface QueryPlan {
   readonly hidden?: HiddenCalls;
   /** The statement is `SELECT count(*) FROM t` of this table, and nothing else: how many rows are live is its answer. */
   readonly counts?: PlannedTable;
+  /** For the catalog: constants alone, so that the first answer is that of all times. */
+  readonly isConstant?: boolean;
   /** Columns that are calls of sequences or act on the session: `inner` runs, and they are carried out on its rows. */
   readonly calls?: ColumnCalls;
   /** For PostgreSQL itself to run where the engine has no way. Left out: it may not. */

@@ -7,7 +7,7 @@ import { isSessionCall } from './session-functions.ts';
 import { findFeeds, positionOf, refuseFollowing } from './changes.ts';
 import { asksForPlaces, copiedTables, type CopiedQuery } from './copied-query.ts';
 import { columnConditions, columnFilter, type ColumnCondition } from './column-filters.ts';
-import { countsRows, describeSelect, simpleColumn, simpleScope } from './describe.ts';
+import { countsRows, describeSelect, isConstant, simpleColumn, simpleScope } from './describe.ts';
 import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
 import { resolveHere, type Scope, type WriterContext } from './duckdb/scope.ts';
 import { fill, template, type Template } from './duckdb/typed.ts';
@@ -72,6 +72,7 @@ export function planQuery(
       ...shared,
       text: inNewWords(replaceTimes(found.node, found.text)),
       route: 'catalog',
+      isConstant: isConstant(select),
       views: viewsRead(relations, view),
       render: () => {
         throw notSupported('the engine for a statement that reads no Arka table');

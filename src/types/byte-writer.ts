@@ -85,6 +85,26 @@ export class ByteWriter {
     this.length = 0;
     return out;
   }
+
+  /** The same for a row or two: copies of that size come out of Node's pool, for an array of its own costs more than they do. */
+  takeSmall(): Uint8Array {
+    if (this.length > POOLED_BYTES_MAX) {
+      const { bytes, length } = this;
+      this.#begin(POOLED_BYTES_MAX);
+      return bytes.subarray(0, length);
+    }
+    const out = Buffer.from(this.bytes.subarray(0, this.length));
+    this.length = 0;
+    return out;
+  }
+
+  #begin(capacity: number): void {
+    this.bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.bytes.buffer);
+    this.length = 0;
+  }
 }
+
+const POOLED_BYTES_MAX = 4096;
 
 const encoder = new TextEncoder();

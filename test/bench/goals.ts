@@ -7,6 +7,8 @@ import { keyIndexBytes } from './key-index.ts';
 import { FullLog } from './restart.ts';
 import { insertPrepared, insertStatement } from './row-bytes.ts';
 import { openArka, openPostgres, type System, type SystemName } from './systems.ts';
+import { bigResult, pgbench, pgbenchReads } from './outside-tools.ts';
+import { catalogQueries, idleConnections } from './sessions.ts';
 import { closedLoop, copy, forgetCopies, paced, pointReads, quantiles, singleRow, type Measure } from './workloads.ts';
 
 export type Goal =
@@ -39,7 +41,7 @@ const BOTH: readonly SystemName[] = ['Arka', 'PostgreSQL'];
 /** A round on a fresh system. */
 const fresh =
   (
-    work: (system: System, seconds: number) => Promise<Measure>,
+    work: (system: System, seconds: number) => Promise<Measure | null>,
     settings: Readonly<Record<string, string | number>> = {},
   ): Row['measure'] =>
   async (name, { seconds, postgres }) => {
@@ -168,6 +170,46 @@ const changes: readonly Row[] = [
   ),
 ];
 
+const reads: readonly Row[] = [
+  ...(['simple', 'extended', 'prepared'] as const).map((mode): Row => ({
+    ...ratio(`select-1-${mode}`, `SELECT 1 by pgbench, ${mode}, 8 connections`, 0.9, (system, seconds) =>
+      pgbench(system, seconds, mode, 'SELECT 1;\n'),
+    ),
+    unit: 'transactions/s',
+  })),
+  {
+    ...ratio('point-8', 'point SELECT by key by pgbench, prepared, 8 connections, 200k hot rows', 1, pgbenchReads),
+    measure: fresh(pgbenchReads, SETTLED),
+  },
+  {
+    name: 'result',
+    title: '10M rows of 7 columns by COPY TO to psql, text',
+    unit: 'rows/s',
+    goal: { kind: 'at least', limit: 700_000 },
+    systems: BOTH,
+    rounds: 1,
+    measure: fresh(bigResult),
+  },
+  {
+    name: 'idle-200',
+    title: '200 idle connections, memory of each',
+    unit: 'KB',
+    goal: { kind: 'at most', limit: 100 },
+    systems: ['Arka'],
+    rounds: 1,
+    measure: fresh(idleConnections, { 'server.max_connections': 500 }),
+  },
+  {
+    name: 'catalog',
+    title: 'question to the catalog, warm, p50',
+    unit: 'ms',
+    goal: { kind: 'at most', limit: 5 },
+    systems: BOTH,
+    rounds: 1,
+    measure: fresh(catalogQueries),
+  },
+];
+
 const byCopy = new FullLog(false);
 const byRow = new FullLog(true);
 
@@ -204,6 +246,7 @@ export const ROWS: readonly Row[] = [
     systems: BOTH,
     measure: fresh(pointReads),
   },
+  ...reads,
   {
     name: 'key-index',
     title: 'key index at 10M rows',

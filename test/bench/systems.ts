@@ -11,6 +11,9 @@ export type SystemName = 'Arka' | 'PostgreSQL';
 
 export interface System extends AsyncDisposable {
   readonly name: SystemName;
+  readonly url: string;
+  /** Of its one process; null when it has several. */
+  readonly pid: number | null;
   connect(): Promise<RawConnection>;
   /** For everything around a measurement. */
   readonly control: RawConnection;
@@ -43,6 +46,8 @@ export async function openArka(
     await control.query(`CREATE TABLE ${TABLE} (${COLUMNS})`);
     return {
       name: 'Arka',
+      url: server.url,
+      pid: server.pid,
       control,
       connect: () => RawConnection.open(server.url),
       cpuSeconds: () => cpuSecondsOf(server.pid),
@@ -69,6 +74,8 @@ export async function openPostgres(url: string): Promise<System> {
   const helpers = postmaster === null ? [] : helpersOf(postmaster);
   return {
     name: 'PostgreSQL',
+    url,
+    pid: null,
     control,
     async connect() {
       const connection = await RawConnection.open(url);

@@ -34,6 +34,22 @@ const STAGES: readonly (readonly [string, string | null])[] = [
   ['Iceberg', 'CHECKPOINT'],
 ];
 
+test('a statement of constants has the same answer each time, in every session and format', async () => {
+  const other = await connect(server.url);
+  const sql = "SELECT 1, 'x' AS name, NULL, true, 1.50";
+  const first = await client.query({ text: sql, rowMode: 'array' });
+  expect(first.rows).toEqual([[1, 'x', null, true, '1.50']]);
+  for (const each of [client, other, client]) {
+    const again = await each.query({ text: sql, rowMode: 'array' });
+    expect(again.rows).toEqual(first.rows);
+    expect(again.fields).toEqual(first.fields);
+    const inBinary = { text: 'SELECT 7', rowMode: 'array' as const, binary: true };
+    expect((await each.query<unknown[]>(inBinary)).rows).toEqual([[7]]);
+    expect((await each.query({ text: 'SELECT 7', rowMode: 'array' })).rows).toEqual([[7]]);
+  }
+  await other.end();
+});
+
 test('the answers are the same wherever the rows are, and changes are seen at once by other sessions', async () => {
   await client.query(
     `CREATE TABLE moves (id bigint PRIMARY KEY, ts timestamptz NOT NULL, v int, name text, price numeric(10,2), ok boolean, doc jsonb) WITH (time_column = 'ts', partition_by = 'day(ts)')`,

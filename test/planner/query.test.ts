@@ -351,6 +351,21 @@ test('catalogs and the views of schema arka go to PostgreSQL', () => {
   expect(planOf('SELECT relname FROM pg_catalog.pg_class c')).toMatchObject({ route: 'catalog', views: [] });
 });
 
+test.each([
+  ["SELECT 1, 'x' AS name, NULL, true, 1.50", true],
+  ['SELECT $1::int', false],
+  ['SELECT now()', false],
+  ["SELECT '2026-01-01'::timestamptz", false],
+  ['SELECT 1 WHERE false', false],
+  ['SELECT 1 LIMIT 0', false],
+  ['SELECT 1 UNION SELECT 2', false],
+  ['SELECT 1 / 0', false],
+  ['SELECT current_user', false],
+  ['SELECT 1 FROM pg_class', false],
+])('%s: the first answer is that of all times: %s', (sql, isConstant) => {
+  expect(planOf(sql).isConstant).toBe(isConstant);
+});
+
 const ranges = (sql: string, zone = 'UTC', parameters: { typeOid: number; text: string }[] = []): unknown => {
   const statement = plan(sql, [], zone) as { plan: QueryPlan };
   return statement.plan

@@ -170,9 +170,11 @@ test('COPY FROM STDIN knows its columns and format', () => {
   expect(refusal('COPY events FROM STDIN (FORMAT xml)')).toMatch(/^22023/);
 });
 
-test('a text with parameters is parsed once, and its tree cannot be changed', () => {
+test('a text with parameters, or a short one, is parsed once, and its tree cannot be changed', () => {
   const once = parseSql('SELECT $1::int');
   expect(parseSql('SELECT $1::int')).toBe(once);
   expect(Object.isFrozen(once[0]!.node)).toBe(true);
-  expect(parseSql('SELECT 1')).not.toBe(parseSql('SELECT 1'));
+  expect(parseSql('SELECT 1')).toBe(parseSql('SELECT 1'));
+  const literals = "INSERT INTO events VALUES (1, 'a', 'b', 'c')";
+  expect(parseSql(literals)).not.toBe(parseSql(literals));
 });
