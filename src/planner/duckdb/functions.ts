@@ -272,6 +272,10 @@ const RULES: ReadonlyMap<string, FunctionRule> = new Map([
   ...Object.entries(SCALARS),
 ]);
 
+export function functionNames(): readonly string[] {
+  return [...RULES.keys()];
+}
+
 export function functionRule(name: string): FunctionRule | undefined {
   return RULES.get(name);
 }
