@@ -196,6 +196,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     limit: options.diskLimit ?? Number.POSITIVE_INFINITY,
     clock,
     lake: lake.remote,
+    limitSpill: engine.remote.limitSpill,
     warn,
     sound: new SoundFiles(lake.remote, resolve(dataDir, 'disk')),
   });

@@ -108,6 +108,7 @@ export const STUB_VIEWS: readonly StubView[] = [
       'spill_bytes',
       'cache_bytes',
       'cached_files',
+      'reserved_bytes',
     ],
   },
   {

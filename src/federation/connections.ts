@@ -18,6 +18,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { quoteLiteral } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
+import { SqlError, SqlState } from '../errors.ts';
 import type { TableScan } from '../storage/scan-spec.ts';
 import { engineError } from './engine-errors.ts';
 import { FooterCache } from './footer-cache.ts';
@@ -35,6 +36,8 @@ export interface Instance {
   readonly all: Set<Lease>;
   /** The limit in force. */
   memoryBytes: number;
+  /** What it may put aside; null: as much as the disk has. */
+  spillBytes: number | null;
   readonly footers: FooterCache;
   /** A new database is being opened. */
   renewing: Promise<void> | null;
@@ -74,15 +77,28 @@ export async function setMemoryLimit(instance: Instance, bytes: number): Promise
   instance.memoryBytes = bytes;
 }
 
+/** False: it has put aside more already, and goes on within the bound that it had. */
+export async function setSpillLimit(instance: Instance, bytes: number): Promise<boolean> {
+  try {
+    await withLease(instance, (lease) => run(lease, `SET max_temp_directory_size = '${bytes}B'`));
+  } catch (error) {
+    if (error instanceof SqlError && error.code === SqlState.diskFull) return false;
+    throw error;
+  }
+  instance.spillBytes = bytes;
+  return true;
+}
+
 export async function openInstance(settings: InstanceSettings): Promise<Instance> {
   await rm(settings.tempDir, { recursive: true, force: true });
   await mkdir(settings.tempDir, { recursive: true });
   return {
     settings,
-    database: await openDatabase(settings, settings.memoryLimitBytes),
+    database: await openDatabase(settings, settings.memoryLimitBytes, null),
     idle: [],
     all: new Set(),
     memoryBytes: settings.memoryLimitBytes,
+    spillBytes: null,
     footers: new FooterCache(settings.footerBytes),
     renewing: null,
     upkeep: Promise.resolve(),
@@ -91,12 +107,17 @@ export async function openInstance(settings: InstanceSettings): Promise<Instance
 }
 
 /** The options of D1. `enable_external_access` is what lets it open local files; the planner keeps file functions out of SQL. */
-async function openDatabase(settings: InstanceSettings, memoryBytes: number): Promise<Database> {
+async function openDatabase(
+  settings: InstanceSettings,
+  memoryBytes: number,
+  spillBytes: number | null,
+): Promise<Database> {
   const config = duckdb.create_config();
   const options: Readonly<Record<string, string>> = {
     memory_limit: memoryLimitText(memoryBytes),
     threads: String(settings.threads),
     temp_directory: join(settings.tempDir, randomUUID()), // D7
+    ...(spillBytes === null ? {} : { max_temp_directory_size: `${spillBytes}B` }),
     integer_division: 'true',
     default_null_order: 'nulls_last_on_asc_first_on_desc',
     autoinstall_known_extensions: 'false',
@@ -139,7 +160,7 @@ export async function keepFooters(lease: Lease, kept: boolean): Promise<void> {
 }
 
 async function renew(instance: Instance): Promise<void> {
-  const fresh = await openDatabase(instance.settings, instance.memoryBytes);
+  const fresh = await openDatabase(instance.settings, instance.memoryBytes, instance.spillBytes);
   const old = instance.database;
   instance.database = fresh;
   instance.footers.clear();

@@ -113,6 +113,8 @@ export type EngineApi = {
   fetchRows(request: FetchRequest): Promise<readonly Fetched[]>;
   /** The share of its memory that queries may use from now on; free memory of the process goes back to the system, too. */
   limitMemory(share: number): Promise<void>;
+  /** What queries may put aside on the disk; false: they have put aside more, and the bound before stays. */
+  limitSpill(bytes: number): Promise<boolean>;
   /** Bytes DuckDB holds, for arka.memory. */
   memory(argument: null): Promise<{ bytes: number }>;
   shutdown(argument: null): Promise<void>;

@@ -11,14 +11,16 @@ interface Rule {
   readonly code: SqlState;
   /** Null: DuckDB's own first line. `$1` stands for the first group. */
   readonly message: string | null;
+  readonly hint?: string;
 }
 
 const BY_TEXT: readonly Rule[] = [
   { when: /^INTERRUPT|Interrupted!/, code: SqlState.queryCanceled, message: 'canceling statement due to user request' },
   {
-    when: /No space left on device|max_temp_directory_size/,
+    when: /No space left on device|max_temp_directory_size|failed to offload data block/,
     code: SqlState.diskFull,
     message: 'no space left for temporary files',
+    hint: 'Queries may put aside an eighth of disk.limit, and less when the rest has little left (arka.disk).',
   },
   {
     when: /^Out of Memory|"exception_type":"Out of Memory"/,
@@ -167,7 +169,7 @@ export function engineError(error: unknown): SqlError {
     if (found === null) continue;
     const message =
       rule.message === null ? withoutPaths(withoutClass(first)) : rule.message.replace('$1', () => found[1] ?? '');
-    return new SqlError(rule.code, message, { cause: error });
+    return new SqlError(rule.code, message, { cause: error, ...(rule.hint === undefined ? {} : { hint: rule.hint }) });
   }
   return new SqlError(SqlState.internalError, withoutPaths(withoutClass(first)), { cause: error });
 }

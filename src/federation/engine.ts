@@ -11,6 +11,7 @@ import {
   closeInstance,
   openInstance,
   setMemoryLimit,
+  setSpillLimit,
   settle,
   withLease,
   type Instance,
@@ -111,6 +112,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
       await setMemoryLimit(queries, queries.settings.memoryLimitBytes * share);
       await setMemoryLimit(chores, chores.settings.memoryLimitBytes);
     },
+    limitSpill: (bytes) => setSpillLimit(opened().queries, bytes),
     memory: async () => {
       const { queries, chores } = opened();
       return { bytes: (await bytesOf(queries)) + (await bytesOf(chores)) };

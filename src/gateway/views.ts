@@ -238,7 +238,7 @@ function unitRows(table: Table): readonly Row[] {
 }
 
 function diskRow({ disk }: Database): Row {
-  const { log, staged, deltas, index, spill, cache, files, used, limit } = disk.parts;
+  const { log, staged, deltas, index, spill, cache, files, used, reserved, limit } = disk.parts;
   return {
     used_bytes: used,
     limit_bytes: Number.isFinite(limit) ? limit : null,
@@ -249,6 +249,7 @@ function diskRow({ disk }: Database): Row {
     spill_bytes: spill,
     cache_bytes: cache,
     cached_files: files,
+    reserved_bytes: Math.ceil(reserved),
   };
 }
 

@@ -15,6 +15,8 @@ function world(limit: number) {
   const gates = new Map<string, PromiseWithResolvers<void>>();
   let held = false;
   const own = { log: 0, staged: 0, coming: 0 };
+  /** What DuckDB has put aside, and may. */
+  const queries = { used: 0, bound: Number.POSITIVE_INFINITY };
   const cache = new DiskCache({
     dir: '/d/cache',
     limit,
@@ -35,7 +37,13 @@ function world(limit: number) {
       },
       removeFiles: async (paths) => void removed.push(...paths.map((path) => path.slice('/d/cache/'.length))),
       fetchParts: () => Promise.reject(new Error('whole files alone')),
-      diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: 0 }),
+      diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: queries.used, queries: queries.used }),
+    },
+    limitSpill: async (bytes) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (bytes < queries.used) return false;
+      queries.bound = bytes;
+      return true;
     },
     warn: (error) => {
       throw error;
@@ -45,6 +53,7 @@ function world(limit: number) {
   return {
     cache,
     own,
+    queries,
     fetched,
     removed,
     cancelled,
@@ -252,9 +261,7 @@ describe('room (D4)', () => {
     const { cache, own } = world(100);
     cache.found(file('a', 40));
     Object.assign(own, { log: 40, staged: 10, coming: 45 });
-    const stop = cache.start();
     await cache.claim(0);
-    stop();
     expect(cache.parts).toMatchObject({ used: 50, reserved: 45, cache: 0 });
     expect(() => cache.admit()).not.toThrow();
     own.coming = 50;
@@ -263,21 +270,70 @@ describe('room (D4)', () => {
     expect(cache.pressure).toBe(1); // commits are due long before
   });
 
+  test('queries may put aside an eighth, and no copy is in its place (D5); what others need they get of it, and it is the queries’ again', async () => {
+    const { cache, own, queries, removed, settle } = world(800);
+    for (let i = 0; i < 80; i++) cache.found(file(String(i)));
+    const stop = cache.start();
+    await cache.claim(0);
+    const isBound = async (bytes: number): Promise<void> => {
+      while (queries.bound !== bytes) await settle();
+    };
+    await isBound(100);
+    expect(cache.parts).toMatchObject({ used: 700, reserved: 100, cache: 700 });
+    expect(removed).toHaveLength(10);
+    queries.used = 40;
+    await cache.recount();
+    expect(cache.parts).toMatchObject({ used: 740, spill: 40, reserved: 60 });
+    own.log = 700; // half of the 100 that are left, or what there is: writes go on into the rest
+    expect(() => cache.admit()).not.toThrow();
+    await isBound(50);
+    const giveBack = await cache.reserve(55);
+    expect(queries.bound).toBe(40);
+    await expect(cache.reserve(10)).rejects.toMatchObject({ code: '53100' });
+    giveBack();
+    own.log = 0;
+    queries.used = 0;
+    await cache.recount();
+    const release = await cache.lease(Array.from({ length: 80 }, (_, i) => file(String(i))));
+    expect(cache.parts).toMatchObject({ used: 800, cache: 800 });
+    release();
+    stop();
+  });
+
+  test('D5: a bound that queries are beyond already is refused by DuckDB, and what was reserved for them stays', async () => {
+    const { cache, queries, settle } = world(800);
+    const stop = cache.start();
+    while (queries.bound !== 100) await settle();
+    queries.used = 90; // not counted yet
+    await expect(cache.reserve(750)).rejects.toMatchObject({ code: '53100' });
+    expect(queries.bound).toBe(100);
+    expect(cache.parts.reserved).toBe(100);
+    stop();
+  });
+
   test('whatever is reserved, fetched and given back in whatever order, what is used and reserved stays within the limit', async () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('reserve' as const), bytes: fc.integer({ min: 1, max: 60 }) }),
       fc.record({ kind: fc.constant('lease' as const), name: fc.constantFrom('a', 'b', 'c', 'd', 'e') }),
       fc.record({ kind: fc.constant('giveBack' as const), which: fc.nat() }),
       fc.record({ kind: fc.constant('found' as const), name: fc.constantFrom('p', 'q', 'r') }),
+      fc.record({ kind: fc.constant('spill' as const), bytes: fc.integer({ min: 1, max: 10 }) }),
+      fc.record({ kind: fc.constant('end' as const) }),
+      fc.record({ kind: fc.constant('count' as const) }),
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
-        const { cache } = world(100);
+        const { cache, queries } = world(100);
+        cache.start()();
         const held: (() => void)[] = [];
         const abort = new AbortController();
         abort.abort(); // a lease that would wait for room gives up
         for (const each of steps) {
-          if (each.kind === 'giveBack') held.splice(each.which % (held.length + 1), 1)[0]?.();
+          if (each.kind === 'spill') {
+            if (Number.isFinite(queries.bound)) queries.used = Math.min(queries.bound, queries.used + each.bytes);
+          } else if (each.kind === 'end') queries.used = 0;
+          else if (each.kind === 'count') await cache.recount();
+          else if (each.kind === 'giveBack') held.splice(each.which % (held.length + 1), 1)[0]?.();
           else if (each.kind === 'found') {
             const staged = await cache.reserve(10).catch(() => null);
             if (staged !== null) cache.found(file(each.name));
@@ -293,6 +349,8 @@ describe('room (D4)', () => {
             if (giveBack !== null) held.push(giveBack);
           }
           expect(cache.parts.used + cache.parts.reserved).toBeLessThanOrEqual(100);
+          // whether it has been counted or not
+          expect(queries.used).toBeLessThanOrEqual(cache.parts.spill + cache.parts.reserved);
         }
       }),
     );

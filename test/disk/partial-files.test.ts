@@ -95,7 +95,7 @@ beforeEach(() => {
       removeFiles: async (paths) => {
         for (const path of paths) rmSync(path, { force: true });
       },
-      diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: 0 }),
+      diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: 0, queries: 0 }),
     },
     warn: (error) => {
       throw error;

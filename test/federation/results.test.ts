@@ -176,6 +176,27 @@ test('too much memory is 53200, and the engine goes on', async () => {
   await small.shutdown(null);
 });
 
+test('what a query puts aside beyond its bound is 53100 that names disk.limit, and a higher bound lets it pass', async () => {
+  const small = createEngine();
+  await small.open({ memoryLimitBytes: 128e6, threads: 1, tempDir: join(folder, 'bounded') });
+  const sorted = (): QueryRequest =>
+    request(
+      "SELECT max(p) FROM (SELECT lag(t) OVER (ORDER BY h) p FROM (SELECT hash(i) h, i || 'some text' t FROM range(1200000) r(i)))",
+    );
+  const answer = async (asked: QueryRequest): Promise<number> => {
+    await small.query(asked);
+    return (await small.next(asked.cursor)).rows;
+  };
+  expect(await small.limitSpill(1e6)).toBe(true);
+  await expect(answer(sorted())).rejects.toMatchObject({
+    code: '53100',
+    fields: { hint: expect.stringContaining('disk.limit') },
+  });
+  expect(await small.limitSpill(1e9)).toBe(true);
+  expect(await answer(sorted())).toBe(1);
+  await small.shutdown(null);
+});
+
 test('a large result comes in turns of about a megabyte, none before it is asked for, complete and in order', async () => {
   const asked = request("SELECT i, 'row number ' || i FROM range(200000) t(i)");
   await engine.query(asked);

@@ -23,7 +23,7 @@ function world() {
       },
       removeFiles: () => Promise.resolve(),
       fetchParts: () => Promise.reject(new Error('whole files alone')),
-      diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: 0 }),
+      diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: 0, queries: 0 }),
     },
     warn: (error) => {
       throw error;

@@ -16,6 +16,8 @@ interface Entry {
 
 export class CacheIndex {
   bytes = 0;
+  /** Of files in use. */
+  usedBytes = 0;
   #protectedBytes = 0;
   /** Both in order of use, the longest unused first. */
   readonly #probation = new Map<string, Entry>();
@@ -35,6 +37,7 @@ export class CacheIndex {
     if (known === undefined) this.#probation.set(path, { bytes, uses: 0 });
     else if (this.#protected.has(path)) this.#protectedBytes += bytes - known.bytes;
     this.bytes += bytes - (known?.bytes ?? 0);
+    if (known !== undefined && known.uses > 0) this.usedBytes += bytes - known.bytes;
     if (known !== undefined) known.bytes = bytes;
   }
 
@@ -42,6 +45,7 @@ export class CacheIndex {
   hold(path: string, again: boolean, capacity: number): void {
     const entry = this.#find(path);
     if (entry === undefined) return;
+    if (entry.uses === 0) this.usedBytes += entry.bytes;
     entry.uses++;
     if (!again) return;
     if (this.#protected.delete(path)) this.#protectedBytes -= entry.bytes;
@@ -58,7 +62,9 @@ export class CacheIndex {
 
   release(path: string): void {
     const entry = this.#find(path);
-    if (entry !== undefined && entry.uses > 0) entry.uses--;
+    if (entry === undefined || entry.uses === 0) return;
+    entry.uses--;
+    if (entry.uses === 0) this.usedBytes -= entry.bytes;
   }
 
   inUse(path: string): boolean {
@@ -69,6 +75,7 @@ export class CacheIndex {
     const entry = this.#find(path);
     if (entry === undefined) return;
     this.bytes -= entry.bytes;
+    if (entry.uses > 0) this.usedBytes -= entry.bytes;
     this.#probation.delete(path);
     if (this.#protected.delete(path)) this.#protectedBytes -= entry.bytes;
   }

@@ -10,6 +10,7 @@
  *   writes a file reserves what it may take. For that the cache gives way at once, also on the disk, and writes are refused earlier.
  *   Only copies that readers hold cannot give way.
  *   A reader whose files do not fit beside the others now waits for what they give back; it is refused at once only by `limit` itself.
+ * - D5 What queries put aside has its room as well (spill-room.ts); rows of cursors and sorts of rewrites are counted once a second.
  * - D3 Requests for one file share one download; it is cancelled when nobody waits for it any more.
  */
 import type { Clock } from '../../clock.ts';
@@ -22,6 +23,7 @@ import { CacheIndex } from './cache-index.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { TEMPORARY, type CachedFile } from './file-cache.ts';
 import type { SoundFiles } from './sound-files.ts';
+import { SpillRoom, type LimitSpill, type SpillBytes } from './spill-room.ts';
 import { PartialFiles, type LocalRow, type RowPlace } from './partial-files.ts';
 
 export interface WantedFile {
@@ -36,6 +38,8 @@ export interface DiskCacheOptions {
   readonly limit: number;
   readonly clock: Clock;
   readonly lake: Pick<Remote<LakeApi>, 'fetchFile' | 'fetchParts' | 'cancelFetch' | 'removeFiles' | 'diskUsage'>;
+  /** Left out: what queries put aside is counted only. */
+  readonly limitSpill?: LimitSpill;
   readonly warn: (error: unknown, where: string) => void;
   readonly sound?: SoundFiles;
 }
@@ -85,7 +89,8 @@ export class DiskCache {
   #countedUntil = 0;
   /** Around each download: while the server starts, one that fails because the store is away is waited for. */
   patience: <T>(download: () => Promise<T>) => Promise<T> = (download) => download();
-  #usage: DiskUsage = { deltas: 0, index: 0, spill: 0 };
+  readonly #spill: SpillRoom | null;
+  #usage: DiskUsage = { deltas: 0, index: 0, spill: 0, queries: 0 };
   #ownBytes: () => OwnBytes = () => ({ log: 0, staged: 0, coming: 0 });
   #memoryBytes: () => number = () => 0;
   #countedBytes = 0;
@@ -94,7 +99,8 @@ export class DiskCache {
   constructor(options: DiskCacheOptions) {
     this.#options = options;
     this.#dir = `${options.dir}/`;
-    const { lake, warn, limit } = options;
+    const { lake, warn, limit, limitSpill } = options;
+    this.#spill = limitSpill === undefined || !Number.isFinite(limit) ? null : new SpillRoom(limit, limitSpill);
     const bytesMax = Math.min(PARTS_BYTES_MAX, limit / 16);
     const grows = (): void => void this.#makeRoom();
     this.#parts = new PartialFiles({ dir: `${this.#dir}${TEMPORARY}/parts`, bytesMax, lake, warn, grows });
@@ -117,8 +123,9 @@ export class DiskCache {
    */
   async reserve(bytes: number): Promise<() => void> {
     const giveBack = this.#hold(bytes);
-    const made = this.#makeRoom();
-    if (this.#index.bytes > this.#capacity()) {
+    let made = this.#makeRoom();
+    if (this.#isShort && (await this.#spillGivesWay())) made = this.#makeRoom();
+    if (this.#isShort) {
       giveBack();
       await made;
       throw this.#noRoom(`Files that were to be written may take ${bytes} bytes.`);
@@ -130,8 +137,46 @@ export class DiskCache {
   /** The same for what cannot be refused, because it is a part of what frees the disk. */
   async claim(bytes: number): Promise<() => void> {
     const giveBack = this.#hold(bytes);
+    if (this.#isShort) await this.#spillGivesWay();
     await this.#makeRoom();
     return giveBack;
+  }
+
+  get #isShort(): boolean {
+    return this.#index.bytes > this.#capacity();
+  }
+
+  /** D5. */
+  async #fitSpill(): Promise<void> {
+    await this.#spillTurn(
+      this.#spill?.adjust(
+        () => this.#spillBytes(0),
+        () => this.#makeRoom(),
+      ),
+    );
+  }
+
+  /** D5. @param wanted of copies that nobody uses yet. @returns whether others have more room than before */
+  #spillGivesWay(wanted = 0): Promise<boolean> {
+    return this.#spillTurn(this.#spill?.giveWay(() => this.#spillBytes(wanted)));
+  }
+
+  async #spillTurn(turn: Promise<boolean> | undefined): Promise<boolean> {
+    try {
+      return (await turn) ?? false;
+    } catch (error) {
+      this.#options.warn(error, 'bounding what queries put aside');
+      return false;
+    }
+  }
+
+  #spillBytes(wanted: number): SpillBytes {
+    const used = this.#usage.queries;
+    return { room: this.#capacity() + this.#unusedSpill + used - this.#index.usedBytes - wanted, used };
+  }
+
+  get #unusedSpill(): number {
+    return Math.max(0, (this.#spill?.grantedBytes ?? 0) - this.#usage.queries);
   }
 
   #hold(bytes: number): () => void {
@@ -186,7 +231,7 @@ export class DiskCache {
     const { limit } = this.#options;
     const { deltas, index, spill } = this.#usage;
     const used = log + staged + deltas + index + spill + this.#parts.bytes + cache;
-    const reserved = coming + this.#reserved;
+    const reserved = coming + this.#reserved + this.#unusedSpill;
     return { ...this.#usage, log, staged, cache, used, reserved, limit, files: this.#index.files };
   }
 
@@ -197,7 +242,10 @@ export class DiskCache {
     const bytes = this.#memoryBytes();
     const grown = Math.abs(bytes - this.#countedBytes);
     if (now >= this.#countedUntil || grown > Math.min(GROWTH_BYTES_MAX, limit / 256)) {
-      this.#full = this.#capacity() <= 0;
+      const left = this.#capacity();
+      // Queries give way: what they may take and have not yet is no reason to refuse a write.
+      if (left <= 0 && this.#unusedSpill > 0) void this.#spillGivesWay();
+      this.#full = left + this.#unusedSpill <= 0;
       this.#countedUntil = now + RECOUNT_MS;
       this.#countedBytes = bytes;
     }
@@ -211,7 +259,7 @@ export class DiskCache {
 
   #noRoom(more = ''): SqlError {
     const { log, staged, reserved, limit } = this.parts;
-    const taken = `Of ${limit} bytes the log takes ${log}, files that are not in Iceberg yet ${staged}, and rows in memory may take ${reserved}.`;
+    const taken = `Of ${limit} bytes the log takes ${log}, files that are not in Iceberg yet ${staged}, and rows in memory may take ${reserved - this.#unusedSpill}.`;
     return new SqlError(SqlState.diskFull, 'no space left in disk.limit', {
       detail: more === '' ? taken : `${taken} ${more}`,
       hint: 'Writes go on by themselves after the next Iceberg commit; see arka.disk, and raise disk.limit.',
@@ -278,7 +326,7 @@ export class DiskCache {
   async #admit(wanted: ReadonlyMap<string, number>, signal: AbortSignal | undefined): Promise<void> {
     const { clock, limit } = this.#options;
     const deadline = clock.monotonic() + ROOM_WAIT_MS;
-    for (;;) {
+    for (let asked = false; ;) {
       if (signal?.aborted === true) throw cancelled();
       let missing = 0;
       for (const [path, bytes] of wanted) if (!this.#index.has(path)) missing += bytes;
@@ -292,7 +340,9 @@ export class DiskCache {
           detail: `They take ${all} bytes; of disk.limit, ${limit} bytes, ${Math.max(0, capacity)} are left for the cache.`,
           hint: 'Raise disk.limit, or read a shorter range of time.',
         });
-      await this.#released(deadline, signal);
+      if (!asked && this.#unusedSpill > 0) await this.#spillGivesWay(all);
+      else await this.#released(deadline, signal);
+      asked = !asked;
     }
     for (const [path, bytes] of wanted) {
       const again = this.#index.has(path) && !this.#fetches.has(path);
@@ -402,11 +452,14 @@ export class DiskCache {
         if (!stopped) warn(error, 'counting the disk');
       });
       if (stopped) return;
+      await this.#fitSpill();
+      if (stopped) return;
       void this.#makeRoom();
       this.#lookAgain();
       cancel = clock.after(TICK_MS, () => void tick());
     };
     cancel = clock.after(TICK_MS, () => void tick());
+    void this.#fitSpill();
     return () => {
       stopped = true;
       cancel();

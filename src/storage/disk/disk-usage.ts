@@ -6,15 +6,19 @@ export interface DiskUsage {
   /** Delta files and the flush manifest. */
   readonly deltas: number;
   readonly index: number;
-  /** What queries have put aside. */
+  /** What queries, rewrites and cursors have put aside. */
   readonly spill: number;
+  /** Of it, what DuckDB has of queries. */
+  readonly queries: number;
 }
 
 export async function diskUsage(dataDir: string): Promise<DiskUsage> {
-  const [disk, index, spill] = await Promise.all(
-    ['disk', 'index', 'tmp'].map((name) => bytesIn(join(dataDir, name), name === 'disk' ? /\.(delta|db)$/ : /./)),
+  const [disk, index, spill, queries] = await Promise.all(
+    ['disk', 'index', 'tmp', 'tmp/queries'].map((name) =>
+      bytesIn(join(dataDir, name), name === 'disk' ? /\.(delta|db)$/ : /./),
+    ),
   );
-  return { deltas: disk!, index: index!, spill: spill! };
+  return { deltas: disk!, index: index!, spill: spill!, queries: queries! };
 }
 
 async function bytesIn(dir: string, name: RegExp): Promise<number> {
