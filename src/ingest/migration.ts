@@ -13,6 +13,7 @@ import {
 } from './migration-choice.ts';
 import type { Database } from './database.ts';
 import { collectLater } from './iceberg-commit.ts';
+import { reattachTable } from './reattach.ts';
 import { RewriteCandidates } from './vacuum.ts';
 
 const TICK_MS = 1000;
@@ -27,9 +28,11 @@ const REWRITE_RETRY_MS_MAX = 30 * 60_000;
 export function startRefresh(database: Database, intervalMs: number): () => void {
   let cancel = (): void => {};
   let stopped = false;
+  const detached = new Reattaching(database, intervalMs);
   const round = async (): Promise<void> => {
     for (const table of database.tables.values()) {
       if (stopped) return;
+      await detached.look(table);
       await database.refresh(table).then(
         () => table.troubles.done('refresh'),
         (error: unknown) => database.troubled(table, 'refresh', error),
@@ -42,6 +45,28 @@ export function startRefresh(database: Database, intervalMs: number): () => void
     stopped = true;
     cancel();
   };
+}
+
+/** Tables that could not be read are looked at again, less and less often. */
+class Reattaching {
+  readonly #database: Database;
+  readonly #firstMs: number;
+  readonly #next = new WeakMap<Table, { readonly at: number; readonly waitMs: number }>();
+
+  constructor(database: Database, firstMs: number) {
+    this.#database = database;
+    this.#firstMs = firstMs;
+  }
+
+  async look(table: Table): Promise<void> {
+    if (table.detached?.reason !== 'unreadable') return;
+    const { clock } = this.#database;
+    const { at, waitMs } = this.#next.get(table) ?? { at: 0, waitMs: this.#firstMs };
+    if (clock.monotonic() < at) return;
+    this.#next.set(table, { at: clock.monotonic() + waitMs, waitMs: Math.min(waitMs * 2, RETRY_MS_MAX) });
+    // Its statements say why it cannot be read.
+    await reattachTable(this.#database, table).catch(() => undefined);
+  }
 }
 
 /** When what happened to a table. Times of the monotonic clock. */

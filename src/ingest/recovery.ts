@@ -102,7 +102,7 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
 }
 
 /** Rows on disk that another log had: for this one they have been there from its beginning, and may be committed. */
-async function takeOver(database: Database, table: Table): Promise<void> {
+export async function takeOver(database: Database, table: Table): Promise<void> {
   if (table.unflushedFrom > 0) return; // the next flush says it
   const lsn = database.committer.appliedLsn;
   const { snapshotId: baseSnapshotId, def } = table;
@@ -124,11 +124,9 @@ async function takeOver(database: Database, table: Table): Promise<void> {
 async function restoreTable(database: Database, state: RecoveredTable): Promise<Table> {
   const table = database.addTable(state);
   const { logId } = database.log;
-  table.committedLsn = state.logId === logId ? state.committedLsn : 0;
-  table.flushedLsn = table.committedLsn;
   const { flush } = state;
   try {
-    adoptDeletes(database, table, state, await readDeletes(database, table, state), 0);
+    await adoptFiles(database, table, state);
   } catch (error) {
     detachRecovered(table, state);
     detachAtStart(database, table, error);
@@ -138,6 +136,21 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
     table.appliedLsn = table.flushedLsn;
     return table;
   }
+  await placeStaged(database, table, state);
+  return table;
+}
+
+/** What Iceberg has deleted of its files. */
+export async function adoptFiles(database: Database, table: Table, state: RecoveredTable): Promise<void> {
+  table.committedLsn = state.logId === database.log.logId ? state.committedLsn : 0;
+  table.flushedLsn = table.committedLsn;
+  adoptDeletes(database, table, state, await readDeletes(database, table, state), 0);
+}
+
+/** What the flush manifest has above that. */
+export async function placeStaged(database: Database, table: Table, state: RecoveredTable): Promise<void> {
+  const { logId } = database.log;
+  const { flush } = state;
   const byLocation = new Map(table.files.map((file) => [file.info.location, file]));
   detachRecovered(table, state);
   if (flush !== null) {
@@ -154,7 +167,6 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
     if (flush.segments.length > 0 || flush.deltas.length > 0) table.uncommittedFrom = state.uncommittedFrom;
   }
   table.appliedLsn = table.flushedLsn;
-  return table;
 }
 
 function applyDelta(table: Table, file: DataFileUnit | undefined, positions: Uint32Array, lsn: Lsn): void {
@@ -190,7 +202,7 @@ async function replayFrame(database: Database, hot: HotNames, frame: RecoveredFr
   return rows;
 }
 
-async function replaySection(
+export async function replaySection(
   database: Database,
   hot: HotNames,
   table: Table,

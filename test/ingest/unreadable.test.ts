@@ -12,6 +12,7 @@ import {
   type Harm,
   type TableFiles,
 } from './damage.ts';
+import { reattachTable } from '../../src/ingest/reattach.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
 
 const CASES: readonly (readonly [string, keyof TableFiles, Harm, string])[] = [
@@ -117,12 +118,27 @@ describe('a start', () => {
     }
   }, 120_000);
 
-  test('with the files restored has every row again, also those that were pending; dropped tables are not missed', async () => {
+  test('with the files restored has every row again, while the server runs or at a start, also those that were pending; dropped tables are not missed', async () => {
     const { database } = db.tiers;
     await database.dropTable(db.table('ill0'));
     await database.dropTable(db.table('ill9'));
+    const back = ill.filter((_, i) => i % 2 === 0 && i > 0);
+    for (const name of back) {
+      const i = ill.indexOf(name);
+      const [, , , code] = CASES[i]!;
+      const table = db.table(name);
+      await expect(reattachTable(database, table)).rejects.toMatchObject({ code });
+      expect(table.detached).toMatchObject({ reason: 'unreadable', code });
+      expect([...table.slices()].length + table.files.length).toBe(0);
+      harmed[i]!.undo();
+      expect([name, await reattachTable(database, table)]).toEqual([name, true]);
+      expect([name, await ids(name)]).toEqual([name, expected]);
+      expect(await reattachTable(database, table)).toBe(false);
+    }
+    await worksFully(back[0]!);
+    expect(database.retention.trimTo(false)).toBe(firstLsn);
     await db.close();
-    for (const [i, { undo }] of harmed.entries()) if (i !== 0 && i !== 9) undo();
+    for (const [i, { undo }] of harmed.entries()) if (i % 2 === 1 && i !== 9) undo();
     await db.open();
     for (const [i, name] of ill.entries()) {
       if (i === 0 || i === 9) {

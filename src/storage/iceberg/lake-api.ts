@@ -15,6 +15,7 @@ import type { PartsRequest } from '../disk/file-parts.ts';
 import type { DueGarbage } from '../disk/flush-store.ts';
 import type { FileColumnStats } from '../file-stats.ts';
 import type { Checkpoint } from '../log/checkpoint.ts';
+import type { FramesRead, FramesRequest } from '../log/logged-frames.ts';
 import type { S3Settings } from './s3-client.ts';
 
 export interface LakeSettings {
@@ -399,6 +400,10 @@ export type LakeApi = {
   cancelFetch(path: string): void;
   /** Byte ranges of a remote file into a file with holes; how many bytes were fetched. @throws {SqlError} 58030, 53100, XX001 */
   fetchParts(request: PartsRequest): Promise<number>;
+  /** A table that could not be read, once more, as at a start; `detached` says if it still cannot. @throws 42P01 */
+  reopen(tableUuid: string): Promise<RecoveredTable>;
+  /** What the log has of it meanwhile, piece by piece. @throws {SqlError} XX001, 55000 */
+  logFrames(request: FramesRequest): Promise<FramesRead>;
   /** Those of the files that are not as they were written; copies of remote files are fetched anew instead. @throws {SqlError} 58030 */
   checkFiles(paths: readonly string[]): Promise<readonly DamagedFile[]>;
   /** Roles and rights as text; null: none were stored yet. @throws XX001 */

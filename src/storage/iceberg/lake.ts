@@ -43,6 +43,7 @@ import { objectStores } from './object-stores.ts';
 import { isRemote, warehouseLocation } from './paths.ts';
 import { abandon, place, placeSegments } from './placement.ts';
 import { reattach } from './reattach.ts';
+import { loggedFrames } from '../log/logged-frames.ts';
 import { descends, recoverTable, rescueLost, rescueTable } from './recovery.ts';
 import { adoptSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
 import { storedComments } from './comment-store.ts';
@@ -143,6 +144,8 @@ export function createLake(clock: Clock): LakeApi {
     fetchFile: (path) => lake().cache.fetch(path),
     cancelFetch: (path) => lake().cache.cancel(path),
     fetchParts: (request) => lake().cache.fetchParts(request),
+    reopen: (uuid) => inLane(lake(), uuid, () => reopen(lake(), uuid)),
+    logFrames: async (request) => loggedFrames(request),
     checkFiles: (paths) => checkFiles(lake(), paths),
     readRoles: () => readRoles(lake().settings.dataDir),
     writeRoles: (text) => writeRoles(lake().settings.dataDir, text),
@@ -275,6 +278,18 @@ async function loadTable(lake: Lake, row: CatalogRow): Promise<Loaded> {
     lake.flush.forgetGarbage(uuid); // its catalog may stand where such files are needed
   }
   return { uuid, table };
+}
+
+/** A table that was detached, by what its files say now. */
+async function reopen(lake: Lake, uuid: string): Promise<RecoveredTable> {
+  const { schema, name } = lake.known.get(uuid)!;
+  const metadataLocation = lake.catalog.find(schema, name);
+  const before = lake.detached.get(uuid);
+  lake.detached.delete(uuid);
+  const loaded = metadataLocation === null ? null : await loadTable(lake, { schema, name, metadataLocation });
+  if (loaded?.uuid === uuid && loaded.table !== null) return loaded.table;
+  if (before !== undefined) lake.detached.set(uuid, before);
+  throw new SqlError(SqlState.undefinedTable, `table "${schema}"."${name}" is not in the catalog as it was`);
 }
 
 function detachUnreadable(

@@ -4,7 +4,8 @@
  *
  * - U1 Its statements answer with the error that names the file; nothing of it is shown, and nothing is written.
  * - U2 Nothing of it is given up: staged rows stay in the flush manifest, the log is kept from the first of its operations that
- *   Iceberg is not known to have, no file of it is deleted. A start with the file restored has every row again.
+ *   Iceberg is not known to have, no file of it is deleted. With the file restored every row is there again: at a start, or while
+ *   the server runs (`src/ingest/reattach.ts`).
  * - U3 What is known of it without its files comes from the flush manifest's file and the checkpoint frame, which name its uuid,
  *   its definition and what was committed last.
  */

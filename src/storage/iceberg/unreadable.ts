@@ -22,8 +22,8 @@ export function unreadable(error: SqlError, last: Detached['last']): Detached {
     detail: error.fields.detail ?? '',
     hint:
       error.fields.hint ??
-      'Restore the file and restart the server: rows that Iceberg lacks are kept in the log and in DATA_DIR/disk. ' +
-        'DROP TABLE gives the table up.',
+      'Restore the file: the table comes back by itself within a minute or so, with the rows that are kept for it in the log and in ' +
+        'DATA_DIR/disk. DROP TABLE gives the table up.',
     last,
   };
 }
