@@ -110,7 +110,9 @@ function dateStyle(name: string, value: string): string {
     else if (word === 'ymd') order = 'YMD';
     else if (word !== 'default') throw invalid(name, value).with({ detail: `Unrecognized key word: "${word}".` });
   }
-  return `ISO, ${order ?? 'MDY'}`;
+  // Values are read month first.
+  if (order !== null && order !== 'MDY') throw missing('DateStyle', value, 'ISO, MDY');
+  return 'ISO, MDY';
 }
 
 /** As SHOW says it. */

@@ -4,7 +4,7 @@
  */
 import type { Node } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
-import { constantText, plainName, stringNode, stringsOf, walk } from './ast.ts';
+import { constantKind, constantText, plainName, stringNode, stringsOf, walk } from './ast.ts';
 import { columnName } from './column-names.ts';
 import { NOW_TEXT, STATEMENT_TIME_TEXT } from './duckdb/session-time.ts';
 import type { ParsedStatement } from './plan.ts';
@@ -51,7 +51,7 @@ const TIMES: Readonly<Record<string, Constant>> = {
   localtime: { text: NOW_TEXT, type: 'time', from: 'timestamptz' },
 };
 
-/** now() and its relatives in a statement that PGlite runs. */
+/** now() and its relatives in a statement that PGlite runs, and 'now' as a value of a type of time. */
 export function replaceTimes(node: Node, text: string): string {
   const replaced = replaceOwnFunctions({ node, text, parameterCount: 0, position: 0 }, (name, args) =>
     args.length === 0 && Object.hasOwn(TIMES, name) ? TIMES[name] : undefined,
@@ -71,13 +71,23 @@ export function replaceOwnFunctions(statement: ParsedStatement, constants: Const
 function mentionsOwn(node: Node, constants: Constants): boolean {
   let found = false;
   walk(node, (tag, body) => {
-    if (!found && (tag === 'FuncCall' || tag === 'SQLValueFunction'))
+    if (!found && (tag === 'FuncCall' || tag === 'SQLValueFunction' || tag === 'TypeCast'))
       found = constantOf({ [tag]: body } as unknown as Node, constants) !== undefined;
   });
   return found;
 }
 
+const OF_TIME: ReadonlySet<string> = new Set(['timestamptz', 'timestamp', 'date', 'time', 'timetz']);
+
+/** `timestamp 'now'`, which is the transaction's time; in a text that is no constant PostgreSQL inside reads it. */
+function isWordNow(node: Node): boolean {
+  if (!('TypeCast' in node) || !OF_TIME.has(plainName(node.TypeCast.typeName?.names))) return false;
+  const { arg } = node.TypeCast;
+  return arg !== undefined && constantKind(arg) === 'string' && /^\s*now\s*$/i.test(constantText(arg) ?? '');
+}
+
 function constantOf(node: Node, constants: Constants): Constant | undefined {
+  if (isWordNow(node)) return constants('now', []);
   if ('SQLValueFunction' in node) {
     const name = VALUE_FUNCTIONS[(node.SQLValueFunction.op ?? '').replace(/_N$/, '')];
     return name === undefined ? undefined : constants(name, []);
@@ -118,6 +128,10 @@ function replace(value: unknown, constants: Constants): unknown {
   if ('FuncCall' in record || 'SQLValueFunction' in record) {
     const constant = constantOf(record as unknown as Node, constants);
     if (constant !== undefined) return typedConstant(constant, precisionOf(record as unknown as Node));
+  }
+  if ('TypeCast' in record && isWordNow(record as unknown as Node)) {
+    const now = constantOf(record as unknown as Node, constants);
+    if (now !== undefined) return { TypeCast: { ...(record['TypeCast'] as object), arg: typedConstant(now) } };
   }
   // A function in FROM must stay one: `SELECT * FROM pg_current_wal_lsn()` becomes a subquery.
   if ('RangeFunction' in record)

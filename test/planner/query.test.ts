@@ -37,6 +37,7 @@ test.each([
   ['extract(second from at)', '1.500000'],
   ["date_part('second', at)", '1.5'],
   ['extract(year from ts)', '2024'],
+  ["date_part('year', ts - interval '2100 years')", '-77'],
   ['extract(epoch from ts)', '1704067200.000000'],
   ["date_trunc('month', at)", '2024-01-01 00:00:00'],
   ["substring('abcdef', -1, 4)", 'ab'],
@@ -105,6 +106,16 @@ test.each([
   'amount / amount / (amount - amount)',
 ])('%s is an error, not a NULL', async (expression) => {
   await expect(first(expression)).rejects.toThrow(/22012|22023|22P02|22003/);
+});
+
+test('the difference of two moments is of days of 24 hours, in every zone', async () => {
+  await duck.run("SET TimeZone = 'America/Los_Angeles'");
+  try {
+    const difference = "'1997-07-11 00:00+00'::timestamptz - '1997-01-02 08:00+00'::timestamptz";
+    expect(await first(`${difference} = interval '189 days 16 hours'`)).toBe('true');
+  } finally {
+    await duck.run("SET TimeZone = 'UTC'");
+  }
 });
 
 test('a guard does not fire for rows that FILTER or CASE leaves out', async () => {

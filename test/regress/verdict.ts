@@ -32,6 +32,11 @@ export class Scope {
         text,
       );
     if (made !== null) this.#outside.add(made[1]!.toLowerCase());
+    const changed =
+      /^\s*create\s+(?:or\s+replace\s+)?(?:constraint\s+)?(?:rule|trigger)\b[^]*?\b(?:to|on)\s+(?:only\s+)?(\w+)\s/i.exec(
+        text.replace(/\bon\s+(?:insert|update|delete|select)\b/gi, ''),
+      );
+    if (changed !== null) this.#outside.add(changed[1]!.toLowerCase());
     const parents = /\binherits\s*\(([^)]*)\)/i.exec(text)?.[1] ?? '';
     for (const parent of parents.match(/\w+/g) ?? []) this.#outside.add(parent.toLowerCase());
     return true;
@@ -48,8 +53,13 @@ export function verdictOf(sql: string, oracle: Outcome, arka: Outcome | null, is
   }
   const otherwise = isLost ? 'follows' : 'silent';
   if (oracle.error !== null) return otherwise;
-  if (!isDeepStrictEqual(oracle.columns, arka.columns) || oracle.tag !== arka.tag) return otherwise;
+  if (!isDeepStrictEqual(described(oracle), described(arka)) || oracle.tag !== arka.tag) return otherwise;
   return sameRows(sql, oracle.rows, arka.rows) ? 'same' : otherwise;
+}
+
+/** Types that a database made itself have OIDs of its own. */
+function described({ columns }: Outcome): unknown {
+  return columns?.map(([name, oid]) => [name, oid >= 16_384 ? 'own' : oid]);
 }
 
 type Row = readonly (string | null)[];

@@ -427,6 +427,8 @@ function resultType(rule: FunctionRule, args: readonly Typed[]): number {
 }
 
 function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[], call: FuncCall, scope: Scope): Typed {
+  if (rule.kind === 'window' && call.agg_within_group === true)
+    throw notSupported(`${name} WITHIN GROUP over Arka tables`);
   if (rule.kind === 'window' && call.over === undefined)
     throw new SqlError(SqlState.wrongObjectType, `window function ${name} requires an OVER clause`);
   if (rule.kind === 'aggregate' && isOfOuterQuery(call, scope))

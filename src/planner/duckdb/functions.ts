@@ -464,7 +464,13 @@ function datePartExact(unit: string, sql: string, oid: number): string {
         SqlState.featureNotSupported,
         `unit "${unit}" not supported for type ${oid === Oid.date ? 'date' : 'time without time zone'}`,
       );
-    return `CAST(date_part('${part}', ${sql}) AS DECIMAL(18,0))`;
+    // Of a timestamptz it would be the year of the era.
+    const local = oid === Oid.timestamptz && part.endsWith('year') ? `CAST(${sql} AS TIMESTAMP)` : sql;
+    const value = `date_part('${part}', ${local})`;
+    // There is no year 0: before it PostgreSQL counts from 1.
+    const counted =
+      part === 'year' || part === 'isoyear' ? `${value} - CASE WHEN ${value} <= 0 THEN 1 ELSE 0 END` : value;
+    return `CAST(${counted} AS DECIMAL(18,0))`;
   }
   if (unit === 'epoch') {
     if (oid === Oid.date) return `CAST(epoch(${sql}) AS DECIMAL(18,0))`;

@@ -85,7 +85,7 @@ export function scalarLiteral(text: string, oid: number): string {
     case Oid.timestamptz:
     case Oid.time:
       checkDateTime(text, oid);
-      return `CAST(${quote(text.trim())} AS ${NAMES[oid]})`;
+      return `CAST(${quote(withSeconds(text.trim()))} AS ${NAMES[oid]})`;
     case Oid.pgLsn:
       return lsnLiteral(text);
     case Oid.interval:
@@ -196,6 +196,11 @@ const FORMS: Readonly<Record<number, RegExp>> = {
   [Oid.timestamp]: new RegExp(`^\\s*(${ISO_DATE}([ T]${ISO_TIME})?|-?infinity|epoch)\\s*$`, 'i'),
   [Oid.timestamptz]: new RegExp(`^\\s*(${ISO_DATE}([ T]${ISO_TIME}(${ISO_ZONE})?)?|-?infinity|epoch)\\s*$`, 'i'),
 };
+
+/** DuckDB takes a zone behind seconds only. */
+function withSeconds(text: string): string {
+  return text.replace(/([ T]\d{1,2}:\d{2})(?=\s*(?:Z|UTC|[+-]))/i, '$1:00');
+}
 
 /** Refuses dates that are not written as ISO 8601: PostgreSQL reads them by DateStyle, DuckDB by its own rules. */
 export function checkDateTime(text: string, oid: number): void {

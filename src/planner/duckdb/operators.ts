@@ -173,8 +173,15 @@ function arithmetic(name: string, left: Typed, right: Typed): Typed {
       `CASE WHEN isinf(${a}) OR isinf(${b}) THEN error('22008: cannot subtract infinite dates') ELSE (${a} - ${b}) END`,
       oid,
     );
+  // DuckDB counts days of the session's zone, of which some have 23 hours.
+  if (name === '-' && oid === Oid.interval && [left.oid, right.oid].includes(Oid.timestamptz) && isDateTime(right.oid))
+    return typed(`(${asUtc(a, left.oid)} - ${asUtc(b, right.oid)})`, oid);
   if (isFloat(oid)) return floatArithmetic(name as '+' | '-' | '*', left, right, a, b, oid);
   return typed(`(${a} ${name} ${b})`, oid);
+}
+
+function asUtc(sql: string, oid: number): string {
+  return `timezone('UTC', ${oid === Oid.timestamptz ? sql : `CAST(${sql} AS TIMESTAMP WITH TIME ZONE)`})`;
 }
 
 function untypedOperand(value: Typed, other: Typed): string {
