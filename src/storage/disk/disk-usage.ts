@@ -1,5 +1,10 @@
-/** Bytes of the data directory by what they are for, as far as main does not know them from its own books. */
-import { readdir, stat } from 'node:fs/promises';
+/**
+ * Bytes of the data directory by what they are for, as far as main does not know them from its own books.
+ *
+ * - B1 The calls are synchronous, for what they ask is in the kernel's memory: an eighth of the CPU of the same through libuv's
+ *   threads, which was 3 % of a core with 200 tables. Others have their turns between folders.
+ */
+import { readdirSync, statSync, type Dirent } from 'node:fs';
 import { join } from 'node:path';
 
 export interface DiskUsage {
@@ -12,30 +17,49 @@ export interface DiskUsage {
   readonly queries: number;
 }
 
+/** Files and folders between two turns of others: about a millisecond. */
+const TURN_ENTRIES = 256;
+
 export async function diskUsage(dataDir: string): Promise<DiskUsage> {
-  const [disk, index, spill, queries] = await Promise.all(
-    ['disk', 'index', 'tmp', 'tmp/queries'].map((name) =>
-      bytesIn(join(dataDir, name), name === 'disk' ? /\.(delta|db)$/ : /./),
-    ),
-  );
-  return { deltas: disk!, index: index!, spill: spill!, queries: queries! };
+  const usage = { deltas: 0, index: 0, spill: 0, queries: 0 };
+  await eachFile(join(dataDir, 'disk'), (name, bytes) => {
+    if (name.endsWith('.delta') || name.endsWith('.db')) usage.deltas += bytes();
+  });
+  await eachFile(join(dataDir, 'index'), (_, bytes) => void (usage.index += bytes()));
+  const queries = join(dataDir, 'tmp', 'queries', '/');
+  await eachFile(join(dataDir, 'tmp'), (_, bytes, path) => {
+    const size = bytes();
+    usage.spill += size;
+    if (path.startsWith(queries)) usage.queries += size;
+  });
+  return usage;
 }
 
-async function bytesIn(dir: string, name: RegExp): Promise<number> {
-  let entries;
+async function eachFile(dir: string, visit: (name: string, bytes: () => number, path: string) => void): Promise<void> {
+  const folders = [dir];
+  let entries = 0;
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for (const entry of entriesOf(folder)) {
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory()) folders.push(path);
+      else if (entry.isFile()) visit(entry.name, () => sizeOf(path), path);
+      entries++;
+    }
+    if (entries < TURN_ENTRIES) continue;
+    entries = 0;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}
+
+// Files and folders come and go while they are counted.
+function entriesOf(folder: string): readonly Dirent[] {
   try {
-    entries = await readdir(dir, { recursive: true, withFileTypes: true });
+    return readdirSync(folder, { withFileTypes: true });
   } catch {
-    return 0; // not there yet
+    return [];
   }
-  let bytes = 0;
-  for (const entry of entries) {
-    if (!entry.isFile() || !name.test(entry.name)) continue;
-    // files come and go while they are counted
-    bytes += await stat(join(entry.parentPath, entry.name)).then(
-      (info) => info.size,
-      () => 0,
-    );
-  }
-  return bytes;
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
