@@ -86,7 +86,7 @@ export function planQuery(
     isUtc(environment),
     (context) => {
       if (relations.mixed !== null) throw relations.mixed;
-      return writeQuery(select, context);
+      return writeQuery(select, { ...context, shown: select });
     },
     point,
   );

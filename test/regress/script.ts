@@ -89,9 +89,10 @@ function* pieces(text: string): Generator<Piece> {
       const sql = plain(text.slice(start, at + 1));
       at++;
       let data: string | null = null;
-      if (/^\s*copy\b[^]*\bfrom\s+stdin\b/i.test(withoutComments(sql))) {
+      if (/^\s*copy\b[^]*\bfrom\s+std(?:in|out)\b/i.test(withoutComments(sql))) {
         const from = line(at);
         const end = text.indexOf('\n\\.\n', from - 1);
+        data = '';
         if (end >= 0) {
           data = text.slice(from, end + 1);
           at = end + 4;

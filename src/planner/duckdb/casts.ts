@@ -178,6 +178,11 @@ function castNumeric(argument: Typed, modifiers: readonly number[]): Typed {
     const [precision = 0, scale = 0] = modifiers;
     if (!(precision >= 1 && precision <= 38 && scale >= 0 && scale <= precision))
       throw notSupported(`a cast to numeric(${modifiers.join(',')}) over Arka tables`);
+    if (argument.exact !== undefined)
+      return typed(
+        `CAST(arka_exact_round(${argument.exact}, ${scale}) AS DECIMAL(${precision},${scale}))`,
+        Oid.numeric,
+      );
     const from =
       typeof argument.constant === 'string'
         ? numericLiteral(expandDecimal(argument.constant))

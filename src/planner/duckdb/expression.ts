@@ -12,6 +12,7 @@ import { expandDecimal } from '../constants.ts';
 import { formatType } from '../../types/format-type.ts';
 import { writeSubscripts } from './arrays.ts';
 import { writeCast } from './casts.ts';
+import { exactQuotient, hasAllDigits } from './exact.ts';
 import { functionRule, type FunctionRule } from './functions.ts';
 import { numericLiteral } from './literals.ts';
 import { checkLsnArguments } from './lsn.ts';
@@ -448,11 +449,17 @@ function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[]
   if (within)
     for (const item of call.agg_order ?? [])
       if ('SortBy' in item) checkEqualAsStored(writeExpression(item.SortBy.node!, scope), atNode(item.SortBy.node));
-  let sql = `${rule.to ?? name}(${list}${order === '' || within ? '' : ` ${order}`})`;
-  if (within) sql += ` WITHIN GROUP (${order})`;
-  if (filter !== null) sql += ` FILTER (WHERE ${filter})`;
-  if (call.over !== undefined) sql += ` OVER ${writeOver(call.over, scope)}`;
-  return typed(sql, resultType(rule, args));
+  const over = call.over === undefined ? '' : ` OVER ${writeOver(call.over, scope)}`;
+  const written = (called: string): string => {
+    const own = `${called}(${list}${order === '' || within ? '' : ` ${order}`})${within ? ` WITHIN GROUP (${order})` : ''}`;
+    return `${own}${filter === null ? '' : ` FILTER (WHERE ${filter})`}${over}`;
+  };
+  const value = typed(written(rule.to ?? name), resultType(rule, args));
+  if (name !== 'avg' || !hasAllDigits(args[0]!)) return value;
+  return {
+    ...value,
+    exact: exactQuotient(`CAST(${written('sum')} AS VARCHAR)`, `CAST(nullif(${written('count')}, 0) AS VARCHAR)`),
+  };
 }
 
 /** percentile_cont is of float8, whatever numbers it is given. */

@@ -6,6 +6,7 @@ import { Oid, elementType } from '../../types/pg-type.ts';
 import { formatType } from '../../types/format-type.ts';
 import { arrayItems, checkDateTime, scalarLiteral } from './literals.ts';
 import { textOf } from './text-of.ts';
+import { withExact } from './exact.ts';
 import { floatArithmetic } from './float-guards.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
@@ -31,6 +32,10 @@ const COMPARISONS: ReadonlySet<string> = new Set(['=', '<>', '<', '>', '<=', '>=
 export function writeOperator(operator: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
   const name = operator === '!=' ? '<>' : operator;
   if (COMPARISONS.has(name)) return writeComparison(name, left, right, where);
+  return withExact(name, left, right, writeOther(operator, name, left, right, where));
+}
+
+function writeOther(operator: string, name: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
   const json = jsonOperator(name, left, right, where);
   if (json !== undefined) return json;
   switch (name) {

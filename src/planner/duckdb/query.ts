@@ -178,7 +178,7 @@ function writeValues(select: SelectStmt, scope: Scope): Body {
 function writeBody(select: SelectStmt, outer: Scope): Body {
   const from = writeFrom(select.fromClause ?? [], outer);
   const { scope } = from;
-  const targets = writeTargets(select, scope);
+  const targets = shownTargets(select, scope);
   const parts = [`SELECT ${writeDistinct(select, targets, scope)}${targets.sql}`];
   if (from.sql !== '') parts.push(`FROM ${from.sql}`);
   if (select.whereClause !== undefined) {
@@ -199,8 +199,37 @@ function writeBody(select: SelectStmt, outer: Scope): Body {
     sql: parts.join(' '),
     outputs: targets.outputs,
     scope,
-    sortOutput: (node) => outputReference(node, targets.named, targets.outputs, targets.expressions),
+    sortOutput: (node) =>
+      doubleOf(node, targets) ?? outputReference(node, targets.named, targets.outputs, targets.expressions),
   };
+}
+
+/** Columns that a client sees have all digits, unless rows are told apart by them. */
+function shownTargets(select: SelectStmt, scope: Scope): Targets {
+  const isShown = scope.context.shown === select && select.distinctClause === undefined;
+  const targets = writeTargets(select, scope, isShown);
+  const groups = (nodes: readonly Node[]): boolean =>
+    nodes.every((node) => {
+      if ('GroupingSet' in node) return groups(node.GroupingSet.content ?? []);
+      if ('ColumnRef' in node) return true;
+      const place = constantKind(node) === 'integer' ? targets.outputs?.[Number(constantText(node)) - 1] : undefined;
+      return place !== undefined && !targets.doubles.has(place);
+    });
+  return targets.doubles.size === 0 || groups(select.groupClause ?? []) ? targets : writeTargets(select, scope, false);
+}
+
+/** What ORDER BY compares of a column that is shown as text. */
+function doubleOf(node: Node, { doubles, named, outputs }: Targets): Typed | undefined {
+  if (doubles.size === 0) return undefined;
+  if (constantKind(node) === 'integer') {
+    if (outputs === null) throw notSupported('ORDER BY a place behind * over Arka tables', atNode(node));
+    const place = outputs[Number(constantText(node)) - 1];
+    return place === undefined ? undefined : doubles.get(place);
+  }
+  if (!('ColumnRef' in node) || node.ColumnRef.fields?.length !== 1) return undefined;
+  const name = stringOf(node.ColumnRef.fields[0]);
+  const column = named.find((one) => one.name === name);
+  return column === undefined ? undefined : doubles.get(column);
 }
 
 interface Targets {
@@ -209,14 +238,17 @@ interface Targets {
   /** Outputs with a name, without what stars stand for. */
   readonly named: readonly OutputColumn[];
   readonly expressions: readonly (Typed & { readonly name: string })[];
+  /** Of columns that are texts of numerics: the numbers. */
+  readonly doubles: ReadonlyMap<OutputColumn, Typed>;
 }
 
-function writeTargets(select: SelectStmt, scope: Scope): Targets {
+function writeTargets(select: SelectStmt, scope: Scope, isShown: boolean): Targets {
   const list = select.targetList ?? [];
   if (list.length === 0) throw notSupported('a query without result columns over Arka tables');
   const outputs: OutputColumn[] = [];
   const named: OutputColumn[] = [];
   const expressions: (Typed & { name: string })[] = [];
+  const doubles = new Map<OutputColumn, Typed>();
   let complete = true;
   const sql = list.map((target) => {
     if (!('ResTarget' in target)) throw notSupported('this result column over Arka tables', atNode(target));
@@ -237,9 +269,10 @@ function writeTargets(select: SelectStmt, scope: Scope): Targets {
     outputs.push(column);
     named.push(column);
     expressions.push({ ...written, name });
-    return `${written.sql} AS ${quoteIdentifier(name)}`;
+    if (isShown && written.exact !== undefined) doubles.set(column, typed(written.sql, written.oid));
+    return `${isShown ? (written.exact ?? written.sql) : written.sql} AS ${quoteIdentifier(name)}`;
   });
-  return { sql: sql.join(', '), outputs: complete ? outputs : null, named, expressions };
+  return { sql: sql.join(', '), outputs: complete ? outputs : null, named, expressions, doubles };
 }
 
 /** A function that gives a row for each member, as a whole result column; undefined: it is none. */

@@ -3,7 +3,7 @@
  * in full. There every FROM item sees those left of it and aliases are visible in WHERE; a qualified name is safe from both.
  */
 import { quoteIdentifier } from '../../sql-text.ts';
-import type { ColumnRef, Node } from 'libpg-query';
+import type { ColumnRef, Node, SelectStmt } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import type { TableDef } from '../../table-def.ts';
 import { at, stringOf } from '../ast.ts';
@@ -37,6 +37,8 @@ export interface WriterContext {
   readonly parameterOids: readonly number[];
   /** Told of each level's WHERE, for time ranges. */
   readonly onWhere: (where: Node, scope: Scope) => void;
+  /** The SELECT whose columns a client sees: they have all digits of a numeric. */
+  readonly shown?: SelectStmt;
 }
 
 export interface Scope {

@@ -10,6 +10,7 @@ import { isInexact, isText, type Typed } from './typed.ts';
 
 /** @throws {SqlError} 0A000 for a type whose text is not the same */
 export function textOf({ oid, sql, ...rest }: Typed): string {
+  if (rest.exact !== undefined) return rest.exact;
   if (isInexact({ oid, sql, ...rest }))
     throw notSupported('the text of a computed numeric over Arka tables', { hint: 'Cast it to numeric(p,s) first.' });
   const element = elementType(oid);

@@ -18,6 +18,8 @@ export interface Typed {
   readonly parameter?: number;
   /** Of float arithmetic: what its guard is about. */
   readonly chain?: FloatChain;
+  /** Of a numeric that DuckDB has as a double: SQL for its text to the last digit, where something shows it (`exact.ts`). */
+  readonly exact?: string;
 }
 
 export function typed(sql: string, oid = 0): Typed {
