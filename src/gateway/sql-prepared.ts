@@ -33,9 +33,13 @@ export interface StatementRunner {
   ): Promise<string>;
 }
 
+const DEPTH_MAX = 100;
+
 export class SqlPrepared {
   readonly #names: SessionNames;
   readonly #runner: StatementRunner;
+  /** A Parse message may make a statement that is an EXECUTE: of another one, or of itself. */
+  #depth = 0;
 
   constructor(names: SessionNames, runner: StatementRunner) {
     this.#names = names;
@@ -117,6 +121,19 @@ export class SqlPrepared {
 
   /** `isDescribed`: the client knows the columns. */
   async execute(statement: Execute, out: Output, isDescribed: boolean, given: ClientAnswer | null): Promise<string> {
+    if (this.#depth === DEPTH_MAX)
+      throw new SqlError(SqlState.statementTooComplex, 'stack depth limit exceeded', {
+        detail: `Prepared statements execute each other ${DEPTH_MAX} deep.`,
+      });
+    this.#depth++;
+    try {
+      return await this.#execute(statement, out, isDescribed, given);
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  async #execute(statement: Execute, out: Output, isDescribed: boolean, given: ClientAnswer | null): Promise<string> {
     const { prepared, parameters, statement: inner } = await this.resolve(statement);
     const { columns } = prepared;
     const formats = given?.formats ?? NO_FORMATS;

@@ -181,6 +181,15 @@ const CONVERSATIONS: readonly (readonly [title: string, ...turns: Turn[]])[] = [
     [query('SELECT count(*) FROM talked'), 'T count:20', 'D 0', 'C SELECT 1', 'Z I'],
   ],
   [
+    'a statement that executes itself comes to an end',
+    [parse('x', 'EXECUTE x')],
+    [bind('', 'x')],
+    [execute()],
+    [sync, '1', '2', 'E 54001 stack depth limit exceeded', 'Z I'],
+    [query('EXPLAIN ANALYZE EXECUTE x'), 'E 54001 stack depth limit exceeded', 'Z I'],
+    [query('EXECUTE x'), 'E 54001 stack depth limit exceeded', 'Z I'],
+  ],
+  [
     'names are taken once, until they are closed',
     [parse('s', 'SELECT 1')],
     [parse('s', 'SELECT 2')],
