@@ -83,7 +83,13 @@ export async function openSession(image: URL | string): Promise<PgliteSession> {
     const bytes = chunks.take();
     const answer = parseAnswer(bytes);
     if (chunks.overflown)
-      throw new SqlError(SqlState.programLimitExceeded, `result of more than ${ANSWER_BYTES_MAX >> 20} MB`);
+      throw new SqlError(
+        SqlState.programLimitExceeded,
+        `result of more than ${ANSWER_BYTES_MAX >> 20} MB from a statement that reads no table`,
+        {
+          hint: 'Ask for it in parts.',
+        },
+      );
     // PGlite swallows a trap and goes on with the next message of the batch, which then misses the statement.
     if (answer.ready !== 1 || answer.error?.code === SqlState.invalidSqlStatementName)
       throw new SessionLost(answer.error);

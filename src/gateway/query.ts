@@ -202,9 +202,13 @@ export class QueryRun {
         attnum: 0,
         typlen: typeLength(column.typeOid),
       }));
+    /** The engine works while the rows before are sent. */
+    let ahead: ReturnType<EngineCursor['next']> | null = null;
     const source: Source = {
       next: async () => {
-        const chunk = await cursor.next();
+        const chunk = await (ahead ?? cursor.next());
+        ahead = chunk === null ? null : cursor.next();
+        ahead?.catch(() => undefined); // met by the next call, or nobody wants it
         return chunk === null ? null : { rows: chunk.rows, messages: chunk.messages! };
       },
       close: () => cursor.close().finally(standIn?.release),

@@ -287,7 +287,9 @@ function selectSource(
   if (width === null)
     throw notSupported('INSERT … SELECT * from a source other than Arka tables', { hint: 'Name the columns.' });
   const targets = columnsFor(named, def, width, statement, source);
-  return { plan: planQuery(source, Deparser.deparse(source), parameterCount, view, environment), targets };
+  const plan = planQuery(source, Deparser.deparse(source), parameterCount, view, environment);
+  if (plan.route === 'engine') return castPlan(source, targets, parameterCount, view, environment);
+  return { plan, targets };
 }
 
 function targetCount(select: SelectStmt): number | null {

@@ -1,6 +1,6 @@
 /** A SELECT → QueryPlan: its way, its scans, its description if Arka can give one, and the SQL on demand. */
 import type { Node, SelectStmt } from 'libpg-query';
-import { notSupported } from '../errors.ts';
+import { notSupported, SqlError } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
 import { at, stringsOf, walk } from './ast.ts';
 import { isSessionCall } from './session-functions.ts';
@@ -26,6 +26,7 @@ import type {
   RenderedQuery,
   TimeRange,
 } from './plan.ts';
+import { hasLongSeries } from './long-series.ts';
 import { comparisons, equalityLookup, pointKey, timeRange, type Comparison } from './predicates.ts';
 import { findAnyRelations, onlyTable, planTables, viewsRead, type Relations } from './relations.ts';
 
@@ -68,6 +69,9 @@ export function planQuery(
   };
   if (shared.tables.some(({ feed }) => feed?.follow === true)) refuseFollowing(found.node);
   if (tables.size === 0) {
+    const streamed =
+      parameterCount === 0 && relations.catalog.length === 0 ? longSeriesPlan(select, shared, environment) : null;
+    if (streamed !== null) return streamed;
     return {
       ...shared,
       text: inNewWords(replaceTimes(found.node, found.text)),
@@ -96,6 +100,24 @@ export function planQuery(
   };
   const counted = def !== null && shared.described !== null && countsRows(select) ? tables.get(only!) : undefined;
   return counted === undefined || counted.feed !== undefined ? plan : { ...plan, counts: counted };
+}
+
+/** Long series of numbers are the engine's, if it has all that the statement asks for; null: PostgreSQL's. */
+function longSeriesPlan(
+  select: SelectStmt,
+  { text, described }: Pick<QueryPlan, 'text' | 'described'>,
+  environment: PlannerEnvironment,
+): QueryPlan | null {
+  if (!hasLongSeries({ SelectStmt: select })) return null;
+  const write = (context: WriterContext): WrittenQuery => writeQuery(select, context);
+  const plan = new Renderer(new Map(), [], isUtc(environment), write, null).plan(text, described);
+  try {
+    void plan.render([]).sql;
+    return plan;
+  } catch (error) {
+    if (error instanceof SqlError) return null;
+    throw error;
+  }
 }
 
 /** The way over copies of rows, where there may be one. */

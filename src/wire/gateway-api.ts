@@ -113,7 +113,7 @@ export interface BoundParameters {
 /** Where answers go. A returned promise means the socket is full: wait before writing more. */
 export interface Output {
   rowDescription(columns: readonly ResultColumn[], formats: readonly Format[]): void;
-  /** Complete DataRow ('D', length, …) or, after `copyOut`, CopyData messages ('d', …), any number of them. */
+  /** Complete DataRow ('D', length, …) or, after `copyOut`, CopyData messages ('d', …), any number of them. Nobody writes over them any more. */
   dataRows(messages: Uint8Array): MaybePromise<void>;
   /** For a few rows made on the main thread: append complete DataRow messages here. */
   readonly writer: ByteWriter;

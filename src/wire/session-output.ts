@@ -63,7 +63,7 @@ export class SessionOutput implements Output {
     if (!this.#socket.writable) throw clientLost();
     if (messages.length >= WRITER_BYTES_MAX) {
       this.flush();
-      this.#socket.write(new Uint8Array(messages)); // a copy: the caller's view may be used again
+      this.#socket.write(messages);
     } else {
       this.writer.raw(messages);
       if (this.writer.length >= WRITER_BYTES_MAX) this.flush();

@@ -50,6 +50,25 @@ test('a statement of constants has the same answer each time, in every session a
   await other.end();
 });
 
+test('rows made up by a long generate_series are those of PostgreSQL, of any number', async () => {
+  await client.query('CREATE TABLE made (id bigint PRIMARY KEY, v int, name text, price numeric(10,2))');
+  const made = `SELECT g, g % 10, 'n' || g, g / 4.0 FROM generate_series(30000, 1, -1) AS g`;
+  expect((await client.query(`INSERT INTO made ${made}`)).rowCount).toBe(30_000);
+  expect(await rowsOf('SELECT count(*), sum(id), sum(v), max(name), sum(price), min(id) FROM made')).toEqual([
+    ['30000', '450015000', '135000', 'n9999', '112503750.00', '1'],
+  ]);
+  expect(
+    await rowsOf(
+      'SELECT g.n, made.v FROM generate_series(1, 20000) g(n) JOIN made ON id = n WHERE n > 19998 ORDER BY n',
+    ),
+  ).toEqual([
+    [19_999, 9],
+    [20_000, 0],
+  ]);
+  expect(await rowsOf('SELECT * FROM generate_series(1, 20001) LIMIT 2 OFFSET 19999')).toEqual([[20_000], [20_001]]);
+  await client.query('DROP TABLE made');
+});
+
 test('the answers are the same wherever the rows are, and changes are seen at once by other sessions', async () => {
   await client.query(
     `CREATE TABLE moves (id bigint PRIMARY KEY, ts timestamptz NOT NULL, v int, name text, price numeric(10,2), ok boolean, doc jsonb) WITH (time_column = 'ts', partition_by = 'day(ts)')`,

@@ -399,6 +399,18 @@ test.each([
   expect(planOf(sql).isConstant).toBe(isConstant);
 });
 
+test.each([
+  ['SELECT g FROM generate_series(1, 20000) g', 'engine'],
+  ['SELECT sum(g) FROM generate_series(20000, 1, -1) g', 'engine'],
+  ['SELECT g FROM generate_series(1, 20) g', 'catalog'],
+  ['SELECT g FROM generate_series(1, 20000, 0) g', 'catalog'],
+  ['SELECT g, pg_size_pretty(g::bigint) FROM generate_series(1, 20000) g', 'catalog'],
+  ['SELECT relname, g FROM pg_class, generate_series(1, 20000) g', 'catalog'],
+  ['SELECT g + $1 FROM generate_series(1, 20000) g', 'catalog'],
+])('a long series of numbers is streamed by the engine, if it has all the rest: %s', (sql, route) => {
+  expect(planOf(sql).route).toBe(route);
+});
+
 const ranges = (sql: string, zone = 'UTC', parameters: { typeOid: number; text: string }[] = []): unknown => {
   const statement = plan(sql, [], zone) as { plan: QueryPlan };
   return statement.plan

@@ -4,6 +4,7 @@ import type { Alias, JoinExpr, Node, RangeFunction, RangeVar } from 'libpg-query
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { elementType, Oid } from '../../types/pg-type.ts';
 import { atNode, plainName, stringsOf, tagOf } from '../ast.ts';
+import { seriesOf } from '../long-series.ts';
 import { undefinedTable } from '../schema-names.ts';
 import { writeCondition, writeExpression } from './expression.ts';
 import { jsonRows, type ListRows } from './json.ts';
@@ -155,6 +156,11 @@ function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[]
   const column = aliasNames(node.alias)[0] ?? alias;
   items.push({ alias, schema: null, columns: [{ name: column, oid }], table: null });
   const values = args.map((arg) => arg.sql).join(', ');
+  if (seriesOf(call.FuncCall) !== null) {
+    // rows one after another, where a list would be whole in memory
+    const type = oid === Oid.int4 ? 'INTEGER' : 'BIGINT';
+    return `(SELECT CAST(generate_series AS ${type}) AS ${quoteIdentifier(column)} FROM generate_series(${values})) AS ${quoteIdentifier(alias)}`;
+  }
   // A list of no step 0; the list form keeps the type of its arguments where the table function is BIGINT.
   const series = `CASE WHEN ${args[2]?.sql ?? '1'} = 0 THEN error('22023: step size cannot equal zero') ELSE generate_series(${values}) END`;
   const source =
