@@ -330,3 +330,29 @@ test('schemas are listed, dropped when empty, kept when not; a dropped table lea
   await lake.dropSchema('s');
   await lake.shutdown(null);
 });
+
+test('a catalog with another value in a row than the last stop has left is damaged, unless another client has written since', async () => {
+  const { dir, lake } = await start();
+  await lake.createTable(tableDef('some', EVENTS));
+  await lake.shutdown(null);
+  const path = join(dir, 'catalog.db');
+  const good = readFileSync(path);
+  const again = createLake(systemClock);
+  for (const [offset, what] of [
+    [0, 'row 1 missing from index'], // the table's name, which an index has, too
+    [60, 'its rows have another checksum than when the server stopped'],
+  ] as const) {
+    const bytes = Buffer.from(good);
+    const at = bytes.lastIndexOf('somefile:') + offset;
+    bytes[at]! ^= 1;
+    writeFileSync(path, bytes);
+    const told = { code: 'XX001', message: expect.stringContaining(`the catalog "${path}" is damaged: ${what}`) };
+    await expect(again.open(settings(dir))).rejects.toMatchObject(told);
+  }
+  writeFileSync(path, good);
+  const db = new DatabaseSync(path);
+  db.exec(`UPDATE iceberg_tables SET table_name = 'renamed'`);
+  db.close();
+  expect((await again.open(settings(dir))).tables.map(({ def }) => def.name)).toEqual(['renamed']);
+  await again.shutdown(null);
+});

@@ -1,8 +1,7 @@
 /**
  * A byte of any file of a data directory and its warehouse changes while the server is down: the next start has the right rows, or
- * says what is wrong and names the file; never other rows, never a hang. Left out are the names in catalog.db, which other clients
- * change, too.
- * DAMAGE_SEEDS: how many files are harmed; DAMAGE_SEED: one of them alone.
+ * says what is wrong and names the file; never other rows, never a hang.
+ * DAMAGE_SEEDS: how many files are harmed; DAMAGE_SEED: one of them alone; DAMAGE_FILE: such whose paths have this.
  */
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -70,8 +69,9 @@ function randomOf(seed: number): (below: number) => number {
 function files(): string[] {
   return readdirSync(db.dataDir, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .filter(({ name }) => name !== 'catalog.db' && name !== 'lock')
+    .filter(({ name }) => name !== 'lock')
     .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => path.includes(process.env['DAMAGE_FILE'] ?? ''))
     .sort();
 }
 

@@ -15,6 +15,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { crc32 } from 'node:zlib';
 import { SqlError, SqlState } from '../../errors.ts';
 import type { Lsn, TableDef } from '../../table-def.ts';
 import type { Delta, FlushManifest, Segment } from '../iceberg/lake-api.ts';
@@ -53,6 +54,12 @@ export interface Garbage {
 export interface DueGarbage {
   readonly tableUuid: string | null;
   readonly beforeMs: number;
+}
+
+/** `catalog-seal.ts` says what of. */
+export interface CatalogSeal {
+  readonly changes: number;
+  readonly sum: number;
 }
 
 export interface FlushStore {
@@ -94,6 +101,9 @@ export interface FlushStore {
   garbage(tableUuid: string): string[];
   /** Due files, their rows removed. */
   takeGarbage(due: DueGarbage, limit: number): string[];
+  /** How the catalog was left; null: not known. */
+  catalogSeal(): CatalogSeal | null;
+  sealCatalog(seal: CatalogSeal): void;
   /** Deletes files of flushes that no manifest names. */
   sweep(): Promise<void>;
   close(): void;
@@ -108,7 +118,8 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS seen (table_uuid TEXT PRIMARY KEY, log_id TEXT NOT NULL, lsn INTEGER NOT NULL, snapshot_id TEXT, metadata_location TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS garbage (table_uuid TEXT NOT NULL, location TEXT NOT NULL, removed_sequence INTEGER, due_ms INTEGER) STRICT;
   CREATE TABLE IF NOT EXISTS def (table_uuid TEXT PRIMARY KEY, def TEXT NOT NULL) STRICT;
-  CREATE INDEX IF NOT EXISTS garbage_due ON garbage (due_ms); ${SEAL_SCHEMA} ${FILE_SUMS_SCHEMA}`;
+  CREATE INDEX IF NOT EXISTS garbage_due ON garbage (due_ms);
+  CREATE TABLE IF NOT EXISTS catalog_seal (id INTEGER PRIMARY KEY CHECK (id = 1), changes INTEGER NOT NULL, sum INTEGER NOT NULL, own INTEGER NOT NULL) STRICT; ${SEAL_SCHEMA} ${FILE_SUMS_SCHEMA}`;
 
 const FLUSH_FILE = /\.(parquet|delta|tmp)$/;
 
@@ -153,9 +164,23 @@ export async function openFlushStore(dataDir: string): Promise<FlushStore> {
         seal.anew(uuid);
       }),
     ...seenAndGarbage(place),
+    catalogSeal: () =>
+      guard(file, () => {
+        const row = db.prepare('SELECT changes, sum, own FROM catalog_seal').get();
+        const seal = { changes: Number(row?.['changes']), sum: Number(row?.['sum']) };
+        return row?.['own'] === sealOf(seal) ? seal : null;
+      }),
+    sealCatalog: (seal) => {
+      const write = db.prepare('INSERT OR REPLACE INTO catalog_seal VALUES (1, ?, ?, ?)');
+      transaction(place, () => void write.run(seal.changes, seal.sum, sealOf(seal)));
+    },
     sweep: () => sweep(place),
     close: () => db.close(),
   };
+}
+
+function sealOf({ changes, sum }: CatalogSeal): number {
+  return crc32(`${changes} ${sum}`);
 }
 
 /** F4: the manifest is a cache of the log. Damaged, it is put aside, and said; the log says what it had, or the start that it cannot. */

@@ -49,6 +49,7 @@ import { adoptSequences, removeSequence, storedSequences, storeSequence } from '
 import { storedComments } from './comment-store.ts';
 import { storedViews } from './view-store.ts';
 import { restoreLostCatalog } from './lost-catalog.ts';
+import { checkCatalog, sealCatalog } from './catalog-seal.ts';
 import { openCatalog, type CatalogRow, type SqliteCatalog } from './sqlite-catalog.ts';
 import { tableReader, type TableReader } from './table-reader.ts';
 import { adoptNew, whereIs } from './gone-table.ts';
@@ -171,6 +172,7 @@ async function openLake(settings: LakeSettings, clock: Clock, unlock: () => void
       const catalogPath = join(settings.dataDir, 'catalog.db');
       const catalog = openCatalog(catalogPath, settings.catalogName);
       try {
+        if (settings.restoreCatalog !== true) checkCatalog(catalog, catalogPath, flush);
         restoreLostCatalog(catalog, catalogPath, flush, settings);
       } catch (error) {
         catalog.close();
@@ -204,6 +206,11 @@ async function openLake(settings: LakeSettings, clock: Clock, unlock: () => void
 }
 
 function closeLake(lake: Lake): void {
+  try {
+    sealCatalog(lake.catalog, join(lake.settings.dataDir, 'catalog.db'), lake.flush);
+  } catch {
+    // it is not known then how it was left
+  }
   lake.catalog.close();
   lake.flush.close();
   lake.unlock();

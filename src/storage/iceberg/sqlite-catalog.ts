@@ -7,6 +7,7 @@
  * @see https://iceberg.apache.org/docs/latest/jdbc/
  */
 import { DatabaseSync } from 'node:sqlite';
+import { crc32 } from 'node:zlib';
 import { SqlError, SqlState } from '../../errors.ts';
 import { GroupedCommits } from '../disk/grouped-commits.ts';
 
@@ -38,6 +39,10 @@ export interface SqliteCatalog {
   transaction(work: () => void): void;
   /** The same, with one COMMIT for those asked for in one turn (G1–G3 in grouped-commits.ts). */
   together<T>(work: () => T): Promise<T>;
+  /** What SQLite itself finds wrong with the file; null: nothing. */
+  problem(): string | null;
+  /** Of all rows, of other catalogs in the file, too. */
+  sum(): number;
   close(): void;
 }
 
@@ -147,7 +152,27 @@ export function openCatalog(path: string, catalogName: string): SqliteCatalog {
       }
     },
     together: (work) => guardAsync(path, () => commits.add(work)),
+    ...checksOf(db, path),
     close: () => db.close(),
+  };
+}
+
+/** Whether the file is as it should be. */
+function checksOf(db: DatabaseSync, path: string): Pick<SqliteCatalog, 'problem' | 'sum'> {
+  return {
+    problem: () =>
+      guard(path, () => {
+        const found = String(db.prepare('PRAGMA integrity_check(1)').get()?.['integrity_check']);
+        return found === 'ok' ? null : found;
+      }),
+    sum: () =>
+      guard(path, () => {
+        let sum = 0;
+        for (const table of ['iceberg_tables', 'iceberg_namespace_properties'])
+          for (const row of db.prepare(`SELECT * FROM ${table} ORDER BY 1, 2, 3`).iterate())
+            sum = crc32(table + JSON.stringify(row), sum);
+        return sum;
+      }),
   };
 }
 
