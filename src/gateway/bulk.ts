@@ -2,7 +2,7 @@
  * Many rows into one table by one statement: after some of them their keys are claimed, what is complete goes to the log (H1),
  * and what memory has no room for goes to files. INSERT, COPY and INSERT … SELECT go this way.
  */
-import { spillRows } from '../ingest/spill-rows.ts';
+import { spill, spillRows } from '../ingest/spill-rows.ts';
 import { streamRows } from '../ingest/stream-writes.ts';
 import type { TableWrites } from '../ingest/transaction.ts';
 import { insertRows } from '../ingest/write-rows.ts';
@@ -83,6 +83,18 @@ export function moveRows(environment: WriteEnvironment, writes: TableWrites, fro
   const spilling = spillRows(database, transaction, writes, from);
   if (spilling === undefined) checkSize(environment, writes);
   return streaming === undefined || spilling === undefined ? (spilling ?? streaming) : spilling.then(() => streaming);
+}
+
+/**
+ * All own rows, whose keys are claimed, go to files: a query that is begun then finds them where they stay.
+ * @returns false where they have to stay in memory
+ */
+export async function moveAll({ database, transaction }: WriteEnvironment, writes: TableWrites): Promise<boolean> {
+  if (writes.mayRevive) return false;
+  writes.inserted.close();
+  await streamRows(database.log, transaction, writes);
+  await spill(database, transaction, writes, writes.inserted.rows);
+  return true;
 }
 
 /** A transaction of many statements has so much in memory that something may have to leave it. */

@@ -2,10 +2,14 @@
  * The rows that an UPDATE or DELETE finds by a query of the engine: they are locked, looked at again, and deleted; an UPDATE's
  * new rows become own rows.
  *
- * - G1 Up to PORTION_ROWS all rows are found before the first is locked. Of more, portions are changed while the query goes on
- *   (`ingest/change-rows.ts`): what it takes of memory has a bound. Rows that others hold or have changed are left to the end.
+ * - G1 Up to a portion all rows are found before the first is locked. Of more, portions are changed while the query goes on:
+ *   what it takes of memory has a bound. In READ COMMITTED rows with a key that others hold or have changed are left to the end
+ *   (`ingest/change-rows.ts`); in REPEATABLE READ, and without a key, others are waited for as their rows come.
  * - G2 Rows of a table with a key that another transaction has changed are looked for again, they alone: what they are now
- *   decides, as PostgreSQL does it. Without a key the statement runs again as a whole. In REPEATABLE READ a changed row is 40001.
+ *   decides, as PostgreSQL does it. Without a key the statement runs again, over all rows but its own new ones. In REPEATABLE READ
+ *   a changed row is 40001.
+ * - G3 Portions make own rows leave memory while the query goes on, which names them by their places: those of before are in files when it
+ *   begins, or nothing is changed before all is found.
  */
 import { appendRows, changeRows } from '../ingest/change-rows.ts';
 import type { KeySet } from '../ingest/key-set.ts';
@@ -21,10 +25,15 @@ import { integerAt } from '../storage/memory/slice.ts';
 import type { Table } from '../storage/table.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { MaybePromise } from '../wire/gateway-api.ts';
+import { moveAll } from './bulk.ts';
 import { contextOf, drain, type WriteEnvironment } from './write-environment.ts';
 
-/** Rows that are changed together. */
+/** Ends a query (G3). */
+const OWN_ROWS_IN_MEMORY = new Error('own rows of the transaction are to leave memory first');
+
+/** Rows that are changed together: so many, or of so many bytes. */
 const PORTION_ROWS = 8192;
+const PORTION_BYTES = 2 ** 23;
 
 /** What a statement does with the rows that its query finds. */
 export interface Change {
@@ -64,7 +73,11 @@ class FoundRun {
   readonly #names: RowBuffer;
   /** Rows taken that are not to be changed after all. */
   readonly #dropped = new Set<number>();
-  readonly #inPortions: boolean;
+  #inPortions: boolean;
+  /** Others have changed rows of a portion, which have no key: the query is to run again. */
+  #runsAgain = false;
+  /** The statement's first own row: what comes from there on is not found by it. */
+  readonly #firstOwn: number;
   /** Only they are looked for in this round. */
   #wanted: KeySet | null = null;
   readonly #stale: StaleRows;
@@ -80,19 +93,37 @@ class FoundRun {
     this.#stale = new StaleRows(table);
     // A query that reads the table elsewhere, too, must not see what the statement has done when it is asked again.
     const isReadOnce = change.plan.tables.filter(({ def }) => def.uuid === table.def.uuid).length === 1;
-    this.#inPortions = table.keyed && !change.renames && transaction.snapshot === null && isReadOnce;
+    this.#inPortions = !change.renames && isReadOnce;
+    this.#firstOwn = this.#writes.inserted.rows;
   }
 
   async toEnd(): Promise<number> {
     for (;;) {
       const { database } = this.#environment;
       if (database.pressed) await database.admit();
-      await drain(this.#environment, this.#change.plan, (vectors, rows) => this.#found(vectors, rows));
-      if (!(await this.#finish())) continue;
+      if (!(await this.#find())) continue;
+      if (!(await this.#changeTaken()) || this.#runsAgain) {
+        this.#runsAgain = false;
+        this.#begin();
+        continue;
+      }
       if (this.#stale.count === 0) return this.#count;
       this.#begin();
       this.#wanted = this.#stale.take();
     }
+  }
+
+  /** False: own rows are elsewhere now, and nothing was changed (G3). */
+  async #find(): Promise<boolean> {
+    try {
+      await drain(this.#environment, this.#change.plan, (vectors, rows) => this.#found(vectors, rows));
+      return true;
+    } catch (error) {
+      if (error !== OWN_ROWS_IN_MEMORY) throw error;
+    }
+    this.#begin();
+    this.#inPortions = await moveAll(this.#environment, this.#writes);
+    return false;
   }
 
   retire(): void {
@@ -109,15 +140,41 @@ class FoundRun {
 
   #found(vectors: readonly ColumnVector[], rows: number): MaybePromise<void> {
     const wanted = this.#wanted;
-    if (wanted === null) this.#put(vectors, 0, rows);
+    if (wanted === null) this.#putOlder(vectors, rows);
     else {
       const keys = this.#change.namesAt.map((index) => vectors[index]!);
       for (let row = 0; row < rows; row++) if (wanted.has(keys, row)) this.#put(vectors, row, row + 1);
     }
-    return this.#inPortions && this.#places.length >= PORTION_ROWS ? this.#portion() : undefined;
+    return this.#inPortions && this.#isPortion() ? this.#portion() : undefined;
+  }
+
+  #isPortion(): boolean {
+    if (this.#places.length >= PORTION_ROWS) return true;
+    let bytes = 0;
+    for (const rows of [this.#names, this.#change.fresh])
+      for (const batch of rows?.batches ?? []) bytes += batch.dataBytes;
+    return bytes >= PORTION_BYTES;
+  }
+
+  /** All of them, but for what the statement itself has written: a query that runs again finds it. */
+  #putOlder(vectors: readonly ColumnVector[], rows: number): void {
+    const writes = this.#writes;
+    if (writes.inserted.rows === this.#firstOwn || this.#table.keyed) {
+      this.#put(vectors, 0, rows);
+      return;
+    }
+    const [units, positions] = [vectors[0]!, vectors[1]!];
+    let from = 0;
+    for (let row = 0; row < rows; row++) {
+      if (!writes.isWrittenSince(this.#firstOwn, integerAt(units, row), integerAt(positions, row))) continue;
+      this.#put(vectors, from, row);
+      from = row + 1;
+    }
+    this.#put(vectors, from, rows);
   }
 
   #put(vectors: readonly ColumnVector[], start: number, end: number): void {
+    if (start === end) return;
     const [units, positions] = [vectors[0]!, vectors[1]!];
     for (let row = start; row < end; row++) this.#places.push(integerAt(units, row), integerAt(positions, row));
     const names = this.#change.namesAt.map((index) => vectors[index]!);
@@ -128,6 +185,12 @@ class FoundRun {
   /** G1 */
   async #portion(): Promise<void> {
     const { transaction } = this.#environment;
+    if (this.#writes.inserted.first < this.#firstOwn) throw OWN_ROWS_IN_MEMORY;
+    if (!this.#table.keyed || transaction.snapshot !== null) {
+      if (!(await this.#changeTaken())) this.#runsAgain = true;
+      this.#begin();
+      return;
+    }
     const from = this.#writes.inserted.rows;
     const chunk = { places: this.#places, names: this.#names, fresh: this.#change.fresh };
     this.#count += changeRows(transaction, this.#writes, chunk, (row) => this.#lookAgain(row));
@@ -140,8 +203,8 @@ class FoundRun {
     this.#stale.add(...rowOf(this.#names, row));
   }
 
-  /** All that the query found is here. False: it runs again, and nothing was changed. */
-  async #finish(): Promise<boolean> {
+  /** Changes the rows that were taken, waiting for others where it must. False: nothing was done to them, and the query is to run again. */
+  async #changeTaken(): Promise<boolean> {
     const { transaction } = this.#environment;
     const writes = this.#writes;
     const context = contextOf(this.#environment);
@@ -150,7 +213,6 @@ class FoundRun {
     if (!this.#table.keyed) {
       if (!(await deleteRows(context, transaction, writes, found))) {
         if (transaction.snapshot !== null) throw concurrentChange('update');
-        this.#begin();
         return false;
       }
     } else {

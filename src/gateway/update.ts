@@ -46,6 +46,8 @@ async function deleteStatement(environment: WriteEnvironment, statement: Of<'del
   const isAnswered = returning !== null && environment.answer !== null;
   const columns = table.physicals.length;
   const joined = new JoinedRows(environment, returning, first + columns);
+  const writes = environment.transaction.of(table);
+  const own = writes.inserted.rows;
   try {
     const count = await changeFound(environment, table, {
       plan,
@@ -60,7 +62,10 @@ async function deleteStatement(environment: WriteEnvironment, statement: Of<'del
         old.truncate(0);
         joined.forget();
       },
-      changed: (_, isDropped) => joined.send({ def, buffer: old, from: 0 }, isDropped, true),
+      changed: async (_, isDropped) => {
+        await joined.send({ def, buffer: old, from: 0 }, isDropped, true);
+        await moveRows(environment, writes, own);
+      },
       claim: () => null,
     });
     return `DELETE ${count}`;

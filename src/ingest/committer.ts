@@ -17,6 +17,7 @@ import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { framesOf, streamFrame, type Frame } from './commit-frames.ts';
+import { replaced } from './replaced-file.ts';
 import { Publications } from './publications.ts';
 import type { RowPlaces } from './row-places.ts';
 import { sealStream } from './stream-writes.ts';
@@ -84,7 +85,7 @@ export class Committer {
     }
     transaction.state = 'committing';
     this.#notice(transaction.owner);
-    if (this.#lane !== null || transaction.streamed !== null || transaction.isSpilled || first !== null)
+    if (this.#lane !== null || transaction.streamed !== null || transaction.hasLeftMemory || first !== null)
       return this.#commitInTurn(transaction, first);
     try {
       const writes = this.#prepare(transaction);
@@ -109,9 +110,9 @@ export class Committer {
   async #commitInTurn(transaction: Transaction, first: (() => Promise<void>) | null = null): Promise<void> {
     try {
       const { frameBytesMax } = this.#log;
-      const { isSpilled } = transaction;
+      const { isSpilled, hasLeftMemory } = transaction;
       let stream = await sealStream(transaction);
-      if (isSpilled) stream ??= await this.#spills.streamAnew(transaction);
+      if (hasLeftMemory) stream ??= await this.#spills.streamAnew(transaction);
       await this.exclusive(async () => {
         const writes = this.#prepare(transaction);
         const frames =
@@ -240,7 +241,8 @@ export class Committer {
       each.table.counts.note(each.operations - each.deleted.length, each.deleted.length);
       placeSpilled(each, this.appliedLsn, lsn, (table) => this.#spills.placed(table));
       applyDeletes(each.table, each.deleted, lsn, lists);
-      each.table.changes?.note(each.deletedNames, lsn);
+      if (each.deletedNames.first > 0) each.table.changes?.lose();
+      else each.table.changes?.note(each.deletedNames, lsn);
       if (each.renamed !== null) each.table.renames.note(each.renamed);
       applyInserts(each, lsn, slices);
       noteOperations(each.table, first, lsn);
@@ -285,14 +287,6 @@ function outOfMemory(memory: Memory): SqlError {
     detail: `The transaction does not fit the budget for rows in memory (${memory.pool.budgetBytes} bytes).`,
     hint: 'Write in smaller transactions, or raise memory.limit.',
   });
-}
-
-/** The file that held a row to delete is gone: another writer has rewritten it. */
-function replaced(table: Table): never {
-  throw new SqlError(
-    SqlState.serializationFailure,
-    `could not serialize access: another writer has replaced a file of "${table.def.name}"`,
-  );
 }
 
 function adoptable(table: Table, batch: Batch): boolean {

@@ -83,5 +83,6 @@ function nulls(physical: Physical, rows: number): ColumnVector {
 
 /** Whether own rows of the table are in files, where they cannot be given another shape. */
 export function isSpilled(writes: ReadonlyMap<Table, TableWrites>, table: Table): boolean {
-  return (writes.get(table)?.spilled.size ?? 0) > 0;
+  const own = writes.get(table);
+  return own !== undefined && (own.spilled.size > 0 || own.deletedNames.first > 0);
 }

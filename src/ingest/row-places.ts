@@ -32,28 +32,32 @@ export class RowPlaces {
     return at >= 0 && at < this.length;
   }
 
-  /** Neighbours of one unit together: a statement finds its rows unit by unit. */
-  forRuns(take: (unit: number, positions: Uint32Array) => void): void {
-    const { units, positions, length } = this;
-    for (let from = 0, to = 0; from < length; from = to) {
+  /** Neighbours of one unit together, of places [start, end): a statement finds its rows unit by unit. */
+  forRuns(take: (unit: number, positions: Uint32Array) => void, start = 0, end = this.length): void {
+    const { units, positions } = this;
+    for (let from = start, to = start; from < end; from = to) {
       const unit = units[from]!;
-      while (to < length && units[to] === unit) to++;
+      while (to < end && units[to] === unit) to++;
       take(unit, positions.subarray(from, to));
     }
   }
 
-  /** Of each unit its positions, in their order. */
-  byUnit(): ReadonlyMap<number, Uint32Array> {
+  /** Of each unit its positions, in their order; of places [start, end). */
+  byUnit(start = 0, end = this.length): ReadonlyMap<number, Uint32Array> {
     const counts = new Map<number, number>();
-    this.forRuns((unit, { length }) => counts.set(unit, (counts.get(unit) ?? 0) + length));
+    this.forRuns((unit, { length }) => counts.set(unit, (counts.get(unit) ?? 0) + length), start, end);
     const all = new Map<number, Uint32Array>();
     for (const [unit, count] of counts) all.set(unit, new Uint32Array(count));
     const filled = new Map<number, number>();
-    this.forRuns((unit, positions) => {
-      const at = filled.get(unit) ?? 0;
-      all.get(unit)!.set(positions, at);
-      filled.set(unit, at + positions.length);
-    });
+    this.forRuns(
+      (unit, positions) => {
+        const at = filled.get(unit) ?? 0;
+        all.get(unit)!.set(positions, at);
+        filled.set(unit, at + positions.length);
+      },
+      start,
+      end,
+    );
     return all;
   }
 

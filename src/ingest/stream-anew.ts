@@ -10,6 +10,9 @@ import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
+import type { MemorySlice } from '../storage/memory/slice.ts';
+import { nameFields } from '../table-def.ts';
+import { replaced } from './replaced-file.ts';
 import { encodeFrame } from './frame.ts';
 import { assertOpen } from './key-locks.ts';
 import { StreamedWrites } from './stream-writes.ts';
@@ -32,6 +35,7 @@ export async function streamAnew(host: Host, transaction: Transaction): Promise<
   transaction.streamed = new StreamedWrites(stream); // it goes with the transaction
   for (const writes of transaction.writes.values()) {
     const { deletedNames } = writes;
+    await pushGoneNames(host, stream, transaction, writes);
     for (const batch of deletedNames.batches) await push(stream, writes, 'delete', batch.vectors(), batch.rows);
   }
   for (const writes of transaction.writes.values()) {
@@ -40,6 +44,47 @@ export async function streamAnew(host: Host, transaction: Transaction): Promise<
   }
   await stream.seal();
   return stream;
+}
+
+/** Names that are in no stream any more, and not in memory: their rows have them, wherever those are now. */
+async function pushGoneNames(
+  { engine, memory }: Host,
+  stream: LogStream,
+  transaction: Transaction,
+  writes: TableWrites,
+): Promise<void> {
+  const { table, deleted } = writes;
+  const { first } = writes.deletedNames;
+  const fieldIds = nameFields(table.def);
+  for (let at = 0; at < first; at += ROWS_MAX) {
+    const pin = memory.pins.acquire(); // rows may move while files are read
+    const names = new RowBuffer(memory, table.namePhysicals);
+    try {
+      const files: [DataFileUnit, Uint32Array][] = [];
+      for (const [id, positions] of deleted.byUnit(at, Math.min(first, at + ROWS_MAX))) {
+        const unit = table.unit(id);
+        if (unit === undefined) return replaced(table);
+        if (unit.tier === 'memory') appendNames(unit, positions, table.nameColumns, names);
+        else files.push([unit, positions.toSorted()]);
+      }
+      for (const batch of names.batches) await push(stream, writes, 'delete', batch.vectors(), batch.rows);
+      for (const [file, positions] of files)
+        for (const read of await engine.readRows({ def: table.def, file: file.scan(0), positions, fieldIds }))
+          await push(stream, writes, 'delete', read.vectors, read.rows);
+    } finally {
+      names.retire();
+      pin.release();
+    }
+    if (transaction.state === 'done') assertOpen(transaction);
+  }
+}
+
+function appendNames(slice: MemorySlice, positions: Uint32Array, columns: readonly number[], to: RowBuffer): void {
+  for (const position of positions) {
+    const { batch, row } = slice.locate(position);
+    const vectors = columns.map((column) => batch.columns[column]!.vector());
+    to.append(vectors, row, row + 1);
+  }
 }
 
 async function push(

@@ -1,6 +1,7 @@
 /**
  * A large transaction's rows go to the log while it runs (H1): full batches, in order, into a stream of its own, and before
- * each of them the names of the rows of others that were deleted. At commit one frame names the stream; it is durable by then.
+ * each of them the names of the rows of others that were deleted, which leave memory with that. At commit one frame names the stream; it is
+ * durable by then.
  *
  * - A batch that has been streamed is final. Where an own row dies later, or a rollback to a savepoint takes it back, the
  *   stream is given up and the live rows are written as those of any other transaction, or streamed anew (stream-anew.ts).
@@ -51,7 +52,8 @@ export class StreamedWrites {
     const { batches } = writes.inserted;
     const end = all ? batches.length : batches.length - 1;
     const from = this.#sent.get(writes) ?? 0;
-    let wait = from < end || all ? this.#sendDeletions(writes) : undefined;
+    const namesWait = writes.deletedNames.batches.length > 1;
+    let wait = from < end || namesWait || all ? this.#sendDeletions(writes) : undefined;
     for (let i = from; i < end; i++) {
       const batch = batches[i]!;
       this.#sent.set(writes, i + 1);
@@ -71,6 +73,7 @@ export class StreamedWrites {
       const start = Math.max(0, sent - deletedNames.batchStart(i));
       if (start < batch.rows) wait = this.#push(writes, 'delete', batch, start);
     }
+    dropNames(writes);
     return wait;
   }
 
@@ -83,14 +86,23 @@ export class StreamedWrites {
   }
 }
 
+/** Names of deleted rows leave memory: their rows have them still (`stream-anew.ts`). The last batch takes more. */
+function dropNames({ deletedNames }: TableWrites): void {
+  if (deletedNames.batches.length > 1) deletedNames.dropBatches(deletedNames.batches.length - 1);
+}
+
 /** After rows were added: what is complete goes on its way, once the transaction is large. */
 export function streamRows(log: Log, transaction: Transaction, writes: TableWrites): Promise<void> | undefined {
   if (transaction.streamed === null) {
-    if (transaction.isSpilled) return undefined; // its rows go anew with the commit (stream-anew.ts)
-    const { batches } = writes.inserted;
-    if (batches.length < 4) return undefined;
+    if (transaction.hasLeftMemory) {
+      dropNames(writes);
+      return undefined; // all of it goes anew with the commit (stream-anew.ts)
+    }
+    const { inserted, deletedNames } = writes;
+    if (inserted.batches.length + deletedNames.batches.length < 4) return undefined;
     let bytes = 0;
-    for (const batch of batches) bytes += batch.dataBytes;
+    for (const batch of inserted.batches) bytes += batch.dataBytes;
+    for (const batch of deletedNames.batches) bytes += batch.dataBytes;
     if (bytes < STREAM_BYTES_MIN) return undefined;
     transaction.streamed = new StreamedWrites(log.stream());
   }

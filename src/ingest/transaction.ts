@@ -57,7 +57,7 @@ export class TableWrites {
   inserted: RowBuffer;
   /** Own rows that died again. */
   dead: DeleteList;
-  /** Names of deleted rows (C3), parallel to `deleted`. */
+  /** Names of deleted rows (C3), parallel to `deleted`; the first of them may have left memory for the log's stream. */
   deletedNames: RowBuffer;
   /** Rows of others that it has deleted. */
   readonly deleted = new RowPlaces();
@@ -267,6 +267,13 @@ export class TableWrites {
     return unit === this.unit || this.spilled.find(unit) !== undefined;
   }
 
+  /** Whether a row that a scan found is an own one, `row` or a later one. */
+  isWrittenSince(row: number, unit: number, position: number): boolean {
+    if (unit === this.unit) return this.ownRow(position) >= row;
+    const spilled = this.spilled.find(unit);
+    return spilled !== undefined && spilled.from >= row;
+  }
+
   /** It deletes a row, named by a row of vectors in the name's order. */
   delete(
     vectors: readonly ColumnVector[],
@@ -449,6 +456,13 @@ export class Transaction {
       if (this.#savepoints > 0) writes.keys.record(true);
     }
     return writes;
+  }
+
+  /** Own rows, or names of rows that it has deleted, are not in memory any more. */
+  get hasLeftMemory(): boolean {
+    for (const { spilled, deletedNames } of this.writes.values())
+      if (spilled.size > 0 || deletedNames.first > 0) return true;
+    return false;
   }
 
   /** Own rows of it are in files. */

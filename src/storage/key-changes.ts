@@ -45,6 +45,12 @@ export class KeyChanges {
     if (this.#changed.size > KEYS_MAX) this.#full();
   }
 
+  /** A transaction has deleted so many rows that their keys are not at hand. */
+  lose(): void {
+    this.foreign = true;
+    this.#full();
+  }
+
   /** Whether the row with a key, a row of vectors in key order, was changed after `lsn`. */
   since(lsn: Lsn, words: KeyWords): boolean {
     if (this.foreign) return true;

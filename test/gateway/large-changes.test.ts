@@ -14,7 +14,7 @@ let client: Client;
 let other: Client;
 
 beforeAll(async () => {
-  server = await startServer();
+  server = await startServer({ settings: { 'memory.limit': '768MB' } });
   [client, other] = [await connect(server.url), await connect(server.url)];
 }, 60_000);
 afterAll(async () => {
@@ -208,4 +208,81 @@ test('rows move to another table by one statement, out of all tiers, and back wi
   await client.query('COMMIT');
   expect(await totals()).toEqual([ROWS - 9, ROWS - 9, 5]);
   await client.query('DROP TABLE moved');
+}, 60_000);
+
+/** Rows without a key, of some MB, in all tiers. */
+async function makeBag(): Promise<void> {
+  await client.query('DROP TABLE IF EXISTS bag');
+  await client.query(`CREATE TABLE bag (id int, v int, name text)`);
+  await client.query(`INSERT INTO bag SELECT id, v, name || repeat('.', 180) FROM t WHERE id < ${HOT}`);
+  await client.query(`CALL arka.flush('public.bag')`);
+  await client.query(`INSERT INTO bag SELECT id, v, name || repeat('.', 180) FROM t WHERE id >= ${HOT}`);
+}
+const bagTotals = (by = client): Promise<unknown> =>
+  one('SELECT count(*)::int, count(DISTINCT id)::int, sum(v)::int, max(v) FROM bag', by);
+
+test('a table without a key is changed in portions: others are waited for, and own new rows are not found again', async () => {
+  await makeBag();
+  await other.query('BEGIN');
+  await other.query('UPDATE bag SET v = 100 WHERE id = 5');
+  await other.query(`DELETE FROM bag WHERE id = ${HOT + 7}`);
+  let answered = false;
+  const updating = client.query('UPDATE bag SET v = v + 1').finally(() => (answered = true));
+  await sleep(200);
+  expect(answered).toBe(false);
+  await other.query('COMMIT');
+  expect((await updating).rowCount).toBe(ROWS - 1);
+  expect(await bagTotals()).toEqual([ROWS - 1, ROWS - 1, ROWS - 1 + 100, 101]);
+}, 60_000);
+
+test('names of deleted rows leave memory with the log’s stream, and are read again where the stream was given up', async () => {
+  await makeBag();
+  const since = ((await one('SELECT pg_current_wal_lsn()')) as string[])[0];
+  await client.query('BEGIN');
+  await client.query('SAVEPOINT begun');
+  expect((await client.query('UPDATE bag SET v = 7')).rowCount).toBe(ROWS);
+  await client.query('ROLLBACK TO begun');
+  expect(await bagTotals()).toEqual([ROWS, ROWS, 0, 0]);
+  expect((await client.query('UPDATE bag SET v = v + 1')).rowCount).toBe(ROWS);
+  await other.query(`CALL arka.flush('public.bag')`);
+  expect((await client.query('UPDATE bag SET v = v + 1 WHERE id % 3 = 0')).rowCount).toBe(ROWS / 3);
+  expect((await client.query('DELETE FROM bag WHERE id % 3 = 1')).rowCount).toBe(ROWS / 3);
+  await client.query('COMMIT');
+  const left = [(ROWS / 3) * 2, (ROWS / 3) * 2, ROWS, 2];
+  expect(await bagTotals()).toEqual(left);
+  const feed = `SELECT count(*) FILTER (WHERE op = 'delete')::int, count(*) FILTER (WHERE op = 'insert')::int, count(*)::int FROM arka.changes('bag', '${since}')`;
+  const [deletes, inserts, all] = (await one(feed)) as number[];
+  expect(deletes! - inserts!).toBe(ROWS / 3);
+  expect(all).toBeGreaterThanOrEqual(ROWS);
+}, 60_000);
+
+test('in REPEATABLE READ rows are changed in portions, and a row that was changed since ends the statement', async () => {
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+  expect(await totals()).toEqual([ROWS, ROWS, 0]);
+  await other.query(`CALL arka.flush('public.t')`);
+  expect((await client.query('UPDATE t SET v = v + 1')).rowCount).toBe(ROWS);
+  expect((await client.query('DELETE FROM t WHERE id % 2 = 0')).rowCount).toBe(ROWS / 2);
+  expect((await client.query('UPDATE t SET v = v + 1')).rowCount).toBe(ROWS / 2);
+  expect(await totals()).toEqual([ROWS / 2, ROWS / 2, ROWS]);
+  await client.query('COMMIT');
+  expect(await totals(other)).toEqual([ROWS / 2, ROWS / 2, ROWS]);
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+  await totals();
+  await other.query(`UPDATE t SET v = 0 WHERE id = ${ROWS - 3}`);
+  await expect(client.query('UPDATE t SET v = v + 1')).rejects.toMatchObject({ code: '40001' });
+  await client.query('ROLLBACK');
+  expect(await totals()).toEqual([ROWS / 2, ROWS / 2, ROWS - 2]);
+}, 60_000);
+
+test('own rows of before are found where they are, although own rows leave memory meanwhile', async () => {
+  await client.query('BEGIN');
+  await client.query(
+    `INSERT INTO t SELECT g, 0, 'own', 'note', '{}' FROM generate_series(${ROWS}, ${ROWS + 19_999}) AS g`,
+  );
+  expect((await client.query(`UPDATE t SET v = v + 1, name = repeat('x', 3000) WHERE id >= ${ROWS}`)).rowCount).toBe(
+    20_000,
+  );
+  expect(await totals()).toEqual([ROWS + 20_000, ROWS + 20_000, 20_000]);
+  await client.query('COMMIT');
+  expect(await totals(other)).toEqual([ROWS + 20_000, ROWS + 20_000, 20_000]);
 }, 60_000);

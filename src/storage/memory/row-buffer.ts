@@ -47,6 +47,13 @@ export class RowBuffer {
     for (const batch of this.#batches.splice(0, count)) batch.retire();
   }
 
+  /** The batches so far take no more rows. @throws {SqlError} 53200 */
+  close(): void {
+    if (this.first === this.rows) return;
+    this.#batches.push(new Batch(this.#memory, this.physicals, nextBlockBytes(undefined)));
+    this.#starts.push(this.rows);
+  }
+
   /** The batch that takes the next row. @throws {SqlError} 53200 */
   head(): Batch {
     const last = this.#batches.at(-1);
