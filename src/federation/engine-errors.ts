@@ -20,7 +20,7 @@ const BY_TEXT: readonly Rule[] = [
     when: /No space left on device|max_temp_directory_size|failed to offload data block/,
     code: SqlState.diskFull,
     message: 'no space left for temporary files',
-    hint: 'Queries may put aside an eighth of disk.limit, and less when the rest has little left (arka.disk).',
+    hint: 'Queries may put aside an eighth of disk.limit or half of what is free, and less when little is left (arka.disk).',
   },
   {
     when: /^Out of Memory|"exception_type":"Out of Memory"/,

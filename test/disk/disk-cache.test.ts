@@ -270,7 +270,7 @@ describe('room (D4)', () => {
     expect(cache.pressure).toBe(1); // commits are due long before
   });
 
-  test('queries may put aside an eighth, and no copy is in its place (D5); what others need they get of it, and it is the queries’ again', async () => {
+  test('queries may put aside an eighth where all is taken, and no copy is in its place (D5); what others need they get of it, and it is the queries’ again', async () => {
     const { cache, own, queries, removed, settle } = world(800);
     for (let i = 0; i < 80; i++) cache.found(file(String(i)));
     const stop = cache.start();
@@ -300,14 +300,27 @@ describe('room (D4)', () => {
     stop();
   });
 
+  test('D5: they may put aside half of what is free, and no copy goes before they give that up', async () => {
+    const { cache, queries, removed, settle } = world(800);
+    for (let i = 0; i < 20; i++) cache.found(file(String(i)));
+    const stop = cache.start();
+    while (queries.bound !== 300) await settle();
+    (await cache.lease(Array.from({ length: 40 }, (_, i) => file(`more ${i}`))))();
+    expect(removed).toEqual([]);
+    expect(cache.parts.cache).toBe(600);
+    expect(queries.bound).toBe(100);
+    stop();
+  });
+
   test('D5: a bound that queries are beyond already is refused by DuckDB, and what was reserved for them stays', async () => {
     const { cache, queries, settle } = world(800);
     const stop = cache.start();
-    while (queries.bound !== 100) await settle();
-    queries.used = 90; // not counted yet
+    while (Number.isFinite(queries.bound) === false) await settle();
+    expect(queries.bound).toBe(400);
+    queries.used = 390; // not counted yet
     await expect(cache.reserve(750)).rejects.toMatchObject({ code: '53100' });
-    expect(queries.bound).toBe(100);
-    expect(cache.parts.reserved).toBe(100);
+    expect(queries.bound).toBe(400);
+    expect(cache.parts.reserved).toBe(400);
     stop();
   });
 

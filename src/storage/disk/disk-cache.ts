@@ -125,8 +125,8 @@ export class DiskCache {
    */
   async reserve(bytes: number): Promise<() => void> {
     const giveBack = this.#hold(bytes);
-    let made = this.#makeRoom();
-    if (this.#isShort && (await this.#spillGivesWay())) made = this.#makeRoom();
+    if (this.#isShort && this.#unusedSpill > 0) await this.#spillGivesWay();
+    const made = this.#makeRoom();
     if (this.#isShort) {
       giveBack();
       await made;
@@ -152,15 +152,15 @@ export class DiskCache {
   async #fitSpill(): Promise<void> {
     await this.#spillTurn(
       this.#spill?.adjust(
-        () => this.#spillBytes(0),
+        () => this.#spillBytes(0, 0),
         () => this.#makeRoom(),
       ),
     );
   }
 
-  /** D5. @param wanted of copies that nobody uses yet. @returns whether others have more room than before */
-  #spillGivesWay(wanted = 0): Promise<boolean> {
-    return this.#spillTurn(this.#spill?.giveWay(() => this.#spillBytes(wanted)));
+  /** D5. @param wanted of copies that nobody uses yet, and of those that are not here. @returns whether others have more room than before */
+  #spillGivesWay(wanted = 0, missing = 0): Promise<boolean> {
+    return this.#spillTurn(this.#spill?.giveWay(() => this.#spillBytes(wanted, missing)));
   }
 
   async #spillTurn(turn: Promise<boolean> | undefined): Promise<boolean> {
@@ -172,9 +172,10 @@ export class DiskCache {
     }
   }
 
-  #spillBytes(wanted: number): SpillBytes {
+  #spillBytes(wanted: number, missing: number): SpillBytes {
     const used = this.#usage.queries;
-    return { room: this.#capacity() + this.#unusedSpill + used - this.#index.usedBytes - wanted, used };
+    const left = this.#capacity() + this.#unusedSpill + used;
+    return { room: left - this.#index.usedBytes - wanted, free: left - this.#index.bytes - missing, used };
   }
 
   get #unusedSpill(): number {
@@ -333,18 +334,23 @@ export class DiskCache {
       let missing = 0;
       for (const [path, bytes] of wanted) if (!this.#index.has(path)) missing += bytes;
       const capacity = this.#capacity();
+      const all = [...wanted.values()].reduce((sum, bytes) => sum + bytes, 0);
+      if (!asked && missing > 0 && this.#index.bytes + missing > capacity && this.#unusedSpill > 0) {
+        // Before copies go.
+        asked = true;
+        await this.#spillGivesWay(all, missing);
+        continue;
+      }
       if (missing > 0) this.#remove(this.#index.evict(capacity - missing, wanted));
       if (missing === 0 || this.#index.bytes + missing <= capacity) break;
-      const all = [...wanted.values()].reduce((sum, bytes) => sum + bytes, 0);
       // Log, staged files, spill, runs of an index that is being merged and what is reserved come and go: they are waited for.
       if (all > limit || clock.monotonic() >= deadline)
         throw new SqlError(SqlState.diskFull, 'the files that this statement reads do not fit the disk cache', {
           detail: `They take ${all} bytes; of disk.limit, ${limit} bytes, ${Math.max(0, capacity)} are left for the cache.`,
           hint: 'Raise disk.limit, or read a shorter range of time.',
         });
-      if (!asked && this.#unusedSpill > 0) await this.#spillGivesWay(all);
-      else await this.#released(deadline, signal);
-      asked = !asked;
+      await this.#released(deadline, signal);
+      asked = false;
     }
     for (const [path, bytes] of wanted) {
       const again = this.#index.has(path) && !this.#fetches.has(path);

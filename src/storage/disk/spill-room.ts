@@ -3,7 +3,8 @@
  * it asks, and keeps to it by itself.
  *
  * - S1 What it may take is reserved: it hears of more when the room is there, and others get what it gives up when it keeps to less.
- * - S2 That is an eighth of the limit, and at most half of what the others leave: near the limit it shrinks by itself.
+ * - S2 That is half of what is free, or an eighth of the limit where copies have to go for it; near the limit it shrinks by itself,
+ *   for an eighth is at most half of what the others leave.
  * - S3 What queries have put aside stays until they end: a bound below that is refused, and the one before stays.
  */
 const LIMIT_SHARE = 1 / 8;
@@ -13,8 +14,10 @@ const ROOM_SHARE = 1 / 2;
 export type LimitSpill = (bytes: number) => Promise<boolean>;
 
 export interface SpillBytes {
-  /** Left when all others have theirs. */
+  /** Left when all others have theirs, but for copies that nobody uses. */
   readonly room: number;
+  /** Left beside those, too. */
+  readonly free: number;
   /** Of it, what queries were last seen to have. */
   readonly used: number;
 }
@@ -52,8 +55,9 @@ export class SpillRoom {
     return this.#inTurn(() => this.#lower(Math.min(this.#granted, this.#allowed(bytes()))));
   }
 
-  #allowed({ room, used }: SpillBytes): number {
-    return Math.max(used, Math.floor(Math.min(this.#limit * LIMIT_SHARE, room * ROOM_SHARE)), 0);
+  #allowed({ room, free, used }: SpillBytes): number {
+    const share = Math.max(Math.min(this.#limit * LIMIT_SHARE, room * ROOM_SHARE), free * ROOM_SHARE);
+    return Math.max(used, Math.floor(share), 0);
   }
 
   async #lower(bytes: number): Promise<boolean> {
