@@ -273,7 +273,8 @@ export class DiskCache {
   get pressure(): number {
     const { log, staged, reserved, deltas, index, spill, limit } = this.parts;
     const left = limit - deltas - index - spill;
-    return left > 0 ? (log + staged + reserved) / left : 1;
+    const given = log + staged + reserved - this.#unusedSpill; // which queries give up by themselves
+    return left > 0 ? given / left : 1;
   }
 
   #capacity(): number {
