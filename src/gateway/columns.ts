@@ -1,7 +1,7 @@
 /** Result columns that Arka describes itself, and types of parameters. */
 import { notSupported } from '../errors.ts';
 import type { PlannedColumn, QueryPlan, Returning } from '../planner/plan.ts';
-import { typeLength } from '../types/pg-type.ts';
+import { Oid, typeLength } from '../types/pg-type.ts';
 import type { ResultColumn } from '../types/result-column.ts';
 import type { MaybePromise, Output } from '../wire/gateway-api.ts';
 
@@ -45,9 +45,15 @@ export function discard(take: (messages: Uint8Array) => MaybePromise<void> = () 
   };
 }
 
+/** EXPLAIN's column is of the type of its format. */
+export function planColumn(format: 'text' | 'json'): ResultColumn {
+  const column = textColumn('QUERY PLAN');
+  return format === 'json' ? { ...column, typeOid: Oid.json } : column;
+}
+
 /** One text column of lines, for SHOW and EXPLAIN. `extended`: the RowDescription went with Describe. */
-export function sendLines(column: string, lines: readonly string[], out: Output, extended: boolean): void {
-  if (!extended) out.rowDescription([textColumn(column)], [0]);
+export function sendLines(column: ResultColumn, lines: readonly string[], out: Output, extended: boolean): void {
+  if (!extended) out.rowDescription([column], [0]);
   for (const line of lines) {
     const bytes = Buffer.from(line);
     out.writer.u8(0x44);

@@ -3,6 +3,7 @@ import type { Transaction } from '../ingest/transaction.ts';
 import type { Statement } from '../planner/plan.ts';
 import { lsnText } from '../types/pg-lsn.ts';
 import { unitsOf } from './cursor.ts';
+import { explainedJson } from './explain-json.ts';
 import { canReadIndexed } from './indexed.ts';
 import { mayResort } from './last-resort.ts';
 import type { QueryEnvironment } from './query.ts';
@@ -19,19 +20,20 @@ const VERBS = { update: 'Update', delete: 'Delete', merge: 'Merge' } as const;
  */
 export async function explain(
   environment: QueryEnvironment,
-  { analyze, inner }: Explain,
+  { analyze, format, inner }: Explain,
   run: (statement: Statement) => Promise<string>,
   current: () => Transaction | null,
 ): Promise<string[]> {
+  const shown = (lines: string[]): string[] => (format === 'json' ? [explainedJson(lines)] : lines);
   const lines = describe(environment, inner);
-  if (!analyze) return lines;
+  if (!analyze) return shown(lines);
   const table = 'def' in inner ? (environment.context.database.tables.get(inner.def.uuid) ?? null) : null;
   const mark = table === null ? null : markOf(current(), table);
   const started = environment.context.clock.monotonic();
   const tag = await run(inner);
   const elapsed = environment.context.clock.monotonic() - started;
   const routes = table === null || mark === null ? [] : indent(routeLines(current(), table, mark));
-  return [...lines, ...routes, `Result: ${tag}`, `Execution Time: ${elapsed.toFixed(3)} ms`];
+  return shown([...lines, ...routes, `Result: ${tag}`, `Execution Time: ${elapsed.toFixed(3)} ms`]);
 }
 
 function describe(environment: QueryEnvironment, statement: Statement): string[] {

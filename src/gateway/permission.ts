@@ -183,6 +183,9 @@ function gather(statement: Statement, node: Node | null, needs: Gathered): void 
       return need(needs, statement.def, insertBits(statement.def));
     case 'copyTo':
       return reads(statement.plan, needs);
+    case 'createTable':
+      for (const def of statement.likes ?? []) need(needs, def, Privilege.select);
+      return;
     case 'explain':
       return gather(statement.inner, explained(node), needs);
     default:

@@ -4,7 +4,7 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import { shownColumns } from './show.ts';
-import { describedColumns, describedReturning, mergeOids, textColumn } from './columns.ts';
+import { describedColumns, describedReturning, mergeOids, planColumn } from './columns.ts';
 import { atStatement } from './query.ts';
 import { returningOf } from './returning.ts';
 import type { ParsedStatement, QueryPlan, Statement } from '../planner/plan.ts';
@@ -87,7 +87,7 @@ export function prepare(
     case 'show':
       return known([], shownColumns(statement.name));
     case 'explain':
-      return known([], [textColumn('QUERY PLAN')]);
+      return known([], [planColumn(statement.format)]);
     default:
       return known([], null);
   }

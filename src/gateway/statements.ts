@@ -18,7 +18,7 @@ import { copyFrom } from './copy.ts';
 import { copyTo } from './copy-out.ts';
 import type { SessionActivity } from './activity.ts';
 import { carryOut } from './channels.ts';
-import { describedColumns, discard, sendLines } from './columns.ts';
+import { describedColumns, discard, planColumn, sendLines, textColumn } from './columns.ts';
 import type { CarriedOut, ServerContext } from './context.ts';
 import { define, isDefinition, type DefineEnvironment } from './define.ts';
 import { concernsViews } from './define-view.ts';
@@ -254,12 +254,12 @@ export class SessionStatements {
         const run = (inner: Statement): Promise<string> =>
           this.run(inner, explained.parameters, explained.oids, discard());
         const lines = await explain(this.queryEnvironment(), explained.statement, run, () => this.transaction.current);
-        sendLines('QUERY PLAN', lines, out, extended);
+        sendLines(planColumn(explained.statement.format), lines, out, extended);
         return 'EXPLAIN';
       }
       case 'show':
         if (statement.name === ALL) return this.#showAll(out, extended);
-        sendLines(displayName(statement.name), [this.settings.shown(statement.name)], out, extended);
+        sendLines(textColumn(displayName(statement.name)), [this.settings.shown(statement.name)], out, extended);
         return 'SHOW';
       case 'prepare':
         return this.#prepared.prepare(statement);

@@ -13,6 +13,7 @@ import type { CatalogView, DefaultExpression, Statement, TableDraft } from './pl
 import { creationSchema } from './schema-names.ts';
 import { formatType } from '../types/format-type.ts';
 import { sequenceOptions } from './sequence.ts';
+import { columnsLike } from './table-like.ts';
 import { columnType, serialType } from './type-names.ts';
 
 const COLUMNS_MAX = 1600;
@@ -26,14 +27,21 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   const name = truncated(relation.relname ?? '');
   const keys = new KeyCollector(name);
   const columns: ColumnDef[] = [];
+  const likes: ReturnType<typeof columnsLike>[] = [];
   const making: Making = { table: name, keys, view, sequences: [], checks: [], expressions: [], locates: true };
   for (const element of statement.tableElts ?? []) {
     if ('ColumnDef' in element) columns.push(column(element.ColumnDef, columns, making));
     else if ('Constraint' in element && element.Constraint.contype === 'CONSTR_CHECK')
       making.checks.push(element.Constraint);
     else if ('Constraint' in element) keys.tableConstraint(element.Constraint);
-    else if ('TableLikeClause' in element) throw unsupported('CREATE TABLE … (LIKE …)');
+    else if ('TableLikeClause' in element) {
+      const like = columnsLike(element.TableLikeClause, columns, making);
+      columns.push(...like.columns);
+      likes.push(like);
+    }
   }
+  // after the key that the statement itself names, as PostgreSQL does
+  for (const { key } of likes) if (key.length > 0) keys.add(key, {});
   if (columns.length === 0) throw unsupported('a table without columns');
   if (columns.length > COLUMNS_MAX)
     throw new SqlError(SqlState.programLimitExceeded, `tables can have at most ${COLUMNS_MAX} columns`);
@@ -56,7 +64,9 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
     ...checksOf(making.checks, withKeys, name),
   };
   const { sequences, expressions } = making;
-  return { kind: 'createTable', draft, ifNotExists: statement.if_not_exists === true, sequences, expressions };
+  const ifNotExists = statement.if_not_exists === true;
+  const made = { kind: 'createTable', draft, ifNotExists, sequences, expressions } as const;
+  return likes.length === 0 ? made : { ...made, likes: likes.map(({ source }) => source) };
 }
 
 /** Elements of arrays have field ids of their own, behind those of all columns. */

@@ -415,6 +415,8 @@ export type Statement =
       readonly sequences: readonly OwnedSequence[];
       /** Defaults that PostgreSQL is to work out; they are NULL in the draft. */
       readonly expressions: readonly DefaultExpression[];
+      /** Tables whose columns it has by LIKE. */
+      readonly likes?: readonly TableDef[];
     }
   | {
       /** CREATE TABLE … AS, SELECT … INTO. */
@@ -522,7 +524,12 @@ export type Statement =
     }
   /** arka.flush or arka.commit of a table. */
   | { readonly kind: 'call'; readonly procedure: 'flush' | 'commit'; readonly def: TableDef }
-  | { readonly kind: 'explain'; readonly analyze: boolean; readonly inner: Statement };
+  | {
+      readonly kind: 'explain';
+      readonly analyze: boolean;
+      readonly format: 'text' | 'json';
+      readonly inner: Statement;
+    };
 
 /** One subcommand of ALTER TABLE. Columns are called by name: they are looked for when it is carried out. */
 export type AlterCommand =

@@ -2,7 +2,7 @@
  * Clients as people use them: drivers, ORMs and tools, each with a scenario of its own (test/compat/clients/), side by side on one
  * server. With COMPAT=all those that need more than Python, Node and psql, too; with COMPAT_URL on that server, such as a PostgreSQL.
  */
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, test } from 'vitest';
 import { type ServerProcess, startServer } from '../process/server-process.ts';
 import { CLIENTS, folder, KNOWN } from './clients/registry.ts';
@@ -35,9 +35,14 @@ test.concurrent.for(tried.map((client) => [client.name, client] as const))(
       COMPAT_SCHEMA: `client_${name.replaceAll('-', '_')}`,
       PYTHONPATH: folder,
       PYTHONDONTWRITEBYTECODE: '1',
-      CLASSPATH: process.env['COMPAT_JARS'],
     };
-    const { code, stdout, stderr } = await run(program, args, environment, '', dirname(args[0] ?? folder));
+    const { code, stdout, stderr } = await run(
+      program,
+      args,
+      environment,
+      '',
+      dirname(args.at(-1) ?? join(folder, 'x')),
+    );
     expect(code, `${stdout}\n${stderr}`).toBe(0);
     const result = parseResult(stdout);
     if (given === '') keepResult(name, result);

@@ -106,4 +106,5 @@ install_python_packages
 install_duckdb_extensions
 install_moto
 install_clients
+if [ "${COMPAT:-}" = all ]; then . test/compat/setup-all.sh; fi
 find_versitygw

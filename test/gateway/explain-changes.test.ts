@@ -81,6 +81,44 @@ test('INSERT, DELETE and MERGE say theirs, and what a block takes back is not th
   ]);
 });
 
+test('FORMAT JSON is the same as one document of type json, its lines as a tree', async () => {
+  await fill('j', 'id int PRIMARY KEY, v int');
+  const { fields, rows: documents } = await client.query<{ 'QUERY PLAN': unknown }>(
+    'EXPLAIN (FORMAT JSON, ANALYZE, VERBOSE) WITH d AS (DELETE FROM j WHERE id < 3 RETURNING *) INSERT INTO j SELECT id + 10, v FROM d',
+  );
+  expect(fields.map(({ name, dataTypeID }) => [name, dataTypeID])).toEqual([['QUERY PLAN', 114]]);
+  expect(documents).toHaveLength(1);
+  const [document] = documents[0]!['QUERY PLAN'] as [Record<string, unknown>];
+  expect(document).toMatchObject({
+    Plan: {
+      'Node Type': 'Insert on public.j',
+      Plans: [
+        { 'Node Type': 'CTE d', 'Parent Relationship': 'InitPlan', Plans: [{ 'Node Type': 'Delete on public.j' }] },
+        { 'Node Type': 'Engine (DuckDB)', Plans: [{ 'Node Type': 'CTE Scan on d' }] },
+      ],
+    },
+    Result: 'INSERT 0 2',
+    'Execution Time': expect.any(Number) as number,
+  });
+  const { rows: plain } = await client.query<{ 'QUERY PLAN': unknown }>('EXPLAIN (FORMAT JSON) SELECT * FROM j');
+  expect(plain[0]!['QUERY PLAN']).toMatchObject([
+    {
+      Plan: {
+        Plans: [
+          {
+            'Node Type': 'Merge of units of public.j',
+            Plans: [
+              { Tier: 'memory', 'Unit List': [expect.stringMatching(/^read: /)] },
+              { Tier: 'disk', Rows: 2 },
+              { Tier: 'iceberg', Rows: 3 },
+            ],
+          },
+        ],
+      },
+    },
+  ]);
+});
+
 test('the parts of a WITH that writes are explained, and carried out with the statement that ANALYZE carries out', async () => {
   await fill('w', 'id int PRIMARY KEY, v int');
   const sql = 'WITH d AS (DELETE FROM w WHERE id < 3 RETURNING *) INSERT INTO w SELECT id + 10, v FROM d';

@@ -124,7 +124,8 @@ test.each([
   ],
   ["CALL arka.flush('nope')", '42P01 relation "nope" does not exist'],
   ["CALL other.f('x')", '42883 procedure other.f(unknown) does not exist @6'],
-  ['EXPLAIN (FORMAT json) SELECT 1', '0A000 EXPLAIN (FORMAT JSON) is not supported @10'],
+  ['EXPLAIN (FORMAT xml) SELECT 1', '0A000 EXPLAIN (FORMAT XML) is not supported @10'],
+  ['EXPLAIN (FORMAT foo) SELECT 1', '22023 unrecognized value for EXPLAIN option "format": "foo" @10'],
   [
     'SELECT * FROM (WITH d AS (DELETE FROM events RETURNING *) SELECT * FROM d) x',
     '0A000 WITH clause containing a data-modifying statement must be at the top level @21',

@@ -409,15 +409,21 @@ function age([later, earlier]: readonly Typed[]): Typed {
 
 function dateTrunc(args: readonly Typed[]): Typed {
   const [field, source, zone] = args;
-  const unit = field?.constant?.toLowerCase();
-  if (typeof unit !== 'string' || !TRUNCATIONS.has(unit))
-    throw notSupported(`date_trunc(${field?.constant ?? '…'}) over Arka tables`);
   if (zone !== undefined) throw notSupported('date_trunc with a time zone over Arka tables');
-  if (source!.oid === Oid.date)
-    return typed(`date_trunc('${unit}', CAST(${source!.sql} AS TIMESTAMP WITH TIME ZONE))`, Oid.timestamptz);
-  if (source!.oid !== Oid.timestamp && source!.oid !== Oid.timestamptz)
-    throw notSupported('date_trunc of this type over Arka tables');
-  return typed(`date_trunc('${unit}', ${source!.sql})`, source!.oid);
+  if (!isDateTime(source!.oid)) throw notSupported('date_trunc of this type over Arka tables');
+  const ofDate = source!.oid === Oid.date;
+  const instant = ofDate ? `CAST(${source!.sql} AS TIMESTAMP WITH TIME ZONE)` : source!.sql;
+  return typed(truncation(field!, instant), ofDate ? Oid.timestamptz : source!.oid);
+}
+
+/** A unit that is no constant, such as a parameter's, is known when the statement runs. */
+function truncation(field: Typed, instant: string): string {
+  const unit = field.constant?.toLowerCase();
+  if (unit !== undefined && TRUNCATIONS.has(unit)) return `date_trunc('${unit}', ${instant})`;
+  if (unit !== undefined) throw notSupported(`date_trunc(${unit}) over Arka tables`);
+  const given = `lower(CAST(${field.sql} AS VARCHAR))`;
+  const units = [...TRUNCATIONS].map((one) => `'${one}'`);
+  return `CASE WHEN ${given} IN (${units}) THEN date_trunc(${given}, ${instant}) WHEN ${given} IS NOT NULL THEN error('0A000: date_trunc(' || ${given} || ') over Arka tables is not supported') END`;
 }
 
 const PARTS: Readonly<Record<string, string>> = {

@@ -54,16 +54,28 @@ export const CLIENTS: readonly CompatClient[] = [
   python('sqlalchemy'),
   node('node-postgres'),
   node('postgresjs'),
+  {
+    name: 'pgjdbc',
+    when: 'all',
+    start: () => {
+      const jar = from('COMPAT_JARS', []);
+      return typeof jar === 'string'
+        ? jar
+        : ['java', '-Xmx256m', '-cp', jar[0], join(folder, 'pgjdbc', 'Scenario.java')];
+    },
+  },
+  { name: 'pgx', when: 'all', start: () => from('COMPAT_PGX', []) },
+  python('psqlodbc', 'all', 'COMPAT_ODBC_PYTHON'),
+  python('dbt', 'all', 'COMPAT_DBT_PYTHON'),
 ];
 
 /** Client → check → what is missing. */
 export const KNOWN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  asyncpg: {
-    'a prepared statement describes itself and runs': 'EXPLAIN (FORMAT JSON)',
+  dbt: {
+    'run of an incremental model adds and replaces': 'temporary tables',
+    'snapshot keeps what was, and what is': 'temporary tables',
   },
-  psql: { '\\copy to and from files, in text, CSV and binary': 'CREATE TABLE … (LIKE …)' },
   sqlalchemy: {
     'JSON and arrays in conditions': 'subscripts of jsonb',
-    'joins, aggregates, windows, CTEs and set operations': 'date_trunc with a parameter for its unit',
   },
 };

@@ -194,6 +194,11 @@ export const TYPES: readonly Scenario[] = [
       `SELECT id, fs::text, bs::text, ts::text, zs::text, xs::text, ds::text FROM tx WHERE id + 0 < 4 ORDER BY id`,
       `SELECT id, f || 'x', 'y' || g, d || '', b || '!' FROM tx WHERE id + 0 < 4 ORDER BY id`,
       `SELECT id FROM tx WHERE f::text = '1e+15'`,
+      {
+        sql: `SELECT id, date_trunc($1, z), date_trunc($2::varchar, t) FROM tx WHERE id + 0 = 1`,
+        values: ['Year', 'month'],
+      },
+      { sql: `SELECT id, date_trunc($1, z) FROM tx WHERE id + 0 = 1`, values: [null] },
       `SELECT id, (f * 2)::varchar(5), (t - timestamp '2019-01-01')::text FROM tx WHERE id + 0 = 1`,
       `SELECT count(*) FROM tx WHERE ts::text LIKE '%"b c"%'`,
     ],
