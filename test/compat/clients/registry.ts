@@ -52,6 +52,8 @@ export const CLIENTS: readonly CompatClient[] = [
   python('psycopg3'),
   python('asyncpg'),
   python('sqlalchemy'),
+  python('pgcli'),
+  python('catalogs'),
   node('node-postgres'),
   node('postgresjs'),
   {
