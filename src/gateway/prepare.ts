@@ -86,8 +86,16 @@ export function prepare(
     }
     case 'show':
       return known([], shownColumns(statement.name));
-    case 'explain':
-      return known([], [planColumn(statement.format)]);
+    case 'explain': {
+      // its parameters are those of the statement that it explains
+      const columns = [planColumn(statement.format)];
+      const explained = ({ parameterOids, statement: planned }: SessionPrepared): SessionPrepared => ({
+        ...known(parameterOids, columns),
+        statement: planned.kind === 'explain' ? planned : statement,
+      });
+      const inner = prepare(preparation, parsed, statement.inner, declared);
+      return inner instanceof Promise ? inner.then(explained) : explained(inner);
+    }
     default:
       return known([], null);
   }

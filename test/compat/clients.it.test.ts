@@ -24,7 +24,7 @@ afterAll(async () => {
 const tried = CLIENTS.filter(({ when }) => when === 'quick' || process.env['COMPAT'] === 'all');
 test.concurrent.for(tried.map((client) => [client.name, client] as const))(
   '%s works as on PostgreSQL, but for what the list of known misses names',
-  { timeout: 600_000 },
+  { timeout: 1_200_000 },
   async ([name, client], { expect, skip }) => {
     const command = client.start();
     if (typeof command === 'string') return skip(command);

@@ -100,7 +100,10 @@ test('FORMAT JSON is the same as one document of type json, its lines as a tree'
     Result: 'INSERT 0 2',
     'Execution Time': expect.any(Number) as number,
   });
-  const { rows: plain } = await client.query<{ 'QUERY PLAN': unknown }>('EXPLAIN (FORMAT JSON) SELECT * FROM j');
+  const { rows: plain } = await client.query<{ 'QUERY PLAN': unknown }>(
+    'EXPLAIN (FORMAT JSON) SELECT * FROM j WHERE v < $1 + 1',
+    ['5'],
+  );
   expect(plain[0]!['QUERY PLAN']).toMatchObject([
     {
       Plan: {
@@ -117,6 +120,19 @@ test('FORMAT JSON is the same as one document of type json, its lines as a tree'
       },
     },
   ]);
+});
+
+test('its parameters are those of the statement, with ANALYZE it has their values', async () => {
+  await fill('p', 'id int PRIMARY KEY, v int');
+  const { rows: lines } = await client.query('EXPLAIN ANALYZE UPDATE p SET v = $1 WHERE id > $2 AND v < length($3)', [
+    7,
+    4,
+    'x',
+  ]);
+  expect(lines).toContainEqual({ 'QUERY PLAN': 'Result: UPDATE 2' });
+  const inserted = await client.query('EXPLAIN ANALYZE INSERT INTO p VALUES ($1, $2)', [9, 9]);
+  expect(inserted.rows).toContainEqual({ 'QUERY PLAN': 'Result: INSERT 0 1' });
+  expect(await rows('p')).toEqual([...[1, 2, 3, 4].map((id) => [id, 0]), [5, 7], [6, 7], [9, 9]]);
 });
 
 test('the parts of a WITH that writes are explained, and carried out with the statement that ANALYZE carries out', async () => {

@@ -19,6 +19,7 @@ import {
 } from './json.ts';
 import { ARRAY_FUNCTIONS } from './arrays.ts';
 import { NOW_SQL, STATEMENT_TIME_SQL } from './session-time.ts';
+import { toDate, toTimestamp } from './templates.ts';
 import { isDateTime, isFloat, isInexact, isInteger, isJson, isText, typed, type Typed } from './typed.ts';
 
 export interface FunctionRule {
@@ -253,7 +254,8 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   date_part: { write: (args) => datePart(args, true) },
   extract: { write: (args) => datePart(args, false) },
   make_date: { type: Oid.date },
-  to_timestamp: { arity: [1, 1], type: Oid.timestamptz },
+  to_timestamp: { arity: [1, 2], write: toTimestamp },
+  to_date: { arity: [2, 2], write: toDate },
   age: { arity: [2, 2], write: age },
   isfinite: { type: Oid.bool },
   now: transactionTime,

@@ -77,7 +77,4 @@ export const KNOWN: Readonly<Record<string, Readonly<Record<string, string>>>> =
     'run of an incremental model adds and replaces': 'temporary tables',
     'snapshot keeps what was, and what is': 'temporary tables',
   },
-  sqlalchemy: {
-    'JSON and arrays in conditions': 'subscripts of jsonb',
-  },
 };
