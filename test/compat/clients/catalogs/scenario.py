@@ -7,7 +7,7 @@ import psycopg2
 
 from checks import SCHEMA, START, URL, check, client, raises, same
 
-client('catalog queries of Npgsql, Metabase, Superset', psycopg2.__version__.split()[0])
+client('catalog queries of Npgsql, Metabase, Superset (over psycopg 2)', psycopg2.__version__.split()[0])
 connection = psycopg2.connect(URL)
 connection.autocommit = True
 
