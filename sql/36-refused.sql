@@ -1,6 +1,6 @@
--- Functions that act on a server which is not there: PostgreSQL inside would say that it has done it. And such as run a text, or
--- read a table, in which PostgreSQL inside has no rows. And those that give OIDs, which are Arka's (src/catalog/mirror.ts calls them by
--- their new names). Renamed, since a function
+-- Functions that act on a server which is not there: PostgreSQL inside would say that it has done it. And setseed(), which
+-- would be of all sessions, and of no random() over tables. And such as run a text, or read a table: PostgreSQL inside has no
+-- rows. And those that give OIDs, which are Arka's (src/catalog/mirror.ts calls them by their new names). Renamed, since a function
 -- built into the server runs whatever its row in pg_proc says, and one that refuses takes each name.
 DO $$
 DECLARE
@@ -18,7 +18,7 @@ BEGIN
         'pg_wal_replay_pause', 'pg_wal_replay_resume', 'pg_log_standby_snapshot', 'pg_log_backend_memory_contexts',
         'pg_export_snapshot', 'pg_import_system_collations', 'pg_read_file', 'pg_read_binary_file', 'pg_ls_dir',
         'pg_ls_logdir', 'pg_ls_waldir', 'pg_stat_file', 'pg_logical_emit_message')
-      OR p.proname ~ '^(query|table|schema|database|cursor)_to_xml' OR p.proname = 'ts_stat'
+      OR p.proname ~ '^(query|table|schema|database|cursor)_to_xml' OR p.proname IN ('ts_stat', 'setseed')
       OR (p.proname = 'ts_rewrite' AND p.pronargs = 2)
       OR p.proname LIKE 'binary\_upgrade\_%')
     AND p.prorettype <> 'trigger'::regtype

@@ -11,7 +11,7 @@ import { WatchedServer } from './server-watch.ts';
 /** A server that says nothing for so long has lost the connection. */
 const SILENCE_MS = 60_000;
 /** What PostgreSQL itself says with XX000. */
-const OF_POSTGRES = /^unsupported jsonb version number/;
+const OF_POSTGRES = /^(?:unsupported jsonb version number|cache lookup failed for type) \d+$/;
 const ANSWERS = new Set([...'RSKZTDC12n3tEINsAGHdcv']);
 
 const [seconds = '60', seed = String(Date.now() % 2 ** 31), first = '0', width = '8'] = process.argv.slice(2);

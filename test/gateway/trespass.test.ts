@@ -98,7 +98,7 @@ test('views about the server tell nothing of rows that one may not read', async 
   await script(bob, [[paths, 'SELECT 0']]);
 });
 
-test('functions of PostgreSQL inside that run a text, or give its OIDs, are nobody’s', async () => {
+test('functions of PostgreSQL inside that run a text, give its OIDs or set what all sessions share are nobody’s', async () => {
   const refused = /^0A000 \w+\(\) is not supported$/;
   for (const client of [admin, bob])
     await script(client, [
@@ -107,6 +107,7 @@ test('functions of PostgreSQL inside that run a text, or give its OIDs, are nobo
       ["SELECT * FROM ts_stat('SELECT s::tsvector FROM secret')", refused],
       ["SELECT binary_upgrade_set_next_pg_type_oid('77777')", refused],
       ['SELECT binary_upgrade_set_record_init_privs(true)', refused],
+      ['SELECT setseed(0.5)', refused],
     ]);
   await script(bob, [
     ["SELECT binary_upgrade_set_next_pg_type_oid_inside('77777')", /^42501 permission denied for function/],
