@@ -23,6 +23,8 @@ export const SqlState = {
   datetimeFieldOverflow: '22008',
   divisionByZero: '22012',
   invalidArgumentForNtile: '22014',
+  invalidArgumentForLogarithm: '2201E',
+  invalidArgumentForPower: '2201F',
   invalidEscapeSequence: '22025',
   invalidParameterValue: '22023',
   characterNotInRepertoire: '22021',

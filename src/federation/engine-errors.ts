@@ -32,6 +32,9 @@ const BY_TEXT: readonly Rule[] = [
     code: SqlState.invalidArgumentForNtile,
     message: 'argument of ntile must be greater than zero',
   },
+  { when: /cannot take logarithm of/, code: SqlState.invalidArgumentForLogarithm, message: null },
+  { when: /cannot take square root of/, code: SqlState.invalidArgumentForPower, message: null },
+  { when: /is undefined outside \[-1,1\]/, code: SqlState.numericValueOutOfRange, message: 'input is out of range' },
   { when: /Error: division by zero/i, code: SqlState.divisionByZero, message: 'division by zero' },
   {
     when: /More than one row returned by a subquery/,

@@ -373,8 +373,15 @@ function power(args: readonly Typed[]): Typed {
 /** float8 only: numeric has exact digits, and PostgreSQL refuses what IEEE answers with Infinity or NaN. */
 export function writePower(left: Typed, right: Typed): Typed {
   noNumeric([left, right], 'power');
-  const call = `power(${left.sql}, ${right.sql})`;
-  const exact = `CASE WHEN isfinite(CAST(${call} AS DOUBLE)) OR ${left.sql} IS NULL OR ${right.sql} IS NULL THEN ${call} ELSE error('22003: value out of range: overflow') END`;
+  const [x, y] = [left, right].map(({ sql }) => `CAST(${sql} AS DOUBLE)`) as [string, string];
+  const call = `power(${x}, ${y})`;
+  const isFinite = `isfinite(${x}) AND isfinite(${y})`;
+  const exact = [
+    `CASE WHEN ${x} = 0 AND ${y} < 0 THEN error('2201F: zero raised to a negative power is undefined')`,
+    `WHEN ${x} < 0 AND ${isFinite} AND floor(${y}) <> ${y} THEN error('2201F: a negative number raised to a non-integer power yields a complex result')`,
+    `WHEN isinf(${call}) AND ${isFinite} THEN error('22003: value out of range: overflow')`,
+    `WHEN ${call} = 0 AND ${x} <> 0 AND ${isFinite} THEN error('22003: value out of range: underflow') ELSE ${call} END`,
+  ].join(' ');
   return typed(exact, Oid.float8);
 }
 

@@ -156,7 +156,12 @@ export function coerced(value: Typed, other: Typed, where: SqlErrorFields): stri
   if (value.oid === Oid.varchar && other.oid === Oid.bpchar) return `rtrim(${value.sql}, ' ')`;
   if (typeof value.constant !== 'string' || value.oid !== Oid.unknown) return value.sql;
   if (isDateTime(other.oid) || other.oid === Oid.time) checkDateTime(value.constant, other.oid);
-  if (other.oid === 0 || other.oid === Oid.unknown || (isText(other.oid) && other.oid !== Oid.bpchar)) return value.sql;
+  if (
+    other.oid === 0 ||
+    other.oid === Oid.unknown ||
+    (isText(other.oid) && other.oid !== Oid.bpchar && other.oid !== Oid.name)
+  )
+    return value.sql;
   try {
     return scalarLiteral(value.constant, other.oid);
   } catch (error) {
