@@ -225,6 +225,7 @@ export function typeSql(type: PgType): string {
       return modifier === null ? info.name : `numeric(${modifier.precision},${modifier.scale})`;
     }
     case Oid.time:
+    case Oid.timetz:
     case Oid.timestamp:
     case Oid.timestamptz:
       return info.name.replace(' ', `(${type.typmod}) `);

@@ -13,21 +13,25 @@ import * as exact from '../types/exact-numeric.ts';
 import { columnVector, isValid, type ColumnVector, type Physical } from '../types/column-vector.ts';
 import { elementOfArray, elementsOf, membersOf, memberOf, textOf, valueAt, kindOf } from '../types/json-text.ts';
 import * as jsonb from '../types/jsonb-operations.ts';
-import { putJsonbKey, putNumericKey } from '../types/sort-key.ts';
+import * as numeric from '../types/numeric-text.ts';
+import { parseInterval } from '../types/interval-input.ts';
+import { intervalText } from '../types/interval-output.ts';
+import { putIntervalKey, putJsonbKey, putNumericKey } from '../types/sort-key.ts';
+import { putTimetzKey } from '../types/timetz.ts';
 import { decodeText } from '../types/utf8.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { Oid } from '../types/pg-type.ts';
 import { vectorReader } from './vector-reader.ts';
-import { logicalType, vectorBuilder, type StringMode } from './vector-builder.ts';
+import { intervalBuilder, logicalType, vectorBuilder, type StringMode } from './vector-builder.ts';
 
-type Argument = 'text' | 'number' | 'boolean';
+type Argument = 'text' | 'number' | 'boolean' | 'double' | 'interval';
 type Value = string | number | boolean;
 
 interface EngineFunction {
   readonly name: string;
   readonly arguments: readonly Argument[];
-  /** `key`: a byte string that sorts. */
-  readonly result: 'text' | 'boolean' | 'key';
+  /** `key`: a byte string that sorts. Intervals are their text here. */
+  readonly result: 'text' | 'boolean' | 'key' | 'number' | 'interval';
   /** Null: NULL. Of a key the bytes are put into `out`. */
   readonly call: (args: readonly Value[], out: ByteWriter) => Value | null | void;
 }
@@ -99,6 +103,29 @@ const FUNCTIONS: readonly EngineFunction[] = [
   of('arka_jsonb', ['text'], 'text', (text: string) => jsonb.canonical(text)),
   of('arka_jsonb_string', ['text'], 'text', (text: string) => jsonb.quoted(text)),
   of('arka_jsonb_key', ['text'], 'key', (text: string, out: ByteWriter) => putJsonbKey(text, out)),
+  of('arka_interval', ['text'], 'interval', (text: string) => text),
+  of('arka_interval_text', ['interval'], 'text', (text: string) => text),
+  of('arka_interval_key', ['interval'], 'key', (text: string, out: ByteWriter) => putIntervalKey(text, out)),
+  of('arka_timetz_key', ['text'], 'key', (text: string, out: ByteWriter) => putTimetzKey(text, out)),
+  of('arka_numeric', ['text'], 'text', (text: string) => numeric.canonicalNumeric(text)),
+  of('arka_numeric_of_double', ['double'], 'text', (value: number) => numeric.numericOfDouble(value)),
+  of('arka_numeric_fit', ['text', 'number', 'number'], 'text', (text: string, precision: number, scale: number) =>
+    numeric.fittedNumeric(text, precision, scale),
+  ),
+  of('arka_numeric_add', ['text', 'text'], 'text', (a: string, b: string) => numeric.added(a, b)),
+  of('arka_numeric_subtract', ['text', 'text'], 'text', (a: string, b: string) => numeric.added(a, numeric.negated(b))),
+  of('arka_numeric_multiply', ['text', 'text'], 'text', (a: string, b: string) => numeric.multiplied(a, b)),
+  of('arka_numeric_divide', ['text', 'text'], 'text', (a: string, b: string) => numeric.divided(a, b)),
+  of('arka_numeric_modulo', ['text', 'text'], 'text', (a: string, b: string) => numeric.remainder(a, b)),
+  of('arka_numeric_negate', ['text'], 'text', (text: string) => numeric.negated(text)),
+  of('arka_numeric_abs', ['text'], 'text', (text: string) => text.replace('-', '')),
+  of('arka_numeric_sign', ['text'], 'text', (text: string) => numeric.signNumeric(text)),
+  of('arka_numeric_round', ['text', 'number'], 'text', (text: string, n: number) => numeric.roundedNumeric(text, n)),
+  of('arka_numeric_trunc', ['text', 'number'], 'text', (text: string, n: number) => numeric.truncatedNumeric(text, n)),
+  of('arka_numeric_floor', ['text'], 'text', (text: string) => numeric.wholeNumeric(text, -1)),
+  of('arka_numeric_ceil', ['text'], 'text', (text: string) => numeric.wholeNumeric(text, 1)),
+  of('arka_numeric_scale', ['text'], 'number', (text: string) => numeric.scaleOf(text)),
+  of('arka_numeric_fits', ['text'], 'boolean', (text: string) => numeric.fitsDecimal(text)),
   of('arka_numeric_key', ['text'], 'key', (text: string, out: ByteWriter) => putNumericKey(text, out)),
 ];
 
@@ -111,11 +138,15 @@ const ARGUMENTS: Readonly<Record<Argument, duckdb.Type>> = {
   text: duckdb.Type.VARCHAR,
   number: duckdb.Type.INTEGER,
   boolean: duckdb.Type.BOOLEAN,
+  double: duckdb.Type.DOUBLE,
+  interval: duckdb.Type.INTERVAL,
 };
 const RESULTS: Readonly<Record<EngineFunction['result'], { readonly oid: number; readonly physical: Physical }>> = {
   text: { oid: Oid.text, physical: 'bytes' },
   boolean: { oid: Oid.bool, physical: 'bool' },
   key: { oid: Oid.bytea, physical: 'bytes' },
+  number: { oid: Oid.int4, physical: 'int32' },
+  interval: { oid: Oid.interval, physical: 'fixed16' },
 };
 
 function register(connection: duckdb.Connection, each: EngineFunction, mode: StringMode): void {
@@ -125,10 +156,12 @@ function register(connection: duckdb.Connection, each: EngineFunction, mode: Str
   for (const type of types) duckdb.scalar_function_add_parameter(scalar, type);
   const result = RESULTS[each.result];
   const pgType = { oid: result.oid, typmod: -1 };
-  duckdb.scalar_function_set_return_type(scalar, logicalType(pgType));
+  const isInterval = each.result === 'interval';
+  const resultType = isInterval ? duckdb.create_logical_type(duckdb.Type.INTERVAL) : logicalType(pgType);
+  duckdb.scalar_function_set_return_type(scalar, resultType);
   const readers = types.map((type) => vectorReader(type)!.read);
   const built = new VectorBuilder(result.physical);
-  const written = vectorBuilder(pgType, mode);
+  const written = isInterval ? intervalBuilder() : vectorBuilder(pgType, mode);
   const out = new ByteWriter(64);
   duckdb.scalar_function_set_function(scalar, (info, input, output) => {
     try {
@@ -167,6 +200,11 @@ function putResult(
   if (each.result === 'key') return built.bytes(out.bytes, 0, out.length);
   if (value === null || value === undefined) return built.null();
   if (typeof value === 'boolean') return built.bool(value);
+  if (each.result === 'number') return built.int32(value as number);
+  if (each.result === 'interval') {
+    const { months, days, micros } = parseInterval(String(value));
+    return built.words4(months, days, micros | 0, Math.floor(micros / 0x1_0000_0000));
+  }
   out.utf8(String(value));
   built.bytes(out.bytes, 0, out.length);
 }
@@ -177,6 +215,13 @@ function valueOf(column: ColumnVector, row: number): Value {
       return ((column.bits[row >> 3]! >> (row & 7)) & 1) !== 0;
     case 'int32':
       return column.words[row]!;
+    case 'float64':
+      return column.float64[row]!;
+    case 'fixed16': {
+      const { words } = column;
+      const micros = words[row * 4 + 3]! * 0x1_0000_0000 + (words[row * 4 + 2]! >>> 0);
+      return intervalText(words[row * 4]!, words[row * 4 + 1]!, micros);
+    }
     default:
       return decodeText(column.heap, column.starts[row]!, column.ends[row]!);
   }

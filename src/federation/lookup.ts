@@ -10,6 +10,7 @@ import duckdb from '@duckdb/node-bindings';
 import { invariant } from '../errors.ts';
 import type { ColumnDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
+import { DATE_INFINITY, infiniteSign } from '../types/civil-date.ts';
 import { duckdbType, numericModifier, Oid } from '../types/pg-type.ts';
 import { run, type Lease } from './connections.ts';
 import type { LookupRequest, LookupResult } from './engine-api.ts';
@@ -108,8 +109,10 @@ function literalText(column: ColumnDef, vector: ColumnVector, row: number): stri
     case Oid.oid:
       return String(wide(vector.words, row * 2, 2));
     case Oid.date:
+      if (Math.abs(vector.words[row]!) === DATE_INFINITY) return null;
       return `DATE '1970-01-01' + ${vector.words[row]!}`;
     case Oid.timestamp:
+      if (infiniteSign(vector.words[row * 2]!, vector.words[row * 2 + 1]!) !== 0) return null;
       return `make_timestamp(${wide(vector.words, row * 2, 2)})`;
     case Oid.numeric: {
       const scale = numericModifier(column.type.typmod)?.scale ?? 10;

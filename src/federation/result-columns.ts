@@ -6,7 +6,7 @@
  *   (in binary: cast to DECIMAL(38,16)).
  * - Types that no column can have travel as their PostgreSQL text under their own OID; in binary they are 0A000, except
  *   text-like ones, arrays, OIDs and intervals.
- * - For `vectors` every column is of a column type: unmodified numeric is DECIMAL(38,10).
+ * - For `vectors` every column is of a column type.
  */
 import duckdb from '@duckdb/node-bindings';
 import { notSupported } from '../errors.ts';
@@ -19,6 +19,7 @@ import {
   duckdbType,
   elementOf,
   elementType,
+  isWideNumeric,
   numericModifier,
   numericTypmod,
   Oid,
@@ -76,12 +77,26 @@ export function planColumn(request: QueryRequest, index: number, type: duckdb.Lo
 function planVector(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan {
   const described = { oid: wanted.typeOid, typmod: wanted.typmod };
   if (columnTypeInfo(wanted.typeOid) === undefined) throw notSupported(`a column of type OID ${wanted.typeOid}`);
-  const numeric =
-    wanted.typeOid === Oid.numeric ? (numericModifier(wanted.typmod) ?? { precision: 38, scale: 10 }) : null;
-  const exact =
-    numeric === null ? described : { oid: Oid.numeric, typmod: numericTypmod(numeric.precision, numeric.scale) };
+  const exact = described;
   if (elementOf(exact) !== undefined) return { ...listPlan(exact, type), format: 0, described: exact };
+  if (exact.oid === Oid.interval || isWideNumeric(exact))
+    return { sql: textForm(exact, type), encodeAs: exact, convert: null, format: 0, described: exact };
   return { sql: castTo(sqlTypeOf(exact), type), encodeAs: exact, convert: null, format: 0, described: exact };
+}
+
+/** What columns hold as text: intervals, and numerics of any size. */
+function textForm(type: PgType, from: duckdb.LogicalType): ((column: string) => string) | null {
+  const T = duckdb.Type;
+  const id = duckdb.get_type_id(from);
+  if (type.oid === Oid.interval) return id === T.INTERVAL ? (column) => `arka_interval_text(${column})` : null;
+  const modifier = numericModifier(type.typmod);
+  if (id === T.FLOAT || id === T.DOUBLE)
+    throw notSupported('a computed numeric, whose digits are not exact here, in a column of type numeric', {
+      hint: 'Cast it to numeric(p,s) first.',
+    });
+  const text = (column: string): string => (id === T.VARCHAR ? column : `CAST(${column} AS VARCHAR)`);
+  if (modifier === null) return id === T.VARCHAR ? null : text;
+  return (column) => `arka_numeric_fit(${text(column)}, ${modifier.precision}, ${modifier.scale})`;
 }
 
 /** A list as memory has it. Of a list of numerics the modifier is what its elements have. */
@@ -143,18 +158,16 @@ function planNumeric(plan: ColumnPlan, type: duckdb.LogicalType): ColumnPlan {
   const T = duckdb.Type;
   const id = duckdb.get_type_id(type);
   const modifier = numericModifier(plan.described.typmod);
-  if (modifier !== null) {
-    const precision = Math.min(38, modifier.precision);
-    return { ...plan, sql: castTo(`DECIMAL(${precision},${Math.min(precision, modifier.scale)})`, type) };
-  }
+  if (modifier !== null && !isWideNumeric(plan.described))
+    return { ...plan, sql: castTo(`DECIMAL(${modifier.precision},${modifier.scale})`, type) };
   if (id === T.DECIMAL || id === T.HUGEINT) return plan;
   if (id === T.FLOAT || id === T.DOUBLE) {
     if (plan.format === 1) return { ...plan, sql: (column) => `CAST(${column} AS DECIMAL(38,16))` };
     return { ...plan, sql: castTo('DOUBLE', type), encodeAs: TEXT, convert: numericTexts };
   }
-  // A rewrite has made PostgreSQL's text already.
-  if (id === T.VARCHAR && plan.format === 0) return { ...plan, encodeAs: TEXT };
-  return { ...plan, sql: (column) => `CAST(${column} AS DECIMAL(38,${id === T.VARCHAR ? 16 : 0}))` };
+  // It is PostgreSQL's text already.
+  if (id === T.VARCHAR) return { ...plan, encodeAs: plan.format === 0 ? TEXT : { oid: Oid.numeric, typmod: -1 } };
+  return { ...plan, sql: (column) => `CAST(${column} AS DECIMAL(38,0))` };
 }
 
 /** smallint is held wider, so that a result beyond it is still an error here, as in PostgreSQL. */

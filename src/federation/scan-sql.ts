@@ -19,11 +19,11 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef } from '../table-def.ts';
 import type { FileUnit, TableScan } from '../storage/scan-spec.ts';
 import type { SlabDirectory } from '../storage/memory/slab.ts';
-import { duckdbType, Oid } from '../types/pg-type.ts';
+import { duckdbType, engineType, Oid } from '../types/pg-type.ts';
 import { bitLiteral, bitmapSource, DENSE_PART, positionSource } from './delete-sources.ts';
 import { changesSource } from './changes-source.ts';
 import { memorySource } from './memory-source.ts';
-import { fromStored } from './stored-form.ts';
+import { engineForm, fromStored } from './stored-form.ts';
 import { addSource, type SourceRegistry } from './row-source.ts';
 import type { SlabReads } from './slab-reads.ts';
 import type { StringMode } from './vector-builder.ts';
@@ -38,15 +38,15 @@ export interface ScanContext {
 }
 
 /** `(SELECT … UNION ALL …)`, with the def's column names and, where asked for, `__unit` and `__position`. */
-export function scanSql(scan: TableScan, context: ScanContext): string {
+export function scanSql(scan: TableScan, context: ScanContext, inQueries = false): string {
   const branches: Branch[] = [];
   const columns = scan.def.columns;
+  const seen = (sql: string, { type, name }: ColumnDef): string =>
+    `${inQueries ? engineForm(sql, type) : sql} AS ${quoteIdentifier(name)}`;
   if (scan.changes !== undefined && scan.changes.to > scan.changes.since) {
     const source = addSource(context.registry, changesSource(scan.def, scan.changes, context.mode));
     context.sourceIds.push(source.id);
-    const outputs = columns.map(
-      (column, i) => `${fromStored(`c${i}`, column.type)} AS ${quoteIdentifier(column.name)}`,
-    );
+    const outputs = columns.map((column, i) => seen(fromStored(`c${i}`, column.type), column));
     branches.push({ outputs: outputs.join(', '), from: source.sql });
   }
   if (scan.memory.some((unit) => unit.rows > 0)) {
@@ -54,9 +54,7 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
     const source = addSource(context.registry, context.slabReads.watch(rows));
     context.sourceIds.push(source.id);
     context.slabReads.named(source.sql);
-    const outputs = columns.map(
-      (column, i) => `${fromStored(`c${i}`, column.type)} AS ${quoteIdentifier(column.name)}`,
-    );
+    const outputs = columns.map((column, i) => seen(fromStored(`c${i}`, column.type), column));
     if (scan.positions) outputs.push(`c${columns.length} AS "__unit"`, `c${columns.length + 1} AS "__position"`);
     branches.push({ outputs: outputs.join(', '), from: source.sql });
   }
@@ -68,12 +66,13 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
     if (file.rows === 0 || deleted >= file.rows) continue;
     (deleted === 0 ? clean : deleted <= file.rows * DENSE_PART ? sparse : dense).push(file);
   }
-  if (clean.length > 0) branches.push({ outputs: fileOutputs(scan, clean), from: `${readParquet(columns, clean)} f` });
+  if (clean.length > 0)
+    branches.push({ outputs: fileOutputs(scan, clean, seen), from: `${readParquet(columns, clean)} f` });
   if (sparse.length > 0) {
     const source = addSource(context.registry, positionSource(sparse, context.slabs));
     context.sourceIds.push(source.id);
     branches.push({
-      outputs: fileOutputs(scan, sparse),
+      outputs: fileOutputs(scan, sparse, seen),
       from: `${readParquet(columns, sparse)} f ANTI JOIN ${source.sql} d ON f.file_index = d.c0 AND f.file_row_number = d.c1`,
     });
   }
@@ -82,11 +81,11 @@ export function scanSql(scan: TableScan, context: ScanContext): string {
     context.sourceIds.push(source.id);
     context.slabReads.named(source.sql);
     branches.push({
-      outputs: fileOutputs(scan, dense),
+      outputs: fileOutputs(scan, dense, seen),
       from: `${readParquet(columns, dense)} f LEFT JOIN ${source.sql} d ON f.file_index = d.c0 WHERE get_bit(d.c1, f.file_row_number::INTEGER) = 0`,
     });
   }
-  if (branches.length === 0) return emptyScan(scan);
+  if (branches.length === 0) return emptyScan(scan, inQueries);
   if (branches.length === 1) return `(SELECT ${branches[0]!.outputs} FROM ${branches[0]!.from})`;
   return unionOf(scan, branches);
 }
@@ -119,17 +118,22 @@ export function filesInOrder(scan: TableScan, context: ScanContext): string {
   return `(SELECT ${fileOutputs(scan, files)} FROM ${readParquet(scan.def.columns, files)} f${where})`;
 }
 
-function emptyScan(scan: TableScan): string {
+function emptyScan(scan: TableScan, inQueries = false): string {
+  const typeOf = inQueries ? engineType : duckdbType;
   const outputs = scan.def.columns.map(
     (column) =>
-      `NULL::${column.type.oid === Oid.pgLsn ? 'BIGINT' : duckdbType(column.type)} AS ${quoteIdentifier(column.name)}`,
+      `NULL::${column.type.oid === Oid.pgLsn ? 'BIGINT' : typeOf(column.type)} AS ${quoteIdentifier(column.name)}`,
   );
   if (scan.positions) outputs.push('NULL::INTEGER AS "__unit"', 'NULL::BIGINT AS "__position"');
   return `(SELECT ${outputs.join(', ')} WHERE false)`;
 }
 
-function fileOutputs(scan: TableScan, files: readonly FileUnit[]): string {
-  const outputs = scan.def.columns.map((column) => `f.f${column.fieldId} AS ${quoteIdentifier(column.name)}`);
+function fileOutputs(
+  scan: TableScan,
+  files: readonly FileUnit[],
+  seen = (sql: string, column: ColumnDef): string => `${sql} AS ${quoteIdentifier(column.name)}`,
+): string {
+  const outputs = scan.def.columns.map((column) => seen(`f.f${column.fieldId}`, column));
   if (scan.positions) outputs.push(`${unitOf(files)} AS "__unit"`, 'f.file_row_number AS "__position"');
   return outputs.join(', ');
 }
@@ -161,7 +165,7 @@ export function withScans(sql: string, scans: readonly TableScan[], context: Sca
     const scan = byName.get(name);
     if (scan === undefined) return undefined;
     let subquery = subqueries.get(name);
-    if (subquery === undefined) subqueries.set(name, (subquery = scanSql(scan, context)));
+    if (subquery === undefined) subqueries.set(name, (subquery = scanSql(scan, context, true)));
     return subquery;
   });
   if (subqueries.size < scans.length) throw new SqlError(SqlState.internalError, 'a scan is missing in its statement');

@@ -1,6 +1,6 @@
 /**
  * Columns whose form in memory is not what the engine has in files and queries: arrays, which are JSON texts there and lists here
- * (`types/array-column.ts`). Of any other type the value is the same.
+ * (`types/array-column.ts`), and intervals, which are texts in memory and in files. Of any other type the value is the same.
  */
 import type { PgType } from '../table-def.ts';
 import { DATE_INFINITY } from '../types/civil-date.ts';
@@ -13,6 +13,11 @@ export function fromStored(sql: string, type: PgType): string {
   const texts = `from_json(${sql}, '["VARCHAR"]')`;
   const value = elementFrom(element);
   return value === 'x' ? texts : `list_transform(${texts}, lambda x: ${value})`;
+}
+
+/** A value as files have it → as queries have it. */
+export function engineForm(sql: string, { oid }: PgType): string {
+  return oid === Oid.interval ? `arka_interval(${sql})` : sql;
 }
 
 function elementFrom(element: PgType): string {

@@ -16,7 +16,7 @@ export function textExpression(value: string, type: duckdb.LogicalType, depth = 
     case T.BLOB:
       return `'\\x' || lower(hex(${value}))`;
     case T.INTERVAL:
-      return `replace(CAST(${value} AS VARCHAR), 'month', 'mon')`;
+      return `arka_interval_text(${value})`;
     case T.LIST:
       return listExpression(value, duckdb.list_type_child_type(type), depth);
     case T.ARRAY:

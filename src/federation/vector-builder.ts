@@ -10,7 +10,7 @@ import duckdb from '@duckdb/node-bindings';
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import type { Physical } from '../types/column-vector.ts';
-import { numericModifier, Oid, physicalOf } from '../types/pg-type.ts';
+import { isWideNumeric, numericModifier, Oid, physicalOf } from '../types/pg-type.ts';
 import { CHUNK_ROWS } from './row-source.ts';
 
 /** Rows [from, from + count) of one column; only the arrays that `physical` uses are read. Floats lie in `words`. */
@@ -53,8 +53,9 @@ export function logicalType(type: PgType): duckdb.LogicalType {
     case Oid.float8:
       return duckdb.create_logical_type(T.DOUBLE);
     case Oid.numeric: {
-      const modifier = numericModifier(type.typmod) ?? { precision: 38, scale: 10 };
-      return duckdb.create_decimal_type(modifier.precision, modifier.scale);
+      if (isWideNumeric(type)) return duckdb.create_logical_type(T.VARCHAR);
+      const { precision, scale } = numericModifier(type.typmod)!;
+      return duckdb.create_decimal_type(precision, scale);
     }
     case Oid.bytea:
       return duckdb.create_logical_type(T.BLOB);
@@ -71,6 +72,11 @@ export function logicalType(type: PgType): duckdb.LogicalType {
     default:
       return duckdb.create_logical_type(T.VARCHAR);
   }
+}
+
+/** Of an INTERVAL: months, days, and the two words of its microseconds. */
+export function intervalBuilder(): VectorBuilder {
+  return wordsBuilder('fixed16', 4, null);
 }
 
 export function vectorBuilder(type: PgType, mode: StringMode): VectorBuilder {

@@ -4,7 +4,7 @@ import { binaryOutput } from '../types/binary-output.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import { formatType } from '../types/format-type.ts';
 import { parameterText } from '../types/parameter-text.ts';
-import { columnTypeInfo, Oid } from '../types/pg-type.ts';
+import { columnTypeInfo, Oid, physicalOf } from '../types/pg-type.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import { textInput } from '../types/text-input.ts';
 import { UTC } from '../types/time-zone.ts';
@@ -51,14 +51,14 @@ function changeOf({ typeOid: oid, typmod }: ResultColumn, from: Format, to: Form
   if (from === 1) return (value) => Buffer.from(parameterText(oid, 1, value)!);
   const type = { oid, typmod };
   const info = columnTypeInfo(oid);
-  if (info === undefined || (oid === Oid.numeric && typmod < 4))
+  if (info === undefined)
     throw notSupported(`the binary format of type ${formatType(type)} from this cursor`, {
       hint: 'Declare it as a BINARY cursor, or fetch in the text format.',
     });
   const read = textInput(type);
   const write = binaryOutput(type, { timeZone: UTC });
   return (value) => {
-    const builder = new VectorBuilder(info.physical);
+    const builder = new VectorBuilder(physicalOf(type));
     read(value, 0, value.length, builder);
     const out = new ByteWriter(32);
     write(builder.vector(), 0, out);

@@ -10,7 +10,7 @@ import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { lastColumn, type ColumnDef, type ColumnDefault, type PgType, type TableDef } from '../table-def.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import { formatType } from '../types/format-type.ts';
-import { elementOf, numericModifier, Oid } from '../types/pg-type.ts';
+import { elementOf, numericModifier, Oid, isWideNumeric } from '../types/pg-type.ts';
 import { alteredChecks } from './altered-checks.ts';
 import { commented, commentsKept } from './comment.ts';
 import { SYSTEM_COLUMNS } from './create-table.ts';
@@ -289,6 +289,8 @@ function isPromotion(from: PgType, to: PgType): boolean {
   if (INTEGERS.includes(from.oid)) return INTEGERS.indexOf(to.oid) > INTEGERS.indexOf(from.oid);
   if (from.oid === Oid.float4) return to.oid === Oid.float8;
   if (from.oid === Oid.numeric && to.oid === Oid.numeric) {
+    if (isWideNumeric(from)) return to.typmod < 0;
+    if (isWideNumeric(to)) return false;
     const [old, wide] = [numericModifier(from.typmod), numericModifier(to.typmod)];
     return old !== null && wide !== null && old.scale === wide.scale && old.precision < wide.precision;
   }

@@ -4,7 +4,7 @@ import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, DefaultFunction, TableDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { literalError } from '../types/value-errors.ts';
-import { elementOf, elementType, Oid, duckdbType } from '../types/pg-type.ts';
+import { elementOf, elementType, engineType, isWideNumeric, numericModifier, Oid } from '../types/pg-type.ts';
 import { atNode, locationOf, stringNode } from './ast.ts';
 import { defaultValue, undefinedColumn } from './column-default.ts';
 import { constantFor, isNumberLiteral } from './constants.ts';
@@ -14,6 +14,11 @@ import { writeExpression } from './duckdb/expression.ts';
 import { scalarLiteral } from './duckdb/literals.ts';
 import { onlyDefault } from './generators.ts';
 import type { Scope } from './duckdb/scope.ts';
+import { castWide } from './duckdb/casts.ts';
+import { typed, WIDE_NUMERIC } from './duckdb/typed.ts';
+import { wideText } from './duckdb/wide-numeric.ts';
+import { quoteLiteral } from '../sql-text.ts';
+import { canonicalNumeric } from '../types/numeric-text.ts';
 
 export function assignmentsOf(targets: readonly Node[], def: TableDef): ReadonlyMap<ColumnDef, Node> {
   const assignments = new Map<ColumnDef, Node>();
@@ -65,7 +70,7 @@ const MADE_BY_ENGINE: Readonly<Partial<Record<DefaultFunction, string>>> = {
 };
 
 export function writeAssignment(value: Node, column: ColumnDef, scope: Scope): string {
-  const type = duckdbType(column.type);
+  const type = engineType(column.type);
   if ('SetToDefault' in value) {
     const made = column.default?.kind === 'function' ? MADE_BY_ENGINE[column.default.function] : undefined;
     if (made !== undefined) return `CAST(${made} AS ${type})`;
@@ -77,7 +82,10 @@ export function writeAssignment(value: Node, column: ColumnDef, scope: Scope): s
   if (constant !== undefined)
     return constant.text === null ? `CAST(NULL AS ${type})` : givenLiteral(constant.text, column, value);
   const written = writeExpression(value, scope);
-  if ('ParamRef' in value) return `CAST(${written.sql} AS ${type})`;
+  if ('ParamRef' in value)
+    return isWideNumeric(column.type) ? fittedWide(wideText(written), column) : `CAST(${written.sql} AS ${type})`;
+  if (written.oid !== Oid.unknown && isWideNumeric(column.type))
+    return fittedWide(castWide(written, []).sql, checkedNumber(written.oid, column));
   if (written.constant === undefined || written.oid !== Oid.unknown) checkAssignable(written.oid, column);
   return assignmentCast(written.sql, written.oid, column);
 }
@@ -92,7 +100,20 @@ function givenLiteral(text: string, column: ColumnDef, node: Node): string {
 }
 
 function constantLiteral(text: string, column: ColumnDef): string {
-  return `CAST(${scalarLiteral(text, column.type.oid)} AS ${duckdbType(column.type)})`;
+  if (isWideNumeric(column.type)) return fittedWide(quoteLiteral(canonicalNumeric(text)), column);
+  return `CAST(${scalarLiteral(text, column.type.oid)} AS ${engineType(column.type)})`;
+}
+
+/** The text of a numeric as the column has it. */
+function fittedWide(sql: string, { type }: ColumnDef): string {
+  const modifier = numericModifier(type.typmod);
+  return modifier === null ? sql : `arka_numeric_fit(${sql}, ${modifier.precision}, ${modifier.scale})`;
+}
+
+/** @throws {SqlError} 42804 */
+function checkedNumber(from: number, column: ColumnDef): ColumnDef {
+  checkAssignable(from, column);
+  return column;
 }
 
 export function targetColumns(nodes: readonly Node[], def: TableDef): readonly ColumnDef[] | null {
@@ -123,8 +144,11 @@ const FAMILIES: readonly (readonly number[])[] = [
   [Oid.time, Oid.interval, Oid.timestamp, Oid.timestamptz],
 ];
 
+const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8, Oid.oid]);
+
 /** @throws {SqlError} 42804 where PostgreSQL has no assignment cast between two known types */
-export function checkAssignable(from: number, column: ColumnDef): void {
+export function checkAssignable(given: number, column: ColumnDef): void {
+  const from = given === WIDE_NUMERIC ? Oid.numeric : given;
   const to = column.type.oid;
   if (from === 0 || from === Oid.unknown || from === to || to === Oid.text || to === Oid.varchar || to === Oid.bpchar)
     return;
@@ -144,7 +168,15 @@ export function checkAssignable(from: number, column: ColumnDef): void {
 
 /** An assignment rounds as PostgreSQL's does: floats to even, numerics away from zero. */
 export function assignmentCast(sql: string, from: number, column: ColumnDef): string {
-  const type = duckdbType(column.type);
+  const type = engineType(column.type);
+  if (isWideNumeric(column.type)) return fittedWide(castWide(typed(sql, from), []).sql, column);
+  if (from === WIDE_NUMERIC) {
+    const modifier = numericModifier(column.type.typmod);
+    if (column.type.oid === Oid.numeric)
+      return `CAST(arka_numeric_fit(${sql}, ${modifier!.precision}, ${modifier!.scale}) AS ${type})`;
+    if (INTEGERS.has(column.type.oid)) return `CAST(arka_numeric_round(${sql}, 0) AS ${type})`;
+    return `CAST(${sql} AS ${type})`;
+  }
   const whole = column.type.oid === Oid.int2 || column.type.oid === Oid.int4 || column.type.oid === Oid.int8;
   if (whole && (from === Oid.float4 || from === Oid.float8)) return `CAST(round_even(${sql}, 0) AS ${type})`;
   if (whole && from === Oid.numeric) return `CAST(round(${sql}, 0) AS ${type})`;

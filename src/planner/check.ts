@@ -8,7 +8,7 @@ import type { CheckFunction, Comparison, Condition, Operand } from '../check-def
 import type { ColumnDef, PgType } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { putText } from '../types/parse-text-value.ts';
-import { numericModifier, numericTypmod, Oid, physicalOf } from '../types/pg-type.ts';
+import { numericModifier, numericTypmod, Oid, physicalOf, isWideNumeric } from '../types/pg-type.ts';
 import { textInput } from '../types/text-input.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { atNode, constantKind, constantText, plainName, stringsOf, tagOf, unsupported } from './ast.ts';
@@ -220,6 +220,8 @@ class Maker {
       throw new SqlError(SqlState.undefinedTable, `missing FROM-clause entry for table "${table}"`, atNode(node));
     if (column === undefined)
       throw new SqlError(SqlState.undefinedColumn, `column "${name}" does not exist`, atNode(node));
+    if (isWideNumeric(column.type) || column.type.oid === Oid.interval || column.type.oid === Oid.timetz)
+      throw unsupported(`CHECK of a column of type ${formatType(column.type)}`, node);
     return { kind: 'column', fieldId: column.fieldId, type: column.type };
   }
 

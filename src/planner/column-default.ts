@@ -3,7 +3,8 @@ import type { Node } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, ColumnDefault } from '../table-def.ts';
 import { putText } from '../types/parse-text-value.ts';
-import { elementOf, numericModifier, numericTypmod, Oid, physicalOf } from '../types/pg-type.ts';
+import { canonicalNumeric } from '../types/numeric-text.ts';
+import { elementOf, numericModifier, numericTypmod, Oid, physicalOf, isWideNumeric } from '../types/pg-type.ts';
 import { textInput } from '../types/text-input.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { at, constantKind, constantText, walk } from './ast.ts';
@@ -30,6 +31,10 @@ export function columnDefault(expression: Node, column: ColumnDef, view: Catalog
 
 /** Of what length the type takes is said when a row is written. @throws {SqlError} 22P02, 22007 and the like, of the type's input */
 function checkInput({ type: { oid, typmod } }: ColumnDef, text: string): void {
+  if (isWideNumeric({ oid, typmod })) {
+    canonicalNumeric(text);
+    return;
+  }
   const scale =
     (elementOf({ oid, typmod })?.oid ?? oid) === Oid.numeric ? (numericModifier(typmod)?.scale ?? 10) : null;
   const type = { oid, typmod: scale === null ? -1 : numericTypmod(38, scale) };

@@ -9,7 +9,7 @@
  */
 import type { A_Expr, Node } from 'libpg-query';
 import type { ColumnDef } from '../table-def.ts';
-import { Oid } from '../types/pg-type.ts';
+import { isHashable, Oid } from '../types/pg-type.ts';
 import { plainName } from './ast.ts';
 import type { ColumnFilter, ParameterValue } from './plan.ts';
 import { columnOf, comparisons, keyText, operand, valueOf, type Comparison, type Operand } from './predicates.ts';
@@ -83,6 +83,7 @@ export function columnFilter(
       return text === '' ? null : { kind: 'prefix', fieldId, text };
     }
     case 'compare': {
+      if (!isHashable(column.type)) return null; // bounds are of its text
       const texts: string[] = [];
       for (const each of condition.operands) {
         const value = valueOf(each, parameters);

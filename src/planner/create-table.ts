@@ -4,7 +4,7 @@ import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence } from '../sequence-def.ts';
 import type { ColumnDef, ColumnDefault } from '../table-def.ts';
-import { elementOf, Oid } from '../types/pg-type.ts';
+import { elementOf, isHashable, Oid } from '../types/pg-type.ts';
 import { at, atNode, defElemText, stringsOf, unsupported } from './ast.ts';
 import { checksOf } from './check-constraints.ts';
 import { columnDefault } from './column-default.ts';
@@ -310,7 +310,7 @@ export class KeyCollector {
           `column "${name}" appears twice in primary key constraint`,
           at(this.#location),
         );
-      if (UNINDEXABLE.has(found.type.oid) || elementOf(found.type) !== undefined)
+      if (UNINDEXABLE.has(found.type.oid) || !isHashable(found.type))
         throw unsupported(`a primary key column of type ${formatType(found.type)}`).with(at(this.#location));
       return found.fieldId;
     });
@@ -322,8 +322,8 @@ export class KeyCollector {
   }
 }
 
-/** Types whose equality is not that of their bytes (NaN, -0, jsonb), or that have none (json). Iceberg refuses floats, too. */
-const UNINDEXABLE: ReadonlySet<number> = new Set([Oid.float4, Oid.float8, Oid.json, Oid.jsonb]);
+/** NaN and -0 are equal to others; Iceberg refuses floats, too. */
+const UNINDEXABLE: ReadonlySet<number> = new Set([Oid.float4, Oid.float8]);
 
 /** Names longer than 63 bytes are cut, as PostgreSQL cuts them; the parser has done so already for plain identifiers. */
 export function truncated(name: string): string {

@@ -1,11 +1,12 @@
 /** Rows of a query that are kept as those of a table: what columns they have, and the query with each cast to its column's type. */
 import { quoteIdentifier } from '../sql-text.ts';
 import type { SelectStmt } from 'libpg-query';
-import type { ColumnDef, TableDef } from '../table-def.ts';
+import type { ColumnDef, PgType, TableDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
-import { columnTypeInfo, duckdbType, Oid } from '../types/pg-type.ts';
+import { columnTypeInfo, engineType, Oid } from '../types/pg-type.ts';
 import { writeQuery } from './duckdb/query.ts';
 import type { OutputColumn } from './duckdb/scope.ts';
+import { WIDE_NUMERIC } from './duckdb/typed.ts';
 import type { PlannedTable, QueryPlan, Statement } from './plan.ts';
 import { Renderer } from './query-plan.ts';
 
@@ -41,7 +42,7 @@ export function planKept(
   const { outputs } = writeQuery(select, { tables, parameterOids, onWhere: () => undefined });
   const columns = keptColumns(outputs ?? []);
   const names = columns.map((_, i) => quoteIdentifier(`c${i}`));
-  const casts = columns.map(({ type }, i) => `CAST("source".${names[i]} AS ${duckdbType(type)}) AS ${names[i]}`);
+  const casts = columns.map(({ type }, i) => `CAST("source".${names[i]} AS ${engineType(type)}) AS ${names[i]}`);
   const renderer = new Renderer(
     tables,
     parameterOids,
@@ -61,10 +62,15 @@ export function keptColumns(outputs: readonly OutputColumn[]): readonly ColumnDe
     name,
     fieldId: i + 1,
     attnum: i + 1,
-    type: columnTypeInfo(oid) === undefined ? { oid: Oid.text, typmod: -1 } : { oid, typmod },
+    type: keptType(oid, typmod),
     notNull: false,
     default: null,
   }));
+}
+
+function keptType(oid: number, typmod: number): PgType {
+  if (oid === WIDE_NUMERIC) return { oid: Oid.numeric, typmod: -1 };
+  return columnTypeInfo(oid) === undefined ? { oid: Oid.text, typmod: -1 } : { oid, typmod };
 }
 
 /** Why rows with these columns cannot be kept; null: they can. */
@@ -74,6 +80,7 @@ export function refusal(outputs: readonly OutputColumn[] | null): string | null 
   for (const { name, oid, typmod } of outputs) {
     if (seen.has(name.toLowerCase())) return `two columns "${name}"`;
     seen.add(name.toLowerCase());
+    if (oid === WIDE_NUMERIC) continue;
     if (columnTypeInfo(oid) === undefined)
       return oid === 0 ? `column "${name}"` : `column "${name}" of type ${formatType({ oid, typmod: -1 })}`;
     // Without a column's type its scale is not known, and would not be that of PostgreSQL.

@@ -6,7 +6,7 @@ import { quoteIdentifier } from '../sql-text.ts';
 import type { MergeStmt, MergeWhenClause, Node, RangeVar } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
-import { duckdbType } from '../types/pg-type.ts';
+import { engineType } from '../types/pg-type.ts';
 import { assignmentsOf, targetColumns, writeAssignment } from './assignments.ts';
 import { atNode } from './ast.ts';
 import { writeCondition } from './duckdb/expression.ts';
@@ -148,7 +148,7 @@ function writeMerge(
         value === undefined ? `${target}.${quoteIdentifier(column.name)}` : writeAssignment(value, column, inside);
       return [`WHEN ${i} THEN ${sql}`];
     });
-    const type = duckdbType(column.type);
+    const type = engineType(column.type);
     return cases.length === 0 ? `CAST(NULL AS ${type})` : `CASE "__when" ${cases.join(' ')} END`;
   });
   const names = nameFields(def).map((fieldId) => {

@@ -6,7 +6,7 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, PartitionField, SortField, TransformName } from '../table-def.ts';
-import { elementOf, Oid } from '../types/pg-type.ts';
+import { isHashable, isWideNumeric, Oid } from '../types/pg-type.ts';
 import { formatType } from '../types/format-type.ts';
 
 export interface TableOptions {
@@ -188,9 +188,8 @@ function checkTransform(transform: TransformName, column: ColumnDef, item: strin
   const allowed = TRANSFORM_TYPES[transform];
   const refused =
     allowed === null
-      ? transform === 'identity' &&
-        (elementOf(column.type) !== undefined || column.type.oid === Oid.json || column.type.oid === Oid.jsonb)
-      : !allowed.includes(column.type.oid);
+      ? transform === 'identity' && !isHashable(column.type)
+      : !allowed.includes(column.type.oid) || isWideNumeric(column.type);
   if (refused)
     throw new SqlError(
       SqlState.datatypeMismatch,
@@ -204,7 +203,7 @@ export function sortFields(text: string, columns: readonly ColumnDef[], table: s
     if (match === null)
       throw invalid(`invalid sort_by item "${item}"`, 'Write column [ASC | DESC] [NULLS FIRST | LAST].');
     const column = columnNamed(match[1]!, columns, table);
-    if (column.type.oid === Oid.json || column.type.oid === Oid.jsonb || elementOf(column.type) !== undefined) {
+    if (!isHashable(column.type)) {
       throw new SqlError(
         SqlState.datatypeMismatch,
         `sort_by does not take a column of type ${formatType(column.type)}`,

@@ -6,7 +6,7 @@
 import type { Node, TypeName } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
-import { arrayTypeOf, Oid, numericTypmod, storedElement } from '../types/pg-type.ts';
+import { arrayTypeOf, isWideNumeric, Oid, numericTypmod, storedElement } from '../types/pg-type.ts';
 import { at, constantText, plainName, unsupported } from './ast.ts';
 
 const COLUMN_TYPES: Readonly<Record<string, number>> = {
@@ -29,6 +29,8 @@ const COLUMN_TYPES: Readonly<Record<string, number>> = {
   timestamp: Oid.timestamp,
   timestamptz: Oid.timestamptz,
   uuid: Oid.uuid,
+  interval: Oid.interval,
+  timetz: Oid.timetz,
   json: Oid.json,
   jsonb: Oid.jsonb,
 };
@@ -41,8 +43,6 @@ const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   serial8: 'bigserial',
   smallserial: 'smallserial',
   serial2: 'smallserial',
-  interval: 'type interval',
-  timetz: 'type time with time zone',
   money: 'type money',
   inet: 'type inet',
   cidr: 'type cidr',
@@ -73,13 +73,6 @@ const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   daterange: 'type daterange',
   xid: 'type xid',
 };
-const HINTS: Readonly<Record<string, string>> = {
-  interval: 'Store seconds as double precision or bigint.',
-  timetz: 'Use time, or timestamp with time zone.',
-};
-
-/** Decimal digits that a value can have: the limit of Iceberg's decimal and of int128. */
-const PRECISION_MAX = 38;
 /** Decimal digits of a second. */
 const PRECISION_OF_TIMES_MAX = 6;
 const LENGTH_MAX = 10_485_760;
@@ -95,14 +88,14 @@ export function columnType(typeName: TypeName, column: string): PgType {
     const known = KNOWN_ELSEWHERE[name];
     if (known === undefined)
       throw new SqlError(SqlState.undefinedObject, `type "${displayName(typeName)}" does not exist`, where);
-    const hint = HINTS[name];
-    throw unsupportedType(known, hint === undefined ? where : { ...where, hint });
+    throw unsupportedType(known, where);
   }
   const typmod = typmodOf(typeName, oid, name);
   if ((typeName.arrayBounds ?? []).length === 0) return { oid, typmod };
   // The dimensions that are written mean nothing: values say how many they have.
   const array = arrayTypeOf(oid);
-  if (storedElement(array) === undefined) throw unsupportedType(`an array of ${name}`, where);
+  if (storedElement(array) === undefined || isWideNumeric({ oid, typmod }))
+    throw unsupportedType(`an array of ${name}`, where);
   return { oid: array, typmod };
 }
 
@@ -150,7 +143,10 @@ function typmodOf(typeName: TypeName, oid: number, name: string): number {
         );
       return first + 4;
     }
+    case Oid.interval:
+      throw unsupportedType('type interval with fields or a precision', where);
     case Oid.time:
+    case Oid.timetz:
     case Oid.timestamp:
     case Oid.timestamptz:
       return Math.min(first, PRECISION_OF_TIMES_MAX); // PostgreSQL takes more for 6, with a warning
@@ -160,12 +156,7 @@ function typmodOf(typeName: TypeName, oid: number, name: string): number {
 }
 
 function numericTypmodOf(modifiers: readonly Node[], where: { position?: number }): number {
-  if (modifiers.length === 0) {
-    throw unsupportedType('numeric without precision', {
-      ...where,
-      hint: `Give a precision and a scale, such as numeric(${PRECISION_MAX},10).`,
-    });
-  }
+  if (modifiers.length === 0) return -1;
   if (modifiers.length > 2) throw new SqlError(SqlState.invalidParameterValue, 'invalid NUMERIC type modifier', where);
   const precision = integerModifier(modifiers[0]!, where);
   const scale = modifiers.length === 2 ? integerModifier(modifiers[1]!, where) : 0;
@@ -177,16 +168,6 @@ function numericTypmodOf(modifiers: readonly Node[], where: { position?: number 
     );
   if (scale < -1000 || scale > 1000)
     throw new SqlError(SqlState.invalidParameterValue, `NUMERIC scale ${scale} must be between -1000 and 1000`, where);
-  if (precision > PRECISION_MAX)
-    throw unsupportedType(`numeric(${precision},${scale})`, {
-      ...where,
-      hint: `The largest precision is ${PRECISION_MAX}.`,
-    });
-  if (scale < 0 || scale > precision)
-    throw unsupportedType(`numeric(${precision},${scale})`, {
-      ...where,
-      hint: 'The scale must lie between 0 and the precision.',
-    });
   return numericTypmod(precision, scale);
 }
 

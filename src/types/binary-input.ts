@@ -25,7 +25,10 @@ import { formatType } from './format-type.ts';
 import { type TextInput } from './number-input.ts';
 import { overflow, putDigitsRounded, requiredModifier, type NumericModifier } from './numeric-input.ts';
 import { arrayBinaryInput } from './array-column.ts';
-import { elementOf, Oid } from './pg-type.ts';
+import { intervalBinaryInput } from './interval-input.ts';
+import { numericTextBinaryInput } from './numeric-text.ts';
+import { elementOf, isWideNumeric, Oid } from './pg-type.ts';
+import { timetzBinaryInput } from './timetz.ts';
 import { characterInput, jsonbInput, textInput } from './text-input.ts';
 
 /** As TextInput, over the binary format. */
@@ -54,7 +57,7 @@ export function binaryInput(type: PgType): BinaryInput {
         sink.float64(scratch.getFloat64(0));
       });
     case Oid.numeric:
-      return numericBinaryInput(requiredModifier(type));
+      return isWideNumeric(type) ? numericTextBinaryInput(type) : numericBinaryInput(requiredModifier(type));
     case Oid.text:
       return characterInput(-1);
     case Oid.varchar:
@@ -75,6 +78,10 @@ export function binaryInput(type: PgType): BinaryInput {
     case Oid.timestamp:
     case Oid.timestamptz:
       return timestampBinaryInput(type);
+    case Oid.timetz:
+      return timetzBinaryInput(type);
+    case Oid.interval:
+      return intervalBinaryInput;
     case Oid.uuid:
       return fixed(16, (src, at, sink) => {
         sink.words4(littleAt(src, at), littleAt(src, at + 4), littleAt(src, at + 8), littleAt(src, at + 12));

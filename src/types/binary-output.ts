@@ -10,7 +10,11 @@ import type { ColumnVector } from './column-vector.ts';
 import { putMagnitude, setMagnitude } from './decimal-digits.ts';
 import { formatType } from './format-type.ts';
 import { arrayBinaryOutput } from './array-column.ts';
-import { elementOf, Oid } from './pg-type.ts';
+import { parseInterval } from './interval-input.ts';
+import { numericBinary } from './numeric-binary.ts';
+import { elementOf, isWideNumeric, Oid } from './pg-type.ts';
+import { parseTimetz } from './timetz.ts';
+import { decodeText } from './utf8.ts';
 import { blankPaddedOutput, bytesOutput, numericScale, type OutputSettings, type TextOutput } from './text-output.ts';
 
 /** As TextOutput, in the binary format. */
@@ -37,7 +41,7 @@ export function binaryOutput(type: PgType, _settings: OutputSettings): BinaryOut
     case Oid.float8:
       return (vector, row, out) => out.f64(vector.float64[row]!);
     case Oid.numeric:
-      return numericOutput(numericScale(type));
+      return isWideNumeric(type) ? wideNumericOutput(type) : numericOutput(numericScale(type));
     case Oid.text:
     case Oid.varchar:
     case Oid.name:
@@ -64,6 +68,10 @@ export function binaryOutput(type: PgType, _settings: OutputSettings): BinaryOut
     case Oid.timestamp:
     case Oid.timestamptz:
       return timestampOutput;
+    case Oid.interval:
+      return intervalOutput;
+    case Oid.timetz:
+      return timetzOutput;
     case Oid.uuid:
       return uuidOutput;
     case Oid.jsonb:
@@ -81,6 +89,30 @@ function dateOutput(vector: ColumnVector, row: number, out: ByteWriter): void {
   const days = vector.words[row]!;
   if (days === DATE_INFINITY) out.i32(DATE_INFINITY);
   else out.i32(days === -DATE_INFINITY ? -DATE_INFINITY - 1 : days - POSTGRES_EPOCH_DAYS);
+}
+
+const textAt = (vector: ColumnVector, row: number): string =>
+  decodeText(vector.heap, vector.starts[row]!, vector.ends[row]!);
+
+function wideNumericOutput(type: PgType): BinaryOutput {
+  const decimal = numericOutput(numericScale(type));
+  return (vector, row, out) =>
+    vector.physical === 'bytes' ? numericBinary(textAt(vector, row), out) : decimal(vector, row, out);
+}
+
+function intervalOutput(vector: ColumnVector, row: number, out: ByteWriter): void {
+  const { months, days, micros } = parseInterval(textAt(vector, row));
+  out.i32(Math.floor(micros / 0x1_0000_0000));
+  out.i32(micros | 0);
+  out.i32(days);
+  out.i32(months);
+}
+
+function timetzOutput(vector: ColumnVector, row: number, out: ByteWriter): void {
+  const { micros, east } = parseTimetz(textAt(vector, row));
+  out.i32(Math.floor(micros / 0x1_0000_0000));
+  out.i32(micros | 0);
+  out.i32(0 - east);
 }
 
 function timestampOutput(vector: ColumnVector, row: number, out: ByteWriter): void {

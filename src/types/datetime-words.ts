@@ -10,7 +10,7 @@ import { ABBREVIATIONS } from './time-zone-abbreviations.ts';
 import { findTimeZone, type TimeZone } from './time-zone.ts';
 import type { TimeContext } from './datetime-input.ts';
 
-export type DateTimeKind = 'date' | 'time' | 'timestamp' | 'timestamp with time zone';
+export type DateTimeKind = 'date' | 'time' | 'time with time zone' | 'timestamp' | 'timestamp with time zone';
 
 /** `micros` is of the day, up to one day; one of `offset` and `zone` is set when the text names a zone. */
 export interface DecodedDateTime {
@@ -79,6 +79,8 @@ interface Fields {
   julianMarked: boolean;
 }
 
+const isTime = (kind: DateTimeKind): boolean => kind === 'time' || kind === 'time with time zone';
+
 /** @throws {SqlError} 22007 for other text, 22008 for fields out of range */
 export function decodeDateTime(text: string, kind: DateTimeKind, context: TimeContext): DecodedDateTime {
   const fields: Fields = {
@@ -99,7 +101,7 @@ export function decodeDateTime(text: string, kind: DateTimeKind, context: TimeCo
   const cut = cutFields(text);
   if (cut === null || cut.length === 0 || cut.length > 25) throw invalidFormat(text, kind);
   const first = cut[0]!;
-  fields.timeMarked = kind === 'time' && first.kind === 'number' && cut.length <= 2;
+  fields.timeMarked = isTime(kind) && first.kind === 'number' && cut.length <= 2;
   for (const field of cut) {
     const special = field.kind === 'word' ? specialValue(field.text, text, kind, context) : null;
     if (special !== null) {
@@ -149,10 +151,10 @@ function specialValue(word: string, text: string, kind: DateTimeKind, context: T
   switch (word.toLowerCase()) {
     case 'infinity':
     case '-infinity':
-      if (kind === 'time') return null;
+      if (isTime(kind)) return null;
       return { ...plain(0, 0), infinite: word.startsWith('-') ? -1 : 1 };
     case 'epoch':
-      if (kind === 'time') throw invalidFormat(text, kind);
+      if (isTime(kind)) throw invalidFormat(text, kind);
       return { days: 0, micros: 0, offset: 0, zone: null };
     case 'now': {
       const micros = context.now();
@@ -162,12 +164,12 @@ function specialValue(word: string, text: string, kind: DateTimeKind, context: T
       return {
         days: day,
         micros: (seconds + shift - day * DAY_SECONDS) * 1e6 + (micros - seconds * 1e6),
-        offset: 0,
+        offset: kind === 'time with time zone' ? shift : 0,
         zone: null,
       };
     }
     case 'allballs':
-      return kind === 'time' ? plain(0, 0) : null;
+      return isTime(kind) ? { days: 0, micros: 0, offset: 0, zone: null } : null;
     default:
       return null;
   }
@@ -372,10 +374,13 @@ function assemble(fields: Fields, text: string, kind: DateTimeKind): DecodedDate
     if (fields.half === 'am' && hour === 12) micros -= DAY_MICROS / 2;
   }
   const dated = fields.days !== null || fields.year !== null || fields.month !== null || fields.day !== null;
-  if (kind === 'time') {
+  if (isTime(kind)) {
     if (micros === null) throw invalidFormat(text, kind);
-    if (dated) civilDays(fields, text, kind);
-    else if (fields.zone !== null && fields.zone.fixedSeconds === null) throw invalidFormat(text, kind);
+    const days = dated ? civilDays(fields, text, kind) : 0;
+    const isSure = dated || fields.zone === null || fields.zone.fixedSeconds !== null;
+    if (kind === 'time with time zone' && isSure) return { days, micros, offset: fields.offset, zone: fields.zone };
+    if (dated) return { days: 0, micros, offset: null, zone: null };
+    if (fields.zone !== null && fields.zone.fixedSeconds === null) throw invalidFormat(text, kind);
     return { days: 0, micros, offset: null, zone: null };
   }
   if (!dated) throw invalidFormat(text, kind);

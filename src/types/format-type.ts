@@ -6,8 +6,6 @@ const OTHER_NAMES: ReadonlyMap<number, string> = new Map([
   [0, 'unknown'],
   [Oid.regproc, 'regproc'],
   [Oid.unknown, 'unknown'],
-  [Oid.interval, 'interval'],
-  [Oid.timetz, 'time with time zone'],
   [Oid.pgLsn, 'pg_lsn'],
   [Oid.void, 'void'],
   [Oid.tid, 'tid'],

@@ -25,7 +25,8 @@ export function numericBinary(text: string, out: ByteWriter): void {
   out.i16(count);
   out.i16(count === 0 ? 0 : Math.ceil(whole.length / 4) - 1 - first / 4);
   out.i16(special ?? (negative && count > 0 ? 0x4000 : 0));
-  out.i16(special === undefined ? fraction.length : 0);
+  // Of an infinite one PostgreSQL sends what bits of its own header say.
+  out.i16(special === undefined ? fraction.length : text === 'NaN' ? 0 : 32);
   for (let at = first; at < last; at += 4) out.i16(Number(digits.slice(at, at + 4)));
 }
 

@@ -78,6 +78,8 @@ const INFO: readonly ColumnTypeInfo[] = [
   { oid: Oid.time, name: 'time without time zone', physical: 'int64', typlen: 8 },
   { oid: Oid.timestamp, name: 'timestamp without time zone', physical: 'int64', typlen: 8 },
   { oid: Oid.timestamptz, name: 'timestamp with time zone', physical: 'int64', typlen: 8 },
+  { oid: Oid.timetz, name: 'time with time zone', physical: 'bytes', typlen: 12 },
+  { oid: Oid.interval, name: 'interval', physical: 'bytes', typlen: 16 },
   { oid: Oid.uuid, name: 'uuid', physical: 'fixed16', typlen: 16 },
   { oid: Oid.json, name: 'json', physical: 'bytes', typlen: -1 },
   { oid: Oid.jsonb, name: 'jsonb', physical: 'bytes', typlen: -1 },
@@ -185,8 +187,6 @@ const OTHER_LENGTHS: ReadonlyMap<number, number> = new Map([
   [Oid.xid, 4],
   [Oid.cid, 4],
   [Oid.tid, 6],
-  [Oid.interval, 16],
-  [Oid.timetz, 12],
   [Oid.pgLsn, 8],
   [Oid.void, 4],
   [Oid.unknown, -2],
@@ -211,19 +211,34 @@ export function typeLength(oid: number): number {
 
 /** Whether PostgreSQL's equality of the type is that of values in memory, as an index compares them (-0 and NaN among them). */
 export function isHashable(type: PgType): boolean {
-  return type.oid !== Oid.json && type.oid !== Oid.jsonb && !ELEMENT_OF.has(type.oid);
+  return !OTHERWISE_EQUAL.has(type.oid) && !isWideNumeric(type) && !ELEMENT_OF.has(type.oid);
 }
+
+/** Types whose equality is not that of their bytes in memory, or that have none (json). */
+const OTHERWISE_EQUAL: ReadonlySet<number> = new Set([Oid.json, Oid.jsonb, Oid.interval, Oid.timetz]);
 
 export function physicalOf(type: PgType): Physical {
   const info = columnTypeInfo(type.oid);
   if (info === undefined) throw new TypeError(`type ${type.oid} is not a column type`);
-  return info.physical;
+  return isWideNumeric(type) ? 'bytes' : info.physical;
 }
 
 /** numeric(p,s): precision and scale from the typmod; null when unconstrained. */
 export function numericModifier(typmod: number): { readonly precision: number; readonly scale: number } | null {
   if (typmod < 4) return null;
-  return { precision: ((typmod - 4) >> 16) & 0xffff, scale: (typmod - 4) & 0x7ff };
+  return { precision: ((typmod - 4) >> 16) & 0xffff, scale: (((typmod - 4) & 0x7ff) ^ 0x400) - 0x400 };
+}
+
+/** The digits that DECIMAL has room for, in the engine and in Iceberg. */
+export const DECIMAL_DIGITS_MAX = 38;
+
+/** numeric without a precision, or of other digits than DECIMAL has: columns hold its text (`numeric-text.ts`). */
+export function isWideNumeric({ oid, typmod }: PgType): boolean {
+  if (oid !== Oid.numeric) return false;
+  const modifier = numericModifier(typmod);
+  if (modifier === null) return true;
+  const { precision, scale } = modifier;
+  return precision > DECIMAL_DIGITS_MAX || scale < 0 || scale > precision;
 }
 
 export function numericTypmod(precision: number, scale: number): number {
@@ -248,8 +263,9 @@ export function duckdbType(type: PgType): string {
     case Oid.float8:
       return 'DOUBLE';
     case Oid.numeric: {
-      const modifier = numericModifier(type.typmod);
-      return modifier === null ? 'DECIMAL(38,10)' : `DECIMAL(${modifier.precision},${modifier.scale})`;
+      if (isWideNumeric(type)) return 'VARCHAR';
+      const { precision, scale } = numericModifier(type.typmod)!;
+      return `DECIMAL(${precision},${scale})`;
     }
     case Oid.bytea:
       return 'BLOB';
@@ -266,6 +282,11 @@ export function duckdbType(type: PgType): string {
     default:
       return 'VARCHAR';
   }
+}
+
+/** DuckDB's type for the column within queries: an interval there is more than its text. */
+export function engineType(type: PgType): string {
+  return type.oid === Oid.interval ? 'INTERVAL' : duckdbType(type);
 }
 
 /** Iceberg's primitive type (specification, "Schemas and Data Types"); `list<…>` for an array, of which a schema's JSON says more. */
@@ -286,8 +307,9 @@ export function icebergType(type: PgType): string {
     case Oid.float8:
       return 'double';
     case Oid.numeric: {
-      const modifier = numericModifier(type.typmod);
-      return modifier === null ? 'decimal(38, 10)' : `decimal(${modifier.precision}, ${modifier.scale})`;
+      if (isWideNumeric(type)) return 'string';
+      const { precision, scale } = numericModifier(type.typmod)!;
+      return `decimal(${precision}, ${scale})`;
     }
     case Oid.bytea:
       return 'binary';

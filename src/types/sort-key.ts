@@ -7,6 +7,7 @@
  * - K3 Text within a key has its byte 0, which JSON may have, escaped, and ends with a byte 0: a prefix comes first.
  */
 import type { ByteWriter } from './byte-writer.ts';
+import { parseInterval } from './interval-input.ts';
 import { elementsOf, kindOf, membersOf, unquoted } from './json-text.ts';
 import { encodeText } from './utf8.ts';
 
@@ -40,6 +41,13 @@ export function putNumericKey(text: string, out: ByteWriter): void {
   for (let shift = 16; shift >= 0; shift -= 8) out.u8(((power >> shift) & 0xff) ^ flip);
   for (let i = 0; i < digits.length; i += 2) out.u8((Number(digits.slice(i, i + 2).padEnd(2, '0')) + 1) ^ flip);
   out.u8(flip);
+}
+
+/** Months count 30 days, days 24 hours: 16 bytes, big-endian, the highest bit turned. */
+export function putIntervalKey(text: string, out: ByteWriter): void {
+  const { months, days, micros } = parseInterval(text);
+  const total = (BigInt(months) * 30n + BigInt(days)) * 86_400_000_000n + BigInt(micros) + (1n << 95n);
+  for (let shift = 64n; shift >= 0n; shift -= 32n) out.i32(Number(BigInt.asIntN(32, total >> shift)));
 }
 
 function putTextKey(text: string, out: ByteWriter): void {

@@ -24,7 +24,10 @@ import {
 } from './number-input.ts';
 import { numericInput, requiredModifier } from './numeric-input.ts';
 import { arrayInput } from './array-column.ts';
-import { elementOf, Oid } from './pg-type.ts';
+import { intervalInput } from './interval-input.ts';
+import { numericTextInput } from './numeric-text.ts';
+import { elementOf, isWideNumeric, Oid } from './pg-type.ts';
+import { timetzInput } from './timetz.ts';
 import { UTC } from './time-zone.ts';
 import { checkUtf8, countCharacters, decodeText } from './utf8.ts';
 
@@ -57,7 +60,7 @@ export function textInput(type: PgType, context: TimeContext = NO_CLOCK): TextIn
     case Oid.float8:
       return float8Input();
     case Oid.numeric:
-      return numericInput(requiredModifier(type));
+      return isWideNumeric(type) ? numericTextInput(type) : numericInput(requiredModifier(type));
     case Oid.text:
       return characterInput(-1);
     case Oid.varchar:
@@ -80,6 +83,10 @@ export function textInput(type: PgType, context: TimeContext = NO_CLOCK): TextIn
       return timestampInput(type, false, context);
     case Oid.timestamptz:
       return timestampInput(type, true, context);
+    case Oid.timetz:
+      return timetzInput(type, context);
+    case Oid.interval:
+      return intervalInput;
     case Oid.uuid:
       return uuidInput();
     case Oid.json:

@@ -20,7 +20,7 @@ import {
 } from './decimal-digits.ts';
 import { putFloat4, putFloat8 } from './float-output.ts';
 import { arrayOutput } from './array-column.ts';
-import { elementOf, numericModifier, Oid } from './pg-type.ts';
+import { elementOf, isWideNumeric, numericModifier, Oid } from './pg-type.ts';
 import type { TimeZone } from './time-zone.ts';
 
 export type TextOutput = (vector: ColumnVector, row: number, out: ByteWriter) => void;
@@ -49,7 +49,7 @@ export function textOutput(type: PgType, settings: OutputSettings): TextOutput {
     case Oid.float8:
       return (vector, row, out) => putFloat8(vector.float64[row]!, out);
     case Oid.numeric:
-      return numericOutput(numericScale(type));
+      return anyNumericOutput(type);
     case Oid.bpchar:
       return blankPaddedOutput(type);
     case Oid.bytea:
@@ -110,6 +110,13 @@ function int4Output(vector: ColumnVector, row: number, out: ByteWriter): void {
 function int8Output(vector: ColumnVector, row: number, out: ByteWriter): void {
   out.reserve(20);
   out.length = putInt64(out.bytes, out.length, vector.words[row * 2]!, vector.words[row * 2 + 1]!);
+}
+
+/** A wide numeric is its text; results of queries whose scale is not declared may be of either kind. */
+function anyNumericOutput(type: PgType): TextOutput {
+  if (!isWideNumeric(type)) return numericOutput(numericScale(type));
+  const decimal = numericOutput(numericScale(type));
+  return (vector, row, out) => (vector.physical === 'bytes' ? bytesOutput : decimal)(vector, row, out);
 }
 
 const plainDigits = new Uint8Array(48);

@@ -136,6 +136,8 @@ const moments = fc.oneof(
     '294246-12-31 23:59:59.999999',
   ),
 );
+/** Those, and what is after and before them all. */
+const instants = fc.oneof({ weight: 9, arbitrary: moments }, fc.constantFrom('infinity', '-infinity'));
 
 /** Types of columns, and texts that they take. */
 const TYPES: Record<string, fc.Arbitrary<string>> = {
@@ -148,6 +150,26 @@ const TYPES: Record<string, fc.Arbitrary<string>> = {
   'double precision': fc.double().map(String),
   'numeric(12,4)': fc.integer({ min: -99_999_999, max: 99_999_999 }).map((value) => `${value / 1000}`),
   'numeric(38,0)': fc.bigInt(-(10n ** 38n) + 1n, 10n ** 38n - 1n).map(String),
+  numeric: fc.oneof(
+    fc
+      .tuple(fc.bigInt(-(10n ** 60n), 10n ** 60n), fc.integer({ min: -30, max: 30 }))
+      .map(([digits, exponent]) => `${digits}e${exponent}`),
+    fc.constantFrom('NaN', 'Infinity', '-Infinity', '0.000', '-0', '1.50'),
+  ),
+  'numeric(60,5)': fc.bigInt(-(10n ** 54n), 10n ** 54n).map((value) => `${value}.123456`),
+  interval: fc
+    .tuple(
+      fc.integer({ min: -120_000, max: 120_000 }),
+      fc.integer({ min: -9_000_000, max: 9_000_000 }),
+      fc.integer({ min: -1e15, max: 1e15 }),
+    )
+    .map(([months, days, micros]) => `${months} mons ${days} days ${micros} microseconds`),
+  'time with time zone': fc.tuple(moments, fc.integer({ min: -57_599, max: 57_599 })).map(([moment, east]) => {
+    const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
+    const size = Math.abs(east);
+    const zone = `${two(size / 3600)}:${two((size / 60) % 60)}:${two(size % 60)}`;
+    return `${/\d\d:\d\d:\d\d[.\d]{0,7}/.exec(moment)![0]}${east < 0 ? '-' : '+'}${zone}`;
+  }),
   text,
   'character varying(7)': text.map((value) => [...value].slice(0, 7).join('')),
   'character(6)': text.map((value) => [...value].slice(0, 6).join('')),
@@ -156,15 +178,17 @@ const TYPES: Record<string, fc.Arbitrary<string>> = {
   bytea: fc.uint8Array({ maxLength: 20 }).map((value) => `\\x${Buffer.from(value).toString('hex')}`),
   date: fc.oneof(
     instant('0001-01-01', '9999-12-31').map((value) => value.slice(0, 10)),
-    fc.constantFrom('4713-01-01 BC', '5874897-12-31'),
+    fc.constantFrom('4713-01-01 BC', '5874897-12-31', 'infinity', '-infinity'),
   ),
   'time(3)': moments
     .map((value) => /\d\d:\d\d:\d\d[.\d]*/.exec(value)![0])
     .filter((value) => !value.includes('.9999995')),
   time: fc.constantFrom('00:00:00', '23:59:59.999999', '24:00:00', '12:34:56.7'),
-  timestamp: moments,
-  'timestamp(2)': moments,
-  'timestamp with time zone': moments.map((value) => value.replace(/( BC)?$/, '+03$1')),
+  timestamp: instants,
+  'timestamp(2)': instants,
+  'timestamp with time zone': instants.map((value) =>
+    value.endsWith('infinity') ? value : value.replace(/( BC)?$/, '+03$1'),
+  ),
   'timestamp(0) with time zone': moments.map((value) => value.replace(/( BC)?$/, '-01:30$1')),
   uuid: fc.uuid(),
   json: fc.json().filter((value) => !value.includes('\\u0000')),

@@ -21,6 +21,7 @@ import { RETURNING } from './scenarios/returning.ts';
 import { TRUNCATE } from './scenarios/truncate.ts';
 import { TYPES } from './scenarios/types.ts';
 import { UPDATE_DELETE } from './scenarios/update-delete.ts';
+import { WIDE_TYPES } from './scenarios/wide-types.ts';
 import { openSocket, type Session } from './wire.ts';
 
 let server: ServerProcess;
@@ -58,6 +59,7 @@ describe.each([
   ...DOCUMENTS,
   ...EXTREMES,
   ...ARRAYS,
+  ...WIDE_TYPES,
 ])('$title', (scenario) => {
   test('as in PostgreSQL', async () => {
     const expected = await expectedOf(oracle, scenario);

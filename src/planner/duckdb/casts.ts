@@ -1,6 +1,7 @@
 /**
  * CAST of PostgreSQL → DuckDB. The two differ in rounding, in text input and in length: what cannot be said exactly is 0A000.
  */
+import { isWide, wideText } from './wide-numeric.ts';
 import { quoteLiteral } from '../../sql-text.ts';
 import type { TypeCast, TypeName } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
@@ -9,7 +10,18 @@ import { at, constantText, plainName } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
 import { arrayLiteral, duckdbName, intervalLiteral, numericLiteral, scalarLiteral } from './literals.ts';
 import { textOf } from './text-of.ts';
-import { isDateTime, isFloat, isInteger, isJson, isNumber, isText, parameterMark, typed, type Typed } from './typed.ts';
+import {
+  isDateTime,
+  isFloat,
+  isInteger,
+  isJson,
+  isNumber,
+  isText,
+  parameterMark,
+  typed,
+  WIDE_NUMERIC,
+  type Typed,
+} from './typed.ts';
 
 const TYPES: Readonly<Record<string, number>> = {
   bool: Oid.bool,
@@ -32,6 +44,7 @@ const TYPES: Readonly<Record<string, number>> = {
   interval: Oid.interval,
   json: Oid.json,
   jsonb: Oid.jsonb,
+  timetz: Oid.timetz,
   oid: Oid.oid,
   pg_lsn: Oid.pgLsn,
 };
@@ -173,11 +186,33 @@ const INTERVAL_FIELDS: Readonly<Record<number, string>> = {
 /** Widest DECIMAL per integer type. */
 const INTEGER_DIGITS: Readonly<Record<number, number>> = { [Oid.int2]: 5, [Oid.int4]: 10, [Oid.int8]: 19 };
 
+/** To text of a numeric, rounded where the type says how. */
+export function castWide(argument: Typed, modifiers: readonly number[]): Typed {
+  const text = isText(argument.oid)
+    ? `arka_numeric(${argument.sql})`
+    : isFloat(argument.oid)
+      ? `arka_numeric_of_double(${argument.sql})`
+      : wideText(argument);
+  if (modifiers.length === 0) return typed(text, WIDE_NUMERIC);
+  return typed(`arka_numeric_fit(${text}, ${modifiers[0]}, ${modifiers[1] ?? 0})`, WIDE_NUMERIC);
+}
+
 function castNumeric(argument: Typed, modifiers: readonly number[]): Typed {
+  const [width = 0, places = 0] = modifiers;
+  const isDecimal = width >= 1 && width <= 38 && places >= 0 && places <= width;
+  if (modifiers.length > 0 && !isDecimal) return castWide(argument, modifiers);
+  if (isWide(argument))
+    return isDecimal
+      ? typed(`CAST(${castWide(argument, modifiers).sql} AS DECIMAL(${width},${places}))`, Oid.numeric)
+      : argument;
+  if (
+    modifiers.length === 0 &&
+    typeof argument.constant !== 'string' &&
+    (isText(argument.oid) || isFloat(argument.oid))
+  )
+    return castWide(argument, modifiers);
   if (modifiers.length > 0) {
     const [precision = 0, scale = 0] = modifiers;
-    if (!(precision >= 1 && precision <= 38 && scale >= 0 && scale <= precision))
-      throw notSupported(`a cast to numeric(${modifiers.join(',')}) over Arka tables`);
     if (argument.exact !== undefined)
       return typed(
         `CAST(arka_exact_round(${argument.exact}, ${scale}) AS DECIMAL(${precision},${scale}))`,
@@ -208,6 +243,7 @@ function numericSource(argument: Typed): string {
 
 function castInteger(argument: Typed, oid: number): Typed {
   const name = duckdbName(oid)!;
+  if (isWide(argument)) return typed(`CAST(arka_numeric_round(${argument.sql}, 0) AS ${name})`, oid);
   if (isFloat(argument.oid)) return typed(`CAST(round_even(${argument.sql}, 0) AS ${name})`, oid);
   if (argument.oid === Oid.numeric) return typed(`CAST(round(${argument.sql}, 0) AS ${name})`, oid);
   if (isText(argument.oid))
@@ -226,6 +262,7 @@ function guarded(argument: Typed, pattern: string, type: string): string {
 function castOther(argument: Typed, oid: number): Typed {
   const name = duckdbName(oid)!;
   const from = argument.oid;
+  if (isWide(argument)) return isFloat(oid) ? typed(`CAST(${argument.sql} AS ${name})`, oid) : refuse(name);
   const allowed =
     from === 0 ||
     (isFloat(oid) && isNumber(from)) ||

@@ -27,10 +27,11 @@ import {
   writePrefix,
 } from './operators.ts';
 import { writeLike } from './patterns.ts';
+import { isWide, wideAggregate, wideCall, wideText } from './wide-numeric.ts';
 import { writeSubquery, type WrittenQuery } from './query.ts';
 import { resolveHere, writeColumn, type Scope } from './scope.ts';
-import { sortKey } from './sort-keys.ts';
-import { isNumber, parameterMark, typed, type Typed } from './typed.ts';
+import { isKeyed, sortKey } from './sort-keys.ts';
+import { isInteger, isNumber, parameterMark, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
 import { writeWindow } from './windows.ts';
 
 /** @throws {SqlError} 0A000 naming what DuckDB cannot do as PostgreSQL means it; 42703 and others as PostgreSQL */
@@ -293,29 +294,32 @@ function writeCase(node: Node & { CaseExpr: unknown }, scope: Scope): Typed {
   const { arg, args, defresult } = (node as { CaseExpr: { arg?: Node; args?: Node[]; defresult?: Node } }).CaseExpr;
   const subject = arg === undefined ? null : writeExpression(arg, scope);
   const results: Typed[] = [];
-  const branches = (args ?? []).map((branch) => {
+  const conditions = (args ?? []).map((branch) => {
     if (!('CaseWhen' in branch)) throw notSupported('this CASE over Arka tables', atNode(branch));
     const { expr } = branch.CaseWhen;
     const condition =
       subject === null
         ? writeCondition(expr!, scope, 'CASE/WHEN')
         : writeComparison('=', subject, writeExpression(expr!, scope), atNode(branch)).sql;
-    const result = writeExpression(branch.CaseWhen.result!, scope);
-    results.push(result);
-    return `WHEN ${condition} THEN ${result.sql}`;
+    results.push(writeExpression(branch.CaseWhen.result!, scope));
+    return condition;
   });
   const otherwise = defresult === undefined ? null : writeExpression(defresult, scope);
   if (otherwise !== null) results.push(otherwise);
-  return typed(
-    `CASE ${branches.join(' ')}${otherwise === null ? '' : ` ELSE ${otherwise.sql}`} END`,
-    unionType(results),
-  );
+  const values = results.some(isWide) ? results.map(wideText) : results.map(({ sql }) => sql);
+  const branches = conditions.map((condition, i) => `WHEN ${condition} THEN ${values[i]}`).join(' ');
+  return typed(`CASE ${branches}${otherwise === null ? '' : ` ELSE ${values.at(-1)}`} END`, unionType(results));
 }
 
 /** The one type of several branches; 0 when they differ. Untyped constants follow. */
 export function unionType(values: readonly Typed[]): number {
   const known = new Set(values.map((value) => value.oid).filter((oid) => oid !== Oid.unknown));
   if (known.size === 0) return Oid.text;
+  if (
+    known.has(WIDE_NUMERIC) &&
+    [...known].every((oid) => oid === WIDE_NUMERIC || isInteger(oid) || oid === Oid.numeric)
+  )
+    return WIDE_NUMERIC;
   return known.size === 1 ? [...known][0]! : 0;
 }
 
@@ -329,6 +333,7 @@ function writeList(name: string, nodes: readonly Node[], scope: Scope): Typed {
 function writeArray(elements: readonly Node[], scope: Scope): Typed {
   const args = elements.map((element) => writeExpression(element, scope));
   checkLsnArguments(args, 'array');
+  if (args.some(isWide)) throw notSupported('an array of numeric without precision over Arka tables');
   return typed(`[${args.map((arg) => arg.sql).join(', ')}]`, arrayTypeOf(unionType(args)));
 }
 
@@ -397,6 +402,8 @@ function writeCall(call: FuncCall, scope: Scope): Typed {
     throw notSupported(`a named argument of function ${name} over Arka tables`, where);
   const args = nodes.map((arg) => writeExpression(arg, scope));
   try {
+    const wide = wideCall(name, args);
+    if (wide !== undefined) return wide;
     if (rule.arity !== undefined && (args.length < rule.arity[0] || args.length > rule.arity[1]))
       throw notSupported(`function ${name} with ${args.length} arguments over Arka tables`);
     checkLsnArguments(args, name);
@@ -439,7 +446,17 @@ function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[]
   const values = args.map((arg) =>
     filter !== null && arg.sql.includes('error(') ? `CASE WHEN ${filter} THEN ${arg.sql} END` : arg.sql,
   );
-  if (call.agg_distinct === true) for (const arg of args) checkEqualAsStored(arg, {});
+  const isCounted = name === 'count' && args.length === 1;
+  if (call.agg_distinct === true && !isCounted) for (const arg of args) checkEqualAsStored(arg, {});
+  const [first] = args;
+  const isKeyedFirst = first !== undefined && isKeyed(first.oid);
+  const suffix = `${filter === null ? '' : ` FILTER (WHERE ${filter})`}${call.over === undefined ? '' : ` OVER ${writeOver(call.over, scope)}`}`;
+  if (first !== undefined && isWide(first) && (name === 'sum' || name === 'avg'))
+    return wideAggregate(name, first.sql, (aggregate) => aggregate + suffix);
+  // Of values that have keys the least is that of the least key.
+  if (isKeyedFirst && (name === 'min' || name === 'max'))
+    return typed(`arg_${name}(${first.sql}, ${sortKey(first.sql, first.oid)})${suffix}`, first.oid);
+  if (isKeyedFirst && isCounted && call.agg_distinct === true) values[0] = sortKey(values[0]!, first.oid);
   const list = call.agg_star === true ? '*' : `${call.agg_distinct === true ? 'DISTINCT ' : ''}${values.join(', ')}`;
   const order =
     call.agg_order === undefined
@@ -449,10 +466,9 @@ function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[]
   if (within)
     for (const item of call.agg_order ?? [])
       if ('SortBy' in item) checkEqualAsStored(writeExpression(item.SortBy.node!, scope), atNode(item.SortBy.node));
-  const over = call.over === undefined ? '' : ` OVER ${writeOver(call.over, scope)}`;
   const written = (called: string): string => {
     const own = `${called}(${list}${order === '' || within ? '' : ` ${order}`})${within ? ` WITHIN GROUP (${order})` : ''}`;
-    return `${own}${filter === null ? '' : ` FILTER (WHERE ${filter})`}${over}`;
+    return own + suffix;
   };
   const value = typed(written(rule.to ?? name), resultType(rule, args));
   if (name !== 'avg' || !hasAllDigits(args[0]!)) return value;

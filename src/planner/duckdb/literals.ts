@@ -4,6 +4,10 @@
  */
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { parseArray } from '../../types/array-value.ts';
+import { parseInterval } from '../../types/interval-input.ts';
+import { textInput } from '../../types/text-input.ts';
+import { decodeText, encodeText } from '../../types/utf8.ts';
+import { VectorBuilder } from '../../types/vector-builder.ts';
 import { canonical } from '../../types/jsonb-operations.ts';
 import { columnTypeInfo, Oid, elementType } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
@@ -28,6 +32,7 @@ const NAMES: Readonly<Record<number, string>> = {
   [Oid.timestamptz]: 'TIMESTAMP WITH TIME ZONE',
   [Oid.uuid]: 'UUID',
   [Oid.interval]: 'INTERVAL',
+  [Oid.timetz]: 'VARCHAR',
   [Oid.json]: 'VARCHAR',
   [Oid.jsonb]: 'VARCHAR',
   [Oid.oid]: 'BIGINT',
@@ -90,6 +95,8 @@ export function scalarLiteral(text: string, oid: number): string {
       return lsnLiteral(text);
     case Oid.interval:
       return intervalLiteral(text);
+    case Oid.timetz:
+      return quote(parsedText(text, oid));
     case Oid.float4:
     case Oid.float8:
       if (!/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(text) && !/^\s*([+-]?inf(inity)?|nan)\s*$/i.test(text))
@@ -104,6 +111,16 @@ export function scalarLiteral(text: string, oid: number): string {
       return name === 'VARCHAR' ? quote(text) : `CAST(${quote(text)} AS ${name})`;
     }
   }
+}
+
+/** As a column would have it. */
+function parsedText(text: string, oid: number): string {
+  const type = { oid, typmod: -1 };
+  const builder = new VectorBuilder('bytes');
+  const bytes = encodeText(text);
+  textInput(type)(bytes, 0, bytes.length, builder);
+  const { heap, starts, ends } = builder.vector();
+  return decodeText(heap, starts[0]!, ends[0]!);
 }
 
 const INTEGER_BITS: Readonly<Record<number, bigint>> = { [Oid.int2]: 15n, [Oid.int4]: 31n, [Oid.int8]: 63n };
@@ -210,50 +227,10 @@ export function checkDateTime(text: string, oid: number): void {
   });
 }
 
-const UNITS =
-  '(microseconds?|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w|months?|mons?|years?|yrs?|y|decades?|centur(y|ies))';
-const INTERVAL = new RegExp(String.raw`^\s*([+-]?\d+\s*${UNITS}\s*)*(-?\d{1,9}:\d{2}(:\d{2}(\.\d{1,6})?)?)?\s*$`, 'i');
-const SECONDS = /^\s*([+-]?\d+(\.\d{1,6})?)\s*(seconds?|secs?|s)\s*$/i;
-
-const UNIT_NAMES: readonly (readonly [RegExp, string])[] = [
-  [/^mic/i, 'microseconds'],
-  [/^mil/i, 'milliseconds'],
-  [/^s/i, 'seconds'],
-  [/^(min|m$)/i, 'minutes'],
-  [/^h/i, 'hours'],
-  [/^d(ay|$)/i, 'days'],
-  [/^w/i, 'weeks'],
-  [/^mon/i, 'months'],
-  [/^y/i, 'years'],
-  [/^dec/i, 'decades'],
-  [/^c/i, 'centuries'],
-];
-
-/** @throws {SqlError} 0A000 unless it is a list of whole numbers with units and at most one time */
+/** Any text that PostgreSQL takes, by its parts. */
 export function intervalLiteral(text: string): string {
-  const seconds = SECONDS.exec(text);
-  if (seconds !== null && text.includes('.')) return `CAST(${quote(`${seconds[1]} seconds`)} AS INTERVAL)`;
-  if (text.trim() === '' || !INTERVAL.test(text)) {
-    throw notSupported(`the interval value ${quote(text)} over Arka tables`, {
-      hint: "Write it as numbers with units, such as '1 day 2 hours'.",
-    });
-  }
-  const units = text.matchAll(/([+-]?\d+)\s*([a-z]+)/gi);
-  const seen = new Set<string>();
-  const parts: string[] = [];
-  for (const [, count, unit] of units) {
-    const name = UNIT_NAMES.find(([pattern]) => pattern.test(unit!))![1];
-    if (seen.has(name))
-      throw new SqlError(
-        SqlState.invalidDatetimeFormat,
-        `invalid input syntax for type interval: ${JSON.stringify(text)}`,
-      );
-    seen.add(name);
-    parts.push(`${count} ${name}`);
-  }
-  const time = /-?\d{1,9}:\d{2}(:\d{2}(\.\d{1,6})?)?/.exec(text)?.[0];
-  if (time !== undefined) parts.push(/^-?\d+:\d{2}$/.test(time) ? `${time}:00` : time);
-  return `CAST(${quote(parts.join(' '))} AS INTERVAL)`;
+  const { months, days, micros } = parseInterval(text);
+  return `CAST('${months} months ${days} days ${micros} microseconds' AS INTERVAL)`;
 }
 
 /** `{1,2,NULL,"a b"}` of one dimension. */

@@ -13,6 +13,7 @@ import { writePower } from './functions.ts';
 import { arrayConcatenation } from './arrays.ts';
 import { jsonOperator } from './json.ts';
 import { isKeyed, sortKey } from './sort-keys.ts';
+import { asFloat, isWide, wideOperator, wideText } from './wide-numeric.ts';
 import {
   commonNumber,
   isDateTime,
@@ -23,6 +24,7 @@ import {
   isNumber,
   isText,
   typed,
+  WIDE_NUMERIC,
   type Typed,
 } from './typed.ts';
 
@@ -32,6 +34,10 @@ const COMPARISONS: ReadonlySet<string> = new Set(['=', '<>', '<', '>', '<=', '>=
 export function writeOperator(operator: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
   const name = operator === '!=' ? '<>' : operator;
   if (COMPARISONS.has(name)) return writeComparison(name, left, right, where);
+  const wide = wideOperator(name, left, right, where);
+  if (wide !== undefined) return wide;
+  if (isWide(left) !== isWide(right) && (isFloat(left.oid) || isFloat(right.oid)))
+    return writeOperator(operator, asFloat(left), asFloat(right), where);
   return withExact(name, left, right, writeOther(operator, name, left, right, where));
 }
 
@@ -87,12 +93,14 @@ function writeOther(operator: string, name: string, left: Typed, right: Typed, w
 export function writePrefix(operator: string, argument: Typed, where: SqlErrorFields): Typed {
   switch (operator) {
     case '-':
+      if (isWide(argument)) return typed(`arka_numeric_negate(${argument.sql})`, argument.oid);
       if (typeof argument.constant === 'string' && isNumber(argument.oid))
         return { ...typed(`(-${argument.sql})`, argument.oid), constant: negate(argument.constant) };
       return typed(`(-(${argument.sql}))`, argument.oid);
     case '+':
       return argument;
     case '@':
+      if (isWide(argument)) return typed(`arka_numeric_abs(${argument.sql})`, argument.oid);
       return typed(`abs(${argument.sql})`, argument.oid);
     case '~':
       if (isInteger(argument.oid)) return typed(`(~(${argument.sql}))`, argument.oid);
@@ -108,6 +116,8 @@ function negate(constant: string): string {
 export function writeComparison(operator: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
   checkComparable(left, where);
   checkComparable(right, where);
+  if (isWide(left) !== isWide(right) && (isFloat(left.oid) || isFloat(right.oid)))
+    return writeComparison(operator, asFloat(left), asFloat(right), where);
   if (family(left.oid) !== family(right.oid) && family(left.oid) !== null && family(right.oid) !== null) {
     const names = [left, right].map((side) => formatType({ oid: side.oid, typmod: -1 }));
     throw new SqlError(SqlState.undefinedFunction, `operator does not exist: ${names[0]} ${operator} ${names[1]}`, {
@@ -120,7 +130,7 @@ export function writeComparison(operator: string, left: Typed, right: Typed, whe
 
 /** Types that compare with each other; DuckDB would cast across, PostgreSQL refuses. Null: not known here. */
 function family(oid: number): string | null {
-  if (isNumber(oid)) return 'number';
+  if (isNumber(oid) || oid === WIDE_NUMERIC) return 'number';
   if (isText(oid)) return 'text';
   if (isDateTime(oid)) return 'instant';
   return oid === Oid.bool ||
@@ -129,6 +139,7 @@ function family(oid: number): string | null {
     oid === Oid.bytea ||
     oid === Oid.time ||
     oid === Oid.interval ||
+    oid === Oid.timetz ||
     oid === Oid.jsonb
     ? String(oid)
     : null;
@@ -152,6 +163,7 @@ export function compared(value: Typed, other: Typed, where: SqlErrorFields): str
 
 /** An untyped constant takes the other side's type, by PostgreSQL's rules for its text. */
 export function coerced(value: Typed, other: Typed, where: SqlErrorFields): string {
+  if (other.oid === WIDE_NUMERIC) return wideText(value);
   // char(n) beside varchar compares as char(n): the engine has it without its blanks already.
   if (value.oid === Oid.varchar && other.oid === Oid.bpchar) return `rtrim(${value.sql}, ' ')`;
   if (typeof value.constant !== 'string' || value.oid !== Oid.unknown) return value.sql;
@@ -174,6 +186,8 @@ function arithmetic(name: string, left: Typed, right: Typed): Typed {
     if (name !== '-') throw notSupported(`operator ${name} of pg_lsn over Arka tables`);
     return typed(`CAST(${coerced(left, right, {})} - ${coerced(right, left, {})} AS DECIMAL(19,0))`, Oid.numeric);
   }
+  if (left.oid === Oid.timetz || right.oid === Oid.timetz)
+    throw notSupported(`operator ${name} of time with time zone over Arka tables`);
   const oid = arithmeticType(name, left.oid, right.oid);
   // An untyped constant beside a date or an interval is an interval, or a date: PostgreSQL decides by its tables.
   const a = untypedOperand(left, right);

@@ -12,9 +12,9 @@ import { columnName } from '../column-names.ts';
 import { columnType, typeOidOf } from '../type-names.ts';
 import { unionType, writeCondition, writeExpression, writeSort } from './expression.ts';
 import { listRows, writeFrom } from './from.ts';
-import { checkEqualAsStored } from './operators.ts';
+import { checkComparable, checkEqualAsStored } from './operators.ts';
 import { allColumns, resolveHere, rootScope, type OutputColumn, type Scope, type WriterContext } from './scope.ts';
-import { isKeyed } from './sort-keys.ts';
+import { isKeyed, sortKey } from './sort-keys.ts';
 import { typed, type Typed } from './typed.ts';
 import { writeWindow } from './windows.ts';
 
@@ -179,7 +179,9 @@ function writeBody(select: SelectStmt, outer: Scope): Body {
   const from = writeFrom(select.fromClause ?? [], outer);
   const { scope } = from;
   const targets = shownTargets(select, scope);
-  const parts = [`SELECT ${writeDistinct(select, targets, scope)}${targets.sql}`];
+  const keyed = new Set<string>();
+  const groups = (select.groupClause ?? []).map((node) => writeGrouping(node, scope, targets, keyed));
+  const parts = [`SELECT ${writeDistinct(select, targets, scope)}${targetList(targets, keyed)}`];
   if (from.sql !== '') parts.push(`FROM ${from.sql}`);
   if (select.whereClause !== undefined) {
     parts.push(`WHERE ${writeCondition(select.whereClause, scope, 'WHERE')}`);
@@ -187,7 +189,7 @@ function writeBody(select: SelectStmt, outer: Scope): Body {
   }
   if (select.groupClause !== undefined) {
     if (select.groupDistinct === true) throw notSupported('GROUP BY DISTINCT over Arka tables');
-    parts.push(`GROUP BY ${select.groupClause.map((node) => writeGrouping(node, scope, targets)).join(', ')}`);
+    parts.push(`GROUP BY ${groups.join(', ')}`);
   }
   if (select.havingClause !== undefined) parts.push(`HAVING ${writeCondition(select.havingClause, scope, 'HAVING')}`);
   if (select.windowClause !== undefined) {
@@ -233,13 +235,24 @@ function doubleOf(node: Node, { doubles, named, outputs }: Targets): Typed | und
 }
 
 interface Targets {
-  readonly sql: string;
+  /** One a target; `expression`: null for a star. */
+  readonly items: readonly { readonly sql: string; readonly expression: (Typed & { readonly name: string }) | null }[];
   readonly outputs: readonly OutputColumn[] | null;
   /** Outputs with a name, without what stars stand for. */
   readonly named: readonly OutputColumn[];
   readonly expressions: readonly (Typed & { readonly name: string })[];
   /** Of columns that are texts of numerics: the numbers. */
   readonly doubles: ReadonlyMap<OutputColumn, Typed>;
+}
+
+/** Of what is grouped by its key any value of the group stands for it. */
+function targetList({ items }: Targets, keyed: ReadonlySet<string>): string {
+  const list = items.map(({ sql, expression }) =>
+    expression !== null && keyed.has(expression.sql)
+      ? `any_value(${expression.sql}) AS ${quoteIdentifier(expression.name)}`
+      : sql,
+  );
+  return list.join(', ');
 }
 
 function writeTargets(select: SelectStmt, scope: Scope, isShown: boolean): Targets {
@@ -250,14 +263,14 @@ function writeTargets(select: SelectStmt, scope: Scope, isShown: boolean): Targe
   const expressions: (Typed & { name: string })[] = [];
   const doubles = new Map<OutputColumn, Typed>();
   let complete = true;
-  const sql = list.map((target) => {
+  const items = list.map((target): Targets['items'][number] => {
     if (!('ResTarget' in target)) throw notSupported('this result column over Arka tables', atNode(target));
     const value = target.ResTarget.val!;
     const star = starColumns(value, scope);
     if (star !== undefined) {
       if (star.columns === null) complete = false;
       else outputs.push(...star.columns);
-      return star.sql;
+      return { sql: star.sql, expression: null };
     }
     const written = writeRows(value, select, scope) ?? writeExpression(value, scope);
     const name =
@@ -268,11 +281,13 @@ function writeTargets(select: SelectStmt, scope: Scope, isShown: boolean): Targe
         : { name, oid: written.oid, ...declared(value, scope) };
     outputs.push(column);
     named.push(column);
-    expressions.push({ ...written, name });
+    const expression = { ...written, name };
+    expressions.push(expression);
     if (isShown && written.exact !== undefined) doubles.set(column, typed(written.sql, written.oid));
-    return `${isShown ? (written.exact ?? written.sql) : written.sql} AS ${quoteIdentifier(name)}`;
+    const sql = isShown ? (written.exact ?? written.sql) : written.sql;
+    return { sql: `${sql} AS ${quoteIdentifier(name)}`, expression };
   });
-  return { sql: sql.join(', '), outputs: complete ? outputs : null, named, expressions, doubles };
+  return { items, outputs: complete ? outputs : null, named, expressions, doubles };
 }
 
 /** A function that gives a row for each member, as a whole result column; undefined: it is none. */
@@ -336,12 +351,17 @@ function starColumns(node: Node, scope: Scope): { sql: string; columns: readonly
   return { sql: `${quoteIdentifier(alias)}.*`, columns: item.columns };
 }
 
+const isStar = ({ expression }: Targets['items'][number]): boolean => expression === null;
+
 function writeDistinct(select: SelectStmt, targets: Targets, scope: Scope): string {
   const clause = select.distinctClause;
   if (clause === undefined) return '';
-  for (const column of targets.outputs ?? []) checkEqualAsStored(typed('', column.oid), {});
+  for (const column of targets.outputs ?? []) checkComparable(typed('', column.oid), {});
   // A plain DISTINCT is one empty node.
   const on = clause.filter((node) => Object.keys(node).length > 0);
+  if (on.length === 0 && targets.expressions.some(({ oid }) => isKeyed(oid)) && !targets.items.some(isStar))
+    return `DISTINCT ON (${targets.expressions.map(({ sql, oid }) => sortKey(sql, oid)).join(', ')}) `;
+  for (const column of targets.outputs ?? []) checkEqualAsStored(typed('', column.oid), {});
   if (on.length === 0) return 'DISTINCT ';
   return `DISTINCT ON (${on.map((node) => (outputReference(node, targets.named, targets.outputs, targets.expressions) === undefined ? writeExpression(node, scope).sql : distinctTarget(node, targets))).join(', ')}) `;
 }
@@ -353,9 +373,9 @@ function distinctTarget(node: Node, targets: Targets): string {
 }
 
 /** GROUP BY: an input column first, then an output's name; a number is an output's place. */
-function writeGrouping(node: Node, scope: Scope, targets: Targets): string {
+function writeGrouping(node: Node, scope: Scope, targets: Targets, keyed: Set<string> | null): string {
   if ('GroupingSet' in node) {
-    const items = (node.GroupingSet.content ?? []).map((item) => writeGrouping(item, scope, targets)).join(', ');
+    const items = (node.GroupingSet.content ?? []).map((item) => writeGrouping(item, scope, targets, null)).join(', ');
     switch (node.GroupingSet.kind) {
       case 'GROUPING_SET_EMPTY':
         return '()';
@@ -370,11 +390,13 @@ function writeGrouping(node: Node, scope: Scope, targets: Targets): string {
     }
   }
   if ('RowExpr' in node)
-    return `(${(node.RowExpr.args ?? []).map((item) => writeGrouping(item, scope, targets)).join(', ')})`;
+    return `(${(node.RowExpr.args ?? []).map((item) => writeGrouping(item, scope, targets, null)).join(', ')})`;
   if (constantKind(node) === 'integer') {
     const place = targets.outputs?.[Number(constantText(node)) - 1];
-    if (place !== undefined) checkEqualAsStored(typed('', place.oid), atNode(node));
-    return constantText(node)!;
+    if (place === undefined || !isKeyed(place.oid)) return constantText(node)!;
+    const target = targets.items[Number(constantText(node)) - 1]!.expression;
+    if (target === null || targets.items.some(isStar)) checkEqualAsStored(typed('', place.oid), atNode(node));
+    return groupKey(target!, node, keyed);
   }
   let value: Typed;
   try {
@@ -387,8 +409,16 @@ function writeGrouping(node: Node, scope: Scope, targets: Targets): string {
     if (target === undefined) throw error;
     value = target;
   }
-  checkEqualAsStored(value, atNode(node));
-  return value.sql;
+  return groupKey(value, node, keyed);
+}
+
+/** `keyed` null: within grouping sets, where a row may have no value of the group. */
+function groupKey(value: Typed, node: Node, keyed: Set<string> | null): string {
+  checkComparable(value, atNode(node));
+  if (!isKeyed(value.oid)) return value.sql;
+  if (keyed === null) checkEqualAsStored(value, atNode(node));
+  keyed!.add(value.sql);
+  return sortKey(value.sql, value.oid);
 }
 
 /** ORDER BY of a bare name that is an output's, or of a place. */

@@ -8,7 +8,8 @@ import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import type { TableDef } from '../../table-def.ts';
 import { at, stringOf } from '../ast.ts';
 import type { PlannedTable } from '../plan.ts';
-import { typed, type Typed } from './typed.ts';
+import { isWideNumeric } from '../../types/pg-type.ts';
+import { typed, WIDE_NUMERIC, type Typed } from './typed.ts';
 
 export interface OutputColumn {
   readonly name: string;
@@ -144,10 +145,10 @@ export function tableItem(
   return {
     alias,
     schema,
-    columns: def.columns.map(({ name, type: { oid, typmod } }, index) => ({
+    columns: def.columns.map(({ name, type }, index) => ({
       name: renamed[index] ?? name,
-      oid,
-      typmod,
+      oid: isWideNumeric(type) ? WIDE_NUMERIC : type.oid,
+      typmod: type.typmod,
     })),
     table: { planned, fieldIds: def.columns.map((column) => column.fieldId) },
     isRenamed: renamed.length > 0,

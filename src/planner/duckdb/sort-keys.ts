@@ -3,8 +3,14 @@
  * (`types/sort-key.ts`). Of all other types the value is its own key.
  */
 import { Oid } from '../../types/pg-type.ts';
+import { WIDE_NUMERIC } from './typed.ts';
 
-const KEYS: ReadonlyMap<number, string> = new Map([[Oid.jsonb, 'arka_jsonb_key']]);
+const KEYS: ReadonlyMap<number, string> = new Map([
+  [Oid.jsonb, 'arka_jsonb_key'],
+  [Oid.interval, 'arka_interval_key'],
+  [Oid.timetz, 'arka_timetz_key'],
+  [WIDE_NUMERIC, 'arka_numeric_key'],
+]);
 
 export function isKeyed(oid: number): boolean {
   return KEYS.has(oid);

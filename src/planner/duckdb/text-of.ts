@@ -37,7 +37,7 @@ function scalarText(sql: string, oid: number): string {
           `CASE WHEN ends_with(${x}, ' (BC)') OR contains(${x}, ' (BC) ') THEN replace(${x}, ' (BC)', '') || ' BC' ELSE ${x} END`,
       );
     case Oid.interval:
-      return once(`CAST(${sql} AS VARCHAR)`, intervalText);
+      return `arka_interval_text(${sql})`;
     default:
       return isText(oid) ? sql : `CAST(${sql} AS VARCHAR)`;
   }
@@ -62,11 +62,6 @@ function floatText(x: string, digits: number): string {
     `CASE WHEN isnan(${x}) THEN 'NaN' WHEN isinf(${x}) THEN ${sign} || 'Infinity' ` +
     `WHEN contains(${text}, 'e') OR length(${whole}) <= ${digits} THEN ${sign} || ${text} ELSE ${sign} || ${exponential} END`
   );
-}
-
-/** After a field below zero PostgreSQL gives those above it a sign. */
-function intervalText(x: string): string {
-  return `CASE WHEN contains(${x}, '-') AND contains(${x}, ' ') THEN error('0A000: the text of an interval with fields below zero is not supported over Arka tables') ELSE replace(${x}, 'month', 'mon') END`;
 }
 
 function arrayText(sql: string, element: number): string {

@@ -5,6 +5,8 @@
  * prepared statement is written once.
  */
 import { SqlError, SqlState } from '../../errors.ts';
+import { quoteLiteral } from '../../sql-text.ts';
+import { canonicalNumeric } from '../../types/numeric-text.ts';
 import { Oid } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
 import type { FloatChain } from './float-guards.ts';
@@ -26,8 +28,12 @@ export function typed(sql: string, oid = 0): Typed {
   return { sql, oid };
 }
 
-export function parameterMark(index: number): string {
-  return `\u0000${index}\u0000`;
+/** In place of numeric's OID, of values that are its text in the engine: see `wide-numeric.ts`. */
+export const WIDE_NUMERIC = -Oid.numeric;
+
+/** @param form how its value is written there; left out: as its type is */
+export function parameterMark(index: number, form?: 'numeric'): string {
+  return `\u0000${index}${form ?? ''}\u0000`;
 }
 
 /** SQL cut at its parameter marks. */
@@ -43,12 +49,18 @@ export function fill(parts: Template, parameters: readonly ParameterValue[]): st
   const literals: (string | undefined)[] = [];
   let sql = parts[0]!;
   for (let i = 1; i < parts.length; i += 2) {
-    const index = Number(parts[i]);
+    const mark = parts[i]!;
+    const index = Number.parseInt(mark);
     const value = parameters[index - 1];
     if (value === undefined) throw new SqlError(SqlState.undefinedParameter, `there is no parameter $${index}`);
-    sql += (literals[index] ??= parameterLiteral(value)) + parts[i + 1]!;
+    const literal = mark.endsWith('numeric') ? wideLiteral(value) : (literals[index] ??= parameterLiteral(value));
+    sql += literal + parts[i + 1]!;
   }
   return sql;
+}
+
+function wideLiteral({ text }: ParameterValue): string {
+  return text === null ? 'CAST(NULL AS VARCHAR)' : quoteLiteral(canonicalNumeric(text));
 }
 
 const INTEGER_RANK: Readonly<Record<number, number>> = { [Oid.int2]: 1, [Oid.int4]: 2, [Oid.int8]: 3 };

@@ -1,0 +1,227 @@
+/**
+ * numeric of any size, as text: what columns hold whose type is numeric without a precision, or with more than 38 digits. The text
+ * is what PostgreSQL prints: the scale of the value is kept, so 1.0 and 1.00 are equal and not the same.
+ *
+ * - M1 NaN, Infinity and -Infinity are values; arithmetic with them is PostgreSQL's.
+ * - M2 Results of + - * are exact, of / they have at least 16 digits, as select_div_scale chooses them.
+ */
+import { SqlError, SqlState } from '../errors.ts';
+import type { PgType } from '../table-def.ts';
+import { INTEGER_DIGITS_MAX, numericOverflow, plainNumber, SCALE_MAX } from './json-number.ts';
+import { invalidSyntax, type TextInput } from './number-input.ts';
+import { numericText } from './numeric-binary.ts';
+import { numericModifier } from './pg-type.ts';
+import { decodeText, encodeText } from './utf8.ts';
+
+interface Finite {
+  readonly unscaled: bigint;
+  readonly scale: number;
+}
+type Special = 'NaN' | 'Infinity' | '-Infinity';
+
+const SPECIALS: Readonly<Record<string, Special>> = {
+  nan: 'NaN',
+  inf: 'Infinity',
+  '+inf': 'Infinity',
+  infinity: 'Infinity',
+  '+infinity': 'Infinity',
+  '-inf': '-Infinity',
+  '-infinity': '-Infinity',
+};
+
+/** Any text that numeric takes, as it prints it. @throws {SqlError} 22P02, 22003 */
+export function canonicalNumeric(given: string): string {
+  const text = given.trim();
+  const plain = /^-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?$/.test(text) ? text : null;
+  if (plain !== null) return plain.startsWith('-') && !/[1-9]/.test(plain) ? plain.slice(1) : plain;
+  const special = SPECIALS[text.toLowerCase()];
+  if (special !== undefined) return special;
+  if (/^[+-]?0(?:x(?:_?[0-9a-f]+)+|o(?:_?[0-7]+)+|b(?:_?[01]+)+)$/i.test(text)) {
+    const value = BigInt(text.replaceAll(/[_+-]/g, '')).toString();
+    return text.startsWith('-') && value !== '0' ? `-${value}` : value;
+  }
+  const digits = String.raw`\d+(?:_\d+)*`;
+  if (!new RegExp(`^[+-]?(?:${digits}(?:\\.(?:${digits})?)?|\\.${digits})(?:e[+-]?${digits})?$`, 'i').test(text))
+    throw invalidSyntax('numeric', given);
+  const shown = plainNumber(text.replaceAll('_', '').replace(/^\+/, ''));
+  const [whole = '', fraction = ''] = shown.replace('-', '').split('.');
+  if (whole.length > INTEGER_DIGITS_MAX || fraction.length > SCALE_MAX) throw numericOverflow();
+  return shown;
+}
+
+function isSpecial(text: string): text is Special {
+  return text === 'NaN' || text.endsWith('Infinity');
+}
+
+function finite(text: string): Finite {
+  const point = text.indexOf('.');
+  if (point < 0) return { unscaled: BigInt(text), scale: 0 };
+  return { unscaled: BigInt(text.slice(0, point) + text.slice(point + 1)), scale: text.length - point - 1 };
+}
+
+function shown({ unscaled, scale }: Finite): string {
+  const digits = (unscaled < 0n ? -unscaled : unscaled).toString().padStart(scale + 1, '0');
+  const point = digits.length - scale;
+  return `${unscaled < 0n ? '-' : ''}${digits.slice(0, point)}${scale > 0 ? `.${digits.slice(point)}` : ''}`;
+}
+
+/** Rounded half away from zero, or cut, to so many digits behind the point; fewer than none: before it. */
+function toScale({ unscaled, scale }: Finite, wanted: number, cuts = false): Finite {
+  if (wanted >= scale) return { unscaled: unscaled * 10n ** BigInt(wanted - scale), scale: wanted };
+  const divisor = 10n ** BigInt(scale - wanted);
+  const size = unscaled < 0n ? -unscaled : unscaled;
+  const rounded = cuts ? size / divisor : (size * 2n + divisor) / (divisor * 2n);
+  const back = wanted < 0 ? rounded * 10n ** BigInt(-wanted) : rounded;
+  return { unscaled: unscaled < 0n ? -back : back, scale: Math.max(0, wanted) };
+}
+
+export function roundedNumeric(text: string, scale: number): string {
+  return isSpecial(text)
+    ? text
+    : shown(toScale(finite(text), Math.max(-INTEGER_DIGITS_MAX, Math.min(scale, SCALE_MAX))));
+}
+
+export function truncatedNumeric(text: string, scale: number): string {
+  return isSpecial(text)
+    ? text
+    : shown(toScale(finite(text), Math.max(-INTEGER_DIGITS_MAX, Math.min(scale, SCALE_MAX)), true));
+}
+
+/** As a value of numeric(precision, scale). @throws {SqlError} 22003 */
+export function fittedNumeric(text: string, precision: number, scale: number): string {
+  if (text === 'NaN') return text;
+  const overflow = (what: string): SqlError =>
+    new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
+      detail: `A field with precision ${precision}, scale ${scale} ${what}.`,
+    });
+  if (isSpecial(text)) throw overflow('cannot hold an infinite value');
+  const value = toScale(finite(text), scale);
+  const whole = precision - scale;
+  const limit = 10n ** BigInt(Math.max(0, whole + value.scale));
+  const size = value.unscaled < 0n ? -value.unscaled : value.unscaled;
+  if (size >= limit) throw overflow(`must round to an absolute value less than ${whole === 0 ? '1' : `10^${whole}`}`);
+  return shown(value);
+}
+
+export function numericTextInput(type: PgType): TextInput {
+  const modifier = numericModifier(type.typmod);
+  return (src, start, end, sink) => {
+    const text = canonicalNumeric(decodeText(src, start, end));
+    const bytes = encodeText(modifier === null ? text : fittedNumeric(text, modifier.precision, modifier.scale));
+    sink.bytes(bytes, 0, bytes.length);
+  };
+}
+
+export function numericTextBinaryInput(type: PgType): TextInput {
+  const modifier = numericModifier(type.typmod);
+  return (src, start, end, sink) => {
+    const text = numericText(src.subarray(start, end));
+    const bytes = encodeText(modifier === null ? text : fittedNumeric(text, modifier.precision, modifier.scale));
+    sink.bytes(bytes, 0, bytes.length);
+  };
+}
+
+/** A double as numeric has it: 15 digits. */
+export function numericOfDouble(value: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity';
+  const text = value.toPrecision(15);
+  const [mantissa = '', exponent] = text.split('e');
+  const short = mantissa.includes('.') ? mantissa.replace(/\.?0+$/, '') : mantissa;
+  return canonicalNumeric(exponent === undefined ? short : `${short}e${exponent}`);
+}
+
+const negative = (text: string): boolean => text.startsWith('-');
+
+export function negated(text: string): string {
+  if (text === 'NaN') return text;
+  if (negative(text)) return text.slice(1);
+  return /[1-9I]/.test(text) ? `-${text}` : text;
+}
+
+const signOf = (text: string): number => (negative(text) ? -1 : /[1-9I]/.test(text) ? 1 : 0);
+
+export function added(a: string, b: string): string {
+  if (isSpecial(a) || isSpecial(b)) {
+    if (a === 'NaN' || b === 'NaN') return 'NaN';
+    if (isSpecial(a) && isSpecial(b)) return a === b ? a : 'NaN';
+    return isSpecial(a) ? a : b;
+  }
+  const [x, y] = [finite(a), finite(b)];
+  const scale = Math.max(x.scale, y.scale);
+  return shown({ unscaled: toScale(x, scale).unscaled + toScale(y, scale).unscaled, scale });
+}
+
+export function multiplied(a: string, b: string): string {
+  if (isSpecial(a) || isSpecial(b)) {
+    const sign = signOf(a) * signOf(b);
+    if (a === 'NaN' || b === 'NaN' || sign === 0) return 'NaN';
+    return sign > 0 ? 'Infinity' : '-Infinity';
+  }
+  const [x, y] = [finite(a), finite(b)];
+  const product = { unscaled: x.unscaled * y.unscaled, scale: x.scale + y.scale };
+  return shown(product.scale > SCALE_MAX ? toScale(product, SCALE_MAX) : product);
+}
+
+const byZero = (): SqlError => new SqlError(SqlState.divisionByZero, 'division by zero');
+
+/** The power of 10,000 of the first digit in that base, and the digit. */
+function leading({ unscaled, scale }: Finite): { readonly weight: number; readonly digit: number } {
+  if (unscaled === 0n) return { weight: 0, digit: 0 };
+  const digits = (unscaled < 0n ? -unscaled : unscaled).toString();
+  const exponent = digits.length - scale; // the value is 0.digits · 10^exponent
+  const weight = Math.floor((exponent - 1) / 4);
+  return { weight, digit: Number(digits.slice(0, exponent - weight * 4).padEnd(exponent - weight * 4, '0')) };
+}
+
+export function divided(a: string, b: string): string {
+  if (a === 'NaN' || b === 'NaN') return 'NaN';
+  if (signOf(b) === 0) throw byZero();
+  if (isSpecial(a)) return isSpecial(b) ? 'NaN' : signOf(a) * signOf(b) > 0 ? 'Infinity' : '-Infinity';
+  if (isSpecial(b)) return '0';
+  const [x, y] = [finite(a), finite(b)];
+  const [p, q] = [leading(x), leading(y)];
+  const weight = p.weight - q.weight - (p.digit <= q.digit ? 1 : 0);
+  const scale = Math.min(1000, Math.max(16 - weight * 4, x.scale, y.scale, 0));
+  const numerator = x.unscaled * 10n ** BigInt(scale - x.scale + y.scale);
+  const [n, d] = [numerator < 0n ? -numerator : numerator, y.unscaled < 0n ? -y.unscaled : y.unscaled];
+  const size = (n * 2n + d) / (d * 2n);
+  return shown({ unscaled: numerator < 0n === y.unscaled < 0n ? size : -size, scale });
+}
+
+export function remainder(a: string, b: string): string {
+  if (a === 'NaN' || b === 'NaN') return 'NaN';
+  if (isSpecial(a)) {
+    if (signOf(b) === 0) throw byZero();
+    return 'NaN';
+  }
+  if (signOf(b) === 0) throw byZero();
+  if (isSpecial(b)) return a;
+  const [x, y] = [finite(a), finite(b)];
+  const scale = Math.max(x.scale, y.scale);
+  return shown({ unscaled: toScale(x, scale).unscaled % toScale(y, scale).unscaled, scale });
+}
+
+/** The nearest whole number below or above. */
+export function wholeNumeric(text: string, direction: -1 | 1): string {
+  if (isSpecial(text)) return text;
+  const value = finite(text);
+  const cut = toScale(value, 0, true).unscaled;
+  const isExact = cut * 10n ** BigInt(value.scale) === value.unscaled;
+  const moves = !isExact && (direction > 0 ? value.unscaled > 0n : value.unscaled < 0n);
+  return shown({ unscaled: moves ? cut + BigInt(direction) : cut, scale: 0 });
+}
+
+export function signNumeric(text: string): string {
+  return text === 'NaN' ? text : String(signOf(text));
+}
+
+export function scaleOf(text: string): number {
+  return isSpecial(text) ? 0 : finite(text).scale;
+}
+
+/** Whether DECIMAL(38,18) has the value. */
+export function fitsDecimal(text: string): boolean {
+  if (isSpecial(text)) return false;
+  const [whole = '', fraction = ''] = text.replace('-', '').split('.');
+  return whole.length <= 19 && fraction.length <= 18;
+}
