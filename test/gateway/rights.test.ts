@@ -260,6 +260,7 @@ describe('rights', () => {
     await script(bob, [
       ['COPY t TO STDOUT', '42501 permission denied for table t'],
       ['COPY (SELECT * FROM u) TO STDOUT', '42501 permission denied for table u'],
+      ['CREATE TABLE like_u (LIKE u)', '42501 permission denied for table u'],
       ['COPY u FROM STDIN', '42501 permission denied for table u'],
     ]);
     await admin.query('REVOKE INSERT ON t FROM bob');
