@@ -104,7 +104,7 @@ export function expandDecimal(written: string): string {
   const text = written.replaceAll('_', '');
   if (/^-?0[xob]/i.test(text)) {
     const digits = BigInt(text.replace('-', '')).toString();
-    return text.startsWith('-') ? `-${digits}` : digits;
+    return text.startsWith('-') && digits !== '0' ? `-${digits}` : digits;
   }
   const match = /^(-?)(\d*)\.?(\d*)(?:e([+-]?\d+))?$/i.exec(text);
   if (match === null) return text;
@@ -117,7 +117,8 @@ export function expandDecimal(written: string): string {
   const cut = Math.max(point, 1);
   const left = padded.slice(0, cut).replace(/^0+(?=\d)/, '');
   const right = padded.slice(cut);
-  return sign + left + (right === '' ? '' : `.${right}`);
+  const unsigned = left + (right === '' ? '' : `.${right}`);
+  return /[1-9]/.test(digits) ? sign + unsigned : unsigned; // numeric has one zero
 }
 
 /** numeric → integer: half away from zero. */

@@ -226,6 +226,8 @@ export class InsertRows {
     const fraction = ++at;
     while ((src[at]! - ZERO) >>> 0 < 10) at++;
     if (at >= end) return INCOMPLETE;
+    // -0.0 is a numeric, which has one zero
+    if (digits > from && src[digits] === ZERO && isZero(src, fraction, at)) return ODD;
     return at === fraction || allowed !== WITH_POINT ? ODD : at;
   }
 
@@ -331,4 +333,9 @@ export class InsertRows {
     }
     return INCOMPLETE;
   }
+}
+
+function isZero(src: Uint8Array, from: number, end: number): boolean {
+  for (let i = from; i < end; i++) if (src[i] !== ZERO) return false;
+  return true;
 }
