@@ -66,6 +66,15 @@ test('a copy has the rows of the transaction and of its snapshot, and nothing of
   expect(await rowsOf(`SELECT count(*) FROM pg_catalog.pg_class WHERE relname = 'u'`)).toEqual([['1']]);
 });
 
+test('columns whose values are texts in the engine are copied as well', async () => {
+  await client.query(`CREATE TABLE w (n numeric, i interval, z timetz, d date);
+    INSERT INTO w VALUES ('NaN', '1 day 02:00', '10:00+02', 'infinity'), (1e50, '-3 mons', NULL, '2020-01-02')`);
+  expect(await rowsOf(`SELECT n::text, to_char(i, 'DD HH24'), z::text, d::text FROM w ORDER BY i DESC`)).toEqual([
+    ['NaN', '01 02', '10:00:00+02', 'infinity'],
+    [`1${'0'.repeat(50)}`, '00 00', null, '2020-01-02'],
+  ]);
+});
+
 test('of many rows those are copied that a condition leaves, and with more left the reason of the engine is the answer', async () => {
   expect(await rowsOf(`SELECT to_char(id, '999') FROM many WHERE id BETWEEN 5 AND 6 ORDER BY 1`)).toEqual([
     ['   5'],
