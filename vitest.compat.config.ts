@@ -6,7 +6,8 @@ export default defineConfig({
     include: ['test/compat/**/*.it.test.ts'],
     globalSetup: ['test/temporary-folder.ts', 'test/compile-cache.ts'],
     pool: 'forks',
-    fileParallelism: false,
+    // each has servers of its own and waits for them and for outside programs most of the time
+    maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 10_000,
