@@ -30,7 +30,7 @@ import {
 import type { QueryChunk, QueryOpened, QueryRequest } from './engine-api.ts';
 import { engineError } from './engine-errors.ts';
 import { planColumn, type ColumnPlan } from './result-columns.ts';
-import { removeSources } from './row-source.ts';
+import { removeSources, sourceFailure } from './row-source.ts';
 import { withScans, type ScanContext } from './scan-sql.ts';
 import { readChunk, vectorReader, type VectorReader } from './vector-reader.ts';
 
@@ -300,8 +300,9 @@ function runningCursor(
         return await turn;
       } catch (error) {
         await (ahead ?? Promise.resolve()).catch(() => undefined);
+        const failure = sourceFailure(held.context.registry, held.context.sourceIds) ?? engineError(error);
         await giveBack(held, true);
-        throw held.cancelled ? cancelled() : engineError(error);
+        throw held.cancelled ? cancelled() : failure;
       } finally {
         turn = null;
       }

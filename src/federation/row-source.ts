@@ -7,7 +7,7 @@
  * - An id lives as long as the statement that names it; the caller removes it when the statement has ended.
  */
 import duckdb from '@duckdb/node-bindings';
-import { invariant } from '../errors.ts';
+import { invariant, SqlError } from '../errors.ts';
 
 /** Fills a chunk of at most CHUNK_ROWS rows and says how many; 0 at the end. */
 export type NextChunk = (chunk: duckdb.DataChunk) => number;
@@ -26,11 +26,13 @@ export const SOURCE_FUNCTION = 'arka_rows';
 
 export interface SourceRegistry {
   readonly sources: Map<number, RowSource>;
+  /** What a source has thrown, whole: DuckDB keeps its text alone. */
+  readonly failures: WeakMap<RowSource, SqlError>;
   nextId: number;
 }
 
 export function sourceRegistry(): SourceRegistry {
-  return { sources: new Map(), nextId: 1 };
+  return { sources: new Map(), failures: new WeakMap(), nextId: 1 };
 }
 
 /** The SQL that reads it, and the id to forget later. */
@@ -40,6 +42,16 @@ export function addSource(registry: SourceRegistry, source: RowSource): { readon
   invariant(!registry.sources.has(id), 'source ids are not reused while they live');
   registry.sources.set(id, source);
   return { id, sql: `${SOURCE_FUNCTION}(${id})` };
+}
+
+/** Why a statement has failed, where one of its sources is the reason. */
+export function sourceFailure(registry: SourceRegistry, ids: readonly number[]): SqlError | undefined {
+  for (const id of ids) {
+    const source = registry.sources.get(id);
+    const failure = source === undefined ? undefined : registry.failures.get(source);
+    if (failure !== undefined) return failure;
+  }
+  return undefined;
 }
 
 export function removeSources(registry: SourceRegistry, ids: readonly number[]): void {
@@ -52,6 +64,14 @@ export function registerSourceFunction(connection: duckdb.Connection, registry: 
   duckdb.table_function_set_name(tableFunction, SOURCE_FUNCTION);
   duckdb.table_function_add_parameter(tableFunction, duckdb.create_logical_type(duckdb.Type.INTEGER));
   duckdb.table_function_supports_projection_pushdown(tableFunction, true);
+  const noted = <T>(source: RowSource, work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof SqlError) registry.failures.set(source, error);
+      throw error;
+    }
+  };
   const unused = duckdb.create_logical_type(duckdb.Type.UTINYINT);
   duckdb.table_function_set_bind(tableFunction, (info) => {
     const source = registry.sources.get(duckdb.get_int32(duckdb.bind_get_parameter(info, 0)));
@@ -67,11 +87,14 @@ export function registerSourceFunction(connection: duckdb.Connection, registry: 
     const count = duckdb.init_get_column_count(info);
     for (let i = 0; i < count; i++) projection.push(duckdb.init_get_column_index(info, i) - 1);
     duckdb.init_set_max_threads(info, 1);
-    duckdb.init_set_init_data(info, { next: source.open(projection) });
+    duckdb.init_set_init_data(info, { source, next: noted(source, () => source.open(projection)) });
   });
   duckdb.table_function_set_function(tableFunction, (info, chunk) => {
-    const { next } = duckdb.function_get_init_data(info) as { next: NextChunk };
-    duckdb.data_chunk_set_size(chunk, next(chunk));
+    const { source, next } = duckdb.function_get_init_data(info) as { source: RowSource; next: NextChunk };
+    duckdb.data_chunk_set_size(
+      chunk,
+      noted(source, () => next(chunk)),
+    );
   });
   duckdb.register_table_function(connection, tableFunction);
 }
