@@ -30,5 +30,6 @@ INSERT INTO pg_catalog.pg_init_privs (objoid, classoid, objsubid, privtype, init
   SELECT oid, 'pg_catalog.pg_proc'::regclass, 0, 'e', proacl FROM pg_catalog.pg_proc
     WHERE oid >= 16384 AND pronamespace IN ('arka'::regnamespace, 'pg_catalog'::regnamespace) AND proacl IS NOT NULL
   UNION ALL
-  SELECT oid, 'pg_catalog.pg_proc'::regclass, 0, 'e', proacl FROM pg_catalog.pg_proc
-    WHERE oid = 'pg_catalog.set_config'::regproc;
+  SELECT oid, 'pg_catalog.pg_proc'::regclass, 0, 'e', proacl FROM pg_catalog.pg_proc f
+    WHERE oid < 16384 AND proacl IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_init_privs i
+      WHERE i.classoid = 'pg_catalog.pg_proc'::regclass AND i.objoid = f.oid);
