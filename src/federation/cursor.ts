@@ -130,6 +130,12 @@ async function giveBack(held: Held, unfinished: boolean): Promise<void> {
   held.context.slabReads.close();
 }
 
+async function failed(held: Held, error: unknown): Promise<SqlError> {
+  const failure = sourceFailure(held.context.registry, held.context.sourceIds) ?? engineError(error);
+  await giveBack(held, true);
+  return held.cancelled ? cancelled() : failure;
+}
+
 const INTERRUPT_MILLISECONDS = 10;
 
 /** DuckDB forgets an interrupt that comes before a waiting statement has begun, so it is said again until all has ended. */
@@ -300,9 +306,7 @@ function runningCursor(
         return await turn;
       } catch (error) {
         await (ahead ?? Promise.resolve()).catch(() => undefined);
-        const failure = sourceFailure(held.context.registry, held.context.sourceIds) ?? engineError(error);
-        await giveBack(held, true);
-        throw held.cancelled ? cancelled() : failure;
+        throw await failed(held, error);
       } finally {
         turn = null;
       }
