@@ -27,7 +27,7 @@ export async function placeMoved(
       reason: 'rows',
       message: `deletes of ${location} are on disk, and another writer has removed it`,
       detail: `The rows cannot be found again: ${(error as Error).message}`,
-      hint: 'Restore the file; or stop the server and run arka doctor --accept to go on without these operations.',
+      hint: 'Restore the file and start the server again; or stop it and run arka doctor --accept to go on without these operations.',
       last: { lsn: table.flushedLsn, snapshotId: null, metadataLocation: '' },
     };
   } finally {
