@@ -3,7 +3,7 @@
 // Fails when at any sample RSS passes the limit or live slabs pass their budget, at any error a client sees, or when RSS
 // is not flat: its floor (the least RSS of each 15 s) rises by more than 2 MB a minute in the second half.
 //
-// Measured on two quiet cores, 150,000 rows/s by COPY, 10 minutes: at most 693 MB, the floor +3.3 MB a minute, no error. With a load of 25
+// Measured on two quiet cores, 150,000 rows/s by COPY, 10 minutes, twice: at most 695 MB, the floor +3.3 and +9.7 MB a minute, no error. With a load of 25
 // to 50, so at 20,000 rows/s, 18 minutes: 509 to 566 MB, the floor +1.0 MB a minute. Before
 // threads had young generations of their own size and malloc's heaps small blocks alone, 7 minutes at that rate: up to 615 MB, +10.
 import { once } from 'node:events';
