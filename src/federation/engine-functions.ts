@@ -9,7 +9,6 @@
 import duckdb from '@duckdb/node-bindings';
 import { toSqlError } from '../errors.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
-import * as exact from '../types/exact-numeric.ts';
 import { columnVector, isValid, type ColumnVector, type Physical } from '../types/column-vector.ts';
 import { elementOfArray, elementsOf, membersOf, memberOf, textOf, valueAt, kindOf } from '../types/json-text.ts';
 import * as jsonb from '../types/jsonb-operations.ts';
@@ -95,11 +94,6 @@ const FUNCTIONS: readonly EngineFunction[] = [
   ),
   of('arka_jsonb_strip_nulls', ['text'], 'text', (text: string) => jsonb.withoutNulls(text)),
   of('arka_jsonb_pretty', ['text'], 'text', (text: string) => jsonb.pretty(text)),
-  of('arka_exact_add', ['text', 'text'], 'text', (a: string, b: string) => exact.sum(a, b, 1)),
-  of('arka_exact_subtract', ['text', 'text'], 'text', (a: string, b: string) => exact.sum(a, b, -1)),
-  of('arka_exact_multiply', ['text', 'text'], 'text', (a: string, b: string) => exact.product(a, b)),
-  of('arka_exact_divide', ['text', 'text'], 'text', (a: string, b: string) => exact.quotient(a, b)),
-  of('arka_exact_round', ['text', 'number'], 'text', (text: string, scale: number) => exact.withScale(text, scale)),
   of('arka_jsonb', ['text'], 'text', (text: string) => jsonb.canonical(text)),
   of('arka_jsonb_string', ['text'], 'text', (text: string) => jsonb.quoted(text)),
   of('arka_jsonb_key', ['text'], 'key', (text: string, out: ByteWriter) => putJsonbKey(text, out)),

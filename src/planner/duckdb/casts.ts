@@ -215,7 +215,7 @@ function castNumeric(argument: Typed, modifiers: readonly number[]): Typed {
     const [precision = 0, scale = 0] = modifiers;
     if (argument.exact !== undefined)
       return typed(
-        `CAST(arka_exact_round(${argument.exact}, ${scale}) AS DECIMAL(${precision},${scale}))`,
+        `CAST(arka_numeric_round(${argument.exact}, ${scale}) AS DECIMAL(${precision},${scale}))`,
         Oid.numeric,
       );
     const from =

@@ -1,6 +1,6 @@
 /**
  * Numerics to the last digit: DuckDB's division and average are doubles, of which PostgreSQL shows other digits. Beside the double, that conditions
- * and orders compare, goes SQL for the text, which functions of Arka's own work out (`types/exact-numeric.ts`).
+ * and orders compare, goes SQL for the text, which functions of Arka's own work out (`types/numeric-text.ts`).
  */
 import { Oid } from '../../types/pg-type.ts';
 import { isInexact, isInteger, type Typed } from './typed.ts';
@@ -11,14 +11,14 @@ export function hasAllDigits(value: Typed): boolean {
 }
 
 export function exactQuotient(dividend: string, divisor: string): string {
-  return `arka_exact_divide(${dividend}, ${divisor})`;
+  return `arka_numeric_divide(${dividend}, ${divisor})`;
 }
 
 const FUNCTIONS: Readonly<Record<string, string>> = {
-  '+': 'arka_exact_add',
-  '-': 'arka_exact_subtract',
-  '*': 'arka_exact_multiply',
-  '/': 'arka_exact_divide',
+  '+': 'arka_numeric_add',
+  '-': 'arka_numeric_subtract',
+  '*': 'arka_numeric_multiply',
+  '/': 'arka_numeric_divide',
 };
 
 function textOf(value: Typed): string | undefined {

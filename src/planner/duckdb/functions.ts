@@ -361,7 +361,7 @@ function round(args: readonly Typed[]): Typed {
   if (scale === null || scale > 18)
     throw notSupported('round to a number of digits that is no constant up to 18 over Arka tables');
   if (value.exact !== undefined && scale >= 0)
-    return typed(`CAST(arka_exact_round(${value.exact}, ${scale}) AS DECIMAL(38,${scale}))`, Oid.numeric);
+    return typed(`CAST(arka_numeric_round(${value.exact}, ${scale}) AS DECIMAL(38,${scale}))`, Oid.numeric);
   if (scale < 0) return typed(`CAST(round(${value.sql}, ${scale}) AS DECIMAL(38,0))`, Oid.numeric);
   return typed(`CAST(round(${value.sql}, ${scale}) AS DECIMAL(38,${scale}))`, Oid.numeric);
 }
