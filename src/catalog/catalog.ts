@@ -96,9 +96,13 @@ async function query(session: PgliteSession, request: CatalogQuery): Promise<Cat
     const { role } = request.context;
     const as = role === undefined ? [] : [`SET LOCAL ROLE ${quoteIdentifier(role)}`];
     const facts = request.facts === undefined ? [] : factsSql(request.facts);
-    await session.run(['BEGIN', ...request.views.map(fillView), ...marks, ...facts].join('; '));
-    if (request.copies !== undefined) await copyRowsIn(session, request.copies);
-    if (as.length > 0) await session.run(as.join('; '));
+    const begin = ['BEGIN', ...request.views.map(fillView), ...marks, ...facts];
+    if (request.copies === undefined) await session.run([...begin, ...as].join('; '));
+    else {
+      await session.run(begin.join('; '));
+      await copyRowsIn(session, request.copies);
+      if (as.length > 0) await session.run(as.join('; '));
+    }
     const { bytes, answer } = await session.exchange((out) => {
       writeParse(out, request.sql, request.parameterOids);
       writeBind(out, request);
