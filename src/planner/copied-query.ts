@@ -54,13 +54,14 @@ export function copiedTables(
       const planned = plan(selectAll(def, isAlone ? alone! : null, kept));
       return { def, plan: planned, rendered: planned.render(parameters) };
     };
-    return read(conditions.filter((condition) => isWritten(() => read([condition]))));
+    return read(conditions.filter((condition) => isWritten(() => read([condition]).rendered)));
   });
 }
 
-function isWritten(read: () => CopiedTable): boolean {
+/** Whether the engine has a way for all of a query. */
+export function isWritten(render: () => RenderedQuery): boolean {
   try {
-    void read().rendered.sql;
+    void render().sql;
     return true;
   } catch (error) {
     if (error instanceof SqlError) return false;

@@ -1,11 +1,11 @@
 /** A SELECT → QueryPlan: its way, its scans, its description if Arka can give one, and the SQL on demand. */
 import type { Node, SelectStmt } from 'libpg-query';
-import { notSupported, SqlError } from '../errors.ts';
+import { notSupported } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
 import { at, stringsOf, walk } from './ast.ts';
 import { isSessionCall } from './session-functions.ts';
 import { findFeeds, positionOf, refuseFollowing } from './changes.ts';
-import { asksForPlaces, copiedTables, type CopiedQuery } from './copied-query.ts';
+import { asksForPlaces, copiedTables, isWritten, type CopiedQuery } from './copied-query.ts';
 import { columnConditions, columnFilter, type ColumnCondition } from './column-filters.ts';
 import { countsRows, describeSelect, isConstant, simpleColumn, simpleScope } from './describe.ts';
 import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
@@ -112,13 +112,7 @@ function longSeriesPlan(
   const write = (context: WriterContext): WrittenQuery =>
     writeQuery(select, { ...context, shown: shownSelect(select) });
   const plan = new Renderer(new Map(), [], isUtc(environment), write, null).plan(text, described);
-  try {
-    void plan.render([]).sql;
-    return plan;
-  } catch (error) {
-    if (error instanceof SqlError) return null;
-    throw error;
-  }
+  return isWritten(() => plan.render([])) ? plan : null;
 }
 
 /** Whose columns a client sees: of a SELECT that passes on columns of a subquery, as of a view, and does nothing else, the subquery's. */
