@@ -172,6 +172,11 @@ export function notSupported(what: string, fields: SqlErrorFields = {}): SqlErro
   return new SqlError(SqlState.featureNotSupported, `${what} is not supported`, fields);
 }
 
+/** 57014: the client, or somebody for it, has asked for the statement's end. */
+export function canceled(): SqlError {
+  return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+}
+
 /** Errors cross threads as plain data: structured clone drops the class. */
 export interface WireError {
   readonly code: SqlState;

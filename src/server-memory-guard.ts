@@ -12,7 +12,7 @@
  */
 import type { CatalogClient } from './catalog/catalog-client.ts';
 import type { Clock } from './clock.ts';
-import { SqlError, SqlState } from './errors.ts';
+import { canceled, SqlError, SqlState } from './errors.ts';
 import type { Signal } from './ingest/pressure.ts';
 import type { Tiers } from './server-tiers.ts';
 import { collectGarbage, heapBytesOfMain } from './thread-heap.ts';
@@ -193,7 +193,7 @@ export class MemoryGuard {
         settle(() => reject(this.#short())),
       );
       queue.push(admitted);
-      running(settle(() => reject(new SqlError(SqlState.queryCanceled, 'canceling statement due to user request'))));
+      running(settle(() => reject(canceled())));
     });
   }
 

@@ -5,7 +5,7 @@
  * - E1 Any request with `file`, `files`, `deleteFiles`, `scans` or paths waits here, on main and asynchronously, for what is missing. The caller's
  *   pin is held meanwhile, also while files are looked at that were not since the start (`src/storage/disk/sound-files.ts`). A cursor keeps its files until its end; `close` ends the waiting as well (57014).
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { canceled } from '../errors.ts';
 import type { Api, Remote } from '../rpc.ts';
 import type { DiskCache, WantedFile } from '../storage/disk/disk-cache.ts';
 import type { EngineApi, QueryRequest } from './engine-api.ts';
@@ -56,10 +56,6 @@ export function withColdFiles(engine: Remote<EngineApi>, cache: DiskCache): Remo
   return new Proxy(engine, {
     get: (_, method: keyof EngineApi) => own[method] ?? leased(engine as Remote<Api>, method, cache),
   });
-}
-
-function canceled(): SqlError {
-  return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
 }
 
 /** A call that holds the files it names until it is answered. */

@@ -10,7 +10,7 @@
 import { quoteIdentifier } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
 import type { Clock } from '../clock.ts';
-import { invariant, SqlError, SqlState } from '../errors.ts';
+import { canceled, invariant, SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
@@ -103,17 +103,13 @@ async function open(instance: Instance, request: QueryRequest, held: Held, clock
 }
 
 function failIfCancelled(held: Held): void {
-  if (held.cancelled) throw cancelled();
+  if (held.cancelled) throw canceled();
 }
 
 /** DuckDB gives no more rows (Q3). */
 function hasMore(held: Held): false {
   failIfCancelled(held);
   return false;
-}
-
-function cancelled(): SqlError {
-  return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
 }
 
 async function giveBack(held: Held, unfinished: boolean): Promise<void> {
@@ -133,7 +129,7 @@ async function giveBack(held: Held, unfinished: boolean): Promise<void> {
 async function failed(held: Held, error: unknown): Promise<SqlError> {
   const failure = sourceFailure(held.context.registry, held.context.sourceIds) ?? engineError(error);
   await giveBack(held, true);
-  return held.cancelled ? cancelled() : failure;
+  return held.cancelled ? canceled() : failure;
 }
 
 const INTERRUPT_MILLISECONDS = 10;
@@ -297,7 +293,7 @@ function runningCursor(
     opened: prepared.opened,
     async next() {
       if (held.lease === null) {
-        if (held.cancelled) throw cancelled();
+        if (held.cancelled) throw canceled();
         return END;
       }
       invariant(turn === null, 'one turn of a cursor at a time');

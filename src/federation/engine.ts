@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../clock.ts';
-import { invariant, SqlError, SqlState } from '../errors.ts';
+import { canceled, invariant, SqlError, SqlState } from '../errors.ts';
 import { SlabDirectory } from '../storage/memory/slab.ts';
 import {
   closeInstance,
@@ -192,10 +192,6 @@ function cursorTable(
       await Promise.all([...cursors.keys()].map((number) => close(number)));
     },
   };
-}
-
-function canceled(): SqlError {
-  return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
 }
 
 interface FilePath {

@@ -7,7 +7,7 @@
  * - L3 A wait that would close a circle of waits for advisory locks is 40P01, at once.
  * - L4 A rollback to a savepoint gives back what transactions were given since; locks of sessions outlive rollbacks.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { canceled, SqlError, SqlState } from '../errors.ts';
 import type { Patience } from '../ingest/table-locks.ts';
 
 /** How often a session holds a lock, by mode. */
@@ -50,7 +50,7 @@ export class AdvisoryLocks {
     const disarm = patience.lockWait(() =>
       reject(new SqlError(SqlState.lockNotAvailable, 'canceling statement due to lock timeout')),
     );
-    patience.running(() => reject(new SqlError(SqlState.queryCanceled, 'canceling statement due to user request')));
+    patience.running(() => reject(canceled()));
     try {
       if (this.#waitsFor(owner, owner, new Set())) throw new SqlError(SqlState.deadlockDetected, 'deadlock detected');
       await promise;

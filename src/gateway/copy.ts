@@ -1,5 +1,5 @@
 /** COPY … FROM STDIN: what a client sends, parsed into the transaction's rows as it comes. Returns the command tag. */
-import { SqlError, SqlState } from '../errors.ts';
+import { canceled } from '../errors.ts';
 import { CopyBinaryParser } from '../ingest/copy-binary.ts';
 import { CopyCsvParser } from '../ingest/copy-csv.ts';
 import { CopyTextParser } from '../ingest/copy-text.ts';
@@ -42,7 +42,7 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
       heldBytes: () => parser.heldBytes,
       data: (bytes) => {
         environment.running(cancel); // a wait for a key has put itself in its place
-        if (isCancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+        if (isCancelled) throw canceled();
         parser.push(bytes);
         if (waiting() < CHECK_ROWS && !database.pressed) return undefined;
         const moving = take();

@@ -2,7 +2,7 @@
  * A running query of the engine as the session sees it: rows in turns, an end, a cancel. Holds the pin of its Version
  * until the engine is done with the units.
  */
-import { notSupported, SqlError, SqlState } from '../errors.ts';
+import { canceled, notSupported, SqlError, SqlState } from '../errors.ts';
 import type { EngineApi, OutputColumn, QueryOpened } from '../federation/engine-api.ts';
 import type { Database } from '../ingest/database.ts';
 import { snapshotTooOld } from '../ingest/snapshot.ts';
@@ -129,7 +129,7 @@ export class EngineCursor {
     readonly messages: Uint8Array | null;
     readonly vectors: readonly ColumnVector[] | null;
   } | null> {
-    if (this.#cancelled) throw new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
+    if (this.#cancelled) throw canceled();
     const gone = this.#gone();
     if (gone !== null) throw gone;
     if (this.#done) return null;

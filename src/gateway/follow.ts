@@ -5,7 +5,7 @@
  *   nothing is held between them but the log; a client that reads slowly makes the next query wait, and longer.
  * - What was read of the log is let go as soon as it was sent; commits to other tables move the position on, too.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { canceled, SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
 import type { ChangeFeed, PlannedTable, QueryPlan } from '../planner/plan.ts';
 import type { LogHold } from '../storage/log/log-api.ts';
@@ -50,7 +50,7 @@ async function until({ context, running }: Waiting, done: () => boolean): Promis
     });
   };
   const unlisten = publications.listen(look);
-  running(() => reject(new SqlError(SqlState.queryCanceled, 'canceling statement due to user request')));
+  running(() => reject(canceled()));
   look();
   tick();
   try {

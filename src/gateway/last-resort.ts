@@ -6,7 +6,7 @@
  * - A2 At most `planner.fallback_rows` rows and COPIED_BYTES_MAX bytes, of one statement at a time; beyond, the engine's reason is
  *   the answer. PostgreSQL's own errors about the statement come before any row is read.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { canceled, SqlError, SqlState } from '../errors.ts';
 import type { RowCopies } from '../catalog/catalog-api.ts';
 import type { CopiedTable } from '../planner/copied-query.ts';
 import type { QueryPlan, RenderedQuery } from '../planner/plan.ts';
@@ -117,7 +117,7 @@ export class Turns {
     const { promise: cancelled, reject: cancel } = Promise.withResolvers<never>();
     const before = this.#last;
     this.#last = before.then(() => ended);
-    running(() => cancel(new SqlError(SqlState.queryCanceled, 'canceling statement due to user request')));
+    running(() => cancel(canceled()));
     try {
       await Promise.race([before, cancelled]);
       return await work();

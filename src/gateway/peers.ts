@@ -1,5 +1,5 @@
 /** The sessions of a server as they know of each other: who is there, what they do, who may end whom. */
-import { SqlError, SqlState } from '../errors.ts';
+import { canceled, SqlError, SqlState } from '../errors.ts';
 import type { Clock } from '../clock.ts';
 import type { TableHold } from '../ingest/table-locks.ts';
 import type { ClientFacts, TransactionStatus } from '../wire/gateway-api.ts';
@@ -67,7 +67,7 @@ export async function sleep(
   if (!(milliseconds > 0)) return;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const disarm = clock.after(Math.min(milliseconds, SLEEP_MS_MAX), resolve);
-  interruption.running(() => reject(new SqlError(SqlState.queryCanceled, 'canceling statement due to user request')));
+  interruption.running(() => reject(canceled()));
   activity.waits = ['Timeout', 'PgSleep'];
   try {
     await promise;

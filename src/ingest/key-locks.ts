@@ -1,7 +1,7 @@
 /**
  * Waiting for a key that another transaction holds (C11), with the deadlock check on the way in.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { canceled, SqlError, SqlState } from '../errors.ts';
 import type { Transaction } from './transaction.ts';
 import type { WriteContext } from './write-rows.ts';
 
@@ -17,7 +17,7 @@ export async function waitFor(context: WriteContext, waiter: Transaction, holder
   let over = (): void => {};
   try {
     const { promise: cancelled, reject } = Promise.withResolvers<never>();
-    context.running(() => reject(new SqlError(SqlState.queryCanceled, 'canceling statement due to user request')));
+    context.running(() => reject(canceled()));
     const late = new SqlError(SqlState.lockNotAvailable, 'canceling statement due to lock timeout');
     over = context.lockWait?.(() => reject(late)) ?? over;
     await Promise.race([holder.released(), waiter.ended, cancelled]);

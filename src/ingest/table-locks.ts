@@ -11,7 +11,7 @@
  * - T4 A strong lock is held until what its transaction wrote is visible: who comes after sees it.
  */
 import type { Clock } from '../clock.ts';
-import { SqlError, SqlState } from '../errors.ts';
+import { canceled, SqlError, SqlState } from '../errors.ts';
 import type { Table } from '../storage/table.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -285,7 +285,7 @@ export class TableLocks {
   async #wait(hold: TableHold, wanted: Wanted, patience: Patience, until: () => Promise<void>): Promise<void> {
     const { promise: given, reject } = Promise.withResolvers<void>();
     const cancels: (() => void)[] = [];
-    patience.running(() => reject(new SqlError(SqlState.queryCanceled, 'canceling statement due to user request')));
+    patience.running(() => reject(canceled()));
     cancels.push(
       patience.lockWait(() =>
         reject(new SqlError(SqlState.lockNotAvailable, 'canceling statement due to lock timeout')),

@@ -14,7 +14,7 @@
  * - D3 Requests for one file share one download; it is cancelled when nobody waits for it any more.
  */
 import type { Clock } from '../../clock.ts';
-import { SqlError, SqlState } from '../../errors.ts';
+import { canceled, SqlError, SqlState } from '../../errors.ts';
 import type { Remote } from '../../rpc.ts';
 import type { LakeApi } from '../iceberg/lake-api.ts';
 import type { IndexApi } from '../index/index-api.ts';
@@ -321,7 +321,7 @@ export class DiskCache {
     if (bytes !== undefined && this.isAway(path)) {
       const part = await this.#parts.lease({ path, bytes, ...row }, index, signal);
       if (part !== null) return part;
-      if (signal.aborted) throw cancelled();
+      if (signal.aborted) throw canceled();
     }
     return { path, release: await this.lease([file], signal) };
   }
@@ -331,7 +331,7 @@ export class DiskCache {
     const { clock, limit } = this.#options;
     const deadline = clock.monotonic() + ROOM_WAIT_MS;
     for (let asked = false; ;) {
-      if (signal?.aborted === true) throw cancelled();
+      if (signal?.aborted === true) throw canceled();
       let missing = 0;
       for (const [path, bytes] of wanted) if (!this.#index.has(path)) missing += bytes;
       const capacity = this.#capacity();
@@ -389,7 +389,7 @@ export class DiskCache {
     fetch.waiters++;
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     aborted.catch(() => undefined);
-    const abort = (): void => reject(cancelled());
+    const abort = (): void => reject(canceled());
     signal?.addEventListener('abort', abort, { once: true });
     if (signal?.aborted === true) abort();
     try {
@@ -479,7 +479,3 @@ export class DiskCache {
 }
 
 const NOTHING: ReadonlySet<string> = new Set();
-
-function cancelled(): SqlError {
-  return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
-}

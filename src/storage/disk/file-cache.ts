@@ -9,7 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { access, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { invariant, SqlError, SqlState } from '../../errors.ts';
+import { canceled, invariant } from '../../errors.ts';
 import { ioError, linkOrCopy } from '../iceberg/local-store.ts';
 import type { ObjectStore } from '../iceberg/object-store.ts';
 import { isRemote, toLocalPath } from '../iceberg/paths.ts';
@@ -64,7 +64,7 @@ export function fileCache(dataDir: string, store: ObjectStore, known: KnownSums 
         if (here !== null) return { path, bytes: here };
         return await slots.hold(1, () => download({ store, dir, location, path, known, signal: abort.signal }));
       } catch (error) {
-        throw abort.signal.aborted ? cancelled() : error;
+        throw abort.signal.aborted ? canceled() : error;
       } finally {
         if (running.get(path) === abort) running.delete(path);
       }
@@ -81,10 +81,6 @@ export function fileCache(dataDir: string, store: ObjectStore, known: KnownSums 
     },
     check: (expected) => check(dir, expected),
   };
-}
-
-function cancelled(): SqlError {
-  return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
 }
 
 interface Download {
