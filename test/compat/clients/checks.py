@@ -1,8 +1,11 @@
 """What scenarios in Python share: one line a check on standard output, `ok NAME` or `not ok NAME: why`; the first line names the client's version."""
 import asyncio
+import datetime as dt
+import decimal
 import os
 import sys
 import traceback
+import uuid
 
 URL = os.environ['COMPAT_URL']
 SCHEMA = os.environ['COMPAT_SCHEMA']
@@ -31,6 +34,19 @@ COLUMNS = {
     'texts': ('text[]', '{a,"b c",NULL,"d\\"e"}'),
 }
 TYPED_TABLE = 'CREATE TABLE {} (id integer PRIMARY KEY, ' + ', '.join(f'{c} {t}' for c, (t, _) in COLUMNS.items()) + ')'
+
+
+
+def values_of_python(f4, jb):
+    """The same values as drivers take and give them: `f4` as they have a real, `jb` as they have a jsonb."""
+    return {
+        'i2': -32768, 'i4': 2147483647, 'i8': -9223372036854775808, 'f4': f4, 'f8': 1e300,
+        'num': decimal.Decimal('-12345678901234.567890'), 'flag': True, 'txt': 'zażółć 🦆 \\ \' "', 'vc': 'twenty', 'bc': 'ab   ',
+        'raw': b'\x00\xff\x10', 'day': dt.date(2024, 2, 29), 'clock': dt.time(23, 59, 59, 999999),
+        'local': dt.datetime(1999, 12, 31, 23, 59, 59, 123456), 'instant': dt.datetime(2026, 1, 2, 3, 4, 5, 6, dt.timezone.utc),
+        'uid': uuid.UUID('00112233-4455-6677-8899-aabbccddeeff'), 'jb': jb,
+        'ints': [1, None, 3], 'texts': ['a', 'b c', None, 'd"e'],
+    }
 
 
 def client(name, version):

@@ -3,14 +3,13 @@ import datetime as dt
 import decimal
 import io
 import threading
-import uuid
 
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
 import psycopg2.extras
 
-from checks import SCHEMA, START, TYPED_TABLE, URL, check, client, raises, same
+from checks import SCHEMA, START, TYPED_TABLE, URL, check, client, raises, same, values_of_python
 
 client('psycopg 2', psycopg2.__version__.split()[0])
 psycopg2.extras.register_uuid()
@@ -23,15 +22,7 @@ cursor.execute("SET TIME ZONE 'UTC'")
 cursor.execute('CREATE TABLE items (id integer PRIMARY KEY, name text, price numeric(10,2))')
 cursor.execute(TYPED_TABLE.format('typed'))
 
-UTC = dt.timezone.utc
-VALUES = {
-    'i2': -32768, 'i4': 2147483647, 'i8': -9223372036854775808, 'f4': 0.1, 'f8': 1e300,
-    'num': decimal.Decimal('-12345678901234.567890'), 'flag': True, 'txt': 'zażółć 🦆 \\ \' "', 'vc': 'twenty', 'bc': 'ab   ',
-    'raw': b'\x00\xff\x10', 'day': dt.date(2024, 2, 29), 'clock': dt.time(23, 59, 59, 999999),
-    'local': dt.datetime(1999, 12, 31, 23, 59, 59, 123456), 'instant': dt.datetime(2026, 1, 2, 3, 4, 5, 6, UTC),
-    'uid': uuid.UUID('00112233-4455-6677-8899-aabbccddeeff'), 'jb': {'a': [1, None, 'x']},
-    'ints': [1, None, 3], 'texts': ['a', 'b c', None, 'd"e'],
-}
+VALUES = values_of_python(f4=0.1, jb={'a': [1, None, 'x']})
 names = ', '.join(VALUES)
 
 

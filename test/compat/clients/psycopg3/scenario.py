@@ -3,14 +3,13 @@ import datetime as dt
 import decimal
 import threading
 import time
-import uuid
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from checks import COLUMNS, SCHEMA, START, TYPED_TABLE, URL, check, client, raises, same
+from checks import COLUMNS, SCHEMA, START, TYPED_TABLE, URL, check, client, raises, same, values_of_python
 
 client('psycopg 3', psycopg.__version__)
 connection = psycopg.connect(URL, autocommit=True)
@@ -22,14 +21,7 @@ connection.execute(TYPED_TABLE.format('typed'))
 back = connection.rollback
 
 UTC = dt.timezone.utc
-VALUES = {
-    'i2': -32768, 'i4': 2147483647, 'i8': -9223372036854775808, 'f4': 0.5, 'f8': 1e300,
-    'num': decimal.Decimal('-12345678901234.567890'), 'flag': True, 'txt': 'zażółć 🦆 \\ \' "', 'vc': 'twenty', 'bc': 'ab   ',
-    'raw': b'\x00\xff\x10', 'day': dt.date(2024, 2, 29), 'clock': dt.time(23, 59, 59, 999999),
-    'local': dt.datetime(1999, 12, 31, 23, 59, 59, 123456), 'instant': dt.datetime(2026, 1, 2, 3, 4, 5, 6, UTC),
-    'uid': uuid.UUID('00112233-4455-6677-8899-aabbccddeeff'), 'jb': {'a': [1, None, 'x']},
-    'ints': [1, None, 3], 'texts': ['a', 'b c', None, 'd"e'],
-}
+VALUES = values_of_python(f4=0.5, jb={'a': [1, None, 'x']})
 names = ', '.join(VALUES)
 
 
