@@ -20,7 +20,7 @@ import {
   nothingMirrored,
   type Mirrored,
 } from './mirror.ts';
-import { createSequenceSql, dropSequenceSql, sequenceName } from './mirror-sequences.ts';
+import { createSequenceSql, dropSequenceSql } from './mirror-sequences.ts';
 import { sharedCommentSql, type SharedComment } from './mirror-comments.ts';
 import { copyRowsIn, forgetRows } from './row-copies.ts';
 import { createViewSql, dropViewSql } from './mirror-views.ts';
@@ -118,9 +118,13 @@ async function query(session: PgliteSession, request: CatalogQuery): Promise<Cat
   }
 }
 
-/** Not undone by the ROLLBACK, and set again before it is read. */
-function setSequence({ def, state }: StoredSequence): string {
-  return `SELECT pg_catalog.setval(${quoteLiteral(sequenceName(def))}, ${state.last}, ${state.isCalled})`;
+/**
+ * Not undone by the ROLLBACK, and set again before it is read. The definitions may be newer than the mark (L2): a sequence that is gone
+ * or renamed since, or altered so that it does not reach the value, is no error of a statement that may not even look at it.
+ */
+function setSequence({ def, state: { last, isCalled } }: StoredSequence): string {
+  const isThere = `seqrelid = '${def.oid}' AND ${last} BETWEEN seqmin AND seqmax`;
+  return `SELECT pg_catalog.setval(seqrelid::pg_catalog.regclass, ${last}, ${isCalled}) FROM pg_catalog.pg_sequence WHERE ${isThere}`;
 }
 
 /** The rows of a stub view, as a setting of the transaction (see sql/). */

@@ -7,7 +7,7 @@ import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 
-export function sequenceName({ schema, name }: Pick<SequenceDef, 'schema' | 'name'>): string {
+function sequenceName({ schema, name }: Pick<SequenceDef, 'schema' | 'name'>): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
 }
 

@@ -3,6 +3,7 @@ import type { CatalogClient } from '../../src/catalog/catalog-client.ts';
 import { STUB_VIEWS } from '../../src/catalog/stub-views.ts';
 import { systemClock, type Clock } from '../../src/clock.ts';
 import { SqlState } from '../../src/errors.ts';
+import type { SequenceDef } from '../../src/sequence-def.ts';
 import { Oid } from '../../src/types/pg-type.ts';
 import { buildImage, column, context, openClient, request, rowsFor, rowsOf, table } from './catalog-fixture.ts';
 
@@ -132,6 +133,28 @@ describe('the mirror', () => {
     client.setContents({ schemas: ['public'], tables: [events] });
     expect((await client.describe(describeEvents)).columns).toHaveLength(6);
     expect(await rowsFor(client, "SELECT count(*) FROM pg_namespace WHERE nspname = 'sales'")).toEqual([['0']]);
+    client.setContents({ schemas: ['public', 'sales'], tables: [events] });
+  });
+
+  test('L2: a question that waited sees newer definitions, whatever became of the sequences that it has marks of', async () => {
+    const sequence = (name: string, oid: number, more: Partial<SequenceDef> = {}): SequenceDef => ({
+      ...{ oid, schema: 'public', name, typeOid: Oid.int8, start: '1', increment: '1', min: '1', max: '99' },
+      ...{ cache: 1, cycle: false, owner: null, ...more },
+    });
+    const before = [sequence('gone', 30_000), sequence('renamed', 30_016), sequence('narrow', 30_032)];
+    const after = [sequence('otherwise', 30_016), sequence('narrow', 30_032, { start: '50', min: '50' })];
+    const sequences = before.map((def) => ({ def, state: { last: '7', isCalled: true } }));
+    const contents = (all: readonly SequenceDef[]) => ({ schemas: ['public'], tables: [events], sequences: all });
+    const sql = 'SELECT sequencename, last_value FROM pg_sequences ORDER BY 1';
+    client.setContents(contents(before));
+    const first = rowsFor(client, sql, { sequences });
+    const behind = rowsFor(client, sql, { sequences });
+    client.setContents(contents(after));
+    expect(await first).toHaveLength(2);
+    expect(await behind).toEqual([
+      ['narrow', null],
+      ['otherwise', '7'],
+    ]);
     client.setContents({ schemas: ['public', 'sales'], tables: [events] });
   });
 
