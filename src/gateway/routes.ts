@@ -29,9 +29,9 @@ export function markOf(transaction: Transaction | null, table: Table): WritesMar
 export function routeLines(transaction: Transaction | null, table: Table, mark: WritesMark): string[] {
   const counts = { memory: 0, disk: 0, iceberg: 0 };
   const { deleted } = writesOf(transaction, table) ?? { deleted: null };
-  for (let i = mark.deleted; deleted !== null && i < deleted.length; i++) {
-    const unit = table.unit(deleted.units[i]!);
-    if (unit !== undefined) counts[unit.tier]++;
+  for (const [id, count] of deleted?.counts(mark.deleted) ?? []) {
+    const unit = table.unit(id);
+    if (unit !== undefined) counts[unit.tier] += count;
   }
   const now = markOf(transaction, table);
   const lines: string[] = [];

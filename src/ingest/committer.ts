@@ -18,8 +18,8 @@ import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { framesOf, streamFrame, type Frame } from './commit-frames.ts';
 import { replaced } from './replaced-file.ts';
+import type { PackedPlaces } from './packed-places.ts';
 import { Publications } from './publications.ts';
-import type { RowPlaces } from './row-places.ts';
 import { sealStream } from './stream-writes.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
@@ -205,9 +205,7 @@ export class Committer {
       for (const batch of each.inserted.batches)
         if (!adoptable(each.table, batch)) bytes += batch.dataBytes * 2 + 65_536;
       if (each.deleted.length === 0) continue;
-      const counts = new Map<number, number>();
-      each.deleted.forRuns((unit, { length }) => counts.set(unit, (counts.get(unit) ?? 0) + length));
-      for (const [unit, count] of counts) {
+      for (const [unit, count] of each.deleted.counts()) {
         const { deletes } = each.table.unit(unit) ?? replaced(each.table);
         if (!deletes.reserve(count)) throw outOfMemory(this.#memory);
       }
@@ -301,7 +299,12 @@ export function noteOperations(table: Table, first: Lsn, last: Lsn): void {
 }
 
 /** Delete entries for positions found before: the index of memory rows counts such rows as none. */
-export function applyDeletes(table: Table, deleted: RowPlaces, lsn: Lsn, lists: Set<DeleteList>): void {
+export function applyDeletes(
+  table: Table,
+  deleted: Pick<PackedPlaces, 'forRuns'>,
+  lsn: Lsn,
+  lists: Set<DeleteList>,
+): void {
   deleted.forRuns((id, positions) => {
     const unit = table.unit(id);
     invariant(unit !== undefined, 'V1 a recorded deletion follows its row to the unit where it is');

@@ -211,8 +211,7 @@ export class Database {
     for (const transaction of this.#transactions.values()) {
       const writes = transaction.writes.get(table);
       if (writes === undefined) continue;
-      const { units, positions, length } = writes.deleted;
-      for (let i = 0; i < length; i++) if (units[i] === unit) yield positions[i]!;
+      if (writes.touches(unit)) yield* writes.deleted.byUnit().get(unit)!;
     }
   }
 
@@ -221,7 +220,7 @@ export class Database {
     table: Table,
     moved: (unit: number, position: number) => { readonly unit: number; readonly position: number } | null,
   ): void {
-    for (const transaction of this.#transactions.values()) transaction.writes.get(table)?.remap(transaction.id, moved);
+    for (const transaction of this.#transactions.values()) transaction.writes.get(table)?.remap(moved);
   }
 
   /** Brings a table that the lake knows into memory; its files and committed deletes come next. */

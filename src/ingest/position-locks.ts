@@ -1,26 +1,15 @@
 /**
- * Deleting rows of a table without a key. The lock of a row is its place, (unit, position), in the table's lock table; own
+ * Deleting rows of a table without a key. The lock of a row is its place, (unit, position), in the table's place locks; own
  * rows need none. A transaction holds the places that it has recorded for deletion, no others: when rows move, both move
  * along (H2).
  */
 import { invariant } from '../errors.ts';
-import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { Table } from '../storage/table.ts';
 import { waitFor } from './key-locks.ts';
+import type { Place } from './packed-places.ts';
 import { concurrentChange } from './snapshot.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 import { foundPosition, type FoundRows, type WriteContext } from './write-rows.ts';
-
-const key: KeyWords = new Int32Array(4);
-
-/** Puts the lock of a place into `key`; its hash. */
-function placeKey(table: Table, unit: number, position: number): number {
-  key[0] = unit;
-  key[1] = position | 0;
-  key[2] = Math.floor(position / 2 ** 32);
-  key[3] = 0;
-  return table.keys.hash(key);
-}
 
 /**
  * Deletes found rows, named by their images, in the transaction.
@@ -40,13 +29,17 @@ export async function deletePlaces(
   let locked = 0;
   let done = false;
   try {
-    for (; locked < found.names.rows; locked++) await lockPlace(context, transaction, writes, found, locked);
+    for (; locked < found.names.rows; locked++) {
+      const waiting = lockPlace(context, transaction, writes, found, locked);
+      if (waiting !== null) await waiting;
+    }
     for (let row = 0; row < found.names.rows; row++) {
       if (!writes.isAlive(found.units[row]!, foundPosition(writes, found, row))) return false;
     }
     done = true;
   } finally {
-    if (!done) for (let row = 0; row < locked; row++) unlockPlace(table, found.units[row]!, found.positions[row]!);
+    for (let row = 0; !done && row < locked; row++)
+      table.placeLocks.delete(found.units[row]!, found.positions[row]!, transaction.id);
   }
   for (let row = 0; row < found.names.rows; row++) {
     const index = found.names.batchOf(row);
@@ -57,39 +50,37 @@ export async function deletePlaces(
   return true;
 }
 
-async function lockPlace(
+/** Null: it is locked. */
+function lockPlace(
   context: WriteContext,
   transaction: Transaction,
   writes: TableWrites,
   { units, positions }: FoundRows,
   row: number,
+): Promise<void> | null {
+  if (writes.isOwn(units[row]!)) return null;
+  const holder = writes.table.placeLocks.claim(units[row]!, positions[row]!, transaction.id);
+  return holder === 0 ? null : lockBehind(context, transaction, writes, units[row]!, positions[row]!, holder);
+}
+
+async function lockBehind(
+  context: WriteContext,
+  transaction: Transaction,
+  { table }: TableWrites,
+  unit: number,
+  position: number,
+  first: number,
 ): Promise<void> {
-  if (writes.isOwn(units[row]!)) return;
-  const { table } = writes;
-  for (;;) {
-    const hash = placeKey(table, units[row]!, positions[row]!);
-    if (table.locks.claim(key, hash, transaction.id, 0)) return;
-    invariant(table.locks.a !== transaction.id, 'a scan does not show rows that its transaction has deleted');
-    const holder = context.transaction(table.locks.a);
+  for (let id = first; id !== 0; id = table.placeLocks.claim(unit, position, transaction.id)) {
+    const holder = context.transaction(id);
     invariant(holder !== undefined, 'locks go with their transaction');
     await waitFor(context, transaction, holder);
   }
 }
 
-/** Gives the lock of a place back; of an own row there is none. */
-export function unlockPlace(table: Table, unit: number, position: number): void {
-  const hash = placeKey(table, unit, position);
-  table.locks.delete(key, hash);
-}
-
 /** A locked row has moved. */
-export function movePlace(
-  table: Table,
-  holder: number,
-  from: { readonly unit: number; readonly position: number },
-  to: { readonly unit: number; readonly position: number },
-): void {
-  unlockPlace(table, from.unit, from.position);
-  const hash = placeKey(table, to.unit, to.position);
-  invariant(table.locks.claim(key, hash, holder, 0), 'nobody can have found a row where it is only now');
+export function movePlace(table: Table, holder: number, from: Place, to: Place): void {
+  table.placeLocks.delete(from.unit, from.position, holder);
+  const other = table.placeLocks.claim(to.unit, to.position, holder);
+  invariant(other === 0, 'nobody can have found a row where it is only now');
 }

@@ -19,14 +19,6 @@ export class RowPlaces {
     this.length = length;
   }
 
-  clone(): RowPlaces {
-    const copy = new RowPlaces();
-    copy.units = this.units.slice(0, this.length);
-    copy.positions = this.positions.slice(0, this.length);
-    copy.length = this.length;
-    return copy;
-  }
-
   has(unit: number): boolean {
     const at = this.units.indexOf(unit);
     return at >= 0 && at < this.length;
@@ -40,25 +32,6 @@ export class RowPlaces {
       while (to < end && units[to] === unit) to++;
       take(unit, positions.subarray(from, to));
     }
-  }
-
-  /** Of each unit its positions, in their order; of places [start, end). */
-  byUnit(start = 0, end = this.length): ReadonlyMap<number, Uint32Array> {
-    const counts = new Map<number, number>();
-    this.forRuns((unit, { length }) => counts.set(unit, (counts.get(unit) ?? 0) + length), start, end);
-    const all = new Map<number, Uint32Array>();
-    for (const [unit, count] of counts) all.set(unit, new Uint32Array(count));
-    const filled = new Map<number, number>();
-    this.forRuns(
-      (unit, positions) => {
-        const at = filled.get(unit) ?? 0;
-        all.get(unit)!.set(positions, at);
-        filled.set(unit, at + positions.length);
-      },
-      start,
-      end,
-    );
-    return all;
   }
 
   #grow(): void {

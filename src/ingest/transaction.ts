@@ -18,8 +18,8 @@ import type { Table, Unit } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { HeldKeys, type KeysMark } from './held-keys.ts';
-import { RowPlaces } from './row-places.ts';
-import { movePlace, unlockPlace } from './position-locks.ts';
+import { PackedPlaces, type Place } from './packed-places.ts';
+import { movePlace } from './position-locks.ts';
 import { concurrentChange, type Snapshot, type TableView } from './snapshot.ts';
 import type { SchemaChanges } from './schema-changes.ts';
 import type { StatementView } from './statement-view.ts';
@@ -52,6 +52,8 @@ const noFiles = (): void => {};
 
 export class TableWrites {
   readonly table: Table;
+  /** The transaction. */
+  readonly holder: number;
   /** Unit number under which own rows appear in own scans. */
   readonly unit: number;
   inserted: RowBuffer;
@@ -60,9 +62,9 @@ export class TableWrites {
   /** Names of deleted rows (C3), parallel to `deleted`; the first of them may have left memory for the log's stream. */
   deletedNames: RowBuffer;
   /** Rows of others that it has deleted. */
-  readonly deleted = new RowPlaces();
+  readonly deleted = new PackedPlaces();
   /** In REPEATABLE READ what its snapshot shows of the table, and where deleted rows are there. */
-  readonly seen: { readonly view: TableView; readonly deleted: RowPlaces } | null;
+  readonly seen: { readonly view: TableView; readonly deleted: PackedPlaces } | null;
   /** A large transaction's own rows by key; it holds their locks. */
   own: OwnIndex | null = null;
   /** Own rows that are in files; those in memory follow them (H1). */
@@ -76,10 +78,11 @@ export class TableWrites {
   #marks: WritesMark[] = [];
   readonly #memory: Memory;
 
-  constructor(memory: Memory, table: Table, unit: number, snapshot: Snapshot | null) {
-    this.seen = snapshot === null ? null : { view: snapshot.view(table), deleted: new RowPlaces() };
+  constructor(memory: Memory, table: Table, holder: number, unit: number, snapshot: Snapshot | null) {
+    this.seen = snapshot === null ? null : { view: snapshot.view(table), deleted: new PackedPlaces() };
     this.#memory = memory;
     this.table = table;
+    this.holder = holder;
     this.unit = unit;
     this.keys = new HeldKeys(table);
     this.inserted = new RowBuffer(memory, table.physicals, table.rowPool);
@@ -161,7 +164,7 @@ export class TableWrites {
   /** Gives the key locks back: others that wait look again. */
   unlock(): void {
     const { table, own } = this;
-    if (!table.keyed) this.#unlockPlaces(0);
+    if (!table.keyed) table.placeLocks.release(this.holder);
     this.keys.release();
     if (own === null) return;
     own.isOpen = false;
@@ -311,8 +314,10 @@ export class TableWrites {
   }
 
   #unlockPlaces(from: number): void {
-    const { units, positions, length } = this.deleted;
-    for (let i = from; i < length; i++) unlockPlace(this.table, units[i]!, positions[i]!);
+    const { placeLocks } = this.table;
+    this.deleted.forRuns((unit, positions) => {
+      for (const position of positions) placeLocks.delete(unit, position, this.holder);
+    }, from);
   }
 
   killOwn(row: number): void {
@@ -384,20 +389,13 @@ export class TableWrites {
   }
 
   /** Moves recorded positions after rows went to another unit: a transaction open across a cut (H2). */
-  remap(
-    holder: number,
-    moved: (unit: number, position: number) => { readonly unit: number; readonly position: number } | null,
-  ): void {
+  remap(moved: (unit: number, position: number) => Place | null): void {
     const { table } = this;
-    const { units, positions, length } = this.deleted;
-    for (let i = 0; i < length; i++) {
-      const from = { unit: units[i]!, position: positions[i]! };
-      const to = moved(from.unit, from.position);
-      if (to === null) continue;
-      if (!table.keyed) movePlace(table, holder, from, to);
-      units[i] = to.unit;
-      positions[i] = to.position;
-    }
+    this.deleted.remap((unit, position) => {
+      const to = moved(unit, position);
+      if (to !== null && !table.keyed) movePlace(table, this.holder, { unit, position }, to);
+      return to;
+    });
   }
 
   retire(): void {
@@ -451,7 +449,7 @@ export class Transaction {
     let writes = this.writes.get(table);
     if (writes === undefined) {
       if (table.detached !== null) throw readOnly(table.detached);
-      writes = new TableWrites(this.#memory, table, this.#nextUnit(), this.snapshot);
+      writes = new TableWrites(this.#memory, table, this.id, this.#nextUnit(), this.snapshot);
       this.writes.set(table, writes);
       if (this.#savepoints > 0) writes.keys.record(true);
     }

@@ -26,6 +26,7 @@ import { KeyTable, type KeyWords } from './memory/key-table.ts';
 import type { HashSecret } from './memory/keyed-hash.ts';
 import type { Memory } from './memory/memory.ts';
 import type { OwnIndex } from './memory/own-index.ts';
+import { PlaceLocks } from './memory/place-locks.ts';
 import { RowKeys } from './memory/row-keys.ts';
 import { MemorySlice } from './memory/slice.ts';
 import { RowCounts } from './row-counts.ts';
@@ -85,6 +86,8 @@ export class Table {
   readonly uuidBytes: Uint8Array;
   /** key → (transaction, state): unique check, row lock and deadlock graph in one (C11). */
   locks!: KeyTable;
+  /** Of rows without a key. */
+  readonly placeLocks = new PlaceLocks();
   /** Of large transactions under way, the keys of their own rows, which they hold beside `locks`. */
   ownIndexes: readonly OwnIndex[] = [];
   /** Newest first; [0] takes the writes. */
@@ -266,7 +269,7 @@ export class Table {
 
   /** Heap bytes of indexes and locks, for the accounting. */
   get indexBytes(): number {
-    let bytes = this.locks.bytes;
+    let bytes = this.locks.bytes + this.placeLocks.bytes;
     for (const { index, hashes } of this.generations) {
       bytes += index.bytes;
       for (const hash of hashes) bytes += hash.bytes;

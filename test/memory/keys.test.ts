@@ -185,6 +185,42 @@ test('H16: entries on their way when the rows of two units moved into one become
   expect([left.published, right.published, moved.published]).toEqual([5, 2, 4]);
 });
 
+test('entries of one transaction have one LSN, whatever a rollback took back before; LSNs take no room a row', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ rows: fc.nat(300), lsn: fc.nat(3), back: fc.nat(400) }), { maxLength: 12 }),
+      fc.nat(),
+      (steps, pick) => {
+        const pool = new SlabPool(2 * SLAB_BYTES);
+        const list = new DeleteList(pool);
+        let lsns: number[] = [];
+        let lsn = 1;
+        for (const { rows, lsn: more, back } of steps) {
+          lsn += more;
+          const from = list.length;
+          expect(list.reserve(rows)).toBe(true);
+          list.appendAll(
+            Uint32Array.from({ length: rows }, (_, i) => from + i),
+            lsn,
+          );
+          lsns.push(...Array.from({ length: rows }, () => lsn));
+          if (back < lsns.length && back % 3 === 0) {
+            list.truncate(lsns.length - back);
+            lsns = lsns.slice(0, lsns.length - back);
+          }
+        }
+        const at = pick % (lsns.length + 1);
+        expect([...list.lsns(at, lsns.length)]).toEqual(lsns.slice(at));
+        lsns.forEach((each, i) => expect(list.lsnAt(i)).toBe(each));
+        for (let each = 0; each <= lsn; each++)
+          expect(list.lengthAt(each)).toBe(lsns.filter((entry) => entry <= each).length);
+        list.free();
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
+
 test('settling drops the LSNs of entries that Iceberg has, and changes nothing else; what a list holds is counted', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 2000 }), fc.nat(), fc.nat(2000), (before, pick, after) => {

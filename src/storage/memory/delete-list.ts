@@ -2,7 +2,8 @@
  * A unit's delete list: append-only entries (position, LSN), in LSN order (C4). A reader pins its published length;
  * a cut at L takes the entries ≤ L; a flush or commit carries over what came after the length it took.
  *
- * Positions lie in slab blocks, where the engine reads them; LSNs and the bitmap of what is dead stay on main.
+ * Positions lie in slab blocks, where the engine reads them; LSNs and the bitmap of what is dead stay on main. Entries of one
+ * transaction have one LSN, so LSNs are kept by runs.
  */
 import { invariant } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
@@ -18,8 +19,9 @@ interface Block {
 }
 
 const BLOCK_BYTES_MAX = 1 << 20;
-/** Fewer entries than these keep their LSNs. */
-const SETTLE_ENTRIES_MIN = 64;
+/** Fewer runs than these keep their LSNs. */
+const SETTLE_RUNS_MIN = 64;
+const NO_ENDS = new Uint32Array(0);
 const NO_LSNS = new Float64Array(0);
 const NO_BITS: Uint8Array = new Uint8Array(0);
 const one = new Uint32Array(1);
@@ -27,8 +29,10 @@ const one = new Uint32Array(1);
 export class DeleteList {
   readonly #pool: SlabPool;
   readonly #blocks: Block[] = [];
-  /** Of the entries after the settled ones. */
+  /** Of the entries after the settled ones, by runs of one LSN: where each ends. */
+  #ends = NO_ENDS;
   #lsns = NO_LSNS;
+  #runs = 0;
   #settled = 0;
   #dead = NO_BITS;
   #capacity = 0;
@@ -81,8 +85,8 @@ export class DeleteList {
     const { length } = this;
     invariant(length === 0 || this.lsnAt(length - 1) <= lsn, 'delete entries are in LSN order');
     invariant(length + count <= this.#capacity, 'room for a delete entry was reserved');
-    this.#growLsns(count);
-    this.#lsns.fill(lsn, length - this.#settled, length - this.#settled + count);
+    if (count === 0) return;
+    this.#stamp(length + count, lsn);
     let done = 0;
     let start = 0;
     for (const { words } of this.#blocks) {
@@ -99,13 +103,38 @@ export class DeleteList {
     for (let i = 0; i < count; i++) this.#kill(positions[i]!);
   }
 
-  #growLsns(count: number): void {
-    const needed = this.length - this.#settled + count;
-    if (needed <= this.#lsns.length) return;
-    const grown = new Float64Array(Math.max(64, this.#lsns.length * 2, needed));
-    grown.set(this.#lsns);
-    this.#count(grown.byteLength - this.#lsns.byteLength);
-    this.#lsns = grown;
+  /** Entries up to `end` have that LSN. */
+  #stamp(end: number, lsn: Lsn): void {
+    if (this.#runs > 0 && this.#lsns[this.#runs - 1] === lsn) {
+      this.#ends[this.#runs - 1] = end;
+      return;
+    }
+    if (this.#runs === this.#lsns.length) this.#keepRuns(0, Math.max(16, this.#runs * 2));
+    this.#ends[this.#runs] = end;
+    this.#lsns[this.#runs++] = lsn;
+  }
+
+  /** The runs from `first` on, in arrays with room for so many. */
+  #keepRuns(first: number, capacity: number): void {
+    const [ends, lsns] = [new Uint32Array(capacity), new Float64Array(capacity)];
+    ends.set(this.#ends.subarray(first, this.#runs));
+    lsns.set(this.#lsns.subarray(first, this.#runs));
+    this.#count(ends.byteLength + lsns.byteLength - this.#ends.byteLength - this.#lsns.byteLength);
+    this.#ends = ends;
+    this.#lsns = lsns;
+    this.#runs -= first;
+  }
+
+  /** The run of an entry that is not settled. */
+  #runOf(index: number): number {
+    let low = 0;
+    let high = this.#runs;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#ends[middle]! <= index) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   #kill(position: number): void {
@@ -125,6 +154,8 @@ export class DeleteList {
     for (const position of this.positions(length, this.length)) this.#dead[position >> 3]! &= ~(1 << (position & 7));
     this.length = length;
     this.published = Math.min(this.published, length);
+    this.#runs = length > this.#settled ? this.#runOf(length - 1) + 1 : 0;
+    if (this.#runs > 0) this.#ends[this.#runs - 1] = length;
   }
 
   /** Makes the first `length` entries visible. */
@@ -147,29 +178,30 @@ export class DeleteList {
 
   /** 0 for settled entries. */
   lsnAt(index: number): Lsn {
-    return index < this.#settled ? 0 : this.#lsns[index - this.#settled]!;
+    if (index < this.#settled) return 0;
+    return index === this.length - 1 ? this.#lsns[this.#runs - 1]! : this.#lsns[this.#runOf(index)]!;
   }
 
   /** The first `length` entries are in Iceberg: no cut asks for their LSNs any more, and their memory goes. */
   settle(length: number): void {
-    const dropped = length - this.#settled;
-    if (dropped < SETTLE_ENTRIES_MIN) return;
-    const left = this.#lsns.slice(dropped, this.length - this.#settled);
-    this.#count(left.byteLength - this.#lsns.byteLength);
-    this.#lsns = left;
-    this.#settled = length;
+    if (length <= this.#settled) return;
+    const last = this.#runOf(length - 1);
+    const dropped = this.#ends[last] === length ? last + 1 : last;
+    if (dropped < SETTLE_RUNS_MIN) return;
+    this.#settled = this.#ends[dropped - 1]!;
+    this.#keepRuns(dropped, this.#runs - dropped);
   }
 
   /** Entries with an LSN ≤ `lsn`. */
   lengthAt(lsn: Lsn): number {
     let low = 0;
-    let high = this.length;
+    let high = this.#runs;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.lsnAt(middle) <= lsn) low = middle + 1;
+      if (this.#lsns[middle]! <= lsn) low = middle + 1;
       else high = middle;
     }
-    return low;
+    return low === 0 ? this.#settled : this.#ends[low - 1]!;
   }
 
   /** The positions of entries [from, to), copied. */
@@ -193,7 +225,12 @@ export class DeleteList {
   lsns(from: number, to: number): Float64Array {
     const out = new Float64Array(to - from);
     const start = Math.max(from, this.#settled);
-    if (start < to) out.set(this.#lsns.subarray(start - this.#settled, to - this.#settled), start - from);
+    if (start >= to) return out;
+    for (let at = start, run = this.#runOf(start); at < to; run++) {
+      const end = Math.min(to, this.#ends[run]!);
+      out.fill(this.#lsns[run]!, at - from, end - from);
+      at = end;
+    }
     return out;
   }
 
