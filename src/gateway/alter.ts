@@ -1,7 +1,7 @@
 /** ALTER TABLE, RENAME and SET SCHEMA, inside transactions and outside: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
 import type { CheckDef } from '../check-def.ts';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
-import { alterTable, renameTable } from '../ingest/alter-table.ts';
+import { alterTable } from '../ingest/alter-table.ts';
 import { alterWithin, holdToAlter } from '../ingest/alter-within.ts';
 import { ownedSequences } from '../ingest/define-sequence.ts';
 import { along, shownName } from '../ingest/relations.ts';
@@ -20,7 +20,7 @@ import { VectorBuilder } from '../types/vector-builder.ts';
 import { foldDefaults } from './fold-defaults.ts';
 import { relationOf, type DefineEnvironment } from './define.ts';
 import { concernsViews, qualified, tryViews } from './define-view.ts';
-import { ofName } from './schema.ts';
+import { nameTable, ofName } from './schema.ts';
 
 export async function alter(environment: DefineEnvironment, statement: AlterTable): Promise<string> {
   const { database, changes, hold, patience, notice } = environment;
@@ -289,24 +289,18 @@ export async function rename(
   statement: Extract<Statement, { kind: 'renameTable' }>,
 ): Promise<string> {
   const { table: wanted, ifExists, to } = statement;
-  const { database, changes, hold, patience } = environment;
+  const { changes } = environment;
   const table = tableOf(environment, wanted, ifExists);
-  if (table === null) return 'ALTER TABLE';
+  if (table === null || changes === null) return 'ALTER TABLE';
   const { schema, name } = table.def;
   // PostgreSQL takes a table's own schema without a word, but not its own name.
   if (to.schema === schema) return 'ALTER TABLE';
-  const named = { schema, name, ...to };
-  if (changes === null) await renameTable(database, table, named, hold, patience);
-  else {
-    await changes.lock([ofName(named.schema, named.name)], patience);
-    await holdToAlter({ database, changes, patience }, table);
-    if (concernsViews(statement, environment)) {
-      const { name: other, schema: moved } = to;
-      const action =
-        other === undefined ? `SET SCHEMA ${quoteIdentifier(moved!)}` : `RENAME TO ${quoteIdentifier(other)}`;
-      await tryViews(environment, `ALTER TABLE ${qualified(table.def)} ${action}`);
-    }
-    changes.renameTable(table, named);
-  }
+  await nameTable(environment, changes, table, { schema, name, ...to }, async () => {
+    if (!concernsViews(statement, environment)) return;
+    const { name: other, schema: moved } = to;
+    const action =
+      other === undefined ? `SET SCHEMA ${quoteIdentifier(moved!)}` : `RENAME TO ${quoteIdentifier(other)}`;
+    await tryViews(environment, `ALTER TABLE ${qualified(table.def)} ${action}`);
+  });
   return 'ALTER TABLE';
 }

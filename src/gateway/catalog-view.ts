@@ -32,7 +32,10 @@ export function catalogView(
       if (table?.detached?.reason === 'unreadable') throw readOnly(table.detached);
       return table === undefined ? undefined : relations.definition(table);
     },
-    sequence: (schema, name) => found(schema, (each) => relations.sequence(each, name))?.def,
+    sequence: (schema, name) => {
+      const sequence = found(schema, (each) => relations.sequence(each, name));
+      return sequence === undefined ? undefined : relations.sequenceDefinition(sequence);
+    },
     ownedSequence: (tableUuid, fieldId) =>
       ownedBy(relations, tableUuid).find(({ def }) => def.owner?.fieldId === fieldId)?.def,
   };

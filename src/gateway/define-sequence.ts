@@ -1,7 +1,7 @@
 /** CREATE, ALTER and DROP SEQUENCE carried out: names are looked up, what is missing or there already is said. */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Sequence } from '../ingest/sequence.ts';
-import { along } from '../ingest/relations.ts';
+import { along, definitionsOf } from '../ingest/relations.ts';
 import { undefinedSequence } from '../ingest/sequences.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
 import type { DefineEnvironment } from './define.ts';
@@ -26,7 +26,7 @@ export async function defineSequence(environment: DefineEnvironment, statement: 
     case 'renameSequence': {
       const sequence = find(environment, statement.name);
       if (sequence !== undefined && statement.kind === 'renameSequence')
-        await nameSequence(environment, sequence, statement.newName);
+        await rename(environment, sequence, statement.to);
       else if (sequence !== undefined && statement.kind === 'alterSequence')
         await changeSequence(environment, sequence, statement.options);
       else if (statement.ifExists) notice('00000', `relation "${statement.name.name}" does not exist, skipping`);
@@ -49,6 +49,25 @@ export async function defineSequence(environment: DefineEnvironment, statement: 
       return 'DROP SEQUENCE';
     }
   }
+}
+
+/** @throws {SqlError} 42P07, 3F000; 0A000 for one that goes with its table */
+async function rename(
+  environment: DefineEnvironment,
+  sequence: Sequence,
+  to: { readonly schema?: string; readonly name?: string },
+): Promise<void> {
+  const { changes, relations } = environment;
+  const { schema, name, owner } = relations.sequenceDefinition(sequence);
+  if (changes === null) return;
+  if (to.schema !== undefined && owner !== null) {
+    const table = definitionsOf(relations).find(({ uuid }) => uuid === owner.tableUuid);
+    throw new SqlError(SqlState.featureNotSupported, 'cannot move an owned sequence into another schema', {
+      detail: `Sequence "${name}" is linked to table "${table?.name ?? ''}".`,
+    });
+  }
+  if (to.schema === schema) return;
+  await nameSequence(environment, changes, sequence, { schema, name, ...to });
 }
 
 const shown = ({ schema, name }: QualifiedName): string => (schema === null ? name : `${schema}.${name}`);

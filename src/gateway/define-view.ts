@@ -14,6 +14,16 @@ import { viewKey, viewsOn, type ViewDef } from '../view-def.ts';
 import type { DefineEnvironment } from './define.ts';
 import { ofName } from './schema.ts';
 
+/** It is carried out as part of a transaction's definitions, also where it stands alone. */
+export function isTransactions(
+  statement: Statement,
+  environment: Pick<DefineEnvironment, 'relations' | 'searchPath'>,
+): boolean {
+  const { kind } = statement;
+  const isName = kind === 'renameSchema' || kind === 'renameTable' || kind === 'renameSequence';
+  return isName || concernsViews(statement, environment);
+}
+
 /** What its statement is about has views above it, is one or stands beside all definitions: it belongs into a transaction's. */
 export function concernsViews(
   statement: Statement,
@@ -41,6 +51,7 @@ export function concernsViews(
     case 'renameTable':
       return isBelow(statement.table.schema, statement.table.name);
     case 'dropSchema':
+    case 'renameSchema':
       return [...views].length > 0;
     default:
       return false;

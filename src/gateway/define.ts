@@ -22,6 +22,7 @@ import {
   makeTable,
   removeIndex,
   removeSequences,
+  renameSchema,
   type SchemaEnvironment,
 } from './schema.ts';
 
@@ -52,6 +53,7 @@ const KINDS = [
   'dropSequence',
   'createSchema',
   'dropSchema',
+  'renameSchema',
   'alterTable',
   'renameTable',
   'defineView',
@@ -99,6 +101,14 @@ export async function define(environment: DefineEnvironment, statement: Definiti
     case 'renameSequence':
     case 'dropSequence':
       return defineSequence(environment, statement);
+    case 'renameSchema': {
+      const { name, to } = statement;
+      const sql = `ALTER SCHEMA ${quoteIdentifier(name)} RENAME TO ${quoteIdentifier(to)}`;
+      await renameSchema(environment, environment.changes!, statement, async () => {
+        if (concernsViews(statement, environment)) await tryViews(environment, sql);
+      });
+      return 'ALTER SCHEMA';
+    }
     case 'renameTable':
       return rename(environment, statement);
     case 'defineView':

@@ -1,7 +1,16 @@
 /** Who makes an object owns it, and what is gone has no rights any more: after a definition, as a change of its transaction (P1). */
 import { along, ownedBy, type Relations } from '../ingest/relations.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
-import { rightsOf, schemaKey, sequenceKey, tableKey, viewKey, withoutObjects, withOwner } from '../rights/acl.ts';
+import {
+  rightsOf,
+  schemaKey,
+  sequenceKey,
+  tableKey,
+  viewKey,
+  withoutObjects,
+  withOwner,
+  withRenamed,
+} from '../rights/acl.ts';
 import { FIRST_SUPERUSER, roleNamed } from '../rights/roles.ts';
 import type { SessionAccess } from './session-access.ts';
 
@@ -39,7 +48,8 @@ export class OwnedObjects {
     this.#owner = ownerOf(access, statement);
     const { kind } = statement;
     const makes = MAKING.has(kind) && (this.#owner !== FIRST_SUPERUSER || kind === 'alterTable');
-    const matters = makes || (REMOVING.has(kind) && access.state.objects.size > 0);
+    const removes = REMOVING.has(kind) || kind === 'renameSchema';
+    const matters = makes || (removes && access.state.objects.size > 0);
     this.#before = matters ? keysOf(relations()) : null;
   }
 
@@ -49,7 +59,10 @@ export class OwnedObjects {
     if (before === null) return;
     this.#before = null;
     const relations = this.#relations();
-    if (REMOVING.has(this.#statement.kind)) {
+    const statement = this.#statement;
+    if (statement.kind === 'renameSchema')
+      this.#access.change((state) => withRenamed(state, schemaKey(statement.name), schemaKey(statement.to)));
+    if (REMOVING.has(statement.kind)) {
       const after = keysOf(relations);
       const gone = [...before].filter((key) => !after.has(key));
       this.#access.change((state) => withoutObjects(state, gone));

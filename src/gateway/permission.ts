@@ -333,11 +333,8 @@ function permitDefinition(asked: Asked, statement: Statement): void {
           permitOwner(access, tableKey(table.def.uuid), 'table', table.def.name);
       return;
     }
-    case 'createSchema': {
-      if (!hasAll(access.state, access.role, 'database', DATABASE_KEY, Privilege.create))
-        throw denied('database', 'arka');
-      return;
-    }
+    case 'createSchema':
+      return permitDatabase(access);
     case 'defineView':
       return permitViews(asked, statement.sql);
     case 'comment':
@@ -357,8 +354,14 @@ function permitDefinition(asked: Asked, statement: Statement): void {
     case 'dropIndex':
       return statement.names.forEach(indexNamed);
     case 'alterSequence':
-    case 'renameSequence':
       return sequenceNamed(statement.name);
+    case 'renameSequence':
+      sequenceNamed(statement.name);
+      if (statement.to.schema !== undefined) permitSchema(access, statement.to.schema, Privilege.create);
+      return;
+    case 'renameSchema':
+      if (relations.hasSchema(statement.name)) permitOwner(access, schemaKey(statement.name), 'schema', statement.name);
+      return permitDatabase(access);
     case 'dropSequence':
       return statement.names.forEach(sequenceNamed);
     case 'dropSchema':
@@ -374,6 +377,11 @@ function permitDefinition(asked: Asked, statement: Statement): void {
       );
     default:
   }
+}
+
+/** What makes a schema. @throws {SqlError} 42501 */
+function permitDatabase({ role, state }: SessionAccess): void {
+  if (!hasAll(state, role, 'database', DATABASE_KEY, Privilege.create)) throw denied('database', 'arka');
 }
 
 /** The owner of a schema may drop what is in it. */

@@ -2,11 +2,11 @@
  * Definitions as a statement makes them: inside a transaction they are its own until it ends (ingest/schema-changes.ts), else
  * they take place at once. What is changed is held alone meanwhile, and so are the names of what is made.
  */
-import { notSupported, SqlError, SqlState } from '../errors.ts';
+import { SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
 import { holdToAlter } from '../ingest/alter-within.ts';
 import { createIndex, dropIndex, type IndexDraft } from '../ingest/define-index.ts';
-import { alterSequence, createSequence, dropSequences, renameSequence } from '../ingest/define-sequence.ts';
+import { alterSequence, createSequence, dropSequences } from '../ingest/define-sequence.ts';
 import { indexedTable, type Relations } from '../ingest/relations.ts';
 import { sequenceKey, type SchemaChanges } from '../ingest/schema-changes.ts';
 import type { Sequence } from '../ingest/sequence.ts';
@@ -90,6 +90,27 @@ export function dropSchema(environment: SchemaEnvironment, name: string): Promis
   return alone(environment, [ofSchema(name)], async () => (changes ?? database).dropSchema(name, searchPath));
 }
 
+/**
+ * Whoever makes something in the schema, or is at one of its tables, is waited for. `trial`: what becomes of views, once nobody
+ * else can change what they read.
+ * @throws {SqlError} 3F000, 42P06
+ */
+export async function renameSchema(
+  environment: SchemaEnvironment,
+  changes: SchemaChanges,
+  { name, to }: { readonly name: string; readonly to: string },
+  trial: () => Promise<void>,
+): Promise<void> {
+  const { database, patience } = environment;
+  await changes.lock([ofSchema(name), ofSchema(to)], patience);
+  if (!changes.hasSchema(name)) throw new SqlError(SqlState.invalidSchemaName, `schema "${name}" does not exist`);
+  if (changes.hasSchema(to)) throw new SqlError(SqlState.duplicateSchema, `schema "${to}" already exists`);
+  for (const table of [...changes.tables])
+    if (changes.definition(table).schema === name) await holdToAlter({ database, changes, patience }, table);
+  await trial();
+  await changes.renameSchema(name, to, patience);
+}
+
 /** The index's name, null when one was there and `ifNotExists` said that is fine. */
 export async function makeIndex(
   environment: SchemaEnvironment,
@@ -143,14 +164,32 @@ export async function changeSequence(
   return alone(environment, [sequenceKey(sequence)], () => alterSequence(database, sequence, options, searchPath));
 }
 
-/** @throws {SqlError} 42P07 */
-export async function nameSequence(environment: SchemaEnvironment, sequence: Sequence, name: string): Promise<void> {
-  const { database, changes } = environment;
-  return alone(environment, [ofName(sequence.def.schema, name)], async () => {
-    if (changes === null) return renameSequence(database, sequence, name);
-    refuseOld(changes, sequence);
-    await changes.renameSequence(sequence, name);
-  });
+/** @throws {SqlError} 42P07, 3F000 */
+export async function nameSequence(
+  environment: SchemaEnvironment,
+  changes: SchemaChanges,
+  sequence: Sequence,
+  to: { readonly schema: string; readonly name: string },
+): Promise<void> {
+  await shared(environment, ofSchema(to.schema));
+  await changes.lock([ofName(to.schema, to.name)], environment.patience);
+  await changes.renameSequence(sequence, to, environment.patience);
+}
+
+/** @throws {SqlError} 42P07, 3F000 */
+export async function nameTable(
+  environment: SchemaEnvironment,
+  changes: SchemaChanges,
+  table: Table,
+  to: { readonly schema: string; readonly name: string },
+  trial: () => Promise<void>,
+): Promise<void> {
+  const { database, patience } = environment;
+  await shared(environment, ofSchema(to.schema));
+  await changes.lock([ofName(to.schema, to.name)], patience);
+  await holdToAlter({ database, changes, patience }, table);
+  await trial();
+  await changes.renameTable(table, to, patience);
 }
 
 /** @throws {SqlError} 2BP01 while a column's default needs one of them */
@@ -161,12 +200,4 @@ export async function removeSequences(
 ): Promise<void> {
   if (changes === null) return dropSequences(database, sequences, cascade);
   changes.dropSequences(sequences, cascade);
-}
-
-/** A sequence that the catalog has gets no other name inside a transaction yet. @throws {SqlError} 0A000 */
-function refuseOld(changes: SchemaChanges, what: Sequence): void {
-  if (changes.isNew(what)) return;
-  throw notSupported(`ALTER SEQUENCE … RENAME inside a transaction block, of what was there before it,`, {
-    hint: 'COMMIT first.',
-  });
 }

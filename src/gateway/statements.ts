@@ -21,7 +21,7 @@ import { carryOut } from './channels.ts';
 import { describedColumns, discard, planColumn, sendLines, textColumn } from './columns.ts';
 import type { CarriedOut, ServerContext } from './context.ts';
 import { define, isDefinition, type DefineEnvironment } from './define.ts';
-import { concernsViews } from './define-view.ts';
+import { isTransactions } from './define-view.ts';
 import { explain } from './explain.ts';
 import { maintain } from './maintain.ts';
 import { ownFunction } from './functions.ts';
@@ -521,7 +521,7 @@ export class SessionStatements {
   async #changes(statement: Statement): Promise<SchemaChanges | null> {
     const { relations } = this.transaction;
     const isPart = this.transaction.inBlock || this.several || this.transaction.changes !== null;
-    if (isPart || concernsViews(statement, { relations, searchPath: this.settings.searchPath }))
+    if (isPart || isTransactions(statement, { relations, searchPath: this.settings.searchPath }))
       return this.transaction.defining();
     await this.transaction.commitNow();
     return null;

@@ -81,6 +81,8 @@ export function verbOf(statement: Statement): string | null {
       return statement.kind.replaceAll(/[A-Z]/g, (letter) => ` ${letter}`).toUpperCase();
     case 'renameSequence':
       return 'ALTER SEQUENCE';
+    case 'renameSchema':
+      return 'ALTER SCHEMA';
     case 'createRole':
     case 'alterRole':
     case 'dropRole':

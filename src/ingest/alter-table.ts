@@ -13,7 +13,7 @@ import { keyTypes, type Table } from '../storage/table.ts';
 import type { Fill } from '../storage/unit-engine.ts';
 import type { TableDef } from '../table-def.ts';
 import { nameOf, type Database } from './database.ts';
-import { ownedBy, refuseName } from './relations.ts';
+import { ownedBy } from './relations.ts';
 import { discardFilled, fillColumns, installFilled } from './fill-columns.ts';
 import { refreshTable } from './iceberg-commit.ts';
 import type { Patience, TableHold } from './table-locks.ts';
@@ -168,32 +168,4 @@ export async function adoptHeld(database: Database, table: Table): Promise<void>
 export async function reindexed(database: Database, table: Table, before: TableDef): Promise<void> {
   if (keyTypes(before) === keyTypes(table.def)) return;
   await database.index?.forget(table).catch((error: unknown) => database.warn(error, `index of ${nameOf(table)}`));
-}
-
-/** A new name, a new schema or both. @throws {SqlError} 42P07, 3F000 */
-export async function renameTable(
-  database: Database,
-  table: Table,
-  to: { readonly schema: string; readonly name: string },
-  hold: TableHold,
-  patience: Patience,
-): Promise<void> {
-  const release = await database.locks.alone(hold, table.def.uuid, patience);
-  try {
-    await database.define(() =>
-      database.inLane(table, async () => {
-        const { def } = table;
-        if (table.dropped) throw new SqlError(SqlState.undefinedTable, `relation "${def.name}" does not exist`);
-        if (table.detached !== null) throw readOnly(table.detached);
-        refuseName(database.relations, def, to);
-        await database.lake.renameTable({ tableUuid: def.uuid, ...to });
-        database.renamed(table, to);
-        if (to.schema !== def.schema)
-          for (const sequence of ownedBy(database.relations, def.uuid))
-            await database.sequences.redefine(sequence, { ...sequence.def, schema: to.schema }, sequence.state);
-      }),
-    );
-  } finally {
-    release();
-  }
 }

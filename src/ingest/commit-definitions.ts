@@ -5,6 +5,7 @@
  * - D1 What can speak against the rows is asked before the catalog changes: after it only the log's disk can fail.
  * - D2 No other transaction commits in between, and the tables concerned are held alone until the rows are visible: who sees
  *   the definitions sees the rows.
+ *   For the same reason no sequence goes back before the rows are in the log: until then the catalog covers both of its ways.
  * - D3 Lanes of tables are taken before the committer's: flushes and commits of them are over, and none begins.
  */
 import type { AlteredTable, AlterRequest } from '../storage/iceberg/lake-api.ts';
@@ -16,6 +17,7 @@ import { holdLane } from './checkpoint.ts';
 import { nameOf, type Database } from './database.ts';
 import { refreshTable } from './iceberg-commit.ts';
 import type { AlteredHere, SchemaChanges } from './schema-changes.ts';
+import type { Sequence } from './sequence.ts';
 import type { Transaction } from './transaction.ts';
 
 /** @throws {SqlError} the transaction is rolled back, definitions and all */
@@ -24,7 +26,7 @@ export async function commitDefinitions(
   transaction: Transaction,
   changes: SchemaChanges,
 ): Promise<void> {
-  const { alteredTables, droppedTables, movedSequences } = changes.result;
+  const { alteredTables, droppedTables, restartedSequences } = changes.result;
   const before = new Map(alteredTables.map(({ table }) => [table, table.committedDef!]));
   await database.define(async () => {
     const lanes = await Promise.all([...before.keys(), ...droppedTables].map((table) => holdLane(database, table)));
@@ -32,11 +34,8 @@ export async function commitDefinitions(
       for (const table of before.keys()) await refreshTable(database, table);
       for (const table of transaction.writes.keys()) if (!changes.has(table)) transaction.forget(table);
       await database.committer.commit(transaction, () => apply(database, changes));
+      for (const sequence of restartedSequences) await restarted(database, sequence);
       for (const each of alteredTables) await filled(database, each);
-      for (const { sequence, def } of movedSequences)
-        await database.sequences.redefine(sequence, def, sequence.state).catch((error: unknown) => {
-          database.warn(error, `the schema of sequence ${def.name}`);
-        });
       for (const [table, def] of before) await reindexed(database, table, def);
     } catch (error) {
       if (transaction.state !== 'done') transaction.finish();
@@ -55,19 +54,22 @@ async function apply(database: Database, changes: SchemaChanges): Promise<void> 
   const { newSchemas, droppedSchemas, newTables, alteredTables, droppedTables, droppedSequences } = result;
   const sequences = [...result.newSequences, ...result.alteredSequences];
   if (Object.values(result).every((each: readonly unknown[]) => each.length === 0)) return;
-  const storedSequences = await Promise.all(sequences.map((sequence) => database.sequences.stored(sequence)));
+  const defs = new Map(sequences.map((sequence) => [sequence, changes.sequenceDefinition(sequence)]));
+  const storedSequences = await Promise.all([...defs].map((each) => database.sequences.stored(...each)));
+  const renamedSequences = result.alteredSequences.filter((each) => nameKey(each.def) !== nameKey(defs.get(each)!));
   const requests = alteredTables.filter(isChanged).map(alterRequest);
   const isRenamed = ({ table }: AlteredHere): boolean => nameKey(table.def) !== nameKey(table.committedDef!);
   const renamed = alteredTables.filter(isRenamed).map(({ table }) => table);
   const done = await database.lake.define({
     newSchemas,
     droppedSchemas,
+    renamedSchemas: result.renamedSchemas,
     newTables: newTables.map(({ def, location }) => ({ def, location })),
     alteredTables: requests,
     renamedTables: renamed.map(({ def }) => ({ tableUuid: def.uuid, schema: def.schema, name: def.name })),
     droppedTables: droppedTables.map(({ def }) => def.uuid),
     storedSequences,
-    removedSequences: droppedSequences.map(({ def }) => ({ schema: def.schema, name: def.name })),
+    removedSequences: [...droppedSequences, ...renamedSequences].map(({ def: { schema, name } }) => ({ schema, name })),
     storedViews: result.storedViews,
     comments: result.comments,
     removedViews: result.removedViews.map(({ schema, name }) => ({ schema, name })),
@@ -81,7 +83,7 @@ async function apply(database: Database, changes: SchemaChanges): Promise<void> 
   database.renamedAll(renamed);
   for (const sequence of droppedSequences) database.sequences.removed(sequence);
   for (const [i, table] of newTables.entries()) database.committed(table, done.created[i]!);
-  for (const sequence of sequences) database.sequences.committed(sequence);
+  for (const each of defs) database.sequences.committed(...each);
   for (const view of result.removedViews) database.views.delete(viewKey(view));
   for (const view of result.storedViews) database.views.set(viewKey(view), view);
   for (const [of, comment] of result.comments)
@@ -91,7 +93,7 @@ async function apply(database: Database, changes: SchemaChanges): Promise<void> 
   changes.isCommitted = true;
 }
 
-const nameKey = ({ schema, name }: TableDef): string => JSON.stringify([schema, name]);
+const nameKey = ({ schema, name }: Pick<TableDef, 'schema' | 'name'>): string => JSON.stringify([schema, name]);
 
 /** A new name alone is a change of the catalog. */
 function isChanged({ table, removed }: AlteredHere): boolean {
@@ -123,6 +125,13 @@ function altered(database: Database, table: Table, after: AlteredTable | undefin
   table.specId = after.specId;
   table.setDef({ ...after.def, columns: def.columns, schema: def.schema, name: def.name });
   database.follower.wake(table);
+}
+
+/** Where this fails it goes on from where it was before, as after a crash: a gap. */
+async function restarted(database: Database, sequence: Sequence): Promise<void> {
+  await sequence.redefine(sequence.def, sequence.state).catch((error: unknown) => {
+    database.warn(error, `the restart of sequence ${sequence.def.name}`);
+  });
 }
 
 /** Columns that are NOT NULL, now that all rows have values. Where this fails the catalog goes on saying that they may be NULL. */

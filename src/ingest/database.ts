@@ -398,7 +398,8 @@ export class Database {
 
   /** So it has them under those that they have here. */
   renamedAll(tables: readonly Table[]): void {
-    for (const [key, table] of this.#byName) if (tables.includes(table)) this.#byName.delete(key);
+    const all = new Set(tables);
+    for (const [key, table] of this.#byName) if (all.has(table)) this.#byName.delete(key);
     for (const table of tables) this.#byName.set(`${table.def.schema}\u0000${table.def.name}`, table);
     this.generation++;
   }

@@ -56,7 +56,7 @@ export function alterSequence(
 ): Promise<void> {
   return database.define(async () => {
     const { def, state } = sequenceToBe(database.relations, sequence, options, searchPath);
-    await database.sequences.redefine(sequence, def, state);
+    await sequence.redefine(def, state);
   });
 }
 
@@ -72,16 +72,9 @@ export function sequenceToBe(
     throw new SqlError(SqlState.featureNotSupported, 'cannot change ownership of identity sequence', {
       detail: `Sequence "${def.name}" is linked to table "${tableNamed(relations, def.owner)}".`,
     });
-  const owner = options.ownedBy === undefined ? def.owner : ownerOf(relations, def.schema, options.ownedBy, searchPath);
+  const { schema } = relations.sequenceDefinition(sequence);
+  const owner = options.ownedBy === undefined ? def.owner : ownerOf(relations, schema, options.ownedBy, searchPath);
   return { def: { ...def, owner }, state };
-}
-
-/** @throws {SqlError} 42P07 */
-export function renameSequence(database: Database, sequence: Sequence, name: string): Promise<void> {
-  return database.define(async () => {
-    refuseTaken(database.relations, sequence.def.schema, name);
-    await database.sequences.redefine(sequence, { ...sequence.def, name }, sequence.state);
-  });
 }
 
 function tableNamed(relations: Relations, owner: SequenceOwner): string {

@@ -67,10 +67,10 @@ export function ownedBy(relations: Relations, tableUuid: string): Sequence[] {
   return [...relations.sequences].filter(({ def }) => def.owner?.tableUuid === tableUuid);
 }
 
-/** Whether a table can have another name, or schema. @throws {SqlError} 3F000, 42P07 */
+/** Whether a table or sequence can have another name, or schema. @throws {SqlError} 3F000, 42P07 */
 export function refuseName(
   relations: Relations,
-  { schema: from }: TableDef,
+  { schema: from }: { readonly schema: string },
   { schema, name }: { readonly schema: string; readonly name: string },
 ): void {
   if (!relations.hasSchema(schema)) throw new SqlError(SqlState.invalidSchemaName, `schema "${schema}" does not exist`);

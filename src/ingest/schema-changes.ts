@@ -17,13 +17,18 @@ import type { ColumnDef, IndexDef, TableDef } from '../table-def.ts';
 import { viewKey, type ViewDef } from '../view-def.ts';
 import type { Database } from './database.ts';
 import { newIndex, type IndexDraft } from './define-index.ts';
-import { ownedSequences, refuseNeeded, refuseTaken, sequenceToBe, sequenceToMake } from './define-sequence.ts';
+import { ownedSequences, refuseNeeded, sequenceToBe, sequenceToMake } from './define-sequence.ts';
 import { isFree, ownedBy, refuseFull, refuseName, type Relations } from './relations.ts';
 import type { Sequence } from './sequence.ts';
 import type { Patience, TableHold } from './table-locks.ts';
 import type { Transaction } from './transaction.ts';
 
 const keyOf = (schema: string, name: string): string => `${schema}\u0000${name}`;
+
+interface QualifiedName {
+  readonly schema: string;
+  readonly name: string;
+}
 
 /** By which a sequence is held alone while it is altered. */
 export const sequenceKey = ({ def: { oid } }: Sequence): string => `sequence ${oid}`;
@@ -37,8 +42,12 @@ export class SchemaChanges implements Relations {
   readonly #sequences = new Map<string, Sequence | null>();
   /** Of the database, altered here: nobody else draws from them. */
   readonly #alteredSequences = new Set<Sequence>();
-  /** Of the database, in another schema here: with their tables. */
-  readonly #movedSequences = new Map<Sequence, SequenceDef>();
+  /** By another name here, in another schema or both. */
+  readonly #named = new Map<Sequence, QualifiedName>();
+  /** What the database calls a schema that has this name here. */
+  readonly #renamedSchemas = new Map<string, string | null>();
+  /** Of these the catalog hears how far they are once the rows are in the log. */
+  readonly #restarted = new Map<Sequence, true>();
   readonly #views = new Map<string, ViewDef | null>();
   /** Null: none any more. */
   readonly #comments = new Map<string, string | null>();
@@ -246,21 +255,55 @@ export class SchemaChanges implements Relations {
   }
 
   /** A new name, a new schema or both. @throws {SqlError} 42P07, 3F000 */
-  renameTable(table: Table, to: { readonly schema: string; readonly name: string }): void {
+  async renameTable(table: Table, to: QualifiedName, patience: Patience): Promise<void> {
     const { def } = table;
     refuseName(this, def, to);
-    this.#put(this.#tables, keyOf(def.schema, def.name), null);
-    const back = (): void => table.setDef({ ...table.def, schema: def.schema, name: def.name });
-    this.redefined(table, { before: def, def: { ...def, ...to }, back });
-    this.#put(this.#tables, keyOf(to.schema, to.name), table);
-    if (to.schema !== def.schema) for (const sequence of ownedBy(this, def.uuid)) this.#move(sequence, to.schema);
+    const sequences = to.schema === def.schema ? [] : ownedBy(this, def.uuid);
+    for (const sequence of sequences) await this.#holdSequence(sequence, patience);
+    this.#nameTable(table, to);
+    for (const sequence of sequences) this.#name(sequence, { ...this.sequenceDefinition(sequence), schema: to.schema });
   }
 
-  #move(sequence: Sequence, schema: string): void {
-    const def = this.sequenceDefinition(sequence);
-    this.#put(this.#sequences, keyOf(def.schema, def.name), null);
-    this.#put(this.#movedSequences, sequence, { ...def, schema });
-    this.#put(this.#sequences, keyOf(schema, def.name), sequence);
+  #nameTable(table: Table, to: QualifiedName): void {
+    const { def } = table;
+    this.#put(this.#tables, keyOf(def.schema, def.name), null);
+    const back = (): void => table.setDef({ ...table.def, schema: def.schema, name: def.name });
+    this.redefined(table, { before: def, def: { ...def, schema: to.schema, name: to.name }, back });
+    this.#put(this.#tables, keyOf(to.schema, to.name), table);
+  }
+
+  /** A sequence that is held gets another name, a new schema or both. */
+  #name(sequence: Sequence, { schema, name }: QualifiedName): void {
+    const before = this.sequenceDefinition(sequence);
+    this.#put(this.#sequences, keyOf(before.schema, before.name), null);
+    this.#put(this.#named, sequence, { schema, name });
+    this.#put(this.#sequences, keyOf(schema, name), sequence);
+  }
+
+  /**
+   * Both names, and the tables that are in it, are locked; its views are not its any more.
+   * @throws {SqlError} 55P03, 57014, 40P01
+   */
+  async renameSchema(name: string, to: string, patience: Patience): Promise<void> {
+    const isIn = ({ schema }: { readonly schema: string }): boolean => schema === name;
+    const sequences = [...this.sequences].filter((sequence) => isIn(this.sequenceDefinition(sequence)));
+    for (const sequence of sequences) await this.#holdSequence(sequence, patience);
+    const comment = new Map(this.comments).get(`schema ${name}`) ?? null;
+    if (comment !== null) this.setComment(`schema ${name}`, null);
+    this.#put(this.#schemas, name, false);
+    this.#put(this.#schemas, to, true);
+    this.#put(this.#renamedSchemas, to, this.#stored(name));
+    this.#put(this.#renamedSchemas, name, null);
+    if (comment !== null) this.setComment(`schema ${to}`, comment);
+    for (const table of [...this.tables].filter((each) => isIn(this.definition(each))))
+      this.#nameTable(table, { schema: to, name: this.definition(table).name });
+    for (const sequence of sequences) this.#name(sequence, { ...this.sequenceDefinition(sequence), schema: to });
+  }
+
+  /** What the database calls a schema; null: it has no such. */
+  #stored(name: string): string | null {
+    const renamed = this.#renamedSchemas.get(name);
+    return renamed === undefined && this.#database.schemas.has(name) ? name : (renamed ?? null);
   }
 
   addSequence(def: SequenceDef): Sequence {
@@ -313,6 +356,7 @@ export class SchemaChanges implements Relations {
   async #redefine(sequence: Sequence, to: StoredSequence): Promise<void> {
     const { def, state } = sequence;
     this.#changed(() => void sequence.redefine(def, state).catch(() => undefined)); // the catalog has a mark beyond it
+    this.#put(this.#restarted, sequence, true);
     await sequence.redefine(to.def, to.state);
   }
 
@@ -325,17 +369,16 @@ export class SchemaChanges implements Relations {
     this.#undo.push(() => {
       this.#alteredSequences.delete(sequence);
       sequences.giveBack(sequence);
+      // The catalog heard of no mark for what was drawn meanwhile (N1).
+      void sequence.redefine(sequence.def, sequence.state).catch(() => undefined);
     });
   }
 
-  /** Of a new sequence. @throws {SqlError} 42P07 */
-  async renameSequence(sequence: Sequence, name: string): Promise<void> {
-    const { def, state } = sequence;
-    refuseTaken(this, def.schema, name);
-    this.#put(this.#sequences, keyOf(def.schema, def.name), null);
-    await sequence.redefine({ ...def, name }, state);
-    this.#changed(() => void sequence.redefine({ ...sequence.def, name: def.name }, sequence.state));
-    this.#put(this.#sequences, keyOf(def.schema, name), sequence);
+  /** A new name, a new schema or both. @throws {SqlError} 42P07, 3F000; 55P03, 57014, 40P01 */
+  async renameSequence(sequence: Sequence, to: QualifiedName, patience: Patience): Promise<void> {
+    refuseName(this, this.sequenceDefinition(sequence), to);
+    await this.#holdSequence(sequence, patience);
+    this.#name(sequence, to);
   }
 
   /** @throws {SqlError} 2BP01 */
@@ -376,7 +419,8 @@ export class SchemaChanges implements Relations {
   }
 
   sequenceDefinition(sequence: Sequence): SequenceDef {
-    return this.#movedSequences.get(sequence) ?? sequence.def;
+    const named = this.#named.get(sequence);
+    return named === undefined ? sequence.def : { ...sequence.def, ...named };
   }
 
   /** A savepoint, `depth` of them open before it. */
@@ -421,10 +465,11 @@ export class SchemaChanges implements Relations {
       droppedTables: [...this.#dropped].filter(({ def }) => tables.has(def.uuid)),
       newSequences: [...this.#newSequences].filter((sequence) => ownSequences.has(sequence)),
       alteredSequences: [...this.#alteredSequences].filter((sequence) => ownSequences.has(sequence)),
+      restartedSequences: [...this.#restarted.keys()].filter((sequence) => ownSequences.has(sequence)),
       droppedSequences: [...sequences.all].filter((sequence) => !ownSequences.has(sequence)),
-      movedSequences: [...this.#movedSequences]
-        .filter(([sequence]) => ownSequences.has(sequence))
-        .map(([sequence, def]) => ({ sequence, def })),
+      renamedSchemas: [...this.#renamedSchemas].flatMap(([name, stored]) =>
+        stored !== null && stored !== name && this.hasSchema(name) ? [{ name: stored, to: name }] : [],
+      ),
       storedViews: [...this.#views.values()]
         .filter((view) => view !== null)
         .filter((view) => views.get(viewKey(view)) !== view),
@@ -475,7 +520,9 @@ export interface SchemaResult {
   readonly newSequences: readonly Sequence[];
   readonly alteredSequences: readonly Sequence[];
   readonly droppedSequences: readonly Sequence[];
-  readonly movedSequences: readonly { readonly sequence: Sequence; readonly def: SequenceDef }[];
+  readonly restartedSequences: readonly Sequence[];
+  /** Each is among the new ones and the dropped ones, too. */
+  readonly renamedSchemas: readonly { readonly name: string; readonly to: string }[];
   readonly storedViews: readonly ViewDef[];
   readonly removedViews: readonly ViewDef[];
   readonly comments: readonly (readonly [string, string | null])[];

@@ -4,7 +4,7 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Remote } from '../rpc.ts';
-import type { SequenceDef, SequenceOwner, SequenceState, StoredSequence } from '../sequence-def.ts';
+import type { SequenceDef, SequenceState, StoredSequence } from '../sequence-def.ts';
 import type { LakeApi } from '../storage/iceberg/lake-api.ts';
 import { Sequence } from './sequence.ts';
 import type { Transaction } from './transaction.ts';
@@ -82,16 +82,23 @@ export class Sequences {
     sequence.heldBy = null;
   }
 
-  /** What the catalog is to have of it: every value that was given out is covered (N1). */
-  async stored(sequence: Sequence): Promise<StoredSequence> {
+  /** What the catalog is to have of it, by its new definition: every value that was given out is covered (N1). */
+  async stored(sequence: Sequence, def: SequenceDef): Promise<StoredSequence> {
     await sequence.settled();
-    return { def: sequence.def, state: this.#uncommitted.get(sequence.def.oid)!.mark };
+    return { def, state: this.#uncommitted.get(def.oid)!.mark };
   }
 
-  /** The catalog has it. */
-  committed(sequence: Sequence): void {
+  /** The catalog has it so. */
+  committed(sequence: Sequence, def: SequenceDef): void {
     this.giveBack(sequence);
+    this.#forgetName(sequence);
+    sequence.def = def;
     this.#join(sequence);
+  }
+
+  #forgetName(sequence: Sequence): void {
+    const { schema, name } = sequence.def;
+    if (this.named(schema, name) === sequence) this.#byName.delete(keyOf(schema, name));
   }
 
   /** Its transaction has ended, or goes back. */
@@ -104,7 +111,7 @@ export class Sequences {
     const { def } = sequence;
     sequence.isDropped = true;
     this.#byOid.delete(def.oid);
-    if (this.named(def.schema, def.name) === sequence) this.#byName.delete(keyOf(def.schema, def.name));
+    this.#forgetName(sequence);
   }
 
   /** Those whose table is gone: a crash came between the two. */
@@ -119,19 +126,6 @@ export class Sequences {
     const state: SequenceState = { last: def.start, isCalled: false };
     await this.#lake.storeSequence({ def, state });
     return this.#add({ def, state });
-  }
-
-  async redefine(sequence: Sequence, def: SequenceDef, state: SequenceState): Promise<void> {
-    const { def: before } = sequence;
-    await sequence.redefine(def, state);
-    if (before.name === def.name && before.schema === def.schema) return;
-    this.#byName.delete(keyOf(before.schema, before.name));
-    this.#byName.set(keyOf(def.schema, def.name), sequence);
-    await this.#lake.removeSequence(before);
-  }
-
-  setOwner(sequence: Sequence, owner: SequenceOwner | null): Promise<void> {
-    return this.redefine(sequence, { ...sequence.def, owner }, sequence.state);
   }
 
   async drop(sequence: Sequence): Promise<void> {

@@ -26,7 +26,7 @@ import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
 import { planExecute, planPrepare } from './prepared.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
 import { planColumnCalls } from './column-calls.ts';
-import { planAlterSequence, planCreateSequence, planRenameSequence } from './sequence.ts';
+import { planAlterSequence, planCreateSequence, planMoveSequence, planRenameSequence } from './sequence.ts';
 import { planRole } from './roles.ts';
 import { planSet } from './settings.ts';
 import { planDefineView } from './define-view.ts';
@@ -37,6 +37,7 @@ import {
   planCreateSchema,
   planDrop,
   planLockTable,
+  planRenameSchema,
   planTransaction,
   planVacuum,
   unsupportedStatement,
@@ -174,8 +175,11 @@ function planUtility(node: Node, text: string, view: CatalogView): Statement {
   if ('AlterSeqStmt' in node) return planAlterSequence(node.AlterSeqStmt);
   if ('RenameStmt' in node && node.RenameStmt.renameType === 'OBJECT_SEQUENCE')
     return planRenameSequence(node.RenameStmt);
+  if ('RenameStmt' in node && node.RenameStmt.renameType === 'OBJECT_SCHEMA') return planRenameSchema(node.RenameStmt);
   if ('AlterTableStmt' in node) return planAlterTable(node.AlterTableStmt, view);
   if ('RenameStmt' in node) return planRename(node.RenameStmt);
+  if ('AlterObjectSchemaStmt' in node && node.AlterObjectSchemaStmt.objectType === 'OBJECT_SEQUENCE')
+    return planMoveSequence(node.AlterObjectSchemaStmt);
   if ('AlterObjectSchemaStmt' in node) return planSetSchema(node.AlterObjectSchemaStmt);
   if ('DropStmt' in node) return planDrop(node.DropStmt);
   if ('CreateSchemaStmt' in node) return planCreateSchema(node.CreateSchemaStmt);

@@ -449,8 +449,9 @@ export type Statement =
   | {
       readonly kind: 'renameSequence';
       readonly name: QualifiedName;
-      readonly newName: string;
       readonly ifExists: boolean;
+      /** What is not given stays. */
+      readonly to: { readonly schema?: string; readonly name?: string };
     }
   | {
       readonly kind: 'dropSequence';
@@ -496,6 +497,7 @@ export type Statement =
       /** AUTHORIZATION; null: the current user. */
       readonly owner: RoleName | null;
     }
+  | { readonly kind: 'renameSchema'; readonly name: string; readonly to: string }
   | {
       readonly kind: 'dropSchema';
       readonly names: readonly string[];

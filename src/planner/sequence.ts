@@ -1,11 +1,11 @@
 /** CREATE, ALTER and DROP SEQUENCE, and the options that serial and identity columns share with them. */
-import type { AlterSeqStmt, CreateSeqStmt, Node, RangeVar, RenameStmt } from 'libpg-query';
+import type { AlterObjectSchemaStmt, AlterSeqStmt, CreateSeqStmt, Node, RangeVar, RenameStmt } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { SequenceOptions } from '../sequence-def.ts';
 import { Oid } from '../types/pg-type.ts';
 import { at, defElemText, stringsOf, unsupported } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
-import { creationSchema, isSystemSchema } from './schema-names.ts';
+import { creationSchema, isSystemSchema, refuseSystemSchema } from './schema-names.ts';
 import { typeOidOf } from './type-names.ts';
 
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
@@ -90,7 +90,16 @@ function nameOf({ schemaname: schema = '', relname: name = '' }: RangeVar): Qual
 }
 
 export function planRenameSequence({ relation = {}, newname = '', missing_ok: missing }: RenameStmt): Statement {
-  return { kind: 'renameSequence', name: nameOf(relation), newName: newname, ifExists: missing === true };
+  return { kind: 'renameSequence', name: nameOf(relation), ifExists: missing === true, to: { name: newname } };
+}
+
+export function planMoveSequence({
+  relation = {},
+  newschema = '',
+  missing_ok: missing,
+}: AlterObjectSchemaStmt): Statement {
+  refuseSystemSchema(newschema);
+  return { kind: 'renameSequence', name: nameOf(relation), ifExists: missing === true, to: { schema: newschema } };
 }
 
 export function planAlterSequence(statement: AlterSeqStmt): Statement {

@@ -1,5 +1,14 @@
 /** Statements that are neither queries nor writes: transactions, schemas, session commands, and the refusals by name. */
-import type { CallStmt, CreateSchemaStmt, DropStmt, LockStmt, Node, TransactionStmt, VacuumStmt } from 'libpg-query';
+import type {
+  CallStmt,
+  CreateSchemaStmt,
+  DropStmt,
+  LockStmt,
+  Node,
+  RenameStmt,
+  TransactionStmt,
+  VacuumStmt,
+} from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { at, constantText, defElemBoolean, plainName, stringOf, stringsOf, tagOf } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
@@ -66,12 +75,27 @@ export function planCreateSchema(statement: CreateSchemaStmt): Statement {
   const given = statement.schemaname ?? '';
   if (given === '' && owner?.kind !== 'named') throw notSupported('CREATE SCHEMA AUTHORIZATION without a name');
   const name = given === '' && owner?.kind === 'named' ? owner.name : given;
-  if (isSystemSchema(name)) {
-    throw new SqlError(SqlState.insufficientPrivilege, `unacceptable schema name "${name}"`, {
-      detail: 'The prefix "pg_" and the names arka and information_schema are reserved.',
-    });
-  }
+  refuseReservedName(name);
   return { kind: 'createSchema', name, ifNotExists: statement.if_not_exists === true, owner };
+}
+
+/** @throws {SqlError} 42939 */
+function refuseReservedName(name: string): void {
+  if (!isSystemSchema(name)) return;
+  throw new SqlError(SqlState.reservedName, `unacceptable schema name "${name}"`, {
+    detail: 'The prefix "pg_" and the names arka and information_schema are reserved.',
+  });
+}
+
+/** @throws {SqlError} 42501, 42939; 0A000 for the schema that is always there */
+export function planRenameSchema({ subname: name = '', newname: to = '' }: RenameStmt): Statement {
+  refuseSystemSchema(name);
+  refuseReservedName(to);
+  if (name === 'public')
+    throw notSupported('renaming schema public', {
+      hint: 'CREATE another schema and ALTER TABLE … SET SCHEMA.',
+    });
+  return { kind: 'renameSchema', name, to };
 }
 
 const OBJECTS: Readonly<Record<string, string>> = {

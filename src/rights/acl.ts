@@ -227,6 +227,15 @@ export function withOwner(state: RoleState, key: string, owner: number): RoleSta
   };
 }
 
+/** A schema by its new name. */
+export function withRenamed(state: RoleState, from: string, to: string): RoleState {
+  const held = state.objects.get(from);
+  if (held === undefined) return state;
+  const objects = new Map(state.objects).set(to, held);
+  objects.delete(from);
+  return { ...state, objects };
+}
+
 /** What is gone has no rights. */
 export function withoutObjects(state: RoleState, keys: readonly string[]): RoleState {
   if (!keys.some((key) => state.objects.has(key))) return state;

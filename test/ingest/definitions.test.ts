@@ -1,7 +1,9 @@
 /** M-3: what a transaction defines is in the catalog before its rows are in the log, whatever fails or crashes in between. */
+import { cp, rename, rm } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { alterWithin } from '../../src/ingest/alter-within.ts';
 import { commitDefinitions } from '../../src/ingest/commit-definitions.ts';
+import { createSequence } from '../../src/ingest/define-sequence.ts';
 import { SchemaChanges } from '../../src/ingest/schema-changes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { LakeApi } from '../../src/storage/iceberg/lake-api.ts';
@@ -142,6 +144,22 @@ function withColumn(def: TableDef): { readonly def: TableDef; readonly removed: 
   return { def: { ...def, columns: [...def.columns, column] }, removed: [] };
 }
 
+/** The process is gone before or after the lake has carried the definitions out: a start finds the disk as it was then. */
+async function crashAt(when: 'before' | 'after', transaction: Transaction): Promise<void> {
+  const { dataDir } = db;
+  const asItWas = `${dataDir}-as-it-was`;
+  defining((carryOut) => async (request) => {
+    if (when === 'after') await carryOut(request);
+    await cp(dataDir, asItWas, { recursive: true });
+    throw new Error('the process is gone');
+  });
+  await expect(commit(transaction)).rejects.toThrow('the process is gone');
+  await db.close();
+  await rm(dataDir, { recursive: true });
+  await rename(asItWas, dataDir);
+  await db.open();
+}
+
 const patience = { lockWait: () => () => {}, running: () => {} };
 
 /** Two rows of before, one of the transaction from before ALTER TABLE. */
@@ -223,4 +241,63 @@ test('flushes, commits and rewrites beside a transaction that alters a table lea
   expect(await database.rewrite(table, [table.files], 'test')).toBe(true);
   await db.restart();
   expect(await db.rows(db.table(table.def.name))).toEqual(['2|20|b', '3|30|c', '4|40|d']);
+});
+
+/** The next value of a sequence, once it may leave. */
+async function draw(name: string): Promise<number> {
+  const sequence = db.tiers.database.sequences.named('public', name)!;
+  const value = sequence.next();
+  await sequence.saving;
+  return Number(value);
+}
+
+/** A table whose sequence has come beyond a block of values, and a transaction that begins both anew. */
+async function restartedTable(): Promise<Transaction> {
+  const { database } = db.tiers;
+  const table = (await database.createTable(tableDef('t', noPartition), false))!;
+  await createSequence(database, { schema: 'public', name: 's' }, {}, false, ['public']);
+  database.sequences.named('public', 's')!.set(5000n, true);
+  await db.transact(async (transaction) => {
+    for (let i = 0; i < 3; i++) await db.insert(transaction, table, [[await draw('s'), 0, 'before']]);
+  });
+  const { transaction, changes } = begin();
+  await changes.restartSequence(database.sequences.named('public', 's')!, patience);
+  await db.delete(transaction, table, 'true');
+  await db.insert(transaction, table, [[await draw('s'), 0, 'after']]);
+  return transaction;
+}
+
+test('M-5: a sequence that a transaction restarts goes on from its start, also after a restart of the server', async () => {
+  await commit(await restartedTable());
+  expect(await draw('s')).toBe(2);
+  await db.restart();
+  expect(await db.rows(db.table('t'))).toEqual(['1|0|after']);
+  expect(await draw('s')).toBe(3);
+});
+
+test('M-5: a crash after the catalog and before the log does not take a restarted sequence back below the rows', async () => {
+  await crashAt('after', await restartedTable());
+  expect(await db.rows(db.table('t'))).toEqual(['5001|0|before', '5002|0|before', '5003|0|before']);
+  expect(await draw('s')).toBeGreaterThan(5003);
+});
+
+test('a crash while a schema is renamed leaves it under one of its names, with all that is in it', async () => {
+  for (const isLate of [false, true]) {
+    const { database } = db.tiers;
+    const name = isLate ? 'late' : 'early';
+    await database.createSchema(name);
+    const def = { ...tableDef('t', noPartition), schema: name };
+    const table = (await database.createTable(def, false))!;
+    await createSequence(database, { schema: name, name: 's' }, {}, false, [name]);
+    await db.transact((transaction) => db.insert(transaction, table, [[1, 10, 'a']]));
+    const { transaction, changes } = begin();
+    await changes.renameSchema(name, 'other', patience);
+    await crashAt(isLate ? 'after' : 'before', transaction);
+    const [is, was] = isLate ? ['other', name] : [name, 'other'];
+    const { schemas, sequences } = db.tiers.database;
+    expect([schemas.has(is), schemas.has(was)]).toEqual([true, false]);
+    expect(await db.rows(db.tiers.database.table(is, 't')!)).toEqual(['1|10|a']);
+    expect([...sequences.all].map((each) => `${each.def.schema}.${each.def.name}`)).toContain(`${is}.s`);
+    expect(sequences.named(was, 's')).toBeUndefined();
+  }
 });

@@ -218,17 +218,6 @@ function evolvedOrder(before: TableMetadata, def: TableDef): SortOrder {
   return { ...wanted, 'order-id': Math.max(0, ...before['sort-orders'].map((order) => order['order-id'])) + 1 };
 }
 
-/** The table under another name, in another schema or both. @throws {SqlError} 42P07, 3F000 */
-export async function renameTable(lake: Lake, access: TableAccess, request: RenameRequest): Promise<void> {
-  const { tableUuid: uuid, schema, name } = request;
-  const { schema: fromSchema, name: fromName } = await access.load(lake, uuid);
-  if (!lake.catalog.schemas().includes(schema))
-    throw new SqlError(SqlState.invalidSchemaName, `schema "${schema}" does not exist`);
-  if (!lake.catalog.rename({ schema: fromSchema, name: fromName }, { schema, name }))
-    throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
-  renamed(lake, request);
-}
-
 /** The catalog has it under its new name. */
 export function renamed(lake: Lake, { tableUuid: uuid, schema, name }: RenameRequest): void {
   const known = lake.known.get(uuid)!;

@@ -17,7 +17,7 @@ import type { AlteredTable, DefinitionsRequest, DefinitionsResult, TableState } 
 import type { TableAccess } from './maintenance.ts';
 import { encodeMetadata, newMetadata, nextMetadataLocation, Property, type LoadedTable } from './metadata.ts';
 import { tableLocation, warehouseLocation } from './paths.ts';
-import { ownedSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
+import { covering, ownedSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
 import { removeView, storeView } from './view-store.ts';
 
 export function newLocation({ settings }: Lake, { schema, name, uuid }: TableDef): string {
@@ -169,12 +169,14 @@ function defineAll(
 ): void {
   const { catalog } = lake;
   for (const name of request.newSchemas) catalog.createSchema(name);
+  carryProperties(lake, request.renamedSchemas);
   for (const each of altered) {
     const { schema, name, metadataLocation } = each.base;
     if (!catalog.swap(schema, name, metadataLocation, each.attempt.metadataLocation))
       throw changedMeanwhile(lake, access, each);
   }
   for (const { schema, name } of dropped) catalog.remove(schema, name);
+  const marks = new Map(storedSequences(catalog).map((each) => [each.def.oid, each]));
   for (const { schema, name } of request.removedSequences) removeSequence(catalog, schema, name);
   for (const { tableUuid } of request.renamedTables) {
     const { schema, name } = lake.known.get(tableUuid)!;
@@ -184,11 +186,19 @@ function defineAll(
     if (!catalog.rename({ schema: lake.known.get(tableUuid)!.schema, name: tableUuid }, { schema, name }))
       throw taken(name);
   for (const table of tables) if (!catalog.insert(table)) throw taken(table.name);
-  for (const stored of request.storedSequences) storeSequence(catalog, stored);
+  for (const stored of request.storedSequences) storeSequence(catalog, covering(marks.get(stored.def.oid), stored));
   for (const each of request.removedViews) removeView(catalog, each);
   for (const view of request.storedViews) storeView(catalog, view);
   for (const comment of request.comments) storeComment(catalog, comment);
   for (const name of request.droppedSchemas) dropSchema(lake, name);
+}
+
+/** Properties of namespaces that are neither Arka's nor the comment: other engines have set them. */
+function carryProperties({ catalog }: Lake, renamedSchemas: DefinitionsRequest['renamedSchemas']): void {
+  if (renamedSchemas.length === 0) return;
+  const foreign = catalog.properties('').filter(({ key }) => key !== 'comment' && !key.startsWith('arka.'));
+  for (const { name, to } of renamedSchemas)
+    for (const { schema, key, value } of foreign) if (schema === name) catalog.setProperty(to, key, value);
 }
 
 function withSequences(lake: Lake, { uuid }: TableDef, sequences: readonly StoredSequence[]): Record<string, string> {

@@ -303,11 +303,14 @@ export interface RenameRequest {
 export interface DefinitionsRequest {
   readonly newSchemas: readonly string[];
   readonly droppedSchemas: readonly string[];
+  /** Each is among the new and the dropped ones, too: what else the catalog says of it goes along. */
+  readonly renamedSchemas: readonly { readonly name: string; readonly to: string }[];
   readonly newTables: readonly { readonly def: TableDef; readonly location: string }[];
   readonly alteredTables: readonly AlterRequest[];
   readonly renamedTables: readonly RenameRequest[];
   /** Their uuids. */
   readonly droppedTables: readonly string[];
+  /** A mark that was further stays until `storeSequence` says otherwise. */
   readonly storedSequences: readonly StoredSequence[];
   readonly removedSequences: readonly { readonly schema: string; readonly name: string }[];
   readonly storedViews: readonly ViewDef[];
@@ -372,7 +375,6 @@ export type LakeApi = {
   /** Changes columns, partition spec, sort order and properties in one swap. @throws 40001 when another writer has changed the table */
   alterTable(request: AlterRequest): Promise<AlteredTable>;
   /** @throws 42P07, 3F000 */
-  renameTable(request: RenameRequest): Promise<void>;
   /** Lets snapshots expire, and deletes files below the table's location that no metadata names (H15). */
   vacuum(tableUuid: string): Promise<VacuumResult>;
   /**

@@ -32,7 +32,7 @@ import type {
   RecoveredTable,
   TableState,
 } from './lake-api.ts';
-import { alterTable, renameTable } from './alter-table.ts';
+import { alterTable } from './alter-table.ts';
 import { createTable, define, dropSchema, dropTable, newLocation, sequencesProperty, tablesOf } from './definitions.ts';
 import { setIndexes } from './index-property.ts';
 import { forgetFolders } from './local-store.ts';
@@ -131,7 +131,6 @@ export function createLake(clock: Clock): LakeApi {
     abandon: (locations) => abandon(lake(), locations),
     setIndexes: (request) => inLane(lake(), request.tableUuid, () => setIndexes(lake(), ACCESS, request)),
     alterTable: (request) => inLane(lake(), request.def.uuid, () => alterTable(lake(), ACCESS, request)),
-    renameTable: (request) => inLane(lake(), request.tableUuid, () => renameTable(lake(), ACCESS, request)),
     vacuum: (uuid) => inLane(lake(), uuid, () => vacuum(lake(), ACCESS, uuid)),
     collectGarbage: (due) => collectGarbage(lake(), due),
     refresh: (request) => inLane(lake(), request.tableUuid, () => refresh(lake(), request)),

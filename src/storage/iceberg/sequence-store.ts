@@ -21,6 +21,18 @@ export function storeSequence(catalog: SqliteCatalog, stored: StoredSequence): v
   catalog.setProperty(stored.def.schema, PREFIX + stored.def.name, JSON.stringify(stored));
 }
 
+/**
+ * What the catalog says of a sequence from a transaction's definitions on: what was given out before stays covered until the
+ * transaction's rows are in the log, so a crash in between takes nothing back (Q1).
+ */
+export function covering(before: StoredSequence | undefined, { def, state }: StoredSequence): StoredSequence {
+  if (before === undefined) return { def, state };
+  const [had, has] = [BigInt(before.state.last), BigInt(state.last)];
+  if (had < BigInt(def.min) || had > BigInt(def.max)) return { def, state };
+  const isBeyond = BigInt(def.increment) > 0n ? had > has : had < has;
+  return isBeyond || (had === has && before.state.isCalled) ? { def, state: before.state } : { def, state };
+}
+
 export function removeSequence(catalog: SqliteCatalog, schema: string, name: string): void {
   catalog.removeProperty(schema, PREFIX + name);
 }
