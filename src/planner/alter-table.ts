@@ -26,7 +26,8 @@ import {
   withOptions,
   type Making,
 } from './create-table.ts';
-import type { AlterCommand, AlteredDefault, CatalogView, QualifiedName, Statement } from './plan.ts';
+import type { AlterCommand, AlteredDefault } from './alter-command.ts';
+import type { CatalogView, QualifiedName, Statement } from './plan.ts';
 import { checkDatabase, refuseSystemSchema } from './schema-names.ts';
 import { sequenceOptions } from './sequence.ts';
 import { columnType, typeOidOf } from './type-names.ts';

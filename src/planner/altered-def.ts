@@ -24,7 +24,7 @@ import {
   sortFields,
   timeColumn,
 } from './options.ts';
-import type { AlterCommand, AlteredDefault, NewKey } from './plan.ts';
+import type { AlterCommand, AlteredDefault, NewKey } from './alter-command.ts';
 
 export interface AlteredDef {
   readonly def: TableDef;

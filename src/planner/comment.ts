@@ -3,7 +3,8 @@ import type { CommentStmt } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
 import { stringOf } from './ast.ts';
-import type { AlterCommand, AlterTable, CatalogView, QualifiedName, Statement } from './plan.ts';
+import type { AlterCommand, AlterTable } from './alter-command.ts';
+import type { CatalogView, QualifiedName, Statement } from './plan.ts';
 import { findView, refuseSystemSchema } from './schema-names.ts';
 import { qualifiedName } from './utility.ts';
 

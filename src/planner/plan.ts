@@ -2,10 +2,10 @@
  * What a statement means, as data: the planner makes it from SQL text, gateway.ts carries it out.
  * Pure: the planner sees text, a catalog view and settings; it imports no engine and does no I/O.
  */
+import type { AlterTable } from './alter-command.ts';
 import type { CopiedQuery } from './copied-query.ts';
-import type { CheckDef } from '../check-def.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
-import type { ColumnDef, ColumnDefault, Lsn, PgType, TableDef } from '../table-def.ts';
+import type { ColumnDefault, Lsn, TableDef } from '../table-def.ts';
 import type { ViewDef } from '../view-def.ts';
 import type { SessionFunction } from './session-functions.ts';
 import type { KeptColumns, WithPart } from './kept-columns.ts';
@@ -532,69 +532,6 @@ export type Statement =
       readonly format: 'text' | 'json';
       readonly inner: Statement;
     };
-
-/** One subcommand of ALTER TABLE. Columns are called by name: they are looked for when it is carried out. */
-export type AlterCommand =
-  | {
-      readonly kind: 'addColumn';
-      readonly column: ColumnDef;
-      readonly ifNotExists: boolean;
-      /** The default is to be worked out by PostgreSQL. */
-      readonly expression: DefaultExpression | null;
-    }
-  | { readonly kind: 'dropColumn'; readonly name: string; readonly ifExists: boolean; readonly cascade: boolean }
-  | { readonly kind: 'renameColumn'; readonly name: string; readonly to: string }
-  | { readonly kind: 'renameConstraint'; readonly name: string; readonly to: string }
-  /** `sequence`: its OID, once it is made. */
-  | {
-      readonly kind: 'addIdentity';
-      readonly name: string;
-      readonly identity: 'always' | 'byDefault';
-      readonly options: SequenceOptions;
-      readonly sequence: number | null;
-    }
-  /** Of the table, or of what has the name. */
-  | {
-      readonly kind: 'comment';
-      readonly of: 'table' | 'column' | 'index' | 'constraint';
-      readonly name: string;
-      readonly comment: string | null;
-    }
-  | { readonly kind: 'dropConstraint'; readonly name: string; readonly ifExists: boolean }
-  | {
-      readonly kind: 'type';
-      readonly name: string;
-      readonly type: PgType;
-      readonly position: number | undefined;
-      readonly hasUsing: boolean;
-    }
-  /** Null: none any more. */
-  | { readonly kind: 'default'; readonly name: string; readonly value: AlteredDefault | null }
-  | { readonly kind: 'notNull'; readonly name: string; readonly notNull: boolean }
-  | { readonly kind: 'addKey'; readonly key: NewKey }
-  | { readonly kind: 'addCheck'; readonly of: (def: TableDef) => CheckDef }
-  | { readonly kind: 'set'; readonly options: ReadonlyMap<string, string> }
-  | { readonly kind: 'reset'; readonly names: readonly string[] };
-
-/** A primary key for columns that there are. @throws {SqlError} 42703, 42701, 0A000 */
-export interface NewKey {
-  readonly names: readonly string[] | null;
-  apply(columns: readonly ColumnDef[]): Pick<TableDef, 'key' | 'keyName' | 'columns'>;
-}
-
-export interface AlteredDefault {
-  /** Null: PostgreSQL is to work it out, as `sql` says it. */
-  readonly of: (column: ColumnDef) => ColumnDefault | null;
-  readonly sql: string;
-  readonly position: number | undefined;
-}
-
-export interface AlterTable {
-  readonly kind: 'alterTable';
-  readonly table: QualifiedName;
-  readonly ifExists: boolean;
-  readonly commands: readonly AlterCommand[];
-}
 
 export interface QualifiedName {
   readonly schema: string | null;
