@@ -159,8 +159,9 @@ export class Connection {
       this.#fatal(toSqlError(error));
     }
     this.#pumping = false;
-    // what a Sync answers belongs together: one write, when its commit is done
-    if (!this.#syncing) this.#out.flush();
+    this.#out.together = this.#syncing; // one write, when its commit is done
+    if (!this.#running) this.#out.flush();
+    else if (!this.#syncing) this.#out.flushSoon();
     this.#afterTurn();
   }
 

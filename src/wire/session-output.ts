@@ -2,7 +2,7 @@
  * Where one session's answers gather before they go to the socket.
  *
  * - O1 Messages leave in the order in which they were appended: `writer` is the only way out.
- * - O2 One socket.write per turn of input, not per message; whatever a waiting statement has said goes out at once.
+ * - O2 One socket.write per turn of the loop, not per message or per promise; what a waiting statement has said goes out at the turn's end.
  * - O3 `dataRows` answers with a promise while the socket holds more than `OUTPUT_BYTES_MAX`; when the client is gone
  *   it throws, so that a long result stops.
  */
@@ -28,6 +28,8 @@ export class SessionOutput implements Output {
   writer = new ByteWriter(WRITER_BYTES_IDLE);
   /** The COPY under way, until its CopyDone or CopyFail. */
   copy: CopyIn | null = null;
+  /** What is said belongs to an answer that is not complete: its end sends it. */
+  together = false;
   #socket: Socket;
   readonly #waiters: Waiter[] = [];
   readonly #onCopy: () => void;
@@ -115,15 +117,20 @@ export class SessionOutput implements Output {
     this.#socket.write(out);
   }
 
-  /** For what is said outside an answer: all of one turn leaves together. */
+  /** When all that can be said in this turn of the loop has been said: promises that are settled have gone on by then. */
   flushSoon(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    queueMicrotask(() => {
-      this.#flushScheduled = false;
-      this.flush();
-    });
+    queueMicrotask(this.#afterMicrotasks);
   }
+
+  /** A tick that a microtask asks for comes when no microtask is left. */
+  readonly #afterMicrotasks = (): void => process.nextTick(this.#flushNow);
+
+  readonly #flushNow = (): void => {
+    this.#flushScheduled = false;
+    if (!this.together) this.flush();
+  };
 
   /** No statement runs, so nobody holds the writer: a large one is given back. */
   shrink(): void {

@@ -81,6 +81,7 @@ export class FakeGateway implements Gateway {
         return new Promise<void>((resolve) => (this.release = resolve)).then(() => out.commandComplete('WAIT'));
       if (text.startsWith('copy')) return this.#copy(text, out);
       if (text === 'flood') return flood(out);
+      if (text === 'hops') return hops(out);
       out.writer.raw(dataRow(text));
       out.commandComplete('SELECT 1');
     };
@@ -141,6 +142,16 @@ export class FakeGateway implements Gateway {
     });
     out.commandComplete(`COPY ${bytes}`);
   }
+}
+
+/** Promises, none of which waits for anything. */
+async function hops(out: Parameters<GatewaySession['simple']>[1]): Promise<void> {
+  for (let i = 0; i < 3; i++) {
+    await Promise.resolve();
+    void out.dataRows(dataRow('hop'));
+    await Promise.resolve();
+  }
+  out.commandComplete('SELECT 3');
 }
 
 export let floodWaits = 0;

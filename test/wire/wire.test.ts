@@ -1,7 +1,8 @@
+import { Socket } from 'node:net';
 import fc from 'fast-check';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FrameReader } from '../../src/wire/frame-reader.ts';
 import type { Listener } from '../../src/wire/listener.ts';
 import { FakeGateway, floodWaits, message, RawClient, start, STARTUP } from './fake-gateway.ts';
@@ -260,6 +261,21 @@ describe('queries', () => {
   test('1,000 pipelined Bind and Execute are answered', async () => {
     const pairs = Array.from({ length: 1000 }, () => Buffer.concat([bind('', 's'), execute('')]));
     expect((await talk([parse('s', 'a'), ...pairs, sync])).types()).toBe(`1${'2DC'.repeat(1000)}Z`);
+  });
+
+  test('O2: the answers to what came in one read are one write, through how many promises they may go', async () => {
+    const write = vi.spyOn(Socket.prototype, 'write');
+    const client = new RawClient(listener.port);
+    const served = (): number => write.mock.contexts.filter((socket) => socket !== client.socket).length;
+    client.socket.write(STARTUP);
+    await client.until((c) => c.types().endsWith('Z'));
+    const before = served();
+    const extended = [parse('', 'hops'), bind('', ''), execute(''), sync];
+    client.socket.write(Buffer.concat([...extended, query('hops'), ...extended]));
+    await client.until((c) => c.types().endsWith('12DDDCZTDDDCZ12DDDCZ'));
+    expect(served() - before).toBe(1);
+    write.mockRestore();
+    client.socket.destroy();
   });
 
   test('input after a waiting statement waits too', async () => {
