@@ -68,6 +68,8 @@ function firstColumn(bytes: Uint8Array, runs: readonly number[]): string[] {
   const texts: string[] = [];
   for (let i = 0; i < runs.length; i += 2)
     for (let at = runs[i]!; at < runs[i + 1]!; at += 1 + view.getInt32(at + 1))
-      texts.push(new TextDecoder().decode(bytes.subarray(at + 11, at + 11 + view.getInt32(at + 7))));
+      texts.push(
+        new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(at + 11, at + 11 + view.getInt32(at + 7))),
+      );
   return texts;
 }

@@ -10,11 +10,11 @@ import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type duckdb from '@duckdb/node-bindings';
-import { DuckDBMaterializedResult } from '@duckdb/node-api';
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import type { FileColumnStats } from '../storage/file-stats.ts';
 import { run, type Lease } from './connections.ts';
+import { copyStatistics } from './copy-statistics.ts';
 import type { WriteParquetRequest, WrittenFile } from './engine-api.ts';
 import { columnStats } from './file-bounds.ts';
 import { filesInOrder, scanSql, type ScanContext } from './scan-sql.ts';
@@ -155,31 +155,20 @@ function diskError(error: unknown): unknown {
   );
 }
 
-/** `column_statistics` is keyed by the column's path, each part quoted. No row: no entry, or none of the file. */
+/** No row: no statistics, or none of the file. */
 async function returnedStats(
   result: duckdb.Result,
   columns: readonly ColumnDef[],
 ): Promise<{ readonly rows: number; readonly stats: readonly FileColumnStats[] }> {
-  const table = await new DuckDBMaterializedResult(result).getRowObjectsJson();
-  const row = table[0];
-  if (row === undefined) return { rows: 0, stats: [] };
-  const rows = Number(row['count']);
-  const byColumn = new Map<string, Map<string, string>>();
-  for (const { key, value } of (row['column_statistics'] ?? []) as unknown as readonly MapEntry<
-    readonly MapEntry<string>[]
-  >[]) {
-    byColumn.set(key, new Map(value.map((entry) => [entry.key, entry.value])));
-  }
+  const written = await copyStatistics(result);
+  if (written === null) return { rows: 0, stats: [] };
   return {
-    rows,
+    rows: written.rows,
     // Of an array there is nothing to say: what COPY counts are its elements.
     stats: columns
       .filter((column) => column.elementId === undefined)
-      .map((column) => columnStats(column, byColumn.get(quoteIdentifier(column.name)) ?? new Map(), rows)),
+      .map((column) =>
+        columnStats(column, written.columns.get(quoteIdentifier(column.name)) ?? new Map(), written.rows),
+      ),
   };
-}
-
-interface MapEntry<T> {
-  readonly key: string;
-  readonly value: T;
 }

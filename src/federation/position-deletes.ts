@@ -66,7 +66,7 @@ export async function readPositionDeletes(lease: Lease, paths: readonly string[]
   const from = readParquet(COLUMNS, files);
   // Numbers instead of paths: one path a file instead of one a row.
   const locations: string[] = [];
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const names = await run(lease, `SELECT DISTINCT f${FILE_PATH_ID} FROM ${from} ORDER BY 1`);
   await eachChunk(names, ([path], rows) => {
     for (let i = 0; i < rows; i++) locations.push(decoder.decode(path!.heap.subarray(path!.starts[i], path!.ends[i])));

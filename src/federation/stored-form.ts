@@ -71,6 +71,8 @@ function elementTo(element: PgType): string {
       return 'CAST(CAST(x AS DOUBLE) AS VARCHAR)'; // of a float it does not always give the shortest digits
     case Oid.bytea:
       return "'\\x' || lower(hex(x))";
+    case Oid.numeric: // a number of JSON has lost digits, and without a modifier the type does not say whether it is a text
+      return 'CAST(x AS VARCHAR)';
     default:
       return duckdbType(element) === 'VARCHAR' ? 'x' : 'CAST(x AS VARCHAR)';
   }

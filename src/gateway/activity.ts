@@ -47,7 +47,9 @@ export class SessionActivity {
       this.#length < 0
         ? Buffer.from(withoutSecrets(this.#text))
         : Buffer.from(withoutSecrets(Buffer.from(this.#bytes?.subarray(0, this.#length) ?? []).toString()));
-    return new TextDecoder().decode(bytes.subarray(0, QUERY_BYTES_MAX)).replace(/\uFFFD+$/, '');
+    return new TextDecoder('utf-8', { ignoreBOM: true })
+      .decode(bytes.subarray(0, QUERY_BYTES_MAX))
+      .replace(/\uFFFD+$/, '');
   }
 
   end(): void {

@@ -15,6 +15,7 @@ import { textInput } from './text-input.ts';
 import { UTC } from './time-zone.ts';
 import { encodeText } from './utf8.ts';
 import { VectorBuilder } from './vector-builder.ts';
+import { isSpace } from './white-space.ts';
 
 export interface ArrayValue {
   /** Lengths, the outermost first; empty for an array without elements. */
@@ -26,8 +27,6 @@ export interface ArrayValue {
 
 /** PostgreSQL's limit. */
 const DIMENSIONS_MAX = 6;
-const isSpace = (character: string | undefined): boolean =>
-  character !== undefined && character !== '' && ' \t\n\r\v\f'.includes(character);
 
 /** @throws {SqlError} 22P02 */
 export function parseArray(text: string): ArrayValue {
@@ -67,14 +66,14 @@ class ArrayReader {
   }
 
   #spaces(): void {
-    while (isSpace(this.#text[this.#at])) this.#at++;
+    while (isSpace(this.#text.charCodeAt(this.#at))) this.#at++;
   }
 
   /** `[1:2][3:4]=` in front. */
   #bounds(): [number, number][] | null {
     if (this.#text[this.#at] !== '[') return null;
     const bounds: [number, number][] = [];
-    const one = /\[([+-]?\d+)(?::([+-]?\d+))?\]\s*/y;
+    const one = /\[([+-]?\d+)(?::([+-]?\d+))?\][ \t-\r]*/y;
     for (;;) {
       one.lastIndex = this.#at;
       const match = one.exec(this.#text);
@@ -148,7 +147,7 @@ class ArrayReader {
         continue;
       }
       value += text[this.#at]!;
-      if (!isSpace(text[this.#at])) length = value.length;
+      if (!isSpace(text.charCodeAt(this.#at))) length = value.length;
     }
     if (length === 0)
       throw this.#malformed(
@@ -177,7 +176,7 @@ export function arrayText({ lengths, lowerBounds, items }: ArrayValue): string {
 
 function elementText(item: string | null): string {
   if (item === null) return 'NULL';
-  if (item !== '' && !/["\\{},\s]/.test(item) && item.toUpperCase() !== 'NULL') return item;
+  if (item !== '' && !/["\\{}, \t-\r]/.test(item) && item.toUpperCase() !== 'NULL') return item;
   return `"${item.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 }
 

@@ -115,7 +115,7 @@ export function decodeDateTime(text: string, kind: DateTimeKind, context: TimeCo
 
 const FIELD = new RegExp(
   [
-    String.raw`(?<space>[\s,;()]+)`,
+    String.raw`(?<space>[ \t-\r,;()]+)`,
     String.raw`(?<iso>[+-]?\d{8}|\d+-\d+-\d+)(?=[tT]\d)`,
     String.raw`(?<time>\d+:[\d:.]*)`,
     String.raw`(?<date>\d+-\d+-\d+|\d+\/\d+\/\d+|\d+\.\d+\.\d+|\d{4}\.\d{3}(?!\d)|\d+[-./][A-Za-z]+[-./]\d+|\d+-\d+|\d+\/\d+|[A-Za-z]+[-./]\d+[-./]\d+)`,

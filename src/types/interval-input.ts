@@ -10,6 +10,7 @@ import { int32At } from './binary-input.ts';
 import { intervalText } from './interval-output.ts';
 import type { TextInput } from './number-input.ts';
 import { decodeText, encodeText } from './utf8.ts';
+import { trimSpace } from './white-space.ts';
 
 export interface Interval {
   readonly months: number;
@@ -93,7 +94,7 @@ const outOfRange = (text: string): SqlError =>
 
 /** @throws {SqlError} 22007, 22008 */
 export function parseInterval(text: string): Interval {
-  const lower = text.trim().toLowerCase();
+  const lower = trimSpace(text).toLowerCase();
   const sum = lower.startsWith('p') && /^p[-+\dt]/.test(lower) ? isoInterval(lower, text) : fieldsOf(lower, text);
   if (Math.abs(sum.months) > 0x7fff_ffff || Math.abs(sum.days) > 0x7fff_ffff || Math.abs(sum.micros) > 2 ** 63)
     throw outOfRange(text);
@@ -102,7 +103,7 @@ export function parseInterval(text: string): Interval {
 }
 
 const FIELD =
-  /\s*(?:(?<time>[+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|(?<years>[+-]?\d+-\d+)|(?<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?<word>[a-z]+)|(?<at>@))\s*/y;
+  /[ \t-\r]*(?:(?<time>[+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|(?<years>[+-]?\d+-\d+)|(?<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?<word>[a-z]+)|(?<at>@))\s*/y;
 
 function fieldsOf(lower: string, text: string): Sum {
   const fields: Record<string, string | undefined>[] = [];

@@ -156,7 +156,7 @@ export function valueAt(text: string, path: readonly (string | null)[]): string 
     if (value === null || step === null) return null;
     const kind = kindOf(value);
     if (kind === 'object') value = memberOf(value, step);
-    else if (kind === 'array') value = /^\s*[-+]?\d+$/.test(step) ? elementOfArray(value, Number(step)) : null;
+    else if (kind === 'array') value = /^[ \t-\r]*[-+]?\d+$/.test(step) ? elementOfArray(value, Number(step)) : null;
     else return null;
   }
   return value;

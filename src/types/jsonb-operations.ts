@@ -171,7 +171,7 @@ function changedObject(text: string, path: Path, depth: number, step: string, ch
 }
 
 function changedArray(text: string, path: Path, depth: number, step: string, change: Change): string {
-  if (!/^\s*[-+]?\d+\s*$/.test(step))
+  if (!/^[ \t-\r]*[-+]?\d+[ \t-\r]*$/.test(step))
     throw new SqlError(
       SqlState.invalidTextRepresentation,
       `path element at position ${depth + 1} is not an integer: "${step}"`,

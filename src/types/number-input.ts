@@ -8,13 +8,9 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { ColumnSink } from './column-vector.ts';
 import { highWord, POW10 } from './decimal-digits.ts';
 import { decodeText } from './utf8.ts';
+import { trimSpace } from './white-space.ts';
 
 export type TextInput = (src: Uint8Array, start: number, end: number, sink: ColumnSink) => void;
-
-/** Space, tab, newline, vertical tab, form feed, carriage return: C's isspace. */
-export function isSpace(byte: number): boolean {
-  return byte === 32 || (byte >= 9 && byte <= 13);
-}
 
 export function invalidSyntax(typeName: string, text: string): SqlError {
   return new SqlError(SqlState.invalidTextRepresentation, `invalid input syntax for type ${typeName}: "${text}"`);
@@ -36,7 +32,7 @@ export function boolInput(): TextInput {
 }
 
 function boolOf(text: string): boolean {
-  const word = text.replace(/^[\s]+|[\s]+$/g, '').toLowerCase();
+  const word = trimSpace(text).toLowerCase();
   if (word !== '') {
     if ('true'.startsWith(word) || 'yes'.startsWith(word) || word === 'on' || word === '1') return true;
     if ('false'.startsWith(word) || 'no'.startsWith(word) || word === 'of' || word === 'off' || word === '0')
@@ -207,7 +203,7 @@ const pattern = new DataView(new ArrayBuffer(8));
 
 /** Rounds once: a double halfway between two floats may itself be rounded, so the text decides (seen at 9+ digits). */
 function toFloat4(value: number, text: string): number {
-  const word = text.trim();
+  const word = trimSpace(text);
   const single = Math.fround(value);
   if (Number.isNaN(value) || (!Number.isFinite(value) && /i/i.test(word))) return single;
   if (!Number.isFinite(single) || (single === 0 && value !== 0)) throw floatRange(word, 'real');

@@ -7,9 +7,10 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import type { ColumnSink } from './column-vector.ts';
 import { built, digitsToWords, highWord, POW10 } from './decimal-digits.ts';
-import { invalidSyntax, isSpace, type TextInput } from './number-input.ts';
+import { invalidSyntax, type TextInput } from './number-input.ts';
 import { numericModifier } from './pg-type.ts';
 import { decodeText } from './utf8.ts';
+import { isSpace, trimSpace } from './white-space.ts';
 
 /** @throws {SqlError} 0A000 for numeric without precision */
 export function requiredModifier(type: PgType): NumericModifier {
@@ -124,7 +125,7 @@ function slowNumeric(src: Uint8Array, start: number, end: number, modifier: Nume
 
 /** NaN and infinities end here. */
 function special(src: Uint8Array, start: number, at: number, stop: number, modifier: NumericModifier): void {
-  const word = decodeText(src, start, stop).trim().toLowerCase();
+  const word = trimSpace(decodeText(src, start, stop)).toLowerCase();
   if (word === 'nan') {
     throw new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
       detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold NaN.`,
@@ -139,7 +140,7 @@ function special(src: Uint8Array, start: number, at: number, stop: number, modif
 }
 
 function prefixedInteger(text: string): { readonly digits: string; readonly negative: boolean } | null {
-  const match = /^\s*([+-]?)(0(?:x(?:_?[0-9a-f]+)+|o(?:_?[0-7]+)+|b(?:_?[01]+)+))\s*$/i.exec(text);
+  const match = /^[ \t-\r]*([+-]?)(0(?:x(?:_?[0-9a-f]+)+|o(?:_?[0-7]+)+|b(?:_?[01]+)+))[ \t-\r]*$/i.exec(text);
   if (match === null || match[2]!.length > 200) return null;
   const digits = BigInt(match[2]!.replaceAll('_', '')).toString();
   return { digits: digits === '0' ? '' : digits, negative: match[1] === '-' };

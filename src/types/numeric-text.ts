@@ -12,6 +12,7 @@ import { invalidSyntax, type TextInput } from './number-input.ts';
 import { numericText } from './numeric-binary.ts';
 import { numericModifier } from './pg-type.ts';
 import { decodeText, encodeText } from './utf8.ts';
+import { trimSpace } from './white-space.ts';
 
 interface Finite {
   readonly unscaled: bigint;
@@ -31,7 +32,7 @@ const SPECIALS: Readonly<Record<string, Special>> = {
 
 /** Any text that numeric takes, as it prints it. @throws {SqlError} 22P02, 22003 */
 export function canonicalNumeric(given: string): string {
-  const text = given.trim();
+  const text = trimSpace(given);
   const plain = /^-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?$/.test(text) ? text : null;
   if (plain !== null) return plain.startsWith('-') && !/[1-9]/.test(plain) ? plain.slice(1) : plain;
   const special = SPECIALS[text.toLowerCase()];

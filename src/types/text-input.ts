@@ -136,7 +136,7 @@ function oneByteInput(src: Uint8Array, start: number, end: number, sink: ColumnS
 function oidInput(): TextInput {
   return (src, start, end, sink) => {
     const text = decodeText(src, start, end);
-    const digits = /^\s*([+-]?\d+)\s*$/.exec(text)?.[1];
+    const digits = /^[ \t-\r]*([+-]?\d+)[ \t-\r]*$/.exec(text)?.[1];
     if (digits === undefined) throw invalidSyntax('oid', text);
     const value = Number(digits);
     if (value > 0xffff_ffff || value < -0x8000_0000)

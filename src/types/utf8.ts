@@ -45,7 +45,8 @@ export function countCharacters(src: Uint8Array, start: number, end: number): nu
   return count;
 }
 
-const decoder = new TextDecoder();
+/** U+FEFF is a character of a value like another, at its beginning, too. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /** For messages and slow paths. */

@@ -23,7 +23,12 @@ export function literalError(error: unknown, position: number): unknown {
 /** An error of the value of $n, whose input function runs at Bind; a value in binary is not shown. */
 export function parameterError(error: unknown, index: number, isText: boolean): unknown {
   if (!(error instanceof SqlError) || isLater(error)) return error;
-  return error.with({ where: `unnamed portal parameter $${index}${isText ? " = '...'" : ''}` });
+  const parameter = `unnamed portal parameter $${index}${isText ? " = '...'" : ''}`;
+  const inner = error.fields.where;
+  return new SqlError(error.code, error.message, {
+    ...error.fields,
+    where: inner === undefined ? parameter : `${inner}\n${parameter}`,
+  });
 }
 
 /** Lengths and precisions are the column's, not the value's type's. */

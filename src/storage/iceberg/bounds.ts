@@ -12,7 +12,7 @@ import { codePointsEnd, decimalBytes } from './transforms.ts';
 
 export const BOUND_CODE_POINTS = 16;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** The bytes of a value of an Iceberg primitive type. */
 export function encodeBound(type: string, value: NonNullable<PartitionValue>): Uint8Array {

@@ -152,7 +152,7 @@ function identity(type: PgType): RowTransform {
   }
 }
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 /** A shared buffer may not be decoded in place, hence the copy. */
 function text(heap: Uint8Array, start: number, end: number): string {
   return decoder.decode(heap.slice(start, end));
