@@ -98,7 +98,6 @@ function readMemory(
     indexes.map((index, i) => ({ type: table.def.columns[index]!.type, format: formats[i] ?? 0 })),
     { timeZone: timeZone(environment.timeZone) },
   );
-  written.length = 0; // an encoder that has thrown may have left a part of a row
   encode(
     indexes.map((index) => batch.columns[index]!.vector()),
     row,

@@ -19,7 +19,7 @@ export interface RowColumn {
   readonly format: Format;
 }
 
-/** Writes one whole DataRow of a row. */
+/** Writes one whole DataRow of a row; of one that throws, nothing: half a message would end the session. */
 export type RowEncoder = (vectors: readonly ColumnVector[], row: number, out: ByteWriter) => void;
 
 /** @throws {SqlError} 0A000 for a binary format that does not exist */
@@ -34,17 +34,22 @@ export function rowEncoder(columns: readonly RowColumn[], settings: OutputSettin
     out.u8(68);
     out.i32(0);
     out.i16(count);
-    for (let i = 0; i < count; i++) {
-      const vector = vectors[i]!;
-      const validity = vector.validity;
-      if (validity !== null && (validity[row >> 3]! & (1 << (row & 7))) === 0) {
-        out.i32(-1);
-        continue;
+    try {
+      for (let i = 0; i < count; i++) {
+        const vector = vectors[i]!;
+        const validity = vector.validity;
+        if (validity !== null && (validity[row >> 3]! & (1 << (row & 7))) === 0) {
+          out.i32(-1);
+          continue;
+        }
+        const at = out.length;
+        out.i32(0);
+        outputs[i]!(vector, row, out);
+        out.setI32(at, out.length - at - 4);
       }
-      const at = out.length;
-      out.i32(0);
-      outputs[i]!(vector, row, out);
-      out.setI32(at, out.length - at - 4);
+    } catch (error) {
+      out.length = start;
+      throw error;
     }
     out.setI32(start + 1, out.length - start - 1);
   };
