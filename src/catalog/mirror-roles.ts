@@ -34,6 +34,7 @@ export function rolesSql(state: RoleState): readonly string[] {
       `(${FIRST_MEMBER_OID + i}, ${role}, ${member}, ${grantor}, ${admin}, ${roleOf(state, member)?.inherit !== false}, true)`,
   );
   return [
+    ...settingsSql(state),
     `DELETE FROM pg_catalog.pg_auth_members WHERE oid >= ${FIRST_MEMBER_OID}`,
     `DELETE FROM pg_catalog.pg_authid WHERE oid >= ${FIRST_ROLE_OID}`,
     `UPDATE pg_catalog.pg_authid SET rolname = ${quoteLiteral(first.name)}, rolpassword = ${textOf(first.password)}, ` +
@@ -91,8 +92,43 @@ export function rightsSql(
       const acl = aclOf(state, key);
       return `UPDATE pg_catalog.pg_namespace SET nspowner = ${ownerOf(state, key)}, nspacl = ${acl} WHERE nspname = ${quoteLiteral(name)}`;
     }),
+    ...defaultsSql(state),
     `UPDATE pg_catalog.pg_database SET datdba = ${ownerOf(state, DATABASE_KEY)}, datacl = ${aclOf(state, DATABASE_KEY)} ` +
       "WHERE datname = 'arka'",
+  ];
+}
+
+const THE_DATABASE = "(SELECT oid FROM pg_catalog.pg_database WHERE datname = 'arka')";
+
+function settingsSql({ settings }: RoleState): readonly string[] {
+  const rows = settings.map(({ inDatabase, role, values }) => {
+    const items = values.map(([name, value]) => quoteLiteral(`${name}=${value}`)).join(', ');
+    return `(${inDatabase ? THE_DATABASE : 0}, ${role}, ARRAY[${items}]::text[])`;
+  });
+  return [
+    'DELETE FROM pg_catalog.pg_db_role_setting',
+    ...(rows.length === 0
+      ? []
+      : [`INSERT INTO pg_catalog.pg_db_role_setting (setdatabase, setrole, setconfig) VALUES ${rows.join(', ')}`]),
+  ];
+}
+
+const OBJECT_TYPES = { table: 'r', sequence: 'S', schema: 'n', database: '' } as const;
+
+function defaultsSql(state: RoleState): readonly string[] {
+  const rows = state.defaults.map(({ acl, kind, role, schema }, i) => {
+    const namespace =
+      schema === null ? 0 : `(SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ${quoteLiteral(schema)})`;
+    return `(${FIRST_MEMBER_OID + i}, ${role}, ${namespace}, '${OBJECT_TYPES[kind]}', ${aclText(state, acl)})`;
+  });
+  return [
+    'DELETE FROM pg_catalog.pg_default_acl',
+    ...(rows.length === 0
+      ? []
+      : [
+          'INSERT INTO pg_catalog.pg_default_acl (oid, defaclrole, defaclnamespace, defaclobjtype, defaclacl) ' +
+            `VALUES ${rows.join(', ')}`,
+        ]),
   ];
 }
 

@@ -4,6 +4,7 @@
  */
 import { SqlError, type SqlErrorFields, SqlState } from '../errors.ts';
 import { DATABASE } from '../planner/schema-names.ts';
+import { sessionDefaults } from '../rights/role-defaults.ts';
 import type { Role } from '../rights/roles.ts';
 import { sameBytes } from '../scram.ts';
 import type { Gateway } from '../wire/gateway-api.ts';
@@ -65,7 +66,8 @@ export function createGateway(given: Omit<ServerContext, 'peers' | 'constants'>,
       if (database !== DATABASE) throw fatal(SqlState.invalidCatalogName, `database "${database}" does not exist`);
       const pid = nextPid++;
       const changed = new Set<string>();
-      const settings = new SessionSettings(startup, options.defaults, (name) => changed.add(name), role);
+      const ofRole = sessionDefaults(rights.state, role.oid);
+      const settings = new SessionSettings(startup, options.defaults, (name) => changed.add(name), role, ofRole);
       const closed = (): boolean => sessions.delete(pid) && peers.all.delete(pid);
       const session = new Session(context, pid, client, { settings, changed }, events, locks, closed);
       sessions.set(pid, session);

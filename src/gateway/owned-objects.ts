@@ -1,16 +1,9 @@
 /** Who makes an object owns it, and what is gone has no rights any more: after a definition, as a change of its transaction (P1). */
 import { along, ownedBy, type Relations } from '../ingest/relations.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
-import {
-  rightsOf,
-  schemaKey,
-  sequenceKey,
-  tableKey,
-  viewKey,
-  withoutObjects,
-  withOwner,
-  withRenamed,
-} from '../rights/acl.ts';
+import { rightsOf, schemaKey, sequenceKey, tableKey, viewKey, withoutObjects, withRenamed } from '../rights/acl.ts';
+import type { ObjectKind } from '../rights/privileges.ts';
+import { withMade } from '../rights/role-defaults.ts';
 import { FIRST_SUPERUSER, roleNamed } from '../rights/roles.ts';
 import type { SessionAccess } from './session-access.ts';
 
@@ -30,6 +23,13 @@ const REMOVING: ReadonlySet<Statement['kind']> = new Set([
   'defineView',
 ]);
 
+interface Made {
+  readonly key: string;
+  readonly kind: ObjectKind;
+  readonly owner: number;
+  readonly schema: string | null;
+}
+
 export class OwnedObjects {
   readonly #access: SessionAccess;
   readonly #relations: () => Relations;
@@ -47,9 +47,11 @@ export class OwnedObjects {
     this.#statement = statement;
     this.#owner = ownerOf(access, statement);
     const { kind } = statement;
-    const makes = MAKING.has(kind) && (this.#owner !== FIRST_SUPERUSER || kind === 'alterTable');
+    const isPlain = this.#owner === FIRST_SUPERUSER && access.state.defaults.length === 0;
+    const makes = MAKING.has(kind) && (!isPlain || kind === 'alterTable');
     const removes = REMOVING.has(kind) || kind === 'renameSchema';
-    const matters = makes || (removes && access.state.objects.size > 0);
+    const { defaults, objects } = access.state;
+    const matters = makes || (removes && objects.size + defaults.length > 0);
     this.#before = matters ? keysOf(relations()) : null;
   }
 
@@ -61,47 +63,55 @@ export class OwnedObjects {
     const relations = this.#relations();
     const statement = this.#statement;
     if (statement.kind === 'renameSchema')
-      this.#access.change((state) => withRenamed(state, schemaKey(statement.name), schemaKey(statement.to)));
+      this.#access.change((state) => withRenamed(state, statement.name, statement.to));
     if (REMOVING.has(statement.kind)) {
       const after = keysOf(relations);
       const gone = [...before].filter((key) => !after.has(key));
       this.#access.change((state) => withoutObjects(state, gone));
     }
-    for (const [key, owner] of this.#made(relations))
-      if (!before.has(key) && owner !== FIRST_SUPERUSER) this.#access.change((state) => withOwner(state, key, owner));
+    const isNew = this.#made(relations).filter(({ key }) => !before.has(key));
+    for (const made of isNew)
+      if (made.owner !== FIRST_SUPERUSER || this.#access.state.defaults.length > 0)
+        this.#access.change((state) => withMade(state, made));
   }
 
   /** What the statement names, and whose it is to be. */
-  #made(relations: Relations): (readonly [key: string, owner: number])[] {
+  #made(relations: Relations): Made[] {
     const statement = this.#statement;
+    const owner = this.#owner;
     switch (statement.kind) {
       case 'createSchema':
-        return [[schemaKey(statement.name), this.#owner]];
+        return [{ key: schemaKey(statement.name), kind: 'schema', owner, schema: null }];
       case 'createSequence': {
         const sequence = relations.sequence(statement.schema, statement.name);
-        return sequence === undefined ? [] : [[sequenceKey(sequence.def.oid), this.#owner]];
+        const { schema } = statement;
+        return sequence === undefined ? [] : [{ key: sequenceKey(sequence.def.oid), kind: 'sequence', owner, schema }];
       }
       case 'createTable':
-        return this.#table(relations, statement.draft, this.#owner);
+        return this.#table(relations, statement.draft, owner);
       case 'createTableAs':
-        return this.#table(relations, statement, this.#owner);
+        return this.#table(relations, statement, owner);
       case 'alterTable':
         return this.#table(relations, statement.table, null);
       case 'defineView': // a transaction's own, so that no other session made one meanwhile
-        return [...relations.views].map(({ oid }) => [viewKey(oid), this.#owner]);
+        return [...relations.views].map(({ oid, schema }) => ({ key: viewKey(oid), kind: 'table', owner, schema }));
       default:
         return [];
     }
   }
 
   /** A table and its columns' sequences. @param owner null: its own */
-  #table(relations: Relations, { name, schema }: QualifiedName, owner: number | null): (readonly [string, number])[] {
+  #table(relations: Relations, { name, schema }: QualifiedName, owner: number | null): Made[] {
     const table = along(this.#searchPath, schema, (each) => relations.table(each, name));
     if (table === undefined) return [];
     const key = tableKey(table.def.uuid);
     const whose = owner ?? rightsOf(this.#access.state, key).owner;
     const sequences = ownedBy(relations, table.def.uuid);
-    return [[key, whose], ...sequences.map(({ def }) => [sequenceKey(def.oid), whose] as const)];
+    const of = relations.definition(table).schema;
+    return [
+      { key, kind: 'table', owner: whose, schema: of },
+      ...sequences.map(({ def }): Made => ({ key: sequenceKey(def.oid), kind: 'sequence', owner: whose, schema: of })),
+    ];
   }
 }
 

@@ -2,7 +2,7 @@
 import { SqlError, SqlState } from '../errors.ts';
 import { along, ownedBy, type Relations } from '../ingest/relations.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
-import type { RightsTarget, RoleName, RoleSettings, RoleStatement } from '../planner/role-statements.ts';
+import type { RightsTarget, RoleSettings, RoleStatement } from '../planner/role-statements.ts';
 import {
   changeGrant,
   DATABASE_KEY,
@@ -29,19 +29,11 @@ import {
 import { ALL_OF, type ObjectKind, Privilege, privilegeNamed } from '../rights/privileges.ts';
 import { passwordText } from '../rights/rights.ts';
 import { PUBLIC, type Role, roleNamed, type RoleState } from '../rights/roles.ts';
-import type { TimeContext } from '../types/datetime-input.ts';
 import { permitSchema } from './permission.ts';
+import { named, type RoleEnvironment } from './role-environment.ts';
+import { changeDefaultRights, reassignOwned, storeSetting } from './role-defaults.ts';
 import { fixedTime } from './role-times.ts';
 import type { SessionAccess } from './session-access.ts';
-
-export interface RoleEnvironment {
-  readonly access: SessionAccess;
-  readonly relations: Relations;
-  readonly searchPath: readonly string[];
-  readonly time: TimeContext;
-  readonly notice: (code: string, message: string) => void;
-  readonly warning: (code: string, message: string) => void;
-}
 
 const KINDS: ReadonlySet<string> = new Set<RoleStatement['kind']>([
   'createRole',
@@ -51,12 +43,19 @@ const KINDS: ReadonlySet<string> = new Set<RoleStatement['kind']>([
   'grantRole',
   'grant',
   'owner',
+  'roleSetting',
+  'defaultRights',
+  'reassignOwned',
 ]);
 
-export const isAboutRoles = (statement: Statement): statement is RoleStatement => KINDS.has(statement.kind);
+export const isAboutRoles = (statement: Statement): statement is Exclude<RoleStatement, { kind: 'dropOwned' }> =>
+  KINDS.has(statement.kind);
 
 /** The command tag. @throws {SqlError} PostgreSQL's codes */
-export async function carryOutRole(environment: RoleEnvironment, statement: RoleStatement): Promise<string> {
+export async function carryOutRole(
+  environment: RoleEnvironment,
+  statement: Exclude<RoleStatement, { kind: 'dropOwned' }>,
+): Promise<string> {
   const { access } = environment;
   switch (statement.kind) {
     case 'createRole':
@@ -84,16 +83,15 @@ export async function carryOutRole(environment: RoleEnvironment, statement: Role
     case 'grant':
       grant(environment, statement);
       return statement.isGrant ? 'GRANT' : 'REVOKE';
+    case 'roleSetting':
+      return storeSetting(environment, statement);
+    case 'defaultRights':
+      return changeDefaultRights(environment, statement);
+    case 'reassignOwned':
+      return reassignOwned(environment, statement);
     default:
       return changeOwner(environment, statement);
   }
-}
-
-/** @throws {SqlError} 42704 for PUBLIC, which is no role here */
-function named(access: SessionAccess, role: RoleName): string {
-  if (role.kind === 'named') return role.name;
-  if (role.kind === 'public') throw new SqlError(SqlState.undefinedObject, 'role "public" does not exist');
-  return role.kind === 'current' ? access.currentUser : access.sessionUser;
 }
 
 /** @throws {SqlError} 22007, 42501 */

@@ -5,6 +5,7 @@
  * - G1 What a transaction changes is undone with it, or with a rollback to a savepoint; SET LOCAL wears off at its end.
  */
 import { invariant, SqlError, SqlState } from '../errors.ts';
+import type { SessionDefault } from '../rights/role-defaults.ts';
 import type { Role } from '../rights/roles.ts';
 import { SETTINGS } from './setting-list.ts';
 import { defaultOf, rawValue, settingValue, timeOf } from './setting-values.ts';
@@ -56,6 +57,26 @@ const PLANNED_WITH = new Set(['search_path', 'timezone', 'session_authorization'
 /** Who the session is: RESET ALL leaves it, and a start-up parameter does not say it. */
 const IDENTITY = new Set(['role', 'session_authorization']);
 
+/** @throws {SqlError} 55P02, 42704 */
+function refuseChange(key: string, name: string, atStart: boolean): void {
+  const refuse = (why: string): SqlError => new SqlError(SqlState.cantChangeRuntimeParam, `parameter "${name}" ${why}`);
+  const context = SETTINGS.get(key)?.context;
+  if (key === 'is_superuser' || context === 'fixed') throw refuse('cannot be changed');
+  if (context === 'restart') throw refuse('cannot be changed without restarting the server');
+  if (context === 'reload') throw refuse('cannot be changed now');
+  if (context === 'start' && !atStart) throw refuse('cannot be set after connection start');
+  if (context === undefined && !OF_TRANSACTION.has(key) && !DEFAULTS.has(key) && !IDENTITY.has(key))
+    refuseName(key, name);
+}
+
+/** A value as sessions are to begin with it. @throws {SqlError} 42704, 55P02, 22023 */
+export function storedSetting(name: string, value: string): { readonly name: string; readonly value: string } {
+  const key = name.toLowerCase();
+  refuseChange(key, name, true);
+  settingValue(key, name, value);
+  return { name: displayName(key), value };
+}
+
 interface Change {
   readonly key: string;
   readonly value: string | undefined;
@@ -77,6 +98,8 @@ interface Derived {
 
 export class SessionSettings {
   readonly #defaults = new Map<string, string>();
+  /** Of defaults that are stored for roles. */
+  readonly #sources = new Map<string, SessionDefault['source']>();
   readonly #values = new Map<string, string>();
   /** Until the end of the transaction. */
   readonly #locals = new Map<string, string>();
@@ -92,11 +115,13 @@ export class SessionSettings {
     defaults: ReadonlyMap<string, string>,
     changed: (name: string) => void,
     { name: user, superuser }: Pick<Role, 'name' | 'superuser'>,
+    ofRole: readonly SessionDefault[] = [],
   ) {
     this.#defaults.set('is_superuser', superuser ? 'on' : 'off');
     this.#defaults.set('session_authorization', user);
     for (const [name, value] of defaults) this.#defaults.set(name.toLowerCase(), value);
     this.#changed = () => {};
+    for (const each of ofRole) this.#storedDefault(each);
     for (const [name, value] of startup) {
       refuseIdentity(name);
       if (name === 'user' || name === 'database' || name === 'replication' || name.startsWith('_pq_.')) continue;
@@ -116,11 +141,22 @@ export class SessionSettings {
     }
   }
 
+  /** One that the server does not take any more is none: nobody is kept out by it. */
+  #storedDefault({ name, value, source }: SessionDefault): void {
+    try {
+      this.#setDefault(name, value);
+      this.#sources.set(name.toLowerCase(), source);
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error;
+    }
+  }
+
   #setDefault(name: string, value: string): void {
     this.set(name, value, false, true);
     const kept = this.#values.get(name.toLowerCase());
     if (kept !== undefined) this.#defaults.set(name.toLowerCase(), kept);
     this.#values.delete(name.toLowerCase());
+    this.#sources.delete(name.toLowerCase());
   }
 
   /** Whether client_min_messages lets such a message through. */
@@ -152,7 +188,7 @@ export class SessionSettings {
   set(name: string, value: string | null, local: boolean, atStart = false): void {
     const key = name.toLowerCase();
     invariant(!IDENTITY.has(key), 'whether a session may be somebody else is asked before');
-    this.#refuse(key, name, atStart);
+    refuseChange(key, name, atStart);
     this.#assign(key, name, value, local);
   }
 
@@ -167,18 +203,6 @@ export class SessionSettings {
     this.#changes.push({ key, value: session, local: temporary });
     if (local) this.#put(key, session, checked ?? this.#default(key));
     else this.#put(key, checked, undefined);
-  }
-
-  #refuse(key: string, name: string, atStart: boolean): void {
-    const refuse = (why: string): SqlError =>
-      new SqlError(SqlState.cantChangeRuntimeParam, `parameter "${name}" ${why}`);
-    const context = SETTINGS.get(key)?.context;
-    if (key === 'is_superuser' || context === 'fixed') throw refuse('cannot be changed');
-    if (context === 'restart') throw refuse('cannot be changed without restarting the server');
-    if (context === 'reload') throw refuse('cannot be changed now');
-    if (context === 'start' && !atStart) throw refuse('cannot be set after connection start');
-    if (context === undefined && !OF_TRANSACTION.has(key) && !DEFAULTS.has(key) && !IDENTITY.has(key))
-      refuseName(key, name);
   }
 
   #put(key: string, value: string | undefined, local: string | undefined): void {
@@ -304,7 +328,7 @@ export class SessionSettings {
         name: displayName(key),
         raw: def === undefined ? shown : rawValue(def, shown),
         shown,
-        source: isSet ? 'session' : this.#defaults.has(key) ? 'client' : 'default',
+        source: isSet ? 'session' : this.#defaults.has(key) ? (this.#sources.get(key) ?? 'client') : 'default',
         reset: def === undefined ? reset : rawValue(def, reset),
       };
     });

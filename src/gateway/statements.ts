@@ -32,6 +32,7 @@ import type { Preparation, SessionPrepared } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
 import { type Asked, ownTables, permit, permitSchema, usable } from './permission.ts';
+import { dropsOfOwned, forgetGrants } from './role-defaults.ts';
 import { carryOutRole, isAboutRoles } from './roles.ts';
 import { OwnedObjects } from './owned-objects.ts';
 import type { SessionAccess } from './session-access.ts';
@@ -317,6 +318,7 @@ export class SessionStatements {
         });
       return changes === null ? defined.finally(definitionsChanged) : defined;
     }
+    if (statement.kind === 'dropOwned') return this.#dropOwned(statement);
     if (isAboutRoles(statement)) {
       const { relations } = this.transaction;
       const { access, searchPath, warning } = this;
@@ -364,6 +366,17 @@ export class SessionStatements {
     const tag = await this.run(statement, NO_PARAMETERS, [], discard());
     if (this.transaction.changes === null) await this.transaction.commitNow();
     return tag;
+  }
+
+  /** All of it is one transaction. */
+  async #dropOwned(statement: Of<'dropOwned'>): Promise<string> {
+    const { access, transaction } = this;
+    transaction.defining();
+    const { relations } = transaction;
+    for (const sql of dropsOfOwned({ access, relations }, statement))
+      await this.run(await this.held(() => this.plan(parseSql(sql)[0]!, [])), NO_PARAMETERS, [], discard());
+    forgetGrants(access, statement);
+    return 'DROP OWNED';
   }
 
   #warnOutsideBlock(what: string): void {

@@ -93,6 +93,14 @@ export function verbOf(statement: Statement): string | null {
       return statement.isGrant ? 'GRANT ROLE' : 'REVOKE ROLE';
     case 'grant':
       return statement.isGrant ? 'GRANT' : 'REVOKE';
+    case 'roleSetting':
+      return statement.tag;
+    case 'defaultRights':
+      return 'ALTER DEFAULT PRIVILEGES';
+    case 'reassignOwned':
+      return 'REASSIGN OWNED';
+    case 'dropOwned':
+      return 'DROP OWNED';
     case 'owner':
       return `ALTER ${statement.object.toUpperCase()}`;
     default:

@@ -58,6 +58,30 @@ export type RoleStatement =
       readonly option: boolean;
       readonly cascade: boolean;
     }
+  /** ALTER ROLE, DATABASE … SET and RESET. */
+  | {
+      readonly kind: 'roleSetting';
+      readonly tag: 'ALTER ROLE' | 'ALTER DATABASE';
+      /** Null: ALL. */
+      readonly role: RoleName | null;
+      readonly database: string | null;
+      /** Null: RESET ALL; `value` null: RESET. */
+      readonly change: { readonly name: string; readonly value: string | null } | null;
+    }
+  | {
+      readonly kind: 'defaultRights';
+      readonly isGrant: boolean;
+      readonly on: 'table' | 'sequence' | 'schema';
+      /** Empty: the current user. */
+      readonly roles: readonly RoleName[];
+      readonly schemas: readonly string[];
+      readonly privileges: readonly string[] | null;
+      readonly grantees: readonly RoleName[];
+      readonly option: boolean;
+      readonly cascade: boolean;
+    }
+  | { readonly kind: 'reassignOwned'; readonly roles: readonly RoleName[]; readonly to: RoleName }
+  | { readonly kind: 'dropOwned'; readonly roles: readonly RoleName[]; readonly cascade: boolean }
   | {
       readonly kind: 'owner';
       readonly object: 'table' | 'view' | 'sequence' | 'schema';

@@ -1,5 +1,6 @@
 /** CREATE, ALTER and DROP ROLE, GRANT, REVOKE and OWNER TO → what they say. */
 import type {
+  AlterDefaultPrivilegesStmt,
   AlterOwnerStmt,
   AlterRoleStmt,
   AlterTableStmt,
@@ -10,10 +11,12 @@ import type {
   Node,
   RenameStmt,
   RoleSpec,
+  VariableSetStmt,
 } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { at, defElemText, stringOf } from './ast.ts';
 import type { QualifiedName, Statement } from './plan.ts';
+import { planSet } from './settings.ts';
 import { checkDatabase, refuseSystemSchema } from './schema-names.ts';
 import type { RightsTarget, RoleName, RoleSettings } from './role-statements.ts';
 
@@ -24,6 +27,24 @@ export function planRole(node: Node): Statement | null {
   if ('DropRoleStmt' in node) return planDrop(node.DropRoleStmt);
   if ('GrantRoleStmt' in node) return planGrantRole(node.GrantRoleStmt);
   if ('GrantStmt' in node) return planGrant(node.GrantStmt);
+  if ('AlterRoleSetStmt' in node) {
+    const { database = '', role, setstmt } = node.AlterRoleSetStmt;
+    const of = role === undefined ? null : roleName(role);
+    return settingOf('ALTER ROLE', of, database === '' ? null : database, setstmt);
+  }
+  if ('AlterDatabaseSetStmt' in node) {
+    const { dbname = '', setstmt } = node.AlterDatabaseSetStmt;
+    return settingOf('ALTER DATABASE', null, dbname, setstmt);
+  }
+  if ('AlterDefaultPrivilegesStmt' in node) return planDefaults(node.AlterDefaultPrivilegesStmt);
+  if ('ReassignOwnedStmt' in node) {
+    const { newrole = {}, roles } = node.ReassignOwnedStmt;
+    return { kind: 'reassignOwned', roles: roleNames(roles), to: roleName(newrole) };
+  }
+  if ('DropOwnedStmt' in node) {
+    const { behavior, roles } = node.DropOwnedStmt;
+    return { kind: 'dropOwned', roles: roleNames(roles), cascade: behavior === 'DROP_CASCADE' };
+  }
   if ('AlterOwnerStmt' in node) return planSchemaOwner(node.AlterOwnerStmt);
   if ('AlterTableStmt' in node) return planTableOwner(node.AlterTableStmt);
   if ('RenameStmt' in node && node.RenameStmt.renameType === 'OBJECT_ROLE') return planRename(node.RenameStmt);
@@ -170,11 +191,6 @@ function planGrant(statement: GrantStmt): Statement {
     throw notSupported(
       `${is_grant === true ? 'GRANT' : 'REVOKE'} on a ${objtype.replace('OBJECT_', '').replaceAll('_', ' ').toLowerCase()}`,
     );
-  const names = (privileges ?? []).map((node) => {
-    if (!('AccessPriv' in node)) return '';
-    if ((node.AccessPriv.cols ?? []).length > 0) throw notSupported('GRANT and REVOKE of columns');
-    return node.AccessPriv.priv_name ?? '';
-  });
   const objects = statement.objects ?? [];
   const target: RightsTarget =
     targtype === 'ACL_TARGET_ALL_IN_SCHEMA' && (kind === 'table' || kind === 'sequence')
@@ -184,11 +200,70 @@ function planGrant(statement: GrantStmt): Statement {
     kind: 'grant',
     isGrant: is_grant === true,
     target,
-    privileges: names.length === 0 ? null : names,
+    privileges: privilegesOf(privileges),
     grantees: roleNames(grantees),
     option: grant_option === true,
     cascade: behavior === 'DROP_CASCADE',
   };
+}
+
+/** @throws {SqlError} 0A000 for what no session begins with */
+function settingOf(
+  tag: 'ALTER ROLE' | 'ALTER DATABASE',
+  role: RoleName | null,
+  database: string | null,
+  set: VariableSetStmt = {},
+): Statement {
+  const planned = planSet(set);
+  if (planned.kind === 'resetAll') return { kind: 'roleSetting', tag, role, database, change: null };
+  if (planned.kind !== 'set') throw notSupported(`${tag} … SET TRANSACTION`);
+  const { name, value } = planned;
+  if (name === 'role' || name === 'session_authorization') throw notSupported(`${tag} … SET ${name}`);
+  return { kind: 'roleSetting', tag, role, database, change: { name, value } };
+}
+
+const DEFAULT_KINDS: Readonly<Record<string, 'table' | 'sequence' | 'schema'>> = {
+  OBJECT_TABLE: 'table',
+  OBJECT_SEQUENCE: 'sequence',
+  OBJECT_SCHEMA: 'schema',
+};
+
+/** @throws {SqlError} 0A000, 42601 */
+function planDefaults({ action = {}, options }: AlterDefaultPrivilegesStmt): Statement {
+  const { behavior, grant_option, grantees, is_grant, objtype = '', privileges } = action;
+  const on = DEFAULT_KINDS[objtype];
+  if (on === undefined)
+    throw notSupported(`ALTER DEFAULT PRIVILEGES of ${objtype.replace('OBJECT_', '').toLowerCase()}s`, {
+      hint: 'Leave it out: no role makes any here.',
+    });
+  const lists = new Map<string, readonly Node[]>();
+  for (const node of options ?? []) {
+    if (!('DefElem' in node)) continue;
+    const { arg, defname = '', location } = node.DefElem;
+    if (lists.has(defname)) throw new SqlError(SqlState.syntaxError, 'conflicting or redundant options', at(location));
+    lists.set(defname, arg !== undefined && 'List' in arg ? (arg.List.items ?? []) : []);
+  }
+  return {
+    kind: 'defaultRights',
+    isGrant: is_grant === true,
+    on,
+    roles: roleNames(lists.get('roles')),
+    schemas: (lists.get('schemas') ?? []).map(stringOf),
+    privileges: privilegesOf(privileges),
+    grantees: roleNames(grantees),
+    option: grant_option === true,
+    cascade: behavior === 'DROP_CASCADE',
+  };
+}
+
+/** Null: ALL. @throws {SqlError} 0A000 */
+function privilegesOf(privileges: readonly Node[] | undefined): readonly string[] | null {
+  const names = (privileges ?? []).map((node) => {
+    if (!('AccessPriv' in node)) return '';
+    if ((node.AccessPriv.cols ?? []).length > 0) throw notSupported('GRANT and REVOKE of columns');
+    return node.AccessPriv.priv_name ?? '';
+  });
+  return names.length === 0 ? null : names;
 }
 
 function objectName(node: Node): QualifiedName {

@@ -9,6 +9,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import { ALL_OF, OF_PUBLIC, type ObjectKind, Privilege } from './privileges.ts';
 import {
   type AclItem,
+  type DefaultRights,
   FIRST_SUPERUSER,
   type ObjectRights,
   PUBLIC,
@@ -137,7 +138,7 @@ interface List {
   readonly owner: number;
 }
 
-function granted(
+export function granted(
   list: List,
   grantee: number,
   grantor: number,
@@ -168,7 +169,7 @@ function refuseCircle(list: List, grantee: number, grantor: number, options: num
     throw new SqlError(SqlState.invalidGrantOperation, 'grant options cannot be granted back to your own grantor');
 }
 
-function revoked(
+export function revoked(
   { acl, kind, owner }: List,
   grantee: number,
   grantor: number,
@@ -196,7 +197,7 @@ function revoked(
   return next;
 }
 
-function withItem(
+export function withItem(
   acl: readonly AclItem[],
   grantee: number,
   grantor: number,
@@ -228,20 +229,22 @@ export function withOwner(state: RoleState, key: string, owner: number): RoleSta
 }
 
 /** A schema by its new name. */
-export function withRenamed(state: RoleState, from: string, to: string): RoleState {
-  const held = state.objects.get(from);
-  if (held === undefined) return state;
-  const objects = new Map(state.objects).set(to, held);
-  objects.delete(from);
-  return { ...state, objects };
+export function withRenamed(state: RoleState, name: string, to: string): RoleState {
+  const held = state.objects.get(schemaKey(name));
+  const objects = new Map(state.objects);
+  objects.delete(schemaKey(name));
+  if (held !== undefined) objects.set(schemaKey(to), held);
+  const defaults = state.defaults.map((each) => (each.schema === name ? { ...each, schema: to } : each));
+  return { ...state, objects, defaults };
 }
 
 /** What is gone has no rights. */
 export function withoutObjects(state: RoleState, keys: readonly string[]): RoleState {
-  if (!keys.some((key) => state.objects.has(key))) return state;
+  const isGone = ({ schema }: DefaultRights): boolean => schema !== null && keys.includes(schemaKey(schema));
+  if (!keys.some((key) => state.objects.has(key)) && !state.defaults.some(isGone)) return state;
   const objects = new Map(state.objects);
   for (const key of keys) objects.delete(key);
-  return { ...state, objects };
+  return { ...state, objects, defaults: state.defaults.filter((each) => !isGone(each)) };
 }
 
 export function denied(kind: ObjectKind, name: string): SqlError {

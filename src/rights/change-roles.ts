@@ -1,5 +1,6 @@
 /** CREATE, ALTER and DROP ROLE and membership, as changes of the state, with what PostgreSQL 15 asks of whoever makes them. */
 import { SqlError, SqlState } from '../errors.ts';
+import { defaultsNaming } from './role-defaults.ts';
 import {
   FIRST_SUPERUSER,
   type Membership,
@@ -89,6 +90,7 @@ export function dropRole(
     if (what === null) objects.delete(key); // of something that is gone
     else lines.push(`${owns ? 'owner of' : 'privileges for'} ${what}`);
   }
+  lines.push(...defaultsNaming(state, role.oid, (oid) => roleOf(state, oid)?.name ?? String(oid)));
   if (lines.length > 0) {
     throw new SqlError(
       SqlState.dependentObjectsStillExist,
@@ -99,7 +101,8 @@ export function dropRole(
   const roles = new Map(state.roles);
   roles.delete(name);
   const memberships = state.memberships.filter((each) => each.role !== role.oid && each.member !== role.oid);
-  return { ...state, roles, memberships, objects };
+  const settings = state.settings.filter((each) => each.role !== role.oid);
+  return { ...state, settings, roles, memberships, objects };
 }
 
 /** Whether somebody may make others members of the role. @throws {SqlError} 42501 */

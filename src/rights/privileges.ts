@@ -49,12 +49,12 @@ export const OF_PUBLIC: Readonly<Record<ObjectKind, number>> = {
 };
 
 /** @throws {SqlError} 42601, 0LP01 */
-export function privilegeNamed(name: string, kind: ObjectKind): number {
+export function privilegeNamed(name: string, kind: ObjectKind, what: string = kind): number {
   const shown = name.toUpperCase() === 'TEMP' ? 'TEMPORARY' : name.toUpperCase();
   const index = ALL.findIndex(([each]) => each === shown);
   if (index < 0) throw new SqlError(SqlState.syntaxError, `unrecognized privilege type "${name}"`);
   if (((1 << index) & ALL_OF[kind]) === 0)
-    throw new SqlError(SqlState.invalidGrantOperation, `invalid privilege type ${shown} for ${kind}`);
+    throw new SqlError(SqlState.invalidGrantOperation, `invalid privilege type ${shown} for ${what}`);
   return 1 << index;
 }
 

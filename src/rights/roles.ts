@@ -6,6 +6,7 @@
  * - R2 Passwords are verifiers (`src/scram.ts`): no clear text is kept.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import type { ObjectKind } from './privileges.ts';
 
 export const PUBLIC = 0;
 /** PostgreSQL's BOOTSTRAP_SUPERUSERID. */
@@ -51,6 +52,21 @@ export interface ObjectRights {
   readonly acl: readonly AclItem[] | null;
 }
 
+/** ALTER ROLE … SET and ALTER DATABASE … SET. `role` 0: of all. */
+export interface StoredSettings {
+  readonly role: number;
+  readonly inDatabase: boolean;
+  readonly values: readonly (readonly [name: string, value: string])[];
+}
+
+/** ALTER DEFAULT PRIVILEGES of what `role` will make; `schema` null: anywhere. */
+export interface DefaultRights {
+  readonly role: number;
+  readonly schema: string | null;
+  readonly kind: ObjectKind;
+  readonly acl: readonly AclItem[];
+}
+
 export interface RoleState {
   /** For the salts of names that nobody has (A2), base64. */
   readonly secret: string;
@@ -58,6 +74,8 @@ export interface RoleState {
   readonly roles: ReadonlyMap<string, Role>;
   readonly memberships: readonly Membership[];
   readonly objects: ReadonlyMap<string, ObjectRights>;
+  readonly settings: readonly StoredSettings[];
+  readonly defaults: readonly DefaultRights[];
 }
 
 export const PLAIN_ROLE: Omit<Role, 'oid' | 'name'> = {
@@ -91,6 +109,8 @@ export function newState(user: string, secret: string): RoleState {
     roles: new Map([[user, first]]),
     memberships: [],
     objects: new Map(),
+    settings: [],
+    defaults: [],
   };
 }
 
@@ -132,12 +152,21 @@ export function rolesText(state: RoleState): string {
   return text;
 }
 
-interface Stored extends Omit<RoleState, 'roles' | 'objects'> {
+/** Settings and defaults are missing in what an older version has written. */
+interface Stored extends Omit<RoleState, 'roles' | 'objects' | 'settings' | 'defaults'> {
+  readonly settings?: RoleState['settings'];
+  readonly defaults?: RoleState['defaults'];
   readonly roles: readonly Role[];
   readonly objects: readonly (readonly [string, ObjectRights])[];
 }
 
 export function fromJson(text: string): RoleState {
-  const { objects, roles, ...rest } = JSON.parse(text) as Stored;
-  return { ...rest, roles: new Map(roles.map((role) => [role.name, role])), objects: new Map(objects) };
+  const { defaults = [], objects, roles, settings = [], ...rest } = JSON.parse(text) as Stored;
+  return {
+    ...rest,
+    defaults,
+    settings,
+    roles: new Map(roles.map((role) => [role.name, role])),
+    objects: new Map(objects),
+  };
 }
