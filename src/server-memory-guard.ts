@@ -4,7 +4,8 @@
  *
  * - G1 From TIGHT on: the idle catalog worker ends, queries get half their memory, no scan starts beside another, and no
  *   catalog worker beside a scan. From RED on writes wait as well.
- * - G5 From TIGHT on all threads collect their garbage, at most once in COLLECT_MS: V8 would leave it for later (thread-heap.ts).
+ * - G5 From TRIM on the threads that no session waits for collect their garbage, at most once in COLLECT_MS: V8 would leave it for
+ *   later (thread-heap.ts). From TIGHT on main does as well.
  * - G2 Free memory goes back to the system at most once in TRIM_MS: DuckDB trims malloc when its limit is set.
  * - G4 Scans of wide rows take turns, for what is in flight of them is beyond DuckDB's limit: another starts when one has ended,
  *   or, one a look, while RSS is below TRIM, so that a reader that stands still does not stop the others.
@@ -49,8 +50,8 @@ export interface GuardOptions {
   readonly limitEngine: (share: number) => Promise<unknown>;
   /** Ends the catalog worker unless it works; true when there is none now. */
   readonly stopCatalog: () => boolean;
-  /** Of main and of the threads. */
-  readonly collectGarbage: () => Promise<unknown>;
+  /** Of the threads, and of main when it is said. */
+  readonly collectGarbage: (ofMain: boolean) => Promise<unknown>;
   /** Reads anew what other threads hold, for arka.memory. */
   readonly readFigures: () => Promise<unknown>;
   readonly warn: (error: unknown, where: string) => void;
@@ -96,9 +97,9 @@ export class MemoryGuard {
     if (this.level !== 'calm') stopCatalog();
     const engineShare = this.level === 'calm' ? 1 : ENGINE_SHARE_TIGHT;
     const now = clock.monotonic();
-    if (this.level !== 'calm' && now - this.#collectedAt >= COLLECT_MS) {
+    if ((this.level !== 'calm' || share >= TRIM) && now - this.#collectedAt >= COLLECT_MS) {
       this.#collectedAt = now;
-      this.#watched(this.#options.collectGarbage(), 'collecting garbage');
+      this.#watched(this.#options.collectGarbage(this.level !== 'calm'), 'collecting garbage');
     }
     const due = now - this.#trimmedAt >= TRIM_MS;
     if (due ? share >= TRIM || engineShare !== this.#engineShare : engineShare !== this.#engineShare && !this.#refused)
@@ -252,8 +253,8 @@ export function openGuard(
     rss: () => process.memoryUsage.rss(),
     limitEngine: (share) => engine.limitMemory(share),
     stopCatalog: () => catalog().stopIfIdle(),
-    collectGarbage: () => {
-      collectGarbage();
+    collectGarbage: (ofMain) => {
+      if (ofMain) collectGarbage();
       return collectInThreads();
     },
     readFigures,

@@ -42,7 +42,8 @@ function guarded() {
     time: 0,
     limits: [] as number[],
     stops: 0,
-    collections: 0,
+    /** Of main, too, or of the threads alone. */
+    collections: [] as boolean[],
     timers: new Set<{ readonly at: number; readonly run: () => void }>(),
   };
   const guard = new MemoryGuard({
@@ -62,7 +63,7 @@ function guarded() {
       seen.stops++;
       return true;
     },
-    collectGarbage: () => Promise.resolve(void seen.collections++),
+    collectGarbage: (ofMain) => Promise.resolve(void seen.collections.push(ofMain)),
     readFigures: () => Promise.resolve(),
     warn: () => {},
   });
@@ -99,16 +100,17 @@ test('from 70 % on free memory goes back to the system, at most every two second
   expect(seen.limits).toEqual([1, 1, 1]);
 });
 
-test('from 90 % of the limit on threads collect their garbage, at most every ten seconds, until it is calm', async () => {
+test('from 70 % of the limit on threads collect their garbage, at most every ten seconds, and from 90 % on main as well', async () => {
   const { look, seen } = guarded();
-  await look(890, 0);
-  expect(seen.collections).toBe(0);
-  for (let time = 100; time <= 10_000; time += 100) await look(910, time);
-  expect(seen.collections).toBe(1);
-  await look(850, 10_100);
-  expect(seen.collections).toBe(2);
-  await look(500, 30_000);
-  expect(seen.collections).toBe(2);
+  await look(690, 0);
+  expect(seen.collections).toEqual([]);
+  for (let time = 100; time <= 10_000; time += 100) await look(890, time);
+  expect(seen.collections).toEqual([false]);
+  await look(910, 10_100);
+  await look(850, 20_100);
+  expect(seen.collections).toEqual([false, true, true]);
+  await look(500, 40_000);
+  expect(seen.collections).toEqual([false, true, true]);
 });
 
 test('while memory is tight one scan runs at a time, and the others go on when it is calm', async () => {
