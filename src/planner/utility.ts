@@ -292,13 +292,21 @@ export function neverInBlock(node: unknown): string | null {
   }
 }
 
+/** What to do instead. */
+const HINTS: Readonly<Record<string, string>> = {
+  DoStmt: 'Send the statements that it has one by one.',
+  CreateFunctionStmt: 'Write the expression into the statements, or make a view.',
+};
+
 export function unsupportedStatement(node: Node): SqlError {
   const tag = tagOf(node);
+  const hint = HINTS[tag];
   return notSupported(
     STATEMENTS[tag] ??
       tag
         .replace(/Stmt$/, '')
         .replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ')
         .toUpperCase(),
+    hint === undefined ? {} : { hint },
   );
 }

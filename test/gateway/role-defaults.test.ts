@@ -127,7 +127,9 @@ test('REASSIGN OWNED and DROP OWNED take all that a role has, in one transaction
   await script(admin, [
     ['REASSIGN OWNED BY nobody TO bob', '42704 role "nobody" does not exist'],
     ['REASSIGN OWNED BY arka TO bob', /^2BP01 cannot reassign ownership of objects owned by role arka because/],
+    ['CREATE SEQUENCE s2.q; ALTER TABLE s2.q OWNER TO ann', 'ALTER'],
     ['REASSIGN OWNED BY ann TO maker', 'REASSIGN'],
+    ['DROP SEQUENCE s2.q', 'DROP'],
     ["SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relnamespace = 's2'::regnamespace", 'SELECT maker'],
     ["SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 's2'", 'SELECT maker'],
     ['DROP OWNED BY ann', 'DROP'],
