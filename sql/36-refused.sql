@@ -17,7 +17,7 @@ BEGIN
       OR p.proname IN ('pg_reload_conf', 'pg_rotate_logfile', 'pg_promote', 'pg_switch_wal', 'pg_backup_start', 'pg_backup_stop',
         'pg_wal_replay_pause', 'pg_wal_replay_resume', 'pg_log_standby_snapshot', 'pg_log_backend_memory_contexts',
         'pg_export_snapshot', 'pg_import_system_collations', 'pg_read_file', 'pg_read_binary_file', 'pg_ls_dir',
-        'pg_ls_logdir', 'pg_ls_waldir', 'pg_stat_file', 'pg_logical_emit_message')
+        'pg_ls_logdir', 'pg_ls_waldir', 'pg_stat_file', 'pg_logical_emit_message', 'pg_get_shmem_allocations_numa')
       OR p.proname ~ '^(query|table|schema|database|cursor)_to_xml' OR p.proname IN ('ts_stat', 'setseed')
       OR (p.proname = 'ts_rewrite' AND p.pronargs = 2)
       OR p.proname LIKE 'binary\_upgrade\_%')
@@ -30,3 +30,5 @@ BEGIN
       f.given, f.result, f.proname || '() is not supported');
   END LOOP;
 END $$;
+-- It called the one that is renamed now, which says XX000 without libnuma.
+CREATE OR REPLACE VIEW pg_catalog.pg_shmem_allocations_numa AS SELECT * FROM pg_catalog.pg_get_shmem_allocations_numa();

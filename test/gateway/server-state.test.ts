@@ -59,6 +59,7 @@ test('sizes are those of all tiers', async () => {
 
 test.each([
   'lo_create(0)',
+  'pg_get_shmem_allocations_numa()',
   'pg_reload_conf()',
   'pg_stat_reset()',
   'pg_export_snapshot()',
