@@ -1,5 +1,5 @@
 /** COPY … FROM STDIN: what a client sends, parsed into the transaction's rows as it comes. Returns the command tag. */
-import { canceled } from '../errors.ts';
+import { canceled, type SqlError } from '../errors.ts';
 import { CopyBinaryParser } from '../ingest/copy-binary.ts';
 import { CopyCsvParser } from '../ingest/copy-csv.ts';
 import { CopyTextParser } from '../ingest/copy-text.ts';
@@ -11,6 +11,7 @@ import type { Table } from '../storage/table.ts';
 import type { TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { MaybePromise, Output } from '../wire/gateway-api.ts';
+import { admitted } from './admission.ts';
 import { liveTable } from './cursor.ts';
 import { BulkRows, CHECK_ROWS } from './bulk.ts';
 import { bufferUnit } from './buffer.ts';
@@ -30,31 +31,74 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
   const kept = filter === null ? writer : new RowWriter(table.def, table.fieldIds, writes.inserted, environment.time);
   const parser = copyParser(statement, writer);
   const bulk = new BulkRows(environment, writes);
+  const waiting = (): number => (filter === null ? bulk.waiting : read.rows);
+  const cancel = new CopyCancel(environment.running);
   const take = (): MaybePromise<void> =>
     filter === null ? bulk.finish() : keep(environment, filter, table, read, kept).then(() => bulk.finish());
-  const waiting = (): number => (filter === null ? bulk.waiting : read.rows);
-  let isCancelled = false;
-  const cancel = (): void => {
-    isCancelled = true; // as PostgreSQL does it: with the next message of the client
+  const takeInTurn = (): MaybePromise<void> => {
+    const taken = take();
+    if (!database.pressed) return taken;
+    const { running } = environment;
+    return taken === undefined ? admitted(database, running) : taken.then(() => admitted(database, running));
   };
   try {
-    await out.copyIn(statement.fieldIds.length, statement.options.format === 'binary' ? 1 : 0, {
+    const given = out.copyIn(statement.fieldIds.length, statement.options.format === 'binary' ? 1 : 0, {
       heldBytes: () => parser.heldBytes,
       data: (bytes) => {
-        environment.running(cancel); // a wait for a key has put itself in its place
-        if (isCancelled) throw canceled();
+        cancel.check();
         parser.push(bytes);
-        if (waiting() < CHECK_ROWS && !database.pressed) return undefined;
-        const moving = take();
-        if (!database.pressed) return moving;
-        return moving === undefined ? database.admit() : moving.then(() => database.admit());
+        return waiting() < CHECK_ROWS && !database.pressed ? undefined : cancel.during(takeInTurn);
       },
     });
+    await Promise.race([given, cancel.came]);
     parser.finish();
-    await take();
+    await cancel.during(take);
     return `COPY ${bulk.rows}`;
   } finally {
     if (filter !== null) read.retire();
+  }
+}
+
+/** A cancel between two messages of the client ends the COPY at once; while rows are moved, when they have been or their wait has ended. */
+class CopyCancel {
+  readonly came: Promise<never>;
+  readonly #running: WriteEnvironment['running'];
+  readonly #end: (error: SqlError) => void;
+  #isCancelled = false;
+
+  constructor(running: WriteEnvironment['running']) {
+    const { promise, reject } = Promise.withResolvers<never>();
+    promise.catch(() => undefined);
+    this.came = promise;
+    this.#end = reject;
+    this.#running = running;
+    this.#listen();
+  }
+
+  #listen(): void {
+    this.#running(() => {
+      this.#isCancelled = true;
+      this.#end(canceled());
+    });
+  }
+
+  /** @throws {SqlError} 57014 */
+  check(): void {
+    if (this.#isCancelled) throw canceled();
+  }
+
+  /** What it waits for itself has taken the cancel's place. */
+  during(move: () => MaybePromise<void>): MaybePromise<void> {
+    this.#running(() => (this.#isCancelled = true));
+    const moving = move();
+    if (moving !== undefined) return moving.then(() => this.#moved());
+    this.#moved();
+    return undefined;
+  }
+
+  #moved(): void {
+    this.check();
+    this.#listen();
   }
 }
 

@@ -11,6 +11,7 @@
  * - G3 Portions make own rows leave memory while the query goes on, which names them by their places: those of before are in files when it
  *   begins, or nothing is changed before all is found.
  */
+import { admitted } from './admission.ts';
 import { appendRows, changeRows } from '../ingest/change-rows.ts';
 import type { KeySet } from '../ingest/key-set.ts';
 import { RowPlaces } from '../ingest/row-places.ts';
@@ -99,8 +100,8 @@ class FoundRun {
 
   async toEnd(): Promise<number> {
     for (;;) {
-      const { database } = this.#environment;
-      if (database.pressed) await database.admit();
+      const { database, running } = this.#environment;
+      if (database.pressed) await admitted(database, running);
       if (!(await this.#find())) continue;
       if (!(await this.#changeTaken()) || this.#runsAgain) {
         this.#runsAgain = false;

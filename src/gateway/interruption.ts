@@ -50,7 +50,7 @@ export class Interruption {
     this.#cancel?.();
   }
 
-  /** A statement begins: what came for the one before is over. */
+  /** A message or a statement begins: what came for the one before is over. */
   begin(): void {
     this.#reason = null;
   }

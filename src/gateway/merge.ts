@@ -2,6 +2,7 @@
  * MERGE: one query says for each row of the source what is to become of which row. Matched rows are locked and deleted as those
  * of an UPDATE or DELETE, new ones inserted after them. When a row was changed meanwhile, the statement runs again as a whole.
  */
+import { admitted } from './admission.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import { appendRows } from '../ingest/change-rows.ts';
 import { PositionSets } from '../ingest/position-sets.ts';
@@ -28,7 +29,7 @@ const ROW_AT = 3;
 export async function merge(environment: WriteEnvironment, statement: Merge): Promise<string> {
   const table = liveTable(environment.database, statement.def);
   for (;;) {
-    if (environment.database.pressed) await environment.database.admit();
+    if (environment.database.pressed) await admitted(environment.database, environment.running);
     const run = new MergeRun(environment, table, statement);
     try {
       await run.find();

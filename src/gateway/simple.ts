@@ -1,4 +1,5 @@
 /** The Query message: its statements one after another, outside a block as one implicit transaction. */
+import { admitted } from './admission.ts';
 import { headEnd, insertHead, type InsertHead } from '../planner/insert-head.ts';
 import { parseSql } from '../planner/parse.ts';
 import type { ParsedStatement, Statement } from '../planner/plan.ts';
@@ -61,7 +62,8 @@ export class SimpleQuery {
       const { database } = this.#statements.context;
       this.#interruption.begin();
       this.#transaction.enter(null);
-      if (database.pressed) await this.#interruption.guarded(() => database.admit());
+      const { running } = this.#interruption;
+      if (database.pressed) await this.#interruption.guarded(() => admitted(database, running));
       const environment = (): WriteEnvironment => this.#statements.writeEnvironment(NO_PARAMETERS, []);
       const pending = insertText(head, sql, at, this.#statements.view(), this.#planText, environment, this.#permitted);
       if (pending !== null) {

@@ -155,6 +155,7 @@ export class SessionStatements {
   /** A message of the client, and what it asks for. */
   messageComes(): void {
     this.interruption.busy();
+    this.interruption.begin();
     this.#peer.activity.begin();
     this.times.message();
   }

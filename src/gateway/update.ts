@@ -1,6 +1,7 @@
 /**
  * UPDATE and DELETE: what becomes of the rows that a query of the engine finds (`gateway/found-rows.ts`). Each returns its command tag.
  */
+import { admitted } from './admission.ts';
 import { RowWriter } from '../ingest/row-writer.ts';
 import { concurrentChange } from '../ingest/snapshot.ts';
 import { insertRows } from '../ingest/write-rows.ts';
@@ -34,7 +35,7 @@ export function change(
 }
 
 async function deleteStatement(environment: WriteEnvironment, statement: Of<'delete'>): Promise<string> {
-  if (environment.database.pressed) await environment.database.admit();
+  if (environment.database.pressed) await admitted(environment.database, environment.running);
   const byKey = changeByKey(environment, statement);
   if (byKey !== null) return byKey;
   const { def, plan, returning } = statement;
@@ -87,7 +88,7 @@ async function truncate(environment: WriteEnvironment, { deletes }: Of<'truncate
 }
 
 async function update(environment: WriteEnvironment, statement: Of<'update'>): Promise<string> {
-  if (environment.database.pressed) await environment.database.admit();
+  if (environment.database.pressed) await admitted(environment.database, environment.running);
   const byKey = changeByKey(environment, statement);
   if (byKey !== null) return byKey;
   const { def, plan, renames, kept, returning } = statement;

@@ -1,6 +1,7 @@
 /**
  * INSERT: rows into the session's transaction, whatever they come from: constants, parameters, a query. Returns the command tag.
  */
+import { admitted } from './admission.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import { RowWriter } from '../ingest/row-writer.ts';
 import type { TableWrites } from '../ingest/transaction.ts';
@@ -128,8 +129,8 @@ function putRows(environment: WriteEnvironment, { source }: Of<'insert'>, writer
 }
 
 export async function insert(environment: WriteEnvironment, statement: Of<'insert'>): Promise<string> {
-  const { database, transaction } = environment;
-  if (database.pressed) await database.admit();
+  const { database, running, transaction } = environment;
+  if (database.pressed) await admitted(database, running);
   if (statement.source.kind === 'values') return insertValues(environment, statement);
   if (statement.conflict !== null) return insertOrElse(environment, statement, statement.conflict);
   const table = liveTable(environment.database, statement.def);

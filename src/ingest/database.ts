@@ -551,7 +551,7 @@ export class Database {
   }
 
   /** A writer's turn: while memory, log or disk are short it waits. @throws {SqlError} 53100, 53200 */
-  async admit(): Promise<void> {
+  async admit(isOver?: () => boolean): Promise<void> {
     if (this.log.full)
       throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
         hint: 'Free disk space; writes go on by themselves.',
@@ -559,7 +559,7 @@ export class Database {
     this.disk.admit();
     this.#admitting++;
     try {
-      await this.pressure.admit();
+      await this.pressure.admit(isOver);
     } finally {
       this.#admitting--;
     }

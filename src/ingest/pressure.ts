@@ -107,12 +107,13 @@ export class Pressure {
     return this.#signals.find((signal) => signal.usage() >= signal.marks.red);
   }
 
-  /** A writer's turn: while red it waits. @throws {SqlError} what the signal says, after 30 s or when there is no hope */
-  async admit(): Promise<void> {
+  /** A writer's turn: while red it waits, unless nobody does any more. @throws {SqlError} what the signal says, after 30 s or when there is no hope */
+  async admit(isOver: () => boolean = () => false): Promise<void> {
     const started = this.#owner.clock.monotonic();
     for (let signal = this.#red(); signal !== undefined; signal = this.#red()) {
       const waited = this.#owner.clock.monotonic() - started;
       const hope = await this.#relieve(signal, waited);
+      if (isOver()) return;
       if (signal.usage() < signal.marks.red) continue;
       if (!hope || this.#owner.clock.monotonic() - started > WAIT_MS) throw signal.refused();
       await this.#sleep(LOOK_MS);

@@ -215,8 +215,10 @@ export class Connection {
     if (what === 'copy') this.#copying = true;
     else this.#running = true;
     const settled = (): void => {
-      if (what === 'copy') this.#copying = false;
-      else {
+      if (what === 'copy') {
+        this.#copying = false;
+        if (this.#out.copy?.open === false) this.#out.copy = null;
+      } else {
         this.#running = false;
         this.#syncing = false;
         if (this.#out.copy !== null)

@@ -1,7 +1,8 @@
 /**
  * The COPY sub-protocol from CopyInResponse to CopyDone or CopyFail, for one COPY FROM STDIN.
  *
- * - A sink's error is kept, the rest of the data is skipped, and the promise rejects at CopyDone or CopyFail.
+ * - A sink's error ends it at once, as in PostgreSQL: the client hears of it in the middle of its data, and the rest is skipped where
+ *   messages outside a COPY are.
  * - Flush and Sync are ignored here: clients of the extended protocol send them before they know that it is a COPY.
  */
 import { SqlError, SqlState } from '../errors.ts';
@@ -20,8 +21,6 @@ export class CopyIn {
   /** Neither CopyDone nor CopyFail has come. */
   open = true;
   readonly #sink: CopySink;
-  #error: unknown = null;
-  #failed = false;
   #settle!: { resolve: () => void; reject: (error: unknown) => void };
 
   constructor(sink: CopySink) {
@@ -40,11 +39,12 @@ export class CopyIn {
   accept(type: number, bytes: Uint8Array, start: number, end: number): MaybePromise<void> {
     switch (type) {
       case COPY_DATA:
-        return this.#failed ? undefined : this.#data(bytes.subarray(start, end));
+        return this.#data(bytes.subarray(start, end));
       case COPY_DONE:
-        return this.#end(null);
+        this.open = false;
+        return this.#settle.resolve();
       case COPY_FAIL:
-        return this.#end(copyFail(bytes, start, end));
+        return this.abort(copyFail(bytes, start, end));
       case FLUSH:
       case SYNC:
         return undefined;
@@ -57,34 +57,20 @@ export class CopyIn {
     }
   }
 
-  /** Ends it from outside: the client is gone, or the statement is over. */
-  abort(error: SqlError): void {
+  /** Ends it: by an error of its data, or from outside, where the client is gone or the statement is over. */
+  abort(error: unknown): void {
     this.open = false;
-    this.#settle.reject(this.#failed ? this.#error : error);
+    this.#settle.reject(error);
   }
 
   #data(view: Uint8Array): MaybePromise<void> {
     try {
       const pending = this.#sink.data(view);
-      if (pending instanceof Promise) return pending.catch((error: unknown) => this.#fail(error));
+      if (pending instanceof Promise) return pending.catch((error: unknown) => this.abort(error));
     } catch (error) {
-      this.#fail(error);
+      this.abort(error);
     }
     return undefined;
-  }
-
-  #fail(error: unknown): void {
-    this.#failed = true;
-    this.#error = error;
-  }
-
-  #end(error: SqlError | null): void {
-    if (error !== null) this.abort(error);
-    else if (this.#failed) this.abort(this.#error as SqlError);
-    else {
-      this.open = false;
-      this.#settle.resolve();
-    }
   }
 }
 

@@ -122,7 +122,7 @@ export interface Output {
   emptyQuery(): void;
   /**
    * CopyInResponse, then each CopyData to `sink`. Resolves after CopyDone; rejects with 57014 after CopyFail,
-   * or with the sink's error when the rest up to CopyDone or CopyFail has been skipped. `format` 1: binary.
+   * or with the sink's error at once; the data that follows is skipped. `format` 1: binary.
    */
   copyIn(columnCount: number, format: Format, sink: CopySink): Promise<void>;
   /** CopyOutResponse; then CopyData messages by `dataRows`, and `copyDone`. An error ends it, too. */

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startServer, type ServerProcess } from '../process/server-process.ts';
+import { message, queryMessage } from '../process/wire-connection.ts';
 import { Talker } from './talker.ts';
 
 let server: ServerProcess;
@@ -120,6 +121,28 @@ test('a session that waits for a row shows what it waits for, and ends when it i
   expect(await boss.query(`SELECT pg_cancel_backend(${two.pid})`)).toContain('D t');
   expect(await waiting).toContain('E 57014 canceling statement due to user request');
   expect(await one.query('ROLLBACK')).toEqual(['C ROLLBACK', 'Z I']);
+});
+
+test('a cancel ends a statement that waits for a table, a COPY whose client says nothing, and no statement behind them', async () => {
+  const [one, two, boss] = [await talker(), await talker(), await talker()];
+  await boss.query('CREATE TABLE held (id int, v text)');
+  await boss.query('BEGIN; LOCK TABLE held');
+  const waits = async (): Promise<void> =>
+    one.until(`SELECT count(*) FROM pg_stat_activity WHERE pid = ${two.pid} AND wait_event_type = 'Lock'`, 'D 1');
+  for (const _ of [1, 2]) {
+    const waiting = two.query('SELECT * FROM held');
+    await waits();
+    await one.query(`SELECT pg_cancel_backend(${two.pid})`);
+    expect(await waiting).toEqual(['E 57014 canceling statement due to user request', 'Z I']);
+  }
+  await boss.query('COMMIT');
+  const copying = two.send(Buffer.concat([queryMessage('COPY held FROM STDIN'), message('d', '1\tone\n2\t')]));
+  await one.until(`SELECT count(*) FROM pg_stat_activity WHERE pid = ${two.pid} AND query LIKE 'COPY%'`, 'D 1');
+  while (!(await one.query(`SELECT pg_cancel_backend(${two.pid})`)).includes('D t'));
+  expect(await copying).toEqual(['G', 'E 57014 canceling statement due to user request', 'Z I']);
+  // what it sent meanwhile is nothing to PostgreSQL, either
+  const more = [message('d', 'two\n'), message('c'), queryMessage('SELECT count(*) FROM held')];
+  expect(await two.send(Buffer.concat(more))).toEqual(['T count:20', 'D 0', 'C SELECT 1', 'Z I']);
 });
 
 test('settings are checked by their type, reported when they change, and go back with their transaction', async () => {

@@ -59,6 +59,15 @@ export class WireConnection {
     return this.#socket.write(bytes);
   }
 
+  /** Reads nothing more until `resume`. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   async drained(): Promise<void> {
     await once(this.#socket, 'drain');
   }

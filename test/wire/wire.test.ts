@@ -372,6 +372,9 @@ describe('COPY', () => {
   ])('%s ends it', async (_, bytes, types, readies = 1) => {
     expect((await talk(bytes, readies)).types()).toBe(types);
   });
+  test('an error of the sink is said at once, before the end of the data', async () => {
+    expect((await talk([query('copy error'), data('a')])).types()).toBe('GEZ');
+  });
   test("CopyFail is 57014 with the client's words", async () => {
     expect((await talk([query('copy'), message('f', 'why\0')])).messages()[1]).toContain(
       'C57014\0MCOPY from stdin failed: why\0',
