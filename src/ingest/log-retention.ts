@@ -75,7 +75,7 @@ export class LogRetention {
   trimTo(beyondMax = this.zone === 'red'): Lsn {
     let to = this.#owner.committer.appliedLsn + 1;
     for (const table of this.#owner.tables.values()) {
-      const from = neededFrom(table, beyondMax);
+      const from = table.logHeldFrom || neededFrom(table, beyondMax);
       if (from > 0) to = Math.min(to, from);
     }
     return to;
@@ -103,7 +103,7 @@ export class LogRetention {
           tables: [...tables.values()].map((table) => ({
             uuid: table.def.uuid,
             committedLsn: table.committedLsn,
-            neededFrom: neededFrom(table, false) || log.lastLsn + 1,
+            neededFrom: table.logHeldFrom || neededFrom(table, false) || log.lastLsn + 1,
             snapshotId: table.snapshotId,
             metadataLocation: table.metadataLocation,
           })),

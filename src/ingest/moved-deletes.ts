@@ -1,17 +1,19 @@
 /**
  * At a start: deletes of the flush manifest on files that another writer has removed since, when the log has been trimmed to
- * the disk and has their names no more (H3, C7). The names are read from the old files, which stay until they expire, and found
- * again in the files that are there now (C3); a row that is nowhere was deleted by the other writer as well.
+ * the disk and has their names no more (H3, C7). The names are read from the old files, which stay until they expire and which the
+ * lake has seen to be there, and found again in the files that are there now (C3); a row that is nowhere was deleted by the other
+ * writer as well. Where that fails the table cannot be read, and comes back by itself (`reattach.ts`).
  */
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
+import { isUnreadable } from '../storage/iceberg/unreadable.ts';
 import type { Delta, RecoveredTable } from '../storage/iceberg/lake-api.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { Table } from '../storage/table.ts';
 import type { Database } from './database.ts';
 import { resolveCold } from './resolver.ts';
 
-/** Iceberg's files and the deletes on them are there; staged segments and what the log has are not yet. Without the names it is read-only. */
+/** Iceberg's files and the deletes on them are there; staged segments and what the log has are not yet. @throws {SqlError} */
 export async function placeMoved(
   database: Database,
   table: Table,
@@ -22,17 +24,17 @@ export async function placeMoved(
     for (const { location, path } of flush.moved) await readNames(database, table, location, path, flush.deltas, names);
     await place(database, table, flush, names);
   } catch (error) {
-    const { location } = flush.moved[0]!;
-    table.detached = {
-      reason: 'rows',
-      message: `deletes of ${location} are on disk, and another writer has removed it`,
-      detail: `The rows cannot be found again: ${(error as Error).message}`,
-      hint: 'Restore the file and start the server again; or stop it and run arka doctor --accept to go on without these operations.',
-      last: { lsn: table.flushedLsn, snapshotId: null, metadataLocation: '' },
-    };
+    throw passing(error);
   } finally {
     names.retire();
   }
+}
+
+/** The files are there: what failed may succeed another time, and until then the table is an unreadable one (U2). */
+function passing(error: unknown): unknown {
+  if (isUnreadable(error) || !(error instanceof SqlError) || error.fields.transient === true) return error;
+  const detail = 'Rows that are deleted on disk are looked for in the files of another writer.';
+  return new SqlError(SqlState.ioError, error.message, { detail, cause: error });
 }
 
 async function readNames(

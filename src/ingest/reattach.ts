@@ -2,7 +2,8 @@
  * A table that could not be read comes back while the server runs, once its files are there again (U2): as a start has it, from
  * catalog, flush manifest and what the log still holds of it. Until then its statements answer as before.
  *
- * - R1 The log is held meanwhile: nobody has asked for its frames since the start, and they may be all that there is.
+ * - R1 The log is kept as before until the table has everything (`Table.logHeldFrom`), at wal.max_size as well: nobody has asked for its
+ *   frames since the start, and they may be all that there is.
  * - R2 What fails leaves the table detached as it was, with the newest reason; nothing of it is given up.
  */
 import { SqlError, SqlState } from '../errors.ts';
@@ -14,6 +15,7 @@ import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import { noteOperations } from './committer.ts';
 import type { Database } from './database.ts';
+import { followCatalog, isGone } from './gone-table.ts';
 import { adoptFiles, placeStaged, replaySection, takeOver } from './recovery.ts';
 import { HotNames } from './resolver.ts';
 
@@ -22,7 +24,12 @@ const MEMORY_FRACTION = 0.7;
 
 /** False: it is not detached so any more. @throws why it cannot be read */
 export function reattachTable(database: Database, table: Table): Promise<boolean> {
-  return database.inLane(table, () => reattachHeld(database, table));
+  return database.inLane(table, () =>
+    reattachHeld(database, table).catch((error: unknown) => {
+      if (!isGone(error)) throw error;
+      return followCatalog(database, table);
+    }),
+  );
 }
 
 async function reattachHeld(database: Database, table: Table): Promise<boolean> {
@@ -34,9 +41,10 @@ async function reattachHeld(database: Database, table: Table): Promise<boolean> 
   const to = committer.publishedLsn;
   const since = uncommittedFrom === 0 ? to : Math.min(uncommittedFrom - 1, to);
   await log.durable(to);
-  const hold = await log.hold(since + 1);
+  const hold = await log.hold(since + 1); // behind every trim that is under way
+  table.logHeldFrom = uncommittedFrom;
   try {
-    const state = await database.lake.reopen(def.uuid);
+    const state = await database.lake.reopen({ tableUuid: def.uuid, logFrom: log.firstLsn });
     if (state.detached?.reason === 'unreadable') {
       const { code = SqlState.dataCorrupted, message, detail, hint } = state.detached;
       throw new SqlError(code, message, { detail, hint });
@@ -45,8 +53,9 @@ async function reattachHeld(database: Database, table: Table): Promise<boolean> 
     const { schema, name } = def;
     table.redefine({ ...state.def, oid: state.def.oid === 0 ? def.oid : state.def.oid, schema, name }, state.specId);
     await fill(database, table, state);
-    if (state.detached === null && since < to) await replay(database, table, { since, to, log: hold.place });
-    if (!hold.valid) throw new SqlError(SqlState.internalError, 'the log was trimmed while it was read');
+    // What is on disk as well the log may have no more.
+    const missing = Math.max(since, table.flushedLsn);
+    if (state.detached === null && missing < to) await replay(database, table, { since: missing, to, log: hold.place });
     if (table.dropped) {
       table.letGo();
       return false;
@@ -63,6 +72,7 @@ async function reattachHeld(database: Database, table: Table): Promise<boolean> 
     table.detached = isUnreadable(error) ? unreadable(error, before.last) : before;
     throw error;
   } finally {
+    table.logHeldFrom = 0;
     hold.release();
   }
   database.generation++;

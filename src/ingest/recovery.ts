@@ -127,6 +127,7 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
   const { flush } = state;
   try {
     await adoptFiles(database, table, state);
+    await placeStaged(database, table, state);
   } catch (error) {
     detachRecovered(table, state);
     detachAtStart(database, table, error);
@@ -134,9 +135,7 @@ async function restoreTable(database: Database, state: RecoveredTable): Promise<
     if (flush !== null && flush.segments.length + flush.deltas.length > 0)
       table.uncommittedFrom = state.uncommittedFrom;
     table.appliedLsn = table.flushedLsn;
-    return table;
   }
-  await placeStaged(database, table, state);
   return table;
 }
 

@@ -109,6 +109,8 @@ export class Table {
   committedLsn: Lsn = 0;
   /** First LSN of an operation above committedLsn, 0 when there is none: what the log must keep (H3). */
   uncommittedFrom: Lsn = 0;
+  /** While it is filled again: from where on the log is kept, whatever else is said; 0: not by that (`src/ingest/reattach.ts`). */
+  logHeldFrom: Lsn = 0;
   unflushedFrom: Lsn = 0;
   metadataLocation = '';
   /** Locations of the live delete files of partitions, oldest first, by spec and partition (H12). */

@@ -209,7 +209,7 @@ test('another value in any row of what the manifest says of a table is found: no
       const damaged = await openFlushStore(dir);
       expect(damaged.read(uuid), `${name}.${column}`).toEqual({
         flush: null,
-        damage: `what "${file}" says of table ${uuid} is damaged: it has a wrong checksum`,
+        damage: new Error(`what "${file}" says of table ${uuid} is damaged: it has a wrong checksum`),
       });
       expect([damaged.seen(uuid), damaged.def(uuid)]).toEqual([null, null]);
       if (column !== columns[0]) {

@@ -16,6 +16,7 @@ import type { LakeApi } from '../../src/storage/iceberg/lake-api.ts';
 import { createLake } from '../../src/storage/iceberg/lake.ts';
 import { decodeCheckpoint } from '../../src/storage/log/checkpoint.ts';
 import type { Log } from '../../src/storage/log/log-api.ts';
+import { loggedFrames } from '../../src/storage/log/logged-frames.ts';
 import { openLog } from '../../src/storage/log/log.ts';
 import { Memory } from '../../src/storage/memory/memory.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
@@ -95,6 +96,7 @@ export class Life {
     const { world } = this;
     this.#logBytesMax = shape.logBytesMax;
     const lake = createLake(world.clock);
+    lake.logFrames = async (request) => loggedFrames(request, world.fs.logDisk('/sim/wal'));
     planted.lake?.(lake, world);
     this.lake = lake;
     await lake.lock('/sim');
@@ -245,6 +247,11 @@ export class Life {
     const table = this.database.table('public', name);
     if (table === undefined) this.world.fail(`table ${name} is gone`);
     return table;
+  }
+
+  /** Tables that have been detached since the start, or were by it. */
+  get unreadable(): Table[] {
+    return [...this.database.tables.values()].filter(({ detached }) => detached?.reason === 'unreadable');
   }
 
   get context(): WriteContext {

@@ -4,9 +4,11 @@
  */
 import { randomUUID } from 'node:crypto';
 import { SqlError } from '../../src/errors.ts';
+import { reattachTable } from '../../src/ingest/reattach.ts';
 import type { Database } from '../../src/ingest/database.ts';
 import { vacuum, vacuumFull } from '../../src/ingest/vacuum.ts';
 import { currentSnapshot, type LoadedTable } from '../../src/storage/iceberg/metadata.ts';
+import { isUnreadable } from '../../src/storage/iceberg/unreadable.ts';
 import type { Table } from '../../src/storage/table.ts';
 import type { TableDef } from '../../src/table-def.ts';
 import { Catalog } from './catalog.ts';
@@ -30,6 +32,10 @@ const KEYLESS = 't2';
 const BUCKETS = { sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket', arg: 3 } as const;
 /** What a statement or a move may meet in good order. */
 const EXPECTED = new Set(['23505', '40P01', '40001', '55P03', '57014', '53100', '53200']);
+
+/** A fault of the disk under a file of a table. */
+const isFault = (why: string): boolean => /simulated|EIO/.test(why);
+const isOfFile = (error: unknown): boolean => isUnreadable(error) && isFault(error.message);
 
 type Move = (database: Database, table: Table, sessions: Sessions) => Promise<unknown>;
 /** What maintenance does, and how often of all. */
@@ -106,10 +112,11 @@ class Scenario {
   tolerate(error: unknown, where: string): void {
     if (error instanceof Violation) throw error;
     // Nothing but a disk that is full for as long, or a large transaction under way, keeps a log at wal.max_size (H3, H1).
-    const isHeld = this.world.fs.capacity < Infinity || this.sessions.streamsHoldLog;
+    // So does a table that cannot be read (U2).
+    const isHeld = this.world.fs.capacity < Infinity || this.sessions.streamsHoldLog || this.life.unreadable.length > 0;
     if (/reached wal.max_size/.test((error as Error).message) && !isHeld)
       this.world.fail(`${where}: ${(error as Error).message}`);
-    if (isSimulated(error) || EXPECTED.has(codeOf(error))) {
+    if (isSimulated(error) || EXPECTED.has(codeOf(error)) || isOfFile(error)) {
       this.world.trace(`${where}: ${(error as Error).message}`);
       return;
     }
@@ -137,22 +144,40 @@ class Scenario {
     if (world.fs.crashed) return false;
     for (const { def, detached } of life.database.tables.values()) {
       if (detached === null) continue;
-      const why = `${def.name} is read-only: ${detached.message}; ${detached.detail}`;
-      // A fault while its own files were read: the next start has it again, and this one has lost nothing of it.
-      const isByFault = /simulated|EIO|ENOSPC/.test(why) && detached.reason !== 'catalog';
-      if (!isByFault) world.fail(why);
+      const why = `${def.name} is ${detached.reason === 'unreadable' ? 'unreadable' : 'read-only'}: ${detached.message}; ${detached.detail}`;
+      if (detached.reason !== 'unreadable' || !isFault(why)) world.fail(why);
       world.trace(`start: ${why}`);
-      return false;
     }
     this.#checkDefinitions();
     life.look();
     return true;
   }
 
+  /** What cannot be read is looked at again, while everything else goes on. */
+  async reattaching(looks: number): Promise<void> {
+    const { world, life } = this;
+    for (let i = 0; i < looks && life.unreadable.length > 0; i++) {
+      for (let pause = world.below(60); pause > 0; pause--) await world.turn('a pause');
+      if (life.fatal !== null) return;
+      for (const table of life.unreadable) {
+        const { name } = table.def;
+        try {
+          await world.during(`${name} is read again`, reattachTable(life.database, table));
+          world.trace(`${name} is back`);
+          this.#checkDefinitions();
+        } catch (error) {
+          this.tolerate(error, `reading ${name} again`);
+        }
+        world.progress();
+      }
+    }
+  }
+
   /** V6: a table comes back as it was made, or altered. */
   #checkDefinitions(): void {
     const { definitions } = this.course;
-    for (const { def } of this.life.database.tables.values()) {
+    for (const { def, detached } of this.life.database.tables.values()) {
+      if (detached !== null) continue;
       const known = definitions.get(def.name) ?? [tableDef(def.name)];
       if (!known.some((each) => shownDef(each) === shownDef(def)))
         this.world.fail(`V6: ${def.name} is ${shownDef(def)}, expected ${known.map(shownDef).join(' or ')}`);
@@ -254,6 +279,7 @@ class Scenario {
     world.faults = risky
       ? {
           io: world.chance(0.5) ? 0.02 : 0,
+          read: world.chance(0.3) ? 0.02 : 0,
           sqlite: world.chance(0.3) ? 0.05 : 0,
           unheard: world.chance(0.3) ? 0.05 : 0,
           logSync: world.chance(0.1) ? 0.01 : 0,
@@ -264,6 +290,7 @@ class Scenario {
     if (risky && world.chance(0.7)) world.fs.crashIn = world.below(world.faults.crashWithin);
     if (risky && world.chance(0.15)) this.#nearlyFull();
     await this.#betweenLives();
+    if (risky && world.chance(0.3)) this.#hideFiles();
     if (await this.start()) {
       await this.makeTables();
       if (!world.fs.crashed && this.life.fatal === null) await this.#work();
@@ -274,11 +301,30 @@ class Scenario {
       world.trace('killed');
       return world.chance(0.5) ? world.restartPower() : world.endProcess();
     }
-    world.faults = NO_FAULTS;
-    world.fs.capacity = Infinity;
+    this.#heal();
     await world.drive(this.life.stop());
     world.trace('stopped');
     return world.fs.crashed ? world.restartPower() : world.endProcess();
+  }
+
+  #heal(): void {
+    const { world } = this;
+    world.faults = NO_FAULTS;
+    world.fs.capacity = Infinity;
+    world.unreadable.clear();
+  }
+
+  /** Some files of tables cannot be read until somebody has mended what they lie on. */
+  #hideFiles(): void {
+    const { world } = this;
+    const files = [...world.fs.names].filter(
+      ([path, file]) => !file.dir && /^\/sim\/(?:warehouse|cache|disk)\/.*\.(?:json|avro|parquet|delta)$/.test(path),
+    );
+    if (files.length === 0) return;
+    world.unreadable.clear();
+    for (let count = 1 + world.below(3); count > 0; count--) world.unreadable.add(files[world.below(files.length)]![0]);
+    world.trace(`unreadable: ${[...world.unreadable].join(', ')}`);
+    world.clock.after(world.below(20_000), () => world.unreadable.clear());
   }
 
   /** The disk has room for a little more, until somebody frees some. */
@@ -378,6 +424,7 @@ class Scenario {
     const work = Promise.all([
       ...sessions,
       this.maintenance(3 + world.below(10)),
+      this.reattaching(2 + world.below(8)),
       ...(world.chance(0.5) ? [this.others(1 + world.below(4))] : []),
     ]);
     await world.drive(work);
@@ -386,8 +433,7 @@ class Scenario {
   /** Everything healed: every row is there, in memory and then in Iceberg, and a start finds it again. */
   async finish(): Promise<void> {
     const { world, model } = this;
-    world.faults = NO_FAULTS;
-    world.fs.capacity = Infinity;
+    this.#heal();
     await this.#betweenLives();
     if (!(await this.start())) world.fail('a start without faults failed');
     await this.makeTables();

@@ -215,7 +215,7 @@ export class Sessions {
     const name = tables[world.below(tables.length)]!;
     for (;;) {
       const table = database.table('public', name);
-      if (table === undefined) return null;
+      if (table === undefined || table.detached !== null) return null;
       const wait = database.locks.share(hold, [table.def.uuid], this.#patience);
       if (wait === null) return table;
       await wait;

@@ -18,6 +18,7 @@ import type {
   WriteParquetRequest,
   WrittenFile,
 } from '../../src/storage/unit-engine.ts';
+import { ioError } from '../../src/storage/iceberg/local-store.ts';
 import { integerAt } from '../../src/storage/memory/slice.ts';
 import { isValid, type ColumnVector } from '../../src/types/column-vector.ts';
 import { VectorBuilder } from '../../src/types/vector-builder.ts';
@@ -62,7 +63,9 @@ export function decodeFile(
 
 export const rowsOfFile = (disk: SimFs, path: string): readonly Row[] => decodeFile(disk.get(path).bytes, path).rows;
 const positionsOfFile = (disk: SimFs, path: string): readonly Positions[] =>
-  decodeFile(disk.get(path).bytes, path).deletes;
+  decodeFile(disk.reading(path).bytes, path).deletes;
+/** As the engine reads them. */
+const readRowsOf = (disk: SimFs, path: string): readonly Row[] => decodeFile(disk.reading(path).bytes, path).rows;
 
 const isSet = (bits: Uint8Array, row: number): boolean => (bits[row >> 3]! & (1 << (row & 7))) !== 0;
 
@@ -148,7 +151,7 @@ export class SimEngine implements UnitEngine {
       return await work(fs);
     } catch (error) {
       if (error instanceof PowerGone) return new Promise<never>(() => {});
-      throw error;
+      throw ioError(error, 'a data file');
     }
   }
 
@@ -174,7 +177,7 @@ export class SimEngine implements UnitEngine {
       });
     };
     for (const unit of request.memory) add(unit, rowsOfMemory(this.#slabs, unit));
-    for (const unit of request.files) add(unit, rowsOfFile(disk, unit.path));
+    for (const unit of request.files) add(unit, readRowsOf(disk, unit.path));
     // by id where there is a sort order, so that positions change on the way; then by unit and position (H16)
     const sorted = request.def.sort.length > 0;
     return out.sort((a, b) => (sorted ? a.row[0] - b.row[0] : 0) || a.unit - b.unit || a.position - b.position);
@@ -230,11 +233,11 @@ export class SimEngine implements UnitEngine {
       const values = (row: Row): string => JSON.stringify(request.fieldIds.map((fieldId) => row[fieldId - 1]));
       const newest = new Map<string, number>();
       for (const { path, sequence } of request.deleteFiles)
-        for (const row of rowsOfFile(disk, path))
+        for (const row of readRowsOf(disk, path))
           newest.set(values(row), Math.max(sequence, newest.get(values(row)) ?? 0));
       return new Map(
         request.files.flatMap(({ unit, path, sequence }) => {
-          const rows = rowsOfFile(disk, path);
+          const rows = readRowsOf(disk, path);
           const dead = [...rows.keys()].filter((at) => (newest.get(values(rows[at]!)) ?? 0) > sequence);
           return dead.length === 0 ? [] : [[unit, Uint32Array.from(dead)] as const];
         }),
@@ -265,7 +268,7 @@ export class SimEngine implements UnitEngine {
 
   readRows = (request: RowsRequest): Promise<readonly RowsRead[]> =>
     this.#act((disk) => {
-      const rows = rowsOfFile(disk, request.file.path);
+      const rows = readRowsOf(disk, request.file.path);
       const read = [...request.positions].map((position) => rows[position]!);
       const all = vectorsOf(read);
       const vectors = request.fieldIds.map((fieldId) => all[fieldId - 1]!);
@@ -285,7 +288,7 @@ export class SimEngine implements UnitEngine {
     }
     const found: [row: number, unit: number, position: number][] = [];
     for (const file of request.files)
-      rowsOfFile(disk, file.path).forEach((each, position) => {
+      readRowsOf(disk, file.path).forEach((each, position) => {
         for (const row of wanted.get(nameOf(each)) ?? []) found.push([row, file.unit, position]);
       });
     return {

@@ -137,6 +137,13 @@ export class SimFs {
     return file;
   }
 
+  /** What a process reads; an onlooker takes `get`. */
+  reading(path: string): SimFile {
+    const file = this.get(path);
+    this.fault('read', path);
+    return file;
+  }
+
   #entry(path: string): void {
     const parent = this.names.get(dirname(path));
     if (parent === undefined) throw fsError('ENOENT', path);

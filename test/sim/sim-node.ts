@@ -65,7 +65,8 @@ class SimHandle {
 
   stat = () => act(() => statOf(this.#file), `stat ${this.#path}`);
   read = (into: Uint8Array, start: number, length: number, position: number) =>
-    act(() => {
+    act((disk) => {
+      disk.fault('read', this.#path);
       const piece = this.#file.bytes.subarray(position, position + length);
       into.set(piece, start);
       return { bytesRead: piece.length };
@@ -151,11 +152,11 @@ function patchPromises(): void {
   patch(promises, 'access', (path: string) => act((disk) => void disk.get(path)));
   patch(promises, 'link', (from: string, to: string) => act((disk) => disk.link(from, to)));
   patch(promises, 'copyFile', (from: string, to: string) =>
-    act((disk) => disk.write(to, disk.truncate(to), [disk.get(from).bytes.slice()], 0)),
+    act((disk) => disk.write(to, disk.truncate(to), [disk.reading(from).bytes.slice()], 0)),
   );
   patch(promises, 'readFile', (path: string, encoding?: BufferEncoding) =>
     act((disk) => {
-      const bytes = Buffer.from(disk.get(path).bytes);
+      const bytes = Buffer.from(disk.reading(path).bytes);
       return encoding === undefined ? bytes : bytes.toString(encoding);
     }),
   );
@@ -167,7 +168,7 @@ function patchFs(): void {
     return world!.fs;
   };
   patch(fs, 'readFileSync', (path: string, encoding?: BufferEncoding) => {
-    const bytes = Buffer.from(disk().get(path).bytes);
+    const bytes = Buffer.from(disk().reading(path).bytes);
     return encoding === undefined ? bytes : bytes.toString(encoding);
   });
   patch(fs, 'statSync', (path: string) => statOf(disk().get(path)));

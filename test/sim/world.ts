@@ -15,12 +15,15 @@ import { randomFrom, type Random } from './sim-disk.ts';
 import type { EngineWorld } from './sim-engine.ts';
 import { fsError, SimFs } from './sim-fs.ts';
 import { simulate, type NodeWorld } from './sim-node.ts';
+import { INDEX_DIR } from './sim-index.ts';
 import { outsideS3, S3Objects, simulateS3 } from './sim-s3.ts';
 
 /** How likely what goes wrong. */
 export interface Faults {
   /** Of a file, SQLite or engine call. */
   readonly io: number;
+  /** Of a read of a file. */
+  readonly read: number;
   /** Of a SQLite commit: it fails, or takes place unheard. */
   readonly sqlite: number;
   readonly unheard: number;
@@ -32,7 +35,7 @@ export interface Faults {
   readonly crashWithin: number;
 }
 
-export const NO_FAULTS: Faults = { io: 0, sqlite: 0, unheard: 0, logSync: 0, store: 0, crashWithin: 0 };
+export const NO_FAULTS: Faults = { io: 0, read: 0, sqlite: 0, unheard: 0, logSync: 0, store: 0, crashWithin: 0 };
 
 interface Timer {
   readonly at: number;
@@ -65,6 +68,8 @@ export class World implements NodeWorld, EngineWorld {
   readonly clock: Clock;
   fs: SimFs;
   faults: Faults = NO_FAULTS;
+  /** Files that nobody can read for a while. */
+  readonly unreadable = new Set<string>();
   /** No turns are waited for: an onlooker or another writer acts, in one step. */
   instant = false;
   /** Called after each step. */
@@ -106,7 +111,9 @@ export class World implements NodeWorld, EngineWorld {
         if (operation === 'sync' && this.random() < this.faults.logSync) throw fsError('EIO', `${operation} ${path}`);
         return;
       }
-      if (this.random() < this.faults.io) throw fsError('EIO', `${operation} ${path}`);
+      if (operation === 'read' && this.unreadable.has(path)) throw fsError('EIO', `${operation} ${path}`);
+      const probability = operation === 'read' && !path.startsWith(INDEX_DIR) ? this.faults.read : this.faults.io;
+      if (this.random() < probability) throw fsError('EIO', `${operation} ${path}`);
     };
   }
 

@@ -70,10 +70,10 @@ export interface FlushStore {
   writeFlush(manifest: FlushManifest): Promise<void>;
   /** One transaction for all that `work` asks of this store, and one COMMIT for those asked for in one turn (G1–G3). */
   together<T>(work: () => T): Promise<T>;
-  /** Null: none, or one that is damaged and was discarded (`damage` says why). */
-  read(tableUuid: string): { readonly flush: StoredFlush | null; readonly damage: string | null };
+  /** Null: none, or one that is damaged (`damage` says why; 58030: a fault of the disk, which may pass). */
+  read(tableUuid: string): { readonly flush: StoredFlush | null; readonly damage: Error | null };
   /** Reads the table's segments; why not all are as they were written, or null. */
-  check(tableUuid: string): Promise<string | null>;
+  check(tableUuid: string): Promise<Error | null>;
   /** After a commit: rows ≤ lsn of that log, and the named segments, are Iceberg's now. */
   dropCommitted(tableUuid: string, logId: string, lsn: Lsn, locations: readonly string[]): void;
   /** Drops a table's manifest; its files go into `folder`, to be looked at by people. */
@@ -319,10 +319,13 @@ async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> 
   await together(place, () => place.seal.changing(uuid, write));
 }
 
-function read(place: Place, uuid: string): { flush: StoredFlush | null; damage: string | null } {
+function read(place: Place, uuid: string): { flush: StoredFlush | null; damage: Error | null } {
   const { db } = place;
   if (!place.seal.isWhole(uuid))
-    return { flush: null, damage: `what "${place.file}" says of table ${uuid} is damaged: it has a wrong checksum` };
+    return {
+      flush: null,
+      damage: new Error(`what "${place.file}" says of table ${uuid} is damaged: it has a wrong checksum`),
+    };
   const row = db.prepare('SELECT * FROM flush WHERE table_uuid = ?').get(uuid);
   if (row === undefined) return { flush: null, damage: null };
   try {
@@ -365,7 +368,7 @@ function read(place: Place, uuid: string): { flush: StoredFlush | null; damage: 
       damage: null,
     };
   } catch (error) {
-    return { flush: null, damage: (error as Error).message }; // F2
+    return { flush: null, damage: damageOf(error, place.file) }; // F2
   }
 }
 
@@ -374,7 +377,7 @@ function checkSize(path: string, bytes: number): void {
   if (found !== bytes) throw new RangeError(`"${path}" has ${found} bytes, expected ${bytes}`);
 }
 
-async function checkFiles(place: Place, uuid: string): Promise<string | null> {
+async function checkFiles(place: Place, uuid: string): Promise<Error | null> {
   const rows = guard(place.file, () =>
     place.db.prepare('SELECT path, location, info FROM segment WHERE table_uuid = ?').all(uuid),
   );
@@ -387,12 +390,18 @@ async function checkFiles(place: Place, uuid: string): Promise<string | null> {
       if (sumOf(found) === sum) continue;
       const expected = place.sums.of(row['location'] as string);
       if (expected !== null) compareSums(path, expected, found);
-      return `"${path}" has a wrong checksum`;
+      return new Error(`"${path}" has a wrong checksum`);
     }
     return null;
   } catch (error) {
-    return (error as Error).message;
+    return damageOf(error, place.file);
   }
+}
+
+/** A file that is not there is damage; one that is there and cannot be read is a fault. */
+function damageOf(error: unknown, file: string): Error {
+  const { code, path } = error as NodeJS.ErrnoException;
+  return (code === 'ENOENT' ? error : ioError(error, path ?? file)) as Error;
 }
 
 function dropCommitted(db: DatabaseSync, uuid: string, logId: string, lsn: Lsn, locations: readonly string[]): void {

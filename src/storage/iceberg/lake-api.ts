@@ -402,8 +402,11 @@ export type LakeApi = {
   cancelFetch(path: string): void;
   /** Byte ranges of a remote file into a file with holes; how many bytes were fetched. @throws {SqlError} 58030, 53100, XX001 */
   fetchParts(request: PartsRequest): Promise<number>;
-  /** A table that could not be read, once more, as at a start; `detached` says if it still cannot. @throws 42P01 */
-  reopen(tableUuid: string): Promise<RecoveredTable>;
+  /**
+   * A table that could not be read, once more, as at a start; `detached` says if it still cannot. The log begins with `logFrom` now.
+   * @throws 42P01 when the catalog has another one under its name
+   */
+  reopen(request: { readonly tableUuid: string; readonly logFrom: Lsn }): Promise<RecoveredTable>;
   /** What the log has of it meanwhile, piece by piece. @throws {SqlError} XX001, 55000 */
   logFrames(request: FramesRequest): Promise<FramesRead>;
   /** Those of the files that are not as they were written; copies of remote files are fetched anew instead. @throws {SqlError} 58030 */

@@ -54,6 +54,7 @@ import { openCatalog, type CatalogRow, type SqliteCatalog } from './sqlite-catal
 import { tableReader, type TableReader } from './table-reader.ts';
 import { adoptNew, whereIs } from './gone-table.ts';
 import { wentBack } from './went-back.ts';
+import { isUnreadable } from './unreadable.ts';
 import { readTable, unreadableTable } from './unreadable-table.ts';
 
 const ATTEMPTS_MAX = 20;
@@ -144,7 +145,7 @@ export function createLake(clock: Clock): LakeApi {
     fetchFile: (path) => lake().cache.fetch(path),
     cancelFetch: (path) => lake().cache.cancel(path),
     fetchParts: (request) => lake().cache.fetchParts(request),
-    reopen: (uuid) => inLane(lake(), uuid, () => reopen(lake(), uuid)),
+    reopen: (request) => inLane(lake(), request.tableUuid, () => reopen(lake(), request.tableUuid, request.logFrom)),
     logFrames: async (request) => loggedFrames(request),
     checkFiles: (paths) => checkFiles(lake(), paths),
     readRoles: () => readRoles(lake().settings.dataDir),
@@ -264,16 +265,15 @@ interface Loaded {
 
 async function loadTable(lake: Lake, row: CatalogRow): Promise<Loaded> {
   const read = await readTable(lake, row);
-  if (read.kind === 'unreadable') {
-    const { error, loaded } = read;
-    const table = unreadableTable(lake, row, loaded, error);
-    if (table !== null) return { uuid: table.def.uuid, table: detachUnreadable(lake, row, table) };
-    // What Arka cannot hold is another engine's business: it stays in the catalog, and is not shown.
-    process.emitWarning(`table "${row.schema}"."${row.name}" is not shown: ${error.message}`, 'ArkaLake');
-    return { uuid: loaded?.metadata['table-uuid'] ?? null, table: null };
-  }
+  if (read.kind === 'unreadable') return withoutFiles(lake, row, read.loaded, read.error);
   const { loaded, state } = read;
-  const table = await recoverTable(lake, loaded, state);
+  let table: RecoveredTable;
+  try {
+    table = await recoverTable(lake, loaded, state);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return withoutFiles(lake, row, loaded, error);
+  }
   const { uuid } = state.def;
   const { schema, name, metadataLocation: reported } = row;
   lake.known.set(uuid, { schema, name, location: state.location, reported, logId: state.logId });
@@ -286,14 +286,26 @@ async function loadTable(lake: Lake, row: CatalogRow): Promise<Loaded> {
   return { uuid, table };
 }
 
+function withoutFiles(lake: Lake, row: CatalogRow, loaded: LoadedTable | null, error: SqlError): Loaded {
+  const table = unreadableTable(lake, row, loaded, error);
+  if (table !== null) return { uuid: table.def.uuid, table: detachUnreadable(lake, row, table) };
+  // What Arka cannot hold is another engine's business: it stays in the catalog, and is not shown.
+  process.emitWarning(`table "${row.schema}"."${row.name}" is not shown: ${error.message}`, 'ArkaLake');
+  return { uuid: loaded?.metadata['table-uuid'] ?? null, table: null };
+}
+
 /** A table that was detached, by what its files say now. */
-async function reopen(lake: Lake, uuid: string): Promise<RecoveredTable> {
+async function reopen(lake: Lake, uuid: string, firstLsn: Lsn): Promise<RecoveredTable> {
   const { schema, name } = lake.known.get(uuid)!;
   const metadataLocation = lake.catalog.find(schema, name);
   const before = lake.detached.get(uuid);
   lake.detached.delete(uuid);
-  const loaded = metadataLocation === null ? null : await loadTable(lake, { schema, name, metadataLocation });
+  const known = new Set(lake.known.keys());
+  const { log = null } = lake.settings;
+  const now = { ...lake, settings: { ...lake.settings, log: log === null ? null : { ...log, firstLsn } } };
+  const loaded = metadataLocation === null ? null : await loadTable(now, { schema, name, metadataLocation });
   if (loaded?.uuid === uuid && loaded.table !== null) return loaded.table;
+  if (loaded !== null && loaded.uuid !== null && !known.has(loaded.uuid)) lake.known.delete(loaded.uuid); // main adopts it
   if (before !== undefined) lake.detached.set(uuid, before);
   throw new SqlError(SqlState.undefinedTable, `table "${schema}"."${name}" is not in the catalog as it was`);
 }

@@ -303,6 +303,8 @@ async function namedFiles(lake: Lake, table: LoadedTable): Promise<ReadonlySet<s
     }
   }
   for (const location of lake.flush.garbage(uuid)) add(location);
-  for (const segment of lake.flush.read(uuid).flush?.segments ?? []) add(segment.location);
+  const { flush, damage } = lake.flush.read(uuid);
+  if (damage !== null) throw damage; // what is uploaded and not committed yet is named there alone
+  for (const segment of flush?.segments ?? []) add(segment.location);
   return named;
 }

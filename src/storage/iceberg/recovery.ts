@@ -7,10 +7,13 @@
  * - R3 A catalog that shows less of the log than was committed went back: an accident, and not ours to repair. That table
  *   is read-only until `arka doctor` is told what is right; the others work (C6). A head that is not a descendant of ours
  *   with our arka.lsn is a user's rollback: it is the truth.
+ *   Where a fault of the disk keeps it from being read, and the log has no more what it says, the table is unreadable until that passes.
  * - R4 Rows that are neither in Iceberg, nor in the manifest, nor in the log any more are missed, never skipped: read-only.
  * - R5 Rows of a table that is gone from the catalog are never silently away (M-4): their files go to DATA_DIR/lost.
  */
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SqlError, SqlState } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import type { Seen, StoredFlush } from '../disk/flush-store.ts';
 import type { TableCheckpoint } from '../log/checkpoint.ts';
@@ -21,8 +24,14 @@ import { currentSnapshot, type LoadedTable, type TableMetadata } from './metadat
 import { wentBack } from './went-back.ts';
 
 type Stores = Pick<Lake, 'cache' | 'flush' | 'settings'>;
+type Moved = NonNullable<RecoveredTable['flush']>['moved'];
 
-export async function recoverTable(lake: Stores, table: LoadedTable, state: TableState): Promise<RecoveredTable> {
+/** @throws {SqlError} of an unreadable table (`unreadable.ts`) */
+export async function recoverTable(
+  lake: Stores & Pick<Lake, 'store'>,
+  table: LoadedTable,
+  state: TableState,
+): Promise<RecoveredTable> {
   const { uuid } = state.def;
   const log = lake.settings.log ?? null;
   const last = lastKnown(lake, uuid);
@@ -61,7 +70,7 @@ export async function recoverTable(lake: Stores, table: LoadedTable, state: Tabl
     lsnSeen,
     detached: null,
   });
-  const reason = damage ?? (flush === null ? null : misfit(flush, state, table.metadata));
+  const reason = damage?.message ?? (flush === null ? null : misfit(flush, state, table.metadata));
   if (reason === null) {
     const whole = recovered(flush);
     const hole = missing(log, whole.neededFrom);
@@ -70,7 +79,12 @@ export async function recoverTable(lake: Stores, table: LoadedTable, state: Tabl
   const hole = missing(log, need);
   if (hole !== null) {
     // What the log has no more stands in the manifest alone.
-    if (damage === null && flush !== null) return recovered(flush);
+    if (damage === null && flush !== null) {
+      const whole = recovered(flush);
+      const gone = await goneOf(lake, whole.flush!.moved);
+      return gone === null ? whole : { ...recovered(null), detached: withoutNames(gone, hole) };
+    }
+    if (damage instanceof SqlError && damage.code === SqlState.ioError) throw damage;
     return {
       ...recovered(null),
       detached: { ...hole, detail: `${hole.detail} The flush manifest does not fit: ${reason}.` },
@@ -156,10 +170,34 @@ function lostPlace(flush: StoredFlush, state: TableState): string | null {
   return lost === undefined ? null : `it has deletes of data file "${lost.location}", which is not in the table`;
 }
 
-function movedOf(lake: Stores, flush: StoredFlush, state: TableState): { location: string; path: string }[] {
+function movedOf(lake: Stores, flush: StoredFlush, state: TableState): Moved {
   const places = new Set([...state.files, ...flush.segments].map((file) => file.location));
   const moved = new Set(flush.deltas.map((delta) => delta.location).filter((location) => !places.has(location)));
   return Array.from(moved, (location) => ({ location, path: lake.cache.pathOf(location) }));
+}
+
+/** The first that is neither in the warehouse any more nor, of a remote one, here as a copy. @throws {SqlError} 58030 */
+async function goneOf({ store }: Pick<Lake, 'store'>, moved: Moved): Promise<string | null> {
+  for (const { location, path } of moved) {
+    const isHere = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (!isHere && (await store.head(location)) === null) return location;
+  }
+  return null;
+}
+
+/** R4. The names of rows that were deleted stood in the old file alone (C3). */
+function withoutNames(location: string, { last }: Detached): Detached {
+  return {
+    reason: 'rows',
+    message: `deletes of "${location}" are on disk, and another writer has removed that data file`,
+    detail:
+      'The rows cannot be found again in the files that are there now: the log was trimmed to what had been flushed.',
+    hint: 'Restore the file and start the server again; or stop it and run arka doctor --accept to go on without these operations.',
+    last,
+  };
 }
 
 /** Whether the head of main descends from the snapshot, as far as the metadata still says so. */

@@ -58,9 +58,10 @@ export function unreadableTable(
   const last = lastKnown(lake, uuid);
   const { lsn } = loaded !== null ? committedHere(loaded, log?.logId) : { lsn: 0 };
   const committedLsn = Math.max(last?.lsn ?? 0, lsn);
-  const { flush } = lake.flush.read(uuid);
+  const { flush, damage } = lake.flush.read(uuid);
   const ours = flush !== null && flush.logId === log?.logId;
   const needed = neededFrom(log, uuid, committedLsn);
+  const isStaged = damage !== null || (flush !== null && flush.segments.length + flush.deltas.length > 0);
   const location = loaded?.metadata.location ?? row.metadataLocation.replace(/\/metadata\/[^/]*$/, '');
   const { metadataLocation } = row;
   return {
@@ -76,7 +77,7 @@ export function unreadableTable(
     partitionDeletes: [],
     flush: null,
     neededFrom: Math.max(needed, ours ? flush.flushedLsn + 1 : 0),
-    uncommittedFrom: flush !== null && flush.segments.length + flush.deltas.length > 0 ? needed : 0,
+    uncommittedFrom: isStaged ? needed : 0,
     lsnSeen: Math.max(committedLsn, ours ? flush.flushedLsn : 0),
     detached: unreadable(error, {
       lsn: committedLsn,
