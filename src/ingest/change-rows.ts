@@ -8,11 +8,12 @@
  */
 import { invariant } from '../errors.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
+import { KEY_SETTLED } from '../storage/memory/lock-table.ts';
 import type { OwnIndex } from '../storage/memory/own-index.ts';
 import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { RowPlaces } from './row-places.ts';
-import { KEY_SETTLED, type TableWrites, type Transaction } from './transaction.ts';
+import type { TableWrites, Transaction } from './transaction.ts';
 
 const key: KeyWords = new Int32Array(4);
 
@@ -118,10 +119,7 @@ class RowsChange {
     const { table, keys: held } = this.#writes;
     const { locks } = table;
     table.encodeKey(keys, row, key);
-    if (locks.claim(key, hash, this.#transaction.id, KEY_SETTLED)) {
-      held.remember(key);
-      return;
-    }
+    if (held.lockSettled(key, hash)) return;
     held.changing(key, locks.b);
     locks.put(KEY_SETTLED);
   }

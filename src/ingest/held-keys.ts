@@ -9,6 +9,7 @@
 import { invariant } from '../errors.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { Table } from '../storage/table.ts';
+import { PackedPlaces } from './packed-places.ts';
 
 const key: KeyWords = new Int32Array(4);
 const NONE = new Int32Array(0);
@@ -21,11 +22,15 @@ const OF_OWN_ROW = 2;
 /** How far the keys were at a savepoint. */
 export interface KeysMark {
   readonly held: number;
+  readonly bits: number;
   readonly changes: number;
 }
 
 export class HeldKeys {
   readonly #table: Table;
+  readonly #holder: number;
+  /** Those that are bits of the lock table, by upper and lower word; made with the first. */
+  #bits: PackedPlaces | null = null;
   /** Four words each. */
   #words = NONE;
   #held = 0;
@@ -34,8 +39,18 @@ export class HeldKeys {
   /** A savepoint is open. */
   #recording = false;
 
-  constructor(table: Table) {
+  constructor(table: Table, holder: number) {
     this.#table = table;
+    this.#holder = holder;
+  }
+
+  /** Locks a key whose row a large transaction deletes. False: it holds it already. */
+  lockSettled(words: KeyWords, hash: number): boolean {
+    const settled = this.#table.locks.claimSettled(words, hash, this.#holder);
+    if (settled === 'held') return false;
+    if (settled === 'entry') this.remember(words);
+    else (this.#bits ??= new PackedPlaces()).push(words[1]!, words[0]! >>> 0);
+    return true;
   }
 
   /** A key was entered in the lock table. */
@@ -94,7 +109,7 @@ export class HeldKeys {
   }
 
   mark(): KeysMark {
-    return { held: this.#held, changes: this.#changed };
+    return { held: this.#held, bits: this.#bits?.length ?? 0, changes: this.#changed };
   }
 
   /**
@@ -116,12 +131,18 @@ export class HeldKeys {
       if (value >> 1 !== 0) restore((value >> 1) - 1);
     }
     this.#giveBack(mark.held);
+    this.#bits?.forRuns((upper, lowers) => {
+      for (const lower of lowers) locks.deleteBit(upper, lower, this.#holder);
+    }, mark.bits);
+    this.#bits?.truncate(mark.bits);
   }
 
   /** Gives all of them back. */
   release(): void {
     this.#giveBack(0);
     this.#words = NONE;
+    if (this.#bits !== null) this.#table.locks.releaseBits(this.#holder);
+    this.#bits = null;
     this.record(false);
   }
 

@@ -6,6 +6,7 @@
  */
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
+import { KEY_SETTLED } from '../storage/memory/lock-table.ts';
 import type { OwnIndex } from '../storage/memory/own-index.ts';
 import type { Table } from '../storage/table.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
@@ -13,7 +14,7 @@ import type { ColumnVector } from '../types/column-vector.ts';
 import { textOutput } from '../types/text-output.ts';
 import { UTC } from '../types/time-zone.ts';
 import { mayBeInFiles } from './resolver.ts';
-import { KEY_SETTLED, type TableWrites, type Transaction } from './transaction.ts';
+import type { TableWrites, Transaction } from './transaction.ts';
 
 const key: KeyWords = new Int32Array(4);
 const HASHES = 1024;
@@ -95,7 +96,7 @@ function claimLocked(
   const before = (state >>> 1) - 1;
   if (before >= 0 && !upsert) throw duplicateKey(table, vectors, inBatch);
   writes.keys.changing(key, state);
-  locks.put(((row + 1) << 1) | (state & KEY_SETTLED));
+  if (locks.put(((row + 1) << 1) | (state & KEY_SETTLED))) writes.keys.remember(key);
   if (before >= 0) writes.killOwn(before);
   return before >= 0 || (state & KEY_SETTLED) !== 0 ? SETTLED : NEW;
 }

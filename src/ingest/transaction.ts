@@ -25,13 +25,6 @@ import type { SchemaChanges } from './schema-changes.ts';
 import type { StatementView } from './statement-view.ts';
 import type { StreamedWrites } from './stream-writes.ts';
 
-/**
- * What a transaction knows of a key that it has locked in the lock table: state & 1 = settled: the row that was there is
- * deleted by it, or there was none; state >> 1 = own row + 1, whose key is settled, too. With an index of its own (`own`)
- * the own row is looked for there.
- */
-export const KEY_SETTLED = 1;
-
 /** From so many own rows on a transaction has an index of its own for them. */
 const OWN_INDEX_ROWS_MIN = 2048;
 
@@ -43,7 +36,7 @@ interface WritesMark {
   readonly keys: KeysMark;
   readonly spilled: readonly number[];
 }
-const NOTHING: WritesMark = { rows: 0, dead: 0, deletions: 0, keys: { held: 0, changes: 0 }, spilled: [] };
+const NOTHING: WritesMark = { rows: 0, dead: 0, deletions: 0, keys: { held: 0, bits: 0, changes: 0 }, spilled: [] };
 
 const before: KeyWords = new Int32Array(4);
 const after: KeyWords = new Int32Array(4);
@@ -84,7 +77,7 @@ export class TableWrites {
     this.table = table;
     this.holder = holder;
     this.unit = unit;
-    this.keys = new HeldKeys(table);
+    this.keys = new HeldKeys(table, holder);
     this.inserted = new RowBuffer(memory, table.physicals, table.rowPool);
     this.deletedNames = new RowBuffer(memory, table.namePhysicals, table.namePool);
     this.dead = new DeleteList(memory.pool);

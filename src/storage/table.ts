@@ -22,7 +22,8 @@ import { HashIndex } from './memory/hash-index.ts';
 import type { KeyMatches } from './index/index-api.ts';
 import type { KeyEncoder } from './memory/key-encoder.ts';
 import { KeyIndex } from './memory/key-index.ts';
-import { KeyTable, type KeyWords } from './memory/key-table.ts';
+import type { KeyWords } from './memory/key-table.ts';
+import { LockTable } from './memory/lock-table.ts';
 import type { HashSecret } from './memory/keyed-hash.ts';
 import type { Memory } from './memory/memory.ts';
 import type { OwnIndex } from './memory/own-index.ts';
@@ -85,7 +86,7 @@ export class Table {
   /** The uuid as log frames have it. */
   readonly uuidBytes: Uint8Array;
   /** key → (transaction, state): unique check, row lock and deadlock graph in one (C11). */
-  locks!: KeyTable;
+  locks!: LockTable;
   /** Of rows without a key. */
   readonly placeLocks = new PlaceLocks();
   /** Of large transactions under way, the keys of their own rows, which they hold beside `locks`. */
@@ -166,7 +167,7 @@ export class Table {
     this.namePhysicals = this.nameColumns.map((column) => this.physicals[column]!);
     this.keys = new RowKeys(this.keyColumns, this.keyPhysicals, this.#secret);
     this.encodeKey = this.keys.encode;
-    this.locks = new KeyTable(this.keys.seed);
+    this.locks = new LockTable(this.keyPhysicals, this.keys.seed);
     this.rowPool = new BatchPool(this.#memory, this.physicals);
     this.namePool = new BatchPool(this.#memory, this.namePhysicals);
     this.#timeColumn = def.timeColumn === null ? -1 : indexOf(def.timeColumn);

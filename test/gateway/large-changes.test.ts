@@ -123,6 +123,32 @@ test('its own rows are changed and deleted again, inserted again, and taken back
   expect(await totals(other)).toEqual(after);
 }, 90_000);
 
+test('the keys of rows that a large DELETE takes are locked, and are its own to insert again, before and after a rollback to a savepoint', async () => {
+  const insert = (id: number): string => `INSERT INTO t VALUES (${id}, 5, 'again', 'n', NULL)`;
+  await client.query('BEGIN');
+  await client.query('SAVEPOINT a');
+  await client.query(`DELETE FROM t WHERE id < ${HOT}`);
+  await client.query('ROLLBACK TO a');
+  await client.query(`DELETE FROM t WHERE id >= ${ROWS - HOT}`);
+  await client.query('SAVEPOINT b');
+  for (const id of [ROWS - HOT + 1, ROWS - 1]) await client.query(insert(id));
+  await client.query('ROLLBACK TO b');
+  for (const id of [ROWS - HOT + 1, ROWS - 2]) await client.query(insert(id));
+  await expect(client.query(insert(ROWS - 2))).rejects.toMatchObject({ code: '23505' });
+  await client.query('ROLLBACK TO b');
+  await client.query(insert(ROWS - 2));
+  expect(await totals()).toEqual([ROWS - HOT + 1, ROWS - HOT + 1, 5]);
+  // of the rows that the first DELETE had locked nothing is left
+  await other.query(`UPDATE t SET v = 1 WHERE id = 3`);
+  await other.query('BEGIN');
+  await other.query(`SET LOCAL lock_timeout = '50ms'`);
+  await expect(other.query(insert(ROWS - 1))).rejects.toMatchObject({ code: '55P03' });
+  await other.query('ROLLBACK');
+  await client.query('COMMIT');
+  await other.query(insert(ROWS - 1));
+  expect(await totals()).toEqual([ROWS - HOT + 2, ROWS - HOT + 2, 11]);
+}, 60_000);
+
 test('RETURNING gives each row once, new ones of INSERT and UPDATE, old ones of DELETE', async () => {
   const ids = (rows: readonly unknown[][]): number => new Set(rows.map(([id]) => id)).size;
   const run = async (text: string): Promise<unknown[][]> => (await client.query({ text, rowMode: 'array' })).rows;

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DeleteList } from '../../src/storage/memory/delete-list.ts';
 import { keyEncoder } from '../../src/storage/memory/key-encoder.ts';
-import { hashKey, KeyTable } from '../../src/storage/memory/key-table.ts';
+import { hashKey, KeyTable, type KeyWords } from '../../src/storage/memory/key-table.ts';
+import { KEY_SETTLED, LockTable } from '../../src/storage/memory/lock-table.ts';
 import { Memory } from '../../src/storage/memory/memory.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import { SlabPool } from '../../src/storage/memory/slab-pool.ts';
@@ -185,6 +186,72 @@ test('H16: entries on their way when the rows of two units moved into one become
   expect([left.published, right.published, moved.published]).toEqual([5, 2, 4]);
 });
 
+test('L1: a lock table with bits is one without; an entry over a bit hides it, and what is taken back shows it again', () => {
+  const physicals = fc.constantFrom<Physical>('int32', 'int64', 'fixed16');
+  const step = fc.record({
+    act: fc.constantFrom('claim', 'settle', 'settle', 'settle', 'put', 'delete', 'release'),
+    upper: fc.constantFrom(0, 0, -1, 7),
+    lower: fc.oneof(fc.nat(9), fc.constantFrom(-1, 4096, 2 ** 30)),
+    holder: fc.integer({ min: 1, max: 2 }),
+    state: fc.nat(5),
+  });
+  const key: KeyWords = new Int32Array(4);
+  fc.assert(
+    fc.property(physicals, fc.array(step, { maxLength: 80 }), (physical, steps) => {
+      const locks = new LockTable([physical], 7);
+      /** Entries, and below them bits. */
+      const entries = new Map<string, [number, number]>();
+      const bits = new Map<string, number>();
+      for (const { act, upper, lower, holder, state } of steps) {
+        key.set([lower, physical === 'int32' ? 0 : upper, 0, 0]);
+        const name = `${key[1]}:${lower}`;
+        const hash = hashKey(key, 7);
+        const bit = bits.get(name);
+        const before = entries.get(name) ?? (bit === undefined ? undefined : [bit, KEY_SETTLED]);
+        if (act === 'claim') {
+          expect(locks.claim(key, hash, holder, state)).toBe(before === undefined);
+          if (before === undefined) entries.set(name, [holder, state]);
+        } else if (act === 'settle') {
+          const settled = locks.claimSettled(key, hash, holder);
+          const fresh = physical === 'fixed16' ? 'entry' : 'bit';
+          expect(settled).toBe(before === undefined ? fresh : 'held');
+          if (settled === 'bit') bits.set(name, holder);
+          else if (settled === 'entry') entries.set(name, [holder, KEY_SETTLED]);
+        } else if (act === 'put' && before !== undefined) {
+          expect(locks.find(key, hash)).toBe(true);
+          const isOver = !entries.has(name) && state !== KEY_SETTLED;
+          expect(locks.put(state)).toBe(isOver);
+          if (isOver || entries.has(name)) entries.set(name, [before[0]!, state]);
+        } else if (act === 'delete') {
+          expect(locks.delete(key, hash)).toBe(entries.delete(name));
+        } else if (act === 'release') {
+          locks.releaseBits(holder);
+          for (const [each, by] of bits) if (by === holder) bits.delete(each);
+        }
+        const now = entries.get(name) ?? (bits.has(name) ? [bits.get(name)!, KEY_SETTLED] : null);
+        expect(locks.find(key, hash) ? [locks.a, locks.b] : null).toEqual(now);
+        expect(locks.size).toBe(entries.size + bits.size);
+      }
+    }),
+  );
+});
+
+test('keys far from each other take no page each: they are entries', () => {
+  const locks = new LockTable(['int64'], 7);
+  const key: KeyWords = new Int32Array(4);
+  const settle = (at: number, by: number): string => {
+    key.set([at * by, (at * by) / 2 ** 32, 0, 0]);
+    return locks.claimSettled(key, hashKey(key, 7), 1);
+  };
+  const far = Array.from({ length: 3000 }, (_, i) => settle(i + 1, 2 ** 21 + 1));
+  expect(far.filter((each) => each === 'bit').length).toBeLessThan(1200);
+  const bytes = locks.bytes;
+  locks.releaseBits(1);
+  const near = new Set(Array.from({ length: 3000 }, (_, i) => settle(i + 1, 1)));
+  expect([...near]).toEqual(['bit']);
+  expect(locks.bytes).toBeLessThan(bytes);
+});
+
 test('entries of one transaction have one LSN, whatever a rollback took back before; LSNs take no room a row', () => {
   fc.assert(
     fc.property(
@@ -211,7 +278,7 @@ test('entries of one transaction have one LSN, whatever a rollback took back bef
         }
         const at = pick % (lsns.length + 1);
         expect([...list.lsns(at, lsns.length)]).toEqual(lsns.slice(at));
-        lsns.forEach((each, i) => expect(list.lsnAt(i)).toBe(each));
+        expect(lsns.map((_, i) => list.lsnAt(i))).toEqual(lsns);
         for (let each = 0; each <= lsn; each++)
           expect(list.lengthAt(each)).toBe(lsns.filter((entry) => entry <= each).length);
         list.free();

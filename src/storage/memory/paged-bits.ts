@@ -1,36 +1,56 @@
-/** A set of positions: a bit each, in pages that are made with their first position and stay until `clear`. */
+/** A set of u32 positions: a bit each, in pages that are made with their first position and stay. */
 const PAGE_SHIFT = 12;
 const PAGE_MASK = (1 << PAGE_SHIFT) - 1;
 const PAGE_BYTES = 1 << (PAGE_SHIFT - 3);
+const NO_PAGE = new Uint8Array(0);
 
 export class PagedBits {
-  readonly #pages: (Uint8Array | undefined)[] = [];
-  #made = 0;
+  readonly #pages = new Map<number, Uint8Array>();
+  /** The page that was asked for last: neighbours come together. */
+  #index = -1;
+  #page: Uint8Array = NO_PAGE;
   size = 0;
+
+  get pages(): number {
+    return this.#pages.size;
+  }
 
   /** Heap bytes, about. */
   get bytes(): number {
-    return this.#made * (PAGE_BYTES + 96) + this.#pages.length * 8;
+    return this.#pages.size * (PAGE_BYTES + 160);
+  }
+
+  /** Whether the page of a position is there. */
+  covers(position: number): boolean {
+    return this.#find(position >>> PAGE_SHIFT);
+  }
+
+  #find(index: number): boolean {
+    if (index === this.#index) return true;
+    const page = this.#pages.get(index);
+    if (page === undefined) return false;
+    this.#index = index;
+    this.#page = page;
+    return true;
   }
 
   has(position: number): boolean {
-    const page = this.#pages[position >>> PAGE_SHIFT];
-    return page !== undefined && (page[(position & PAGE_MASK) >> 3]! & (1 << (position & 7))) !== 0;
+    if (!this.#find(position >>> PAGE_SHIFT)) return false;
+    return (this.#page[(position & PAGE_MASK) >> 3]! & (1 << (position & 7))) !== 0;
   }
 
   /** False: it is there already. */
   add(position: number): boolean {
     const index = position >>> PAGE_SHIFT;
-    let page = this.#pages[index];
-    if (page === undefined) {
-      while (this.#pages.length < index) this.#pages.push(undefined); // no holes: they would make a slow array
-      this.#pages[index] = page = new Uint8Array(PAGE_BYTES);
-      this.#made++;
+    if (!this.#find(index)) {
+      this.#index = index;
+      this.#page = new Uint8Array(PAGE_BYTES);
+      this.#pages.set(index, this.#page);
     }
     const byte = (position & PAGE_MASK) >> 3;
     const bit = 1 << (position & 7);
-    if ((page[byte]! & bit) !== 0) return false;
-    page[byte]! |= bit;
+    if ((this.#page[byte]! & bit) !== 0) return false;
+    this.#page[byte]! |= bit;
     this.size++;
     return true;
   }
@@ -38,7 +58,7 @@ export class PagedBits {
   /** False: it was not there. */
   delete(position: number): boolean {
     if (!this.has(position)) return false;
-    this.#pages[position >>> PAGE_SHIFT]![(position & PAGE_MASK) >> 3]! &= ~(1 << (position & 7));
+    this.#page[(position & PAGE_MASK) >> 3]! &= ~(1 << (position & 7));
     this.size--;
     return true;
   }

@@ -7,6 +7,9 @@ import { PagedBits } from './paged-bits.ts';
 
 export class PlaceLocks {
   readonly #units = new Map<number, Map<number, PagedBits>>();
+  /** Rows that are locked. */
+  size = 0;
+  #pages = 0;
   /** Those of the unit and the holder that were asked for last. */
   #unit = 0;
   #holder = 0;
@@ -22,6 +25,10 @@ export class PlaceLocks {
 
   /** The transaction that has locked the row; 0: none has. */
   holderOf(unit: number, position: number): number {
+    if (unit === this.#unit && this.#own !== null) {
+      if (this.#own.has(position)) return this.#holder;
+      if (this.#holders!.size === 1) return 0;
+    }
     for (const [holder, bits] of this.#units.get(unit) ?? []) if (bits.has(position)) return holder;
     return 0;
   }
@@ -33,8 +40,19 @@ export class PlaceLocks {
       const other = this.holderOf(unit, position);
       if (other !== 0 && other !== holder) return other;
     }
-    invariant(this.#own!.add(position), 'a scan does not show rows that its transaction has deleted');
+    const own = this.#own!;
+    const { pages } = own;
+    invariant(own.add(position), 'a scan does not show rows that its transaction has deleted');
+    this.#pages += own.pages - pages;
+    this.size++;
     return 0;
+  }
+
+  /** Whether the lock of a row takes no page more, or all of them are `pagesFree` at most, and one more for each so many rows. */
+  hasRoom(unit: number, position: number, holder: number, pagesFree: number, rowsAPage: number): boolean {
+    const isKnown = unit === this.#unit && holder === this.#holder;
+    const own = isKnown ? this.#own : this.#units.get(unit)?.get(holder);
+    return own?.covers(position) === true || this.#pages < pagesFree + this.size / rowsAPage;
   }
 
   #stand(unit: number, holder: number): void {
@@ -52,8 +70,9 @@ export class PlaceLocks {
   delete(unit: number, position: number, holder: number): void {
     const holders = this.#units.get(unit);
     const bits = holders?.get(holder);
-    if (holders === undefined || bits?.delete(position) !== true || bits.size > 0) return;
-    this.#drop(unit, holders, holder);
+    if (holders === undefined || bits?.delete(position) !== true) return;
+    this.size--;
+    if (bits.size === 0) this.#drop(unit, holders, holder);
   }
 
   /** Gives all locks of a transaction back. */
@@ -62,6 +81,9 @@ export class PlaceLocks {
   }
 
   #drop(unit: number, holders: Map<number, PagedBits>, holder: number): void {
+    const bits = holders.get(holder);
+    this.size -= bits?.size ?? 0;
+    this.#pages -= bits?.pages ?? 0;
     holders.delete(holder);
     if (holders.size === 0) this.#units.delete(unit);
     this.#unit = 0;
