@@ -58,7 +58,8 @@ async function open(
   const { host, maxConnections, port } = config.server;
   const { warehouse } = config.catalog;
   const tls = await tlsOf(config);
-  const listening = { host, port, maxConnections, gateway: front, clock, log: warn };
+  const inputBytesMax = config.memory.limit / 4;
+  const listening = { host, port, maxConnections, inputBytesMax, gateway: front, clock, log: warn };
   const open = (): Promise<Listener> => listen({ ...listening, ...(tls === null ? {} : { tls }) });
   // A remote store may be waited for: clients hear so, instead of meeting a closed port.
   const early = isRemote(warehouse) ? stack.use(await open()) : null;

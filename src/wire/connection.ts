@@ -14,6 +14,7 @@ import { SqlError, SqlState, toSqlError } from '../errors.ts';
 import { Authentication, LOGIN_BYTES_MAX, REFUSAL_MS } from './authentication.ts';
 import * as backend from './backend-messages.ts';
 import { FrameReader } from './frame-reader.ts';
+import type { InputBudget } from './input-budget.ts';
 import type { Gateway, GatewaySession, SessionEvents } from './gateway-api.ts';
 import { QueryProtocol } from './query-protocol.ts';
 import { sharedReads } from './shared-reads.ts';
@@ -37,6 +38,8 @@ export interface ConnectionHost {
   readonly tls: TlsServer | null;
   readonly clock: Clock;
   readonly messageBytesMax: number;
+  /** What all connections hold of messages that are not whole. */
+  readonly input: InputBudget;
   log(error: unknown, where: string): void;
   /** False when all places are taken. */
   admit(connection: Connection): boolean;
@@ -85,7 +88,7 @@ export class Connection {
   constructor(socket: Socket, host: ConnectionHost) {
     this.#host = host;
     this.#socket = sharedReads(socket, (bytes, length) => this.#data(bytes, length));
-    this.#reader = new FrameReader(LOGIN_BYTES_MAX);
+    this.#reader = new FrameReader(LOGIN_BYTES_MAX, host.input);
     this.#out = new SessionOutput(this.#socket, () => this.#pump());
     this.#socket.setNoDelay(true);
     this.#socket.setKeepAlive(true, 60_000);
@@ -132,9 +135,13 @@ export class Connection {
 
   #data(bytes: Uint8Array, length: number): void {
     if (this.#phase === 'over') return;
-    this.#reader.push(bytes, length);
-    this.#pump();
-    this.#reader.keep();
+    try {
+      this.#reader.push(bytes, length);
+      this.#pump();
+      this.#reader.keep();
+    } catch (error) {
+      this.#fatal(toSqlError(error));
+    }
   }
 
   #drained(): void {

@@ -7,10 +7,12 @@
  * - R2 A chunk is borrowed: it is copied once, into memory of ours, when its first message other than CopyData is handed
  *   out, or by `keep`. What grows a message beyond that at least doubles it.
  * - R3 Memory follows the bytes received, at most four times, not the length that a message claims; an idle reader holds none.
+ *   All readers have one budget for it (`input-budget.ts`).
  * - R4 CopyData is handed out as it comes, in parts of type `d` again: a stream whose message bounds mean nothing is not
  *   put together, and not copied.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import { InputBudget } from './input-budget.ts';
 
 const NO_BYTES = new Uint8Array(0);
 const STARTUP_BYTES_MAX = 10_000;
@@ -54,8 +56,13 @@ export class FrameReader {
   /** Bytes to come of a CopyData of which a part has been handed out. */
   #copyRest = 0;
 
-  constructor(messageBytesMax = 256 * 1024 * 1024) {
+  readonly #budget: InputBudget;
+  /** Of the budget. */
+  #counted = 0;
+
+  constructor(messageBytesMax = 256 * 1024 * 1024, budget = new InputBudget()) {
     this.messageBytesMax = messageBytesMax;
+    this.#budget = budget;
   }
 
   /** Bytes received and not yet handed out. */
@@ -68,10 +75,11 @@ export class FrameReader {
     return Math.max(0, this.#room - this.#at);
   }
 
-  /** The first `length` bytes, which may be used again after `keep`. */
+  /** The first `length` bytes, which may be used again after `keep`. @throws {SqlError} FATAL 53200 by the budget, as `keep` and `next` */
   push(bytes: Uint8Array, length = bytes.length): void {
     const left = this.buffered;
     if (left === 0) {
+      this.#count(0);
       this.#buffer = bytes;
       this.#at = 0;
       this.#filled = length;
@@ -172,6 +180,7 @@ export class FrameReader {
     const left = this.buffered;
     let to: Uint8Array;
     let at = 0;
+    this.#count(bytes <= POOLED_BYTES_MAX ? 0 : bytes);
     if (bytes <= POOLED_BYTES_MAX) {
       if (pool.length - poolUsed < bytes) {
         pool = newBytes(POOL_BYTES);
@@ -188,6 +197,13 @@ export class FrameReader {
     this.#room = at + bytes;
   }
 
+  /** The buffer takes so many bytes from now on. */
+  #count(bytes: number): void {
+    if (bytes > this.#counted) this.#budget.take(bytes - this.#counted);
+    else this.#budget.giveBack(this.#counted - bytes);
+    this.#counted = bytes;
+  }
+
   #hand(type: number, start: number, end: number): void {
     this.type = type;
     this.bytes = this.#buffer;
@@ -198,6 +214,7 @@ export class FrameReader {
 
   /** R3: the buffers go as soon as nothing is left in them. */
   #release(): false {
+    if (this.#counted !== 0) this.#count(0);
     if (this.#filled !== 0) {
       this.#buffer = NO_BYTES;
       this.bytes = NO_BYTES;

@@ -9,6 +9,7 @@ import { createServer, type Server } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import type { Gateway } from './gateway-api.ts';
+import { InputBudget } from './input-budget.ts';
 import type { TlsServer } from './tls.ts';
 
 /** How long a running statement may go on after close(). */
@@ -28,6 +29,8 @@ export interface ListenOptions {
   readonly log: (error: unknown, where: string) => void;
   /** Longest Query, Parse, Bind or CopyData message; beyond it the connection ends with 08P01. */
   readonly messageBytesMax?: number;
+  /** Of unfinished messages of all clients together; beyond it the one that grows ends with 53200. */
+  readonly inputBytesMax?: number;
 }
 
 export interface Listener extends AsyncDisposable {
@@ -50,6 +53,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     sessions: () => sessions.size,
     clock: options.clock,
     messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX,
+    input: new InputBudget(options.inputBytesMax),
     log: options.log,
     admit(connection) {
       if (sessions.size >= options.maxConnections) return false;

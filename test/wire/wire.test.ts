@@ -4,6 +4,7 @@ import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FrameReader } from '../../src/wire/frame-reader.ts';
+import { InputBudget } from '../../src/wire/input-budget.ts';
 import type { Listener } from '../../src/wire/listener.ts';
 import { FakeGateway, floodWaits, message, RawClient, start, STARTUP } from './fake-gateway.ts';
 
@@ -40,7 +41,8 @@ describe('frames', () => {
     fc.assert(
       fc.property(fc.array(anyMessage), fc.array(fc.nat()), (messages, cuts) => {
         const bytes = Buffer.concat(messages.map(([type, body]) => message(type, body)));
-        const reader = new FrameReader();
+        const budget = new InputBudget();
+        const reader = new FrameReader(undefined, budget);
         const shared = new Uint8Array(bytes.length);
         const held: Uint8Array[] = [];
         const got: [string, Uint8Array][] = [];
@@ -72,7 +74,7 @@ describe('frames', () => {
           return out;
         };
         expect(joined(got)).toEqual(joined(messages));
-        expect(reader.buffered).toBe(0);
+        expect([reader.buffered, budget.usedBytes]).toEqual([0, 0]);
       }),
     );
   });
@@ -93,7 +95,8 @@ describe('frames', () => {
 
   test('a message of 16 MB in pieces of 4 KB is not quadratic', () => {
     const bytes = message('Q', Buffer.alloc(16 << 20, 65));
-    const reader = new FrameReader();
+    const budget = new InputBudget();
+    const reader = new FrameReader(undefined, budget);
     const memories = new Set<number>();
     for (let at = 0; at < bytes.length; at += 4096) {
       expect(reader.next()).toBe(false);
@@ -101,8 +104,10 @@ describe('frames', () => {
       reader.keep();
       memories.add(reader.heldBytes);
       expect(reader.heldBytes).toBeLessThanOrEqual(4 * reader.buffered); // R3
+      if (reader.heldBytes > 8192) expect(budget.usedBytes).toBe(reader.heldBytes); // I1
     }
     expect(reader.next()).toBe(true);
+    expect([reader.next(), budget.usedBytes]).toEqual([false, 0]);
     expect(memories.size).toBeLessThan(14); // each at least twice the last (R2)
   });
 
@@ -116,6 +121,34 @@ describe('frames', () => {
     reader.push(Uint8Array.from(bytes));
     expect(() => reader.next()).toThrow(expect.objectContaining({ code: '08P01', severity: 'FATAL' }));
   });
+});
+
+test('V5: unfinished messages of all clients have one budget: what grows beyond it ends with 53200, the others go on', async () => {
+  await listener.close();
+  listener = await start(gateway, (error) => logged.push(error), { inputBytesMax: 2 ** 20 });
+  const text = query(`select 1 --${'x'.repeat(700_000)}`);
+  const half = async (): Promise<RawClient> => {
+    const client = new RawClient(listener.port);
+    client.socket.write(STARTUP);
+    await client.until((c) => c.types().endsWith('Z'));
+    client.received = Buffer.alloc(0);
+    const before = listener.heldBytes();
+    client.socket.write(text.subarray(0, 350_000));
+    await vi.waitFor(() => expect(listener.heldBytes() - before > 300_000 || client.types() !== '').toBe(true));
+    return client;
+  };
+  const first = await half();
+  const second = await half();
+  second.socket.write(text.subarray(350_000));
+  await second.closed;
+  expect(second.messages().at(-1)).toContain('SFATAL\0VFATAL\0C53200');
+  first.socket.write(text.subarray(350_000));
+  await first.until((c) => c.types().endsWith('Z'));
+  const third = await half();
+  third.socket.write(text.subarray(350_000));
+  await third.until((c) => c.types().endsWith('Z'));
+  first.socket.destroy();
+  third.socket.destroy();
 });
 
 describe('start-up', () => {
