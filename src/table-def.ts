@@ -117,9 +117,17 @@ export interface TableDef {
   readonly comment?: string;
   /** Of constraints and indexes: `constraint NAME`, `index NAME`. */
   readonly comments?: Readonly<Record<string, string>>;
+  /** It is temporary: its session's alone, gone with it; and what the end of a transaction does to it. Left out: it is permanent. */
+  readonly onCommit?: OnCommit;
   /** Properties given in WITH that Iceberg or a later version understands, as given. */
   readonly options: Readonly<Record<string, string>>;
 }
+
+export type OnCommit = 'preserve' | 'delete' | 'drop';
+
+/** Where a session has its temporary tables: nobody else's names lead there. */
+export const temporarySchema = (session: number): string => `pg_temp_${session}`;
+export const isTemporarySchema = (name: string): boolean => name.startsWith('pg_temp_');
 
 /** A definition of which nothing but names is known. */
 export function unknownDef(uuid: string, schema: string, name: string): TableDef {

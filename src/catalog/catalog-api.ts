@@ -60,6 +60,8 @@ export interface RelationFacts {
   readonly bytes: number;
   /** It asks for columns of pg_class. */
   readonly inClass: boolean;
+  /** It asks which tables are temporary. */
+  readonly persistence: boolean;
 }
 
 export interface TableFacts {

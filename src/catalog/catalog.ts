@@ -6,8 +6,9 @@
  * - K3 A failed table does not keep the others from being mirrored; the first failure is thrown when all were tried.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
-import type { StoredSequence } from '../sequence-def.ts';
+import type { SequenceDef, StoredSequence } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
+import type { ViewDef } from '../view-def.ts';
 import { invariant, notSupported, SqlError, SqlState } from '../errors.ts';
 import { copyRows } from './backend-messages.ts';
 import type { CatalogApi, CatalogContents, CatalogQuery, CatalogResult, Description } from './catalog-api.ts';
@@ -23,6 +24,7 @@ import {
 import { createSequenceSql, dropSequenceSql } from './mirror-sequences.ts';
 import { sharedCommentSql, type SharedComment } from './mirror-comments.ts';
 import { copyRowsIn, forgetRows } from './row-copies.ts';
+import { madeIn } from './mirror-temporary.ts';
 import { createViewSql, dropViewSql } from './mirror-views.ts';
 import { rightsSql, rolesSql } from './mirror-roles.ts';
 import { fromJson } from '../rights/roles.ts';
@@ -146,10 +148,13 @@ async function mirror(session: PgliteSession, mirrored: Mirrored, wanted: Catalo
   await inBatches(session, steps.dropSequences, dropSequenceSql, () => undefined, failures);
   await inBatches(session, steps.dropSchemas, dropSchemaSql, gone, failures);
   await inBatches(session, steps.createSchemas, createSchemaSql, (name) => mirrored.schemas.add(name), failures);
-  await inBatches(session, steps.createSequences, createSequenceSql, () => undefined, failures);
-  const tableSql = (def: TableDef): string => createTableSql(def, wanted.sequences ?? []);
+  const sequenceSql = (def: SequenceDef): string => madeIn(def, createSequenceSql);
+  await inBatches(session, steps.createSequences, sequenceSql, () => undefined, failures);
+  const tableSql = (def: TableDef): string =>
+    madeIn(def, (made, opened) => createTableSql(made, (wanted.sequences ?? []).map(opened)));
   await inBatches(session, steps.createTables, tableSql, (def) => mirrored.tables.set(def.uuid, def), failures);
-  await inBatches(session, steps.createViews, createViewSql, (def) => mirrored.views.set(def.oid, def), failures);
+  const viewSql = (def: ViewDef): string => madeIn(def, createViewSql);
+  await inBatches(session, steps.createViews, viewSql, (def) => mirrored.views.set(def.oid, def), failures);
   const commented = ([of, text]: SharedComment): unknown =>
     text === null ? mirrored.comments.delete(of) : mirrored.comments.set(of, text);
   await inBatches(session, steps.setComments, sharedCommentSql, commented, failures);

@@ -16,6 +16,7 @@ import {
   roleOf,
   type RoleState,
 } from '../rights/roles.ts';
+import { isTemporarySchema } from '../table-def.ts';
 import type { CatalogContents } from './catalog-api.ts';
 
 /** Rows of pg_auth_members have OIDs of their own, which nobody asks for. */
@@ -71,11 +72,16 @@ export function rightsSql(
   { schemas, sequences = [], tables, views = [] }: CatalogContents,
 ): readonly string[] {
   const relations = [
-    ...tables.map(({ oid, uuid }) => ({ oid, key: tableKey(uuid) })),
-    ...sequences.map(({ oid }) => ({ oid, key: sequenceKey(oid) })),
-    ...views.map(({ oid }) => ({ oid, key: viewKey(oid) })),
+    ...tables.map(({ oid, schema, uuid }) => ({ oid, schema, key: tableKey(uuid) })),
+    ...sequences.map(({ oid, schema }) => ({ oid, schema, key: sequenceKey(oid) })),
+    ...views.map(({ oid, schema }) => ({ oid, schema, key: viewKey(oid) })),
   ].filter(({ oid }) => oid > 0);
-  const rows = relations.map(({ key, oid }) => `(${oid}::oid, ${valuesOf(state, key)})`);
+  const rows = relations.map(({ key, oid, schema }) => {
+    const values = isTemporarySchema(schema)
+      ? `${FIRST_SUPERUSER}::oid, ${openTo(state, 'arwdDxtU')}`
+      : valuesOf(state, key);
+    return `(${oid}::oid, ${values})`;
+  });
   return [
     ...(rows.length === 0
       ? []
@@ -89,7 +95,7 @@ export function rightsSql(
     ...schemas.map((name) => {
       const key = schemaKey(name);
       if (name === 'public' && !state.objects.has(key)) return PUBLIC_AS_IT_WAS;
-      const acl = aclOf(state, key);
+      const acl = isTemporarySchema(name) ? openTo(state, 'UC') : aclOf(state, key);
       return `UPDATE pg_catalog.pg_namespace SET nspowner = ${ownerOf(state, key)}, nspacl = ${acl} WHERE nspname = ${quoteLiteral(name)}`;
     }),
     ...defaultsSql(state),
@@ -134,6 +140,12 @@ function defaultsSql(state: RoleState): readonly string[] {
 
 const ownerOf = (state: RoleState, key: string): number => state.objects.get(key)?.owner ?? FIRST_SUPERUSER;
 const valuesOf = (state: RoleState, key: string): string => `${ownerOf(state, key)}::oid, ${aclOf(state, key)}`;
+
+/** What is temporary only its session names: who that is now has no say here. */
+function openTo(state: RoleState, letters: string): string {
+  const owner = quoteIdentifier(roleOf(state, FIRST_SUPERUSER)!.name);
+  return `ARRAY[${quoteLiteral(`=${letters}/${owner}`)}]::aclitem[]`;
+}
 
 function aclOf(state: RoleState, key: string): string {
   const acl = state.objects.get(key)?.acl ?? null;

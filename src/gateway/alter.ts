@@ -12,7 +12,7 @@ import type { QualifiedName, Statement } from '../planner/plan.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import type { Table } from '../storage/table.ts';
 import type { Fill } from '../storage/unit-engine.ts';
-import type { ColumnDef, TableDef } from '../table-def.ts';
+import { isTemporarySchema, type ColumnDef, type TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { putText } from '../types/parse-text-value.ts';
 import { Oid, physicalOf } from '../types/pg-type.ts';
@@ -296,6 +296,8 @@ export async function rename(
   const { schema, name } = table.def;
   // PostgreSQL takes a table's own schema without a word, but not its own name.
   if (to.schema === schema) return 'ALTER TABLE';
+  if (to.schema !== undefined && (table.temporary || isTemporarySchema(to.schema)))
+    throw new SqlError(SqlState.featureNotSupported, 'cannot move objects into or out of temporary schemas');
   await nameTable(environment, changes, table, { schema, name, ...to }, async () => {
     if (!concernsViews(statement, environment)) return;
     const { name: other, schema: moved } = to;

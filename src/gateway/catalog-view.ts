@@ -5,6 +5,7 @@ import { readOnly } from '../ingest/transaction.ts';
 import type { SchemaChanges } from '../ingest/schema-changes.ts';
 import type { CatalogView } from '../planner/plan.ts';
 import { Table } from '../storage/table.ts';
+import { isTemporarySchema } from '../table-def.ts';
 import type { ViewDef } from '../view-def.ts';
 import { rolesText, type RoleState } from '../rights/roles.ts';
 import type { ServerContext } from './context.ts';
@@ -15,15 +16,18 @@ export function catalogView(
   relations: Relations,
   searchPath: readonly string[],
   permitted: ((schema: string) => void) | null = null,
+  temporarySchema = '',
 ): CatalogView {
   const found = <T>(schema: string | null, find: (schema: string) => T | undefined): T | undefined => {
+    if (schema !== null && isTemporarySchema(schema) && schema !== temporarySchema) return undefined; // another session's
     if (schema !== null && permitted !== null && relations.hasSchema(schema)) permitted(schema);
-    return along(searchPath, schema, find);
+    return along(searchPath, schema === 'pg_temp' ? temporarySchema : schema, find);
   };
   const named = (schema: string | null, name: string): Table | ViewDef | undefined =>
     found(schema, (each) => relations.table(each, name) ?? relations.view(each, name));
   return {
     searchPath,
+    ...(temporarySchema === '' ? {} : { temporarySchema }),
     hasSchema: (name) => relations.hasSchema(name),
     ...(hasViews(relations) ? { view: (schema, name) => viewOf(named(schema, name)) } : {}),
     table: (schema, name) => {

@@ -7,6 +7,7 @@ import { undefinedSequence } from '../ingest/sequences.ts';
 import type { ColumnCalls, CallColumn } from '../planner/plan.ts';
 import { typeOfCall } from '../planner/column-calls.ts';
 import { identifierParts } from '../planner/utility.ts';
+import { isTemporarySchema } from '../table-def.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import { typeLength } from '../types/pg-type.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
@@ -195,7 +196,9 @@ function call(
 
 function sequenceOid({ relations, searchPath }: QueryEnvironment, name: string): number {
   const parts = identifierParts(name);
-  const found = along(searchPath, parts.at(-2) ?? null, (each) => {
+  const given = parts.at(-2) ?? null;
+  const schema = given === 'pg_temp' ? (searchPath.find(isTemporarySchema) ?? given) : given;
+  const found = along(searchPath, schema, (each) => {
     const sequence = relations.sequence(each, parts.at(-1)!);
     if (sequence === undefined && relations.table(each, parts.at(-1)!) !== undefined)
       throw new SqlError(SqlState.wrongObjectType, `"${parts.at(-1)}" is not a sequence`);

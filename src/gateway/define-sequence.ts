@@ -5,6 +5,7 @@ import { along, definitionsOf } from '../ingest/relations.ts';
 import { undefinedSequence } from '../ingest/sequences.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
 import type { DefineEnvironment } from './define.ts';
+import { isTemporarySchema } from '../table-def.ts';
 import { concernsViews, qualified, tryViews } from './define-view.ts';
 import { changeSequence, makeSequence, nameSequence, removeSequences } from './schema.ts';
 
@@ -67,6 +68,8 @@ async function rename(
     });
   }
   if (to.schema === schema) return;
+  if (to.schema !== undefined && isTemporarySchema(schema))
+    throw new SqlError(SqlState.featureNotSupported, 'cannot move objects into or out of temporary schemas');
   await nameSequence(environment, changes, sequence, { schema, name, ...to });
 }
 

@@ -13,6 +13,7 @@ import { quoteIdentifier } from '../sql-text.ts';
 import { viewKey, viewsOn, type ViewDef } from '../view-def.ts';
 import type { DefineEnvironment } from './define.ts';
 import { ofName } from './schema.ts';
+import { concernsTemporary } from './temporary.ts';
 
 /** It is carried out as part of a transaction's definitions, also where it stands alone. */
 export function isTransactions(
@@ -21,7 +22,7 @@ export function isTransactions(
 ): boolean {
   const { kind } = statement;
   const isName = kind === 'renameSchema' || kind === 'renameTable' || kind === 'renameSequence';
-  return isName || concernsViews(statement, environment);
+  return isName || concernsTemporary(statement, environment) || concernsViews(statement, environment);
 }
 
 /** What its statement is about has views above it, is one or stands beside all definitions: it belongs into a transaction's. */

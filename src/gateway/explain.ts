@@ -27,7 +27,7 @@ export async function explain(
   const shown = (lines: string[]): string[] => (format === 'json' ? [explainedJson(lines)] : lines);
   const lines = describe(environment, inner);
   if (!analyze) return shown(lines);
-  const table = 'def' in inner ? (environment.context.database.tables.get(inner.def.uuid) ?? null) : null;
+  const table = 'def' in inner ? (environment.context.database.tableOf(inner.def.uuid) ?? null) : null;
   const mark = table === null ? null : markOf(current(), table);
   const started = environment.context.clock.monotonic();
   const tag = await run(inner);

@@ -4,6 +4,7 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import { parseSql } from '../planner/parse.ts';
+import { withTemporarySchema } from '../planner/temporary-names.ts';
 import type { Statement } from '../planner/plan.ts';
 import type { Format } from '../types/result-column.ts';
 import type { BoundParameters, MaybePromise, Output, Portal, Prepared } from '../wire/gateway-api.ts';
@@ -36,7 +37,7 @@ export class ExtendedQuery {
 
   parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared> {
     this.#statements.messageComes();
-    const statements = parseSql(text);
+    const statements = parseSql(withTemporarySchema(text, this.#statements.settings.temporarySchema));
     if (statements.length > 1)
       throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
     const [parsed] = statements;

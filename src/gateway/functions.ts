@@ -5,6 +5,7 @@ import type { Relations } from '../ingest/relations.ts';
 import { VERSION_LSN_TEXT } from '../planner/duckdb/lsn.ts';
 import { Privilege } from '../rights/privileges.ts';
 import type { SessionSettings } from './settings.ts';
+import { isTemporarySchema } from '../table-def.ts';
 import { lsnText } from '../types/pg-lsn.ts';
 import type { Peer, Peers } from './peers.ts';
 import { permitTable } from './permission.ts';
@@ -74,7 +75,7 @@ export function ownFunction(
     case 'session_user':
       return { text: access.sessionUser, type: 'name' };
     case 'current_schema': {
-      const schema = settings.searchPath.find((each) => relations.hasSchema(each));
+      const schema = settings.searchPath.find((each) => !isTemporarySchema(each) && relations.hasSchema(each));
       return schema === undefined ? undefined : { text: schema, type: 'name' };
     }
     case 'arka.metadata_location': {

@@ -1,5 +1,5 @@
 /** CHECKPOINT, CALL and VACUUM: what moves rows and files because somebody asks for it. */
-import { SqlError, SqlState } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { nameOf, type Database } from '../ingest/database.ts';
 import { vacuum, vacuumFull } from '../ingest/vacuum.ts';
 import type { Statement } from '../planner/plan.ts';
@@ -20,6 +20,8 @@ export async function maintain(
       return 'CHECKPOINT';
     case 'call': {
       const table = live(database, statement.def);
+      if (table.temporary && statement.procedure === 'commit')
+        throw notSupported('arka.commit of a temporary table, which is never in Iceberg,');
       await (statement.procedure === 'flush' ? database.flush(table, 'call') : database.commit(table, 'call'));
       return 'CALL';
     }
@@ -28,7 +30,8 @@ export async function maintain(
         statement.defs?.map((def) => live(database, def)) ??
         [...database.tables.values()].filter(({ detached }) => detached === null);
       for (const table of tables)
-        if (!table.dropped) await vacuumTable(database, table, statement.full, statement.verbose ? info : () => {});
+        if (!table.dropped && !table.temporary)
+          await vacuumTable(database, table, statement.full, statement.verbose ? info : () => {});
       return 'VACUUM';
     }
   }

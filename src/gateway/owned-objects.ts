@@ -6,6 +6,7 @@ import type { ObjectKind } from '../rights/privileges.ts';
 import { withMade } from '../rights/role-defaults.ts';
 import { FIRST_SUPERUSER, roleNamed } from '../rights/roles.ts';
 import type { SessionAccess } from './session-access.ts';
+import { isTemporarySchema } from '../table-def.ts';
 
 const MAKING: ReadonlySet<Statement['kind']> = new Set([
   'createTable',
@@ -85,7 +86,8 @@ export class OwnedObjects {
       case 'createSequence': {
         const sequence = relations.sequence(statement.schema, statement.name);
         const { schema } = statement;
-        return sequence === undefined ? [] : [{ key: sequenceKey(sequence.def.oid), kind: 'sequence', owner, schema }];
+        if (sequence === undefined || isTemporarySchema(schema)) return [];
+        return [{ key: sequenceKey(sequence.def.oid), kind: 'sequence', owner, schema }];
       }
       case 'createTable':
         return this.#table(relations, statement.draft, owner);
@@ -108,6 +110,7 @@ export class OwnedObjects {
     const whose = owner ?? rightsOf(this.#access.state, key).owner;
     const sequences = ownedBy(relations, table.def.uuid);
     const of = relations.definition(table).schema;
+    if (table.temporary) return []; // its session's, while there is one
     return [
       { key, kind: 'table', owner: whose, schema: of },
       ...sequences.map(({ def }): Made => ({ key: sequenceKey(def.oid), kind: 'sequence', owner: whose, schema: of })),

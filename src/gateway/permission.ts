@@ -86,6 +86,7 @@ export function permitTable(
   { name, schema, uuid }: Pick<TableDef, 'uuid' | 'schema' | 'name'>,
   bits: number,
 ): void {
+  if (access.isTemporary(schema)) return;
   const { role, state } = access;
   permitSchema(access, schema, Privilege.usage);
   if (!hasAll(state, role, 'table', tableKey(uuid), bits)) throw denied('table', name);
@@ -94,7 +95,9 @@ export function permitTable(
 const WRITES = Privilege.update | Privilege.delete | Privilege.truncate;
 
 /** To lock a table takes one of several rights. */
-function mayLock({ role, state }: SessionAccess, { uuid }: TableDef, mode: number): boolean {
+function mayLock(access: SessionAccess, { schema, uuid }: TableDef, mode: number): boolean {
+  if (access.isTemporary(schema)) return true;
+  const { role, state } = access;
   const bits =
     mode === LockMode.accessShare
       ? Privilege.select
@@ -105,14 +108,19 @@ function mayLock({ role, state }: SessionAccess, { uuid }: TableDef, mode: numbe
 }
 
 /** @throws {SqlError} 42501 */
-export function permitSchema({ role, state }: SessionAccess, schema: string, bits: number): void {
+export function permitSchema(access: SessionAccess, schema: string, bits: number): void {
+  if (access.isTemporary(schema)) return;
+  const { role, state } = access;
   if (!hasAll(state, role, 'schema', schemaKey(schema), bits)) throw denied('schema', schema);
 }
 
 /** Schemas of a path that the session may look into. */
-export function usable({ present: role, state }: SessionAccess, searchPath: readonly string[]): readonly string[] {
+export function usable(access: SessionAccess, searchPath: readonly string[]): readonly string[] {
+  const { present: role, state } = access;
   if (role === null) return searchPath; // whatever it names is refused
-  return searchPath.filter((schema) => hasAll(state, role, 'schema', schemaKey(schema), Privilege.usage));
+  const isUsable = (schema: string): boolean =>
+    access.isTemporary(schema) || hasAll(state, role, 'schema', schemaKey(schema), Privilege.usage);
+  return searchPath.filter(isUsable);
 }
 
 interface Gathered {
@@ -318,19 +326,19 @@ function permitDefinition(asked: Asked, statement: Statement): void {
   const indexNamed = ({ name, schema }: QualifiedName): void => {
     for (const each of schema === null ? searchPath : [schema]) {
       const table = indexedTable(relations, each, name);
-      if (table !== undefined) permitOwner(access, tableKey(table.def.uuid), 'index', name);
+      if (table !== undefined) permitOwner(access, tableKey(table.def.uuid), 'index', name, each);
     }
   };
   switch (statement.kind) {
     case 'createTable':
-      return permitSchema(access, statement.draft.schema, Privilege.create);
+      return permitCreation(access, statement.draft.schema);
     case 'createTableAs':
     case 'createSequence':
-      return permitSchema(access, statement.schema, Privilege.create);
+      return permitCreation(access, statement.schema);
     case 'createIndex': {
       for (const table of relations.tables)
         if (table.def.uuid === statement.draft.tableUuid)
-          permitOwner(access, tableKey(table.def.uuid), 'table', table.def.name);
+          permitOwner(access, tableKey(table.def.uuid), 'table', table.def.name, table.def.schema);
       return;
     }
     case 'createSchema':
@@ -384,17 +392,24 @@ function permitDatabase({ role, state }: SessionAccess): void {
   if (!hasAll(state, role, 'database', DATABASE_KEY, Privilege.create)) throw denied('database', 'arka');
 }
 
+/** In a schema CREATE, in the session's own TEMPORARY on the database. @throws {SqlError} 42501 */
+function permitCreation(access: SessionAccess, schema: string): void {
+  if (!access.isTemporary(schema)) return permitSchema(access, schema, Privilege.create);
+  if (hasAll(access.state, access.role, 'database', DATABASE_KEY, Privilege.temporary)) return;
+  throw new SqlError(SqlState.insufficientPrivilege, 'permission denied to create temporary tables in database "arka"');
+}
+
 /** The owner of a schema may drop what is in it. */
 function permitOwner(access: SessionAccess, key: string, what: string, name: string, schema?: string): void {
   const { role, state } = access;
-  if (isOwner(state, role, key)) return;
+  if (isOwner(state, role, key) || (schema !== undefined && access.isTemporary(schema))) return;
   if (schema !== undefined) permitSchema(access, schema, Privilege.usage);
   throw notOwner(what, name);
 }
 
 /** @throws {SqlError} 42501 unless the session has one of the privileges */
 export function permitSequence(access: SessionAccess, { name, oid, schema }: SequenceDef, bits: number): void {
-  if (access.superuser) return;
+  if (access.superuser || access.isTemporary(schema)) return;
   permitSchema(access, schema, Privilege.usage);
   if ((privilegesOf(access.state, access.role, 'sequence', sequenceKey(oid)) & bits) === 0)
     throw denied('sequence', name);
@@ -402,7 +417,7 @@ export function permitSequence(access: SessionAccess, { name, oid, schema }: Seq
 
 /** For rows that come without a plan. @param conflict with ON CONFLICT */
 export function mayInsert(access: SessionAccess, { onConflict, schema, uuid }: TableDef, conflict: boolean): boolean {
-  if (access.superuser) return true;
+  if (access.superuser || access.isTemporary(schema)) return true;
   const { role, state } = access;
   let bits = insertBits({ onConflict });
   if (conflict) bits |= Privilege.select | Privilege.update;
@@ -422,7 +437,7 @@ export function ownTables(
   if (access.superuser) return statement;
   const all = statement.defs ?? [...database.tables.values()].map(({ def }) => def);
   const defs = all.filter((def) => {
-    if (isOwner(access.state, access.role, tableKey(def.uuid))) return true;
+    if (access.isTemporary(def.schema) || isOwner(access.state, access.role, tableKey(def.uuid))) return true;
     if (statement.defs !== null) warning(SqlState.warning, `permission denied to vacuum "${def.name}", skipping it`);
     return false;
   });

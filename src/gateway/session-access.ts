@@ -64,8 +64,14 @@ export class SessionAccess {
     return this.#superuser;
   }
 
+  /** What is there is the session's, whoever it is now, and nobody else's. */
+  isTemporary(schema: string): boolean {
+    return schema === this.#settings.temporarySchema;
+  }
+
   /** Whether the session may read a table. */
   reads({ schema, uuid }: TableDef): boolean {
+    if (this.isTemporary(schema)) return true;
     const { role, state } = this;
     const inSchema = hasAll(state, role, 'schema', schemaKey(schema), Privilege.usage);
     return inSchema && hasAll(state, role, 'table', tableKey(uuid), Privilege.select);

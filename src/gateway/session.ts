@@ -28,6 +28,8 @@ import { SimpleQuery } from './simple.ts';
 import { SessionStatements } from './statements.ts';
 import { SessionTimes } from './times.ts';
 import { SessionNames } from './session-names.ts';
+import { endTemporary } from '../ingest/temporary-tables.ts';
+import { temporarySchema } from '../table-def.ts';
 import { SessionTransaction } from './transaction.ts';
 import type { Transaction } from '../ingest/transaction.ts';
 
@@ -50,6 +52,7 @@ export class Session implements GatewaySession, Peer {
   readonly settings: SessionSettings;
   readonly activity: SessionActivity;
   readonly listener: Listener;
+  readonly #context: ServerContext;
   readonly #events: SessionEvents;
   readonly #changed: Set<string>;
   readonly #reported: Map<string, string>;
@@ -71,10 +74,12 @@ export class Session implements GatewaySession, Peer {
     closed: () => unknown,
   ) {
     this.pid = pid;
+    this.#context = context;
     this.user = settings.get('session_authorization')!;
     this.cancelKey = randomBytes(client.cancelKeyBytes);
     this.client = client;
     this.settings = settings;
+    settings.temporarySchema = temporarySchema(pid);
     this.activity = new SessionActivity(context.clock);
     this.#events = events;
     const send = (said: Notification): boolean => events.notification(said.pid, said.channel, said.payload);
@@ -215,6 +220,7 @@ export class Session implements GatewaySession, Peer {
     this.#open = false;
     this.#interruption.close();
     this.#transaction.close();
+    if (endTemporary(this.#context.database, this.settings.temporarySchema)) this.#context.definitionsChanged();
     this.listener.close();
     this.#closed();
     await this.names.portals.close();

@@ -251,6 +251,26 @@ export class SessionSettings {
       if (!OF_TRANSACTION.has(key) && !IDENTITY.has(key)) this.set(key, null, false);
   }
 
+  /** Where the session makes what is temporary. */
+  temporarySchema = '';
+  #looksInTemporary = false;
+
+  /** Something temporary is made: its schema is looked into before all others. False: it is so already. */
+  lookInTemporary(): boolean {
+    if (this.#looksInTemporary) return false;
+    this.#looksInTemporary = true;
+    this.#derived = null;
+    this.generation++;
+    return true;
+  }
+
+  /** `pg_temp` is the session's, wherever the setting puts it. */
+  #withTemporary(schemas: readonly string[]): readonly string[] {
+    if (!this.#looksInTemporary) return schemas.filter((schema) => schema !== 'pg_temp');
+    const path = schemas.includes('pg_temp') ? schemas : ['pg_temp', ...schemas];
+    return path.map((schema) => (schema === 'pg_temp' ? this.temporarySchema : schema));
+  }
+
   get searchPath(): readonly string[] {
     return this.#known().searchPath;
   }
@@ -342,10 +362,12 @@ export class SessionSettings {
   #known(): Derived {
     this.#derived ??= {
       currentUser: this.#currentUser(),
-      searchPath: (this.get('search_path') ?? 'public')
-        .split(',')
-        .map((part) => part.trim().replaceAll(/^"|"$/g, ''))
-        .filter((part) => part !== '' && part !== '$user'),
+      searchPath: this.#withTemporary(
+        (this.get('search_path') ?? 'public')
+          .split(',')
+          .map((part) => part.trim().replaceAll(/^"|"$/g, ''))
+          .filter((part) => part !== '' && part !== '$user'),
+      ),
       timeZone: this.get('timezone')!,
       synchronous: !['off', 'false', '0', 'no'].includes(this.get('synchronous_commit')!.toLowerCase()),
       readOnly: this.get('transaction_read_only') === 'on',

@@ -2,6 +2,7 @@
 import { admitted } from './admission.ts';
 import { headEnd, insertHead, type InsertHead } from '../planner/insert-head.ts';
 import { parseSql } from '../planner/parse.ts';
+import { withTemporarySchema } from '../planner/temporary-names.ts';
 import type { ParsedStatement, Statement } from '../planner/plan.ts';
 import type { MaybePromise, Output } from '../wire/gateway-api.ts';
 import { decodeUtf8 } from '../wire/message-body.ts';
@@ -31,7 +32,7 @@ export class SimpleQuery {
     this.#statements.messageComes();
     this.#statements.activity.runs(text);
     try {
-      const statements = parseSql(text);
+      const statements = parseSql(withTemporarySchema(text, this.#statements.settings.temporarySchema));
       if (statements.length === 0) out.emptyQuery();
       this.#statements.several = statements.length > 1;
       for (let i = 0; i < statements.length; i++)

@@ -27,6 +27,7 @@ import { maintain } from './maintain.ts';
 import { ownFunction } from './functions.ts';
 import { carryOutWith } from './modifying-with.ts';
 import { endPeer, sleep, type Peer } from './peers.ts';
+import { beginTemporary, discardTemporary } from './temporary.ts';
 import type { SessionPortal } from './portal.ts';
 import type { Preparation, SessionPrepared } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
@@ -346,8 +347,7 @@ export class SessionStatements {
       case 'closeCursor':
         return this.#cursors.close(statement.name);
       case 'discard':
-        if (statement.what === 'all' && this.isInBlock())
-          throw new SqlError(SqlState.activeSqlTransaction, 'DISCARD ALL cannot run inside a transaction block');
+        await discardTemporary(statement, this.transaction, this.isInBlock(), this.settings, this.interruption);
         return forget(statement, this.transaction, this.#names, this.sequences, this.settings);
       case 'listen':
       case 'unlisten':
@@ -534,6 +534,7 @@ export class SessionStatements {
   /** Those of the transaction that a definition is part of; null: it is one of its own. */
   async #changes(statement: Statement): Promise<SchemaChanges | null> {
     const { relations } = this.transaction;
+    beginTemporary(this.context.database, this.settings, statement);
     const isPart = this.transaction.inBlock || this.several || this.transaction.changes !== null;
     if (isPart || isTransactions(statement, { relations, searchPath: this.settings.searchPath }))
       return this.transaction.defining();
@@ -592,7 +593,7 @@ export class SessionStatements {
 
   view(): CatalogView {
     const permitted = this.access.superuser ? null : this.#permitted;
-    return catalogView(this.transaction.relations, this.searchPath, permitted);
+    return catalogView(this.transaction.relations, this.searchPath, permitted, this.settings.temporarySchema);
   }
 
   readonly #permitted = (schema: string): void => permitSchema(this.access, schema, Privilege.usage);

@@ -150,7 +150,7 @@ export function control(
   }
 }
 
-/** DISCARD; the tag. Plans are made anew where they have to be, and temporary tables there are none. @throws {SqlError} 25001 */
+/** DISCARD, but for temporary tables; the tag. Plans are made anew where they have to be. @throws {SqlError} 25001 */
 export function forget(
   { what }: Extract<Statement, { kind: 'discard' }>,
   transaction: SessionTransaction,

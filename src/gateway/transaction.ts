@@ -302,6 +302,7 @@ export class SessionTransaction {
         },
       );
     const transaction = this.current;
+    if (transaction !== null) endTemporaryRows(transaction);
     const publish = listener.take();
     const unlock = transaction === null ? null : this.hold.detach();
     this.#end();
@@ -410,6 +411,13 @@ export class SessionTransaction {
     if (index < 0) throw new SqlError(SqlState.invalidSavepoint, `savepoint "${name}" does not exist`);
     return index;
   }
+}
+
+/** ON COMMIT: rows and tables that are not to outlive the transaction. */
+function endTemporaryRows(transaction: Transaction): void {
+  transaction.definitions?.dropOnCommit();
+  if (!transaction.hasTemporary) return;
+  for (const table of transaction.writes.keys()) if (table.def.onCommit === 'delete') transaction.forget(table);
 }
 
 function tooLate(message: string): SqlError {

@@ -34,7 +34,7 @@ export async function holdToAlter(given: AlterWithin, table: Table): Promise<voi
   if (table.dropped || !changes.has(table))
     throw new SqlError(SqlState.undefinedTable, `relation "${table.def.name}" does not exist`);
   if (table.detached !== null) throw readOnly(table.detached);
-  if (changes.isNew(table) || table.committedDef !== null) return;
+  if (changes.isNew(table) || table.committedDef !== null || table.temporary) return;
   await database.inLane(table, async () => {
     await refreshTable(database, table);
     if (table.found === null) return;
@@ -72,7 +72,7 @@ export async function alterWithin(
     if (!changes.isNew(table))
       await database.inLane(table, async () => {
         await database.flushHeld(table, 'alter');
-        await database.commitHeld(table, 'alter');
+        if (!table.temporary) await database.commitHeld(table, 'alter');
       });
     if (transaction.state !== 'open') throw new SqlError(SqlState.inFailedSqlTransaction, 'the transaction has ended');
     reshape(given, table, wanted);

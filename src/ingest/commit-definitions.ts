@@ -8,16 +8,18 @@
  *   For the same reason no sequence goes back before the rows are in the log: until then the catalog covers both of its ways.
  * - D3 Lanes of tables are taken before the committer's: flushes and commits of them are over, and none begins.
  */
-import type { AlteredTable, AlterRequest } from '../storage/iceberg/lake-api.ts';
+import type { AlteredTable, AlterRequest, DefinitionsResult } from '../storage/iceberg/lake-api.ts';
+import type { SequenceDef } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
-import type { TableDef } from '../table-def.ts';
+import { isTemporarySchema, type TableDef } from '../table-def.ts';
 import { viewKey } from '../view-def.ts';
 import { reindexed } from './alter-table.ts';
 import { holdLane } from './checkpoint.ts';
 import { nameOf, type Database } from './database.ts';
 import { refreshTable } from './iceberg-commit.ts';
-import type { AlteredHere, SchemaChanges } from './schema-changes.ts';
+import type { AlteredHere, SchemaChanges, SchemaResult } from './schema-changes.ts';
 import type { Sequence } from './sequence.ts';
+import { dropTemporary } from './temporary-tables.ts';
 import type { Transaction } from './transaction.ts';
 
 /** @throws {SqlError} the transaction is rolled back, definitions and all */
@@ -26,12 +28,14 @@ export async function commitDefinitions(
   transaction: Transaction,
   changes: SchemaChanges,
 ): Promise<void> {
-  const { alteredTables, droppedTables, restartedSequences } = changes.result;
+  const { result } = changes;
+  const { alteredTables, droppedTables, restartedSequences } = result;
   const before = new Map(alteredTables.map(({ table }) => [table, table.committedDef!]));
-  await database.define(async () => {
+  const inTurn = isNothing(lasting(result)) ? <T>(work: () => Promise<T>) => work() : database.define.bind(database);
+  await inTurn(async () => {
     const lanes = await Promise.all([...before.keys(), ...droppedTables].map((table) => holdLane(database, table)));
     try {
-      for (const table of before.keys()) await refreshTable(database, table);
+      for (const table of before.keys()) if (!table.temporary) await refreshTable(database, table);
       for (const table of transaction.writes.keys()) if (!changes.has(table)) transaction.forget(table);
       await database.committer.commit(transaction, () => apply(database, changes));
       for (const sequence of restartedSequences) await restarted(database, sequence);
@@ -44,53 +48,98 @@ export async function commitDefinitions(
       for (const release of lanes) release();
     }
   });
-  if (droppedTables.length > 0) await database.trimLog(); // with a checkpoint frame that does not have them: their frames are missed by nobody
+  if (droppedTables.some(({ temporary }) => !temporary)) await database.trimLog(); // with a checkpoint frame that does not have them: their frames are missed by nobody
   for (const table of droppedTables) void database.index?.sync(table);
+}
+
+const isNothing = (result: SchemaResult): boolean =>
+  Object.values(result).every((each: readonly unknown[]) => each.length === 0);
+
+/** What the catalog is to hear of: nothing that is temporary (temporary-tables.ts). */
+function lasting(result: SchemaResult): SchemaResult {
+  const isLasting = ({ schema }: { readonly schema: string }): boolean => !isTemporarySchema(schema);
+  const tables = <T extends Table>(all: readonly T[]): readonly T[] => all.filter(({ temporary }) => !temporary);
+  const sequences = (all: readonly Sequence[]): readonly Sequence[] => all.filter(({ def }) => isLasting(def));
+  return {
+    ...result,
+    newTables: tables(result.newTables),
+    alteredTables: result.alteredTables.filter(({ table }) => !table.temporary),
+    droppedTables: tables(result.droppedTables),
+    newSequences: sequences(result.newSequences),
+    alteredSequences: sequences(result.alteredSequences),
+    droppedSequences: sequences(result.droppedSequences),
+    restartedSequences: sequences(result.restartedSequences),
+    storedViews: result.storedViews.filter(isLasting),
+    removedViews: result.removedViews.filter(isLasting),
+  };
 }
 
 /** Catalog, then main, where all is said in one turn. */
 async function apply(database: Database, changes: SchemaChanges): Promise<void> {
   const { result } = changes;
-  const { newSchemas, droppedSchemas, newTables, alteredTables, droppedTables, droppedSequences } = result;
-  const sequences = [...result.newSequences, ...result.alteredSequences];
-  if (Object.values(result).every((each: readonly unknown[]) => each.length === 0)) return;
-  const defs = new Map(sequences.map((sequence) => [sequence, changes.sequenceDefinition(sequence)]));
-  const storedSequences = await Promise.all([...defs].map((each) => database.sequences.stored(...each)));
-  const renamedSequences = result.alteredSequences.filter((each) => nameKey(each.def) !== nameKey(defs.get(each)!));
-  const requests = alteredTables.filter(isChanged).map(alterRequest);
+  if (isNothing(result)) return;
+  const stored = lasting(result);
+  const sequencesOf = ({ newSequences, alteredSequences }: SchemaResult): Map<Sequence, SequenceDef> =>
+    new Map([...newSequences, ...alteredSequences].map((each) => [each, changes.sequenceDefinition(each)]));
+  const requests = stored.alteredTables.filter(isChanged).map(alterRequest);
   const isRenamed = ({ table }: AlteredHere): boolean => nameKey(table.def) !== nameKey(table.committedDef!);
-  const renamed = alteredTables.filter(isRenamed).map(({ table }) => table);
-  const done = await database.lake.define({
-    newSchemas,
-    droppedSchemas,
-    renamedSchemas: result.renamedSchemas,
-    newTables: newTables.map(({ def, location }) => ({ def, location })),
-    alteredTables: requests,
-    renamedTables: renamed.map(({ def }) => ({ tableUuid: def.uuid, schema: def.schema, name: def.name })),
-    droppedTables: droppedTables.map(({ def }) => def.uuid),
-    storedSequences,
-    removedSequences: [...droppedSequences, ...renamedSequences].map(({ def: { schema, name } }) => ({ schema, name })),
-    storedViews: result.storedViews,
-    comments: result.comments,
-    removedViews: result.removedViews.map(({ schema, name }) => ({ schema, name })),
-  });
-  for (const name of newSchemas) database.schemas.add(name);
-  for (const table of droppedTables) dropped(database, table);
-  for (const { table } of alteredTables) {
+  const renamed = result.alteredTables.filter(isRenamed).map(({ table }) => table);
+  const done = isNothing(stored)
+    ? { created: [], altered: [] }
+    : await store(database, stored, sequencesOf(stored), requests, renamed);
+  for (const name of result.newSchemas) database.schemas.add(name);
+  for (const table of result.droppedTables)
+    if (table.temporary) dropTemporary(database, table);
+    else dropped(database, table);
+  for (const { table } of result.alteredTables) {
     const at = requests.findIndex(({ def }) => def.uuid === table.def.uuid);
     altered(database, table, done.altered[at]);
   }
   database.renamedAll(renamed);
-  for (const sequence of droppedSequences) database.sequences.removed(sequence);
-  for (const [i, table] of newTables.entries()) database.committed(table, done.created[i]!);
-  for (const each of defs) database.sequences.committed(...each);
+  for (const sequence of result.droppedSequences) database.sequences.removed(sequence);
+  for (const [i, table] of stored.newTables.entries()) database.committed(table, done.created[i]!);
+  for (const table of result.newTables) if (table.temporary) database.joinTemporary(table);
+  for (const each of sequencesOf(result)) database.sequences.committed(...each);
   for (const view of result.removedViews) database.views.delete(viewKey(view));
   for (const view of result.storedViews) database.views.set(viewKey(view), view);
   for (const [of, comment] of result.comments)
     if (comment === null) database.comments.delete(of);
     else database.comments.set(of, comment);
-  for (const name of droppedSchemas) database.schemas.delete(name);
+  for (const name of result.droppedSchemas) database.schemas.delete(name);
   changes.isCommitted = true;
+}
+
+/** One transaction of the catalog. */
+async function store(
+  database: Database,
+  stored: SchemaResult,
+  sequences: ReadonlyMap<Sequence, SequenceDef>,
+  alteredTables: readonly AlterRequest[],
+  renamed: readonly Table[],
+): Promise<DefinitionsResult> {
+  const storedSequences = await Promise.all([...sequences].map((each) => database.sequences.stored(...each)));
+  const renamedSequences = stored.alteredSequences.filter(
+    (each) => nameKey(each.def) !== nameKey(sequences.get(each)!),
+  );
+  return database.lake.define({
+    newSchemas: stored.newSchemas,
+    droppedSchemas: stored.droppedSchemas,
+    renamedSchemas: stored.renamedSchemas,
+    newTables: stored.newTables.map(({ def, location }) => ({ def, location })),
+    alteredTables,
+    renamedTables: renamed
+      .filter(({ temporary }) => !temporary)
+      .map(({ def }) => ({ tableUuid: def.uuid, schema: def.schema, name: def.name })),
+    droppedTables: stored.droppedTables.map(({ def }) => def.uuid),
+    storedSequences,
+    removedSequences: [...stored.droppedSequences, ...renamedSequences].map(({ def: { schema, name } }) => ({
+      schema,
+      name,
+    })),
+    storedViews: stored.storedViews,
+    comments: stored.comments,
+    removedViews: stored.removedViews.map(({ schema, name }) => ({ schema, name })),
+  });
 }
 
 const nameKey = ({ schema, name }: Pick<TableDef, 'schema' | 'name'>): string => JSON.stringify([schema, name]);
@@ -119,6 +168,7 @@ function dropped(database: Database, table: Table): void {
 function altered(database: Database, table: Table, after: AlteredTable | undefined): void {
   const { def } = table;
   table.committedDef = null;
+  if (table.temporary) database.follower.wake(table);
   if (after === undefined) return;
   table.metadataLocation = after.metadataLocation;
   table.snapshotId = after.snapshotId;
@@ -137,6 +187,7 @@ async function restarted(database: Database, sequence: Sequence): Promise<void> 
 /** Columns that are NOT NULL, now that all rows have values. Where this fails the catalog goes on saying that they may be NULL. */
 async function filled(database: Database, { table, filled: fieldIds }: AlteredHere): Promise<void> {
   const { def, metadataLocation, specId } = table;
+  if (table.temporary) return;
   if (!def.columns.some((column) => column.notNull && fieldIds.includes(column.fieldId))) return;
   try {
     const after = await database.lake.alterTable({ def, removed: [], metadataLocation, specId });

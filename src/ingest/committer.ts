@@ -84,15 +84,29 @@ export class Committer {
       return transaction.ended;
     }
     transaction.state = 'committing';
+    if (transaction.hasTemporary && first === null && transaction.isTemporary)
+      return this.#commitTemporary(transaction);
     this.#notice(transaction.owner);
     if (this.#lane !== null || transaction.streamed !== null || transaction.hasLeftMemory || first !== null)
       return this.#commitInTurn(transaction, first);
     try {
       const writes = this.#prepare(transaction);
-      const frames = framesOf(writes, this.#log.frameBytesMax);
+      const frames = framesOf(logged(transaction, writes), this.#log.frameBytesMax);
       if (frames.length > 1 || !this.#log.append(this.#headOf(transaction, frames, 0), frames[0]!.parts))
         return this.#commitInTurn(transaction);
       this.#memory.pool.unbounded(() => this.#apply(transaction, writes, this.#log.lastLsn));
+    } catch (error) {
+      transaction.finish();
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+    return transaction.ended;
+  }
+
+  /** Nothing of it goes to the log, and nobody else sees it: it is there at once. */
+  #commitTemporary(transaction: Transaction): Promise<void> {
+    try {
+      const writes = this.#prepare(transaction);
+      this.#memory.pool.unbounded(() => this.#applyTemporary(transaction, writes));
     } catch (error) {
       transaction.finish();
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
@@ -115,11 +129,12 @@ export class Committer {
       if (hasLeftMemory) stream ??= await this.#spills.streamAnew(transaction);
       await this.exclusive(async () => {
         const writes = this.#prepare(transaction);
+        const inLog = logged(transaction, writes);
         const frames =
-          stream !== null ? [streamFrame(stream)] : writes.length === 0 ? [] : framesOf(writes, frameBytesMax);
+          stream !== null ? [streamFrame(stream)] : inLog.length === 0 ? [] : framesOf(inLog, frameBytesMax);
         await first?.();
         if (frames.length === 0) {
-          transaction.finish();
+          this.#memory.pool.unbounded(() => this.#applyTemporary(transaction, writes));
           return;
         }
         await this.#append(transaction, frames, stream !== null);
@@ -169,7 +184,7 @@ export class Committer {
 
   /** What it wrote, when all of it has room. @throws {SqlError} 53100, 53200, 42P01 */
   #prepare(transaction: Transaction): readonly TableWrites[] {
-    if (this.#log.full)
+    if (this.#log.full && !transaction.isTemporary)
       throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
         hint: 'Free disk space; writes go on by themselves.',
       });
@@ -236,15 +251,8 @@ export class Committer {
     const slices = new Set<MemorySlice>();
     const lists = new Set<DeleteList>();
     for (const each of writes) {
-      each.table.counts.note(each.operations - each.deleted.length, each.deleted.length);
-      placeSpilled(each, this.appliedLsn, lsn, (table) => this.#spills.placed(table));
-      applyDeletes(each.table, each.deleted, lsn, lists);
-      if (each.deletedNames.first > 0) each.table.changes?.lose();
-      else each.table.changes?.note(each.deletedNames, lsn);
-      if (each.renamed !== null) each.table.renames.note(each.renamed);
-      applyInserts(each, lsn, slices);
-      noteOperations(each.table, first, lsn);
-      this.#inserted(each.table);
+      this.#place(each, lsn, slices, lists);
+      if (!each.table.temporary) noteOperations(each.table, first, lsn);
     }
     this.appliedLsn = lsn;
     this.#pending.push({
@@ -256,6 +264,29 @@ export class Committer {
       done: () => transaction.finish(),
     });
     this.#advance();
+  }
+
+  /** Into the units of its table. */
+  #place(each: TableWrites, lsn: Lsn, slices: Set<MemorySlice>, lists: Set<DeleteList>): void {
+    const { deleted, deletedNames, renamed, table } = each;
+    table.counts.note(each.operations - deleted.length, deleted.length);
+    placeSpilled(each, this.appliedLsn, lsn, (placed) => this.#spills.placed(placed));
+    applyDeletes(table, deleted, lsn, lists);
+    if (deletedNames.first > 0) table.changes?.lose();
+    else table.changes?.note(deletedNames, lsn);
+    if (renamed !== null) table.renames.note(renamed);
+    applyInserts(each, lsn, slices);
+    this.#inserted(table);
+  }
+
+  /** What has no place in the log is visible as soon as it is there. */
+  #applyTemporary(transaction: Transaction, writes: readonly TableWrites[]): void {
+    const slices = new Set<MemorySlice>();
+    const lists = new Set<DeleteList>();
+    for (const each of writes) if (!each.table.dropped) this.#place(each, this.appliedLsn, slices, lists);
+    for (const slice of slices) slice.published = slice.rows;
+    for (const list of lists) list.publish(list.length);
+    transaction.finish();
   }
 
   #advance(): void {
@@ -278,6 +309,11 @@ export class Committer {
     }
     this.publications.tell();
   }
+}
+
+/** Of what has room, what goes to the log. */
+function logged({ hasTemporary }: Transaction, writes: readonly TableWrites[]): readonly TableWrites[] {
+  return hasTemporary ? writes.filter(({ table }) => !table.temporary) : writes;
 }
 
 function outOfMemory(memory: Memory): SqlError {
@@ -324,7 +360,7 @@ function placeSpilled(writes: TableWrites, lsnFrom: Lsn, lsnTo: Lsn, placed: (ta
   table.spill([], files);
   table.install(null, live);
   writes.dropFiles(empty);
-  placed(table);
+  if (!table.temporary) placed(table);
 }
 
 function applyInserts(writes: TableWrites, lsn: Lsn, slices: Set<MemorySlice>): void {

@@ -39,6 +39,7 @@ import type { Sequence } from './sequence.ts';
 import { Sequences } from './sequences.ts';
 import { streamAnew } from './stream-anew.ts';
 import { TableLocks } from './table-locks.ts';
+import { TemporaryTables } from './temporary-tables.ts';
 import { Transaction } from './transaction.ts';
 
 const MEMORY_MARKS: Marks = { yellow: 0.6, red: 0.8 };
@@ -87,7 +88,9 @@ export class Database {
   admitScan: (running: (cancel: () => void) => void, chunkBytes: number) => Promise<() => void> = () =>
     Promise.resolve(() => {});
   readonly warn: (error: unknown, where: string) => void;
+  /** Those that are durable. */
   readonly tables = new Map<string, Table>();
+  readonly temporary = new TemporaryTables();
   readonly schemas = new Set<string>();
   readonly sequences: Sequences;
   readonly views = new Map<string, ViewDef>();
@@ -163,8 +166,13 @@ export class Database {
   };
 
   #hasUnit(unit: number): boolean {
-    for (const table of this.tables.values()) if (table.unit(unit) !== undefined) return true;
+    for (const table of this.allTables) if (table.unit(unit) !== undefined) return true;
     return false;
+  }
+
+  /** Temporary ones, too. */
+  get allTables(): readonly Table[] {
+    return [...this.tables.values(), ...this.temporary.tables.values()];
   }
 
   table(schema: string, name: string): Table | undefined {
@@ -192,10 +200,10 @@ export class Database {
     const full = (): void => {
       for (const each of [...this.#watchers]) each();
     };
-    for (const table of this.tables.values()) if (table.keyed) table.changes ??= new KeyChanges(table.keys, full);
+    for (const table of this.allTables) if (table.keyed) table.changes ??= new KeyChanges(table.keys, full);
     return () => {
       this.#watchers.delete(tooMany);
-      if (this.#watchers.size === 0) for (const table of this.tables.values()) table.changes = null;
+      if (this.#watchers.size === 0) for (const table of this.allTables) table.changes = null;
     };
   }
 
@@ -261,7 +269,7 @@ export class Database {
 
   /** Also one that a transaction under way has made. */
   tableOf(uuid: string): Table | undefined {
-    return this.tables.get(uuid) ?? this.#uncommitted.get(uuid);
+    return this.tables.get(uuid) ?? this.temporary.tables.get(uuid) ?? this.#uncommitted.get(uuid);
   }
 
   addUncommitted(def: TableDef, location: string): Table {
@@ -277,6 +285,14 @@ export class Database {
     table.specId = state.specId;
     this.#join(table, state);
     this.#startNow(table);
+  }
+
+  /** Its transaction has ended: it is there until its session ends. */
+  joinTemporary(table: Table): void {
+    const { name, schema, uuid } = table.def;
+    this.#uncommitted.delete(uuid);
+    this.temporary.tables.set(uuid, table);
+    this.#byName.set(`${schema}\u0000${name}`, table);
   }
 
   /** Nothing of it is left, where its transaction ends without it. */
@@ -376,6 +392,7 @@ export class Database {
     const { uuid, schema, name } = table.committedDef ?? table.def;
     table.dropped = true;
     this.tables.delete(uuid);
+    this.temporary.tables.delete(uuid);
     if (this.table(schema, name) === table) this.#byName.delete(`${schema}\u0000${name}`);
     this.generation++;
   }

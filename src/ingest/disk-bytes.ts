@@ -12,13 +12,13 @@ import type { OwnBytes } from '../storage/disk/disk-cache.ts';
 export interface DiskOwner {
   readonly log: Log;
   readonly memory: Memory;
-  readonly tables: ReadonlyMap<string, Table>;
+  readonly allTables: readonly Table[];
 }
 
-export function ownBytes({ log, memory, tables }: DiskOwner): OwnBytes {
+export function ownBytes({ log, memory, allTables }: DiskOwner): OwnBytes {
   let staged = 0;
   let rows = 0;
-  for (const table of tables.values()) {
+  for (const table of allTables) {
     for (const { info } of table.fileSets.staged) staged += info.bytes;
     for (const { info } of table.spilledFiles) staged += info.bytes;
     for (const { bytes } of table.slices()) rows += bytes;

@@ -52,7 +52,7 @@ export interface Cut {
 /** Cuts at the last applied transaction. Null: nothing of the table is in memory. The table's lane is held by the caller, until the cut is flushed. */
 export function cutTable(database: Database, table: Table): Cut | null {
   if (table.detached !== null) return null; // what the log alone has of it is not on disk
-  if (table.appliedLsn <= table.flushedLsn) return null;
+  if (table.temporary ? !hasRows(table) : table.appliedLsn <= table.flushedLsn) return null;
   table.freeze();
   const generations = table.generations.slice(1);
   const marks = [...table.fileSets.dirty].map((file) => ({ file, length: file.deletes.length }));
@@ -65,13 +65,18 @@ export function cutTable(database: Database, table: Table): Cut | null {
   return { lsn: database.committer.appliedLsn, generations, slices, marks, unlisted, unflushedFrom };
 }
 
+function hasRows(table: Table): boolean {
+  for (const { rows } of table.slices()) if (rows > 0) return true;
+  return false;
+}
+
 /** The table's lane is held by the caller. */
 export async function flushCut(database: Database, table: Table, cut: Cut): Promise<FlushResult> {
   const { lsn, generations, slices, marks, unlisted, unflushedFrom } = cut;
   const pin = database.memory.pins.acquire();
   try {
     await database.committer.published(lsn);
-    await database.log.durable(lsn); // V7, also after synchronous_commit = off
+    if (!table.temporary) await database.log.durable(lsn); // V7, also after synchronous_commit = off
     for (const each of slices) await writeSegment(database, table, each, lsn);
     const deltas: Delta[] = marks
       .filter(({ file, length }) => length > file.deletesFlushed)
@@ -87,15 +92,16 @@ export async function flushCut(database: Database, table: Table, cut: Cut): Prom
     if (!table.dropped) {
       await fetchMoves(database, table, movesMissing(database, table, slices));
       await fetchWarmMoves(database, table, slices);
-      await database.lake.writeFlush({
-        tableUuid: table.def.uuid,
-        logId: database.log.logId,
-        fromLsn: table.flushedLsn,
-        flushedLsn: lsn,
-        baseSnapshotId: table.snapshotId,
-        segments,
-        deltas,
-      });
+      if (!table.temporary)
+        await database.lake.writeFlush({
+          tableUuid: table.def.uuid,
+          logId: database.log.logId,
+          fromLsn: table.flushedLsn,
+          flushedLsn: lsn,
+          baseSnapshotId: table.snapshotId,
+          segments,
+          deltas,
+        });
       // No await between the last look and the installation: a transaction may touch another slice in any turn.
       for (
         let missing = movesMissing(database, table, slices);
@@ -107,7 +113,7 @@ export async function flushCut(database: Database, table: Table, cut: Cut): Prom
       for (const { file, length } of marks) file.deletesFlushed = length;
       for (const file of unlisted) file.isUnlisted = false;
       table.flushedLsn = lsn;
-    }
+    } else if (table.temporary) await database.lake.removeFiles(written.map(({ path }) => path));
     return {
       rows: segments.reduce((sum, each) => sum + each.rows, 0),
       bytes: segments.reduce((sum, each) => sum + each.bytes, 0),

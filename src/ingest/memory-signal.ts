@@ -24,7 +24,7 @@ const INDEX_SHARE = 200;
 interface Owner {
   readonly clock: Clock;
   readonly memory: Memory;
-  readonly tables: ReadonlyMap<string, Table>;
+  readonly allTables: readonly Table[];
   flush(table: Table, trigger: string): Promise<void>;
 }
 
@@ -64,7 +64,7 @@ export function memorySignal(owner: Owner, marks: Marks, othersWork: () => boole
 /** Z1. Tables without rows in memory come last: their flush frees what delete lists hold. */
 async function flushUnderPressure(owner: Owner, marks: Marks): Promise<void> {
   const { memory } = owner;
-  const tables = [...owner.tables.values()];
+  const tables = [...owner.allTables];
   // Of one log, so the distance to a table's oldest operation is an age.
   const lastLsn = tables.reduce((last, table) => Math.max(last, table.appliedLsn), 0);
   const figures = tables.map((table) => ({
@@ -87,7 +87,7 @@ function indexBytes(owner: Owner): () => number {
     const now = owner.clock.monotonic();
     if (now < until) return bytes;
     bytes = 0;
-    for (const table of owner.tables.values()) bytes += table.indexBytes;
+    for (const table of owner.allTables) bytes += table.indexBytes;
     until = now + Math.max(INDEX_MS, (owner.clock.monotonic() - now) * INDEX_SHARE);
     return bytes;
   };

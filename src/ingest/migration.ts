@@ -113,10 +113,15 @@ export function startMigration(database: Database, settings: MigrationSettings):
       for (const table of database.tables.values()) void collectLater(database, table);
     }
     for (const table of seen.keys()) if (table.dropped) seen.delete(table);
-    const tables = [...database.tables.values()].filter(({ detached }) => detached === null);
+    const tables = database.allTables.filter(({ detached }) => detached === null);
     const figures = tables.map((table) => {
       const own = look(table, seen, now);
-      return figuresOf(table, own, now, own.candidates.look(database, table, settings.smallFilesMax));
+      return figuresOf(
+        table,
+        own,
+        now,
+        table.temporary ? null : own.candidates.look(database, table, settings.smallFilesMax),
+      );
     });
     const moves = chooseMoves(settings, pressureOf(database), figures);
     for (const move of moves) start(tables[move.table]!, move);

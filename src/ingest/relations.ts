@@ -139,21 +139,23 @@ export function refuseFull(relations: Relations, schema: string, searchPath: rea
 export function committedRelations(database: {
   readonly tables: ReadonlyMap<string, Table>;
   readonly schemas: ReadonlySet<string>;
+  readonly temporary: { readonly tables: ReadonlyMap<string, Table>; readonly schemas: ReadonlySet<string> };
   readonly sequences: { readonly all: Iterable<Sequence>; named(schema: string, name: string): Sequence | undefined };
   readonly views: ReadonlyMap<string, ViewDef>;
   readonly comments: ReadonlyMap<string, string>;
   table(schema: string, name: string): Table | undefined;
 }): Relations {
-  const { schemas } = database;
+  const { schemas, temporary } = database;
   return {
     table: (schema, name) => database.table(schema, name),
     sequence: (schema, name) => database.sequences.named(schema, name),
     view: (schema, name) => database.views.get(viewKey({ schema, name })),
-    hasSchema: (name) => schemas.has(name),
+    hasSchema: (name) => schemas.has(name) || temporary.schemas.has(name),
     definition: (table) => table.committedDef ?? table.def,
     sequenceDefinition: ({ def }) => def,
     get tables() {
-      return database.tables.values();
+      const { size } = temporary.tables;
+      return size === 0 ? database.tables.values() : [...database.tables.values(), ...temporary.tables.values()];
     },
     get sequences() {
       return database.sequences.all;
@@ -162,6 +164,8 @@ export function committedRelations(database: {
     get views() {
       return database.views.values();
     },
-    schemas,
+    get schemas() {
+      return temporary.schemas.size === 0 ? schemas : [...schemas, ...temporary.schemas];
+    },
   };
 }

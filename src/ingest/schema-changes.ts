@@ -96,12 +96,12 @@ export class SchemaChanges implements Relations {
   }
 
   hasSchema(name: string): boolean {
-    return this.#schemas.get(name) ?? this.#database.schemas.has(name);
+    return this.#schemas.get(name) ?? this.#database.relations.hasSchema(name);
   }
 
   get tables(): Iterable<Table> {
     const made = [...this.#tables.values()].filter((table) => table !== null && this.#newTables.has(table));
-    return [...[...this.#database.tables.values()].filter((table) => !this.#dropped.has(table)), ...(made as Table[])];
+    return [...[...this.#database.relations.tables].filter((table) => !this.#dropped.has(table)), ...(made as Table[])];
   }
 
   definition(table: Table): TableDef {
@@ -130,7 +130,7 @@ export class SchemaChanges implements Relations {
 
   get schemas(): Iterable<string> {
     const made = [...this.#schemas].filter(([, isThere]) => isThere).map(([name]) => name);
-    return new Set([...[...this.#database.schemas].filter((name) => this.hasSchema(name)), ...made]);
+    return new Set([...[...this.#database.relations.schemas].filter((name) => this.hasSchema(name)), ...made]);
   }
 
   /** Names, and tables by uuid, that nobody else may change until the transaction ends (S4). @throws {SqlError} 55P03, 57014, 40P01 */
@@ -181,7 +181,7 @@ export class SchemaChanges implements Relations {
     if (!isFree(this, draft, ifNotExists)) return null;
     const given: TableDef = { ...draft, uuid: randomUUID(), oid: this.#database.takeOid() };
     const { def, sequences } = ownedSequences(this, given, owned, () => this.#database.takeOid());
-    const location = await this.#database.lake.newLocation(def);
+    const location = def.onCommit === undefined ? await this.#database.lake.newLocation(def) : '';
     for (const sequence of sequences) this.addSequence(sequence);
     const table = this.#database.addUncommitted(def, location);
     this.#newTables.add(table);
@@ -451,7 +451,8 @@ export class SchemaChanges implements Relations {
 
   /** What it leaves behind. */
   get result(): SchemaResult {
-    const { schemas, tables, sequences, views } = this.#database;
+    const { schemas, sequences, views } = this.#database;
+    const tableOf = (uuid: string): Table | undefined => this.#database.tableOf(uuid);
     const [ownTables, ownSequences] = [new Set(this.tables), new Set(this.sequences)];
     const isOther = ([name, isThere]: [string, boolean]): boolean => isThere !== schemas.has(name);
     const changed = [...this.#schemas].filter(isOther);
@@ -462,7 +463,7 @@ export class SchemaChanges implements Relations {
       alteredTables: [...this.#altered]
         .filter(([table]) => !this.#dropped.has(table))
         .map(([table, removed]) => ({ table, removed: [...removed], filled: [...(this.#filled.get(table) ?? [])] })),
-      droppedTables: [...this.#dropped].filter(({ def }) => tables.has(def.uuid)),
+      droppedTables: [...this.#dropped].filter(({ def }) => tableOf(def.uuid) !== undefined),
       newSequences: [...this.#newSequences].filter((sequence) => ownSequences.has(sequence)),
       alteredSequences: [...this.#alteredSequences].filter((sequence) => ownSequences.has(sequence)),
       restartedSequences: [...this.#restarted.keys()].filter((sequence) => ownSequences.has(sequence)),
@@ -476,6 +477,12 @@ export class SchemaChanges implements Relations {
       comments: [...this.#comments].filter(([of, comment]) => (this.#database.comments.get(of) ?? null) !== comment),
       removedViews: [...this.#views].flatMap(([key, view]) => (view === null ? (views.get(key) ?? []) : [])),
     };
+  }
+
+  /** Tables that are to live no longer than the transaction. */
+  dropOnCommit(): void {
+    for (const table of [...this.#newTables])
+      if (table.def.onCommit === 'drop' && this.has(table)) this.dropTable(table);
   }
 
   /** The transaction has ended: what the catalog does not have is nothing, and others may go on. */

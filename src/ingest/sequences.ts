@@ -6,6 +6,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { Remote } from '../rpc.ts';
 import type { SequenceDef, SequenceState, StoredSequence } from '../sequence-def.ts';
 import type { LakeApi } from '../storage/iceberg/lake-api.ts';
+import { isTemporarySchema } from '../table-def.ts';
 import { Sequence } from './sequence.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -32,6 +33,7 @@ export class Sequences {
   }
 
   readonly #save = (stored: StoredSequence): Promise<void> => {
+    if (isTemporarySchema(stored.def.schema)) return Promise.resolve(); // gone with its session
     const own = this.#uncommitted.get(stored.def.oid);
     if (own === undefined) return this.#lake.storeSequence(stored);
     own.mark = stored.state;

@@ -85,7 +85,7 @@ export class Snapshot {
   private constructor(database: Database, ended: () => void) {
     this.#ended = ended;
     this.lsn = database.committer.publishedLsn;
-    this.#views = new Map([...database.tables.values()].map((table) => [table, TableView.of(table)]));
+    this.#views = new Map(database.allTables.map((table) => [table, TableView.of(table)]));
     const isBusy = (): boolean => [...this.#readers.values()].some((reads) => reads());
     this.#pin = database.memory.pins.acquire(() => this.giveUp(), isBusy);
   }

@@ -33,12 +33,12 @@ export async function streamAnew(host: Host, transaction: Transaction): Promise<
   transaction.giveUpStream();
   const stream = host.log.stream();
   transaction.streamed = new StreamedWrites(stream); // it goes with the transaction
-  for (const writes of transaction.writes.values()) {
+  for (const writes of transaction.logged) {
     const { deletedNames } = writes;
     await pushGoneNames(host, stream, transaction, writes);
     for (const batch of deletedNames.batches) await push(stream, writes, 'delete', batch.vectors(), batch.rows);
   }
-  for (const writes of transaction.writes.values()) {
+  for (const writes of transaction.logged) {
     for (const { file } of writes.spilled.all) await pushFile(host, stream, transaction, writes, file);
     await pushMemory(host.memory, stream, writes);
   }

@@ -93,6 +93,10 @@ function dropNames({ deletedNames }: TableWrites): void {
 
 /** After rows were added: what is complete goes on its way, once the transaction is large. */
 export function streamRows(log: Log, transaction: Transaction, writes: TableWrites): Promise<void> | undefined {
+  if (writes.table.temporary) {
+    dropNames(writes);
+    return undefined;
+  }
   if (transaction.streamed === null) {
     if (transaction.hasLeftMemory) {
       dropNames(writes);
@@ -113,13 +117,13 @@ export function streamRows(log: Log, transaction: Transaction, writes: TableWrit
 export async function sealStream(transaction: Transaction): Promise<LogStream | null> {
   const { streamed } = transaction;
   if (streamed === null) return null;
-  for (const writes of transaction.writes.values()) {
+  for (const writes of transaction.logged) {
     if (writes.dead.length > 0 || writes.spilled.dead > 0) {
       transaction.giveUpStream();
       return null;
     }
   }
-  for (const writes of transaction.writes.values()) await streamed.send(writes, true);
+  for (const writes of transaction.logged) await streamed.send(writes, true);
   await streamed.stream.seal();
   return streamed.stream;
 }

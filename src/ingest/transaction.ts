@@ -410,6 +410,8 @@ export class Transaction {
   owner = 0;
   /** Its rows on their way to the log, when it is large (H1). */
   streamed: StreamedWrites | null = null;
+  /** It has been at temporary tables. */
+  hasTemporary = false;
   /** What it has defined; null: nothing. */
   definitions: SchemaChanges | null = null;
   /** What it sees, in REPEATABLE READ. */
@@ -442,6 +444,7 @@ export class Transaction {
     let writes = this.writes.get(table);
     if (writes === undefined) {
       if (table.detached !== null) throw readOnly(table.detached);
+      if (table.temporary) this.hasTemporary = true;
       writes = new TableWrites(this.#memory, table, this.id, this.#nextUnit(), this.snapshot);
       this.writes.set(table, writes);
       if (this.#savepoints > 0) writes.keys.record(true);
@@ -449,10 +452,21 @@ export class Transaction {
     return writes;
   }
 
+  /** What the log is to have of it: temporary tables are not there. */
+  get logged(): readonly TableWrites[] {
+    const all = [...this.writes.values()];
+    return this.hasTemporary ? all.filter(({ table }) => !table.temporary) : all;
+  }
+
+  /** It has written, and to temporary tables alone. */
+  get isTemporary(): boolean {
+    return this.hasTemporary && this.logged.every(({ operations }) => operations === 0);
+  }
+
   /** Own rows, or names of rows that it has deleted, are not in memory any more. */
   get hasLeftMemory(): boolean {
-    for (const { spilled, deletedNames } of this.writes.values())
-      if (spilled.size > 0 || deletedNames.first > 0) return true;
+    for (const { spilled, deletedNames, table } of this.writes.values())
+      if (!table.temporary && (spilled.size > 0 || deletedNames.first > 0)) return true;
     return false;
   }
 
@@ -517,7 +531,7 @@ export class Transaction {
 
   /** The first `batches` of its own rows leave memory. */
   spilling(writes: TableWrites, batches: number): void {
-    this.streamed?.dropped(writes, batches);
+    if (!writes.table.temporary) this.streamed?.dropped(writes, batches);
   }
 
   /** The frame that names the stream is in the log. */

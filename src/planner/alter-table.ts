@@ -28,7 +28,7 @@ import {
 } from './create-table.ts';
 import type { AlterCommand, AlteredDefault } from './alter-command.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
-import { checkDatabase, refuseSystemSchema } from './schema-names.ts';
+import { checkDatabase, refuseSystemRelation } from './schema-names.ts';
 import { sequenceOptions } from './sequence.ts';
 import { columnType, typeOidOf } from './type-names.ts';
 import { unsupportedStatement } from './utility.ts';
@@ -52,7 +52,7 @@ const MEANS_NOTHING: ReadonlySet<string> = new Set(['AT_SetStatistics', 'AT_SetS
 function tableName(relation: RangeVar): QualifiedName {
   checkDatabase(relation);
   const schema = relation.schemaname ?? '';
-  if (schema !== '') refuseSystemSchema(schema);
+  if (schema !== '') refuseSystemRelation(schema);
   return { schema: schema === '' ? null : schema, name: relation.relname ?? '' };
 }
 
@@ -210,7 +210,9 @@ function notRenamed(name: string): SqlError {
 export function planSetSchema(statement: AlterObjectSchemaStmt): Statement {
   if (statement.objectType !== 'OBJECT_TABLE') throw unsupportedStatement({ AlterObjectSchemaStmt: statement });
   const schema = statement.newschema ?? '';
-  refuseSystemSchema(schema);
+  if (schema === 'pg_temp')
+    throw new SqlError(SqlState.featureNotSupported, 'cannot move objects into or out of temporary schemas');
+  refuseSystemRelation(schema);
   return {
     kind: 'renameTable',
     table: tableName(statement.relation ?? {}),

@@ -119,6 +119,7 @@ function tableOf(text: string, where: Node, view: CatalogView): TableDef {
   const def = foreign ? undefined : view.table(schema, table);
   if (def === undefined)
     throw new SqlError(SqlState.undefinedTable, `relation "${text}" does not exist`, atNode(inner(where)));
+  if (def.onCommit !== undefined) throw notSupported('arka.changes of a temporary table', atNode(inner(where)));
   return def;
 }
 

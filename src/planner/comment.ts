@@ -5,7 +5,7 @@ import type { TableDef } from '../table-def.ts';
 import { stringOf } from './ast.ts';
 import type { AlterCommand, AlterTable } from './alter-command.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
-import { findView, refuseSystemSchema } from './schema-names.ts';
+import { findView, refuseSystemRelation } from './schema-names.ts';
 import { qualifiedName } from './utility.ts';
 
 type CommentCommand = Extract<AlterCommand, { kind: 'comment' }>;
@@ -17,7 +17,7 @@ export function planComment(statement: CommentStmt, text: string, view: CatalogV
   const object = statement.object!;
   const parts = 'List' in object ? (object.List.items ?? []).map(stringOf) : [stringOf(object)];
   const on = (table: QualifiedName, command: CommentCommand): Statement => {
-    if (table.schema !== null) refuseSystemSchema(table.schema);
+    if (table.schema !== null) refuseSystemRelation(table.schema);
     return { kind: 'comment', statement: alter(table, command) };
   };
   const whole: CommentCommand = { kind: 'comment', of: 'table', name: '', comment };

@@ -1,5 +1,5 @@
 /** CREATE TABLE … AS and SELECT … INTO: a query, and the table that its rows are to be. The columns are known once it is described. */
-import type { CreateTableAsStmt, IntoClause, Node, SelectStmt } from 'libpg-query';
+import type { CreateStmt, CreateTableAsStmt, IntoClause, Node, SelectStmt } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { moved, notSupported, SqlError, SqlState } from '../errors.ts';
 import { quoteIdentifier } from '../sql-text.ts';
@@ -11,7 +11,24 @@ import type { CatalogView, Statement } from './plan.ts';
 import { planCreateTable } from './create-table.ts';
 import { creationSchema } from './schema-names.ts';
 
-type CreateTableAs = Extract<Statement, { kind: 'createTableAs' }>;
+/** CREATE TABLE … AS, SELECT … INTO. */
+export interface CreateTableAs {
+  readonly kind: 'createTableAs';
+  readonly schema: string;
+  readonly name: string;
+  /** Names that were given; those of the query for the rest. */
+  readonly columns: readonly string[];
+  /** As libpg-query has it. */
+  readonly onCommit: CreateStmt['oncommit'];
+  /** libpg-query's nodes of WITH (…). */
+  readonly options: readonly unknown[];
+  readonly ifNotExists: boolean;
+  readonly withData: boolean;
+  readonly query: string;
+  /** Where the query begins in the statement's text; null: it was written in other words. */
+  readonly offset: number | null;
+}
+
 type CreateTable = Extract<Statement, { kind: 'createTable' }>;
 
 /** @throws {SqlError} 0A000, 3F000, 42501 */
@@ -44,7 +61,6 @@ function planned(
 ): CreateTableAs {
   if (parameterCount > 0) throw notSupported('a parameter in CREATE TABLE … AS');
   const relation = into.rel ?? {};
-  if (relation.relpersistence === 't') throw notSupported('CREATE TEMPORARY TABLE');
   if (relation.relpersistence === 'u') throw notSupported('CREATE UNLOGGED TABLE');
   const { query: written, offset } = queryText(text) ?? { query: Deparser.deparse(query), offset: null };
   return {
@@ -53,6 +69,7 @@ function planned(
     name: relation.relname ?? '',
     columns: (into.colNames ?? []).map((node) => ('String' in node ? (node.String.sval ?? '') : '')),
     options: into.options ?? [],
+    onCommit: into.onCommit,
     ifNotExists,
     withData: into.skipData !== true,
     query: written,
@@ -83,7 +100,8 @@ export function tableForQuery(
   columns: readonly ResultColumn[],
   view: CatalogView,
 ): CreateTable {
-  const { schema, name, columns: names, options } = statement;
+  const { schema, name, columns: names, onCommit, options } = statement;
+  const ending = onCommit === undefined ? {} : { oncommit: onCommit };
   if (names.length > columns.length) throw new SqlError(SqlState.syntaxError, 'too many column names were specified');
   const list = columns.map((column, i) => {
     const oid = column.typeOid === Oid.unknown ? Oid.text : column.typeOid;
@@ -92,7 +110,7 @@ export function tableForQuery(
   const [parsed] = parseSql(`CREATE TABLE ${quoteIdentifier(schema)}.${quoteIdentifier(name)} (${list.join(', ')})`);
   const node = parsed!.node as { CreateStmt: Parameters<typeof planCreateTable>[0] };
   try {
-    return planCreateTable({ ...node.CreateStmt, options: options as Node[] }, view) as CreateTable;
+    return planCreateTable({ ...node.CreateStmt, options: options as Node[], ...ending }, view) as CreateTable;
   } catch (error) {
     throw moved(error, null);
   }

@@ -10,7 +10,7 @@ import { checksOf } from './check-constraints.ts';
 import { columnDefault } from './column-default.ts';
 import { tableOptions } from './options.ts';
 import type { CatalogView, DefaultExpression, Statement, TableDraft } from './plan.ts';
-import { creationSchema } from './schema-names.ts';
+import { creationSchema, onCommitOf } from './schema-names.ts';
 import { formatType } from '../types/format-type.ts';
 import { sequenceOptions } from './sequence.ts';
 import { columnsLike } from './table-like.ts';
@@ -24,6 +24,7 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   refuseShapes(statement);
   const relation = statement.relation ?? {};
   const schema = creationSchema(relation, view);
+  const onCommit = onCommitOf(statement.oncommit, schema);
   const name = truncated(relation.relname ?? '');
   const keys = new KeyCollector(name);
   const columns: ColumnDef[] = [];
@@ -61,6 +62,7 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
     keyName,
     indexes: [],
     ...options,
+    ...(onCommit === undefined ? {} : { onCommit }),
     ...checksOf(making.checks, withKeys, name),
   };
   const { sequences, expressions } = making;
@@ -89,14 +91,12 @@ export interface Making {
 }
 
 function refuseShapes(statement: CreateStmt): void {
-  if (statement.relation?.relpersistence === 't') throw unsupported('CREATE TEMPORARY TABLE');
   if (statement.relation?.relpersistence === 'u') throw unsupported('CREATE UNLOGGED TABLE');
   if (statement.partspec !== undefined || statement.partbound !== undefined) {
     throw unsupported('PARTITION BY').with({ hint: "Use WITH (partition_by = 'day(ts)')." });
   }
   if ((statement.inhRelations ?? []).length > 0) throw unsupported('INHERITS');
   if (statement.ofTypename !== undefined) throw unsupported('CREATE TABLE … OF');
-  if (statement.oncommit !== undefined && statement.oncommit !== 'ONCOMMIT_NOOP') throw unsupported('ON COMMIT');
   if ((statement.tablespacename ?? '') !== '') throw unsupported('TABLESPACE');
   if ((statement.accessMethod ?? '') !== '') throw unsupported('USING of CREATE TABLE');
 }

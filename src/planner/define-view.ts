@@ -2,11 +2,19 @@
  * CREATE, DROP and ALTER VIEW. What they mean PostgreSQL says itself, over the definitions that it has (catalog/view-trial.ts):
  * a statement goes there as it was written. What Arka could not keep is refused here.
  */
-import type { AlterObjectSchemaStmt, AlterTableStmt, DropStmt, Node, RenameStmt, ViewStmt } from 'libpg-query';
+import type {
+  AlterObjectSchemaStmt,
+  AlterTableStmt,
+  DropStmt,
+  Node,
+  RangeVar,
+  RenameStmt,
+  ViewStmt,
+} from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { at, tagOf, walk } from './ast.ts';
 import type { CatalogView, Statement } from './plan.ts';
-import { creationSchema, findView, refuseSystemSchema } from './schema-names.ts';
+import { creationSchema, findTable, findView, refuseSystemSchema } from './schema-names.ts';
 import { qualifiedName } from './utility.ts';
 
 type DefineView = Extract<Statement, { kind: 'defineView' }>;
@@ -29,7 +37,18 @@ function planCreateView(statement: ViewStmt, text: string, view: CatalogView): D
     if (tag !== 'SelectStmt' || body['intoClause'] === undefined) return;
     throw new SqlError(SqlState.featureNotSupported, 'views must not contain SELECT INTO');
   });
+  refuseTemporary(statement.query, view);
   return { kind: 'defineView', tag: 'CREATE VIEW', sql: text };
+}
+
+/** PostgreSQL would make such a view temporary, too. @throws {SqlError} 0A000 */
+function refuseTemporary(query: Node | undefined, view: CatalogView): void {
+  walk(query, (tag, body) => {
+    if (tag !== 'RangeVar') return;
+    const relation = body as RangeVar;
+    if (findTable(relation, view)?.onCommit === undefined) return;
+    throw notSupported('a view of a temporary table', at(relation.location));
+  });
 }
 
 function planDropView({ removeType, objects = [] }: DropStmt, text: string): DefineView | null {

@@ -9,6 +9,7 @@ import type { ColumnDefault, Lsn, TableDef } from '../table-def.ts';
 import type { ViewDef } from '../view-def.ts';
 import type { SessionFunction } from './session-functions.ts';
 import type { KeptColumns, WithPart } from './kept-columns.ts';
+import type { CreateTableAs } from './create-table-as.ts';
 import type { RowLock } from './locking.ts';
 import type { RoleName, RoleStatement } from './role-statements.ts';
 import type { SessionStatement } from './session-statements.ts';
@@ -25,6 +26,7 @@ export interface CatalogView {
   /** The sequence that a column owns. */
   ownedSequence?(tableUuid: string, fieldId: number): SequenceDef | undefined;
   readonly searchPath: readonly string[];
+  readonly temporarySchema?: string;
 }
 
 /** One statement of a text. `position` is the offset of `text` in the whole, in characters, for error positions. */
@@ -418,21 +420,7 @@ export type Statement =
       /** Tables whose columns it has by LIKE. */
       readonly likes?: readonly TableDef[];
     }
-  | {
-      /** CREATE TABLE … AS, SELECT … INTO. */
-      readonly kind: 'createTableAs';
-      readonly schema: string;
-      readonly name: string;
-      /** Names that were given; those of the query for the rest. */
-      readonly columns: readonly string[];
-      /** libpg-query's nodes of WITH (…). */
-      readonly options: readonly unknown[];
-      readonly ifNotExists: boolean;
-      readonly withData: boolean;
-      readonly query: string;
-      /** Where the query begins in the statement's text; null: it was written in other words. */
-      readonly offset: number | null;
-    }
+  | CreateTableAs
   | {
       readonly kind: 'createSequence';
       readonly schema: string;

@@ -17,7 +17,7 @@ import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { at, defElemText, stringOf } from './ast.ts';
 import type { QualifiedName, Statement } from './plan.ts';
 import { planSet } from './settings.ts';
-import { checkDatabase, refuseSystemSchema } from './schema-names.ts';
+import { checkDatabase, refuseSystemRelation, refuseSystemSchema } from './schema-names.ts';
 import type { RightsTarget, RoleName, RoleSettings } from './role-statements.ts';
 
 /** Null: it is none of these. @throws {SqlError} 0A000, 22023, 42601, 42939 */
@@ -270,7 +270,7 @@ function objectName(node: Node): QualifiedName {
   if (!('RangeVar' in node)) return { schema: null, name: stringOf(node) };
   checkDatabase(node.RangeVar);
   const schema = node.RangeVar.schemaname ?? '';
-  if (schema !== '') refuseSystemSchema(schema);
+  if (schema !== '') refuseSystemRelation(schema);
   return { schema: schema === '' ? null : schema, name: node.RangeVar.relname ?? '' };
 }
 

@@ -1,7 +1,7 @@
 /** Schemas and relations by name: where things are made, which names are PostgreSQL's own, and the errors for those that are not there. */
 import type { RangeVar } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
-import type { TableDef } from '../table-def.ts';
+import { isTemporarySchema, type OnCommit, type TableDef } from '../table-def.ts';
 import type { ViewDef } from '../view-def.ts';
 import { at } from './ast.ts';
 import type { CatalogView } from './plan.ts';
@@ -24,17 +24,31 @@ export function checkDatabase(relation: RangeVar): void {
   }
 }
 
-/** The schema in which CREATE TABLE puts a name. */
+/** The schema in which CREATE TABLE puts a name: for what is temporary that of the session, whatever the search path. */
 export function creationSchema(relation: RangeVar, view: CatalogView): string {
   checkDatabase(relation);
   const given = relation.schemaname ?? '';
+  const { temporarySchema } = view;
+  if (temporarySchema !== undefined && given === temporarySchema) return given;
+  if (relation.relpersistence === 't') {
+    if (given !== '')
+      throw new SqlError(
+        SqlState.invalidTableDefinition,
+        'cannot create temporary relation in non-temporary schema',
+        at(relation.location),
+      );
+    if (temporarySchema === undefined) throw notSupported('a temporary relation here', at(relation.location));
+    return temporarySchema;
+  }
   if (given !== '') {
     refuseSystemSchema(given);
     if (!view.hasSchema(given))
       throw new SqlError(SqlState.invalidSchemaName, `schema "${given}" does not exist`, at(relation.location));
     return given;
   }
-  const schema = view.searchPath.find((name) => name !== 'pg_catalog' && view.hasSchema(name));
+  const schema = view.searchPath.find(
+    (name) => name !== 'pg_catalog' && !isTemporarySchema(name) && view.hasSchema(name),
+  );
   if (schema === undefined)
     throw new SqlError(SqlState.invalidSchemaName, 'no schema has been selected to create in', at(relation.location));
   refuseSystemSchema(schema);
@@ -43,6 +57,19 @@ export function creationSchema(relation: RangeVar, view: CatalogView): string {
 
 export function refuseSystemSchema(name: string): void {
   if (isSystemSchema(name)) throw new SqlError(SqlState.insufficientPrivilege, `permission denied for schema ${name}`);
+}
+
+/** For the names of relations: those that are temporary lie in a schema of PostgreSQL's, too. */
+export function refuseSystemRelation(schema: string): void {
+  if (!isTemporarySchema(schema)) refuseSystemSchema(schema);
+}
+
+/** What ON COMMIT says of a table in that schema. @throws {SqlError} 42P16 for one that is not temporary */
+export function onCommitOf(action: string | undefined, schema: string): OnCommit | undefined {
+  if (isTemporarySchema(schema))
+    return action === 'ONCOMMIT_DROP' ? 'drop' : action === 'ONCOMMIT_DELETE_ROWS' ? 'delete' : 'preserve';
+  if (action === undefined || action === 'ONCOMMIT_NOOP') return undefined;
+  throw new SqlError(SqlState.invalidTableDefinition, 'ON COMMIT can only be used on temporary tables');
 }
 
 export function displayName(relation: RangeVar): string {
@@ -54,7 +81,7 @@ export function displayName(relation: RangeVar): string {
 export function findTable(relation: RangeVar, view: CatalogView): TableDef | undefined {
   checkDatabase(relation);
   const schema = relation.schemaname ?? '';
-  if (schema !== '' && isSystemSchema(schema)) return undefined;
+  if (schema !== '' && isSystemSchema(schema) && !isTemporarySchema(schema)) return undefined;
   return view.table(schema === '' ? null : schema, relation.relname ?? '');
 }
 
@@ -63,17 +90,17 @@ export function findView(relation: RangeVar, view: CatalogView): ViewDef | undef
   if (view.view === undefined) return undefined;
   checkDatabase(relation);
   const schema = relation.schemaname ?? '';
-  if (schema !== '' && isSystemSchema(schema)) return undefined;
+  if (schema !== '' && isSystemSchema(schema) && !isTemporarySchema(schema)) return undefined;
   return view.view(schema === '' ? null : schema, relation.relname ?? '');
 }
 
 /** A relation of PostgreSQL's catalogs or a view of schema arka, by name alone: PGlite knows whether it is there. */
 export function isCatalogRelation(relation: RangeVar, view: CatalogView): boolean {
   const schema = relation.schemaname ?? '';
-  if (schema !== '') return isSystemSchema(schema);
+  if (schema !== '') return isSystemSchema(schema) && !isTemporarySchema(schema);
   return (
     (relation.relname ?? '').startsWith('pg_') ||
-    view.searchPath.some((name) => name !== 'pg_catalog' && isSystemSchema(name))
+    view.searchPath.some((name) => name !== 'pg_catalog' && isSystemSchema(name) && !isTemporarySchema(name))
   );
 }
 

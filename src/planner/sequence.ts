@@ -6,6 +6,7 @@ import { Oid } from '../types/pg-type.ts';
 import { at, defElemText, stringsOf, unsupported } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
 import { creationSchema, isSystemSchema, refuseSystemSchema } from './schema-names.ts';
+import { isTemporarySchema } from '../table-def.ts';
 import { typeOidOf } from './type-names.ts';
 
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
@@ -74,7 +75,6 @@ function ownedBy(arg: Node | undefined, location: number | undefined): SequenceO
 /** @throws {SqlError} 0A000, 3F000, 42501 */
 export function planCreateSequence(statement: CreateSeqStmt, view: CatalogView): Statement {
   const relation = statement.sequence ?? {};
-  if (relation.relpersistence === 't') throw unsupported('CREATE TEMPORARY SEQUENCE');
   if (relation.relpersistence === 'u') throw unsupported('CREATE UNLOGGED SEQUENCE');
   return {
     kind: 'createSequence',
@@ -86,7 +86,7 @@ export function planCreateSequence(statement: CreateSeqStmt, view: CatalogView):
 }
 
 function nameOf({ schemaname: schema = '', relname: name = '' }: RangeVar): QualifiedName {
-  return { schema: schema === '' || isSystemSchema(schema) ? null : schema, name };
+  return { schema: schema === '' || (isSystemSchema(schema) && !isTemporarySchema(schema)) ? null : schema, name };
 }
 
 export function planRenameSequence({ relation = {}, newname = '', missing_ok: missing }: RenameStmt): Statement {

@@ -13,7 +13,14 @@ import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { at, constantText, defElemBoolean, plainName, stringOf, stringsOf, tagOf } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
 import { roleName } from './roles.ts';
-import { DATABASE, findView, isSystemSchema, refuseSystemSchema, targetTable } from './schema-names.ts';
+import {
+  DATABASE,
+  findView,
+  isSystemSchema,
+  refuseSystemRelation,
+  refuseSystemSchema,
+  targetTable,
+} from './schema-names.ts';
 import { transactionModes } from './settings.ts';
 
 /** @throws {SqlError} 0A000 for two-phase commit */
@@ -112,12 +119,12 @@ export function planDrop(statement: DropStmt): Statement {
   switch (statement.removeType) {
     case 'OBJECT_TABLE': {
       const names = (statement.objects ?? []).map(qualifiedName);
-      for (const name of names) if (name.schema !== null) refuseSystemSchema(name.schema);
+      for (const name of names) if (name.schema !== null) refuseSystemRelation(name.schema);
       return { kind: 'dropTable', names, ifExists, cascade };
     }
     case 'OBJECT_INDEX': {
       const names = (statement.objects ?? []).map(qualifiedName);
-      for (const name of names) if (name.schema !== null) refuseSystemSchema(name.schema);
+      for (const name of names) if (name.schema !== null) refuseSystemRelation(name.schema);
       if (statement.concurrent === true && names.length > 1)
         throw new SqlError(
           SqlState.featureNotSupported,
@@ -127,7 +134,7 @@ export function planDrop(statement: DropStmt): Statement {
     }
     case 'OBJECT_SEQUENCE': {
       const names = (statement.objects ?? []).map(qualifiedName);
-      for (const name of names) if (name.schema !== null) refuseSystemSchema(name.schema);
+      for (const name of names) if (name.schema !== null) refuseSystemRelation(name.schema);
       return { kind: 'dropSequence', names, ifExists, cascade };
     }
     case 'OBJECT_SCHEMA': {

@@ -204,6 +204,11 @@ export class Table {
     for (const file of this.files) file.defined(def);
   }
 
+  /** Of one session, and never in the log (ingest/temporary-tables.ts). */
+  get temporary(): boolean {
+    return this.def.onCommit !== undefined;
+  }
+
   get keyed(): boolean {
     return this.keyColumns.length > 0;
   }

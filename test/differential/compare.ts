@@ -62,9 +62,13 @@ export async function expectedOf(oracle: Session, scenario: Scenario): Promise<r
   return outcomes.map((outcome) => plain(outcome, schema));
 }
 
-/** Without the name of the schema. */
+/** Without the names of schemas: its own, and the session's for what is temporary. */
 function plain(outcome: Outcome, schema: string): Outcome {
-  return JSON.parse(JSON.stringify(outcome).replaceAll(schema, 'schema')) as Outcome;
+  return JSON.parse(
+    JSON.stringify(outcome)
+      .replaceAll(schema, 'schema')
+      .replaceAll(/pg_temp_\d+/g, 'pg_temp'),
+  ) as Outcome;
 }
 
 const MOVES: readonly Tier[] = ['memory', 'disk', 'Iceberg'];

@@ -18,6 +18,7 @@ import { MODIFYING_WITH } from './scenarios/modifying-with.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
 import { SEQUENCES } from './scenarios/sequences.ts';
 import { RETURNING } from './scenarios/returning.ts';
+import { TEMPORARY_TABLES } from './scenarios/temporary-tables.ts';
 import { TRUNCATE } from './scenarios/truncate.ts';
 import { TYPES } from './scenarios/types.ts';
 import { UPDATE_DELETE } from './scenarios/update-delete.ts';
@@ -50,6 +51,7 @@ describe.each([
   ...BY_KEY,
   ...MERGE,
   ...MODIFYING_WITH,
+  ...TEMPORARY_TABLES,
   ...TRUNCATE,
   ...CREATE_TABLE_AS,
   ...CURSORS,

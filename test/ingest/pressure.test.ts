@@ -183,7 +183,7 @@ describe('memory in red', () => {
     const owner = {
       clock: new StepClock(),
       memory,
-      tables,
+      allTables: [...tables.values()],
       flush: (table: Table): Promise<void> => {
         const { name, held } = table as unknown as { name: string; held: number[] };
         flushed.push(name);

@@ -1,0 +1,87 @@
+/**
+ * Statements about what is temporary (ingest/temporary-tables.ts). All of them are part of a transaction's definitions, also
+ * outside a block: there is one way for them, and it asks nothing of the catalog.
+ */
+import { SqlError, SqlState } from '../errors.ts';
+import type { Database } from '../ingest/database.ts';
+import { along, relationNamed, type Relations } from '../ingest/relations.ts';
+import type { Patience } from '../ingest/table-locks.ts';
+import type { QualifiedName, Statement } from '../planner/plan.ts';
+import { isTemporarySchema } from '../table-def.ts';
+import type { SessionSettings } from './settings.ts';
+import type { SessionTransaction } from './transaction.ts';
+
+/** Before it makes the first thing in the session's schema: names lead there from now on. */
+export function beginTemporary({ temporary }: Database, settings: SessionSettings, statement: Statement): void {
+  if (makesTemporary(statement) && settings.lookInTemporary()) temporary.schemas.add(settings.temporarySchema);
+}
+
+/** Whether it makes something in the session's schema. */
+function makesTemporary(statement: Statement): boolean {
+  switch (statement.kind) {
+    case 'createTable':
+      return isTemporarySchema(statement.draft.schema);
+    case 'createTableAs':
+    case 'createSequence':
+      return isTemporarySchema(statement.schema);
+    default:
+      return false;
+  }
+}
+
+/** Whether it is about something there. */
+export function concernsTemporary(
+  statement: Statement,
+  { relations, searchPath }: { readonly relations: Relations; readonly searchPath: readonly string[] },
+): boolean {
+  if (makesTemporary(statement)) return true;
+  if (!searchPath.some(isTemporarySchema)) return false;
+  const isThere = ({ schema, name }: QualifiedName): boolean =>
+    along(searchPath, schema, (each) =>
+      relationNamed(relations, each, name) === null ? undefined : isTemporarySchema(each),
+    ) === true;
+  switch (statement.kind) {
+    case 'dropTable':
+    case 'dropIndex':
+    case 'dropSequence':
+      return statement.names.some(isThere);
+    case 'alterTable':
+    case 'renameTable':
+      return isThere(statement.table);
+    case 'alterSequence':
+    case 'renameSequence':
+      return isThere(statement.name);
+    case 'comment':
+      return isThere(statement.statement.table);
+    case 'commentOnIndex':
+      return isThere(statement.index);
+    case 'createIndex':
+      return [...relations.tables].some(({ def, temporary }) => temporary && def.uuid === statement.draft.tableUuid);
+    default:
+      return false;
+  }
+}
+
+/** DISCARD TEMP: all that the session has there goes, with its transaction. DISCARD ALL does it, too. @throws {SqlError} 25001 */
+export async function discardTemporary(
+  { what }: Extract<Statement, { kind: 'discard' }>,
+  transaction: SessionTransaction,
+  inBlock: boolean,
+  { temporarySchema: schema }: SessionSettings,
+  patience: Patience,
+): Promise<void> {
+  if (what === 'all' && inBlock)
+    throw new SqlError(SqlState.activeSqlTransaction, 'DISCARD ALL cannot run inside a transaction block');
+  const { relations } = transaction;
+  if ((what !== 'all' && what !== 'temp') || !relations.hasSchema(schema)) return;
+  const tables = [...relations.tables].filter((table) => relations.definition(table).schema === schema);
+  const changes = transaction.defining();
+  await changes.lock(
+    tables.map(({ def }) => def.uuid),
+    patience,
+  );
+  changes.setViews([...changes.views].filter((view) => view.schema !== schema));
+  for (const table of tables) changes.dropTable(table);
+  for (const sequence of [...changes.sequences])
+    if (changes.sequenceDefinition(sequence).schema === schema) changes.dropSequence(sequence);
+}

@@ -1,0 +1,26 @@
+/**
+ * `pg_temp`, as a statement's text has it, is the schema of its session: it is written so before anything reads the text, for
+ * PostgreSQL inside has one session and reads it, too.
+ */
+import { notSupported } from '../errors.ts';
+
+/** Strings, comments and quoted names; and names of schemas in front of a dot, which alone are looked at. */
+const TOKENS =
+  /e'(?:\\[^]|''|[^'\\])*'|'(?:''|[^'])*'(\s*::\s*(?:pg_catalog\s*\.\s*)?regclass\b)?|\$(\w*)\$[^]*?\$\2\$|--[^\n]*|\/\*[^]*?\*\/|(?<![\w$.])"?(pg_temp(?:_\d+)?)"?(?=\s*\.)|"(?:""|[^"])*"/gi;
+const MENTIONED = /pg_temp/i;
+
+/** @throws {SqlError} 0A000 for a name that leads to what another session has */
+export function withTemporarySchema(text: string, schema: string): string {
+  if (!MENTIONED.test(text)) return text;
+  return text.replace(
+    TOKENS,
+    (token: string, regclass: string | undefined, _tag: string, named: string | undefined) => {
+      if (regclass !== undefined) return token.replace(/^'("?)pg_temp\1\./i, `'${schema}.`);
+      if (named === undefined) return token;
+      const name = named.toLowerCase();
+      if (name === 'pg_temp') return schema;
+      if (name === schema) return token;
+      throw notSupported(`${name}: access to temporary tables of other sessions`);
+    },
+  );
+}

@@ -1,0 +1,124 @@
+/** Temporary tables as several sessions see them, and what is left of them: nothing. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { RoleServer, said, script } from './role-server.ts';
+
+let server: RoleServer;
+let one: pg.Client;
+let two: pg.Client;
+beforeAll(async () => {
+  server = await RoleServer.start();
+  one = await server.as('arka');
+  await one.query(`
+    CREATE TABLE shared (id int PRIMARY KEY, v text); INSERT INTO shared VALUES (1, 'one'), (2, 'two');
+    CREATE ROLE bob LOGIN; GRANT SELECT ON shared TO bob`);
+  two = await server.as('bob');
+});
+afterAll(() => server.destroy());
+
+const TEMPORARY = `SELECT count(*) FROM pg_class WHERE relnamespace::regnamespace::text LIKE 'pg\\_temp%'`;
+
+test('each session has its own table of a name, and none reads that of another', async () => {
+  await script(one, [
+    ['CREATE TEMP TABLE shared (a int PRIMARY KEY)', 'CREATE'],
+    ['INSERT INTO shared SELECT generate_series(1, 10)', 'INSERT'],
+  ]);
+  await script(two, [
+    ['SELECT count(*) FROM shared', 'SELECT 2'],
+    ['CREATE TEMP TABLE shared AS SELECT 7 AS a', 'SELECT'],
+    ['SELECT a FROM shared', 'SELECT 7'],
+    ['ALTER TABLE shared ADD COLUMN b int DEFAULT 1', 'ALTER'],
+    ['UPDATE shared SET a = 8 RETURNING a + b', 'UPDATE 9'],
+  ]);
+  const { rows } = await one.query<{ schema: string }>('SELECT pg_my_temp_schema()::regnamespace::text AS schema');
+  const { schema } = rows[0]!;
+  for (const sql of [
+    `SELECT * FROM ${schema}.shared`,
+    `DROP TABLE ${schema}.shared`,
+    `CREATE TABLE ${schema}.x (a int)`,
+  ])
+    expect(await said(two, sql)).toBe(`0A000 ${schema}: access to temporary tables of other sessions is not supported`);
+  expect(await said(two, `CALL arka.flush('${schema}.shared')`)).toBe(
+    `42P01 relation "${schema}.shared" does not exist`,
+  );
+  await script(one, [['SELECT count(*), max(a) FROM shared', 'SELECT 10|10']]);
+});
+
+test('who has no TEMPORARY on the database makes none', async () => {
+  await one.query('REVOKE TEMPORARY ON DATABASE arka FROM PUBLIC');
+  await script(two, [
+    ['CREATE TEMP TABLE no (a int)', '42501 permission denied to create temporary tables in database "arka"'],
+  ]);
+  await one.query('GRANT TEMPORARY ON DATABASE arka TO bob');
+  await script(two, [['CREATE TEMP TABLE yes (a int)', 'CREATE']]);
+});
+
+test('a temporary table is neither in the change feed nor in Iceberg, and a view of it is refused', async () => {
+  await script(one, [
+    [
+      "CALL arka.commit('shared')",
+      '0A000 arka.commit of a temporary table, which is never in Iceberg, is not supported',
+    ],
+    ["SELECT * FROM arka.changes('shared', '0/0')", '0A000 arka.changes of a temporary table is not supported'],
+    ['CREATE VIEW v AS SELECT * FROM shared', '0A000 a view of a temporary table is not supported'],
+    ['SELECT count(*) FROM arka.tables', 'SELECT 1'],
+  ]);
+});
+
+test('rows that have gone to files are read, changed and dropped like others', async () => {
+  const disk = join(server.db.dataDir, 'disk');
+  const files = (): number => readdirSync(disk).filter((name) => name.endsWith('.parquet')).length;
+  await one.query(`CHECKPOINT; CREATE TEMP TABLE large (id int PRIMARY KEY, v text)`);
+  const before = files();
+  await one.query(`INSERT INTO large SELECT i, 'row ' || i FROM generate_series(1, 5000) i`);
+  await one.query(`CALL arka.flush('large')`);
+  expect(files()).toBe(before + 1);
+  await script(one, [
+    ['UPDATE large SET v = upper(v) WHERE id = 17 RETURNING v', 'UPDATE ROW 17'],
+    ['INSERT INTO large VALUES (17)', '23505 duplicate key value violates unique constraint "large_pkey"'],
+    ['DELETE FROM large WHERE id > 20', 'DELETE'],
+    ['SELECT count(*), max(v) FROM large', 'SELECT 20|row 9'],
+    ['BEGIN', 'BEGIN'],
+    ['ALTER TABLE large DROP COLUMN v', 'ALTER'],
+    ['SELECT sum(id) FROM large', 'SELECT 210'],
+    ['ROLLBACK', 'ROLLBACK'],
+    ['SELECT v FROM large WHERE id = 17', 'SELECT ROW 17'],
+    ['VACUUM', 'VACUUM'],
+    ['CHECKPOINT', 'CHECKPOINT'],
+    ['DROP TABLE large', 'DROP'],
+  ]);
+  await expect.poll(files).toBe(before);
+});
+
+test('nothing of it is in the log, and nothing is left when its session ends', async () => {
+  const { database } = server.db.tiers;
+  const { lastLsn } = database.log;
+  await script(one, [
+    ['CREATE TEMP TABLE unlogged (a serial PRIMARY KEY, b text)', 'CREATE'],
+    ["INSERT INTO unlogged (b) SELECT 'x' FROM generate_series(1, 3000)", 'INSERT'],
+    ['UPDATE unlogged SET a = a + 10000', 'UPDATE'],
+    ['CREATE INDEX ON unlogged USING hash (b)', 'CREATE'],
+    ["COMMENT ON TABLE unlogged IS 'mine'", 'COMMENT'],
+    ["SELECT count(*) FROM unlogged WHERE b = 'x'", 'SELECT 3000'],
+    ["SELECT obj_description('unlogged'::regclass)", 'SELECT mine'],
+  ]);
+  expect(database.log.lastLsn).toBe(lastLsn);
+  expect([...database.temporary.tables.values()].map(({ def }) => def.name).toSorted()).toEqual([
+    'shared',
+    'shared',
+    'unlogged',
+    'yes',
+  ]);
+  await one.end();
+  await two.end();
+  await expect.poll(() => database.temporary.tables.size + database.temporary.schemas.size).toBe(0);
+  const again = await server.as('arka');
+  await script(again, [
+    ['SELECT * FROM unlogged', '42P01 relation "unlogged" does not exist'],
+    ['SELECT count(*) FROM shared', 'SELECT 2'],
+    [TEMPORARY, 'SELECT 0'],
+    ["SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pg\\_temp%'", 'SELECT 0'],
+  ]);
+});
