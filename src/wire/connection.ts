@@ -16,9 +16,11 @@ import * as backend from './backend-messages.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { InputBudget } from './input-budget.ts';
 import type { Gateway, GatewaySession, SessionEvents } from './gateway-api.ts';
+import { HandedWrite } from './handed-write.ts';
 import { QueryProtocol } from './query-protocol.ts';
 import { sharedReads } from './shared-reads.ts';
 import { SessionOutput } from './session-output.ts';
+import type { SocketWriter } from './socket-writer.ts';
 import { MINOR_LONG_KEYS, parseStartupPacket, PROTOCOL_MAX, type StartupPacket } from './startup-packet.ts';
 import { overTls, saidProtocol, TLS_BYTES, TLS_HANDSHAKE, type TlsServer } from './tls.ts';
 
@@ -40,6 +42,7 @@ export interface ConnectionHost {
   readonly messageBytesMax: number;
   /** What all connections hold of messages that are not whole. */
   readonly input: InputBudget;
+  readonly writer: SocketWriter;
   log(error: unknown, where: string): void;
   /** False when all places are taken. */
   admit(connection: Connection): boolean;
@@ -370,6 +373,7 @@ export class Connection {
       this.#reader.messageBytesMax = this.#host.messageBytesMax;
       this.#running = false;
       this.#phase = 'ready';
+      if (!this.#secured) this.#out.handed = HandedWrite.of(this.#socket, this.#host.writer);
       this.#session = session;
       this.#protocol = new QueryProtocol(session, this.#out, {
         fatal: (error) => this.#fatal(error),
@@ -432,6 +436,7 @@ export class Connection {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
     this.#out.flush();
+    this.#out.handed?.settle();
     this.#reader.clear();
     this.#cancelTimer();
     this.#socket.end();

@@ -10,6 +10,7 @@ import type { Clock } from '../clock.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import type { Gateway } from './gateway-api.ts';
 import { InputBudget } from './input-budget.ts';
+import { SocketWriter } from './socket-writer.ts';
 import type { TlsServer } from './tls.ts';
 
 /** How long a running statement may go on after close(). */
@@ -31,6 +32,8 @@ export interface ListenOptions {
   readonly messageBytesMax?: number;
   /** Of unfinished messages of all clients together; beyond it the one that grows ends with 53200. */
   readonly inputBytesMax?: number;
+  /** Closed with the listener; left out: one of its own. */
+  readonly writer?: SocketWriter;
 }
 
 export interface Listener extends AsyncDisposable {
@@ -47,6 +50,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const connections = new Set<Connection>();
   const sessions = new Set<Connection>();
   let allGone: (() => void) | null = null;
+  const writer = options.writer ?? new SocketWriter(options.log);
   const host: ConnectionHost = {
     gateway: options.gateway,
     tls: options.tls ?? null,
@@ -54,6 +58,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     clock: options.clock,
     messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX,
     input: new InputBudget(options.inputBytesMax),
+    writer,
     log: options.log,
     admit(connection) {
       if (sessions.size >= options.maxConnections) return false;
@@ -87,6 +92,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 
   async function shutdown(): Promise<void> {
     server.close();
+    await connectionsEnd();
+    await writer.close();
+  }
+
+  async function connectionsEnd(): Promise<void> {
     if (connections.size === 0) return;
     const gone = new Promise<void>((resolve) => {
       allGone = resolve;

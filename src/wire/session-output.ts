@@ -13,6 +13,7 @@ import type { Format, ResultColumn } from '../types/result-column.ts';
 import * as backend from './backend-messages.ts';
 import { CopyIn } from './copy-in.ts';
 import type { CopySink, MaybePromise, Output } from './gateway-api.ts';
+import type { HandedWrite } from './handed-write.ts';
 
 export const OUTPUT_BYTES_MAX = 1024 * 1024;
 /** Appended bytes go to the socket above this, and rows of this size go there without a stop in the writer. */
@@ -30,6 +31,8 @@ export class SessionOutput implements Output {
   copy: CopyIn | null = null;
   /** What is said belongs to an answer that is not complete: its end sends it. */
   together = false;
+  /** Where small answers may go instead. */
+  handed: HandedWrite | null = null;
   #socket: Socket;
   readonly #waiters: Waiter[] = [];
   readonly #onCopy: () => void;
@@ -65,6 +68,7 @@ export class SessionOutput implements Output {
     if (!this.#socket.writable) throw clientLost();
     if (messages.length >= WRITER_BYTES_MAX) {
       this.flush();
+      this.handed?.settle();
       this.#socket.write(messages);
     } else {
       this.writer.raw(messages);
@@ -111,7 +115,7 @@ export class SessionOutput implements Output {
     const { bytes, length } = this.writer;
     if (length === 0) return;
     this.writer.length = 0;
-    if (!this.#socket.writable) return;
+    if (!this.#socket.writable || this.handed?.hand(bytes, length) === true) return;
     const out = Buffer.allocUnsafe(length); // small ones lie side by side in one pool
     out.set(bytes.subarray(0, length));
     this.#socket.write(out);
