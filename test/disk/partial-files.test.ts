@@ -13,7 +13,7 @@ import { rowReader, type RowReader } from '../../src/federation/row-reader.ts';
 import { cachePath } from '../../src/storage/disk/cache-path.ts';
 import { DiskCache } from '../../src/storage/disk/disk-cache.ts';
 import { fileCache } from '../../src/storage/disk/file-cache.ts';
-import type { ObjectStore } from '../../src/storage/iceberg/object-store.ts';
+import type { ObjectStore, ObjectVersion } from '../../src/storage/iceberg/object-store.ts';
 import type { FileUnit } from '../../src/storage/scan-spec.ts';
 import { Oid } from '../../src/types/pg-type.ts';
 import { tableDef } from '../federation/units.ts';
@@ -56,8 +56,16 @@ class OneObject {
     return this.ranges.reduce((sum, [start, end]) => sum + end - start, 0);
   }
 
-  async get(location: string, start = 0, end = statSync(original).size): Promise<Uint8Array> {
+  tag = 'first';
+  async get(
+    location: string,
+    start = 0,
+    end = statSync(original).size,
+    version: ObjectVersion = { tag: null },
+  ): Promise<Uint8Array> {
     expect(location).toBe(LOCATION);
+    if (version.tag !== null && version.tag !== this.tag) throw new Error('replaced');
+    version.tag = this.tag;
     if (this.fails) throw new Error('away');
     this.ranges.push([start, end]);
     await using file = await open(original);
@@ -155,6 +163,14 @@ test('R1–R3: rows at any positions, side by side, are those of the whole file,
   expect((await rowAt(199_999, [1, 2, 3])).path).toBe(unit.path);
   expect(store.bytes).toBe(before);
 }, 30_000);
+
+test('ranges of an object that was replaced since its footer was read are not put beside those before: the whole of it is fetched', async () => {
+  await rowAt(5, [1]);
+  expect(store.whole).toBe(0);
+  store.tag = 'second';
+  expect((await rowAt(6, [2])).path).toBe(unit.path);
+  expect(store.whole).toBe(1);
+});
 
 test('a range that cannot be had, or a file that is not what its table says, is fetched whole; a cancelled row is 57014', async () => {
   store.fails = true;

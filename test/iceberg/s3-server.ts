@@ -2,6 +2,7 @@
  * A few requests of S3 over plain HTTP, for tests of what Arka does when a server fails: not a store to be tested against.
  * Each request takes the next of `faults`; without one it is answered well.
  */
+import { crc32 } from 'node:zlib';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -85,7 +86,7 @@ function answer(
         return fail(response, 412, 'PreconditionFailed');
       objects.set(path, bytes);
       if (fault === 'lost') return void request.socket.destroy();
-      response.writeHead(200, { etag: '"1"' });
+      response.writeHead(200, { etag: tagOf(bytes) });
       return void response.end();
     case 'DELETE':
       objects.delete(path);
@@ -98,12 +99,17 @@ function answer(
   }
 }
 
+const tagOf = (bytes: Buffer): string => `"${crc32(bytes)}"`;
+
 function get(request: IncomingMessage, response: ServerResponse, object: Buffer, fault: Fault): void {
+  const etag = tagOf(object);
+  const wanted = request.headers['if-match'];
+  if (wanted !== undefined && wanted !== etag) return fail(response, 412, 'PreconditionFailed');
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
   const from = Number(range?.[1] ?? 0);
   const part = object.subarray(from, range?.[2] ? Number(range[2]) + 1 : undefined);
   response.writeHead(range === null ? 200 : 206, {
-    etag: '"1"',
+    etag,
     'content-length': part.length,
     ...(range === null ? {} : { 'content-range': `bytes ${from}-${from + part.length - 1}/${object.length}` }),
   });

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import type { ObjectStore } from '../../src/storage/iceberg/object-store.ts';
+import type { ObjectStore, ObjectVersion } from '../../src/storage/iceberg/object-store.ts';
 import { connectS3, type S3Timing } from '../../src/storage/iceberg/s3-client.ts';
 import { s3Store } from '../../src/storage/iceberg/s3-store.ts';
 import { temporary } from './harness.ts';
@@ -102,6 +102,19 @@ describe('a failure that stays is 58030', () => {
     server.faults.push(fault);
     await expect(store.put('s3://b/x', bytes)).rejects.toThrow(message);
     expect(server.requests).toHaveLength(1);
+  });
+
+  test('an object that another has been put in the place of between two ranges of it', async () => {
+    server.objects.set('/b/x', Buffer.from(bytes));
+    const version: ObjectVersion = { tag: null };
+    expect(await store.get('s3://b/x', 0, 10, version)).toEqual(bytes.subarray(0, 10));
+    expect(await store.get('s3://b/x', 10, 20, version)).toEqual(bytes.subarray(10, 20));
+    server.objects.set('/b/x', Buffer.from(bytes.toReversed()));
+    await expect(store.get('s3://b/x', 20, 30, version)).rejects.toMatchObject({
+      code: '58030',
+      message: expect.stringMatching(/^"s3:\/\/b\/x" at .* was replaced by another object while it was read$/),
+      fields: { detail: expect.stringContaining('byte 20') },
+    });
   });
 
   test('a body that never comes whole', async () => {

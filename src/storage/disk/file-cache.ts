@@ -11,7 +11,7 @@ import { access, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises
 import { dirname, join, resolve } from 'node:path';
 import { canceled, invariant } from '../../errors.ts';
 import { ioError, linkOrCopy } from '../iceberg/local-store.ts';
-import type { ObjectStore } from '../iceberg/object-store.ts';
+import type { ObjectStore, ObjectVersion } from '../iceberg/object-store.ts';
 import { isRemote, toLocalPath } from '../iceberg/paths.ts';
 import { Slots } from '../slots.ts';
 import { BlockSums, compareSums, type KnownSums } from './file-sums.ts';
@@ -43,6 +43,8 @@ const FETCHES_MAX = 8;
 /** Small ones do not wait for those of whole files. */
 const PARTS_MAX = 16;
 const CHECKS_MAX = 16;
+/** Many more than there are parts at a time. */
+const VERSIONS_MAX = 1024;
 export const TEMPORARY = '.tmp';
 
 /** @param known the checksums that objects were written with */
@@ -51,6 +53,7 @@ export function fileCache(dataDir: string, store: ObjectStore, known: KnownSums 
   const slots = new Slots(FETCHES_MAX);
   const partSlots = new Slots(PARTS_MAX);
   const running = new Map<string, AbortController>();
+  const versions = new Map<string, ObjectVersion>();
   return {
     pathOf: (location) => (isRemote(location) ? cachePath(dir, location) : toLocalPath(location)),
     locationOf: (path) => cachedLocation(dir, path) ?? `file://${path}`,
@@ -73,7 +76,7 @@ export function fileCache(dataDir: string, store: ObjectStore, known: KnownSums 
     fetchParts: (request) => {
       const location = cachedLocation(dir, request.path);
       invariant(location !== null, 'only files of the cache are fetched in part');
-      return partSlots.hold(1, () => fetchParts(store, location, request));
+      return partSlots.hold(1, () => fetchParts(store, location, request, versionOf(versions, request)));
     },
     keep: async (location, path) => {
       const copy = cachePath(dir, location);
@@ -81,6 +84,16 @@ export function fileCache(dataDir: string, store: ObjectStore, known: KnownSums 
     },
     check: (expected) => check(dir, expected),
   };
+}
+
+/** Of the object that the footer of a part is from; those of parts that are long gone are forgotten. */
+function versionOf(versions: Map<string, ObjectVersion>, { part, ranges }: PartsRequest): ObjectVersion {
+  const known = ranges === null ? undefined : versions.get(part);
+  const version = known ?? { tag: null };
+  versions.delete(part);
+  versions.set(part, version);
+  if (versions.size > VERSIONS_MAX) versions.delete(versions.keys().next().value!);
+  return version;
 }
 
 interface Download {

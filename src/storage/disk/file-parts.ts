@@ -7,7 +7,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { SqlError, SqlState } from '../../errors.ts';
 import { ioError } from '../iceberg/local-store.ts';
-import type { ObjectStore } from '../iceberg/object-store.ts';
+import type { ObjectStore, ObjectVersion } from '../iceberg/object-store.ts';
 
 export interface PartsRequest {
   /** Where the whole copy would lie in the disk cache: names the object. */
@@ -24,11 +24,17 @@ export interface PartsRequest {
 const TAIL_BYTES = 64 * 1024;
 const TRAILER_BYTES = 8;
 
-/** How many bytes it has fetched. @throws {SqlError} 58030, XX001 when the object is no Parquet file of that length */
-export async function fetchParts(store: ObjectStore, location: string, request: PartsRequest): Promise<number> {
+/** How many bytes it has fetched. All ranges are of the same version. @throws {SqlError} 58030, XX001 when the object is no Parquet file of that length */
+export async function fetchParts(
+  store: ObjectStore,
+  location: string,
+  request: PartsRequest,
+  version: ObjectVersion = { tag: null },
+): Promise<number> {
   const { part, bytes, ranges } = request;
-  const parts = ranges === null ? await footer(store, location, bytes) : [];
-  for (const [start, end] of ranges ?? []) parts.push([start, await exactly(store, location, start, end)]);
+  const get: Get = (start, end) => exactly(store, location, start, end, version);
+  const parts = ranges === null ? await footer(get, location, bytes) : [];
+  for (const [start, end] of ranges ?? []) parts.push([start, await get(start, end)]);
   try {
     await mkdir(dirname(part), { recursive: true });
     await using file = await open(part, ranges === null ? 'w' : 'r+');
@@ -42,24 +48,31 @@ export async function fetchParts(store: ObjectStore, location: string, request: 
   return parts.reduce((sum, [, chunk]) => sum + chunk.length, 0);
 }
 
+type Get = (start: number, end: number) => Promise<Uint8Array>;
 type Part = [at: number, chunk: Uint8Array];
 
-async function footer(store: ObjectStore, location: string, bytes: number): Promise<Part[]> {
+async function footer(get: Get, location: string, bytes: number): Promise<Part[]> {
   const start = Math.max(0, bytes - TAIL_BYTES);
-  const tail = await exactly(store, location, start, bytes);
+  const tail = await get(start, bytes);
   const trailer = Buffer.from(tail.subarray(Math.max(0, tail.length - TRAILER_BYTES)));
   const length = trailer.length < TRAILER_BYTES ? bytes : trailer.readUInt32LE(0) + TRAILER_BYTES;
   if (length >= bytes || trailer.toString('latin1', 4) !== 'PAR1')
     throw new SqlError(SqlState.dataCorrupted, `"${location}" does not end as a Parquet file of ${bytes} bytes does`);
   if (bytes - length >= start) return [[start, tail]];
   return [
-    [bytes - length, await exactly(store, location, bytes - length, start)],
+    [bytes - length, await get(bytes - length, start)],
     [start, tail],
   ];
 }
 
-async function exactly(store: ObjectStore, location: string, start: number, end: number): Promise<Uint8Array> {
-  const chunk = await store.get(location, start, end);
+async function exactly(
+  store: ObjectStore,
+  location: string,
+  start: number,
+  end: number,
+  version: ObjectVersion,
+): Promise<Uint8Array> {
+  const chunk = await store.get(location, start, end, version);
   if (chunk.length !== end - start)
     throw new SqlError(SqlState.ioError, `"${location}" has no bytes ${start} to ${end}: it is another file now`);
   return chunk;

@@ -18,9 +18,15 @@ export interface NewObject {
   readonly bytes: Uint8Array;
 }
 
+/** Which object stood under a name: told by the first `get` that is given it, demanded by all later ones. */
+export interface ObjectVersion {
+  /** Null: not known, or the store has none. */
+  tag: string | null;
+}
+
 export interface ObjectStore {
-  /** The bytes of [start, end) of the object, by default all. @throws 58030 when it is missing */
-  get(location: string, start?: number, end?: number): Promise<Uint8Array>;
+  /** The bytes of [start, end) of the object, by default all. @throws 58030 when it is missing, or is not of the version any more */
+  get(location: string, start?: number, end?: number, version?: ObjectVersion): Promise<Uint8Array>;
   /** The whole object in pieces, for objects of any size. @throws 58030 when it is missing, the signal's reason */
   read(location: string, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   /** Null when there is no such object. */

@@ -19,7 +19,7 @@ export function objectStores(s3: S3Settings, clock: Clock, random: () => number)
   const of = (location: string): Promise<ObjectStore> =>
     isRemote(location) ? (remote ??= connect()) : Promise.resolve(local);
   return {
-    get: async (location, start, end) => (await of(location)).get(location, start, end),
+    get: async (location, start, end, version) => (await of(location)).get(location, start, end, version),
     read: async function* (location, signal) {
       yield* (await of(location)).read(location, signal);
     },

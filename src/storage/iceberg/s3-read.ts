@@ -4,6 +4,7 @@
  */
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { SqlError, SqlState } from '../../errors.ts';
+import type { ObjectVersion } from './object-store.ts';
 import { ATTEMPTS_MAX, backoffMs, isBroken, s3Address, s3Error, statusOf, type S3Connection } from './s3-client.ts';
 
 /** The bytes of [start, end), fewer when the object is shorter. @throws {SqlError} 58030 */
@@ -13,16 +14,16 @@ export async function* readS3(
   start: number,
   end: number | undefined,
   signal?: AbortSignal,
+  version: ObjectVersion = { tag: null },
 ): AsyncGenerator<Uint8Array> {
   let at = start;
   let stop: number | null = null;
-  let etag: string | undefined;
   for (let failures = 0; stop === null || at < stop;) {
     const from = at;
     try {
-      const answer = await open(connection, location, at, stop ?? end, etag, signal);
+      const answer = await open(connection, location, at, stop ?? end, version.tag, signal);
       if (answer === null) return;
-      etag ??= answer.etag;
+      version.tag ??= answer.etag ?? null;
       stop ??= at + answer.bytes;
       for await (const chunk of answer.body) {
         if (at + chunk.length > stop) throw tooLong(connection, location, stop);
@@ -33,6 +34,7 @@ export async function* readS3(
       if (at < stop) throw Object.assign(new Error('the body ended early'), { code: 'ECONNRESET' });
     } catch (error) {
       signal?.throwIfAborted();
+      if (statusOf(error) === 412) throw replaced(connection, location, at);
       failures = at > from ? 1 : failures + 1;
       if (!isBroken(error) || failures >= ATTEMPTS_MAX) throw s3Error(connection, 'read', location, error);
       const delay = backoffMs(connection.timing, failures - 1, connection.random);
@@ -53,7 +55,7 @@ async function open(
   location: string,
   at: number,
   end: number | undefined,
-  etag: string | undefined,
+  etag: string | null,
   signal: AbortSignal | undefined,
 ): Promise<Answer | null> {
   const { bucket, key } = s3Address(location);
@@ -64,7 +66,7 @@ async function open(
         Bucket: bucket,
         Key: key,
         ...(ranged ? { Range: `bytes=${at}-${end === undefined ? '' : end - 1}` } : {}),
-        ...(etag === undefined ? {} : { IfMatch: etag }),
+        ...(etag === null ? {} : { IfMatch: etag }),
       }),
       signal === undefined ? {} : { abortSignal: signal },
     );
@@ -78,6 +80,13 @@ async function open(
     if (statusOf(error) === 416) return null;
     throw error;
   }
+}
+
+function replaced({ shown }: S3Connection, location: string, at: number): SqlError {
+  return new SqlError(SqlState.ioError, `"${location}" at ${shown} was replaced by another object while it was read`, {
+    detail: `At byte ${at} it is not the object that was read before.`,
+    hint: 'Files of a table never change: find out who writes to them, and restore the object.',
+  });
 }
 
 function tooLong({ shown }: S3Connection, location: string, stop: number): SqlError {

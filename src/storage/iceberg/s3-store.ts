@@ -25,7 +25,8 @@ const PUTS_MAX = 4;
 export function s3Store(connection: S3Connection): ObjectStore {
   const buffers = new PartBuffers(connection.partBytes);
   const store: ObjectStore = {
-    get: async (location, start, end) => join(readS3(connection, location, start ?? 0, end)),
+    get: async (location, start, end, version) =>
+      join(readS3(connection, location, start ?? 0, end, undefined, version)),
     read: (location, signal) => readS3(connection, location, 0, undefined, signal),
     head: (location) => head(connection, location),
     put: (location, bytes) => put(connection, location, bytes),
