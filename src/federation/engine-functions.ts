@@ -118,8 +118,17 @@ const FUNCTIONS: readonly EngineFunction[] = [
   of('arka_numeric_trunc', ['text', 'number'], 'text', (text: string, n: number) => numeric.truncatedNumeric(text, n)),
   of('arka_numeric_floor', ['text'], 'text', (text: string) => numeric.wholeNumeric(text, -1)),
   of('arka_numeric_ceil', ['text'], 'text', (text: string) => numeric.wholeNumeric(text, 1)),
-  of('arka_numeric_scale', ['text'], 'number', (text: string) => numeric.scaleOf(text)),
-  of('arka_numeric_fits', ['text'], 'boolean', (text: string) => numeric.fitsDecimal(text)),
+  of('arka_numeric_larger', ['text', 'text'], 'text', (a: string, b: string) => numeric.largerNumeric(a, b)),
+  of('arka_numeric_smaller', ['text', 'text'], 'text', (a: string, b: string) => numeric.smallerNumeric(a, b)),
+  of('arka_numeric_bound', ['text', 'number', 'number'], 'text', (text: string, scale: number, direction: number) =>
+    numeric.boundNumeric(text, scale, direction),
+  ),
+  of(
+    'arka_numeric_deviation',
+    ['text', 'text', 'text', 'number'],
+    'text',
+    (sum: string, squares: string, count: string, kind: number) => numeric.deviationOf(sum, squares, count, kind),
+  ),
   of('arka_numeric_key', ['text'], 'key', (text: string, out: ByteWriter) => putNumericKey(text, out)),
 ];
 

@@ -44,31 +44,6 @@ export function intervalBytes(vector: ColumnVector, rows: number): ColumnVector 
   return columnVector('bytes', { validity: vector.validity, heap, starts, ends });
 }
 
-/**
- * Doubles that PostgreSQL calls numeric (averages, divisions): the shortest digits that name the double, never with an
- * exponent. PostgreSQL would pad with zeros or give more digits; both read back as the same double.
- */
-export function numericTexts(vector: ColumnVector, rows: number): ColumnVector {
-  const texts: string[] = [];
-  for (let i = 0; i < rows; i++) texts.push(isValid(vector, i) ? numericText(vector.float64[i]!) : '');
-  return textVector(texts, vector.validity);
-}
-
-export function numericText(value: number): string {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity';
-  const text = String(value === 0 ? 0 : value);
-  const at = text.indexOf('e');
-  if (at === -1) return text;
-  const sign = text.startsWith('-') ? '-' : '';
-  const [whole, fraction = ''] = text.slice(sign.length, at).split('.') as [string, string?];
-  const digits = whole + fraction;
-  const point = whole.length + Number(text.slice(at + 1));
-  if (point <= 0) return `${sign}0.${'0'.repeat(-point)}${digits}`;
-  return point >= digits.length
-    ? sign + digits + '0'.repeat(point - digits.length)
-    : `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
-}
-
 function textOf(words: Int32Array, at: number): string {
   return intervalText(words[at]!, words[at + 1]!, words[at + 3]! * 0x1_0000_0000 + (words[at + 2]! >>> 0));
 }

@@ -2,8 +2,7 @@
  * From DuckDB's result types to the types that RowDescription promised: which columns to cast in SQL, and how each vector
  * becomes bytes.
  *
- * - numeric without a modifier: DECIMAL stays, integers become DECIMAL(38,0), doubles are shown by their shortest digits
- *   (in binary: cast to DECIMAL(38,16)).
+ * - numeric without a modifier: DECIMAL stays, integers become DECIMAL(38,0), text is PostgreSQL's; a double has other digits: 0A000.
  * - Types that no column can have travel as their PostgreSQL text under their own OID; in binary they are 0A000, except
  *   text-like ones, arrays, OIDs and intervals.
  * - For `vectors` every column is of a column type.
@@ -28,7 +27,7 @@ import type { Format } from '../types/result-column.ts';
 import type { OutputColumn, QueryRequest } from './engine-api.ts';
 import { arrayBytes } from './array-results.ts';
 import { toStored } from './stored-form.ts';
-import { intervalBytes, intervalTexts, numericTexts } from './interval-text.ts';
+import { intervalBytes, intervalTexts } from './interval-text.ts';
 import { textExpression } from './text-expression.ts';
 
 /** What one result column goes through. */
@@ -161,10 +160,10 @@ function planNumeric(plan: ColumnPlan, type: duckdb.LogicalType): ColumnPlan {
   if (modifier !== null && !isWideNumeric(plan.described))
     return { ...plan, sql: castTo(`DECIMAL(${modifier.precision},${modifier.scale})`, type) };
   if (id === T.DECIMAL || id === T.HUGEINT) return plan;
-  if (id === T.FLOAT || id === T.DOUBLE) {
-    if (plan.format === 1) return { ...plan, sql: (column) => `CAST(${column} AS DECIMAL(38,16))` };
-    return { ...plan, sql: castTo('DOUBLE', type), encodeAs: TEXT, convert: numericTexts };
-  }
+  if (id === T.FLOAT || id === T.DOUBLE)
+    throw notSupported('a result of type numeric whose digits are not exact in the engine', {
+      hint: 'Cast it to double precision.',
+    });
   // It is PostgreSQL's text already.
   if (id === T.VARCHAR) return { ...plan, encodeAs: plan.format === 0 ? TEXT : { oid: Oid.numeric, typmod: -1 } };
   return { ...plan, sql: (column) => `CAST(${column} AS DECIMAL(38,0))` };

@@ -90,7 +90,7 @@ export function planQuery(
     isUtc(environment),
     (context) => {
       if (relations.mixed !== null) throw relations.mixed;
-      return writeQuery(select, { ...context, shown: shownSelect(select) });
+      return writeQuery(select, context);
     },
     point,
   );
@@ -109,37 +109,9 @@ function longSeriesPlan(
   environment: PlannerEnvironment,
 ): QueryPlan | null {
   if (!hasLongSeries({ SelectStmt: select })) return null;
-  const write = (context: WriterContext): WrittenQuery =>
-    writeQuery(select, { ...context, shown: shownSelect(select) });
+  const write = (context: WriterContext): WrittenQuery => writeQuery(select, context);
   const plan = new Renderer(new Map(), [], isUtc(environment), write, null).plan(text, described);
   return isWritten(() => plan.render([])) ? plan : null;
-}
-
-/** Whose columns a client sees: of a SELECT that passes on columns of a subquery, as of a view, and does nothing else, the subquery's. */
-function shownSelect(select: SelectStmt): SelectStmt {
-  const {
-    fromClause = [],
-    targetList = [],
-    limitCount: _count,
-    limitOffset: _offset,
-    limitOption,
-    op,
-    all: _all,
-    ...rest
-  } = select;
-  const [from, ...others] = fromClause;
-  if (from === undefined || others.length > 0 || !('RangeSubselect' in from)) return select;
-  const { subquery, alias, lateral } = from.RangeSubselect;
-  const passes =
-    lateral !== true &&
-    (alias?.colnames ?? []).length === 0 &&
-    (op ?? 'SETOP_NONE') === 'SETOP_NONE' &&
-    limitOption !== 'LIMIT_OPTION_WITH_TIES' &&
-    Object.values(rest).every(
-      (part) => part === undefined || part === false || (Array.isArray(part) && part.length === 0),
-    ) &&
-    targetList.every((target) => 'ResTarget' in target && 'ColumnRef' in (target.ResTarget.val ?? {}));
-  return passes && subquery !== undefined && 'SelectStmt' in subquery ? shownSelect(subquery.SelectStmt) : select;
 }
 
 /** The way over copies of rows, where there may be one. */

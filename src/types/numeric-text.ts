@@ -14,6 +14,13 @@ import { numericModifier } from './pg-type.ts';
 import { decodeText, encodeText } from './utf8.ts';
 import { trimSpace } from './white-space.ts';
 
+/** Powers of ten, of which most are small: making one costs more than a product. */
+const POWERS = Array.from({ length: 64 }, (_, exponent) => 10n ** BigInt(exponent));
+
+function powerOfTen(exponent: number): bigint {
+  return POWERS[exponent] ?? 10n ** BigInt(exponent);
+}
+
 interface Finite {
   readonly unscaled: bigint;
   readonly scale: number;
@@ -68,11 +75,11 @@ function shown({ unscaled, scale }: Finite): string {
 
 /** Rounded half away from zero, or cut, to so many digits behind the point; fewer than none: before it. */
 function toScale({ unscaled, scale }: Finite, wanted: number, cuts = false): Finite {
-  if (wanted >= scale) return { unscaled: unscaled * 10n ** BigInt(wanted - scale), scale: wanted };
-  const divisor = 10n ** BigInt(scale - wanted);
+  if (wanted >= scale) return { unscaled: unscaled * powerOfTen(wanted - scale), scale: wanted };
+  const divisor = powerOfTen(scale - wanted);
   const size = unscaled < 0n ? -unscaled : unscaled;
   const rounded = cuts ? size / divisor : (size * 2n + divisor) / (divisor * 2n);
-  const back = wanted < 0 ? rounded * 10n ** BigInt(-wanted) : rounded;
+  const back = wanted < 0 ? rounded * powerOfTen(-wanted) : rounded;
   return { unscaled: unscaled < 0n ? -back : back, scale: Math.max(0, wanted) };
 }
 
@@ -183,7 +190,7 @@ export function divided(a: string, b: string): string {
   const [p, q] = [leading(x), leading(y)];
   const weight = p.weight - q.weight - (p.digit <= q.digit ? 1 : 0);
   const scale = Math.min(1000, Math.max(16 - weight * 4, x.scale, y.scale, 0));
-  const numerator = x.unscaled * 10n ** BigInt(scale - x.scale + y.scale);
+  const numerator = x.unscaled * powerOfTen(scale - x.scale + y.scale);
   const [n, d] = [numerator < 0n ? -numerator : numerator, y.unscaled < 0n ? -y.unscaled : y.unscaled];
   const size = (n * 2n + d) / (d * 2n);
   return shown({ unscaled: numerator < 0n === y.unscaled < 0n ? size : -size, scale });
@@ -216,13 +223,70 @@ export function signNumeric(text: string): string {
   return text === 'NaN' ? text : String(signOf(text));
 }
 
-export function scaleOf(text: string): number {
-  return isSpecial(text) ? 0 : finite(text).scale;
+/** The greater of both; of equal ones the first. */
+export function largerNumeric(a: string, b: string): string {
+  return compareNumeric(a, b) < 0 ? b : a;
 }
 
-/** Whether DECIMAL(38,18) has the value. */
-export function fitsDecimal(text: string): boolean {
-  if (isSpecial(text)) return false;
-  const [whole = '', fraction = ''] = text.replace('-', '').split('.');
-  return whole.length <= 19 && fraction.length <= 18;
+export function smallerNumeric(a: string, b: string): string {
+  return compareNumeric(a, b) > 0 ? b : a;
+}
+
+/** NaN is the greatest of all. */
+function compareNumeric(a: string, b: string): number {
+  if (isSpecial(a) || isSpecial(b)) return rankOf(a) - rankOf(b);
+  const [x, y] = [finite(a), finite(b)];
+  const scale = Math.max(x.scale, y.scale);
+  const difference = toScale(x, scale).unscaled - toScale(y, scale).unscaled;
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
+
+function rankOf(text: string): number {
+  if (text === 'NaN') return 2;
+  return isSpecial(text) ? (negative(text) ? -1 : 1) : 0;
+}
+
+/** The next value of this scale below or above, within 38 digits: what numbers of this scale compare with as with the value. */
+export function boundNumeric(text: string, scale: number, direction: number): string {
+  const limit = { unscaled: 10n ** 38n - 1n, scale };
+  if (isSpecial(text)) return shown(text === '-Infinity' ? { ...limit, unscaled: -limit.unscaled } : limit);
+  const value = finite(text);
+  const cut = toScale(value, scale, true).unscaled;
+  const back = toScale({ unscaled: cut, scale }, Math.max(scale, value.scale)).unscaled;
+  const isExact = back === toScale(value, Math.max(scale, value.scale)).unscaled;
+  const moves = !isExact && (direction > 0 ? value.unscaled > 0n : value.unscaled < 0n);
+  const near = moves ? cut + BigInt(direction) : cut;
+  const unscaled = near > limit.unscaled ? limit.unscaled : near < -limit.unscaled ? -limit.unscaled : near;
+  return shown({ unscaled, scale });
+}
+
+/** Of the last argument of `deviationOf`: over one value less, and as the root. */
+const SAMPLE = 1;
+const ROOT = 2;
+
+/** Variance or standard deviation of `count` values with these sums, as numeric_stddev_internal works it out; null: of too few values. */
+export function deviationOf(sum: string, squares: string, count: string, kind: number): string | null {
+  const isSample = (kind & SAMPLE) !== 0;
+  const n = BigInt(count);
+  if (n <= (isSample ? 1n : 0n)) return null;
+  if (isSpecial(sum) || isSpecial(squares)) return 'NaN';
+  const x = finite(sum);
+  const scale = x.scale * 2;
+  const numerator = { unscaled: n * toScale(finite(squares), scale).unscaled - x.unscaled * x.unscaled, scale };
+  if (numerator.unscaled <= 0n) return '0';
+  const variance = finite(divided(shown(numerator), String(isSample ? n * (n - 1n) : n * n)));
+  if ((kind & ROOT) === 0) return shown(variance);
+  const doubled = squareRoot(4n * variance.unscaled * 10n ** BigInt(variance.scale));
+  return shown({ unscaled: (doubled + 1n) / 2n, scale: variance.scale });
+}
+
+/** The largest whole number whose square is not above. */
+function squareRoot(value: bigint): bigint {
+  if (value < 2n) return value;
+  let root = 1n << BigInt((value.toString(2).length + 1) >> 1);
+  for (;;) {
+    const next = (root + value / root) >> 1n;
+    if (next >= root) return root;
+    root = next;
+  }
 }

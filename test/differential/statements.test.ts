@@ -15,6 +15,7 @@ import { EXTREMES } from './scenarios/extremes.ts';
 import { MERGE } from './scenarios/merge.ts';
 import { MIGRATIONS } from './scenarios/migrations.ts';
 import { MODIFYING_WITH } from './scenarios/modifying-with.ts';
+import { NUMERIC_SCALES } from './scenarios/numeric-scales.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
 import { SEQUENCES } from './scenarios/sequences.ts';
 import { RETURNING } from './scenarios/returning.ts';
@@ -62,6 +63,7 @@ describe.each([
   ...EXTREMES,
   ...ARRAYS,
   ...WIDE_TYPES,
+  ...NUMERIC_SCALES,
 ])('$title', (scenario) => {
   test('as in PostgreSQL', async () => {
     const expected = await expectedOf(oracle, scenario);

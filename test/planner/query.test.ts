@@ -143,12 +143,14 @@ test('numerics that are shown as texts are ordered, and grouped, as numbers', as
   expect(await rows(`SELECT v.q FROM (SELECT a::numeric / b AS q ${from} ORDER BY 1) v LIMIT 1`)).toEqual([
     [numbers[2]!],
   ]);
-  expect(await rows(`SELECT * FROM (SELECT a::numeric / b AS q ${from}) v WHERE q > 20`)).toEqual(column(['100']));
-  expect(await rows(`SELECT DISTINCT a::numeric / b ${from} ORDER BY 1`)).toEqual(column(['3', '20', '100']));
+  expect(await rows(`SELECT * FROM (SELECT a::numeric / b AS q ${from}) v WHERE q > 20`)).toEqual(
+    column([numbers[0]!]),
+  );
+  expect(await rows(`SELECT DISTINCT a::numeric / b ${from} ORDER BY 1`)).toEqual(column(numbers.toReversed()));
   expect(await rows(`SELECT a::numeric / b, count(*) ${from} GROUP BY 1 ORDER BY 1`)).toEqual([
-    ['3', '1'],
-    ['20', '1'],
-    ['100', '1'],
+    [numbers[2]!, '1'],
+    [numbers[1]!, '1'],
+    [numbers[0]!, '1'],
   ]);
 });
 
@@ -171,7 +173,7 @@ test.each([
   ["SELECT to_char(ts, 'YYYY') FROM events", 'function to_char'],
   ['SELECT payload || at FROM events', 'operator jsonb || timestamp'],
   ["SELECT id FROM events WHERE payload::json = '1'", 'comparison of json'],
-  ['SELECT payload FROM events UNION SELECT payload FROM events', 'jsonb values in this place'],
+  ['SELECT payload FROM events EXCEPT SELECT payload FROM events', 'jsonb values in this place'],
   ["SELECT action ~ '(a)\\1' FROM events", 'back-references'],
   ["SELECT action ~ '(?=a)' FROM events", 'lookaround'],
   ["SELECT action SIMILAR TO 'a' FROM events", 'SIMILAR TO'],
@@ -181,7 +183,6 @@ test.each([
   ['SELECT * FROM users AS u (b, a) JOIN events AS e (b) USING (b)', '* of a join with USING'],
   ['SELECT (SELECT max((SELECT u.id FROM users u WHERE u.id = e.id))) FROM events e', 'max of an outer query'],
   ['SELECT round(amount * x.c) FROM events, (SELECT 1 AS c, max(y) FROM unnest(ARRAY[1]) y) x', 'accepted'],
-  ['SELECT stddev(price)::text FROM events', 'the text of a computed numeric'],
   ['SELECT * FROM events, pg_class', 'a query of Arka tables together with catalog relation "pg_class"'],
 ])('%s is refused by name: %s', (sql, part) => {
   const found = refusal(sql);

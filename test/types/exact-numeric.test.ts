@@ -1,7 +1,15 @@
 /** Arithmetic of numeric on texts; the answers are PostgreSQL's. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { added, divided, multiplied, negated, roundedNumeric } from '../../src/types/numeric-text.ts';
+import {
+  added,
+  boundNumeric,
+  deviationOf,
+  divided,
+  multiplied,
+  negated,
+  roundedNumeric,
+} from '../../src/types/numeric-text.ts';
 
 test.each([
   ['1', '3', '0.33333333333333333333'],
@@ -45,4 +53,24 @@ test('what is added is taken away again, and a quotient is its divisor away from
       expect(Number(multiplied(divided(a, b), b)) / (Number(a) || 1)).toBeCloseTo(Number(a) === 0 ? 0 : 1, 9);
     }),
   );
+});
+
+test.each([
+  ['1.005', 2, -1, '1.00'],
+  ['1.005', 2, 1, '1.01'],
+  ['-1.005', 2, -1, '-1.01'],
+  ['-1.005', 2, 1, '-1.00'],
+  ['7', 2, 1, '7.00'],
+  ['NaN', 0, 1, '9'.repeat(38)],
+  ['-Infinity', 1, 1, `-${'9'.repeat(37)}.9`],
+])('%s has next to it, with %i digits, towards %i, %s', (text, scale, direction, expected) => {
+  expect(boundNumeric(text, scale, direction)).toBe(expected);
+});
+
+test('a standard deviation is that of the sums, to the digits of the quotient', () => {
+  // 1, 2, 7 and 3
+  expect(deviationOf('13', '63', '4', 3)).toBe('2.6299556396765833');
+  expect(deviationOf('13', '63', '4', 0)).toBe('5.1875000000000000');
+  expect(deviationOf('1.50', '2.2500', '1', 1)).toBeNull();
+  expect(deviationOf('1.50', '2.2500', '1', 2)).toBe('0');
 });

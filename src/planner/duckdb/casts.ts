@@ -9,6 +9,8 @@ import { Oid, arrayTypeOf } from '../../types/pg-type.ts';
 import { at, constantText, plainName } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
 import { arrayLiteral, duckdbName, intervalLiteral, numericLiteral, scalarLiteral } from './literals.ts';
+import { canonicalNumeric } from '../../types/numeric-text.ts';
+import { decimal } from './decimals.ts';
 import { textOf } from './text-of.ts';
 import {
   isDateTime,
@@ -85,7 +87,7 @@ function castArray(argument: Typed, element: number, typeName: TypeName): Typed 
 function castScalar(argument: Typed, oid: number, modifiers: readonly number[]): Typed {
   if (oid === Oid.interval) return castInterval(argument, modifiers);
   if (argument.constant === null)
-    return typed(oid === Oid.numeric ? 'CAST(NULL AS DECIMAL(38,10))' : `CAST(NULL AS ${duckdbName(oid)})`, oid);
+    return oid === Oid.numeric ? castNull(modifiers) : typed(`CAST(NULL AS ${duckdbName(oid)})`, oid);
   if (oid === Oid.numeric) return castNumeric(argument, modifiers);
   if (oid === Oid.bpchar) return castBlankPadded(argument, modifiers);
   if (modifiers.length > 0 && oid !== Oid.varchar && modifiers[0]! < 6)
@@ -105,6 +107,11 @@ function castScalar(argument: Typed, oid: number, modifiers: readonly number[]):
   if (argument.oid === oid) return typed(argument.sql, oid);
   if (isInteger(oid) || oid === Oid.oid) return castInteger(argument, oid);
   return castOther(argument, oid);
+}
+
+/** Of any scale, where none is given. */
+function castNull([precision = 38, scale = 0]: readonly number[]): Typed {
+  return { ...decimal(`CAST(NULL AS DECIMAL(${precision},${scale}))`, precision, scale), constant: null };
 }
 
 /** Cut at its length, in the engine without its blanks. */
@@ -198,42 +205,40 @@ export function castWide(argument: Typed, modifiers: readonly number[]): Typed {
 }
 
 function castNumeric(argument: Typed, modifiers: readonly number[]): Typed {
-  const [width = 0, places = 0] = modifiers;
-  const isDecimal = width >= 1 && width <= 38 && places >= 0 && places <= width;
-  if (modifiers.length > 0 && !isDecimal) return castWide(argument, modifiers);
-  if (isWide(argument))
-    return isDecimal
-      ? typed(`CAST(${castWide(argument, modifiers).sql} AS DECIMAL(${width},${places}))`, Oid.numeric)
-      : argument;
-  if (
-    modifiers.length === 0 &&
-    typeof argument.constant !== 'string' &&
-    (isText(argument.oid) || isFloat(argument.oid))
-  )
-    return castWide(argument, modifiers);
-  if (modifiers.length > 0) {
-    const [precision = 0, scale = 0] = modifiers;
-    if (argument.exact !== undefined)
-      return typed(
-        `CAST(arka_numeric_round(${argument.exact}, ${scale}) AS DECIMAL(${precision},${scale}))`,
-        Oid.numeric,
-      );
-    const from =
-      typeof argument.constant === 'string'
-        ? numericLiteral(expandDecimal(argument.constant))
-        : numericSource(argument);
-    return typed(`CAST(${from} AS DECIMAL(${precision},${scale}))`, Oid.numeric);
-  }
-  if (typeof argument.constant === 'string')
-    return { ...typed(numericLiteral(expandDecimal(argument.constant)), Oid.numeric), constant: argument.constant };
+  const [precision = 0, scale = 0] = modifiers;
+  const isDecimal = precision >= 1 && precision <= 38 && scale >= 0 && scale <= precision;
+  if (modifiers.length > 0) return isDecimal ? castDecimal(argument, precision, scale) : castWide(argument, modifiers);
+  if (isWide(argument)) return argument;
+  if (typeof argument.constant === 'string') return numericValue(argument.constant);
+  if (isText(argument.oid) || isFloat(argument.oid)) return castWide(argument, modifiers);
   if (argument.oid === Oid.numeric) return argument;
   if (argument.parameter !== undefined && argument.oid === 0)
     return { ...typed(argument.sql, Oid.numeric), parameter: argument.parameter };
   const digits = INTEGER_DIGITS[argument.oid];
-  if (digits !== undefined) return typed(`CAST(${argument.sql} AS DECIMAL(${digits},0))`, Oid.numeric);
+  if (digits !== undefined) return decimal(`CAST(${argument.sql} AS DECIMAL(${digits},0))`, digits, 0);
   throw notSupported('a cast to numeric without precision over Arka tables', {
     hint: 'Give a precision and a scale, such as numeric(38,10).',
   });
+}
+
+/** To numeric(precision, scale), which DECIMAL has room for. */
+function castDecimal(argument: Typed, precision: number, scale: number): Typed {
+  const to = (sql: string): Typed => decimal(`CAST(${sql} AS DECIMAL(${precision},${scale}))`, precision, scale);
+  if (argument.decimal !== undefined && typeof argument.constant !== 'string') return to(argument.decimal.sql);
+  if (isWide(argument)) return to(castWide(argument, [precision, scale]).sql);
+  return to(
+    typeof argument.constant === 'string' ? numericLiteral(expandDecimal(argument.constant)) : numericSource(argument),
+  );
+}
+
+/** A constant, with the digits that it is written with. */
+export function numericValue(constant: string): Typed {
+  const plain = canonicalNumeric(constant);
+  const [whole = '', fraction = ''] = plain.replace('-', '').split('.');
+  if (!/^\d/.test(whole) || whole.length + fraction.length > 38)
+    return { ...typed(quoteLiteral(plain), WIDE_NUMERIC), constant };
+  const precision = Math.max(whole === '0' ? fraction.length : whole.length + fraction.length, 1);
+  return { ...decimal(numericLiteral(plain), precision, fraction.length), constant };
 }
 
 function numericSource(argument: Typed): string {
@@ -243,7 +248,11 @@ function numericSource(argument: Typed): string {
 
 function castInteger(argument: Typed, oid: number): Typed {
   const name = duckdbName(oid)!;
-  if (isWide(argument)) return typed(`CAST(arka_numeric_round(${argument.sql}, 0) AS ${name})`, oid);
+  if (isWide(argument)) {
+    const form = argument.decimal;
+    const whole = form === undefined ? `arka_numeric_round(${argument.sql}, 0)` : `round(${form.sql}, 0)`;
+    return typed(`CAST(${whole} AS ${name})`, oid);
+  }
   if (isFloat(argument.oid)) return typed(`CAST(round_even(${argument.sql}, 0) AS ${name})`, oid);
   if (argument.oid === Oid.numeric) return typed(`CAST(round(${argument.sql}, 0) AS ${name})`, oid);
   if (isText(argument.oid))

@@ -3,18 +3,19 @@
  * looked at; any other is 0A000. Everything is bracketed: the two grammars disagree about precedence.
  */
 import { NOW_SQL } from './session-time.ts';
-import { quoteIdentifier, quoteLiteral } from '../../sql-text.ts';
-import type { A_Expr, FuncCall, Node, SubLink, WindowDef } from 'libpg-query';
+import { quoteLiteral } from '../../sql-text.ts';
+import type { A_Expr, FuncCall, Node, SubLink } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid, arrayTypeOf } from '../../types/pg-type.ts';
-import { at, atNode, constantKind, constantText, plainName, stringsOf, tagOf, walk } from '../ast.ts';
+import { at, atNode, constantKind, constantText, plainName, tagOf } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
 import { formatType } from '../../types/format-type.ts';
 import { writeSubscripts } from './arrays.ts';
-import { writeCast } from './casts.ts';
-import { exactQuotient, hasAllDigits } from './exact.ts';
+import { writeAggregate } from './aggregates.ts';
+import { combined, unionType, type Combination } from './common-type.ts';
+import { decimal } from './decimals.ts';
 import { functionRule, type FunctionRule } from './functions.ts';
-import { numericLiteral } from './literals.ts';
+import { numericValue, writeCast } from './casts.ts';
 import { checkLsnArguments } from './lsn.ts';
 import {
   checkComparable,
@@ -27,12 +28,11 @@ import {
   writePrefix,
 } from './operators.ts';
 import { writeLike } from './patterns.ts';
-import { isWide, wideAggregate, wideCall, wideText } from './wide-numeric.ts';
+import { asFloat, isExact, isWide, wideCall, wideText } from './wide-numeric.ts';
 import { writeSubquery, type WrittenQuery } from './query.ts';
-import { resolveHere, writeColumn, type Scope } from './scope.ts';
-import { isKeyed, sortKey } from './sort-keys.ts';
-import { isInteger, isNumber, parameterMark, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
-import { writeWindow } from './windows.ts';
+import { columnOf, writeColumn, type Scope } from './scope.ts';
+import { orderKey, sortKey } from './sort-keys.ts';
+import { isFloat, parameterMark, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
 
 /** @throws {SqlError} 0A000 naming what DuckDB cannot do as PostgreSQL means it; 42703 and others as PostgreSQL */
 export function writeExpression(node: Node, scope: Scope): Typed {
@@ -130,7 +130,7 @@ function writeNumber(text: string): Typed {
     if (value >= -(2n ** 63n) && value < 2n ** 63n)
       return { ...typed(`CAST('${text}' AS BIGINT)`, Oid.int8), constant: text };
   }
-  return { ...typed(numericLiteral(text), Oid.numeric), constant: text };
+  return numericValue(text);
 }
 
 function writeParameter(index: number, scope: Scope): Typed {
@@ -178,8 +178,13 @@ function writeAExpr(expression: A_Expr, scope: Scope): Typed {
     case 'AEXPR_NULLIF': {
       const left = writeExpression(lexpr!, scope);
       const right = writeExpression(rexpr!, scope);
+      if (isExact(left) && (isWide(left) || isWide(right)))
+        return nullable(
+          left,
+          `CASE WHEN ${writeComparison('=', left, right, where).sql} THEN NULL ELSE ${left.sql} END`,
+        );
       checkEqualAsStored(left, where);
-      return typed(`nullif(${left.sql}, ${coerced(right, left, where)})`, left.oid);
+      return nullable(left, `nullif(${left.sql}, ${coerced(right, left, where)})`);
     }
     case 'AEXPR_OP_ANY':
     case 'AEXPR_OP_ALL':
@@ -306,28 +311,37 @@ function writeCase(node: Node & { CaseExpr: unknown }, scope: Scope): Typed {
   });
   const otherwise = defresult === undefined ? null : writeExpression(defresult, scope);
   if (otherwise !== null) results.push(otherwise);
-  const values = results.some(isWide) ? results.map(wideText) : results.map(({ sql }) => sql);
-  const branches = conditions.map((condition, i) => `WHEN ${condition} THEN ${values[i]}`).join(' ');
-  return typed(`CASE ${branches}${otherwise === null ? '' : ` ELSE ${values.at(-1)}`} END`, unionType(results));
+  const branches = (values: readonly string[]): string => {
+    const chosen = conditions.map((condition, i) => `WHEN ${condition} THEN ${values[i]}`).join(' ');
+    return `CASE ${chosen}${otherwise === null ? '' : ` ELSE ${values.at(-1)}`} END`;
+  };
+  return combined(results, { sql: branches, scale: branches });
 }
 
-/** The one type of several branches; 0 when they differ. Untyped constants follow. */
-export function unionType(values: readonly Typed[]): number {
-  const known = new Set(values.map((value) => value.oid).filter((oid) => oid !== Oid.unknown));
-  if (known.size === 0) return Oid.text;
-  if (
-    known.has(WIDE_NUMERIC) &&
-    [...known].every((oid) => oid === WIDE_NUMERIC || isInteger(oid) || oid === Oid.numeric)
-  )
-    return WIDE_NUMERIC;
-  return known.size === 1 ? [...known][0]! : 0;
-}
-
-function writeList(name: string, nodes: readonly Node[], scope: Scope): Typed {
+function writeList(name: 'coalesce' | 'greatest' | 'least', nodes: readonly Node[], scope: Scope): Typed {
   const args = nodes.map((arg) => writeExpression(arg, scope));
-  if (name !== 'coalesce') for (const arg of args) checkEqualAsStored(arg, {});
-  const oid = unionType(args);
-  return typed(`${name}(${args.map((arg) => coerced(arg, typed('', oid), {})).join(', ')})`, oid);
+  if (name !== 'coalesce') for (const arg of args) if (!isWide(arg)) checkEqualAsStored(arg, {});
+  return combined(args, LISTS[name]);
+}
+
+const LISTS: Readonly<Record<'coalesce' | 'greatest' | 'least', Combination>> = {
+  coalesce: {
+    sql: (parts) => `coalesce(${parts.join(', ')})`,
+    scale: (scales, values) =>
+      `CASE ${values.map((value, i) => `WHEN ${value} IS NOT NULL THEN ${scales[i]}`).join(' ')} END`,
+  },
+  greatest: extreme('greatest', 'arka_numeric_larger'),
+  least: extreme('least', 'arka_numeric_smaller'),
+};
+
+/** The first of equal ones. */
+function extreme(name: string, ofTexts: string): Combination {
+  return {
+    sql: (parts) => `${name}(${parts.join(', ')})`,
+    scale: (scales, values) =>
+      `CASE ${name}(${values.join(', ')}) ${values.map((value, i) => `WHEN ${value} THEN ${scales[i]}`).join(' ')} END`,
+    text: (parts) => parts.reduce((a, b) => `coalesce(${ofTexts}(${a}, ${b}), ${a}, ${b})`),
+  };
 }
 
 function writeArray(elements: readonly Node[], scope: Scope): Typed {
@@ -345,29 +359,40 @@ function writeSubLink(link: SubLink, scope: Scope): Typed {
     case 'EXISTS_SUBLINK':
       return typed(`EXISTS (${query.sql})`, Oid.bool);
     case 'EXPR_SUBLINK':
-      return typed(`(${query.sql})`, oid);
+      return {
+        ...columnOf(`(${query.sql})`, query.outputs?.length === 1 ? query.outputs[0] : undefined),
+        subquery: query.sql,
+      };
     case 'ARRAY_SUBLINK':
       return arrayOfRows(query, oid, where);
     case 'ANY_SUBLINK':
     case 'ALL_SUBLINK': {
       if ('RowExpr' in link.testexpr!) throw notSupported('a row compared with a subquery over Arka tables', where);
-      const test = writeExpression(link.testexpr!, scope);
-      checkEqualAsStored(test, where);
+      const given = writeExpression(link.testexpr!, scope);
+      const { test, rows } = sidesOf(given, query, oid);
+      if (!isWide(given)) checkEqualAsStored(given, where);
       if (query.outputs !== null && query.outputs.length !== 1)
         throw new SqlError(SqlState.syntaxError, 'subquery has too many columns', where);
       const operator = plainName(link.operName);
-      if (operator === '' && link.subLinkType === 'ANY_SUBLINK')
-        return typed(`(${test.sql} IN (${query.sql}))`, Oid.bool);
+      if (operator === '' && link.subLinkType === 'ANY_SUBLINK') return typed(`(${test} IN (${rows}))`, Oid.bool);
       if (!/^(=|<>|!=|[<>]=?)$/.test(operator))
         throw notSupported(`operator ${operator} with a subquery over Arka tables`, where);
-      return typed(
-        `(${test.sql} ${operator} ${link.subLinkType === 'ANY_SUBLINK' ? 'ANY' : 'ALL'} (${query.sql}))`,
-        Oid.bool,
-      );
+      return typed(`(${test} ${operator} ${link.subLinkType === 'ANY_SUBLINK' ? 'ANY' : 'ALL'} (${rows}))`, Oid.bool);
     }
     default:
       throw notSupported('this form of subquery over Arka tables', where);
   }
+}
+
+/** A value and the one column of a query, as they compare. */
+function sidesOf(given: Typed, query: WrittenQuery, oid: number): { readonly test: string; readonly rows: string } {
+  if (!isWide(given) && oid !== WIDE_NUMERIC) return { test: given.sql, rows: query.sql };
+  const rows = (write: (column: string) => string): string =>
+    `SELECT ${write('arka_one.c')} FROM (${query.sql}) AS arka_one(c)`;
+  if (isFloat(given.oid) || isFloat(oid))
+    return { test: asFloat(given).sql, rows: rows((c) => asFloat(typed(c, oid)).sql) };
+  const key = (value: Typed): string => sortKey(wideText(value), WIDE_NUMERIC);
+  return { test: key(given), rows: rows((c) => key(typed(c, oid))) };
 }
 
 /** The rows of a query of one column as an array, in the query's order. */
@@ -400,7 +425,8 @@ function writeCall(call: FuncCall, scope: Scope): Typed {
   const nodes = call.args ?? [];
   if (nodes.some((arg) => 'NamedArgExpr' in arg))
     throw notSupported(`a named argument of function ${name} over Arka tables`, where);
-  const args = nodes.map((arg) => writeExpression(arg, scope));
+  const given = nodes.map((arg) => writeExpression(arg, scope));
+  const args = rule.ofFloats === true ? given.map(asFloat) : given;
   try {
     const wide = wideCall(name, args);
     if (wide !== undefined) return wide;
@@ -425,86 +451,25 @@ function writeScalar(rule: FunctionRule, name: string, args: readonly Typed[], c
     throw new SqlError(SqlState.wrongObjectType, `${name} is not an aggregate function`);
   }
   if (rule.write !== undefined) return rule.write(args, name);
-  return typed(`${rule.to ?? name}(${args.map((arg) => arg.sql).join(', ')})`, resultType(rule, args));
+  const value = typed(`${rule.to ?? name}(${args.map((arg) => arg.sql).join(', ')})`, resultType(rule, args));
+  return likeFirst(rule, value, args);
 }
 
-function resultType(rule: FunctionRule, args: readonly Typed[]): number {
+/** With the scale of its first argument, where it has its type. */
+export function likeFirst({ type }: FunctionRule, value: Typed, [first]: readonly Typed[]): Typed {
+  return type === 'first' && first !== undefined ? nullable(first, value.sql, value.oid) : value;
+}
+
+/** Another value of the type of `like`, and of its scale. */
+function nullable(like: Typed, sql: string, oid = like.oid): Typed {
+  const form = oid === Oid.numeric ? like.decimal : undefined;
+  return form === undefined ? typed(sql, oid) : decimal(sql, form.precision, form.scale);
+}
+
+export function resultType(rule: FunctionRule, args: readonly Typed[]): number {
   if (rule.type === undefined) return 0;
   if (rule.type === 'first') return args[0]?.oid === Oid.unknown ? Oid.text : (args[0]?.oid ?? 0);
   return typeof rule.type === 'number' ? rule.type : rule.type(args);
-}
-
-function writeAggregate(rule: FunctionRule, name: string, args: readonly Typed[], call: FuncCall, scope: Scope): Typed {
-  if (rule.kind === 'window' && call.agg_within_group === true)
-    throw notSupported(`${name} WITHIN GROUP over Arka tables`);
-  if (rule.kind === 'window' && call.over === undefined)
-    throw new SqlError(SqlState.wrongObjectType, `window function ${name} requires an OVER clause`);
-  if (rule.kind === 'aggregate' && isOfOuterQuery(call, scope))
-    throw notSupported(`${name} of an outer query's columns over Arka tables`);
-  const filter = call.agg_filter === undefined ? null : writeCondition(call.agg_filter, scope, 'FILTER');
-  // DuckDB evaluates arguments for rows that FILTER drops, too: a guard's error() must not see them.
-  const values = args.map((arg) =>
-    filter !== null && arg.sql.includes('error(') ? `CASE WHEN ${filter} THEN ${arg.sql} END` : arg.sql,
-  );
-  const isCounted = name === 'count' && args.length === 1;
-  if (call.agg_distinct === true && !isCounted) for (const arg of args) checkEqualAsStored(arg, {});
-  const [first] = args;
-  const isKeyedFirst = first !== undefined && isKeyed(first.oid);
-  const suffix = `${filter === null ? '' : ` FILTER (WHERE ${filter})`}${call.over === undefined ? '' : ` OVER ${writeOver(call.over, scope)}`}`;
-  if (first !== undefined && isWide(first) && (name === 'sum' || name === 'avg'))
-    return wideAggregate(name, first.sql, (aggregate) => aggregate + suffix);
-  // Of values that have keys the least is that of the least key.
-  if (isKeyedFirst && (name === 'min' || name === 'max'))
-    return typed(`arg_${name}(${first.sql}, ${sortKey(first.sql, first.oid)})${suffix}`, first.oid);
-  if (isKeyedFirst && isCounted && call.agg_distinct === true) values[0] = sortKey(values[0]!, first.oid);
-  const list = call.agg_star === true ? '*' : `${call.agg_distinct === true ? 'DISTINCT ' : ''}${values.join(', ')}`;
-  const order =
-    call.agg_order === undefined
-      ? ''
-      : `ORDER BY ${call.agg_order.map((item) => writeSort(item, scope, name === 'percentile_cont' ? asDouble(scope) : undefined)).join(', ')}`;
-  const within = call.agg_within_group === true;
-  if (within)
-    for (const item of call.agg_order ?? [])
-      if ('SortBy' in item) checkEqualAsStored(writeExpression(item.SortBy.node!, scope), atNode(item.SortBy.node));
-  const written = (called: string): string => {
-    const own = `${called}(${list}${order === '' || within ? '' : ` ${order}`})${within ? ` WITHIN GROUP (${order})` : ''}`;
-    return own + suffix;
-  };
-  const value = typed(written(rule.to ?? name), resultType(rule, args));
-  if (name !== 'avg' || !hasAllDigits(args[0]!)) return value;
-  return {
-    ...value,
-    exact: exactQuotient(`CAST(${written('sum')} AS VARCHAR)`, `CAST(nullif(${written('count')}, 0) AS VARCHAR)`),
-  };
-}
-
-/** percentile_cont is of float8, whatever numbers it is given. */
-function asDouble(scope: Scope): (node: Node) => Typed | undefined {
-  return (node) => {
-    const value = writeExpression(node, scope);
-    return isNumber(value.oid) ? typed(`CAST(${value.sql} AS DOUBLE)`, Oid.float8) : undefined;
-  };
-}
-
-/** PostgreSQL computes an aggregate in the query that its columns are of; DuckDB where it stands. */
-function isOfOuterQuery({ args = [], agg_filter: filter, agg_order: order = [] }: FuncCall, scope: Scope): boolean {
-  if (scope.parent === null) return false;
-  let isOuter = false;
-  let isOwn = false;
-  walk([args, filter, order], (tag, body) => {
-    if (tag !== 'ColumnRef') return;
-    const names = stringsOf(body['fields'] as Node[]);
-    const place = [names.at(-2) ?? null, names.at(-1) ?? ''] as const;
-    const isUncertain = scope.items.some((item) => item.columns === null);
-    if (isUncertain || scope.merged.has(place[1]) || resolveHere(scope, ...place) !== undefined) isOwn = true;
-    for (let level = scope.parent; level !== null; level = level.parent)
-      if (resolveHere(level, ...place) !== undefined) isOuter = true;
-  });
-  return isOuter && !isOwn;
-}
-
-function writeOver(over: WindowDef, scope: Scope): string {
-  return over.name !== undefined && over.name !== '' ? quoteIdentifier(over.name) : `(${writeWindow(over, scope)})`;
 }
 
 /** An ORDER BY item; where NULLs go is always said. */
@@ -516,5 +481,5 @@ export function writeSort(item: Node, scope: Scope, output?: (node: Node) => Typ
   checkComparable(value, atNode(node));
   const descending = direction === 'SORTBY_DESC';
   const first = nulls === 'SORTBY_NULLS_FIRST' || (nulls !== 'SORTBY_NULLS_LAST' && descending);
-  return `${sortKey(value.sql, value.oid)} ${descending ? 'DESC' : 'ASC'} NULLS ${first ? 'FIRST' : 'LAST'}`;
+  return `${orderKey(value)} ${descending ? 'DESC' : 'ASC'} NULLS ${first ? 'FIRST' : 'LAST'}`;
 }

@@ -20,7 +20,8 @@ import {
 import { ARRAY_FUNCTIONS } from './arrays.ts';
 import { NOW_SQL, STATEMENT_TIME_SQL } from './session-time.ts';
 import { toDate, toTimestamp } from './templates.ts';
-import { isDateTime, isFloat, isInexact, isInteger, isJson, isText, typed, type Typed } from './typed.ts';
+import { decimal } from './decimals.ts';
+import { isDateTime, isFloat, isInteger, isJson, isText, typed, type Typed } from './typed.ts';
 
 export interface FunctionRule {
   /** DuckDB's name where it is another. */
@@ -33,6 +34,10 @@ export interface FunctionRule {
   /** Checks arguments and throws 0A000. */
   readonly check?: (args: readonly Typed[], name: string) => void;
   readonly kind?: 'aggregate' | 'window';
+  /** Of float8, whatever numbers it is given. */
+  readonly ofFloats?: true;
+  /** Its type is that of WITHIN GROUP. */
+  readonly ofSorted?: true;
 }
 
 const text: FunctionRule = { type: Oid.text, check: noBinary };
@@ -48,13 +53,13 @@ function concatenable(args: readonly Typed[], name: string): void {
   noBinary(args, name);
   noJson(args, name);
   noBlanks(args, name);
-  if (args.some((arg) => arg.oid === Oid.bool || isInexact(arg)))
-    throw notSupported(`function ${name} of this type over Arka tables`);
+  if (args.some((arg) => arg.oid === Oid.bool)) throw notSupported(`function ${name} of this type over Arka tables`);
 }
 
-/** numeric arguments have exact or longer results in PostgreSQL. */
+/** Of numerics the results have exact digits in PostgreSQL; beside a float a constant is one. */
 function noNumeric(args: readonly Typed[], name: string): void {
-  if (args.some((arg) => arg.oid === Oid.numeric && arg.constant === undefined))
+  const isBesideFloat = args.some((arg) => isFloat(arg.oid));
+  if (args.some((arg) => arg.oid === Oid.numeric && !(isBesideFloat && arg.constant !== undefined)))
     throw notSupported(`function ${name} of numeric over Arka tables`);
 }
 
@@ -94,7 +99,7 @@ function averageType([arg]: readonly Typed[]): number {
 }
 
 const statistic: FunctionRule = { kind: 'aggregate', type: averageType };
-const twoFloats: FunctionRule = { kind: 'aggregate', type: Oid.float8 };
+const twoFloats: FunctionRule = { kind: 'aggregate', type: Oid.float8, ofFloats: true };
 
 const AGGREGATES: Readonly<Record<string, FunctionRule>> = {
   count: { kind: 'aggregate', type: Oid.int8 },
@@ -135,7 +140,7 @@ const AGGREGATES: Readonly<Record<string, FunctionRule>> = {
   corr: twoFloats,
   covar_pop: twoFloats,
   covar_samp: twoFloats,
-  percentile_cont: { kind: 'aggregate' },
+  percentile_cont: { kind: 'aggregate', ofSorted: true },
   percentile_disc: { kind: 'aggregate' },
   mode: { kind: 'aggregate' },
 };
@@ -156,7 +161,9 @@ const WINDOWS: Readonly<Record<string, FunctionRule>> = {
 
 /** lag(int, n, 0.7) is numeric in PostgreSQL, an int in DuckDB. */
 function sameDefault(args: readonly Typed[], name: string): void {
-  if (args.length === 3 && args[2]!.oid !== args[0]!.oid && args[2]!.oid !== Oid.unknown)
+  const [value, , other] = args;
+  if (other === undefined) return;
+  if ((other.oid !== value!.oid && other.oid !== Oid.unknown) || other.decimal?.scale !== value!.decimal?.scale)
     throw notSupported(`function ${name} with a default of another type over Arka tables`);
 }
 
@@ -352,7 +359,7 @@ function round(args: readonly Typed[]): Typed {
   if (digits === undefined) {
     if (isFloat(value.oid)) return typed(`round_even(${value.sql}, 0)`, value.oid);
     if (isInteger(value.oid)) return typed(`round_even(CAST(${value.sql} AS DOUBLE), 0)`, Oid.float8);
-    if (value.oid === Oid.numeric) return typed(`CAST(round(${value.sql}, 0) AS DECIMAL(38,0))`, Oid.numeric);
+    if (value.oid === Oid.numeric) return decimal(`CAST(round(${value.sql}, 0) AS DECIMAL(38,0))`, 38, 0);
     throw notSupported('function round of a value whose type is not known here over Arka tables', {
       hint: 'Cast the value to numeric(p,s) or double precision.',
     });
@@ -360,10 +367,8 @@ function round(args: readonly Typed[]): Typed {
   const scale = wholeConstant(digits);
   if (scale === null || scale > 18)
     throw notSupported('round to a number of digits that is no constant up to 18 over Arka tables');
-  if (value.exact !== undefined && scale >= 0)
-    return typed(`CAST(arka_numeric_round(${value.exact}, ${scale}) AS DECIMAL(38,${scale}))`, Oid.numeric);
-  if (scale < 0) return typed(`CAST(round(${value.sql}, ${scale}) AS DECIMAL(38,0))`, Oid.numeric);
-  return typed(`CAST(round(${value.sql}, ${scale}) AS DECIMAL(38,${scale}))`, Oid.numeric);
+  const places = Math.max(scale, 0);
+  return decimal(`CAST(round(${value.sql}, ${scale}) AS DECIMAL(38,${places}))`, 38, places);
 }
 
 function power(args: readonly Typed[]): Typed {
@@ -466,9 +471,16 @@ function datePart(args: readonly Typed[], asFloat: boolean): Typed {
       ? `CAST(${sign} || 'infinity' AS DOUBLE)`
       : `error('0A000: extract(${unit}) of an infinite date is not supported over Arka tables')`;
     const finite = asFloat ? `CAST(${exact} AS DOUBLE)` : exact;
-    return typed(`CASE WHEN isinf(${sql}) THEN ${infinite} ELSE ${finite} END`, asFloat ? Oid.float8 : Oid.numeric);
+    const either = `CASE WHEN isinf(${sql}) THEN ${infinite} ELSE ${finite} END`;
+    return asFloat ? typed(either, Oid.float8) : extracted(either);
   }
-  return asFloat ? typed(`CAST(${exact} AS DOUBLE)`, Oid.float8) : typed(exact, Oid.numeric);
+  return asFloat ? typed(`CAST(${exact} AS DOUBLE)`, Oid.float8) : extracted(exact);
+}
+
+/** By the unit that it counts in. */
+function extracted(sql: string): Typed {
+  if (sql.includes(' * 0.000001')) return decimal(sql, 25, 6);
+  return sql.includes(' * 0.001') ? decimal(sql, 22, 3) : decimal(sql, 18, 0);
 }
 
 function datePartExact(unit: string, sql: string, oid: number): string {

@@ -6,25 +6,25 @@ import { Oid, elementType } from '../../types/pg-type.ts';
 import { formatType } from '../../types/format-type.ts';
 import { arrayItems, checkDateTime, scalarLiteral } from './literals.ts';
 import { textOf } from './text-of.ts';
-import { withExact } from './exact.ts';
+import { commonDecimal, decimal, decimalArithmetic, decimalOf } from './decimals.ts';
 import { floatArithmetic } from './float-guards.ts';
 import { writeLike, writeRegex } from './patterns.ts';
 import { writePower } from './functions.ts';
 import { arrayConcatenation } from './arrays.ts';
 import { jsonOperator } from './json.ts';
 import { isKeyed, sortKey } from './sort-keys.ts';
-import { asFloat, isWide, wideOperator, wideText } from './wide-numeric.ts';
+import { asFloat, isWide, wideComparison, wideOperator, wideText } from './wide-numeric.ts';
 import {
   commonNumber,
   isDateTime,
   isFloat,
-  isInexact,
   isInteger,
   isJson,
   isNumber,
   isText,
   typed,
   WIDE_NUMERIC,
+  type DecimalForm,
   type Typed,
 } from './typed.ts';
 
@@ -38,7 +38,7 @@ export function writeOperator(operator: string, left: Typed, right: Typed, where
   if (wide !== undefined) return wide;
   if (isWide(left) !== isWide(right) && (isFloat(left.oid) || isFloat(right.oid)))
     return writeOperator(operator, asFloat(left), asFloat(right), where);
-  return withExact(name, left, right, writeOther(operator, name, left, right, where));
+  return writeOther(operator, name, left, right, where);
 }
 
 function writeOther(operator: string, name: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
@@ -95,17 +95,22 @@ export function writePrefix(operator: string, argument: Typed, where: SqlErrorFi
     case '-':
       if (isWide(argument)) return typed(`arka_numeric_negate(${argument.sql})`, argument.oid);
       if (typeof argument.constant === 'string' && isNumber(argument.oid))
-        return { ...typed(`(-${argument.sql})`, argument.oid), constant: negate(argument.constant) };
-      return typed(`(-(${argument.sql}))`, argument.oid);
+        return { ...negated(`(-${argument.sql})`, argument), constant: negate(argument.constant) };
+      return negated(`(-(${argument.sql}))`, argument);
     case '+':
       return argument;
     case '@':
       if (isWide(argument)) return typed(`arka_numeric_abs(${argument.sql})`, argument.oid);
-      return typed(`abs(${argument.sql})`, argument.oid);
+      return negated(`abs(${argument.sql})`, argument);
     case '~':
       if (isInteger(argument.oid)) return typed(`(~(${argument.sql}))`, argument.oid);
   }
   throw notSupported(`prefix operator ${operator} over Arka tables`, where);
+}
+
+/** Of the type and the scale of the argument. */
+function negated(sql: string, { oid, decimal: form }: Typed): Typed {
+  return form === undefined ? typed(sql, oid) : decimal(sql, form.precision, form.scale);
 }
 
 function negate(constant: string): string {
@@ -125,6 +130,7 @@ export function writeComparison(operator: string, left: Typed, right: Typed, whe
       ...where,
     });
   }
+  if (isWide(left) || isWide(right)) return typed(wideComparison(operator, left, right), Oid.bool);
   return typed(`(${compared(left, right, where)} ${operator} ${compared(right, left, where)})`, Oid.bool);
 }
 
@@ -184,7 +190,7 @@ export function coerced(value: Typed, other: Typed, where: SqlErrorFields): stri
 function arithmetic(name: string, left: Typed, right: Typed): Typed {
   if (left.oid === Oid.pgLsn || right.oid === Oid.pgLsn) {
     if (name !== '-') throw notSupported(`operator ${name} of pg_lsn over Arka tables`);
-    return typed(`CAST(${coerced(left, right, {})} - ${coerced(right, left, {})} AS DECIMAL(19,0))`, Oid.numeric);
+    return decimal(`CAST(${coerced(left, right, {})} - ${coerced(right, left, {})} AS DECIMAL(19,0))`, 19, 0);
   }
   if (left.oid === Oid.timetz || right.oid === Oid.timetz)
     throw notSupported(`operator ${name} of time with time zone over Arka tables`);
@@ -201,6 +207,10 @@ function arithmetic(name: string, left: Typed, right: Typed): Typed {
   if (name === '-' && oid === Oid.interval && [left.oid, right.oid].includes(Oid.timestamptz) && isDateTime(right.oid))
     return typed(`(${asUtc(a, left.oid)} - ${asUtc(b, right.oid)})`, oid);
   if (isFloat(oid)) return floatArithmetic(name as '+' | '-' | '*', left, right, a, b, oid);
+  const form = oid === Oid.numeric ? decimalArithmetic(name, left, right) : undefined;
+  if (form !== undefined) return { ...typed(form.sql, oid), decimal: form };
+  if (oid === Oid.numeric && left.decimal !== undefined && right.decimal !== undefined)
+    return typed(`arka_numeric_multiply(${wideText(left)}, ${wideText(right)})`, WIDE_NUMERIC);
   return typed(`(${a} ${name} ${b})`, oid);
 }
 
@@ -241,18 +251,22 @@ function division(name: string, left: Typed, right: Typed): Typed {
   const plain = chain?.sql ?? `${a} ${operator} ${b}`;
   const type = oid !== 0 ? oid : left.oid === Oid.interval ? Oid.interval : 0;
   if (typeof right.constant === 'string' && isNumber(right.oid) && Number(right.constant) !== 0)
-    return chain ?? typed(`(${plain})`, type);
-  return typed(`CASE WHEN ${b} = 0 THEN error('22012: division by zero') ELSE ${plain} END`, type);
+    return chain ?? remainder(`(${plain})`, type, left, right);
+  return remainder(`CASE WHEN ${b} = 0 THEN error('22012: division by zero') ELSE ${plain} END`, type, left, right);
+}
+
+/** % of numerics has the larger scale of both. */
+function remainder(sql: string, oid: number, left: Typed, right: Typed): Typed {
+  const forms = [decimalOf(left), decimalOf(right)];
+  if (oid !== Oid.numeric || forms.includes(undefined)) return typed(sql, oid);
+  const common = commonDecimal(forms as DecimalForm[]);
+  return common === undefined ? typed(sql, oid) : decimal(sql, common.precision, common.scale);
 }
 
 function concatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed {
   const array = arrayConcatenation(left, right, where);
   if (array !== undefined) return array;
-  if (
-    [left, right].some(
-      (side) => isJson(side.oid) || side.oid === Oid.bytea || side.oid === Oid.pgLsn || isInexact(side),
-    )
-  )
+  if ([left, right].some((side) => isJson(side.oid) || side.oid === Oid.bytea || side.oid === Oid.pgLsn))
     throw notSupported('operator || of these types over Arka tables', where);
   return typed(`(${textOf(left)} || ${textOf(right)})`, Oid.text);
 }

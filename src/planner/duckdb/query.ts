@@ -10,12 +10,21 @@ import { Oid } from '../../types/pg-type.ts';
 import { at, atNode, constantKind, constantText, plainName, stringOf, stringsOf } from '../ast.ts';
 import { columnName } from '../column-names.ts';
 import { columnType, typeOidOf } from '../type-names.ts';
-import { unionType, writeCondition, writeExpression, writeSort } from './expression.ts';
+import { columnCast, sharedType, valueAs } from './common-type.ts';
+import { writeCondition, writeExpression, writeSort } from './expression.ts';
 import { listRows, writeFrom } from './from.ts';
 import { checkComparable, checkEqualAsStored } from './operators.ts';
-import { allColumns, resolveHere, rootScope, type OutputColumn, type Scope, type WriterContext } from './scope.ts';
-import { isKeyed, sortKey } from './sort-keys.ts';
-import { typed, type Typed } from './typed.ts';
+import {
+  allColumns,
+  columnOf,
+  resolveHere,
+  rootScope,
+  type OutputColumn,
+  type Scope,
+  type WriterContext,
+} from './scope.ts';
+import { isKeyed, orderKey, sortKey } from './sort-keys.ts';
+import { typed, WIDE_NUMERIC, type Typed } from './typed.ts';
 import { writeWindow } from './windows.ts';
 
 export interface WrittenQuery {
@@ -88,9 +97,11 @@ export function writeWith(clause: WithClause | undefined, outer: Scope): { prefi
     if (clause.recursive === true && query.SelectStmt.larg !== undefined) {
       // What the recursive term sees of itself: the columns of the first term.
       const silent: Scope = { ...scope(), context: { ...outer.context, onWhere: () => undefined } };
-      ctes.set(name, rename(writeSubquery({ SelectStmt: query.SelectStmt.larg } as Node, silent).outputs, renamed));
+      const first = writeSubquery({ SelectStmt: query.SelectStmt.larg } as Node, silent).outputs;
+      const seen = first?.map((column) => ({ name: column.name, oid: ofAnyScale(typed('', column.oid)).oid })) ?? null;
+      ctes.set(name, rename(seen, renamed));
     }
-    const written = writeSubquery(query, scope());
+    const written = writeSubquery(query, clause.recursive === true ? { ...scope(), isRecursive: true } : scope());
     const outputs = rename(written.outputs, renamed);
     ctes.set(name, outputs);
     const names = outputs === null ? renamed : outputs.map((column) => column.name);
@@ -105,6 +116,11 @@ export function writeWith(clause: WithClause | undefined, outer: Scope): { prefi
     prefix: `WITH ${clause.recursive === true ? 'RECURSIVE ' : ''}${parts.join(', ')} `,
     scope: { ...outer, ctes },
   };
+}
+
+/** As the rows of a recursion are, whose numerics may get more digits with each of them. */
+function ofAnyScale(column: Typed): Typed {
+  return column.oid === Oid.numeric ? typed('', WIDE_NUMERIC) : column;
 }
 
 export function rename(
@@ -129,21 +145,57 @@ function writeSetOperation(select: SelectStmt, scope: Scope): Body {
       `each ${names[select.op ?? '']} query must have the same number of columns`,
     );
   }
-  const outputs =
-    left.outputs?.map((column, index) => ({
-      name: column.name,
-      oid: unionType([typed('', column.oid), typed('', right.outputs?.[index]?.oid ?? 0)]),
-    })) ?? null;
-  if (select.all !== true)
+  const common = sharedColumns(left.outputs, right.outputs);
+  const shared = scope.isRecursive === true ? common?.map(ofAnyScale) : common;
+  const outputs = shared?.map(({ oid, decimal }, index) => ({
+    name: left.outputs![index]!.name,
+    oid,
+    ...scaled(decimal === undefined ? { sql: '', oid } : { sql: '', oid, decimal }),
+  }));
+  const sides = [left, right].map((side) => sideSql(side, shared));
+  const keyed = (outputs ?? []).map(({ oid }) => oid).filter(isKeyed);
+  const isUnion = select.op === 'SETOP_UNION';
+  if (select.all !== true) {
     for (const column of [...(left.outputs ?? []), ...(right.outputs ?? [])])
-      checkEqualAsStored(typed('', column.oid), {});
-  const sql = `(${left.sql}) ${names[select.op ?? '']}${select.all === true ? ' ALL' : ''} (${right.sql})`;
+      (isUnion ? checkComparable : checkEqualAsStored)(typed('', column.oid), {});
+    if (!isUnion) for (const oid of keyed) checkEqualAsStored(typed('', oid), {});
+  }
+  const name = names[select.op ?? ''];
+  const body = (all: boolean): string => `(${sides[0]}) ${name}${all ? ' ALL' : ''} (${sides[1]})`;
+  const sql = select.all !== true && keyed.length > 0 ? distinctRows(body(true), outputs!) : body(select.all === true);
   return {
     sql,
-    outputs,
-    scope: resultScope(scope, outputs),
-    sortOutput: (node) => outputReference(node, outputs ?? [], outputs),
+    outputs: outputs ?? null,
+    scope: resultScope(scope, outputs ?? null),
+    sortOutput: (node) => outputReference(node, outputs ?? [], outputs ?? null),
   };
+}
+
+/** The columns of both sides of a set operation, with the type that they get. */
+function sharedColumns(left: WrittenQuery['outputs'], right: WrittenQuery['outputs']): readonly Typed[] | undefined {
+  return left?.map((column, index) => {
+    const pair = [column, right?.[index]].map((one) => {
+      const value = columnOf('', one);
+      return one?.untyped === true && right !== null ? { ...value, oid: Oid.unknown } : value;
+    });
+    return sharedType(pair);
+  });
+}
+
+/** A side whose columns have the shared types. */
+function sideSql({ sql, outputs }: WrittenQuery, shared: readonly Typed[] | undefined): string {
+  const casts = (shared ?? []).map((to, i) => columnCast(columnOf('', outputs?.[i]), to));
+  if (casts.every((cast) => cast === null)) return sql;
+  const columns = casts.map((cast, i) => (cast ?? ((column: string) => column))(`arka_side.c${i}`));
+  return `SELECT ${columns.map((column, i) => `${column} AS ${quoteIdentifier(outputs![i]!.name)}`).join(', ')} FROM (${sql}) AS arka_side(${columns.map((_, i) => `c${i}`).join(', ')})`;
+}
+
+/** Rows that differ, where values are equal by their keys. */
+function distinctRows(sql: string, outputs: readonly OutputColumn[]): string {
+  const columns = outputs.map((_, i) => `c${i}`);
+  const keys = columns.map((column, i) => sortKey(`arka_all.${column}`, outputs[i]!.oid));
+  const list = columns.map((column, i) => `arka_all.${column} AS ${quoteIdentifier(outputs[i]!.name)}`);
+  return `SELECT DISTINCT ON (${keys.join(', ')}) ${list.join(', ')} FROM (${sql}) AS arka_all(${columns.join(', ')})`;
 }
 
 /** Above a set operation only result columns can be seen. */
@@ -152,20 +204,17 @@ function resultScope(scope: Scope, outputs: readonly OutputColumn[] | null): Sco
 }
 
 function writeValues(select: SelectStmt, scope: Scope): Body {
-  const types: Typed[][] = [];
-  const rows = (select.valuesLists ?? []).map((list) => {
+  const columns: Typed[][] = [];
+  const lists = (select.valuesLists ?? []).map((list) => {
     const items = 'List' in list ? (list.List.items ?? []) : [];
-    if (types.length > 0 && items.length !== types.length)
+    if (columns.length > 0 && items.length !== columns.length)
       throw new SqlError(SqlState.syntaxError, 'VALUES lists must all be the same length', atNode(items[0]));
-    return `(${items
-      .map((item, index) => {
-        const value = writeExpression(item, scope);
-        (types[index] ??= []).push(value);
-        return value.sql;
-      })
-      .join(', ')})`;
+    for (const [i, item] of items.entries()) (columns[i] ??= []).push(writeExpression(item, scope));
+    return items;
   });
-  const outputs = types.map((values, index) => ({ name: `column${index + 1}`, oid: unionType(values) }));
+  const types = columns.map(sharedType);
+  const rows = lists.map((_, row) => `(${columns.map((values, i) => valueAs(values[row]!, types[i]!)).join(', ')})`);
+  const outputs = types.map((type, index) => ({ name: `column${index + 1}`, oid: type.oid, ...scaled(type) }));
   const sql = `SELECT * FROM (VALUES ${rows.join(', ')}) AS "*VALUES*"(${outputs.map((column) => quoteIdentifier(column.name)).join(', ')})`;
   return {
     sql,
@@ -178,7 +227,7 @@ function writeValues(select: SelectStmt, scope: Scope): Body {
 function writeBody(select: SelectStmt, outer: Scope): Body {
   const from = writeFrom(select.fromClause ?? [], outer);
   const { scope } = from;
-  const targets = shownTargets(select, scope);
+  const targets = writeTargets(select, scope);
   const keyed = new Set<string>();
   const groups = (select.groupClause ?? []).map((node) => writeGrouping(node, scope, targets, keyed));
   const parts = [`SELECT ${writeDistinct(select, targets, scope)}${targetList(targets, keyed)}`];
@@ -201,37 +250,8 @@ function writeBody(select: SelectStmt, outer: Scope): Body {
     sql: parts.join(' '),
     outputs: targets.outputs,
     scope,
-    sortOutput: (node) =>
-      doubleOf(node, targets) ?? outputReference(node, targets.named, targets.outputs, targets.expressions),
+    sortOutput: (node) => outputReference(node, targets.named, targets.outputs, targets.expressions),
   };
-}
-
-/** Columns that a client sees have all digits, unless rows are told apart by them. */
-function shownTargets(select: SelectStmt, scope: Scope): Targets {
-  const isShown = scope.context.shown === select && select.distinctClause === undefined;
-  const targets = writeTargets(select, scope, isShown);
-  const groups = (nodes: readonly Node[]): boolean =>
-    nodes.every((node) => {
-      if ('GroupingSet' in node) return groups(node.GroupingSet.content ?? []);
-      if ('ColumnRef' in node) return true;
-      const place = constantKind(node) === 'integer' ? targets.outputs?.[Number(constantText(node)) - 1] : undefined;
-      return place !== undefined && !targets.doubles.has(place);
-    });
-  return targets.doubles.size === 0 || groups(select.groupClause ?? []) ? targets : writeTargets(select, scope, false);
-}
-
-/** What ORDER BY compares of a column that is shown as text. */
-function doubleOf(node: Node, { doubles, named, outputs }: Targets): Typed | undefined {
-  if (doubles.size === 0) return undefined;
-  if (constantKind(node) === 'integer') {
-    if (outputs === null) throw notSupported('ORDER BY a place behind * over Arka tables', atNode(node));
-    const place = outputs[Number(constantText(node)) - 1];
-    return place === undefined ? undefined : doubles.get(place);
-  }
-  if (!('ColumnRef' in node) || node.ColumnRef.fields?.length !== 1) return undefined;
-  const name = stringOf(node.ColumnRef.fields[0]);
-  const column = named.find((one) => one.name === name);
-  return column === undefined ? undefined : doubles.get(column);
 }
 
 interface Targets {
@@ -241,8 +261,6 @@ interface Targets {
   /** Outputs with a name, without what stars stand for. */
   readonly named: readonly OutputColumn[];
   readonly expressions: readonly (Typed & { readonly name: string })[];
-  /** Of columns that are texts of numerics: the numbers. */
-  readonly doubles: ReadonlyMap<OutputColumn, Typed>;
 }
 
 /** Of what is grouped by its key any value of the group stands for it. */
@@ -255,13 +273,12 @@ function targetList({ items }: Targets, keyed: ReadonlySet<string>): string {
   return list.join(', ');
 }
 
-function writeTargets(select: SelectStmt, scope: Scope, isShown: boolean): Targets {
+function writeTargets(select: SelectStmt, scope: Scope): Targets {
   const list = select.targetList ?? [];
   if (list.length === 0) throw notSupported('a query without result columns over Arka tables');
   const outputs: OutputColumn[] = [];
   const named: OutputColumn[] = [];
   const expressions: (Typed & { name: string })[] = [];
-  const doubles = new Map<OutputColumn, Typed>();
   let complete = true;
   const items = list.map((target): Targets['items'][number] => {
     if (!('ResTarget' in target)) throw notSupported('this result column over Arka tables', atNode(target));
@@ -278,16 +295,14 @@ function writeTargets(select: SelectStmt, scope: Scope, isShown: boolean): Targe
     const column: OutputColumn =
       written.oid === Oid.unknown
         ? { name, oid: Oid.text, untyped: true }
-        : { name, oid: written.oid, ...declared(value, scope) };
+        : { name, oid: written.oid, ...declared(value, scope), ...scaled(written) };
     outputs.push(column);
     named.push(column);
     const expression = { ...written, name };
     expressions.push(expression);
-    if (isShown && written.exact !== undefined) doubles.set(column, typed(written.sql, written.oid));
-    const sql = isShown ? (written.exact ?? written.sql) : written.sql;
-    return { sql: `${sql} AS ${quoteIdentifier(name)}`, expression };
+    return { sql: `${written.sql} AS ${quoteIdentifier(name)}`, expression };
   });
-  return { items, outputs: complete ? outputs : null, named, expressions, doubles };
+  return { items, outputs: complete ? outputs : null, named, expressions };
 }
 
 /** A function that gives a row for each member, as a whole result column; undefined: it is none. */
@@ -306,6 +321,12 @@ function writeRows(value: Node, select: SelectStmt, scope: Scope): Typed | undef
       ...atNode(value),
     });
   return typed(`unnest(${column.list})`, column.oid);
+}
+
+/** The scale that all values of a numeric have. */
+function scaled({ oid, decimal }: Typed): Pick<OutputColumn, 'decimal'> {
+  if (oid !== Oid.numeric || decimal === undefined) return {};
+  return { decimal: { precision: decimal.precision, scale: decimal.scale } };
 }
 
 /** The type modifier of a plain column, or of a cast to numeric(p, s). */
@@ -360,7 +381,7 @@ function writeDistinct(select: SelectStmt, targets: Targets, scope: Scope): stri
   // A plain DISTINCT is one empty node.
   const on = clause.filter((node) => Object.keys(node).length > 0);
   if (on.length === 0 && targets.expressions.some(({ oid }) => isKeyed(oid)) && !targets.items.some(isStar))
-    return `DISTINCT ON (${targets.expressions.map(({ sql, oid }) => sortKey(sql, oid)).join(', ')}) `;
+    return `DISTINCT ON (${targets.expressions.map(orderKey).join(', ')}) `;
   for (const column of targets.outputs ?? []) checkEqualAsStored(typed('', column.oid), {});
   if (on.length === 0) return 'DISTINCT ';
   return `DISTINCT ON (${on.map((node) => (outputReference(node, targets.named, targets.outputs, targets.expressions) === undefined ? writeExpression(node, scope).sql : distinctTarget(node, targets))).join(', ')}) `;
@@ -418,7 +439,7 @@ function groupKey(value: Typed, node: Node, keyed: Set<string> | null): string {
   if (!isKeyed(value.oid)) return value.sql;
   if (keyed === null) checkEqualAsStored(value, atNode(node));
   keyed!.add(value.sql);
-  return sortKey(value.sql, value.oid);
+  return orderKey(value);
 }
 
 /** ORDER BY of a bare name that is an output's, or of a place. */
@@ -436,6 +457,8 @@ function outputReference(
     const place = all?.[Number(constantText(node)) - 1];
     // A place has no key: the name has, where it means one column.
     if (place === undefined || !isKeyed(place.oid)) return typed(constantText(node)!);
+    const expression = expressions.length === all!.length ? expressions[Number(constantText(node)) - 1] : undefined;
+    if (expression !== undefined) return expression;
     if (all!.filter(({ name }) => name === place.name).length > 1)
       throw notSupported(`ORDER BY the place of one of two columns "${place.name}" over Arka tables`, atNode(node));
     return output(place);

@@ -3,13 +3,13 @@
  * in full. There every FROM item sees those left of it and aliases are visible in WHERE; a qualified name is safe from both.
  */
 import { quoteIdentifier } from '../../sql-text.ts';
-import type { ColumnRef, Node, SelectStmt } from 'libpg-query';
+import type { ColumnRef, Node } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
-import type { TableDef } from '../../table-def.ts';
+import type { PgType, TableDef } from '../../table-def.ts';
 import { at, stringOf } from '../ast.ts';
 import type { PlannedTable } from '../plan.ts';
-import { isWideNumeric } from '../../types/pg-type.ts';
-import { typed, WIDE_NUMERIC, type Typed } from './typed.ts';
+import { isWideNumeric, numericModifier, Oid } from '../../types/pg-type.ts';
+import { typed, WIDE_NUMERIC, type DecimalForm, type Typed } from './typed.ts';
 
 export interface OutputColumn {
   readonly name: string;
@@ -18,6 +18,8 @@ export interface OutputColumn {
   readonly untyped?: true;
   /** Where it is a column of a table, whose type it has as declared. */
   readonly typmod?: number;
+  /** Of a numeric that all rows have with one scale. */
+  readonly decimal?: Pick<DecimalForm, 'precision' | 'scale'>;
 }
 
 /** One FROM item. `columns` null: Arka does not know them all. `table`: set for Arka's tables. */
@@ -38,8 +40,6 @@ export interface WriterContext {
   readonly parameterOids: readonly number[];
   /** Told of each level's WHERE, for time ranges. */
   readonly onWhere: (where: Node, scope: Scope) => void;
-  /** The SELECT whose columns a client sees: they have all digits of a numeric. */
-  readonly shown?: SelectStmt;
 }
 
 export interface Scope {
@@ -49,6 +49,8 @@ export interface Scope {
   readonly merged: ReadonlySet<string>;
   readonly parent: Scope | null;
   readonly ctes: ReadonlyMap<string, readonly OutputColumn[] | null>;
+  /** Within WITH RECURSIVE: numerics of set operations are of any scale. */
+  readonly isRecursive?: boolean;
 }
 
 export function rootScope(context: WriterContext): Scope {
@@ -101,9 +103,14 @@ export function writeColumn(reference: ColumnRef, scope: Scope): Typed {
     if (column === undefined && item.columns !== null) {
       throw new SqlError(SqlState.undefinedColumn, `column ${names.join('.')} does not exist`, at(reference.location));
     }
-    return typed(`${quoteIdentifier(alias)}.${quoteIdentifier(name)}`, column?.oid ?? 0);
+    return columnOf(`${quoteIdentifier(alias)}.${quoteIdentifier(name)}`, column);
   }
   throw new SqlError(SqlState.undefinedTable, `missing FROM-clause entry for table "${alias}"`, at(reference.location));
+}
+
+export function columnOf(sql: string, column: OutputColumn | undefined): Typed {
+  if (column?.decimal === undefined) return typed(sql, column?.oid ?? 0);
+  return { ...typed(sql, column.oid), decimal: { sql, ...column.decimal } };
 }
 
 function writePlain(name: string, reference: ColumnRef, scope: Scope): Typed {
@@ -117,9 +124,9 @@ function writePlain(name: string, reference: ColumnRef, scope: Scope): Typed {
       throw new SqlError(SqlState.ambiguousColumn, `column reference "${name}" is ambiguous`, at(reference.location));
     if (holders.length === 1) {
       const item = holders[0]!;
-      return typed(
+      return columnOf(
         `${quoteIdentifier(item.alias)}.${quoteIdentifier(name)}`,
-        item.columns!.find((column) => column.name === name)!.oid,
+        item.columns!.find((column) => column.name === name),
       );
     }
     if (level.items.some((item) => item.columns === null)) return typed(quoteIdentifier(name));
@@ -149,8 +156,14 @@ export function tableItem(
       name: renamed[index] ?? name,
       oid: isWideNumeric(type) ? WIDE_NUMERIC : type.oid,
       typmod: type.typmod,
+      ...declaredDecimal(type),
     })),
     table: { planned, fieldIds: def.columns.map((column) => column.fieldId) },
     isRenamed: renamed.length > 0,
   };
+}
+
+function declaredDecimal(type: PgType): Pick<OutputColumn, 'decimal'> {
+  const decimal = type.oid === Oid.numeric && !isWideNumeric(type) ? numericModifier(type.typmod) : null;
+  return decimal === null ? {} : { decimal };
 }

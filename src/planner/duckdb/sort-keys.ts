@@ -3,7 +3,7 @@
  * (`types/sort-key.ts`). Of all other types the value is its own key.
  */
 import { Oid } from '../../types/pg-type.ts';
-import { WIDE_NUMERIC } from './typed.ts';
+import { WIDE_NUMERIC, type Typed } from './typed.ts';
 
 const KEYS: ReadonlyMap<number, string> = new Map([
   [Oid.jsonb, 'arka_jsonb_key'],
@@ -20,4 +20,9 @@ export function isKeyed(oid: number): boolean {
 export function sortKey(sql: string, oid: number): string {
   const key = KEYS.get(oid);
   return key === undefined ? sql : `${key}(${sql})`;
+}
+
+/** That of a value, which may be a number beside its text. */
+export function orderKey({ sql, oid, decimal }: Typed): string {
+  return decimal?.sql ?? sortKey(sql, oid);
 }

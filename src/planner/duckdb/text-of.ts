@@ -3,16 +3,11 @@
  *
  * A value whose text DuckDB builds otherwise stands in a lambda, so that it is computed once however often it is looked at.
  */
-import { notSupported } from '../../errors.ts';
 import { elementType, Oid } from '../../types/pg-type.ts';
 import { lsnTextSql } from './lsn.ts';
-import { isInexact, isText, type Typed } from './typed.ts';
+import { isText, type Typed } from './typed.ts';
 
-/** @throws {SqlError} 0A000 for a type whose text is not the same */
-export function textOf({ oid, sql, ...rest }: Typed): string {
-  if (rest.exact !== undefined) return rest.exact;
-  if (isInexact({ oid, sql, ...rest }))
-    throw notSupported('the text of a computed numeric over Arka tables', { hint: 'Cast it to numeric(p,s) first.' });
+export function textOf({ oid, sql }: Typed): string {
   const element = elementType(oid);
   if (element !== undefined) return arrayText(sql, element);
   return scalarText(sql, oid);

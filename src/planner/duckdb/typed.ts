@@ -20,8 +20,20 @@ export interface Typed {
   readonly parameter?: number;
   /** Of float arithmetic: what its guard is about. */
   readonly chain?: FloatChain;
-  /** Of a numeric that DuckDB has as a double: SQL for its text to the last digit, where something shows it (`exact.ts`). */
-  readonly exact?: string;
+  /** Of a numeric: the value as a DECIMAL, where it is one (`decimals.ts`). */
+  readonly decimal?: DecimalForm;
+  /** Of a numeric that is text: a double that differs from it by rounding alone. */
+  readonly near?: string;
+  /** Of a subquery in an expression: its query. */
+  readonly subquery?: string;
+}
+
+/** SQL of a DECIMAL of this precision and scale, or of an integer. `shown`: SQL of the scale that a value has, where values differ in it. */
+export interface DecimalForm {
+  readonly sql: string;
+  readonly precision: number;
+  readonly scale: number;
+  readonly shown?: string;
 }
 
 export function typed(sql: string, oid = 0): Typed {
@@ -82,14 +94,6 @@ export function isFloat(oid: number): boolean {
 }
 export function isText(oid: number): boolean {
   return oid === Oid.text || oid === Oid.varchar || oid === Oid.name || oid === Oid.bpchar;
-}
-/** numeric here, but a DOUBLE in DuckDB: its value is near, its digits are not PostgreSQL's. */
-export function isInexact(value: Typed): boolean {
-  return (
-    value.oid === Oid.numeric &&
-    / \/ |\b(avg|stddev\w*|var\w*)\(/.test(value.sql) &&
-    !/^CAST\(.* AS DECIMAL\(\d+,\d+\)\)$/s.test(value.sql)
-  );
 }
 export function isDateTime(oid: number): boolean {
   return oid === Oid.date || oid === Oid.timestamp || oid === Oid.timestamptz;

@@ -1,25 +1,39 @@
 /**
  * numeric whose digits DECIMAL has no room for, or may not have: text in the engine, and computed with by functions of Arka's own
- * (`types/numeric-text.ts`). Only columns of such a type, and what is made of them, are of it: `WIDE_NUMERIC` in place of numeric's OID.
+ * (`types/numeric-text.ts`). Columns of such a type, quotients, averages, and what is made of them are of it: `WIDE_NUMERIC` in place
+ * of numeric's OID.
  */
 import { quoteLiteral } from '../../sql-text.ts';
 import { notSupported, type SqlError, type SqlErrorFields } from '../../errors.ts';
 import { canonicalNumeric } from '../../types/numeric-text.ts';
 import { Oid } from '../../types/pg-type.ts';
-import { isFloat, isInexact, isInteger, isText, parameterMark, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
+import { decimal, decimalArithmetic, decimalExtreme, decimalOf, decimalSum, shownText } from './decimals.ts';
+import { sortKey } from './sort-keys.ts';
+import {
+  isFloat,
+  isInteger,
+  isText,
+  parameterMark,
+  typed,
+  WIDE_NUMERIC,
+  type DecimalForm,
+  type Typed,
+} from './typed.ts';
 
 export const isWide = ({ oid }: Typed): boolean => oid === WIDE_NUMERIC;
+
+/** An integer or a numeric. */
+export const isExact = ({ oid }: Typed): boolean => isInteger(oid) || oid === Oid.numeric || oid === WIDE_NUMERIC;
 
 const refused = (what: string): SqlError =>
   notSupported(`${what} over Arka tables`, { hint: 'Cast it to numeric(p,s) or double precision.' });
 
-/** The value as text of a numeric. @throws {SqlError} 0A000 for digits that are not exact here */
+/** The value as text of a numeric. @throws {SqlError} 0A000 for a type that is none */
 export function wideText(value: Typed): string {
   if (isWide(value)) return value.sql;
   if (typeof value.constant === 'string') return quoteLiteral(canonicalNumeric(value.constant));
   if (value.constant === null) return 'CAST(NULL AS VARCHAR)';
   if (value.parameter !== undefined) return parameterMark(value.parameter, 'numeric');
-  if (isInexact(value)) throw refused('a computed numeric beside one without precision');
   if (isInteger(value.oid) || value.oid === Oid.numeric) return `CAST(${value.sql} AS VARCHAR)`;
   throw refused('a value of this type beside a numeric without precision');
 }
@@ -32,9 +46,10 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   '%': 'modulo',
 };
 
-/** Undefined: neither side is wide, or the operator is no arithmetic. */
+/** Undefined: neither side is wide and the result is none, or the operator is no arithmetic. */
 export function wideOperator(name: string, left: Typed, right: Typed, where: SqlErrorFields): Typed | undefined {
-  if (!isWide(left) && !isWide(right)) return undefined;
+  const isQuotient = name === '/' && (left.oid === Oid.numeric || right.oid === Oid.numeric);
+  if (!isWide(left) && !isWide(right) && !(isQuotient && isNumeric(left, right))) return undefined;
   const operation = OPERATIONS[name];
   if (operation === undefined || isText(left.oid) || isText(right.oid)) {
     if (/^([<>]=?|=|<>|\|\|)$/.test(name)) return undefined;
@@ -42,12 +57,66 @@ export function wideOperator(name: string, left: Typed, right: Typed, where: Sql
   }
   // Beside a float both are.
   if (isFloat(left.oid) || isFloat(right.oid)) return undefined;
-  return typed(`arka_numeric_${operation}(${wideText(left)}, ${wideText(right)})`, WIDE_NUMERIC);
+  const value = typed(`arka_numeric_${operation}(${wideText(left)}, ${wideText(right)})`, WIDE_NUMERIC);
+  if (name === '/' || (name === '*' && (left.near ?? right.near) !== undefined)) {
+    const [a, b] = [nearOf(left), nearOf(right)];
+    return a === undefined || b === undefined ? value : { ...value, near: `(${a} ${name} ${b})` };
+  }
+  const form = name === '%' ? undefined : decimalArithmetic(name, left, right);
+  return form === undefined ? value : { ...value, decimal: form };
+}
+
+/** Both are, or are untyped beside one that is. */
+function isNumeric(left: Typed, right: Typed): boolean {
+  return [left, right].every((side) => isExact(side) || side.oid === Oid.unknown);
+}
+
+function nearOf(value: Typed): string | undefined {
+  if (value.near !== undefined) return value.near;
+  const form = decimalOf(value);
+  return form === undefined ? undefined : `CAST(${form.sql} AS DOUBLE)`;
 }
 
 /** Beside a float a numeric is one. */
 export function asFloat(value: Typed): Typed {
   return isWide(value) ? typed(`CAST(${value.sql} AS DOUBLE)`, Oid.float8) : value;
+}
+
+/** `write` of the text, inside the subquery where it is one: carried out once, not in every row. */
+function applied(value: Typed, write: (text: string) => string): string {
+  return value.subquery === undefined
+    ? write(wideText(value))
+    : `(SELECT ${write('arka_one.c')} FROM (${value.subquery}) AS arka_one(c))`;
+}
+
+const keyOf = (value: Typed): string => applied(value, (text) => sortKey(text, WIDE_NUMERIC));
+
+/** Doubles that are further apart than rounding can move them are in the order of the numerics. */
+const NEAR = 1e-12;
+/** Below it doubles have fewer digits. */
+const SUBNORMAL = 1e-290;
+
+/** A comparison of which one side is wide and none is a float. */
+export function wideComparison(operator: string, left: Typed, right: Typed): string {
+  const [a, b] = [decimalOf(left), decimalOf(right)];
+  if (a !== undefined && b !== undefined) return `(${a.sql} ${operator} ${b.sql})`;
+  const byKey = (): string => `(${keyOf(left)} ${operator} ${keyOf(right)})`;
+  if (operator === '=' || operator === '<>') return byKey();
+  if (b !== undefined && left.subquery !== undefined)
+    return `(${bound(left, b, MIRRORED[operator]!)} ${operator} ${b.sql})`;
+  if (a !== undefined && right.subquery !== undefined) return `(${a.sql} ${operator} ${bound(right, a, operator)})`;
+  const [x, y] = [nearOf(left), nearOf(right)];
+  if (x === undefined || y === undefined || left.subquery !== undefined || right.subquery !== undefined) return byKey();
+  const size = `(abs(${x}) + abs(${y}))`;
+  return `CASE WHEN abs(${x} - ${y}) > ${NEAR} * ${size} AND ${size} > ${SUBNORMAL} THEN ${x} ${operator} ${y} ELSE ${byKey()} END`;
+}
+
+const MIRRORED: Readonly<Record<string, string>> = { '<': '>', '>': '<', '<=': '>=', '>=': '<=' };
+
+/** What a DECIMAL compares with as with the value: the next one of its scale below or above. */
+function bound(value: Typed, { scale }: DecimalForm, operator: string): string {
+  const direction = operator === '>' || operator === '<=' ? -1 : 1;
+  return applied(value, (text) => `CAST(arka_numeric_bound(${text}, ${scale}, ${direction}) AS DECIMAL(38,${scale}))`);
 }
 
 /** Functions that take a wide numeric first, with how many arguments; the rest are refused by name. */
@@ -62,7 +131,9 @@ const FUNCTIONS: Readonly<Record<string, (args: readonly Typed[], sql: string) =
 };
 /** Functions that give one of their arguments back, or only look whether it is there. */
 const INDIFFERENT: ReadonlySet<string> = new Set(
-  'count min max sum avg any_value lag lead first_value last_value nth_value concat concat_ws'.split(' '),
+  'count min max sum avg any_value lag lead first_value last_value nth_value concat concat_ws stddev stddev_samp stddev_pop variance var_samp var_pop'.split(
+    ' ',
+  ),
 );
 
 /** Undefined: no argument is wide, or the function does not mind. */
@@ -70,23 +141,99 @@ export function wideCall(name: string, args: readonly Typed[]): Typed | undefine
   if (!args.some(isWide) || INDIFFERENT.has(name)) return undefined;
   const write = FUNCTIONS[name];
   if (write === undefined || !isWide(args[0]!)) throw refused(`function ${name} of numeric without precision`);
+  const [{ decimal: form }, digits] = args as [Typed, Typed | undefined];
+  const scale = digits === undefined ? 0 : Number(digits.constant ?? Number.NaN);
+  if (name === 'round' && form !== undefined && scale >= 0 && scale <= 18)
+    return decimal(`CAST(round(${form.sql}, ${scale}) AS DECIMAL(38,${scale}))`, 38, scale);
   return typed(write(args, args[0]!.sql), WIDE_NUMERIC);
 }
 
+/** `call` writes one aggregate with its FILTER and OVER. */
+type Call = (aggregate: string) => string;
+
+const ofForm = (form: DecimalForm): Typed =>
+  form.shown === undefined
+    ? { ...typed(form.sql, Oid.numeric), decimal: form }
+    : { ...typed(shownText(form), WIDE_NUMERIC), decimal: form };
+
+export function wideExtreme(name: 'min' | 'max', value: Typed, call: Call): Typed {
+  if (value.decimal !== undefined) return ofForm(decimalExtreme(name, value.decimal, call));
+  return typed(call(`arg_${name}(${value.sql}, ${sortKey(value.sql, value.oid)})`), WIDE_NUMERIC);
+}
+
+export function wideSum(value: Typed, call: Call): Typed {
+  if (value.decimal !== undefined) return ofForm(decimalSum(value.decimal, call));
+  return typed(textSum(value.sql, call), WIDE_NUMERIC);
+}
+
+/** Digits before and behind the point that a sum of texts has room for. */
+const HALF = 28;
+
 /**
- * sum and avg: in DECIMAL(38,18), with the largest scale of all values. `call` writes one aggregate with its FILTER and OVER.
- * Values that do not fit are 0A000.
+ * The sum of texts: what stands before the point and what stands behind it have sums of their own, and the scale is the
+ * largest of all. What has more digits is 0A000. No argument is conditional: so the engine works the text out once for all of them.
  */
-export function wideAggregate(name: 'sum' | 'avg', sql: string, call: (aggregate: string) => string): Typed {
-  const fits = `arka_numeric_fits(${sql})`;
-  const decimal = `CAST(CASE WHEN ${fits} THEN ${sql} END AS DECIMAL(38,18))`;
-  const sum = `CAST(${call(`sum(${decimal})`)} AS VARCHAR)`;
-  const shown = `arka_numeric_round(${sum}, ${call(`max(arka_numeric_scale(${sql}))`)})`;
-  const value =
-    name === 'sum' ? shown : `arka_numeric_divide(${shown}, CAST(nullif(${call(`count(${sql})`)}, 0) AS VARCHAR))`;
-  const message = `0A000: ${name} of numeric values that are not finite, or have more than 19 digits before or 18 behind the point, is not supported over Arka tables`;
-  return typed(
-    `CASE WHEN ${call(`bool_and(${fits})`)} IS FALSE THEN error('${message}') ELSE ${value} END`,
-    WIDE_NUMERIC,
+function textSum(sql: string, call: Call): string {
+  // strpos and HUGEINT: split_part makes a list of each value, a text as DECIMAL(38,0) takes 5 µs.
+  const point = `strpos(${sql} || '.', '.')`;
+  const [whole, fraction] = [`left(${sql}, ${point} - 1)`, `substring(${sql}, ${point} + 1)`];
+  const sign = `(1 - 2 * CAST(starts_with(${sql}, '-') AS TINYINT))`;
+  const parts = [`TRY_CAST(${whole} AS HUGEINT)`, `TRY_CAST('0.' || ${fraction} AS DECIMAL(38,${HALF})) * ${sign}`].map(
+    (part) => `coalesce(CAST(${call(`sum(${part})`)} AS VARCHAR), '0')`,
   );
+  const scale = call(`max(length(${fraction}))`);
+  const has = (special: string): string => `${call(`bool_or(${sql} = '${special}')`)}`;
+  const [plus, minus] = [has('Infinity'), has('-Infinity')];
+  return [
+    `CASE WHEN ${has('NaN')} OR (${plus} AND ${minus}) THEN 'NaN'`,
+    `WHEN ${plus} THEN 'Infinity' WHEN ${minus} THEN '-Infinity'`,
+    `WHEN ${call(`max(length(${whole}))`)} > ${HALF} OR ${scale} > ${HALF} THEN`,
+    `error('0A000: a sum of numeric values with more than ${HALF} digits before or behind the point is not supported over Arka tables')`,
+    `WHEN ${scale} IS NOT NULL THEN arka_numeric_round(arka_numeric_add(${parts[0]}, ${parts[1]}), CAST(${scale} AS INTEGER)) END`,
+  ].join(' ');
+}
+
+/** avg of exact numbers. */
+export function average(value: Typed, call: Call): Typed {
+  const form = decimalOf(value);
+  const sum = isWide(value) ? wideText(wideSum(value, call)) : `CAST(${call(`sum(${value.sql})`)} AS VARCHAR)`;
+  const count = call(`count(${form?.sql ?? value.sql})`);
+  const quotient = typed(`arka_numeric_divide(${sum}, CAST(nullif(${count}, 0) AS VARCHAR))`, WIDE_NUMERIC);
+  return form === undefined ? quotient : { ...quotient, near: call(`avg(${form.sql})`) };
+}
+
+/** Bits of the last argument of `arka_numeric_deviation`. */
+const DEVIATIONS: Readonly<Record<string, number>> = {
+  var_pop: 0,
+  variance: 1,
+  var_samp: 1,
+  stddev_pop: 2,
+  stddev: 3,
+  stddev_samp: 3,
+};
+/** Squares of so many digits can be summed 10^8 times. */
+const SQUARED_DIGITS = 15;
+const LIMB = 18;
+
+/** stddev, variance and their kin of exact numbers: of the sums of values and squares, as PostgreSQL has them. */
+export function deviation(name: string, value: Typed, call: Call): Typed {
+  const { sql, oid } = value;
+  const count = `CAST(${call(`count(${sql})`)} AS VARCHAR)`;
+  const made = (sum: string, squares: string): Typed =>
+    typed(`arka_numeric_deviation(${sum}, ${squares}, ${count}, ${DEVIATIONS[name]})`, WIDE_NUMERIC);
+  const text = (aggregate: string): string => `CAST(${call(aggregate)} AS VARCHAR)`;
+  if (isInteger(oid)) {
+    const square = `(CAST(${sql} AS HUGEINT) * ${sql})`;
+    if (oid !== Oid.int8) return made(text(`sum(${sql})`), text(`sum(${square})`));
+    const limb = `1${'0'.repeat(LIMB)}`;
+    const high = `arka_numeric_multiply(${text(`sum(${square} // ${limb})`)}, '${limb}')`;
+    return made(text(`sum(${sql})`), `arka_numeric_add(${high}, ${text(`sum(${square} % ${limb})`)})`);
+  }
+  const form = value.decimal;
+  if (form !== undefined && form.shown === undefined && form.precision <= SQUARED_DIGITS) {
+    const square = `(CAST(${sql} AS DECIMAL(19,${form.scale})) * ${sql})`;
+    return made(text(`sum(${sql})`), text(`sum(${square})`));
+  }
+  const number = wideText(value);
+  return made(textSum(number, call), textSum(`arka_numeric_multiply(${number}, ${number})`, call));
 }

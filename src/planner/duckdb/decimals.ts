@@ -1,0 +1,78 @@
+/**
+ * numeric as the engine's DECIMAL, of at most 38 digits. There a column has one scale; in PostgreSQL each value has its own, and
+ * shows it: `CASE WHEN a THEN 1 ELSE 2.5 END` is 1 or 2.5, never 1.0.
+ *
+ * - D1 A value of type numeric is a DECIMAL whose scale is the one that PostgreSQL gives it. Where values differ in scale, or have more
+ *   digits, it is text (`wide-numeric.ts`); `decimal` is then the number beside it, if there is one, with the scale of each value.
+ * - D2 Arithmetic is carried out wide enough for its result: the engine keeps a product of two DECIMALs of 18 digits in 18 digits.
+ */
+import { Oid } from '../../types/pg-type.ts';
+import { typed, type DecimalForm, type Typed } from './typed.ts';
+
+const PRECISION_MAX = 38;
+/** Up to so many digits the engine works with 64 bits, whatever the result needs. */
+const NARROW = 18;
+const INTEGER_DIGITS: Readonly<Record<number, number>> = { [Oid.int2]: 5, [Oid.int4]: 10, [Oid.int8]: 19 };
+
+/** A numeric that has this scale in every row. */
+export function decimal(sql: string, precision: number, scale: number): Typed {
+  return { ...typed(sql, Oid.numeric), decimal: { sql, precision, scale } };
+}
+
+/** The value as a DECIMAL or an integer; undefined: it is none, or its scale is not known. */
+export function decimalOf(value: Typed): DecimalForm | undefined {
+  if (value.decimal !== undefined) return value.decimal;
+  const precision = INTEGER_DIGITS[value.oid];
+  return precision === undefined ? undefined : { sql: value.sql, precision, scale: 0 };
+}
+
+/** SQL of the scale of a value. */
+export function scaleOf({ shown, scale }: DecimalForm): string {
+  return shown ?? String(scale);
+}
+
+/** Text of a value whose scale is its own. */
+export function shownText({ sql, shown }: DecimalForm): string {
+  return shown === undefined ? `CAST(${sql} AS VARCHAR)` : `arka_numeric_round(CAST(${sql} AS VARCHAR), ${shown})`;
+}
+
+/** Sums, differences and products; undefined: as text. */
+export function decimalArithmetic(name: string, left: Typed, right: Typed): DecimalForm | undefined {
+  const [a, b] = [decimalOf(left), decimalOf(right)];
+  if (a === undefined || b === undefined) return undefined;
+  const isProduct = name === '*';
+  const scale = isProduct ? a.scale + b.scale : Math.max(a.scale, b.scale);
+  const whole = Math.max(a.precision - a.scale, b.precision - b.scale);
+  if (isProduct && a.precision + b.precision > PRECISION_MAX) return undefined;
+  const precision = isProduct ? a.precision + b.precision : Math.min(whole + scale + 1, PRECISION_MAX);
+  const isNarrow = a.precision <= NARROW && b.precision <= NARROW && precision > NARROW;
+  const first = isNarrow ? `CAST(${a.sql} AS DECIMAL(${NARROW + 1},${a.scale}))` : a.sql;
+  const form = { sql: `(${first} ${name} ${b.sql})`, precision, scale };
+  if (a.shown === undefined && b.shown === undefined) return form;
+  const [x, y] = [scaleOf(a), scaleOf(b)];
+  return { ...form, shown: isProduct ? `(${x} + ${y})` : `greatest(${x}, ${y})` };
+}
+
+/** What holds values of all these forms; undefined: no DECIMAL does. */
+export function commonDecimal(forms: readonly DecimalForm[]): { precision: number; scale: number } | undefined {
+  const scale = Math.max(...forms.map((form) => form.scale));
+  const precision = Math.max(...forms.map((form) => form.precision - form.scale)) + scale;
+  return precision <= PRECISION_MAX ? { precision, scale } : undefined;
+}
+
+/** sum of values that are DECIMALs; `call` writes one aggregate with its FILTER and OVER. */
+export function decimalSum({ sql, scale, shown }: DecimalForm, call: (aggregate: string) => string): DecimalForm {
+  const sum = { sql: call(`sum(${sql})`), precision: PRECISION_MAX, scale };
+  if (shown === undefined) return sum;
+  return { ...sum, shown: call(`max(CASE WHEN ${sql} IS NOT NULL THEN ${shown} END)`) };
+}
+
+/** The least or the greatest of them, with its own scale. */
+export function decimalExtreme(
+  name: 'min' | 'max',
+  { sql, precision, scale, shown }: DecimalForm,
+  call: (aggregate: string) => string,
+): DecimalForm {
+  const value = { sql: call(`${name}(${sql})`), precision, scale };
+  return shown === undefined ? value : { ...value, shown: call(`arg_${name}(${shown}, ${sql})`) };
+}
