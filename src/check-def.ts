@@ -62,4 +62,6 @@ export type Operand =
       readonly otherwise: Operand;
       readonly type: PgType;
     }
+  /** A numeric of any size, an interval or a time with a zone as what it compares by. */
+  | { readonly kind: 'key'; readonly of: Operand; readonly type: PgType }
   | { readonly kind: 'now'; readonly type: PgType };

@@ -5,12 +5,15 @@
 import type { Arithmetic, CheckFunction, Condition, Operand } from '../check-def.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType, TableDef } from '../table-def.ts';
+import { ByteWriter } from '../types/byte-writer.ts';
 import { isValid, type ColumnVector } from '../types/column-vector.ts';
 import { putNow } from '../types/datetime-input.ts';
 import { formatType } from '../types/format-type.ts';
 import { putText } from '../types/parse-text-value.ts';
 import { numericModifier, Oid, physicalOf } from '../types/pg-type.ts';
+import { putIntervalKey, putNumericKey } from '../types/sort-key.ts';
 import { textInput, type TimeContext } from '../types/text-input.ts';
+import { putTimetzKey } from '../types/timetz.ts';
 import { decodeText } from '../types/utf8.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 
@@ -53,6 +56,14 @@ export function operandReader(operand: Operand, def: TableDef, context: TimeCont
         return isValid(vector, at) ? read(vector, at) : null;
       };
     }
+    case 'key': {
+      const read = reader(operand.of);
+      const key = keyOf(operand.type, operand.of.type);
+      return (row, at) => {
+        const value = read(row, at);
+        return value === null ? null : key(value);
+      };
+    }
     case 'constant': {
       const value = constantValue(operand.text, operand.type, context);
       return () => value;
@@ -71,6 +82,32 @@ export function operandReader(operand: Operand, def: TableDef, context: TimeCont
       return arithmeticReader(op, [left.type, right.type], type, reads);
     }
   }
+}
+
+const KEYS: Readonly<Record<number, (text: string, out: ByteWriter) => void>> = {
+  [Oid.numeric]: putNumericKey,
+  [Oid.interval]: putIntervalKey,
+  [Oid.timetz]: putTimetzKey,
+};
+
+/** What a value of type `from` compares by as one of type `type`, in digits: texts in the order of their bytes. */
+function keyOf(type: PgType, from: PgType): (value: Exclude<Value, null>) => string {
+  const out = new ByteWriter(64);
+  const put = KEYS[type.oid]!;
+  const scale = scaleOf(from);
+  return (value) => {
+    out.length = 0;
+    put(typeof value === 'string' ? value : pointed(String(value), scale), out);
+    return Buffer.from(out.bytes.buffer, out.bytes.byteOffset, out.length).toString('hex');
+  };
+}
+
+/** The text of a numeric of this scale, of its digits. */
+function pointed(digits: string, scale: number): string {
+  if (scale === 0) return digits;
+  const sign = digits.startsWith('-') ? '-' : '';
+  const all = digits.slice(sign.length).padStart(scale + 1, '0');
+  return `${sign}${all.slice(0, -scale)}.${all.slice(-scale)}`;
 }
 
 function constantValue(text: string | null, type: PgType, context: TimeContext): Value {

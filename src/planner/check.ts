@@ -65,7 +65,7 @@ class Maker {
     }
     if ('NullTest' in node) {
       const { arg, nulltesttype } = node.NullTest;
-      const test: Condition = { is: 'null', of: this.#operand(arg!, null) };
+      const test: Condition = { is: 'null', of: this.#comparand(arg!) };
       return nulltesttype === 'IS_NULL' ? test : { is: 'not', of: test };
     }
     if ('BooleanTest' in node) return this.#truth(node.BooleanTest.booltesttype ?? '', node.BooleanTest.arg!);
@@ -170,8 +170,9 @@ class Maker {
 
   /** Two operands that are compared; an untyped literal has the type of the other. */
   #pair(node: Node, op: string, lexpr: Node, rexpr: Node): readonly [Operand, Operand] {
-    let left = this.#operand(lexpr, null);
-    let right = this.#operand(rexpr, null);
+    let left = this.#comparand(lexpr);
+    let right = this.#comparand(rexpr);
+    if (isKeyed(left) || isKeyed(right)) return keyedPair(left, right, op, [lexpr, rexpr, node]);
     if (left.type.oid === Oid.unknown) left = typed(left, right.type.oid === Oid.unknown ? TEXT : right.type, lexpr);
     if (right.type.oid === Oid.unknown) right = typed(right, left.type, rexpr);
     const same = left.type.oid === right.type.oid && OTHERS.has(left.type.oid);
@@ -184,6 +185,12 @@ class Maker {
     if ((times.includes(left.type.oid) && times.includes(right.type.oid)) || left.type.oid === right.type.oid)
       throw unsupported(`CHECK with ${formatType(left.type)} ${op} ${formatType(right.type)}`, node);
     throw noOperator(node, left.type, right.type);
+  }
+
+  /** What is compared, or asked whether it is NULL: the only places for columns whose values are texts. */
+  #comparand(node: Node): Operand {
+    if (!('ColumnRef' in node)) return this.#operand(node, null);
+    return this.#anyColumn(node, stringsOf(node.ColumnRef.fields));
   }
 
   #operand(node: Node, wanted: PgType | null): Operand {
@@ -214,14 +221,19 @@ class Maker {
   }
 
   #column(node: Node, fields: readonly string[]): Operand {
+    const operand = this.#anyColumn(node, fields);
+    if (isKeyed(operand))
+      throw unsupported(`CHECK with more than a comparison of type ${formatType(operand.type)}`, node);
+    return operand;
+  }
+
+  #anyColumn(node: Node, fields: readonly string[]): Operand {
     const [name, table] = [fields.at(-1), fields.at(-2)];
     const column = this.#columns.find((each) => each.name === name);
     if (table !== undefined && table !== this.#table)
       throw new SqlError(SqlState.undefinedTable, `missing FROM-clause entry for table "${table}"`, atNode(node));
     if (column === undefined)
       throw new SqlError(SqlState.undefinedColumn, `column "${name}" does not exist`, atNode(node));
-    if (isWideNumeric(column.type) || column.type.oid === Oid.interval || column.type.oid === Oid.timetz)
-      throw unsupported(`CHECK of a column of type ${formatType(column.type)}`, node);
     return { kind: 'column', fieldId: column.fieldId, type: column.type };
   }
 
@@ -363,6 +375,44 @@ function typed(operand: Operand, type: PgType, node: Node): Operand {
     throw error instanceof SqlError ? error.with(atNode(node)) : error;
   }
   return { ...operand, type: own };
+}
+
+/** Values that compare by a key. */
+function isKeyed({ type }: Operand): boolean {
+  return isWideNumeric(type) || type.oid === Oid.interval || type.oid === Oid.timetz;
+}
+
+/** Two operands of which one compares by a key; an untyped literal has the type of the other. */
+function keyedPair(
+  left: Operand,
+  right: Operand,
+  op: string,
+  nodes: readonly [Node, Node, Node],
+): readonly [Operand, Operand] {
+  const keyed = isKeyed(left) ? left.type : right.type;
+  const type: PgType = { oid: keyed.oid, typmod: -1 };
+  const isExact = (each: PgType): boolean => each.oid === Oid.numeric || INTEGERS.has(each.oid);
+  const keys = [left, right].map((operand, i): Operand => {
+    if (operand.type.oid === Oid.unknown || (operand.kind === 'constant' && isExact(operand.type) && isExact(type)))
+      return { kind: 'key', of: literal(operand, type, nodes[i]!), type };
+    if (operand.type.oid === type.oid || (isExact(operand.type) && isExact(type)))
+      return { kind: 'key', of: operand, type };
+    if (isNumber(left.type) && isNumber(right.type))
+      throw unsupported(`CHECK with ${formatType(left.type)} ${op} ${formatType(right.type)}`, nodes[2]);
+    throw noOperator(nodes[2], left.type, right.type);
+  });
+  return [keys[0]!, keys[1]!];
+}
+
+/** @throws {SqlError} what the type's input function says of it */
+function literal(operand: Operand, type: PgType, node: Node): Operand {
+  if (operand.kind !== 'constant') throw unsupported('CHECK with an untyped value', node);
+  try {
+    if (operand.text !== null) putText(textInput(type), operand.text, new VectorBuilder(physicalOf(type)));
+  } catch (error) {
+    throw error instanceof SqlError ? error.with(atNode(node)) : error;
+  }
+  return { ...operand, type };
 }
 
 const NULL_OPERAND: Operand = { kind: 'constant', text: null, type: UNKNOWN };
