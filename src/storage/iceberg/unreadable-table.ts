@@ -99,9 +99,14 @@ function uuidOf(lake: Pick<Lake, 'flush' | 'settings'>, row: CatalogRow, loaded:
   const stamped = loaded?.metadata['table-uuid'];
   if (stamped !== undefined) return stamped;
   const entries = lake.settings.log?.checkpoint?.tables ?? [];
-  const entry = entries.find((each) => each.metadataLocation === row.metadataLocation);
+  // Another writer may have committed since: a table's metadata files lie in a folder of its own.
+  const entry =
+    entries.find((each) => each.metadataLocation === row.metadataLocation) ??
+    entries.find((each) => folderOf(each.metadataLocation) === folderOf(row.metadataLocation));
   return entry?.uuid ?? lake.flush.uuidNamed(row.schema, row.name) ?? randomUUID();
 }
+
+const folderOf = (location: string): string => location.slice(0, location.lastIndexOf('/'));
 
 function defOf(lake: Pick<Lake, 'flush'>, row: CatalogRow, loaded: LoadedTable | null, uuid: string): TableDef {
   if (loaded !== null) {
