@@ -7,6 +7,8 @@
  * - N4 A session that has written pays for its turn of input by waiting, socket and messages with it (M-11).
  * - N5 No bytes of a client throw out of here.
  * - N6 Who must prove who he is has no session before, and messages of a few bytes only.
+ * - N7 A client that sends without end lets others have their turn: the system gives up to 2 MB of one socket at a time, which as data of a
+ *   COPY was a second in which no cancel was heard.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
@@ -25,6 +27,8 @@ import { MINOR_LONG_KEYS, parseStartupPacket, PROTOCOL_MAX, type StartupPacket }
 import { overTls, saidProtocol, TLS_BYTES, TLS_HANDSHAKE, type TlsServer } from './tls.ts';
 
 const INPUT_BYTES_MAX = 64 * 1024;
+/** Read of one socket before the others have their turn (N7). */
+const TURN_BYTES_MAX = 256 * 1024;
 /** PostgreSQL's authentication_timeout. */
 const STARTUP_MS_MAX = 60_000;
 /** How long a client may take to read its last error before the socket is cut. */
@@ -81,6 +85,9 @@ export class Connection {
   #taken = 0;
   /** It pays: nothing is taken. */
   #paying = false;
+  /** Bytes read since it last rested; others have their turn (N7). */
+  #read = 0;
+  #resting = false;
   #inputEnded = false;
   #terminating = false;
   #opening: Promise<void> | null = null;
@@ -138,6 +145,8 @@ export class Connection {
 
   #data(bytes: Uint8Array, length: number): void {
     if (this.#phase === 'over') return;
+    this.#read += length;
+    if (this.#read >= TURN_BYTES_MAX) this.#rest();
     try {
       this.#reader.push(bytes, length);
       this.#pump();
@@ -145,6 +154,16 @@ export class Connection {
     } catch (error) {
       this.#fatal(toSqlError(error));
     }
+  }
+
+  #rest(): void {
+    if (this.#resting) return;
+    this.#resting = true;
+    setImmediate(() => {
+      this.#resting = false;
+      this.#read = 0;
+      this.#pump();
+    });
   }
 
   #drained(): void {
@@ -258,7 +277,7 @@ export class Connection {
         );
       } else if (!this.#running && !this.#out.congested) return this.#over();
     }
-    const full = this.#paying || (this.#reader.buffered > INPUT_BYTES_MAX && !this.#mayTake());
+    const full = this.#paying || this.#resting || (this.#reader.buffered > INPUT_BYTES_MAX && !this.#mayTake());
     if (full !== this.#socket.isPaused()) {
       if (full) this.#socket.pause();
       else this.#socket.resume();
