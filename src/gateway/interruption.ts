@@ -16,6 +16,8 @@ export class Interruption {
   #cancel: (() => void) | null = null;
   /** Why the statement under way is to end. */
   #reason: string | null = null;
+  /** Statements within each other: a cancel is for the outermost, whatever it is at. */
+  #depth = 0;
   #disarmIdle: (() => void) | null = null;
   #disarmTransaction: (() => void) | null = null;
 
@@ -52,7 +54,7 @@ export class Interruption {
 
   /** A message or a statement begins: what came for the one before is over. */
   begin(): void {
-    this.#reason = null;
+    if (this.#depth === 0) this.#reason = null;
   }
 
   /** How to end what a statement waits for now. */
@@ -63,7 +65,8 @@ export class Interruption {
 
   /** Carries a statement out, I1. @throws {SqlError} 57014 */
   async guarded<T>(work: () => Promise<T>): Promise<T> {
-    this.#reason = null;
+    this.begin();
+    this.#depth++;
     const { statementTimeoutMs } = this.#settings;
     const expired = (): void => this.#interrupt('canceling statement due to statement timeout');
     const disarm = statementTimeoutMs === 0 ? null : this.#clock.after(statementTimeoutMs, expired);
@@ -75,6 +78,7 @@ export class Interruption {
     } finally {
       disarm?.();
       this.#cancel = null;
+      this.#depth--;
     }
   }
 
