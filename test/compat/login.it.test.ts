@@ -1,36 +1,48 @@
-/** libpq as people use it: TLS that is verified, passwords with and without channel binding, what psql shows of roles. */
+/**
+ * Clients as they log in: TLS that is required or verified, passwords with and without channel binding, what is refused, what psql shows
+ * of roles. One server takes connections with and without TLS, the other wants TLS.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ServerProcess, startServer } from '../process/server-process.ts';
 import { makeCertificate } from '../wire/certificate.ts';
-import { psql } from './outside.ts';
+import { folder } from './clients/registry.ts';
+import { parseResult } from './clients/result.ts';
+import { psql, run } from './outside.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'arka-login-'));
 const certificate = join(scratch, 'server.pem');
+const foreign = join(scratch, 'foreign.pem');
+const key = join(scratch, 'server.key');
 let server: ServerProcess;
+let strict: ServerProcess;
 beforeAll(async () => {
-  const { cert, key } = makeCertificate();
-  writeFileSync(certificate, cert);
-  writeFileSync(join(scratch, 'server.key'), key, { mode: 0o600 });
-  server = await startServer({
-    settings: {
-      'auth.method': 'scram-sha-256',
-      'server.tls_cert': certificate,
-      'server.tls_key': join(scratch, 'server.key'),
-    },
-    env: { ARKA_AUTH_PASSWORD: 'top secret' },
-  });
+  const made = makeCertificate();
+  writeFileSync(certificate, made.cert);
+  writeFileSync(key, made.key, { mode: 0o600 });
+  writeFileSync(foreign, makeCertificate().cert);
+  const start = (required: string): Promise<ServerProcess> =>
+    startServer({
+      settings: {
+        'auth.method': 'scram-sha-256',
+        'server.tls_cert': certificate,
+        'server.tls_key': key,
+        'server.tls_required': required,
+      },
+      env: { ARKA_AUTH_PASSWORD: 'top secret' },
+    });
+  [server, strict] = await Promise.all([start('off'), start('on')]);
 });
 afterAll(async () => {
-  await server[Symbol.asyncDispose]();
+  await Promise.all([server, strict].map((each) => each[Symbol.asyncDispose]()));
   rmSync(scratch, { recursive: true });
 });
 
-function url(user: string, password: string, parameters: string): string {
-  const made = new URL(server.url);
-  return `postgresql://${user}:${encodeURIComponent(password)}@${made.host}/arka?${parameters}`;
+const address = (of: ServerProcess): string => new URL(of.url).host;
+function url(user: string, password: string, parameters: string, of = server): string {
+  return `postgresql://${user}:${encodeURIComponent(password)}@${address(of)}/arka?${parameters}`;
 }
 
 test('psql logs in by password, over verified TLS with channel binding and without TLS, and not with a wrong one', async () => {
@@ -58,4 +70,39 @@ CREATE TABLE t (a int PRIMARY KEY); GRANT SELECT ON t TO readers;
     expect(stderr).toContain(`FATAL:  password authentication failed for user "${user}"`);
   }
   expect(server.stderr()).toBe('');
+});
+
+test('a server that wants TLS refuses psql without, and says how to connect', async () => {
+  const refused = await psql(url('arka', 'top secret', 'sslmode=disable', strict), 'SELECT 1');
+  expect(refused.stderr).toContain('HINT:  Connect with sslmode=require: server.tls_required is on.');
+  const preferred = await psql(url('arka', 'top secret', 'sslmode=prefer', strict), 'SELECT 1');
+  expect(preferred.stdout).toBe('1\n');
+});
+
+describe('drivers log in over TLS that is required or verified, by SCRAM with and without binding, and are refused', () => {
+  const python = process.env['COMPAT_CLIENTS_PYTHON'];
+  const node = process.env['COMPAT_NODE'];
+  beforeAll(async () => {
+    for (const each of [server, strict]) {
+      const made = await psql(
+        url('arka', 'top secret', 'sslmode=require', each),
+        "DROP ROLE IF EXISTS driver; CREATE USER driver PASSWORD 'b''s'",
+        ['-q'],
+      );
+      expect(made.code).toBe(0);
+    }
+  });
+  test.concurrent.for([
+    ['psycopg 3, psycopg 2, asyncpg', python, 'drivers.py'],
+    ['node-postgres, postgres.js', node === undefined ? undefined : process.execPath, 'drivers.mjs'],
+  ] as const)('%s', async ([names, program, script], { expect, skip }) => {
+    if (program === undefined) return skip('setup.sh could not make it ready');
+    const args = [join(import.meta.dirname, 'login', script), address(server), address(strict), certificate, foreign];
+    const environment = { ...process.env, PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' };
+    const shared = { COMPAT_URL: server.url, COMPAT_SCHEMA: 'public' };
+    const { stdout, stderr } = await run(program, args, { ...environment, ...shared });
+    const { passed, failed } = parseResult(stdout);
+    expect(failed, stderr).toEqual({});
+    expect(passed.join(', ')).toBe(names);
+  });
 });
