@@ -10,13 +10,25 @@ import type { ViewDef } from '../view-def.ts';
 import { rolesText, type RoleState } from '../rights/roles.ts';
 import type { ServerContext } from './context.ts';
 import type { SessionAccess } from './session-access.ts';
+import type { SessionSettings } from './settings.ts';
+
+type Temporary = Pick<SessionSettings, 'temporarySchema' | 'beforeTemporary'>;
+
+/** Whether a name without a schema is made in the session's temporary one: no other is there before it. */
+export function createsTemporary(
+  relations: Relations,
+  searchPath: readonly string[],
+  beforeTemporary: Temporary['beforeTemporary'],
+): boolean {
+  return beforeTemporary?.every((schema) => !searchPath.includes(schema) || !relations.hasSchema(schema)) === true;
+}
 
 /** @param permitted asked before a table or sequence is looked for in a schema that was named */
 export function catalogView(
   relations: Relations,
   searchPath: readonly string[],
   permitted: ((schema: string) => void) | null = null,
-  temporarySchema = '',
+  { temporarySchema, beforeTemporary }: Temporary = { temporarySchema: '', beforeTemporary: null },
 ): CatalogView {
   const found = <T>(schema: string | null, find: (schema: string) => T | undefined): T | undefined => {
     if (schema !== null && isTemporarySchema(schema) && schema !== temporarySchema) return undefined; // another session's
@@ -28,6 +40,7 @@ export function catalogView(
   return {
     searchPath,
     ...(temporarySchema === '' ? {} : { temporarySchema }),
+    createsTemporary: createsTemporary(relations, searchPath, beforeTemporary),
     hasSchema: (name) => relations.hasSchema(name),
     ...(hasViews(relations) ? { view: (schema, name) => viewOf(named(schema, name)) } : {}),
     table: (schema, name) => {

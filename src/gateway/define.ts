@@ -6,7 +6,7 @@ import type { CatalogView, QualifiedName, Statement } from '../planner/plan.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import type { SequenceDef } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
-import type { TableDef } from '../table-def.ts';
+import { isTemporarySchema, type TableDef } from '../table-def.ts';
 import type { TimeContext } from '../types/text-input.ts';
 import { alter, rename } from './alter.ts';
 import { comment } from './comment.ts';
@@ -111,9 +111,14 @@ export async function define(environment: DefineEnvironment, statement: Definiti
     }
     case 'renameTable':
       return rename(environment, statement);
-    case 'defineView':
-      await tryViews(environment, statement.sql);
+    case 'defineView': {
+      // PostgreSQL makes what is new in the first schema of the path, and a view that lasts reads nothing temporary.
+      const searchPath = environment.searchPath.filter(
+        (each) => statement.tag !== 'CREATE VIEW' || !isTemporarySchema(each),
+      );
+      await tryViews({ ...environment, searchPath }, statement.sql);
       return statement.tag;
+    }
     case 'comment':
     case 'commentOnIndex':
     case 'commentOnShared':

@@ -4,7 +4,6 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import { parseSql } from '../planner/parse.ts';
-import { withTemporarySchema } from '../planner/temporary-names.ts';
 import type { Statement } from '../planner/plan.ts';
 import type { Format } from '../types/result-column.ts';
 import type { BoundParameters, MaybePromise, Output, Portal, Prepared } from '../wire/gateway-api.ts';
@@ -18,6 +17,7 @@ import { insertValues } from './write.ts';
 import { NO_FORMATS } from './no-parameters.ts';
 import type { SessionPortals } from './portals.ts';
 import type { SessionStatements } from './statements.ts';
+import { withOwnSchema } from './temporary.ts';
 import type { SessionTransaction } from './transaction.ts';
 
 const EMPTY: Statement = { kind: 'empty' };
@@ -37,7 +37,7 @@ export class ExtendedQuery {
 
   parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared> {
     this.#statements.messageComes();
-    const statements = parseSql(withTemporarySchema(text, this.#statements.settings.temporarySchema));
+    const statements = parseSql(withOwnSchema(text, this.#statements));
     if (statements.length > 1)
       throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
     const [parsed] = statements;

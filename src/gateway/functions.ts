@@ -4,6 +4,7 @@ import type { Database } from '../ingest/database.ts';
 import type { Relations } from '../ingest/relations.ts';
 import { VERSION_LSN_TEXT } from '../planner/duckdb/lsn.ts';
 import { Privilege } from '../rights/privileges.ts';
+import { createsTemporary } from './catalog-view.ts';
 import type { SessionSettings } from './settings.ts';
 import { isTemporarySchema } from '../table-def.ts';
 import { lsnText } from '../types/pg-lsn.ts';
@@ -75,6 +76,8 @@ export function ownFunction(
     case 'session_user':
       return { text: access.sessionUser, type: 'name' };
     case 'current_schema': {
+      if (createsTemporary(relations, settings.searchPath, settings.beforeTemporary))
+        return { text: settings.temporarySchema, type: 'name' };
       const schema = settings.searchPath.find((each) => !isTemporarySchema(each) && relations.hasSchema(each));
       return schema === undefined ? undefined : { text: schema, type: 'name' };
     }

@@ -87,6 +87,7 @@ interface Change {
 interface Derived {
   readonly currentUser: string;
   readonly searchPath: readonly string[];
+  readonly beforeTemporary: readonly string[] | null;
   readonly synchronous: boolean;
   readonly timeZone: string;
   readonly readOnly: boolean;
@@ -275,6 +276,11 @@ export class SessionSettings {
     return this.#known().searchPath;
   }
 
+  /** Schemas that the setting has before `pg_temp`; null: it does not name it. */
+  get beforeTemporary(): readonly string[] | null {
+    return this.#known().beforeTemporary;
+  }
+
   /** current_user: by SET ROLE, else the session's. */
   get currentUser(): string {
     return this.#known().currentUser;
@@ -360,14 +366,16 @@ export class SessionSettings {
   }
 
   #known(): Derived {
-    this.#derived ??= {
+    if (this.#derived !== null) return this.#derived;
+    const schemas = (this.get('search_path') ?? 'public')
+      .split(',')
+      .map((part) => part.trim().replaceAll(/^"|"$/g, ''))
+      .filter((part) => part !== '' && part !== '$user');
+    const temporaryAt = schemas.indexOf('pg_temp');
+    this.#derived = {
       currentUser: this.#currentUser(),
-      searchPath: this.#withTemporary(
-        (this.get('search_path') ?? 'public')
-          .split(',')
-          .map((part) => part.trim().replaceAll(/^"|"$/g, ''))
-          .filter((part) => part !== '' && part !== '$user'),
-      ),
+      searchPath: this.#withTemporary(schemas),
+      beforeTemporary: temporaryAt < 0 ? null : schemas.slice(0, temporaryAt),
       timeZone: this.get('timezone')!,
       synchronous: !['off', 'false', '0', 'no'].includes(this.get('synchronous_commit')!.toLowerCase()),
       readOnly: this.get('transaction_read_only') === 'on',

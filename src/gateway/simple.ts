@@ -2,7 +2,6 @@
 import { admitted } from './admission.ts';
 import { headEnd, insertHead, type InsertHead } from '../planner/insert-head.ts';
 import { parseSql } from '../planner/parse.ts';
-import { withTemporarySchema } from '../planner/temporary-names.ts';
 import type { ParsedStatement, Statement } from '../planner/plan.ts';
 import type { MaybePromise, Output } from '../wire/gateway-api.ts';
 import { decodeUtf8 } from '../wire/message-body.ts';
@@ -15,6 +14,7 @@ import { inTransaction, verbOf } from './transaction-statements.ts';
 import type { WriteEnvironment } from './write-environment.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
 import type { SessionStatements } from './statements.ts';
+import { withOwnSchema } from './temporary.ts';
 import type { SessionTransaction } from './transaction.ts';
 
 export class SimpleQuery {
@@ -32,7 +32,7 @@ export class SimpleQuery {
     this.#statements.messageComes();
     this.#statements.activity.runs(text);
     try {
-      const statements = parseSql(withTemporarySchema(text, this.#statements.settings.temporarySchema));
+      const statements = parseSql(withOwnSchema(text, this.#statements));
       if (statements.length === 0) out.emptyQuery();
       this.#statements.several = statements.length > 1;
       for (let i = 0; i < statements.length; i++)

@@ -593,7 +593,7 @@ export class SessionStatements {
 
   view(): CatalogView {
     const permitted = this.access.superuser ? null : this.#permitted;
-    return catalogView(this.transaction.relations, this.searchPath, permitted, this.settings.temporarySchema);
+    return catalogView(this.transaction.relations, this.searchPath, permitted, this.settings);
   }
 
   readonly #permitted = (schema: string): void => permitSchema(this.access, schema, Privilege.usage);

@@ -6,10 +6,21 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
 import { along, relationNamed, type Relations } from '../ingest/relations.ts';
 import type { Patience } from '../ingest/table-locks.ts';
+import { withTemporarySchema } from '../planner/temporary-names.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
 import { isTemporarySchema } from '../table-def.ts';
 import type { SessionSettings } from './settings.ts';
 import type { SessionTransaction } from './transaction.ts';
+
+/** A client's text, with the name that its `pg_temp` has. @throws {SqlError} 0A000 for a name of what another session has */
+export function withOwnSchema(
+  text: string,
+  { settings, transaction }: { readonly settings: SessionSettings; readonly transaction: SessionTransaction },
+): string {
+  const isThere = (schema: string, name: string): boolean =>
+    relationNamed(transaction.relations, schema, name) !== null;
+  return withTemporarySchema(text, settings.temporarySchema, isThere);
+}
 
 /** Before it makes the first thing in the session's schema: names lead there from now on. */
 export function beginTemporary({ temporary }: Database, settings: SessionSettings, statement: Statement): void {

@@ -12,6 +12,7 @@ import type {
   ViewStmt,
 } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
+import { isTemporarySchema } from '../table-def.ts';
 import { at, tagOf, walk } from './ast.ts';
 import type { CatalogView, Statement } from './plan.ts';
 import { creationSchema, findTable, findView, refuseSystemSchema } from './schema-names.ts';
@@ -31,8 +32,8 @@ export function planDefineView(node: Node, text: string, view: CatalogView): Def
 
 function planCreateView(statement: ViewStmt, text: string, view: CatalogView): DefineView {
   const relation = statement.view ?? {};
-  if (relation.relpersistence === 't') throw notSupported('CREATE TEMPORARY VIEW', at(relation.location));
-  creationSchema(relation, view); // a system schema takes none
+  const schema = creationSchema(relation, view); // a system schema takes none
+  if (isTemporarySchema(schema)) throw notSupported('CREATE TEMPORARY VIEW', at(relation.location));
   walk(statement.query, (tag, body) => {
     if (tag !== 'SelectStmt' || body['intoClause'] === undefined) return;
     throw new SqlError(SqlState.featureNotSupported, 'views must not contain SELECT INTO');

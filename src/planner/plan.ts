@@ -27,6 +27,8 @@ export interface CatalogView {
   ownedSequence?(tableUuid: string, fieldId: number): SequenceDef | undefined;
   readonly searchPath: readonly string[];
   readonly temporarySchema?: string;
+  /** The search path puts the session's temporary schema before all others that are there. */
+  readonly createsTemporary?: boolean;
 }
 
 /** One statement of a text. `position` is the offset of `text` in the whole, in characters, for error positions. */

@@ -24,7 +24,10 @@ export function checkDatabase(relation: RangeVar): void {
   }
 }
 
-/** The schema in which CREATE TABLE puts a name: for what is temporary that of the session, whatever the search path. */
+/**
+ * The schema in which CREATE TABLE puts a name: for what is temporary that of the session, whatever the search path, and for all
+ * else, too, where the path begins with `pg_temp`.
+ */
 export function creationSchema(relation: RangeVar, view: CatalogView): string {
   checkDatabase(relation);
   const given = relation.schemaname ?? '';
@@ -41,11 +44,18 @@ export function creationSchema(relation: RangeVar, view: CatalogView): string {
     return temporarySchema;
   }
   if (given !== '') {
-    refuseSystemSchema(given);
+    if (!isTemporarySchema(given)) refuseSystemSchema(given);
+    else if (view.hasSchema(given))
+      throw new SqlError(
+        SqlState.invalidTableDefinition,
+        'cannot create relations in temporary schemas of other sessions',
+        at(relation.location),
+      );
     if (!view.hasSchema(given))
       throw new SqlError(SqlState.invalidSchemaName, `schema "${given}" does not exist`, at(relation.location));
     return given;
   }
+  if (view.createsTemporary === true && temporarySchema !== undefined) return temporarySchema;
   const schema = view.searchPath.find(
     (name) => name !== 'pg_catalog' && !isTemporarySchema(name) && view.hasSchema(name),
   );
