@@ -33,7 +33,7 @@ import {
 import { Privilege } from '../rights/privileges.ts';
 import { type Role, roleOf } from '../rights/roles.ts';
 import type { SequenceDef } from '../sequence-def.ts';
-import type { TableDef } from '../table-def.ts';
+import { isTemporarySchema, type TableDef } from '../table-def.ts';
 import { isOn, type ViewDef } from '../view-def.ts';
 import type { SessionAccess } from './session-access.ts';
 
@@ -268,7 +268,7 @@ function permitViews({ access, relations, searchPath }: Asked, sql: string): voi
   });
   if ('ViewStmt' in node) {
     const named = of(node.ViewStmt.view);
-    const schema = named.schema ?? searchPath.find((each) => relations.hasSchema(each));
+    const schema = named.schema ?? searchPath.find((each) => !isTemporarySchema(each) && relations.hasSchema(each));
     if (schema !== undefined) permitSchema(access, schema, Privilege.create);
     return viewNamed({ ...named, schema: schema ?? null });
   }

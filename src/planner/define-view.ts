@@ -47,7 +47,10 @@ function refuseTemporary(query: Node | undefined, view: CatalogView): void {
   walk(query, (tag, body) => {
     if (tag !== 'RangeVar') return;
     const relation = body as RangeVar;
-    if (findTable(relation, view)?.onCommit === undefined) return;
+    const { relname = '', schemaname = '' } = relation;
+    const schema = (findTable(relation, view) ?? view.sequence?.(schemaname === '' ? null : schemaname, relname))
+      ?.schema;
+    if (schema === undefined || !isTemporarySchema(schema)) return;
     throw notSupported('a view of a temporary table', at(relation.location));
   });
 }

@@ -29,6 +29,7 @@ test('each session has its own table of a name, and none reads that of another',
     ['CREATE TEMP TABLE shared AS SELECT 7 AS a', 'SELECT'],
     ['SELECT a FROM shared', 'SELECT 7'],
     ['ALTER TABLE shared ADD COLUMN b int DEFAULT 1', 'ALTER'],
+    ['CREATE VIEW v AS SELECT 1', '42501 permission denied for schema public'],
     ['UPDATE shared SET a = 8 RETURNING a + b', 'UPDATE 9'],
   ]);
   const { rows } = await one.query<{ schema: string }>('SELECT pg_my_temp_schema()::regnamespace::text AS schema');
@@ -68,6 +69,9 @@ test('a temporary table is neither in the change feed nor in Iceberg, and a view
     ],
     ["SELECT * FROM arka.changes('shared', '0/0')", '0A000 arka.changes of a temporary table is not supported'],
     ['CREATE VIEW v AS SELECT * FROM shared', '0A000 a view of a temporary table is not supported'],
+    ['CREATE TEMP SEQUENCE counter', 'CREATE'],
+    ['CREATE VIEW v AS SELECT * FROM counter', '0A000 a view of a temporary table is not supported'],
+    ['DROP SEQUENCE counter', 'DROP'],
     ['SELECT count(*) FROM arka.tables', 'SELECT 1'],
   ]);
 });
