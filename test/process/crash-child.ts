@@ -21,7 +21,6 @@ if (database.table('public', 'crash') === undefined) {
 }
 const rows = db.table('crash');
 const accounts = db.table('accounts');
-writeSync(1, 'ready\n');
 
 /** Of transaction n: rows n × 1000 + i with v = how many they are; n % 25 = 7 takes more than one frame of the log. */
 async function write(n: number): Promise<void> {
