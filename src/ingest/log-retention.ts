@@ -6,11 +6,18 @@
  *   neither in Iceberg nor on disk ever leaves it: when flushing cannot shrink it, writes wait and then get 53100.
  * - `wal.keep_size` of the newest log stays for readers of changes, unless the log is at `wal.max_size` or the disk is full.
  * - A checkpoint frame is in the log before anything is trimmed by it. Each new segment begins with one, or soon has it: on a disk
- *   that the log alone has filled none can be appended, and only what lies before the newest can be dropped.
+ *   that the log alone has filled none can be appended, and only what lies before the newest can be dropped, and of that what a
+ *   start does not miss, which has that checkpoint alone.
  */
 import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
-import { encodeCheckpoint } from '../storage/log/checkpoint.ts';
+import {
+  decodeCheckpoint,
+  encodeCheckpoint,
+  neededBy,
+  type Checkpoint,
+  type TableCheckpoint,
+} from '../storage/log/checkpoint.ts';
 import type { Log } from '../storage/log/log-api.ts';
 import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
@@ -29,6 +36,22 @@ export function walZone(liveBytes: number, bytesMax: number): Zone {
 export function neededFrom(table: Pick<Table, 'uncommittedFrom' | 'flushedLsn'>, beyondMax: boolean): Lsn {
   if (table.uncommittedFrom === 0) return 0;
   return beyondMax ? Math.max(table.uncommittedFrom, table.flushedLsn + 1) : table.uncommittedFrom;
+}
+
+/** The last operation of a table that the log may have, for its checkpoint: of one that was not read only that it is in the log. */
+function lastOf(table: Table, log: Log): Lsn {
+  if (table.logHeldFrom > 0) return log.lastLsn;
+  if (table.uncommittedFrom === 0) return 0;
+  return table.detached === null ? table.appliedLsn : log.lastLsn;
+}
+
+interface Written {
+  readonly lsn: Lsn;
+  readonly entries: ReadonlyMap<string, TableCheckpoint>;
+}
+
+function written({ lsn, tables }: Checkpoint): Written {
+  return { lsn, entries: new Map(tables.map((entry) => [entry.uuid, entry])) };
 }
 
 interface Owner {
@@ -55,6 +78,8 @@ export class LogRetention {
   #relievedShort = false;
   /** From where on a start replays by the newest checkpoint that was written; before the first one, from the log's beginning. */
   #checkpointed: Lsn = 0;
+  /** That checkpoint: what a start will know. Null before the first one. */
+  #written: Written | null = null;
   #checkpointBytes = 0;
   #segmentsSince = 0;
 
@@ -94,27 +119,29 @@ export class LogRetention {
   async checkpoint(): Promise<void> {
     const { committer, log, tables } = this.#owner;
     let from = this.#checkpointed;
+    let next = this.#written;
     this.#segmentsSince = 0;
     const payload = (): Uint8Array | null => {
       from = this.trimTo(false);
-      const bytes = encodeCheckpoint(
-        {
-          lsn: log.lastLsn,
-          tables: [...tables.values()].map((table) => ({
-            uuid: table.def.uuid,
-            committedLsn: table.committedLsn,
-            neededFrom: table.logHeldFrom || neededFrom(table, false) || log.lastLsn + 1,
-            snapshotId: table.snapshotId,
-            metadataLocation: table.metadataLocation,
-          })),
-        },
-        log.frameBytesMax,
-      );
+      const all = [...tables.values()].map((table) => ({
+        uuid: table.def.uuid,
+        committedLsn: table.committedLsn,
+        neededFrom: table.logHeldFrom || neededFrom(table, false) || log.lastLsn + 1,
+        lastLsn: lastOf(table, log),
+        snapshotId: table.snapshotId,
+        metadataLocation: table.metadataLocation,
+      }));
+      const checkpoint = { lsn: log.lastLsn, tables: all };
+      const bytes = encodeCheckpoint(checkpoint, log.frameBytesMax);
+      next = written(checkpoint);
       this.#checkpointBytes = bytes?.length ?? 0;
       return bytes;
     };
-    if (await committer.checkpoint(payload)) this.#checkpointed = from;
-    else this.#owner.warn(new Error(`${tables.size} tables do not fit a frame`), 'a checkpoint of the log is left out');
+    if (await committer.checkpoint(payload)) {
+      this.#checkpointed = from;
+      this.#written = next;
+    } else
+      this.#owner.warn(new Error(`${tables.size} tables do not fit a frame`), 'a checkpoint of the log is left out');
   }
 
   async trim(): Promise<void> {
@@ -124,11 +151,22 @@ export class LogRetention {
     if (!log.full) await this.checkpoint();
     // A start meets the streams' frames from where the last checkpoint that could be written lets it replay (H1).
     const confirmed = Math.min(this.trimTo(false), log.full ? before : this.#checkpointed);
-    const to = this.trimTo();
+    const to = Math.min(this.trimTo(), this.#startsFrom());
     // Where room is short, whoever reads what nobody else needs gives way.
     const short = this.#short;
     if (short) log.loosen(to);
     await log.trim(to, short ? 0 : this.#bytesKept, confirmed);
+  }
+
+  /** From where on a start looks into the log, which knows the newest checkpoint, the catalog and the flush manifests. */
+  #startsFrom(): Lsn {
+    const { log, tables } = this.#owner;
+    if (this.#written === null && log.checkpoint === null) return Infinity; // a log without any misses nothing
+    const newest = (this.#written ??= written(decodeCheckpoint(log.checkpoint!)));
+    let from = Infinity;
+    for (const { committedLsn, def, flushedLsn } of tables.values())
+      from = Math.min(from, Math.max(neededBy(newest, newest.entries.get(def.uuid), committedLsn), flushedLsn + 1));
+    return from;
   }
 
   /** Nothing stays in the log that only readers of changes want. */

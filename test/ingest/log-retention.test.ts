@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { neededFrom, walZone } from '../../src/ingest/log-retention.ts';
-import { decodeCheckpoint, encodeCheckpoint } from '../../src/storage/log/checkpoint.ts';
+import { LogRetention, neededFrom, walZone } from '../../src/ingest/log-retention.ts';
+import { decodeCheckpoint, encodeCheckpoint, neededBy } from '../../src/storage/log/checkpoint.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
 
 test.each([
@@ -28,7 +29,14 @@ test.each([
 
 test('a checkpoint that is too large for a frame leaves out the metadata files, and then says that it does not fit', () => {
   const tables = [
-    { uuid: 'u'.repeat(36), committedLsn: 5, neededFrom: 9, snapshotId: 7n, metadataLocation: 'm'.repeat(500) },
+    {
+      uuid: 'u'.repeat(36),
+      committedLsn: 5,
+      neededFrom: 7,
+      lastLsn: 8,
+      snapshotId: 7n,
+      metadataLocation: 'm'.repeat(500),
+    },
   ];
   const whole = encodeCheckpoint({ lsn: 8, tables }, 1000)!;
   expect(decodeCheckpoint(whole)).toEqual({ lsn: 8, tables });
@@ -36,6 +44,162 @@ test('a checkpoint that is too large for a frame leaves out the metadata files, 
     { ...tables[0], metadataLocation: '' },
   ]);
   expect(encodeCheckpoint({ lsn: 8, tables }, 50)).toBeNull();
+});
+
+test('a checkpoint of a version that did not say which operation of a table is its last takes all before it to be needed', () => {
+  const older = JSON.stringify({ version: 1, lsn: 8, tables: [['u', 2, 3, null, '']] });
+  const checkpoint = decodeCheckpoint(new TextEncoder().encode(older));
+  expect(neededBy(checkpoint, checkpoint.tables[0], 5)).toBe(6);
+  expect(neededBy(checkpoint, checkpoint.tables[0], 8)).toBe(9);
+});
+
+/** Retention over a log that only notes where it begins, and over tables that are what it asks of them. */
+class Kept {
+  readonly tables = Array.from({ length: 3 }, (_, i) => ({
+    def: { uuid: `t${i}` },
+    committedLsn: 0,
+    flushedLsn: 0,
+    unflushedFrom: 0,
+    uncommittedFrom: 0,
+    appliedLsn: 0,
+    logHeldFrom: 0,
+    detached: null,
+    snapshotId: null,
+    metadataLocation: '',
+    operations: [] as number[],
+  }));
+  readonly state = { full: false, appliedLsn: 0 };
+  firstLsn = 1;
+  newest: Uint8Array | null = null;
+  readonly retention: LogRetention;
+
+  constructor() {
+    const { state } = this;
+    const log = {
+      frameBytesMax: 1e6,
+      checkpoint: null,
+      get full() {
+        return state.full;
+      },
+      get lastLsn() {
+        return state.appliedLsn;
+      },
+      stats: () => ({ liveBytes: 0, segments: 1 }),
+      loosen: () => {},
+      trim: (to: number) => {
+        this.firstLsn = Math.max(this.firstLsn, Math.min(to, this.checkpoint.lsn + 1));
+        return Promise.resolve();
+      },
+    };
+    const checkpoint = (payload: () => Uint8Array | null): Promise<boolean> => {
+      this.newest = payload();
+      return Promise.resolve(true);
+    };
+    const owner = {
+      log,
+      committer: {
+        checkpoint,
+        get appliedLsn() {
+          return state.appliedLsn;
+        },
+      },
+      disk: { full: false },
+      tables: new Map(this.tables.map((table) => [table.def.uuid, table])),
+    };
+    this.retention = new LogRetention(owner as unknown as ConstructorParameters<typeof LogRetention>[0], 1000);
+  }
+
+  get checkpoint(): ReturnType<typeof decodeCheckpoint> {
+    return decodeCheckpoint(this.newest!);
+  }
+
+  write(at: number): void {
+    const table = this.tables[at]!;
+    const lsn = ++this.state.appliedLsn;
+    table.operations.push(lsn);
+    table.appliedLsn = lsn;
+    table.unflushedFrom ||= lsn;
+    table.uncommittedFrom ||= lsn;
+  }
+
+  flush(at: number): void {
+    if (this.tables[at]!.unflushedFrom > 0)
+      Object.assign(this.tables[at]!, { flushedLsn: this.state.appliedLsn, unflushedFrom: 0 });
+  }
+
+  commit(at: number): void {
+    const table = this.tables[at]!;
+    Object.assign(table, { committedLsn: table.flushedLsn, uncommittedFrom: table.unflushedFrom });
+  }
+
+  /** Where a start looks into the log for a table. */
+  startsFrom(at: number): number {
+    const { committedLsn, def, flushedLsn } = this.tables[at]!;
+    const entry = this.checkpoint.tables.find(({ uuid }) => uuid === def.uuid);
+    return Math.max(neededBy(this.checkpoint, entry, committedLsn), flushedLsn + 1);
+  }
+}
+
+test('H3: a table that was committed whole since the last checkpoint of a full disk does not hold the log, and a start does not miss it', async () => {
+  const kept = new Kept();
+  kept.write(0);
+  kept.flush(0);
+  for (let i = 0; i < 5; i++) kept.write(1);
+  await kept.retention.checkpoint(); // t0 needs the first operation
+  kept.state.full = true;
+  kept.commit(0);
+  kept.flush(1);
+  kept.commit(1);
+  await kept.retention.trim();
+  expect(kept.firstLsn).toBe(7);
+  expect(kept.startsFrom(0)).toBe(7);
+});
+
+test('H3: with a full disk a table that has more since the commit holds the log as the last checkpoint has it, until it is on disk', async () => {
+  const kept = new Kept();
+  kept.write(0);
+  kept.flush(0);
+  for (let i = 0; i < 5; i++) kept.write(1);
+  kept.flush(1);
+  kept.write(0);
+  await kept.retention.checkpoint(); // t0 needs the first operation and has the last
+  kept.state.full = true;
+  kept.commit(0);
+  await kept.retention.trim();
+  expect(kept.firstLsn).toBe(2);
+  expect(kept.startsFrom(0)).toBe(2);
+  kept.flush(0);
+  await kept.retention.trim();
+  expect(kept.firstLsn).toBe(7);
+});
+
+test('H3: whatever is written, flushed and committed since the newest checkpoint, the log keeps what a start by it looks for', async () => {
+  const at = fc.nat(2);
+  const step = fc.oneof(
+    fc.record({ do: fc.constantFrom('write', 'write', 'flush', 'commit'), at }),
+    fc.record({
+      do: fc.constantFrom('checkpoint', 'trim', 'trim', 'full', 'full', 'full', 'free'),
+      at: fc.constant(0),
+    }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 80 }), async (steps) => {
+      const kept = new Kept();
+      await kept.retention.checkpoint();
+      for (const { do: what, at: table } of steps) {
+        if (what === 'write' || what === 'flush' || what === 'commit') kept[what](table);
+        else if (what === 'trim') await kept.retention.trim();
+        else if (what === 'checkpoint') await kept.retention.checkpoint();
+        else kept.state.full = what === 'full';
+        for (const [i, { flushedLsn, operations }] of kept.tables.entries()) {
+          const from = kept.startsFrom(i);
+          expect(from).toBeGreaterThanOrEqual(kept.firstLsn); // R4: else the table would be read-only
+          expect(operations.find((lsn) => lsn > flushedLsn) ?? Infinity).toBeGreaterThanOrEqual(from); // V3
+        }
+      }
+    }),
+    { numRuns: 500 },
+  );
 });
 
 describe('of a database', () => {

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { SqlError, SqlState } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import type { Seen, StoredFlush } from '../disk/flush-store.ts';
-import type { TableCheckpoint } from '../log/checkpoint.ts';
+import { neededBy, type TableCheckpoint } from '../log/checkpoint.ts';
 import { makeFolder } from './local-store.ts';
 import type { Lake } from './lake.ts';
 import type { Detached, LogFacts, LostTable, RecoveredTable, TableState } from './lake-api.ts';
@@ -134,11 +134,10 @@ function detachedTable(state: TableState, log: LogFacts | null, last: Seen | nul
   };
 }
 
-/** The first LSN that only the log can have, once `committed` is in Iceberg: idle tables need nothing before their checkpoint (H3). */
+/** The first LSN that only the log can have, once `committed` is in Iceberg (H3). */
 export function neededFrom(log: LogFacts | null, uuid: string, committed: Lsn): Lsn {
   const checkpoint = log?.checkpoint ?? null;
-  if (checkpoint === null) return committed + 1;
-  return Math.max(committed + 1, entryOf(log, uuid)?.neededFrom ?? checkpoint.lsn + 1);
+  return checkpoint === null ? committed + 1 : neededBy(checkpoint, entryOf(log, uuid), committed);
 }
 
 /** R4. A log without a checkpoint frame cannot say what it does not have. */

@@ -13,6 +13,8 @@ export interface TableCheckpoint {
   readonly committedLsn: Lsn;
   /** The first LSN of an operation above committedLsn; the one after the checkpoint when there is none (H3). */
   readonly neededFrom: Lsn;
+  /** No operation up to the checkpoint is above it; 0: none is needed. In a checkpoint that did not say: the checkpoint's LSN. */
+  readonly lastLsn: Lsn;
   /** The head of main that this server has committed or seen last, and its metadata file; null, '' when left out. */
   readonly snapshotId: bigint | null;
   readonly metadataLocation: string;
@@ -25,7 +27,7 @@ export interface Checkpoint {
 }
 
 const VERSION = 1;
-type Row = readonly [string, Lsn, Lsn, string | null, string];
+type Row = readonly [string, Lsn, Lsn, string | null, string, Lsn?];
 
 /** @returns null when not even the short form, without metadata files, fits */
 export function encodeCheckpoint(checkpoint: Checkpoint, bytesMax: number): Uint8Array | null {
@@ -36,6 +38,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint, bytesMax: number): Uint
       table.neededFrom,
       table.snapshotId?.toString() ?? null,
       whole ? table.metadataLocation : '',
+      table.lastLsn,
     ]);
     return new TextEncoder().encode(JSON.stringify({ version: VERSION, lsn: checkpoint.lsn, tables: rows }));
   };
@@ -52,12 +55,23 @@ export function decodeCheckpoint(payload: Uint8Array): Checkpoint {
     throw new SqlError(SqlState.dataCorrupted, `the log has a checkpoint frame of version ${value.version}`);
   return {
     lsn: value.lsn,
-    tables: value.tables.map(([uuid, committedLsn, neededFrom, snapshot, metadataLocation]) => ({
+    tables: value.tables.map(([uuid, committedLsn, neededFrom, snapshot, metadataLocation, lastLsn]) => ({
       uuid,
       committedLsn,
       neededFrom,
+      lastLsn: lastLsn ?? value.lsn,
       snapshotId: snapshot === null ? null : BigInt(snapshot),
       metadataLocation,
     })),
   };
+}
+
+/**
+ * The first LSN that only the log can have of a table, once `committed` is in Iceberg, by what a start knows (H3): idle tables
+ * need nothing before the checkpoint, and neither does one of which everything before it was committed since.
+ * @param entry of the table in it; undefined: the table was made later
+ */
+export function neededBy({ lsn }: Pick<Checkpoint, 'lsn'>, entry: TableCheckpoint | undefined, committed: Lsn): Lsn {
+  const from = entry === undefined || committed >= entry.lastLsn ? lsn + 1 : entry.neededFrom;
+  return Math.max(committed + 1, from);
 }
