@@ -54,7 +54,9 @@ export function catalogView(
       return sequence === undefined ? undefined : relations.sequenceDefinition(sequence);
     },
     ownedSequence: (tableUuid, fieldId) =>
-      ownedBy(relations, tableUuid).find(({ def }) => def.owner?.fieldId === fieldId)?.def,
+      ownedBy(relations, tableUuid)
+        .map((each) => relations.sequenceDefinition(each))
+        .find(({ owner }) => owner?.fieldId === fieldId),
   };
 }
 

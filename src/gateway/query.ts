@@ -446,8 +446,9 @@ function withHidden(
 function marksFor(text: string, relations: Relations): readonly StoredSequence[] {
   const asks = /sequence|last_value/i.test(text);
   return [...relations.sequences]
+    .map((sequence) => ({ sequence, def: relations.sequenceDefinition(sequence) }))
     .filter(({ def }) => asks || text.includes(def.name))
-    .map((sequence) => ({ def: relations.sequenceDefinition(sequence), state: sequence.state }));
+    .map(({ sequence, def }) => ({ def, state: relations.sequenceState(sequence) }));
 }
 
 /** PostgreSQL counts positions in the statement that it was given; clients count in the text that they sent. */

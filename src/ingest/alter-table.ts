@@ -82,7 +82,11 @@ async function alterHeld(database: Database, table: Table, { change, check }: Al
       database.generation++;
       await reindexed(database, table, before);
       for (const sequence of ownedBy(database.relations, before.uuid))
-        if (!after.def.columns.some(({ fieldId }) => fieldId === sequence.def.owner!.fieldId))
+        if (
+          !after.def.columns.some(
+            ({ fieldId }) => fieldId === database.relations.sequenceDefinition(sequence).owner!.fieldId,
+          )
+        )
           await database.sequences.drop(sequence);
       return;
     } catch (error) {

@@ -78,7 +78,7 @@ export async function alterWithin(
     reshape(given, table, wanted);
   } else changes.redefined(table, { ...wanted, before, back: () => table.setDef(before) });
   for (const sequence of ownedBy(changes, before.uuid))
-    if (!wanted.def.columns.some(({ fieldId }) => fieldId === sequence.def.owner!.fieldId))
+    if (!wanted.def.columns.some(({ fieldId }) => fieldId === changes.sequenceDefinition(sequence).owner!.fieldId))
       changes.dropSequence(sequence);
   if (fill.length > 0) changes.filled(table, fill);
   return fill;

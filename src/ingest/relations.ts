@@ -4,7 +4,7 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Table } from '../storage/table.ts';
-import type { SequenceDef } from '../sequence-def.ts';
+import type { SequenceDef, SequenceState } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
 import { viewKey, type ViewDef } from '../view-def.ts';
 import type { Sequence } from './sequence.ts';
@@ -17,6 +17,8 @@ export interface Relations {
   /** A table as it is defined here: another transaction may be about to change it. */
   definition(table: Table): TableDef;
   sequenceDefinition(sequence: Sequence): SequenceDef;
+  /** How far it has come, of the definition that it has here. */
+  sequenceState(sequence: Sequence): SequenceState;
   readonly tables: Iterable<Table>;
   readonly sequences: Iterable<Sequence>;
   readonly views: Iterable<ViewDef>;
@@ -64,7 +66,7 @@ export function indexedTable(relations: Relations, schema: string, name: string)
 
 /** Of a table's columns. */
 export function ownedBy(relations: Relations, tableUuid: string): Sequence[] {
-  return [...relations.sequences].filter(({ def }) => def.owner?.tableUuid === tableUuid);
+  return [...relations.sequences].filter((each) => relations.sequenceDefinition(each).owner?.tableUuid === tableUuid);
 }
 
 /** Whether a table or sequence can have another name, or schema. @throws {SqlError} 3F000, 42P07 */
@@ -152,7 +154,8 @@ export function committedRelations(database: {
     view: (schema, name) => database.views.get(viewKey({ schema, name })),
     hasSchema: (name) => schemas.has(name) || temporary.schemas.has(name),
     definition: (table) => table.committedDef ?? table.def,
-    sequenceDefinition: ({ def }) => def,
+    sequenceDefinition: ({ committed, def }) => committed?.def ?? def,
+    sequenceState: ({ committed, state }) => committed?.state ?? state,
     get tables() {
       const { size } = temporary.tables;
       return size === 0 ? database.tables.values() : [...database.tables.values(), ...temporary.tables.values()];

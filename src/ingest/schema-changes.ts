@@ -11,7 +11,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { SqlError, SqlState } from '../errors.ts';
-import type { OwnedSequence, SequenceDef, SequenceOptions, StoredSequence } from '../sequence-def.ts';
+import type { OwnedSequence, SequenceDef, SequenceOptions, SequenceState, StoredSequence } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
 import type { ColumnDef, IndexDef, TableDef } from '../table-def.ts';
 import { viewKey, type ViewDef } from '../view-def.ts';
@@ -419,8 +419,18 @@ export class SchemaChanges implements Relations {
   }
 
   sequenceDefinition(sequence: Sequence): SequenceDef {
+    const def = this.#foreign(sequence)?.def ?? sequence.def;
     const named = this.#named.get(sequence);
-    return named === undefined ? sequence.def : { ...sequence.def, ...named };
+    return named === undefined ? def : { ...def, ...named };
+  }
+
+  sequenceState(sequence: Sequence): SequenceState {
+    return this.#foreign(sequence)?.state ?? sequence.state;
+  }
+
+  /** Of a sequence that another transaction has altered: what it was before. */
+  #foreign(sequence: Sequence): StoredSequence | null {
+    return this.#alteredSequences.has(sequence) ? null : sequence.committed;
   }
 
   /** A savepoint, `depth` of them open before it. */

@@ -20,6 +20,8 @@ export class Sequence {
   isDropped = false;
   /** The transaction that has altered it and not ended: nobody else draws from it. */
   heldBy: Transaction | null = null;
+  /** What all others see of it meanwhile; null: nobody holds it. */
+  committed: StoredSequence | null = null;
   /** How often it was set to another value: numbers drawn before may be given again. */
   moves = 0;
   /** Of the value that `next` or `set` gave last: resolves when it may leave; null: it may now. */

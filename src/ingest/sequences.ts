@@ -76,12 +76,15 @@ export class Sequences {
       sequence.heldBy = null;
       throw error;
     }
-    this.#uncommitted.set(sequence.def.oid, { sequence, mark: sequence.state });
+    const { def, state } = sequence;
+    sequence.committed = { def, state };
+    this.#uncommitted.set(def.oid, { sequence, mark: state });
   }
 
   giveBack(sequence: Sequence): void {
     this.#uncommitted.delete(sequence.def.oid);
     sequence.heldBy = null;
+    sequence.committed = null;
   }
 
   /** What the catalog is to have of it, by its new definition: every value that was given out is covered (N1). */

@@ -139,6 +139,41 @@ test('a sequence gets another name or schema in a transaction, and draws on', as
   ]);
 });
 
+test('what a transaction makes of a sequence is seen by nobody else until it commits', async () => {
+  const shown = `SELECT increment_by, max_value, last_value, pg_get_serial_sequence('seen', 'id'), pg_get_serial_sequence('seen', 'n')
+    FROM pg_sequences WHERE sequencename = 'seen_id_seq'`;
+  await script(admin, [
+    ['CREATE TABLE seen (id serial, n int)', 'CREATE'],
+    ["SELECT nextval('seen_id_seq')", 'SELECT 1'],
+    ["SELECT nextval('seen_id_seq')", 'SELECT 2'],
+    ['BEGIN', 'BEGIN'],
+    ['ALTER SEQUENCE seen_id_seq INCREMENT 5 MAXVALUE 900 RESTART 50 OWNED BY seen.n', 'ALTER'],
+    ["SELECT nextval('seen_id_seq')", 'SELECT 50'],
+    [shown, 'SELECT 5|900|50||public.seen_id_seq'],
+    ['SELECT * FROM seen_id_seq', 'SELECT 50|0|true'],
+  ]);
+  const before = 'SELECT 1|2147483647|2|public.seen_id_seq|';
+  await other.query('CREATE TABLE also_now (id int)'); // the catalogs of all are made anew
+  await script(other, [
+    [shown, before],
+    ['SELECT * FROM seen_id_seq', 'SELECT 2|0|true'],
+    ['BEGIN', 'BEGIN'],
+    ['CREATE TABLE also (id int)', 'CREATE'], // with definitions of its own, too
+    [shown, before],
+    ['ROLLBACK', 'ROLLBACK'],
+  ]);
+  await admin.query('ROLLBACK');
+  await script(other, [
+    [shown, before],
+    ["SELECT nextval('seen_id_seq')", 'SELECT 3'],
+  ]);
+  await admin.query('BEGIN; ALTER SEQUENCE seen_id_seq INCREMENT 5 RESTART 50; COMMIT');
+  await script(other, [
+    ["SELECT nextval('seen_id_seq')", 'SELECT 50'],
+    [shown, 'SELECT 5|2147483647|50|public.seen_id_seq|'],
+  ]);
+});
+
 test('ALTER TABLE … SET SCHEMA waits for whoever drops or renames that schema', async () => {
   await admin.query('CREATE SCHEMA e1; CREATE TABLE goes (a int)');
   await admin.query('BEGIN; DROP SCHEMA e1');
