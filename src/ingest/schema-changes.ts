@@ -30,6 +30,9 @@ interface QualifiedName {
   readonly name: string;
 }
 
+/** For a lock that nobody else can have. */
+const NOBODY_ELSE: Patience = { lockWait: () => () => {}, running: () => {} };
+
 /** By which a sequence is held alone while it is altered. */
 export const sequenceKey = ({ def: { oid } }: Sequence): string => `sequence ${oid}`;
 
@@ -181,6 +184,8 @@ export class SchemaChanges implements Relations {
     if (!isFree(this, draft, ifNotExists)) return null;
     const given: TableDef = { ...draft, uuid: randomUUID(), oid: this.#database.takeOid() };
     const { def, sequences } = ownedSequences(this, given, owned, () => this.#database.takeOid());
+    // Once the catalog has it others find it, and its rows come after that: they wait (D2 of commit-definitions.ts).
+    await this.lock([def.uuid], NOBODY_ELSE);
     const location = def.onCommit === undefined ? await this.#database.lake.newLocation(def) : '';
     for (const sequence of sequences) this.addSequence(sequence);
     const table = this.#database.addUncommitted(def, location);
