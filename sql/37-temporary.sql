@@ -11,7 +11,7 @@ CREATE FUNCTION pg_catalog.pg_is_other_temp_schema(oid) RETURNS boolean LANGUAGE
      AND n.oid <> pg_catalog.pg_my_temp_schema()) $$;
 -- A temporary schema is the first of the path, before pg_catalog, and none that things are made in.
 CREATE FUNCTION pg_catalog.current_schemas(boolean) RETURNS name[] LANGUAGE sql STRICT STABLE PARALLEL SAFE AS
-  $$ SELECT pg_catalog.array_agg(s.name ORDER BY s.name !~ '^pg_temp_', s.place)
+  $$ SELECT coalesce(pg_catalog.array_agg(s.name ORDER BY s.name !~ '^pg_temp_', s.place), '{}')
      FROM pg_catalog.unnest(pg_catalog.current_schemas_of_backend($1)) WITH ORDINALITY AS s(name, place)
      WHERE $1 OR s.name !~ '^pg_temp_' $$;
 -- Views call functions by their OIDs: made again, they call these.

@@ -51,6 +51,9 @@ export const TEMPORARY_TABLES: readonly Scenario[] = [
       'DISCARD TEMP',
       'SELECT * FROM u',
       'SELECT count(*) FROM p',
+      "SET search_path = ''",
+      'SELECT current_schemas(false), cardinality(current_schemas(true))',
+      'RESET search_path',
     ],
   },
   {
