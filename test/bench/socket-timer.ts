@@ -1,7 +1,7 @@
 /**
  * Loaded into a server before its own code (`node --import`): how long a request is inside the process. The clock starts when
- * Node hands over bytes that begin with a Bind message, and stops when the answer has been given to the operating system, whose
- * call may also wake the client and wait for it: so the time until just before that call is kept beside it.
+ * Node hands over bytes that begin with a Bind message, and stops when the answer's end (ReadyForQuery) has been given to the operating
+ * system, whose call may also wake the client and wait for it: so the time until just before that call is kept beside it.
  * Both go to the file that BENCH_SOCKET_TIMES names, as pairs of doubles in milliseconds, when the process ends.
  */
 import { writeFileSync } from 'node:fs';
@@ -10,6 +10,8 @@ import net, { type SocketConstructorOpts } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
 
 const BIND = 0x42;
+const READY_FOR_QUERY = 0x5a;
+const READY_FOR_QUERY_BYTES = 6;
 const path = process.env['BENCH_SOCKET_TIMES'];
 if (path !== undefined && isMainThread) {
   const begun = new WeakMap<object, number>();
@@ -31,8 +33,9 @@ if (path !== undefined && isMainThread) {
   };
   syncBuiltinESMExports();
   // the first attempt to write is made before `write` returns
-  const around = (socket: net.Socket, write: () => void): void => {
-    const at = begun.get(socket);
+  const around = (socket: net.Socket, write: () => void, bytes: Uint8Array | null): void => {
+    const isEnd = bytes === null || bytes[bytes.length - READY_FOR_QUERY_BYTES] === READY_FOR_QUERY;
+    const at = isEnd ? begun.get(socket) : undefined;
     const answered = performance.now();
     write();
     if (at === undefined) return;
@@ -40,10 +43,10 @@ if (path !== undefined && isMainThread) {
     begun.delete(socket);
   };
   Socket.prototype._write = function (this: net.Socket, ...given) {
-    around(this, () => _write.apply(this, given));
+    around(this, () => _write.apply(this, given), given[0] as Uint8Array);
   };
   Socket.prototype._writev = function (this: net.Socket, ...given) {
-    around(this, () => _writev!.apply(this, given));
+    around(this, () => _writev!.apply(this, given), null);
   };
   process.on('exit', () => writeFileSync(path, new Uint8Array(Float64Array.from(times).buffer)));
 }
