@@ -44,7 +44,12 @@ async function reattachHeld(database: Database, table: Table): Promise<boolean> 
   const hold = await log.hold(since + 1); // behind every trim that is under way
   table.logHeldFrom = uncommittedFrom;
   try {
-    const state = await database.lake.reopen({ tableUuid: def.uuid, logFrom: log.firstLsn });
+    const state = await database.lake.reopen({
+      tableUuid: def.uuid,
+      logFrom: log.firstLsn,
+      logTo: to,
+      neededFrom: uncommittedFrom,
+    });
     if (state.detached?.reason === 'unreadable') {
       const { code = SqlState.dataCorrupted, message, detail, hint } = state.detached;
       throw new SqlError(code, message, { detail, hint });

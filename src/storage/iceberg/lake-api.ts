@@ -44,6 +44,15 @@ export interface LogFacts {
   readonly checkpoint: Checkpoint | null;
 }
 
+/** What the log is now for a table: the start knew an earlier one, of which it has been trimmed since to what is needed. */
+export interface ReopenRequest {
+  readonly tableUuid: string;
+  readonly logFrom: Lsn;
+  readonly logTo: Lsn;
+  /** The first LSN of an operation that only the log has; 0: there is none. */
+  readonly neededFrom: Lsn;
+}
+
 /** A Parquet data file, on disk (a staged segment) or in Iceberg. Its path in the warehouse is fixed when it is written. */
 export interface DataFileInfo {
   /** Full location in the warehouse: where it is, or will be. Its unit is named by it. */
@@ -403,10 +412,10 @@ export type LakeApi = {
   /** Byte ranges of a remote file into a file with holes; how many bytes were fetched. @throws {SqlError} 58030, 53100, XX001 */
   fetchParts(request: PartsRequest): Promise<number>;
   /**
-   * A table that could not be read, once more, as at a start; `detached` says if it still cannot. The log begins with `logFrom` now.
+   * A table that could not be read, once more, as at a start; `detached` says if it still cannot.
    * @throws 42P01 when the catalog has another one under its name
    */
-  reopen(request: { readonly tableUuid: string; readonly logFrom: Lsn }): Promise<RecoveredTable>;
+  reopen(request: ReopenRequest): Promise<RecoveredTable>;
   /** What the log has of it meanwhile, piece by piece. @throws {SqlError} XX001, 55000 */
   logFrames(request: FramesRequest): Promise<FramesRead>;
   /** Those of the files that are not as they were written; copies of remote files are fetched anew instead. @throws {SqlError} 58030 */

@@ -30,6 +30,7 @@ import type {
   LakeSettings,
   LakeState,
   RecoveredTable,
+  ReopenRequest,
   TableState,
 } from './lake-api.ts';
 import { alterTable } from './alter-table.ts';
@@ -44,7 +45,7 @@ import { isRemote, warehouseLocation } from './paths.ts';
 import { abandon, place, placeSegments } from './placement.ts';
 import { reattach } from './reattach.ts';
 import { loggedFrames } from '../log/logged-frames.ts';
-import { descends, recoverTable, rescueLost, rescueTable } from './recovery.ts';
+import { descends, logNow, recoverTable, rescueLost, rescueTable } from './recovery.ts';
 import { adoptSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
 import { storedComments } from './comment-store.ts';
 import { storedViews } from './view-store.ts';
@@ -145,7 +146,7 @@ export function createLake(clock: Clock): LakeApi {
     fetchFile: (path) => lake().cache.fetch(path),
     cancelFetch: (path) => lake().cache.cancel(path),
     fetchParts: (request) => lake().cache.fetchParts(request),
-    reopen: (request) => inLane(lake(), request.tableUuid, () => reopen(lake(), request.tableUuid, request.logFrom)),
+    reopen: (request) => inLane(lake(), request.tableUuid, () => reopen(lake(), request)),
     logFrames: async (request) => loggedFrames(request),
     checkFiles: (paths) => checkFiles(lake(), paths),
     readRoles: () => readRoles(lake().settings.dataDir),
@@ -295,14 +296,15 @@ function withoutFiles(lake: Lake, row: CatalogRow, loaded: LoadedTable | null, e
 }
 
 /** A table that was detached, by what its files say now. */
-async function reopen(lake: Lake, uuid: string, firstLsn: Lsn): Promise<RecoveredTable> {
+async function reopen(lake: Lake, request: ReopenRequest): Promise<RecoveredTable> {
+  const { tableUuid: uuid } = request;
   const { schema, name } = lake.known.get(uuid)!;
   const metadataLocation = lake.catalog.find(schema, name);
   const before = lake.detached.get(uuid);
   lake.detached.delete(uuid);
   const known = new Set(lake.known.keys());
   const { log = null } = lake.settings;
-  const now = { ...lake, settings: { ...lake.settings, log: log === null ? null : { ...log, firstLsn } } };
+  const now = { ...lake, settings: { ...lake.settings, log: log === null ? null : logNow(log, request) } };
   const loaded = metadataLocation === null ? null : await loadTable(now, { schema, name, metadataLocation });
   if (loaded?.uuid === uuid && loaded.table !== null) return loaded.table;
   if (loaded !== null && loaded.uuid !== null && !known.has(loaded.uuid)) lake.known.delete(loaded.uuid); // main adopts it

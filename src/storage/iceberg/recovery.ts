@@ -19,7 +19,7 @@ import type { Seen, StoredFlush } from '../disk/flush-store.ts';
 import { neededBy, type TableCheckpoint } from '../log/checkpoint.ts';
 import { makeFolder } from './local-store.ts';
 import type { Lake } from './lake.ts';
-import type { Detached, LogFacts, LostTable, RecoveredTable, TableState } from './lake-api.ts';
+import type { Detached, LogFacts, LostTable, RecoveredTable, ReopenRequest, TableState } from './lake-api.ts';
 import { currentSnapshot, type LoadedTable, type TableMetadata } from './metadata.ts';
 import { wentBack } from './went-back.ts';
 
@@ -138,6 +138,22 @@ function detachedTable(state: TableState, log: LogFacts | null, last: Seen | nul
 export function neededFrom(log: LogFacts | null, uuid: string, committed: Lsn): Lsn {
   const checkpoint = log?.checkpoint ?? null;
   return checkpoint === null ? committed + 1 : neededBy(checkpoint, entryOf(log, uuid), committed);
+}
+
+/** With a checkpoint as it would be written now, of this table alone; a log that had none goes on without. */
+export function logNow(
+  log: LogFacts,
+  { tableUuid: uuid, logFrom: firstLsn, logTo: lsn, neededFrom }: ReopenRequest,
+): LogFacts {
+  const { checkpoint } = log;
+  if (checkpoint === null) return { ...log, firstLsn };
+  const known = checkpoint.tables.find((entry) => entry.uuid === uuid);
+  const entry = {
+    ...(known ?? { uuid, committedLsn: 0, snapshotId: null, metadataLocation: '' }),
+    neededFrom: neededFrom || lsn + 1,
+    lastLsn: neededFrom === 0 ? 0 : lsn,
+  };
+  return { ...log, firstLsn, checkpoint: { lsn, tables: [entry] } };
 }
 
 /** R4. A log without a checkpoint frame cannot say what it does not have. */
