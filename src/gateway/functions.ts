@@ -1,12 +1,11 @@
 /** Functions that Arka answers itself, as typed constants in the statement: PGlite would answer for itself, silently wrong. */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
-import type { Relations } from '../ingest/relations.ts';
+import { permanentSchema, type Relations } from '../ingest/relations.ts';
 import { VERSION_LSN_TEXT } from '../planner/duckdb/lsn.ts';
 import { Privilege } from '../rights/privileges.ts';
 import { createsTemporary } from './catalog-view.ts';
 import type { SessionSettings } from './settings.ts';
-import { isTemporarySchema } from '../table-def.ts';
 import { lsnText } from '../types/pg-lsn.ts';
 import type { Peer, Peers } from './peers.ts';
 import { permitTable } from './permission.ts';
@@ -78,7 +77,7 @@ export function ownFunction(
     case 'current_schema': {
       if (createsTemporary(relations, settings.searchPath, settings.beforeTemporary))
         return { text: settings.temporarySchema, type: 'name' };
-      const schema = settings.searchPath.find((each) => !isTemporarySchema(each) && relations.hasSchema(each));
+      const schema = permanentSchema(relations, settings.searchPath);
       return schema === undefined ? undefined : { text: schema, type: 'name' };
     }
     case 'arka.metadata_location': {

@@ -9,7 +9,7 @@
 import type { Node, RangeVar } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
-import { along, indexedTable, type Relations } from '../ingest/relations.ts';
+import { along, indexedTable, permanentSchema, type Relations } from '../ingest/relations.ts';
 import { stringsOf, walk } from '../planner/ast.ts';
 import { LockMode } from '../ingest/table-locks.ts';
 import { parseSql } from '../planner/parse.ts';
@@ -33,7 +33,7 @@ import {
 import { Privilege } from '../rights/privileges.ts';
 import { type Role, roleOf } from '../rights/roles.ts';
 import type { SequenceDef } from '../sequence-def.ts';
-import { isTemporarySchema, type TableDef } from '../table-def.ts';
+import type { TableDef } from '../table-def.ts';
 import { isOn, type ViewDef } from '../view-def.ts';
 import type { SessionAccess } from './session-access.ts';
 
@@ -268,7 +268,7 @@ function permitViews({ access, relations, searchPath }: Asked, sql: string): voi
   });
   if ('ViewStmt' in node) {
     const named = of(node.ViewStmt.view);
-    const schema = named.schema ?? searchPath.find((each) => !isTemporarySchema(each) && relations.hasSchema(each));
+    const schema = named.schema ?? permanentSchema(relations, searchPath);
     if (schema !== undefined) permitSchema(access, schema, Privilege.create);
     return viewNamed({ ...named, schema: schema ?? null });
   }

@@ -92,16 +92,7 @@ export async function flushCut(database: Database, table: Table, cut: Cut): Prom
     if (!table.dropped) {
       await fetchMoves(database, table, movesMissing(database, table, slices));
       await fetchWarmMoves(database, table, slices);
-      if (!table.temporary)
-        await database.lake.writeFlush({
-          tableUuid: table.def.uuid,
-          logId: database.log.logId,
-          fromLsn: table.flushedLsn,
-          flushedLsn: lsn,
-          baseSnapshotId: table.snapshotId,
-          segments,
-          deltas,
-        });
+      if (!table.temporary) await database.lake.writeFlush({ ...nextManifest(database, table, lsn), segments, deltas });
       // No await between the last look and the installation: a transaction may touch another slice in any turn.
       for (
         let missing = movesMissing(database, table, slices);
@@ -137,16 +128,13 @@ export async function advanceFlushed(database: Database, table: Table): Promise<
   if (lsn <= table.flushedLsn) return;
   await database.committer.published(lsn);
   await database.log.durable(lsn); // V7
-  await database.lake.writeFlush({
-    tableUuid: table.def.uuid,
-    logId: database.log.logId,
-    fromLsn: table.flushedLsn,
-    flushedLsn: lsn,
-    baseSnapshotId: table.snapshotId,
-    segments: [],
-    deltas: [],
-  });
+  await database.lake.writeFlush({ ...nextManifest(database, table, lsn), segments: [], deltas: [] });
   table.flushedLsn = lsn;
+}
+
+/** What a flush manifest says before its files: which table is on disk, from where on and up to where. */
+function nextManifest({ log }: Database, { def, flushedLsn, snapshotId }: Table, lsn: Lsn) {
+  return { tableUuid: def.uuid, logId: log.logId, fromLsn: flushedLsn, flushedLsn: lsn, baseSnapshotId: snapshotId };
 }
 
 function cutSlice(database: Database, table: Table, slice: MemorySlice): CutSlice {

@@ -5,7 +5,7 @@
 import { SqlError, SqlState } from '../errors.ts';
 import type { Table } from '../storage/table.ts';
 import type { SequenceDef, SequenceState } from '../sequence-def.ts';
-import type { TableDef } from '../table-def.ts';
+import { isTemporarySchema, type TableDef } from '../table-def.ts';
 import { viewKey, type ViewDef } from '../view-def.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -38,6 +38,11 @@ export function along<T>(
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** Where a search path has what is made, unless it is temporary: the first of its schemas that is there. */
+export function permanentSchema(relations: Relations, searchPath: readonly string[]): string | undefined {
+  return searchPath.find((schema) => !isTemporarySchema(schema) && relations.hasSchema(schema));
 }
 
 export type RelationKind = 'table' | 'key' | 'index' | 'sequence' | 'view';

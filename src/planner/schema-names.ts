@@ -13,6 +13,11 @@ export function isSystemSchema(name: string): boolean {
   return name === 'arka' || name === 'information_schema' || name.startsWith('pg_');
 }
 
+/** Whether relations of the schema are PostgreSQL's own; those of a session's temporary schema are Arka's. */
+export function hasSystemRelations(schema: string): boolean {
+  return isSystemSchema(schema) && !isTemporarySchema(schema);
+}
+
 /** `database.` in front of a name must be this one. */
 export function checkDatabase(relation: RangeVar): void {
   const database = relation.catalogname ?? '';
@@ -71,7 +76,7 @@ export function refuseSystemSchema(name: string): void {
 
 /** For the names of relations: those that are temporary lie in a schema of PostgreSQL's, too. */
 export function refuseSystemRelation(schema: string): void {
-  if (!isTemporarySchema(schema)) refuseSystemSchema(schema);
+  if (hasSystemRelations(schema)) refuseSystemSchema(schema);
 }
 
 /** What ON COMMIT says of a table in that schema. @throws {SqlError} 42P16 for one that is not temporary */
@@ -91,7 +96,7 @@ export function displayName(relation: RangeVar): string {
 export function findTable(relation: RangeVar, view: CatalogView): TableDef | undefined {
   checkDatabase(relation);
   const schema = relation.schemaname ?? '';
-  if (schema !== '' && isSystemSchema(schema) && !isTemporarySchema(schema)) return undefined;
+  if (schema !== '' && hasSystemRelations(schema)) return undefined;
   return view.table(schema === '' ? null : schema, relation.relname ?? '');
 }
 
@@ -100,17 +105,17 @@ export function findView(relation: RangeVar, view: CatalogView): ViewDef | undef
   if (view.view === undefined) return undefined;
   checkDatabase(relation);
   const schema = relation.schemaname ?? '';
-  if (schema !== '' && isSystemSchema(schema) && !isTemporarySchema(schema)) return undefined;
+  if (schema !== '' && hasSystemRelations(schema)) return undefined;
   return view.view(schema === '' ? null : schema, relation.relname ?? '');
 }
 
 /** A relation of PostgreSQL's catalogs or a view of schema arka, by name alone: PGlite knows whether it is there. */
 export function isCatalogRelation(relation: RangeVar, view: CatalogView): boolean {
   const schema = relation.schemaname ?? '';
-  if (schema !== '') return isSystemSchema(schema) && !isTemporarySchema(schema);
+  if (schema !== '') return hasSystemRelations(schema);
   return (
     (relation.relname ?? '').startsWith('pg_') ||
-    view.searchPath.some((name) => name !== 'pg_catalog' && isSystemSchema(name) && !isTemporarySchema(name))
+    view.searchPath.some((name) => name !== 'pg_catalog' && hasSystemRelations(name))
   );
 }
 

@@ -5,8 +5,7 @@ import type { SequenceOptions } from '../sequence-def.ts';
 import { Oid } from '../types/pg-type.ts';
 import { at, defElemText, stringsOf, unsupported } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
-import { creationSchema, isSystemSchema, refuseSystemSchema } from './schema-names.ts';
-import { isTemporarySchema } from '../table-def.ts';
+import { creationSchema, hasSystemRelations, refuseSystemSchema } from './schema-names.ts';
 import { typeOidOf } from './type-names.ts';
 
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
@@ -86,7 +85,7 @@ export function planCreateSequence(statement: CreateSeqStmt, view: CatalogView):
 }
 
 function nameOf({ schemaname: schema = '', relname: name = '' }: RangeVar): QualifiedName {
-  return { schema: schema === '' || (isSystemSchema(schema) && !isTemporarySchema(schema)) ? null : schema, name };
+  return { schema: schema === '' || hasSystemRelations(schema) ? null : schema, name };
 }
 
 export function planRenameSequence({ relation = {}, newname = '', missing_ok: missing }: RenameStmt): Statement {

@@ -5,12 +5,11 @@
 import { mkdirSync, rmdirSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { doctor, type Treatment } from '../../src/doctor.ts';
 import { reattachTable } from '../../src/ingest/reattach.ts';
 import { foreignFile } from '../iceberg/foreign.ts';
 import { emptied, removed, type Harm } from './damage.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { treat } from './treat.ts';
 
 /** What is read of the file fails, and it is there. */
 const aFolder: Harm = (path) => {
@@ -80,16 +79,6 @@ const ids = async (name: Name): Promise<number[]> =>
   (await db.rows(db.table(name))).map((row) => Number.parseInt(row, 10));
 const ALL = [4, 5, 6, 7, 8, 9, 20, 21];
 
-const treat = (treatment: Treatment | null): Promise<readonly string[]> =>
-  doctor(
-    loadConfig(
-      { flags: new Map([['server.data_dir', { value: db.dataDir, flag: '--data-dir' }]]), file: null },
-      {},
-      db.dataDir,
-    ),
-    treatment,
-  );
-
 test('C7: the deleted rows are found in the new file by the old one, which is not needed again', async () => {
   expect(await ids('whole')).toEqual(ALL);
   rmSync(old.get('whole')!);
@@ -122,9 +111,11 @@ test('R4: an old file that is gone makes the table read-only with 55000, until i
     await expect(write(name, [22])).rejects.toMatchObject({ code: '55000', message });
   }
   await db.close();
-  expect((await treat(null)).join('\n')).toMatch(/public.accepted is read-only: deletes of[^]*public.restored/);
+  expect((await treat(db.dataDir, null)).join('\n')).toMatch(
+    /public.accepted is read-only: deletes of[^]*public.restored/,
+  );
   undo.get('restored')!();
-  await treat({ table: 'public.accepted', how: 'accept' });
+  await treat(db.dataDir, { table: 'public.accepted', how: 'accept' });
   await db.open();
   expect(await ids('restored')).toEqual(ALL);
   expect(await ids('accepted')).toEqual([...Array(10).keys(), 21]);

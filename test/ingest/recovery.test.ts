@@ -3,11 +3,10 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileS
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { doctor, type Treatment } from '../../src/doctor.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { duckdb } from '../iceberg/harness.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { treat } from './treat.ts';
 
 let db: TestDatabase;
 beforeEach(async () => {
@@ -57,16 +56,6 @@ function foreignMetadata(table: Table, change: (metadata: Record<string, unknown
   inCatalog(`UPDATE iceberg_tables SET metadata_location = ? WHERE table_name = ?`, `file://${next}`, table.def.name);
 }
 
-const treat = (treatment: Treatment | null): Promise<readonly string[]> =>
-  doctor(
-    loadConfig(
-      { flags: new Map([['server.data_dir', { value: db.dataDir, flag: '--data-dir' }]]), file: null },
-      {},
-      db.dataDir,
-    ),
-    treatment,
-  );
-
 /** t is committed twice; the catalog then shows the first commit again, and nothing of it is on disk elsewhere. */
 async function goBack(): Promise<void> {
   await db.tiers.database.createTable(tableDef('other', noPartition), false);
@@ -103,8 +92,10 @@ test.each(['with the flush manifest', 'by the log alone'])(
 
 test('C6: arka doctor --reattach points the catalog to the newer metadata file, and everything is there again', async () => {
   await goBack();
-  expect((await treat(null))[0]).toContain('public.t is read-only: catalog of table "public"."t" went back');
-  await treat({ table: 'public.t', how: 'repoint' });
+  expect((await treat(db.dataDir, null))[0]).toContain(
+    'public.t is read-only: catalog of table "public"."t" went back',
+  );
+  await treat(db.dataDir, { table: 'public.t', how: 'repoint' });
   await db.open();
   expect(await ids()).toEqual([...range(0, 9), 100]);
   await write('t', [101]);
@@ -112,7 +103,7 @@ test('C6: arka doctor --reattach points the catalog to the newer metadata file, 
 
 test('C6: arka doctor --accept takes the older state, and replays what was never committed and nothing else', async () => {
   await goBack();
-  await treat({ table: 'public.t', how: 'accept' });
+  await treat(db.dataDir, { table: 'public.t', how: 'accept' });
   await db.open();
   expect(await ids()).toEqual([...range(0, 5), 100]);
   await write('t', [101]);
@@ -133,9 +124,9 @@ test('C6: a catalog whose file is lost does not start; arka doctor --reattach re
     code: 'XX001',
     message: expect.stringMatching(/catalog ".*catalog\.db" is empty, but the log knows 1 table /),
   };
-  await expect(treat(null)).rejects.toMatchObject(lost);
+  await expect(treat(db.dataDir, null)).rejects.toMatchObject(lost);
   await expect(db.open()).rejects.toMatchObject(lost);
-  await treat({ table: 'public.t', how: 'repoint' });
+  await treat(db.dataDir, { table: 'public.t', how: 'repoint' });
   await db.open();
   expect(await ids()).toEqual([...range(0, 5), 7, 8]);
   await write('t', [9]);

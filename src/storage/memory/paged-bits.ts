@@ -2,6 +2,8 @@
 const PAGE_SHIFT = 12;
 const PAGE_MASK = (1 << PAGE_SHIFT) - 1;
 const PAGE_BYTES = 1 << (PAGE_SHIFT - 3);
+/** Heap bytes of a page, about. */
+export const PAGE_HEAP_BYTES = PAGE_BYTES + 160;
 const NO_PAGE = new Uint8Array(0);
 
 export class PagedBits {
@@ -13,11 +15,6 @@ export class PagedBits {
 
   get pages(): number {
     return this.#pages.size;
-  }
-
-  /** Heap bytes, about. */
-  get bytes(): number {
-    return this.#pages.size * (PAGE_BYTES + 160);
   }
 
   /** Whether the page of a position is there. */

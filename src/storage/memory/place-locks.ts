@@ -3,7 +3,7 @@
  * is locked by few transactions at a time, so who holds a row is asked of each of them.
  */
 import { invariant } from '../../errors.ts';
-import { PagedBits } from './paged-bits.ts';
+import { PAGE_HEAP_BYTES, PagedBits } from './paged-bits.ts';
 
 export class PlaceLocks {
   readonly #units = new Map<number, Map<number, PagedBits>>();
@@ -18,9 +18,7 @@ export class PlaceLocks {
 
   /** Heap bytes, about, for the accounting. */
   get bytes(): number {
-    let bytes = 0;
-    for (const holders of this.#units.values()) for (const bits of holders.values()) bytes += bits.bytes;
-    return bytes;
+    return this.#pages * PAGE_HEAP_BYTES;
   }
 
   /** The transaction that has locked the row; 0: none has. */
