@@ -38,6 +38,11 @@ export function neededFrom(table: Pick<Table, 'uncommittedFrom' | 'flushedLsn'>,
   return beyondMax ? Math.max(table.uncommittedFrom, table.flushedLsn + 1) : table.uncommittedFrom;
 }
 
+/** That, but for a table that is being read again: of it the log keeps everything. */
+function keptFrom(table: Table, beyondMax: boolean): Lsn {
+  return table.logHeldFrom || neededFrom(table, beyondMax);
+}
+
 /** The last operation of a table that the log may have, for its checkpoint: of one that was not read only that it is in the log. */
 function lastOf(table: Table, log: Log): Lsn {
   if (table.logHeldFrom > 0) return log.lastLsn;
@@ -100,7 +105,7 @@ export class LogRetention {
   trimTo(beyondMax = this.zone === 'red'): Lsn {
     let to = this.#owner.committer.appliedLsn + 1;
     for (const table of this.#owner.tables.values()) {
-      const from = table.logHeldFrom || neededFrom(table, beyondMax);
+      const from = keptFrom(table, beyondMax);
       if (from > 0) to = Math.min(to, from);
     }
     return to;
@@ -126,7 +131,7 @@ export class LogRetention {
       const all = [...tables.values()].map((table) => ({
         uuid: table.def.uuid,
         committedLsn: table.committedLsn,
-        neededFrom: table.logHeldFrom || neededFrom(table, false) || log.lastLsn + 1,
+        neededFrom: keptFrom(table, false) || log.lastLsn + 1,
         lastLsn: lastOf(table, log),
         snapshotId: table.snapshotId,
         metadataLocation: table.metadataLocation,
