@@ -48,6 +48,7 @@ export const SqlState = {
   invalidPassword: '28P01',
   invalidSavepoint: '3B001',
   invalidCatalogName: '3D000',
+  invalidCursorState: '24000',
   invalidCursorName: '34000',
   invalidSchemaName: '3F000',
   serializationFailure: '40001',

@@ -1,5 +1,7 @@
 /** What a Bind or a DECLARE makes: a prepared statement with its values, to be carried out by Execute, or asked for rows by FETCH. */
 import { SqlError, SqlState } from '../errors.ts';
+import type { RowName } from '../planner/current-of.ts';
+import type { NamedRows } from './current-of.ts';
 import type { SessionPrepared } from './prepare.ts';
 import type { QueryRun } from './query.ts';
 import { SqlCursor, type SpoolFiles } from './sql-cursor.ts';
@@ -27,6 +29,10 @@ export class SessionPortal implements Portal {
   /** A query under way; null before the first Execute. FETCH makes a cursor of it. */
   run: QueryRun | SqlCursor | null = null;
   finished = false;
+  /** The names of its rows, as DECLARE found them. */
+  rows: NamedRows | null = null;
+  /** A row of it that has another name since. */
+  renamed: { readonly row: number; readonly name: RowName } | null = null;
   /** Its transaction is over: it has its rows. */
   isHeld = false;
   /** Portals of a session count from 0. */

@@ -65,3 +65,21 @@ function changeOf({ typeOid: oid, typmod }: ResultColumn, from: Format, to: Form
     return out.take();
   };
 }
+
+/** DataRow messages with their first `count` fields alone. */
+export function firstFields(messages: Uint8Array, rows: number, count: number): Uint8Array {
+  const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
+  const out = new Uint8Array(messages.length);
+  const outView = new DataView(out.buffer);
+  let length = 0;
+  for (let row = 0, at = 0; row < rows; row++) {
+    let end = at + 7;
+    for (let i = 0; i < count; i++) end += 4 + Math.max(0, view.getInt32(end));
+    out.set(messages.subarray(at, end), length);
+    outView.setInt32(length + 1, end - at - 1);
+    outView.setInt16(length + 5, count);
+    length += end - at;
+    at += 1 + view.getInt32(at + 1);
+  }
+  return out.subarray(0, length);
+}

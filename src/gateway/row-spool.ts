@@ -128,3 +128,11 @@ export function rowsIn(messages: Uint8Array): number {
   for (let at = 0; at < messages.length; at += 1 + view.getInt32(at + 1)) rows++;
   return rows;
 }
+
+/** The last of some DataRow messages, as bytes of its own. */
+export function lastRow(messages: Uint8Array): Uint8Array {
+  const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
+  let start = 0;
+  for (let at = 0; at < messages.length; at += 1 + view.getInt32(at + 1)) start = at;
+  return messages.slice(start);
+}

@@ -5,13 +5,15 @@
  * - C1 Rows come from the query once, in order; what may be asked for again is put aside (`row-spool.ts`).
  * - C2 SCROLL and WITH HOLD keep all rows. Where nothing was said they are kept while they are few, and beyond that the cursor
  *   goes forward only. NO SCROLL keeps none.
+ * - C3 A row may have columns behind those that are shown: what names it (current-of.ts). The row that it stands on is at hand.
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import type { MaybePromise, Output } from '../wire/gateway-api.ts';
 import { discard } from './columns.ts';
 import type { QueryRun } from './query.ts';
-import { MEMORY_BYTES, rowsIn, RowSpool, type SpoolFiles } from './row-spool.ts';
+import { firstFields } from './row-formats.ts';
+import { lastRow, MEMORY_BYTES, rowsIn, RowSpool, type SpoolFiles } from './row-spool.ts';
 
 export type { SpoolFiles } from './row-spool.ts';
 export type Direction = 'forward' | 'backward' | 'absolute' | 'relative';
@@ -20,6 +22,8 @@ type Take = (messages: Uint8Array, rows: number) => MaybePromise<void>;
 
 export class SqlCursor {
   readonly columns: readonly ResultColumn[];
+  /** With those that are not shown. */
+  readonly kept: { readonly columns: readonly ResultColumn[]; readonly formats: readonly Format[] };
   /** Of the rows as they are kept. */
   readonly formats: readonly Format[];
   /** Rows sent by the last `send`. */
@@ -34,11 +38,20 @@ export class SqlCursor {
   /** Rows that the query has given. */
   #given = 0;
   #scrolls: boolean;
+  /** The row that the query gave last (C3). */
+  #last: Uint8Array | null = null;
 
   /** @param scroll null: while rows are few */
-  constructor(run: QueryRun, formats: readonly Format[], scroll: boolean | null, files: SpoolFiles) {
-    this.columns = run.columns;
-    this.formats = formats;
+  constructor(
+    run: QueryRun,
+    formats: readonly Format[],
+    scroll: boolean | null,
+    files: SpoolFiles,
+    shown: number = run.columns.length,
+  ) {
+    this.columns = run.columns.slice(0, shown);
+    this.formats = formats.slice(0, shown);
+    this.kept = { columns: run.columns, formats };
     this.#run = run;
     this.#files = files;
     this.#isBounded = scroll === null;
@@ -48,6 +61,22 @@ export class SqlCursor {
 
   get heldBytes(): number {
     return this.#spool?.heldBytes ?? 0;
+  }
+
+  /** The row that it stands on; 0: before the first. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** The same as a DataRow, whole; null: it stands on none. */
+  async row(): Promise<Uint8Array | null> {
+    if (this.#position === 0 || this.#isAtEnd) return null;
+    if (this.#position === this.#given && this.#last !== null) return this.#last;
+    let found: Uint8Array | null = null;
+    await this.#spool?.send(this.#position - this.#first, 1, (messages) => {
+      found = messages.slice();
+    });
+    return found;
   }
 
   get scrolls(): boolean {
@@ -60,12 +89,16 @@ export class SqlCursor {
 
   /** Execute on it: at most `maxRows` (0: all); true at the end. */
   async send(out: Output, maxRows: number): Promise<boolean> {
-    this.sent = await this.#forward(maxRows === 0 ? Infinity : maxRows, (messages) => out.dataRows(messages));
+    this.sent = await this.#forward(
+      maxRows === 0 ? Infinity : maxRows,
+      this.#shown((messages) => out.dataRows(messages)),
+    );
     return this.#isAtEnd;
   }
 
   /** FETCH, or MOVE where `take` is null; how many rows that is. @throws {SqlError} 55000 for a way back that there is not */
-  async fetch(direction: Direction, count: number, take: Take | null): Promise<number> {
+  async fetch(direction: Direction, count: number, to: Take | null): Promise<number> {
+    const take = to === null ? null : this.#shown(to);
     switch (direction) {
       case 'absolute':
         return this.#absolute(count, take);
@@ -81,6 +114,13 @@ export class SqlCursor {
       }
     }
     return this.#again(take);
+  }
+
+  /** C3 */
+  #shown(take: Take): Take {
+    const { length } = this.columns;
+    if (length === this.kept.columns.length) return take;
+    return (messages, rows) => take(firstFields(messages, rows, length), rows);
   }
 
   /** The row that it stands on. */
@@ -145,6 +185,7 @@ export class SqlCursor {
     const run = this.#run!;
     const out = discard((messages) => {
       const rows = rowsIn(messages);
+      if (rows > 0) this.#last = lastRow(messages);
       const keeping = this.#keep(messages, rows);
       const full = take?.(messages, rows);
       return keeping === undefined ? full : keeping.then(() => full);

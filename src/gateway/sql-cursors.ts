@@ -1,8 +1,9 @@
 /** DECLARE, FETCH, MOVE and CLOSE. Portals of the protocol's Bind are cursors, too, under the same names. */
-import { SqlError, SqlState } from '../errors.ts';
-import type { Statement } from '../planner/plan.ts';
-import type { Format } from '../types/result-column.ts';
+import { invariant, SqlError, SqlState } from '../errors.ts';
+import type { CatalogView, ParsedStatement, Statement } from '../planner/plan.ts';
+import type { Format, ResultColumn } from '../types/result-column.ts';
 import type { BoundParameters, MaybePromise, Output } from '../wire/gateway-api.ts';
+import { givingNames, namedRows } from './current-of.ts';
 import { NO_FORMATS } from './no-parameters.ts';
 import { SessionPortal } from './portal.ts';
 import { prepare } from './prepare.ts';
@@ -15,13 +16,17 @@ import type { StatementRunner } from './sql-prepared.ts';
 
 type Declare = Extract<Statement, { kind: 'declare' }>;
 
+/** What the query of a portal needs of it. */
+export type OpenedPortal = Pick<SessionPortal, 'columns' | 'formats' | 'parameters' | 'prepared'>;
+
 /** What they ask of the session's statements. */
 export interface CursorRunner extends StatementRunner {
   readonly files: SpoolFiles;
   readonly isInBlock: () => boolean;
   readonly now: () => number;
   /** Begins the query of a portal, in the transaction. */
-  open(statement: Extract<Statement, { kind: 'query' }>, portal: SessionPortal): Promise<QueryRun>;
+  open(statement: Extract<Statement, { kind: 'query' }>, portal: OpenedPortal): Promise<QueryRun>;
+  view(): CatalogView;
 }
 
 export class SqlCursors {
@@ -60,10 +65,30 @@ export class SqlCursors {
       now,
       definition,
     );
-    const run = await interruption.guarded(() => this.#runner.open(statement, portal));
-    portal.run = new SqlCursor(run, portal.formats, scroll, this.#runner.files);
+    portal.run = await interruption.guarded(() => this.#open(portal, inner, columns));
     portals.declare(name, portal);
     return 'DECLARE CURSOR';
+  }
+
+  /** Its query, with the names of its rows behind their columns where these do not say them. */
+  async #open(portal: SessionPortal, inner: ParsedStatement, columns: readonly ResultColumn[]): Promise<SqlCursor> {
+    const { parameters, prepared } = portal;
+    const scroll = portal.cursor!.scroll;
+    const rows = namedRows(inner, columns, this.#runner.view());
+    portal.rows = rows;
+    const naming = givingNames(inner, rows);
+    let opened: OpenedPortal = portal;
+    if (naming !== null) {
+      const planned = this.#runner.plan(naming, prepared.parameterOids);
+      const named = await prepare(this.#runner.preparation(), naming, planned, prepared.parameterOids);
+      const formats = [...portal.formats, ...rows!.missing.map((): Format => 0)];
+      opened = { columns: named.columns, formats, parameters, prepared: named };
+      portal.rows = namedRows(naming, named.columns ?? [], this.#runner.view());
+    }
+    const { statement } = opened.prepared;
+    invariant(statement.kind === 'query', 'a cursor is a query');
+    const run = await this.#runner.open(statement, opened);
+    return new SqlCursor(run, opened.formats, scroll, this.#runner.files, columns.length);
   }
 
   /** @throws {SqlError} 34000, 55000 */

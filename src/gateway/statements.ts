@@ -20,6 +20,7 @@ import type { SessionActivity } from './activity.ts';
 import { carryOut } from './channels.ts';
 import { describedColumns, discard, planColumn, sendLines, textColumn } from './columns.ts';
 import type { CarriedOut, ServerContext } from './context.ts';
+import { cursorRow } from './current-of.ts';
 import { define, isDefinition, type DefineEnvironment } from './define.ts';
 import { isTransactions } from './define-view.ts';
 import { explain } from './explain.ts';
@@ -28,7 +29,6 @@ import { ownFunction } from './functions.ts';
 import { carryOutWith } from './modifying-with.ts';
 import { endPeer, sleep, type Peer } from './peers.ts';
 import { beginTemporary, discardTemporary } from './temporary.ts';
-import type { SessionPortal } from './portal.ts';
 import type { Preparation, SessionPrepared } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
@@ -45,7 +45,7 @@ import { displayName, type SessionSettings } from './settings.ts';
 import type { Answer, ClientAnswer } from './returning.ts';
 import type { SessionNames } from './session-names.ts';
 import type { SessionSequences } from './sequences.ts';
-import { SqlCursors } from './sql-cursors.ts';
+import { type OpenedPortal, SqlCursors } from './sql-cursors.ts';
 import { SqlPrepared } from './sql-prepared.ts';
 import { change } from './update.ts';
 import type { SessionTimes } from './times.ts';
@@ -300,7 +300,7 @@ export class SessionStatements {
         role: this.#role,
         searchPath,
         timeZone: zone,
-        notice: (code, message, detail) => this.#notice(code, message, detail),
+        notice: this.notice,
         hold: this.transaction.hold,
         patience: this.interruption,
         time: this.#time(),
@@ -323,8 +323,7 @@ export class SessionStatements {
     if (statement.kind === 'dropOwned') return this.#dropOwned(statement);
     if (isAboutRoles(statement)) {
       const { relations } = this.transaction;
-      const { access, searchPath, warning } = this;
-      const notice = (code: string, message: string): void => this.#notice(code, message);
+      const { access, notice, searchPath, warning } = this;
       return carryOutRole({ access, relations, searchPath, time: this.#time(), notice, warning }, statement);
     }
     switch (statement.kind) {
@@ -432,7 +431,7 @@ export class SessionStatements {
   }
 
   /** A cursor's query. */
-  async open(statement: Of<'query'>, { columns, formats, parameters, prepared }: SessionPortal): Promise<QueryRun> {
+  async open(statement: Of<'query'>, { columns, formats, parameters, prepared }: OpenedPortal): Promise<QueryRun> {
     await this.#enterQuery(statement);
     return this.openQuery(statement, parameters, prepared.parameterOids, columns, formats);
   }
@@ -495,6 +494,7 @@ export class SessionStatements {
       parameters,
       parameterOids,
       catalogRows: (plan) => QueryRun.catalogRows(this.queryEnvironment(), plan, parameters, parameterOids),
+      cursorRow: (cursor, def) => cursorRow(this.#names.portals, this.view(), cursor, def),
       running: this.interruption.running,
       lockWait: this.interruption.lockWait,
       answer,
@@ -555,9 +555,9 @@ export class SessionStatements {
     );
   }
 
-  #notice(code: string, message: string, detail?: string): void {
+  readonly notice = (code: string, message: string, detail?: string): void => {
     this.#events.notice({ severity: 'NOTICE', code, message, ...(detail === undefined ? {} : { detail }) });
-  }
+  };
 
   #setConfig(name: string | null, value: string | null, isLocal: boolean): string {
     if (name === null) throw new SqlError(SqlState.nullValueNotAllowed, 'SET requires parameter name');

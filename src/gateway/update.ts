@@ -7,6 +7,7 @@ import { concurrentChange } from '../ingest/snapshot.ts';
 import { insertRows } from '../ingest/write-rows.ts';
 import type { Statement } from '../planner/plan.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
+import { changeCurrent } from './current-of.ts';
 import { liveTable } from './cursor.ts';
 import { changeFound } from './found-rows.ts';
 import { changeByKey } from './keyed-change.ts';
@@ -22,6 +23,7 @@ export function change(
   environment: WriteEnvironment,
   statement: Of<'update' | 'delete' | 'truncate' | 'merge'>,
 ): Promise<string> {
+  if ('currentOf' in statement) return changeCurrent(environment, statement, (at) => change(environment, at));
   switch (statement.kind) {
     case 'update':
       return update(environment, statement);

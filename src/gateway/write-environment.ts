@@ -12,11 +12,13 @@ import type { Remote } from '../rpc.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import type { MemoryUnit } from '../storage/scan-spec.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
+import type { TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { parameterText } from '../types/parameter-text.ts';
 import type { Format } from '../types/result-column.ts';
 import type { BoundParameters, MaybePromise } from '../wire/gateway-api.ts';
 import { EngineCursor } from './cursor.ts';
+import type { CursorRow } from './current-of.ts';
 import type { Answer } from './returning.ts';
 
 /** What a writing statement works with. */
@@ -32,6 +34,8 @@ export interface WriteEnvironment {
   readonly parameterOids: readonly number[];
   /** Rows of a statement that reads no Arka table, as texts. */
   readonly catalogRows: (plan: QueryPlan) => Promise<readonly (readonly (Uint8Array | null)[])[]>;
+  /** The row of a table that a cursor stands on. @throws {SqlError} 34000, 24000, 0A000 */
+  readonly cursorRow: (cursor: string, def: TableDef) => Promise<CursorRow>;
   readonly running: (cancel: () => void) => void;
   readonly lockWait: (expired: () => void) => () => void;
   /** Rows that stand for tables of subqueries, by placeholder. */

@@ -1,5 +1,5 @@
 /** DECLARE, FETCH, MOVE and CLOSE: SQL cursors, and portals of the protocol by the same names. */
-import type { DeclareCursorStmt, FetchStmt, Node } from 'libpg-query';
+import type { DeclareCursorStmt, FetchStmt } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { innerStatement } from './inner-statement.ts';
 import type { ParsedStatement, Statement } from './plan.ts';
@@ -79,10 +79,4 @@ export function planFetch({ direction, howMany, portalname, ismove }: FetchStmt)
     count,
     isMove: ismove === true,
   };
-}
-
-/** UPDATE and DELETE … WHERE CURRENT OF. */
-export function refuseCurrentOf(where: Node | undefined): void {
-  if (where !== undefined && 'CurrentOfExpr' in where)
-    throw notSupported('WHERE CURRENT OF', { hint: 'Name the row by its key.' });
 }

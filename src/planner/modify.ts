@@ -29,6 +29,8 @@ interface Target {
   /** FROM of UPDATE, USING of DELETE: of several matches of a row one is used. */
   readonly from: readonly Node[];
   readonly sort?: readonly Node[];
+  /** Of the rows found one is taken, whichever. */
+  readonly isOne?: boolean;
   readonly text: string;
   readonly parameterCount: number;
 }
@@ -40,13 +42,14 @@ export function planUpdate(
   parameterCount: number,
   view: CatalogView,
   environment: PlannerEnvironment,
+  isOne = false,
 ): Statement {
   const relation = statement.relation ?? {};
   const def = targetTable(relation, view, 'update');
   const assignments = assignmentsOf(statement.targetList ?? [], def);
   const { whereClause: where, withClause } = statement;
   const from = statement.fromClause ?? [];
-  const target: Target = { relation, def, where, with: withClause, from, text, parameterCount };
+  const target: Target = { relation, def, where, with: withClause, from, text, parameterCount, isOne };
   const simple = simpleScope(def, relation, environment.parameterOids);
   const values = newValues(assignments, def, simple);
   const plain = values !== null || [...assignments].every(([column, value]) => simpleAssignment(value, column, simple));
@@ -74,12 +77,13 @@ export function planDelete(
   parameterCount: number,
   view: CatalogView,
   environment: PlannerEnvironment,
+  isOne = false,
 ): Statement {
   const relation = statement.relation ?? {};
   const def = targetTable(relation, view, 'delete from');
   const { whereClause: where, withClause } = statement;
   const from = statement.usingClause ?? [];
-  const target: Target = { relation, def, where, with: withClause, from, text, parameterCount };
+  const target: Target = { relation, def, where, with: withClause, from, text, parameterCount, isOne };
   const simple = simpleScope(def, relation, environment.parameterOids);
   const returning = planReturning(statement, relation, def, parameterCount, view, environment, target);
   const old = returning === null || def.key.length === 0 ? [] : def.columns;
@@ -159,7 +163,7 @@ function pointOf({ from, with: withClause, where, def, relation }: Target): KeyC
 }
 
 function writeRows(
-  { relation, where, from, with: withClause, sort = [] }: Target,
+  { relation, where, from, with: withClause, sort = [], isOne = false }: Target,
   context: WriterContext,
   columns: (scope: Scope) => readonly string[],
 ): WrittenQuery {
@@ -174,6 +178,7 @@ function writeRows(
     context.onWhere(where, scope);
   }
   if (sort.length > 0) sql += ` ORDER BY ${sort.map((item) => writeSort(item, scope, () => undefined)).join(', ')}`;
+  if (isOne) sql += ' LIMIT 1';
   return { sql, outputs: null };
 }
 

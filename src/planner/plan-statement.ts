@@ -9,7 +9,8 @@ import { planAlterTable, planRename, planSetSchema } from './alter-table.ts';
 import { planComment } from './comment.ts';
 import { planCopy } from './copy.ts';
 import { planCreateTable } from './create-table.ts';
-import { planDeclare, planFetch, refuseCurrentOf } from './cursors.ts';
+import { planCurrentOf } from './current-of.ts';
+import { planDeclare, planFetch } from './cursors.ts';
 import { planCreateTableAs, planSelectInto } from './create-table-as.ts';
 import { planExplain } from './explain.ts';
 import { planHiddenCalls } from './hidden-calls.ts';
@@ -89,14 +90,16 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
     return planInsert((own as typeof node).InsertStmt, parameterCount, view, environment);
   }
   if ('UpdateStmt' in node) {
-    refuseCurrentOf(node.UpdateStmt.whereClause);
     const own = replaceOwnFunctions(statement, environment.constants);
-    return planUpdate((own.node as typeof node).UpdateStmt, own.text, parameterCount, view, environment);
+    return planCurrentOf((own.node as typeof node).UpdateStmt, (update, isOne) =>
+      planUpdate(update, own.text, parameterCount, view, environment, isOne),
+    );
   }
   if ('DeleteStmt' in node) {
-    refuseCurrentOf(node.DeleteStmt.whereClause);
     const own = replaceOwnFunctions(statement, environment.constants);
-    return planDelete((own.node as typeof node).DeleteStmt, own.text, parameterCount, view, environment);
+    return planCurrentOf((own.node as typeof node).DeleteStmt, (deletion, isOne) =>
+      planDelete(deletion, own.text, parameterCount, view, environment, isOne),
+    );
   }
   if ('MergeStmt' in node) {
     const own = replaceOwnFunctions(statement, environment.constants);

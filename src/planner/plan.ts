@@ -10,6 +10,7 @@ import type { ViewDef } from '../view-def.ts';
 import type { SessionFunction } from './session-functions.ts';
 import type { KeptColumns, WithPart } from './kept-columns.ts';
 import type { CreateTableAs } from './create-table-as.ts';
+import type { CurrentOf } from './current-of.ts';
 import type { RowLock } from './locking.ts';
 import type { RoleName, RoleStatement } from './role-statements.ts';
 import type { SessionStatement } from './session-statements.ts';
@@ -374,6 +375,8 @@ export type Statement =
       readonly renames: boolean;
       /** Columns that stay as they are, by their places in the def. */
       readonly kept: ReadonlySet<number>;
+      /** Its condition: then the rest says what is asked and returned alone. */
+      readonly currentOf?: CurrentOf;
       readonly returning: Returning | null;
     }
   | {
@@ -383,6 +386,7 @@ export type Statement =
       /** Rows: __unit, __position, then the key columns in key order; with RETURNING then every column. */
       readonly plan: QueryPlan;
       readonly point: KeyCondition | null;
+      readonly currentOf?: CurrentOf;
       readonly returning: Returning | null;
     }
   | {
