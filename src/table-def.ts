@@ -128,6 +128,8 @@ export type OnCommit = 'preserve' | 'delete' | 'drop';
 /** Where a session has its temporary tables: nobody else's names lead there. */
 export const temporarySchema = (session: number): string => `pg_temp_${session}`;
 export const isTemporarySchema = (name: string): boolean => name.startsWith('pg_temp_');
+/** What PGlite calls such a schema while something is made in it. */
+export const OPEN_TEMPORARY_SCHEMA = 'arka temporary';
 
 /** A definition of which nothing but names is known. */
 export function unknownDef(uuid: string, schema: string, name: string): TableDef {

@@ -99,11 +99,15 @@ export interface TrialRequest {
   readonly context: SessionContext;
   /** Of a view that it makes. */
   readonly oid: number;
+  /** The session's schema of what is temporary, where something may be made there; null: it is not. */
+  readonly temporary: string | null;
 }
 
 export interface TrialResult {
   /** All there are after it. */
   readonly views: readonly ViewDef[];
+  /** OIDs of those that PostgreSQL had before it. */
+  readonly known: readonly number[];
   readonly notices: readonly { readonly code: string; readonly message: string; readonly detail?: string }[];
 }
 

@@ -24,7 +24,7 @@ import {
 import { createSequenceSql, dropSequenceSql } from './mirror-sequences.ts';
 import { sharedCommentSql, type SharedComment } from './mirror-comments.ts';
 import { copyRowsIn, forgetRows } from './row-copies.ts';
-import { madeIn } from './mirror-temporary.ts';
+import { madeIn, openedText } from './mirror-temporary.ts';
 import { createViewSql, dropViewSql } from './mirror-views.ts';
 import { rightsSql, rolesSql } from './mirror-roles.ts';
 import { fromJson } from '../rights/roles.ts';
@@ -153,7 +153,8 @@ async function mirror(session: PgliteSession, mirrored: Mirrored, wanted: Catalo
   const tableSql = (def: TableDef): string =>
     madeIn(def, (made, opened) => createTableSql(made, (wanted.sequences ?? []).map(opened)));
   await inBatches(session, steps.createTables, tableSql, (def) => mirrored.tables.set(def.uuid, def), failures);
-  const viewSql = (def: ViewDef): string => madeIn(def, createViewSql);
+  const viewSql = (def: ViewDef): string =>
+    madeIn(def, (made) => createViewSql({ ...made, sql: openedText(made.sql, def.schema) }));
   await inBatches(session, steps.createViews, viewSql, (def) => mirrored.views.set(def.oid, def), failures);
   const commented = ([of, text]: SharedComment): unknown =>
     text === null ? mirrored.comments.delete(of) : mirrored.comments.set(of, text);

@@ -4,10 +4,13 @@
  *
  * - T1 Nothing of it stays: the mirror changes by `mirror` alone.
  */
-import type { SqlError } from '../errors.ts';
+import { SqlError } from '../errors.ts';
+import { quoteIdentifier } from '../sql-text.ts';
+import { OPEN_TEMPORARY_SCHEMA } from '../table-def.ts';
 import type { ViewDef } from '../view-def.ts';
 import type { TrialRequest, TrialResult } from './catalog-api.ts';
 import { writeBind, writeExecute, writeParse, writeSync } from './frontend-messages.ts';
+import { closedPosition, closedText, closeSql, openedText, openSql } from './mirror-temporary.ts';
 import { viewOidsSql } from './mirror-views.ts';
 import type { PgliteSession } from './pglite-session.ts';
 
@@ -31,17 +34,52 @@ const VIEWS = `
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'arka')`;
 
+const KNOWN = `SELECT oid::int8 FROM pg_class WHERE relkind = 'v' AND oid >= 16384`;
+
 /** @throws {SqlError} PostgreSQL's own */
-export async function tryDefinition(session: PgliteSession, { sql, oid }: TrialRequest): Promise<TrialResult> {
+export async function tryDefinition(session: PgliteSession, request: TrialRequest): Promise<TrialResult> {
+  const { context, oid, sql, temporary } = request;
   try {
     await session.run(`BEGIN; SET LOCAL client_min_messages = notice; ${viewOidsSql(oid)}`);
-    const { notices } = await asked(session, sql);
+    const known = (await asked(session, KNOWN)).texts.map(Number);
+    if (temporary !== null) await session.run(opening(temporary, context.searchPath));
+    const { notices } = await asked(session, temporary === null ? sql : openedText(sql, temporary));
+    if (temporary !== null) await session.run(closeSql(temporary));
     await session.run(`SET LOCAL search_path = ''`);
     const { texts } = await asked(session, VIEWS);
-    return { views: JSON.parse(texts[0]!) as ViewDef[], notices: notices.map(noticeOf) };
+    const said = notices.map(noticeOf);
+    return {
+      views: JSON.parse(texts[0]!) as ViewDef[],
+      known,
+      notices: temporary === null ? said : said.map((notice) => withName(notice, temporary)),
+    };
+  } catch (error) {
+    throw temporary !== null && error instanceof SqlError ? closed(error, sql, temporary) : error;
   } finally {
     await session.run('ROLLBACK');
   }
+}
+
+/** The schema under its other name, in the path as well. */
+function opening(temporary: string, searchPath: readonly string[]): string {
+  const path = searchPath.map((name) => quoteIdentifier(name === temporary ? OPEN_TEMPORARY_SCHEMA : name));
+  return `${openSql(temporary)}; SET LOCAL search_path = ${path.length === 0 ? "''" : path.join(', ')}`;
+}
+
+function withName<T extends { readonly message: string; readonly detail?: string }>(said: T, schema: string): T {
+  const { detail, message } = said;
+  const more = detail === undefined ? {} : { detail: closedText(detail, schema) };
+  return { ...said, message: closedText(message, schema), ...more };
+}
+
+function closed({ code, fields, message }: SqlError, sql: string, schema: string): SqlError {
+  const { message: named, ...more } = withName({ ...fields, message }, schema);
+  const { position } = fields;
+  return new SqlError(
+    code,
+    named,
+    position === undefined ? more : { ...more, position: closedPosition(sql, schema, position) },
+  );
 }
 
 function noticeOf({ code, fields: { detail }, message }: SqlError): TrialResult['notices'][number] {

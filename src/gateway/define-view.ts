@@ -9,7 +9,9 @@
  */
 import { along } from '../ingest/relations.ts';
 import type { Statement } from '../planner/plan.ts';
+import { moved, notSupported } from '../errors.ts';
 import { quoteIdentifier } from '../sql-text.ts';
+import { isTemporarySchema } from '../table-def.ts';
 import { viewKey, viewsOn, type ViewDef } from '../view-def.ts';
 import type { DefineEnvironment } from './define.ts';
 import { ofName } from './schema.ts';
@@ -59,6 +61,29 @@ export function concernsViews(
   }
 }
 
+/** CREATE, DROP and ALTER VIEW. @throws {SqlError} PostgreSQL's own */
+export async function defineView(
+  environment: DefineEnvironment,
+  { sql, tag, temporary }: Extract<Statement, { kind: 'defineView' }>,
+): Promise<void> {
+  if (temporary === undefined) {
+    // PostgreSQL makes what is new in the first schema of the path, and a view that lasts reads nothing temporary.
+    const searchPath = environment.searchPath.filter((each) => tag !== 'CREATE VIEW' || !isTemporarySchema(each));
+    await tryViews({ ...environment, searchPath }, sql);
+    return;
+  }
+  if (temporary.byItself) environment.notice('00000', `view "${temporary.name}" will be a temporary view`);
+  try {
+    await tryViews(environment, sql);
+  } catch (error) {
+    throw moved(error, temporary.longer === null ? null : -temporary.longer);
+  }
+}
+
+/** The session's schema, unless PostgreSQL is to refuse that something goes there. */
+const temporaryOf = (searchPath: readonly string[], sql: string): string | null =>
+  /\bset\s+schema\b/i.test(sql) ? null : (searchPath.find(isTemporarySchema) ?? null);
+
 /** Has it tried, and makes the views what they are after it. @throws {SqlError} PostgreSQL's own */
 export async function tryViews(environment: DefineEnvironment, sql: string): Promise<void> {
   const { catalogNow, changes, database, notice, patience, searchPath, timeZone } = environment;
@@ -66,12 +91,18 @@ export async function tryViews(environment: DefineEnvironment, sql: string): Pro
   const oid = database.takeOid();
   for (;;) {
     const { generation } = database;
-    const { views, notices } = await catalogNow().trial({ sql, oid, context: { searchPath, timeZone } });
+    const temporary = temporaryOf(searchPath, sql);
+    const trial = await catalogNow().trial({ sql, oid, context: { searchPath, timeZone }, temporary });
+    // A view that PostgreSQL could not make says nothing by not being there.
+    const lacked = [...changes.views].filter((view) => !trial.known.includes(view.oid));
+    const views = [...trial.views, ...lacked];
+    const { notices } = trial;
     const { names, made } = differences([...changes.views], views);
     await changes.lock(
       names.map(({ schema, name }) => ofName(schema, name)),
       patience,
     );
+    refuseShortLived(environment, made);
     await hold(environment, made);
     if (database.generation !== generation) continue;
     changes.setViews(views);
@@ -88,6 +119,23 @@ function differences(
   const [old, now] = [before, after].map((views) => new Map(views.map((view) => [viewKey(view), view])));
   const made = after.filter((view) => JSON.stringify(old!.get(viewKey(view))) !== JSON.stringify(view));
   return { names: [...before.filter((view) => !now!.has(viewKey(view))), ...made], made };
+}
+
+/** What lasts reads nothing that goes with its session: `planner/temporary-view.ts` has made such a view temporary. */
+function refuseShortLived({ relations }: DefineEnvironment, made: readonly ViewDef[]): void {
+  const lasting = made.filter(({ schema }) => !isTemporarySchema(schema));
+  if (lasting.length === 0) return;
+  const defs = [
+    ...[...relations.tables].map((table) => relations.definition(table)),
+    ...[...relations.sequences].map((sequence) => relations.sequenceDefinition(sequence)),
+    ...relations.views,
+  ];
+  const shortLived = new Set(defs.filter(({ schema }) => isTemporarySchema(schema)).map(({ oid }) => oid));
+  for (const { dependsOn, name } of lasting)
+    if (dependsOn.some(({ oid }) => shortLived.has(oid)))
+      throw notSupported(`view "${name}", which lasts, of something temporary`, {
+        hint: 'CREATE TEMP VIEW makes one.',
+      });
 }
 
 /** The tables that they read, and their schemas. */

@@ -6,14 +6,14 @@ import type { CatalogView, QualifiedName, Statement } from '../planner/plan.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import type { SequenceDef } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
-import { isTemporarySchema, type TableDef } from '../table-def.ts';
+import type { TableDef } from '../table-def.ts';
 import type { TimeContext } from '../types/text-input.ts';
 import { alter, rename } from './alter.ts';
 import { comment } from './comment.ts';
 import { foldDefaults, type FoldingEnvironment } from './fold-defaults.ts';
 import { createTableAs } from './create-as.ts';
 import { defineSequence } from './define-sequence.ts';
-import { concernsViews, qualified, tryViews } from './define-view.ts';
+import { concernsViews, defineView, qualified, tryViews } from './define-view.ts';
 import {
   dropSchema,
   dropTables as dropTheTables,
@@ -112,11 +112,7 @@ export async function define(environment: DefineEnvironment, statement: Definiti
     case 'renameTable':
       return rename(environment, statement);
     case 'defineView': {
-      // PostgreSQL makes what is new in the first schema of the path, and a view that lasts reads nothing temporary.
-      const searchPath = environment.searchPath.filter(
-        (each) => statement.tag !== 'CREATE VIEW' || !isTemporarySchema(each),
-      );
-      await tryViews({ ...environment, searchPath }, statement.sql);
+      await defineView(environment, statement);
       return statement.tag;
     }
     case 'comment':

@@ -96,7 +96,9 @@ export class OwnedObjects {
       case 'alterTable':
         return this.#table(relations, statement.table, null);
       case 'defineView': // a transaction's own, so that no other session made one meanwhile
-        return [...relations.views].map(({ oid, schema }) => ({ key: viewKey(oid), kind: 'table', owner, schema }));
+        return [...relations.views]
+          .filter(({ schema }) => !isTemporarySchema(schema))
+          .map(({ oid, schema }) => ({ key: viewKey(oid), kind: 'table', owner, schema }));
       default:
         return [];
     }

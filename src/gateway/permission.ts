@@ -4,7 +4,8 @@
  * - P3 Tables are those of the plan, which are what is read and written: no name is resolved twice.
  * - P4 Columns have no rights of their own. Of a table that is changed SELECT is asked as well where a column of it is read.
  * - P5 What a view reads is asked of the view's owner, and SELECT on the view of whoever names it. What one with
- *   security_invoker reads is asked of the current user, also where a view of somebody else names it.
+ *   security_invoker reads is asked of the current user, also where a view of somebody else names it. So is what a temporary view
+ *   reads: it is the session's, whoever that is now.
  */
 import type { Node, RangeVar } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
@@ -235,17 +236,25 @@ function namedIn(
 function permitView(asked: Asked, role: Role, view: ViewDef): void {
   const { state } = asked.access;
   const key = viewKey(view.oid);
-  if (!hasAll(state, role, 'schema', schemaKey(view.schema), Privilege.usage)) throw denied('schema', view.schema);
-  if (!hasAll(state, role, 'table', key, Privilege.select))
+  const isTemporary = asked.access.isTemporary(view.schema);
+  if (!isTemporary && !hasAll(state, role, 'schema', schemaKey(view.schema), Privilege.usage))
+    throw denied('schema', view.schema);
+  if (!isTemporary && !hasAll(state, role, 'table', key, Privilege.select))
     throw new SqlError(SqlState.insufficientPrivilege, `permission denied for view ${view.name}`);
-  const isInvokers = isOn(view, 'security_invoker');
+  const isInvokers = isTemporary || isOn(view, 'security_invoker');
   const reader = isInvokers ? asked.access.role : roleOf(state, rightsOf(state, key).owner);
   if (reader === undefined) throw notOwner('view', view.name); // nobody's: who could read for it?
   const { tables, views } = namedIn({ relations: asked.relations, searchPath: [] }, viewQuery(view));
   for (const uuid of tables)
-    if (!hasAll(state, reader, 'table', tableKey(uuid), Privilege.select))
+    if (!isOwnTable(asked, uuid) && !hasAll(state, reader, 'table', tableKey(uuid), Privilege.select))
       throw denied('table', nameOfTable(asked.relations, uuid));
   for (const inner of views) permitView(asked, reader, inner);
+}
+
+/** A temporary one of the session's. */
+function isOwnTable({ access, relations }: Asked, uuid: string): boolean {
+  for (const { def } of relations.tables) if (def.uuid === uuid) return access.isTemporary(def.schema);
+  return false;
 }
 
 function nameOfTable(relations: Relations, uuid: string): string {
@@ -344,6 +353,7 @@ function permitDefinition(asked: Asked, statement: Statement): void {
     case 'createSchema':
       return permitDatabase(access);
     case 'defineView':
+      if (statement.temporary !== undefined) return permitCreation(access, statement.temporary.schema);
       return permitViews(asked, statement.sql);
     case 'comment':
       return tableNamed(statement.statement.table);

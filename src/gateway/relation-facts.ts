@@ -3,6 +3,7 @@ import type { RelationFacts, TableFacts } from '../catalog/catalog-api.ts';
 import type { Relations } from '../ingest/relations.ts';
 import type { QueryPlan } from '../planner/plan.ts';
 import type { Table } from '../storage/table.ts';
+import { isTemporarySchema } from '../table-def.ts';
 import { unitFacts } from './views.ts';
 
 const ASKS = /pg_\w*_size\b|pg_stat|reltuples|relpages/i;
@@ -11,7 +12,7 @@ const OF_CLASS = /reltuples|relpages/i;
 
 /** Null: it does not ask. */
 export function factsFor({ text, views }: QueryPlan, relations: Relations): RelationFacts | null {
-  const persistence = ASKS_PERSISTENCE.test(text) && [...relations.tables].some(({ temporary }) => temporary);
+  const persistence = ASKS_PERSISTENCE.test(text) && [...relations.schemas].some(isTemporarySchema);
   if (!persistence && !ASKS.test(text) && !views.some((view) => view.startsWith('pg_catalog.pg_stat'))) return null;
   const tables = [...relations.tables].map((table) => factsOf(table, relations.definition(table).oid));
   const bytes = tables.reduce((sum, table) => sum + table.bytes, 0);

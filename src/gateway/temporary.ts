@@ -35,6 +35,8 @@ function makesTemporary(statement: Statement): boolean {
     case 'createTableAs':
     case 'createSequence':
       return isTemporarySchema(statement.schema);
+    case 'defineView':
+      return statement.temporary !== undefined;
     default:
       return false;
   }

@@ -2,20 +2,12 @@
  * CREATE, DROP and ALTER VIEW. What they mean PostgreSQL says itself, over the definitions that it has (catalog/view-trial.ts):
  * a statement goes there as it was written. What Arka could not keep is refused here.
  */
-import type {
-  AlterObjectSchemaStmt,
-  AlterTableStmt,
-  DropStmt,
-  Node,
-  RangeVar,
-  RenameStmt,
-  ViewStmt,
-} from 'libpg-query';
+import type { AlterObjectSchemaStmt, AlterTableStmt, DropStmt, Node, RenameStmt, ViewStmt } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
-import { isTemporarySchema } from '../table-def.ts';
-import { at, tagOf, walk } from './ast.ts';
+import { tagOf, walk } from './ast.ts';
 import type { CatalogView, Statement } from './plan.ts';
-import { creationSchema, findTable, findView, refuseSystemSchema } from './schema-names.ts';
+import { creationSchema, findView, refuseSystemSchema } from './schema-names.ts';
+import { temporaryView } from './temporary-view.ts';
 import { qualifiedName } from './utility.ts';
 
 type DefineView = Extract<Statement, { kind: 'defineView' }>;
@@ -32,27 +24,12 @@ export function planDefineView(node: Node, text: string, view: CatalogView): Def
 
 function planCreateView(statement: ViewStmt, text: string, view: CatalogView): DefineView {
   const relation = statement.view ?? {};
-  const schema = creationSchema(relation, view); // a system schema takes none
-  if (isTemporarySchema(schema)) throw notSupported('CREATE TEMPORARY VIEW', at(relation.location));
+  const schema = creationSchema(relation, view, 'view'); // a system schema takes none
   walk(statement.query, (tag, body) => {
     if (tag !== 'SelectStmt' || body['intoClause'] === undefined) return;
     throw new SqlError(SqlState.featureNotSupported, 'views must not contain SELECT INTO');
   });
-  refuseTemporary(statement.query, view);
-  return { kind: 'defineView', tag: 'CREATE VIEW', sql: text };
-}
-
-/** PostgreSQL would make such a view temporary, too. @throws {SqlError} 0A000 */
-function refuseTemporary(query: Node | undefined, view: CatalogView): void {
-  walk(query, (tag, body) => {
-    if (tag !== 'RangeVar') return;
-    const relation = body as RangeVar;
-    const { relname = '', schemaname = '' } = relation;
-    const schema = (findTable(relation, view) ?? view.sequence?.(schemaname === '' ? null : schemaname, relname))
-      ?.schema;
-    if (schema === undefined || !isTemporarySchema(schema)) return;
-    throw notSupported('a view of a temporary table', at(relation.location));
-  });
+  return { kind: 'defineView', tag: 'CREATE VIEW', ...temporaryView(statement, text, schema, view) };
 }
 
 function planDropView({ removeType, objects = [] }: DropStmt, text: string): DefineView | null {

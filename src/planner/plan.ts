@@ -11,6 +11,7 @@ import type { SessionFunction } from './session-functions.ts';
 import type { KeptColumns, WithPart } from './kept-columns.ts';
 import type { CreateTableAs } from './create-table-as.ts';
 import type { CurrentOf } from './current-of.ts';
+import type { TemporaryView } from './temporary-view.ts';
 import type { RowLock } from './locking.ts';
 import type { RoleName, RoleStatement } from './role-statements.ts';
 import type { SessionStatement } from './session-statements.ts';
@@ -464,6 +465,8 @@ export type Statement =
       readonly kind: 'defineView';
       readonly tag: string;
       readonly sql: string;
+      /** CREATE VIEW of one that is temporary. */
+      readonly temporary?: TemporaryView;
     }
   | { readonly kind: 'createIndex'; readonly draft: IndexDraft; readonly ifNotExists: boolean }
   | { readonly kind: 'dropIndex'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }

@@ -33,7 +33,7 @@ export function checkDatabase(relation: RangeVar): void {
  * The schema in which CREATE TABLE puts a name: for what is temporary that of the session, whatever the search path, and for all
  * else, too, where the path begins with `pg_temp`.
  */
-export function creationSchema(relation: RangeVar, view: CatalogView): string {
+export function creationSchema(relation: RangeVar, view: CatalogView, kind: 'table' | 'view' = 'table'): string {
   checkDatabase(relation);
   const given = relation.schemaname ?? '';
   const { temporarySchema } = view;
@@ -43,7 +43,7 @@ export function creationSchema(relation: RangeVar, view: CatalogView): string {
       throw new SqlError(
         SqlState.invalidTableDefinition,
         'cannot create temporary relation in non-temporary schema',
-        at(relation.location),
+        kind === 'view' ? {} : at(relation.location),
       );
     if (temporarySchema === undefined) throw notSupported('a temporary relation here', at(relation.location));
     return temporarySchema;

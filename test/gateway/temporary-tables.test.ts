@@ -61,19 +61,47 @@ test('who has no TEMPORARY on the database makes none', async () => {
   await script(two, [['CREATE TEMP TABLE yes (a int)', 'CREATE']]);
 });
 
-test('a temporary table is neither in the change feed nor in Iceberg, and a view of it is refused', async () => {
+test('a temporary table is neither in the change feed nor in Iceberg', async () => {
   await script(one, [
     [
       "CALL arka.commit('shared')",
       '0A000 arka.commit of a temporary table, which is never in Iceberg, is not supported',
     ],
     ["SELECT * FROM arka.changes('shared', '0/0')", '0A000 arka.changes of a temporary table is not supported'],
-    ['CREATE VIEW v AS SELECT * FROM shared', '0A000 a view of a temporary table is not supported'],
-    ['CREATE TEMP SEQUENCE counter', 'CREATE'],
-    ['CREATE VIEW v AS SELECT * FROM counter', '0A000 a view of a temporary table is not supported'],
-    ['DROP SEQUENCE counter', 'DROP'],
     ['SELECT count(*) FROM arka.tables', 'SELECT 1'],
   ]);
+});
+
+test('a temporary view is its session’s, reads with the rights of whoever that is, and outlives no session', async () => {
+  await one.query('CREATE TABLE hidden (a int); INSERT INTO hidden VALUES (42)');
+  await script(one, [
+    ['CREATE TEMP VIEW seen AS SELECT * FROM hidden', 'CREATE'],
+    ['SELECT * FROM seen', 'SELECT 42'],
+    ['CREATE TEMP SEQUENCE counter', 'CREATE'],
+    ['CREATE VIEW counts AS SELECT last_value FROM counter', 'CREATE'],
+    ['SELECT * FROM counts', 'SELECT 1'],
+    ['DROP SEQUENCE counter CASCADE', 'DROP'],
+    [
+      "SELECT viewname FROM pg_views v JOIN pg_class c ON c.relname = viewname WHERE pg_table_is_visible(c.oid) AND schemaname LIKE 'pg\\_temp%'",
+      'SELECT seen',
+    ],
+    ['SET ROLE bob', 'SET'],
+    ['SELECT * FROM seen', '42501 permission denied for table hidden'],
+    ['RESET ROLE', 'RESET'],
+  ]);
+  await script(two, [
+    ['SELECT * FROM seen', '42P01 relation "seen" does not exist'],
+    ['CREATE TEMP VIEW seen AS SELECT * FROM hidden', 'CREATE'],
+    ['SELECT * FROM seen', '42501 permission denied for table hidden'],
+    ['CREATE TEMP VIEW two AS SELECT a + id AS n FROM shared, public.shared AS s', 'CREATE'],
+    ['SELECT n FROM two ORDER BY 1', 'SELECT 9 10'],
+    [
+      "SELECT count(*) FROM pg_views WHERE viewname = 'seen' AND pg_table_is_visible((schemaname || '.' || viewname)::regclass)",
+      'SELECT 1',
+    ],
+  ]);
+  expect(server.notices).toContain('00000 view "counts" will be a temporary view');
+  expect([...server.db.tiers.rights.state.objects.keys()].filter((key) => key.startsWith('view'))).toEqual([]);
 });
 
 test('rows that have gone to files are read, changed and dropped like others', async () => {
