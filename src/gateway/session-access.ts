@@ -6,6 +6,7 @@
  * - P3 A session is the role that it became, by its OID: renamed it stays that one, and another of the same name it never is.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import { NO_RIGHTS, type WithRights } from '../ingest/commit-definitions.ts';
 import { hasAll, schemaKey, tableKey } from '../rights/acl.ts';
 import { mayBecome } from '../rights/change-roles.ts';
 import type { RoleChange, Rights } from '../rights/rights.ts';
@@ -156,11 +157,21 @@ export class SessionAccess {
 
   /** At COMMIT: the changes are all's, and durable; null: there are none. @throws {SqlError} what they throw by now */
   settled(): Promise<void> | null {
-    if (this.#changes.length === 0) return null;
+    return this.#changes.length === 0 ? null : this.#rights.change(this.#taken());
+  }
+
+  /** The same of a transaction with definitions: they become durable by what stores these. */
+  withDefinitions(): WithRights {
+    if (this.#changes.length === 0) return NO_RIGHTS;
+    const change = this.#taken();
+    return (store) => this.#rights.changeWith(change, store);
+  }
+
+  #taken(): RoleChange {
     const changes = this.#changes;
     this.#changes = [];
     this.#state = null;
-    return this.#rights.change((state) => changes.reduce((before, change) => change(before), state));
+    return (state) => changes.reduce((before, change) => change(before), state);
   }
 
   /** Before SET ROLE and SET SESSION AUTHORIZATION; the name as it is written. @throws {SqlError} 22023, 42501 */

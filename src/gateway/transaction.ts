@@ -9,7 +9,7 @@
  */
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
-import { commitDefinitions } from '../ingest/commit-definitions.ts';
+import { commitDefinitions, NO_RIGHTS } from '../ingest/commit-definitions.ts';
 import type { Relations } from '../ingest/relations.ts';
 import { SchemaChanges } from '../ingest/schema-changes.ts';
 import { Snapshot } from '../ingest/snapshot.ts';
@@ -276,7 +276,8 @@ export class SessionTransaction {
   /** Ends it, block or not; what it wrote is there when this resolves. */
   commitNow(): MaybePromise<void> {
     const { access, database, sequences, settings } = this.#host;
-    const saving = sequences.settled() ?? access.settled();
+    const defined = this.changes !== null;
+    const saving = sequences.settled() ?? (defined ? null : access.settled());
     if (saving !== null)
       return saving.then(
         () => this.commitNow(),
@@ -313,11 +314,12 @@ export class SessionTransaction {
       return this.advisory.ended(undefined);
     }
     const changes = transaction.definitions;
+    const rights = changes === null ? NO_RIGHTS : access.withDefinitions();
     if (unlock !== null) void transaction.ended.then(unlock);
     const committed = this.advisory.ended(
       changes === null
         ? database.committer.commit(transaction)
-        : commitDefinitions(database, transaction, changes).finally(this.#host.definitionsChanged),
+        : commitDefinitions(database, transaction, changes, rights).finally(this.#host.definitionsChanged),
     );
     if (publish === null) return committed;
     return committed instanceof Promise ? committed.then(publish) : publish();

@@ -115,7 +115,8 @@ function reshape({ database, changes }: AlterWithin, table: Table, wanted: Alter
     if (writes === undefined) transaction.forget(table);
     table.redefine(before, specId);
     table.shape = shape;
-    own?.back();
+    if (writes === undefined || transaction.writes.get(table) === writes) own?.back();
+    else own?.keep(); // a COMMIT that failed had forgotten them: the table was dropped after it was altered
   };
   try {
     own = writes === undefined ? null : reshapeWrites(database.memory, writes, before);

@@ -6,6 +6,7 @@
  * - D2 No other transaction commits in between, and the tables concerned are held alone until the rows are visible: who sees
  *   the definitions sees the rows.
  *   For the same reason no sequence goes back before the rows are in the log: until then the catalog covers both of its ways.
+ *   Rights that go with the definitions are in the same transaction of the catalog: no crash leaves one without the other.
  * - D3 Lanes of tables are taken before the committer's: flushes and commits of them are over, and none begins.
  */
 import type { AlteredTable, AlterRequest, DefinitionsResult } from '../storage/iceberg/lake-api.ts';
@@ -22,11 +23,16 @@ import type { Sequence } from './sequence.ts';
 import { dropTemporary } from './temporary-tables.ts';
 import type { Transaction } from './transaction.ts';
 
-/** @throws {SqlError} the transaction is rolled back, definitions and all */
+/** Rights that the transaction has changed: `store` makes them durable, with what else it stores. Null: none have changed. */
+export type WithRights = <T>(store: (roles: string | null) => Promise<T>) => Promise<T>;
+export const NO_RIGHTS: WithRights = (store) => store(null);
+
+/** @throws {SqlError} the transaction is rolled back, definitions, rights and all */
 export async function commitDefinitions(
   database: Database,
   transaction: Transaction,
   changes: SchemaChanges,
+  withRights: WithRights = NO_RIGHTS,
 ): Promise<void> {
   const { result } = changes;
   const { alteredTables, droppedTables, restartedSequences } = result;
@@ -37,7 +43,7 @@ export async function commitDefinitions(
     try {
       for (const table of before.keys()) if (!table.temporary) await refreshTable(database, table);
       for (const table of transaction.writes.keys()) if (!changes.has(table)) transaction.forget(table);
-      await database.committer.commit(transaction, () => apply(database, changes));
+      await database.committer.commit(transaction, () => apply(database, changes, withRights));
       for (const sequence of restartedSequences) await restarted(database, sequence);
       for (const each of alteredTables) await filled(database, each);
       for (const [table, def] of before) await reindexed(database, table, def);
@@ -75,18 +81,20 @@ function lasting(result: SchemaResult): SchemaResult {
 }
 
 /** Catalog, then main, where all is said in one turn. */
-async function apply(database: Database, changes: SchemaChanges): Promise<void> {
+async function apply(database: Database, changes: SchemaChanges, withRights: WithRights): Promise<void> {
   const { result } = changes;
-  if (isNothing(result)) return;
   const stored = lasting(result);
   const sequencesOf = ({ newSequences, alteredSequences }: SchemaResult): Map<Sequence, SequenceDef> =>
     new Map([...newSequences, ...alteredSequences].map((each) => [each, changes.sequenceDefinition(each)]));
   const requests = stored.alteredTables.filter(isChanged).map(alterRequest);
   const isRenamed = ({ table }: AlteredHere): boolean => nameKey(table.def) !== nameKey(table.committedDef!);
   const renamed = result.alteredTables.filter(isRenamed).map(({ table }) => table);
-  const done = isNothing(stored)
-    ? { created: [], altered: [] }
-    : await store(database, stored, sequencesOf(stored), requests, renamed);
+  const done = await withRights(async (roles): Promise<DefinitionsResult> => {
+    if (!isNothing(stored)) return store(database, { ...stored, roles }, sequencesOf(stored), requests, renamed);
+    if (roles !== null) await database.lake.writeRoles(roles);
+    return { created: [], altered: [] };
+  });
+  if (isNothing(result)) return;
   for (const name of result.newSchemas) database.schemas.add(name);
   for (const table of result.droppedTables)
     if (table.temporary) dropTemporary(database, table);
@@ -112,7 +120,7 @@ async function apply(database: Database, changes: SchemaChanges): Promise<void> 
 /** One transaction of the catalog. */
 async function store(
   database: Database,
-  stored: SchemaResult,
+  stored: SchemaResult & { readonly roles: string | null },
   sequences: ReadonlyMap<Sequence, SequenceDef>,
   alteredTables: readonly AlterRequest[],
   renamed: readonly Table[],
@@ -138,6 +146,7 @@ async function store(
     })),
     storedViews: stored.storedViews,
     comments: stored.comments,
+    roles: stored.roles,
     removedViews: stored.removedViews.map(({ schema, name }) => ({ schema, name })),
   });
 }

@@ -55,15 +55,28 @@ export class Rights {
 
   /** R3. @throws {SqlError} what `change` throws, or 58030, 53100 */
   change(change: RoleChange): Promise<void> {
+    return this.changeWith(change, (text) => (text === null ? Promise.resolve() : this.#store(text)));
+  }
+
+  /**
+   * A change that becomes durable together with what `store` stores, which is told its text; null: nothing changes.
+   * @throws {SqlError} what `change` or `store` throws
+   */
+  changeWith<T>(change: RoleChange, store: (text: string | null) => Promise<T>): Promise<T> {
     const turn = this.#turn.then(async () => {
       const next = change(this.#state);
-      if (next === this.#state) return;
-      await this.#store(toJson(next));
+      const isSame = next === this.#state;
+      const stored = await store(isSame ? null : toJson(next));
+      if (isSame) return stored;
       this.#state = next;
       this.version++;
       this.onChange();
+      return stored;
     });
-    this.#turn = turn.catch(() => undefined);
+    this.#turn = turn.then(
+      () => undefined,
+      () => undefined,
+    );
     return turn;
   }
 

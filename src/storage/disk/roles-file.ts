@@ -15,7 +15,8 @@ const HEAD = 'arka-roles 1 ';
 const OWNER_ONLY = 0o600;
 
 const pathIn = (dataDir: string): string => join(dataDir, 'roles');
-const checksum = (text: string): string => createHash('sha256').update(text).digest('hex');
+/** Of a text as the file has it. */
+export const rolesSum = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** Null: there is none yet. @throws {SqlError} XX001, 58030 */
 export async function readRoles(dataDir: string): Promise<string | null> {
@@ -29,7 +30,7 @@ export async function readRoles(dataDir: string): Promise<string | null> {
   }
   const end = text.indexOf('\n');
   const body = text.slice(end + 1);
-  if (end > 0 && text.slice(0, end) === HEAD + checksum(body)) return body;
+  if (end > 0 && text.slice(0, end) === HEAD + rolesSum(body)) return body;
   throw new SqlError(SqlState.dataCorrupted, `file "${path}" is damaged: its checksum does not fit`, {
     hint: 'Restore it from a backup; without the file the server starts with the superuser of its settings alone.',
   });
@@ -41,7 +42,7 @@ export async function writeRoles(dataDir: string, text: string): Promise<void> {
   const temporary = `${path}.tmp`;
   try {
     await using file = await open(temporary, 'w', OWNER_ONLY);
-    await file.writeFile(`${HEAD}${checksum(text)}\n${text}`);
+    await file.writeFile(`${HEAD}${rolesSum(text)}\n${text}`);
     await file.sync();
     await rename(temporary, path);
     await syncFolder(dataDir);

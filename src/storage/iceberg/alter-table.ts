@@ -80,7 +80,7 @@ export function alteredTable(lake: Lake, { request, base, attempt }: PreparedAlt
   const after = { ...base, metadataLocation: attempt.metadataLocation, metadata: attempt.metadata };
   told(lake, after);
   const def = tableDef(after);
-  lake.flush.remember(def);
+  remembered(lake, def);
   const added = request.files?.added ?? [];
   for (const { location } of added) lake.uploaded.delete(location);
   return {
@@ -224,5 +224,17 @@ export function renamed(lake: Lake, { tableUuid: uuid, schema, name }: RenameReq
   known.schema = schema;
   known.name = name;
   const def = lake.flush.def(uuid);
-  if (def !== null) lake.flush.remember({ ...def, schema, name });
+  if (def !== null) remembered(lake, { ...def, schema, name });
+}
+
+/** For a catalog that is lost one day: where it fails, what took place has taken place. */
+export function remembered(lake: Lake, def: TableDef): void {
+  try {
+    lake.flush.remember(def);
+  } catch (error) {
+    process.emitWarning(
+      `what was last known of table "${def.schema}"."${def.name}" is not up to date: ${String(error)}`,
+      'ArkaLake',
+    );
+  }
 }

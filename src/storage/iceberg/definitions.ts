@@ -3,20 +3,29 @@
  * catalog.
  *
  * - D1 A table's metadata file is there before the catalog names it, and what the catalog names no longer is deleted after.
- * - D2 What a transaction has defined is in the catalog whole or not at all: a crash leaves files that nothing names.
+ * - D2 What a transaction has defined is in the catalog whole or not at all, with the rights that change by it (rights-step.ts): a
+ *   crash leaves files that nothing names. Where the COMMIT answers with an error, the catalog says whether it took place.
  */
 import { join } from 'node:path';
 import { invariant, SqlError, SqlState } from '../../errors.ts';
 import type { StoredSequence } from '../../sequence-def.ts';
 import type { TableDef } from '../../table-def.ts';
-import { alteredTable, changedMeanwhile, prepareAlter, renamed, type PreparedAlter } from './alter-table.ts';
+import {
+  alteredTable,
+  changedMeanwhile,
+  prepareAlter,
+  remembered,
+  renamed,
+  type PreparedAlter,
+} from './alter-table.ts';
 import { storeComment } from './comment-store.ts';
 import { indexesText } from './index-property.ts';
 import type { Lake } from './lake.ts';
 import type { AlteredTable, DefinitionsRequest, DefinitionsResult, TableState } from './lake-api.ts';
 import type { TableAccess } from './maintenance.ts';
-import { encodeMetadata, newMetadata, nextMetadataLocation, Property, type LoadedTable } from './metadata.ts';
+import { encodeMetadata, newMetadata, nextMetadataLocation, Property, uuidText, type LoadedTable } from './metadata.ts';
 import { tableLocation, warehouseLocation } from './paths.ts';
+import { noteFor, storeRights, tookPlace } from './rights-step.ts';
 import { covering, ownedSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
 import { removeView, storeView } from './view-store.ts';
 
@@ -63,7 +72,7 @@ async function written(
 function known(lake: Lake, def: TableDef, table: LoadedTable): Promise<TableState> {
   const { schema, name, metadataLocation: reported, metadata } = table;
   lake.known.set(def.uuid, { schema, name, location: metadata.location, reported, logId: null });
-  lake.flush.remember(def);
+  remembered(lake, def);
   return lake.reader.state(table);
 }
 
@@ -123,21 +132,32 @@ export function tablesOf({ alteredTables, renamedTables, droppedTables }: Defini
   return [...new Set([...altered, ...renamedTables.map(({ tableUuid }) => tableUuid), ...droppedTables])];
 }
 
-/** D2. The lanes of the tables are held. @throws {SqlError} 42P07, 2BP01, 42P01, 40001 */
+/** D2. The lanes of the tables are held. @throws {SqlError} 42P07, 2BP01, 42P01, 40001, 08007 */
 export async function define(lake: Lake, access: TableAccess, request: DefinitionsRequest): Promise<DefinitionsResult> {
   const dropped = await Promise.all(request.droppedTables.map((uuid) => seen(lake, access, uuid)));
   const tables: LoadedTable[] = [];
   const altered: PreparedAlter[] = [];
+  const id = uuidText();
+  const note = await noteFor(lake, id, request.roles);
   try {
     for (const each of request.alteredTables) altered.push(await prepareAlter(lake, access, each));
     for (const { def, location } of request.newTables)
       tables.push(await written(lake, def, location, withSequences(lake, def, request.storedSequences)));
-    lake.catalog.transaction(() => defineAll(lake, access, request, { dropped, tables, altered }));
+    lake.catalog.transaction(() => {
+      defineAll(lake, access, request, { dropped, tables, altered });
+      lake.catalog.setNote(note);
+    });
   } catch (error) {
-    for (const each of altered) changedMeanwhile(lake, access, each);
-    await lake.store.delete(tables.map(({ metadataLocation }) => metadataLocation)).catch(() => undefined);
-    throw error;
+    if (!tookPlace(lake, id)) {
+      for (const each of altered) changedMeanwhile(lake, access, each);
+      await lake.store.delete(tables.map(({ metadataLocation }) => metadataLocation)).catch(() => undefined);
+      throw error;
+    }
   }
+  if (request.roles !== null)
+    await storeRights(lake, request.roles).catch((error: unknown) => {
+      process.emitWarning(`the catalog has rights that are not in their file yet: ${String(error)}`, 'ArkaLake');
+    });
   const result: { created: TableState[]; altered: AlteredTable[] } = { created: [], altered: [] };
   for (const each of altered) {
     access.collected(lake, each.base, each.attempt);

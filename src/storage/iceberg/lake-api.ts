@@ -326,6 +326,8 @@ export interface DefinitionsRequest {
   readonly removedViews: readonly { readonly schema: string; readonly name: string }[];
   /** Of schemas, the database and roles; null: none any more. */
   readonly comments: readonly (readonly [string, string | null])[];
+  /** Roles and rights, where they change with it; null: they stay. */
+  readonly roles: string | null;
 }
 
 export interface DefinitionsResult {
@@ -359,7 +361,10 @@ export type LakeApi = {
   createTable(def: TableDef): Promise<TableState>;
   /** Where a table that is to be will lie. */
   newLocation(def: TableDef): Promise<string>;
-  /** Carries out all that a transaction has defined, or nothing of it. @throws 42P07, 2BP01, 42P01, 40001 when another writer has changed a table */
+  /**
+   * Carries out all that a transaction has defined, or nothing of it.
+   * @throws 42P07, 2BP01, 42P01, 40001 when another writer has changed a table, 08007 when nobody knows
+   */
   define(request: DefinitionsRequest): Promise<DefinitionsResult>;
   /** Durable when it resolves: the sequence is there, with this definition and mark. */
   storeSequence(stored: StoredSequence): Promise<void>;
@@ -383,7 +388,6 @@ export type LakeApi = {
   setIndexes(request: IndexesRequest): Promise<string | null>;
   /** Changes columns, partition spec, sort order and properties in one swap. @throws 40001 when another writer has changed the table */
   alterTable(request: AlterRequest): Promise<AlteredTable>;
-  /** @throws 42P07, 3F000 */
   /** Lets snapshots expire, and deletes files below the table's location that no metadata names (H15). */
   vacuum(tableUuid: string): Promise<VacuumResult>;
   /**

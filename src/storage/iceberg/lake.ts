@@ -20,7 +20,6 @@ import { diskUsage } from '../disk/disk-usage.ts';
 import { fileCache, type CachedFile, type FileCache } from '../disk/file-cache.ts';
 import { checkFiles } from '../disk/check-files.ts';
 import { openFlushStore, type FlushStore } from '../disk/flush-store.ts';
-import { readRoles, writeRoles } from '../disk/roles-file.ts';
 import { buildAttempt, type Attempt, type CommitContext, type PlacedDelete } from './commit.ts';
 import type {
   CommitRequest,
@@ -44,6 +43,7 @@ import { objectStores } from './object-stores.ts';
 import { isRemote, warehouseLocation } from './paths.ts';
 import { abandon, place, placeSegments } from './placement.ts';
 import { reattach } from './reattach.ts';
+import { storedRights, storeRights } from './rights-step.ts';
 import { loggedFrames } from '../log/logged-frames.ts';
 import { descends, logNow, recoverTable, rescueLost, rescueTable } from './recovery.ts';
 import { adoptSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
@@ -149,8 +149,8 @@ export function createLake(clock: Clock): LakeApi {
     reopen: (request) => inLane(lake(), request.tableUuid, () => reopen(lake(), request)),
     logFrames: async (request) => loggedFrames(request),
     checkFiles: (paths) => checkFiles(lake(), paths),
-    readRoles: () => readRoles(lake().settings.dataDir),
-    writeRoles: (text) => writeRoles(lake().settings.dataDir, text),
+    readRoles: async () => storedRights(lake()),
+    writeRoles: async (text) => storeRights(lake(), text),
     diskUsage: () => diskUsage(lake().settings.dataDir),
     shutdown: async () => {
       unlock?.();

@@ -35,6 +35,9 @@ export interface SqliteCatalog {
   properties(prefix: string): { readonly schema: string; readonly key: string; readonly value: string }[];
   setProperty(schema: string, key: string, value: string): void;
   removeProperty(schema: string, key: string): void;
+  /** A text of Arka's own, which a transaction can leave beside what it changes; null: there is none yet. */
+  note(): string | null;
+  setNote(text: string): void;
   /** All that `work` changes, or nothing where it throws. */
   transaction(work: () => void): void;
   /** The same, with one COMMIT for those asked for in one turn (G1–G3 in grouped-commits.ts). */
@@ -53,7 +56,8 @@ const SCHEMA = `
     PRIMARY KEY (catalog_name, table_namespace, table_name));
   CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
     catalog_name VARCHAR(255) NOT NULL, namespace VARCHAR(255) NOT NULL, property_key VARCHAR(255) NOT NULL, property_value VARCHAR(1000),
-    PRIMARY KEY (catalog_name, namespace, property_key));`;
+    PRIMARY KEY (catalog_name, namespace, property_key));
+  CREATE TABLE IF NOT EXISTS arka_note (catalog_name VARCHAR(255) NOT NULL PRIMARY KEY, note TEXT);`;
 const IS_TABLE = `(iceberg_type = 'TABLE' OR iceberg_type IS NULL)`;
 const BUSY_TIMEOUT_MS = 10_000;
 
@@ -141,6 +145,7 @@ export function openCatalog(path: string, catalogName: string): SqliteCatalog {
         name,
       ),
     ...namespaceProperties(catalogName, all, run),
+    ...noteIn(catalogName, all, run),
     transaction: (work) => {
       guard(path, () => db.exec('BEGIN IMMEDIATE'));
       try {
@@ -173,6 +178,23 @@ function checksOf(db: DatabaseSync, path: string): Pick<SqliteCatalog, 'problem'
             sum = crc32(table + JSON.stringify(row), sum);
         return sum;
       }),
+  };
+}
+
+/** A row of Arka's own, beside those that the format has. */
+function noteIn(
+  catalogName: string,
+  all: (sql: string, ...values: string[]) => Record<string, unknown>[],
+  run: (sql: string, ...values: string[]) => number,
+): Pick<SqliteCatalog, 'note' | 'setNote'> {
+  return {
+    note: () => (all('SELECT note FROM arka_note WHERE catalog_name = ?')[0]?.['note'] ?? null) as string | null,
+    setNote: (text) =>
+      void run(
+        'INSERT INTO arka_note (catalog_name, note) VALUES (?, ?) ON CONFLICT (catalog_name) DO UPDATE SET note = excluded.note',
+        catalogName,
+        text,
+      ),
   };
 }
 
