@@ -7,10 +7,11 @@ import { parseSql } from '../planner/parse.ts';
 import type { Statement } from '../planner/plan.ts';
 import type { Format } from '../types/result-column.ts';
 import type { BoundParameters, MaybePromise, Output, Portal, Prepared } from '../wire/gateway-api.ts';
+import { BoundValues } from './bound-values.ts';
 import type { Interruption } from './interruption.ts';
 import { prepare, revalidate, type SessionPrepared } from './prepare.ts';
 import { formatsOf, SessionPortal } from './portal.ts';
-import { QueryRun } from './query.ts';
+import { QueryRun, readByPostgres } from './query.ts';
 import { answerOf, keptRows, returningOf } from './returning.ts';
 import { verbOf } from './transaction-statements.ts';
 import { insertValues } from './write.ts';
@@ -27,12 +28,17 @@ export class ExtendedQuery {
   readonly #transaction: SessionTransaction;
   readonly #interruption: Interruption;
   readonly #portals: SessionPortals;
+  readonly #values: BoundValues;
 
   constructor(statements: SessionStatements, portals: SessionPortals) {
     this.#portals = portals;
     this.#statements = statements;
     this.#transaction = statements.transaction;
     this.#interruption = statements.interruption;
+    this.#values = new BoundValues(
+      () => statements.time(),
+      (oid, format, value) => readByPostgres(statements.queryEnvironment(), oid, format, value),
+    );
   }
 
   parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared> {
@@ -46,7 +52,12 @@ export class ExtendedQuery {
     return prepare(this.#statements.preparation(), parsed ?? null, statement, parameterOids);
   }
 
-  bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): Portal {
+  bind(
+    prepared: Prepared,
+    parameters: BoundParameters,
+    resultFormats: readonly Format[],
+    name: string,
+  ): MaybePromise<Portal> {
     this.#statements.messageComes();
     const known = prepared as SessionPrepared;
     if (known.parsed !== null && parameters.starts.length < known.parsed.parameterCount) {
@@ -58,7 +69,10 @@ export class ExtendedQuery {
     const count = known.columns?.length ?? 0;
     const formats = count === 0 ? NO_FORMATS : formatsOf(count, resultFormats);
     if (known.parsed !== null) this.#statements.transaction.check(known.parsed);
-    return new SessionPortal(known, parameters, formats, this.#portals.made++, this.#statements.now());
+    const waiting = this.#values.read(parameters, known.parameterOids, name);
+    const made = (): Portal =>
+      new SessionPortal(known, parameters, formats, this.#portals.made++, this.#statements.now());
+    return waiting === null ? made() : waiting.then(made);
   }
 
   execute(opened: Portal, maxRows: number, out: Output): MaybePromise<void> {

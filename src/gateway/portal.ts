@@ -57,9 +57,10 @@ export class SessionPortal implements Portal {
 
   /** Of its values, and of rows that were put aside. */
   get heldBytes(): number {
-    const { starts, ends } = this.parameters;
+    const { starts, ends, kept } = this.parameters;
     let bytes = this.run instanceof SqlCursor ? this.run.heldBytes : 0;
     for (let i = 0; i < starts.length; i++) if (starts[i]! >= 0) bytes += ends[i]! - starts[i]!;
+    for (const read of kept ?? []) bytes += read?.heap.length ?? 0;
     return bytes;
   }
 

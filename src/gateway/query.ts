@@ -403,6 +403,24 @@ function askCatalog(
   return noted(context.unhandled, plan.text, answered);
 }
 
+/** Has PostgreSQL read a value of a type of its own, as a parameter. */
+export async function readByPostgres(
+  { context, searchPath, timeZone: zone, role }: QueryEnvironment,
+  oid: number,
+  format: Format,
+  value: Uint8Array,
+): Promise<void> {
+  await context.catalog.query({
+    sql: 'SELECT $1 IS NULL',
+    parameterOids: [oid],
+    values: [value],
+    formats: [format],
+    resultFormats: [],
+    context: { searchPath, timeZone: zone, ...(role === null ? {} : { role }) },
+    views: [],
+  });
+}
+
 /** PostgreSQL runs it over copies of rows. @param reason what the engine said */
 async function overCopies(
   environment: QueryEnvironment,

@@ -199,8 +199,13 @@ export class Session implements GatewaySession, Peer {
     return this.#extended.parse(text, parameterOids);
   }
 
-  bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): Portal {
-    return this.#extended.bind(prepared, parameters, resultFormats);
+  bind(
+    prepared: Prepared,
+    parameters: BoundParameters,
+    resultFormats: readonly Format[],
+    name: string,
+  ): MaybePromise<Portal> {
+    return this.#extended.bind(prepared, parameters, resultFormats, name);
   }
 
   execute(portal: Portal, maxRows: number, out: Output): MaybePromise<void> {

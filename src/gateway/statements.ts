@@ -303,7 +303,7 @@ export class SessionStatements {
         notice: this.notice,
         hold: this.transaction.hold,
         patience: this.interruption,
-        time: this.#time(),
+        time: this.time(),
         view: this.view(),
         catalogNow: () => this.#seen.catalog,
         writeQuery: (sql) => this.#writeQuery(sql),
@@ -324,7 +324,7 @@ export class SessionStatements {
     if (isAboutRoles(statement)) {
       const { relations } = this.transaction;
       const { access, notice, searchPath, warning } = this;
-      return carryOutRole({ access, relations, searchPath, time: this.#time(), notice, warning }, statement);
+      return carryOutRole({ access, relations, searchPath, time: this.time(), notice, warning }, statement);
     }
     switch (statement.kind) {
       case 'begin':
@@ -488,7 +488,7 @@ export class SessionStatements {
       database,
       engine,
       transaction: this.transaction.writing(),
-      time: this.#time(),
+      time: this.time(),
       timeZone: this.settings.timeZone,
       times: this.times,
       parameters,
@@ -502,7 +502,7 @@ export class SessionStatements {
   }
 
   /** The same object while the zone is the same: writers of statements are kept with it. */
-  #time(): WriteEnvironment['time'] {
+  time(): WriteEnvironment['time'] {
     const name = this.settings.timeZone;
     if (this.#timeContext?.name !== name || this.#timeContext.user !== this.access.currentUser) {
       const now = (): number => this.times.transaction;

@@ -136,6 +136,11 @@ export class RowWriter implements CopyRowSink {
     this.#binary[value]!(src, start, end, this.#sink(value));
   }
 
+  /** A value as it is in memory, which has been read before. */
+  bytesField(value: number, src: Uint8Array, start: number, end: number): void {
+    this.#sink(value).bytes(src, start, end);
+  }
+
   textField(value: number, src: Uint8Array, start: number, end: number): void {
     this.#text[value]!(src, start, end, this.#sink(value));
   }

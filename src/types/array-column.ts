@@ -84,10 +84,10 @@ function listOf(items: readonly (string | null)[]): ArrayValue {
 }
 
 function putStored(value: ArrayValue, read: (text: string) => string, sink: Parameters<TextInput>[3]): void {
+  const items = value.items.map((item) => (item === null ? 'null' : `"${escaped(read(item))}"`));
   if (value.lengths.length > 1)
     throw notSupported('an array of more than one dimension in a column', { hint: 'Store it as jsonb.' });
   if ((value.lowerBounds[0] ?? 1) !== 1) throw notSupported('an array in a column whose first index is not 1');
-  const items = value.items.map((item) => (item === null ? 'null' : `"${escaped(read(item))}"`));
   const bytes = encodeText(`[${items.join(',')}]`);
   sink.bytes(bytes, 0, bytes.length);
 }

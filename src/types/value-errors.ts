@@ -21,9 +21,10 @@ export function literalError(error: unknown, position: number): unknown {
 }
 
 /** An error of the value of $n, whose input function runs at Bind; a value in binary is not shown. */
-export function parameterError(error: unknown, index: number, isText: boolean): unknown {
-  if (!(error instanceof SqlError) || isLater(error)) return error;
-  const parameter = `unnamed portal parameter $${index}${isText ? " = '...'" : ''}`;
+export function parameterError(error: unknown, index: number, isText: boolean, portal: string): unknown {
+  if (!(error instanceof SqlError)) return error;
+  const name = portal === '' ? 'unnamed portal' : `portal "${portal}"`;
+  const parameter = `${name} parameter $${index}${isText ? " = '...'" : ''}`;
   const inner = error.fields.where;
   return new SqlError(error.code, error.message, {
     ...error.fields,

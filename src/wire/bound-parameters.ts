@@ -1,4 +1,5 @@
 /** The values of a Bind, where they stand in its message: a view is made only of what is asked for. */
+import type { ColumnVector } from '../types/column-vector.ts';
 import type { Format } from '../types/result-column.ts';
 import type { BoundParameters } from './gateway-api.ts';
 
@@ -8,6 +9,7 @@ export class MessageParameters implements BoundParameters {
   readonly bytes: Uint8Array;
   readonly starts: readonly number[];
   readonly ends: readonly number[];
+  kept: readonly (ColumnVector | undefined)[] | null = null;
   #values: readonly (Uint8Array | null)[] | null = null;
 
   constructor(formats: readonly Format[], bytes: Uint8Array, starts: readonly number[], ends: readonly number[]) {

@@ -7,6 +7,7 @@
  */
 import type { SqlError } from '../errors.ts';
 import type { ByteWriter } from '../types/byte-writer.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import type { Credential } from './scram-exchange.ts';
 
@@ -73,8 +74,13 @@ export interface GatewaySession {
   simpleBytes?(sql: Uint8Array, out: Output): MaybePromise<void> | null;
   /** A Parse message. 0 in `parameterOids`, or a shorter list, means: infer it. */
   parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared>;
-  /** A Bind message. The views in `parameters` stay as they are for as long as the portal holds them. */
-  bind(prepared: Prepared, parameters: BoundParameters, resultFormats: readonly Format[]): MaybePromise<Portal>;
+  /** A Bind message. The views in `parameters` stay as they are for as long as the portal, called `name`, holds them. */
+  bind(
+    prepared: Prepared,
+    parameters: BoundParameters,
+    resultFormats: readonly Format[],
+    name: string,
+  ): MaybePromise<Portal>;
   /** An Execute message: rows, then CommandComplete or PortalSuspended. `maxRows` 0: all. */
   execute(portal: Portal, maxRows: number, out: Output): MaybePromise<void>;
   /** A Sync message: an implicit transaction of the extended protocol commits here. */
@@ -108,6 +114,8 @@ export interface BoundParameters {
   readonly ends: readonly number[];
   /** The same as views, null for NULL. */
   readonly values: readonly (Uint8Array | null)[];
+  /** What has been kept of values that were read, by place; null: they have not been read. */
+  kept: readonly (ColumnVector | undefined)[] | null;
 }
 
 /** Where answers go. A returned promise means the socket is full: wait before writing more. */

@@ -160,7 +160,7 @@ export class QueryProtocol {
       throw new SqlError(SqlState.duplicateCursor, `cursor "${portalName}" already exists`);
     }
     const parameters = new MessageParameters(formats, body.bytes, starts, ends);
-    return after(this.#session.bind(prepared, parameters, resultFormats), (portal) => {
+    return after(this.#session.bind(prepared, parameters, resultFormats, portalName), (portal) => {
       this.#portals.set(portalName, portal);
       backend.bindComplete(this.#out.writer);
     });

@@ -84,7 +84,7 @@ const rounds = async (until: number): Promise<void> => {
       const prepared = await session.parse('INSERT INTO b VALUES ($1,$2,$3,$4,$5,$6,$7)', []);
       while (performance.now() < until) {
         for (let i = 0; i < batch; i++) {
-          const portal = await session.bind(prepared, parametersOf([], values()), []);
+          const portal = await session.bind(prepared, parametersOf([], values()), [], '');
           await session.execute(portal, 0, out);
           portal.close();
         }
