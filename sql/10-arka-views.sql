@@ -36,7 +36,7 @@ COMMENT ON VIEW arka.memory IS 'live bytes, their budget and the zone';
 
 CREATE VIEW arka.disk AS SELECT * FROM json_to_recordset(arka.stub_rows('disk')) AS r(
   used_bytes bigint, limit_bytes bigint, log_bytes bigint, staged_bytes bigint, delta_bytes bigint,
-  index_bytes bigint, spill_bytes bigint, cache_bytes bigint, cached_files bigint, reserved_bytes bigint);
+  index_bytes bigint, spill_bytes bigint, cache_bytes bigint, rest_bytes bigint, cached_files bigint, reserved_bytes bigint);
 COMMENT ON VIEW arka.disk IS 'what the data directory holds, by part, what is spoken for, and its limit';
 
 CREATE VIEW arka.wal AS SELECT * FROM json_to_recordset(arka.stub_rows('wal')) AS r(

@@ -197,6 +197,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     clock,
     lake: lake.remote,
     limitSpill: engine.remote.limitSpill,
+    limitSorts: engine.remote.limitSorts,
     warn,
     sound: new SoundFiles(lake.remote, resolve(dataDir, 'disk')),
   });

@@ -107,6 +107,7 @@ export const STUB_VIEWS: readonly StubView[] = [
       'index_bytes',
       'spill_bytes',
       'cache_bytes',
+      'rest_bytes',
       'cached_files',
       'reserved_bytes',
     ],

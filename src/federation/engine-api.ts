@@ -115,6 +115,8 @@ export type EngineApi = {
   limitMemory(share: number): Promise<void>;
   /** What queries may put aside on the disk; false: they have put aside more, and the bound before stays. */
   limitSpill(bytes: number): Promise<boolean>;
+  /** The same for flushes, rewrites and lookups. */
+  limitSorts(bytes: number): Promise<boolean>;
   /** Bytes DuckDB holds, for arka.memory. */
   memory(argument: null): Promise<{ bytes: number }>;
   shutdown(argument: null): Promise<void>;

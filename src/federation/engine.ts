@@ -113,6 +113,7 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
       await setMemoryLimit(chores, chores.settings.memoryLimitBytes);
     },
     limitSpill: (bytes) => setSpillLimit(opened().queries, bytes),
+    limitSorts: (bytes) => setSpillLimit(opened().chores, bytes),
     memory: async () => {
       const { queries, chores } = opened();
       return { bytes: (await bytesOf(queries)) + (await bytesOf(chores)) };

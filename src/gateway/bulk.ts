@@ -79,7 +79,7 @@ export class BulkRows {
  */
 export function moveRows(environment: WriteEnvironment, writes: TableWrites, from: number): MaybePromise<void> {
   const { database, transaction } = environment;
-  const streaming = streamRows(database.log, transaction, writes);
+  const streaming = streamRows(database, transaction, writes);
   const spilling = spillRows(database, transaction, writes, from);
   if (spilling === undefined) checkSize(environment, writes);
   return streaming === undefined || spilling === undefined ? (spilling ?? streaming) : spilling.then(() => streaming);
@@ -92,7 +92,7 @@ export function moveRows(environment: WriteEnvironment, writes: TableWrites, fro
 export async function moveAll({ database, transaction }: WriteEnvironment, writes: TableWrites): Promise<boolean> {
   if (writes.mayRevive) return false;
   writes.inserted.close();
-  await streamRows(database.log, transaction, writes);
+  await streamRows(database, transaction, writes);
   await spill(database, transaction, writes, writes.inserted.rows);
   return true;
 }

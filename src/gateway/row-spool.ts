@@ -6,6 +6,8 @@
  */
 import type { EngineApi } from '../federation/engine-api.ts';
 import type { Remote } from '../rpc.ts';
+import type { GrowingRoom } from '../storage/disk/growing-room.ts';
+import type { ServerContext } from './context.ts';
 import type { MaybePromise } from '../wire/gateway-api.ts';
 
 export const MEMORY_BYTES = 256 * 1024;
@@ -13,8 +15,12 @@ export const MEMORY_BYTES = 256 * 1024;
 /** Where rows go that are too many for memory. */
 export interface SpoolFiles {
   readonly engine: Pick<Remote<EngineApi>, 'spoolWrite' | 'spoolRead' | 'spoolClose'>;
-  /** @throws {SqlError} 53100 */
-  readonly admit: () => void;
+  /** On the disk (D6 in storage/disk/disk-cache.ts). */
+  readonly room: () => GrowingRoom;
+}
+
+export function spoolFilesOf({ engine, database: { disk } }: Pick<ServerContext, 'engine' | 'database'>): SpoolFiles {
+  return { engine, room: () => disk.growing('Rows of a cursor that are put aside') };
 }
 
 interface Piece {
@@ -39,6 +45,7 @@ export class RowSpool {
   readonly #files: SpoolFiles;
   readonly #pieces: Piece[] = [];
   #file = 0;
+  #room: GrowingRoom | null = null;
   #length = 0;
   #inMemory = 0;
   /** The piece that was read last, and where its rows begin. */
@@ -64,9 +71,12 @@ export class RowSpool {
   }
 
   async #spill(): Promise<void> {
-    this.#files.admit();
+    const room = (this.#room ??= this.#files.room());
+    const growing = room.need(this.#inMemory);
+    if (growing !== undefined) await growing;
     this.#file ||= nextSpool++;
     for (const piece of this.#pieces.filter(({ bytes }) => bytes !== null)) {
+      room.keep(piece.length);
       await this.#files.engine.spoolWrite({ spool: this.#file, offset: piece.offset, bytes: piece.bytes! });
       piece.bytes = null;
       this.#inMemory -= piece.length;
@@ -110,8 +120,14 @@ export class RowSpool {
     this.#pieces.length = 0;
     this.#read = null;
     this.#inMemory = 0;
-    if (this.#file !== 0) await this.#files.engine.spoolClose(this.#file);
+    const file = this.#file;
     this.#file = 0;
+    try {
+      if (file !== 0) await this.#files.engine.spoolClose(file);
+    } finally {
+      this.#room?.end();
+      this.#room = null;
+    }
   }
 }
 

@@ -40,7 +40,7 @@ import type { SessionAccess } from './session-access.ts';
 import { behindLocks, lockNested, lockSelected, openBehind } from './locking.ts';
 import { countRows, firstRow, QueryRun, type QueryEnvironment, type SessionActions } from './query.ts';
 import { ALL, SHOW_ALL, shownColumns } from './show.ts';
-import type { SpoolFiles } from './sql-cursor.ts';
+import { spoolFilesOf, type SpoolFiles } from './row-spool.ts';
 import { displayName, type SessionSettings } from './settings.ts';
 import type { Answer, ClientAnswer } from './returning.ts';
 import type { SessionNames } from './session-names.ts';
@@ -136,7 +136,7 @@ export class SessionStatements {
 
   /** Rows of cursors that memory has no room for. */
   get files(): SpoolFiles {
-    return { engine: this.context.engine, admit: () => this.context.database.disk.admit() };
+    return spoolFilesOf(this.context);
   }
 
   isInBlock(): boolean {

@@ -238,7 +238,7 @@ function unitRows(table: Table): readonly Row[] {
 }
 
 function diskRow({ disk }: Database): Row {
-  const { log, staged, deltas, index, spill, cache, files, used, reserved, limit } = disk.parts;
+  const { log, staged, deltas, index, spill, cache, ranges, rest, files, used, reserved, limit } = disk.parts;
   return {
     used_bytes: used,
     limit_bytes: Number.isFinite(limit) ? limit : null,
@@ -247,7 +247,8 @@ function diskRow({ disk }: Database): Row {
     delta_bytes: deltas,
     index_bytes: index,
     spill_bytes: spill,
-    cache_bytes: cache,
+    cache_bytes: cache + ranges,
+    rest_bytes: rest,
     cached_files: files,
     reserved_bytes: Math.ceil(reserved),
   };

@@ -39,6 +39,8 @@ export interface Spills {
   readonly streamAnew: (transaction: Transaction) => Promise<LogStream>;
   /** Files have come into the table that no flush manifest names. */
   readonly placed: (table: Table) => void;
+  /** Why the log takes nothing. */
+  readonly logFull: () => SqlError;
 }
 
 export class Committer {
@@ -184,10 +186,7 @@ export class Committer {
 
   /** What it wrote, when all of it has room. @throws {SqlError} 53100, 53200, 42P01 */
   #prepare(transaction: Transaction): readonly TableWrites[] {
-    if (this.#log.full && !transaction.isTemporary)
-      throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
-        hint: 'Free disk space; writes go on by themselves.',
-      });
+    if (this.#log.full && !transaction.isTemporary) throw this.#spills.logFull();
     const writes: TableWrites[] = [];
     for (const each of transaction.writes.values()) {
       if (each.operations === 0) continue;

@@ -136,6 +136,7 @@ export class Database {
     this.index = options.index === undefined ? null : new ColdIndex(options.index, options.disk, options.warn);
     this.sequences = new Sequences(options.lake);
     const spills = {
+      logFull: () => this.retention.refused(),
       streamAnew: (transaction: Transaction) => streamAnew(this, transaction),
       placed: (table: Table) =>
         void this.flush(table, 'transaction').catch((error: unknown) => this.warn(error, `flush of ${nameOf(table)}`)),
@@ -569,10 +570,7 @@ export class Database {
 
   /** A writer's turn: while memory, log or disk are short it waits. @throws {SqlError} 53100, 53200 */
   async admit(isOver?: () => boolean): Promise<void> {
-    if (this.log.full)
-      throw new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
-        hint: 'Free disk space; writes go on by themselves.',
-      });
+    if (this.log.full) throw this.retention.refused();
     this.disk.admit();
     this.#admitting++;
     try {

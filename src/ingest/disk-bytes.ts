@@ -2,7 +2,8 @@
  * What the database has on the disk, or will have there, for the one budget of it (D1, D4 in storage/disk/disk-cache.ts).
  *
  * Rows in slices will be files, in Parquet hardly larger than they are in memory; those of transactions under way go to the log
- * before, and count twice. So a flush finds its room, whenever it comes.
+ * before, and count twice, as far as they are not in its streams yet. So a flush finds its room, whenever it comes. Files that
+ * are retired and stay for their readers are on the disk still.
  */
 import type { Log } from '../storage/log/log-api.ts';
 import type { Memory } from '../storage/memory/memory.ts';
@@ -23,9 +24,15 @@ export function ownBytes({ log, memory, allTables }: DiskOwner): OwnBytes {
     for (const { info } of table.spilledFiles) staged += info.bytes;
     for (const { bytes } of table.slices()) rows += bytes;
   }
-  const { bytes, liveBytes, segments, queueBytes } = log.stats();
+  const { bytes, liveBytes, streamBytes, openBytes, segments, queueBytes } = log.stats();
   const { pool, pins, sliceBytes, slabBytes } = memory;
   const underWay = Math.max(0, slabBytes - sliceBytes - pool.deleteBytes - pins.heldBytes.memory);
-  const nextSegment = segments === 0 ? 0 : liveBytes / segments;
-  return { log: bytes, staged, coming: rows + 2 * underWay + queueBytes + nextSegment };
+  const toLog = Math.max(0, underWay - openBytes);
+  const spare = bytes - openBytes - liveBytes;
+  const nextSegment = segments === 0 ? 0 : Math.max(0, (liveBytes - streamBytes) / segments - spare);
+  return {
+    log: bytes,
+    staged: staged + pins.heldBytes.disk,
+    coming: rows + underWay + toLog + queueBytes + nextSegment,
+  };
 }

@@ -15,6 +15,7 @@ import type { Fill } from '../storage/unit-engine.ts';
 import type { TableDef } from '../table-def.ts';
 import { nameOf, type Database } from './database.ts';
 import { locationsOf } from './delete-files.ts';
+import { UNPACKED } from './rewrite.ts';
 
 export interface FilledFiles {
   readonly files: NonNullable<AlterRequest['files']>;
@@ -33,7 +34,13 @@ export async function fillColumns(database: Database, table: Table, def: TableDe
     });
   const added: Segment[] = [];
   const written: string[] = [];
-  const giveBack = await database.disk.reserve(bytes);
+  const room = new DisposableStack();
+  const giveBack = (): void => room.dispose();
+  room.defer(await database.disk.reserve(bytes, 'The files with the new column'));
+  if (def.sort.length > 0) {
+    const largest = table.files.reduce((most, { info }) => Math.max(most, info.bytes), 0);
+    room.defer(await database.disk.sortRoom(largest * UNPACKED, false));
+  }
   try {
     for (const file of table.files) {
       if (file.deletes.length >= file.rows) continue;

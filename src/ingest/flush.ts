@@ -74,9 +74,11 @@ function hasRows(table: Table): boolean {
 export async function flushCut(database: Database, table: Table, cut: Cut): Promise<FlushResult> {
   const { lsn, generations, slices, marks, unlisted, unflushedFrom } = cut;
   const pin = database.memory.pins.acquire();
+  let giveBack = (): void => {};
   try {
     await database.committer.published(lsn);
     if (!table.temporary) await database.log.durable(lsn); // V7, also after synchronous_commit = off
+    if (table.def.sort.length > 0) giveBack = await database.disk.sortRoom(sortBytes(slices), true);
     for (const each of slices) await writeSegment(database, table, each, lsn);
     const deltas: Delta[] = marks
       .filter(({ file, length }) => length > file.deletesFlushed)
@@ -115,7 +117,13 @@ export async function flushCut(database: Database, table: Table, cut: Cut): Prom
     throw error;
   } finally {
     pin.release();
+    giveBack();
   }
+}
+
+/** What the largest of their sorts may put aside: its rows, and those that are merged. */
+function sortBytes(slices: readonly CutSlice[]): number {
+  return 2 * slices.reduce((most, { slice }) => Math.max(most, slice.bytes), 0);
 }
 
 /**

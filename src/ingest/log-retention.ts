@@ -10,7 +10,7 @@
  *   start does not miss, which has that checkpoint alone.
  */
 import type { Clock } from '../clock.ts';
-import { SqlError, SqlState } from '../errors.ts';
+import { SqlError } from '../errors.ts';
 import {
   decodeCheckpoint,
   encodeCheckpoint,
@@ -22,6 +22,7 @@ import type { Log } from '../storage/log/log-api.ts';
 import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { Committer } from './committer.ts';
+import { logFull, type FullLog, type LogHolder } from './log-full.ts';
 import { zoneOf, type Marks, type Signal, type Zone } from './pressure.ts';
 
 /** Of wal.max_size. yellow: tables are flushed so that the log can be trimmed. red: writes wait. */
@@ -87,6 +88,8 @@ export class LogRetention {
   #written: Written | null = null;
   #checkpointBytes = 0;
   #segmentsSince = 0;
+  /** Why the last flush that was to relieve the log failed, by table. */
+  readonly #failures = new Map<string, string>();
 
   /** @param bytesKept of the newest log, for readers of changes; at most half of `bytesMax` counts */
   constructor(owner: Owner, bytesMax: number, bytesKept = 0) {
@@ -188,13 +191,18 @@ export class LogRetention {
 
   async #relieve(): Promise<void> {
     const long = this.zone !== 'green';
+    for (const uuid of this.#failures.keys()) if (!this.#owner.tables.has(uuid)) this.#failures.delete(uuid);
     for (const table of long ? [...this.#owner.tables.values()] : []) {
       // Rows on disk that Iceberg has not: the log is kept from there on, however idle the table is, unless the manifest goes on.
       const idle = table.unflushedFrom === 0;
       if (idle && (table.uncommittedFrom === 0 || this.zone !== 'red')) continue;
-      await (idle ? this.#owner.advanceFlushed(table) : this.#owner.flush(table, 'wal_size')).catch((error: unknown) =>
-        this.#owner.warn(error, `flush of ${table.def.schema}.${table.def.name} for wal.max_size`),
-      );
+      try {
+        await (idle ? this.#owner.advanceFlushed(table) : this.#owner.flush(table, 'wal_size'));
+        this.#failures.delete(table.def.uuid);
+      } catch (error) {
+        this.#failures.set(table.def.uuid, error instanceof SqlError ? error.message : 'see the log of the server');
+        this.#owner.warn(error, `flush of ${table.def.schema}.${table.def.name} for wal.max_size`);
+      }
     }
     // A checkpoint frame before each trim: without something to drop they would be what fills the log.
     const { log } = this.#owner;
@@ -215,20 +223,28 @@ export class LogRetention {
       marks: MARKS,
       usage: () => this.#owner.log.stats().liveBytes / this.bytesMax,
       relieve: () => this.relieve().then(() => true),
-      refused: () => this.#full(),
+      refused: () => this.refused('wal.max_size'),
     };
   }
 
-  #full(): SqlError {
-    const { tables } = this.#owner;
-    const to = this.trimTo();
-    const holder = [...tables.values()].find((table) => neededFrom(table, true) === to);
-    return new SqlError(SqlState.diskFull, 'the log has reached wal.max_size and cannot be trimmed', {
-      detail:
-        holder === undefined
-          ? `Its segments take ${this.#owner.log.stats().liveBytes} of ${this.bytesMax} bytes.`
-          : `Table "${holder.def.schema}"."${holder.def.name}" could not be written to disk beyond LSN ${holder.flushedLsn}.`,
-      hint: 'Free disk space, or raise wal.max_size; writes go on by themselves.',
-    });
+  /** What writers are told while the log takes nothing: which table holds it, and why. */
+  refused(why: FullLog['why'] = 'disk'): SqlError {
+    const { log, tables } = this.#owner;
+    const from = this.trimTo(true);
+    const startsFrom = this.#startsFrom();
+    const table = [...tables.values()].find((each) => keptFrom(each, true) === from);
+    const holder: LogHolder | null =
+      table === undefined
+        ? null
+        : {
+            name: `"${table.def.schema}"."${table.def.name}"`,
+            from,
+            detached: table.detached,
+            isReadAgain: table.logHeldFrom > 0,
+            isUnflushed: table.unflushedFrom > 0,
+            failure: this.#failures.get(table.def.uuid) ?? null,
+          };
+    const checkpointFrom = startsFrom < from ? startsFrom : null;
+    return logFull({ why, bytes: log.stats().liveBytes, bytesMax: this.bytesMax, holder, checkpointFrom });
   }
 }

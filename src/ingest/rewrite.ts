@@ -7,7 +7,8 @@
  *   carried over like deletes of ours, and an input that is gone takes its group with it (C7).
  * - X3 Between swap and installation nothing gives up: what stands in the catalog now are the inputs' successors.
  * - X4 No pin is held while files are written: the pinned deletes are copied, so memory that flushes give back stays free.
- * - X5 A group that does not fit the engine's memory is written as two, and these as four, down to single files.
+ * - X5 A group that does not fit the engine's memory, or the room that its sort has on the disk, is written as two, and these as four,
+ *   down to single files.
  * A crash leaves files that no metadata names: on local disk until the next start, in the warehouse until VACUUM.
  */
 import { randomUUID } from 'node:crypto';
@@ -27,6 +28,8 @@ import { countedRows, queriedRows, type MovedRows } from './moved-rows.ts';
 const SWAPS_MAX = 8;
 /** Of an output, beside its rows: a footer. */
 const OUTPUT_BYTES_MIN = 64 * 1024;
+/** About so many times as large as its file are the rows of one while they are sorted. */
+export const UNPACKED = 4;
 const RETRY_MS = 500;
 const BLOCK_ENTRIES = 2 ** 18;
 
@@ -76,11 +79,17 @@ export async function rewriteFiles(
     for (const group of made) {
       if (table.dropped || table.committedDef !== null || database.closing || !isLive(table, group)) continue;
       try {
-        room.push(await database.disk.reserve(bytesOf(group)));
+        room.push(await database.disk.reserve(bytesOf(group), 'The files of a compaction'));
+        if (table.def.sort.length > 0) room.push(await database.disk.sortRoom(bytesOf(group) * UNPACKED, false));
+      } catch (error) {
+        if (written.length === 0) throw error;
+        break; // what has had its room goes on
+      }
+      try {
         group.output = await write(database, table, group);
         written.push(group);
       } catch (error) {
-        const parts = isOutOfMemory(error) ? halves(database, group) : [];
+        const parts = isTooLarge(error) ? halves(database, group) : [];
         if (parts.length === 0) throw error;
         made.push(...parts); // their turn comes in this loop
       }
@@ -149,8 +158,9 @@ function pin(database: Database, table: Table, files: readonly DataFileUnit[], b
   };
 }
 
-function isOutOfMemory(error: unknown): boolean {
-  return error instanceof SqlError && error.code === SqlState.outOfMemory;
+/** For the engine's memory, or for what its sort may put aside. */
+function isTooLarge(error: unknown): boolean {
+  return error instanceof SqlError && (error.code === SqlState.outOfMemory || error.code === SqlState.diskFull);
 }
 
 /** X5. Empty: it cannot be parted. A single file without deleted rows stays as it is. */

@@ -32,7 +32,7 @@ export interface SpillHost {
   readonly memory: Memory;
   readonly engine: UnitEngine;
   readonly lake: Pick<Remote<LakeApi>, 'removeFiles'>;
-  readonly disk: Pick<DiskCache, 'admit'>;
+  readonly disk: Pick<DiskCache, 'reserve'>;
   readonly diskDir: string;
   readonly pressed: boolean;
   readonly index: { sync(table: Table): Promise<void> } | null;
@@ -79,7 +79,9 @@ export async function spill(
   const { inserted, table } = writes;
   const count = inserted.batches.length - 1; // the last one takes rows still
   const end = inserted.batchStart(count);
-  host.disk.admit();
+  // Rows in memory count as the files that they will be: copies have to be out of their way.
+  (await host.disk.reserve(0, 'Files with rows of a transaction'))();
+  assertOpen(transaction);
   writes.growInto(transaction.id, inserted.rows, 0);
   writes.removeFiles = (files) => removeLater(host, files);
   const units: SpilledUnit[] = [];

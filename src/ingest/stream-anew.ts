@@ -5,7 +5,7 @@
  */
 import type { DataFileUnit } from '../storage/file-unit.ts';
 import type { SectionKind } from '../storage/log/frame-section.ts';
-import type { Log, LogStream } from '../storage/log/log-api.ts';
+import type { LogStream } from '../storage/log/log-api.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
@@ -15,6 +15,7 @@ import { nameFields } from '../table-def.ts';
 import { replaced } from './replaced-file.ts';
 import { encodeFrame } from './frame.ts';
 import { assertOpen } from './key-locks.ts';
+import { streamWithRoom, type StreamHost } from './stream-room.ts';
 import { StreamedWrites } from './stream-writes.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
@@ -22,16 +23,15 @@ import type { TableWrites, Transaction } from './transaction.ts';
 const ROWS_MAX = 20_480;
 const BYTES_MAX = 2 ** 22;
 
-interface Host {
+interface Host extends StreamHost {
   readonly memory: Memory;
-  readonly log: Log;
   readonly engine: UnitEngine;
 }
 
 /** @returns the stream, sealed; it holds everything that the transaction does */
 export async function streamAnew(host: Host, transaction: Transaction): Promise<LogStream> {
   transaction.giveUpStream();
-  const stream = host.log.stream();
+  const stream = streamWithRoom(host);
   transaction.streamed = new StreamedWrites(stream); // it goes with the transaction
   for (const writes of transaction.logged) {
     const { deletedNames } = writes;

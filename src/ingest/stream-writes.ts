@@ -7,9 +7,10 @@
  *   stream is given up and the live rows are written as those of any other transaction, or streamed anew (stream-anew.ts).
  */
 import type { SectionKind } from '../storage/log/frame-section.ts';
-import type { Log, LogStream } from '../storage/log/log-api.ts';
+import type { LogStream } from '../storage/log/log-api.ts';
 import type { Batch } from '../storage/memory/batch.ts';
 import { encodeFrame } from './frame.ts';
+import { streamWithRoom, type StreamHost } from './stream-room.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
 /** A transaction smaller than this is one frame of the log, or a few. */
@@ -91,8 +92,8 @@ function dropNames({ deletedNames }: TableWrites): void {
   if (deletedNames.batches.length > 1) deletedNames.dropBatches(deletedNames.batches.length - 1);
 }
 
-/** After rows were added: what is complete goes on its way, once the transaction is large. */
-export function streamRows(log: Log, transaction: Transaction, writes: TableWrites): Promise<void> | undefined {
+/** After rows were added: what is complete goes on its way, once the transaction is large. @throws {SqlError} 53100 when disk.limit has no room for more */
+export function streamRows(host: StreamHost, transaction: Transaction, writes: TableWrites): Promise<void> | undefined {
   if (writes.table.temporary) {
     dropNames(writes);
     return undefined;
@@ -108,7 +109,7 @@ export function streamRows(log: Log, transaction: Transaction, writes: TableWrit
     for (const batch of inserted.batches) bytes += batch.dataBytes;
     for (const batch of deletedNames.batches) bytes += batch.dataBytes;
     if (bytes < STREAM_BYTES_MIN) return undefined;
-    transaction.streamed = new StreamedWrites(log.stream());
+    transaction.streamed = new StreamedWrites(streamWithRoom(host));
   }
   return transaction.streamed.send(writes, false);
 }

@@ -4,11 +4,13 @@ import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { CacheIndex } from '../../src/storage/disk/cache-index.ts';
 import { cachedLocation, cachePath } from '../../src/storage/disk/cache-path.ts';
+import { NO_USAGE } from '../../src/storage/disk/disk-usage.ts';
 import { DiskCache } from '../../src/storage/disk/disk-cache.ts';
 
 const file = (name: string, bytes = 10): { path: string; bytes: number } => ({ path: `/d/cache/${name}`, bytes });
 
-function world(limit: number) {
+/** @param sorted sorts are bounded, too */
+function world(limit: number, sorted = false) {
   const fetched: string[] = [];
   const removed: string[] = [];
   const cancelled: string[] = [];
@@ -17,6 +19,13 @@ function world(limit: number) {
   const own = { log: 0, staged: 0, coming: 0 };
   /** What DuckDB has put aside, and may. */
   const queries = { used: 0, bound: Number.POSITIVE_INFINITY };
+  /** The same of sorts; unbounded until it is told. */
+  const sorts = { used: 0, bound: Number.POSITIVE_INFINITY };
+  const limitSorts = async (bytes: number): Promise<boolean> => {
+    if (bytes < sorts.used) return false;
+    sorts.bound = bytes;
+    return true;
+  };
   const cache = new DiskCache({
     dir: '/d/cache',
     limit,
@@ -37,7 +46,8 @@ function world(limit: number) {
       },
       removeFiles: async (paths) => void removed.push(...paths.map((path) => path.slice('/d/cache/'.length))),
       fetchParts: () => Promise.reject(new Error('whole files alone')),
-      diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: queries.used, queries: queries.used }),
+      diskUsage: () =>
+        Promise.resolve({ ...NO_USAGE, spill: queries.used + sorts.used, queries: queries.used, sorts: sorts.used }),
     },
     limitSpill: async (bytes) => {
       await new Promise((resolve) => setImmediate(resolve));
@@ -45,6 +55,7 @@ function world(limit: number) {
       queries.bound = bytes;
       return true;
     },
+    ...(sorted ? { limitSorts } : {}),
     warn: (error) => {
       throw error;
     },
@@ -54,6 +65,7 @@ function world(limit: number) {
     cache,
     own,
     queries,
+    sorts,
     fetched,
     removed,
     cancelled,
@@ -368,6 +380,78 @@ describe('room (D4)', () => {
         }
       }),
     );
+  });
+});
+
+describe('room that grows (D5, D6)', () => {
+  const MB = 2 ** 20;
+  const LIMIT = 1024 * MB;
+
+  test('of writers, sorts and copies in whatever order all have what they were given within the limit, and at the end nothing is spoken for but what is always the sorts’', async () => {
+    const which = fc.nat(2);
+    const size = fc.integer({ min: 1, max: 300 }).map((megabytes) => megabytes * MB);
+    const step = fc.oneof(
+      fc.record({ kind: fc.constantFrom('keep' as const, 'hand over' as const), which, size }),
+      fc.record({ kind: fc.constant('sort' as const), which, size }),
+      fc.record({ kind: fc.constant('copy' as const), which, size }),
+      fc.record({ kind: fc.constant('end' as const), which, size }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        const { cache, own, queries, sorts } = world(LIMIT, true);
+        cache.start()();
+        await cache.recount();
+        const rooms = [0, 1, 2].map(() => cache.growing('Rows'));
+        const sorting: (() => void)[] = [];
+        for (const { kind, which: at, size: bytes } of steps) {
+          if (kind === 'copy' && cache.parts.used + cache.parts.reserved + bytes <= LIMIT)
+            cache.found(file(`c${at}`, bytes));
+          if (kind === 'sort') sorting.push(await cache.sortRoom(bytes, false));
+          if (kind === 'keep' || kind === 'hand over') {
+            const refused = await Promise.resolve(rooms[at]!.need(bytes)).catch((error: unknown) => error);
+            if (refused !== undefined) {
+              expect(refused).toMatchObject({
+                code: '53100',
+                fields: { detail: expect.stringMatching(/Rows may take \d+ bytes more\.$/) },
+              });
+              continue;
+            }
+            if (kind === 'keep') rooms[at]!.keep(bytes);
+            else {
+              own.log += bytes;
+              await Promise.resolve(rooms[at]!.written(bytes)).catch(() => undefined);
+            }
+          }
+          if (kind === 'end') {
+            rooms[at]!.end();
+            rooms[at] = cache.growing('Rows');
+            sorting.shift()?.();
+          }
+          await new Promise((resolve) => setImmediate(resolve));
+          expect(cache.parts.used + cache.parts.reserved).toBeLessThanOrEqual(LIMIT);
+          expect(sorts.bound).toBeLessThanOrEqual(cache.parts.reserved);
+        }
+        for (const room of rooms) room.end();
+        for (const giveBack of sorting) giveBack();
+        await new Promise((resolve) => setImmediate(resolve));
+        const granted = Number.isFinite(queries.bound) ? queries.bound : 0;
+        expect(cache.parts).toMatchObject({ reserved: LIMIT / 64 + granted, spill: 0 });
+        expect(sorts.bound).toBe(LIMIT / 64);
+      }),
+    );
+  });
+
+  test('the sort of a flush has its room however full the disk is, a compaction’s only what is free', async () => {
+    const { cache, own, sorts } = world(LIMIT, true);
+    own.log = LIMIT;
+    await cache.sortRoom(100 * MB, false);
+    expect(sorts.bound).toBe(LIMIT / 64);
+    const giveBack = await cache.sortRoom(100 * MB, true);
+    expect(sorts.bound).toBe(LIMIT / 64 + 100 * MB);
+    sorts.used = 50 * MB;
+    giveBack(); // DuckDB has more than its part at the moment: it is told later
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(sorts.bound).toBe(LIMIT / 64 + 100 * MB);
   });
 });
 

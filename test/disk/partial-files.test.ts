@@ -12,6 +12,7 @@ import { rowGroups } from '../../src/federation/row-groups.ts';
 import { rowReader, type RowReader } from '../../src/federation/row-reader.ts';
 import { cachePath } from '../../src/storage/disk/cache-path.ts';
 import { DiskCache } from '../../src/storage/disk/disk-cache.ts';
+import { NO_USAGE } from '../../src/storage/disk/disk-usage.ts';
 import { fileCache } from '../../src/storage/disk/file-cache.ts';
 import type { ObjectStore, ObjectVersion } from '../../src/storage/iceberg/object-store.ts';
 import type { FileUnit } from '../../src/storage/scan-spec.ts';
@@ -103,7 +104,7 @@ beforeEach(() => {
       removeFiles: async (paths) => {
         for (const path of paths) rmSync(path, { force: true });
       },
-      diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: 0, queries: 0 }),
+      diskUsage: () => Promise.resolve(NO_USAGE),
     },
     warn: (error) => {
       throw error;

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { cancellable } from '../../src/ingest/cancellable.ts';
+import { NO_USAGE } from '../../src/storage/disk/disk-usage.ts';
 import { DiskCache } from '../../src/storage/disk/disk-cache.ts';
 import type { LookupRequest, UnitEngine } from '../../src/storage/unit-engine.ts';
 
@@ -23,7 +24,7 @@ function world() {
       },
       removeFiles: () => Promise.resolve(),
       fetchParts: () => Promise.reject(new Error('whole files alone')),
-      diskUsage: () => Promise.resolve({ deltas: 0, index: 0, spill: 0, queries: 0 }),
+      diskUsage: () => Promise.resolve(NO_USAGE),
     },
     warn: (error) => {
       throw error;

@@ -40,7 +40,7 @@ async function load(transaction: Transaction, table: Table, from: number, to: nu
   for (let id = from; id < to; id += 2000) {
     const rows = Array.from({ length: Math.min(2000, to - id) }, (_, i) => [id + i, v, LONG] as const);
     await db.insert(transaction, table, rows, table.keyed);
-    await streamRows(db.tiers.database.log, transaction, transaction.of(table));
+    await streamRows(db.tiers.database, transaction, transaction.of(table));
   }
 }
 

@@ -2,7 +2,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SqlError, SqlState } from '../../src/errors.ts';
 import { LogRetention, neededFrom, walZone } from '../../src/ingest/log-retention.ts';
+import type { Detached } from '../../src/storage/iceberg/lake-api.ts';
 import { decodeCheckpoint, encodeCheckpoint, neededBy } from '../../src/storage/log/checkpoint.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
 
@@ -56,19 +58,20 @@ test('a checkpoint of a version that did not say which operation of a table is i
 /** Retention over a log that only notes where it begins, and over tables that are what it asks of them. */
 class Kept {
   readonly tables = Array.from({ length: 3 }, (_, i) => ({
-    def: { uuid: `t${i}` },
+    def: { uuid: `t${i}`, schema: 'public', name: `t${i}` },
     committedLsn: 0,
     flushedLsn: 0,
     unflushedFrom: 0,
     uncommittedFrom: 0,
     appliedLsn: 0,
     logHeldFrom: 0,
-    detached: null,
+    detached: null as Detached | null,
     snapshotId: null,
     metadataLocation: '',
     operations: [] as number[],
   }));
   readonly state = { full: false, appliedLsn: 0 };
+  readonly flushFails = new SqlError(SqlState.diskFull, 'no space left for a data file');
   firstLsn = 1;
   newest: Uint8Array | null = null;
   readonly retention: LogRetention;
@@ -84,7 +87,7 @@ class Kept {
       get lastLsn() {
         return state.appliedLsn;
       },
-      stats: () => ({ liveBytes: 0, segments: 1 }),
+      stats: () => ({ liveBytes: 640, segments: 1 }),
       loosen: () => {},
       trim: (to: number) => {
         this.firstLsn = Math.max(this.firstLsn, Math.min(to, this.checkpoint.lsn + 1));
@@ -104,6 +107,8 @@ class Kept {
         },
       },
       disk: { full: false },
+      warn: () => {},
+      flush: () => Promise.reject(this.flushFails),
       tables: new Map(this.tables.map((table) => [table.def.uuid, table])),
     };
     this.retention = new LogRetention(owner as unknown as ConstructorParameters<typeof LogRetention>[0], 1000);
@@ -171,6 +176,81 @@ test('H3: with a full disk a table that has more since the commit holds the log 
   kept.flush(0);
   await kept.retention.trim();
   expect(kept.firstLsn).toBe(7);
+});
+
+const away = (reason: Detached['reason']): Detached => ({
+  reason,
+  message: 'data file "f.parquet" could not be read',
+  detail: '',
+  hint: 'Restore the file.',
+  last: { lsn: 0, snapshotId: null, metadataLocation: '' },
+});
+
+test.each([
+  ['whose rows are not on disk yet', () => {}, 'its rows are not on disk yet.', ''],
+  [
+    'that cannot be flushed',
+    (kept: Kept) => kept.retention.relieve(),
+    'its rows could not be written to disk: no space left for a data file.',
+    '',
+  ],
+  [
+    'that cannot be read',
+    (kept: Kept) => void (kept.tables[1]!.detached = away('unreadable')),
+    'the table cannot be read (data file "f.parquet" could not be read), and the log has rows of it until it can.',
+    'Restore the file. ',
+  ],
+  [
+    'that is read-only',
+    (kept: Kept) => void (kept.tables[1]!.detached = away('rows')),
+    'the table is read-only (data file "f.parquet" could not be read).',
+    'Restore the file. ',
+  ],
+  [
+    'that is being read again',
+    (kept: Kept) =>
+      void Object.assign(kept.tables[1]!, { detached: away('unreadable'), uncommittedFrom: 0, logHeldFrom: 2 }),
+    'the table is being read again, after data file "f.parquet" could not be read, and its rows come from the log.',
+    'Restore the file. ',
+  ],
+])('53100 of a full log names the table %s', async (_, happens, why, hint) => {
+  const kept = new Kept();
+  kept.write(0);
+  kept.flush(0);
+  kept.commit(0);
+  kept.write(1);
+  await kept.retention.checkpoint();
+  kept.state.full = true;
+  await happens(kept);
+  expect(kept.retention.refused()).toMatchObject({
+    code: '53100',
+    fields: {
+      detail: `The log takes 640 bytes. From LSN 2 on it is kept for table "public"."t1": ${why}`,
+      hint: `${hint}Free disk space; writes go on by themselves.`,
+    },
+  });
+});
+
+test('53100 of a full disk whose newest checkpoint holds the log says so', async () => {
+  const kept = new Kept();
+  for (let i = 0; i < 3; i++) kept.write(1);
+  await kept.retention.checkpoint();
+  kept.write(1);
+  kept.flush(1);
+  kept.state.full = true;
+  kept.write(2);
+  kept.flush(2);
+  expect(kept.retention.refused().fields.detail).toBe(
+    'The log takes 640 bytes. From LSN 5 on it is kept for table "public"."t1": its rows are on disk, and its flush manifest ' +
+      'does not say so yet. From LSN 4 on a start would look into it, by a newest checkpoint that there is no room to replace.',
+  );
+});
+
+test('53100 of a log at wal.max_size that nothing holds says how large it is', () => {
+  expect(new Kept().retention.refused('wal.max_size')).toMatchObject({
+    code: '53100',
+    fields: { detail: 'The log takes 640 of 1000 bytes.', hint: expect.stringContaining('raise wal.max_size') },
+  });
 });
 
 test('H3: whatever is written, flushed and committed since the newest checkpoint, the log keeps what a start by it looks for', async () => {
@@ -338,7 +418,7 @@ describe('of a database', () => {
     while (database.retention.zone !== 'red') await write('t', 200);
     await expect(database.admit()).rejects.toMatchObject({
       code: '53100',
-      fields: { detail: expect.stringContaining('Table "public"."t" could not be written to disk') },
+      fields: { detail: expect.stringMatching(/kept for table "public"."t": its rows could not be written to disk: /) },
     });
     away = false;
     await database.admit();

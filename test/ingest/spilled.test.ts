@@ -38,7 +38,7 @@ async function insert(
     ids.map((id) => [id, v, NAME] as const),
     upsert,
   );
-  await streamRows(db.tiers.database.log, transaction, transaction.of(table));
+  await streamRows(db.tiers.database, transaction, transaction.of(table));
 }
 
 const spillNow = (transaction: Transaction, table: Table): Promise<void> => {

@@ -54,7 +54,7 @@ test('what is used stays within disk.limit at each look; when log and rows have 
   const refusal = await fill();
   expect(refusal).toMatchObject({ code: '53100', message: 'no space left in disk.limit' });
   const said =
-    /^Of 4194304 bytes the log takes (\d+), files that are not in Iceberg yet (\d+), and rows in memory may take (\d+)/.exec(
+    /^Of 4194304 bytes the log takes (\d+), files that are not in Iceberg yet (\d+), and rows in memory and what is being written may take (\d+)/.exec(
       (refusal as { detail: string }).detail,
     );
   const taken = said!.slice(1).reduce((sum, part) => sum + Number(part), 0);

@@ -10,7 +10,8 @@
  *   writes a file reserves what it may take. For that the cache gives way at once, also on the disk, and writes are refused earlier.
  *   Only copies that readers hold cannot give way.
  *   A reader whose files do not fit beside the others now waits for what they give back; it is refused at once only by `limit` itself.
- * - D5 What queries put aside has its room as well (spill-room.ts); rows of cursors and sorts of rewrites are counted once a second.
+ * - D5 What queries put aside has its room as well (spill-room.ts), and so has what sorts of flushes and rewrites do (sort-room.ts).
+ * - D6 Streams of large transactions and rows of cursors grow by steps, each reserved before it is written (growing-room.ts).
  * - D3 Requests for one file share one download; it is cancelled when nobody waits for it any more.
  */
 import type { Clock } from '../../clock.ts';
@@ -20,8 +21,10 @@ import type { LakeApi } from '../iceberg/lake-api.ts';
 import type { IndexApi } from '../index/index-api.ts';
 import type { FileUnit } from '../scan-spec.ts';
 import { CacheIndex } from './cache-index.ts';
-import type { DiskUsage } from './disk-usage.ts';
+import { NO_USAGE, type DiskUsage } from './disk-usage.ts';
 import { TEMPORARY, type CachedFile } from './file-cache.ts';
+import { GrowingRoom } from './growing-room.ts';
+import { SortRoom, type LimitSorts } from './sort-room.ts';
 import type { SoundFiles } from './sound-files.ts';
 import { SpillRoom, type LimitSpill, type SpillBytes } from './spill-room.ts';
 import { PartialFiles, type LocalRow, type RowPlace } from './partial-files.ts';
@@ -40,6 +43,8 @@ export interface DiskCacheOptions {
   readonly lake: Pick<Remote<LakeApi>, 'fetchFile' | 'fetchParts' | 'cancelFetch' | 'removeFiles' | 'diskUsage'>;
   /** Left out: what queries put aside is counted only. */
   readonly limitSpill?: LimitSpill;
+  /** The same of sorts. */
+  readonly limitSorts?: LimitSorts;
   readonly warn: (error: unknown, where: string) => void;
   readonly sound?: SoundFiles;
 }
@@ -49,6 +54,8 @@ export interface DiskParts extends DiskUsage {
   readonly log: number;
   readonly staged: number;
   readonly cache: number;
+  /** Of remote files, ranges that were fetched for single rows. */
+  readonly ranges: number;
   readonly used: number;
   /** Not used yet, and spoken for (D4). */
   readonly reserved: number;
@@ -77,6 +84,10 @@ const TICK_MS_MAX = 10_000;
 const COUNT_PART = 20;
 const RECOUNT_MS = 100;
 const GROWTH_BYTES_MAX = 2 ** 20;
+/** Of what grows, reserved at a time. */
+const STEP_BYTES_MAX = 16 * 2 ** 20;
+/** DuckDB's least memory sorts fewer without the disk. */
+const SORT_BYTES_MIN = 32 * 2 ** 20;
 
 export class DiskCache {
   readonly #dir: string;
@@ -92,7 +103,10 @@ export class DiskCache {
   /** Around each download: while the server starts, one that fails because the store is away is waited for. */
   patience: <T>(download: () => Promise<T>) => Promise<T> = (download) => download();
   readonly #spill: SpillRoom | null;
-  #usage: DiskUsage = { deltas: 0, index: 0, spill: 0, queries: 0 };
+  readonly #sorts: SortRoom | null;
+  #usage = NO_USAGE;
+  /** Rows of cursors. */
+  #kept = 0;
   #ownBytes: () => OwnBytes = () => ({ log: 0, staged: 0, coming: 0 });
   #memoryBytes: () => number = () => 0;
   #countedBytes = 0;
@@ -101,8 +115,10 @@ export class DiskCache {
   constructor(options: DiskCacheOptions) {
     this.#options = options;
     this.#dir = `${options.dir}/`;
-    const { lake, warn, limit, limitSpill } = options;
-    this.#spill = limitSpill === undefined || !Number.isFinite(limit) ? null : new SpillRoom(limit, limitSpill);
+    const { lake, warn, limit, limitSpill, limitSorts } = options;
+    const isBounded = Number.isFinite(limit);
+    this.#spill = limitSpill === undefined || !isBounded ? null : new SpillRoom(limit, limitSpill);
+    this.#sorts = limitSorts === undefined || !isBounded ? null : new SortRoom(limit, limitSorts);
     const bytesMax = Math.min(PARTS_BYTES_MAX, limit / 16);
     const grows = (): void => void this.#makeRoom();
     this.#parts = new PartialFiles({ dir: `${this.#dir}${TEMPORARY}/parts`, bytesMax, lake, warn, grows });
@@ -123,25 +139,75 @@ export class DiskCache {
    * Room for a file that is about to be written, until the answer is called: then it is counted as what it is, or gone (D4).
    * @throws {SqlError} 53100
    */
-  async reserve(bytes: number): Promise<() => void> {
+  async reserve(bytes: number, what = 'Files that were to be written'): Promise<() => void> {
     const giveBack = this.#hold(bytes);
+    await this.#takeRoom(giveBack, `${what} may take ${bytes} bytes more.`);
+    return giveBack;
+  }
+
+  /** What was just reserved is there, or is not wanted. @throws {SqlError} 53100 */
+  async #takeRoom(giveBack: () => void, what: string): Promise<void> {
     if (this.#isShort && this.#unusedSpill > 0) await this.#spillGivesWay();
     const made = this.#makeRoom();
     if (this.#isShort) {
       giveBack();
       await made;
-      throw this.#noRoom(`Files that were to be written may take ${bytes} bytes.`);
+      throw this.#noRoom(what);
     }
     await made;
+  }
+
+  /** D6. @param what it is for, at the beginning of a sentence */
+  growing(what: string): GrowingRoom {
+    const { limit } = this.#options;
+    const reserved = (change: number): void => this.#reserve(change);
+    const books = {
+      reserve: (bytes: number) => {
+        reserved(bytes);
+        return this.#takeRoom(() => reserved(-bytes), `${what} may take ${bytes} bytes more.`);
+      },
+      reserved,
+      kept: (change: number) => void (this.#kept += change),
+    };
+    return new GrowingRoom(books, Math.min(STEP_BYTES_MAX, Math.floor(limit / 256)));
+  }
+
+  /**
+   * Room for what a sort of so many bytes may put aside, as much as there is: DuckDB is bounded by it. `isClaimed`: as `claim`.
+   * @returns gives it back
+   */
+  async sortRoom(bytes: number, isClaimed: boolean): Promise<() => void> {
+    const sorts = this.#sorts;
+    if (sorts === null || bytes < SORT_BYTES_MIN) return NO_LEASE;
+    const claimed = sorts.claim(bytes);
+    const giveBack = (): void => {
+      claimed();
+      this.#reserve(0);
+      this.#lookAgain();
+      void this.#settleSorts();
+    };
+    this.#reserve(0);
+    if (isClaimed) await this.#giveWay();
+    else if (!(await this.#takeRoom(giveBack, '').then(yes, no))) return NO_LEASE;
+    await this.#settleSorts();
     return giveBack;
+  }
+
+  #settleSorts(): Promise<void> {
+    const done = this.#sorts?.settle() ?? Promise.resolve();
+    return done.catch((error: unknown) => this.#options.warn(error, 'bounding what sorts put aside'));
   }
 
   /** The same for what cannot be refused, because it is a part of what frees the disk. */
   async claim(bytes: number): Promise<() => void> {
     const giveBack = this.#hold(bytes);
+    await this.#giveWay();
+    return giveBack;
+  }
+
+  async #giveWay(): Promise<void> {
     if (this.#isShort) await this.#spillGivesWay();
     await this.#makeRoom();
-    return giveBack;
   }
 
   get #isShort(): boolean {
@@ -182,16 +248,23 @@ export class DiskCache {
     return Math.max(0, (this.#spill?.grantedBytes ?? 0) - this.#usage.queries);
   }
 
+  get #unusedSorts(): number {
+    return Math.max(0, (this.#sorts?.grantedBytes ?? 0) - this.#usage.sorts);
+  }
+
   #hold(bytes: number): () => void {
     let held = bytes;
-    this.#reserved += held;
-    this.#countedUntil = 0;
+    this.#reserve(held);
     return () => {
-      this.#reserved -= held;
+      this.#reserve(-held);
       held = 0;
-      this.#countedUntil = 0;
       this.#lookAgain();
     };
+  }
+
+  #reserve(change: number): void {
+    this.#reserved += change;
+    this.#countedUntil = 0;
   }
 
   #lookAgain(): void {
@@ -232,10 +305,12 @@ export class DiskCache {
     const { log, staged, coming } = this.#ownBytes();
     const cache = this.#index.bytes;
     const { limit } = this.#options;
-    const { deltas, index, spill } = this.#usage;
-    const used = log + staged + deltas + index + spill + this.#parts.bytes + cache;
-    const reserved = coming + this.#reserved + this.#unusedSpill;
-    return { ...this.#usage, log, staged, cache, used, reserved, limit, files: this.#index.files };
+    const { deltas, index, rest } = this.#usage;
+    const spill = this.#usage.spill + this.#kept;
+    const ranges = this.#parts.bytes;
+    const used = log + staged + deltas + index + spill + rest + ranges + cache;
+    const reserved = coming + this.#reserved + this.#unusedSpill + this.#unusedSorts;
+    return { ...this.#usage, spill, log, staged, cache, ranges, used, reserved, limit, files: this.#index.files };
   }
 
   /** D1: no room for new writes, whatever the cache gives up. Asked by every statement: counted ten times a second, or after as much growth. */
@@ -262,7 +337,7 @@ export class DiskCache {
 
   #noRoom(more = ''): SqlError {
     const { log, staged, reserved, limit } = this.parts;
-    const taken = `Of ${limit} bytes the log takes ${log}, files that are not in Iceberg yet ${staged}, and rows in memory may take ${reserved - this.#unusedSpill}.`;
+    const taken = `Of ${limit} bytes the log takes ${log}, files that are not in Iceberg yet ${staged}, and rows in memory and what is being written may take ${Math.ceil(reserved - this.#unusedSpill)}.`;
     return new SqlError(SqlState.diskFull, 'no space left in disk.limit', {
       detail: more === '' ? taken : `${taken} ${more}`,
       hint: 'Writes go on by themselves after the next Iceberg commit; see arka.disk, and raise disk.limit.',
@@ -271,9 +346,9 @@ export class DiskCache {
 
   /** How much of what index and deltas leave is taken by what commits to Iceberg give back. */
   get pressure(): number {
-    const { log, staged, reserved, deltas, index, spill, limit } = this.parts;
-    const left = limit - deltas - index - spill;
-    const given = log + staged + reserved - this.#unusedSpill; // which queries give up by themselves
+    const { log, staged, reserved, deltas, index, rest, spill, limit } = this.parts;
+    const left = limit - deltas - index - rest - spill - this.#unusedSorts;
+    const given = log + staged + reserved - this.#unusedSpill - this.#unusedSorts; // queries give up theirs by themselves
     return left > 0 ? given / left : 1;
   }
 
@@ -464,6 +539,7 @@ export class DiskCache {
       const pause = Math.min(TICK_MS_MAX, Math.max(TICK_MS, (clock.monotonic() - begun) * COUNT_PART));
       if (stopped) return;
       await this.#fitSpill();
+      await this.#settleSorts();
       if (stopped) return;
       void this.#makeRoom();
       this.#lookAgain();
@@ -471,6 +547,7 @@ export class DiskCache {
     };
     cancel = clock.after(TICK_MS, () => void tick());
     void this.#fitSpill();
+    void this.#settleSorts();
     return () => {
       stopped = true;
       cancel();
@@ -479,3 +556,5 @@ export class DiskCache {
 }
 
 const NOTHING: ReadonlySet<string> = new Set();
+const yes = (): boolean => true;
+const no = (): boolean => false;

@@ -11,27 +11,37 @@ export interface DiskUsage {
   /** Delta files and the flush manifest. */
   readonly deltas: number;
   readonly index: number;
-  /** What queries, rewrites and cursors have put aside. */
+  /** What queries and rewrites have put aside; of cursors main's books say it. */
   readonly spill: number;
   /** Of it, what DuckDB has of queries. */
   readonly queries: number;
+  /** Of it, what DuckDB has of the sorts of flushes and rewrites. */
+  readonly sorts: number;
+  /** The local catalog, and rows of tables that are gone. */
+  readonly rest: number;
 }
+
+export const NO_USAGE: DiskUsage = { deltas: 0, index: 0, spill: 0, queries: 0, sorts: 0, rest: 0 };
 
 /** Files and folders between two turns of others: about a millisecond. */
 const TURN_ENTRIES = 256;
 
 export async function diskUsage(dataDir: string): Promise<DiskUsage> {
-  const usage = { deltas: 0, index: 0, spill: 0, queries: 0 };
+  const usage = { ...NO_USAGE };
   await eachFile(join(dataDir, 'disk'), (name, bytes) => {
     if (name.endsWith('.delta') || name.endsWith('.db')) usage.deltas += bytes();
   });
   await eachFile(join(dataDir, 'index'), (_, bytes) => void (usage.index += bytes()));
-  const queries = join(dataDir, 'tmp', 'queries', '/');
+  const [queries, sorts, cursors] = ['queries', 'chores', 'cursors'].map((part) => join(dataDir, 'tmp', part, '/'));
   await eachFile(join(dataDir, 'tmp'), (_, bytes, path) => {
+    if (path.startsWith(cursors!)) return;
     const size = bytes();
     usage.spill += size;
-    if (path.startsWith(queries)) usage.queries += size;
+    if (path.startsWith(queries!)) usage.queries += size;
+    if (path.startsWith(sorts!)) usage.sorts += size;
   });
+  usage.rest = sizeOf(join(dataDir, 'catalog.db'));
+  await eachFile(join(dataDir, 'lost'), (_, bytes) => void (usage.rest += bytes()));
   return usage;
 }
 

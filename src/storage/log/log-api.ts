@@ -69,10 +69,14 @@ export interface LogHold {
 
 export interface LogStats {
   readonly segments: number;
-  /** Of all files, spare ones too. */
+  /** Of all files: spare segments and the streams of transactions under way, too. */
   readonly bytes: number;
-  /** Of the segments alone: what `trim` can make less. */
+  /** What `trim` can make less: segments, and streams of transactions that have committed. */
   readonly liveBytes: number;
+  /** Of it, such streams. */
+  readonly streamBytes: number;
+  /** Streams of transactions under way. */
+  readonly openBytes: number;
   /** Frames appended that the thread has not written yet. */
   readonly queueBytes: number;
 }

@@ -25,6 +25,8 @@ export interface Shape {
   readonly segments: number;
   readonly bytes: number;
   readonly liveBytes: number;
+  /** Of both, what sealed streams take. */
+  readonly streamBytes: number;
   readonly firstLsn: Lsn;
   /** Oldest first. */
   readonly live: readonly Segment[];
@@ -130,11 +132,12 @@ export class LogServer {
 
   #shape(): Shape {
     const { live, bytes, liveBytes } = this.#segments;
-    const streamed = this.#streams.bytes;
+    const streamBytes = this.#streams.sealedBytes;
     return {
       segments: live.length,
-      bytes: bytes + streamed,
-      liveBytes: liveBytes + streamed,
+      bytes: bytes + streamBytes,
+      liveBytes: liveBytes + streamBytes,
+      streamBytes,
       firstLsn: live[0]!.header.firstLsn,
       live,
     };
@@ -165,7 +168,8 @@ export class LogServer {
       case 'committed':
         return this.#streams.committed(notice.stream, notice.lsn);
       case 'discard':
-        return this.#streams.discard(notice.stream);
+        if (this.#streams.discard(notice.stream)) this.#post({ event: 'shape', shape: this.#shape() });
+        return;
     }
   }
 
@@ -295,7 +299,9 @@ export class LogServer {
     if (this.#noSpare && bytes > 0) return false; // tried again when there is time
     try {
       const more = this.#segments.prepare(this.#noSpare ? Infinity : this.#state.offset, bytes);
+      const isNew = this.#segments.hasSpare && !this.#state.hasSpare;
       this.#state.hasSpare = this.#segments.hasSpare;
+      if (isNew && this.#state.phase === 'open') this.#post({ event: 'shape', shape: this.#shape() });
       if (this.#noSpare && this.#segments.hasSpare) this.#found(true);
       return more;
     } catch (error) {

@@ -60,9 +60,9 @@ export class StreamFiles {
     }
   }
 
-  get bytes(): number {
+  /** Of those that are sealed: main counts what it sends to the others. */
+  get sealedBytes(): number {
     let bytes = 0;
-    for (const each of this.#open.values()) bytes += each.bytes;
     for (const each of this.#sealed.values()) bytes += each.bytes;
     return bytes;
   }
@@ -133,19 +133,20 @@ export class StreamFiles {
     if (sealed !== undefined) sealed.lsn = lsn;
   }
 
-  /** The transaction is rolled back. */
-  discard(number: number): void {
+  /** The transaction is rolled back. @returns whether its file was sealed */
+  discard(number: number): boolean {
     this.#failed.delete(number);
     const stream = this.#open.get(number);
-    if (stream === undefined && !this.#sealed.has(number)) return;
+    const isSealed = this.#sealed.delete(number);
+    if (stream === undefined && !isSealed) return false;
     this.#open.delete(number);
-    this.#sealed.delete(number);
     try {
       stream?.file.close();
       this.#disk.remove(streamName(number));
     } catch {
       // it is named by nothing, and the next start finds it (T2)
     }
+    return isSealed;
   }
 
   /** Removes files of transactions that end below `to`. */

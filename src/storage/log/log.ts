@@ -14,6 +14,7 @@ import {
   BLOCK_BYTES,
   FRAME_HEADER_BYTES,
   GROUP_HEADER_BYTES,
+  STREAM_HEADER_BYTES,
   decodeFrame,
   encodeFrameHeader,
   frameBytesTotal,
@@ -68,10 +69,12 @@ class WriteAheadLog implements Log {
   #durableWaiters: Waiter<void>[] = [];
   #roomWaiters: (Waiter<void> & { readonly kind: FrameKind })[] = [];
   #opening: Waiter<void> | null = null;
-  #shape: Shape = { segments: 0, bytes: 0, liveBytes: 0, firstLsn: 1, live: [] };
+  #shape: Shape = { segments: 0, bytes: 0, liveBytes: 0, streamBytes: 0, firstLsn: 1, live: [] };
   readonly #holds: LogHolds;
   readonly #buffers = new StreamBuffers();
   #nextStream = 1;
+  /** Bytes that each stream under way has been sent: of those that are sealed the thread tells. */
+  readonly #open = new Map<number, number>();
   #nextId = 1;
   #started = false;
   #failed: Error | null = null;
@@ -99,8 +102,11 @@ class WriteAheadLog implements Log {
   }
 
   stats(): LogStats {
-    const { segments, bytes, liveBytes } = this.#shape;
-    return { segments, bytes, liveBytes, queueBytes: this.#ring.bytes.length - bytesFree(this.#ring) };
+    const { segments, bytes, liveBytes, streamBytes } = this.#shape;
+    let openBytes = 0;
+    for (const sent of this.#open.values()) openBytes += sent;
+    const queueBytes = this.#ring.bytes.length - bytesFree(this.#ring);
+    return { segments, bytes: bytes + openBytes, liveBytes, streamBytes, openBytes, queueBytes };
   }
 
   #hear(event: LogEvent): void {
@@ -233,10 +239,22 @@ class WriteAheadLog implements Log {
     invariant(this.#started && this.#closing === null, 'a stream comes after start and before close');
     const seed = randomBytes(4).readUInt32LE() || 1;
     return new StreamWriter(this.#nextStream++, seed, this.#buffers, {
-      write: (stream, _, frame) => this.#host.post({ method: 'write', stream, seed, frame }, [frame.buffer]),
-      seal: async (stream) => void (await this.#call({ method: 'seal', stream })),
+      write: (stream, _, frame) => {
+        this.#open.set(stream, (this.#open.get(stream) ?? STREAM_HEADER_BYTES) + frame.length);
+        this.#host.post({ method: 'write', stream, seed, frame }, [frame.buffer]);
+      },
+      seal: async (stream) => {
+        try {
+          await this.#call({ method: 'seal', stream });
+        } finally {
+          this.#open.delete(stream);
+        }
+      },
       committed: (stream, lsn) => this.#host.post({ method: 'committed', stream, lsn }),
-      discard: (stream) => this.#host.post({ method: 'discard', stream }),
+      discard: (stream) => {
+        this.#open.delete(stream);
+        this.#host.post({ method: 'discard', stream });
+      },
     });
   }
 
