@@ -6,6 +6,7 @@ import { formatType } from '../types/format-type.ts';
 import { literalError } from '../types/value-errors.ts';
 import { elementOf, elementType, engineType, isWideNumeric, numericModifier, Oid } from '../types/pg-type.ts';
 import { atNode, locationOf, stringNode } from './ast.ts';
+import { partAssignment, partsIn, writeParts } from './array-parts.ts';
 import { defaultValue, undefinedColumn } from './column-default.ts';
 import { constantFor, isNumberLiteral } from './constants.ts';
 import { typeParameter, type SimpleScope } from './describe.ts';
@@ -20,15 +21,22 @@ import { wideText } from './duckdb/wide-numeric.ts';
 import { quoteLiteral } from '../sql-text.ts';
 import { canonicalNumeric } from '../types/numeric-text.ts';
 
-export function assignmentsOf(targets: readonly Node[], def: TableDef): ReadonlyMap<ColumnDef, Node> {
+/** @param alias of the row whose columns are set */
+export function assignmentsOf(targets: readonly Node[], def: TableDef, alias: string): ReadonlyMap<ColumnDef, Node> {
   const assignments = new Map<ColumnDef, Node>();
   for (const target of targets) {
-    const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
-    if (value === undefined) throw notSupported('this SET', atNode(target));
-    const [column] = targetColumns([target], def)!;
-    if (assignments.has(column!))
+    if (!('ResTarget' in target) || target.ResTarget.val === undefined) throw notSupported('this SET', atNode(target));
+    const { val: value, indirection: steps = [], ...whole } = target.ResTarget;
+    const [column] = targetColumns([{ ResTarget: whole }], def)!;
+    const earlier = assignments.get(column!);
+    const parts = earlier === undefined || steps.length === 0 ? null : partsIn(earlier);
+    if (earlier !== undefined && parts === null)
       throw new SqlError(SqlState.syntaxError, `multiple assignments to same column "${column!.name}"`);
     const given = rowElement(value);
+    if (steps.length > 0) {
+      assignments.set(column!, partAssignment(column!, alias, target, steps, given, parts));
+      continue;
+    }
     if (column!.identity === 'always' && !('SetToDefault' in given)) throw onlyDefault(column!);
     assignments.set(column!, given);
   }
@@ -71,6 +79,14 @@ const MADE_BY_ENGINE: Readonly<Partial<Record<DefaultFunction, string>>> = {
 
 export function writeAssignment(value: Node, column: ColumnDef, scope: Scope): string {
   const type = engineType(column.type);
+  const parts = partsIn(value);
+  if (parts !== null)
+    return writeParts(
+      parts,
+      column,
+      (node) => writeExpression(node, scope),
+      (node, of) => writeAssignment(node, of, scope),
+    );
   if ('SetToDefault' in value) {
     const made = column.default?.kind === 'function' ? MADE_BY_ENGINE[column.default.function] : undefined;
     if (made !== undefined) return `CAST(${made} AS ${type})`;

@@ -15,6 +15,7 @@ import { constantFor, isNumberLiteral } from './constants.ts';
 import { writeQuery } from './duckdb/query.ts';
 import { generatorFor } from './generators.ts';
 import { planHiddenCalls } from './hidden-calls.ts';
+import { withWholeColumns } from './insert-parts.ts';
 import { checkOverride, overridden, splitGenerated, splitSelected } from './insert-values.ts';
 import { planConflict } from './on-conflict.ts';
 import type { CatalogView, InsertValue, QueryPlan, Statement } from './plan.ts';
@@ -26,12 +27,13 @@ import { formatType } from '../types/format-type.ts';
 
 /** @throws {SqlError} 42P01, 42701, 42703, 42601, 42804, 0A000 */
 export function planInsert(
-  statement: InsertStmt,
+  given: InsertStmt,
   parameterCount: number,
   view: CatalogView,
   environment: PlannerEnvironment,
 ): Statement {
-  const def = targetTable(statement.relation ?? {}, view, 'insert into');
+  const def = targetTable(given.relation ?? {}, view, 'insert into');
+  const statement = withWholeColumns(given, def, castNode);
   const returning = planReturning(statement, statement.relation ?? {}, def, parameterCount, view, environment);
   const rows = planRows(statement, def, parameterCount, view, environment);
   const clause = statement.onConflictClause;

@@ -43,7 +43,9 @@ export function planMerge(
   const relation = statement.relation ?? {};
   const def = targetTable(relation, view, 'merge into');
   const clauses = (statement.mergeWhenClauses ?? []).flatMap((node) =>
-    'MergeWhenClause' in node ? [whenOf(node.MergeWhenClause, def)] : [],
+    'MergeWhenClause' in node
+      ? [whenOf(node.MergeWhenClause, def, relation.alias?.aliasname ?? relation.relname ?? '')]
+      : [],
   );
   const own: PlannedTable = { def, placeholder: environment.placeholder(), positions: true };
   const { sourceRelation: source, joinCondition, withClause } = statement;
@@ -70,13 +72,13 @@ export function planMerge(
   };
 }
 
-function whenOf(clause: MergeWhenClause, def: TableDef): When {
+function whenOf(clause: MergeWhenClause, def: TableDef, alias: string): When {
   if (clause.matchKind === 'MERGE_WHEN_NOT_MATCHED_BY_SOURCE') throw notSupported('WHEN NOT MATCHED BY SOURCE');
   const isMatched = clause.matchKind === 'MERGE_WHEN_MATCHED';
   const head = { isMatched, condition: clause.condition, values: new Map(), generated: NONE };
   switch (clause.commandType) {
     case 'CMD_UPDATE':
-      return { ...head, action: 'update', values: assignmentsOf(clause.targetList ?? [], def) };
+      return { ...head, action: 'update', values: assignmentsOf(clause.targetList ?? [], def, alias) };
     case 'CMD_DELETE':
       return { ...head, action: 'delete' };
     case 'CMD_INSERT': {

@@ -46,7 +46,7 @@ export function planUpdate(
 ): Statement {
   const relation = statement.relation ?? {};
   const def = targetTable(relation, view, 'update');
-  const assignments = assignmentsOf(statement.targetList ?? [], def);
+  const assignments = assignmentsOf(statement.targetList ?? [], def, aliasOf(relation));
   const { whereClause: where, withClause } = statement;
   const from = statement.fromClause ?? [];
   const target: Target = { relation, def, where, with: withClause, from, text, parameterCount, isOne };

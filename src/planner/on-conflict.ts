@@ -37,7 +37,7 @@ export function planConflict(
   if (clause.action !== 'ONCONFLICT_UPDATE') return { conflict: { action: 'nothing' }, parameterOids };
   const relation = statement.relation ?? {};
   const alias = relation.alias?.aliasname ?? relation.relname ?? '';
-  const assignments = assignmentsOf(clause.targetList ?? [], def);
+  const assignments = assignmentsOf(clause.targetList ?? [], def, alias);
   const parts = [clause.whereClause, ...assignments.values()];
   const inner = planTables(findRelations(parts, view), environment.placeholder, false);
   for (const planned of inner.values())

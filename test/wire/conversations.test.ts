@@ -384,6 +384,37 @@ describe('a message that cannot be read is an error of its own, and the session 
     expect(await held(url, turns, 'pipelined')).toEqual(turns.flatMap(([, ...answers]) => answers));
   });
 
+  test('an array that a column cannot hold is 0A000 where it comes, and nothing of its statement is kept', async () => {
+    const dimensions = 'E 0A000 an array of more than one dimension in a column is not supported';
+    const bound = 'E 0A000 an array in a column whose first index is not 1 is not supported';
+    const turns: Turn[] = [
+      [query('CREATE TABLE lists (k int PRIMARY KEY, n int[])'), 'C CREATE TABLE', 'Z I'],
+      [query(`INSERT INTO lists VALUES (1, '{1}'), (2, '{{1,2},{3,4}}')`), dimensions, 'Z I'],
+      [query(`INSERT INTO lists VALUES (1, '{1}'), (2, '[0:1]={1,2}')`), bound, 'Z I'],
+      [query('INSERT INTO lists VALUES (1, NULL), (2, ARRAY[[1],[2]])'), dimensions, 'Z I'],
+      [query('INSERT INTO lists (k, n[2]) VALUES (1, 1)'), bound, 'Z I'],
+      [query('COPY lists FROM STDIN'), 'G'],
+      [copyData('1\t{1}\n2\t{{1},{2}}\n')],
+      [copyDone, dimensions, 'Z I'],
+      [parse('', 'INSERT INTO lists VALUES ($1, $2)')],
+      [bind('', '', ['1', lists(2, 0, 23, 1, 1, 1, 1, 4, 7)], [0, 1])],
+      [execute()],
+      [sync, '1', '2', dimensions, 'Z I'],
+      [bind('', '', ['1', lists(1, 0, 23, 1, 0, 4, 7)], [0, 1])],
+      [execute()],
+      [sync, '2', bound, 'Z I'],
+      [query('SELECT count(*) FROM lists'), 'T count:20', 'D 0', 'C SELECT 1', 'Z I'],
+      [query(`INSERT INTO lists VALUES (1, '{1,2}'), (2, '{}'), (3, NULL)`), 'C INSERT 0 3', 'Z I'],
+      [query('UPDATE lists SET n[0] = 5 WHERE k = 1'), bound, 'Z I'],
+      [query('UPDATE lists SET n[2] = 5'), bound, 'Z I'],
+      [query('UPDATE lists SET n[1][1] = 5 WHERE k = 3'), dimensions, 'Z I'],
+      [query(`UPDATE lists SET n[0:1] = '{5,6}' WHERE k = 1`), bound, 'Z I'],
+      [query('SELECT * FROM lists'), 'T k:23|n:1007', 'D 1|{1,2}', 'D 2|{}', 'D 3|NULL', 'C SELECT 3', 'Z I'],
+      [query('DROP TABLE lists'), 'C DROP TABLE', 'Z I'],
+    ];
+    expect(await held(url, turns, 'in turns')).toEqual(turns.flatMap(([, ...answers]) => answers));
+  });
+
   test('a Bind that fails ends the unnamed portal before it, and fails its block', async () => {
     const turns: Turn[] = [
       [query('BEGIN'), 'C BEGIN', 'Z T'],

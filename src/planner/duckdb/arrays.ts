@@ -55,6 +55,19 @@ export function arrayConcatenation(left: Typed, right: Typed, where: SqlErrorFie
   return typed(`list_concat(${(array === left ? parts : parts.toReversed()).join(', ')})`, array.oid);
 }
 
+/** @throws {SqlError} 42804 */
+export function subscriptOf(
+  node: NonNullable<A_Indirection['arg']>,
+  write: (node: NonNullable<A_Indirection['arg']>) => Typed,
+): string {
+  const given = write(node);
+  if (given.constant === null) return 'CAST(NULL AS INTEGER)';
+  if (given.oid === Oid.unknown && typeof given.constant === 'string') return scalarLiteral(given.constant, Oid.int4);
+  if (!isInteger(given.oid))
+    throw new SqlError(SqlState.datatypeMismatch, 'array subscript must have type integer', atNode(node));
+  return given.sql;
+}
+
 /** Subscripts and slices of an array, and subscripts of jsonb. */
 export function writeSubscripts(
   indirection: A_Indirection,
@@ -68,21 +81,19 @@ export function writeSubscripts(
   if (value.oid === Oid.jsonb) return jsonbSubscripts(value, steps, write);
   const element = elementType(value.oid);
   if (element === undefined) throw notSupported(`a subscript of type ${nameOf(value.oid)} over Arka tables`);
-  const index = (node: NonNullable<A_Indirection['arg']>): string => {
-    const given = write(node);
-    if (given.constant === null) return 'CAST(NULL AS INTEGER)';
-    if (given.oid === Oid.unknown && typeof given.constant === 'string') return scalarLiteral(given.constant, Oid.int4);
-    if (!isInteger(given.oid))
-      throw new SqlError(SqlState.datatypeMismatch, 'array subscript must have type integer', atNode(node));
-    return given.sql;
-  };
+  const index = (node: NonNullable<A_Indirection['arg']>): string => subscriptOf(node, write);
   if (!steps.some((step) => step.is_slice === true)) {
     const indexes = steps.map((step) => index(step.uidx!));
     const one = `CASE WHEN ${indexes[0]} >= 1 THEN list_extract(${value.sql}, ${indexes[0]}) END`;
     // More subscripts than dimensions: NULL.
     return typed(steps.length === 1 ? one : `CASE WHEN false THEN ${one} END`, element);
   }
-  if (steps.length > 1) throw notSupported('a slice of more than one dimension over Arka tables');
+  if (steps.length > 1) {
+    // More dimensions than there are: nothing of it, unless a bound is NULL.
+    const bounds = steps.flatMap(({ lidx, uidx }) => [lidx, uidx].filter((node) => node !== undefined)).map(index);
+    const known = [value.sql, ...bounds].map((sql) => `${sql} IS NOT NULL`).join(' AND ');
+    return typed(`CASE WHEN ${known} THEN list_slice(${value.sql}, 2, 1) END`, value.oid);
+  }
   const [{ lidx, uidx }] = steps as [(typeof steps)[0]];
   const low = lidx === undefined ? '1' : index(lidx);
   const high = uidx === undefined ? `len(${value.sql})` : index(uidx);
@@ -126,9 +137,14 @@ function elementOf(arg: Typed | undefined, element: number, name: string): strin
   return sql;
 }
 
-const firstDimension = (dimension: Typed | undefined, name: string): void => {
-  if (dimension?.constant !== '1') throw notSupported(`${name} of another dimension than 1 over Arka tables`);
-};
+/** A measure of the first dimension; there is no other. */
+function inDimension(dimension: Typed | undefined, sql: string, name: string): string {
+  if (dimension?.constant === '1') return sql;
+  if (dimension === undefined || !(isInteger(dimension.oid) || dimension.constant !== undefined))
+    throw notSupported(`function ${name} of these types over Arka tables`);
+  if (dimension.constant === null) return 'CAST(NULL AS INTEGER)';
+  return `CASE WHEN ${dimension.sql} = 1 THEN ${sql} END`;
+}
 
 const whole = (sql: string): string => `CAST(${sql} AS INTEGER)`;
 
@@ -149,16 +165,13 @@ function separator(arg: Typed | undefined, name: string): string {
 export const ARRAY_FUNCTIONS: Readonly<Record<string, (args: readonly Typed[], name: string) => Typed>> = {
   cardinality: (args, name) => typed(whole(`len(${list(args, name).sql})`), Oid.int4),
   array_length: (args, name) => {
-    firstDimension(args[1], name);
-    return typed(whole(`nullif(len(${list(args, name).sql}), 0)`), Oid.int4);
+    return typed(inDimension(args[1], whole(`nullif(len(${list(args, name).sql}), 0)`), name), Oid.int4);
   },
   array_upper: (args, name) => {
-    firstDimension(args[1], name);
-    return typed(whole(`nullif(len(${list(args, name).sql}), 0)`), Oid.int4);
+    return typed(inDimension(args[1], whole(`nullif(len(${list(args, name).sql}), 0)`), name), Oid.int4);
   },
   array_lower: (args, name) => {
-    firstDimension(args[1], name);
-    return typed(`CASE WHEN len(${list(args, name).sql}) > 0 THEN 1 END`, Oid.int4);
+    return typed(inDimension(args[1], `CASE WHEN len(${list(args, name).sql}) > 0 THEN 1 END`, name), Oid.int4);
   },
   array_ndims: (args, name) => typed(`CASE WHEN len(${list(args, name).sql}) > 0 THEN 1 END`, Oid.int4),
   array_dims: (args, name) => {
