@@ -10,21 +10,24 @@ import duckdb from '@duckdb/node-bindings';
 import { toSqlError } from '../errors.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import { columnVector, isValid, type ColumnVector, type Physical } from '../types/column-vector.ts';
+import { sumOfParts } from '../types/decimal-quotient.ts';
 import { elementOfArray, elementsOf, membersOf, memberOf, textOf, valueAt, kindOf } from '../types/json-text.ts';
 import * as jsonb from '../types/jsonb-operations.ts';
 import * as numeric from '../types/numeric-text.ts';
 import { parseInterval } from '../types/interval-input.ts';
 import { intervalText } from '../types/interval-output.ts';
-import { putIntervalKey, putJsonbKey, putNumericKey } from '../types/sort-key.ts';
+import { putIntervalKey, putJsonbKey, putNumericKeyOf } from '../types/sort-key.ts';
 import { putTimetzKey } from '../types/timetz.ts';
 import { decodeText } from '../types/utf8.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { Oid } from '../types/pg-type.ts';
+import { registerQuotientFunctions } from './quotient-functions.ts';
 import { vectorReader } from './vector-reader.ts';
 import { intervalBuilder, logicalType, vectorBuilder, type StringMode } from './vector-builder.ts';
 
-type Argument = 'text' | 'number' | 'boolean' | 'double' | 'interval';
-type Value = string | number | boolean;
+/** `bytes`: a text that nobody decodes. */
+type Argument = 'text' | 'bytes' | 'number' | 'boolean' | 'double' | 'interval';
+type Value = string | number | boolean | Uint8Array;
 
 interface EngineFunction {
   readonly name: string;
@@ -129,16 +132,26 @@ const FUNCTIONS: readonly EngineFunction[] = [
     'text',
     (sum: string, squares: string, count: string, kind: number) => numeric.deviationOf(sum, squares, count, kind),
   ),
-  of('arka_numeric_key', ['text'], 'key', (text: string, out: ByteWriter) => putNumericKey(text, out)),
+  of('arka_numeric_key', ['bytes'], 'key', (text: Uint8Array, out: ByteWriter) =>
+    putNumericKeyOf(text, 0, text.length, out),
+  ),
+  of(
+    'arka_numeric_of_parts',
+    ['text', 'text', 'text', 'text', 'number'],
+    'text',
+    (whole: string, f0: string, f1: string, f2: string, scale: number) => sumOfParts([whole, f0, f1, f2], scale),
+  ),
 ];
 
 /** Registers them in the connection's instance. */
 export function registerEngineFunctions(connection: duckdb.Connection, mode: StringMode): void {
   for (const each of FUNCTIONS) register(connection, each, mode);
+  registerQuotientFunctions(connection, mode);
 }
 
 const ARGUMENTS: Readonly<Record<Argument, duckdb.Type>> = {
   text: duckdb.Type.VARCHAR,
+  bytes: duckdb.Type.VARCHAR,
   number: duckdb.Type.INTEGER,
   boolean: duckdb.Type.BOOLEAN,
   double: duckdb.Type.DOUBLE,
@@ -194,9 +207,10 @@ function putResult(
   out: ByteWriter,
 ): void {
   const values: Value[] = [];
-  for (const column of columns) {
+  for (let i = 0; i < columns.length; i++) {
+    const column = columns[i]!;
     if (!isValid(column, row)) return built.null(); // E1
-    values.push(valueOf(column, row));
+    values.push(valueOf(column, row, each.arguments[i]!));
   }
   out.length = 0;
   const value = each.call(values, out);
@@ -212,7 +226,7 @@ function putResult(
   built.bytes(out.bytes, 0, out.length);
 }
 
-function valueOf(column: ColumnVector, row: number): Value {
+function valueOf(column: ColumnVector, row: number, as: Argument): Value {
   switch (column.physical) {
     case 'bool':
       return ((column.bits[row >> 3]! >> (row & 7)) & 1) !== 0;
@@ -226,6 +240,7 @@ function valueOf(column: ColumnVector, row: number): Value {
       return intervalText(words[row * 4]!, words[row * 4 + 1]!, micros);
     }
     default:
+      if (as === 'bytes') return column.heap.subarray(column.starts[row]!, column.ends[row]!);
       return decodeText(column.heap, column.starts[row]!, column.ends[row]!);
   }
 }

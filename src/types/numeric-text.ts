@@ -17,11 +17,11 @@ import { trimSpace } from './white-space.ts';
 /** Powers of ten, of which most are small: making one costs more than a product. */
 const POWERS = Array.from({ length: 64 }, (_, exponent) => 10n ** BigInt(exponent));
 
-function powerOfTen(exponent: number): bigint {
+export function powerOfTen(exponent: number): bigint {
   return POWERS[exponent] ?? 10n ** BigInt(exponent);
 }
 
-interface Finite {
+export interface Finite {
   readonly unscaled: bigint;
   readonly scale: number;
 }
@@ -67,14 +67,14 @@ function finite(text: string): Finite {
   return { unscaled: BigInt(text.slice(0, point) + text.slice(point + 1)), scale: text.length - point - 1 };
 }
 
-function shown({ unscaled, scale }: Finite): string {
+export function exactText({ unscaled, scale }: Finite): string {
   const digits = (unscaled < 0n ? -unscaled : unscaled).toString().padStart(scale + 1, '0');
   const point = digits.length - scale;
   return `${unscaled < 0n ? '-' : ''}${digits.slice(0, point)}${scale > 0 ? `.${digits.slice(point)}` : ''}`;
 }
 
 /** Rounded half away from zero, or cut, to so many digits behind the point; fewer than none: before it. */
-function toScale({ unscaled, scale }: Finite, wanted: number, cuts = false): Finite {
+export function toScale({ unscaled, scale }: Finite, wanted: number, cuts = false): Finite {
   if (wanted >= scale) return { unscaled: unscaled * powerOfTen(wanted - scale), scale: wanted };
   const divisor = powerOfTen(scale - wanted);
   const size = unscaled < 0n ? -unscaled : unscaled;
@@ -86,13 +86,13 @@ function toScale({ unscaled, scale }: Finite, wanted: number, cuts = false): Fin
 export function roundedNumeric(text: string, scale: number): string {
   return isSpecial(text)
     ? text
-    : shown(toScale(finite(text), Math.max(-INTEGER_DIGITS_MAX, Math.min(scale, SCALE_MAX))));
+    : exactText(toScale(finite(text), Math.max(-INTEGER_DIGITS_MAX, Math.min(scale, SCALE_MAX))));
 }
 
 export function truncatedNumeric(text: string, scale: number): string {
   return isSpecial(text)
     ? text
-    : shown(toScale(finite(text), Math.max(-INTEGER_DIGITS_MAX, Math.min(scale, SCALE_MAX)), true));
+    : exactText(toScale(finite(text), Math.max(-INTEGER_DIGITS_MAX, Math.min(scale, SCALE_MAX)), true));
 }
 
 /** As a value of numeric(precision, scale). @throws {SqlError} 22003 */
@@ -108,7 +108,7 @@ export function fittedNumeric(text: string, precision: number, scale: number): s
   const limit = 10n ** BigInt(Math.max(0, whole + value.scale));
   const size = value.unscaled < 0n ? -value.unscaled : value.unscaled;
   if (size >= limit) throw overflow(`must round to an absolute value less than ${whole === 0 ? '1' : `10^${whole}`}`);
-  return shown(value);
+  return exactText(value);
 }
 
 export function numericTextInput(type: PgType): TextInput {
@@ -156,7 +156,7 @@ export function added(a: string, b: string): string {
   }
   const [x, y] = [finite(a), finite(b)];
   const scale = Math.max(x.scale, y.scale);
-  return shown({ unscaled: toScale(x, scale).unscaled + toScale(y, scale).unscaled, scale });
+  return exactText({ unscaled: toScale(x, scale).unscaled + toScale(y, scale).unscaled, scale });
 }
 
 export function multiplied(a: string, b: string): string {
@@ -167,7 +167,7 @@ export function multiplied(a: string, b: string): string {
   }
   const [x, y] = [finite(a), finite(b)];
   const product = { unscaled: x.unscaled * y.unscaled, scale: x.scale + y.scale };
-  return shown(product.scale > SCALE_MAX ? toScale(product, SCALE_MAX) : product);
+  return exactText(product.scale > SCALE_MAX ? toScale(product, SCALE_MAX) : product);
 }
 
 const byZero = (): SqlError => new SqlError(SqlState.divisionByZero, 'division by zero');
@@ -187,13 +187,24 @@ export function divided(a: string, b: string): string {
   if (isSpecial(a)) return isSpecial(b) ? 'NaN' : signOf(a) * signOf(b) > 0 ? 'Infinity' : '-Infinity';
   if (isSpecial(b)) return '0';
   const [x, y] = [finite(a), finite(b)];
+  return exactText(exactQuotient(x, y, Math.max(x.scale, y.scale)));
+}
+
+/** Digits of a quotient at least (NUMERIC_MIN_SIG_DIGITS), and behind its point at most. */
+export const DIVISION_DIGITS = 16;
+const QUOTIENT_SCALE_MAX = 1000;
+
+/** By a divisor that is not 0; with `least` digits behind the point or more. */
+export function exactQuotient(x: Finite, y: Finite, least: number): Finite {
   const [p, q] = [leading(x), leading(y)];
   const weight = p.weight - q.weight - (p.digit <= q.digit ? 1 : 0);
-  const scale = Math.min(1000, Math.max(16 - weight * 4, x.scale, y.scale, 0));
-  const numerator = x.unscaled * powerOfTen(scale - x.scale + y.scale);
-  const [n, d] = [numerator < 0n ? -numerator : numerator, y.unscaled < 0n ? -y.unscaled : y.unscaled];
+  const scale = Math.min(QUOTIENT_SCALE_MAX, Math.max(DIVISION_DIGITS - weight * 4, least));
+  const shift = scale - x.scale + y.scale;
+  const numerator = shift < 0 ? x.unscaled : x.unscaled * powerOfTen(shift);
+  const divisor = shift < 0 ? y.unscaled * powerOfTen(-shift) : y.unscaled;
+  const [n, d] = [numerator < 0n ? -numerator : numerator, divisor < 0n ? -divisor : divisor];
   const size = (n * 2n + d) / (d * 2n);
-  return shown({ unscaled: numerator < 0n === y.unscaled < 0n ? size : -size, scale });
+  return { unscaled: numerator < 0n === divisor < 0n ? size : -size, scale };
 }
 
 export function remainder(a: string, b: string): string {
@@ -206,7 +217,7 @@ export function remainder(a: string, b: string): string {
   if (isSpecial(b)) return a;
   const [x, y] = [finite(a), finite(b)];
   const scale = Math.max(x.scale, y.scale);
-  return shown({ unscaled: toScale(x, scale).unscaled % toScale(y, scale).unscaled, scale });
+  return exactText({ unscaled: toScale(x, scale).unscaled % toScale(y, scale).unscaled, scale });
 }
 
 /** The nearest whole number below or above. */
@@ -216,7 +227,7 @@ export function wholeNumeric(text: string, direction: -1 | 1): string {
   const cut = toScale(value, 0, true).unscaled;
   const isExact = cut * 10n ** BigInt(value.scale) === value.unscaled;
   const moves = !isExact && (direction > 0 ? value.unscaled > 0n : value.unscaled < 0n);
-  return shown({ unscaled: moves ? cut + BigInt(direction) : cut, scale: 0 });
+  return exactText({ unscaled: moves ? cut + BigInt(direction) : cut, scale: 0 });
 }
 
 export function signNumeric(text: string): string {
@@ -249,7 +260,7 @@ function rankOf(text: string): number {
 /** The next value of this scale below or above, within 38 digits: what numbers of this scale compare with as with the value. */
 export function boundNumeric(text: string, scale: number, direction: number): string {
   const limit = { unscaled: 10n ** 38n - 1n, scale };
-  if (isSpecial(text)) return shown(text === '-Infinity' ? { ...limit, unscaled: -limit.unscaled } : limit);
+  if (isSpecial(text)) return exactText(text === '-Infinity' ? { ...limit, unscaled: -limit.unscaled } : limit);
   const value = finite(text);
   const cut = toScale(value, scale, true).unscaled;
   const back = toScale({ unscaled: cut, scale }, Math.max(scale, value.scale)).unscaled;
@@ -257,7 +268,7 @@ export function boundNumeric(text: string, scale: number, direction: number): st
   const moves = !isExact && (direction > 0 ? value.unscaled > 0n : value.unscaled < 0n);
   const near = moves ? cut + BigInt(direction) : cut;
   const unscaled = near > limit.unscaled ? limit.unscaled : near < -limit.unscaled ? -limit.unscaled : near;
-  return shown({ unscaled, scale });
+  return exactText({ unscaled, scale });
 }
 
 /** Of the last argument of `deviationOf`: over one value less, and as the root. */
@@ -274,10 +285,10 @@ export function deviationOf(sum: string, squares: string, count: string, kind: n
   const scale = x.scale * 2;
   const numerator = { unscaled: n * toScale(finite(squares), scale).unscaled - x.unscaled * x.unscaled, scale };
   if (numerator.unscaled <= 0n) return '0';
-  const variance = finite(divided(shown(numerator), String(isSample ? n * (n - 1n) : n * n)));
-  if ((kind & ROOT) === 0) return shown(variance);
+  const variance = finite(divided(exactText(numerator), String(isSample ? n * (n - 1n) : n * n)));
+  if ((kind & ROOT) === 0) return exactText(variance);
   const doubled = squareRoot(4n * variance.unscaled * 10n ** BigInt(variance.scale));
-  return shown({ unscaled: (doubled + 1n) / 2n, scale: variance.scale });
+  return exactText({ unscaled: (doubled + 1n) / 2n, scale: variance.scale });
 }
 
 /** The largest whole number whose square is not above. */

@@ -18,28 +18,47 @@ const POSITIVE = 3;
 const PLUS_INFINITY = 4;
 const NOT_A_NUMBER = 5;
 
-/** The exponent and the digits of a numeric's text; digits have no zeros at either end. */
-function scientific(text: string): { readonly negative: boolean; readonly exponent: number; readonly digits: string } {
-  const negative = text.startsWith('-');
-  const [whole = '', fraction = ''] = text.slice(negative ? 1 : 0).split('.');
-  const all = whole + fraction;
-  const leading = /^0*/.exec(all)![0].length;
-  return { negative, exponent: whole.length - leading, digits: all.slice(leading).replace(/0+$/, '') };
-}
+const MINUS = 0x2d;
+const POINT = 0x2e;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
 
 /** K1. `text` as numeric prints it. */
 export function putNumericKey(text: string, out: ByteWriter): void {
-  if (text === 'NaN') return out.u8(NOT_A_NUMBER);
-  if (text === 'Infinity') return out.u8(PLUS_INFINITY);
-  if (text === '-Infinity') return out.u8(MINUS_INFINITY);
-  const { negative, exponent, digits } = scientific(text);
-  if (digits === '') return out.u8(ZERO);
-  out.u8(negative ? NEGATIVE : POSITIVE);
-  const flip = negative ? 0xff : 0;
+  const bytes = encodeText(text);
+  putNumericKeyOf(bytes, 0, bytes.length, out);
+}
+
+/** K1. Of the bytes of its text. */
+export function putNumericKeyOf(bytes: Uint8Array, start: number, end: number, out: ByteWriter): void {
+  const isNegative = bytes[start] === MINUS;
+  let at = isNegative ? start + 1 : start;
+  if (bytes[at]! > DIGIT_9)
+    return out.u8(bytes[at] === 0x4e ? NOT_A_NUMBER : isNegative ? MINUS_INFINITY : PLUS_INFINITY);
+  let point = bytes.indexOf(POINT, at);
+  if (point < 0 || point > end) point = end;
+  while (at < end && (bytes[at] === DIGIT_0 || bytes[at] === POINT)) at++;
+  if (at === end) return out.u8(ZERO);
+  let last = end;
+  while (last > point && (bytes[last - 1] === DIGIT_0 || bytes[last - 1] === POINT)) last--;
+  if (last <= point) while (bytes[last - 1] === DIGIT_0) last--;
+  out.u8(isNegative ? NEGATIVE : POSITIVE);
+  const flip = isNegative ? 0xff : 0;
   // Digits to the power: biased, then two of them a byte, 1 to 100, ended by 0.
-  const power = exponent + 0x40_0000;
+  const power = (at < point ? point - at : point + 1 - at) + 0x40_0000;
   for (let shift = 16; shift >= 0; shift -= 8) out.u8(((power >> shift) & 0xff) ^ flip);
-  for (let i = 0; i < digits.length; i += 2) out.u8((Number(digits.slice(i, i + 2).padEnd(2, '0')) + 1) ^ flip);
+  let pair = -1;
+  for (; at < last; at++) {
+    if (at === point) continue;
+    const digit = bytes[at]! - DIGIT_0;
+    if (pair < 0) {
+      pair = digit * 10;
+    } else {
+      out.u8((pair + digit + 1) ^ flip);
+      pair = -1;
+    }
+  }
+  if (pair >= 0) out.u8((pair + 1) ^ flip);
   out.u8(flip);
 }
 

@@ -85,11 +85,12 @@ const isDeviation = (name: string): boolean => /^(stddev|var)/.test(name);
 /** As the aggregate takes it: not looked at in rows that the filter drops. */
 function guarded(value: Typed, sql: string, filter: string | null): Typed {
   if (sql === value.sql) return value;
-  const form = value.decimal;
+  const { decimal: form, quotient } = value;
   const kept = (part: string): string => `CASE WHEN ${filter} THEN ${part} END`;
   return {
     ...typed(sql, value.oid),
     ...(form === undefined ? {} : { decimal: { ...form, sql: kept(form.sql) } }),
+    ...(quotient === undefined ? {} : { quotient: { ...quotient, dividend: kept(quotient.dividend) } }),
   };
 }
 

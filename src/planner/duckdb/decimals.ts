@@ -7,7 +7,7 @@
  * - D2 Arithmetic is carried out wide enough for its result: the engine keeps a product of two DECIMALs of 18 digits in 18 digits.
  */
 import { Oid } from '../../types/pg-type.ts';
-import { typed, type DecimalForm, type Typed } from './typed.ts';
+import { typed, type DecimalForm, type Quotient, type Typed } from './typed.ts';
 
 const PRECISION_MAX = 38;
 /** Up to so many digits the engine works with 64 bits, whatever the result needs. */
@@ -51,6 +51,19 @@ export function decimalArithmetic(name: string, left: Typed, right: Typed): Deci
   if (a.shown === undefined && b.shown === undefined) return form;
   const [x, y] = [scaleOf(a), scaleOf(b)];
   return { ...form, shown: isProduct ? `(${x} + ${y})` : `greatest(${x}, ${y})` };
+}
+
+/** What the engine divides by functions of Arka's own (`federation/quotient-functions.ts`). */
+export function quotientOf(dividend: DecimalForm, divisor: DecimalForm): Quotient {
+  const [x, y] = [dividend, divisor];
+  const isSame = x.shown === undefined && y.shown === undefined;
+  const least = isSame ? String(Math.max(x.scale, y.scale)) : `CAST(greatest(${scaleOf(x)}, ${scaleOf(y)}) AS INTEGER)`;
+  return { dividend: x.sql, divisor: y.sql, least };
+}
+
+/** One of the functions of a quotient: its text, its key, or the parts of its sum. */
+export function quotientCall(what: '' | '_key' | '_parts', { dividend, divisor, least }: Quotient): string {
+  return `arka_quotient${what}(${dividend}, ${divisor}, ${least})`;
 }
 
 /** What holds values of all these forms; undefined: no DECIMAL does. */

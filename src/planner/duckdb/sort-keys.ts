@@ -3,6 +3,7 @@
  * (`types/sort-key.ts`). Of all other types the value is its own key.
  */
 import { Oid } from '../../types/pg-type.ts';
+import { quotientCall } from './decimals.ts';
 import { WIDE_NUMERIC, type Typed } from './typed.ts';
 
 const KEYS: ReadonlyMap<number, string> = new Map([
@@ -23,6 +24,6 @@ export function sortKey(sql: string, oid: number): string {
 }
 
 /** That of a value, which may be a number beside its text. */
-export function orderKey({ sql, oid, decimal }: Typed): string {
-  return decimal?.sql ?? sortKey(sql, oid);
+export function orderKey({ sql, oid, decimal, quotient }: Typed): string {
+  return decimal?.sql ?? (quotient === undefined ? sortKey(sql, oid) : quotientCall('_key', quotient));
 }

@@ -24,6 +24,8 @@ export interface Typed {
   readonly decimal?: DecimalForm;
   /** Of a numeric that is text: a double that differs from it by rounding alone. */
   readonly near?: string;
+  /** Of a quotient: what is divided, for those who want its key or its parts and not its text. */
+  readonly quotient?: Quotient;
   /** Of a subquery in an expression: its query. */
   readonly subquery?: string;
 }
@@ -34,6 +36,13 @@ export interface DecimalForm {
   readonly precision: number;
   readonly scale: number;
   readonly shown?: string;
+}
+
+/** SQL of two DECIMALs or integers, and of the digits that they show behind the point, which the quotient has at least. */
+export interface Quotient {
+  readonly dividend: string;
+  readonly divisor: string;
+  readonly least: string;
 }
 
 export function typed(sql: string, oid = 0): Typed {

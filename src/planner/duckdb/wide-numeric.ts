@@ -7,8 +7,17 @@ import { quoteLiteral } from '../../sql-text.ts';
 import { notSupported, type SqlError, type SqlErrorFields } from '../../errors.ts';
 import { canonicalNumeric } from '../../types/numeric-text.ts';
 import { Oid } from '../../types/pg-type.ts';
-import { decimal, decimalArithmetic, decimalExtreme, decimalOf, decimalSum, shownText } from './decimals.ts';
-import { sortKey } from './sort-keys.ts';
+import {
+  decimal,
+  decimalArithmetic,
+  decimalExtreme,
+  decimalOf,
+  decimalSum,
+  quotientCall,
+  quotientOf,
+  shownText,
+} from './decimals.ts';
+import { orderKey, sortKey } from './sort-keys.ts';
 import {
   isFloat,
   isInteger,
@@ -17,6 +26,7 @@ import {
   typed,
   WIDE_NUMERIC,
   type DecimalForm,
+  type Quotient,
   type Typed,
 } from './typed.ts';
 
@@ -57,6 +67,8 @@ export function wideOperator(name: string, left: Typed, right: Typed, where: Sql
   }
   // Beside a float both are.
   if (isFloat(left.oid) || isFloat(right.oid)) return undefined;
+  const [x, y] = [decimalOf(left), decimalOf(right)];
+  if (name === '/' && x !== undefined && y !== undefined) return quotient(x, y);
   const value = typed(`arka_numeric_${operation}(${wideText(left)}, ${wideText(right)})`, WIDE_NUMERIC);
   if (name === '/' || (name === '*' && (left.near ?? right.near) !== undefined)) {
     const [a, b] = [nearOf(left), nearOf(right)];
@@ -64,6 +76,12 @@ export function wideOperator(name: string, left: Typed, right: Typed, where: Sql
   }
   const form = name === '%' ? undefined : decimalArithmetic(name, left, right);
   return form === undefined ? value : { ...value, decimal: form };
+}
+
+function quotient(x: DecimalForm, y: DecimalForm): Typed {
+  const of = quotientOf(x, y);
+  const near = `(CAST(${x.sql} AS DOUBLE) / CAST(${y.sql} AS DOUBLE))`;
+  return { ...typed(quotientCall('', of), WIDE_NUMERIC), quotient: of, near };
 }
 
 /** Both are, or are untyped beside one that is. */
@@ -89,7 +107,8 @@ function applied(value: Typed, write: (text: string) => string): string {
     : `(SELECT ${write('arka_one.c')} FROM (${value.subquery}) AS arka_one(c))`;
 }
 
-const keyOf = (value: Typed): string => applied(value, (text) => sortKey(text, WIDE_NUMERIC));
+const keyOf = (value: Typed): string =>
+  value.quotient === undefined ? applied(value, (text) => sortKey(text, WIDE_NUMERIC)) : orderKey(value);
 
 /** Doubles that are further apart than rounding can move them are in the order of the numerics. */
 const NEAR = 1e-12;
@@ -163,7 +182,15 @@ export function wideExtreme(name: 'min' | 'max', value: Typed, call: Call): Type
 
 export function wideSum(value: Typed, call: Call): Typed {
   if (value.decimal !== undefined) return ofForm(decimalSum(value.decimal, call));
+  if (value.quotient !== undefined) return typed(quotientSum(value.quotient, call), WIDE_NUMERIC);
   return typed(textSum(value.sql, call), WIDE_NUMERIC);
+}
+
+/** The sums of the parts, which the engine takes out of one call for all of them. */
+function quotientSum(of: Quotient, call: Call): string {
+  const part = (aggregate: string, name: string): string => call(`${aggregate}(${quotientCall('_parts', of)}.${name})`);
+  const sums = ['w', 'f0', 'f1', 'f2'].map((name) => `CAST(${part('sum', name)} AS VARCHAR)`);
+  return `arka_numeric_of_parts(${sums.join(', ')}, ${part('max', 's')})`;
 }
 
 /** Digits before and behind the point that a sum of texts has room for. */
@@ -196,10 +223,14 @@ function textSum(sql: string, call: Call): string {
 /** avg of exact numbers. */
 export function average(value: Typed, call: Call): Typed {
   const form = decimalOf(value);
-  const sum = isWide(value) ? wideText(wideSum(value, call)) : `CAST(${call(`sum(${value.sql})`)} AS VARCHAR)`;
-  const count = call(`count(${form?.sql ?? value.sql})`);
-  const quotient = typed(`arka_numeric_divide(${sum}, CAST(nullif(${count}, 0) AS VARCHAR))`, WIDE_NUMERIC);
-  return form === undefined ? quotient : { ...quotient, near: call(`avg(${form.sql})`) };
+  if (form === undefined) {
+    const { sql, quotient: of } = value;
+    const counted = of === undefined ? sql : `${quotientCall('_parts', of)}.s`;
+    const count = `CAST(nullif(${call(`count(${counted})`)}, 0) AS VARCHAR)`;
+    return typed(`arka_numeric_divide(${wideText(wideSum(value, call))}, ${count})`, WIDE_NUMERIC);
+  }
+  const count = { sql: `nullif(${call(`count(${form.sql})`)}, 0)`, precision: 19, scale: 0 };
+  return { ...quotient(decimalSum(form, call), count), near: call(`avg(${form.sql})`) };
 }
 
 /** Bits of the last argument of `arka_numeric_deviation`. */
