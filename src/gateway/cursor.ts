@@ -17,6 +17,7 @@ import type { ColumnVector } from '../types/column-vector.ts';
 import type { CopyStyle } from '../types/copy-row.ts';
 import type { Format } from '../types/result-column.ts';
 import { FeedHolds } from './feeds.ts';
+import { LocatedRows } from './located-rows.ts';
 import { ScanBuilder, type BuiltScan } from './scan.ts';
 
 export interface CursorRequest {
@@ -86,8 +87,10 @@ export class EngineCursor {
     const seen = request.transaction?.statement?.snapshot ?? request.transaction?.snapshot;
     const read = onlyFeeds ? undefined : seen?.read(tooOld, isBusy);
     const builder = new ScanBuilder(database.memory, request.transaction, request.timeZone);
+    const located = new LocatedRows(database, request.timeZone);
     let feeds: FeedHolds | null = null;
     const release = (): void => {
+      located.release();
       pin?.release();
       read?.();
       builder.release();
@@ -97,13 +100,17 @@ export class EngineCursor {
     const gone = (): SqlError | null => (age.tooOld ? snapshotTooOld() : (feeds?.lost ?? null));
     try {
       feeds = await FeedHolds.open(database, request.tables, request.rendered);
-      const scans = request.tables.map((planned, i) => {
+      let scans = request.tables.map((planned, i) => {
         const buffer = request.buffers?.get(planned.placeholder);
         if (buffer !== undefined) return { ...planned, memory: [buffer], files: [] };
         if (planned.feed !== undefined) return feeds!.scan(planned);
         return buildScan(database, builder, request.rendered, planned, i).scan;
       });
       const lsn = database.committer.publishedLsn;
+      if (scans.some((scan) => located.concerns(scan))) {
+        const { filters } = request.rendered;
+        scans = await located.narrowAll(scans, (i) => filters?.(i) ?? [], running);
+      }
       const { rendered, tables: _tables, transaction: _transaction, buffers: _buffers, times, ...rest } = request;
       const query = engine.query({
         cursor: id,

@@ -10,12 +10,11 @@ import type { DataFileUnit } from '../storage/file-unit.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { Table } from '../storage/table.ts';
 import { columnVector, NO_BYTES, type ColumnVector } from '../types/column-vector.ts';
+import { AWAY_ROWS_MAX } from './located-rows.ts';
 import { contextOf, type WriteEnvironment } from './write-environment.ts';
 
 /** So many rows of files are read one by one; more by a join. */
 const SINGLE_ROWS_MAX = 4;
-/** And of one that is in a remote warehouse alone: ranges of it are fetched then, instead of the whole. */
-const AWAY_ROWS_MAX = 32;
 const READS_MAX = 8;
 
 export interface OldRows {

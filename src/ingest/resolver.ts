@@ -165,6 +165,23 @@ export async function askFiles(
   for (let k = 0; k < result.rows.length; k++) take(result.rows[k]!, result.units[k]!, result.positions[k]!);
 }
 
+/**
+ * Where rows of some files are by their names, dead ones included, as far as the index and bounds say it without a scan: the positions in
+ * each file that is answered for, in the other files nothing is known. The caller's pin keeps the files.
+ */
+export async function placesInFiles(
+  table: Table,
+  files: readonly DataFileUnit[],
+  names: Names,
+): Promise<ReadonlyMap<number, ReadonlySet<number>>> {
+  const places = new Map(files.map(({ unit }) => [unit, new Set<number>()]));
+  const scanned = await askIndex(table, files, names, (_, unit, position) => places.get(unit)?.add(position));
+  for (const { unit } of scanned) places.delete(unit);
+  // Of a file that has left the table meanwhile the index may have known nothing.
+  for (const file of files) if (table.unit(file.unit) !== file) places.delete(file.unit);
+  return places;
+}
+
 /** Takes what the index finds; the files that it does not answer for and that may hold a name. */
 async function askIndex(
   table: Table,

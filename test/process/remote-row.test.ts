@@ -14,7 +14,7 @@ const filesBelow = (folder: string, ending: string): string[] =>
     ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith(ending))
     : [];
 
-test('SELECT and UPDATE by key of a row in S3, and an upsert of some, fetch ranges of their file; a scan then fetches it whole', async () => {
+test('SELECT and UPDATE by key of a row in S3, an upsert of some and a query of keys IN a list fetch ranges of their file; a scan then fetches it whole', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'arka-remote-'));
   await using store = await startS3Server();
   const start = () =>
@@ -47,6 +47,23 @@ test('SELECT and UPDATE by key of a row in S3, and an upsert of some, fetch rang
     expect((await client.query('SELECT n FROM t WHERE id = 77778')).rows).toEqual([{ n: 7 }]);
     const some = Array.from({ length: 20 }, (_, i) => `(${77_700 + i}, 'new', 1)`).join(', ');
     await client.query(`INSERT INTO t VALUES ${some} ON CONFLICT (id) DO UPDATE SET n = t.n + excluded.n`);
+    // One was changed before, one is not there, one is this transaction's to delete.
+    await client.query('BEGIN');
+    await client.query('DELETE FROM t WHERE id = 70002');
+    const keys = 'id IN (77778, 70001, 70002, 70003, 70003, 999999)';
+    const among = await client.query(
+      `SELECT t.id::int, h = md5(t.id::text) AS same, n FROM t WHERE ${keys} ORDER BY t.id`,
+    );
+    expect(among.rows).toEqual([
+      { id: 70_001, same: true, n: 0 },
+      { id: 70_003, same: true, n: 0 },
+      { id: 77_778, same: true, n: 7 },
+    ]);
+    const joined = await client.query(
+      'SELECT count(*)::int AS n FROM generate_series(70000, 70010) g LEFT JOIN t ON t.id = g WHERE t.id IN (70001, 70002, 70005)',
+    );
+    expect(joined.rows).toEqual([{ n: 2 }]);
+    await client.query('ROLLBACK');
     expect(here()).toEqual([]);
     expect((await client.query('SELECT sum(n) AS n FROM t')).rows).toEqual([{ n: '27' }]);
     expect(here()).toHaveLength(1);

@@ -1,0 +1,135 @@
+/**
+ * Rows of files by their keys, for a query whose WHERE names them (`key IN (…)`): the index over files says where they are. A file
+ * without any is not read, and of one that is in a remote warehouse alone the rows come singly, by ranges (H11), as rows in memory
+ * for the query: a scan would fetch the whole of it.
+ *
+ * - L1 What is found is what the query's Version has: a file that left the table while the index was asked is scanned as before,
+ *   and a row that the Version has deleted is left out.
+ * - L2 The conditions are in the SQL as well: what is found here may be too much, never too little.
+ */
+import type { Database } from '../ingest/database.ts';
+import { placesInFiles } from '../ingest/resolver.ts';
+import type { ColumnFilter } from '../planner/plan.ts';
+import { canceled } from '../errors.ts';
+import { sideBySide } from '../side-by-side.ts';
+import type { DataFileUnit } from '../storage/file-unit.ts';
+import type { Memory } from '../storage/memory/memory.ts';
+import { RowBuffer } from '../storage/memory/row-buffer.ts';
+import type { DeleteRef, FileUnit, MemoryUnit, TableScan } from '../storage/scan-spec.ts';
+import type { Table } from '../storage/table.ts';
+import { bufferUnit, type BufferUnit } from './buffer.ts';
+import { keysOf } from './file-filters.ts';
+
+/** Of one remote file; of more a scan of the whole is as good. */
+export const AWAY_ROWS_MAX = 32;
+const READS_MAX = 16;
+/** Of a file with more deleted rows they are not looked through here. */
+const DELETES_MAX = 65_536;
+
+interface Found {
+  readonly file: DataFileUnit;
+  readonly scan: FileUnit;
+  readonly position: number;
+}
+
+export class LocatedRows {
+  readonly #database: Database;
+  readonly #zone: string;
+  readonly #buffers: RowBuffer[] = [];
+  readonly #units: BufferUnit[] = [];
+
+  constructor(database: Database, zone: string) {
+    this.#database = database;
+    this.#zone = zone;
+  }
+
+  /** Whether there may be something to do. */
+  concerns({ files, positions }: TableScan): boolean {
+    const { disk, index } = this.#database;
+    return index !== null && !positions && files.some(({ path }) => disk.isAway(path));
+  }
+
+  /** The scans, of fewer files. The caller's pin keeps them all until the answer is used. @throws {SqlError} 57014, 53200, what a store says */
+  async narrowAll(
+    scans: readonly TableScan[],
+    filtersOf: (place: number) => readonly ColumnFilter[],
+    running: (cancel: () => void) => void,
+  ): Promise<TableScan[]> {
+    const abort = new AbortController();
+    running(() => abort.abort());
+    const narrowed: TableScan[] = [];
+    for (const [place, scan] of scans.entries())
+      narrowed.push(this.concerns(scan) ? await this.#narrow(scan, filtersOf(place), abort.signal) : scan);
+    return narrowed;
+  }
+
+  async #narrow(scan: TableScan, filters: readonly ColumnFilter[], signal: AbortSignal): Promise<TableScan> {
+    const table = this.#database.tableOf(scan.def.uuid);
+    const names = table === undefined || !table.keyed ? null : keysOf(table, filters, this.#zone);
+    if (table === undefined || names === null) return scan;
+    const units = scan.files.flatMap(({ unit }) => {
+      const file = table.unit(unit);
+      return file === undefined || file.tier === 'memory' ? [] : [file];
+    });
+    const places = await placesInFiles(table, units, names);
+    if (signal.aborted) throw canceled();
+    const files: FileUnit[] = [];
+    const found: Found[] = [];
+    for (const each of scan.files) {
+      const positions = places.get(each.unit);
+      if (positions?.size === 0) continue;
+      const alive = positions === undefined ? null : this.#aliveOf(each, positions);
+      if (alive === null) files.push(each);
+      else
+        for (const position of alive) found.push({ file: table.unit(each.unit) as DataFileUnit, scan: each, position });
+    }
+    if (found.length === 0) return { ...scan, files };
+    return { ...scan, files, memory: [...scan.memory, await this.#read(table, found, signal)] };
+  }
+
+  /** Those that the Version has; null: the file is scanned. */
+  #aliveOf({ path, deletes }: FileUnit, positions: ReadonlySet<number>): readonly number[] | null {
+    const { disk, memory } = this.#database;
+    if (!disk.isAway(path) || positions.size > AWAY_ROWS_MAX) return null;
+    if (deletes === null) return [...positions];
+    if (deletes.count > DELETES_MAX) return null;
+    const dead = deadAmong(deletes, positions, memory);
+    return [...positions].filter((position) => !dead.has(position));
+  }
+
+  async #read(table: Table, found: readonly Found[], signal: AbortSignal): Promise<MemoryUnit> {
+    const { disk, memory } = this.#database;
+    const index = this.#database.index!;
+    const { fieldIds } = table;
+    const { columns } = table.def;
+    const ordered = found.toSorted((a, b) => a.scan.unit - b.scan.unit || a.position - b.position); // what is fetched is shared
+    const read = await sideBySide(ordered, READS_MAX, async ({ file, scan, position }) => {
+      const { path, release } = await disk.leaseRow(scan, { position, fieldIds }, index, signal);
+      try {
+        return await index.readVectors({ path, rows: file.rows, position, columns, formats: [], timeZone: this.#zone });
+      } finally {
+        release();
+      }
+    });
+    if (signal.aborted) throw canceled();
+    const rows = new RowBuffer(memory, table.physicals);
+    this.#buffers.push(rows);
+    for (const vectors of read) rows.append(vectors, 0, 1);
+    const unit = bufferUnit(memory, rows, fieldIds);
+    this.#units.push(unit);
+    return unit.unit;
+  }
+
+  /** After the query has ended. */
+  release(): void {
+    for (const unit of this.#units.splice(0)) unit.release();
+    for (const rows of this.#buffers.splice(0)) rows.retire();
+  }
+}
+
+function deadAmong({ blocks }: DeleteRef, positions: ReadonlySet<number>, memory: Memory): ReadonlySet<number> {
+  const dead = new Set<number>();
+  for (const { address, count } of blocks)
+    for (const position of memory.pool.directory.words(address, count)) if (positions.has(position)) dead.add(position);
+  return dead;
+}
