@@ -5,7 +5,7 @@
  * - M1 They are written as rows, not by CREATE ROLE and GRANT: OIDs, grantors and lists are Arka's, as they are.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
-import { DATABASE_KEY, schemaKey, sequenceKey, tableKey, viewKey } from '../rights/acl.ts';
+import { columnOf, DATABASE_KEY, schemaKey, sequenceKey, tableKey, viewKey } from '../rights/acl.ts';
 import { privilegeLetters } from '../rights/privileges.ts';
 import {
   type AclItem,
@@ -92,6 +92,7 @@ export function rightsSql(
           'UPDATE pg_catalog.pg_class i SET relowner = t.relowner FROM pg_catalog.pg_index x, pg_catalog.pg_class t ' +
             'WHERE x.indexrelid = i.oid AND x.indrelid = t.oid AND i.relowner <> t.relowner',
         ]),
+    ...columnsSql(state, new Map(relations.map(({ key, oid }) => [key, oid]))),
     ...schemas.map((name) => {
       const key = schemaKey(name);
       if (name === 'public' && !state.objects.has(key)) return PUBLIC_AS_IT_WAS;
@@ -101,6 +102,25 @@ export function rightsSql(
     ...defaultsSql(state),
     `UPDATE pg_catalog.pg_database SET datdba = ${ownerOf(state, DATABASE_KEY)}, datacl = ${aclOf(state, DATABASE_KEY)} ` +
       "WHERE datname = 'arka'",
+  ];
+}
+
+/** Lists of columns. @param relations OIDs by key */
+function columnsSql(state: RoleState, relations: ReadonlyMap<string, number>): readonly string[] {
+  const rows: string[] = [];
+  for (const [key, { acl }] of state.objects) {
+    const column = columnOf(key);
+    const oid = column === null ? undefined : relations.get(column.relation);
+    if (oid !== undefined) rows.push(`(${oid}::oid, ${column!.attnum}::int2, ${aclText(state, acl ?? [])})`);
+  }
+  return [
+    'UPDATE pg_catalog.pg_attribute SET attacl = NULL WHERE attrelid >= 16384 AND attacl IS NOT NULL',
+    ...(rows.length === 0
+      ? []
+      : [
+          `UPDATE pg_catalog.pg_attribute a SET attacl = r.acl FROM (VALUES ${rows.join(', ')}) AS r(oid, number, acl) ` +
+            'WHERE a.attrelid = r.oid AND a.attnum = r.number AND NOT a.attisdropped',
+        ]),
   ];
 }
 
@@ -119,7 +139,7 @@ function settingsSql({ settings }: RoleState): readonly string[] {
   ];
 }
 
-const OBJECT_TYPES = { table: 'r', sequence: 'S', schema: 'n', database: '' } as const;
+const OBJECT_TYPES = { table: 'r', column: '', sequence: 'S', schema: 'n', database: '' } as const;
 
 function defaultsSql(state: RoleState): readonly string[] {
   const rows = state.defaults.map(({ acl, kind, role, schema }, i) => {

@@ -93,7 +93,7 @@ export class ExtendedQuery {
       (portal.columns !== null && (maxRows > 0 || prepared.generation !== this.#statements.generation))
     )
       return this.#execute(portal, maxRows, out);
-    this.#statements.permit(statement);
+    if (this.#statements.permit(statement) !== null) return this.#execute(portal, maxRows, out);
     this.#transaction.enter('INSERT');
     this.#runOnce(portal);
     this.#interruption.begin();

@@ -1,10 +1,20 @@
 /** Who makes an object owns it, and what is gone has no rights any more: after a definition, as a change of its transaction (P1). */
 import { along, ownedBy, type Relations } from '../ingest/relations.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
-import { rightsOf, schemaKey, sequenceKey, tableKey, viewKey, withoutObjects, withRenamed } from '../rights/acl.ts';
+import {
+  columnKey,
+  columnOf,
+  rightsOf,
+  schemaKey,
+  sequenceKey,
+  tableKey,
+  viewKey,
+  withoutObjects,
+  withRenamed,
+} from '../rights/acl.ts';
 import type { ObjectKind } from '../rights/privileges.ts';
 import { withMade } from '../rights/role-defaults.ts';
-import { FIRST_SUPERUSER, roleNamed } from '../rights/roles.ts';
+import { FIRST_SUPERUSER, roleNamed, type RoleState } from '../rights/roles.ts';
 import type { SessionAccess } from './session-access.ts';
 import { isTemporarySchema } from '../table-def.ts';
 
@@ -68,7 +78,8 @@ export class OwnedObjects {
     if (REMOVING.has(statement.kind)) {
       const after = keysOf(relations);
       const gone = [...before].filter((key) => !after.has(key));
-      this.#access.change((state) => withoutObjects(state, gone));
+      const columns = goneColumns(this.#access.state, relations);
+      this.#access.change((state) => withoutObjects(state, [...gone, ...columns]));
     }
     const isNew = this.#made(relations).filter(({ key }) => !before.has(key));
     for (const made of isNew)
@@ -127,6 +138,19 @@ function ownerOf(access: SessionAccess, statement: Statement): number {
   const { owner } = statement;
   const name = owner.kind === 'named' ? owner.name : owner.kind === 'current' ? access.currentUser : access.sessionUser;
   return roleNamed(access.state, name).oid;
+}
+
+/** Columns that have a list, and are no more. */
+function goneColumns(state: RoleState, relations: Relations): string[] {
+  const held = [...state.objects.keys()].filter((key) => columnOf(key) !== null);
+  if (held.length === 0) return held;
+  const there = new Set<string>();
+  for (const table of relations.tables) {
+    const { columns, uuid } = relations.definition(table);
+    for (const { attnum } of columns) there.add(columnKey(tableKey(uuid), attnum));
+  }
+  for (const { columns, oid } of relations.views) columns.forEach((_, i) => there.add(columnKey(viewKey(oid), i + 1)));
+  return held.filter((key) => !there.has(key));
 }
 
 function keysOf(relations: Relations): Set<string> {

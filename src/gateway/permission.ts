@@ -2,10 +2,12 @@
  * What a statement asks of the rights of whoever gives it: 42501 where he has not got them.
  *
  * - P3 Tables are those of the plan, which are what is read and written: no name is resolved twice.
- * - P4 Columns have no rights of their own. Of a table that is changed SELECT is asked as well where a column of it is read.
+ * - P4 Of a table that is changed SELECT is asked as well where a column of it is read.
  * - P5 What a view reads is asked of the view's owner, and SELECT on the view of whoever names it. What one with
  *   security_invoker reads is asked of the current user, also where a view of somebody else names it. So is what a temporary view
- *   reads: it is the session's, whoever that is now.
+ *   reads: it is the session's, whoever that is now; rights on columns do not count there.
+ * - P6 Who lacks a right on a table and has it on columns may do it with these. Which a statement is about, PostgreSQL says (column-rights.ts),
+ *   but for rows of values, which name theirs.
  */
 import type { Node, RangeVar } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
@@ -19,6 +21,8 @@ import { commentedRelation } from '../planner/comment.ts';
 import { qualifiedName } from '../planner/utility.ts';
 import { viewQuery } from '../planner/views.ts';
 import {
+  columnKey,
+  columnPrivilegesOf,
   DATABASE_KEY,
   denied,
   hasAll,
@@ -46,7 +50,16 @@ export interface Asked {
   readonly searchPath: readonly string[];
 }
 
-type Needs = Map<string, { readonly def: Pick<TableDef, 'uuid' | 'schema' | 'name'>; bits: number }>;
+type TableName = Pick<TableDef, 'uuid' | 'schema' | 'name'>;
+interface Need {
+  readonly def: TableName;
+  bits: number;
+  /** Those of them that no right on a column stands for. */
+  whole: number;
+  /** Columns by number, where they are known: the only ones that the statement does that with. */
+  readonly columns: Map<number, readonly number[]>;
+}
+type Needs = Map<string, Need>;
 
 interface Asks {
   readonly needs: Needs;
@@ -59,12 +72,15 @@ const asksOf = new WeakMap<Statement, Asks>();
 /** The generation and session for which a plan was found to be allowed. */
 const allowed = new WeakMap<Statement, { readonly access: SessionAccess; readonly generation: number }>();
 
-/** @param parsed what the statement was planned from @throws {SqlError} 42501 */
-export function permit(asked: Asked, statement: Statement, parsed: ParsedStatement | null): void {
+/**
+ * What PostgreSQL is to be asked yet (P6), in whose words; null: nothing.
+ * @param parsed what the statement was planned from @throws {SqlError} 42501
+ */
+export function permit(asked: Asked, statement: Statement, parsed: ParsedStatement | null): ParsedStatement | null {
   const { access } = asked;
-  if (access.superuser) return;
+  if (access.superuser) return null;
   const before = allowed.get(statement);
-  if (before?.access === access && before.generation === access.generation) return;
+  if (before?.access === access && before.generation === access.generation) return null;
   let asks = asksOf.get(statement);
   if (asks === undefined) {
     const node = (parsed?.node ?? null) as Node | null;
@@ -73,20 +89,43 @@ export function permit(asked: Asked, statement: Statement, parsed: ParsedStateme
     gather(statement, node, { needs: asks.needs, tables: named.views.length === 0 ? null : named.tables });
     asksOf.set(statement, asks);
   }
-  for (const { bits, def } of asks.needs.values()) permitTable(access, def, bits);
-  for (const view of asks.views) permitView(asked, access.role, view);
+  let isOpen = false;
+  for (const each of asks.needs.values()) if (!permitNeed(access, each)) isOpen = true;
+  for (const view of asks.views) if (!permitView(asked, access.role, view)) isOpen = true;
   if (statement.kind === 'lockTable')
     for (const def of statement.defs) if (!mayLock(access, def, statement.mode)) throw denied('table', def.name);
   permitDefinition(asked, statement);
+  if (isOpen) return parsed;
+  isAllowed(access, statement);
+  return null;
+}
+
+/** As long as the rights are as they are. */
+export function isAllowed(access: SessionAccess, statement: Statement): void {
   allowed.set(statement, { access, generation: access.generation });
 }
 
+/** False: it depends on the columns. */
+function permitNeed(access: SessionAccess, { bits, columns, def, whole }: Need): boolean {
+  if (access.isTemporary(def.schema)) return true;
+  const { role, state } = access;
+  permitSchema(access, def.schema, Privilege.usage);
+  const key = tableKey(def.uuid);
+  let missing = bits & ~privilegesOf(state, role, 'table', key);
+  if (missing === 0) return true;
+  if ((missing & whole) !== 0 || (missing & ~columnPrivilegesOf(state, role, key)) !== 0)
+    throw denied('table', def.name);
+  for (const [bit, attnums] of columns) {
+    if ((missing & bit) === 0) continue;
+    const mayDo = (attnum: number): boolean => hasAll(state, role, 'column', columnKey(key, attnum), bit);
+    if (!attnums.every(mayDo)) throw denied('table', def.name);
+    missing &= ~bit;
+  }
+  return missing === 0;
+}
+
 /** @throws {SqlError} 42501 */
-export function permitTable(
-  access: SessionAccess,
-  { name, schema, uuid }: Pick<TableDef, 'uuid' | 'schema' | 'name'>,
-  bits: number,
-): void {
+export function permitTable(access: SessionAccess, { name, schema, uuid }: TableName, bits: number): void {
   if (access.isTemporary(schema)) return;
   const { role, state } = access;
   permitSchema(access, schema, Privilege.usage);
@@ -130,10 +169,23 @@ interface Gathered {
   readonly tables: ReadonlySet<string> | null;
 }
 
-function need({ needs }: Gathered, def: Pick<TableDef, 'uuid' | 'schema' | 'name'>, bits: number): void {
+/** @param whole those of the rights that are asked of the whole table */
+function need({ needs }: Gathered, def: TableName, bits: number, whole = 0): void {
   const held = needs.get(def.uuid);
-  if (held === undefined) needs.set(def.uuid, { def, bits });
-  else held.bits |= bits;
+  if (held === undefined) needs.set(def.uuid, { def, bits, whole, columns: new Map() });
+  else {
+    for (const bit of held.columns.keys()) if ((bits & bit) !== 0) held.columns.delete(bit); // it is about more than these
+    held.bits |= bits;
+    held.whole |= whole;
+  }
+}
+
+/** A right that is used on some columns, by their field ids. */
+function needColumns(gathered: Gathered, def: TableDef, bit: number, fieldIds: readonly number[]): void {
+  const attnums = def.columns.filter(({ fieldId }) => fieldIds.includes(fieldId)).map(({ attnum }) => attnum);
+  const isNew = !gathered.needs.has(def.uuid);
+  need(gathered, def, bit);
+  if (isNew) gathered.needs.get(def.uuid)!.columns.set(bit, attnums);
 }
 
 /** @param but a table that is changed, and read by the plan for that once */
@@ -143,8 +195,8 @@ function reads(plan: QueryPlan, gathered: Gathered, but: string | null = null): 
     const of = feed?.table ?? def;
     if (of.uuid === '') continue; // what a part of WITH returns
     if (!passed && of.uuid === but) passed = true;
-    else if (feed !== undefined || gathered.tables === null || gathered.tables.has(of.uuid))
-      need(gathered, of, Privilege.select);
+    else if (feed !== undefined) need(gathered, of, Privilege.select, Privilege.select);
+    else if (gathered.tables === null || gathered.tables.has(of.uuid)) need(gathered, of, Privilege.select);
   }
   if (plan.calls !== undefined) reads(plan.calls.inner, gathered);
 }
@@ -161,7 +213,10 @@ function gather(statement: Statement, node: Node | null, needs: Gathered): void 
       return;
     case 'insert': {
       const { conflict, def, returning, source } = statement;
-      need(needs, def, insertBits(def));
+      const isPlain = source.kind === 'values' && conflict === null && returning === null;
+      if (isPlain) needColumns(needs, def, Privilege.insert, statement.fieldIds);
+      else need(needs, def, Privilege.insert);
+      if (def.onConflict === 'upsert') need(needs, def, Privilege.update, Privilege.update);
       if (source.kind === 'query') reads(source.plan, needs);
       if (returning !== null || (conflict !== null && conflictNames(node))) need(needs, def, Privilege.select);
       if (conflict?.action === 'update') need(needs, def, Privilege.update);
@@ -189,11 +244,13 @@ function gather(statement: Statement, node: Node | null, needs: Gathered): void 
       for (const { def } of statement.deletes) need(needs, def, Privilege.truncate);
       return;
     case 'copyFrom':
-      return need(needs, statement.def, insertBits(statement.def));
+      needColumns(needs, statement.def, Privilege.insert, statement.fieldIds);
+      if (statement.def.onConflict === 'upsert') need(needs, statement.def, Privilege.update, Privilege.update);
+      return;
     case 'copyTo':
       return reads(statement.plan, needs);
     case 'createTable':
-      for (const def of statement.likes ?? []) need(needs, def, Privilege.select);
+      for (const def of statement.likes ?? []) need(needs, def, Privilege.select, Privilege.select);
       return;
     case 'explain':
       return gather(statement.inner, explained(node), needs);
@@ -232,23 +289,29 @@ function namedIn(
   return { tables, views: [...views] };
 }
 
-/** P5 @throws {SqlError} 42501 */
-function permitView(asked: Asked, role: Role, view: ViewDef): void {
+/** P5; false: it depends on the columns. @throws {SqlError} 42501 */
+function permitView(asked: Asked, role: Role, view: ViewDef): boolean {
   const { state } = asked.access;
   const key = viewKey(view.oid);
   const isTemporary = asked.access.isTemporary(view.schema);
   if (!isTemporary && !hasAll(state, role, 'schema', schemaKey(view.schema), Privilege.usage))
     throw denied('schema', view.schema);
-  if (!isTemporary && !hasAll(state, role, 'table', key, Privilege.select))
+  let isWhole = isTemporary || hasAll(state, role, 'table', key, Privilege.select);
+  if (!isWhole && (columnPrivilegesOf(state, role, key) & Privilege.select) === 0)
     throw new SqlError(SqlState.insufficientPrivilege, `permission denied for view ${view.name}`);
   const isInvokers = isTemporary || isOn(view, 'security_invoker');
   const reader = isInvokers ? asked.access.role : roleOf(state, rightsOf(state, key).owner);
   if (reader === undefined) throw notOwner('view', view.name); // nobody's: who could read for it?
   const { tables, views } = namedIn({ relations: asked.relations, searchPath: [] }, viewQuery(view));
-  for (const uuid of tables)
-    if (!isOwnTable(asked, uuid) && !hasAll(state, reader, 'table', tableKey(uuid), Privilege.select))
+  for (const uuid of tables) {
+    const table = tableKey(uuid);
+    if (isOwnTable(asked, uuid) || hasAll(state, reader, 'table', table, Privilege.select)) continue;
+    if (isTemporary || (columnPrivilegesOf(state, reader, table) & Privilege.select) === 0)
       throw denied('table', nameOfTable(asked.relations, uuid));
-  for (const inner of views) permitView(asked, reader, inner);
+    isWhole = false;
+  }
+  for (const inner of views) if (!permitView(asked, reader, inner)) isWhole = false;
+  return isWhole;
 }
 
 /** A temporary one of the session's. */

@@ -1,11 +1,14 @@
 /** Carries statements about roles and rights out: names become OIDs, passwords verifiers, objects keys; changes are the transaction's (P1). */
-import { SqlError, SqlState } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { along, ownedBy, type Relations } from '../ingest/relations.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
 import type { RightsTarget, RoleSettings, RoleStatement } from '../planner/role-statements.ts';
 import {
   changeGrant,
+  columnKey,
+  columnOf,
   DATABASE_KEY,
+  type Grant,
   hasAll,
   isOwner,
   notOwner,
@@ -169,14 +172,65 @@ function grant(environment: RoleEnvironment, statement: Extract<RoleStatement, {
     role.kind === 'public' ? PUBLIC : roleNamed(access.state, named(access, role)).oid,
   );
   const by = access.role;
-  for (const { key, kind, name } of targetsOf(environment, statement.target)) {
-    const bits =
-      privileges === null ? ALL_OF[kind] : privileges.reduce((sum, each) => sum | privilegeNamed(each, kind), 0);
-    const change = { kind, key, name, isGrant, privileges: bits, all: privileges === null, grantees, option, cascade };
+  const carryOut = (change: Grant): void => {
     const said = changeGrant(access.state, by, change).warning;
     access.change((state) => changeGrant(state, by, change).state);
     if (said !== null) warning(said.code, said.message);
+  };
+  const rest = { isGrant, grantees, option, cascade };
+  for (const target of targetsOf(environment, statement.target)) {
+    const { key, kind, name } = target;
+    const bits =
+      privileges === null ? ALL_OF[kind] : privileges.reduce((sum, each) => sum | privilegeNamed(each, kind), 0);
+    if (privileges === null || privileges.length > 0)
+      carryOut({ ...rest, kind, key, name, privileges: bits, all: privileges === null });
+    for (const [{ attnum, name: column }, ofColumn] of columnsGiven(environment.relations, target, statement.columns)) {
+      const called = `"${column}" of relation "${name}"`;
+      carryOut({
+        ...rest,
+        kind: 'column',
+        key: columnKey(key, attnum),
+        name: called,
+        privileges: ofColumn,
+        all: false,
+      });
+    }
   }
+}
+
+interface Column {
+  readonly attnum: number;
+  readonly name: string;
+}
+
+/** Columns of a table or view that a GRANT names, and what it says of them. @throws {SqlError} 42703, 0LP01, 0A000 */
+function columnsGiven(
+  relations: Relations,
+  { key, kind, name: of }: Target,
+  given: Extract<RoleStatement, { kind: 'grant' }>['columns'],
+): ReadonlyMap<Column, number> {
+  const found = new Map<Column, number>();
+  if (given.length === 0) return found;
+  if (kind !== 'table') throw notSupported('GRANT and REVOKE of a sequence’s columns');
+  const all = columnsOfRelation(relations, key);
+  for (const { names, privilege } of given) {
+    const bits = privilege === null ? ALL_OF.column : privilegeNamed(privilege, 'column');
+    for (const name of names) {
+      const column = all.find((each) => each.name === name);
+      if (column === undefined)
+        throw new SqlError(SqlState.undefinedColumn, `column "${name}" of relation "${of}" does not exist`);
+      found.set(column, (found.get(column) ?? 0) | bits);
+    }
+  }
+  return found;
+}
+
+function columnsOfRelation(relations: Relations, key: string): readonly Column[] {
+  for (const table of relations.tables)
+    if (tableKey(table.def.uuid) === key) return relations.definition(table).columns;
+  for (const view of relations.views)
+    if (viewKey(view.oid) === key) return view.columns.map(({ name }, i) => ({ attnum: i + 1, name }));
+  return [];
 }
 
 /** @throws {SqlError} 3D000, 3F000, 42P01, 42501 */
@@ -252,6 +306,12 @@ function sequencesIn(relations: Relations, schema: string): Target[] {
 /** What an object is called in a message; null: it is gone. */
 function shownObject(relations: Relations, key: string): string | null {
   if (key === DATABASE_KEY) return 'database arka';
+  const column = columnOf(key);
+  if (column !== null) {
+    const of = shownObject(relations, column.relation);
+    const found = columnsOfRelation(relations, column.relation).find(({ attnum }) => attnum === column.attnum);
+    return of === null || found === undefined ? null : `column ${found.name} of ${of}`;
+  }
   const named = ({ name, schema }: { readonly name: string; readonly schema: string }): string =>
     schema === 'public' ? name : `${schema}.${name}`;
   for (const schema of relations.schemas) if (schemaKey(schema) === key) return `schema ${schema}`;

@@ -18,6 +18,7 @@ import { copyFrom } from './copy.ts';
 import { copyTo } from './copy-out.ts';
 import type { SessionActivity } from './activity.ts';
 import { carryOut } from './channels.ts';
+import { askRights } from './column-rights.ts';
 import { describedColumns, discard, planColumn, sendLines, textColumn } from './columns.ts';
 import type { CarriedOut, ServerContext } from './context.ts';
 import { cursorRow } from './current-of.ts';
@@ -32,7 +33,7 @@ import { beginTemporary, discardTemporary } from './temporary.ts';
 import type { Preparation, SessionPrepared } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
-import { type Asked, ownTables, permit, permitSchema, usable } from './permission.ts';
+import { ownTables, permit, permitSchema, usable } from './permission.ts';
 import { dropsOfOwned, forgetGrants } from './role-defaults.ts';
 import { carryOutRole, isAboutRoles } from './roles.ts';
 import { OwnedObjects } from './owned-objects.ts';
@@ -178,7 +179,9 @@ export class SessionStatements {
   /** A plan whose tables stay as they are until the transaction ends; whoever changes one is waited for. */
   held(plan: () => Statement): MaybePromise<Statement> {
     const statement = plan();
-    this.permit(statement);
+    const open = this.permit(statement);
+    if (open !== null)
+      return askRights(this, open, statement).then(() => holdTables(this, plan, statement) ?? statement);
     return holdTables(this, plan, statement) ?? statement;
   }
 
@@ -199,15 +202,12 @@ export class SessionStatements {
     return this.access.role.oid === FIRST_SUPERUSER ? null : this.access.currentUser;
   }
 
-  /** @throws {SqlError} 42501 */
-  permit(statement: Statement): void {
-    if (this.access.superuser) return;
-    if (statement.kind === 'createTableAs') this.permit(this.plan(parseSql(statement.query)[0]!, []));
-    permit(this.#asked(), statement, planned.get(statement) ?? null);
-  }
-
-  #asked(): Asked {
-    return { access: this.access, relations: this.transaction.relations, searchPath: this.searchPath };
+  /** What PostgreSQL is to be asked yet. @throws {SqlError} 42501 */
+  permit(statement: Statement): ParsedStatement | null {
+    if (this.access.superuser) return null;
+    const open = statement.kind === 'createTableAs' ? this.permit(this.plan(parseSql(statement.query)[0]!, [])) : null;
+    const asked = { access: this.access, relations: this.transaction.relations, searchPath: this.searchPath };
+    return open ?? permit(asked, statement, planned.get(statement) ?? null);
   }
 
   /** Schemas that the session looks into. */

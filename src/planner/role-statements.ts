@@ -54,6 +54,8 @@ export type RoleStatement =
       readonly target: RightsTarget;
       /** Null: ALL. */
       readonly privileges: readonly string[] | null;
+      /** What is said of columns; `privilege` null: ALL. */
+      readonly columns: readonly { readonly privilege: string | null; readonly names: readonly string[] }[];
       readonly grantees: readonly RoleName[];
       readonly option: boolean;
       readonly cascade: boolean;

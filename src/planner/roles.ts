@@ -200,7 +200,7 @@ function planGrant(statement: GrantStmt): Statement {
     kind: 'grant',
     isGrant: is_grant === true,
     target,
-    privileges: privilegesOf(privileges),
+    ...privilegesOf(privileges, kind),
     grantees: roleNames(grantees),
     option: grant_option === true,
     cascade: behavior === 'DROP_CASCADE',
@@ -249,21 +249,31 @@ function planDefaults({ action = {}, options }: AlterDefaultPrivilegesStmt): Sta
     on,
     roles: roleNames(lists.get('roles')),
     schemas: (lists.get('schemas') ?? []).map(stringOf),
-    privileges: privilegesOf(privileges),
+    privileges: privilegesOf(privileges, null).privileges,
     grantees: roleNames(grantees),
     option: grant_option === true,
     cascade: behavior === 'DROP_CASCADE',
   };
 }
 
-/** Null: ALL. @throws {SqlError} 0A000 */
-function privilegesOf(privileges: readonly Node[] | undefined): readonly string[] | null {
-  const names = (privileges ?? []).map((node) => {
-    if (!('AccessPriv' in node)) return '';
-    if ((node.AccessPriv.cols ?? []).length > 0) throw notSupported('GRANT and REVOKE of columns');
-    return node.AccessPriv.priv_name ?? '';
-  });
-  return names.length === 0 ? null : names;
+type Privileges = Pick<Extract<Statement, { kind: 'grant' }>, 'privileges' | 'columns'>;
+
+/** @param kind null: defaults for what is to come @throws {SqlError} 0LP01 for columns of what has none */
+function privilegesOf(nodes: readonly Node[] | undefined, kind: RightsTarget['kind'] | null): Privileges {
+  const privileges: string[] = [];
+  const columns: { privilege: string | null; names: readonly string[] }[] = [];
+  for (const node of nodes ?? []) {
+    if (!('AccessPriv' in node)) continue;
+    const { cols = [], priv_name: privilege } = node.AccessPriv;
+    if (cols.length > 0) columns.push({ privilege: privilege ?? null, names: cols.map(stringOf) });
+    else privileges.push(privilege ?? '');
+  }
+  if (columns.length > 0 && kind !== 'table')
+    throw new SqlError(
+      SqlState.invalidGrantOperation,
+      kind === null ? 'default privileges cannot be set for columns' : 'column privileges are only valid for relations',
+    );
+  return { privileges: (nodes ?? []).length === 0 ? null : privileges, columns };
 }
 
 function objectName(node: Node): QualifiedName {

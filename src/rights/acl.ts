@@ -4,6 +4,8 @@
  *
  * - C1 What is granted on by somebody who loses the option to is revoked with it, or the REVOKE fails (2BP01).
  * - C2 A role's rights are its own, those of PUBLIC, and those of the roles it is in and inherits from.
+ * - C3 A column has a list of its own beside its relation's, and its owner: who may do something with all may do it with each. What is
+ *   revoked of a relation is revoked of its columns.
  */
 import { SqlError, SqlState } from '../errors.ts';
 import { ALL_OF, OF_PUBLIC, type ObjectKind, Privilege } from './privileges.ts';
@@ -22,16 +24,39 @@ import {
 export const tableKey = (uuid: string): string => `table ${uuid}`;
 export const sequenceKey = (oid: number): string => `sequence ${oid}`;
 export const viewKey = (oid: number): string => `view ${oid}`;
+/** Of a table or view, by the column's number. */
+export const columnKey = (relation: string, attnum: number): string => `column ${attnum} of ${relation}`;
 export const schemaKey = (name: string): string => `schema ${name}`;
 export const DATABASE_KEY = 'database';
 const PUBLIC_SCHEMA = schemaKey('public');
 
+/** A column's number and its relation's key; null: it is another object's. */
+export function columnOf(key: string): { readonly attnum: number; readonly relation: string } | null {
+  if (!key.startsWith('column ')) return null;
+  const [, attnum, , ...relation] = key.split(' ');
+  return { attnum: Number(attnum), relation: relation.join(' ') };
+}
+
+/** Columns of which something was said. */
+export function columnsOf(state: RoleState, relation: string): { readonly key: string; readonly attnum: number }[] {
+  const found: { key: string; attnum: number }[] = [];
+  for (const key of state.objects.keys()) {
+    const column = columnOf(key);
+    if (column?.relation === relation) found.push({ key, attnum: column.attnum });
+  }
+  return found;
+}
+
 export function rightsOf(state: RoleState, key: string): ObjectRights {
-  return state.objects.get(key) ?? { owner: FIRST_SUPERUSER, acl: null };
+  const column = columnOf(key);
+  const held = state.objects.get(key);
+  if (column !== null) return { owner: rightsOf(state, column.relation).owner, acl: held?.acl ?? null };
+  return held ?? { owner: FIRST_SUPERUSER, acl: null };
 }
 
 /** The list that an object has of which nothing was said. */
 export function defaultAcl(kind: ObjectKind, owner: number, key = ''): readonly AclItem[] {
+  if (kind === 'column') return [];
   const ofPublic = key === PUBLIC_SCHEMA ? Privilege.usage : OF_PUBLIC[kind];
   const own = { grantee: owner, grantor: owner, privileges: ALL_OF[kind], options: 0 };
   return ofPublic === 0 ? [own] : [{ grantee: PUBLIC, grantor: owner, privileges: ofPublic, options: 0 }, own];
@@ -42,14 +67,21 @@ export function aclOf(state: RoleState, kind: ObjectKind, key: string): readonly
   return acl ?? defaultAcl(kind, owner, key);
 }
 
-/** C2; superusers have all. */
+/** Its own list, and for a column that of its relation before it (C3). */
+function heldAcl(state: RoleState, kind: ObjectKind, key: string): readonly AclItem[] {
+  const own = aclOf(state, kind, key);
+  const column = columnOf(key);
+  return column === null ? own : [...aclOf(state, 'table', column.relation), ...own];
+}
+
+/** C2, C3; superusers have all. */
 export function privilegesOf(state: RoleState, role: Role, kind: ObjectKind, key: string): number {
   if (role.superuser) return ALL_OF[kind];
   const own = rolesOf(state, role.oid, true);
   let found = 0;
-  for (const { grantee, privileges } of aclOf(state, kind, key))
+  for (const { grantee, privileges } of heldAcl(state, kind, key))
     if (grantee === PUBLIC || own.has(grantee)) found |= privileges;
-  return found;
+  return found & ALL_OF[kind];
 }
 
 /** Whether a role has all of some rights. */
@@ -59,6 +91,11 @@ export function hasAll(state: RoleState, role: Role, kind: ObjectKind, key: stri
 
 export function isOwner(state: RoleState, role: Role, key: string): boolean {
   return role.superuser || rolesOf(state, role.oid, true).has(rightsOf(state, key).owner);
+}
+
+/** What a role may do with some column at least. */
+export function columnPrivilegesOf(state: RoleState, role: Role, relation: string): number {
+  return columnsOf(state, relation).reduce((bits, { key }) => bits | privilegesOf(state, role, 'column', key), 0);
 }
 
 /** Options of one role, of all that granted it some; the owner has them all. */
@@ -79,7 +116,7 @@ function bestGrantor(
   const { owner } = rightsOf(state, key);
   const own = rolesOf(state, role.oid, true);
   if (role.superuser || own.has(owner)) return { grantor: owner, options: ALL_OF[kind] };
-  const acl = aclOf(state, kind, key);
+  const acl = heldAcl(state, kind, key);
   const count = (bits: number): number => bits.toString(2).replaceAll('0', '').length;
   let best = { grantor: role.oid, options: 0 };
   for (const oid of own) {
@@ -121,15 +158,32 @@ export function changeGrant(state: RoleState, role: Role, grant: Grant): Granted
     if (isGrant) acl = granted({ acl, kind, owner }, grantee, grantor, allowed, option);
     else acl = revoked({ acl, kind, owner }, grantee, grantor, allowed, option, cascade);
   }
-  const objects = new Map(state.objects).set(key, { owner, acl });
-  return { state: { ...state, objects }, warning: warningOf(isGrant, name, allowed, all ? allowed : privileges) };
+  let next = withAcl(state, key, acl);
+  if (kind === 'table' && !isGrant)
+    for (const { key: column } of columnsOf(state, key)) next = ofColumn(next, role, grant, column);
+  return { state: next, warning: warningOf(grant, allowed, all ? allowed : privileges) };
 }
 
-function warningOf(isGrant: boolean, name: string, allowed: number, asked: number): Granted['warning'] {
+/** C3: the same REVOKE. */
+function ofColumn(state: RoleState, role: Role, grant: Grant, key: string): RoleState {
+  const privileges = grant.privileges & ALL_OF.column;
+  return privileges === 0 ? state : changeGrant(state, role, { ...grant, kind: 'column', key, privileges }).state;
+}
+
+/** A column of which nothing is said has no list. */
+export function withAcl(state: RoleState, key: string, acl: readonly AclItem[]): RoleState {
+  const objects = new Map(state.objects);
+  if (columnOf(key) !== null && acl.length === 0) objects.delete(key);
+  else objects.set(key, { owner: columnOf(key) === null ? rightsOf(state, key).owner : 0, acl });
+  return { ...state, objects };
+}
+
+function warningOf({ isGrant, kind, name }: Grant, allowed: number, asked: number): Granted['warning'] {
   const code = isGrant ? SqlState.privilegeNotGranted : SqlState.privilegeNotRevoked;
   const what = isGrant ? 'were granted' : 'could be revoked';
-  if (allowed === 0) return { code, message: `no privileges ${what} for "${name}"` };
-  return allowed === asked ? null : { code, message: `not all privileges ${what} for "${name}"` };
+  const of = kind === 'column' ? `column ${name}` : `"${name}"`;
+  if (allowed === 0) return { code, message: `no privileges ${what} for ${of}` };
+  return allowed === asked ? null : { code, message: `not all privileges ${what} for ${of}` };
 }
 
 interface List {
@@ -212,20 +266,24 @@ export function withItem(
 /** Another owner: what the old one had and gave is the new one's. */
 export function withOwner(state: RoleState, key: string, owner: number): RoleState {
   const before = rightsOf(state, key);
-  const moved = (oid: number): number => (oid === before.owner ? owner : oid);
-  let acl: readonly AclItem[] | null = null;
-  for (const item of before.acl ?? []) {
-    const { options, privileges } = item;
-    acl = withItem(acl ?? [], moved(item.grantee), moved(item.grantor), (held) => ({
+  const moved = (given: readonly AclItem[]): readonly AclItem[] => movedAcl(given, before.owner, owner);
+  const acl = before.acl === null ? null : moved(before.acl);
+  let next: RoleState = { ...state, objects: new Map(state.objects).set(key, { owner, acl }) };
+  for (const { key: column } of columnsOf(state, key))
+    next = withAcl(next, column, moved(rightsOf(state, column).acl ?? []));
+  return next;
+}
+
+function movedAcl(given: readonly AclItem[], from: number, to: number): readonly AclItem[] {
+  const moved = (oid: number): number => (oid === from ? to : oid);
+  let acl: readonly AclItem[] = [];
+  for (const { grantee, grantor, options, privileges } of given)
+    acl = withItem(acl, moved(grantee), moved(grantor), (held) => ({
       ...held,
       privileges: held.privileges | privileges,
       options: held.options | options,
     }));
-  }
-  return {
-    ...state,
-    objects: new Map(state.objects).set(key, { owner, acl: before.acl === null ? null : (acl ?? []) }),
-  };
+  return acl;
 }
 
 /** A schema by its new name. */
@@ -241,9 +299,11 @@ export function withRenamed(state: RoleState, name: string, to: string): RoleSta
 /** What is gone has no rights. */
 export function withoutObjects(state: RoleState, keys: readonly string[]): RoleState {
   const isGone = ({ schema }: DefaultRights): boolean => schema !== null && keys.includes(schemaKey(schema));
-  if (!keys.some((key) => state.objects.has(key)) && !state.defaults.some(isGone)) return state;
-  const objects = new Map(state.objects);
-  for (const key of keys) objects.delete(key);
+  const gone = new Set(keys);
+  const objects = new Map(
+    [...state.objects].filter(([key]) => !gone.has(key) && !gone.has(columnOf(key)?.relation ?? '')),
+  );
+  if (objects.size === state.objects.size && !state.defaults.some(isGone)) return state;
   return { ...state, objects, defaults: state.defaults.filter((each) => !isGone(each)) };
 }
 

@@ -1,7 +1,7 @@
 /** Privileges as bits, by the kind of object that they are on; their names and PostgreSQL's letters. */
 import { SqlError, SqlState } from '../errors.ts';
 
-export type ObjectKind = 'table' | 'sequence' | 'schema' | 'database';
+export type ObjectKind = 'table' | 'column' | 'sequence' | 'schema' | 'database';
 
 /** In the order in which PostgreSQL writes them in an aclitem. */
 const ALL: readonly (readonly [name: string, letter: string])[] = [
@@ -35,6 +35,7 @@ export const Privilege = {
 /** What ALL PRIVILEGES is. */
 export const ALL_OF: Readonly<Record<ObjectKind, number>> = {
   table: (1 << 7) - 1,
+  column: Privilege.insert | Privilege.select | Privilege.update | Privilege.references,
   sequence: Privilege.usage | Privilege.select | Privilege.update,
   schema: Privilege.usage | Privilege.create,
   database: Privilege.create | Privilege.temporary | Privilege.connect,
@@ -43,6 +44,7 @@ export const ALL_OF: Readonly<Record<ObjectKind, number>> = {
 /** What PUBLIC has of an object of which nothing was said. */
 export const OF_PUBLIC: Readonly<Record<ObjectKind, number>> = {
   table: 0,
+  column: 0,
   sequence: 0,
   schema: 0,
   database: Privilege.temporary | Privilege.connect,

@@ -6,7 +6,7 @@
  * - D2 Default rights without a schema stand in the place of an object's built-in list; those of a schema come on top.
  */
 import { SqlError, SqlState } from '../errors.ts';
-import { defaultAcl, granted, type Grant, revoked, withItem } from './acl.ts';
+import { defaultAcl, granted, revoked, rightsOf, type Grant, withItem } from './acl.ts';
 import { ALL_OF, type ObjectKind } from './privileges.ts';
 import type { AclItem, DefaultRights, RoleState, StoredSettings } from './roles.ts';
 
@@ -116,8 +116,13 @@ export function withoutGrantsTo(state: RoleState, oid: number): RoleState {
     return left;
   };
   const objects = new Map(state.objects);
-  for (const [key, { acl, owner }] of state.objects)
-    if (acl !== null && owner !== oid) objects.set(key, { owner, acl: without(acl, kindOf(key), owner) });
+  for (const [key, held] of state.objects) {
+    const { acl, owner } = rightsOf(state, key);
+    if (acl === null || owner === oid) continue;
+    const left = without(acl, kindOf(key), owner);
+    if (left.length === 0 && kindOf(key) === 'column') objects.delete(key);
+    else objects.set(key, { ...held, acl: left });
+  }
   const defaults = state.defaults.flatMap((each) => {
     if (each.role === oid) return [];
     const acl = without(each.acl, each.kind, each.role);
@@ -134,6 +139,7 @@ function kindOf(key: string): ObjectKind {
 
 const PLURALS: Readonly<Record<ObjectKind, string>> = {
   table: 'relations',
+  column: 'columns',
   sequence: 'sequences',
   schema: 'schemas',
   database: 'databases',
