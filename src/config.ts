@@ -145,7 +145,11 @@ const sections = {
   },
   wal: {
     segment_size: setting(size(2 ** 16, '64kB'), '64MB', 'Size of one log file.'),
-    synchronous_commit: setting(onOff, 'on', 'Acknowledge a write after it is on the disk.'),
+    synchronous_commit: setting(
+      onOff,
+      'on',
+      'Acknowledge a write after it is on the disk; off: it is there within 10 ms, and a crash may take it.',
+    ),
     max_size: setting(size(2 ** 17, '128kB'), '20GB', 'Size of the whole log beyond which it is trimmed early.'),
     keep_size: setting(
       size(0, '0B'),

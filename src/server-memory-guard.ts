@@ -2,7 +2,8 @@
  * Holds the whole process below `memory.limit` (H6). Zones follow live bytes; this one looks at RSS, and acts on what
  * can be given back: free blocks that malloc keeps, DuckDB's own memory, an idle catalog worker.
  *
- * - G1 From TIGHT on: the idle catalog worker ends, queries get half their memory, no scan starts beside another, and no
+ * - G1 From TIGHT on: a catalog worker that nobody has asked for IDLE_MS ends (from RED on any idle one), for it takes more
+ *   while it starts than while it waits; queries get half their memory, no scan starts beside another, and no
  *   catalog worker beside a scan. From RED on writes wait as well.
  * - G5 From TRIM on the threads that no session waits for collect their garbage, at most once in COLLECT_MS: V8 would leave it for
  *   later (thread-heap.ts). From TIGHT on main does as well.
@@ -27,6 +28,7 @@ const RED = 0.97;
 const TRIM = 0.7;
 const TRIM_MS = 2_000;
 const COLLECT_MS = 10_000;
+const IDLE_MS = 10_000;
 const LOOK_MS = 100;
 const FIGURES_MS = 2_000;
 const WAIT_MS = 30_000;
@@ -48,8 +50,8 @@ export interface GuardOptions {
   readonly rss: () => number;
   /** The share of its memory that DuckDB's queries may use from now on; gives free memory back to the system, too. */
   readonly limitEngine: (share: number) => Promise<unknown>;
-  /** Ends the catalog worker unless it works; true when there is none now. */
-  readonly stopCatalog: () => boolean;
+  /** Ends the catalog worker unless it has worked in the last so many milliseconds; true when there is none now. */
+  readonly stopCatalog: (idleMs: number) => boolean;
   /** Of the threads, and of main when it is said. */
   readonly collectGarbage: (ofMain: boolean) => Promise<unknown>;
   /** Reads anew what other threads hold, for arka.memory. */
@@ -94,7 +96,7 @@ export class MemoryGuard {
     this.rssBytes = rss();
     const share = this.rssBytes / limitBytes;
     this.level = guardLevel(this.level, share);
-    if (this.level !== 'calm') stopCatalog();
+    if (this.level !== 'calm') stopCatalog(this.level === 'red' ? 0 : IDLE_MS);
     const engineShare = this.level === 'calm' ? 1 : ENGINE_SHARE_TIGHT;
     const now = clock.monotonic();
     if ((this.level !== 'calm' || share >= TRIM) && now - this.#collectedAt >= COLLECT_MS) {
@@ -252,7 +254,7 @@ export function openGuard(
     limitBytes: budget.limitBytes,
     rss: () => process.memoryUsage.rss(),
     limitEngine: (share) => engine.limitMemory(share),
-    stopCatalog: () => catalog().stopIfIdle(),
+    stopCatalog: (idleMs) => catalog().stopIfIdle(idleMs),
     collectGarbage: (ofMain) => {
       if (ofMain) collectGarbage();
       return collectInThreads();

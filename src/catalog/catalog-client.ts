@@ -87,6 +87,7 @@ export class CatalogClient implements Catalog {
   #running: Running | null = null;
   #busy: Job | null = null;
   #idle: () => void = () => undefined;
+  #idleSince = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(options: CatalogClientOptions) {
@@ -144,9 +145,10 @@ export class CatalogClient implements Catalog {
     };
   }
 
-  /** For the memory guard: ends the worker unless it works. Answers whether there is none now. */
-  stopIfIdle(): boolean {
-    if (this.#busy === null && this.#jobs.length === 0) this.#stop();
+  /** For the memory guard: ends the worker unless it has worked in the last `idleMs`. Answers whether there is none now. */
+  stopIfIdle(idleMs = 0): boolean {
+    const isIdle = this.#busy === null && this.#jobs.length === 0;
+    if (isIdle && this.#options.clock.monotonic() - this.#idleSince >= idleMs) this.#stop();
     return this.#running === null;
   }
 
@@ -210,6 +212,7 @@ export class CatalogClient implements Catalog {
       }
       this.#busy = null;
     }
+    this.#idleSince = this.#options.clock.monotonic();
     if (this.#running !== null)
       this.#idle = this.#options.clock.after(this.#options.idleMs ?? 300_000, () => void this.stopIfIdle());
   }

@@ -94,7 +94,8 @@ export class Committer {
     try {
       const writes = this.#prepare(transaction);
       const frames = framesOf(logged(transaction, writes), this.#log.frameBytesMax);
-      if (frames.length > 1 || !this.#log.append(this.#headOf(transaction, frames, 0), frames[0]!.parts))
+      const head = this.#headOf(transaction, frames, 0);
+      if (frames.length > 1 || !this.#log.append(head, frames[0]!.parts, transaction.synchronous))
         return this.#commitInTurn(transaction);
       this.#memory.pool.unbounded(() => this.#apply(transaction, writes, this.#log.lastLsn));
     } catch (error) {

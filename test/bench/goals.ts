@@ -9,7 +9,18 @@ import { insertPrepared, insertStatement } from './row-bytes.ts';
 import { openArka, openPostgres, type System, type SystemName } from './systems.ts';
 import { bigResult, pgbench, pgbenchReads } from './outside-tools.ts';
 import { catalogQueries, idleConnections } from './sessions.ts';
-import { closedLoop, copy, forgetCopies, paced, pointReads, quantiles, singleRow, type Measure } from './workloads.ts';
+import {
+  closedLoop,
+  copy,
+  forgetCopies,
+  paced,
+  pointReads,
+  quantiles,
+  readPoints,
+  singleRow,
+  WARM_UP_READS,
+  type Measure,
+} from './workloads.ts';
 
 export type Goal =
   | { readonly kind: 'ratio'; readonly atLeast: number; readonly andValue?: number }
@@ -98,11 +109,11 @@ async function insideArka(_: SystemName, { seconds }: Options): Promise<Measure>
       await using system = await openArka({
         env: { NODE_OPTIONS: `--import ${probe}`, BENCH_SOCKET_TIMES: path },
       });
-      measure = await pointReads(system, seconds);
+      measure = await readPoints(system, seconds, 0);
     }
     const bytes = readFileSync(path);
     const pairs = new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
-    const of = (which: 0 | 1) => quantiles(pairs.filter((_, i) => i % 2 === which).subarray(2000)); // after the client's warm-up
+    const of = (which: 0 | 1) => quantiles(pairs.filter((_, i) => i % 2 === which).subarray(WARM_UP_READS));
     const [answered, written] = [of(0), of(1)];
     return {
       ...measure,
@@ -232,7 +243,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     name: 'point-server',
-    title: 'point read of a hot row, inside the server, p99',
+    title: 'point read of a hot row, inside the server, one after the other, p99',
     unit: 'µs',
     goal: { kind: 'at most', limit: 100 },
     systems: ['Arka'],

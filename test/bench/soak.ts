@@ -39,7 +39,11 @@ interface Sample {
 
 /** Such as smaller files and more commits, for the history of an hour in minutes. */
 const settings = Object.fromEntries(process.argv.slice(4).map((pair) => pair.split('=', 2) as [string, string]));
-const server = await startServer({ built: true, settings: { 'memory.limit': limitText, ...settings } });
+const server = await startServer({
+  built: true,
+  // compaction begins in the first minutes, so that either half has all kinds of work
+  settings: { 'memory.limit': limitText, 'iceberg.max_small_files': 3, ...settings },
+});
 const begun = performance.now();
 const end = begun + minutes * 60_000;
 const running = (): boolean => performance.now() < end;
@@ -212,6 +216,13 @@ await Promise.all([
   }),
 ]);
 
+const last = await connect(server.url);
+const { rows: commits } = await last.query<Record<string, string>>(
+  `SELECT trigger, count(*) AS n, min(committed_at)::time(0) AS first, max(committed_at)::time(0) AS last
+   FROM arka.commits GROUP BY trigger ORDER BY 3`,
+);
+await last.end();
+
 type Point = Pick<Sample, 'second' | 'rss'>;
 
 /** What start-up adds is behind it. */
@@ -270,6 +281,8 @@ console.log(`parts at the end, MB: ${lastParts}`);
 console.log(`samples ${samples.length}, zones ${[...zones].map(([zone, each]) => `${zone} ${each}`).join(', ')}`);
 for (const [what, done] of counts)
   console.log(`${what.padEnd(18)} ${done.toLocaleString('en').padStart(12)}   ${(done / seconds).toFixed(1)}/s`);
+for (const { trigger, n, first: from, last: to } of commits)
+  console.log(`commits by ${trigger}: ${n}, from ${from} to ${to}`);
 const overRss = samples.filter((each) => each.rss > limit);
 const overSlabs = samples.filter((each) => each.slabs > each.budget);
 for (const [text, times] of errors) console.log(`ERROR ×${times}: ${text}`);

@@ -357,7 +357,10 @@ describe('the worker', () => {
     clock.advance(1);
     expect(own.running).toBe(false);
     expect(await rowsFor(own, oids)).toEqual(first);
-    expect(own.stopIfIdle()).toBe(true);
+    clock.advance(499);
+    expect(own.stopIfIdle(500)).toBe(false);
+    clock.advance(1);
+    expect(own.stopIfIdle(500)).toBe(true);
     await own.close();
     await expect(own.query(request('SELECT 1'))).rejects.toMatchObject({ code: SqlState.adminShutdown });
   });

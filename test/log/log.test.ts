@@ -16,10 +16,9 @@ afterEach(() => fs.rmSync(dir, { recursive: true }));
 const OPTIONS = { dir: '', segmentBytes: 2 ** 16, ringBytes: 2 ** 14 };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-function append(log: Log, payload: Uint8Array, more: Partial<FrameHead> = {}): boolean {
-  return log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: 1, last: true, ...more }, [
-    payload,
-  ]);
+function append(log: Log, payload: Uint8Array, more: Partial<FrameHead> = {}, awaited = true): boolean {
+  const head: FrameHead = { kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: 1, last: true, ...more };
+  return log.append(head, [payload], awaited);
 }
 
 async function framesOf(log: Log, from = 1): Promise<RecoveredFrame[]> {
@@ -211,6 +210,37 @@ test('many appends of one turn share a sync', async () => {
   for (let i = 0; i < 100; i++) append(log, new Uint8Array(100));
   await log.durable(100);
   expect(disk.syncs - before).toBe(1);
+});
+
+test('frames that nobody waits for share a sync for a while, and go at once with one that is waited for', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const due: (() => void)[] = [];
+  const clock = {
+    now: () => 0,
+    monotonic: () => 0,
+    after: (_: number, call: () => void) => (due.push(call), () => {}),
+  };
+  const log = await openLog({ dir: '', segmentBytes: 2 ** 20, ringBytes: 2 ** 18, fs: disk, clock });
+  await log.start(1);
+  const before = disk.syncs;
+  const syncsAfter = async (bytes: number, ...awaited: readonly boolean[]): Promise<number> => {
+    for (const each of awaited) {
+      append(log, new Uint8Array(bytes), {}, each);
+      await turn();
+    }
+    return disk.syncs - before;
+  };
+  expect([await syncsAfter(100, false, false, false), log.durableLsn]).toEqual([0, 0]);
+  due.pop()!();
+  await turn();
+  expect([disk.syncs - before, log.durableLsn]).toEqual([1, 3]);
+  expect([await syncsAfter(100, false, false, true), log.durableLsn]).toEqual([2, 6]);
+  expect([await syncsAfter(100, false), log.durableLsn]).toEqual([2, 6]);
+  await log.durable(7);
+  expect(disk.syncs - before).toBe(3);
+  // the first 64 KB do not wait for a time
+  expect([await syncsAfter(30_000, false, false, false), log.durableLsn]).toEqual([4, 10]);
+  expect(due).toHaveLength(1);
 });
 
 test('through the thread: what was appended, far more than the ring holds, is there after close', async () => {

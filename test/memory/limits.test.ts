@@ -41,7 +41,8 @@ function guarded() {
     rss: 100,
     time: 0,
     limits: [] as number[],
-    stops: 0,
+    /** How long the worker must have been idle. */
+    stops: [] as number[],
     /** Of main, too, or of the threads alone. */
     collections: [] as boolean[],
     timers: new Set<{ readonly at: number; readonly run: () => void }>(),
@@ -59,8 +60,8 @@ function guarded() {
     limitBytes: 1000,
     rss: () => seen.rss,
     limitEngine: (share) => Promise.resolve(void seen.limits.push(share)),
-    stopCatalog: () => {
-      seen.stops++;
+    stopCatalog: (idleMs) => {
+      seen.stops.push(idleMs);
       return true;
     },
     collectGarbage: (ofMain) => Promise.resolve(void seen.collections.push(ofMain)),
@@ -82,16 +83,18 @@ function guarded() {
   return { guard, seen, look };
 }
 
-test('from 90 % of the limit on queries keep half their memory and an idle catalog worker ends, until 80 % are left', async () => {
+test('from 90 % of the limit on queries keep half their memory and a catalog worker ends that was idle for 10 s, until 80 % are left; from 97 % on any idle one', async () => {
   const { look, seen } = guarded();
   await look(500, 0);
-  expect(seen).toMatchObject({ limits: [], stops: 0 });
+  expect(seen).toMatchObject({ limits: [], stops: [] });
   await look(900, 100);
-  expect(seen).toMatchObject({ limits: [0.5], stops: 1 });
+  expect(seen).toMatchObject({ limits: [0.5], stops: [10_000] });
   await look(850, 200);
-  expect(seen).toMatchObject({ limits: [0.5], stops: 2 });
+  expect(seen).toMatchObject({ limits: [0.5], stops: [10_000, 10_000] });
   await look(790, 300);
-  expect(seen).toMatchObject({ limits: [0.5, 1], stops: 2 });
+  expect(seen).toMatchObject({ limits: [0.5, 1], stops: [10_000, 10_000] });
+  await look(970, 400);
+  expect(seen.stops).toEqual([10_000, 10_000, 0]);
 });
 
 test('from 70 % on free memory goes back to the system, at most every two seconds', async () => {

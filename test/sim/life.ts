@@ -206,8 +206,8 @@ export class Life {
 
   #watchAppends(log: Log): void {
     const append = log.append.bind(log);
-    log.append = (head, parts) => {
-      const done = append(head, parts);
+    log.append = (head, parts, awaited) => {
+      const done = append(head, parts, awaited);
       if (done && head.kind !== 'checkpoint' && head.last) {
         const lsn = head.firstLsn + head.count - 1;
         const changes = this.changes.get(head.transaction);

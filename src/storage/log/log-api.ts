@@ -108,8 +108,9 @@ export interface Log extends AsyncDisposable {
    * Copies the frame into the ring, or returns false when it has no room, or the disk has none for data: then wait for `room`
    * and try again. A checkpoint is taken on a full disk, too: it may be what a trim waits for.
    * `parts` are concatenated. LSNs must be dense (asserted).
+   * @param awaited somebody waits for its sync (the default); else it may be written a little later, with others: `durable` hurries it
    */
-  append(head: FrameHead, parts: readonly Uint8Array[]): boolean;
+  append(head: FrameHead, parts: readonly Uint8Array[], awaited?: boolean): boolean;
   /** For the rows of a transaction that is larger than a frame should be. */
   stream(): LogStream;
   /** Bytes that streams have taken over and not yet written. */

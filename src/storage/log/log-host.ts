@@ -19,6 +19,8 @@ export interface LogHost {
   post(command: LogCommand, transfer?: readonly ArrayBuffer[]): void;
   /** There are frames in the ring. `lone`: one session alone writes, so nobody's frames are worth waiting for. */
   wake(lone: boolean): void;
+  /** There are frames in the ring that nobody waits for: the server's own thread writes them. */
+  pass(): void;
   /** Resolves when the server has ended. */
   readonly ended: Promise<void>;
 }
@@ -137,6 +139,7 @@ export function startThread(options: LogOptions, ring: Ring, clock: Clock, liste
       if (lone) queueMicrotask(turn);
       else setImmediate(turn);
     },
+    pass: () => signal(ring),
     ended: new Promise((resolve) => worker.once('exit', () => resolve())),
   };
 }
@@ -190,6 +193,7 @@ export function startInline(
       wake();
     },
     wake,
+    pass: wake,
     ended,
   };
 }

@@ -1,7 +1,9 @@
 /**
  * The write-ahead log (T0) on main: copies frames into the ring, and hears of durable LSNs.
  *
- * - What one turn of the event loop appends is one group; no timer stands between a frame and its sync (log-host.ts).
+ * - What one turn of the event loop appends is one group; no timer stands between a sync and who waits for it (log-host.ts).
+ * - Frames that nobody waits for go to the disk together: with the next that is waited for, at once when they are
+ *   `DEFERRED_BYTES_MAX`, else within `DEFERRED_MS_MAX`.
  * - After a failure nothing resolves any more: waiters reject, `append` throws.
  */
 import { randomBytes } from 'node:crypto';
@@ -26,6 +28,10 @@ import type { ReplayBatch } from './log-reader.ts';
 import { bytesFree, isFull, newRing, pushFrame, type Ring } from './log-ring.ts';
 import type { LogEvent, LogRequest, Shape } from './log-server.ts';
 import { StreamBuffers, StreamWriter } from './log-stream-writer.ts';
+
+/** What a crash may take of writes with synchronous_commit = off. */
+const DEFERRED_MS_MAX = 10;
+const DEFERRED_BYTES_MAX = 2 ** 17;
 
 interface Waiter<T> {
   readonly at: number;
@@ -61,7 +67,12 @@ class WriteAheadLog implements Log {
   onFatal: (error: Error) => void = () => undefined;
 
   readonly #ring: Ring;
+  readonly #clock: Clock;
   readonly #host: LogHost;
+  /** Frames are in the ring of which the writer has not been told. */
+  #deferred = false;
+  #deferredBytes = 0;
+  #timerRuns = false;
   readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
   readonly #headerView = viewOf(this.#header);
   readonly #answers = new Map<number, Waiter<ReplayBatch | null>>();
@@ -87,10 +98,11 @@ class WriteAheadLog implements Log {
     this.frameBytesMax = room - FRAME_HEADER_BYTES;
     this.opened = new Promise((resolve, reject) => (this.#opening = { at: 0, resolve, reject }));
     const listen = (event: LogEvent): void => this.#hear(event);
+    this.#clock = options.clock ?? systemClock;
     this.#host =
       options.fs === undefined
-        ? startThread(options, this.#ring, options.clock ?? systemClock, listen)
-        : startInline(options.fs, options.segmentBytes, this.#ring, options.clock ?? systemClock, listen);
+        ? startThread(options, this.#ring, this.#clock, listen)
+        : startInline(options.fs, options.segmentBytes, this.#ring, this.#clock, listen);
   }
 
   get full(): boolean {
@@ -216,7 +228,7 @@ class WriteAheadLog implements Log {
     this.#started = true;
   }
 
-  append(head: FrameHead, parts: readonly Uint8Array[]): boolean {
+  append(head: FrameHead, parts: readonly Uint8Array[], awaited = true): boolean {
     invariant(this.#started && this.#closing === null, 'append comes after start and before close');
     if (this.#failed !== null) throw this.#failed;
     invariant(head.firstLsn === this.lastLsn + 1, 'LSNs are dense');
@@ -227,8 +239,34 @@ class WriteAheadLog implements Log {
     encodeFrameHeader(this.#headerView, head, bytes);
     pushFrame(this.#ring, this.#header, parts, bytes);
     this.lastLsn += head.count;
-    this.#host.wake(this.lone);
+    if (awaited) this.#wake();
+    else this.#defer(frameBytesTotal(bytes));
     return true;
+  }
+
+  #wake(): void {
+    this.#deferred = false;
+    this.#deferredBytes = 0;
+    this.#host.wake(this.lone);
+  }
+
+  #defer(bytes: number): void {
+    this.#deferred = true;
+    this.#deferredBytes += bytes;
+    if (this.#deferredBytes >= Math.min(DEFERRED_BYTES_MAX, this.#ring.bytes.length / 4)) return this.#passOn();
+    if (this.#timerRuns) return;
+    this.#timerRuns = true;
+    this.#clock.after(DEFERRED_MS_MAX, () => {
+      this.#timerRuns = false;
+      if (this.#deferred) this.#passOn();
+    });
+  }
+
+  /** To the thread, for main has better things to do than to wait for a disk that nobody waits for. */
+  #passOn(): void {
+    this.#deferred = false;
+    this.#deferredBytes = 0;
+    this.#host.pass();
   }
 
   get streamingBytes(): number {
@@ -263,12 +301,14 @@ class WriteAheadLog implements Log {
     const at = frameBytesTotal(bytes);
     if (this.#failed !== null) return Promise.reject(this.#failed);
     if (this.#takes(kind, at)) return Promise.resolve();
+    if (this.#deferred) this.#wake();
     return new Promise((resolve, reject) => this.#roomWaiters.push({ kind, at, resolve, reject }));
   }
 
   durable(lsn: Lsn): Promise<void> {
     if (this.#failed !== null) return Promise.reject(this.#failed);
     if (lsn <= this.durableLsn) return Promise.resolve();
+    if (this.#deferred) this.#wake();
     return new Promise((resolve, reject) => {
       const waiting = this.#durableWaiters;
       let place = waiting.length;
