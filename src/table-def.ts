@@ -23,7 +23,8 @@ export type ColumnDefault =
   | { readonly kind: 'nextval'; readonly sequence: number }
   | { readonly kind: 'function'; readonly sql: string; readonly function: DefaultFunction };
 
-export type DefaultFunction = 'gen_random_uuid' | 'random' | 'clock_timestamp' | 'current_user';
+/** `now`: as the text of a column that is no time. */
+export type DefaultFunction = 'gen_random_uuid' | 'random' | 'now' | 'clock_timestamp' | 'current_user';
 
 /** now() in another zone (AT TIME ZONE), with an interval added. */
 export interface NowShift {

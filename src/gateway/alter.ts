@@ -269,7 +269,8 @@ function valueForAll({ time }: DefineEnvironment, column: ColumnDef): ColumnVect
   const builder = new VectorBuilder(physicalOf(column.type));
   const value = column.default;
   if (value?.kind === 'constant') putText(textInput(column.type, time), value.text, builder);
-  else if (value?.kind === 'now') generatedInput(column, value, time)(builder);
+  else if (value?.kind === 'now' || (value?.kind === 'function' && value.function === 'now'))
+    generatedInput(column, value, time)(builder);
   else
     throw notSupported('ADD COLUMN with a default that is another for each row, of a table that has rows,', {
       hint: 'Add the column without it, UPDATE the rows, then SET DEFAULT.',

@@ -144,8 +144,10 @@ function copyParser(
     writer.useBinary();
     return new CopyBinaryParser(target, writer);
   }
-  const { delimiter, header, quote, escape } = options;
-  if (options.format === 'csv')
-    return new CopyCsvParser({ ...target, delimiter, null: options.null, header, quote, escape }, writer);
+  const { delimiter, forceNotNull, forceNull, header, quote, escape } = options;
+  if (options.format === 'csv') {
+    const forced = { ...(forceNull && { forceNull }), ...(forceNotNull && { forceNotNull }) };
+    return new CopyCsvParser({ ...target, delimiter, null: options.null, header, quote, escape, ...forced }, writer);
+  }
   return new CopyTextParser({ ...target, delimiter, null: options.null, header }, writer);
 }

@@ -93,7 +93,7 @@ function preparedRow(name: string, prepared: SessionPrepared): Row {
   const { parameterOids, columns, parsed, preparedAt, sqlText } = prepared;
   return {
     name,
-    statement: withoutSecrets(sqlText ?? parsed?.text ?? ''),
+    statement: withoutSecrets(sqlText ?? parsed?.source ?? ''),
     prepare_time: time(preparedAt),
     parameter_types: `{${parameterOids.join(',')}}`,
     result_types: columns === null ? null : `{${columns.map(({ typeOid }) => typeOid).join(',')}}`,
@@ -107,7 +107,7 @@ function cursorRow(name: string, portal: SessionPortal): Row {
   const { cursor, prepared, run } = portal;
   return {
     name,
-    statement: cursor?.text ?? prepared.sqlText ?? prepared.parsed?.text ?? '',
+    statement: withoutSecrets(cursor?.text ?? prepared.sqlText ?? prepared.parsed?.source ?? ''),
     is_holdable: cursor?.isHoldable ?? false,
     is_binary: cursor?.isBinary ?? false,
     is_scrollable: run instanceof SqlCursor && run.scrolls,

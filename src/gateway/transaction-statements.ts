@@ -1,6 +1,7 @@
 /** Statements about transactions as a session carries them out: which ones do nothing in one, what 25006 calls the others, SET. */
 import { isolationLevel, type TransactionModes } from '../planner/settings.ts';
 import type { QueryPlan, Statement } from '../planner/plan.ts';
+import { isTemporarySchema, type TableDef } from '../table-def.ts';
 import type { SessionNames } from './session-names.ts';
 import type { SessionAccess } from './session-access.ts';
 import type { SessionSequences } from './sequences.ts';
@@ -48,17 +49,22 @@ export function verbOf(statement: Statement): string | null {
     case 'update':
     case 'delete':
     case 'merge':
-      return statement.kind.toUpperCase();
+      return isTemporary(statement) ? null : statement.kind.toUpperCase();
     case 'query': {
-      const lock = statement.lock ?? statement.locks?.[0];
+      const lock = [statement.lock, ...(statement.locks ?? [])].find(
+        (each) => each !== undefined && !isTemporary(each),
+      );
       return lock === undefined ? sequenceVerb(statement.plan) : `SELECT FOR ${lock.strength}`;
     }
-    case 'with':
-      return statement.main.kind === 'query' ? 'SELECT' : verbOf(statement.main);
+    case 'with': {
+      const parts = [...statement.before, ...statement.after].map((part) => part.statement);
+      if ([...parts, statement.main].every((part) => verbOf(part) === null)) return null;
+      return statement.main.kind === 'query' ? 'SELECT' : statement.main.kind.toUpperCase();
+    }
     case 'truncate':
       return 'TRUNCATE TABLE';
     case 'copyFrom':
-      return 'COPY FROM';
+      return isTemporary(statement) ? null : 'COPY FROM';
     case 'alterTable':
     case 'renameTable':
       return 'ALTER TABLE';
@@ -107,6 +113,9 @@ export function verbOf(statement: Statement): string | null {
       return null;
   }
 }
+
+/** Rows of temporary tables are the session's own: a read-only transaction writes them. */
+const isTemporary = ({ def }: { readonly def: TableDef }): boolean => isTemporarySchema(def.schema);
 
 /** The function that moves a sequence on, if it calls one. */
 function sequenceVerb({ calls, hidden }: QueryPlan): string | null {

@@ -32,6 +32,7 @@ interface Savepoint {
   readonly rights: number;
   /** Settings and portals that are younger go with a rollback to it. */
   readonly settings: number;
+  readonly isReadOnly: boolean;
   readonly portals: number;
   readonly advisory: number;
   readonly listener: ReturnType<Listener['mark']>;
@@ -374,6 +375,7 @@ export class SessionTransaction {
       name,
       rights,
       settings: settings.mark(),
+      isReadOnly: settings.readOnly,
       portals: portals.made,
       advisory,
       listener: this.listener.mark(),
@@ -385,6 +387,9 @@ export class SessionTransaction {
     if (this.#block === 'none') throw outsideBlock('RELEASE SAVEPOINT');
     const index = this.#find(name);
     this.current!.releaseTo(index);
+    // READ ONLY that was said inside a savepoint ends with it.
+    const { settings } = this.#host;
+    if (settings.readOnly && !this.#savepoints[index]!.isReadOnly) settings.set('transaction_read_only', 'off', true);
     this.#savepoints.length = index;
   }
 

@@ -221,18 +221,16 @@ export class CopyLines {
     if (this.options.header !== 'match') return;
     const { columns } = this.options;
     if (this.count !== columns.length) {
-      throw this.failLine(
-        badCopy(`wrong number of fields in header line: got ${this.count}, expected ${columns.length}`),
-      );
+      const message = `wrong number of fields in header line: got ${this.count}, expected ${columns.length}`;
+      throw this.fail(badCopy(message), src, start, start + this.contentEnd);
     }
     for (let k = 0; k < columns.length; k++) {
       const value = this.#format.value(this, k, src, start + this.starts[k]!, start + this.ends[k]!);
-      const got = value === null ? '' : Buffer.from(value).toString();
-      if (got !== columns[k]) {
-        throw this.failLine(
-          badCopy(`column name mismatch in header line field ${k + 1}: got "${got}", expected "${columns[k]}"`),
-        );
-      }
+      const got = value === null ? null : Buffer.from(value).toString();
+      if (got === columns[k]) continue;
+      const found = got === null ? `got null value ("${this.options.null}"), expected` : `got "${got}", expected`;
+      const message = `column name mismatch in header line field ${k + 1}: ${found} "${columns[k]}"`;
+      throw this.fail(badCopy(message), src, start, start + this.contentEnd);
     }
   }
 

@@ -4,15 +4,19 @@
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { SqlError, SqlState } from '../errors.ts';
-import type { ColumnDef, ColumnDefault, NowShift } from '../table-def.ts';
+import type { ColumnDef, ColumnDefault, NowShift, PgType } from '../table-def.ts';
+import { ByteWriter } from '../types/byte-writer.ts';
 import { civilFromDays, DAY_SECONDS, daysFromCivil, daysInMonth } from '../types/civil-date.ts';
 import type { ColumnSink } from '../types/column-vector.ts';
 import { putNow } from '../types/datetime-input.ts';
 import { formatType } from '../types/format-type.ts';
 import { putText } from '../types/parse-text-value.ts';
-import { Oid } from '../types/pg-type.ts';
+import { Oid, physicalOf } from '../types/pg-type.ts';
 import { textInput, type TimeContext } from '../types/text-input.ts';
+import { textOutput } from '../types/text-output.ts';
 import { localToUtc, timeZone, type TimeZone } from '../types/time-zone.ts';
+import { decodeText } from '../types/utf8.ts';
+import { VectorBuilder } from '../types/vector-builder.ts';
 import type { SequenceValue } from './sequence.ts';
 
 /** The sequences as a session sees them. @throws {SqlError} 2200H, 42P01, 55000 */
@@ -99,13 +103,33 @@ function functionInput(
     }
     case 'random':
       return type.oid === Oid.float4 ? (sink) => sink.float32(fraction()) : (sink) => sink.float64(fraction());
+    case 'now':
+      return instantInput(type, context, context.now);
     case 'clock_timestamp':
-      return (sink) => putNow(type, context.clock?.() ?? context.now(), context.timeZone, sink);
+      return instantInput(type, context, context.clock ?? context.now);
     default: {
       const input = textInput(type, context);
       return (sink) => putText(input, context.user ?? '', sink);
     }
   }
+}
+
+const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar]);
+
+/** An instant; where the column is no time, the text that PostgreSQL shows of it in the session's zone. */
+function instantInput(type: PgType, context: RowContext, clock: () => number): (sink: ColumnSink) => void {
+  const { timeZone: zone } = context;
+  if (!TEXTS.has(type.oid)) return (sink) => putNow(type, clock(), zone, sink);
+  const input = textInput(type, context);
+  const instant = { oid: Oid.timestamptz, typmod: -1 };
+  const output = textOutput(instant, { timeZone: zone });
+  return (sink) => {
+    const builder = new VectorBuilder(physicalOf(instant));
+    const bytes = new ByteWriter();
+    putNow(instant, clock(), zone, builder);
+    output(builder.vector(), 0, bytes);
+    putText(input, decodeText(bytes.bytes, 0, bytes.length), sink);
+  };
 }
 
 const FRACTIONS = 2 ** 48 - 1;

@@ -4,23 +4,16 @@ import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import type { TableDef } from '../table-def.ts';
-import { at, defElemBoolean, defElemText, stringsOf, walk } from './ast.ts';
+import { stringsOf, walk } from './ast.ts';
 import { targetColumns } from './assignments.ts';
+import { copyInOptions, copyOutOptions } from './copy-options.ts';
 import { writeCondition } from './duckdb/expression.ts';
 import type { WrittenQuery } from './duckdb/query.ts';
 import { rootScope, tableItem, type WriterContext } from './duckdb/scope.ts';
 import { hasModifyingWith } from './modifying-with.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import { parseSql } from './parse.ts';
-import type {
-  CatalogView,
-  CopyFilter,
-  CopyOptions,
-  CopyOutOptions,
-  ParsedStatement,
-  PlannedTable,
-  Statement,
-} from './plan.ts';
+import type { CatalogView, CopyFilter, ParsedStatement, PlannedTable, Statement } from './plan.ts';
 import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { checkDatabase, findTable, findView, targetTable, viewAsTarget } from './schema-names.ts';
 
@@ -37,7 +30,7 @@ export function planCopy(
     throw notSupported('COPY from a file of the server', { hint: 'Use COPY … FROM STDIN, or \\copy in psql.' });
   const def = targetTable(statement.relation ?? {}, view, 'copy to');
   const columns = targetColumns(statement.attlist ?? [], def) ?? def.columns;
-  const options = copyOptions(statement.options ?? [], false);
+  const options = copyInOptions(statement.options ?? [], def, columns);
   const filter = copyFilter(statement.whereClause, statement.relation ?? {}, def, environment);
   // Fields of a binary row come one by one: a row may be half written when others are looked at.
   if (filter !== null && options.format === 'binary') throw notSupported('WHERE of COPY in binary format');
@@ -61,7 +54,7 @@ function planCopyOut(
   return {
     kind: 'copyTo',
     plan: planQuery(own.node, own.text, 0, view, environment),
-    options: { ...copyOptions(statement.options ?? [], true), forceQuote: forceQuote(statement.options ?? []) },
+    options: copyOutOptions(statement.options ?? []),
   };
 }
 
@@ -77,15 +70,6 @@ function tableQuery(relation: RangeVar, names: readonly Node[], view: CatalogVie
   const schema = def?.schema ?? relation.schemaname ?? '';
   const from = `${schema === '' ? '' : `${quoteIdentifier(schema)}.`}${quoteIdentifier(relation.relname ?? '')}`;
   return parseSql(`SELECT ${columns} FROM ${from}`)[0]!.node as Node;
-}
-
-function forceQuote(nodes: readonly Node[]): CopyOutOptions['forceQuote'] {
-  for (const node of nodes) {
-    if (!('DefElem' in node) || node.DefElem.defname !== 'force_quote') continue;
-    const { arg } = node.DefElem;
-    return arg !== undefined && 'List' in arg ? stringsOf(arg.List.items) : 'all';
-  }
-  return [];
 }
 
 /** WHERE of COPY FROM: a query over rows that were read, which gives the positions of those to keep. */
@@ -114,101 +98,4 @@ function copyFilter(
     rows: rows.placeholder,
     plan: renderer.plan(),
   };
-}
-
-function copyOptions(nodes: readonly Node[], out: boolean): CopyOptions {
-  const given = new Map<string, { arg: Node | undefined; location: number | undefined }>();
-  for (const node of nodes) {
-    if (!('DefElem' in node)) continue;
-    const { defname = '', arg, location } = node.DefElem;
-    if (given.has(defname)) throw new SqlError(SqlState.syntaxError, 'conflicting or redundant options', at(location));
-    given.set(defname, { arg, location });
-  }
-  const text = (name: string): string | undefined =>
-    given.has(name) ? (defElemText(given.get(name)!.arg) ?? '') : undefined;
-  const format = text('format') ?? 'text';
-  if (format !== 'text' && format !== 'csv' && format !== 'binary') {
-    throw new SqlError(
-      SqlState.invalidParameterValue,
-      `COPY format "${format}" not recognized`,
-      at(given.get('format')?.location),
-    );
-  }
-  for (const [name, { arg, location }] of given) {
-    if (name === 'force_quote' && out) {
-      if (format !== 'csv') throw notSupported('COPY option FORCE_QUOTE outside CSV', at(location));
-    } else checkOption(name, arg, location);
-  }
-  const options: CopyOptions = {
-    format,
-    delimiter: text('delimiter') ?? (format === 'csv' ? ',' : '\t'),
-    null: text('null') ?? (format === 'csv' ? '' : '\\N'),
-    header: given.has('header') && headerOption(given.get('header')!.arg),
-    quote: text('quote') ?? '"',
-    escape: text('escape') ?? text('quote') ?? '"',
-  };
-  checkCharacters(options, given);
-  return options;
-}
-
-const KNOWN: ReadonlySet<string> = new Set(['format', 'delimiter', 'null', 'header', 'quote', 'escape']);
-
-function checkOption(name: string, arg: Node | undefined, location: number | undefined): void {
-  if (KNOWN.has(name)) return;
-  const value = (defElemText(arg) ?? 'true').toLowerCase();
-  switch (name) {
-    case 'freeze':
-      return; // a hint about visibility that changes no row
-    case 'encoding':
-      if (/^utf-?8$/.test(value)) return;
-      throw notSupported(`COPY with encoding "${value}"`, at(location));
-    case 'on_error':
-      if (value === 'stop') return;
-      break;
-    case 'log_verbosity':
-      return;
-    case 'force_null':
-    case 'force_not_null':
-    case 'force_quote':
-    case 'default':
-    case 'reject_limit':
-      break;
-    default:
-      throw new SqlError(SqlState.syntaxError, `option "${name}" not recognized`, at(location));
-  }
-  throw notSupported(`COPY option ${name.toUpperCase()}`, at(location));
-}
-
-function headerOption(arg: Node | undefined): boolean {
-  if (defElemText(arg)?.toLowerCase() === 'match') throw notSupported('COPY option HEADER MATCH');
-  return defElemBoolean('header', arg);
-}
-
-function checkCharacters(options: CopyOptions, given: ReadonlyMap<string, unknown>): void {
-  const refuse = (message: string): never => {
-    throw new SqlError(SqlState.invalidParameterValue, message);
-  };
-  const { format, delimiter, quote, escape } = options;
-  if (format === 'binary') {
-    for (const name of ['delimiter', 'null', 'header'])
-      if (given.has(name))
-        throw new SqlError(SqlState.syntaxError, `cannot specify ${name.toUpperCase()} in BINARY mode`);
-  }
-  if (format !== 'csv') {
-    if (given.has('quote')) throw notSupported('COPY option QUOTE outside CSV');
-    if (given.has('escape')) throw notSupported('COPY option ESCAPE outside CSV');
-  }
-  if (Buffer.byteLength(delimiter) !== 1)
-    throw notSupported('a COPY delimiter that is not a single one-byte character');
-  if (delimiter === '\n' || delimiter === '\r') refuse('COPY delimiter cannot be newline or carriage return');
-  if (options.null.includes('\n') || options.null.includes('\r'))
-    refuse('COPY null representation cannot use newline or carriage return');
-  if (format === 'text' && /[\\.a-z0-9]/.test(delimiter)) refuse(`COPY delimiter cannot be "${delimiter}"`);
-  if (Buffer.byteLength(quote) !== 1) throw notSupported('a COPY quote that is not a single one-byte character');
-  if (Buffer.byteLength(escape) !== 1) throw notSupported('a COPY escape that is not a single one-byte character');
-  if (format === 'csv' && delimiter === quote) refuse('COPY delimiter and quote must be different');
-  if (format !== 'binary' && options.null.includes(delimiter))
-    refuse('COPY delimiter character must not appear in the NULL specification');
-  if (format === 'csv' && options.null.includes(quote))
-    refuse('CSV quote character must not appear in the NULL specification');
 }

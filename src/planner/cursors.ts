@@ -35,7 +35,7 @@ export function planDeclare(
   return {
     kind: 'declare',
     name,
-    text: statement.text,
+    text: statement.source ?? statement.text,
     isBinary: has(BINARY),
     isHoldable: has(HOLD),
     scroll: lock !== undefined || has(NO_SCROLL) ? false : has(SCROLL) ? true : null,

@@ -18,10 +18,13 @@ const TIMES: ReadonlySet<number> = new Set([Oid.date, Oid.timestamp, Oid.timesta
 
 /** Functions without arguments, and the columns that they are assigned to. */
 const FUNCTIONS: Readonly<Record<string, { readonly name: DefaultFunction; readonly types: ReadonlySet<number> }>> = {
-  gen_random_uuid: { name: 'gen_random_uuid', types: new Set([Oid.uuid]) },
-  uuid_generate_v4: { name: 'gen_random_uuid', types: new Set([Oid.uuid]) },
+  gen_random_uuid: { name: 'gen_random_uuid', types: new Set([Oid.uuid, ...TEXTS]) },
+  uuid_generate_v4: { name: 'gen_random_uuid', types: new Set([Oid.uuid, ...TEXTS]) },
   random: { name: 'random', types: new Set([Oid.float4, Oid.float8]) },
-  clock_timestamp: { name: 'clock_timestamp', types: TIMES },
+  now: { name: 'now', types: TEXTS },
+  transaction_timestamp: { name: 'now', types: TEXTS },
+  statement_timestamp: { name: 'now', types: TEXTS },
+  clock_timestamp: { name: 'clock_timestamp', types: new Set([...TIMES, ...TEXTS]) },
 };
 
 const USERS: ReadonlySet<string> = new Set([
@@ -63,10 +66,12 @@ export function generatorSequence(text: string, view: CatalogView, node: Node): 
 }
 
 function functionFor(node: Node, column: ColumnDef): Generated | null {
-  if ('SQLValueFunction' in node)
-    return USERS.has(node.SQLValueFunction.op ?? '') && TEXTS.has(column.type.oid)
-      ? { kind: 'function', function: 'current_user', sql: node.SQLValueFunction.op!.slice(6) }
-      : null;
+  if ('SQLValueFunction' in node) {
+    const { op = '' } = node.SQLValueFunction;
+    if (!TEXTS.has(column.type.oid)) return null;
+    if (op === 'SVFOP_CURRENT_TIMESTAMP') return { kind: 'function', function: 'now', sql: nowSql(node) };
+    return USERS.has(op) ? { kind: 'function', function: 'current_user', sql: op.slice(6) } : null;
+  }
   const cast = 'TypeCast' in node ? node.TypeCast : undefined;
   const inner = cast?.arg ?? node;
   if (!('FuncCall' in inner) || (inner.FuncCall.args ?? []).length > 0) return null;

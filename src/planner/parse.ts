@@ -72,6 +72,7 @@ function parseText(text: string): ParsedStatement[] {
       position: offsets === null ? byteStart : offsets.codePoint(byteStart),
       node,
       parameterCount: parametrised ? highestParameter(node) : 0,
+      source: text,
     };
   });
 }

@@ -41,6 +41,8 @@ export interface ParsedStatement {
   readonly node: unknown;
   /** Highest $n used. */
   readonly parameterCount: number;
+  /** All of the message that it came in, which is what PostgreSQL shows of cursors and prepared statements. */
+  readonly source?: string;
 }
 
 /** A parameter's value in PostgreSQL's text form with its type; text null is NULL. */
@@ -291,12 +293,20 @@ export interface CopyOptions {
   readonly format: 'text' | 'csv' | 'binary';
   readonly delimiter: string;
   readonly null: string;
-  readonly header: boolean;
+  /** `match`: the names in it are to be those of the columns. */
+  readonly header: boolean | 'match';
   readonly quote: string;
   readonly escape: string;
 }
 
+export interface CopyInOptions extends CopyOptions {
+  /** CSV: fields by place whose quoted NULL marker is NULL, and those whose bare one is not. */
+  readonly forceNull: ReadonlySet<number> | null;
+  readonly forceNotNull: ReadonlySet<number> | null;
+}
+
 export interface CopyOutOptions extends CopyOptions {
+  readonly header: boolean;
   /** CSV: columns whose values are always quoted. */
   readonly forceQuote: 'all' | readonly string[];
 }
@@ -413,7 +423,7 @@ export type Statement =
       readonly def: TableDef;
       readonly fieldIds: readonly number[];
       readonly filter: CopyFilter | null;
-      readonly options: CopyOptions;
+      readonly options: CopyInOptions;
     }
   | { readonly kind: 'copyTo'; readonly plan: QueryPlan; readonly options: CopyOutOptions }
   | {

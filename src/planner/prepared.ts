@@ -12,7 +12,8 @@ import type { Execute } from './session-statements.ts';
 
 export function planPrepare(statement: ParsedStatement, { name = '', argtypes = [], query }: PrepareStmt): Statement {
   const types = argtypes.length === 0 ? null : Deparser.deparse(typesQuery(argtypes));
-  return { kind: 'prepare', name, types, inner: innerStatement(statement, query!, 'prepare'), text: statement.text };
+  const { source: text = statement.text } = statement;
+  return { kind: 'prepare', name, types, inner: innerStatement(statement, query!, 'prepare'), text };
 }
 
 /** Its parameters have the types. */

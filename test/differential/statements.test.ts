@@ -6,6 +6,7 @@ import { ALTER_TABLE } from './scenarios/alter-table.ts';
 import { ARRAYS } from './scenarios/arrays.ts';
 import { BY_KEY } from './scenarios/by-key.ts';
 import { CHECKS } from './scenarios/checks.ts';
+import { COPY } from './scenarios/copy.ts';
 import { CREATE_TABLE_AS } from './scenarios/create-table-as.ts';
 import { CURSORS } from './scenarios/cursors.ts';
 import { DEFINITIONS } from './scenarios/definitions.ts';
@@ -54,6 +55,7 @@ describe.each([
   ...MODIFYING_WITH,
   ...TEMPORARY_TABLES,
   ...TRUNCATE,
+  ...COPY,
   ...CREATE_TABLE_AS,
   ...CURSORS,
   ...DEFINITIONS,

@@ -216,6 +216,16 @@ test('statements and cursors are listed, whichever way they were made', async ()
     'C SELECT 2',
     'Z I',
   ]);
+  // PostgreSQL shows all of the message that a statement came in
+  await one.query('/* two */ PREPARE first AS SELECT 1; PREPARE second AS SELECT 2 ;');
+  expect(
+    await one.query("SELECT DISTINCT statement FROM pg_prepared_statements WHERE name IN ('first', 'second')"),
+  ).toEqual([
+    'T statement:25',
+    'D /* two */ PREPARE first AS SELECT 1; PREPARE second AS SELECT 2 ;',
+    'C SELECT 1',
+    'Z I',
+  ]);
   await one.query('DECLARE held SCROLL CURSOR WITH HOLD FOR SELECT g FROM generate_series(1, 3) g');
   expect(await one.query('SELECT name, is_holdable, is_scrollable FROM pg_cursors')).toContain('D held|t|t');
   // the protocol's Execute takes rows of a cursor by its name, and a Bind may not take that

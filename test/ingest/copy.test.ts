@@ -68,7 +68,7 @@ describe('COPY text', () => {
     expect(run(text(2, { header: true }), 'x\ty\tz\n1\t2\n').rows).toEqual([['1', '2']]);
     expect(run(text(2, { header: 'match' }), 'a\tb\n1\t2\n').rows).toEqual([['1', '2']]);
     expect(run(text(2, { header: 'match' }), 'a\tc\n').error).toBe(
-      '22P04 column name mismatch in header line field 2: got "c", expected "b" | COPY t, line 1',
+      '22P04 column name mismatch in header line field 2: got "c", expected "b" | COPY t, line 1: "a\tc"',
     );
   });
 

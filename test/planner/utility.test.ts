@@ -110,7 +110,7 @@ test.each([
     'COPY (WITH d AS (DELETE FROM events RETURNING *) SELECT * FROM d) TO STDOUT',
     '0A000 COPY of a statement that changes rows is not supported',
   ],
-  ['COPY events TO STDOUT (FORCE_QUOTE *)', '0A000 COPY option FORCE_QUOTE outside CSV is not supported @24'],
+  ['COPY events TO STDOUT (FORCE_QUOTE *)', '0A000 COPY force quote available only in CSV mode'],
   ['SELECT * FROM events a, events b FOR UPDATE', '0A000 SELECT … FOR UPDATE of more than one table is not supported'],
   [
     'SELECT * FROM (SELECT 1 FROM events e, events f FOR SHARE) x',

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openSocket, type Outcome, type Session, type Step } from '../differential/wire.ts';
 import { startServer } from '../process/server-process.ts';
+import { hangsOnOrder } from './row-order.ts';
 import { readScript, type Statement } from './script.ts';
 import { Scope, verdictOf, VERDICTS, type Verdict } from './verdict.ts';
 
@@ -121,7 +122,9 @@ class Pair {
     const words = new Set(sql.toLowerCase().match(/[a-z_]\w*/g) ?? []);
     const isLost = [...this.#lost].some((name) => words.has(name));
     const arka = await this.#arka.run(options['plain-tables'] ? permanent(step) : step).catch(() => null);
-    const verdict = verdictOf(sql, oracle, arka, isLost);
+    const first = verdictOf(sql, oracle, arka, isLost);
+    const isOrder = first === 'silent' && (await hangsOnOrder(this.#oracle, sql, step, oracle));
+    const verdict = isOrder ? 'order' : first;
     if (arka === null) {
       this.#arka = await this.#open[1]();
       return { verdict, oracle, arka };
@@ -130,7 +133,7 @@ class Pair {
       await this.#oracle.run('ROLLBACK');
       await this.#arka.run('ROLLBACK');
     }
-    if (verdict !== 'same' && verdict !== 'error') await this.#repair(sql, oracle, arka);
+    if (!['same', 'error', 'order'].includes(verdict)) await this.#repair(sql, oracle, arka);
     return { verdict, oracle, arka };
   }
 
@@ -145,6 +148,8 @@ class Pair {
         text,
       );
     if (made !== null && arka.error !== null) this.#lost.add(made[1]!.toLowerCase());
+    if (made !== null && arka.error !== null)
+      for (const [, other] of text.matchAll(/\breferences\s+(\w+)/gi)) this.#lost.add(other!.toLowerCase());
     const into = /\binto\s+(?:temp\w*\s+)?(?:table\s+)?(\w+)\s+from/i.exec(text);
     if (into !== null && /^select/i.test(text)) this.#lost.add(into[1]!.toLowerCase());
     const altered = /^alter\s+table\s+(?:only\s+)?(\w+)/i.exec(text);

@@ -3,13 +3,14 @@
  *
  * - R4 `silent` is everything that a client would take for PostgreSQL's answer and is not: other rows, columns or tag, an answer where
  *   PostgreSQL has an error. Rows without ORDER BY are compared as a multiset; with it in order, but for ties.
+ *   `order` is a `silent` one whose answer PostgreSQL itself changes when the rows of its tables lie in another order (`row-order.ts`).
  * - R5 What hangs on an object that a refused statement was to make `follows`; it is counted apart and not as passed.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Outcome } from '../differential/wire.ts';
 
-export const VERDICTS = ['same', 'error', 'refused', 'follows', 'other', 'silent', 'crash'] as const;
-/** same answer · same error · 0A000 · a consequence of one · another error · another answer · XX000 or a lost connection */
+export const VERDICTS = ['same', 'error', 'refused', 'follows', 'other', 'order', 'silent', 'crash'] as const;
+/** same answer · same error · 0A000 · a consequence of one · another error · one of several answers · another answer · XX000 or a lost connection */
 export type Verdict = (typeof VERDICTS)[number];
 
 /** Kinds of statement that the comparison leaves out, with all that names what they make. */
@@ -37,6 +38,8 @@ export class Scope {
         text.replace(/\bon\s+(?:insert|update|delete|select)\b/gi, ''),
       );
     if (changed !== null) this.#outside.add(changed[1]!.toLowerCase());
+    if (/^\s*create\s+(?:or\s+replace\s+)?(?:function|procedure)\b/i.test(text))
+      for (const [, filled] of text.matchAll(/\binsert\s+into\s+(\w+)/gi)) this.#outside.add(filled!.toLowerCase());
     const parents = /\binherits\s*\(([^)]*)\)/i.exec(text)?.[1] ?? '';
     for (const parent of parents.match(/\w+/g) ?? []) this.#outside.add(parent.toLowerCase());
     return true;

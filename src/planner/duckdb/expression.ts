@@ -31,7 +31,7 @@ import { writeLike } from './patterns.ts';
 import { asFloat, isExact, isWide, wideCall, wideText } from './wide-numeric.ts';
 import { writeSubquery, type WrittenQuery } from './query.ts';
 import { columnOf, writeColumn, type Scope } from './scope.ts';
-import { orderKey, sortKey } from './sort-keys.ts';
+import { apart, orderKey, sortKey } from './sort-keys.ts';
 import { isFloat, parameterMark, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
 
 /** @throws {SqlError} 0A000 naming what DuckDB cannot do as PostgreSQL means it; 42703 and others as PostgreSQL */
@@ -477,7 +477,7 @@ export function writeSort(item: Node, scope: Scope, output?: (node: Node) => Typ
   if (!('SortBy' in item)) throw notSupported('this ORDER BY over Arka tables', atNode(item));
   const { node, sortby_dir: direction, sortby_nulls: nulls } = item.SortBy;
   if (direction === 'SORTBY_USING') throw notSupported('ORDER BY … USING over Arka tables', atNode(node));
-  const value = output?.(node!) ?? writeExpression(node!, scope);
+  const value = output?.(node!) ?? apart(writeExpression(node!, scope));
   checkComparable(value, atNode(node));
   const descending = direction === 'SORTBY_DESC';
   const first = nulls === 'SORTBY_NULLS_FIRST' || (nulls !== 'SORTBY_NULLS_LAST' && descending);

@@ -4,7 +4,8 @@
  * - G1 A chain of one kind (sums, or products) is guarded once, as a whole: its result is infinite, or 0, and no operand is. So the text
  *   grows with the operands, not with each way through them; an operand of the other kind stands with its own guard.
  * - G2 What is infinite already may be infinite. Constants need no guard where they cannot be at fault: a sum with one that is small beside the largest number, a product
- *   with one up to 1 for overflow, from 1 on for underflow.
+ *   with one up to 1 for overflow, from 1 on for underflow;
+ *   a product with 0 is 0 and no underflow, so no other chain may be part of it.
  */
 import { notSupported } from '../../errors.ts';
 import { typed, type Typed } from './typed.ts';
@@ -36,6 +37,7 @@ export function floatArithmetic(
   const constants = [left, right].flatMap(({ constant }) => (typeof constant === 'string' ? [Number(constant)] : []));
   if (constants.some((constant) => !Number.isFinite(constant))) return typed(plain, oid);
   const [constant] = constants;
+  if (kind === 'product' && constants.includes(0)) return typed(`(${a} ${operator} ${b})`, oid); // G2
   let mayOverflow = constants.length === 0 || sides.some((side) => side.mayOverflow);
   let mayUnderflow = kind === 'product' && (constants.length === 0 || sides.some((side) => side.mayUnderflow));
   if (constant !== undefined && kind === 'sum') mayOverflow ||= !(Math.abs(constant) < SMALL);

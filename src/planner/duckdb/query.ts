@@ -23,8 +23,8 @@ import {
   type Scope,
   type WriterContext,
 } from './scope.ts';
-import { isKeyed, orderKey, sortKey } from './sort-keys.ts';
-import { typed, WIDE_NUMERIC, type Typed } from './typed.ts';
+import { apart, isKeyed, orderKey, sortKey } from './sort-keys.ts';
+import { isFloat, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
 import { writeWindow } from './windows.ts';
 
 export interface WrittenQuery {
@@ -442,22 +442,30 @@ function groupKey(value: Typed, node: Node, keyed: Set<string> | null): string {
   return orderKey(value);
 }
 
+/** Of a set operation. */
+const NO_EXPRESSIONS: Targets['expressions'] = [];
+
 /** ORDER BY of a bare name that is an output's, or of a place. */
 function outputReference(
   node: Node,
   named: readonly OutputColumn[],
   all: readonly OutputColumn[] | null,
-  expressions: Targets['expressions'] = [],
+  expressions: Targets['expressions'] = NO_EXPRESSIONS,
 ): Typed | undefined {
   // A key is made of what the column is: inside an expression its name may mean another.
-  const output = (column: OutputColumn): Typed =>
-    (isKeyed(column.oid) ? expressions.find((one) => one.name === column.name) : undefined) ??
-    typed(quoteIdentifier(column.name), column.oid);
+  const output = (column: OutputColumn): Typed => {
+    const named = typed(quoteIdentifier(column.name), column.oid);
+    const expression = expressions.find((one) => one.name === column.name);
+    if (expression === undefined) return named;
+    return isKeyed(column.oid) ? expression : isFloat(column.oid) ? sorted(expression, named) : named;
+  };
   if (constantKind(node) === 'integer') {
     const place = all?.[Number(constantText(node)) - 1];
     // A place has no key: the name has, where it means one column.
-    if (place === undefined || !isKeyed(place.oid)) return typed(constantText(node)!);
+    const written = typed(constantText(node)!);
+    if (place === undefined || !(isKeyed(place.oid) || isFloat(place.oid))) return written;
     const expression = expressions.length === all!.length ? expressions[Number(constantText(node)) - 1] : undefined;
+    if (isFloat(place.oid)) return sorted(expression ?? starred(place, all!, expressions), written);
     if (expression !== undefined) return expression;
     if (all!.filter(({ name }) => name === place.name).length > 1)
       throw notSupported(`ORDER BY the place of one of two columns "${place.name}" over Arka tables`, atNode(node));
@@ -467,4 +475,21 @@ function outputReference(
   const name = stringOf(node.ColumnRef.fields[0]);
   const column = named.find((one) => one.name === name);
   return column === undefined ? undefined : output(column);
+}
+
+/** A float's expression is sorted by where it may be written twice. */
+function sorted(expression: Typed | undefined, otherwise: Typed): Typed {
+  if (expression === undefined) return otherwise;
+  const key = apart(expression);
+  return key.sql === expression.sql ? otherwise : key;
+}
+
+/** A column that a star stands for; undefined: its name may mean another, or there is no FROM to see (above a set operation). */
+function starred(
+  { name, oid }: OutputColumn,
+  all: readonly OutputColumn[],
+  expressions: Targets['expressions'],
+): Typed | undefined {
+  const isOne = all.filter((one) => one.name === name).length === 1 && !expressions.some((one) => one.name === name);
+  return isOne && expressions !== NO_EXPRESSIONS ? typed(quoteIdentifier(name), oid) : undefined;
 }

@@ -4,7 +4,7 @@
  */
 import { Oid } from '../../types/pg-type.ts';
 import { quotientCall } from './decimals.ts';
-import { WIDE_NUMERIC, type Typed } from './typed.ts';
+import { isFloat, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
 
 const KEYS: ReadonlyMap<number, string> = new Map([
   [Oid.jsonb, 'arka_jsonb_key'],
@@ -26,4 +26,13 @@ export function sortKey(sql: string, oid: number): string {
 /** That of a value, which may be a number beside its text. */
 export function orderKey({ sql, oid, decimal, quotient }: Typed): string {
   return decimal?.sql ?? (quotient === undefined ? sortKey(sql, oid) : quotientCall('_key', quotient));
+}
+
+/**
+ * What the engine sorts by it gives back from the sort, and of floats with 0 for -0: so not the value itself is sorted by. A value that is
+ * another each time, or a query of its own, is not written twice.
+ */
+export function apart({ sql, oid, ...rest }: Typed): Typed {
+  if (!isFloat(oid) || rest.constant !== undefined || /\b(?:random|SELECT)\b/.test(sql)) return { sql, oid, ...rest };
+  return typed(`(${sql} + 0)`, oid);
 }

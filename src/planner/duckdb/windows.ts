@@ -5,7 +5,7 @@ import { notSupported } from '../../errors.ts';
 import { writeExpression, writeSort } from './expression.ts';
 import { atNode } from '../ast.ts';
 import { checkComparable } from './operators.ts';
-import { orderKey } from './sort-keys.ts';
+import { apart, orderKey } from './sort-keys.ts';
 import type { Scope } from './scope.ts';
 
 const Frame = {
@@ -44,7 +44,7 @@ export function writeWindow(window: WindowDef, scope: Scope): string {
 function partitionKey(node: Node, scope: Scope): string {
   const value = writeExpression(node, scope);
   checkComparable(value, atNode(node));
-  return orderKey(value);
+  return orderKey(apart(value));
 }
 
 function writeFrame(window: WindowDef, scope: Scope): string {

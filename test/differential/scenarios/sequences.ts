@@ -173,6 +173,15 @@ export const SEQUENCES: readonly Scenario[] = [
       `SELECT a.attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute a ON attrelid = adrelid AND attnum = adnum
         WHERE adrelid = 'n'::regclass ORDER BY attnum`,
       `DROP SEQUENCE s`,
+      `CREATE TABLE w (id int, a text DEFAULT now(), b varchar(40) DEFAULT CURRENT_TIMESTAMP, c text DEFAULT clock_timestamp(), d text DEFAULT gen_random_uuid(), e varchar(9) DEFAULT now())`,
+      `SET timezone = 'Asia/Kolkata'`,
+      `BEGIN`,
+      `INSERT INTO w (id, e) VALUES (1, ''), (2, NULL)`,
+      `INSERT INTO w (id, e, a) VALUES (3, NULL, now())`,
+      `SELECT id, a = now()::text, b = now()::text, c >= a AND c LIKE '20__-__-__ __:__:__%+05:30', length(d) FROM w ORDER BY id`,
+      `COMMIT`,
+      `RESET timezone`,
+      `INSERT INTO w (id) VALUES (4)`,
     ],
   },
   {

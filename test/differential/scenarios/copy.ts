@@ -1,0 +1,35 @@
+/** COPY FROM: options that say what a header and a NULL are. */
+import type { Scenario } from '../compare.ts';
+
+const read = (options: string, data: string): Scenario['steps'][number] => ({
+  sql: `COPY t ${options}`,
+  data: `${data}\n`,
+});
+
+export const COPY: readonly Scenario[] = [
+  {
+    title: 'COPY FROM compares a header with the columns, and takes NULLs of CSV as it is told',
+    setup: [`CREATE TABLE t (a int, b text, c text)`],
+    tiers: ['memory'],
+    steps: [
+      read('FROM STDIN (HEADER MATCH)', 'a\tb\tc\n1\tx\ty'),
+      read('(c, b, a) FROM STDIN (HEADER match)', 'c\tb\ta\nz\ty\t2'),
+      read('FROM STDIN (FORMAT csv, HEADER match)', 'a,"b",c\n3,x,y'),
+      read('FROM STDIN (HEADER MATCH)', 'c\tb\ta\n4\tx\ty'),
+      read('FROM STDIN (HEADER MATCH)', 'a\tb\n4\tx'),
+      read('FROM STDIN (HEADER MATCH)', 'a\t\\N\tc\n4\tx\ty'),
+      read('(a, c) FROM STDIN (FORMAT csv, HEADER match)', 'a,,c\n4,x,y'),
+      read('FROM STDIN (FORMAT csv, HEADER off)', '5,x,'),
+      `COPY t FROM STDIN (HEADER 5)`,
+      `COPY t TO STDOUT (HEADER MATCH)`,
+      read('FROM STDIN (FORMAT csv, FORCE_NULL (b, c))', '6,"",'),
+      read('FROM STDIN (FORMAT csv, FORCE_NOT_NULL (c))', '7,,'),
+      read(`FROM STDIN (FORMAT csv, NULL 'nil', FORCE_NULL (b), FORCE_NOT_NULL (b))`, '8,"nil",nil\n9,nil,"nil"'),
+      read('(c, a) FROM STDIN CSV FORCE NOT NULL c', ',10'),
+      `COPY t (a) FROM STDIN (FORMAT csv, FORCE_NULL (b))`,
+      `COPY t FROM STDIN (FORMAT csv, FORCE_NOT_NULL (nosuch))`,
+      `COPY t FROM STDIN (FORMAT csv, FORCE_NULL (b, b))`,
+      `SELECT a, b, c, c IS NULL FROM t ORDER BY a`,
+    ],
+  },
+];
