@@ -125,6 +125,22 @@ const BY_TEXT: readonly Rule[] = [
   { when: /^Invalid Input Error/, code: SqlState.invalidParameterValue, message: null },
 ];
 
+/** An error of a function of Arka's own, on one line: DuckDB has room for a text alone. */
+export function codedText({ code, fields, message }: SqlError): string {
+  return `${code}: ${[message, fields.detail ?? '', fields.hint ?? ''].join(BETWEEN)}`;
+}
+
+function codedError(code: string, text: string, cause: unknown): SqlError {
+  const [message = '', detail = '', hint = ''] = text.split(BETWEEN);
+  return new SqlError(code as SqlState, message, {
+    cause,
+    ...(detail === '' ? {} : { detail }),
+    ...(hint === '' ? {} : { hint }),
+  });
+}
+
+const BETWEEN = '\u001F';
+
 /** `error('22012: division by zero')` in generated SQL names its SQLSTATE itself. */
 const CODED = /^Invalid Input Error: ([0-9A-Z]{5}): (.*)$/;
 const KNOWN = new Set<string>(Object.values(SqlState));
@@ -162,7 +178,7 @@ export function engineError(error: unknown): SqlError {
   const text = error instanceof Error ? error.message : String(error);
   const first = text.split('\n', 1)[0]!;
   const coded = CODED.exec(first);
-  if (coded !== null && KNOWN.has(coded[1]!)) return new SqlError(coded[1] as SqlState, coded[2]!, { cause: error });
+  if (coded !== null && KNOWN.has(coded[1]!)) return codedError(coded[1]!, coded[2]!, error);
   const decimal = DECIMAL_OVERFLOW.exec(first);
   if (decimal !== null) return numericOverflow(Number(decimal[1]), Number(decimal[2]), error);
   const ofFile = fileError(first, error);

@@ -8,10 +8,12 @@
  */
 import duckdb from '@duckdb/node-bindings';
 import { toSqlError } from '../errors.ts';
+import { codedText } from './engine-errors.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import { columnVector, isValid, type ColumnVector, type Physical } from '../types/column-vector.ts';
 import { sumOfParts } from '../types/decimal-quotient.ts';
 import { elementOfArray, elementsOf, membersOf, memberOf, textOf, valueAt, kindOf } from '../types/json-text.ts';
+import { assigned } from '../types/jsonb-assignment.ts';
 import * as jsonb from '../types/jsonb-operations.ts';
 import * as numeric from '../types/numeric-text.ts';
 import { parseInterval } from '../types/interval-input.ts';
@@ -94,6 +96,9 @@ const FUNCTIONS: readonly EngineFunction[] = [
     ['text', 'text', 'text', 'boolean'],
     'text',
     (text: string, steps: string, value: string, after: boolean) => jsonb.withInserted(text, path(steps), value, after),
+  ),
+  of('arka_jsonb_assign', ['text', 'text', 'text'], 'text', (text: string, steps: string, value: string) =>
+    assigned(text, path(steps) as readonly string[], value),
   ),
   of('arka_jsonb_strip_nulls', ['text'], 'text', (text: string) => jsonb.withoutNulls(text)),
   of('arka_jsonb_pretty', ['text'], 'text', (text: string) => jsonb.pretty(text)),
@@ -189,8 +194,7 @@ function register(connection: duckdb.Connection, each: EngineFunction, mode: Str
       written.append(pieceOf(built.vector()), 0, rows, 0);
       written.flush(output, rows);
     } catch (error) {
-      const known = toSqlError(error);
-      duckdb.scalar_function_set_error(info, `${known.code}: ${known.message}`);
+      duckdb.scalar_function_set_error(info, codedText(toSqlError(error)));
     }
   });
   duckdb.register_scalar_function(connection, scalar);

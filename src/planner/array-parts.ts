@@ -1,5 +1,5 @@
 /**
- * Assignment to parts of arrays: `SET a[2] = v`, `SET a[2:3] = '{…}'`, in UPDATE, ON CONFLICT and MERGE. All parts of a column in a
+ * Assignment to parts of arrays: `SET a[2] = v`, `SET a[2:3] = '{…}'`, in UPDATE, ON CONFLICT and MERGE; of jsonb, in `jsonb-parts.ts`. All parts of a column in a
  * SET list are one assignment, carried out from left to right over the value that the column had.
  *
  * - P1 Arrays in columns have one dimension, from 1: what would make another of them is 0A000 for the row that it would be in.
@@ -9,10 +9,11 @@ import type { A_Indices, Node } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
-import { elementOf, engineType } from '../types/pg-type.ts';
+import { elementOf, engineType, Oid } from '../types/pg-type.ts';
 import { atNode, stringNode } from './ast.ts';
 import { subscriptOf } from './duckdb/arrays.ts';
 import type { Typed } from './duckdb/typed.ts';
+import { documentAssigned } from './jsonb-parts.ts';
 
 interface Part {
   readonly steps: readonly A_Indices[];
@@ -51,8 +52,8 @@ export function partAssignment(
 
 /** @throws {SqlError} 42804, 0A000 */
 export function stepsOf(column: ColumnDef, target: Node, indirection: readonly Node[]): readonly A_Indices[] {
-  if (elementOf(column.type) === undefined) {
-    if (indirection.some((step) => !('A_Indices' in step)) || formatType(column.type) === 'jsonb')
+  if (elementOf(column.type) === undefined && column.type.oid !== Oid.jsonb) {
+    if (indirection.some((step) => !('A_Indices' in step)))
       throw notSupported('assignment to a part of a column that is no array', atNode(target));
     const type = formatType({ oid: column.type.oid, typmod: -1 });
     throw new SqlError(
@@ -97,6 +98,10 @@ export function writeParts(
   const type = engineType(column.type);
   let sql = write(base).sql;
   for (const { steps, value } of parts) {
+    if (column.type.oid === Oid.jsonb) {
+      sql = documentAssigned(sql, steps, assign(value, column), write);
+      continue;
+    }
     const isSlice = steps.some((step) => step.is_slice === true);
     const given = assign(value, isSlice ? column : { ...column, type: elementOf(column.type)! });
     const array = `coalesce(CAST(${sql} AS ${type}), CAST([] AS ${type}))`;

@@ -75,6 +75,11 @@ function targetsOf(given: readonly Node[], def: TableDef): readonly Target[] {
       return;
     }
     const elements = before?.elements ?? new Map<number, number>();
+    if (elementOf(column.type) === undefined)
+      throw notSupported('a part of jsonb as the target of INSERT', {
+        hint: 'Give the whole document.',
+        ...atNode(node),
+      });
     elements.set(indexOf(stepsOf(column, node, indirection), node), place);
     targets.set(name, { target, column, place: before?.place ?? place, elements });
   });

@@ -9,7 +9,7 @@ import { normaliseJsonb } from './jsonb.ts';
 import { putNumericKey } from './sort-key.ts';
 import { decodeText, encodeText } from './utf8.ts';
 
-const isContainer = (text: string): boolean => text.startsWith('{') || text.startsWith('[');
+export const isContainer = (text: string): boolean => text.startsWith('{') || text.startsWith('[');
 
 /** Numbers are equal whatever their scale. */
 function sameScalar(a: string, b: string): boolean {
@@ -63,7 +63,7 @@ export function element(text: string, index: number): string | null {
   return index === 0 || index === -1 ? text : null;
 }
 
-const arrayOf = (elements: readonly string[]): string => `[${elements.join(', ')}]`;
+export const arrayOf = (elements: readonly string[]): string => `[${elements.join(', ')}]`;
 
 /** J1: by length, then by bytes. */
 function compareKeys(a: string, b: string): number {
@@ -72,7 +72,7 @@ function compareKeys(a: string, b: string): number {
 }
 
 /** J1: of equal keys the last counts. */
-function objectOf(members: Iterable<readonly [key: string, value: string]>): string {
+export function objectOf(members: Iterable<readonly [key: string, value: string]>): string {
   const sorted = [...new Map(members)].toSorted(([a], [b]) => compareKeys(a, b));
   return `{${sorted.map(([key, value]) => `${quoted(key)}: ${value}`).join(', ')}}`;
 }

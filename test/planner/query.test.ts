@@ -96,6 +96,9 @@ test.each([
   ["amount * '-inf' / amount", '-Infinity'],
   ["amount / 'Infinity'::float8", '0'],
   ['(amount - amount) * amount * 1e-30', '0'],
+  ["date(timestamp '2024-02-03 04:05:06')", '2024-02-03'],
+  ['int4(2.5) + float8(id)', '4'],
+  ['text(id) || date(ts)', '12024-01-01'],
   ['sum(id) OVER (ROWS BETWEEN 9223372036854775807 FOLLOWING AND 1 FOLLOWING)', null],
 ])('%s means what it means in PostgreSQL: %s', async (expression, expected) => {
   expect(await first(expression)).toBe(expected);

@@ -16,6 +16,7 @@ import { combined, unionType, type Combination } from './common-type.ts';
 import { decimal } from './decimals.ts';
 import { functionRule, type FunctionRule } from './functions.ts';
 import { numericValue, writeCast } from './casts.ts';
+import { typeOidOf } from '../type-names.ts';
 import { checkLsnArguments } from './lsn.ts';
 import {
   checkComparable,
@@ -415,10 +416,22 @@ function writeValueFunction(op: string, node: Node): Typed {
   }
 }
 
+/** The type of a function that is called by its name: date(x) is a cast. Without one, char would have a length. */
+function castBy({ funcname, args = [], over, agg_distinct, agg_filter, agg_order, location }: FuncCall) {
+  const names = { names: funcname ?? [], typemod: -1, ...(location === undefined ? {} : { location }) };
+  const isPlain = over === undefined && agg_distinct !== true && agg_filter === undefined && agg_order === undefined;
+  const isOne = args.length === 1 && !('NamedArgExpr' in args[0]!);
+  return isPlain && isOne && !/^b?p?char$/.test(plainName(funcname)) && typeOidOf(names) !== undefined
+    ? names
+    : undefined;
+}
+
 function writeCall(call: FuncCall, scope: Scope): Typed {
   const name = plainName(call.funcname);
   const where = at(call.location);
   const rule = functionRule(name);
+  const cast = rule === undefined ? castBy(call) : undefined;
+  if (cast !== undefined) return writeCast({ typeName: cast }, writeExpression(call.args![0]!, scope));
   if (rule === undefined)
     throw new SqlError(SqlState.featureNotSupported, `function ${name} is not supported yet over Arka tables`, where);
   if (call.func_variadic === true) throw notSupported(`VARIADIC of function ${name} over Arka tables`, where);
