@@ -271,14 +271,20 @@ export class QueryRun {
     return `${this.#command} ${this.sent}`;
   }
 
-  /** The rows of a statement that reads no Arka table, each value as text. */
+  /**
+   * The rows of a statement that reads no Arka table, each value as text.
+   * @param reason why the engine does not run one that does: copies of rows stand for its tables
+   */
   static async catalogRows(
     environment: QueryEnvironment,
     plan: QueryPlan,
     parameters: BoundParameters,
     oids: readonly number[],
+    reason?: SqlError,
   ): Promise<(Uint8Array | null)[][]> {
-    const { messages } = await catalogResult(environment, plan, parameters, oids, []);
+    const { messages } = await (reason === undefined
+      ? catalogResult(environment, plan, parameters, oids, [])
+      : overCopies(environment, plan, parameters, oids, [], reason));
     return valuesIn(messages);
   }
 
@@ -430,8 +436,12 @@ async function overCopies(
   formats: readonly Format[],
   reason: SqlError,
 ): Promise<CatalogResult> {
-  const { text, views, tables } = plan.copied!();
-  await describe(environment, plan, oids);
+  const { text, views, tables, whole } = plan.copied!();
+  if (whole === undefined) await describe(environment, plan, oids);
+  else
+    await describe(environment, { ...plan, text: whole }, oids).catch((error: unknown) => {
+      throw moved(error, null);
+    });
   const copied = tables(parameterValues(parameters, oids));
   return environment.context.copies.turns.take(environment.running, async () => {
     const copies = await copyOfRows(environment, copied, reason);

@@ -362,8 +362,8 @@ export class SessionStatements {
   /** Rows of a table that was just made or altered; as a transaction, where the definition is one of its own. */
   async #writeQuery(sql: string): Promise<string> {
     this.#owned?.settle();
-    const statement = await this.held(() => this.plan(parseSql(sql)[0]!, []));
-    const tag = await this.run(statement, NO_PARAMETERS, [], discard());
+    if (this.transaction.changes === null) this.context.definitionsChanged(); // PostgreSQL may be asked about the table
+    const tag = await this.run(await this.held(() => this.plan(parseSql(sql)[0]!, [])), NO_PARAMETERS, [], discard());
     if (this.transaction.changes === null) await this.transaction.commitNow();
     return tag;
   }
@@ -493,7 +493,7 @@ export class SessionStatements {
       times: this.times,
       parameters,
       parameterOids,
-      catalogRows: (plan) => QueryRun.catalogRows(this.queryEnvironment(), plan, parameters, parameterOids),
+      catalogRows: (plan, why) => QueryRun.catalogRows(this.queryEnvironment(), plan, parameters, parameterOids, why),
       cursorRow: (cursor, def) => cursorRow(this.#names.portals, this.view(), cursor, def),
       running: this.interruption.running,
       lockWait: this.interruption.lockWait,

@@ -13,9 +13,10 @@ import type { TimeContext } from '../types/text-input.ts';
 import type { MaybePromise } from '../wire/gateway-api.ts';
 import { ConflictingInsert } from './conflict.ts';
 import { liveTable } from './cursor.ts';
+import { mayResort } from './last-resort.ts';
 import { putValue } from './values.ts';
 import { sendWritten, type WrittenRows } from './returning.ts';
-import { BulkRows, moveSome } from './bulk.ts';
+import { BulkRows, CHECK_ROWS, moveSome } from './bulk.ts';
 import { contextOf, drain, type WriteEnvironment } from './write-environment.ts';
 
 type Of<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
@@ -150,18 +151,37 @@ async function putQuery(
   writer: RowWriter,
   more: () => MaybePromise<void>,
 ): Promise<void> {
-  if (plan.route === 'engine') {
+  const reason = plan.route === 'engine' ? await putByEngine(environment, plan, writer, more) : undefined;
+  if (reason === null) return;
+  let count = 0;
+  for (const row of await environment.catalogRows(plan, reason)) {
+    row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.textField(i, value, 0, value.length)));
+    writer.endRow();
+    if (++count % CHECK_ROWS === 0) await more();
+  }
+  await more();
+}
+
+/** Null: all rows are there. Else why the engine has given none, and PostgreSQL itself is to be asked. */
+async function putByEngine(
+  environment: WriteEnvironment,
+  plan: QueryPlan,
+  writer: RowWriter,
+  more: () => MaybePromise<void>,
+): Promise<SqlError | null> {
+  let hasBegun = false;
+  try {
     await drain(environment, plan, (vectors, rows) => {
+      hasBegun = true;
       writer.appendVectors(vectors, rows);
       return more();
     });
-    return;
+    return null;
+  } catch (error) {
+    // What parts of a WITH have returned PostgreSQL does not have.
+    if (hasBegun || environment.buffers !== undefined || !mayResort(plan, error)) throw error;
+    return error;
   }
-  for (const row of await environment.catalogRows(plan)) {
-    row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.textField(i, value, 0, value.length)));
-    writer.endRow();
-  }
-  await more();
 }
 
 /** INSERT … ON CONFLICT. */

@@ -17,6 +17,8 @@ export interface CopiedQuery {
   /** What runs, and the filled views that it reads. */
   readonly text: string;
   readonly views: readonly string[];
+  /** The statement that it is part of, in words of its own, for PostgreSQL to look at. */
+  readonly whole?: string;
   tables(parameters: readonly ParameterValue[]): readonly CopiedTable[];
 }
 

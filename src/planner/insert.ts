@@ -16,6 +16,7 @@ import { writeQuery } from './duckdb/query.ts';
 import { generatorFor } from './generators.ts';
 import { planHiddenCalls } from './hidden-calls.ts';
 import { withWholeColumns } from './insert-parts.ts';
+import type { CopiedQuery } from './copied-query.ts';
 import { checkOverride, overridden, splitGenerated, splitSelected } from './insert-values.ts';
 import { planConflict } from './on-conflict.ts';
 import type { CatalogView, InsertValue, QueryPlan, Statement } from './plan.ts';
@@ -103,7 +104,10 @@ function planRows(
       fieldIds: split.targets.map((column) => column.fieldId),
       source: {
         kind: 'query',
-        plan: plan.route === 'catalog' ? plan : castPlan(query, split.targets, parameterCount, view, environment).plan,
+        plan:
+          plan.route === 'catalog'
+            ? plan
+            : castPlan(query, split.targets, parameterCount, view, environment, statement).plan,
       },
       parameterOids: [],
       generated,
@@ -284,13 +288,13 @@ function selectSource(
   environment: PlannerEnvironment,
 ): { plan: QueryPlan; targets: readonly ColumnDef[] } {
   if (findRelations(source, view).arka.size > 0)
-    return castPlan(source, named ?? def.columns, parameterCount, view, environment, { named, def, statement });
+    return castPlan(source, named ?? def.columns, parameterCount, view, environment, statement, { named, def });
   const width = targetCount((source as { SelectStmt: SelectStmt }).SelectStmt);
   if (width === null)
     throw notSupported('INSERT … SELECT * from a source other than Arka tables', { hint: 'Name the columns.' });
   const targets = columnsFor(named, def, width, statement, source);
   const plan = planQuery(source, Deparser.deparse(source), parameterCount, view, environment);
-  if (plan.route === 'engine') return castPlan(source, targets, parameterCount, view, environment);
+  if (plan.route === 'engine') return castPlan(source, targets, parameterCount, view, environment, statement);
   return { plan, targets };
 }
 
@@ -308,20 +312,41 @@ function castPlan(
   parameterCount: number,
   view: CatalogView,
   environment: PlannerEnvironment,
-  insert?: { named: readonly ColumnDef[] | null; def: TableDef; statement: InsertStmt },
+  statement: InsertStmt,
+  insert?: { named: readonly ColumnDef[] | null; def: TableDef },
 ): { plan: QueryPlan; targets: readonly ColumnDef[] } {
   const inner = planQuery(source, Deparser.deparse(source), parameterCount, view, environment);
   const tables = planTables(findRelations(source, view), environment.placeholder, false);
   const select = (source as { SelectStmt: SelectStmt }).SelectStmt;
   // The width is known once the query is written: a first writing, without values, says it.
-  const outputs = writeQuery(select, {
-    tables,
-    parameterOids: environment.parameterOids,
-    onWhere: () => undefined,
-  }).outputs;
+  const targetsOf = (width: number): readonly ColumnDef[] =>
+    insert === undefined ? columns : columnsFor(insert.named, insert.def, width, statement, source);
+  /** PostgreSQL has the last word about all of the statement. */
+  const resort = (to: readonly ColumnDef[]): Partial<QueryPlan> => {
+    const { copied } = inner;
+    if (copied === undefined) return {};
+    const whole = (): string => Deparser.deparse({ InsertStmt: statement } as Node);
+    return { copied: () => ({ ...assignedCopy(copied(), to), whole: whole() }) };
+  };
+  let outputs: ReturnType<typeof writeQuery>['outputs'];
+  try {
+    ({ outputs } = writeQuery(select, {
+      tables,
+      parameterOids: environment.parameterOids,
+      onWhere: () => undefined,
+    }));
+  } catch (error) {
+    const width = targetCount(select);
+    const isLacking = error instanceof SqlError && error.code === SqlState.featureNotSupported;
+    if (!isLacking || inner.copied === undefined || width === null) throw error;
+    const targets = targetsOf(width);
+    const render = (): never => {
+      throw error;
+    };
+    return { plan: { ...inner, tables: [...tables.values()], described: null, render, ...resort(targets) }, targets };
+  }
   if (outputs === null) throw notSupported('INSERT … SELECT * of this source', { hint: 'Name the columns.' });
-  const targets =
-    insert === undefined ? columns : columnsFor(insert.named, insert.def, outputs.length, insert.statement, source);
+  const targets = targetsOf(outputs.length);
   outputs.forEach((output, i) => {
     if (output.untyped !== true) checkAssignable(output.oid, targets[i]!);
   });
@@ -349,7 +374,18 @@ function castPlan(
       tables: [...tables.values()],
       described: null,
       render: (parameters) => renderer.render(parameters),
+      ...resort(targets),
     },
     targets,
   };
+}
+
+/** What PostgreSQL runs over copies of rows, cast to the columns' types; lengths, scales and precisions are looked at when the row is written. */
+function assignedCopy(copied: CopiedQuery, targets: readonly ColumnDef[]): CopiedQuery {
+  const names = targets.map((_, i) => quoteIdentifier(`c${i}`));
+  const casts = targets.map(({ type: { oid } }, i) => {
+    const type = formatType({ oid: AS_TEXT.has(oid) ? Oid.text : oid, typmod: -1 });
+    return `CAST(${names[i]!} AS ${type})`;
+  });
+  return { ...copied, text: `SELECT ${casts.join(', ')} FROM (${copied.text}) AS given (${names.join(', ')})` };
 }

@@ -58,6 +58,50 @@ test('parameters, prepared statements, cursors and COPY take the same way', asyn
   await client.query('COMMIT');
 });
 
+test('the query of INSERT and of CREATE TABLE AS takes the same way, cast as PostgreSQL assigns', async () => {
+  await script(client, [
+    ['CREATE TABLE said (id int PRIMARY KEY, a varchar(12), n numeric(6,1), d date, tags text[])', 'CREATE'],
+    [
+      `INSERT INTO said SELECT id, to_char(n, '9,999.00'), n * length(to_char(id, '99')), to_date(to_char(id, '9999'), 'YYYY'), regexp_match(a, '(.)er') FROM t WHERE id <> 2
+       RETURNING a, n, d::text, tags`,
+      'INSERT  1,234.50|3703.5|0001-01-01|       .05|0.2|0003-01-01|b',
+    ],
+    [
+      `INSERT INTO said (id, a) SELECT id, to_char(id, 'FM000') FROM t ON CONFLICT (id) DO UPDATE SET a = excluded.a || '!' RETURNING id, a`,
+      'INSERT 1|001! 2|002 3|003!',
+    ],
+    [`INSERT INTO said (id, a) VALUES (10, (SELECT to_char(max(id), 'FMRN') FROM t)) RETURNING a`, 'INSERT III'],
+    [
+      `INSERT INTO said (id, n) SELECT id + 20, to_number(to_char(n, '9999.99'), '9999.99') FROM t RETURNING n`,
+      'INSERT 1234.5 -7.0 0.1',
+    ],
+    [`CREATE TABLE made AS SELECT id, to_char(n, 'S9999') AS c FROM t`, 'SELECT'],
+    ['SELECT * FROM made ORDER BY id', 'SELECT 1|+1235 2|   -7 3|   +0'],
+    ['BEGIN', 'BEGIN'],
+    [`INSERT INTO u VALUES (70, 'mine')`, 'INSERT'],
+    [`CREATE TABLE own AS SELECT to_char(id, 'FM00') AS c FROM u WHERE id > 60`, 'SELECT'],
+    [`INSERT INTO own SELECT to_char(length(c), 'FM9') FROM own`, 'INSERT'],
+    ['SELECT * FROM own ORDER BY c', 'SELECT 2 70'],
+    ['ROLLBACK', 'ROLLBACK'],
+    [
+      `INSERT INTO said (id, d) SELECT 99, to_char(id, '9') FROM t`,
+      '42804 column "d" is of type date but expression is of type text',
+    ],
+    [
+      `INSERT INTO said SELECT 98, to_char(n, '9,999,999.0000') FROM t`,
+      '22001 value too long for type character varying(12)',
+    ],
+    [
+      `INSERT INTO said SELECT id + 200, to_char(id, '999') FROM many`,
+      '0A000 function to_char is not supported yet over Arka tables',
+    ],
+    [`INSERT INTO said SELECT nothing, to_char(id, '9') FROM t`, '42703 column "nothing" does not exist'],
+    ['SELECT count(*) FROM said WHERE id > 30', 'SELECT 0'],
+  ]);
+  const text = 'INSERT INTO said (id, a) SELECT id + $1, to_char(n, $2) FROM t WHERE id = $3 RETURNING id, a';
+  expect((await client.query({ text, rowMode: 'array', values: [500, 'FM99.9', 2] })).rows).toEqual([[502, '-7.']]);
+});
+
 test('a copy has the rows of the transaction and of its snapshot, and nothing of it stays', async () => {
   await client.query(`BEGIN; INSERT INTO u VALUES (9, 'mine')`);
   expect(await rowsOf(`SELECT to_char(count(*), '9') FROM u`)).toEqual([[' 4']]);
