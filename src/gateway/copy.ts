@@ -12,6 +12,7 @@ import type { TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { MaybePromise, Output } from '../wire/gateway-api.ts';
 import { admitted } from './admission.ts';
+import { CopyLook } from './copy-look.ts';
 import { liveTable } from './cursor.ts';
 import { BulkRows, CHECK_ROWS } from './bulk.ts';
 import { bufferUnit } from './buffer.ts';
@@ -33,6 +34,7 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
   const bulk = new BulkRows(environment, writes);
   const waiting = (): number => (filter === null ? bulk.waiting : read.rows);
   const cancel = new CopyCancel(environment.running);
+  const look = new CopyLook(database.clock, () => parser.takeWhole());
   const take = (): MaybePromise<void> =>
     filter === null ? bulk.finish() : keep(environment, filter, table, read, kept).then(() => bulk.finish());
   const takeInTurn = (): MaybePromise<void> => {
@@ -47,14 +49,17 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
       data: (bytes) => {
         cancel.check();
         parser.push(bytes);
-        return waiting() < CHECK_ROWS && !database.pressed ? undefined : cancel.during(takeInTurn);
+        look.dataCame();
+        return waiting() < CHECK_ROWS && !database.pressed ? undefined : look.during(cancel.during(takeInTurn));
       },
     });
-    await Promise.race([given, cancel.came]);
+    await Promise.race([given, cancel.came, look.failed]);
+    look.end();
     parser.finish();
     await cancel.during(take);
     return `COPY ${bulk.rows}`;
   } finally {
+    look.end();
     if (filter !== null) read.retire();
   }
 }
@@ -137,7 +142,7 @@ async function keep(
 function copyParser(
   { def, fieldIds, options }: CopyFrom,
   writer: RowWriter,
-): { readonly heldBytes: number; push(bytes: Uint8Array): void; finish(): void } {
+): { readonly heldBytes: number; push(bytes: Uint8Array): void; takeWhole(): void; finish(): void } {
   const columns = fieldIds.map((fieldId) => def.columns.find((column) => column.fieldId === fieldId)!.name);
   const target = { table: def.name, columns };
   if (options.format === 'binary') {

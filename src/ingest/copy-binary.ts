@@ -66,6 +66,11 @@ export class CopyBinaryParser {
     }
   }
 
+  /** Reads the rows that are whole. */
+  takeWhole(): void {
+    if (this.#block !== null && this.#filled > 0) this.#takeBlocks(this.#block);
+  }
+
   /** Takes the whole rows that are in the buffer by blocks; the header and what is odd part by part. */
   #takeBlocks(block: FieldBlock): void {
     const end = this.#filled;

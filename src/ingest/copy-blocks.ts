@@ -4,7 +4,7 @@
  * `CopyLines` line by line; so do the lines of a block whose values are not all good. Rows and errors are the same
  * on both ways (the property tests compare them).
  *
- * - K1 Bytes are copied once into a buffer of its own, which is scanned when it is full or the data end; a chunk may be
+ * - K1 Bytes are copied once into a buffer of its own, which is scanned when it is full, the data end or `takeWhole` is called; a chunk may be
  *   as small as the client likes.
  * - K2 `lines` is between two lines whenever a block is scanned, and its line number is that of the block's first line.
  */
@@ -58,6 +58,11 @@ export class CopyBlocks {
       at = stop;
       if (this.#filled === BLOCK_BYTES) this.#take();
     }
+  }
+
+  /** Reads the lines that are whole. */
+  takeWhole(): void {
+    if (this.#filled > 0) this.#take();
   }
 
   finish(): void {

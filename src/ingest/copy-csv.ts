@@ -52,6 +52,11 @@ export class CopyCsvParser {
     this.#parser.push(bytes);
   }
 
+  /** Reads the lines that are whole. */
+  takeWhole(): void {
+    if (this.#parser instanceof CopyBlocks) this.#parser.takeWhole();
+  }
+
   finish(): void {
     this.#parser.finish();
   }

@@ -34,6 +34,11 @@ export class CopyTextParser {
     this.#parser.push(bytes);
   }
 
+  /** Reads the lines that are whole. */
+  takeWhole(): void {
+    if (this.#parser instanceof CopyBlocks) this.#parser.takeWhole();
+  }
+
   finish(): void {
     this.#parser.finish();
   }

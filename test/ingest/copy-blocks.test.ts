@@ -183,6 +183,7 @@ function outcome(
       const part = new Uint8Array(bytes.subarray(at, at + chunk));
       parser.push(part);
       part.fill(0x3f);
+      if (byBlocks && chunk % 2 === 1 && at % (3 * chunk) === 0) parser.takeWhole?.();
     }
     parser.finish();
     return textsOf(def, rows);

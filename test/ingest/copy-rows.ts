@@ -29,6 +29,7 @@ export class Rows implements CopyRowSink {
 export interface Parser {
   readonly heldBytes: number;
   push(bytes: Uint8Array): void;
+  takeWhole?(): void;
   finish(): void;
 }
 export type Make = (sink: CopyRowSink) => Parser;

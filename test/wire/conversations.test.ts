@@ -432,6 +432,31 @@ describe('a message that cannot be read is an error of its own, and the session 
     expect(await held(url, turns, 'pipelined')).toEqual(turns.flatMap(([, ...answers]) => answers));
   });
 
+  test('a bad line of COPY is answered when it is whole, though the client sends no more', async () => {
+    const bad = 'E 22P02 invalid input syntax for type integer: "x"';
+    const signature = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
+    const turns: Turn[] = [
+      [query('COPY talked FROM STDIN'), 'G'],
+      [copyData('1\tone\nx\ttwo\n3')],
+      [flush, bad, 'Z I'],
+      [copyData('\tthree\n')],
+      [copyDone],
+      [query('COPY talked FROM STDIN (FORMAT csv)'), 'G'],
+      [copyData('x,"one"\n'), bad, 'Z I'],
+      [copyFail('it knows')],
+      [query('COPY talked FROM STDIN (FORMAT binary)'), 'G'],
+      [copyData(signature)],
+      [copyData(Buffer.concat([int16(3)])), 'E 22P04 row field count is 3, expected 2', 'Z I'],
+      [copyDone],
+      [query('COPY talked FROM STDIN WHERE a > 1'), 'G'],
+      [copyData('1\tone\n2\tt')],
+      [copyData('wo\n')],
+      [copyDone, 'C COPY 1', 'Z I'],
+      [query('DELETE FROM talked'), 'C DELETE 1', 'Z I'],
+    ];
+    expect(await held(url, turns, 'in turns')).toEqual(turns.flatMap(([, ...answers]) => answers));
+  });
+
   test('data of COPY that is not UTF-8', async () => {
     const turns: Turn[] = [
       [query('COPY talked FROM STDIN'), 'G'],
