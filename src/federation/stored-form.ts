@@ -4,7 +4,7 @@
  */
 import type { PgType } from '../table-def.ts';
 import { DATE_INFINITY } from '../types/civil-date.ts';
-import { duckdbType, elementOf, Oid } from '../types/pg-type.ts';
+import { duckdbType, elementOf, numericModifier, Oid } from '../types/pg-type.ts';
 
 /** A value as memory has it → as files have it. */
 export function fromStored(sql: string, type: PgType): string {
@@ -71,8 +71,13 @@ function elementTo(element: PgType): string {
       return 'CAST(CAST(x AS DOUBLE) AS VARCHAR)'; // of a float it does not always give the shortest digits
     case Oid.bytea:
       return "'\\x' || lower(hex(x))";
-    case Oid.numeric: // a number of JSON has lost digits, and without a modifier the type does not say whether it is a text
-      return 'CAST(x AS VARCHAR)';
+    case Oid.numeric: {
+      // A number of JSON has lost digits, and without a modifier the type does not say whether it is a text. Where all
+      // digits stand behind the point, the engine writes none before it.
+      const modifier = numericModifier(element.typmod);
+      if (modifier !== null && modifier.precision > modifier.scale) return 'CAST(x AS VARCHAR)';
+      return String.raw`regexp_replace(CAST(x AS VARCHAR), '^(-?)[.]', '\10.')`;
+    }
     default:
       return duckdbType(element) === 'VARCHAR' ? 'x' : 'CAST(x AS VARCHAR)';
   }

@@ -13,6 +13,10 @@ export function textExpression(value: string, type: duckdb.LogicalType, depth = 
     case T.FLOAT:
     case T.DOUBLE:
       return `CASE WHEN isnan(${value}) THEN 'NaN' WHEN isinf(${value}) THEN CASE WHEN ${value} > 0 THEN 'Infinity' ELSE '-Infinity' END ELSE regexp_replace(CAST(${value} AS VARCHAR), '\\.0$', '') END`;
+    case T.DECIMAL:
+      // Without a digit before the point its type has none to write.
+      if (duckdb.decimal_width(type) > duckdb.decimal_scale(type)) return `CAST(${value} AS VARCHAR)`;
+      return `arka_numeric(CAST(${value} AS VARCHAR))`;
     case T.BLOB:
       return `'\\x' || lower(hex(${value}))`;
     case T.INTERVAL:

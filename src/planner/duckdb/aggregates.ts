@@ -7,7 +7,7 @@ import type { FuncCall, Node, WindowDef } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
 import { atNode, stringsOf, walk } from '../ast.ts';
-import { decimal, decimalOf } from './decimals.ts';
+import { decimal, decimalOf, sumPrecision } from './decimals.ts';
 import { likeFirst, resultType, writeCondition, writeExpression, writeSort } from './expression.ts';
 import type { FunctionRule } from './functions.ts';
 import { checkEqualAsStored } from './operators.ts';
@@ -96,7 +96,9 @@ function guarded(value: Typed, sql: string, filter: string | null): Typed {
 
 function sumOf(value: Typed, of: Typed): Typed {
   const form = decimalOf(of);
-  return value.oid === Oid.numeric && form !== undefined ? decimal(value.sql, 38, form.scale) : value;
+  return value.oid === Oid.numeric && form !== undefined
+    ? decimal(value.sql, sumPrecision(form.precision), form.scale)
+    : value;
 }
 
 /** The type of what WITHIN GROUP orders. */

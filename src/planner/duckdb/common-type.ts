@@ -3,7 +3,7 @@
  * Of numbers it is the widest; numerics that differ in scale keep theirs (D1).
  */
 import { Oid } from '../../types/pg-type.ts';
-import { commonDecimal, decimalOf, scaleOf, shownText } from './decimals.ts';
+import { commonDecimal, decimalOf, decimalText, scaleOf, shownText } from './decimals.ts';
 import { duckdbName } from './literals.ts';
 import { coerced } from './operators.ts';
 import { commonNumber, isFloat, isNumber, typed, WIDE_NUMERIC, type DecimalForm, type Typed } from './typed.ts';
@@ -89,6 +89,7 @@ export function valueAs(value: Typed, to: Typed): string {
 /** How a column of a query goes into one of a type that others share with it; null: as it is. */
 export function columnCast(from: Typed, to: Typed): ((column: string) => string) | null {
   if (from.oid === Oid.unknown || from.oid === 0 || from.oid === to.oid) return null;
-  if (to.oid === WIDE_NUMERIC) return (column) => `CAST(${column} AS VARCHAR)`;
+  if (to.oid === WIDE_NUMERIC)
+    return (column) => (from.oid === Oid.numeric ? decimalText(column, from.decimal) : `CAST(${column} AS VARCHAR)`);
   return isFloat(to.oid) ? (column) => `CAST(${column} AS ${duckdbName(to.oid)})` : null;
 }

@@ -32,18 +32,25 @@ export function scaleOf({ shown, scale }: DecimalForm): string {
 }
 
 /** Text of a value whose scale is its own. */
-export function shownText({ sql, shown }: DecimalForm): string {
-  return shown === undefined ? `CAST(${sql} AS VARCHAR)` : `arka_numeric_round(CAST(${sql} AS VARCHAR), ${shown})`;
+export function shownText(form: DecimalForm): string {
+  const { sql, shown } = form;
+  return shown === undefined ? decimalText(sql, form) : `arka_numeric_round(CAST(${sql} AS VARCHAR), ${shown})`;
 }
 
-/** Sums, differences and products; undefined: as text. */
+/** Text of a DECIMAL. Where its type has no digit before the point the engine writes none. */
+export function decimalText(sql: string, form: DecimalForm | undefined): string {
+  const text = `CAST(${sql} AS VARCHAR)`;
+  return form !== undefined && form.precision > form.scale ? text : `arka_numeric(${text})`;
+}
+
+/** Sums, differences and products; undefined: as text. A sum of 39 digits is an error of the engine. */
 export function decimalArithmetic(name: string, left: Typed, right: Typed): DecimalForm | undefined {
   const [a, b] = [decimalOf(left), decimalOf(right)];
   if (a === undefined || b === undefined) return undefined;
   const isProduct = name === '*';
   const scale = isProduct ? a.scale + b.scale : Math.max(a.scale, b.scale);
   const whole = Math.max(a.precision - a.scale, b.precision - b.scale);
-  if (isProduct && a.precision + b.precision > PRECISION_MAX) return undefined;
+  if ((isProduct ? a.precision + b.precision : whole + scale) > PRECISION_MAX) return undefined;
   const precision = isProduct ? a.precision + b.precision : Math.min(whole + scale + 1, PRECISION_MAX);
   const isNarrow = a.precision <= NARROW && b.precision <= NARROW && precision > NARROW;
   const first = isNarrow ? `CAST(${a.sql} AS DECIMAL(${NARROW + 1},${a.scale}))` : a.sql;
@@ -74,10 +81,40 @@ export function commonDecimal(forms: readonly DecimalForm[]): { precision: numbe
 }
 
 /** sum of values that are DECIMALs; `call` writes one aggregate with its FILTER and OVER. */
-export function decimalSum({ sql, scale, shown }: DecimalForm, call: (aggregate: string) => string): DecimalForm {
-  const sum = { sql: call(`sum(${sql})`), precision: PRECISION_MAX, scale };
+export function decimalSum(
+  { sql, precision, scale, shown }: DecimalForm,
+  call: (aggregate: string) => string,
+): DecimalForm {
+  const sum = { sql: call(`sum(${sql})`), precision: sumPrecision(precision), scale };
   if (shown === undefined) return sum;
   return { ...sum, shown: call(`max(CASE WHEN ${sql} IS NOT NULL THEN ${shown} END)`) };
+}
+
+/** Of no more than 10^12 values. */
+export function sumPrecision(precision: number): number {
+  return Math.min(precision + 12, PRECISION_MAX);
+}
+
+/** Rounded to so many digits behind the point, or before it; undefined: as text. */
+export function decimalRound({ sql, precision, scale }: DecimalForm, digits: number): DecimalForm | undefined {
+  const whole = precision - scale;
+  if (-digits > whole)
+    return { sql: `CASE WHEN ${sql} IS NOT NULL THEN CAST(0 AS DECIMAL(1,0)) END`, precision: 1, scale: 0 };
+  const places = Math.max(digits, 0);
+  const wanted = whole + places + (digits < scale ? 1 : 0);
+  if (wanted > PRECISION_MAX) return undefined;
+  const to = (from: string): string => `CAST(${from} AS DECIMAL(${wanted},${places}))`;
+  // Where all digits before the point are rounded away the engine makes 0 of NULL and of what is above a half, too.
+  if (-digits === whole && precision === PRECISION_MAX) return undefined;
+  const room = -digits === whole ? `CAST(${sql} AS DECIMAL(${precision + 1},${scale}))` : sql;
+  return { sql: digits < scale ? to(`round(${room}, ${digits})`) : to(sql), precision: wanted, scale: places };
+}
+
+/** floor, ceil and trunc. */
+export function decimalWhole(name: string, { sql, precision, scale }: DecimalForm): DecimalForm {
+  if (scale === 0) return { sql, precision, scale };
+  const wanted = precision - scale + 1;
+  return { sql: `CAST(${name}(${sql}) AS DECIMAL(${wanted},0))`, precision: wanted, scale: 0 };
 }
 
 /** The least or the greatest of them, with its own scale. */

@@ -119,11 +119,14 @@ function writeConstant(node: Node): Typed {
     case 'integer':
       return { ...typed(text!.startsWith('-') ? `(${text})` : text!, Oid.int4), constant: text };
     case 'decimal':
-      return writeNumber(expandDecimal(text!));
+      return WHOLE.test(text!) ? writeNumber(expandDecimal(text!)) : numericValue(expandDecimal(text!));
     default:
       throw notSupported('a bit string over Arka tables', atNode(node));
   }
 }
+
+/** With a point or an exponent it is a numeric, whatever its value. */
+const WHOLE = /^-?(?:0[xob][\da-f_]+|[\d_]+)$/i;
 
 function writeNumber(text: string): Typed {
   if (/^-?\d+$/.test(text)) {

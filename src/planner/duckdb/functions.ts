@@ -19,9 +19,21 @@ import {
 } from './json.ts';
 import { ARRAY_FUNCTIONS } from './arrays.ts';
 import { NOW_SQL, STATEMENT_TIME_SQL } from './session-time.ts';
+import { textOf } from './text-of.ts';
 import { toDate, toTimestamp } from './templates.ts';
-import { decimal } from './decimals.ts';
-import { isDateTime, isFloat, isInteger, isJson, isText, typed, type Typed } from './typed.ts';
+import { decimal, decimalOf, decimalRound, decimalWhole } from './decimals.ts';
+import {
+  isDateTime,
+  isFloat,
+  isInteger,
+  isJson,
+  isText,
+  typed,
+  WIDE_NUMERIC,
+  type DecimalForm,
+  type Typed,
+} from './typed.ts';
+import { isExact, wideText } from './wide-numeric.ts';
 
 export interface FunctionRule {
   /** DuckDB's name where it is another. */
@@ -54,6 +66,11 @@ function concatenable(args: readonly Typed[], name: string): void {
   noJson(args, name);
   noBlanks(args, name);
   if (args.some((arg) => arg.oid === Oid.bool)) throw notSupported(`function ${name} of this type over Arka tables`);
+}
+
+function concatenated(args: readonly Typed[], name: string): Typed {
+  const texts = args.map((arg) => (arg.oid === Oid.numeric ? textOf(arg) : arg.sql));
+  return typed(`${name}(${texts.join(', ')})`, Oid.text);
 }
 
 /** Of numerics the results have exact digits in PostgreSQL; beside a float a constant is one. */
@@ -195,8 +212,8 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   left: text,
   right: text,
   md5: text,
-  concat_ws: { type: Oid.text, check: concatenable },
-  concat: { type: Oid.text, check: concatenable },
+  concat_ws: { check: concatenable, write: concatenated },
+  concat: { check: concatenable, write: concatenated },
   chr: {
     type: Oid.text,
     write: ([arg]) =>
@@ -232,12 +249,12 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   to_hex: { type: Oid.text, write: ([arg]) => typed(`lower(to_hex(${arg!.sql}))`, Oid.text) },
   regexp_replace: { write: regexpReplace },
   abs: { type: 'first' },
-  sign: { type: (args) => (isInteger(args[0]!.oid) ? Oid.float8 : args[0]!.oid) },
-  ceil: { type: wholeType },
-  ceiling: { to: 'ceil', type: wholeType },
-  floor: { type: wholeType },
+  sign: { arity: [1, 1], write: sign },
+  ceil: { arity: [1, 1], write: wholeNumber },
+  ceiling: { arity: [1, 1], write: (args) => wholeNumber(args, 'ceil') },
+  floor: { arity: [1, 1], write: wholeNumber },
   round: { write: round },
-  trunc: { arity: [1, 1], type: wholeType },
+  trunc: { arity: [1, 2], write: wholeNumber },
   sqrt: float,
   cbrt: float,
   ln: float,
@@ -289,9 +306,24 @@ export function functionRule(name: string): FunctionRule | undefined {
   return RULES.get(name);
 }
 
-function wholeType([arg]: readonly Typed[]): number {
-  return isInteger(arg!.oid) ? Oid.float8 : arg!.oid;
+/** floor, ceil, trunc: of integers they are float8. */
+function wholeNumber([arg, digits]: readonly Typed[], name: string): Typed {
+  const form = arg!.decimal;
+  if (digits !== undefined) {
+    if (!isExact(arg!)) throw notSupported('function trunc of this type to a number of digits over Arka tables');
+    return typed(`arka_numeric_trunc(${wideText(arg!)}, ${digits.sql})`, WIDE_NUMERIC);
+  }
+  if (arg!.oid === Oid.numeric && form !== undefined) return ofDecimal(decimalWhole(name, form));
+  return typed(`${name}(${arg!.sql})`, isInteger(arg!.oid) ? Oid.float8 : arg!.oid);
 }
+
+function sign([arg]: readonly Typed[]): Typed {
+  const { sql, oid } = arg!;
+  if (oid === Oid.numeric) return decimal(`CAST(sign(${sql}) AS DECIMAL(1,0))`, 1, 0);
+  return typed(`sign(${sql})`, isInteger(oid) ? Oid.float8 : oid);
+}
+
+const ofDecimal = ({ sql, precision, scale }: DecimalForm): Typed => decimal(sql, precision, scale);
 
 function length([arg]: readonly Typed[]): Typed {
   return typed(arg!.oid === Oid.bytea ? `octet_length(${arg!.sql})` : `length(${arg!.sql})`, Oid.int4);
@@ -359,16 +391,21 @@ function round(args: readonly Typed[]): Typed {
   if (digits === undefined) {
     if (isFloat(value.oid)) return typed(`round_even(${value.sql}, 0)`, value.oid);
     if (isInteger(value.oid)) return typed(`round_even(CAST(${value.sql} AS DOUBLE), 0)`, Oid.float8);
-    if (value.oid === Oid.numeric) return decimal(`CAST(round(${value.sql}, 0) AS DECIMAL(38,0))`, 38, 0);
+    if (value.oid === Oid.numeric) return roundTo(value, 0, '0');
     throw notSupported('function round of a value whose type is not known here over Arka tables', {
       hint: 'Cast the value to numeric(p,s) or double precision.',
     });
   }
-  const scale = wholeConstant(digits);
-  if (scale === null || scale > 18)
-    throw notSupported('round to a number of digits that is no constant up to 18 over Arka tables');
-  const places = Math.max(scale, 0);
-  return decimal(`CAST(round(${value.sql}, ${scale}) AS DECIMAL(38,${places}))`, 38, places);
+  return roundTo(value, wholeConstant(digits), digits.sql);
+}
+
+/** @param scale null: it is no constant */
+function roundTo(value: Typed, scale: number | null, digits: string): Typed {
+  const form = decimalOf(value);
+  const rounded = form === undefined || scale === null ? undefined : decimalRound(form, scale);
+  if (rounded !== undefined) return ofDecimal(rounded);
+  if (isExact(value)) return typed(`arka_numeric_round(${wideText(value)}, ${digits})`, WIDE_NUMERIC);
+  throw notSupported('function round of this type to a number of digits over Arka tables');
 }
 
 function power(args: readonly Typed[]): Typed {

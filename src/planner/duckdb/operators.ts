@@ -13,7 +13,15 @@ import { writePower } from './functions.ts';
 import { arrayConcatenation } from './arrays.ts';
 import { jsonOperator } from './json.ts';
 import { isKeyed, sortKey } from './sort-keys.ts';
-import { asFloat, isWide, wideComparison, wideOperator, wideText } from './wide-numeric.ts';
+import {
+  asFloat,
+  isBeyondDecimal,
+  isWide,
+  textArithmetic,
+  wideComparison,
+  wideOperator,
+  wideText,
+} from './wide-numeric.ts';
 import {
   commonNumber,
   isDateTime,
@@ -24,7 +32,6 @@ import {
   isText,
   typed,
   WIDE_NUMERIC,
-  type DecimalForm,
   type Typed,
 } from './typed.ts';
 
@@ -130,7 +137,8 @@ export function writeComparison(operator: string, left: Typed, right: Typed, whe
       ...where,
     });
   }
-  if (isWide(left) || isWide(right)) return typed(wideComparison(operator, left, right), Oid.bool);
+  if (isWide(left) || isWide(right) || isBeyondDecimal(left, right))
+    return typed(wideComparison(operator, left, right), Oid.bool);
   return typed(`(${compared(left, right, where)} ${operator} ${compared(right, left, where)})`, Oid.bool);
 }
 
@@ -209,8 +217,8 @@ function arithmetic(name: string, left: Typed, right: Typed): Typed {
   if (isFloat(oid)) return floatArithmetic(name as '+' | '-' | '*', left, right, a, b, oid);
   const form = oid === Oid.numeric ? decimalArithmetic(name, left, right) : undefined;
   if (form !== undefined) return { ...typed(form.sql, oid), decimal: form };
-  if (oid === Oid.numeric && left.decimal !== undefined && right.decimal !== undefined)
-    return typed(`arka_numeric_multiply(${wideText(left)}, ${wideText(right)})`, WIDE_NUMERIC);
+  if (oid === Oid.numeric && decimalOf(left) !== undefined && decimalOf(right) !== undefined)
+    return textArithmetic(name, left, right);
   return typed(`(${a} ${name} ${b})`, oid);
 }
 
@@ -246,21 +254,28 @@ function division(name: string, left: Typed, right: Typed): Typed {
   const whole = isInteger(left.oid) && isInteger(right.oid);
   const a = untypedOperand(left, right);
   const b = untypedOperand(right, left);
+  if (oid === Oid.numeric) return remainder(left, right);
   const operator = name === '/' && whole ? '//' : name;
   const chain = name === '/' && isFloat(oid) ? floatArithmetic('/', left, right, a, b, oid) : null;
   const plain = chain?.sql ?? `${a} ${operator} ${b}`;
   const type = oid !== 0 ? oid : left.oid === Oid.interval ? Oid.interval : 0;
   if (typeof right.constant === 'string' && isNumber(right.oid) && Number(right.constant) !== 0)
-    return chain ?? remainder(`(${plain})`, type, left, right);
-  return remainder(`CASE WHEN ${b} = 0 THEN error('22012: division by zero') ELSE ${plain} END`, type, left, right);
+    return chain ?? typed(`(${plain})`, type);
+  return typed(`CASE WHEN ${b} = 0 THEN error('22012: division by zero') ELSE ${plain} END`, type);
 }
 
-/** % of numerics has the larger scale of both. */
-function remainder(sql: string, oid: number, left: Typed, right: Typed): Typed {
-  const forms = [decimalOf(left), decimalOf(right)];
-  if (oid !== Oid.numeric || forms.includes(undefined)) return typed(sql, oid);
-  const common = commonDecimal(forms as DecimalForm[]);
-  return common === undefined ? typed(sql, oid) : decimal(sql, common.precision, common.scale);
+/** % of numerics has the larger scale of both; of wider types than they need the engine would make doubles. */
+function remainder(left: Typed, right: Typed): Typed {
+  const [a, b] = [decimalOf(left), decimalOf(right)];
+  const common = a === undefined || b === undefined ? undefined : commonDecimal([a, b]);
+  if (common === undefined) return textArithmetic('%', left, right);
+  const type = `DECIMAL(${common.precision},${common.scale})`;
+  const plain = `CAST(${a!.sql} AS ${type}) % CAST(${b!.sql} AS ${type})`;
+  const isGuarded = typeof right.constant !== 'string' || Number(right.constant) === 0;
+  const sql = isGuarded
+    ? `CASE WHEN ${b!.sql} = 0 THEN error('22012: division by zero') ELSE ${plain} END`
+    : `(${plain})`;
+  return decimal(sql, common.precision, common.scale);
 }
 
 function concatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed {

@@ -4,10 +4,12 @@
  * A value whose text DuckDB builds otherwise stands in a lambda, so that it is computed once however often it is looked at.
  */
 import { elementType, Oid } from '../../types/pg-type.ts';
+import { decimalText } from './decimals.ts';
 import { lsnTextSql } from './lsn.ts';
 import { isText, type Typed } from './typed.ts';
 
-export function textOf({ oid, sql }: Typed): string {
+export function textOf({ oid, sql, decimal }: Typed): string {
+  if (oid === Oid.numeric) return decimalText(sql, decimal);
   const element = elementType(oid);
   if (element !== undefined) return arrayText(sql, element);
   return scalarText(sql, oid);

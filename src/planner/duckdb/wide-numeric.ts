@@ -8,11 +8,14 @@ import { notSupported, type SqlError, type SqlErrorFields } from '../../errors.t
 import { canonicalNumeric } from '../../types/numeric-text.ts';
 import { Oid } from '../../types/pg-type.ts';
 import {
+  commonDecimal,
   decimal,
   decimalArithmetic,
   decimalExtreme,
   decimalOf,
+  decimalRound,
   decimalSum,
+  decimalText,
   quotientCall,
   quotientOf,
   shownText,
@@ -44,7 +47,8 @@ export function wideText(value: Typed): string {
   if (typeof value.constant === 'string') return quoteLiteral(canonicalNumeric(value.constant));
   if (value.constant === null) return 'CAST(NULL AS VARCHAR)';
   if (value.parameter !== undefined) return parameterMark(value.parameter, 'numeric');
-  if (isInteger(value.oid) || value.oid === Oid.numeric) return `CAST(${value.sql} AS VARCHAR)`;
+  if (isInteger(value.oid)) return `CAST(${value.sql} AS VARCHAR)`;
+  if (value.oid === Oid.numeric) return decimalText(value.sql, value.decimal);
   throw refused('a value of this type beside a numeric without precision');
 }
 
@@ -69,13 +73,18 @@ export function wideOperator(name: string, left: Typed, right: Typed, where: Sql
   if (isFloat(left.oid) || isFloat(right.oid)) return undefined;
   const [x, y] = [decimalOf(left), decimalOf(right)];
   if (name === '/' && x !== undefined && y !== undefined) return quotient(x, y);
-  const value = typed(`arka_numeric_${operation}(${wideText(left)}, ${wideText(right)})`, WIDE_NUMERIC);
+  const value = textArithmetic(name, left, right);
   if (name === '/' || (name === '*' && (left.near ?? right.near) !== undefined)) {
     const [a, b] = [nearOf(left), nearOf(right)];
     return a === undefined || b === undefined ? value : { ...value, near: `(${a} ${name} ${b})` };
   }
   const form = name === '%' ? undefined : decimalArithmetic(name, left, right);
   return form === undefined ? value : { ...value, decimal: form };
+}
+
+/** Of two exact numbers, one of them a numeric. */
+export function textArithmetic(name: string, left: Typed, right: Typed): Typed {
+  return typed(`arka_numeric_${OPERATIONS[name]}(${wideText(left)}, ${wideText(right)})`, WIDE_NUMERIC);
 }
 
 function quotient(x: DecimalForm, y: DecimalForm): Typed {
@@ -115,10 +124,17 @@ const NEAR = 1e-12;
 /** Below it doubles have fewer digits. */
 const SUBNORMAL = 1e-290;
 
-/** A comparison of which one side is wide and none is a float. */
+/** Whether no DECIMAL holds both sides. */
+export function isBeyondDecimal(left: Typed, right: Typed): boolean {
+  const [a, b] = [decimalOf(left), decimalOf(right)];
+  return a !== undefined && b !== undefined && commonDecimal([a, b]) === undefined;
+}
+
+/** A comparison of which one side is wide, or both are beyond one DECIMAL, and none is a float. */
 export function wideComparison(operator: string, left: Typed, right: Typed): string {
   const [a, b] = [decimalOf(left), decimalOf(right)];
-  if (a !== undefined && b !== undefined) return `(${a.sql} ${operator} ${b.sql})`;
+  if (a !== undefined && b !== undefined && commonDecimal([a, b]) !== undefined)
+    return `(${a.sql} ${operator} ${b.sql})`;
   const byKey = (): string => `(${keyOf(left)} ${operator} ${keyOf(right)})`;
   if (operator === '=' || operator === '<>') return byKey();
   if (b !== undefined && left.subquery !== undefined)
@@ -162,8 +178,8 @@ export function wideCall(name: string, args: readonly Typed[]): Typed | undefine
   if (write === undefined || !isWide(args[0]!)) throw refused(`function ${name} of numeric without precision`);
   const [{ decimal: form }, digits] = args as [Typed, Typed | undefined];
   const scale = digits === undefined ? 0 : Number(digits.constant ?? Number.NaN);
-  if (name === 'round' && form !== undefined && scale >= 0 && scale <= 18)
-    return decimal(`CAST(round(${form.sql}, ${scale}) AS DECIMAL(38,${scale}))`, 38, scale);
+  const rounded = name === 'round' && form !== undefined && scale >= 0 ? decimalRound(form, scale) : undefined;
+  if (rounded !== undefined) return decimal(rounded.sql, rounded.precision, rounded.scale);
   return typed(write(args, args[0]!.sql), WIDE_NUMERIC);
 }
 
@@ -227,7 +243,8 @@ export function average(value: Typed, call: Call): Typed {
     const { sql, quotient: of } = value;
     const counted = of === undefined ? sql : `${quotientCall('_parts', of)}.s`;
     const count = `CAST(nullif(${call(`count(${counted})`)}, 0) AS VARCHAR)`;
-    return typed(`arka_numeric_divide(${wideText(wideSum(value, call))}, ${count})`, WIDE_NUMERIC);
+    const sum = isWide(value) ? wideText(wideSum(value, call)) : `CAST(${call(`sum(${sql})`)} AS VARCHAR)`;
+    return typed(`arka_numeric_divide(${sum}, ${count})`, WIDE_NUMERIC);
   }
   const count = { sql: `nullif(${call(`count(${form.sql})`)}, 0)`, precision: 19, scale: 0 };
   return { ...quotient(decimalSum(form, call), count), near: call(`avg(${form.sql})`) };

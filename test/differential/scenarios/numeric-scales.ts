@@ -165,4 +165,26 @@ export const NUMERIC_SCALES: readonly Scenario[] = [
       `SELECT sum(x), avg(x), min(x) FROM (SELECT 'Infinity'::numeric AS x FROM t UNION ALL SELECT 1 FROM t) s`,
     ],
   },
+  {
+    title: 'Numerics of 38 digits, and of none before the point, are computed with and shown as any other',
+    tiers: ['memory'],
+    setup: [
+      `CREATE TABLE t (id int PRIMARY KEY, i int, b bigint, o numeric(5,5), k numeric(38,0), l numeric(38,20), p numeric(8,0))`,
+      `INSERT INTO t VALUES (1,7,9223372036854775807,0.00050,99999999999999999999999999999999999999,0.00000000000000000005,99999999),(2,-3,-9223372036854775808,-0.99999,-8831562372182617380,123456789012345678.12345678901234567890,-5),(3,NULL,NULL,NULL,NULL,NULL,NULL),(4,0,1,0,12,-99.5,50000000)`,
+    ],
+    steps: [
+      `SELECT o::text, coalesce(o, -2.5), CASE WHEN id > 1 THEN o ELSE l END, concat(o, 'x'), o || 'x', array_agg(o) OVER (ORDER BY id), -coalesce(o, k) FROM t ORDER BY id`,
+      `SELECT o FROM t UNION ALL SELECT 1.5 ORDER BY 1`,
+      `SELECT i / 1e1, i / 1e0, b + 1e10, i * 1e-2, 5 / 1e1 FROM t ORDER BY id`,
+      `SELECT k - l, l + k, k * i, l * b, k % l, l % k, (k + 1) % 7 FROM t WHERE id <> 1 ORDER BY id`,
+      `SELECT id FROM t WHERE l < k ORDER BY id`,
+      `SELECT id FROM t WHERE l <= b AND k <> l ORDER BY id`,
+      `SELECT id, CASE WHEN l > 9223372036854775806 THEN 3.3 ELSE l END FROM t ORDER BY id`,
+      `SELECT round(k, 12), round(l, 25), round(l, 3), round(l, -17), round(l, -18), round(l, -19), round(l), round(i, 2), round(o, 0) FROM t ORDER BY id`,
+      `SELECT round(p, -7), round(p, -8), round(p, -9), round(p, -20), round(p, 5), round(k, -38), round(k, -37) FROM t ORDER BY id`,
+      `SELECT floor(o), ceil(o), trunc(o), sign(o), floor(l) % 7, avg(floor(l)) OVER (), ceil(l) / 3, sign(l) / 3, trunc(l, 2), trunc(l, -3), trunc(i, -1), trunc(o, i) FROM t ORDER BY id`,
+      `SELECT sum(p) / 3, sum(l) + 1, sum(o) * sum(p), avg(k % 1000), sum(p) - 0.5, round(avg(p), 3), sum(i) % 2.5 FROM t`,
+      `SELECT id, round(round(p / 7, 2) * round(l, 2), 2) FROM t ORDER BY id`,
+    ],
+  },
 ];
