@@ -1,6 +1,6 @@
 /** COMMENT ON carried out: those of tables are part of their definitions, the others stand beside them. */
 import { SqlError, SqlState } from '../errors.ts';
-import { along, indexedTable, relationNamed } from '../ingest/relations.ts';
+import { along, indexedTable, keyedTable, relationNamed } from '../ingest/relations.ts';
 import { commentOnIndex } from '../planner/comment.ts';
 import type { Statement } from '../planner/plan.ts';
 import { alter } from './alter.ts';
@@ -20,11 +20,7 @@ export async function comment(environment: DefineEnvironment, statement: Comment
       const { schema, name } = statement.index;
       const table = along(searchPath, schema, (each) => {
         const found =
-          indexedTable(relations, each, name) ??
-          [...relations.tables].find((one) => {
-            const def = relations.definition(one);
-            return def.schema === each && def.keyName === name;
-          });
+          indexedTable(relations, each, name) ?? keyedTable(relations, each, name);
         if (found === undefined && relationNamed(relations, each, name) !== null)
           throw new SqlError(SqlState.wrongObjectType, `"${name}" is not an index`);
         return found;

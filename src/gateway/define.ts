@@ -14,6 +14,7 @@ import { foldDefaults, type FoldingEnvironment } from './fold-defaults.ts';
 import { createTableAs } from './create-as.ts';
 import { defineSequence } from './define-sequence.ts';
 import { concernsViews, defineView, qualified, tryViews } from './define-view.ts';
+import { renameIndex } from './rename-index.ts';
 import {
   dropSchema,
   dropTables as dropTheTables,
@@ -56,6 +57,7 @@ const KINDS = [
   'renameSchema',
   'alterTable',
   'renameTable',
+  'renameIndex',
   'defineView',
   'comment',
   'commentOnIndex',
@@ -111,6 +113,8 @@ export async function define(environment: DefineEnvironment, statement: Definiti
     }
     case 'renameTable':
       return rename(environment, statement);
+    case 'renameIndex':
+      return renameIndex(environment, statement);
     case 'defineView': {
       await defineView(environment, statement);
       return statement.tag;

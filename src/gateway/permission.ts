@@ -12,7 +12,7 @@
 import type { Node, RangeVar } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
-import { along, indexedTable, permanentSchema, type Relations } from '../ingest/relations.ts';
+import { along, indexedTable, keyedTable, permanentSchema, type Relations } from '../ingest/relations.ts';
 import { stringsOf, walk } from '../planner/ast.ts';
 import { LockMode } from '../ingest/table-locks.ts';
 import { parseSql } from '../planner/parse.ts';
@@ -95,6 +95,7 @@ export function permit(asked: Asked, statement: Statement, parsed: ParsedStateme
   if (statement.kind === 'lockTable')
     for (const def of statement.defs) if (!mayLock(access, def, statement.mode)) throw denied('table', def.name);
   permitDefinition(asked, statement);
+  if (isOpen && parsed === null) throw denied('table', [...asks.needs.values()][0]?.def.name ?? ''); // nothing to ask by
   if (isOpen) return parsed;
   isAllowed(access, statement);
   return null;
@@ -397,7 +398,7 @@ function permitDefinition(asked: Asked, statement: Statement): void {
   };
   const indexNamed = ({ name, schema }: QualifiedName): void => {
     for (const each of schema === null ? searchPath : [schema]) {
-      const table = indexedTable(relations, each, name);
+      const table = indexedTable(relations, each, name) ?? keyedTable(relations, each, name);
       if (table !== undefined) permitOwner(access, tableKey(table.def.uuid), 'index', name, each);
     }
   };
@@ -420,6 +421,9 @@ function permitDefinition(asked: Asked, statement: Statement): void {
       return permitViews(asked, statement.sql);
     case 'comment':
       return tableNamed(statement.statement.table);
+    case 'renameIndex':
+      tableNamed(statement.index);
+      return indexNamed(statement.index);
     case 'commentOnIndex':
       return indexNamed(statement.index);
     case 'commentOnShared':

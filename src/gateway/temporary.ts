@@ -66,6 +66,7 @@ export function concernsTemporary(
       return isThere(statement.name);
     case 'comment':
       return isThere(statement.statement.table);
+    case 'renameIndex':
     case 'commentOnIndex':
       return isThere(statement.index);
     case 'createIndex':

@@ -85,6 +85,8 @@ export function verbOf(statement: Statement): string | null {
     case 'dropIndex':
     case 'dropSchema':
       return statement.kind.replaceAll(/[A-Z]/g, (letter) => ` ${letter}`).toUpperCase();
+    case 'renameIndex':
+      return 'ALTER INDEX';
     case 'renameSequence':
       return 'ALTER SEQUENCE';
     case 'renameSchema':

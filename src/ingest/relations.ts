@@ -69,6 +69,15 @@ export function indexedTable(relations: Relations, schema: string, name: string)
   return undefined;
 }
 
+/** The table with a primary key of that name. */
+export function keyedTable(relations: Relations, schema: string, name: string): Table | undefined {
+  for (const table of relations.tables) {
+    const def = relations.definition(table);
+    if (def.schema === schema && def.key.length > 0 && def.keyName === name) return table;
+  }
+  return undefined;
+}
+
 /** Of a table's columns. */
 export function ownedBy(relations: Relations, tableUuid: string): Sequence[] {
   return [...relations.sequences].filter((each) => relations.sequenceDefinition(each).owner?.tableUuid === tableUuid);

@@ -408,6 +408,15 @@ export class SchemaChanges implements Relations {
     );
   }
 
+  /** The new name is locked, and free. */
+  renameIndex(table: Table, name: string, to: string): void {
+    const { def } = table;
+    const { [`index ${name}`]: comment, ...others } = def.comments ?? {};
+    const comments = comment === undefined ? {} : { comments: { ...others, [`index ${to}`]: comment } };
+    const indexes = def.indexes.map((index) => (index.name === name ? { ...index, name: to } : index));
+    this.redefined(table, { before: def, def: { ...def, ...comments, indexes }, back: () => table.setDef(def) });
+  }
+
   #setIndexes(table: Table, indexes: readonly IndexDef[]): void {
     const { def: before } = table;
     table.setIndexes(indexes);

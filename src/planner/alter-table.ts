@@ -178,7 +178,7 @@ function itemsOf(def: Node | undefined): readonly Node[] {
   return def !== undefined && 'List' in def ? (def.List.items ?? []) : [];
 }
 
-/** @throws {SqlError} 0A000 for what is no table, column or constraint of a table */
+/** @throws {SqlError} 0A000 for what is no table, index, column or constraint of a table */
 export function planRename(statement: RenameStmt): Statement {
   const { renameType, relation = {}, subname: name = '', missing_ok: ifExists = false } = statement;
   const to = truncated(statement.newname ?? '');
@@ -191,6 +191,8 @@ export function planRename(statement: RenameStmt): Statement {
   switch (renameType) {
     case 'OBJECT_TABLE':
       return { kind: 'renameTable', table: tableName(relation), ifExists, to: { name: to } };
+    case 'OBJECT_INDEX':
+      return { kind: 'renameIndex', index: tableName(relation), ifExists, to };
     case 'OBJECT_COLUMN':
       if (statement.relationType !== 'OBJECT_TABLE') break;
       if (SYSTEM_COLUMNS.has(name)) throw notRenamed(name);

@@ -489,6 +489,12 @@ export type Statement =
       readonly to: { readonly schema?: string; readonly name?: string };
     }
   | { readonly kind: 'comment'; readonly statement: AlterTable }
+  | {
+      readonly kind: 'renameIndex';
+      readonly index: QualifiedName;
+      readonly ifExists: boolean;
+      readonly to: string;
+    }
   | { readonly kind: 'commentOnIndex'; readonly index: QualifiedName; readonly comment: string | null }
   /** Of a schema, the database or a role: `schema s`, `database d`, `role r`. */
   | {
