@@ -5,7 +5,8 @@
  *   by a deadline, a cancel or a crash, takes one request with it, and the rest go to the next worker.
  * - L2 A request runs against the contents set before it was made or later ones (M-7): `setContents` only remembers, and
  *   `mirror` is sent before the next request.
- * - L3 Descriptions are cached by (text, parameter OIDs, search_path) for one generation of the contents.
+ * - L3 Descriptions are cached by (text, parameter OIDs, search_path) for one generation of the contents; what is temporary concerns
+ *   those alone whose search_path leads there.
  * - L4 A transaction that has defined something asks against contents of its own: the worker changes over for its requests.
  * PGlite cannot be interrupted: WebAssembly runs to its end. Ending the worker is the only way to cancel.
  */
@@ -14,6 +15,7 @@ import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import { RpcClient, type Remote } from '../rpc.ts';
 import { heapBytesOf } from '../thread-heap.ts';
+import { isTemporarySchema } from '../table-def.ts';
 import { workerUrl } from '../worker-url.ts';
 import type {
   CatalogApi,
@@ -100,9 +102,11 @@ export class CatalogClient implements Catalog {
 
   /** The definitions from now on. Cheap: the worker hears of them before its next request. */
   setContents(contents: CatalogContents): void {
+    const before = this.#contents;
     this.#contents = contents;
     this.#generation++;
-    this.#cache.clear();
+    if (!isSameLasting(before, contents)) this.#cache.clear();
+    else for (const key of [...this.#cache.keys()]) if (looksInTemporary(key)) this.#cache.delete(key);
   }
 
   /** A description from the cache, or undefined. */
@@ -296,6 +300,29 @@ export class CatalogClient implements Catalog {
 function canceled(why: string): SqlError {
   return new SqlError(SqlState.queryCanceled, `canceling statement due to ${why}`);
 }
+
+/** Whether all but what is temporary is as it was. */
+function isSameLasting(a: CatalogContents, b: CatalogContents): boolean {
+  const isLasting = ({ schema }: { readonly schema: string }): boolean => !isTemporarySchema(schema);
+  const lasting = ({
+    comments = [],
+    roles,
+    schemas,
+    sequences = [],
+    tables,
+    views = [],
+  }: CatalogContents): unknown[] => [
+    roles,
+    ...comments.flat(),
+    ...schemas.filter((schema) => !isTemporarySchema(schema)),
+    ...[...tables, ...sequences, ...views].filter(isLasting),
+  ];
+  const [before, after] = [lasting(a), lasting(b)];
+  return before.length === after.length && before.every((each, i) => each === after[i]);
+}
+
+/** By its search path. */
+const looksInTemporary = (key: string): boolean => key.slice(0, key.indexOf('\0\0')).includes('\0pg_temp_');
 
 function cacheKey(request: DescribeRequest): string {
   return `${request.parameterOids.join()}\0${request.context.searchPath.join('\0')}\0\0${request.sql}`;

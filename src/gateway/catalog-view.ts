@@ -83,7 +83,8 @@ export function contextWith(
   access: SessionAccess,
 ): ServerContext {
   if (changes === null && !access.changed) return context;
-  const { generation } = context.database;
+  const { generation: lasting, temporary } = context.database;
+  const generation = lasting + temporary.generation;
   let own = ownContexts.get(access);
   if (own?.generation !== generation || own.changes !== changes || own.access !== access.generation) {
     const { catalog: shared } = context;

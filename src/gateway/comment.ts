@@ -19,8 +19,7 @@ export async function comment(environment: DefineEnvironment, statement: Comment
     case 'commentOnIndex': {
       const { schema, name } = statement.index;
       const table = along(searchPath, schema, (each) => {
-        const found =
-          indexedTable(relations, each, name) ?? keyedTable(relations, each, name);
+        const found = indexedTable(relations, each, name) ?? keyedTable(relations, each, name);
         if (found === undefined && relationNamed(relations, each, name) !== null)
           throw new SqlError(SqlState.wrongObjectType, `"${name}" is not an index`);
         return found;

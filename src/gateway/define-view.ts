@@ -23,7 +23,8 @@ export function isTransactions(
   environment: Pick<DefineEnvironment, 'relations' | 'searchPath'>,
 ): boolean {
   const { kind } = statement;
-  const isName = kind === 'renameSchema' || kind === 'renameTable' || kind === 'renameIndex' || kind === 'renameSequence';
+  const isName =
+    kind === 'renameSchema' || kind === 'renameTable' || kind === 'renameIndex' || kind === 'renameSequence';
   return isName || concernsTemporary(statement, environment) || concernsViews(statement, environment);
 }
 

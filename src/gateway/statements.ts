@@ -29,7 +29,7 @@ import { maintain } from './maintain.ts';
 import { ownFunction } from './functions.ts';
 import { carryOutWith } from './modifying-with.ts';
 import { endPeer, sleep, type Peer } from './peers.ts';
-import { beginTemporary, discardTemporary } from './temporary.ts';
+import { beginTemporary, discardTemporary, generationOf } from './temporary.ts';
 import type { Preparation, SessionPrepared } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
@@ -187,7 +187,7 @@ export class SessionStatements {
 
   /** Of definitions, and of the settings that plans are made with. */
   get generation(): number {
-    return this.context.database.generation + this.settings.generation;
+    return generationOf(this.context.database, this.settings);
   }
 
   /** A prepared statement as definitions and settings are now. */

@@ -22,6 +22,10 @@ export function withOwnSchema(
   return withTemporarySchema(text, settings.temporarySchema, isThere);
 }
 
+/** Of all that a session's plans are made of: definitions that it sees, and settings. */
+export const generationOf = ({ generation, temporary }: Database, settings: SessionSettings): number =>
+  generation + temporary.generationOf(settings.temporarySchema) + settings.generation;
+
 /** Before it makes the first thing in the session's schema: names lead there from now on. */
 export function beginTemporary({ temporary }: Database, settings: SessionSettings, statement: Statement): void {
   if (makesTemporary(statement) && settings.lookInTemporary()) temporary.schemas.add(settings.temporarySchema);

@@ -19,7 +19,7 @@ import type { Chore } from '../storage/troubles.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { OwnedSequence, StoredSequence } from '../sequence-def.ts';
 import { viewKey, type ViewDef } from '../view-def.ts';
-import { FIRST_TABLE_OID, freeOid, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
+import { FIRST_TABLE_OID, freeOid, isTemporarySchema, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
 import { adoptDefinition, isOtherDefinition } from './alter-table.ts';
 import { ColdIndex } from './cold-index.ts';
 import { Committer } from './committer.ts';
@@ -395,7 +395,7 @@ export class Database {
     this.tables.delete(uuid);
     this.temporary.tables.delete(uuid);
     if (this.table(schema, name) === table) this.#byName.delete(`${schema}\u0000${name}`);
-    this.generation++;
+    this.changedIn(schema);
   }
 
   /** What the catalog says of a table: where another writer has changed it, it is so here, too, once nobody is at the table. */
@@ -406,6 +406,12 @@ export class Database {
     void adoptDefinition(this, table).catch((error: unknown) =>
       this.warn(error, `what another writer has changed of ${nameOf(table)}`),
     );
+  }
+
+  /** Plans of before are made again, by those whose names lead to a schema. */
+  changedIn(schema: string): void {
+    if (isTemporarySchema(schema)) this.temporary.changed(schema);
+    else this.generation++;
   }
 
   /** The catalog has it under another name now. */
@@ -419,7 +425,7 @@ export class Database {
     const all = new Set(tables);
     for (const [key, table] of this.#byName) if (all.has(table)) this.#byName.delete(key);
     for (const table of tables) this.#byName.set(`${table.def.schema}\u0000${table.def.name}`, table);
-    this.generation++;
+    for (const { def } of tables) this.changedIn(def.schema);
   }
 
   createSchema(name: string): Promise<void> {

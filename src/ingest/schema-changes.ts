@@ -13,7 +13,7 @@ import { randomUUID } from 'node:crypto';
 import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions, SequenceState, StoredSequence } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
-import type { ColumnDef, IndexDef, TableDef } from '../table-def.ts';
+import { isTemporarySchema, type ColumnDef, type IndexDef, type TableDef } from '../table-def.ts';
 import { viewKey, type ViewDef } from '../view-def.ts';
 import type { Database } from './database.ts';
 import { newIndex, type IndexDraft } from './define-index.ts';
@@ -24,6 +24,9 @@ import type { Patience, TableHold } from './table-locks.ts';
 import type { Transaction } from './transaction.ts';
 
 const keyOf = (schema: string, name: string): string => `${schema}\u0000${name}`;
+/** Of what a key, a table or a sequence names; '' for what lies in none. */
+const schemaOf = (key: unknown): string =>
+  typeof key === 'string' ? key.slice(0, Math.max(0, key.indexOf('\u0000'))) : (key as Table | Sequence).def.schema;
 
 interface QualifiedName {
   readonly schema: string;
@@ -71,6 +74,8 @@ export class SchemaChanges implements Relations {
   /** Changes before each savepoint that is open. */
   #marks: number[] = [];
   readonly #locks = new Map<string, () => void>();
+  /** Temporary schemas in which something was changed; '': elsewhere. */
+  readonly #touched = new Set<string>();
   /** Rises with each change. */
   version = 1;
   /** The catalog has it all. */
@@ -150,18 +155,20 @@ export class SchemaChanges implements Relations {
     this.#locks.delete(key);
   }
 
-  #changed(undo: () => void): void {
+  /** @param schema where it is; '': in more than one, or in none */
+  #changed(undo: () => void, schema: string): void {
     this.#undo.push(() => {
       undo();
-      this.#told();
+      this.#told(schema);
     });
-    this.#told();
+    this.#told(schema);
   }
 
-  /** Plans of before are made again. */
-  #told(): void {
+  /** Plans of before are made again, by those who see what lies there. */
+  #told(schema: string): void {
+    this.#touched.add(isTemporarySchema(schema) ? schema : '');
     this.version++;
-    this.#database.generation++;
+    this.#database.changedIn(schema);
   }
 
   /** Puts a value under a name, with the way back. */
@@ -172,7 +179,7 @@ export class SchemaChanges implements Relations {
     this.#changed(() => {
       if (had) map.set(key, before!);
       else map.delete(key);
-    });
+    }, schemaOf(key));
   }
 
   /** Null: it was there and `ifNotExists` said that is fine. @throws {SqlError} 3F000, 42P07 */
@@ -250,7 +257,7 @@ export class SchemaChanges implements Relations {
       this.#kept.length = keptBefore;
       if (properties !== undefined) this.#altered.set(table, properties);
       else if (this.#altered.delete(table)) table.committedDef = null;
-    });
+    }, table.def.schema);
   }
 
   /** Rows that are there get values in new columns, by an UPDATE that comes next. */
@@ -360,7 +367,8 @@ export class SchemaChanges implements Relations {
 
   async #redefine(sequence: Sequence, to: StoredSequence): Promise<void> {
     const { def, state } = sequence;
-    this.#changed(() => void sequence.redefine(def, state).catch(() => undefined)); // the catalog has a mark beyond it
+    const back = (): void => void sequence.redefine(def, state).catch(() => undefined); // the catalog has a mark beyond it
+    this.#changed(back, def.schema);
     this.#put(this.#restarted, sequence, true);
     await sequence.redefine(to.def, to.state);
   }
@@ -516,7 +524,7 @@ export class SchemaChanges implements Relations {
     for (const table of this.#newTables) this.#database.removeUncommitted(table);
     for (const sequence of this.#newSequences) this.#database.sequences.removeUncommitted(sequence);
     for (const key of [...this.#locks.keys()]) this.#unlock(key);
-    this.#told();
+    for (const schema of [...this.#touched]) this.#told(schema);
   }
 }
 

@@ -17,6 +17,25 @@ export class TemporaryTables {
   readonly tables = new Map<string, Table>();
   /** Of sessions that have, or had, something temporary. */
   readonly schemas = new Set<string>();
+  /** Rises with each change, whosever. */
+  generation = 0;
+  readonly #generations = new Map<string, number>();
+
+  /** Plans of the schema's session were made with what was there before; those of others are as good as they were (T2). */
+  changed(schema: string): void {
+    this.generation++;
+    this.#generations.set(schema, (this.#generations.get(schema) ?? 0) + 1);
+  }
+
+  generationOf(schema: string): number {
+    return this.#generations.size === 0 ? 0 : (this.#generations.get(schema) ?? 0);
+  }
+
+  ended(schema: string): boolean {
+    this.generation++;
+    this.#generations.delete(schema);
+    return this.schemas.delete(schema);
+  }
 }
 
 /** The table is nobody's any more: its rows go at once, its files when nobody reads them. */
@@ -40,11 +59,10 @@ export function dropTemporary(database: Database, table: Table): void {
 /** A session has ended: what lies in its schema goes with it. False: there was nothing. */
 export function endTemporary(database: Database, schema: string): boolean {
   const { temporary, sequences, views } = database;
-  if (!temporary.schemas.delete(schema)) return false;
+  if (!temporary.ended(schema)) return false;
   const isIn = (def: { readonly schema: string }): boolean => def.schema === schema;
   for (const table of [...temporary.tables.values()].filter(({ def }) => isIn(def))) dropTemporary(database, table);
   for (const sequence of [...sequences.all].filter(({ def }) => isIn(def))) sequences.removed(sequence);
   for (const [key, view] of [...views] as [string, ViewDef][]) if (isIn(view)) views.delete(key);
-  database.generation++;
   return true;
 }

@@ -245,8 +245,24 @@ describe('describe', () => {
     const first = await client.describe(asked);
     expect(client.described(asked)).toBe(first);
     expect(client.described({ ...asked, context: { ...context, searchPath: ['sales'] } })).toBeUndefined();
-    client.setContents({ schemas: ['public', 'sales'], tables: [events] });
+    client.setContents({ schemas: ['public', 'sales'], tables: [{ ...events }] });
     expect(client.described(asked)).toBeUndefined();
+  });
+
+  test('stays cached where only what is temporary changes, but for who looks there', async () => {
+    const asked = { sql: 'SELECT id FROM events', parameterOids: [], context };
+    client.setContents({ schemas: ['public', 'sales'], tables: [events] });
+    const first = await client.describe(asked);
+    const owns = { ...asked, context: { ...context, searchPath: ['pg_temp_7', 'public'] } };
+    await client.describe(owns);
+    expect(client.described(owns)).toBeDefined();
+    const more = {
+      schemas: ['public', 'sales', 'pg_temp_7'],
+      tables: [events, { ...events, uuid: 'own', oid: 30_000, schema: 'pg_temp_7' }],
+    };
+    client.setContents(more);
+    expect(client.described(asked)).toBe(first);
+    expect(client.described(owns)).toBeUndefined();
   });
 });
 

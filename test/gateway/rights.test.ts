@@ -432,6 +432,9 @@ describe('rights on columns', () => {
     expect(await said(bob, 'SELECT 1 / 0 FROM w WHERE secret IS NULL')).toMatch(/^(22012|42501) /);
     await admin.query('REVOKE SELECT (b) ON w FROM bob');
     await expect(bound('SELECT a FROM w WHERE b = $1 AND a < $2', [10, 5])).rejects.toMatchObject({ code: '42501' });
+    const other = await as('arka');
+    await other.query('PREPARE planned AS SELECT secret FROM w; SET ROLE bob');
+    expect(await said(other, 'EXECUTE planned')).toBe('42501 permission denied for table w');
     await admin.query('DROP TABLE w CASCADE');
     expect([...server.db.tiers.rights.state.objects.keys()].filter((key) => key.startsWith('column'))).toEqual([]);
   });

@@ -104,6 +104,40 @@ test('a temporary view is its session’s, reads with the rights of whoever that
   expect([...server.db.tiers.rights.state.objects.keys()].filter((key) => key.startsWith('view'))).toEqual([]);
 });
 
+test('what a session does to its temporary things has no other session plan anew', async () => {
+  const { database } = server.db.tiers;
+  const statement = { name: 'counted', text: 'SELECT count(*)::int AS n FROM shared' };
+  const other = await server.as('arka');
+  expect((await other.query(statement)).rows).toEqual([{ n: 2 }]);
+  await one.query('DROP TABLE shared');
+  expect((await one.query(statement)).rows).toEqual([{ n: 2 }]);
+  const { generation } = database;
+  await script(one, [
+    ['CREATE TEMP TABLE shared (a serial PRIMARY KEY, b int)', 'CREATE'],
+    ['INSERT INTO shared (b) VALUES (1), (2), (3)', 'INSERT'],
+    ['CREATE INDEX by_b ON shared USING hash (b)', 'CREATE'],
+    ['ALTER INDEX by_b RENAME TO of_b', 'ALTER'],
+    ['CREATE TEMP VIEW above AS SELECT a FROM shared', 'CREATE'],
+    ['ALTER TABLE shared ADD COLUMN c int', 'ALTER'],
+  ]);
+  expect((await one.query(statement)).rows).toEqual([{ n: 3 }]);
+  await script(one, [
+    ['ALTER TABLE shared RENAME TO moved', 'ALTER'],
+    ['BEGIN', 'BEGIN'],
+    ['DROP TABLE moved CASCADE', 'DROP'],
+    ['ROLLBACK', 'ROLLBACK'],
+    ['SELECT count(*) FROM moved', 'SELECT 3'],
+  ]);
+  expect((await one.query(statement)).rows).toEqual([{ n: 2 }]);
+  await script(one, [
+    ['DROP TABLE moved CASCADE', 'DROP'],
+    ['CREATE TEMP TABLE shared AS SELECT generate_series(1, 10) AS a', 'SELECT'],
+  ]);
+  expect(database.generation).toBe(generation);
+  await other.end();
+  expect(database.generation).toBe(generation);
+});
+
 test('rows that have gone to files are read, changed and dropped like others', async () => {
   await one.query('CREATE TEMP TABLE large (id int PRIMARY KEY, v text)');
   const large = [...server.db.tiers.database.temporary.tables.values()].find(({ def }) => def.name === 'large')!;

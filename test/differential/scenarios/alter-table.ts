@@ -249,7 +249,7 @@ export const ALTER_TABLE: readonly Scenario[] = [
       `COMMENT ON INDEX i_v IS 'of v'`,
       'CREATE SEQUENCE q',
     ],
-    tiers: ['memory', 'Iceberg'],
+    tiers: ['Iceberg'],
     steps: [
       'ALTER INDEX i_v RENAME TO i_pkey',
       'ALTER INDEX i_v RENAME TO i_v',
