@@ -23,6 +23,9 @@ import { keysOf } from './file-filters.ts';
 /** Of one remote file; of more a scan of the whole is as good. */
 export const AWAY_ROWS_MAX = 32;
 const READS_MAX = 16;
+/** Of files by Arka. Of a file of which more than so many would come, the whole comes at once (R3 in partial-files.ts). */
+const GROUP_ROWS = 20_480;
+const GROUPS_PART = 1 / 4;
 /** Of a file with more deleted rows they are not looked through here. */
 const DELETES_MAX = 65_536;
 
@@ -88,9 +91,11 @@ export class LocatedRows {
   }
 
   /** Those that the Version has; null: the file is scanned. */
-  #aliveOf({ path, deletes }: FileUnit, positions: ReadonlySet<number>): readonly number[] | null {
+  #aliveOf({ path, rows, deletes }: FileUnit, positions: ReadonlySet<number>): readonly number[] | null {
     const { disk, memory } = this.#database;
     if (!disk.isAway(path) || positions.size > AWAY_ROWS_MAX) return null;
+    const groups = new Set(Array.from(positions, (position) => Math.floor(position / GROUP_ROWS)));
+    if (groups.size > Math.max(1, Math.ceil(rows / GROUP_ROWS) * GROUPS_PART)) return null;
     if (deletes === null) return [...positions];
     if (deletes.count > DELETES_MAX) return null;
     const dead = deadAmong(deletes, positions, memory);

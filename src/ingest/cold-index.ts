@@ -13,6 +13,8 @@ import type { Table } from '../storage/table.ts';
 interface Known {
   /** Version of the table that was told. */
   version: number;
+  /** Field ids. */
+  readonly key: readonly number[];
   readonly files: Map<number, { readonly file: DataFileUnit; path: string }>;
 }
 
@@ -48,7 +50,7 @@ export class ColdIndex {
       if (known?.version === table.version) return;
       const asked: Promise<unknown>[] = [];
       if (known === undefined) {
-        known = { version: 0, files: new Map() };
+        known = { version: 0, key: table.def.key, files: new Map() };
         this.#tables.set(uuid, known);
         asked.push(this.#remote.attach(table.def));
       }
@@ -139,7 +141,7 @@ export class ColdIndex {
     return this.#remote.rowGroups(path);
   }
 
-  /** What lies in a remote warehouse only is fetched and lent to the index, one file at a time. */
+  /** Of what lies in a remote warehouse only the key columns are fetched and lent to the index, one file at a time (H9). */
   #lend(): void {
     if (this.#lending) return;
     this.#lending = true;
@@ -155,9 +157,9 @@ export class ColdIndex {
       if (next === null) return;
       tried.add(next.file);
       try {
-        const release = await this.#disk.lease([next.file.scan(0)]);
+        const { path, release } = await this.#disk.leaseColumns(next.file.scan(0), next.key, this.#remote);
         try {
-          await this.#remote.lend({ uuid: next.uuid, unit: next.file.unit });
+          await this.#remote.lend({ uuid: next.uuid, unit: next.file.unit, path });
         } finally {
           release();
         }
@@ -167,10 +169,12 @@ export class ColdIndex {
     }
   }
 
-  #remoteFile(tried: ReadonlySet<DataFileUnit>): { readonly uuid: string; readonly file: DataFileUnit } | null {
-    for (const [uuid, { files }] of this.#tables)
+  #remoteFile(
+    tried: ReadonlySet<DataFileUnit>,
+  ): { readonly uuid: string; readonly key: readonly number[]; readonly file: DataFileUnit } | null {
+    for (const [uuid, { files, key }] of this.#tables)
       for (const { file } of files.values())
-        if (!file.indexed && !tried.has(file) && this.#disk.concerns([file])) return { uuid, file };
+        if (!file.indexed && !tried.has(file) && this.#disk.concerns([file])) return { uuid, key, file };
     return null;
   }
 

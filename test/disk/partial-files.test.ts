@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { closeInstance, openInstance, type Instance } from '../../src/federation/connections.ts';
+import { keySource } from '../../src/federation/key-source.ts';
 import { rowGroups } from '../../src/federation/row-groups.ts';
 import { rowReader, type RowReader } from '../../src/federation/row-reader.ts';
 import { cachePath } from '../../src/storage/disk/cache-path.ts';
@@ -164,6 +165,35 @@ test('R1–R3: rows at any positions, side by side, are those of the whole file,
   expect((await rowAt(199_999, [1, 2, 3])).path).toBe(unit.path);
   expect(store.bytes).toBe(before);
 }, 30_000);
+
+test('H9, R4: whole columns come alone, are those of the file, count in the budget and go with their lease; of more than half of the file the whole comes', async () => {
+  const keysIn = async (path: string): Promise<string> => {
+    const seen: number[] = [];
+    await keySource(() => instance).readKeys(
+      { ...tableDef([]), columns, key: [1] },
+      { path, rows: ROWS },
+      0,
+      ROWS,
+      ([ids], _, rows) => {
+        for (let row = 0; row < rows; row += 1000) seen.push(ids!.words[row * 2]!);
+      },
+    );
+    return seen.join();
+  };
+  const { path, release } = await cache.leaseColumns(unit, [1], index);
+  expect(path).not.toBe(unit.path);
+  expect(await keysIn(path)).toBe(await keysIn(original));
+  expect(store.whole).toBe(0);
+  expect(store.bytes).toBeLessThan(unit.bytes! / 2);
+  expect(cache.parts.used).toBe(store.bytes);
+  release();
+  expect(cache.parts.used).toBe(0);
+  await expect.poll(() => existsSync(path)).toBe(false);
+  const whole = await cache.leaseColumns(unit, [1, 2], index);
+  expect(whole.path).toBe(unit.path);
+  expect(store.whole).toBe(1);
+  whole.release();
+});
 
 test('ranges of an object that was replaced since its footer was read are not put beside those before: the whole of it is fetched', async () => {
   await rowAt(5, [1]);

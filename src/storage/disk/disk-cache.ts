@@ -401,6 +401,20 @@ export class DiskCache {
     return { path, release: await this.lease([file], signal) };
   }
 
+  /** The same for whole columns, which are read once: then they alone come, and go with the lease. */
+  async leaseColumns(
+    file: FileUnit,
+    fieldIds: readonly number[],
+    index: Pick<Remote<IndexApi>, 'rowGroups'>,
+  ): Promise<LocalRow> {
+    const { path, bytes } = file;
+    const part =
+      bytes !== undefined && this.isAway(path)
+        ? await this.#parts.leaseColumns({ path, bytes, fieldIds }, index)
+        : null;
+    return part ?? { path, release: await this.lease([file]) };
+  }
+
   /** D2: in one turn, all files are in use and those that are missing are on their way. */
   async #admit(wanted: ReadonlyMap<string, number>, signal: AbortSignal | undefined): Promise<void> {
     const { clock, limit } = this.#options;

@@ -44,7 +44,7 @@ const FETCHES_MAX = 8;
 const PARTS_MAX = 16;
 const CHECKS_MAX = 16;
 /** Many more than there are parts at a time. */
-const VERSIONS_MAX = 1024;
+const VERSIONS_MAX = 4096;
 export const TEMPORARY = '.tmp';
 
 /** @param known the checksums that objects were written with */

@@ -6,6 +6,7 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { SqlError, SqlState } from '../../errors.ts';
+import { sideBySide } from '../../side-by-side.ts';
 import { ioError } from '../iceberg/local-store.ts';
 import type { ObjectStore, ObjectVersion } from '../iceberg/object-store.ts';
 
@@ -23,6 +24,8 @@ export interface PartsRequest {
 /** Most footers are shorter. */
 const TAIL_BYTES = 64 * 1024;
 const TRAILER_BYTES = 8;
+/** Of one request at a time: a store takes its time to answer. */
+const GETS_MAX = 8;
 
 /** How many bytes it has fetched. All ranges are of the same version. @throws {SqlError} 58030, XX001 when the object is no Parquet file of that length */
 export async function fetchParts(
@@ -34,7 +37,11 @@ export async function fetchParts(
   const { part, bytes, ranges } = request;
   const get: Get = (start, end) => exactly(store, location, start, end, version);
   const parts = ranges === null ? await footer(get, location, bytes) : [];
-  for (const [start, end] of ranges ?? []) parts.push([start, await get(start, end)]);
+  const rest = await sideBySide(ranges ?? [], GETS_MAX, async ([start, end]): Promise<Part> => [
+    start,
+    await get(start, end),
+  ]);
+  parts.push(...rest);
   try {
     await mkdir(dirname(part), { recursive: true });
     await using file = await open(part, ranges === null ? 'w' : 'r+');

@@ -6,6 +6,8 @@
  * - R2 What is fetched stays for the next row of the same row group, within `bytesMax` of all files; the oldest that nobody
  *   uses goes first.
  * - R3 A file of which a quarter would be here is better fetched whole: then there is no lease of it.
+ * - R4 Whole columns, which the index over keys reads once, are in a part of their own that goes with its lease: of more than half of a
+ *   file there is none.
  */
 import type { Remote } from '../../rpc.ts';
 import type { LakeApi } from '../iceberg/lake-api.ts';
@@ -43,10 +45,11 @@ interface Entry {
   users: number;
 }
 
-const FILES_MAX = 64;
+const FILES_MAX = 256;
 /** Below it one request for the whole is as quick. */
 const FILE_BYTES_MIN = 1 << 20;
 const WHOLE_PART = 1 / 4;
+const COLUMNS_PART = 1 / 2;
 /** The lake holds what one request gives. */
 const LEASE_BYTES_MAX = 16 * 2 ** 20;
 /** Two ranges that are nearer than this are one request. */
@@ -56,6 +59,8 @@ export class PartialFiles {
   readonly #options: PartialFilesOptions;
   /** By path of the whole copy; the one used last comes last. */
   readonly #entries = new Map<string, Entry>();
+  /** R4: what each takes. */
+  readonly #columns = new Map<string, number>();
   #next = 1;
 
   constructor(options: PartialFilesOptions) {
@@ -65,6 +70,7 @@ export class PartialFiles {
   get bytes(): number {
     let bytes = 0;
     for (const entry of this.#entries.values()) bytes += entry.bytes;
+    for (const taken of this.#columns.values()) bytes += taken;
     return bytes;
   }
 
@@ -88,6 +94,44 @@ export class PartialFiles {
     }
     release();
     return null;
+  }
+
+  /** R4. Null: the whole file is to be fetched, also after any error here. */
+  async leaseColumns(
+    { path, bytes, fieldIds }: Omit<RowPlace, 'position'>,
+    index: Pick<Remote<IndexApi>, 'rowGroups'>,
+  ): Promise<LocalRow | null> {
+    if (bytes < FILE_BYTES_MIN) return null;
+    const { lake, grows } = this.#options;
+    const part = this.#newPart();
+    this.#columns.set(part, 0);
+    const release = once(() => this.#removeColumns(part));
+    try {
+      this.#columns.set(part, await lake.fetchParts({ path, part, bytes, ranges: null }));
+      const layout = await index.rowGroups(part);
+      const groups = layout.rows.map((_, group) => joined(chunksOfGroup(layout, group, fieldIds)));
+      if (sizeOf(groups.flat()) <= bytes * COLUMNS_PART) {
+        for (const ranges of portions(groups)) {
+          this.#columns.set(part, this.#columns.get(part)! + sizeOf(ranges));
+          grows();
+          await lake.fetchParts({ path, part, bytes, ranges });
+        }
+        return { path: part, release };
+      }
+    } catch {
+      // what is wrong shows when the whole is fetched
+    }
+    release();
+    return null;
+  }
+
+  #removeColumns(part: string): void {
+    this.#columns.delete(part);
+    this.#remove(part);
+  }
+
+  #newPart(): string {
+    return `${this.#options.dir}/${this.#next++}.parquet`;
   }
 
   /** Whether the row's columns are in the part now; false: they would be too much of the file. */
@@ -116,7 +160,7 @@ export class PartialFiles {
       this.#entries.set(path, known);
       return known;
     }
-    const part = `${this.#options.dir}/${this.#next++}.parquet`;
+    const part = this.#newPart();
     const footer = this.#options.lake.fetchParts({ path, part, bytes, ranges: null });
     const layout = footer.then(() => index.rowGroups(part));
     const entry: Entry = { path, part, layout, chunks: new Map(), bytes: 0, users: 0 };
@@ -149,17 +193,26 @@ export class PartialFiles {
   #drop(entry: Entry): void {
     if (this.#entries.get(entry.path) !== entry) return;
     this.#entries.delete(entry.path);
+    this.#remove(entry.part);
+  }
+
+  #remove(part: string): void {
     const { lake, warn } = this.#options;
-    lake.removeFiles([entry.part]).catch((error: unknown) => warn(error, `removing ${entry.part}`));
+    lake.removeFiles([part]).catch((error: unknown) => warn(error, `removing ${part}`));
   }
 }
 
 type Range = readonly [start: number, end: number];
 
 /** The chunks of the columns in the row group that has the position, in the order of the file. A column that the file lacks has none. */
-function chunksOf({ rows, fieldIds, starts, ends }: RowGroups, { position, fieldIds: wanted }: RowPlace): Range[] {
+function chunksOf(layout: RowGroups, { position, fieldIds }: RowPlace): Range[] {
+  const { rows } = layout;
   let group = 0;
   for (let before = 0; group < rows.length - 1 && position >= before + rows[group]!; group++) before += rows[group]!;
+  return chunksOfGroup(layout, group, fieldIds);
+}
+
+function chunksOfGroup({ fieldIds, starts, ends }: RowGroups, group: number, wanted: readonly number[]): Range[] {
   const ranges: Range[] = [];
   for (const fieldId of new Set(wanted)) {
     const column = fieldIds.indexOf(fieldId);
@@ -167,6 +220,19 @@ function chunksOf({ rows, fieldIds, starts, ends }: RowGroups, { position, field
     if (column >= 0) ranges.push([starts[at]!, ends[at]!]);
   }
   return ranges.toSorted(([a], [b]) => a - b);
+}
+
+/** Ranges of groups, as many at a time as the lake should hold; one group is so many at most (`WriteParquetRequest`), or is asked for alone. */
+function* portions(groups: readonly (readonly Range[])[]): IterableIterator<readonly Range[]> {
+  let some: Range[] = [];
+  for (const ranges of groups) {
+    if (some.length > 0 && sizeOf(some) + sizeOf(ranges) > LEASE_BYTES_MAX) {
+      yield some;
+      some = [];
+    }
+    some.push(...ranges);
+  }
+  if (some.length > 0) yield some;
 }
 
 function joined(ranges: readonly Range[]): Range[] {

@@ -100,8 +100,8 @@ export type IndexApi = {
   detach(uuid: string): Promise<void>;
   /** The table's files as they are now; units covered by runs come with the answer, others by `events` as they are built. */
   change(changes: FileChanges): Promise<{ readonly covered: readonly number[] }>;
-  /** A file that is not local can be read now; resolves when it need not be any longer: covered, failed or gone. */
-  lend(file: { readonly uuid: string; readonly unit: number }): Promise<void>;
+  /** The key columns of a file that is not local can be read now, at that path; resolves when it need not be any longer: covered, failed or gone. */
+  lend(file: { readonly uuid: string; readonly unit: number; readonly path: string }): Promise<void>;
   /** `keys`: four words a key (memory/key-encoder.ts). */
   lookup(request: { readonly uuid: string; readonly keys: Int32Array }): Promise<KeyMatches>;
   /** The row as a DataRow message. The caller's pin keeps the file. */

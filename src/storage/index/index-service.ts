@@ -194,10 +194,10 @@ export function createIndexCore(clock: Clock, reader: KeyReader): IndexCore {
       background.wake();
       return { covered: news.takeCovered(new Set(changes.added.map((file) => file.unit))) };
     },
-    lend: async ({ uuid, unit }) => {
+    lend: async ({ uuid, unit, path }) => {
       const table = tables.get(uuid);
       await table?.ready;
-      const done = table?.lend(unit);
+      const done = table?.lend(unit, path);
       background.wake();
       await done;
     },

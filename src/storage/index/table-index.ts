@@ -51,6 +51,8 @@ export interface FileState {
   local: boolean;
   /** Ends the loan of a file that is not local; null: it is not lent. */
   giveBack: (() => void) | null;
+  /** While it is lent: where. */
+  lentPath: string | null;
   /** Was announced as covered. */
   covered: boolean;
   /** Not before this time is it read again. */
@@ -152,21 +154,23 @@ export class TableIndex {
     for (const each of added) this.#addFile(each);
   }
 
-  /** Resolves when the file need not be readable any longer. */
-  lend(unit: number): Promise<void> {
+  /** Resolves when the file need not be readable at that path any longer. */
+  lend(unit: number, path: string): Promise<void> {
     const file = this.#byUnit.get(unit);
     if (file === undefined || !this.#waiting.has(file)) return Promise.resolve();
     return new Promise((resolve) => {
       file.retryAt = 0;
+      file.lentPath = path;
       file.giveBack = () => {
         file.giveBack = null;
+        file.lentPath = null;
         resolve();
       };
     });
   }
 
   #addFile({ unit, location, path, rows, local }: IndexedFile): void {
-    const state = { giveBack: null, covered: false, retryAt: 0, failures: 0 };
+    const state = { giveBack: null, lentPath: null, covered: false, retryAt: 0, failures: 0 };
     const file: FileState = { unit, location, path, rows, local, ...state };
     this.#files.set(location, file);
     this.#byUnit.set(unit, file);
@@ -424,18 +428,24 @@ export class TableIndex {
     const key = new Int32Array(4);
     let at = count;
     let seen = 0;
-    await reader.readKeys(this.def, file, from, to, (vectors, positions, rows) => {
-      seen += rows;
-      if (seen > to - from) throw new Error(`${file.path} has more than ${file.rows} rows`);
-      const nullable = vectors.filter((vector) => vector.validity !== null);
-      for (let row = 0; row < rows; row++) {
-        if (nullable.length > 0 && !allValid(nullable, row)) continue;
-        this.#encode(vectors, row, key);
-        this.#order.arrange(key, 0, entries, at * stride);
-        entries[at * stride + this.width] = base + positions[row]! - from;
-        at++;
-      }
-    });
+    await reader.readKeys(
+      this.def,
+      { path: file.lentPath ?? file.path, rows: file.rows },
+      from,
+      to,
+      (vectors, positions, rows) => {
+        seen += rows;
+        if (seen > to - from) throw new Error(`${file.path} has more than ${file.rows} rows`);
+        const nullable = vectors.filter((vector) => vector.validity !== null);
+        for (let row = 0; row < rows; row++) {
+          if (nullable.length > 0 && !allValid(nullable, row)) continue;
+          this.#encode(vectors, row, key);
+          this.#order.arrange(key, 0, entries, at * stride);
+          entries[at * stride + this.width] = base + positions[row]! - from;
+          at++;
+        }
+      },
+    );
     if (seen !== to - from) throw new Error(`${file.path} has fewer than ${file.rows} rows`);
     return at;
   }
