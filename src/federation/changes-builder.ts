@@ -13,7 +13,9 @@ import { UTC } from '../types/time-zone.ts';
 import { CHUNK_ROWS } from './row-source.ts';
 import { logicalType, vectorBuilder, type Piece, type StringMode } from './vector-builder.ts';
 
-export type Change = 'insert' | 'update' | 'delete';
+export type Change = 'insert' | 'update' | 'delete' | 'truncate';
+
+const CHANGES: readonly Change[] = ['insert', 'update', 'delete', 'truncate'];
 
 /** Rows [from, from + count) of a section, with consecutive LSNs from `lsn` on. */
 export interface ChangeRun {
@@ -120,7 +122,7 @@ const EMPTY = { validity: null, bits: NO_BYTES, words: NO_WORDS, heap: NO_BYTES,
 function ownColumn(fieldId: number, def: TableDef, key: readonly number[]): Source {
   switch (fieldId) {
     case -1: {
-      const pieces = new Map((['insert', 'update', 'delete'] as const).map((change) => [change, constantText(change)]));
+      const pieces = new Map(CHANGES.map((change) => [change, constantText(change)]));
       return ({ change }) => pieces.get(change)!;
     }
     case -2:
@@ -133,7 +135,8 @@ function ownColumn(fieldId: number, def: TableDef, key: readonly number[]): Sour
     }
     default: {
       const keys = keyTexts(def, key);
-      return (run, done, count, physical) => (run.change === 'insert' ? null : keys(run, done, count, physical));
+      return (run, done, count, physical) =>
+        run.change === 'insert' || run.change === 'truncate' ? null : keys(run, done, count, physical);
     }
   }
 }

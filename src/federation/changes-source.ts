@@ -4,6 +4,7 @@
  *
  * - A row is one operation and has its LSN. A key that a transaction deleted and inserted is one `update`, at the LSN of the
  *   new row; the delete is not shown. A `delete` shows what names its row: the key, without a key all of it.
+ * - TRUNCATE is one `truncate` without columns, before what its transaction inserted.
  * - Columns are found by field id: rows that were logged before a column was there have NULL in it.
  * - Which keys were deleted and inserted is found group by group (KEYS_MAX), reading the rest of the transaction once for
  *   each: memory does not follow its size.
@@ -91,7 +92,15 @@ function* transactionRuns(
   keysMax: number,
 ): IterableIterator<ChangeRun> {
   const has = { insert: false, delete: false };
-  for (const { section } of sectionsOf(transaction, uuid, def.uuid)) has[section.kind] = true;
+  let truncated: Placed | null = null;
+  for (const each of sectionsOf(transaction, uuid, def.uuid))
+    if (each.section.kind !== 'truncate') has[each.section.kind] = true;
+    else truncated ??= each;
+  if (truncated !== null) {
+    // What was deleted before it has gone with it. The rest of its section are files.
+    has.delete = false;
+    if (truncated.lsn > scan.since) yield truncationRun(transaction, truncated);
+  }
   const pairs = has.insert && has.delete && scan.keyed;
   for (const kind of ['delete', 'insert'] as const) {
     if (!has[kind]) continue;
@@ -109,6 +118,10 @@ function* transactionRuns(
         yield* runsOf(transaction, each, scan.since, (row) => (keys.isMarked(each.section, row) ? changed : kind));
     }
   }
+}
+
+function truncationRun({ lastLsn, time }: LoggedTransaction, { section, lsn }: Placed): ChangeRun {
+  return { section, from: 0, count: 1, change: 'truncate', lsn, commitLsn: lastLsn, time };
 }
 
 function* sectionsOf(transaction: LoggedTransaction, uuid: Uint8Array, tableUuid: string): IterableIterator<Placed> {

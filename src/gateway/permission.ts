@@ -242,7 +242,7 @@ function gather(statement: Statement, node: Node | null, needs: Gathered): void 
       break;
     }
     case 'truncate':
-      for (const { def } of statement.deletes) need(needs, def, Privilege.truncate);
+      for (const def of statement.defs) need(needs, def, Privilege.truncate);
       return;
     case 'copyFrom':
       needColumns(needs, statement.def, Privilege.insert, statement.fieldIds);

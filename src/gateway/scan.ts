@@ -63,10 +63,14 @@ export class ScanBuilder {
     const memory: MemoryUnit[] = [];
     const files: FileUnit[] = [];
     const units: PrunedUnit[] = [];
-    for (const { slice, rows: visible, deletes } of view?.slices ?? visibleSlices(table)) {
+    // All rows of others are gone for a transaction that has truncated the table.
+    const isTruncated = writes?.isTruncated === true;
+    for (const { slice, rows: visible, deletes } of isTruncated ? [] : (view?.slices ?? visibleSlices(table))) {
       const picked = picks === null ? null : (picks.get(slice) ?? []);
       const pruned =
-        outside(range, slice.timeMin, slice.timeMax) ?? (picked?.length === 0 ? 'no such value in the index' : null);
+        noneLeft(visible, deletes) ??
+        outside(range, slice.timeMin, slice.timeMax) ??
+        (picked?.length === 0 ? 'no such value in the index' : null);
       const rows = pruned === null ? (picked?.length ?? visible) : visible;
       units.push({ tier: 'memory', name: `slice ${slice.unit}`, rows, pruned });
       if (pruned !== null) continue;
@@ -79,11 +83,13 @@ export class ScanBuilder {
       const scan = slice.scan(visible, deletes, table.fieldIds);
       memory.push({ ...scan, deletes: this.#joined(scan.deletes, own, slice) });
     }
-    const shared = view?.files ?? table.files;
+    const shared = isTruncated ? [] : (view?.files ?? table.files);
     const excluded = fileTest(table, filters, this.#timeZone);
     const spilled = spilledFiles(writes, statement);
     for (const file of spilled.length === 0 ? shared : [...shared, ...spilled]) {
+      const deletes = view === null || spilled.includes(file) ? file.deletes.published : view.deletesOf(file);
       const pruned =
+        noneLeft(file.rows, deletes) ??
         outside(range, file.time.min, file.time.max) ??
         (lookup === null || (value !== null && file.mayHoldValue(lookup.fieldId, value))
           ? null
@@ -97,7 +103,7 @@ export class ScanBuilder {
         pruned,
       });
       if (pruned !== null) continue;
-      const scan = file.scan(view === null || spilled.includes(file) ? file.deletes.published : view.deletesOf(file));
+      const scan = file.scan(deletes);
       files.push({ ...scan, deletes: this.#joined(scan.deletes, own, file) });
     }
     const inserted = writes === undefined ? null : this.#ownRows(writes, statement, isRead);
@@ -182,6 +188,8 @@ function* visibleSlices(table: Table): IterableIterator<SliceView> {
   for (const slice of table.slices())
     if (slice.published > 0) yield { slice, rows: slice.published, deletes: slice.deletes.published };
 }
+
+const noneLeft = (rows: number, deletes: number): string | null => (deletes >= rows ? 'all rows are deleted' : null);
 
 /** Why a unit need not be read; NULL times match no bound. */
 function outside(range: TimeRange | null, min: number, max: number): string | null {

@@ -62,22 +62,22 @@ export function holdTables(
 
 /** The plan of a TRUNCATE at whose tables nobody else is until its transaction ends. */
 async function heldAlone(locking: Locking, plan: () => Statement, statement: Of<'truncate'>): Promise<Statement> {
-  for (const { def } of statement.deletes) await lock(locking, def, LockMode.accessExclusive, false);
+  for (const def of statement.defs) await lock(locking, def, LockMode.accessExclusive, false);
   const again = plan(); // a definition may have changed during the wait
   if (again.kind !== 'truncate') return again;
-  const isHeld = ({ uuid }: TableDef): boolean => statement.deletes.some(({ def }) => def.uuid === uuid);
-  return again.deletes.every(({ def }) => isHeld(def)) ? again : heldAlone(locking, plan, again);
+  const isHeld = ({ uuid }: TableDef): boolean => statement.defs.some((def) => def.uuid === uuid);
+  return again.defs.every(isHeld) ? again : heldAlone(locking, plan, again);
 }
 
 /** After a TRUNCATE: the sequences of its tables' columns begin anew, in the transaction. */
 export async function restartIdentities(
   { transaction, interruption }: Locking,
-  { deletes, restarts }: Of<'truncate'>,
+  { defs, restarts }: Of<'truncate'>,
   tag: string,
 ): Promise<string> {
   if (!restarts) return tag;
   const changes = transaction.defining();
-  const sequences = deletes.flatMap(({ def }) => ownedBy(changes, def.uuid));
+  const sequences = defs.flatMap(({ uuid }) => ownedBy(changes, uuid));
   await interruption.guarded(async () => {
     for (const sequence of sequences) await changes.restartSequence(sequence, interruption);
   });

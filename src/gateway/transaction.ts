@@ -10,6 +10,7 @@
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
 import { commitDefinitions, NO_RIGHTS } from '../ingest/commit-definitions.ts';
+import { commitTruncation } from '../ingest/commit-truncation.ts';
 import type { Relations } from '../ingest/relations.ts';
 import { SchemaChanges } from '../ingest/schema-changes.ts';
 import { Snapshot } from '../ingest/snapshot.ts';
@@ -319,7 +320,9 @@ export class SessionTransaction {
     if (unlock !== null) void transaction.ended.then(unlock);
     const committed = this.advisory.ended(
       changes === null
-        ? database.committer.commit(transaction)
+        ? transaction.hasTruncated
+          ? commitTruncation(database, transaction)
+          : database.committer.commit(transaction)
         : commitDefinitions(database, transaction, changes, rights).finally(this.#host.definitionsChanged),
     );
     if (publish === null) return committed;

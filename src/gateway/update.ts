@@ -4,6 +4,7 @@
 import { admitted } from './admission.ts';
 import { RowWriter } from '../ingest/row-writer.ts';
 import { concurrentChange } from '../ingest/snapshot.ts';
+import { truncate } from '../ingest/truncation.ts';
 import { insertRows } from '../ingest/write-rows.ts';
 import type { Statement } from '../planner/plan.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
@@ -30,7 +31,7 @@ export function change(
     case 'delete':
       return deleteStatement(environment, statement);
     case 'truncate':
-      return truncate(environment, statement);
+      return Promise.resolve(truncateTables(environment, statement));
     default:
       return merge(environment, statement);
   }
@@ -78,13 +79,12 @@ async function deleteStatement(environment: WriteEnvironment, statement: Of<'del
   }
 }
 
-/** All rows of several tables, which the transaction has alone. @throws {SqlError} 40001 where its snapshot does not show them all */
-async function truncate(environment: WriteEnvironment, { deletes }: Of<'truncate'>): Promise<string> {
-  const { snapshot } = environment.transaction;
-  for (const each of deletes) {
-    const table = liveTable(environment.database, each.def);
-    if (snapshot?.view(table).isOf(table) === false) throw concurrentChange('update');
-    await deleteStatement(environment, each);
+/** All rows of several tables, which the transaction has alone. @throws {SqlError} 40001 where its snapshot does not show them all; 53200 */
+function truncateTables({ database, transaction }: WriteEnvironment, { defs }: Of<'truncate'>): string {
+  for (const def of defs) {
+    const table = liveTable(database, def);
+    if (transaction.snapshot?.view(table).isOf(table) === false) throw concurrentChange('update');
+    truncate(database.memory, transaction, table);
   }
   return 'TRUNCATE TABLE';
 }

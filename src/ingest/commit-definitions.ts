@@ -16,6 +16,7 @@ import { isTemporarySchema, type TableDef } from '../table-def.ts';
 import { viewKey } from '../view-def.ts';
 import { reindexed } from './alter-table.ts';
 import { holdLane } from './checkpoint.ts';
+import { truncatedTables } from './commit-truncation.ts';
 import { nameOf, type Database } from './database.ts';
 import { refreshTable } from './iceberg-commit.ts';
 import type { AlteredHere, SchemaChanges, SchemaResult } from './schema-changes.ts';
@@ -39,7 +40,8 @@ export async function commitDefinitions(
   const before = new Map(alteredTables.map(({ table }) => [table, table.committedDef!]));
   const inTurn = isNothing(lasting(result)) ? <T>(work: () => Promise<T>) => work() : database.define.bind(database);
   await inTurn(async () => {
-    const lanes = await Promise.all([...before.keys(), ...droppedTables].map((table) => holdLane(database, table)));
+    const concerned = new Set([...before.keys(), ...droppedTables, ...truncatedTables(transaction)]);
+    const lanes = await Promise.all(Array.from(concerned, (table) => holdLane(database, table)));
     try {
       for (const table of before.keys()) if (!table.temporary) await refreshTable(database, table);
       for (const table of transaction.writes.keys()) if (!changes.has(table)) transaction.forget(table);

@@ -2,9 +2,10 @@
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { LogStream } from '../storage/log/log-api.ts';
 import { encodeFrame } from './frame.ts';
-import type { SectionKind, SectionSource } from '../storage/log/frame-section.ts';
+import type { SectionSource } from '../storage/log/frame-section.ts';
 import { encodeSmall } from './small-frame.ts';
 import type { TableWrites } from './transaction.ts';
+import { truncationsOf } from './truncation.ts';
 
 export interface Frame {
   readonly parts: readonly Uint8Array[];
@@ -12,9 +13,21 @@ export interface Frame {
   readonly count: number;
 }
 
-/** Deletes first, then inserts, in frames that the ring can take. @throws {SqlError} 54000 for a row that no frame holds */
+/** Deletes and truncations first, then inserts, in frames that the ring can take. @throws {SqlError} 54000 for a row that no frame holds */
 export function framesOf(writes: readonly TableWrites[], frameBytesMax: number): Frame[] {
-  const sections = [...sectionsOf(writes, 'delete'), ...sectionsOf(writes, 'insert')];
+  return packed(
+    [...sectionsOf(writes, 'delete'), ...truncationsOf(writes), ...sectionsOf(writes, 'insert')],
+    frameBytesMax,
+  );
+}
+
+/** A stream has the rows alone. */
+export function truncationFrames(writes: readonly TableWrites[], frameBytesMax: number): Frame[] {
+  const sections = truncationsOf(writes);
+  return sections.length === 0 ? [] : packed(sections, frameBytesMax);
+}
+
+function packed(sections: readonly SectionSource[], frameBytesMax: number): Frame[] {
   const small = encodeSmall(sections);
   if (small !== null && small.length <= frameBytesMax)
     return [{ parts: [small], bytes: small.length, count: countOf(sections) }];
@@ -29,9 +42,10 @@ export function streamFrame(stream: LogStream): Frame {
   return { parts, bytes: bytesOf(parts), count: stream.rows };
 }
 
-function sectionsOf(writes: readonly TableWrites[], kind: SectionKind): SectionSource[] {
+function sectionsOf(writes: readonly TableWrites[], kind: 'delete' | 'insert'): SectionSource[] {
   const sections: SectionSource[] = [];
-  for (const { table, deletedNames, inserted } of writes) {
+  for (const { table, deletedNames, inserted, isTruncated } of writes) {
+    if (isTruncated && kind === 'delete') continue; // what it deleted before has gone with the others
     const rows = kind === 'delete' ? deletedNames : inserted;
     const fieldIds = kind === 'delete' && table.keyed ? table.def.key : table.fieldIds;
     for (const batch of rows.batches) {

@@ -16,12 +16,13 @@ import { ADOPT_BYTES_MIN, ADOPT_ROWS_MIN, type MemorySlice } from '../storage/me
 import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import { framesOf, streamFrame, type Frame } from './commit-frames.ts';
+import { framesOf, streamFrame, truncationFrames, type Frame } from './commit-frames.ts';
 import { replaced } from './replaced-file.ts';
 import type { PackedPlaces } from './packed-places.ts';
 import { Publications } from './publications.ts';
 import { sealStream } from './stream-writes.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
+import { applyTruncation } from './truncation.ts';
 
 const LONE_RUN = 16;
 
@@ -134,7 +135,11 @@ export class Committer {
         const writes = this.#prepare(transaction);
         const inLog = logged(transaction, writes);
         const frames =
-          stream !== null ? [streamFrame(stream)] : inLog.length === 0 ? [] : framesOf(inLog, frameBytesMax);
+          stream !== null
+            ? [...truncationFrames(inLog, frameBytesMax), streamFrame(stream)]
+            : inLog.length === 0
+              ? []
+              : framesOf(inLog, frameBytesMax);
         await first?.();
         if (frames.length === 0) {
           this.#memory.pool.unbounded(() => this.#applyTemporary(transaction, writes));
@@ -219,7 +224,7 @@ export class Committer {
     for (const each of writes) {
       for (const batch of each.inserted.batches)
         if (!adoptable(each.table, batch)) bytes += batch.dataBytes * 2 + 65_536;
-      if (each.deleted.length === 0) continue;
+      if (each.isTruncated || each.deleted.length === 0) continue;
       for (const [unit, count] of each.deleted.counts()) {
         const { deletes } = each.table.unit(unit) ?? replaced(each.table);
         if (!deletes.reserve(count)) throw outOfMemory(this.#memory);
@@ -231,7 +236,8 @@ export class Committer {
   async #append(transaction: Transaction, frames: readonly Frame[], streamed: boolean): Promise<void> {
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i]!;
-      const head = { ...this.#headOf(transaction, frames, i), kind: streamed ? 'stream' : 'data' } as const;
+      const kind = streamed && i === frames.length - 1 ? 'stream' : 'data';
+      const head = { ...this.#headOf(transaction, frames, i), kind } as const;
       while (!this.#log.append(head, frame.parts)) await this.#log.room(frame.bytes, head.kind);
     }
   }
@@ -268,11 +274,12 @@ export class Committer {
 
   /** Into the units of its table. */
   #place(each: TableWrites, lsn: Lsn, slices: Set<MemorySlice>, lists: Set<DeleteList>): void {
-    const { deleted, deletedNames, renamed, table } = each;
-    table.counts.note(each.operations - deleted.length, deleted.length);
+    const { deleted, deletedNames, isTruncated, renamed, table } = each;
+    table.counts.note(each.insertions, isTruncated ? 0 : deleted.length);
+    if (isTruncated) applyTruncation(table, lsn, lists);
     placeSpilled(each, this.appliedLsn, lsn, (placed) => this.#spills.placed(placed));
-    applyDeletes(table, deleted, lsn, lists);
-    if (deletedNames.first > 0) table.changes?.lose();
+    if (!isTruncated) applyDeletes(table, deleted, lsn, lists);
+    if (isTruncated || deletedNames.first > 0) table.changes?.lose();
     else table.changes?.note(deletedNames, lsn);
     if (renamed !== null) table.renames.note(renamed);
     applyInserts(each, lsn, slices);

@@ -46,8 +46,13 @@ export interface DeletePlan {
   readonly replaced: readonly string[];
 }
 
-/** `touched` have entries that Iceberg lacks; `added` come with the commit. */
-export function planDeletes(table: Table, touched: readonly Touched[], added: ReadonlySet<DataFileUnit>): DeletePlan {
+/** `touched` have entries that Iceberg lacks; `added` come with the commit, and files of which no row is left go with it. */
+export function planDeletes(
+  table: Table,
+  touched: readonly Touched[],
+  added: ReadonlySet<DataFileUnit>,
+  dropped: ReadonlySet<DataFileUnit> = new Set(),
+): DeletePlan {
   const own = new Map<DataFileUnit, number>();
   const shared = new Map<string, Part[]>();
   const replaced: string[] = [];
@@ -61,19 +66,20 @@ export function planDeletes(table: Table, touched: readonly Touched[], added: Re
     }
   };
   for (const { file, length } of touched) {
-    take(file, file.deletesCommitted, length);
+    if (!dropped.has(file)) take(file, file.deletesCommitted, length);
     partitions.add(file.partitionKey);
   }
   for (const key of partitions) {
     const alive = table.partitionDeletes.get(key) ?? [];
     if (alive.length === 0) continue;
     const full = alive.length >= SHARED_MAX && shared.has(key);
-    if (!full && (shared.has(key) || isNeeded(table, key, (file) => own.has(file)))) continue;
+    if (!full && (shared.has(key) || isNeeded(table, key, (file) => own.has(file) || dropped.has(file)))) continue;
     replaced.push(key);
     if (!full) continue;
     const lengths = new Map(shared.get(key)!.map(({ file, to }) => [file, to]));
     shared.delete(key);
     for (const file of table.fileSets.partition(key)) {
+      if (dropped.has(file)) continue;
       const to = lengths.get(file) ?? (own.has(file) ? 0 : file.deletesCommitted);
       if (to > file.deletesScoped) take(file, file.deletesScoped, to);
     }

@@ -25,7 +25,8 @@ interface CutSlice {
   readonly slice: MemorySlice;
   /** Length of its delete list at the cut. */
   readonly deletes: number;
-  readonly request: WriteParquetRequest;
+  /** Null: all its rows were dead at the cut. */
+  readonly request: WriteParquetRequest | null;
   segment: Segment | null;
   /** Old position → new one, -1 for rows dead at the cut; asked for when something needs it. Null: each is where it was. */
   moved: Int32Array | null | 'unknown';
@@ -80,15 +81,7 @@ export async function flushCut(database: Database, table: Table, cut: Cut): Prom
     if (!table.temporary) await database.log.durable(lsn); // V7, also after synchronous_commit = off
     if (table.def.sort.length > 0) giveBack = await database.disk.sortRoom(sortBytes(slices), true);
     for (const each of slices) await writeSegment(database, table, each, lsn);
-    const deltas: Delta[] = marks
-      .filter(({ file, length }) => length > file.deletesFlushed)
-      .map(({ file, length }) => ({
-        location: file.info.location,
-        lsnFrom: table.flushedLsn,
-        lsnTo: lsn,
-        positions: file.deletes.positions(file.deletesFlushed, length),
-        lsns: file.deletes.lsns(file.deletesFlushed, length),
-      }));
+    const deltas = marks.flatMap(({ file, length }) => deltasOf(file, length, table.flushedLsn, lsn));
     const written = slices.flatMap(({ segment }) => (segment === null ? [] : [segment]));
     const segments = [...written, ...unlisted.map((file) => file.info as Segment)];
     if (!table.dropped) {
@@ -126,6 +119,26 @@ function sortBytes(slices: readonly CutSlice[]): number {
   return 2 * slices.reduce((most, { slice }) => Math.max(most, slice.bytes), 0);
 }
 
+/** What a flush has to say of a file's deletes up to a length. */
+function deltasOf(
+  { deletes, deletesFlushed: from, info, rows }: DataFileUnit,
+  to: number,
+  lsnFrom: Lsn,
+  lsnTo: Lsn,
+): Delta[] {
+  if (to <= from) return [];
+  const { location } = info;
+  const { listed } = deletes;
+  const [positions, lsns] = [new Uint32Array(0), new Float64Array(0)];
+  const whole = to > listed ? [{ location, lsnFrom, lsnTo, positions, lsns, whole: rows }] : [];
+  const end = Math.min(to, listed);
+  if (end <= from) return whole;
+  return [
+    { location, lsnFrom, lsnTo, positions: deletes.positions(from, end), lsns: deletes.lsns(from, end) },
+    ...whole,
+  ];
+}
+
 /**
  * Nothing of the table is in memory: the manifest says so up to the last applied transaction, and the log need not be kept
  * for rows that are on disk (H3). The table's lane is held by the caller.
@@ -148,17 +161,19 @@ function nextManifest({ log }: Database, { def, flushedLsn, snapshotId }: Table,
 function cutSlice(database: Database, table: Table, slice: MemorySlice): CutSlice {
   const deletes = slice.deletes.length;
   const path = join(database.diskDir, `${randomUUID()}.parquet`);
+  const { rows } = slice;
+  const memory = (): WriteParquetRequest['memory'] => [slice.scan(rows, deletes, table.fieldIds)];
   return {
     slice,
     deletes,
-    request: { def: table.def, memory: [slice.scan(slice.rows, deletes, table.fieldIds)], files: [], path },
+    request: deletes === rows ? null : { def: table.def, memory: memory(), files: [], path },
     segment: null,
     moved: deletes === 0 && table.def.sort.length === 0 ? null : 'unknown',
   };
 }
 
 async function writeSegment(database: Database, table: Table, cut: CutSlice, lsn: Lsn): Promise<void> {
-  if (table.dropped || cut.deletes === cut.slice.rows) return;
+  if (table.dropped || cut.request === null) return;
   const written = await database.engine.writeParquet(cut.request);
   if (written === null) return;
   cut.segment = segmentOf(table, written, cut.slice.partition, table.flushedLsn, lsn);
@@ -180,6 +195,7 @@ async function fetchMoves(database: Database, table: Table, missing: readonly Cu
       each.moved = countedPositions(each.slice.rows, each.slice.deletes.positions(0, each.deletes));
       continue;
     }
+    invariant(each.request !== null, 'what was written had rows');
     const { positions } = await database.engine.newPositions(each.request);
     const moved = new Int32Array(each.slice.rows).fill(-1);
     for (let i = 0; i < positions.length; i++) moved[positions[i]!] = i;

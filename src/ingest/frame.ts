@@ -4,11 +4,11 @@
  *
  * Payload, little-endian, every part padded to 8 bytes so that replay views it without copying:
  *   section count u32, 0 u32
- *   section: uuid 16 B · schema id u32 · kind u32 (1 delete, 2 insert) · rows u32 · columns u32
+ *   section: uuid 16 B · schema id u32 · kind u32 (1 delete, 2 insert, 3 truncate) · rows u32 · columns u32
  *   column:  field id u32 · physical u32 · flags u32 (1: validity) · heap bytes u32 · validity · data or offsets · heap
  */
 import { FIXED_WIDTH, type ColumnVector } from '../types/column-vector.ts';
-import { PHYSICALS, type SectionSource } from '../storage/log/frame-section.ts';
+import { kindNumber, PHYSICALS, type SectionSource } from '../storage/log/frame-section.ts';
 
 const PADDING = new Uint8Array(8);
 
@@ -95,7 +95,7 @@ export function encodeFrame(sections: readonly SectionSource[]): Uint8Array[] {
     parts.push(section.tableUuid);
     const head = new Int32Array([
       section.schemaId,
-      section.kind === 'delete' ? 1 : 2,
+      kindNumber(section.kind),
       section.end - section.start,
       section.vectors.length,
     ]);

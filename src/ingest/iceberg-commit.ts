@@ -36,7 +36,9 @@ const LOOK_AGAIN: ReadonlySet<SqlState> = new Set([
 /** Staged segments go into a remote warehouse before the table's lane is taken: flushes need not wait for a slow store. */
 export async function uploadStaged(database: Database, table: Table): Promise<void> {
   if (!isRemote(table.location)) return;
-  const staged = listed(table).map((file) => file.info as Segment);
+  const staged = listed(table)
+    .filter(({ isLeaving }) => !isLeaving)
+    .map((file) => file.info as Segment);
   if (!table.dropped && staged.length > 0) await database.lake.upload(staged);
 }
 
@@ -55,11 +57,13 @@ export async function commitTable(
   if (table.dropped || table.detached !== null) return null;
   if (table.flushedLsn <= table.committedLsn || table.uncommittedFrom === 0) return null;
   const lsn = table.flushedLsn;
-  const staged = listed(table);
-  const touched = [...table.fileSets.dirty]
+  const dirty = [...table.fileSets.dirty];
+  const dropped = new Set(dirty.filter((file) => file.isLeaving && file.deletesFlushed >= file.rows));
+  const staged = listed(table).filter((file) => !dropped.has(file));
+  const touched = dirty
     .map((file) => ({ file, length: file.deletesFlushed }))
     .filter(({ file, length }) => length > file.deletesCommitted);
-  const plan = planDeletes(table, touched, new Set(staged));
+  const plan = planDeletes(table, touched, new Set(staged), dropped);
   const deletes: DeleteFile[] = [];
   using room = new DisposableStack();
   if (plan.files.length > 0) room.defer(await database.disk.claim(deleteBytesMax(plan)));
@@ -76,6 +80,10 @@ export async function commitTable(
     lsn,
     segments,
     deletes,
+    dropped: Array.from(dropped, ({ info: { location }, lsnTo, tier }) => ({
+      location,
+      lsnTo: tier === 'disk' ? lsnTo : null,
+    })),
     removedDeletes: locationsOf(table, plan.replaced),
     trigger,
   };
@@ -104,6 +112,10 @@ export async function commitTable(
     file.deletes.settle(length);
   }
   for (const file of [...staged, ...touched.map((each) => each.file)]) table.fileSets.committed(file);
+  if (dropped.size > 0) table.replaceFiles(table.files.filter((file) => !dropped.has(file)));
+  for (const { path, tier } of dropped)
+    if (tier === 'disk') garbage.push(path);
+    else database.disk.forget([path]);
   table.committedLsn = lsn;
   table.uncommittedFrom = table.unflushedFrom;
   table.version++;

@@ -143,6 +143,7 @@ export function lookUp(
   cold: number[],
 ): void {
   const { table } = writes;
+  if (writes.isTruncated) return;
   if (table.findInMemory(hash, vectors, inBatch)) {
     if (!upsert) throw duplicateKey(table, vectors, inBatch);
     writes.recordDeletion(vectors, inBatch, table.foundUnit, table.foundPosition);

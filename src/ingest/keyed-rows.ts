@@ -176,7 +176,7 @@ function locateHot(
         located.positions[n] = own;
       } else if (!absent.has(n) && writes.spilled.mayHold(vectors, row)) {
         spilled.push(n);
-      } else if (own !== null) {
+      } else if (own !== null || writes.isTruncated) {
         continue;
       } else if (table.findInMemory(hash, vectors, row)) {
         located.units[n] = table.foundUnit;

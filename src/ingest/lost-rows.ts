@@ -69,6 +69,7 @@ export class LostRows {
     if (this.#checkpoint !== null && entry === undefined && lsn <= this.#checkpoint.lsn) return null;
     const lost = this.#lost.get(uuid) ?? this.#add(uuid, null);
     if (lsn <= Math.max(lost.known?.flushedLsn ?? 0, entry?.committedLsn ?? 0)) return null;
+    if (section.kind === 'truncate') return lost.table; // it has no columns
     lost.table ??= this.#database.shadowTable(lost.known?.def ?? derivedDef(section));
     lost.lsn = lsn;
     return lost.table;
@@ -108,6 +109,7 @@ export async function writeLost(
   let rows = 0;
   let files = 0;
   for (const slice of table.slices()) {
+    if (slice.deletes.length >= slice.rows) continue;
     const path = join(folder, `${randomUUID()}.parquet`);
     const memory = [slice.scan(slice.rows, slice.deletes.length, table.fieldIds)];
     const written = await engine.writeParquet({ def: table.def, memory, files: [], path });

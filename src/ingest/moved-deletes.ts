@@ -31,7 +31,7 @@ export async function placeMoved(
 }
 
 /** The files are there: what failed may succeed another time, and until then the table is an unreadable one (U2). */
-function passing(error: unknown): unknown {
+export function passing(error: unknown): unknown {
   if (isUnreadable(error) || !(error instanceof SqlError) || error.fields.transient === true) return error;
   const detail = 'Rows that are deleted on disk are looked for in the files of another writer.';
   return new SqlError(SqlState.ioError, error.message, { detail, cause: error });
@@ -45,7 +45,13 @@ async function readNames(
   deltas: readonly Delta[],
   names: RowBuffer,
 ): Promise<void> {
-  const deleted = new Set(deltas.flatMap((delta) => (delta.location === location ? [...delta.positions] : [])));
+  const own = deltas.filter((delta) => delta.location === location);
+  const whole = own.find((delta) => delta.whole !== undefined)?.whole;
+  // Of a file of which nothing is left all rows are named: none of them was to be anywhere.
+  const deleted =
+    whole === undefined
+      ? new Set(own.flatMap(({ positions }) => [...positions]))
+      : Array.from({ length: whole }).keys();
   const positions = Uint32Array.from(deleted).sort();
   const file = { unit: database.nextUnit(), rows: positions.at(-1)! + 1, path, deletes: null };
   const fieldIds = table.nameColumns.map((column) => table.fieldIds[column]!);
@@ -65,13 +71,13 @@ async function place(
   flush: NonNullable<RecoveredTable['flush']>,
   names: RowBuffer,
 ): Promise<void> {
-  const found = new Map<DataFileUnit, number[]>();
+  // Of files of which nothing is left rows are named that were dead before: a later row of their key is named as well.
+  const found = new Map<DataFileUnit, Set<number>>();
   await resolveCold(database.engine, table, names, (_, unit, position) => {
     const file = table.unit(unit);
     if (!(file instanceof DataFileUnit)) return;
-    const list = found.get(file) ?? [];
-    list.push(position);
-    found.set(file, list);
+    const places = found.get(file) ?? new Set();
+    found.set(file, places.add(position));
   });
   const { committedLsn: lsnFrom, flushedLsn: lsnTo } = table;
   await database.lake.writeFlush({
@@ -86,12 +92,12 @@ async function place(
       lsnFrom,
       lsnTo,
       positions: Uint32Array.from(positions),
-      lsns: new Float64Array(positions.length).fill(lsnTo),
+      lsns: new Float64Array(positions.size).fill(lsnTo),
     })),
     removed: flush.moved.map(({ location }) => location),
   });
   for (const [file, positions] of found) {
-    invariant(file.deletes.reserve(positions.length), 'V5 deletes of the manifest fit the reserve');
+    invariant(file.deletes.reserve(positions.size), 'V5 deletes of the manifest fit the reserve');
     for (const position of positions) file.deletes.append(position, lsnTo);
     file.deletes.publish(file.deletes.length);
     file.deletesFlushed = file.deletes.length;

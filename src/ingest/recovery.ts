@@ -23,6 +23,7 @@ import { decodeFrame, type Section } from '../storage/log/section-reader.ts';
 import { placeMoved } from './moved-deletes.ts';
 import { LostRows } from './lost-rows.ts';
 import { ReplayRows } from './replay-rows.ts';
+import { replayTruncation } from './replay-truncation.ts';
 import { RowPlaces } from './row-places.ts';
 import { HotNames, mayBeInFiles, resolveCold } from './resolver.ts';
 
@@ -155,21 +156,22 @@ export async function placeStaged(database: Database, table: Table, state: Recov
   if (flush !== null) {
     if (flush.logId === logId) table.flushedLsn = Math.max(table.flushedLsn, flush.flushedLsn);
     const lsnOf = (delta: Delta): Lsn => (flush.logId === logId ? delta.lsnTo : 0); // V7: LSNs of another log say nothing here
-    for (const delta of flush.deltas) applyDelta(table, byLocation.get(delta.location), delta.positions, lsnOf(delta));
+    for (const delta of flush.deltas) applyDelta(table, byLocation.get(delta.location), delta, lsnOf(delta));
     if (flush.moved.length > 0) await placeMoved(database, table, flush);
     const added = flush.segments.map(
       (segment) => new DataFileUnit(database.memory, database.nextUnit(), table.def, segment, 'disk'),
     );
     table.install(null, added);
     const staged = new Map(added.map((file) => [file.info.location, file]));
-    for (const delta of flush.deltas) applyDelta(table, staged.get(delta.location), delta.positions, lsnOf(delta));
+    for (const delta of flush.deltas) applyDelta(table, staged.get(delta.location), delta, lsnOf(delta));
     if (flush.segments.length > 0 || flush.deltas.length > 0) table.uncommittedFrom = state.uncommittedFrom;
   }
   table.appliedLsn = table.flushedLsn;
 }
 
-function applyDelta(table: Table, file: DataFileUnit | undefined, positions: Uint32Array, lsn: Lsn): void {
+function applyDelta(table: Table, file: DataFileUnit | undefined, { positions, whole }: Delta, lsn: Lsn): void {
   if (file === undefined) return;
+  if (whole !== undefined) file.deletes.killAll(file.rows, lsn);
   const fresh = positions.filter((position) => !file.deletes.has(position));
   if (!file.deletes.reserve(fresh.length)) throw new Error('the pending deletes of a table do not fit memory.limit');
   for (const position of fresh) file.deletes.append(position, lsn);
@@ -211,6 +213,7 @@ export async function replaySection(
   const slices = new Set<MemorySlice>();
   const lists = new Set<DeleteList>();
   if (section.kind === 'delete') await replayDeletes(database, hot, table, section, lsn, lists);
+  else if (section.kind === 'truncate') await replayTruncation(database, table, section, lsn, lists);
   // One transaction may be larger than a limit that was lowered: that must not keep the server from starting.
   else
     database.memory.pool.unbounded(() =>

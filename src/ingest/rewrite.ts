@@ -215,7 +215,9 @@ async function swapIn(
     if (table.dropped) return null;
     const here = groups.filter((group) => isLive(table, group));
     if (here.some(({ inputs }) => inputs.some(({ file }) => file.deletesForeign > file.deletesCommitted))) continue;
-    const live = here.filter(({ inputs }) => inputs.every(({ file }) => file.deletesFlushed === file.deletesCommitted));
+    const live = here.filter(({ inputs }) =>
+      inputs.every(({ file }) => file.deletesFlushed === file.deletesCommitted && !file.isLeaving),
+    );
     if (live.length === 0) return null;
     const commit = await swap(database, table, live, trigger);
     if (commit === null) continue;

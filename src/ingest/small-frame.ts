@@ -3,7 +3,7 @@
  * view for it. Same bytes as frame.ts makes of its parts, which are for what is large and should not be copied twice.
  */
 import { FIXED_WIDTH, type ColumnVector } from '../types/column-vector.ts';
-import { PHYSICALS, type SectionSource } from '../storage/log/frame-section.ts';
+import { kindNumber, PHYSICALS, type SectionSource } from '../storage/log/frame-section.ts';
 
 /** More rows, or more bytes, are cheaper as parts. */
 const ROWS_MAX = 64;
@@ -25,7 +25,7 @@ export function encodeSmall(sections: readonly SectionSource[]): Uint8Array | nu
     for (let i = 0; i < 16; i++) bytes[at + i] = section.tableUuid[i]!;
     const word = (at + 16) / 4;
     words[word] = section.schemaId;
-    words[word + 1] = section.kind === 'delete' ? 1 : 2;
+    words[word + 1] = kindNumber(section.kind);
     words[word + 2] = section.end - section.start;
     words[word + 3] = section.vectors.length;
     at += 32;

@@ -35,6 +35,7 @@ export async function streamAnew(host: Host, transaction: Transaction): Promise<
   transaction.streamed = new StreamedWrites(stream); // it goes with the transaction
   for (const writes of transaction.logged) {
     const { deletedNames } = writes;
+    if (writes.isTruncated) continue;
     await pushGoneNames(host, stream, transaction, writes);
     for (const batch of deletedNames.batches) await push(stream, writes, 'delete', batch.vectors(), batch.rows);
   }

@@ -65,6 +65,7 @@ export class StreamedWrites {
 
   #sendDeletions(writes: TableWrites): Promise<void> | undefined {
     const { deletedNames } = writes;
+    if (writes.isTruncated) return undefined; // they are none of the stream's
     const sent = this.#deletions.get(writes) ?? 0;
     this.#deletions.set(writes, deletedNames.rows);
     let wait: Promise<void> | undefined;

@@ -35,8 +35,16 @@ interface WritesMark {
   readonly deletions: number;
   readonly keys: KeysMark;
   readonly spilled: readonly number[];
+  readonly truncated: boolean;
 }
-const NOTHING: WritesMark = { rows: 0, dead: 0, deletions: 0, keys: { held: 0, bits: 0, changes: 0 }, spilled: [] };
+const NOTHING: WritesMark = {
+  rows: 0,
+  dead: 0,
+  deletions: 0,
+  keys: { held: 0, bits: 0, changes: 0 },
+  spilled: [],
+  truncated: false,
+};
 
 const before: KeyWords = new Int32Array(4);
 const after: KeyWords = new Int32Array(4);
@@ -65,6 +73,8 @@ export class TableWrites {
   /** Deletes a file of own rows that nobody needs; set with the first. */
   removeFiles: (files: readonly DataFileUnit[]) => void = noFiles;
   readonly keys: HeldKeys;
+  /** All rows that others have are gone for it: it has the table alone (`truncation.ts`). */
+  isTruncated = false;
   /** Own rows that were there under other keys. */
   renamed: RenamedRows | null = null;
   /** One a savepoint that is open, the outermost first. */
@@ -84,12 +94,17 @@ export class TableWrites {
   }
 
   get operations(): number {
-    return this.deleted.length + this.inserted.rows - this.dead.length - this.spilled.dead;
+    return (this.isTruncated ? 1 : this.deleted.length) + this.insertions;
+  }
+
+  /** Own rows that are alive. */
+  get insertions(): number {
+    return this.inserted.rows - this.dead.length - this.spilled.dead;
   }
 
   /** It has written nothing, or has taken it all back. */
   get isEmpty(): boolean {
-    return this.inserted.rows === 0 && this.deleted.length === 0 && this.spilled.size === 0;
+    return !this.isTruncated && this.inserted.rows + this.deleted.length + this.spilled.size === 0;
   }
 
   /** Before the own rows from `from` on are looked at: when they are many, own rows get an index of their own. */
@@ -174,6 +189,7 @@ export class TableWrites {
       deletions: deleted.length,
       keys: this.keys.mark(),
       spilled: this.spilled.mark(),
+      truncated: this.isTruncated,
     });
     this.keys.record(true);
   }
@@ -202,6 +218,7 @@ export class TableWrites {
     inserted.truncate(mark.rows);
     this.renamed?.truncate(mark.rows);
     this.dead.truncate(mark.dead);
+    this.isTruncated = mark.truncated;
     this.#forgetDeletions(mark.deletions);
     this.#dropSpilled(this.spilled.rollbackTo(mark.rows, mark.spilled));
     this.#marks.length = Math.min(this.#marks.length, index + 1);
@@ -256,7 +273,8 @@ export class TableWrites {
   isAlive(unit: number, position: number): boolean {
     if (unit === this.unit) return !this.isDead(position);
     const spilled = this.spilled.find(unit);
-    return spilled === undefined ? this.table.isAlive(unit, position) : !spilled.file.deletes.has(position);
+    if (spilled === undefined) return !this.isTruncated && this.table.isAlive(unit, position);
+    return !spilled.file.deletes.has(position);
   }
 
   isOwn(unit: number): boolean {
@@ -412,6 +430,8 @@ export class Transaction {
   streamed: StreamedWrites | null = null;
   /** It has been at temporary tables. */
   hasTemporary = false;
+  /** It has truncated tables, which it may have taken back. */
+  hasTruncated = false;
   /** What it has defined; null: nothing. */
   definitions: SchemaChanges | null = null;
   /** What it sees, in REPEATABLE READ. */

@@ -21,7 +21,7 @@ function choose(
   smallFilesMax: number,
   full: boolean,
 ): { readonly trigger: RewriteTrigger; readonly groups: Groups } | null {
-  const files = [...table.fileSets.partition(key)];
+  const files = [...table.fileSets.partition(key)].filter(({ isLeaving }) => !isLeaving);
   const limits: RewriteLimits = {
     targetFileBytes: database.targetFileBytes,
     smallFilesMax,

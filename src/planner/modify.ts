@@ -183,17 +183,16 @@ function writeRows(
 }
 
 /**
- * TRUNCATE: every row of each table is deleted, as DELETE does it.
- * @throws {SqlError} 42P01, 0A000
+ * TRUNCATE of one or more tables.
+ * @throws {SqlError} 42P01, 42809
  */
-export function planTruncate(statement: TruncateStmt, view: CatalogView, environment: PlannerEnvironment): Statement {
-  const deletes = new Map<string, Extract<Statement, { kind: 'delete' }>>();
+export function planTruncate(statement: TruncateStmt, view: CatalogView): Statement {
+  const defs = new Map<string, TableDef>();
   for (const node of statement.relations ?? []) {
     // PostgreSQL says no position here.
     const relation: RangeVar = { ...('RangeVar' in node ? node.RangeVar : {}), location: -1 };
     const def = targetTable(relation, view, 'truncate');
-    const planned = planDelete({ relation }, '', 0, view, environment);
-    if (planned.kind === 'delete') deletes.set(def.uuid, planned);
+    defs.set(def.uuid, def);
   }
-  return { kind: 'truncate', deletes: [...deletes.values()], restarts: statement.restart_seqs === true };
+  return { kind: 'truncate', defs: [...defs.values()], restarts: statement.restart_seqs === true };
 }

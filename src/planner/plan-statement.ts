@@ -105,7 +105,7 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
     const own = replaceOwnFunctions(statement, environment.constants);
     return planMerge((own.node as typeof node).MergeStmt, own.text, view, environment);
   }
-  if ('TruncateStmt' in node) return planTruncate(node.TruncateStmt, view, environment);
+  if ('TruncateStmt' in node) return planTruncate(node.TruncateStmt, view);
   if ('CopyStmt' in node) return planCopy(statement, node.CopyStmt, view, environment);
   if ('ExplainStmt' in node)
     return planExplain(node.ExplainStmt, (inner) =>

@@ -414,7 +414,7 @@ export type Statement =
     }
   | {
       readonly kind: 'truncate';
-      readonly deletes: readonly Extract<Statement, { kind: 'delete' }>[];
+      readonly defs: readonly TableDef[];
       /** Sequences that their columns own begin anew. */
       readonly restarts: boolean;
     }

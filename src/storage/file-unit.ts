@@ -96,6 +96,11 @@ export class DataFileUnit {
     return 1000 + (this.#bounds instanceof PackedBounds ? this.#bounds.byteLength : this.info.columns.length * 510);
   }
 
+  /** None of its rows is left, and Iceberg does not know: the next commit drops it. */
+  get isLeaving(): boolean {
+    return this.deletes.length >= this.rows && this.deletesCommitted < this.rows;
+  }
+
   get rows(): number {
     return this.info.rows;
   }

@@ -82,6 +82,12 @@ export class SpilledUnits {
     return true;
   }
 
+  /** The transaction deletes all of them. */
+  killAll({ file: { deletes, rows } }: SpilledUnit): void {
+    deletes.killAll(rows, 0);
+    deletes.publish(deletes.length);
+  }
+
   /** Lengths of the delete lists, for `rollbackTo`. */
   mark(): readonly number[] {
     return this.#units.map(({ file }) => file.deletes.length);

@@ -166,6 +166,48 @@ test('C4: a delete list is an array of positions and LSNs; a scan of its first n
   );
 });
 
+test('C4: a unit that goes as a whole has the entries of the rows that were alive, in the order of their positions', () => {
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(fc.integer({ min: 0, max: 99 }), { maxLength: 100 }),
+      fc.array(fc.nat(), { minLength: 4, maxLength: 4 }),
+      (positions, picks) => {
+        const pool = new SlabPool(2 * SLAB_BYTES);
+        const list = new DeleteList(pool);
+        list.reserve(positions.length);
+        list.appendAll(Uint32Array.from(positions), 1);
+        const [a, b, c, d] = picks.map((pick) => pick % 101) as [number, number, number, number];
+        list.publish(Math.min(a, positions.length));
+        const alive = Array.from({ length: 100 }, (_, position) => position).filter(
+          (each) => !positions.includes(each),
+        );
+        expect(list.killAll(100, 2)).toBe(alive.length);
+        expect(list.killAll(100, 3)).toBe(0);
+        const all = [...positions, ...alive];
+        const [from, to] = [Math.min(b, c), Math.max(b, c)];
+        expect(list.length).toBe(100);
+        expect([...list.positions(from, to)]).toEqual(all.slice(from, to));
+        expect([...list.lsns(0, 100)]).toEqual(all.map((_, i) => (i < positions.length ? 1 : 2)));
+        expect([list.lengthAt(1), list.lengthAt(2)]).toEqual([positions.length, 100]);
+        const published = new Set(all.slice(0, list.published));
+        for (const position of all) {
+          expect(list.has(position)).toBe(true);
+          expect(list.hasPublished(position)).toBe(published.has(position));
+        }
+        expect(list.has(100)).toBe(false);
+        list.publish(100);
+        expect(all.every((position) => list.hasPublished(position))).toBe(true);
+        const kept = Math.min(d, positions.length);
+        list.truncate(kept);
+        expect(all.filter((position) => list.has(position))).toEqual(positions.slice(0, kept));
+        list.free();
+        expect(pool.usedBytes).toBe(0);
+      },
+    ),
+    { numRuns: 50 },
+  );
+});
+
 test('H16: entries on their way when the rows of two units moved into one become visible there in the order of their LSNs', () => {
   const pool = new SlabPool(2 * SLAB_BYTES);
   const [left, right, moved] = [new DeleteList(pool), new DeleteList(pool), new DeleteList(pool)];

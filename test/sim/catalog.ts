@@ -94,7 +94,7 @@ export class Catalog implements Outside {
       this.#world.trace(`catalog: ${table} at arka.lsn ${lsn}, ${rows.length} rows`);
       const others = difference(
         rows.filter(([key]) => key >= FOREIGN),
-        foreign,
+        stamped !== null && stamped === logId() ? this.#model.without(table, foreign, lsn) : foreign,
       );
       if (others !== null) this.#world.fail(`V4: ${table} in Iceberg, rows of other writers: ${others}`);
       if (stamped !== null && stamped !== logId()) continue;

@@ -22,7 +22,7 @@ import { Memory } from '../../src/storage/memory/memory.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { UTC } from '../../src/types/time-zone.ts';
-import { difference, FOREIGN, type Change, type Model } from './model.ts';
+import { difference, FOREIGN, type Change, type Model, type Rows } from './model.ts';
 import {
   decodeFile,
   deletedOf,
@@ -213,6 +213,9 @@ export class Life {
         const changes = this.changes.get(head.transaction);
         if (changes === undefined) this.world.fail(`a frame of transaction ${head.transaction}, which nobody began`);
         const { synchronous } = this.database.transaction(head.transaction)!;
+        for (const { table, truncated } of changes)
+          if (truncated !== undefined)
+            for (const { row } of this.visible(this.table(table))) if (row[0] >= FOREIGN) truncated.add(row[0]);
         this.model.logged.push({ lsn, first: head.firstLsn, changes, synchronous, acknowledged: false });
         this.lsnOf.set(head.transaction, lsn);
       }
@@ -312,10 +315,12 @@ export class Life {
         if (!dead.has(position)) out.push({ unit, position, row });
       });
     for (const slice of table.slices()) {
+      if (slice.deletes.published >= slice.published) continue;
       const scan = slice.scan(slice.published, slice.deletes.published, table.fieldIds);
       if (slice.published > 0) add(slice.unit, rowsOfMemory(directory, scan), deletedOf(directory, scan.deletes));
     }
     for (const file of table.files) {
+      if (file.deletes.published >= file.rows) continue;
       const { deletes } = file.scan(file.deletes.published);
       add(file.unit, this.#rowsOf(file), deletedOf(directory, deletes));
     }
@@ -381,13 +386,18 @@ export class Life {
 
   /** Other writers' rows are those of the metadata that the table shows, or, until it has been taken over, of the one before. */
   #others(table: Table, rows: readonly Row[]): string | null {
-    const { foreignAt } = this.model;
-    const problem = difference(rows, foreignAt.get(table.metadataLocation) ?? new Map<number, Row>());
+    const shown = (location: string): Rows =>
+      this.model.without(
+        table.def.name,
+        this.model.foreignAt.get(location) ?? new Map<number, Row>(),
+        this.database.committer.publishedLsn,
+      );
+    const problem = difference(rows, shown(table.metadataLocation));
     if (problem === null) {
       this.#adopted.set(table, table.metadataLocation);
       return null;
     }
-    return difference(rows, foreignAt.get(this.#adopted.get(table) ?? '') ?? new Map<number, Row>()) && problem;
+    return difference(rows, shown(this.#adopted.get(table) ?? '')) && problem;
   }
 
   /** V3: what was acknowledged is durable now. */

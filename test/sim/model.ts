@@ -6,11 +6,16 @@ import type { Row } from './sim-engine.ts';
 
 export const FOREIGN = 1_000_000;
 
+/** Stands for a key in a change that is a TRUNCATE. */
+export const TRUNCATED = -1;
+
 export interface Change {
   readonly table: string;
   readonly key: number;
   /** Null: the key's row is deleted. */
   readonly row: Row | null;
+  /** TRUNCATE: all rows before it are gone, and of other writers' those with these keys, noted when it came into the log. */
+  readonly truncated?: Set<number>;
 }
 
 export interface Logged {
@@ -56,9 +61,10 @@ export class Model {
     for (const transaction of this.logged) {
       if (transaction.lsn > lsn) break;
       if (transaction.lsn <= from) continue;
-      for (const { table: name, key, row } of transaction.changes) {
+      for (const { table: name, key, row, truncated } of transaction.changes) {
         if (name !== table) continue;
-        if (row === null) rows.delete(key);
+        if (truncated !== undefined) rows.clear();
+        else if (row === null) rows.delete(key);
         else rows.set(key, row);
       }
     }
@@ -75,7 +81,19 @@ export class Model {
     for (const transaction of this.logged)
       if (transaction.lsn > lsn)
         for (const change of transaction.changes) if (change.table === table) keys.add(change.key);
+    if (keys.has(TRUNCATED)) for (const key of this.at(table, lsn).keys()) keys.add(key);
     return keys;
+  }
+
+  /** Other writers' rows, without those that TRUNCATE has taken up to an LSN. */
+  without(table: string, foreign: Rows, lsn: number): Rows {
+    const from = this.#resets.get(table)?.lsn ?? -1; // a rollback brings back what was gone
+    const left = new Map(foreign);
+    for (const transaction of this.logged)
+      if (transaction.lsn <= lsn && transaction.lsn > from)
+        for (const change of transaction.changes)
+          if (change.table === table) for (const key of change.truncated ?? []) left.delete(key);
+    return left;
   }
 
   /** After a crash: what the log does not have did not happen. @returns the acknowledged ones among it: there must be none */
@@ -91,7 +109,10 @@ export class Model {
 
   /** The log is a new one: its LSNs begin again. */
   newLog(): void {
-    for (const table of this.tables) this.#base.set(table, this.at(table, Infinity));
+    for (const table of this.tables) {
+      this.#base.set(table, this.at(table, Infinity));
+      this.foreign.set(table, new Map(this.without(table, this.foreign.get(table)!, Infinity)));
+    }
     this.#resets.clear();
     this.logged = [];
     this.diskNeeded = false;

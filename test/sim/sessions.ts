@@ -5,12 +5,14 @@
 import { alterTable } from '../../src/ingest/alter-table.ts';
 import { spill } from '../../src/ingest/spill-rows.ts';
 import { StreamedWrites } from '../../src/ingest/stream-writes.ts';
-import type { TableHold } from '../../src/ingest/table-locks.ts';
+import { LockMode, type TableHold } from '../../src/ingest/table-locks.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
+import { truncate } from '../../src/ingest/truncation.ts';
+import { commitTruncation } from '../../src/ingest/commit-truncation.ts';
 import type { Table } from '../../src/storage/table.ts';
 import type { TableDef } from '../../src/table-def.ts';
 import type { Life } from './life.ts';
-import { FOREIGN, type Change, type Model } from './model.ts';
+import { FOREIGN, TRUNCATED, type Change, type Model } from './model.ts';
 import type { Row } from './sim-engine.ts';
 import type { World } from './world.ts';
 
@@ -28,6 +30,8 @@ export interface Course {
   readonly world: World;
   readonly model: Model;
   readonly tables: readonly string[];
+  /** Whether sessions truncate tables: seeds from before they did so go as they went. */
+  readonly truncates: boolean;
   /** For rows and keys that were never there. */
   counter: number;
   /** What a table may have been made, or altered to; more than one after an alteration whose end is unknown. */
@@ -73,7 +77,7 @@ export class Sessions {
       }
       this.#life.changes.set(transaction.id, changes);
       const { operations } = transaction;
-      await database.committer.commit(transaction);
+      await commitTruncation(database, transaction);
       if (operations > 0) this.#life.acknowledge(transaction);
     } finally {
       if (transaction.state !== 'done') transaction.finish();
@@ -92,7 +96,11 @@ export class Sessions {
       if (table === null) continue;
       const { name } = table.def;
       const kind = world.random();
-      if (kind < 0.35) {
+      if (this.#course.truncates && world.chance(0.08)) {
+        changes.push(await this.#truncate(transaction, hold, table));
+        touched.add(name);
+      } else if (kind < 0.35) {
+        if (touched.has(name)) continue;
         const key = this.#someKey(table);
         if (fresh(name, key) && (await this.#life.delete(transaction, table, key)))
           changes.push({ table: name, key, row: null });
@@ -110,6 +118,21 @@ export class Sessions {
     }
     if (world.chance(0.1)) await this.#stream(transaction);
     return changes;
+  }
+
+  /** TRUNCATE, which waits for all others at the table; sometimes between savepoints that take it back at once. */
+  async #truncate(transaction: Transaction, hold: TableHold, table: Table): Promise<Change> {
+    const { database } = this.#life;
+    const { uuid, name } = table.def;
+    await database.locks.lock(hold, uuid, LockMode.accessExclusive, this.#patience, null);
+    if (this.#course.world.chance(0.2)) {
+      transaction.savepoint();
+      truncate(database.memory, transaction, table);
+      transaction.rollbackTo(0);
+      transaction.releaseTo(0);
+    }
+    truncate(database.memory, transaction, table);
+    return { table: name, key: TRUNCATED, row: null, truncated: new Set() };
   }
 
   /** Many rows of one table in some statements, between savepoints. */

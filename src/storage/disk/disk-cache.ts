@@ -90,6 +90,8 @@ const STEP_BYTES_MAX = 16 * 2 ** 20;
 const SORT_BYTES_MIN = 32 * 2 ** 20;
 
 export class DiskCache {
+  /** Where copies of remote files lie. */
+  readonly dir: string;
   readonly #dir: string;
   readonly #options: DiskCacheOptions;
   readonly #index = new CacheIndex();
@@ -114,6 +116,7 @@ export class DiskCache {
 
   constructor(options: DiskCacheOptions) {
     this.#options = options;
+    this.dir = options.dir;
     this.#dir = `${options.dir}/`;
     const { lake, warn, limit, limitSpill, limitSorts } = options;
     const isBounded = Number.isFinite(limit);

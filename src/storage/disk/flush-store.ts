@@ -121,6 +121,8 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS garbage_due ON garbage (due_ms);
   CREATE TABLE IF NOT EXISTS catalog_seal (id INTEGER PRIMARY KEY CHECK (id = 1), changes INTEGER NOT NULL, sum INTEGER NOT NULL, own INTEGER NOT NULL) STRICT; ${SEAL_SCHEMA} ${FILE_SUMS_SCHEMA}`;
 
+/** Instead of a path: a delta of a file of which no row is left; its `bytes` are the file's rows. */
+const WHOLE = 'whole-';
 const FLUSH_FILE = /\.(parquet|delta|tmp)$/;
 
 interface Place {
@@ -277,6 +279,10 @@ async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> 
     for (const { path } of manifest.segments) sums.push(await blockSums(path));
     await makeFolder(folder);
     for (const delta of manifest.deltas) {
+      if (delta.whole !== undefined) {
+        written.push({ delta, path: `${WHOLE}${randomBytes(12).toString('hex')}`, bytes: delta.whole });
+        continue;
+      }
       const path = join(folder, deltaFileName(delta, randomBytes(6).toString('hex')));
       const bytes = encodeDelta(delta);
       await writeSynced(path, bytes);
@@ -284,7 +290,7 @@ async function writeFlush(place: Place, manifest: FlushManifest): Promise<void> 
     }
     if (written.length > 0) await syncFolder(folder);
   } catch (error) {
-    for (const { path } of written) await rm(path, { force: true });
+    for (const { path, delta } of written) if (delta.whole === undefined) await rm(path, { force: true });
     throw ioError(error, folder);
   }
   const uuid = manifest.tableUuid;
@@ -345,13 +351,15 @@ function read(place: Place, uuid: string): { flush: StoredFlush | null; damage: 
       .all(uuid)
       .map((stored): Delta => {
         const path = stored['path'] as string;
-        checkSize(path, stored['bytes'] as number);
         const lsnTo = stored['lsn_to'] as number;
+        const place = { location: stored['location'] as string, lsnFrom: stored['lsn_from'] as number, lsnTo };
+        const bytes = stored['bytes'] as number;
+        if (path.startsWith(WHOLE))
+          return { ...place, positions: new Uint32Array(0), lsns: new Float64Array(0), whole: bytes };
+        checkSize(path, bytes);
         const { positions, lsns } = decodeDelta(readFileSync(path), path);
         return {
-          location: stored['location'] as string,
-          lsnFrom: stored['lsn_from'] as number,
-          lsnTo,
+          ...place,
           positions,
           lsns: lsns.map((lsn) => Math.min(lsn, lsnTo)),
         };
@@ -419,7 +427,8 @@ async function discard(place: Place, uuid: string, folder: string): Promise<void
     ...place.db.prepare('SELECT path FROM delta WHERE table_uuid = ?').all(uuid),
   ]).map((row) => row['path'] as string);
   if (paths.length > 0) await mkdir(folder, { recursive: true });
-  for (const path of paths) await rename(path, join(folder, basename(path))).catch(() => undefined); // missing is why it is discarded
+  for (const path of paths)
+    if (!path.startsWith(WHOLE)) await rename(path, join(folder, basename(path))).catch(() => undefined); // missing is why it is discarded
   transaction(place, () => {
     const all = place.seal.isWhole(uuid) ? [] : ['seen', 'def']; // S2
     for (const table of ['flush', 'segment', 'delta', ...all])

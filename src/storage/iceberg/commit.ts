@@ -70,6 +70,8 @@ export interface Change {
   readonly deletes: readonly PlacedDelete[];
   /** Locations of the data files that `added` stand for: the snapshot replaces them. */
   readonly removed: ReadonlySet<string>;
+  /** Of data files of which no row is left. */
+  readonly dropped?: ReadonlySet<string>;
   /** Arka's delete files of partitions whose positions others hold now, or nobody needs any more. */
   readonly removedDeletes: ReadonlySet<string>;
   readonly properties: Readonly<Record<string, string>>;
@@ -108,7 +110,8 @@ export async function buildAttempt(
   const written = (): string[] => objects.map(({ location }) => location);
   try {
     const changed =
-      change.added.length + change.deletes.length + change.removed.size + change.removedDeletes.size > 0
+      change.added.length + change.deletes.length + change.removed.size + change.removedDeletes.size > 0 ||
+      (change.dropped?.size ?? 0) > 0
         ? await addSnapshot(context, base, change, { commitId, now, properties, objects })
         : { metadata: base.metadata, snapshotId: null, removed: [] as string[] };
     const { metadata: slim, expired } = expire(changed.metadata, now, context.expiry);
@@ -236,6 +239,7 @@ async function addSnapshot(
       .flatMap((draft) =>
         draft.entries.filter((entry) => entry.status === EntryStatus.added).map((entry) => entry.file),
       ),
+    isRewrite: change.removed.size > 0,
     removedData: rewrite.removed.filter((file) => file.content === Content.data),
     removedDeletes: rewrite.removed.filter((file) => file.content !== Content.data),
   });
@@ -311,14 +315,15 @@ interface TakenOut {
   readonly dataSequence: bigint | null;
 }
 
-/** K1, K2: replaced data files leave with their delete files, Arka's earlier ones of data files that get new ones, and those named. */
+/** K1, K2: replaced and dropped data files leave with their delete files, Arka's earlier ones of data files that get new ones, and those named. */
 async function takeOut(
   reader: TableReader,
   base: LoadedTable,
   head: readonly ManifestFile[],
-  { deletes, removed: replaced, removedDeletes }: Change,
+  { deletes, removed, dropped, removedDeletes }: Change,
   snapshotId: bigint,
 ): Promise<TakenOut> {
+  const replaced = dropped === undefined ? removed : new Set([...removed, ...dropped]);
   const targets = new Set(deletes.flatMap((placed) => (placed.scope === 'file' ? placed.targets : [])));
   const leaves = ({ status, file }: ManifestEntry): boolean => {
     if (status === EntryStatus.deleted) return false;
@@ -331,8 +336,9 @@ async function takeOut(
   };
   const kept: ManifestFile[] = [];
   const drafts: Draft[] = [];
-  const removed: RawFile[] = [];
   let dataSequence: bigint | null = null;
+  const rewrites = removed.size > 0;
+  const taken: RawFile[] = [];
   for (const manifest of head) {
     const concerned = replaced.size > 0 || (manifest.content === 1 && targets.size + removedDeletes.size > 0);
     const entries = concerned ? await reader.entries(manifest) : [];
@@ -348,16 +354,21 @@ async function takeOut(
       entries: entries.flatMap((entry): ManifestEntry[] => {
         if (entry.status === EntryStatus.deleted) return [];
         if (!leaves(entry)) return [{ ...entry, status: EntryStatus.existing }];
-        removed.push(entry.file);
-        if (entry.file.content === Content.data && (dataSequence === null || (entry.sequence ?? 0n) > dataSequence))
+        taken.push(entry.file);
+        if (
+          rewrites &&
+          entry.file.content === Content.data &&
+          (dataSequence === null || (entry.sequence ?? 0n) > dataSequence)
+        )
           dataSequence = entry.sequence ?? 0n;
         return [{ ...entry, status: EntryStatus.deleted, snapshotId }];
       }),
     });
   }
-  const left = new Set(removed.map((file) => file.file_path));
-  for (const location of replaced) if (!left.has(location)) throw gone(base, location, 'it was rewritten');
-  return { kept, drafts, removed, dataSequence };
+  const left = new Set(taken.map((file) => file.file_path));
+  for (const location of replaced)
+    if (!left.has(location)) throw gone(base, location, rewrites ? 'it was rewritten' : 'its rows were deleted');
+  return { kept, drafts, removed: taken, dataSequence };
 }
 
 function bySpec(

@@ -81,6 +81,8 @@ export interface Delta {
   readonly lsnTo: Lsn;
   readonly positions: Uint32Array;
   readonly lsns: Float64Array;
+  /** Rows of a file of which none is left: all are deleted whose positions are not here. Such a delta has no file of its own. */
+  readonly whole?: number;
 }
 
 /** One flush of one table: written as one SQLite transaction after its files are fsynced (C5, C10). */
@@ -233,6 +235,11 @@ export interface CommitRequest {
   /** Staged segments to put into the warehouse and append. */
   readonly segments: readonly Segment[];
   readonly deletes: readonly DeleteFile[];
+  /**
+   * Data files of which no row is left; left out: none. With an LSN it was staged, and may be in Iceberg alone by a commit up to that LSN
+   * which nobody has heard of.
+   */
+  readonly dropped?: readonly { readonly location: string; readonly lsnTo: Lsn | null }[];
   /** Locations of Arka's delete files of partitions that are not needed beside `deletes`. */
   readonly removedDeletes: readonly string[];
   readonly trigger: string;

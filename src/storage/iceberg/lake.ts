@@ -379,11 +379,15 @@ async function commit(lake: Lake, request: CommitRequest): Promise<CommitResult>
   const context = commitContext(lake, request.tableUuid);
   const commitId = uuidText();
   const added = request.segments.filter((segment) => !isCommitted(base, segment, request));
+  const dropped = (request.dropped ?? []).filter(
+    ({ lsnTo }) => lsnTo === null || isCommitted(base, { lsnTo }, request),
+  );
   const deletes = await place(lake, context, added, request.deletes, commitId);
   const change = {
     added,
     deletes,
     removed: new Set<string>(),
+    dropped: new Set(dropped.map(({ location }) => location)),
     removedDeletes: new Set(request.removedDeletes),
     properties: {
       [Property.logId]: request.logId,

@@ -10,7 +10,8 @@ import type { TableReader } from './table-reader.ts';
 export interface FileChanges {
   readonly data: readonly RawFile[];
   readonly deletes: readonly RawFile[];
-  /** Data files that those of `data` stand for, with the same rows. */
+  /** The files of `data` stand for those of `removedData`, with the same rows. */
+  readonly isRewrite: boolean;
   readonly removedData: readonly RawFile[];
   readonly removedDeletes: readonly RawFile[];
 }
@@ -70,9 +71,9 @@ export async function snapshotSummary(
   };
 }
 
-function operationOf({ data, deletes, removedData }: FileChanges): string {
-  if (removedData.length > 0) return 'replace';
-  return deletes.length === 0 ? 'append' : data.length === 0 ? 'delete' : 'overwrite';
+function operationOf({ data, deletes, removedData, isRewrite }: FileChanges): string {
+  if (isRewrite) return 'replace';
+  return deletes.length + removedData.length === 0 ? 'append' : data.length === 0 ? 'delete' : 'overwrite';
 }
 
 function texts(entries: readonly (readonly [string, bigint])[]): Record<string, string> {

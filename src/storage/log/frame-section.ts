@@ -1,4 +1,4 @@
-/** What goes into a frame: for one table, rows that were deleted, by name, or rows that were inserted. */
+/** What goes into a frame: for one table, rows that were deleted, by name, or rows that were inserted; or that all went (TRUNCATE). */
 import type { ColumnVector, Physical } from '../../types/column-vector.ts';
 
 /** A physical type's number in a frame is its place here. */
@@ -13,7 +13,11 @@ export const PHYSICALS: readonly Physical[] = [
   'bytes',
 ];
 
-export type SectionKind = 'delete' | 'insert';
+export type SectionKind = 'delete' | 'insert' | 'truncate';
+/** A kind's number in a frame; 0: none. */
+const KINDS = [null, 'delete', 'insert', 'truncate'] as const;
+export const kindNumber = (kind: SectionKind): number => KINDS.indexOf(kind);
+export const kindOf = (number: number): SectionKind | null => KINDS[number] ?? null;
 
 /** Rows [start, end) of vectors as a section of their own. */
 export interface SectionSource {

@@ -1,7 +1,7 @@
 /** The payload of a frame read back as sections (src/ingest/frame.ts writes it and says what its bytes are). */
 import { invariant } from '../../errors.ts';
 import { columnVector, FIXED_WIDTH, type ColumnVector, type Physical } from '../../types/column-vector.ts';
-import { PHYSICALS, type SectionKind } from './frame-section.ts';
+import { kindOf, PHYSICALS, type SectionKind } from './frame-section.ts';
 
 export interface Section {
   readonly tableUuid: string;
@@ -76,7 +76,8 @@ export function decodeFrame(payload: Uint8Array): Section[] {
     const hex = Buffer.from(reader.bytes(16)).toString('hex');
     const tableUuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
     const schemaId = reader.u32();
-    const kind = reader.u32() === 1 ? 'delete' : 'insert';
+    const kind = kindOf(reader.u32());
+    invariant(kind !== null, 'a frame names a known kind of section');
     const rows = reader.u32();
     const columns = reader.u32();
     const fieldIds: number[] = [];

@@ -4,6 +4,9 @@
  *
  * Positions lie in slab blocks, where the engine reads them; LSNs and the bitmap of what is dead stay on main. Entries of one
  * transaction have one LSN, so LSNs are kept by runs.
+ *
+ * A unit that goes as a whole costs one step, however many rows it has: the entries of all rows that were alive are there, in the
+ * order of their positions, and lie nowhere (`killAll`). Such a list is at its end: a wholly dead unit gets no more rows, and no scan reads it.
  */
 import { invariant } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
@@ -37,6 +40,9 @@ export class DeleteList {
   #dead = NO_BITS;
   #capacity = 0;
   #retired = false;
+  /** Rows of a unit that went as a whole; 0: it did not. Its entries up to `#listed` have positions in blocks. */
+  #whole = 0;
+  #listed = 0;
   /** Entries appended; those past `published` belong to transactions not yet visible. */
   length = 0;
   published = 0;
@@ -83,6 +89,7 @@ export class DeleteList {
   appendAll(positions: Uint32Array, lsn: Lsn): void {
     const count = positions.length;
     const { length } = this;
+    invariant(this.#whole === 0 || count === 0, 'no row of a unit is deleted that is wholly gone');
     invariant(length === 0 || this.lsnAt(length - 1) <= lsn, 'delete entries are in LSN order');
     invariant(length + count <= this.#capacity, 'room for a delete entry was reserved');
     if (count === 0) return;
@@ -101,6 +108,23 @@ export class DeleteList {
     }
     this.length = length + count;
     for (let i = 0; i < count; i++) this.#kill(positions[i]!);
+  }
+
+  /** Deletes all of the unit's rows that are alive; it gets no more. How many they were. */
+  killAll(rows: number, lsn: Lsn): number {
+    const { length } = this;
+    if (length >= rows) return 0;
+    invariant(length === 0 || this.lsnAt(length - 1) <= lsn, 'delete entries are in LSN order');
+    this.#listed = length;
+    this.#whole = rows;
+    this.#stamp(rows, lsn);
+    this.length = rows;
+    return rows - length;
+  }
+
+  /** Entries that have positions of their own; those after them are of the rows that went together. */
+  get listed(): number {
+    return this.#whole === 0 ? this.length : this.#listed;
   }
 
   /** Entries up to `end` have that LSN. */
@@ -151,7 +175,10 @@ export class DeleteList {
 
   /** Takes the entries after the first `length` back; for a list that no reader has pinned any further. */
   truncate(length: number): void {
-    for (const position of this.positions(length, this.length)) this.#dead[position >> 3]! &= ~(1 << (position & 7));
+    const { listed } = this;
+    if (length < this.length) this.#whole = 0;
+    for (const position of this.#listedPositions(Math.min(length, listed), listed))
+      this.#dead[position >> 3]! &= ~(1 << (position & 7));
     this.length = length;
     this.published = Math.min(this.published, length);
     this.#runs = length > this.#settled ? this.#runOf(length - 1) + 1 : 0;
@@ -166,6 +193,10 @@ export class DeleteList {
 
   /** Whether the row is deleted, by a visible transaction or one on its way. */
   has(position: number): boolean {
+    return position < this.#whole || this.#isListed(position);
+  }
+
+  #isListed(position: number): boolean {
     const byte = position >> 3;
     return byte < this.#dead.length && (this.#dead[byte]! & (1 << (position & 7))) !== 0;
   }
@@ -173,7 +204,9 @@ export class DeleteList {
   /** Whether the row is deleted by a visible transaction. Looks through the entries of those on their way. */
   hasPublished(position: number): boolean {
     if (!this.has(position)) return false;
-    return this.published === this.length || !this.positions(this.published, this.length).includes(position);
+    if (this.published === this.length) return true;
+    const { listed, published } = this;
+    return this.#isListed(position) && !this.#listedPositions(Math.min(published, listed), listed).includes(position);
   }
 
   /** 0 for settled entries. */
@@ -206,6 +239,20 @@ export class DeleteList {
 
   /** The positions of entries [from, to), copied. */
   positions(from: number, to: number): Uint32Array {
+    const { listed } = this;
+    if (to <= listed) return this.#listedPositions(from, to);
+    const out = new Uint32Array(to - from);
+    if (from < listed) out.set(this.#listedPositions(from, listed));
+    let entry = listed;
+    for (let position = 0; position < this.#whole && entry < to; position++) {
+      if (this.#isListed(position)) continue;
+      if (entry >= from) out[entry - from] = position;
+      entry++;
+    }
+    return out;
+  }
+
+  #listedPositions(from: number, to: number): Uint32Array {
     const out = new Uint32Array(to - from);
     let start = 0;
     for (const block of this.#blocks) {
@@ -237,6 +284,7 @@ export class DeleteList {
   /** The first `count` entries for a scan, or null when there are none. */
   ref(count: number): DeleteRef | null {
     if (count === 0) return null;
+    invariant(count <= this.listed, 'a unit that is wholly gone is not scanned');
     const blocks: { address: Address; count: number }[] = [];
     let left = count;
     for (const block of this.#blocks) {
