@@ -22,6 +22,7 @@ export const SqlState = {
   invalidDatetimeFormat: '22007',
   datetimeFieldOverflow: '22008',
   divisionByZero: '22012',
+  intervalFieldOverflow: '22015',
   invalidArgumentForNtile: '22014',
   invalidArgumentForLogarithm: '2201E',
   invalidArgumentForPower: '2201F',

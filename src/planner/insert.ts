@@ -3,7 +3,7 @@
  * columns are cast to the target's types.
  */
 import { quoteIdentifier } from '../sql-text.ts';
-import type { InsertStmt, Node, SelectStmt, WithClause } from 'libpg-query';
+import type { InsertStmt, Node, SelectStmt } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
@@ -24,6 +24,7 @@ import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
 import { planReturning } from './returning.ts';
 import { targetTable } from './schema-names.ts';
+import { joinedWith, withVisibleQueries } from './visible-queries.ts';
 import { formatType } from '../types/format-type.ts';
 
 /** @throws {SqlError} 42P01, 42701, 42703, 42601, 42804, 0A000 */
@@ -34,7 +35,7 @@ export function planInsert(
   environment: PlannerEnvironment,
 ): Statement {
   const def = targetTable(given.relation ?? {}, view, 'insert into');
-  const statement = withWholeColumns(given, def, castNode);
+  const statement = withVisibleQueries(withWholeColumns(given, def, castNode));
   const returning = planReturning(statement, statement.relation ?? {}, def, parameterCount, view, environment);
   const rows = planRows(statement, def, parameterCount, view, environment);
   const clause = statement.onConflictClause;
@@ -47,13 +48,8 @@ export function planInsert(
 /** The rows' query, with the WITH in front of the statement as its own. */
 function withQueries({ selectStmt, withClause }: InsertStmt): Node | undefined {
   if (withClause === undefined || selectStmt === undefined || !('SelectStmt' in selectStmt)) return selectStmt;
-  const own = selectStmt.SelectStmt.withClause;
-  const joined: WithClause = {
-    ...withClause,
-    ctes: [...(withClause.ctes ?? []), ...(own?.ctes ?? [])],
-    recursive: withClause.recursive === true || own?.recursive === true,
-  };
-  return { SelectStmt: { ...selectStmt.SelectStmt, withClause: joined } };
+  const { SelectStmt: select } = selectStmt;
+  return { SelectStmt: { ...select, withClause: joinedWith(withClause, select.withClause) } };
 }
 
 type Rows = Pick<Extract<Statement, { kind: 'insert' }>, 'fieldIds' | 'source' | 'generated'> & {

@@ -86,8 +86,10 @@ function parse(text: string): ReturnType<typeof parseSync> {
   } catch (error) {
     if (hasSqlDetails(error)) {
       const at = error.sqlDetails?.cursorPosition ?? -1;
+      const where = at < 0 ? {} : { position: at + 1 };
+      if (error.message === 'invalid Unicode escape') throw badEscape(text, at, where);
       const code = RESERVED.test(error.message) ? SqlState.reservedName : SqlState.syntaxError;
-      throw new SqlError(code, error.message, at < 0 ? {} : { position: at + 1 });
+      throw new SqlError(code, error.message, where);
     }
     // A trap of the WebAssembly: its stack, its memory, or a text it cannot take.
     throw new SqlError(SqlState.programLimitExceeded, 'stack depth limit exceeded', {
@@ -95,6 +97,20 @@ function parse(text: string): ReturnType<typeof parseSync> {
       hint: 'The statement is nested too deeply or too long for the parser.',
     });
   }
+}
+
+/** E'\\u…' and U&'\\…' have errors of their own. */
+function badEscape(text: string, at: number, where: { position?: number }): SqlError {
+  const isExtended = /^\\u/i.test([...text].slice(at, at + 2).join('')) || /\be'/i.test(text);
+  return isExtended
+    ? new SqlError(SqlState.invalidEscapeSequence, 'invalid Unicode escape', {
+        ...where,
+        hint: String.raw`Unicode escapes must be \uXXXX or \UXXXXXXXX.`,
+      })
+    : new SqlError(SqlState.syntaxError, 'invalid Unicode escape', {
+        ...where,
+        hint: String.raw`Unicode escapes must be \XXXX or \+XXXXXX.`,
+      });
 }
 
 /** A count of open brackets, blind to quotes: it may only be too careful, at a depth nobody writes. */

@@ -90,14 +90,18 @@ class Sum {
 const wrongSyntax = (text: string): SqlError =>
   new SqlError(SqlState.invalidDatetimeFormat, `invalid input syntax for type interval: "${text}"`);
 const outOfRange = (text: string): SqlError =>
-  new SqlError(SqlState.datetimeFieldOverflow, `interval field value out of range: "${text}"`);
+  new SqlError(SqlState.intervalFieldOverflow, `interval field value out of range: "${text}"`);
 
-/** @throws {SqlError} 22007, 22008 */
+const fits = (whole: number, { part }: Unit): boolean =>
+  part === 'micros' ? Math.abs(whole) <= 2 ** 63 : isInt32(whole);
+const isInt32 = (value: number): boolean => value >= -(2 ** 31) && value < 2 ** 31;
+
+/** @throws {SqlError} 22007, 22008, 22015 */
 export function parseInterval(text: string): Interval {
   const lower = trimSpace(text).toLowerCase();
   const sum = lower.startsWith('p') && /^p[-+\dt]/.test(lower) ? isoInterval(lower, text) : fieldsOf(lower, text);
-  if (Math.abs(sum.months) > 0x7fff_ffff || Math.abs(sum.days) > 0x7fff_ffff || Math.abs(sum.micros) > 2 ** 63)
-    throw outOfRange(text);
+  if (!isInt32(sum.days) || Math.abs(sum.micros) > 2 ** 63) throw outOfRange(text);
+  if (!isInt32(sum.months)) throw new SqlError(SqlState.datetimeFieldOverflow, 'interval out of range');
   if (!Number.isSafeInteger(sum.micros)) throw notSupported('an interval of more than 285 years of hours');
   return { months: sum.months + 0, days: sum.days + 0, micros: sum.micros + 0 };
 }
@@ -132,7 +136,7 @@ function fieldsOf(lower: string, text: string): Sum {
       if (!sum.mark(unit.name.split(' ', 1)[0]!)) throw wrongSyntax(text);
       const value = Number(number);
       const whole = Math.trunc(value);
-      if (unit.part === 'micros' ? Math.abs(whole) > 2 ** 63 : Math.abs(whole) > 0x7fff_ffff) throw outOfRange(text);
+      if (!fits(whole, unit)) throw outOfRange(text);
       const fraction = Number(`${number.startsWith('-') ? '-' : ''}0.${number.split('.')[1] ?? ''}0`);
       sum.add(whole, fraction, unit);
       // A number before one of hours is of days.
@@ -191,6 +195,7 @@ function isoInterval(lower: string, text: string): Sum {
       const unit = BY_NAME.get(designators[letter!] ?? '');
       if (unit === undefined) throw wrongSyntax(text);
       const value = Number(number);
+      if (!fits(Math.trunc(value), unit)) throw outOfRange(text);
       sum.add(Math.trunc(value), value - Math.trunc(value), unit);
     }
   }

@@ -105,12 +105,12 @@ class Pair {
       const outside = this.#scope.leavesOut(sql);
       const { verdict, oracle, arka } = await this.#both(sql, step);
       if (outside || LEFT_OUT.test(sql)) continue;
+      if (!isHeld) lines.push(`${verdict}\t${JSON.stringify({ sql, oracle: brief(oracle), arka: brief(arka) })}`);
       if (!options.all && isHeld !== options.held) continue;
       counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
-      lines.push(`${verdict}\t${JSON.stringify({ sql, oracle: brief(oracle), arka: brief(arka) })}`);
       if (shown.has(verdict) && !isHeld) report(verdict, sql, oracle, arka);
     }
-    if (options.out !== undefined && !options.held && !options.all) {
+    if (options.out !== undefined) {
       mkdirSync(options.out, { recursive: true });
       writeFileSync(join(options.out, `${name}.tsv`), `${lines.join('\n')}\n`);
     }

@@ -152,4 +152,23 @@ export const ON_CONFLICT: readonly Scenario[] = [
       `SELECT count(*) FROM bag`,
     ],
   },
+  {
+    title: 'queries of WITH in front of INSERT are seen in ON CONFLICT and RETURNING',
+    setup: [
+      `CREATE TABLE u (k int PRIMARY KEY, v text)`,
+      `CREATE TABLE o (a int)`,
+      `INSERT INTO u VALUES (1, 'one')`,
+      `INSERT INTO o VALUES (4), (5)`,
+    ],
+    tiers: ['memory'],
+    steps: [
+      `WITH w AS (SELECT max(a) AS m FROM o) INSERT INTO u VALUES (1, 'x'), (9, 'y') ON CONFLICT (k) DO UPDATE SET v = (SELECT 'm' || m FROM w) RETURNING *`,
+      `WITH w AS (SELECT 1 AS a, 'b' AS b) INSERT INTO u VALUES (1, 'x') ON CONFLICT (k) DO UPDATE SET v = (SELECT b || ' update' FROM w WHERE a = 1 LIMIT 1) WHERE u.k = (SELECT a FROM w)`,
+      `WITH w AS (SELECT 1 AS a) INSERT INTO u SELECT a, 'again' FROM w ON CONFLICT (k) DO UPDATE SET v = (WITH w AS (SELECT 'inner' AS i) SELECT i FROM w)`,
+      `WITH w AS (SELECT a FROM o) INSERT INTO u VALUES (10, 'r') RETURNING k, (SELECT count(*) FROM w)`,
+      `SELECT * FROM u ORDER BY k`,
+      `SELECT E'wrong: \\U0061'`,
+      `SELECT U&'wrong: \\061'`,
+    ],
+  },
 ];
