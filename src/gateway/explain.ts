@@ -54,7 +54,7 @@ function describe(environment: QueryEnvironment, statement: Statement): string[]
     case 'merge':
       return [
         `${VERBS[statement.kind]} on ${statement.def.schema}.${statement.def.name}`,
-        ...indent(scanLines(environment, statement.plan)),
+        ...indent(queryLines(environment, statement.plan, statement.kind === 'merge' ? null : statement.copied)),
       ];
     case 'with':
       return [
@@ -71,11 +71,18 @@ function describe(environment: QueryEnvironment, statement: Statement): string[]
 
 const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
 
-function queryLines(environment: QueryEnvironment, plan: Extract<Statement, { kind: 'query' }>['plan']): string[] {
+type Plan = Extract<Statement, { kind: 'query' }>['plan'];
+
+/** @param change how PostgreSQL itself would find the rows of an UPDATE or DELETE */
+function queryLines(
+  environment: QueryEnvironment,
+  plan: Plan,
+  change: (() => { readonly query: Plan }) | null = null,
+): string[] {
   try {
     return scanLines(environment, plan);
   } catch (error) {
-    if (!mayResort(plan, error)) throw error;
+    if (!mayResort(change === null ? plan : change().query, error)) throw error;
     const { rowsMax } = environment.context.copies;
     return [`PostgreSQL over a copy of at most ${rowsMax} rows (engine: ${error.message})`];
   }

@@ -20,13 +20,14 @@ import { lockRows, type SnapshotRows } from '../ingest/snapshot-writes.ts';
 import { StaleRows } from '../ingest/stale-rows.ts';
 import type { TableWrites } from '../ingest/transaction.ts';
 import { deleteRows, recordFound } from '../ingest/write-rows.ts';
-import type { QueryPlan } from '../planner/plan.ts';
+import type { CopiedChange, QueryPlan } from '../planner/plan.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { integerAt } from '../storage/memory/slice.ts';
 import type { Table } from '../storage/table.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { MaybePromise } from '../wire/gateway-api.ts';
 import { moveAll } from './bulk.ts';
+import { findCopied, resortOf } from './copied-change.ts';
 import { contextOf, drain, type WriteEnvironment } from './write-environment.ts';
 
 /** Ends a query (G3). */
@@ -39,6 +40,7 @@ const PORTION_BYTES = 2 ** 23;
 /** What a statement does with the rows that its query finds. */
 export interface Change {
   readonly plan: QueryPlan;
+  readonly copied: (() => CopiedChange) | null;
   /** Where in the query's rows, behind unit and position, the names' columns are. */
   readonly namesAt: readonly number[];
   /** Null: the rows are deleted. Else what a found row becomes is here, row by row. */
@@ -117,7 +119,7 @@ class FoundRun {
   /** False: own rows are elsewhere now, and nothing was changed (G3). */
   async #find(): Promise<boolean> {
     try {
-      await drain(this.#environment, this.#change.plan, (vectors, rows) => this.#found(vectors, rows));
+      await this.#drain();
       return true;
     } catch (error) {
       if (error !== OWN_ROWS_IN_MEMORY) throw error;
@@ -125,6 +127,25 @@ class FoundRun {
     this.#begin();
     this.#inPortions = await moveAll(this.#environment, this.#writes);
     return false;
+  }
+
+  /** By the engine, or where it has no way by PostgreSQL itself: then all rows are found before the first is changed. */
+  async #drain(): Promise<void> {
+    const environment = this.#environment;
+    const { plan, copied } = this.#change;
+    let hasBegun = false;
+    const take = (vectors: readonly ColumnVector[], rows: number): MaybePromise<void> => {
+      hasBegun = true;
+      return this.#found(vectors, rows);
+    };
+    try {
+      await drain(environment, plan, take);
+    } catch (error) {
+      const resort = hasBegun ? null : resortOf(environment, copied, error);
+      if (resort === null) throw error;
+      this.#inPortions = false;
+      await findCopied(environment, resort, take, () => this.#begin());
+    }
   }
 
   retire(): void {

@@ -12,6 +12,7 @@ import {
   type KeyRows,
   type Located,
 } from '../ingest/keyed-rows.ts';
+import { isWritten } from '../planner/copied-query.ts';
 import { assertOpen } from '../ingest/key-locks.ts';
 import { RowWriter } from '../ingest/row-writer.ts';
 import type { TableWrites } from '../ingest/transaction.ts';
@@ -46,12 +47,18 @@ export function changeByKey(
   if (environment.transaction.snapshot !== null) return null; // what it sees decides, not what is there
   const { def } = statement;
   const point = statement.point?.(parameterValues(environment.parameters, environment.parameterOids)) ?? null;
-  if (point === null) return null;
+  if (point === null || (statement.kind === 'update' && isCopied(statement, environment))) return null;
   const { statement: seen, writes } = environment.transaction;
   const before = seen === null ? undefined : writes.get(liveTable(environment.database, def));
   if (before !== undefined && seen!.hasWritten(before)) return null; // a scan leaves out what other parts of the statement did
   const change = new KeyedChange(environment, liveTable(environment.database, def), statement, point);
   return change.run();
+}
+
+/** The new row is PostgreSQL's to work out (`copied-change.ts`). */
+function isCopied({ byKey, copied }: Of<'update'>, { parameters, parameterOids }: WriteEnvironment): boolean {
+  if (byKey === null || byKey.values !== null || copied === null) return false;
+  return !isWritten(() => byKey.plan.render(parameterValues(parameters, parameterOids)));
 }
 
 class KeyedChange {

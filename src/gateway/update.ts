@@ -41,7 +41,7 @@ async function deleteStatement(environment: WriteEnvironment, statement: Of<'del
   if (environment.database.pressed) await admitted(environment.database, environment.running);
   const byKey = changeByKey(environment, statement);
   if (byKey !== null) return byKey;
-  const { def, plan, returning } = statement;
+  const { def, plan, copied, returning } = statement;
   const table = liveTable(environment.database, def);
   const namesAt = table.nameColumns.map((_, i) => 2 + i);
   // With RETURNING whole rows come; those of a table without a key are their names.
@@ -55,6 +55,7 @@ async function deleteStatement(environment: WriteEnvironment, statement: Of<'del
   try {
     const count = await changeFound(environment, table, {
       plan,
+      copied,
       namesAt,
       fresh: null,
       renames: false,
@@ -93,7 +94,7 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
   if (environment.database.pressed) await admitted(environment.database, environment.running);
   const byKey = changeByKey(environment, statement);
   if (byKey !== null) return byKey;
-  const { def, plan, renames, kept, returning } = statement;
+  const { def, plan, copied, renames, kept, returning } = statement;
   const table = liveTable(environment.database, def);
   const { transaction } = environment;
   const writes = transaction.of(table);
@@ -109,6 +110,7 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
     const writer = new RowWriter(table.def, table.fieldIds, fresh, environment.time);
     const count = await changeFound(environment, table, {
       plan,
+      copied,
       namesAt: table.nameColumns.map((column, i) => 2 + (table.keyed && !renames ? column : columns + i)),
       fresh,
       renames,

@@ -228,7 +228,8 @@ function valuesQuery(select: SelectStmt, targets: readonly ColumnDef[]): Node {
 /** What their input function makes of a text is made when the row is written. */
 const AS_TEXT: ReadonlySet<number> = new Set([Oid.varchar, Oid.bpchar, Oid.char, Oid.name]);
 
-function castNode(item: Node, column: ColumnDef): Node {
+/** A value as the type of a column, without its length or precision. */
+export function castNode(item: Node, column: ColumnDef): Node {
   const element = elementOf(column.type)?.oid;
   const type = formatType({
     oid:

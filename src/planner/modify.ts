@@ -13,6 +13,7 @@ import { writeCondition, writeSort } from './duckdb/expression.ts';
 import { writeFrom } from './duckdb/from.ts';
 import { writeWith, type WrittenQuery } from './duckdb/query.ts';
 import { rootScope, type Scope, type WriterContext } from './duckdb/scope.ts';
+import { copiedChange } from './copied-change.ts';
 import { newValues, planNewRow } from './new-row.ts';
 import type { CatalogView, KeyCondition, PlannedTable, QueryPlan, Returning, Statement } from './plan.ts';
 import { isUtc, pointCandidate, pointRead, Renderer, type PlannerEnvironment } from './query-plan.ts';
@@ -67,7 +68,13 @@ export function planUpdate(
   const byKey =
     point === null ? null : planNewRow(relation, def, assignments, values, plan.parameterOids, view, environment);
   const kept = def.columns.flatMap((column, i) => (assignments.has(column) ? [] : [i]));
-  return { kind: 'update', def, plan, point, byKey, renames, kept: new Set(kept), returning };
+  const copied = hasJoined(returning)
+    ? null
+    : copiedChange({ ...target, statement: { UpdateStmt: statement } }, assignments, view, environment, (assigned) => [
+        ...def.columns.map((column) => (assignments.has(column) ? assigned(column) : columnOf(relation, column))),
+        ...(renames ? nameOf(relation, def) : []),
+      ]);
+  return { kind: 'update', def, plan, copied, point, byKey, renames, kept: new Set(kept), returning };
 }
 
 /** @throws {SqlError} 42P01, 42703, 0A000 */
@@ -92,8 +99,16 @@ export function planDelete(
     ...old.map((column) => columnOf(relation, column)),
     ...joinedColumns(returning),
   ]);
-  return { kind: 'delete', def, plan, point: pointOf(target), returning };
+  const copied = hasJoined(returning)
+    ? null
+    : copiedChange({ ...target, statement: { DeleteStmt: statement } }, new Map(), view, environment, () => [
+        ...nameOf(relation, def),
+        ...old.map((column) => columnOf(relation, column)),
+      ]);
+  return { kind: 'delete', def, plan, copied, point: pointOf(target), returning };
 }
+
+const hasJoined = (returning: Returning | null): boolean => (returning?.joined ?? []).length > 0;
 
 export function columnOf(relation: RangeVar, column: ColumnDef): string {
   return `${quoteIdentifier(aliasOf(relation))}.${quoteIdentifier(column.name)}`;

@@ -240,6 +240,17 @@ export type Conflict =
       readonly excluded: string;
     };
 
+/** How PostgreSQL itself says what an UPDATE or DELETE does. */
+export interface CopiedChange {
+  /** What is assigned to a row, column by column, then the row as it is; over copies of rows. */
+  readonly query: QueryPlan;
+  /** Its rows as those of a table, for which `rows` stands. */
+  readonly def: TableDef;
+  readonly rows: string;
+  /** Gives what the statement's own plan gives. */
+  readonly plan: QueryPlan;
+}
+
 export type MergeAction = 'update' | 'delete' | 'insert' | 'nothing';
 
 /** RETURNING of a statement that writes. */
@@ -378,6 +389,8 @@ export type Statement =
        * new row does not say it, the old row's name.
        */
       readonly plan: QueryPlan;
+      /** For what the engine has no way; null: neither has PostgreSQL. */
+      readonly copied: (() => CopiedChange) | null;
       /** Null: the condition is another. */
       readonly point: KeyCondition | null;
       /** Where there is a `point`. */
@@ -396,6 +409,7 @@ export type Statement =
       readonly def: TableDef;
       /** Rows: __unit, __position, then the key columns in key order; with RETURNING then every column. */
       readonly plan: QueryPlan;
+      readonly copied: (() => CopiedChange) | null;
       readonly point: KeyCondition | null;
       readonly currentOf?: CurrentOf;
       readonly returning: Returning | null;
