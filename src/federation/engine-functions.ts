@@ -110,7 +110,12 @@ const FUNCTIONS: readonly EngineFunction[] = [
   of('arka_interval_key', ['interval'], 'key', (text: string, out: ByteWriter) => putIntervalKey(text, out)),
   of('arka_timetz_key', ['text'], 'key', (text: string, out: ByteWriter) => putTimetzKey(text, out)),
   of('arka_numeric', ['text'], 'text', (text: string) => numeric.canonicalNumeric(text)),
-  of('arka_numeric_of_double', ['double'], 'text', (value: number) => numeric.numericOfDouble(value)),
+  of('arka_numeric_of_float', ['double', 'number'], 'text', (value: number, digits: number) =>
+    numeric.numericOfFloat(value, digits),
+  ),
+  of('arka_numeric_decimal', ['text', 'number', 'number'], 'text', (text: string, precision: number, scale: number) =>
+    numeric.decimalNumeric(text, precision, scale),
+  ),
   of('arka_numeric_fit', ['text', 'number', 'number'], 'text', (text: string, precision: number, scale: number) =>
     numeric.fittedNumeric(text, precision, scale),
   ),

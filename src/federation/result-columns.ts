@@ -9,6 +9,7 @@
  */
 import duckdb from '@duckdb/node-bindings';
 import { notSupported } from '../errors.ts';
+import { decimalOfFloat } from '../planner/duckdb/casts.ts';
 import { lsnTextSql } from '../planner/duckdb/lsn.ts';
 import type { PgType } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
@@ -80,7 +81,17 @@ function planVector(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan 
   if (elementOf(exact) !== undefined) return { ...listPlan(exact, type), format: 0, described: exact };
   if (exact.oid === Oid.interval || isWideNumeric(exact))
     return { sql: textForm(exact, type), encodeAs: exact, convert: null, format: 0, described: exact };
-  return { sql: castTo(sqlTypeOf(exact), type), encodeAs: exact, convert: null, format: 0, described: exact };
+  const sql = exact.oid === Oid.numeric ? decimalForm(exact, type) : undefined;
+  return { sql: sql ?? castTo(sqlTypeOf(exact), type), encodeAs: exact, convert: null, format: 0, described: exact };
+}
+
+/** Of a float the digits that it shows are rounded. Undefined: it is none. */
+function decimalForm(exact: PgType, type: duckdb.LogicalType): ((column: string) => string) | undefined {
+  const id = duckdb.get_type_id(type);
+  if (id !== duckdb.Type.FLOAT && id !== duckdb.Type.DOUBLE) return undefined;
+  const from = id === duckdb.Type.FLOAT ? Oid.float4 : Oid.float8;
+  const { precision, scale } = numericModifier(exact.typmod)!;
+  return (column) => decimalOfFloat({ sql: column, oid: from }, precision, scale);
 }
 
 /** What columns hold as text: intervals, and numerics of any size. */

@@ -15,7 +15,7 @@ import { writeExpression } from './duckdb/expression.ts';
 import { scalarLiteral } from './duckdb/literals.ts';
 import { onlyDefault } from './generators.ts';
 import type { Scope } from './duckdb/scope.ts';
-import { castWide } from './duckdb/casts.ts';
+import { castWide, decimalOfFloat } from './duckdb/casts.ts';
 import { typed, WIDE_NUMERIC } from './duckdb/typed.ts';
 import { wideText } from './duckdb/wide-numeric.ts';
 import { quoteLiteral } from '../sql-text.ts';
@@ -189,12 +189,16 @@ export function assignmentCast(sql: string, from: number, column: ColumnDef): st
   if (from === WIDE_NUMERIC) {
     const modifier = numericModifier(column.type.typmod);
     if (column.type.oid === Oid.numeric)
-      return `CAST(arka_numeric_fit(${sql}, ${modifier!.precision}, ${modifier!.scale}) AS ${type})`;
+      return `CAST(arka_numeric_decimal(${sql}, ${modifier!.precision}, ${modifier!.scale}) AS ${type})`;
     if (INTEGERS.has(column.type.oid)) return `CAST(arka_numeric_round(${sql}, 0) AS ${type})`;
     return `CAST(${sql} AS ${type})`;
   }
   const whole = column.type.oid === Oid.int2 || column.type.oid === Oid.int4 || column.type.oid === Oid.int8;
   if (whole && (from === Oid.float4 || from === Oid.float8)) return `CAST(round_even(${sql}, 0) AS ${type})`;
+  if (column.type.oid === Oid.numeric && (from === Oid.float4 || from === Oid.float8)) {
+    const { precision, scale } = numericModifier(column.type.typmod)!;
+    return decimalOfFloat(typed(sql, from), precision, scale);
+  }
   if (whole && from === Oid.numeric) return `CAST(round(${sql}, 0) AS ${type})`;
   return `CAST(${sql} AS ${type})`;
 }

@@ -5,7 +5,7 @@
  * - M1 NaN, Infinity and -Infinity are values; arithmetic with them is PostgreSQL's.
  * - M2 Results of + - * are exact, of / they have at least 16 digits, as select_div_scale chooses them.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import { INTEGER_DIGITS_MAX, numericOverflow, plainNumber, SCALE_MAX } from './json-number.ts';
 import { invalidSyntax, type TextInput } from './number-input.ts';
@@ -129,10 +129,30 @@ export function numericTextBinaryInput(type: PgType): TextInput {
   };
 }
 
-/** A double as numeric has it: 15 digits. */
-export function numericOfDouble(value: number): string {
+/** A value of numeric(precision, scale) that goes into a DECIMAL. @throws {SqlError} 22003, 0A000 for NaN, which no DECIMAL is */
+export function decimalNumeric(text: string, precision: number, scale: number): string {
+  const fitted = fittedNumeric(text, precision, scale);
+  if (fitted === 'NaN') throw notSupported(`NaN as numeric(${precision},${scale}) over Arka tables`);
+  return fitted;
+}
+
+/** What toExponential can be asked for. */
+const DIGITS_MAX = 99;
+
+/** What is in the middle of two texts of so many digits, as the one that is even; JavaScript takes the greater. Undefined: it is not. */
+function evenDigits(value: number, digits: number): string | undefined {
+  if (!/5[.]?0(?:e.*)?$/.test(value.toPrecision(digits + 2))) return undefined;
+  const [mantissa = '', exponent] = value.toExponential(DIGITS_MAX).split('e');
+  const cut = mantissa.length - DIGITS_MAX - 1 + digits; // with the sign and the point
+  return /^50*$/.test(mantissa.slice(cut)) && /[02468]$/.test(mantissa.slice(0, cut))
+    ? `${mantissa.slice(0, cut)}e${exponent}`
+    : undefined;
+}
+
+/** A float as numeric has it, with `digits` digits: 15 of float8, 6 of float4. */
+export function numericOfFloat(value: number, digits: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity';
-  const text = value.toPrecision(15);
+  const text = evenDigits(value, digits) ?? value.toPrecision(digits);
   const [mantissa = '', exponent] = text.split('e');
   const short = mantissa.includes('.') ? mantissa.replace(/\.?0+$/, '') : mantissa;
   return canonicalNumeric(exponent === undefined ? short : `${short}e${exponent}`);

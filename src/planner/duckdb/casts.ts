@@ -198,7 +198,7 @@ export function castWide(argument: Typed, modifiers: readonly number[]): Typed {
   const text = isText(argument.oid)
     ? `arka_numeric(${argument.sql})`
     : isFloat(argument.oid)
-      ? `arka_numeric_of_double(${argument.sql})`
+      ? floatText(argument)
       : wideText(argument);
   if (modifiers.length === 0) return typed(text, WIDE_NUMERIC);
   return typed(`arka_numeric_fit(${text}, ${modifiers[0]}, ${modifiers[1] ?? 0})`, WIDE_NUMERIC);
@@ -221,11 +221,30 @@ function castNumeric(argument: Typed, modifiers: readonly number[]): Typed {
   });
 }
 
+const FLOAT_DIGITS: Readonly<Record<number, number>> = { [Oid.float4]: 6, [Oid.float8]: 15 };
+
+const floatText = ({ sql, oid }: Typed): string => `arka_numeric_of_float(${sql}, ${FLOAT_DIGITS[oid]})`;
+
+/**
+ * PostgreSQL rounds the 15 digits (6 of a float4) that a float shows, the engine the float: 9214.835 is less than it shows. So what
+ * is near the middle of two DECIMALs is rounded from its text, and what has more digits than are shown.
+ */
+export function decimalOfFloat(argument: Pick<Typed, 'sql' | 'oid'>, precision: number, scale: number): string {
+  const type = `DECIMAL(${precision},${scale})`;
+  const x: Typed = typed('arka_x', argument.oid);
+  const size = `(abs(CAST(arka_x AS DOUBLE)) * 1e${scale})`;
+  const slack = `1e-8 + ${size} * ${argument.oid === Oid.float4 ? '1e-5' : '1e-14'}`;
+  const isFar = `isfinite(arka_x) AND abs(${size} - floor(${size}) - 0.5) > ${slack}`;
+  const exact = `CAST(arka_numeric_decimal(${floatText(x)}, ${precision}, ${scale}) AS ${type})`;
+  return `list_transform([${argument.sql}], lambda arka_x: CASE WHEN ${isFar} THEN CAST(arka_x AS ${type}) ELSE ${exact} END)[1]`;
+}
+
 /** To numeric(precision, scale), which DECIMAL has room for. */
 function castDecimal(argument: Typed, precision: number, scale: number): Typed {
   const to = (sql: string): Typed => decimal(`CAST(${sql} AS DECIMAL(${precision},${scale}))`, precision, scale);
   if (argument.decimal !== undefined && typeof argument.constant !== 'string') return to(argument.decimal.sql);
-  if (isWide(argument)) return to(castWide(argument, [precision, scale]).sql);
+  if (isWide(argument)) return to(`arka_numeric_decimal(${argument.sql}, ${precision}, ${scale})`);
+  if (isFloat(argument.oid)) return decimal(decimalOfFloat(argument, precision, scale), precision, scale);
   return to(
     typeof argument.constant === 'string' ? numericLiteral(expandDecimal(argument.constant)) : numericSource(argument),
   );
