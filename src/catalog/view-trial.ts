@@ -36,6 +36,15 @@ const VIEWS = `
 
 const KNOWN = `SELECT oid::int8 FROM pg_class WHERE relkind = 'v' AND oid >= 16384`;
 
+/** PostgreSQL prints marks of CYCLE as `'Y'::text`, and does not take that: there a constant has its type in front. */
+function readable(sql: string): string {
+  if (!sql.includes(' CYCLE ')) return sql;
+  return sql.replaceAll(
+    /( TO )('(?:[^']|'')*')::([a-z ]+)( DEFAULT )('(?:[^']|'')*')::([a-z ]+)( USING )/g,
+    '$1$3 $2$4$6 $5$7',
+  );
+}
+
 /** @throws {SqlError} PostgreSQL's own */
 export async function tryDefinition(session: PgliteSession, request: TrialRequest): Promise<TrialResult> {
   const { context, oid, sql, temporary } = request;
@@ -49,7 +58,7 @@ export async function tryDefinition(session: PgliteSession, request: TrialReques
     const { texts } = await asked(session, VIEWS);
     const said = notices.map(noticeOf);
     return {
-      views: JSON.parse(texts[0]!) as ViewDef[],
+      views: (JSON.parse(texts[0]!) as ViewDef[]).map((view) => ({ ...view, sql: readable(view.sql) })),
       known,
       notices: temporary === null ? said : said.map((notice) => withName(notice, temporary)),
     };

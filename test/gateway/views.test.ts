@@ -57,6 +57,7 @@ test.each([
   `SELECT a, count(*) FROM t GROUP BY ROLLUP (a) HAVING count(*) > 2`,
   `SELECT t.id, l.x FROM t, LATERAL (SELECT t.id * 2 AS x) l LEFT JOIN t t2 ON t2.id = l.x`,
   `VALUES (1, 'a'), (2, 'b')`,
+  `WITH RECURSIVE r(id) AS (SELECT id FROM t WHERE id = 1 UNION ALL SELECT r.id % 3 + 1 FROM r) CYCLE id SET c TO 'it''s' DEFAULT 'no' USING p SELECT id, c FROM r`,
   `SELECT relname FROM pg_class WHERE relname = 't'`,
   'SELECT count(*) AS n FROM arka.tables',
   `SELECT current_user AS me, now()::date = current_date AS today`,
