@@ -3,7 +3,8 @@
 // Each row with a cold disk cache and a warm key index; the keys are spread over all files. S3 is versitygw on this machine.
 // Unit: MB fetched, requests, ms. Run: COMPAT_VERSITYGW=… node test/bench/remote-keys.ts [files 100] [rows a file 500000]
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { connect as dial, createServer, type AddressInfo } from 'node:net';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KEYS, s3Servers } from '../compat/s3-servers.ts';
@@ -20,21 +21,16 @@ const origin = new URL(s3.endpoint);
 /** Counts what goes by. */
 let fetched = 0;
 let requests = 0;
-const proxy = createServer((client) => {
-  const upstream = dial(Number(origin.port), origin.hostname);
-  client.on('data', (bytes) => {
-    if (bytes.subarray(0, 4).toString('latin1') === 'GET ') requests++;
-    upstream.write(bytes);
+const proxy = createServer((asked, answer) => {
+  const { method, url: path, headers } = asked;
+  if (method === 'GET') requests++;
+  const passed = request({ host: origin.hostname, port: origin.port, method, path, headers }, (got) => {
+    answer.writeHead(got.statusCode!, got.rawHeaders);
+    got.on('data', (bytes: Buffer) => (fetched += bytes.length));
+    got.pipe(answer);
   });
-  upstream.on('data', (bytes) => {
-    fetched += bytes.length;
-    client.write(bytes);
-  });
-  for (const [one, other] of [
-    [client, upstream],
-    [upstream, client],
-  ] as const)
-    one.on('close', () => other.destroy()).on('error', () => other.destroy());
+  passed.on('error', () => answer.destroy());
+  asked.pipe(passed);
 });
 await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
 const endpoint = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
