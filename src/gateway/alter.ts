@@ -1,7 +1,6 @@
-/** ALTER TABLE, RENAME and SET SCHEMA, inside transactions and outside: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
+/** ALTER TABLE, RENAME and SET SCHEMA: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
 import type { CheckDef } from '../check-def.ts';
-import { notSupported, SqlError, SqlState } from '../errors.ts';
-import { alterTable } from '../ingest/alter-table.ts';
+import { SqlError, SqlState } from '../errors.ts';
 import { alterWithin, holdToAlter } from '../ingest/alter-within.ts';
 import { ownedSequences } from '../ingest/define-sequence.ts';
 import { along, shownName } from '../ingest/relations.ts';
@@ -11,7 +10,6 @@ import type { AlterCommand, AlterTable } from '../planner/alter-command.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import type { Table } from '../storage/table.ts';
-import type { Fill } from '../storage/unit-engine.ts';
 import { isTemporarySchema, type ColumnDef, type TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { putText } from '../types/parse-text-value.ts';
@@ -24,10 +22,10 @@ import { concernsViews, qualified, tryViews } from './define-view.ts';
 import { nameTable, ofName } from './schema.ts';
 
 export async function alter(environment: DefineEnvironment, statement: AlterTable): Promise<string> {
-  const { database, changes, hold, patience, notice } = environment;
+  const { database, changes, patience, notice } = environment;
   const table = tableOf(environment, statement.table, statement.ifExists);
   if (table === null) return 'ALTER TABLE';
-  if (changes !== null) await alterViewsAbove(environment, table, statement);
+  await alterViewsAbove(environment, table, statement);
   const commands = await withIdentities(
     environment,
     table,
@@ -42,17 +40,8 @@ export async function alter(environment: DefineEnvironment, statement: AlterTabl
   };
   const check = (before: TableDef, after: TableDef): Promise<readonly ColumnDef[]> =>
     columnsToFill(environment, before, after);
-  if (changes === null)
-    await alterTable(database, table, {
-      hold,
-      patience,
-      change,
-      check: async (before, after) => fillOf(environment, await check(before, after)),
-    });
-  else {
-    const columns = await alterWithin({ database, changes, patience }, table, change, check);
-    await fillByUpdate(environment, table, columns);
-  }
+  const columns = await alterWithin({ database, changes, patience }, table, change, check);
+  if (columns.length > 0) await fill(environment, table, columns);
   for (const { code, message } of said) notice(code, message);
   return 'ALTER TABLE';
 }
@@ -68,7 +57,7 @@ async function withIdentities(
   const { database, changes, patience } = environment;
   const done: AlterCommand[] = [];
   for (const command of commands) {
-    if (command.kind !== 'addIdentity' || changes === null) {
+    if (command.kind !== 'addIdentity') {
       done.push(command);
       continue;
     }
@@ -102,7 +91,7 @@ function identityToBe(def: TableDef, name: string): ColumnDef {
 async function alterViewsAbove(environment: DefineEnvironment, table: Table, statement: AlterTable): Promise<void> {
   const { database, changes, patience } = environment;
   if (!concernsViews(statement, environment) || [...environment.relations.views].length === 0) return;
-  await holdToAlter({ database, changes: changes!, patience }, table);
+  await holdToAlter({ database, changes, patience }, table);
   const { def } = table;
   const actions = statement.commands.flatMap((command) => {
     if (!('name' in command)) return [];
@@ -131,15 +120,21 @@ function refuseType(
   });
 }
 
-/** Rows that are there get the defaults of new columns. */
-async function fillByUpdate(
-  { writeQuery }: DefineEnvironment,
-  { def }: Table,
-  columns: readonly ColumnDef[],
-): Promise<void> {
-  if (columns.length === 0) return;
-  const values = columns.map(({ name }) => `${quoteIdentifier(name)} = DEFAULT`).join(', ');
-  await writeQuery(`UPDATE ${quoteIdentifier(def.schema)}.${quoteIdentifier(def.name)} SET ${values}`);
+/**
+ * Rows that are there get the defaults of new columns: files are written anew at COMMIT where nothing comes before it and all rows
+ * get the same, else an UPDATE does it.
+ */
+async function fill(environment: DefineEnvironment, table: Table, columns: readonly ColumnDef[]): Promise<void> {
+  const { changes, isAlone, writeQuery } = environment;
+  const { def } = table;
+  const values = isAlone && !table.temporary ? valuesForAll(environment, columns) : null;
+  if (values !== null) {
+    changes.fillLater(table, { fieldIds: columns.map(({ fieldId }) => fieldId), vectors: values });
+    return;
+  }
+  changes.filled(table, columns);
+  const assignments = columns.map(({ name }) => `${quoteIdentifier(name)} = DEFAULT`).join(', ');
+  await writeQuery(`UPDATE ${quoteIdentifier(def.schema)}.${quoteIdentifier(def.name)} SET ${assignments}`);
 }
 
 /** Defaults that PostgreSQL is to work out are constants from here on. */
@@ -225,14 +220,6 @@ async function columnsToFill(
   return columns;
 }
 
-function fillOf(environment: DefineEnvironment, columns: readonly ColumnDef[]): Fill | null {
-  if (columns.length === 0) return null;
-  return {
-    fieldIds: columns.map(({ fieldId }) => fieldId),
-    vectors: columns.map((column) => valueForAll(environment, column)),
-  };
-}
-
 async function checkUnique({ firstRow }: DefineEnvironment, after: TableDef, from: string): Promise<void> {
   const names = after.key.map((id) => after.columns.find(({ fieldId }) => fieldId === id)!.name);
   const keys = names.map(quoteIdentifier).join(', ');
@@ -264,18 +251,19 @@ async function checkAll(
   );
 }
 
-/** The value of a default that is one for all rows. @throws {SqlError} 0A000 for one that is another for each */
-function valueForAll({ time }: DefineEnvironment, column: ColumnDef): ColumnVector {
-  const builder = new VectorBuilder(physicalOf(column.type));
-  const value = column.default;
-  if (value?.kind === 'constant') putText(textInput(column.type, time), value.text, builder);
-  else if (value?.kind === 'now' || (value?.kind === 'function' && value.function === 'now'))
-    generatedInput(column, value, time)(builder);
-  else
-    throw notSupported('ADD COLUMN with a default that is another for each row, of a table that has rows,', {
-      hint: 'Add the column without it, UPDATE the rows, then SET DEFAULT.',
-    });
-  return builder.vector();
+/** Of each column; null: a default is another for each row. */
+function valuesForAll({ time }: DefineEnvironment, columns: readonly ColumnDef[]): readonly ColumnVector[] | null {
+  const vectors: ColumnVector[] = [];
+  for (const column of columns) {
+    const builder = new VectorBuilder(physicalOf(column.type));
+    const value = column.default;
+    if (value?.kind === 'constant') putText(textInput(column.type, time), value.text, builder);
+    else if (value?.kind === 'now' || (value?.kind === 'function' && value.function === 'now'))
+      generatedInput(column, value, time)(builder);
+    else return null;
+    vectors.push(builder.vector());
+  }
+  return vectors;
 }
 
 function containsNulls({ schema, name: table }: TableDef, column: string): SqlError {
@@ -291,15 +279,14 @@ export async function rename(
   statement: Extract<Statement, { kind: 'renameTable' }>,
 ): Promise<string> {
   const { table: wanted, ifExists, to } = statement;
-  const { changes } = environment;
   const table = tableOf(environment, wanted, ifExists);
-  if (table === null || changes === null) return 'ALTER TABLE';
+  if (table === null) return 'ALTER TABLE';
   const { schema, name } = table.def;
   // PostgreSQL takes a table's own schema without a word, but not its own name.
   if (to.schema === schema) return 'ALTER TABLE';
   if (to.schema !== undefined && (table.temporary || isTemporarySchema(to.schema)))
     throw new SqlError(SqlState.featureNotSupported, 'cannot move objects into or out of temporary schemas');
-  await nameTable(environment, changes, table, { schema, name, ...to }, async () => {
+  await nameTable(environment, table, { schema, name, ...to }, async () => {
     if (!concernsViews(statement, environment)) return;
     const { name: other, schema: moved } = to;
     const action =

@@ -30,7 +30,7 @@ export async function comment(environment: DefineEnvironment, statement: Comment
     }
     default:
       await tryViews(environment, statement.sql); // PostgreSQL says whether it is there
-      changes!.setComment(statement.key, statement.comment);
+      changes.setComment(statement.key, statement.comment);
       return 'COMMENT';
   }
 }

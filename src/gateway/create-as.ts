@@ -1,4 +1,4 @@
-/** CREATE TABLE … AS: the table first, then its rows as one transaction; what fails leaves neither. */
+/** CREATE TABLE … AS: the table first, then its rows, in one transaction. */
 import { moved, SqlError, SqlState } from '../errors.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import { tableForQuery } from '../planner/create-table-as.ts';
@@ -11,7 +11,7 @@ export async function createTableAs(
   environment: DefineEnvironment,
   statement: Extract<Statement, { kind: 'createTableAs' }>,
 ): Promise<string> {
-  const { catalog, changes, database, relations, notice, searchPath, timeZone, view } = environment;
+  const { catalog, relations, notice, searchPath, timeZone, view } = environment;
   const { schema, name, query, ifNotExists } = statement;
   if (relationNamed(relations, schema, name) !== null) {
     if (!ifNotExists) throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
@@ -25,13 +25,9 @@ export async function createTableAs(
   const { draft } = tableForQuery(statement, described.columns ?? [], view);
   const table = await makeTable(environment, draft, ifNotExists);
   if (table === null || !statement.withData) return 'CREATE TABLE AS';
-  try {
-    const tag = await environment.writeQuery(
-      `INSERT INTO ${quoteIdentifier(schema)}.${quoteIdentifier(table.def.name)} ${query}`,
-    );
-    return `SELECT ${tag.slice(tag.lastIndexOf(' ') + 1)}`;
-  } catch (error) {
-    if (changes === null) await database.dropTable(table);
+  const insert = `INSERT INTO ${quoteIdentifier(schema)}.${quoteIdentifier(table.def.name)} ${query}`;
+  const tag = await environment.writeQuery(insert).catch((error: unknown) => {
     throw moved(error, null);
-  }
+  });
+  return `SELECT ${tag.slice(tag.lastIndexOf(' ') + 1)}`;
 }

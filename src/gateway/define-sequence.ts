@@ -42,7 +42,7 @@ export async function defineSequence(environment: DefineEnvironment, statement: 
         else if (statement.ifExists) notice('00000', `sequence "${name.name}" does not exist, skipping`);
         else throw new SqlError(SqlState.undefinedTable, `sequence "${shown(name)}" does not exist`);
       }
-      if (environment.changes !== null && concernsViews(statement, environment)) {
+      if (concernsViews(statement, environment)) {
         const names = found.map(({ def }) => qualified(def)).join(', ');
         await tryViews(environment, `DROP SEQUENCE ${names} ${statement.cascade ? 'CASCADE' : 'RESTRICT'}`);
       }
@@ -58,9 +58,8 @@ async function rename(
   sequence: Sequence,
   to: { readonly schema?: string; readonly name?: string },
 ): Promise<void> {
-  const { changes, relations } = environment;
+  const { relations } = environment;
   const { schema, name, owner } = relations.sequenceDefinition(sequence);
-  if (changes === null) return;
   if (to.schema !== undefined && owner !== null) {
     const table = definitionsOf(relations).find(({ uuid }) => uuid === owner.tableUuid);
     throw new SqlError(SqlState.featureNotSupported, 'cannot move an owned sequence into another schema', {
@@ -70,7 +69,7 @@ async function rename(
   if (to.schema === schema) return;
   if (to.schema !== undefined && isTemporarySchema(schema))
     throw new SqlError(SqlState.featureNotSupported, 'cannot move objects into or out of temporary schemas');
-  await nameSequence(environment, changes, sequence, { schema, name, ...to });
+  await nameSequence(environment, sequence, { schema, name, ...to });
 }
 
 const shown = ({ schema, name }: QualifiedName): string => (schema === null ? name : `${schema}.${name}`);

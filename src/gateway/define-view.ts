@@ -2,8 +2,7 @@
  * Views made, changed and dropped, and tables that views are above: PostgreSQL tries the statement (catalog/view-trial.ts), and
  * what it made of the views is the transaction's. It keeps the order: first the trial, whose errors leave nothing behind.
  *
- * - V1 Every such statement is part of a transaction's definitions (ingest/schema-changes.ts), also outside a block: views and
- *   tables are in the catalog at once, or not at all.
+ * - V1 Views and tables are in the catalog at once, or not at all: they are parts of one transaction's definitions.
  * - V2 Names that come or go are held alone, and what a new text reads is held, until the transaction ends. Where another
  *   session was faster meanwhile, it is tried again.
  */
@@ -15,20 +14,8 @@ import { isTemporarySchema } from '../table-def.ts';
 import { viewKey, viewsOn, type ViewDef } from '../view-def.ts';
 import type { DefineEnvironment } from './define.ts';
 import { ofName } from './schema.ts';
-import { concernsTemporary } from './temporary.ts';
 
-/** It is carried out as part of a transaction's definitions, also where it stands alone. */
-export function isTransactions(
-  statement: Statement,
-  environment: Pick<DefineEnvironment, 'relations' | 'searchPath'>,
-): boolean {
-  const { kind } = statement;
-  const isName =
-    kind === 'renameSchema' || kind === 'renameTable' || kind === 'renameIndex' || kind === 'renameSequence';
-  return isName || concernsTemporary(statement, environment) || concernsViews(statement, environment);
-}
-
-/** What its statement is about has views above it, is one or stands beside all definitions: it belongs into a transaction's. */
+/** What its statement is about has views above it, is one or stands beside all definitions: PostgreSQL has a say. */
 export function concernsViews(
   statement: Statement,
   { relations, searchPath }: Pick<DefineEnvironment, 'relations' | 'searchPath'>,
@@ -88,7 +75,6 @@ const temporaryOf = (searchPath: readonly string[], sql: string): string | null 
 /** Has it tried, and makes the views what they are after it. @throws {SqlError} PostgreSQL's own */
 export async function tryViews(environment: DefineEnvironment, sql: string): Promise<void> {
   const { catalogNow, changes, database, notice, patience, searchPath, timeZone } = environment;
-  if (changes === null) return;
   const oid = database.takeOid();
   for (;;) {
     const { generation } = database;

@@ -34,7 +34,7 @@ export interface DefineEnvironment extends FoldingEnvironment, SchemaEnvironment
   readonly view: CatalogView;
   /** PostgreSQL's catalogs with all that the transaction has defined so far. */
   readonly catalogNow: () => Catalog;
-  /** Carries an INSERT or UPDATE out, and commits it outside a transaction; its tag. */
+  /** Carries an INSERT or UPDATE out; its tag. */
   readonly writeQuery: (sql: string) => Promise<string>;
   /** How many rows a query gives. */
   readonly countRows: (sql: string) => Promise<number>;
@@ -63,7 +63,7 @@ const KINDS = [
   'commentOnIndex',
   'commentOnShared',
 ] as const;
-type Definition = Extract<Statement, { kind: (typeof KINDS)[number] }>;
+export type Definition = Extract<Statement, { kind: (typeof KINDS)[number] }>;
 
 export const isDefinition = (statement: Statement): statement is Definition =>
   (KINDS as readonly string[]).includes(statement.kind);
@@ -106,7 +106,7 @@ export async function define(environment: DefineEnvironment, statement: Definiti
     case 'renameSchema': {
       const { name, to } = statement;
       const sql = `ALTER SCHEMA ${quoteIdentifier(name)} RENAME TO ${quoteIdentifier(to)}`;
-      await renameSchema(environment, environment.changes!, statement, async () => {
+      await renameSchema(environment, statement, async () => {
         if (concernsViews(statement, environment)) await tryViews(environment, sql);
       });
       return 'ALTER SCHEMA';
@@ -147,11 +147,7 @@ async function dropTables(
       else throw new SqlError(SqlState.undefinedTable, `table "${name}" does not exist`);
     }
   }
-  if (
-    changes !== null &&
-    tables.length > 0 &&
-    concernsViews({ kind: 'dropTable', names, ifExists, cascade }, environment)
-  ) {
+  if (tables.length > 0 && concernsViews({ kind: 'dropTable', names, ifExists, cascade }, environment)) {
     await changes.lock(
       tables.map(({ def }) => def.uuid),
       patience,

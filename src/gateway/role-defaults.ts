@@ -17,7 +17,8 @@ import { mayBecome } from '../rights/change-roles.ts';
 import { ALL_OF, privilegeNamed } from '../rights/privileges.ts';
 import { ALL_ROLES, changeDefaults, refuseInSchema, withoutGrantsTo, withSetting } from '../rights/role-defaults.ts';
 import { FIRST_SUPERUSER, PUBLIC, type Role, roleNamed } from '../rights/roles.ts';
-import { quoteIdentifier } from '../sql-text.ts';
+import type { Definition } from './define.ts';
+import { qualified } from './define-view.ts';
 import { named, type RoleEnvironment } from './role-environment.ts';
 import type { SessionAccess } from './session-access.ts';
 import { storedSetting } from './settings.ts';
@@ -91,15 +92,24 @@ export function reassignOwned({ access, relations }: RoleEnvironment, statement:
 export function dropsOfOwned(
   { access, relations }: Pick<RoleEnvironment, 'access' | 'relations'>,
   statement: Of<'dropOwned'>,
-): string[] {
+): Definition[] {
   const from = statement.roles.map((role) => roleNamed(access.state, named(access, role)));
   for (const role of from) refuseOwned(access, role, 'drop objects', 'drop objects');
   const owners = new Set(from.map(({ oid }) => oid));
   const owned = [...objectsOf(relations)].filter(({ key }) => owners.has(rightsOf(access.state, key).owner));
-  return (['VIEW', 'TABLE', 'SEQUENCE', 'SCHEMA'] as const).flatMap((kind) => {
-    const names = owned.flatMap((each) => (each.kind === kind && each.shown !== null ? [each.shown] : []));
-    return names.length === 0 ? [] : [`DROP ${kind} ${names.join(', ')} ${statement.cascade ? 'CASCADE' : 'RESTRICT'}`];
-  });
+  const namesOf = (kind: Owned['kind']): readonly RelationName[] =>
+    owned.flatMap((each) => (each.kind === kind && each.name !== null ? [each.name] : []));
+  const { cascade } = statement;
+  const [views, tables, sequences] = [namesOf('view'), namesOf('table'), namesOf('sequence')];
+  const schemas = namesOf('schema').map(({ schema }) => schema);
+  const dropViews = `DROP VIEW ${views.map(qualified).join(', ')} ${cascade ? 'CASCADE' : 'RESTRICT'}`;
+  const drop = { ifExists: false, cascade };
+  return [
+    ...(views.length === 0 ? [] : [{ kind: 'defineView', tag: 'DROP VIEW', sql: dropViews } as const]),
+    ...(tables.length === 0 ? [] : [{ kind: 'dropTable', names: tables, ...drop } as const]),
+    ...(sequences.length === 0 ? [] : [{ kind: 'dropSequence', names: sequences, ...drop } as const]),
+    ...(schemas.length === 0 ? [] : [{ kind: 'dropSchema', names: schemas, ...drop } as const]),
+  ];
 }
 
 /** When what it owns is dropped. */
@@ -121,23 +131,26 @@ function refuseOwned(access: SessionAccess, role: Role, denial: string, what: st
 
 const mayUse = ({ role, state }: SessionAccess, other: Role): boolean => mayBecome(state, role.oid, other);
 
+interface RelationName {
+  readonly schema: string;
+  readonly name: string;
+}
+
 interface Owned {
   readonly key: string;
-  readonly kind: 'VIEW' | 'TABLE' | 'SEQUENCE' | 'SCHEMA' | 'DATABASE';
+  readonly kind: 'view' | 'table' | 'sequence' | 'schema' | 'database';
   /** Null: it is never dropped by itself. */
-  readonly shown: string | null;
+  readonly name: RelationName | null;
 }
 
 function* objectsOf(relations: Relations): Iterable<Owned> {
-  const shown = ({ name, schema }: { readonly name: string; readonly schema: string }): string =>
-    `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
-  for (const view of relations.views) yield { key: viewKey(view.oid), kind: 'VIEW', shown: shown(view) };
+  for (const view of relations.views) yield { key: viewKey(view.oid), kind: 'view', name: view };
   for (const table of relations.tables)
-    yield { key: tableKey(table.def.uuid), kind: 'TABLE', shown: shown(relations.definition(table)) };
+    yield { key: tableKey(table.def.uuid), kind: 'table', name: relations.definition(table) };
   for (const sequence of relations.sequences) {
     const def = relations.sequenceDefinition(sequence);
-    yield { key: sequenceKey(def.oid), kind: 'SEQUENCE', shown: def.owner === null ? shown(def) : null };
+    yield { key: sequenceKey(def.oid), kind: 'sequence', name: def.owner === null ? def : null };
   }
-  for (const name of relations.schemas) yield { key: schemaKey(name), kind: 'SCHEMA', shown: quoteIdentifier(name) };
-  yield { key: DATABASE_KEY, kind: 'DATABASE', shown: null };
+  for (const name of relations.schemas) yield { key: schemaKey(name), kind: 'schema', name: { schema: name, name } };
+  yield { key: DATABASE_KEY, kind: 'database', name: null };
 }

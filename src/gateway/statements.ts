@@ -3,7 +3,6 @@
  * message brought them: `gateway/simple.ts` takes them from Query, `gateway/extended.ts` from Parse, Bind and Execute.
  */
 import { randomBytes } from 'node:crypto';
-import type { SchemaChanges } from '../ingest/schema-changes.ts';
 import { SqlError, SqlState, unreachable } from '../errors.ts';
 import { parseSql } from '../planner/parse.ts';
 import { planStatement, type PlannerEnvironment } from '../planner/plan-statement.ts';
@@ -22,24 +21,22 @@ import { askRights } from './column-rights.ts';
 import { describedColumns, discard, planColumn, sendLines, textColumn } from './columns.ts';
 import type { CarriedOut, ServerContext } from './context.ts';
 import { cursorRow } from './current-of.ts';
-import { define, isDefinition, type DefineEnvironment } from './define.ts';
-import { isTransactions } from './define-view.ts';
+import { isDefinition } from './define.ts';
 import { explain } from './explain.ts';
 import { maintain } from './maintain.ts';
 import { ownFunction } from './functions.ts';
 import { carryOutWith } from './modifying-with.ts';
 import { endPeer, sleep, type Peer } from './peers.ts';
-import { beginTemporary, discardTemporary, generationOf } from './temporary.ts';
+import { discardTemporary, generationOf } from './temporary.ts';
 import type { Preparation, SessionPrepared } from './prepare.ts';
 import type { Interruption } from './interruption.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
 import { ownTables, permit, permitSchema, usable } from './permission.ts';
-import { dropsOfOwned, forgetGrants } from './role-defaults.ts';
 import { carryOutRole, isAboutRoles } from './roles.ts';
-import { OwnedObjects } from './owned-objects.ts';
 import type { SessionAccess } from './session-access.ts';
+import { SessionDefinitions } from './session-definitions.ts';
 import { behindLocks, lockNested, lockSelected, openBehind } from './locking.ts';
-import { countRows, firstRow, QueryRun, type QueryEnvironment, type SessionActions } from './query.ts';
+import { QueryRun, type QueryEnvironment, type SessionActions } from './query.ts';
 import { ALL, SHOW_ALL, shownColumns } from './show.ts';
 import { spoolFilesOf, type SpoolFiles } from './row-spool.ts';
 import { displayName, type SessionSettings } from './settings.ts';
@@ -94,6 +91,7 @@ export class SessionStatements {
   readonly #names: SessionNames;
   readonly #prepared: SqlPrepared;
   readonly #cursors: SqlCursors;
+  readonly #definitions = new SessionDefinitions(this);
   /** Plans that hold what a function of Arka's answered: it may answer otherwise next time. */
   readonly #momentary = new WeakSet<Statement>();
   readonly sequences: SessionSequences;
@@ -102,8 +100,6 @@ export class SessionStatements {
   /** It has written since it was last asked what it owes; a COPY writes all the time. */
   #wrote = false;
   #copying = false;
-  /** Of the definition under way. */
-  #owned: OwnedObjects | null = null;
   #timeContext: (WriteEnvironment['time'] & { readonly name: string }) | null = null;
 
   constructor(parts: StatementParts) {
@@ -163,7 +159,7 @@ export class SessionStatements {
   }
 
   preparation(): Preparation {
-    const { catalog, unhandled } = this.#seen;
+    const { catalog, unhandled } = this.seen;
     const { searchPath, timeZone } = this.settings;
     return {
       generation: this.generation,
@@ -198,7 +194,7 @@ export class SessionStatements {
   }
 
   /** Whom PostgreSQL is to take it for; null: for its superuser. */
-  get #role(): string | null {
+  get role(): string | null {
     return this.access.role.oid === FIRST_SUPERUSER ? null : this.access.currentUser;
   }
 
@@ -289,38 +285,8 @@ export class SessionStatements {
 
   /** Definitions, transactions and settings. */
   async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
-    if (isDefinition(statement)) {
-      const changes = await this.#changes(statement);
-      const { definitionsChanged, ...context } = this.#seen;
-      const { searchPath, timeZone: zone } = this.settings;
-      const environment: DefineEnvironment = {
-        ...context,
-        changes,
-        relations: this.transaction.relations,
-        role: this.#role,
-        searchPath,
-        timeZone: zone,
-        notice: this.notice,
-        hold: this.transaction.hold,
-        patience: this.interruption,
-        time: this.time(),
-        view: this.view(),
-        catalogNow: () => this.#seen.catalog,
-        writeQuery: (sql) => this.#writeQuery(sql),
-        countRows: (sql) => countRows(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
-        firstRow: (sql) => firstRow(this.queryEnvironment(), this.plan(parseSql(sql)[0]!, [])),
-      };
-      const owned = new OwnedObjects(this.access, () => this.transaction.relations, this.searchPath, statement);
-      this.#owned = owned;
-      const defined = this.interruption
-        .guarded(() => define(environment, statement))
-        .then((tag) => {
-          owned.settle();
-          return tag;
-        });
-      return changes === null ? defined.finally(definitionsChanged) : defined;
-    }
-    if (statement.kind === 'dropOwned') return this.#dropOwned(statement);
+    if (isDefinition(statement)) return this.#definitions.carryOut(statement);
+    if (statement.kind === 'dropOwned') return this.#definitions.dropOwned(statement);
     if (isAboutRoles(statement)) {
       const { relations } = this.transaction;
       const { access, notice, searchPath, warning } = this;
@@ -357,26 +323,6 @@ export class SessionStatements {
       default:
         return unreachable(statement);
     }
-  }
-
-  /** Rows of a table that was just made or altered; as a transaction, where the definition is one of its own. */
-  async #writeQuery(sql: string): Promise<string> {
-    this.#owned?.settle();
-    if (this.transaction.changes === null) this.context.definitionsChanged(); // PostgreSQL may be asked about the table
-    const tag = await this.run(await this.held(() => this.plan(parseSql(sql)[0]!, [])), NO_PARAMETERS, [], discard());
-    if (this.transaction.changes === null) await this.transaction.commitNow();
-    return tag;
-  }
-
-  /** All of it is one transaction. */
-  async #dropOwned(statement: Of<'dropOwned'>): Promise<string> {
-    const { access, transaction } = this;
-    transaction.defining();
-    const { relations } = transaction;
-    for (const sql of dropsOfOwned({ access, relations }, statement))
-      await this.run(await this.held(() => this.plan(parseSql(sql)[0]!, [])), NO_PARAMETERS, [], discard());
-    forgetGrants(access, statement);
-    return 'DROP OWNED';
   }
 
   #warnOutsideBlock(what: string): void {
@@ -515,7 +461,7 @@ export class SessionStatements {
 
   queryEnvironment(): QueryEnvironment {
     return {
-      context: this.#seen,
+      context: this.seen,
       transaction: this.transaction.current,
       relations: this.transaction.relations,
       sequences: this.sequences,
@@ -524,26 +470,15 @@ export class SessionStatements {
       timeZone: this.settings.timeZone,
       times: this.times,
       searchPath: this.settings.searchPath,
-      role: this.#role,
+      role: this.role,
       reader: this.access,
       position: this.position,
       running: this.interruption.running,
     };
   }
 
-  /** Those of the transaction that a definition is part of; null: it is one of its own. */
-  async #changes(statement: Statement): Promise<SchemaChanges | null> {
-    const { relations } = this.transaction;
-    beginTemporary(this.context.database, this.settings, statement);
-    const isPart = this.transaction.inBlock || this.several || this.transaction.changes !== null;
-    if (isPart || isTransactions(statement, { relations, searchPath: this.settings.searchPath }))
-      return this.transaction.defining();
-    await this.transaction.commitNow();
-    return null;
-  }
-
   /** What all sessions share, with PostgreSQL's catalogs as this one's transaction has made them. */
-  get #seen(): ServerContext {
+  get seen(): ServerContext {
     return contextWith(this.context, this.transaction.changes, this.access);
   }
 

@@ -4,10 +4,10 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
-import { along, relationNamed, type Relations } from '../ingest/relations.ts';
+import { relationNamed } from '../ingest/relations.ts';
 import type { Patience } from '../ingest/table-locks.ts';
 import { withTemporarySchema } from '../planner/temporary-names.ts';
-import type { QualifiedName, Statement } from '../planner/plan.ts';
+import type { Statement } from '../planner/plan.ts';
 import { isTemporarySchema } from '../table-def.ts';
 import type { SessionSettings } from './settings.ts';
 import type { SessionTransaction } from './transaction.ts';
@@ -46,40 +46,6 @@ function makesTemporary(statement: Statement): boolean {
   }
 }
 
-/** Whether it is about something there. */
-export function concernsTemporary(
-  statement: Statement,
-  { relations, searchPath }: { readonly relations: Relations; readonly searchPath: readonly string[] },
-): boolean {
-  if (makesTemporary(statement)) return true;
-  if (!searchPath.some(isTemporarySchema)) return false;
-  const isThere = ({ schema, name }: QualifiedName): boolean =>
-    along(searchPath, schema, (each) =>
-      relationNamed(relations, each, name) === null ? undefined : isTemporarySchema(each),
-    ) === true;
-  switch (statement.kind) {
-    case 'dropTable':
-    case 'dropIndex':
-    case 'dropSequence':
-      return statement.names.some(isThere);
-    case 'alterTable':
-    case 'renameTable':
-      return isThere(statement.table);
-    case 'alterSequence':
-    case 'renameSequence':
-      return isThere(statement.name);
-    case 'comment':
-      return isThere(statement.statement.table);
-    case 'renameIndex':
-    case 'commentOnIndex':
-      return isThere(statement.index);
-    case 'createIndex':
-      return [...relations.tables].some(({ def, temporary }) => temporary && def.uuid === statement.draft.tableUuid);
-    default:
-      return false;
-  }
-}
-
 /** DISCARD TEMP: all that the session has there goes, with its transaction. DISCARD ALL does it, too. @throws {SqlError} 25001 */
 export async function discardTemporary(
   { what }: Extract<Statement, { kind: 'discard' }>,
@@ -99,7 +65,7 @@ export async function discardTemporary(
     patience,
   );
   changes.setViews([...changes.views].filter((view) => view.schema !== schema));
-  for (const table of tables) changes.dropTable(table);
+  for (const table of tables) await changes.dropTable(table, patience);
   for (const sequence of [...changes.sequences])
     if (changes.sequenceDefinition(sequence).schema === schema) changes.dropSequence(sequence);
 }

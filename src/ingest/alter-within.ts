@@ -1,12 +1,13 @@
 /**
- * ALTER TABLE inside a transaction: the table is defined anew in memory at once, where the transaction alone sees it, since it
+ * ALTER TABLE, part of a transaction as every definition is: the table is defined anew in memory at once, where the transaction alone sees it, since it
  * has the table alone; the catalog hears of it at COMMIT (commit-definitions.ts). All others see `committedDef` until then.
  *
- * - W1 Where the shape of rows changes, all rows of others are in Iceberg first, as outside of transactions: so none is in memory
+ * - W1 Where the shape of rows changes, all rows of others are in Iceberg first (D2 of alter-table.ts): so none is in memory
  *   or in the log in an older shape. The transaction's own rows change theirs (reshape-writes.ts).
  * - W2 A rollback, also one to a savepoint, gives the table its old definition back, and the own rows of before.
- * - W3 New columns with a default are filled by an UPDATE of the transaction: it is rolled back with it, and a crash between catalog
- *   and log leaves NULL (M-3).
+ *   A partition spec has no number before COMMIT: files of own rows get it then.
+ * - W3 New columns with a default are filled by an UPDATE of the transaction, which is rolled back with it, and a crash between catalog
+ *   and log leaves NULL (M-3); or, where the ALTER is all of the transaction, by files that COMMIT writes (fill-columns.ts).
  */
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { keyTypes, type Table } from '../storage/table.ts';
@@ -61,12 +62,16 @@ export async function alterWithin(
 ): Promise<readonly ColumnDef[]> {
   const { database, changes } = given;
   const { transaction } = changes;
-  if (change(table.def) === null) return [];
+  const first = change(table.def);
+  if (first === null) return [];
+  // Most of what is in memory moves before anybody waits.
+  const isOthers = !changes.isNew(table) && table.committedDef === null && !table.temporary && table.detached === null;
+  if (isOthers && isOtherShape(table.def, first.def)) await database.commit(table, 'alter');
   await holdToAlter(given, table);
   const { def: before } = table;
   const wanted = change(before);
   if (wanted === null) return [];
-  const fill = await check(before, wanted.def);
+  const columns = await check(before, wanted.def);
   if (isOtherShape(before, wanted.def)) {
     refuseShape(given, table, wanted.def);
     if (!changes.isNew(table))
@@ -80,8 +85,7 @@ export async function alterWithin(
   for (const sequence of ownedBy(changes, before.uuid))
     if (!wanted.def.columns.some(({ fieldId }) => fieldId === changes.sequenceDefinition(sequence).owner!.fieldId))
       changes.dropSequence(sequence);
-  if (fill.length > 0) changes.filled(table, fill);
-  return fill;
+  return columns;
 }
 
 /** @throws {SqlError} 0A000 */
@@ -95,13 +99,14 @@ function refuseShape({ changes }: AlterWithin, table: Table, def: TableDef): voi
   const isOtherKey = keyTypes(def) !== keyTypes(table.def);
   if (isOtherKey && writes.get(table)?.isEmpty === true) changes.transaction.forget(table);
   if (isOtherKey && writes.has(table)) throw refused('of the type of a key, with rows of the transaction in the table');
-  if (!isNew && partitionOf(def) !== partitionOf(table.def))
-    throw refused('of the partitions of a table that was there before');
 }
 
 function partitionOf({ partition }: TableDef): string {
   return JSON.stringify(partition.map(({ sourceId, transform, arg }) => [sourceId, transform, arg]));
 }
+
+/** No file has it; the catalog gives another number at COMMIT. What is temporary has no other numbers than these. */
+const newSpec = ({ specId, temporary }: Table): number => (temporary ? specId + 1 : -1);
 
 function reshape({ database, changes }: AlterWithin, table: Table, wanted: Alteration): void {
   const { transaction } = changes;
@@ -109,7 +114,8 @@ function reshape({ database, changes }: AlterWithin, table: Table, wanted: Alter
   const writes = transaction.writes.get(table);
   if (writes !== undefined && transaction.streamed?.reaches(writes, { rows: 0, deletions: 0 }) === true)
     transaction.giveUpStream();
-  table.redefine(wanted.def, specId);
+  const isOtherSpec = !changes.isNew(table) && partitionOf(wanted.def) !== partitionOf(before);
+  table.redefine(wanted.def, isOtherSpec ? newSpec(table) : specId);
   let own: Reshaped | null = null;
   const back = (): void => {
     if (writes === undefined) transaction.forget(table);
@@ -124,5 +130,6 @@ function reshape({ database, changes }: AlterWithin, table: Table, wanted: Alter
     back();
     throw error;
   }
-  changes.redefined(table, { ...wanted, before, back, kept: () => own?.keep() });
+  const committed = isOtherSpec && !table.temporary ? { specId } : {};
+  changes.redefined(table, { ...wanted, before, ...committed, back, kept: () => own?.keep() });
 }

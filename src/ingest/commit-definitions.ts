@@ -9,7 +9,13 @@
  *   Rights that go with the definitions are in the same transaction of the catalog: no crash leaves one without the other.
  * - D3 Lanes of tables are taken before the committer's: flushes and commits of them are over, and none begins.
  */
-import type { AlteredTable, AlterRequest, DefinitionsResult } from '../storage/iceberg/lake-api.ts';
+import { SqlError, SqlState } from '../errors.ts';
+import {
+  NO_DEFINITIONS,
+  type AlteredTable,
+  type AlterRequest,
+  type DefinitionsResult,
+} from '../storage/iceberg/lake-api.ts';
 import type { SequenceDef } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
 import { isTemporarySchema, type TableDef } from '../table-def.ts';
@@ -18,8 +24,10 @@ import { reindexed } from './alter-table.ts';
 import { holdLane } from './checkpoint.ts';
 import { truncatedTables } from './commit-truncation.ts';
 import { nameOf, type Database } from './database.ts';
+import { discardFilled, fillColumns, installFilled, type FilledFiles } from './fill-columns.ts';
 import { refreshTable } from './iceberg-commit.ts';
-import type { AlteredHere, SchemaChanges, SchemaResult } from './schema-changes.ts';
+import type { SchemaChanges } from './schema-changes.ts';
+import type { AlteredHere, SchemaResult } from './schema-result.ts';
 import type { Sequence } from './sequence.ts';
 import { dropTemporary } from './temporary-tables.ts';
 import type { Transaction } from './transaction.ts';
@@ -45,7 +53,9 @@ export async function commitDefinitions(
     try {
       for (const table of before.keys()) if (!table.temporary) await refreshTable(database, table);
       for (const table of transaction.writes.keys()) if (!changes.has(table)) transaction.forget(table);
-      await database.committer.commit(transaction, () => apply(database, changes, withRights));
+      await filling(database, changes, (filled) =>
+        database.committer.commit(transaction, () => apply(database, changes, filled, withRights)),
+      );
       for (const sequence of restartedSequences) await restarted(database, sequence);
       for (const each of alteredTables) await filled(database, each);
       for (const [table, def] of before) await reindexed(database, table, def);
@@ -58,6 +68,29 @@ export async function commitDefinitions(
   });
   if (droppedTables.some(({ temporary }) => !temporary)) await database.trimLog(); // with a checkpoint frame that does not have them: their frames are missed by nobody
   for (const table of droppedTables) void database.index?.sync(table);
+}
+
+type Filled = ReadonlyMap<Table, FilledFiles>;
+
+/** Carries a commit out when the files that it swaps in are written. */
+async function filling(
+  database: Database,
+  changes: SchemaChanges,
+  commit: (filled: Filled) => Promise<void>,
+): Promise<void> {
+  const filled = new Map<Table, FilledFiles>();
+  try {
+    for (const [table, fill] of changes.fills)
+      if (changes.has(table)) filled.set(table, await fillColumns(database, table, table.def, fill));
+    await commit(filled);
+  } catch (error) {
+    const isUnknown = error instanceof SqlError && error.code === SqlState.transactionResolutionUnknown;
+    if (!changes.isCommitted && !isUnknown)
+      for (const [table, files] of filled) await discardFilled(database, table, files);
+    throw error;
+  } finally {
+    for (const { giveBack } of filled.values()) giveBack();
+  }
 }
 
 const isNothing = (result: SchemaResult): boolean =>
@@ -83,12 +116,17 @@ function lasting(result: SchemaResult): SchemaResult {
 }
 
 /** Catalog, then main, where all is said in one turn. */
-async function apply(database: Database, changes: SchemaChanges, withRights: WithRights): Promise<void> {
+async function apply(
+  database: Database,
+  changes: SchemaChanges,
+  filled: Filled,
+  withRights: WithRights,
+): Promise<void> {
   const { result } = changes;
   const stored = lasting(result);
   const sequencesOf = ({ newSequences, alteredSequences }: SchemaResult): Map<Sequence, SequenceDef> =>
     new Map([...newSequences, ...alteredSequences].map((each) => [each, changes.sequenceDefinition(each)]));
-  const requests = stored.alteredTables.filter(isChanged).map(alterRequest);
+  const requests = stored.alteredTables.filter(isChanged).map((each) => alterRequest(each, filled));
   const isRenamed = ({ table }: AlteredHere): boolean => nameKey(table.def) !== nameKey(table.committedDef!);
   const renamed = result.alteredTables.filter(isRenamed).map(({ table }) => table);
   const done = await withRights(async (roles): Promise<DefinitionsResult> => {
@@ -103,7 +141,7 @@ async function apply(database: Database, changes: SchemaChanges, withRights: Wit
     else dropped(database, table);
   for (const { table } of result.alteredTables) {
     const at = requests.findIndex(({ def }) => def.uuid === table.def.uuid);
-    altered(database, table, done.altered[at]);
+    altered(database, changes.transaction, table, done.altered[at], filled.get(table));
   }
   database.renamedAll(renamed);
   for (const sequence of result.droppedSequences) database.sequences.removed(sequence);
@@ -163,28 +201,49 @@ function isChanged({ table, removed }: AlteredHere): boolean {
 }
 
 /** What was NULL in rows from before stays so until the rows that have values are in the log (M-3). */
-function alterRequest({ table, removed, filled: fieldIds }: AlteredHere): AlterRequest {
+function alterRequest({ table, removed, filled: fieldIds }: AlteredHere, filled: Filled): AlterRequest {
   const columns = table.def.columns.map((column) =>
     fieldIds.includes(column.fieldId) ? { ...column, notNull: false } : column,
   );
-  return { def: { ...table.def, columns }, metadataLocation: table.metadataLocation, specId: table.specId, removed };
+  const { metadataLocation } = table;
+  const specId = table.committedSpecId ?? table.specId;
+  const files = filled.get(table)?.files;
+  return {
+    def: { ...table.def, columns },
+    metadataLocation,
+    specId,
+    removed,
+    ...(files === undefined ? {} : { files }),
+  };
 }
 
 function dropped(database: Database, table: Table): void {
   if (table.committedDef !== null) table.setDef(table.committedDef);
   table.committedDef = null;
+  table.committedSpecId = null;
   database.removed(table);
 }
 
-function altered(database: Database, table: Table, after: AlteredTable | undefined): void {
+function altered(
+  database: Database,
+  transaction: Transaction,
+  table: Table,
+  after: AlteredTable | undefined,
+  filled: FilledFiles | undefined,
+): void {
   const { def } = table;
   table.committedDef = null;
+  table.committedSpecId = null;
   if (table.temporary) database.follower.wake(table);
   if (after === undefined) return;
   table.metadataLocation = after.metadataLocation;
   table.snapshotId = after.snapshotId;
-  table.specId = after.specId;
+  if (table.specId !== after.specId) {
+    table.specId = after.specId;
+    for (const file of transaction.writes.get(table)?.spilled.files ?? []) file.ofSpec(after.specId);
+  }
   table.setDef({ ...after.def, columns: def.columns, schema: def.schema, name: def.name });
+  if (filled !== undefined) installFilled(database, table, filled, after);
   database.follower.wake(table);
 }
 
@@ -201,7 +260,8 @@ async function filled(database: Database, { table, filled: fieldIds }: AlteredHe
   if (table.temporary) return;
   if (!def.columns.some((column) => column.notNull && fieldIds.includes(column.fieldId))) return;
   try {
-    const after = await database.lake.alterTable({ def, removed: [], metadataLocation, specId });
+    const alteredTables = [{ def, removed: [], metadataLocation, specId }];
+    const [after] = (await database.lake.define({ ...NO_DEFINITIONS, alteredTables })).altered as [AlteredTable];
     table.metadataLocation = after.metadataLocation;
     table.snapshotId = after.snapshotId;
     table.setDef(after.def);

@@ -2,7 +2,6 @@
  * What main holds of the whole: tables by name and uuid, the log, the committer, transactions under way, and the lanes
  * in which a table's flushes and commits take turns. Opened by recovery.ts, driven by the gateway and migration.ts.
  */
-import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { SqlError, SqlState, toSqlError } from '../errors.ts';
 import type { Remote } from '../rpc.ts';
@@ -17,7 +16,7 @@ import type { Memory } from '../storage/memory/memory.ts';
 import { Table } from '../storage/table.ts';
 import type { Chore } from '../storage/troubles.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
-import type { OwnedSequence, StoredSequence } from '../sequence-def.ts';
+import type { StoredSequence } from '../sequence-def.ts';
 import { viewKey, type ViewDef } from '../view-def.ts';
 import { FIRST_TABLE_OID, freeOid, isTemporarySchema, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
 import { adoptDefinition, isOtherDefinition } from './alter-table.ts';
@@ -28,14 +27,12 @@ import { record, type CommitEvent, type FlushEvent } from './events.ts';
 import { advanceFlushed, cutTable, flushCut, type Cut } from './flush.ts';
 import { commitTable, refreshTable, uploadStaged } from './iceberg-commit.ts';
 import { IndexFollower } from './index-follower.ts';
-import { ownedSequences } from './define-sequence.ts';
 import { ownBytes } from './disk-bytes.ts';
 import { LogRetention } from './log-retention.ts';
 import { rewriteFiles } from './rewrite.ts';
 import { memorySignal } from './memory-signal.ts';
 import { Pressure, type Marks } from './pressure.ts';
-import { committedRelations, isFree, ownedBy, refuseFull } from './relations.ts';
-import type { Sequence } from './sequence.ts';
+import { committedRelations } from './relations.ts';
 import { Sequences } from './sequences.ts';
 import { streamAnew } from './stream-anew.ts';
 import { TableLocks } from './table-locks.ts';
@@ -348,42 +345,10 @@ export class Database {
     return next;
   }
 
-  /** Null: it was there and `ifNotExists` said that is fine. */
-  createTable(draft: TableDef, ifNotExists: boolean, owned: readonly OwnedSequence[] = []): Promise<Table | null> {
-    return this.define(async () => {
-      if (!isFree(this.relations, draft, ifNotExists)) return null;
-      const given: TableDef = { ...draft, uuid: randomUUID(), oid: this.takeOid() };
-      const { def, sequences } = ownedSequences(this.relations, given, owned, () => this.takeOid());
-      const made: Sequence[] = [];
-      for (const sequence of sequences) made.push(await this.sequences.create(sequence));
-      const state = await this.lake.createTable(def).catch(async (error: unknown) => {
-        for (const sequence of made) await this.sequences.drop(sequence);
-        throw error;
-      });
-      const table = this.addTable(state);
-      this.#startNow(table);
-      this.generation++;
-      return table;
-    });
-  }
-
-  dropTable(table: Table): Promise<void> {
-    return this.define(async () => {
-      const { def } = table;
-      await this.inLane(table, async () => {
-        if (table.dropped) return;
-        this.removed(table);
-        await this.lake.dropTable(def.uuid);
-        await this.trimLog(); // with a checkpoint frame that does not have it: its frames are missed by nobody
-        for (const sequence of ownedBy(this.relations, def.uuid)) await this.sequences.drop(sequence);
-      });
-      this.#lanes.delete(table);
-    });
-  }
-
   /** Nobody sees it any more. */
   removed(table: Table): void {
     this.forgetTable(table);
+    this.#lanes.delete(table);
     this.disk.forget(table.files.map((file) => file.path));
     table.drop();
   }
@@ -426,25 +391,6 @@ export class Database {
     for (const [key, table] of this.#byName) if (all.has(table)) this.#byName.delete(key);
     for (const table of tables) this.#byName.set(`${table.def.schema}\u0000${table.def.name}`, table);
     for (const { def } of tables) this.changedIn(def.schema);
-  }
-
-  createSchema(name: string): Promise<void> {
-    return this.define(async () => {
-      if (this.schemas.has(name)) throw new SqlError(SqlState.duplicateSchema, `schema "${name}" already exists`);
-      await this.lake.createSchema(name);
-      this.schemas.add(name);
-      this.generation++;
-    });
-  }
-
-  dropSchema(name: string, searchPath: readonly string[] = []): Promise<void> {
-    return this.define(async () => {
-      refuseFull(this.relations, name, searchPath);
-      await this.lake.dropSchema(name);
-      this.schemas.delete(name);
-      this.comments.delete(`schema ${name}`);
-      this.generation++;
-    });
   }
 
   /** Flushes and commits of one table take turns. What they did to its files the index hears after each. */

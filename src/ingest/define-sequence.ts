@@ -2,7 +2,6 @@
 import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions, SequenceOwner, StoredSequence } from '../sequence-def.ts';
 import type { TableDef } from '../table-def.ts';
-import type { Database } from './database.ts';
 import { along, definitionsOf, relationNamed, type Relations } from './relations.ts';
 import type { Sequence } from './sequence.ts';
 import { alteredSequence, newSequence } from './sequence-rules.ts';
@@ -13,22 +12,6 @@ const NAME_BYTES_MAX = 63;
 export function refuseTaken(relations: Relations, schema: string, name: string): void {
   if (relationNamed(relations, schema, name) !== null)
     throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
-}
-
-/** Null: it was there and `ifNotExists` said that is fine. @throws {SqlError} 3F000, 42P07, 22023, 55000 */
-export function createSequence(
-  database: Database,
-  { schema, name }: { readonly schema: string; readonly name: string },
-  options: SequenceOptions,
-  ifNotExists: boolean,
-  searchPath: readonly string[],
-): Promise<Sequence | null> {
-  return database.define(async () => {
-    const def = sequenceToMake(database.relations, { schema, name }, options, ifNotExists, searchPath, () =>
-      database.takeOid(),
-    );
-    return def === null ? null : database.sequences.create(def);
-  });
 }
 
 /** Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 3F000, 42P07, 22023, 55000 */
@@ -45,19 +28,6 @@ export function sequenceToMake(
   refuseTaken(relations, schema, name);
   const owner = ownerOf(relations, schema, options.ownedBy ?? null, searchPath);
   return newSequence({ oid: takeOid(), schema, name, owner }, options);
-}
-
-/** @throws {SqlError} 22023, 55000, 42P01, 42703 */
-export function alterSequence(
-  database: Database,
-  sequence: Sequence,
-  options: SequenceOptions,
-  searchPath: readonly string[],
-): Promise<void> {
-  return database.define(async () => {
-    const { def, state } = sequenceToBe(database.relations, sequence, options, searchPath);
-    await sequence.redefine(def, state);
-  });
 }
 
 /** What ALTER SEQUENCE makes of one. @throws {SqlError} 22023, 55000, 42P01, 42703 */
@@ -100,14 +70,6 @@ function ownerOf(
   if (column === undefined)
     throw new SqlError(SqlState.undefinedColumn, `column "${columnName}" of relation "${name}" does not exist`);
   return { tableUuid: table.def.uuid, fieldId: column.fieldId, isIdentity: false };
-}
-
-/** @throws {SqlError} 2BP01 while a column's default needs one of them */
-export function dropSequences(database: Database, sequences: readonly Sequence[], cascade: boolean): Promise<void> {
-  return database.define(async () => {
-    for (const sequence of sequences) refuseNeeded(database.relations, sequence.def, cascade);
-    for (const sequence of sequences) await database.sequences.drop(sequence);
-  });
 }
 
 /** @throws {SqlError} 2BP01, 0A000 */

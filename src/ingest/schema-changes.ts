@@ -13,12 +13,14 @@ import { randomUUID } from 'node:crypto';
 import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions, SequenceState, StoredSequence } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
+import type { Fill } from '../storage/unit-engine.ts';
 import { isTemporarySchema, type ColumnDef, type IndexDef, type TableDef } from '../table-def.ts';
 import { viewKey, type ViewDef } from '../view-def.ts';
 import type { Database } from './database.ts';
 import { newIndex, type IndexDraft } from './define-index.ts';
 import { ownedSequences, refuseNeeded, sequenceToBe, sequenceToMake } from './define-sequence.ts';
 import { isFree, ownedBy, refuseFull, refuseName, type Relations } from './relations.ts';
+import type { Redefinition, SchemaResult } from './schema-result.ts';
 import type { Sequence } from './sequence.ts';
 import type { Patience, TableHold } from './table-locks.ts';
 import type { Transaction } from './transaction.ts';
@@ -38,6 +40,11 @@ const NOBODY_ELSE: Patience = { lockWait: () => () => {}, running: () => {} };
 
 /** By which a sequence is held alone while it is altered. */
 export const sequenceKey = ({ def: { oid } }: Sequence): string => `sequence ${oid}`;
+
+/** Another transaction has dropped it meanwhile. @throws {SqlError} 42P01 */
+function refuseGone({ def, isDropped }: Sequence): void {
+  if (isDropped) throw new SqlError(SqlState.undefinedTable, `relation "${def.name}" does not exist`);
+}
 
 export class SchemaChanges implements Relations {
   readonly #database: Database;
@@ -66,6 +73,8 @@ export class SchemaChanges implements Relations {
   readonly #altered = new Map<Table, Set<string>>();
   /** New columns that rows get values in: NOT NULL only when they have them. */
   readonly #filled = new Map<Table, Set<number>>();
+  /** The same, by files that COMMIT writes. */
+  readonly #fills = new Map<Table, Fill>();
   /** What to let go when there is no way back any more. */
   readonly #kept: (() => void)[] = [];
   /** Of the database, and gone here. */
@@ -208,8 +217,18 @@ export class SchemaChanges implements Relations {
     this.#database.removeUncommitted(table);
   }
 
-  /** The table is locked, and its sequences go with it. */
-  dropTable(table: Table): void {
+  /** The table is locked, and its sequences go with it. @throws {SqlError} 55P03, 57014, 40P01 */
+  async dropTable(table: Table, patience: Patience): Promise<void> {
+    for (let owned; (owned = this.#unlocked(ownedBy(this, table.def.uuid))).length > 0;)
+      await this.lock(owned.map(sequenceKey), patience); // whoever alters one may give it to another table
+    this.#drop(table);
+  }
+
+  #unlocked(sequences: readonly Sequence[]): Sequence[] {
+    return sequences.filter((each) => !this.isNew(each) && !this.#locks.has(sequenceKey(each)));
+  }
+
+  #drop(table: Table): void {
     const { schema, name, uuid } = table.def;
     for (const sequence of ownedBy(this, uuid)) this.dropSequence(sequence);
     if (!this.#newTables.has(table)) {
@@ -244,16 +263,21 @@ export class SchemaChanges implements Relations {
   }
 
   /** A table that is held alone is defined otherwise from now on. */
-  redefined(table: Table, { before, def, removed = [], back, kept }: Redefinition): void {
+  redefined(table: Table, { before, def, specId = null, removed = [], back, kept }: Redefinition): void {
     const isNew = this.#newTables.has(table);
     const properties = this.#altered.get(table);
-    if (!isNew) table.committedDef ??= before;
+    const spec = table.committedSpecId;
+    if (!isNew) {
+      table.committedDef ??= before;
+      table.committedSpecId ??= specId;
+    }
     if (!isNew) this.#altered.set(table, new Set([...(properties ?? []), ...removed]));
     const keptBefore = this.#kept.length;
     if (kept !== undefined) this.#kept.push(kept);
     if (table.def !== def) table.setDef(def);
     this.#changed(() => {
       back();
+      table.committedSpecId = spec;
       this.#kept.length = keptBefore;
       if (properties !== undefined) this.#altered.set(table, properties);
       else if (this.#altered.delete(table)) table.committedDef = null;
@@ -264,6 +288,20 @@ export class SchemaChanges implements Relations {
   filled(table: Table, columns: readonly ColumnDef[]): void {
     const before = this.#filled.get(table) ?? new Set<number>();
     this.#put(this.#filled, table, new Set([...before, ...columns.map(({ fieldId }) => fieldId)]));
+  }
+
+  /** The same by files that COMMIT writes: until then rows have NULL. */
+  fillLater(table: Table, fill: Fill): void {
+    this.#put(this.#fills, table, fill);
+  }
+
+  get fillsLater(): boolean {
+    return this.#fills.size > 0;
+  }
+
+  /** What COMMIT writes into files. */
+  get fills(): ReadonlyMap<Table, Fill> {
+    return this.#fills;
   }
 
   /** A new name, a new schema or both. @throws {SqlError} 42P07, 3F000 */
@@ -376,6 +414,7 @@ export class SchemaChanges implements Relations {
   async #holdSequence(sequence: Sequence, patience: Patience): Promise<void> {
     if (this.isNew(sequence) || this.#alteredSequences.has(sequence)) return;
     await this.lock([sequenceKey(sequence)], patience);
+    refuseGone(sequence);
     const { sequences } = this.#database;
     await sequences.borrow(sequence, this.transaction);
     this.#alteredSequences.add(sequence);
@@ -394,8 +433,10 @@ export class SchemaChanges implements Relations {
     this.#name(sequence, to);
   }
 
-  /** @throws {SqlError} 2BP01 */
-  dropSequences(sequences: readonly Sequence[], cascade: boolean): void {
+  /** @throws {SqlError} 2BP01, 42P01; 55P03, 57014, 40P01 */
+  async dropSequences(sequences: readonly Sequence[], cascade: boolean, patience: Patience): Promise<void> {
+    await this.lock(this.#unlocked(sequences).map(sequenceKey), patience);
+    for (const sequence of sequences) refuseGone(sequence);
     for (const { def } of sequences) refuseNeeded(this, def, cascade);
     for (const sequence of sequences) this.dropSequence(sequence);
   }
@@ -513,8 +554,7 @@ export class SchemaChanges implements Relations {
 
   /** Tables that are to live no longer than the transaction. */
   dropOnCommit(): void {
-    for (const table of [...this.#newTables])
-      if (table.def.onCommit === 'drop' && this.has(table)) this.dropTable(table);
+    for (const table of [...this.#newTables]) if (table.def.onCommit === 'drop' && this.has(table)) this.#drop(table);
   }
 
   /** The transaction has ended: what the catalog does not have is nothing, and others may go on. */
@@ -526,43 +566,4 @@ export class SchemaChanges implements Relations {
     for (const key of [...this.#locks.keys()]) this.#unlock(key);
     for (const schema of [...this.#touched]) this.#told(schema);
   }
-}
-
-/** Another definition of a table. */
-export interface Redefinition {
-  readonly before: TableDef;
-  readonly def: TableDef;
-  /** Properties of the Iceberg table that are to go. */
-  readonly removed?: readonly string[];
-  /** Gives the table its old definition. */
-  readonly back: () => void;
-  /** Lets go what `back` would need. */
-  readonly kept?: () => void;
-}
-
-/** A table of the database that the transaction has defined otherwise. */
-export interface AlteredHere {
-  readonly table: Table;
-  /** Names of properties that are to go. */
-  readonly removed: readonly string[];
-  /** Field ids of columns that its rows get values in: NULL until the transaction's rows are there. */
-  readonly filled: readonly number[];
-}
-
-/** What the transaction leaves behind. */
-export interface SchemaResult {
-  readonly newSchemas: readonly string[];
-  readonly droppedSchemas: readonly string[];
-  readonly newTables: readonly Table[];
-  readonly alteredTables: readonly AlteredHere[];
-  readonly droppedTables: readonly Table[];
-  readonly newSequences: readonly Sequence[];
-  readonly alteredSequences: readonly Sequence[];
-  readonly droppedSequences: readonly Sequence[];
-  readonly restartedSequences: readonly Sequence[];
-  /** Each is among the new ones and the dropped ones, too. */
-  readonly renamedSchemas: readonly { readonly name: string; readonly to: string }[];
-  readonly storedViews: readonly ViewDef[];
-  readonly removedViews: readonly ViewDef[];
-  readonly comments: readonly (readonly [string, string | null])[];
 }

@@ -127,12 +127,6 @@ export class Sequences {
     }
   }
 
-  async create(def: SequenceDef): Promise<Sequence> {
-    const state: SequenceState = { last: def.start, isCalled: false };
-    await this.#lake.storeSequence({ def, state });
-    return this.#add({ def, state });
-  }
-
   async drop(sequence: Sequence): Promise<void> {
     const { def } = sequence;
     this.removed(sequence);

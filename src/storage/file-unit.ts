@@ -41,7 +41,7 @@ export class DataFileUnit {
   /** Entries up to here may be another writer's, in Iceberg already although they stand behind pending ones of ours. */
   deletesForeign = 0;
   /** Names spec and partition. */
-  readonly partitionKey: string;
+  partitionKey: string;
   /** Its rows as far as they are in memory, too. */
   warm: WarmCopy | null = null;
   /** The index covers it: its rows are found by key without reading it. */
@@ -68,6 +68,12 @@ export class DataFileUnit {
     this.#bounds = statsBounds(info.columns, info.rows);
     if (tier === 'iceberg') this.#pack();
     this.defined(def);
+  }
+
+  /** The catalog has given the spec that it was written under a number. */
+  ofSpec(specId: number): void {
+    this.info = { ...this.info, specId };
+    this.partitionKey = placeKey(specId, this.info.partition);
   }
 
   /** A commit has made it a data file; it is read there from now on. */

@@ -62,6 +62,8 @@ export class Table {
   def: TableDef;
   /** Not null: a transaction that has it alone is changing it, and this is what all others see. */
   committedDef: TableDef | null = null;
+  /** And the spec of that; null: it has no other one. */
+  committedSpecId: number | null = null;
   readonly location: string;
   /** Partition spec that new files are written under. */
   specId!: number;

@@ -5,6 +5,7 @@
  */
 import { vacuumFull } from '../../src/ingest/vacuum.ts';
 import { noPartition, tableDef, TestDatabase } from '../ingest/harness.ts';
+import { createTable } from '../ingest/define.ts';
 
 const FILES = 100;
 const ROWS = Number(process.argv[2] ?? 5000);
@@ -29,7 +30,7 @@ for (const [what, sort] of [
 ] as const) {
   const db = await TestDatabase.create(2 ** 31);
   const { database } = db.tiers;
-  await database.createTable({ ...tableDef('bench', noPartition), sort }, false);
+  await createTable(database, { ...tableDef('bench', noPartition), sort });
   for (let i = 0; i < FILES; i++) {
     const transaction = database.begin(false);
     await db.insert(transaction, db.table('bench'), rowsFrom(i * ROWS));

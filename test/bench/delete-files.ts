@@ -8,6 +8,7 @@ import { localStore } from '../../src/storage/iceberg/local-store.ts';
 import { currentSnapshot } from '../../src/storage/iceberg/metadata.ts';
 import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
 import { tableReader } from '../../src/storage/iceberg/table-reader.ts';
+import { createTable, dropTable } from '../ingest/define.ts';
 
 const FILES = Number(process.argv[2] ?? 1000);
 const DELETES = Number(process.argv[3] ?? 10_000);
@@ -25,7 +26,7 @@ for (const [what, partitions] of [
   ['no partition', 0],
   [`${BUCKETS} partitions`, BUCKETS],
 ] as const) {
-  const table = (await database.createTable(tableDef(`b${partitions}`, partitions === 0 ? [] : partition), false))!;
+  const table = (await createTable(database, tableDef(`b${partitions}`, partitions === 0 ? [] : partition)))!;
   const perCommit = Math.max(1, partitions);
   let id = 0;
   for (let made = 0; made < FILES; made += perCommit) {
@@ -50,6 +51,6 @@ for (const [what, partitions] of [
       `${what}, ${FILES} files, commit ${i + 1}: ${summary['added-position-deletes']} positions in ${summary['added-delete-files']} delete files, ${summary['total-delete-files']} alive, ${ms.toFixed(0)} ms`,
     );
   }
-  await database.dropTable(table);
+  await dropTable(database, table);
 }
 await db.destroy();

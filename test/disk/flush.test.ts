@@ -8,7 +8,7 @@ import { openFlushStore } from '../../src/storage/disk/flush-store.ts';
 import { decodeDelta, encodeDelta } from '../../src/storage/disk/delta-file.ts';
 import type { Delta, LakeApi, RecoveredTable, Segment, TableState } from '../../src/storage/iceberg/lake-api.ts';
 import { createLake } from '../../src/storage/iceberg/lake.ts';
-import { EVENTS, LOG, part, segment, settings, tableDef, temporary } from '../iceberg/harness.ts';
+import { createTable, EVENTS, LOG, part, segment, settings, tableDef, temporary } from '../iceberg/harness.ts';
 
 const delta = (location: string, lsnFrom: number, lsnTo: number): Delta => ({
   location,
@@ -52,7 +52,7 @@ async function twoFlushes(): Promise<World> {
   const dir = temporary();
   const lake = createLake(systemClock);
   await lake.open(settings(dir));
-  const table = await lake.createTable(tableDef('t', EVENTS, { partition: [part(1, 1000, 'id', 'identity')] }));
+  const table = await createTable(lake, tableDef('t', EVENTS, { partition: [part(1, 1000, 'id', 'identity')] }));
   const a = await segment(table, dir, `SELECT 7, NULL, 'a' FROM range(10)`, [0, 5], [7n]);
   const b = await segment(table, dir, `SELECT 7, NULL, 'b'`, [5, 9], [7n]);
   const flush = { tableUuid: table.def.uuid, logId: LOG, baseSnapshotId: null };

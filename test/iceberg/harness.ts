@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { systemClock, type Clock } from '../../src/clock.ts';
-import type {
-  DeleteFile,
-  LakeSettings,
-  PartitionValue,
-  Segment,
-  TableState,
+import {
+  NO_DEFINITIONS,
+  type DeleteFile,
+  type LakeApi,
+  type LakeSettings,
+  type PartitionValue,
+  type Segment,
+  type TableState,
 } from '../../src/storage/iceberg/lake-api.ts';
 import { dataFileLocation, partitionPath } from '../../src/storage/iceberg/paths.ts';
 import { unknownDef, type ColumnDef, type PartitionField, type TableDef } from '../../src/table-def.ts';
@@ -148,3 +150,17 @@ export function part(
 ): PartitionField {
   return { sourceId, fieldId, name, transform, arg };
 }
+
+type Definer = Pick<LakeApi, 'define' | 'newLocation'>;
+
+export async function createTable(lake: Definer, def: TableDef): Promise<TableState> {
+  const newTables = [{ def, location: await lake.newLocation(def) }];
+  return (await lake.define({ ...NO_DEFINITIONS, newTables })).created[0]!;
+}
+
+export const dropTable = (lake: Definer, uuid: string): Promise<unknown> =>
+  lake.define({ ...NO_DEFINITIONS, droppedTables: [uuid] });
+export const createSchema = (lake: Definer, name: string): Promise<unknown> =>
+  lake.define({ ...NO_DEFINITIONS, newSchemas: [name] });
+export const dropSchema = (lake: Definer, name: string): Promise<unknown> =>
+  lake.define({ ...NO_DEFINITIONS, droppedSchemas: [name] });

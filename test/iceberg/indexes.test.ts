@@ -6,7 +6,7 @@ import { createLake } from '../../src/storage/iceberg/lake.ts';
 import { newMetadata, type TableMetadata } from '../../src/storage/iceberg/metadata.ts';
 import { tableDef as defOf } from '../../src/storage/iceberg/table-reader.ts';
 import { foreignTag } from './foreign.ts';
-import { EVENTS, LOG, segment, settings, tableDef, temporary } from './harness.ts';
+import { createTable, EVENTS, LOG, segment, settings, tableDef, temporary } from './harness.ts';
 
 async function start(dir = temporary()): Promise<{ dir: string; lake: LakeApi; state: LakeState }> {
   const lake = createLake(systemClock);
@@ -18,7 +18,7 @@ const ID = { name: 't_id', fieldId: 1, slot: 7 };
 
 test('indexes are set by a swap of properties alone, outlive commits, and are there after a start', async () => {
   const { dir, lake } = await start();
-  const table = await lake.createTable(tableDef('t', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
   const tableUuid = table.def.uuid;
   expect(await lake.setIndexes({ tableUuid, indexes: [NOTE] })).toContain('/metadata/00001-');
   const location = await lake.setIndexes({ tableUuid, indexes: [NOTE, ID] });
@@ -40,7 +40,7 @@ test('indexes are set by a swap of properties alone, outlive commits, and are th
 
 test('what another writer has committed below a change of indexes is left for a refresh to tell', async () => {
   const { dir, lake } = await start();
-  const table = await lake.createTable(tableDef('t', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
   const tableUuid = table.def.uuid;
   const s = await segment(table, dir, `SELECT 1, TIMESTAMP '2024-01-01 10:00:00', 'x'`, [0, 5]);
   const { metadataLocation } = await lake.commit({

@@ -11,7 +11,11 @@ import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
 import { tableReader } from '../../src/storage/iceberg/table-reader.ts';
 import {
   ALL_TYPES,
+  createSchema,
+  createTable,
   deleteFile,
+  dropSchema,
+  dropTable,
   EVENTS,
   LOG,
   manualClock,
@@ -48,7 +52,7 @@ test('a committed segment is a live data file after a restart, with its partitio
     keyName: 't_pkey',
     partition: [part(2, 1000, 'ts_day', 'day'), part(1, 1001, 'id_bucket', 'bucket', 4)],
   });
-  const table = await lake.createTable(def);
+  const table = await createTable(lake, def);
   const s = await segment(table, dir, `SELECT 1, TIMESTAMP '2024-01-01 10:00:00', 'x'`, [0, 5], [19_723, 3]);
   const stats = {
     fieldId: 1,
@@ -93,7 +97,7 @@ test('a committed segment is a live data file after a restart, with its partitio
 
 test('a commit whose LSN the table has is answered and not repeated', async () => {
   const { dir, lake } = await start();
-  const table = await lake.createTable(tableDef('t', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
   const s = await segment(table, dir, `SELECT 1, NULL, 'x'`, [0, 5]);
   const first = await lake.commit(request(table, 5, { segments: [s] }));
   const second = await lake.commit(request(table, 5, { segments: [s] }));
@@ -103,7 +107,7 @@ test('a commit whose LSN the table has is answered and not repeated', async () =
 
 test('a segment whose commit went through unheard is not added once more by the next commit', async () => {
   const { dir, lake } = await start();
-  const table = await lake.createTable(tableDef('t', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
   const s = await segment(table, dir, `SELECT 1, NULL, 'x'`, [0, 5]);
   await lake.commit(request(table, 5, { segments: [s] })); // its answer is lost: the caller still calls it staged
   const next = await segment(table, dir, `SELECT 2, NULL, 'y'`, [5, 9]);
@@ -118,7 +122,7 @@ test('a segment whose commit went through unheard is not added once more by the 
 
 test('a commit without files moves the properties and keeps the head', async () => {
   const { lake } = await start();
-  const table = await lake.createTable(tableDef('t', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
   const result = await lake.commit(request(table, 9));
   expect(result.snapshotId).toBe(-1n);
   expect((await metadataOf(result.metadataLocation)).properties).toMatchObject({
@@ -131,7 +135,7 @@ test('a commit without files moves the properties and keeps the head', async () 
 
 test("a data file's delete file replaces the earlier one, and the totals follow", async () => {
   const { dir, lake } = await start();
-  const table = await lake.createTable(tableDef('t', EVENTS, { partition: [part(3, 1000, 'note', 'identity')] }));
+  const table = await createTable(lake, tableDef('t', EVENTS, { partition: [part(3, 1000, 'note', 'identity')] }));
   const s = await segment(table, dir, `SELECT range, NULL, 'x' FROM range(10)`, [0, 5], ['x']);
   await lake.commit(request(table, 5, { segments: [s] }));
   await lake.commit(request(table, 6, { deletes: [await deleteFile(dir, s.location, [1])] }));
@@ -155,7 +159,7 @@ test("a data file's delete file replaces the earlier one, and the totals follow"
 
 test('deleting from a data file that another writer removed is 40001 and leaves the table as it was', async () => {
   const { dir, lake } = await start();
-  const table = await lake.createTable(tableDef('t', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
   await expect(
     lake.commit(request(table, 5, { deletes: [await deleteFile(dir, `${table.location}/data/gone.parquet`, [1])] })),
   ).rejects.toMatchObject({ code: '40001' });
@@ -165,7 +169,7 @@ test('deleting from a data file that another writer removed is 40001 and leaves 
 
 test('a swap by another writer in between is retried on its metadata, and told', async () => {
   const { dir, lake } = await start();
-  const table = await lake.createTable(tableDef('t', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
   const theirs = toLocalPath(table.metadataLocation).replace('00000-', '00001-');
   copyFileSync(toLocalPath(table.metadataLocation), theirs);
   const db = new DatabaseSync(join(dir, 'catalog.db'));
@@ -184,7 +188,7 @@ test('a swap by another writer in between is retried on its metadata, and told',
 test('commits to one table take turns, and after 45 of them manifests were merged, snapshots expired, no row lost', async () => {
   const dir = temporary();
   const { lake } = await start(dir, { keepSnapshots: 5 });
-  const table = await lake.createTable(tableDef('t', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
   const one = await segment(table, dir, `SELECT 1, NULL, 'x'`, [0, 1]);
   const results = await Promise.all(
     Array.from({ length: 45 }, (_, i) =>
@@ -242,7 +246,7 @@ test('M-6: timestamps of metadata and snapshots rise although the clock goes bac
   const clock = manualClock();
   const lake = createLake(clock);
   await lake.open(settings(dir));
-  const table = await lake.createTable(tableDef('t', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
   const times: number[] = [];
   for (let i = 1; i <= 3; i++) {
     clock.ms -= 60_000;
@@ -276,8 +280,8 @@ test('a data directory that cannot be written is 58030 and named', async () => {
 
 test('C6: a table whose catalog went back is detached and names both metadata files; the others are there', async () => {
   const { dir, lake } = await start();
-  const table = await lake.createTable(tableDef('t', EVENTS));
-  await lake.createTable(tableDef('other', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
+  await createTable(lake, tableDef('other', EVENTS));
   const result = await lake.commit(
     request(table, 5, { segments: [await segment(table, dir, `SELECT 1, NULL, 'x'`, [0, 5])] }),
   );
@@ -301,7 +305,7 @@ test('C6: a table whose catalog went back is detached and names both metadata fi
 
 test('C2: a table that another Arka server has begun to commit is not committed here, with 55000', async () => {
   const { dir, lake } = await start();
-  const table = await lake.createTable(tableDef('t', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
   await lake.commit(request(table, 5));
   const db = new DatabaseSync(join(dir, 'catalog.db'));
   const { metadata_location: at } = db.prepare('SELECT metadata_location FROM iceberg_tables').get() as {
@@ -320,20 +324,19 @@ test('C2: a table that another Arka server has begun to commit is not committed 
 
 test('schemas are listed, dropped when empty, kept when not; a dropped table leaves nothing', async () => {
   const { lake } = await start();
-  await lake.createSchema('s');
-  const table = await lake.createTable(tableDef('t', ALL_TYPES, { schema: 's' }));
-  await expect(lake.createTable(tableDef('t', EVENTS, { schema: 's' }))).rejects.toMatchObject({ code: '42P07' });
-  await expect(lake.createTable(tableDef('t', EVENTS, { schema: 'none' }))).rejects.toMatchObject({ code: '3F000' });
-  await expect(lake.dropSchema('s')).rejects.toMatchObject({ code: '2BP01' });
-  await lake.dropTable(table.def.uuid);
+  await createSchema(lake, 's');
+  const table = await createTable(lake, tableDef('t', ALL_TYPES, { schema: 's' }));
+  await expect(createTable(lake, tableDef('t', EVENTS, { schema: 's' }))).rejects.toMatchObject({ code: '42P07' });
+  await expect(dropSchema(lake, 's')).rejects.toMatchObject({ code: '2BP01' });
+  await dropTable(lake, table.def.uuid);
   expect(existsSync(toLocalPath(table.location))).toBe(false);
-  await lake.dropSchema('s');
+  await dropSchema(lake, 's');
   await lake.shutdown(null);
 });
 
 test('a catalog with another value in a row than the last stop has left is damaged, unless another client has written since', async () => {
   const { dir, lake } = await start();
-  await lake.createTable(tableDef('some', EVENTS));
+  await createTable(lake, tableDef('some', EVENTS));
   await lake.shutdown(null);
   const path = join(dir, 'catalog.db');
   const good = readFileSync(path);

@@ -6,7 +6,17 @@ import { expect, test } from 'vitest';
 import type { LakeSettings, Segment } from '../../src/storage/iceberg/lake-api.ts';
 import { createLake } from '../../src/storage/iceberg/lake.ts';
 import type { ObjectStore } from '../../src/storage/iceberg/object-store.ts';
-import { deleteFile, EVENTS, LOG, manualClock, segment, settings, tableDef, temporary } from './harness.ts';
+import {
+  createTable,
+  deleteFile,
+  EVENTS,
+  LOG,
+  manualClock,
+  segment,
+  settings,
+  tableDef,
+  temporary,
+} from './harness.ts';
 
 const HOUR = 3_600_000;
 
@@ -22,7 +32,7 @@ export function registerLostListTests(name: string, open: () => WarehouseUnderTe
     const clock = manualClock(Date.now());
     const lake = createLake(clock);
     await lake.open(settings(dir, { keepSnapshots: 1, fileGraceMs: 24 * HOUR, ...over }));
-    const table = await lake.createTable(tableDef('t', EVENTS));
+    const table = await createTable(lake, tableDef('t', EVENTS));
     const { uuid } = table.def;
     let lsn = 0;
     let metadataLocation = table.metadataLocation;

@@ -18,7 +18,17 @@ import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
 import { tableReader } from '../../src/storage/iceberg/table-reader.ts';
 import { foreignDelete, foreignTag } from './foreign.ts';
 import { registerLostListTests } from './lost-list-suite.ts';
-import { deleteFile, EVENTS, LOG, manualClock, segment, settings, tableDef, temporary } from './harness.ts';
+import {
+  createTable,
+  deleteFile,
+  EVENTS,
+  LOG,
+  manualClock,
+  segment,
+  settings,
+  tableDef,
+  temporary,
+} from './harness.ts';
 
 const HOUR = 3_600_000;
 
@@ -40,7 +50,7 @@ async function start(over: Parameters<typeof settings>[1] = {}): Promise<World> 
   const clock = manualClock(Date.now());
   const lake = createLake(clock);
   await lake.open(settings(dir, { fileGraceMs: 24 * HOUR, ...over }));
-  const table = await lake.createTable(tableDef('t', EVENTS));
+  const table = await createTable(lake, tableDef('t', EVENTS));
   return { dir, lake, clock, table, location: table.metadataLocation, lsn: 0 };
 }
 

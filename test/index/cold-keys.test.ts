@@ -10,6 +10,7 @@ import type { PgType, TableDef } from '../../src/table-def.ts';
 import { numericTypmod, Oid } from '../../src/types/pg-type.ts';
 import { UTC } from '../../src/types/time-zone.ts';
 import { noPartition, tableDef, TestDatabase } from '../ingest/harness.ts';
+import { createTable, dropTable } from '../ingest/define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -98,7 +99,7 @@ async function check(): Promise<void> {
 
 test('a key of any type is found in files on disk and in Iceberg, covered by the index or not', async () => {
   for (const [, def, rowOf] of CASES) {
-    const table = (await db.tiers.database.createTable(def, false))!;
+    const table = (await createTable(db.tiers.database, def))!;
     await write(table, some(rowOf, 0, 500));
     await db.tiers.database.flush(table, 'test');
     await write(table, some(rowOf, 500, 1000));
@@ -143,7 +144,7 @@ test('an upsert takes the old row out of whatever file has it', async () => {
 });
 
 test('H9: without its folder, and with damaged runs, the index is built again in the background, and no key is missed meanwhile', async () => {
-  const table = (await db.tiers.database.createTable(defOf('damaged', [1]), false))!;
+  const table = (await createTable(db.tiers.database, defOf('damaged', [1])))!;
   const rows = (from: number, to: number): Row[] => range(from, to).map((n) => [n * 3, n, 'x']);
   for (let i = 0; i < 3; i++) {
     await write(table, rows(i * 1000, (i + 1) * 1000));
@@ -164,7 +165,7 @@ test('H9: without its folder, and with damaged runs, the index is built again in
 });
 
 test('keys are found while files move from disk to Iceberg and the index is being built', async () => {
-  const table = (await db.tiers.database.createTable(defOf('moving', [3]), false))!;
+  const table = (await createTable(db.tiers.database, defOf('moving', [3])))!;
   const rowOf = (n: number): Row => [n, n, `key ${n}`];
   let written = 0;
   let stop = false;
@@ -189,12 +190,12 @@ test('keys are found while files move from disk to Iceberg and the index is bein
 }, 120_000);
 
 test('a dropped table takes its runs with it', async () => {
-  const table = (await db.tiers.database.createTable(defOf('dropped', [1]), false))!;
+  const table = (await createTable(db.tiers.database, defOf('dropped', [1])))!;
   await write(table, [[1, 1, 'x']]);
   await db.tiers.database.flush(table, 'test');
   await covered(table);
   expect(readdirSync(join(db.dataDir, 'index'))).toContain(table.def.uuid);
-  await db.tiers.database.dropTable(table);
+  await dropTable(db.tiers.database, table);
   while (readdirSync(join(db.dataDir, 'index')).includes(table.def.uuid))
     await new Promise((resolve) => setTimeout(resolve, 10));
 });

@@ -11,6 +11,7 @@ import type { Lsn } from '../../src/table-def.ts';
 import { parseLsn } from '../../src/types/pg-lsn.ts';
 import { changesOf, Consumer, openChanges } from './feed.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { createTable, dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -22,7 +23,7 @@ afterAll(() => db.destroy());
 
 let made = 0;
 const newTable = async (keyed: boolean): Promise<Table> =>
-  (await db.tiers.database.createTable(tableDef(`f${made++}`, noPartition, keyed), false))!;
+  (await createTable(db.tiers.database, tableDef(`f${made++}`, noPartition, keyed)))!;
 const commit = async (transaction: Transaction): Promise<Lsn> => {
   await db.tiers.database.committer.commit(transaction);
   return db.tiers.database.committer.publishedLsn;
@@ -138,7 +139,7 @@ test('in however many groups the keys of a transaction are looked for, its chang
 test('beyond the log there is 55000, which names the first LSN that is there', async () => {
   const own = await TestDatabase.create();
   try {
-    const table = (await own.tiers.database.createTable(tableDef('t', noPartition), false))!;
+    const table = (await createTable(own.tiers.database, tableDef('t', noPartition)))!;
     for (let i = 0; i < 50; i++) {
       const transaction = own.tiers.database.begin(true);
       await own.insert(
@@ -176,7 +177,7 @@ test('what a reader has not read yet is not trimmed; where the log must go, the 
   const own = await TestDatabase.create();
   try {
     const { database } = own.tiers;
-    const table = (await database.createTable(tableDef('t', noPartition), false))!;
+    const table = (await createTable(database, tableDef('t', noPartition)))!;
     for (let i = 0; i < 12; i++) {
       const transaction = database.begin(true);
       await own.insert(
@@ -213,7 +214,7 @@ test('wal.keep_size of a log that Iceberg has stays, until the disk is at its li
   const own = await TestDatabase.create(2 ** 30, null, { logBytesKept: 2 ** 30 });
   try {
     const { database } = own.tiers;
-    const table = (await database.createTable(tableDef('t', noPartition), false))!;
+    const table = (await createTable(database, tableDef('t', noPartition)))!;
     for (let i = 0; i < 6; i++) {
       const transaction = database.begin(true);
       await own.insert(
@@ -385,7 +386,7 @@ class World {
       for (const [i, one] of this.tables().entries())
         expect(consumers[i]!.rows).toEqual((await db.rows(one)).toSorted());
     }
-    for (const one of this.tables()) await db.tiers.database.dropTable(one);
+    for (const one of this.tables()) await dropTable(db.tiers.database, one);
   }
 }
 

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Table } from '../../src/storage/table.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { createTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -13,7 +14,7 @@ test('H2: CHECKPOINT takes all tables to Iceberg as of one LSN, the end of a tra
   const { database } = db.tiers;
   const tables: Table[] = [];
   for (const name of ['left', 'right', 'idle'])
-    tables.push((await database.createTable(tableDef(name, noPartition), false))!);
+    tables.push((await createTable(database, tableDef(name, noPartition)))!);
   const [left, right, idle] = tables;
   let id = 0;
   const transfer = async (): Promise<number> => {
@@ -46,8 +47,8 @@ test('H2: CHECKPOINT takes all tables to Iceberg as of one LSN, the end of a tra
 
 test('a table that cannot be committed does not keep the others from CHECKPOINT, and its failure is said', async () => {
   const { database } = db.tiers;
-  const good = (await database.createTable(tableDef('good', noPartition), false))!;
-  const bad = (await database.createTable(tableDef('bad', noPartition), false))!;
+  const good = (await createTable(database, tableDef('good', noPartition)))!;
+  const bad = (await createTable(database, tableDef('bad', noPartition)))!;
   const transaction = database.begin(true);
   await db.insert(transaction, bad, [[1, 1, 'a']]);
   await db.insert(transaction, good, [[1, 1, 'a']]);
@@ -65,7 +66,7 @@ test('a table that cannot be committed does not keep the others from CHECKPOINT,
 test('CHECKPOINT of many tables moves several at a time, trims the log once, and a start reads all of them', async () => {
   const { database } = db.tiers;
   const tables: Table[] = [];
-  for (let i = 0; i < 20; i++) tables.push((await database.createTable(tableDef(`many${i}`, noPartition), false))!);
+  for (let i = 0; i < 20; i++) tables.push((await createTable(database, tableDef(`many${i}`, noPartition)))!);
   const transaction = database.begin(true);
   for (const [i, table] of tables.entries()) await db.insert(transaction, table, [[i, i, 'a']]);
   await database.committer.commit(transaction);

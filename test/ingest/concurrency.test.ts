@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { vacuumFull } from '../../src/ingest/vacuum.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { createTable, dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -64,7 +65,7 @@ afterEach(async () => {
   expect(memory.pins.waiting).toBe(0);
   for (const table of [...database.tables.values()]) {
     expect(table.locks.size).toBe(0);
-    await database.dropTable(table);
+    await dropTable(database, table);
   }
   expect(memory.pool.usedBytes).toBe(0);
 });
@@ -276,7 +277,7 @@ let sorted = 0;
 async function sortedTable(): Promise<Table> {
   const def = tableDef(`sorted${sorted++}`, noPartition);
   const sort = [{ sourceId: 2, descending: true, nullsFirst: false }];
-  return (await db.tiers.database.createTable({ ...def, sort }, false))!;
+  return (await createTable(db.tiers.database, { ...def, sort }))!;
 }
 
 test('an engine that cannot tell where rows went does not make a flush write them twice', async () => {
@@ -297,7 +298,7 @@ test('an engine that cannot tell where rows went does not make a flush write the
   };
   // the transaction deletes while the manifest is written, so that the map is first needed after it
   const during = {
-    ...methods(lake, ['removeFiles', 'commit', 'dropTable']),
+    ...methods(lake, ['removeFiles', 'commit', 'define']),
     writeFlush: async (request: never) => {
       await lake.writeFlush(request);
       await db.delete(late, table, 'id < 2');
@@ -353,7 +354,7 @@ test.each(['writeParquet', 'newPositions', 'writeFlush', 'commit', 'writePositio
       'lookup',
       'newPositions',
     ]);
-    const lakeMethods = methods(lake, ['removeFiles', 'commit', 'dropTable', 'writeFlush']);
+    const lakeMethods = methods(lake, ['removeFiles', 'commit', 'define', 'writeFlush']);
     Object.assign(
       database,
       name in engineMethods
@@ -484,7 +485,7 @@ test('a dropped table fails the transactions that wrote to it, with 42P01 and no
   const transaction = db.begin();
   await db.delete(transaction, table, 'id = 1');
   await db.insert(transaction, table, [[7, 7, null]]);
-  await db.tiers.database.dropTable(table);
+  await dropTable(db.tiers.database, table);
   await expect(db.commit(transaction)).rejects.toMatchObject({ code: '42P01' });
   transaction.finish();
 });

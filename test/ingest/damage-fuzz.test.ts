@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SqlError } from '../../src/errors.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { createTable } from './define.ts';
 
 const one = process.env['DAMAGE_SEED'];
 const SEEDS =
@@ -21,7 +22,7 @@ const expected = new Map<string, readonly string[]>();
 /** Rows of a keyed table in Iceberg, on disk and in the log, with deletes in each. */
 async function fill(name: string): Promise<void> {
   const { database } = db.tiers;
-  await database.createTable(tableDef(name, noPartition), false);
+  await createTable(database, tableDef(name, noPartition));
   const table = db.table(name);
   const write = (from: number, to: number, v: number): Promise<void> =>
     db.transact((transaction) =>

@@ -3,13 +3,13 @@ import { cp, rename, rm } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { alterWithin } from '../../src/ingest/alter-within.ts';
 import { commitDefinitions } from '../../src/ingest/commit-definitions.ts';
-import { createSequence } from '../../src/ingest/define-sequence.ts';
 import { SchemaChanges } from '../../src/ingest/schema-changes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { LakeApi } from '../../src/storage/iceberg/lake-api.ts';
 import type { Table } from '../../src/storage/table.ts';
 import type { TableDef } from '../../src/table-def.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { createSchema, createSequence, createTable, patient as patience } from './define.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
@@ -103,12 +103,12 @@ test('M-3: rows that have no room are refused before the catalog hears of the de
 
 test('a transaction that drops a table, and makes another of that name, leaves the other one alone', async () => {
   const { database } = db.tiers;
-  const first = (await database.createTable(tableDef('t', noPartition), false))!;
+  const first = (await createTable(database, tableDef('t', noPartition)))!;
   await db.transact((transaction) => db.insert(transaction, first, [[1, 1, 'first']]));
   await database.checkpoint();
   const { transaction, changes } = begin();
   await db.insert(transaction, first, [[2, 2, 'first']]);
-  changes.dropTable(first);
+  await changes.dropTable(first, patience);
   const second = (await changes.createTable(tableDef('t', noPartition), false))!;
   await db.insert(transaction, second, [[1, 1, 'second']]);
   expect(db.table('t')).toBe(first);
@@ -159,8 +159,6 @@ async function crashAt(when: 'before' | 'after', transaction: Transaction): Prom
   await rename(asItWas, dataDir);
   await db.open();
 }
-
-const patience = { lockWait: () => () => {}, running: () => {} };
 
 /** Two rows of before, one of the transaction from before ALTER TABLE. */
 async function alterOne(table: Table): Promise<Transaction> {
@@ -254,8 +252,8 @@ async function draw(name: string): Promise<number> {
 /** A table whose sequence has come beyond a block of values, and a transaction that begins both anew. */
 async function restartedTable(): Promise<Transaction> {
   const { database } = db.tiers;
-  const table = (await database.createTable(tableDef('t', noPartition), false))!;
-  await createSequence(database, { schema: 'public', name: 's' }, {}, false, ['public']);
+  const table = (await createTable(database, tableDef('t', noPartition)))!;
+  await createSequence(database, { schema: 'public', name: 's' });
   database.sequences.named('public', 's')!.set(5000n, true);
   await db.transact(async (transaction) => {
     for (let i = 0; i < 3; i++) await db.insert(transaction, table, [[await draw('s'), 0, 'before']]);
@@ -285,10 +283,10 @@ test('a crash while a schema is renamed leaves it under one of its names, with a
   for (const isLate of [false, true]) {
     const { database } = db.tiers;
     const name = isLate ? 'late' : 'early';
-    await database.createSchema(name);
+    await createSchema(database, name);
     const def = { ...tableDef('t', noPartition), schema: name };
-    const table = (await database.createTable(def, false))!;
-    await createSequence(database, { schema: name, name: 's' }, {}, false, [name]);
+    const table = (await createTable(database, def))!;
+    await createSequence(database, { schema: name, name: 's' });
     await db.transact((transaction) => db.insert(transaction, table, [[1, 10, 'a']]));
     const { transaction, changes } = begin();
     await changes.renameSchema(name, 'other', patience);

@@ -12,6 +12,7 @@ import type { Table } from '../../src/storage/table.ts';
 import { foreignDelete } from '../iceberg/foreign.ts';
 import { duckdb } from '../iceberg/harness.ts';
 import { tableDef, TestDatabase } from './harness.ts';
+import { createTable, dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -21,7 +22,7 @@ afterAll(() => db.destroy());
 afterEach(async () => {
   const { database } = db.tiers;
   await database.close();
-  for (const table of [...database.tables.values()]) await database.dropTable(table);
+  for (const table of [...database.tables.values()]) await dropTable(database, table);
 });
 
 const BUCKETS = [{ sourceId: 1, fieldId: 1000, name: 'id_bucket', transform: 'bucket' as const, arg: 2 }];
@@ -30,7 +31,7 @@ const name = (): string => `d${randomUUID().slice(0, 8)}`;
 
 /** One data file (in each partition) for each of `files`, of ids in a row. */
 async function filesOf(table: string, files: readonly number[], partition: typeof BUCKETS | [] = []): Promise<void> {
-  await db.tiers.database.createTable(tableDef(table, partition), false);
+  await createTable(db.tiers.database, tableDef(table, partition));
   let id = 0;
   for (const rows of files) {
     await put(
@@ -281,7 +282,7 @@ test('H12: whatever is deleted, committed, rewritten and restarted, a reader of 
           expect(shared.filter(({ file }) => file.partition['p1000'] === bucket).length).toBeLessThanOrEqual(8);
       }
       expect(await readByMetadata(t)).toEqual(await readHere(t));
-      await db.tiers.database.dropTable(db.table(t));
+      await dropTable(db.tiers.database, db.table(t));
     }),
     { numRuns: Number(process.env['DELETE_FILES_RUNS'] ?? 3) },
   );

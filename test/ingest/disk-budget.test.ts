@@ -8,6 +8,7 @@ import { spill } from '../../src/ingest/spill-rows.ts';
 import { streamRows } from '../../src/ingest/stream-writes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
+import { createTable } from './define.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
 
 const LIMIT = 24 * 2 ** 20;
@@ -17,7 +18,7 @@ let next = 0;
 beforeAll(async () => {
   db = await TestDatabase.create(2 ** 30, null, { diskLimit: LIMIT, segmentBytes: 2 ** 18 });
   const sort = [{ sourceId: 2, descending: false, nullsFirst: false }] as never;
-  table = (await db.tiers.database.createTable({ ...tableDef('t', noPartition), sort }, false))!;
+  table = (await createTable(db.tiers.database, { ...tableDef('t', noPartition), sort }))!;
 }, 60_000);
 afterAll(() => db.destroy());
 

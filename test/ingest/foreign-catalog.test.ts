@@ -8,12 +8,13 @@ import type { Table } from '../../src/storage/table.ts';
 import { duckdb } from '../iceberg/harness.ts';
 import { foreignRollback, foreignTable, inCatalog } from '../iceberg/foreign.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { createTable } from './define.ts';
 
 let db: TestDatabase;
 let table: Table;
 beforeEach(async () => {
   db = await TestDatabase.create();
-  await db.tiers.database.createTable(tableDef('other', noPartition), false);
+  await createTable(db.tiers.database, tableDef('other', noPartition));
 });
 afterEach(() => db.destroy());
 
@@ -50,7 +51,7 @@ const SEEN = [
 describe.each([true, false])('with a key: %s', (keyed) => {
   beforeEach(async () => {
     const def = tableDef('t', noPartition, keyed);
-    table = (await db.tiers.database.createTable(def, false))!;
+    table = (await createTable(db.tiers.database, def))!;
   });
 
   test.each(SEEN)(
@@ -87,7 +88,7 @@ describe.each([true, false])('with a key: %s', (keyed) => {
 
 describe('a table', () => {
   beforeEach(async () => {
-    table = (await db.tiers.database.createTable(tableDef('t', noPartition), false))!;
+    table = (await createTable(db.tiers.database, tableDef('t', noPartition)))!;
     await write(table, range(0, 5));
     await commit();
   });
@@ -121,7 +122,7 @@ describe('a table', () => {
       expect(database.commits.at(-1)!.warning).toContain(table.def.uuid);
       await othersWork();
       expect(database.retention.trimTo(false)).toBe(database.committer.appliedLsn + 1);
-      expect((await database.createTable(tableDef('t', noPartition), false))?.def.name).toBe('t');
+      expect((await createTable(database, tableDef('t', noPartition)))?.def.name).toBe('t');
       await db.restart();
       expect(db.tiers.database.commits).toEqual([]);
       expect(await rows(db.table('t'))).toEqual([]);

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Table } from '../../src/storage/table.ts';
 import { foreignFile } from '../iceberg/foreign.ts';
 import { TestDatabase } from './harness.ts';
+import { dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -49,7 +50,7 @@ afterEach(async () => {
   await database.close();
   for (const table of [...database.tables.values()]) {
     expect(table.locks.size).toBe(0);
-    await database.dropTable(table);
+    await dropTable(database, table);
   }
   expect(database.memory.pool.usedBytes).toBe(0);
 });

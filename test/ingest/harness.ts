@@ -15,6 +15,7 @@ import type { Table } from '../../src/storage/table.ts';
 import type { PartitionField, TableDef } from '../../src/table-def.ts';
 import type { ColumnVector } from '../../src/types/column-vector.ts';
 import { UTC } from '../../src/types/time-zone.ts';
+import { createTable } from './define.ts';
 
 export const noPartition: readonly PartitionField[] = [];
 /** Of tables by `tableDef`: three partitions that rows are scattered over. */
@@ -140,7 +141,7 @@ export class TestDatabase {
   /** A table by `tableDef`, with a name of its own. */
   async newTable(partitioned = false, keyed = true): Promise<Table> {
     const def = tableDef(`t${this.#made++}`, partitioned ? threeBuckets : noPartition, keyed);
-    return (await this.tiers.database.createTable(def, false))!;
+    return (await createTable(this.tiers.database, def))!;
   }
 
   /** A transaction whose commit waits for the disk. */

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Table } from '../../src/storage/table.ts';
 import { TestDatabase } from './harness.ts';
+import { dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -24,7 +25,7 @@ afterEach(async () => {
   await database.close();
   for (const table of [...database.tables.values()]) {
     expect(table.locks.size).toBe(0);
-    await database.dropTable(table);
+    await dropTable(database, table);
   }
   expect(database.memory.pool.usedBytes).toBe(0);
 });
@@ -126,7 +127,7 @@ async function run(steps: readonly Step[], partitioned: boolean): Promise<void> 
     }
     expect((await db.rows(db.table(name))).sort()).toEqual([...bag].sort());
   }
-  await db.tiers.database.dropTable(db.table(name));
+  await dropTable(db.tiers.database, db.table(name));
 }
 
 test('any order of writes, deletions, flushes, commits and restarts leaves exactly the bag of rows, equal ones counted', async () => {

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { TestDatabase } from './harness.ts';
+import { dropTable } from './define.ts';
 
 /** More rows than a transaction keeps in the lock table. */
 const MANY = 2500;
@@ -54,7 +55,7 @@ afterEach(async () => {
   for (const table of [...database.tables.values()]) {
     expect(table.locks.size).toBe(0);
     expect(table.ownIndexes).toEqual([]);
-    await database.dropTable(table);
+    await dropTable(database, table);
   }
   expect(database.memory.pool.usedBytes).toBe(0);
 });

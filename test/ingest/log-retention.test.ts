@@ -7,6 +7,7 @@ import { LogRetention, neededFrom, walZone } from '../../src/ingest/log-retentio
 import type { Detached } from '../../src/storage/iceberg/lake-api.ts';
 import { decodeCheckpoint, encodeCheckpoint, neededBy } from '../../src/storage/log/checkpoint.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { createTable } from './define.ts';
 
 test.each([
   [0, 'green'],
@@ -286,7 +287,7 @@ describe('of a database', () => {
   let db: TestDatabase;
   beforeEach(async () => {
     db = await TestDatabase.create();
-    await db.tiers.database.createTable(tableDef('t', noPartition), false);
+    await createTable(db.tiers.database, tableDef('t', noPartition));
   });
   afterEach(() => db.destroy());
 
@@ -294,7 +295,7 @@ describe('of a database', () => {
   async function limitLog(logBytesMax: number): Promise<void> {
     await db.destroy();
     db = await TestDatabase.create(2 ** 30, null, { segmentBytes: 2 ** 17, logBytesMax });
-    await db.tiers.database.createTable(tableDef('t', noPartition), false);
+    await createTable(db.tiers.database, tableDef('t', noPartition));
   }
 
   let next = 0;
@@ -340,7 +341,7 @@ describe('of a database', () => {
     await limitLog(2 ** 18);
     loseCatalog();
     const { database } = db.tiers;
-    await database.createTable(tableDef('still', noPartition), false);
+    await createTable(database, tableDef('still', noPartition));
     await write('still', 1);
     await database.flush(db.table('still'), 'test');
     const before = next;
@@ -358,7 +359,7 @@ describe('of a database', () => {
   test('H3: a table on disk that was idle while the log was trimmed loses nothing with the disk tier, also after a restart', async () => {
     await limitLog(Infinity);
     const { database } = db.tiers;
-    await database.createTable(tableDef('late', noPartition), false);
+    await createTable(database, tableDef('late', noPartition));
     for (let i = 0; i < 6; i++) await write('t', 50);
     await write('late', 1);
     await database.commit(db.table('t'), 'test');
@@ -429,7 +430,7 @@ describe('of a database', () => {
     db.segmentBytes = 2 ** 17;
     await db.restart();
     const { database } = db.tiers;
-    await database.createTable(tableDef('idle', noPartition), false);
+    await createTable(database, tableDef('idle', noPartition));
     await write('idle', 1);
     await database.checkpoint();
     for (let i = 0; i < 20; i++) await write('t', 50);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { vacuum, vacuumFull } from '../../src/ingest/vacuum.ts';
 import { noPartition, tableDef, TestDatabase, threeBuckets } from './harness.ts';
+import { createTable, dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -42,7 +43,7 @@ async function run(steps: readonly Step[], partitioned: boolean, sorted: boolean
   const name = `t${made++}`;
   const partition = partitioned ? threeBuckets : noPartition;
   const sort = sorted ? [{ sourceId: 2, descending: true, nullsFirst: true }] : [];
-  await db.tiers.database.createTable({ ...tableDef(name, partition), sort }, false);
+  await createTable(db.tiers.database, { ...tableDef(name, partition), sort });
   const model = new Map<number, string>();
   let counter = 0;
   for (const each of steps) {
@@ -93,7 +94,7 @@ async function run(steps: readonly Step[], partitioned: boolean, sorted: boolean
     }
     expect(await db.rows(db.table(name))).toEqual([...model].sort(([a], [b]) => a - b).map(([, row]) => row));
   }
-  await db.tiers.database.dropTable(db.table(name));
+  await dropTable(db.tiers.database, db.table(name));
 }
 
 test('any order of writes, flushes, commits, rewrites and restarts leaves exactly the rows that a plain map holds', async () => {

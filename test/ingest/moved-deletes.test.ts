@@ -10,6 +10,7 @@ import { foreignFile } from '../iceberg/foreign.ts';
 import { emptied, removed, type Harm } from './damage.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
 import { treat } from './treat.ts';
+import { createTable } from './define.ts';
 
 /** What is read of the file fails, and it is there. */
 const aFolder: Harm = (path) => {
@@ -31,7 +32,7 @@ const undo = new Map<Name, () => void>();
 beforeAll(async () => {
   db = await TestDatabase.create(2 ** 30, null, { segmentBytes: 2 ** 17, logBytesMax: 2 ** 18 });
   const { database } = db.tiers;
-  for (const name of [...NAMES, 'filler']) await database.createTable(tableDef(name, noPartition), false);
+  for (const name of [...NAMES, 'filler']) await createTable(database, tableDef(name, noPartition));
   for (const name of NAMES) {
     await write(name, [...Array(10).keys()]);
     await database.commit(db.table(name), 'test');

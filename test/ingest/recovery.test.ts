@@ -7,11 +7,12 @@ import type { Table } from '../../src/storage/table.ts';
 import { duckdb } from '../iceberg/harness.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
 import { treat } from './treat.ts';
+import { createTable, dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeEach(async () => {
   db = await TestDatabase.create();
-  await db.tiers.database.createTable(tableDef('t', noPartition), false);
+  await createTable(db.tiers.database, tableDef('t', noPartition));
 });
 afterEach(() => db.destroy());
 
@@ -58,7 +59,7 @@ function foreignMetadata(table: Table, change: (metadata: Record<string, unknown
 
 /** t is committed twice; the catalog then shows the first commit again, and nothing of it is on disk elsewhere. */
 async function goBack(): Promise<void> {
-  await db.tiers.database.createTable(tableDef('other', noPartition), false);
+  await createTable(db.tiers.database, tableDef('other', noPartition));
   await write('t', range(0, 5));
   await commit();
   const older = db.table('t').metadataLocation;
@@ -285,10 +286,10 @@ test('M-4: rows of a table that is gone from the catalog go to DATA_DIR/lost as 
 });
 
 test('M-4: a table that was dropped here leaves nothing to save, whatever the log still has of it', async () => {
-  await db.tiers.database.createTable(tableDef('other', noPartition), false);
+  await createTable(db.tiers.database, tableDef('other', noPartition));
   await write('other', [1]);
   await write('t', range(0, 3));
-  await db.tiers.database.dropTable(db.table('t'));
+  await dropTable(db.tiers.database, db.table('t'));
   await db.restart();
   expect(existsSync(join(db.dataDir, 'lost'))).toBe(false);
   expect(await ids('other')).toEqual([1]);
@@ -298,7 +299,7 @@ test('H3: rows that neither the log nor the disk has any more are missed and sai
   await db.destroy();
   db = await TestDatabase.create(2 ** 30, null, { segmentBytes: 2 ** 17, logBytesMax: 2 ** 18 });
   const { database } = db.tiers;
-  await database.createTable(tableDef('t', noPartition), false);
+  await createTable(database, tableDef('t', noPartition));
   const { lake } = database;
   (database as { lake: unknown }).lake = new Proxy(lake, {
     get: (target, method: keyof typeof lake) =>

@@ -10,6 +10,7 @@ import type { DataFileUnit } from '../../src/storage/file-unit.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { foreignDelete, foreignFile } from '../iceberg/foreign.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { createTable, dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -20,7 +21,7 @@ afterAll(() => db.destroy());
 let made = 0;
 async function newTable(sorted = false): Promise<Table> {
   const sort = sorted ? [{ sourceId: 2, descending: true, nullsFirst: false }] : [];
-  return (await db.tiers.database.createTable({ ...tableDef(`r${made++}`, noPartition), sort }, false))!;
+  return (await createTable(db.tiers.database, { ...tableDef(`r${made++}`, noPartition), sort }))!;
 }
 
 async function put(table: Table, rows: readonly (readonly [number, number])[], upsert = false): Promise<void> {
@@ -90,7 +91,7 @@ afterEach(async () => {
   expect(memory.pins.waiting).toBe(0);
   for (const table of [...database.tables.values()]) {
     expect(table.locks.size).toBe(0);
-    await database.dropTable(table);
+    await dropTable(database, table);
   }
   expect(memory.pool.usedBytes).toBe(0);
 });

@@ -9,6 +9,7 @@ import { streamRows } from '../../src/ingest/stream-writes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { TestDatabase } from './harness.ts';
+import { dropTable } from './define.ts';
 
 /** Rows of one insert: some batches. */
 const MANY = 4000;
@@ -69,7 +70,7 @@ afterEach(async () => {
     expect(table.locks.size).toBe(0);
     expect(table.ownIndexes).toEqual([]);
     expect(table.spilledFiles).toEqual([]);
-    await database.dropTable(table);
+    await dropTable(database, table);
   }
   expect(database.memory.pool.usedBytes).toBe(0);
 });

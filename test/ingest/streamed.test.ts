@@ -6,6 +6,7 @@ import { streamRows } from '../../src/ingest/stream-writes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { createTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -16,7 +17,7 @@ afterAll(() => db.destroy());
 const LONG = 'x'.repeat(400);
 const streams = (): string[] => readdirSync(join(db.dataDir, 'wal')).filter((name) => name.startsWith('stream-'));
 const newTable = async (name: string): Promise<Table> =>
-  (await db.tiers.database.createTable(tableDef(name, noPartition), false))!;
+  (await createTable(db.tiers.database, tableDef(name, noPartition)))!;
 
 /** Upserts rows [from, to) with `v`, and lets what is complete go on its way as COPY does. */
 async function load(transaction: Transaction, table: Table, from: number, to: number, v: number): Promise<void> {

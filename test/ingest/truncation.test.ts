@@ -15,6 +15,7 @@ import type { Table } from '../../src/storage/table.ts';
 import { foreignFile } from '../iceberg/foreign.ts';
 import { changesOf } from './feed.ts';
 import { TestDatabase } from './harness.ts';
+import { dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -28,7 +29,7 @@ afterEach(async () => {
   await database.close();
   for (const table of [...database.tables.values()]) {
     expect(table.locks.size).toBe(0);
-    await database.dropTable(table);
+    await dropTable(database, table);
   }
   expect(database.memory.pool.usedBytes).toBe(0);
 });

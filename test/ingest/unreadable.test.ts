@@ -14,6 +14,7 @@ import {
 } from './damage.ts';
 import { reattachTable } from '../../src/ingest/reattach.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { createTable, dropTable } from './define.ts';
 
 const CASES: readonly (readonly [string, keyof TableFiles, Harm, string])[] = [
   ['a truncated metadata.json', 'metadata', truncated, 'XX001'],
@@ -42,7 +43,7 @@ let harmed: readonly { readonly path: string; readonly undo: () => void }[];
 beforeAll(async () => {
   db = await TestDatabase.create();
   for (const name of ['well', ...ill]) {
-    await db.tiers.database.createTable(tableDef(name, noPartition), false);
+    await createTable(db.tiers.database, tableDef(name, noPartition));
     await write(name, range(0, 100));
     await db.tiers.database.commit(db.table(name), 'test');
     await remove(name, 'id < 10');
@@ -120,8 +121,8 @@ describe('a start', () => {
 
   test('with the files restored has every row again, while the server runs or at a start, also those that were pending; dropped tables are not missed', async () => {
     const { database } = db.tiers;
-    await database.dropTable(db.table('ill0'));
-    await database.dropTable(db.table('ill9'));
+    await dropTable(database, db.table('ill0'));
+    await dropTable(database, db.table('ill9'));
     const back = ill.filter((_, i) => i % 2 === 0 && i > 0);
     for (const name of back) {
       const i = ill.indexOf(name);

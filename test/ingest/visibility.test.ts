@@ -1,6 +1,7 @@
 /** When rows are seen by others (V3). */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
+import { createTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -11,7 +12,7 @@ afterAll(() => db.destroy());
 test('H4: what is committed is seen once its group is durable, not before; without synchronous_commit at once, but never before what came earlier', async () => {
   const { database } = db.tiers;
   const { committer, log } = database;
-  const table = (await database.createTable(tableDef('t', noPartition), false))!;
+  const table = (await createTable(database, tableDef('t', noPartition)))!;
   const put = async (
     id: number,
     synchronous: boolean,

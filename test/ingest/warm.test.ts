@@ -8,6 +8,7 @@ import type { Table } from '../../src/storage/table.ts';
 import { isValid } from '../../src/types/column-vector.ts';
 import { VectorBuilder } from '../../src/types/vector-builder.ts';
 import { noPartition, tableDef, TestDatabase, threeBuckets } from './harness.ts';
+import { createTable, dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -17,7 +18,7 @@ afterAll(() => db.destroy());
 afterEach(async () => {
   const { database } = db.tiers;
   await database.close();
-  for (const table of [...database.tables.values()]) await database.dropTable(table);
+  for (const table of [...database.tables.values()]) await dropTable(database, table);
   const { warm, pool } = database.memory;
   expect([warm.size, warm.bytes, pool.usedBytes]).toEqual([0, 0, 0]);
 });
@@ -26,7 +27,7 @@ let made = 0;
 async function newTable(shape: 'plain' | 'sorted' | 'partitioned'): Promise<Table> {
   const def = tableDef(`w${made++}`, shape === 'partitioned' ? threeBuckets : noPartition);
   const sort = shape === 'sorted' ? [{ sourceId: 2, descending: true, nullsFirst: false }] : [];
-  return (await db.tiers.database.createTable({ ...def, sort }, false))!;
+  return (await createTable(db.tiers.database, { ...def, sort }))!;
 }
 
 function keyOf(id: number) {
@@ -104,7 +105,7 @@ test.each(['plain', 'sorted', 'partitioned'] as const)(
           else database.memory.warm.giveOne();
           await check(table, KEYS);
         }
-        await database.dropTable(table);
+        await dropTable(database, table);
       }),
       { numRuns: 8 },
     );

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { viewRows } from '../../src/gateway/views.ts';
 import { STUB_VIEWS } from '../../src/catalog/stub-views.ts';
 import { noPartition, tableDef, TestDatabase } from '../ingest/harness.ts';
+import { createTable, dropTable } from '../ingest/define.ts';
 
 const { columns } = STUB_VIEWS.find(({ name }) => name === 'memory')!;
 let db: TestDatabase;
@@ -19,7 +20,7 @@ function parts(): Record<string, number> {
 
 test('rows are a transaction’s, then a slice’s, then a copy of their file, then retired for as long as a reader may name them, then gone', async () => {
   const { database } = db.tiers;
-  const table = (await database.createTable(tableDef('t', noPartition), false))!;
+  const table = (await createTable(database, tableDef('t', noPartition)))!;
   const seen: Record<string, number>[] = [];
   const look = (): Record<string, number> => {
     const now = parts();
@@ -54,7 +55,7 @@ test('rows are a transaction’s, then a slice’s, then a copy of their file, t
   expect(flushed['file_bytes']).toBeGreaterThan(0);
   pin.release();
   expect(look()).toMatchObject(none);
-  await database.dropTable(table);
+  await dropTable(database, table);
   expect(look()).toMatchObject({ ...none, file_bytes: 0 });
   for (const each of seen) {
     const sum = each['slice_bytes']! + each['transaction_bytes']! + each['retired_bytes']! + each['delete_bytes']!;

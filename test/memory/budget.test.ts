@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { noPartition, tableDef, TestDatabase } from '../ingest/harness.ts';
+import { createTable, dropTable } from '../ingest/define.ts';
 
 const MB = 2 ** 20;
 let db: TestDatabase;
@@ -18,7 +19,7 @@ let table: Table;
 beforeEach(async () => {
   const { database } = db.tiers;
   await database.close();
-  for (const each of [...database.tables.values()]) await database.dropTable(each);
+  for (const each of [...database.tables.values()]) await dropTable(database, each);
   expect(database.memory.pins.active).toBe(0);
   expect(database.memory.pool.usedBytes).toBe(0);
   const { fileBytes, pool, sliceBytes } = database.memory;
@@ -28,7 +29,7 @@ beforeEach(async () => {
     deleteBytes: 0,
     heapBytes: 0,
   });
-  table = (await database.createTable(tableDef(`m${made++}`, noPartition), false))!;
+  table = (await createTable(database, tableDef(`m${made++}`, noPartition)))!;
 });
 
 const wide = 'x'.repeat(16_000);
@@ -172,7 +173,7 @@ describe('a transaction that is too large', () => {
 
   test('ends with 53200 at its commit, writes nothing to the log, and leaves nothing behind', async () => {
     const { database } = db.tiers;
-    table = (await database.createTable(tableDef(`m${made++}`, buckets), false))!; // rows of partitions are copied
+    table = (await createTable(database, tableDef(`m${made++}`, buckets)))!; // rows of partitions are copied
     const filler = database.begin(true);
     await db.insert(filler, table, rows(500_000, 2500));
     const transaction = database.begin(true);
@@ -211,7 +212,7 @@ test('a transaction of many frames that waits for room in the log finds its rows
 test('a log larger than the memory is replayed by flushing on the way, also under a lower limit than it was written with', async () => {
   const large = await TestDatabase.create(2048 * MB);
   try {
-    await large.tiers.database.createTable(tableDef('replayed', noPartition), false);
+    await createTable(large.tiers.database, tableDef('replayed', noPartition));
     const { database } = large.tiers;
     for (let i = 0; i < 8; i++) {
       const transaction = database.begin(true);
@@ -235,7 +236,7 @@ test('a log larger than the memory is replayed by flushing on the way, also unde
 
 test('a commit whose memory others take while it waits for the log still becomes visible, whole', async () => {
   const { database } = db.tiers;
-  table = (await database.createTable(tableDef(`m${made++}`, buckets), false))!; // rows of partitions are copied
+  table = (await createTable(database, tableDef(`m${made++}`, buckets)))!; // rows of partitions are copied
   const { pool } = database.memory;
   await write(0, 50);
   const transaction = database.begin(true);
@@ -255,18 +256,18 @@ test('a commit whose memory others take while it waits for the log still becomes
 
 test('a table dropped while a commit waits for the log takes its own rows away and leaves those of other tables', async () => {
   const { database } = db.tiers;
-  const other = (await database.createTable(tableDef(`m${made++}`, noPartition), false))!;
+  const other = (await createTable(database, tableDef(`m${made++}`, noPartition)))!;
   await write(0, 100);
   const transaction = database.begin(true);
   await db.insert(transaction, table, rows(0, 1300), true); // more than the log's ring takes at once
   await db.insert(transaction, other, rows(0, 10));
-  const [committed] = await Promise.allSettled([database.committer.commit(transaction), database.dropTable(table)]);
+  const [committed] = await Promise.allSettled([database.committer.commit(transaction), dropTable(database, table)]);
   if (committed.status === 'rejected') {
     expect(committed.reason).toMatchObject({ code: '42P01' });
     transaction.finish();
   }
   expect((await db.rows(other)).length).toBe(committed.status === 'fulfilled' ? 10 : 0);
-  await database.dropTable(other);
+  await dropTable(database, other);
   expect(database.memory.pool.usedBytes).toBe(0);
 }, 60_000);
 

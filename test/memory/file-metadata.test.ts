@@ -8,6 +8,7 @@ import { Memory } from '../../src/storage/memory/memory.ts';
 import { BOUND_BYTES_MAX, NO_NULL, PackedBounds } from '../../src/storage/packed-bounds.ts';
 import type { TableDef } from '../../src/table-def.ts';
 import { noPartition, tableDef, TestDatabase } from '../ingest/harness.ts';
+import { dropTable } from '../ingest/define.ts';
 
 const WIDTHS = [8, 4, 16] as const;
 const OIDS = [20, 23, 25] as const;
@@ -102,7 +103,7 @@ test('H8: a commit looks at no file of its table and installs no Version, howeve
       expect(table.generations).toBe(generations);
       if (!keyed) expect(table.files).toBe(counted);
       expect(table.publishedLsn).toBe(db.tiers.database.committer.publishedLsn);
-      await db.tiers.database.dropTable(table);
+      await dropTable(db.tiers.database, table);
     }
   } finally {
     await db.destroy();

@@ -3,14 +3,15 @@ import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { vacuumFull } from '../../src/ingest/vacuum.ts';
 import { noPartition, tableDef, TestDatabase } from '../ingest/harness.ts';
+import { createTable } from '../ingest/define.ts';
 
 const [dataDir, firstText] = process.argv.slice(2);
 const ACCOUNTS = 8;
 const db = await TestDatabase.create(2 ** 31, dataDir);
 const { database } = db.tiers;
 if (database.table('public', 'crash') === undefined) {
-  await database.createTable(tableDef('crash', noPartition), false);
-  await database.createTable(tableDef('accounts', noPartition), false);
+  await createTable(database, tableDef('crash', noPartition));
+  await createTable(database, tableDef('accounts', noPartition));
   const transaction = database.begin(true);
   await db.insert(
     transaction,

@@ -166,7 +166,7 @@ class Step {
     const name = this.#one(this.known.tables.keys())!;
     const table = this.#table(name);
     await this.#hold(table);
-    this.#changes.dropTable(table);
+    await this.#changes.dropTable(table, this.#patience);
     this.rights.push((state) => withoutObjects(state, [tableKey(table.def.uuid)]));
     this.#put(name, null);
   }

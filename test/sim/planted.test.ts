@@ -1,5 +1,6 @@
 /** A planted bug for each invariant: the simulation must find it. What is planted stands between Arka's parts, never in them. */
 import { expect, test, vi } from 'vitest';
+import type { TableDef } from '../../src/table-def.ts';
 import type { FlushManifest } from '../../src/storage/iceberg/lake-api.ts';
 import type { Planted } from './life.ts';
 import { runSeed } from './scenario.ts';
@@ -116,8 +117,12 @@ const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[
     "a table's properties leave out its key (V6)",
     {
       lake: (lake) => {
-        const { createTable } = lake;
-        lake.createTable = async (def) => ({ ...(await createTable({ ...def, key: [], keyName: '' })), def });
+        const { define } = lake;
+        lake.define = async (request) => {
+          const newTables = request.newTables.map((each) => ({ ...each, def: { ...each.def, key: [], keyName: '' } }));
+          const { created, altered } = await define({ ...request, newTables });
+          return { created: created.map((state, i) => ({ ...state, def: request.newTables[i]!.def })), altered };
+        };
       },
     },
     /V6/,
@@ -192,11 +197,15 @@ const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[
     'ALTER leaves the names of columns in the catalog as they were (V6)',
     {
       lake: (lake) => {
-        const { alterTable } = lake;
-        lake.alterTable = async (request) => {
-          const { def } = request;
-          const columns = def.columns.map((column) => (column.fieldId === 3 ? { ...column, name: 'name' } : column));
-          return { ...(await alterTable({ ...request, def: { ...def, columns } })), def };
+        const { define } = lake;
+        const named = (def: TableDef): TableDef => ({
+          ...def,
+          columns: def.columns.map((column) => (column.fieldId === 3 ? { ...column, name: 'name' } : column)),
+        });
+        lake.define = async (request) => {
+          const alteredTables = request.alteredTables.map((each) => ({ ...each, def: named(each.def) }));
+          const { created, altered } = await define({ ...request, alteredTables });
+          return { created, altered: altered.map((each, i) => ({ ...each, def: request.alteredTables[i]!.def })) };
         };
       },
     },

@@ -20,6 +20,7 @@ import { INDEX_DIR } from './sim-index.ts';
 import { simulate } from './sim-node.ts';
 import { loadS3, simulateS3 } from './sim-s3.ts';
 import { codeOf, isSimulated, NO_FAULTS, Violation, World } from './world.ts';
+import { createTable } from '../ingest/define.ts';
 
 export interface ScenarioOptions {
   readonly lives: number;
@@ -192,7 +193,7 @@ class Scenario {
     for (const name of TABLES) {
       if (life.database.table('public', name) !== undefined) continue;
       await world
-        .drive(life.database.createTable({ ...tableDef(name), uuid: randomUUID() }, false))
+        .drive(createTable(life.database, { ...tableDef(name), uuid: randomUUID() }))
         .catch((error: unknown) => this.tolerate(error, 'create'));
       if (world.fs.crashed) return;
     }

@@ -2,7 +2,7 @@
  * What clients do in one life: transactions of some statements over the tables; some of them large, with savepoints, rows that
  * go to the log's streams and to files of their own (H1); and definitions that change between them (D1 to D3).
  */
-import { alterTable } from '../../src/ingest/alter-table.ts';
+import { alterWithin } from '../../src/ingest/alter-within.ts';
 import { spill } from '../../src/ingest/spill-rows.ts';
 import { StreamedWrites } from '../../src/ingest/stream-writes.ts';
 import { LockMode, type TableHold } from '../../src/ingest/table-locks.ts';
@@ -11,6 +11,7 @@ import { truncate } from '../../src/ingest/truncation.ts';
 import { commitTruncation } from '../../src/ingest/commit-truncation.ts';
 import type { Table } from '../../src/storage/table.ts';
 import type { TableDef } from '../../src/table-def.ts';
+import { inDefinitions } from '../ingest/define.ts';
 import type { Life } from './life.ts';
 import { FOREIGN, TRUNCATED, type Change, type Model } from './model.ts';
 import type { Row } from './sim-engine.ts';
@@ -208,22 +209,20 @@ export class Sessions {
       );
       return { ...def, columns };
     };
-    const hold = database.locks.open(() => null);
     const { name } = table.def;
     const before = table.def;
     definitions.set(name, [before, change(before)]);
-    try {
-      await alterTable(database, table, {
-        hold,
-        patience: this.#patience,
-        change: (def) => ({ def: change(def), removed: [] }),
-        check: () => Promise.resolve(null),
-      });
-      definitions.set(name, [table.def]);
-      world.trace(`altered ${name}: ${sorts ? `sort ${table.def.sort.length}` : table.def.columns[2]!.name}`);
-    } finally {
-      database.locks.close(hold);
-    }
+    await inDefinitions(database, async (changes) => {
+      const given = { database, changes, patience: this.#patience };
+      await alterWithin(
+        given,
+        table,
+        (def) => ({ def: change(def), removed: [] }),
+        () => Promise.resolve([]),
+      );
+    });
+    definitions.set(name, [table.def]);
+    world.trace(`altered ${name}: ${sorts ? `sort ${table.def.sort.length}` : table.def.columns[2]!.name}`);
   }
 
   get #patience() {

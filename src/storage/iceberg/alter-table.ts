@@ -28,14 +28,6 @@ import {
 import { schemaOf, sortOrderOf, transformText, type IcebergSchema, type SortOrder } from './schema-json.ts';
 import { tableDef } from './table-reader.ts';
 
-/** The table as it is now. @throws {SqlError} 40001 (A2), 0A000 for what older specs stand in the way of */
-export async function alterTable(lake: Lake, access: TableAccess, request: AlterRequest): Promise<AlteredTable> {
-  const prepared = await prepareAlter(lake, access, request);
-  const { base, attempt, commitId } = prepared;
-  if (!(await access.swap(lake, base, attempt, commitId))) throw changedMeanwhile(lake, access, prepared);
-  return alteredTable(lake, prepared);
-}
-
 /** A change whose files are written; the swap comes next. */
 export interface PreparedAlter {
   readonly request: AlterRequest;

@@ -1,6 +1,5 @@
 /**
- * Tables, schemas and sequences come and go: one at a time, or all that a transaction has defined, in one transaction of the
- * catalog.
+ * Tables, schemas, sequences and views come, go and change: all that a transaction has defined, in one transaction of the catalog.
  *
  * - D1 A table's metadata file is there before the catalog names it, and what the catalog names no longer is deleted after.
  * - D2 What a transaction has defined is in the catalog whole or not at all, with the rights that change by it (rights-step.ts): a
@@ -31,19 +30,6 @@ import { removeView, storeView } from './view-store.ts';
 
 export function newLocation({ settings }: Lake, { schema, name, uuid }: TableDef): string {
   return tableLocation(settings.warehouse, schema, name, uuid);
-}
-
-export async function createTable(lake: Lake, def: TableDef): Promise<TableState> {
-  const { catalog } = lake;
-  if (!catalog.schemas().includes(def.schema))
-    throw new SqlError(SqlState.invalidSchemaName, `schema "${def.schema}" does not exist`);
-  if (catalog.find(def.schema, def.name) !== null) throw taken(def.name);
-  const table = await written(lake, def, newLocation(lake, def), sequencesProperty(lake, def.uuid));
-  if (!catalog.insert(table)) {
-    await lake.store.delete([table.metadataLocation]);
-    throw taken(def.name);
-  }
-  return known(lake, def, table);
 }
 
 function taken(name: string): SqlError {
@@ -81,12 +67,6 @@ export function sequencesProperty({ catalog }: Lake, uuid: string): Record<strin
   return owned === null ? {} : { [Property.sequences]: owned };
 }
 
-export async function dropTable(lake: Lake, access: TableAccess, uuid: string): Promise<void> {
-  const { schema, name } = await seen(lake, access, uuid);
-  lake.catalog.remove(schema, name);
-  await removed(lake, uuid);
-}
-
 /** What was seen last needs no second look: a table can be dropped while the store is away. @throws {SqlError} 42P01 */
 async function seen(lake: Lake, access: TableAccess, uuid: string): Promise<{ schema: string; name: string }> {
   const table = lake.known.get(uuid);
@@ -116,7 +96,7 @@ async function removed(lake: Lake, uuid: string): Promise<void> {
   }
 }
 
-export function dropSchema({ catalog }: Lake, name: string): void {
+function dropSchema({ catalog }: Lake, name: string): void {
   if (catalog.tables().some((row) => row.schema === name)) {
     throw new SqlError(
       SqlState.dependentObjectsStillExist,

@@ -337,6 +337,23 @@ export interface DefinitionsRequest {
   readonly roles: string | null;
 }
 
+/** To be filled. */
+export const NO_DEFINITIONS: DefinitionsRequest = {
+  newSchemas: [],
+  droppedSchemas: [],
+  renamedSchemas: [],
+  newTables: [],
+  alteredTables: [],
+  renamedTables: [],
+  droppedTables: [],
+  storedSequences: [],
+  removedSequences: [],
+  storedViews: [],
+  removedViews: [],
+  comments: [],
+  roles: null,
+};
+
 export interface DefinitionsResult {
   /** In the order of the request. */
   readonly created: readonly TableState[];
@@ -361,23 +378,17 @@ export type LakeApi = {
   lock(dataDir: string): Promise<void>;
   /** Opens catalogs, reads every table. @throws 55000 data directory in use, 58030 unwritable */
   open(settings: LakeSettings): Promise<LakeState>;
-  createSchema(name: string): Promise<void>;
-  /** @throws 2BP01 when it is not empty */
-  dropSchema(name: string): Promise<void>;
-  /** Creates the Iceberg table: schema with field ids, identifier fields, spec, sort order, properties with the whole def. */
-  createTable(def: TableDef): Promise<TableState>;
   /** Where a table that is to be will lie. */
   newLocation(def: TableDef): Promise<string>;
   /**
-   * Carries out all that a transaction has defined, or nothing of it.
+   * Carries out all that a transaction has defined, or nothing of it. A new Iceberg table has a schema with field ids, identifier
+   * fields, spec, sort order, and properties with the whole def; one that is dropped loses its files and its rows in the manifest, too.
    * @throws 42P07, 2BP01, 42P01, 40001 when another writer has changed a table, 08007 when nobody knows
    */
   define(request: DefinitionsRequest): Promise<DefinitionsResult>;
   /** Durable when it resolves: the sequence is there, with this definition and mark. */
   storeSequence(stored: StoredSequence): Promise<void>;
   removeSequence(name: { readonly schema: string; readonly name: string }): Promise<void>;
-  /** Drops it from the catalog and removes its files and manifest rows. */
-  dropTable(uuid: string): Promise<void>;
   /** Writes delta files, fsyncs, then the manifest transaction. */
   writeFlush(manifest: FlushManifest): Promise<void>;
   /** Puts staged segments into a remote warehouse ahead of their commit, outside the table's lane: flushes go on meanwhile. */
@@ -393,8 +404,6 @@ export type LakeApi = {
   abandon(locations: readonly string[]): Promise<void>;
   /** The table's property of its indexes. The metadata's new location; null: a refresh tells it, with another writer's changes. */
   setIndexes(request: IndexesRequest): Promise<string | null>;
-  /** Changes columns, partition spec, sort order and properties in one swap. @throws 40001 when another writer has changed the table */
-  alterTable(request: AlterRequest): Promise<AlteredTable>;
   /** Lets snapshots expire, and deletes files below the table's location that no metadata names (H15). */
   vacuum(tableUuid: string): Promise<VacuumResult>;
   /**

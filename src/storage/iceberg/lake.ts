@@ -32,8 +32,7 @@ import type {
   ReopenRequest,
   TableState,
 } from './lake-api.ts';
-import { alterTable } from './alter-table.ts';
-import { createTable, define, dropSchema, dropTable, newLocation, sequencesProperty, tablesOf } from './definitions.ts';
+import { define, newLocation, sequencesProperty, tablesOf } from './definitions.ts';
 import { setIndexes } from './index-property.ts';
 import { forgetFolders } from './local-store.ts';
 import { collectGarbage, rewrite, vacuum, type TableAccess } from './maintenance.ts';
@@ -114,14 +113,10 @@ export function createLake(clock: Clock): LakeApi {
         throw error;
       }
     },
-    createSchema: async (name) => lake().catalog.createSchema(name),
-    dropSchema: async (name) => dropSchema(lake(), name),
     newLocation: async (def) => newLocation(lake(), def),
-    createTable: (def) => inLane(lake(), def.uuid, () => createTable(lake(), def)),
     define: (request) => inLanes(lake(), tablesOf(request), () => define(lake(), ACCESS, request)),
     storeSequence: async (stored) => storeSequence(lake().catalog, stored),
     removeSequence: async ({ schema, name }) => removeSequence(lake().catalog, schema, name),
-    dropTable: (uuid) => inLane(lake(), uuid, () => dropTable(lake(), ACCESS, uuid)),
     writeFlush: (manifest) => inLane(lake(), manifest.tableUuid, () => lake().flush.writeFlush(manifest)),
     upload: (segments) =>
       placeSegments(
@@ -132,7 +127,6 @@ export function createLake(clock: Clock): LakeApi {
     rewrite: (request) => inLane(lake(), request.tableUuid, () => rewrite(lake(), ACCESS, request)),
     abandon: (locations) => abandon(lake(), locations),
     setIndexes: (request) => inLane(lake(), request.tableUuid, () => setIndexes(lake(), ACCESS, request)),
-    alterTable: (request) => inLane(lake(), request.def.uuid, () => alterTable(lake(), ACCESS, request)),
     vacuum: (uuid) => inLane(lake(), uuid, () => vacuum(lake(), ACCESS, uuid)),
     collectGarbage: (due) => collectGarbage(lake(), due),
     refresh: (request) => inLane(lake(), request.tableUuid, () => refresh(lake(), request)),
