@@ -138,6 +138,15 @@ function indexSettings(dataDir: string, tempDir: string, budget: MemoryBudget, a
   };
 }
 
+/** R5 in `storage/log/log-recovery.ts`. */
+function tornTail({ name, offset }: { readonly name: string; readonly offset: number }): Error {
+  return new Error(
+    `the write-ahead log ends with a group that is not whole, in file "${name}" at offset ${offset}, and was cut there. A crash ` +
+      'while it was written leaves this, and nothing in it was acknowledged then; if the disk has damaged the file, the last ' +
+      'commits before the stop are lost unless it is restored',
+  );
+}
+
 /** What is opened is closed by `stack`. @throws {SqlError} 55000 in use, 58030 unwritable, XX001 damaged log */
 export async function openTiers(options: TierOptions, stack: AsyncDisposableStack): Promise<Tiers> {
   const { clock, dataDir, fatal, memoryLimit, warn } = options;
@@ -172,6 +181,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
   const log = await openLog({ dir: join(dataDir, 'wal'), segmentBytes: options.segmentBytes, ringBytes: RING_BYTES });
   stack.use(log);
   log.onFatal = (error) => fatal(error, 'the log');
+  if (log.torn !== null) warn(tornTail(log.torn), 'the write-ahead log');
   const patience = patienceOf(options);
   const settings: LakeSettings = {
     dataDir,
@@ -224,6 +234,12 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
   disk.patience = patience;
   await recover(database, state, join(dataDir, 'lost'));
   disk.patience = (download) => download();
+  for (const { def, detached } of database.tables.values())
+    if (detached !== null && detached.reason !== 'unreadable')
+      warn(
+        new Error(`${detached.message}. ${detached.detail} ${detached.hint}`),
+        `table ${def.schema}.${def.name} is read-only`,
+      );
   stack.defer(() => database.close());
   stack.defer(disk.start());
   return { database, engine: reader, rights, budget, ...memoryOf(lake, engine, index) };

@@ -352,6 +352,14 @@ test('a catalog with another value in a row than the last stop has left is damag
     const told = { code: 'XX001', message: expect.stringContaining(`the catalog "${path}" is damaged: ${what}`) };
     await expect(again.open(settings(dir))).rejects.toMatchObject(told);
   }
+  const headless = Buffer.from(good);
+  headless[3]! ^= 1;
+  writeFileSync(path, headless);
+  await expect(again.open(settings(dir))).rejects.toMatchObject({
+    code: 'XX001',
+    message: `could not use "${path}": file is not a database`,
+    fields: { hint: expect.stringContaining('move it away and run arka doctor --reattach') },
+  });
   writeFileSync(path, good);
   const db = new DatabaseSync(path);
   db.exec(`UPDATE iceberg_tables SET table_name = 'renamed'`);

@@ -162,8 +162,9 @@ function missing(log: LogFacts | null, from: Lsn): Detached | null {
   return {
     reason: 'rows',
     message: `operations ${from} to ${log.firstLsn - 1} are not in Iceberg and not on disk, and the log begins at ${log.firstLsn}`,
-    detail: 'The log was trimmed to what had been flushed, because it had reached wal.max_size.',
-    hint: 'Restore DATA_DIR/disk; or stop the server and run arka doctor --accept to go on without these operations.',
+    detail:
+      'Either the log was trimmed to what had been flushed, because it had reached wal.max_size, and that is gone from DATA_DIR/disk; or older files are gone from DATA_DIR/wal.',
+    hint: 'Restore what is gone; or stop the server and run arka doctor --accept to go on without these operations.',
     last: { lsn: log.firstLsn - 1, snapshotId: null, metadataLocation: '' },
   };
 }

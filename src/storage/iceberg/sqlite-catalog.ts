@@ -6,6 +6,7 @@
  * - Rollback journal, synchronous=FULL, busy_timeout: other clients may hold the file for a moment (M-14).
  * @see https://iceberg.apache.org/docs/latest/jdbc/
  */
+import { basename } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
 import { SqlError, SqlState } from '../../errors.ts';
@@ -60,6 +61,9 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS arka_note (catalog_name VARCHAR(255) NOT NULL PRIMARY KEY, note TEXT);`;
 const IS_TABLE = `(iceberg_type = 'TABLE' OR iceberg_type IS NULL)`;
 const BUSY_TIMEOUT_MS = 10_000;
+const CATALOG_FILE = 'catalog.db';
+const DAMAGED_HINT =
+  'Restore the file from a copy; or move it away and run arka doctor --reattach with the name of a table, which registers all of them again.';
 
 export function openCatalog(path: string, catalogName: string): SqliteCatalog {
   const db = guard(path, () => {
@@ -264,5 +268,6 @@ function sqliteError(path: string, error: unknown): unknown {
         : primary === 11 || primary === 26
           ? SqlState.dataCorrupted
           : SqlState.ioError;
-  return new SqlError(state, `could not use "${path}": ${(error as Error).message}`, { cause: error });
+  const hint = state === SqlState.dataCorrupted && basename(path) === CATALOG_FILE ? { hint: DAMAGED_HINT } : {};
+  return new SqlError(state, `could not use "${path}": ${(error as Error).message}`, { ...hint, cause: error });
 }

@@ -91,6 +91,8 @@ export interface Log extends AsyncDisposable {
   readonly firstLsn: Lsn;
   /** Payload of the newest checkpoint frame found at open, null when there was none. */
   readonly checkpoint: Uint8Array | null;
+  /** What was cut off the log's end at open because it was not whole (C9), null when there was nothing. */
+  readonly torn: { readonly name: string; readonly offset: number } | null;
   /** The disk is full: no data is taken, new writes should get 53100 until it is false again; what was appended has room. */
   readonly full: boolean;
 

@@ -157,6 +157,9 @@ export function decodeGroupHeader(
   return header.at.sequence === place.sequence && header.at.offset === place.offset ? header : null;
 }
 
+/** The segment that the group header at `at` says it was written in, without a look at its checksum. */
+export const groupSequence = (view: DataView, at: number): number => getU64(view, at + 8);
+
 /** When the group whose header is at `at` was written. */
 export const groupTime = (view: DataView, at: number): number => getU64(view, at + 56);
 

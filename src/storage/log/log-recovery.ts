@@ -6,12 +6,14 @@
  * - R2 Only the newest segment can have a torn tail: a segment is begun after all before it is durable.
  * - R3 The log ends behind the last frame that commits. What follows it is cut: a torn group, or an unfinished transaction.
  * - R4 The newest checkpoint frame (C6) is found on the way; it is read with the tail, or a segment or two further back.
+ * - R5 That a torn group is cut is said: a disk that damages the last group leaves the same bytes as a crash that tears it.
  */
 import { SqlError, SqlState } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import type { LogDisk, LogFile } from './log-disk.ts';
 import {
   BLOCK_BYTES,
+  GROUP_HEADER_BYTES,
   decodeGroupHeader,
   decodeSegmentHeader,
   frameBytesTotal,
@@ -21,6 +23,7 @@ import {
   frameIsLast,
   frameLength,
   framePayload,
+  groupSequence,
   segmentSeed,
   viewOf,
   type Position,
@@ -48,6 +51,13 @@ export interface Recovered {
   readonly unfinished: boolean;
   readonly lastLsn: Lsn;
   readonly checkpoint: FoundCheckpoint | null;
+  readonly torn: TornGroup | null;
+}
+
+/** A group that was begun behind the last good one and is not whole: R5. */
+export interface TornGroup {
+  readonly name: string;
+  readonly offset: number;
 }
 
 /** The newest checkpoint frame (C6), and the segment that it stands in. */
@@ -82,7 +92,8 @@ export function recover(disk: LogDisk, segmentBytes: number): Recovered {
   const live = chain(segments);
   for (const segment of segments) if (!live.includes(segment)) junk.push(segment.name);
   const { end, found } = findEnd(disk, live);
-  return { live, spares, streams, junk, ...end, checkpoint: found ?? findCheckpoint(disk, live, end.end) };
+  const checkpoint = found ?? findCheckpoint(disk, live, end.end);
+  return { live, spares, streams, junk, ...end, checkpoint, torn: findTorn(disk, live.at(-1), end.tail) };
 }
 
 function sizeOf(disk: LogDisk, name: string): number {
@@ -228,6 +239,21 @@ function scanNewest(disk: LogDisk, segment: Segment): Scan {
     // after kill -9 the kernel may still hold what we have just believed
     file.sync();
     return result;
+  } finally {
+    file.close();
+  }
+}
+
+/** R5. A header that names the segment was written in it, whether its checksum fits or not: a recycled file's names another. */
+function findTorn(disk: LogDisk, newest: Segment | undefined, tail: number): TornGroup | null {
+  if (newest === undefined) return null;
+  const { name, header } = newest;
+  const file = disk.open(name, false);
+  try {
+    const bytes = new Uint8Array(GROUP_HEADER_BYTES);
+    const got = file.read(bytes, tail);
+    const begun = got === bytes.length && groupSequence(viewOf(bytes), 0) === header.sequence;
+    return begun ? { name, offset: tail } : null;
   } finally {
     file.close();
   }

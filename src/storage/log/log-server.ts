@@ -15,7 +15,7 @@ import { isDiskFull, type LogDisk } from './log-disk.ts';
 import { BLOCK_BYTES, segmentSeed, type Position } from './log-format.ts';
 import type { ReplayBatch, Segment } from './log-reader.ts';
 import { LogReplay } from './log-replay.ts';
-import { recover, type Recovered } from './log-recovery.ts';
+import { recover, type Recovered, type TornGroup } from './log-recovery.ts';
 import { bytesBetween, givePen, isFull, ringHead, ringTail, setFull, takePen, type Ring } from './log-ring.ts';
 import { SegmentStore } from './log-segments.ts';
 import { StreamFiles } from './log-streams.ts';
@@ -57,6 +57,7 @@ export type LogEvent =
       readonly logId: string;
       readonly lastLsn: Lsn;
       readonly checkpoint: Uint8Array | null;
+      readonly torn: TornGroup | null;
       /** Numbers of streams from here on are free. */
       readonly nextStream: number;
       readonly shape: Shape;
@@ -103,14 +104,14 @@ export class LogServer {
     const logId = live[0]?.header.logId ?? randomBytes(16).toString('hex');
     this.#segments = new SegmentStore(disk, segmentBytes, logId, live, spares);
     if (live.length === 0) this.#createFirst();
-    const { lastLsn, checkpoint, streams } = this.#recovered;
+    const { lastLsn, checkpoint, streams, torn } = this.#recovered;
     this.#logId = logId;
     this.#streams = new StreamFiles(disk, logId, live.length === 0 ? [] : streams, lastLsn);
     this.#state.lastLsn = lastLsn;
     this.#state.checkpointIn = checkpoint?.sequence ?? Infinity;
     const nextStream = this.#streams.next;
     const shape = this.#shape();
-    post({ event: 'opened', logId, lastLsn, checkpoint: checkpoint?.payload ?? null, nextStream, shape });
+    post({ event: 'opened', logId, lastLsn, checkpoint: checkpoint?.payload ?? null, torn, nextStream, shape });
   }
 
   #createFirst(): void {

@@ -25,6 +25,7 @@ import {
 import { LogHolds } from './log-holds.ts';
 import { startInline, startThread, type LogHost } from './log-host.ts';
 import type { ReplayBatch } from './log-reader.ts';
+import type { TornGroup } from './log-recovery.ts';
 import { bytesFree, isFull, newRing, pushFrame, type Ring } from './log-ring.ts';
 import type { LogEvent, LogRequest, Shape } from './log-server.ts';
 import { StreamBuffers, StreamWriter } from './log-stream-writer.ts';
@@ -61,6 +62,7 @@ class WriteAheadLog implements Log {
   lastLsn: Lsn = 0;
   durableLsn: Lsn = 0;
   checkpoint: Uint8Array | null = null;
+  torn: TornGroup | null = null;
   lone = false;
   onDurable: (lsn: Lsn) => void = () => undefined;
   onSegment: () => void = () => undefined;
@@ -127,6 +129,7 @@ class WriteAheadLog implements Log {
         this.logId = event.logId;
         this.lastLsn = this.durableLsn = event.lastLsn;
         this.checkpoint = event.checkpoint;
+        this.torn = event.torn;
         this.#shape = event.shape;
         this.#nextStream = event.nextStream;
         this.#opening?.resolve();
