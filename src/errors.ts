@@ -24,6 +24,7 @@ export const SqlState = {
   divisionByZero: '22012',
   intervalFieldOverflow: '22015',
   invalidArgumentForNtile: '22014',
+  invalidArgumentForNthValue: '22016',
   invalidArgumentForLogarithm: '2201E',
   invalidArgumentForPower: '2201F',
   invalidEscapeSequence: '22025',

@@ -35,6 +35,7 @@ export function writeAggregate(
   const values = args.map((arg) =>
     filter !== null && /error\(|arka_/.test(arg.sql) ? `CASE WHEN ${filter} THEN ${arg.sql} END` : arg.sql,
   );
+  if (name === 'nth_value') values.push(nthRow(values.pop()!));
   const isCounted = name === 'count' && args.length === 1;
   if (call.agg_distinct === true && !isCounted) for (const arg of args) checkEqualAsStored(arg, {});
   const [first] = args;
@@ -107,6 +108,10 @@ function sortedType({ agg_order: [item] = [] }: FuncCall, scope: Scope): number 
   const { oid } = writeExpression(item.SortBy.node!, scope);
   return isNumber(oid) ? Oid.float8 : oid;
 }
+
+/** Where DuckDB's answer is NULL. */
+const nthRow = (n: string): string =>
+  `CASE WHEN ${n} <= 0 THEN error('22016: argument of nth_value must be greater than zero') ELSE ${n} END`;
 
 /**
  * percentile_cont: between two values of the sorted ones, by PostgreSQL's arithmetic of doubles, of which the engine's own differs in the

@@ -1,4 +1,4 @@
-/** Values at the ends of their types: infinite dates and timestamps. */
+/** Values at the ends of their types: infinite dates and timestamps; counts of nothing. */
 import type { Scenario } from '../compare.ts';
 
 export const EXTREMES: readonly Scenario[] = [
@@ -77,6 +77,18 @@ export const EXTREMES: readonly Scenario[] = [
       `SELECT i, f * f * 0 FROM z WHERE i = 3`,
       `UPDATE z SET f = f * 0 WHERE i = 3`,
       `SELECT f FROM z WHERE i = 3 UNION ALL SELECT f FROM z WHERE i = 4 ORDER BY f`,
+    ],
+  },
+  {
+    title: 'window functions that count rows refuse to count none',
+    setup: [`CREATE TABLE w (i int PRIMARY KEY, n int)`, `INSERT INTO w VALUES (1, 2), (2, 2), (3, 2)`],
+    steps: [
+      `SELECT i, ntile(2) OVER (ORDER BY i), nth_value(i, 2) OVER (ORDER BY i) FROM w ORDER BY i`,
+      `SELECT i, ntile(n) OVER (ORDER BY i), nth_value(i, n) OVER (ORDER BY i) FROM w ORDER BY i`,
+      `SELECT ntile(0) OVER (ORDER BY i) FROM w`,
+      `SELECT nth_value(i, 0) OVER (ORDER BY i) FROM w`,
+      `SELECT nth_value(i, n - 2) OVER (ORDER BY i) FROM w`,
+      `SELECT nth_value(i, NULL) OVER (ORDER BY i), ntile(NULL) OVER (ORDER BY i) FROM w`,
     ],
   },
 ];
