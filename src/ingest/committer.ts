@@ -145,7 +145,7 @@ export class Committer {
           this.#memory.pool.unbounded(() => this.#applyTemporary(transaction, writes));
           return;
         }
-        await this.#append(transaction, frames, stream !== null);
+        await this.#append(transaction, frames, stream !== null, first === null);
         if (stream !== null) transaction.streamCommitted(this.#log.lastLsn);
         // V3: files are visible as soon as they are in the Version.
         if (isSpilled) await this.#log.durable(this.#log.lastLsn);
@@ -233,12 +233,21 @@ export class Committer {
     if (this.#memory.slabBytes + bytes > this.#memory.pool.budgetBytes) throw outOfMemory(this.#memory);
   }
 
-  async #append(transaction: Transaction, frames: readonly Frame[], streamed: boolean): Promise<void> {
+  /** @param refusable nothing has been done yet that a refusal would leave half done */
+  async #append(
+    transaction: Transaction,
+    frames: readonly Frame[],
+    streamed: boolean,
+    refusable: boolean,
+  ): Promise<void> {
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i]!;
       const kind = streamed && i === frames.length - 1 ? 'stream' : 'data';
       const head = { ...this.#headOf(transaction, frames, i), kind } as const;
-      while (!this.#log.append(head, frame.parts)) await this.#log.room(frame.bytes, head.kind);
+      while (!this.#log.append(head, frame.parts)) {
+        if (i === 0 && refusable && this.#log.full) throw diskFull();
+        await this.#log.room(frame.bytes, head.kind);
+      }
     }
   }
 
@@ -322,6 +331,11 @@ export class Committer {
 function logged({ hasTemporary }: Transaction, writes: readonly TableWrites[]): readonly TableWrites[] {
   return hasTemporary ? writes.filter(({ table }) => !table.temporary) : writes;
 }
+
+const diskFull = (): SqlError =>
+  new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
+    hint: 'Free disk space; writes go on by themselves.',
+  });
 
 function outOfMemory(memory: Memory): SqlError {
   return new SqlError(SqlState.outOfMemory, 'out of memory', {
