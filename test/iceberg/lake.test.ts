@@ -8,6 +8,7 @@ import { createLake } from '../../src/storage/iceberg/lake.ts';
 import { localStore } from '../../src/storage/iceberg/local-store.ts';
 import { currentSnapshot, type TableMetadata } from '../../src/storage/iceberg/metadata.ts';
 import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
+import { guard } from '../../src/storage/iceberg/sqlite-catalog.ts';
 import { tableReader } from '../../src/storage/iceberg/table-reader.ts';
 import {
   ALL_TYPES,
@@ -332,6 +333,20 @@ test('schemas are listed, dropped when empty, kept when not; a dropped table lea
   expect(existsSync(toLocalPath(table.location))).toBe(false);
   await dropSchema(lake, 's');
   await lake.shutdown(null);
+});
+
+test('a file of SQLite that has no room is 53100 that names it and says what to do', () => {
+  const db = new DatabaseSync(':memory:');
+  db.exec('PRAGMA max_page_count = 2; CREATE TABLE t (v BLOB)');
+  const fill = (): void => guard('/data/flush.db', () => db.exec('INSERT INTO t VALUES (zeroblob(100000))'));
+  expect(fill).toThrow('could not use "/data/flush.db": database or disk is full');
+  expect(fill).toThrow(
+    expect.objectContaining({
+      code: '53100',
+      fields: expect.objectContaining({ hint: expect.stringContaining('Free') }),
+    }),
+  );
+  db.close();
 });
 
 test('a catalog with another value in a row than the last stop has left is damaged, unless another client has written since', async () => {

@@ -75,6 +75,10 @@ class Replay {
   }
 
   apply([op, lsn, oldKey, ...row]: Row): string | null {
+    if (op === 'truncate') {
+      this.#rows.clear();
+      return null;
+    }
     if (op !== 'insert') {
       // a key does not change by an update
       const name = this.#key.length > 0 ? this.#nameOf(row) : this.#nameOf(this.#rowOf(oldKey!));

@@ -268,6 +268,12 @@ function sqliteError(path: string, error: unknown): unknown {
         : primary === 11 || primary === 26
           ? SqlState.dataCorrupted
           : SqlState.ioError;
-  const hint = state === SqlState.dataCorrupted && basename(path) === CATALOG_FILE ? { hint: DAMAGED_HINT } : {};
-  return new SqlError(state, `could not use "${path}": ${(error as Error).message}`, { ...hint, cause: error });
+  const hint =
+    state === SqlState.diskFull
+      ? 'Free disk space; what was acknowledged is kept.'
+      : state === SqlState.dataCorrupted && basename(path) === CATALOG_FILE
+        ? DAMAGED_HINT
+        : undefined;
+  const fields = { ...(hint === undefined ? {} : { hint }), cause: error };
+  return new SqlError(state, `could not use "${path}": ${(error as Error).message}`, fields);
 }
