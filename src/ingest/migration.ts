@@ -22,6 +22,8 @@ const MOVES_MAX = 2;
 const RETRY_MS_MAX = 60_000;
 /** Files of tables that nobody writes become due, too. */
 const COLLECT_MS = 10 * 60_000;
+/** A rewrite reads whole files again; but the first failure may be a store's that was away for a moment. */
+const REWRITE_RETRY_MS = 5_000;
 const REWRITE_RETRY_MS_MAX = 30 * 60_000;
 
 /** Looks for commits of other writers, one round after another, until it is stopped. */
@@ -202,7 +204,7 @@ async function rewrite(
     table.troubles.done('rewrite');
   } catch (error) {
     database.troubled(table, 'rewrite', error);
-    wait = Math.min(REWRITE_RETRY_MS_MAX, RETRY_MS_MAX * 2 ** seen.rewriteFailures++);
+    wait = Math.min(REWRITE_RETRY_MS_MAX, REWRITE_RETRY_MS * 2 ** seen.rewriteFailures++);
   } finally {
     seen.rewriting = false;
     seen.rewrittenAt = database.clock.monotonic() + wait;
