@@ -3,9 +3,9 @@
 // Fails when at any sample RSS passes the limit or live slabs pass their budget, at any error a client sees, or when RSS
 // is not flat: its floor (the least RSS of each 15 s) rises by more than 2 MB a minute in the second half.
 //
-// Measured on two quiet cores, 150,000 rows/s by COPY, 10 minutes, twice: at most 695 MB, the floor +3.3 and +9.7 MB a minute, no error. With a load of 25
-// to 50, so at 20,000 rows/s, 18 minutes: 509 to 566 MB, the floor +1.0 MB a minute. Before
-// threads had young generations of their own size and malloc's heaps small blocks alone, 7 minutes at that rate: up to 615 MB, +10.
+// Measured on two quiet cores, 139,000 rows/s by COPY, 10 minutes: 716 MB at most, the floor +5.7 MB a minute while the table grew by 8M rows
+// a minute, no error. It is not flat yet: the least of each minute went from 566 to 609 MB, and JavaScript's heaps are most of it. With a load of 25
+// to 50, so at 20,000 rows/s, 18 minutes: 509 to 566 MB, the floor +1.0 MB a minute.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
