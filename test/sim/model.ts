@@ -30,6 +30,15 @@ export interface Logged {
 
 export type Rows = ReadonlyMap<number, Row>;
 
+function apply(rows: Map<number, Row>, table: string, { changes }: Logged): void {
+  for (const { table: name, key, row, truncated } of changes) {
+    if (name !== table) continue;
+    if (truncated !== undefined) rows.clear();
+    else if (row === null) rows.delete(key);
+    else rows.set(key, row);
+  }
+}
+
 export class Model {
   readonly tables: readonly string[];
   /** The log may lack what the disk has: beyond wal.max_size, or once the disk was full. */
@@ -58,16 +67,17 @@ export class Model {
     const start = reset !== undefined && reset.lsn <= lsn ? reset.rows : this.#base.get(table)!;
     const from = reset !== undefined && reset.lsn <= lsn ? reset.lsn : -1;
     const rows = new Map(start);
-    for (const transaction of this.logged) {
-      if (transaction.lsn > lsn) break;
-      if (transaction.lsn <= from) continue;
-      for (const { table: name, key, row, truncated } of transaction.changes) {
-        if (name !== table) continue;
-        if (truncated !== undefined) rows.clear();
-        else if (row === null) rows.delete(key);
-        else rows.set(key, row);
-      }
-    }
+    for (const transaction of this.logged)
+      if (transaction.lsn > from && transaction.lsn <= lsn) apply(rows, table, transaction);
+    return rows;
+  }
+
+  /** The table's rows at `lsn` for who has those of `since` and a log that begins at `first`. */
+  replayed(table: string, since: number, first: number, lsn: number): Map<number, Row> {
+    const rows = this.at(table, since);
+    for (const transaction of this.logged)
+      if (transaction.first >= first && transaction.lsn > since && transaction.lsn <= lsn)
+        apply(rows, table, transaction);
     return rows;
   }
 

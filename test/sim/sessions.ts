@@ -211,7 +211,7 @@ export class Sessions {
     };
     const { name } = table.def;
     const before = table.def;
-    definitions.set(name, [before, change(before)]);
+    if (table.detached === null) definitions.set(name, [before, change(before)]); // else nobody knows its columns, and it is refused
     await inDefinitions(database, async (changes) => {
       const given = { database, changes, patience: this.#patience };
       await alterWithin(
