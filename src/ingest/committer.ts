@@ -245,7 +245,7 @@ export class Committer {
       const kind = streamed && i === frames.length - 1 ? 'stream' : 'data';
       const head = { ...this.#headOf(transaction, frames, i), kind } as const;
       while (!this.#log.append(head, frame.parts)) {
-        if (i === 0 && refusable && this.#log.full) throw diskFull();
+        if (i === 0 && refusable && this.#log.full) throw this.#spills.logFull();
         await this.#log.room(frame.bytes, head.kind);
       }
     }
@@ -331,11 +331,6 @@ export class Committer {
 function logged({ hasTemporary }: Transaction, writes: readonly TableWrites[]): readonly TableWrites[] {
   return hasTemporary ? writes.filter(({ table }) => !table.temporary) : writes;
 }
-
-const diskFull = (): SqlError =>
-  new SqlError(SqlState.diskFull, 'could not write to the log: the disk is full', {
-    hint: 'Free disk space; writes go on by themselves.',
-  });
 
 function outOfMemory(memory: Memory): SqlError {
   return new SqlError(SqlState.outOfMemory, 'out of memory', {

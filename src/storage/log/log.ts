@@ -71,8 +71,7 @@ class WriteAheadLog implements Log {
   readonly #ring: Ring;
   readonly #clock: Clock;
   readonly #host: LogHost;
-  /** Frames are in the ring of which the writer has not been told. */
-  #deferred = false;
+  /** Of frames in the ring of which the writer has not been told. */
   #deferredBytes = 0;
   #timerRuns = false;
   readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
@@ -248,26 +247,23 @@ class WriteAheadLog implements Log {
   }
 
   #wake(): void {
-    this.#deferred = false;
     this.#deferredBytes = 0;
     this.#host.wake(this.lone);
   }
 
   #defer(bytes: number): void {
-    this.#deferred = true;
     this.#deferredBytes += bytes;
     if (this.#deferredBytes >= Math.min(DEFERRED_BYTES_MAX, this.#ring.bytes.length / 4)) return this.#passOn();
     if (this.#timerRuns) return;
     this.#timerRuns = true;
     this.#clock.after(DEFERRED_MS_MAX, () => {
       this.#timerRuns = false;
-      if (this.#deferred) this.#passOn();
+      if (this.#deferredBytes > 0) this.#passOn();
     });
   }
 
   /** To the thread, for main has better things to do than to wait for a disk that nobody waits for. */
   #passOn(): void {
-    this.#deferred = false;
     this.#deferredBytes = 0;
     this.#host.pass();
   }
@@ -304,14 +300,14 @@ class WriteAheadLog implements Log {
     const at = frameBytesTotal(bytes);
     if (this.#failed !== null) return Promise.reject(this.#failed);
     if (this.#takes(kind, at)) return Promise.resolve();
-    if (this.#deferred) this.#wake();
+    if (this.#deferredBytes > 0) this.#wake();
     return new Promise((resolve, reject) => this.#roomWaiters.push({ kind, at, resolve, reject }));
   }
 
   durable(lsn: Lsn): Promise<void> {
     if (this.#failed !== null) return Promise.reject(this.#failed);
     if (lsn <= this.durableLsn) return Promise.resolve();
-    if (this.#deferred) this.#wake();
+    if (this.#deferredBytes > 0) this.#wake();
     return new Promise((resolve, reject) => {
       const waiting = this.#durableWaiters;
       let place = waiting.length;
