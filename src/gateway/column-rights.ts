@@ -8,7 +8,7 @@ import { denied } from '../rights/acl.ts';
 import type { ParsedStatement, Statement } from '../planner/plan.ts';
 import type { Interruption } from './interruption.ts';
 import { isAllowed } from './permission.ts';
-import { atStatement, type QueryEnvironment } from './query.ts';
+import { atStatement, catalogContext, type QueryEnvironment } from './query.ts';
 import type { SessionAccess } from './session-access.ts';
 
 const BEFORE = 'EXPLAIN ';
@@ -23,14 +23,15 @@ export async function askRights(
   open: ParsedStatement,
   statement: Statement,
 ): Promise<void> {
-  const { context, position, role, searchPath, timeZone } = session.queryEnvironment();
+  const environment = session.queryEnvironment();
+  const { context, position } = environment;
   const query = {
     sql: BEFORE + textOf(open),
     parameterOids: [],
     values: Array.from({ length: open.parameterCount }, () => null),
     formats: [],
     resultFormats: [],
-    context: { searchPath, timeZone, ...(role === null ? {} : { role }) },
+    context: catalogContext(environment),
     views: [],
   };
   await session.interruption.guarded(() => atStatement(position - BEFORE.length, context.catalog.query(query)));

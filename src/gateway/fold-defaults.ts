@@ -11,6 +11,7 @@ import type { ColumnDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { decodeText } from '../types/utf8.ts';
 import { fieldsOf } from './column-calls.ts';
+import { catalogContext } from './query.ts';
 
 export interface FoldingEnvironment {
   readonly catalog: Catalog;
@@ -39,11 +40,12 @@ export async function foldDefaults(
 }
 
 async function folded(
-  { catalog, role, searchPath, timeZone }: FoldingEnvironment,
+  environment: FoldingEnvironment,
   column: ColumnDef,
   expression: DefaultExpression,
 ): Promise<string | null> {
-  const context = { searchPath, timeZone, ...(role === null ? {} : { role }) };
+  const { catalog } = environment;
+  const context = catalogContext(environment);
   const { columns } = await catalog.describe({ sql: `SELECT ${expression.sql}`, parameterOids: [], context });
   refuseOther(columns?.[0]?.typeOid ?? 0, column);
   const cast = `CAST((${expression.sql}) AS ${formatType(column.type)})`;

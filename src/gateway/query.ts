@@ -2,7 +2,7 @@
  * A SELECT carried out: on the main thread for a hot row by key, on PostgreSQL itself for what reads no Arka table, on
  * the engine for the rest. Rows leave as DataRow messages; a portal takes them in portions.
  */
-import type { CatalogResult, RowCopies } from '../catalog/catalog-api.ts';
+import type { CatalogResult, RowCopies, SessionContext } from '../catalog/catalog-api.ts';
 import { invariant, moved, SqlError, SqlState } from '../errors.ts';
 import type { Relations } from '../ingest/relations.ts';
 import type { Patience } from '../ingest/table-locks.ts';
@@ -375,7 +375,7 @@ function askCatalog(
   resultFormats: readonly Format[],
   copies?: RowCopies,
 ): Promise<CatalogResult> {
-  const { context, timeZone: zone, searchPath } = environment;
+  const { context } = environment;
   const asked = /pg_listening_channels/i.test(plan.text) ? [...plan.views, 'arka.listening'] : plan.views;
   const views = asked.flatMap((view) => {
     const ofSessions = sessionView(context.peers, environment.peer, context.database, view);
@@ -397,7 +397,7 @@ function askCatalog(
           ...given,
           sql: withTimes(withVersionLsn(given.sql, lsn), environment.times),
           resultFormats,
-          context: { searchPath, timeZone: zone, ...(environment.role === null ? {} : { role: environment.role }) },
+          context: catalogContext(environment),
           sequences: marksFor(plan.text, environment.relations),
           ...(facts === null ? {} : { facts }),
           ...(copies === undefined ? {} : { copies }),
@@ -409,20 +409,29 @@ function askCatalog(
   return noted(context.unhandled, plan.text, answered);
 }
 
+/** What PostgreSQL is to know of a session. */
+export function catalogContext({
+  role,
+  searchPath,
+  timeZone: zone,
+}: Pick<QueryEnvironment, 'role' | 'searchPath' | 'timeZone'>): SessionContext {
+  return { searchPath, timeZone: zone, ...(role === null ? {} : { role }) };
+}
+
 /** Has PostgreSQL read a value of a type of its own, as a parameter. */
 export async function readByPostgres(
-  { context, searchPath, timeZone: zone, role }: QueryEnvironment,
+  environment: QueryEnvironment,
   oid: number,
   format: Format,
   value: Uint8Array,
 ): Promise<void> {
-  await context.catalog.query({
+  await environment.context.catalog.query({
     sql: 'SELECT $1 IS NULL',
     parameterOids: [oid],
     values: [value],
     formats: [format],
     resultFormats: [],
-    context: { searchPath, timeZone: zone, ...(role === null ? {} : { role }) },
+    context: catalogContext(environment),
     views: [],
   });
 }
