@@ -114,6 +114,12 @@ export function defElemBoolean(name: string, argument: Node | undefined): boolea
   throw new SqlError(SqlState.syntaxError, `${name} requires a Boolean value`);
 }
 
+/** A cast to a type of pg_catalog. */
+export function castTo(arg: Node, type: string, more: object = {}): Node {
+  const typeName = { names: [stringNode('pg_catalog'), stringNode(type)], typemod: -1, ...more };
+  return { TypeCast: { arg, typeName } } as unknown as Node;
+}
+
 export function stringNode(sval: string): Node {
   return { String: { sval } } as Node;
 }

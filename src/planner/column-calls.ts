@@ -6,7 +6,7 @@ import type { FuncCall, Node, SelectStmt } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { Oid } from '../types/pg-type.ts';
 import { sessionArguments, sessionFunction, sessionType, type SessionFunction } from './session-functions.ts';
-import { constantText, plainName, stringNode, stringsOf } from './ast.ts';
+import { castTo, constantText, plainName, stringNode, stringsOf } from './ast.ts';
 import { columnName } from './column-names.ts';
 import { generatorSequence } from './generators.ts';
 import { isSequenceFunction } from './insert-values.ts';
@@ -101,7 +101,7 @@ function sessionCall(target: Node, call: FuncCall, session: SessionFunction): Se
   const types = sessionArguments(session, given.length);
   if (types === undefined) return null;
   const seconds = session.action === 'sleepFor' || session.action === 'sleepUntil';
-  const args = given.map((arg, i) => (seconds ? epochOf(cast(arg, types[i]!)) : cast(arg, types[i]!)));
+  const args = given.map((arg, i) => (seconds ? epochOf(castTo(arg, types[i]!)) : castTo(arg, types[i]!)));
   return { session, label: labelOf(target, stringsOf(call.funcname).at(-1)!), args };
 }
 
@@ -124,7 +124,7 @@ function argumentsOf(name: Call['name'], args: readonly Node[], view: CatalogVie
   if (sequence === undefined) return [];
   const first = sequenceArgument(sequence, view);
   if (name !== 'setval') return [first];
-  return [first, cast(value!, 'int8'), isCalled === undefined ? literal('t') : cast(isCalled, 'bool')];
+  return [first, castTo(value!, 'int8'), isCalled === undefined ? literal('t') : castTo(isCalled, 'bool')];
 }
 
 /** The name as text: a constant, what pg_get_serial_sequence() says, or whatever it is. */
@@ -144,24 +144,16 @@ function sequenceArgument(node: Node, view: CatalogView): Node {
     if (owned !== undefined)
       return literal(`"${owned.schema.replaceAll('"', '""')}"."${owned.name.replaceAll('"', '""')}"`);
   }
-  return cast(node, 'text');
+  return castTo(node, 'text');
 }
 
 function literal(sval: string): Node {
-  return { TypeCast: { arg: { A_Const: { sval: { sval } } }, typeName: typeNamed('text') } } as unknown as Node;
-}
-
-function cast(arg: Node, type: string): Node {
-  return { TypeCast: { arg, typeName: typeNamed(type) } } as unknown as Node;
+  return castTo({ A_Const: { sval: { sval } } }, 'text');
 }
 
 /** Its seconds. */
 function epochOf(arg: Node): Node {
   const args = [{ A_Const: { sval: { sval: 'epoch' } } }, arg];
   const call = { FuncCall: { funcname: [stringNode('pg_catalog'), stringNode('date_part')], args } };
-  return cast(call as unknown as Node, 'float8');
-}
-
-function typeNamed(type: string): unknown {
-  return { names: [stringNode('pg_catalog'), stringNode(type)], typemod: -1 };
+  return castTo(call as unknown as Node, 'float8');
 }

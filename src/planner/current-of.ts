@@ -11,7 +11,7 @@ import { Deparser } from 'pgsql-deparser';
 import { invariant } from '../errors.ts';
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
-import { plainName, stringNode, walk } from './ast.ts';
+import { castTo, plainName, stringNode, walk } from './ast.ts';
 import { functionRule } from './duckdb/functions.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
 import { onlyTable } from './relations.ts';
@@ -56,18 +56,13 @@ function conditionOf(relation: RangeVar, def: TableDef, name: RowName): Node {
       A_Expr: {
         kind: 'AEXPR_OP',
         name: [stringNode('=')],
-        lexpr: column.type.oid === Oid.json ? asText(reference) : reference,
+        lexpr: column.type.oid === Oid.json ? castTo(reference, 'text') : reference,
         rexpr: { A_Const: { sval: { sval: value }, location: -1 } },
         location: -1,
       },
     } as Node;
   });
   return args.length === 1 ? args[0]! : ({ BoolExpr: { boolop: 'AND_EXPR', args, location: -1 } } as Node);
-}
-
-function asText(arg: Node): Node {
-  const typeName = { names: [stringNode('pg_catalog'), stringNode('text')], typemod: -1, location: -1 };
-  return { TypeCast: { arg, typeName, location: -1 } } as Node;
 }
 
 export function columnsOfName(def: TableDef): readonly ColumnDef[] {

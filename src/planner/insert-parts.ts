@@ -9,7 +9,7 @@ import { elementOf } from '../types/pg-type.ts';
 import { atNode, stringNode } from './ast.ts';
 import { stepsOf } from './array-parts.ts';
 import { undefinedColumn } from './column-default.ts';
-import { itemsOf } from './insert-values.ts';
+import { checkWidth, itemsOf } from './insert-values.ts';
 
 /** Where the value of a column comes from: one place of the source, or one for each element. */
 interface Target {
@@ -46,14 +46,13 @@ export function withWholeColumns(
   if (select.valuesLists === undefined) return { ...statement, cols, selectStmt: selected(source, given.length, one) };
   const valuesLists = select.valuesLists.map((list) => {
     const items = itemsOf(list);
-    if (items.length !== given.length)
-      throw new SqlError(
-        SqlState.syntaxError,
-        items.length > given.length
-          ? 'INSERT has more expressions than target columns'
-          : 'INSERT has more target columns than expressions',
-        atNode(items.length > given.length ? items[given.length] : given[items.length]),
-      );
+    checkWidth(
+      items.length,
+      given.length,
+      true,
+      () => atNode(items[given.length]),
+      () => atNode(given[items.length]),
+    );
     return { List: { items: one(items) } } as Node;
   });
   return { ...statement, cols, selectStmt: { SelectStmt: { ...select, valuesLists } } };

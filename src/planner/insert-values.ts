@@ -3,12 +3,30 @@
  * sequences) are taken out of a query, which cannot work them out.
  */
 import type { InsertStmt, Node, SelectStmt } from 'libpg-query';
-import { notSupported } from '../errors.ts';
+import { notSupported, SqlError, SqlState, type SqlErrorFields } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { generatedAlways, generatorFor } from './generators.ts';
 import type { CatalogView, Generated } from './plan.ts';
 
 const DEFAULT = { SetToDefault: {} } as unknown as Node;
+
+/**
+ * @param named whether the statement names its targets: without, the first ones are meant
+ * @param extra, missing where the first expression is that has no target, and the first target that has none
+ * @throws {SqlError} 42601
+ */
+export function checkWidth(
+  expressions: number,
+  targets: number,
+  named: boolean,
+  extra: () => SqlErrorFields,
+  missing: () => SqlErrorFields,
+): void {
+  if (expressions > targets)
+    throw new SqlError(SqlState.syntaxError, 'INSERT has more expressions than target columns', extra());
+  if (named && expressions < targets)
+    throw new SqlError(SqlState.syntaxError, 'INSERT has more target columns than expressions', missing());
+}
 
 export function itemsOf(list: Node): readonly Node[] {
   return 'List' in list ? (list.List.items ?? []) : [];

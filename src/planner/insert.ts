@@ -8,7 +8,7 @@ import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { elementOf, Oid } from '../types/pg-type.ts';
-import { at, atNode, locationOf, stringNode } from './ast.ts';
+import { at, atNode, castTo, locationOf, stringNode } from './ast.ts';
 import { assignmentCast, checkAssignable, targetColumns } from './assignments.ts';
 import { defaultValue } from './column-default.ts';
 import { constantFor, isNumberLiteral } from './constants.ts';
@@ -17,7 +17,7 @@ import { generatorFor } from './generators.ts';
 import { planHiddenCalls } from './hidden-calls.ts';
 import { withWholeColumns } from './insert-parts.ts';
 import type { CopiedQuery } from './copied-query.ts';
-import { checkOverride, overridden, splitGenerated, splitSelected } from './insert-values.ts';
+import { checkOverride, checkWidth, overridden, splitGenerated, splitSelected } from './insert-values.ts';
 import { planConflict } from './on-conflict.ts';
 import type { CatalogView, InsertValue, QueryPlan, Statement } from './plan.ts';
 import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
@@ -142,20 +142,13 @@ function columnsFor(
   source: Node,
 ): readonly ColumnDef[] {
   const targets = named ?? def.columns;
-  if (width > targets.length) {
-    throw new SqlError(
-      SqlState.syntaxError,
-      'INSERT has more expressions than target columns',
-      at(expressionLocation(source, targets.length)),
-    );
-  }
-  if (named !== null && width < named.length) {
-    throw new SqlError(
-      SqlState.syntaxError,
-      'INSERT has more target columns than expressions',
-      atNode(statement.cols?.[width]),
-    );
-  }
+  checkWidth(
+    width,
+    targets.length,
+    named !== null,
+    () => at(expressionLocation(source, targets.length)),
+    () => atNode(statement.cols?.[width]),
+  );
   return targets.slice(0, width);
 }
 
@@ -242,16 +235,8 @@ export function castNode(item: Node, column: ColumnDef): Node {
           : column.type.oid,
     typmod: -1,
   });
-  return {
-    TypeCast: {
-      arg: item,
-      typeName: {
-        names: [stringNode('pg_catalog'), stringNode(INTERNAL_NAMES[type] ?? type)],
-        typemod: -1,
-        ...(element === undefined ? {} : { arrayBounds: [{ Integer: { ival: -1 } }] }),
-      },
-    },
-  } as unknown as Node;
+  const bounds = element === undefined ? {} : { arrayBounds: [{ Integer: { ival: -1 } }] };
+  return castTo(item, INTERNAL_NAMES[type] ?? type, bounds);
 }
 
 const INTERNAL_NAMES: Readonly<Record<string, string>> = {

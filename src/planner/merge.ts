@@ -13,6 +13,7 @@ import { writeCondition } from './duckdb/expression.ts';
 import { writeFrom } from './duckdb/from.ts';
 import { writeWith } from './duckdb/query.ts';
 import { rootScope, type Scope, type WriterContext } from './duckdb/scope.ts';
+import { checkWidth } from './insert-values.ts';
 import type { CatalogView, MergeAction, PlannedTable, Statement } from './plan.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
@@ -94,18 +95,13 @@ function insertedValues({ targetList, values }: MergeWhenClause, def: TableDef):
   const named = targetColumns(targetList ?? [], def);
   const columns = named ?? def.columns;
   const given = values ?? [];
-  if (given.length > columns.length)
-    throw new SqlError(
-      SqlState.syntaxError,
-      'INSERT has more expressions than target columns',
-      atNode(given[columns.length]),
-    );
-  if (named !== null && given.length > 0 && given.length < named.length)
-    throw new SqlError(
-      SqlState.syntaxError,
-      'INSERT has more target columns than expressions',
-      atNode(targetList?.[given.length]),
-    );
+  checkWidth(
+    given.length,
+    columns.length,
+    named !== null && given.length > 0,
+    () => atNode(given[columns.length]),
+    () => atNode(targetList?.[given.length]),
+  );
   return new Map(given.map((value, i) => [columns[i]!, value]));
 }
 

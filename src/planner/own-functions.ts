@@ -4,7 +4,7 @@
  */
 import type { Node } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
-import { constantKind, constantText, plainName, stringNode, stringsOf, walk } from './ast.ts';
+import { castTo, constantKind, constantText, plainName, stringsOf, walk } from './ast.ts';
 import { columnName } from './column-names.ts';
 import { NOW_TEXT, STATEMENT_TIME_TEXT } from './duckdb/session-time.ts';
 import type { ParsedStatement } from './plan.ts';
@@ -175,9 +175,6 @@ function typedConstant({ text, type, from }: Constant, precision: number | null 
   return cast(from === undefined ? constant : cast(constant, from, null), type, precision);
 }
 
-function cast(arg: unknown, type: string, precision: number | null): unknown {
-  const typmods = precision === null ? {} : { typmods: [{ A_Const: { ival: { ival: precision } } }] };
-  return {
-    TypeCast: { arg, typeName: { names: [stringNode('pg_catalog'), stringNode(type)], ...typmods, typemod: -1 } },
-  };
+function cast(arg: Node, type: string, precision: number | null): Node {
+  return castTo(arg, type, precision === null ? {} : { typmods: [{ A_Const: { ival: { ival: precision } } }] });
 }
