@@ -3,7 +3,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Table } from '../../src/storage/table.ts';
 import { foreignFile } from '../iceberg/foreign.ts';
 import { TestDatabase } from './harness.ts';
-import { dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -45,15 +44,7 @@ async function rewriteByAnother(table: Table, select: string): Promise<void> {
 const SAME = `SELECT range, 0, 'n' || range FROM range(10) ORDER BY range DESC`;
 const names = (ids: readonly number[]): string[] => ids.map((id) => `${id}|0|n${id}`);
 
-afterEach(async () => {
-  const { database } = db.tiers;
-  await database.close();
-  for (const table of [...database.tables.values()]) {
-    expect(table.locks.size).toBe(0);
-    await dropTable(database, table);
-  }
-  expect(database.memory.pool.usedBytes).toBe(0);
-});
+afterEach(() => db.dropAll());
 
 describe.each([true, false])('with a key: %s', (keyed) => {
   test('C7: rows deleted before another engine rewrites their files stay deleted, flushed or not, and by transactions under way', async () => {

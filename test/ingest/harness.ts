@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { EngineCursor } from '../../src/gateway/cursor.ts';
 import { RowWriter } from '../../src/ingest/row-writer.ts';
@@ -15,7 +16,7 @@ import type { Table } from '../../src/storage/table.ts';
 import type { PartitionField, TableDef } from '../../src/table-def.ts';
 import type { ColumnVector } from '../../src/types/column-vector.ts';
 import { UTC } from '../../src/types/time-zone.ts';
-import { createTable } from './define.ts';
+import { createTable, dropTable } from './define.ts';
 
 export const noPartition: readonly PartitionField[] = [];
 /** Of tables by `tableDef`: three partitions that rows are scattered over. */
@@ -122,6 +123,19 @@ export class TestDatabase {
   async destroy(): Promise<void> {
     await this.#stack.disposeAsync();
     await rm(this.dataDir, { recursive: true, force: true });
+  }
+
+  /** After a test: nothing is locked, and when no table is left nothing takes memory. */
+  async dropAll(): Promise<void> {
+    const { database } = this.tiers;
+    await database.close();
+    for (const table of [...database.tables.values()]) {
+      expect(table.locks.size).toBe(0);
+      expect(table.ownIndexes).toEqual([]);
+      expect(table.spilledFiles).toEqual([]);
+      await dropTable(database, table);
+    }
+    expect(database.memory.pool.usedBytes).toBe(0);
   }
 
   table(name: string): Table {

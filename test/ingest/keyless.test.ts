@@ -20,15 +20,7 @@ async function put(table: Table, rows: readonly Row[]): Promise<void> {
   await db.commit(transaction);
 }
 
-afterEach(async () => {
-  const { database } = db.tiers;
-  await database.close();
-  for (const table of [...database.tables.values()]) {
-    expect(table.locks.size).toBe(0);
-    await dropTable(database, table);
-  }
-  expect(database.memory.pool.usedBytes).toBe(0);
-});
+afterEach(() => db.dropAll());
 
 type Step =
   | { readonly kind: 'insert' | 'rollback'; readonly rows: readonly Row[] }

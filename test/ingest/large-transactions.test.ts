@@ -5,7 +5,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { TestDatabase } from './harness.ts';
-import { dropTable } from './define.ts';
 
 /** More rows than a transaction keeps in the lock table. */
 const MANY = 2500;
@@ -49,16 +48,7 @@ async function counts(table: Table, transaction: Transaction | null = null): Pro
   return out;
 }
 
-afterEach(async () => {
-  const { database } = db.tiers;
-  await database.close();
-  for (const table of [...database.tables.values()]) {
-    expect(table.locks.size).toBe(0);
-    expect(table.ownIndexes).toEqual([]);
-    await dropTable(database, table);
-  }
-  expect(database.memory.pool.usedBytes).toBe(0);
-});
+afterEach(() => db.dropAll());
 
 describe.each([false, true])('partitioned: %s', (partitioned) => {
   test('a key of a large transaction is 23505 for the next after its commit, and free after its rollback', async () => {

@@ -9,7 +9,6 @@ import { streamRows } from '../../src/ingest/stream-writes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { TestDatabase } from './harness.ts';
-import { dropTable } from './define.ts';
 
 /** Rows of one insert: some batches. */
 const MANY = 4000;
@@ -63,17 +62,7 @@ async function counts(table: Table, transaction: Transaction | null = null): Pro
 /** A crash: the process would be gone, and its transactions with it. */
 const again = (table: Table): Table => db.table(table.def.name);
 
-afterEach(async () => {
-  const { database } = db.tiers;
-  await database.close();
-  for (const table of [...database.tables.values()]) {
-    expect(table.locks.size).toBe(0);
-    expect(table.ownIndexes).toEqual([]);
-    expect(table.spilledFiles).toEqual([]);
-    await dropTable(database, table);
-  }
-  expect(database.memory.pool.usedBytes).toBe(0);
-});
+afterEach(() => db.dropAll());
 
 describe.each([
   { partitioned: false, keyed: true },

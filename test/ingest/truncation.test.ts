@@ -15,7 +15,6 @@ import type { Table } from '../../src/storage/table.ts';
 import { foreignFile } from '../iceberg/foreign.ts';
 import { changesOf } from './feed.ts';
 import { TestDatabase } from './harness.ts';
-import { dropTable } from './define.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -24,15 +23,7 @@ beforeAll(async () => {
   await db.restart();
 }, 60_000);
 afterAll(() => db.destroy());
-afterEach(async () => {
-  const { database } = db.tiers;
-  await database.close();
-  for (const table of [...database.tables.values()]) {
-    expect(table.locks.size).toBe(0);
-    await dropTable(database, table);
-  }
-  expect(database.memory.pool.usedBytes).toBe(0);
-});
+afterEach(() => db.dropAll());
 
 async function put(table: Table, from: number, to: number): Promise<void> {
   await db.transact(async (transaction) => load(transaction, table, from, to));
