@@ -90,10 +90,11 @@ function queryLines(
 
 function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kind: 'query' }>['plan']): string[] {
   const none = { typeOid: 0, text: null };
-  const rendered = plan.render(Array.from({ length: 100 }, () => none));
+  const values = Array.from({ length: 100 }, () => none);
+  const rendered = plan.render(values);
+  const point = plan.point?.(values) ?? null;
   const lines: string[] = [];
-  if (rendered.point !== null)
-    lines.push(`Point Read on ${rendered.point.def.schema}.${rendered.point.def.name} (index of memory rows first)`);
+  if (point !== null) lines.push(`Point Read on ${point.def.schema}.${point.def.name} (index of memory rows first)`);
   else if (rendered.indexed !== null && canReadIndexed(environment, rendered.indexed)) {
     const { def, lookup } = rendered.indexed;
     lines.push(`Index Scan using ${lookup.index} on ${def.schema}.${def.name} (memory rows alone)`);

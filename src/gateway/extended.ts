@@ -8,6 +8,7 @@ import type { Statement } from '../planner/plan.ts';
 import type { Format } from '../types/result-column.ts';
 import type { BoundParameters, MaybePromise, Output, Portal, Prepared } from '../wire/gateway-api.ts';
 import { BoundValues } from './bound-values.ts';
+import { instantAnswer, sendAnswer } from './instant.ts';
 import type { Interruption } from './interruption.ts';
 import { prepare, revalidate, type SessionPrepared } from './prepare.ts';
 import { formatsOf, SessionPortal } from './portal.ts';
@@ -84,6 +85,11 @@ export class ExtendedQuery {
     const statement = this.#statements.current(prepared);
     this.#statements.position = prepared.parsed?.position ?? 0;
     const { database } = this.#statements.context;
+    if (statement.kind === 'query') {
+      const tag = maxRows === 0 ? this.#answer(portal, statement, out) : null;
+      if (tag === null) return this.#execute(portal, maxRows, out);
+      return tag instanceof Promise ? tag.then((each) => out.commandComplete(each)) : out.commandComplete(tag);
+    }
     if (
       statement.kind !== 'insert' ||
       statement.source.kind !== 'values' ||
@@ -105,6 +111,26 @@ export class ExtendedQuery {
     if (tag instanceof Promise) return this.#interruption.guarded(async () => out.commandComplete(await tag));
     out.commandComplete(tag);
     return undefined;
+  }
+
+  /** The tag, where its rows are there at once; null: it has to wait for something. */
+  #answer(
+    portal: SessionPortal,
+    statement: Extract<Statement, { kind: 'query' }>,
+    out: Output,
+  ): MaybePromise<string> | null {
+    const { prepared, columns, formats, parameters } = portal;
+    const { generation, context } = this.#statements;
+    if (columns === null || portal.run !== null || portal.finished || prepared.generation !== generation) return null;
+    if (context.database.locks.busy || this.#transaction.lacksSnapshot || this.#statements.permit(statement) !== null)
+      return null;
+    void this.#statements.held(() => statement); // nobody is in the way
+    this.#transaction.enter(verbOf(statement));
+    const environment = this.#statements.queryEnvironment();
+    const answer = instantAnswer(environment, statement, parameters, prepared.parameterOids, columns, formats);
+    if (answer === null) return null;
+    portal.run = QueryRun.spent(columns);
+    return sendAnswer(answer, out, this.#interruption);
   }
 
   #runOnce(portal: SessionPortal): void {

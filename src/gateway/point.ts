@@ -8,6 +8,7 @@ import { mayBeInFiles, resolveBatch } from '../ingest/resolver.ts';
 import type { PointRead } from '../planner/plan.ts';
 import type { Table } from '../storage/table.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
 import { rowEncoder } from '../types/data-row.ts';
 import type { Format } from '../types/result-column.ts';
 import { timeZone } from '../types/time-zone.ts';
@@ -31,6 +32,56 @@ export interface PointEnvironment {
   readonly running: (cancel: () => void) => void;
 }
 
+/** What memory says of a key: the answer; null: the engine must look; 'files'; or a commit under way is to be waited for. */
+type Look = PointAnswer | null | 'files' | Promise<unknown>;
+
+/** One look, in one turn of the loop: what it sees is one Version, and needs no pin. */
+function look(
+  environment: PointEnvironment,
+  table: Table,
+  vectors: readonly ColumnVector[],
+  point: PointRead,
+  formats: readonly Format[],
+): Look {
+  // In REPEATABLE READ: a row that is alive now, and was there, is what it was.
+  const view = environment.transaction?.snapshot?.view(table) ?? null;
+  const { database } = environment.context;
+  table.encodeKey(vectors, 0, key);
+  const hash = table.keys.hash(key);
+  const writer = database.transaction(table.holderOf(key, hash, vectors, 0));
+  // it has moved the index already: what it did becomes visible as a whole (H4)
+  if (writer?.state === 'committing') return writer.ended;
+  if (table.findInMemory(hash, vectors, 0)) {
+    if (view?.has(table.foundUnit, table.foundPosition) === false) return null;
+    return readMemory(environment, table, point, formats);
+  }
+  if (view !== null) return null;
+  return mayBeInFiles(table, vectors, 0) ? 'files' : NO_ROW;
+}
+
+/** The table, where its key decides; null: the engine must look. */
+function tableOf({ context, transaction }: PointEnvironment, point: PointRead): Table | null {
+  const table = context.database.tableOf(point.def.uuid);
+  return table === undefined || transaction?.writes.has(table) === true ? null : table;
+}
+
+function keyVectors({ timeZone: zone }: PointEnvironment, table: Table, point: PointRead): readonly ColumnVector[] {
+  return table.keyColumns.map((index, i) => valueVector(table.def.columns[index]!, point.key[i]!, zone));
+}
+
+/** The answer that memory has at once; null: it must be waited for. */
+export function readHotPoint(
+  environment: PointEnvironment,
+  point: PointRead,
+  formats: readonly Format[],
+): PointAnswer | null {
+  const table = tableOf(environment, point);
+  if (table === null) return null;
+  if (point.key.includes(null)) return NO_ROW;
+  const found = look(environment, table, keyVectors(environment, table, point), point, formats);
+  return found === 'files' || found instanceof Promise ? null : found;
+}
+
 /** Null: the engine must look. */
 export async function readPoint(
   environment: PointEnvironment,
@@ -38,30 +89,19 @@ export async function readPoint(
   formats: readonly Format[],
 ): Promise<PointAnswer | null> {
   const { database } = environment.context;
-  const table = database.tableOf(point.def.uuid);
-  if (table === undefined || environment.transaction?.writes.has(table) === true) return null;
-  // In REPEATABLE READ: a row that is alive now, and was there, is what it was.
-  const view = environment.transaction?.snapshot?.view(table) ?? null;
+  const table = tableOf(environment, point);
+  if (table === null) return null;
   if (point.key.includes(null)) return NO_ROW;
-  const vectors = table.keyColumns.map((index, i) =>
-    valueVector(table.def.columns[index]!, point.key[i]!, environment.timeZone),
-  );
+  const vectors = keyVectors(environment, table, point);
   const pin = database.memory.pins.acquire(); // the file must stay until its row is read
   try {
     for (;;) {
-      table.encodeKey(vectors, 0, key);
-      const hash = table.keys.hash(key);
-      const writer = database.transaction(table.holderOf(key, hash, vectors, 0));
-      if (writer?.state === 'committing') {
-        await writer.ended; // it has moved the index already: what it did becomes visible as a whole (H4)
+      const found = look(environment, table, vectors, point, formats);
+      if (found instanceof Promise) {
+        await found;
         continue;
       }
-      if (table.findInMemory(hash, vectors, 0)) {
-        if (view?.has(table.foundUnit, table.foundPosition) === false) return null;
-        return readMemory(environment, table, point, formats);
-      }
-      if (view !== null) return null;
-      if (!mayBeInFiles(table, vectors, 0)) return NO_ROW;
+      if (found !== 'files') return found;
       if (table.files.some((file) => !file.indexed && file.mayHold(vectors, 0))) return null;
       let unit = -1;
       let position = -1;
@@ -73,6 +113,7 @@ export async function readPoint(
       if (unit >= 0) return await readFile(environment, table, point, formats, unit, position);
       // A row that was found dead may have a successor by now, or one on its way.
       table.encodeKey(vectors, 0, key);
+      const hash = table.keys.hash(key);
       const holder = database.transaction(table.holderOf(key, hash, vectors, 0));
       if (holder?.state !== 'committing' && !table.findInMemory(hash, vectors, 0)) return NO_ROW;
     }

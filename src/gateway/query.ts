@@ -96,6 +96,8 @@ function once(rows: number, messages: Uint8Array): Source {
   };
 }
 
+const NO_MORE = once(0, new Uint8Array(0));
+
 /** Where rows go. */
 export type RowOutput = Pick<Output, 'dataRows'>;
 
@@ -167,13 +169,16 @@ export class QueryRun {
     copy: CopyOutOptions | null,
     standIn: StandIn | null,
   ): Promise<QueryRun> {
-    const rendered = plan.render(parameterValues(parameters, oids));
-    if (copy === null && standIn === null && columns !== null) {
-      if (plan.counts !== undefined) {
-        const { rows, messages } = countRowsOf(environment, plan.counts, formats[0] ?? 0);
-        return new QueryRun(columns, once(rows, messages));
-      }
-      const found = await readHere(environment, rendered, columns.length, formats);
+    const values = parameterValues(parameters, oids);
+    const isHere = copy === null && standIn === null && columns !== null;
+    const point = isHere ? (plan.point?.(values) ?? null) : null;
+    if (point !== null && point.fieldIds.length === columns?.length) {
+      const found = await readPoint(environment, point, formats);
+      if (found !== null) return new QueryRun(columns, once(found.rows, found.messages));
+    }
+    const rendered = plan.render(values);
+    if (isHere) {
+      const found = readHere(environment, plan, rendered, columns.length, formats);
       if (found !== null) return new QueryRun(columns, once(found.rows, found.messages));
     }
     const known = columns ?? (await describe(environment, plan, oids));
@@ -255,6 +260,11 @@ export class QueryRun {
     );
   }
 
+  /** Rows that have been sent. */
+  static spent(columns: readonly ResultColumn[]): QueryRun {
+    return new QueryRun(columns, NO_MORE);
+  }
+
   /** Rows that a statement has given already, with its tag. */
   static kept(
     columns: readonly ResultColumn[],
@@ -331,16 +341,16 @@ function copyStyle(copy: CopyOutOptions, columns: readonly ResultColumn[] | null
   return { format, delimiter, null: nullText, quote, escape, forceQuote };
 }
 
-/** What this thread can answer itself, by a key or an index. Null: the engine must look. */
-async function readHere(
+/** What this thread can answer itself of more than one row, by a count or an index. Null: the engine must look. */
+function readHere(
   environment: QueryEnvironment,
-  { point, indexed }: RenderedQuery,
+  { counts }: QueryPlan,
+  { indexed }: RenderedQuery,
   width: number,
   formats: readonly Format[],
-): Promise<PointAnswer | null> {
-  const found = point?.fieldIds.length === width ? await readPoint(environment, point, formats) : null;
-  if (found !== null || indexed?.fieldIds.length !== width) return found;
-  return readIndexed(environment, indexed, formats);
+): PointAnswer | null {
+  if (counts !== undefined) return countRowsOf(environment, counts, formats[0] ?? 0);
+  return indexed?.fieldIds.length === width ? readIndexed(environment, indexed, formats) : null;
 }
 
 function lengthOfRows(messages: Uint8Array, rows: number): number {

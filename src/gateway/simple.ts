@@ -1,5 +1,7 @@
 /** The Query message: its statements one after another, outside a block as one implicit transaction. */
 import { admitted } from './admission.ts';
+import { describedColumns } from './columns.ts';
+import { instantAnswer, sendAnswer } from './instant.ts';
 import { headEnd, insertHead, type InsertHead } from '../planner/insert-head.ts';
 import { parseSql } from '../planner/parse.ts';
 import type { ParsedStatement, Statement } from '../planner/plan.ts';
@@ -104,8 +106,22 @@ export class SimpleQuery {
     if (!inTransaction(statement)) this.#transaction.enter(verbOf(statement));
     if (columns !== null) out.rowDescription(columns, NO_FORMATS);
     const answer = columns === null ? null : { columns, formats: NO_FORMATS, out };
-    const tag = await this.#statements.run(prepared?.statement ?? statement, NO_PARAMETERS, [], out, false, answer);
+    const sent = this.#answer(statement, out);
+    const pending =
+      sent ?? this.#statements.run(prepared?.statement ?? statement, NO_PARAMETERS, [], out, false, answer);
+    const tag = pending instanceof Promise ? await pending : pending;
     if (last && !this.#transaction.inBlock) await this.#transaction.commitNow();
     out.commandComplete(tag);
+  }
+
+  /** The tag, where its rows are there at once; null: it has to wait for something. */
+  #answer(statement: Statement, out: Output): MaybePromise<string> | null {
+    if (statement.kind !== 'query' || statement.plan.described === null || this.#transaction.lacksSnapshot) return null;
+    const columns = describedColumns(statement.plan);
+    const environment = this.#statements.queryEnvironment();
+    const answer = instantAnswer(environment, statement, NO_PARAMETERS, [], columns, NO_FORMATS);
+    if (answer === null) return null;
+    out.rowDescription(columns, NO_FORMATS);
+    return sendAnswer(answer, out, this.#interruption);
   }
 }

@@ -29,6 +29,7 @@ import { carryOutWith } from './modifying-with.ts';
 import { endPeer, sleep, type Peer } from './peers.ts';
 import { discardTemporary, generationOf } from './temporary.ts';
 import type { Preparation, SessionPrepared } from './prepare.ts';
+import { KeptPlans } from './kept-plans.ts';
 import type { Interruption } from './interruption.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
 import { ownTables, permit, permitSchema, usable } from './permission.ts';
@@ -94,6 +95,7 @@ export class SessionStatements {
   readonly #definitions = new SessionDefinitions(this);
   /** Plans that hold what a function of Arka's answered: it may answer otherwise next time. */
   readonly #momentary = new WeakSet<Statement>();
+  readonly #plans = new KeptPlans();
   readonly sequences: SessionSequences;
   readonly #actions: SessionActions;
   readonly #events: SessionEvents;
@@ -505,6 +507,17 @@ export class SessionStatements {
   };
 
   plan(parsed: ParsedStatement, parameterOids: readonly number[]): Statement {
+    // what a transaction defines itself has no generation
+    if (this.transaction.changes !== null) return this.#plan(parsed, parameterOids);
+    const plannedWith = { generation: this.generation, rights: this.access.generation, parameterOids };
+    const kept = this.#plans.find(parsed, plannedWith);
+    if (kept !== null) return kept;
+    const statement = this.#plan(parsed, parameterOids);
+    if (!this.#momentary.has(statement)) this.#plans.keep(parsed, statement, plannedWith);
+    return statement;
+  }
+
+  #plan(parsed: ParsedStatement, parameterOids: readonly number[]): Statement {
     const { relations } = this.transaction;
     let isMomentary = false;
     const environment: PlannerEnvironment = {

@@ -110,11 +110,6 @@ export interface RenderedQuery {
   filters?(place: number): readonly ColumnFilter[];
   /** One a planned table; null: none. The condition is in `sql` as well: whoever uses it may find too many rows. */
   readonly lookups: readonly (EqualityLookup | null)[];
-  /**
-   * Set when the statement is `SELECT plain columns FROM t WHERE k1 = v1 AND … [AND nothing else]` over the whole
-   * key: key values in key order, in text form (null: NULL, no row), and the field ids to return.
-   */
-  readonly point: PointRead | null;
   /** Set when the statement is `SELECT plain columns FROM t WHERE c = v` and nothing else, with an index on c. */
   readonly indexed: IndexedRead | null;
   /** After which LSN a feed's changes are wanted. @throws {SqlError} 22004, 22P02 */
@@ -125,6 +120,8 @@ export interface IndexedRead {
   readonly lookup: EqualityLookup;
   readonly fieldIds: readonly number[];
 }
+
+/** Key values in key order, in text form (null: NULL, no row), and the field ids to return. */
 export interface PointRead {
   readonly def: TableDef;
   readonly key: readonly (string | null)[];
@@ -156,6 +153,11 @@ export interface QueryPlan {
   readonly calls?: ColumnCalls;
   /** For PostgreSQL itself to run where the engine has no way. Left out: it may not. */
   readonly copied?: () => CopiedQuery;
+  /**
+   * Set when the statement may be `SELECT plain columns FROM t WHERE k1 = v1 AND … [AND nothing else]` over the whole key. Null:
+   * these values are not surely those of a key.
+   */
+  readonly point?: KeyCondition;
   render(parameters: readonly ParameterValue[]): RenderedQuery;
 }
 

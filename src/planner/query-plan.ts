@@ -242,6 +242,7 @@ export class Renderer {
 
   /** What the engine is asked by it. `described` null: PostgreSQL says what it gives, or nobody asks. */
   plan(text = '', described: QueryPlan['described'] = null): QueryPlan {
+    const point = this.#point;
     return {
       route: 'engine',
       tables: [...this.#tables.values()],
@@ -249,6 +250,7 @@ export class Renderer {
       views: [],
       described,
       parameterOids: this.#parameterOids,
+      ...(point === null ? {} : { point: (parameters) => pointRead(point, parameters) }),
       render: (parameters) => this.render(parameters),
     };
   }
@@ -260,14 +262,13 @@ export class Renderer {
     const timeRanges = tables.map((planned) => this.#rangeOf(planned, parameters));
     let sql: string | null = null;
     return {
-      // A point read by key seldom needs the text.
+      // What main reads by an index seldom needs the text.
       get sql(): string {
         return (sql ??= fill(parts, parameters));
       },
       timeRanges,
       filters: (place) => this.#filtersOf(tables[place]!, parameters),
       lookups: tables.map((planned) => this.#lookupOf(planned, parameters)),
-      point: this.#pointRead(parameters),
       indexed: this.#indexedRead(parameters),
       since: ({ since }) => positionOf(since, parameters),
     };
@@ -311,10 +312,6 @@ export class Renderer {
     const { def, comparisons: found, fieldIds } = this.#point;
     const lookup = equalityLookup(def, found, parameters);
     return lookup === null ? null : { def, lookup, fieldIds };
-  }
-
-  #pointRead(parameters: readonly ParameterValue[]): PointRead | null {
-    return this.#point === null ? null : pointRead(this.#point, parameters);
   }
 }
 

@@ -73,9 +73,9 @@ export class RoleServer {
 }
 
 /** `code message` of the error, or the command's tag and rows. */
-export async function said(client: pg.Client, sql: string): Promise<string> {
+export async function said(client: pg.Client, sql: string, values?: unknown[]): Promise<string> {
   try {
-    const result = await client.query({ text: sql, rowMode: 'array' });
+    const result = await client.query({ text: sql, rowMode: 'array', ...(values === undefined ? {} : { values }) });
     const last = Array.isArray(result) ? result.at(-1)! : result;
     return [last.command, ...last.rows.map((row: unknown[]) => row.join('|'))].join(' ');
   } catch (error) {

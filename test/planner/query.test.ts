@@ -468,7 +468,7 @@ test('AND-ed bounds of the time column become a range; anything else none', () =
 
 test('equality with the whole key and plain columns is a point read; anything more is not', () => {
   const point = (sql: string, parameters: { typeOid: number; text: string | null }[] = []): unknown => {
-    const found = planOf(sql).render(parameters).point;
+    const found = planOf(sql).point?.(parameters) ?? null;
     return found === null ? null : [found.key, found.fieldIds];
   };
   expect(point("SELECT v, a FROM other.pairs WHERE b = 'x' AND 1 = a")).toEqual([
