@@ -15,12 +15,14 @@ import { formatsOf, SessionPortal } from './portal.ts';
 import { QueryRun, readByPostgres } from './query.ts';
 import { answerOf, keptRows, returningOf } from './returning.ts';
 import { verbOf } from './transaction-statements.ts';
+import { changeByKey } from './keyed-change.ts';
 import { insertValues } from './write.ts';
 import { NO_FORMATS } from './no-parameters.ts';
 import type { SessionPortals } from './portals.ts';
 import type { SessionStatements } from './statements.ts';
 import { withOwnSchema } from './temporary.ts';
 import type { SessionTransaction } from './transaction.ts';
+import type { WriteEnvironment } from './write-environment.ts';
 
 const EMPTY: Statement = { kind: 'empty' };
 
@@ -84,53 +86,57 @@ export class ExtendedQuery {
     this.#statements.activity.runs(prepared.parsed?.text ?? '');
     const statement = this.#statements.current(prepared);
     this.#statements.position = prepared.parsed?.position ?? 0;
-    const { database } = this.#statements.context;
-    if (statement.kind === 'query') {
-      const tag = maxRows === 0 ? this.#answer(portal, statement, out) : null;
-      if (tag === null) return this.#execute(portal, maxRows, out);
-      return tag instanceof Promise ? tag.then((each) => out.commandComplete(each)) : out.commandComplete(tag);
-    }
-    if (
-      statement.kind !== 'insert' ||
-      statement.source.kind !== 'values' ||
-      database.pressed ||
-      database.locks.busy ||
-      this.#transaction.lacksSnapshot ||
-      (portal.columns !== null && (maxRows > 0 || prepared.generation !== this.#statements.generation))
-    )
-      return this.#execute(portal, maxRows, out);
-    if (this.#statements.permit(statement) !== null) return this.#execute(portal, maxRows, out);
-    this.#transaction.enter('INSERT');
-    this.#runOnce(portal);
-    this.#interruption.begin();
-    const answer = answerOf(portal, out);
-    const tag = insertValues(
-      this.#statements.writeEnvironment(portal.parameters, prepared.parameterOids, answer),
-      statement,
-    );
+    const tag =
+      statement.kind === 'query'
+        ? this.#answer(portal, statement, maxRows, out)
+        : this.#write(portal, statement, maxRows, out);
+    if (tag === null) return this.#execute(portal, maxRows, out);
     if (tag instanceof Promise) return this.#interruption.guarded(async () => out.commandComplete(await tag));
     out.commandComplete(tag);
     return undefined;
+  }
+
+  /** The tag of VALUES that are inserted, and of a row that is changed by its key; null: of anything else. */
+  #write(portal: SessionPortal, statement: Statement, maxRows: number, out: Output): MaybePromise<string> | null {
+    const { prepared, parameters, columns } = portal;
+    const work = byValues(statement);
+    if (work === null) return null;
+    if (portal.run !== null || (columns !== null && maxRows > 0)) return null;
+    if (columns !== null && prepared.generation !== this.#statements.generation) return null;
+    if (this.#statements.context.database.pressed || !this.#goesOn(statement)) return null;
+    this.#runOnce(portal);
+    this.#interruption.begin();
+    const answer = answerOf(portal, out);
+    const environment = this.#statements.writeEnvironment(parameters, prepared.parameterOids, answer);
+    const tag = work(environment);
+    if (tag === null) portal.finished = false;
+    return tag;
+  }
+
+  /** Nothing is to be asked or waited for before the statement: then it is in its transaction. */
+  #goesOn(statement: Statement): boolean {
+    if (this.#statements.context.database.locks.busy || this.#transaction.lacksSnapshot) return false;
+    if (this.#statements.permit(statement) !== null) return false;
+    void this.#statements.held(() => statement); // nobody is in the way
+    this.#transaction.enter(verbOf(statement));
+    return true;
   }
 
   /** The tag, where its rows are there at once; null: it has to wait for something. */
   #answer(
     portal: SessionPortal,
     statement: Extract<Statement, { kind: 'query' }>,
+    maxRows: number,
     out: Output,
   ): MaybePromise<string> | null {
     const { prepared, columns, formats, parameters } = portal;
-    const { generation, context } = this.#statements;
-    if (columns === null || portal.run !== null || portal.finished || prepared.generation !== generation) return null;
-    if (context.database.locks.busy || this.#transaction.lacksSnapshot || this.#statements.permit(statement) !== null)
-      return null;
-    void this.#statements.held(() => statement); // nobody is in the way
-    this.#transaction.enter(verbOf(statement));
+    if (columns === null || maxRows > 0 || portal.run !== null || portal.finished) return null;
+    if (prepared.generation !== this.#statements.generation || !this.#goesOn(statement)) return null;
     const environment = this.#statements.queryEnvironment();
     const answer = instantAnswer(environment, statement, parameters, prepared.parameterOids, columns, formats);
     if (answer === null) return null;
     portal.run = QueryRun.spent(columns);
-    return sendAnswer(answer, out, this.#interruption);
+    return sendAnswer(answer, out);
   }
 
   #runOnce(portal: SessionPortal): void {
@@ -178,6 +184,20 @@ export class ExtendedQuery {
   sync(): MaybePromise<void> {
     this.#interruption.idle(this.#transaction.inBlock);
     return this.#transaction.inBlock ? undefined : this.#transaction.commitNow();
+  }
+}
+
+/** What writes the rows that its values are, or are the keys of; null: something else finds its rows. */
+function byValues(statement: Statement): ((environment: WriteEnvironment) => MaybePromise<string> | null) | null {
+  switch (statement.kind) {
+    case 'insert':
+      return statement.source.kind === 'values' ? (environment) => insertValues(environment, statement) : null;
+    case 'update':
+    case 'delete':
+      if (statement.point === null || statement.locks !== undefined) return null;
+      return (environment) => changeByKey(environment, statement);
+    default:
+      return null;
   }
 }
 

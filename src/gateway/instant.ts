@@ -5,7 +5,6 @@
 import type { Statement } from '../planner/plan.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import type { BoundParameters, MaybePromise, Output } from '../wire/gateway-api.ts';
-import type { Interruption } from './interruption.ts';
 import { readHotPoint, type PointAnswer } from './point.ts';
 import type { QueryEnvironment } from './query.ts';
 import { parameterValues } from './write-environment.ts';
@@ -28,12 +27,8 @@ export function instantAnswer(
 }
 
 /** The tag; a promise: the client has not read what was sent before. */
-export function sendAnswer(
-  { rows, messages }: PointAnswer,
-  out: Output,
-  interruption: Interruption,
-): MaybePromise<string> {
+export function sendAnswer({ rows, messages }: PointAnswer, out: Output): MaybePromise<string> {
   const tag = `SELECT ${rows}`;
   const full = rows === 0 ? undefined : out.dataRows(messages);
-  return full === undefined ? tag : interruption.guarded(() => full).then(() => tag);
+  return full === undefined ? tag : full.then(() => tag);
 }

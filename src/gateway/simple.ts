@@ -107,9 +107,12 @@ export class SimpleQuery {
     if (columns !== null) out.rowDescription(columns, NO_FORMATS);
     const answer = columns === null ? null : { columns, formats: NO_FORMATS, out };
     const sent = this.#answer(statement, out);
-    const pending =
-      sent ?? this.#statements.run(prepared?.statement ?? statement, NO_PARAMETERS, [], out, false, answer);
-    const tag = pending instanceof Promise ? await pending : pending;
+    const tag =
+      sent === null
+        ? await this.#statements.run(prepared?.statement ?? statement, NO_PARAMETERS, [], out, false, answer)
+        : sent instanceof Promise
+          ? await this.#interruption.guarded(() => sent)
+          : sent;
     if (last && !this.#transaction.inBlock) await this.#transaction.commitNow();
     out.commandComplete(tag);
   }
@@ -122,6 +125,6 @@ export class SimpleQuery {
     const answer = instantAnswer(environment, statement, NO_PARAMETERS, [], columns, NO_FORMATS);
     if (answer === null) return null;
     out.rowDescription(columns, NO_FORMATS);
-    return sendAnswer(answer, out, this.#interruption);
+    return sendAnswer(answer, out);
   }
 }
