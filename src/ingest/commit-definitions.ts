@@ -8,6 +8,9 @@
  *   For the same reason no sequence goes back before the rows are in the log: until then the catalog covers both of its ways.
  *   Rights that go with the definitions are in the same transaction of the catalog: no crash leaves one without the other.
  * - D3 Lanes of tables are taken before the committer's: flushes and commits of them are over, and none begins.
+ * - D4 Where another writer has committed rows to a table that is altered, they are taken over, and the commit is tried again, as
+ *   one of rows is. What it has changed of the definition is 40001: the ALTER was planned by another one.
+ * - D5 Where the catalog does not say what became of it (08007), the tables concerned are as it has them once it answers (`unsettled-tables.ts`).
  */
 import { SqlError, SqlState } from '../errors.ts';
 import {
@@ -23,6 +26,7 @@ import { viewKey } from '../view-def.ts';
 import { reindexed } from './alter-table.ts';
 import { holdLane } from './checkpoint.ts';
 import { truncatedTables } from './commit-truncation.ts';
+import { NotYet } from './committer.ts';
 import { nameOf, type Database } from './database.ts';
 import { discardFilled, fillColumns, installFilled, type FilledFiles } from './fill-columns.ts';
 import { refreshTable } from './iceberg-commit.ts';
@@ -31,10 +35,14 @@ import type { AlteredHere, SchemaResult } from './schema-result.ts';
 import type { Sequence } from './sequence.ts';
 import { dropTemporary } from './temporary-tables.ts';
 import type { Transaction } from './transaction.ts';
+import { detachUnsettled } from './unsettled-tables.ts';
 
 /** Rights that the transaction has changed: `store` makes them durable, with what else it stores. Null: none have changed. */
 export type WithRights = <T>(store: (roles: string | null) => Promise<T>) => Promise<T>;
 export const NO_RIGHTS: WithRights = (store) => store(null);
+
+/** D4 */
+const TRIES_MAX = 10;
 
 /** @throws {SqlError} the transaction is rolled back, definitions, rights and all */
 export async function commitDefinitions(
@@ -51,16 +59,21 @@ export async function commitDefinitions(
     const concerned = new Set([...before.keys(), ...droppedTables, ...truncatedTables(transaction)]);
     const lanes = await Promise.all(Array.from(concerned, (table) => holdLane(database, table)));
     try {
-      for (const table of before.keys()) if (!table.temporary) await refreshTable(database, table);
       for (const table of transaction.writes.keys()) if (!changes.has(table)) transaction.forget(table);
-      await filling(database, changes, (filled) =>
-        database.committer.commit(transaction, () => apply(database, changes, filled, withRights)),
+      await inTries(database, [...before.keys()], () =>
+        filling(database, changes, (filled) =>
+          database.committer.commit(transaction, () => apply(database, changes, filled, withRights)),
+        ),
       );
       for (const sequence of restartedSequences) await restarted(database, sequence);
       for (const each of alteredTables) await filled(database, each);
       for (const [table, def] of before) await reindexed(database, table, def);
     } catch (error) {
-      if (transaction.state !== 'done') transaction.finish();
+      const finish = (): void => {
+        if (transaction.state !== 'done') transaction.finish();
+      };
+      if (isUnknown(error)) await detachUnsettled(database, [...before.keys(), ...droppedTables], error, finish);
+      else finish();
       throw error;
     } finally {
       for (const release of lanes) release();
@@ -69,6 +82,25 @@ export async function commitDefinitions(
   if (droppedTables.some(({ temporary }) => !temporary)) await database.trimLog(); // with a checkpoint frame that does not have them: their frames are missed by nobody
   for (const table of droppedTables) void database.index?.sync(table);
 }
+
+/** D4. Tables are as the catalog has them before each try. */
+async function inTries(database: Database, altered: readonly Table[], commit: () => Promise<void>): Promise<void> {
+  for (let left = TRIES_MAX - 1; ; left--) {
+    for (const table of altered) if (!table.temporary) await refreshTable(database, table);
+    try {
+      await commit();
+      return;
+    } catch (error) {
+      if (!(error instanceof NotYet)) throw error;
+      if (left === 0 || isUnknown(error.cause) || altered.some(({ found }) => found !== null)) throw error.cause;
+    }
+  }
+}
+
+const codeOf = (error: unknown): SqlState | null => (error instanceof SqlError ? error.code : null);
+
+/** 08007 */
+const isUnknown = (error: unknown): error is SqlError => codeOf(error) === SqlState.transactionResolutionUnknown;
 
 type Filled = ReadonlyMap<Table, FilledFiles>;
 
@@ -84,8 +116,7 @@ async function filling(
       if (changes.has(table)) filled.set(table, await fillColumns(database, table, table.def, fill));
     await commit(filled);
   } catch (error) {
-    const isUnknown = error instanceof SqlError && error.code === SqlState.transactionResolutionUnknown;
-    if (!changes.isCommitted && !isUnknown)
+    if (!changes.isCommitted && !isUnknown(error instanceof NotYet ? error.cause : error))
       for (const [table, files] of filled) await discardFilled(database, table, files);
     throw error;
   } finally {
@@ -133,6 +164,14 @@ async function apply(
     if (!isNothing(stored)) return store(database, { ...stored, roles }, sequencesOf(stored), requests, renamed);
     if (roles !== null) await database.lake.writeRoles(roles);
     return { created: [], altered: [] };
+  }).catch((error: unknown) => {
+    if (!(error instanceof SqlError)) throw error;
+    const { transaction } = changes;
+    // A stream is sealed once.
+    const mayTryAgain = transaction.streamed === null && !transaction.hasLeftMemory;
+    const isFaster = codeOf(error) === SqlState.serializationFailure;
+    if ((mayTryAgain && isFaster) || isUnknown(error)) throw new NotYet(error);
+    throw error;
   });
   if (isNothing(result)) return;
   for (const name of result.newSchemas) database.schemas.add(name);

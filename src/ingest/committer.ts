@@ -35,6 +35,16 @@ interface Pending {
   readonly done: () => void;
 }
 
+/** Thrown by what a commit is to carry out first: nothing of it was done here, and the transaction has not ended. */
+export class NotYet extends Error {
+  override readonly cause: SqlError;
+
+  constructor(cause: SqlError) {
+    super(cause.message);
+    this.cause = cause;
+  }
+}
+
 /** What a commit asks for when own rows of the transaction are in files (H1). */
 export interface Spills {
   readonly streamAnew: (transaction: Transaction) => Promise<LogStream>;
@@ -78,7 +88,7 @@ export class Committer {
   /**
    * Commits; resolves when visible and, unless synchronous_commit is off, durable. What one frame holds is in the log and
    * applied when it returns.
-   * @param first carried out when everything has room, before the log has anything of it: it fails, and so does the commit
+   * @param first carried out when everything has room, before the log has anything of it: it fails, and so does the commit; after `NotYet` it may be asked again
    * @throws {SqlError} 53100, 53200: nothing was written, and the transaction is rolled back
    */
   commit(transaction: Transaction, first: (() => Promise<void>) | null = null): Promise<void> {
@@ -154,7 +164,7 @@ export class Committer {
         this.#memory.pool.unbounded(() => this.#apply(transaction, live, this.#log.lastLsn));
       });
     } catch (error) {
-      transaction.finish();
+      if (!(error instanceof NotYet)) transaction.finish();
       throw error;
     }
     await transaction.ended;

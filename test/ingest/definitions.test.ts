@@ -1,13 +1,16 @@
 /** M-3: what a transaction defines is in the catalog before its rows are in the log, whatever fails or crashes in between. */
 import { cp, rename, rm } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { SqlError } from '../../src/errors.ts';
 import { alterWithin } from '../../src/ingest/alter-within.ts';
 import { commitDefinitions } from '../../src/ingest/commit-definitions.ts';
+import { reattachTable } from '../../src/ingest/reattach.ts';
 import { SchemaChanges } from '../../src/ingest/schema-changes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import type { LakeApi } from '../../src/storage/iceberg/lake-api.ts';
 import type { Table } from '../../src/storage/table.ts';
 import type { TableDef } from '../../src/table-def.ts';
+import { foreignFile } from '../iceberg/foreign.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
 import { createSchema, createSequence, createTable, patient as patience } from './define.ts';
 
@@ -299,3 +302,73 @@ test('a crash while a schema is renamed leaves it under one of its names, with a
     expect(sequences.named(was, 's')).toBeUndefined();
   }
 });
+
+/** Rows that another engine puts into a file of its own. */
+async function appendByAnother(table: Table, id: number): Promise<void> {
+  await foreignFile(db.dataDir, table.def.name, table.files[0]!.info, `SELECT ${id}, ${id}0, 'theirs'`);
+}
+
+test('D4: an ALTER goes on where another engine commits rows before its own commit, which then has both', async () => {
+  const table = await tableOfTwo();
+  await db.tiers.database.checkpoint();
+  let commits = 0;
+  const back = defining((carryOut) => async (request) => {
+    if (commits++ < 2) await appendByAnother(table, 10 + commits);
+    return carryOut(request);
+  });
+  await commit(await alterOne(table));
+  back();
+  expect(commits).toBe(3);
+  const rows = ['2|20|b', '3|30|c', '11|110|theirs', '12|120|theirs'];
+  expect(table.def.columns.length).toBe(4);
+  expect(await db.rows(table)).toEqual(rows);
+  await db.restart();
+  expect(await db.rows(db.table(table.def.name))).toEqual(rows);
+});
+
+test('D4: another engine that is always faster makes it 40001, and nothing of the transaction is there', async () => {
+  const table = await tableOfTwo();
+  await db.tiers.database.checkpoint();
+  let commits = 0;
+  const back = defining((carryOut) => async (request) => {
+    await appendByAnother(table, 10 + ++commits);
+    return carryOut(request);
+  });
+  await expect(commit(await alterOne(table))).rejects.toMatchObject({ code: '40001' });
+  back();
+  expect(commits).toBe(10);
+  expect(table.def.columns.length).toBe(3);
+  await db.tiers.database.refresh(table);
+  expect(await db.rows(table)).toHaveLength(12);
+});
+
+test.each([true, false])(
+  'D5: a table of definitions of which nobody knows whether they took place is what the catalog has, once it answers (they did: %s)',
+  async (tookPlace) => {
+    const { database } = db.tiers;
+    const altered = await tableOfTwo();
+    const gone = (await createTable(database, tableDef('gone', noPartition)))!;
+    await db.transact((transaction) => db.insert(transaction, gone, [[1, 1, 'there']]));
+    const back = defining((carryOut) => async (request) => {
+      if (tookPlace) await carryOut(request);
+      throw new SqlError('08007', 'planted');
+    });
+    const transaction = await alterOne(altered);
+    await transaction.definitions!.dropTable(gone, patience);
+    await expect(commit(transaction)).rejects.toMatchObject({ code: '08007' });
+    back();
+    for (const table of [altered, gone]) {
+      expect(() => db.begin().of(table)).toThrow('detached');
+      expect(await reattachTable(database, table)).toBe(!tookPlace || table === altered);
+    }
+    expect(altered.def.columns.length).toBe(tookPlace ? 4 : 3);
+    expect(gone.dropped).toBe(tookPlace);
+    for (let pass = 0; pass < 2; pass++) {
+      expect(await db.rows(db.table(altered.def.name))).toEqual(['1|10|a', '2|20|b']);
+      if (!tookPlace) expect(await db.rows(db.table('gone'))).toEqual(['1|1|there']);
+      if (pass > 0) break;
+      await db.transact((writing) => db.insert(writing, db.table(altered.def.name), [[1, 10, 'a']], true));
+      await db.restart();
+    }
+  },
+);

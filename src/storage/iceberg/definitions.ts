@@ -128,7 +128,7 @@ export async function define(lake: Lake, access: TableAccess, request: Definitio
       lake.catalog.setNote(note);
     });
   } catch (error) {
-    if (!tookPlace(lake, id)) {
+    if (!(await tookPlace(lake, id, lake.clock))) {
       for (const each of altered) changedMeanwhile(lake, access, each);
       await lake.store.delete(tables.map(({ metadataLocation }) => metadataLocation)).catch(() => undefined);
       throw error;

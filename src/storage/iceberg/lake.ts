@@ -292,7 +292,9 @@ function withoutFiles(lake: Lake, row: CatalogRow, loaded: LoadedTable | null, e
 /** A table that was detached, by what its files say now. */
 async function reopen(lake: Lake, request: ReopenRequest): Promise<RecoveredTable> {
   const { tableUuid: uuid } = request;
-  const { schema, name } = lake.known.get(uuid)!;
+  const place = lake.known.get(uuid);
+  if (place === undefined) throw new SqlError(SqlState.undefinedTable, `table with uuid ${uuid} does not exist`);
+  const { schema, name } = place;
   const metadataLocation = lake.catalog.find(schema, name);
   const before = lake.detached.get(uuid);
   lake.detached.delete(uuid);

@@ -7,6 +7,7 @@
  * - R2 Nothing of that is left once the file is written: what rights become afterwards is never taken back.
  * - R3 The same note has the transaction's number: where the catalog does not say whether a COMMIT took place, it tells.
  */
+import type { Clock } from '../../clock.ts';
 import { SqlError, SqlState } from '../../errors.ts';
 import { readRoles, rolesSum, writeRoles } from '../disk/roles-file.ts';
 import type { SqliteCatalog } from './sqlite-catalog.ts';
@@ -39,16 +40,28 @@ export async function noteFor(place: RightsPlace, id: string, rights: string | n
   return JSON.stringify(note);
 }
 
-/** R3. @throws {SqlError} 08007 when nobody knows */
-export function tookPlace(place: RightsPlace, id: string): boolean {
-  try {
-    return noteOf(place)?.id === id;
-  } catch (cause) {
-    throw new SqlError(
-      SqlState.transactionResolutionUnknown,
-      'the catalog did not say whether definitions took place',
-      { cause, hint: 'Restart the server: it reads what the catalog has.' },
-    );
+/** How long a catalog is asked that does not answer, such as while another client holds its file or a network drive is away. */
+const PATIENCE_MS = 60_000;
+const HINT =
+  'Tables that they were about come back as the catalog has them once it answers; a restart reads all that it has.';
+const PAUSE_MS = 100;
+const PAUSE_MS_MAX = 5000;
+
+/** R3. @throws {SqlError} 08007 when nobody knows, for a minute */
+export async function tookPlace(place: Pick<RightsPlace, 'catalog'>, id: string, clock: Clock): Promise<boolean> {
+  const since = clock.monotonic();
+  for (let pauseMs = PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX)) {
+    try {
+      return noteOf(place)?.id === id;
+    } catch (cause) {
+      if (clock.monotonic() - since >= PATIENCE_MS)
+        throw new SqlError(
+          SqlState.transactionResolutionUnknown,
+          'the catalog did not say whether definitions took place',
+          { cause, hint: HINT },
+        );
+    }
+    await new Promise<void>((resolve) => clock.after(pauseMs, resolve));
   }
 }
 
