@@ -102,6 +102,36 @@ test('DROP TABLE waits for transactions that have read or written the table', as
   expect(await codeOf('SELECT * FROM busy', other)).toBe('42P01');
 });
 
+test('DROP TABLE and ALTER SEQUENCE of a sequence that the table owns wait for each other, and end with 40P01 where they would for ever', async () => {
+  const exists = (name: string): Promise<unknown> =>
+    rowsOf(`SELECT count(*)::int FROM pg_sequences WHERE sequencename = '${name}'`);
+  await client.query('CREATE TABLE owning (id serial PRIMARY KEY); CREATE TABLE holding (id serial PRIMARY KEY)');
+  await client.query('BEGIN; ALTER SEQUENCE owning_id_seq INCREMENT 5');
+  await other.query(`SET lock_timeout = '20ms'`);
+  expect(await codeOf('DROP TABLE owning', other)).toBe('55P03');
+  await other.query('SET lock_timeout = 0');
+  const dropped = other.query('DROP TABLE owning');
+  expect(await isWaiting(dropped)).toBe(true);
+  await client.query('COMMIT');
+  await dropped;
+  expect(await exists('owning_id_seq')).toEqual([[0]]);
+  for (const end of ['ROLLBACK', 'COMMIT']) {
+    await client.query('BEGIN; DROP TABLE holding');
+    const altered = codeOf('ALTER SEQUENCE holding_id_seq INCREMENT 5', other);
+    expect(await isWaiting(altered)).toBe(true);
+    await client.query(end);
+    expect(await altered).toBe(end === 'COMMIT' ? '42P01' : 'none');
+  }
+  await client.query('CREATE TABLE near (id serial PRIMARY KEY); CREATE TABLE far (id serial PRIMARY KEY)');
+  await client.query('BEGIN; ALTER SEQUENCE near_id_seq INCREMENT 5');
+  await other.query('BEGIN; ALTER SEQUENCE far_id_seq INCREMENT 5');
+  const codes = [codeOf('DROP TABLE far'), codeOf('DROP TABLE near', other)];
+  await Promise.race(codes);
+  for (const by of [client, other]) void by.query('ROLLBACK');
+  expect((await Promise.all(codes)).toSorted()).toEqual(['40P01', 'none']);
+  await client.query('INSERT INTO near DEFAULT VALUES; INSERT INTO far DEFAULT VALUES');
+});
+
 test('two transactions do not make one name: the second waits, and gets 42P07 or the name', async () => {
   await client.query('BEGIN; CREATE TABLE twice (a int)');
   const second = codeOf('CREATE TABLE twice (b text)', other);

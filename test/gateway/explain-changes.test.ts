@@ -50,6 +50,12 @@ test.each(['id int PRIMARY KEY, v int', 'id int, v int'])(
       'Result: UPDATE 6',
     ]);
     expect(await rows('r')).toEqual([1, 2, 3, 4, 5, 6].map((id) => [id, 1]));
+    const pending = `SELECT tier, rows::int, pending_deletes::int FROM arka.units WHERE table_name = 'r' AND deleted_rows > 0 ORDER BY rows`;
+    expect((await client.query<unknown[]>({ text: pending, rowMode: 'array' })).rows).toEqual([
+      ['disk', 2, 2],
+      ['iceberg', 3, 3],
+      ['memory', 7, 1],
+    ]);
   },
 );
 
