@@ -25,8 +25,8 @@ export async function carryOutWith(
 ): Promise<string> {
   for (const { rows } of before)
     if (rows !== null && rows.refused !== null)
-      throw notSupported(`${rows.refused} in RETURNING inside WITH`, {
-        hint: 'Return columns of the table, or cast the expression to the type of one.',
+      throw notSupported(`${rows.refused} in rows of WITH that other parts of the statement read`, {
+        hint: 'Give columns of a table, or cast the expression to the type of one.',
       });
   const view = await StatementView.begin(environment.database, environment.transaction);
   const returned = new PartsRows(environment);
@@ -45,11 +45,9 @@ export async function carryOutWith(
   }
 }
 
-function write(
-  environment: WriteEnvironment,
-  statement: WithPart['statement'],
-  answer: Answer | null,
-): Promise<string> {
+type WriteStatement = Exclude<WithPart['statement'], { kind: 'query' }>;
+
+function write(environment: WriteEnvironment, statement: WriteStatement, answer: Answer | null): Promise<string> {
   const own = { ...environment, answer };
   return statement.kind === 'insert' ? insert(own, statement) : change(own, statement);
 }
@@ -84,13 +82,14 @@ class PartsRows {
   async carryOut({ statement, rows }: WithPart): Promise<void> {
     const { memory } = this.environment.database;
     if (rows === null) {
-      await write(this.environment, statement, null);
+      if (statement.kind !== 'query') await write(this.environment, statement, null);
       return;
     }
     const { def, placeholders } = rows;
     const taker = new ReturnedRows(memory, def);
     this.#releases.push(() => taker.rows.retire());
-    await write(this.environment, statement, taker);
+    if (statement.kind === 'query') await taker.takeQuery(this.environment, statement.plan);
+    else await write(this.environment, statement, taker);
     const { unit, release } = bufferUnit(
       memory,
       taker.rows,

@@ -1,6 +1,6 @@
-/** What RETURNING gives inside WITH, kept as rows of a table while the other parts of the statement read it. */
+/** What RETURNING gives inside WITH, or a query there that runs once, kept as rows of a table while the other parts of the statement read it. */
 import { SqlError, SqlState } from '../errors.ts';
-import type { Returning } from '../planner/plan.ts';
+import type { QueryPlan, Returning } from '../planner/plan.ts';
 import type { Batch } from '../storage/memory/batch.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
@@ -8,6 +8,7 @@ import type { TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { physicalOf } from '../types/pg-type.ts';
 import type { MaybePromise } from '../wire/gateway-api.ts';
+import type { StandIn } from './query.ts';
 import { unitsOf, type RowTaker, type WrittenRows } from './returning.ts';
 import { drain, type WriteEnvironment } from './write-environment.ts';
 
@@ -51,14 +52,18 @@ export class ReturnedRows implements RowTaker {
   async #takeByEngine(environment: WriteEnvironment, returning: Returning, written: WrittenRows): Promise<void> {
     const { buffers, release } = unitsOf(environment, returning, written);
     try {
-      const take = (vectors: readonly ColumnVector[], rows: number): void => {
-        this.rows.append(vectors, 0, rows);
-        this.#checkSize();
-      };
-      await drain(environment, returning.kept().plan, take, buffers);
+      await this.takeQuery(environment, returning.kept().plan, buffers);
     } finally {
       release();
     }
+  }
+
+  async takeQuery(environment: WriteEnvironment, plan: QueryPlan, buffers?: StandIn['buffers']): Promise<void> {
+    const take = (vectors: readonly ColumnVector[], rows: number): void => {
+      this.rows.append(vectors, 0, rows);
+      this.#checkSize();
+    };
+    await drain(environment, plan, take, buffers);
   }
 
   #checkSize(): void {
@@ -66,9 +71,13 @@ export class ReturnedRows implements RowTaker {
     let bytes = 0;
     for (const batch of this.rows.batches) bytes += batch.dataBytes;
     if (bytes > bytesMax)
-      throw new SqlError(SqlState.programLimitExceeded, 'too many rows of RETURNING inside WITH', {
-        detail: `Rows that other parts of a statement read may take ${Math.floor(bytesMax)} bytes.`,
-        hint: 'Change fewer rows by one statement, or raise memory.limit.',
-      });
+      throw new SqlError(
+        SqlState.programLimitExceeded,
+        'too many rows of WITH that other parts of the statement read',
+        {
+          detail: `Rows that other parts of a statement read may take ${Math.floor(bytesMax)} bytes.`,
+          hint: 'Change fewer rows by one statement, or raise memory.limit.',
+        },
+      );
   }
 }

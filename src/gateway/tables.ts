@@ -43,7 +43,7 @@ export function writtenTables(statement: Statement): readonly string[] {
       return [statement.def.uuid];
     case 'with': {
       const { before, main, after } = statement;
-      return [...before, ...after].map((part) => part.statement.def.uuid).concat(writtenTables(main));
+      return [...before, ...after].flatMap((part) => writtenTables(part.statement)).concat(writtenTables(main));
     }
     case 'explain':
       return statement.analyze ? writtenTables(statement.inner) : NONE;

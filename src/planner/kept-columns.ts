@@ -18,10 +18,10 @@ export interface KeptColumns {
   readonly refused: string | null;
 }
 
-/** INSERT, UPDATE, DELETE or MERGE inside WITH. */
+/** INSERT, UPDATE, DELETE or MERGE inside WITH; or a query that several parts read, and that might give each other rows. */
 export interface WithPart {
   readonly name: string;
-  readonly statement: Extract<Statement, { kind: 'insert' | 'update' | 'delete' | 'merge' }>;
+  readonly statement: Extract<Statement, { kind: 'query' | 'insert' | 'update' | 'delete' | 'merge' }>;
   /** What others read of it; null: nothing. */
   readonly rows: WithRows | null;
 }

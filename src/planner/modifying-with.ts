@@ -1,17 +1,19 @@
 /**
  * INSERT, UPDATE, DELETE and MERGE inside WITH. Each is planned as a statement of its own, with the plain queries of the WITH that it
- * reads; what it returns is a table to the parts that name it.
+ * reads; what it returns is a table to the parts that name it. So is a query that several parts read and that might not give all of them the same
+ * rows (`unstable-queries.ts`): it runs once.
  */
-import type { CommonTableExpr, Node, RangeVar, WithClause } from 'libpg-query';
+import type { CommonTableExpr, Node, RangeVar, SelectStmt, WithClause } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { unknownDef, type TableDef } from '../table-def.ts';
 import { at, stringsOf, walk } from './ast.ts';
-import type { WithPart, WithRows } from './kept-columns.ts';
+import { planKept, type KeptColumns, type WithPart, type WithRows } from './kept-columns.ts';
 import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
 import type { PlannerEnvironment } from './query-plan.ts';
-import { nestedModifyingWith } from './relations.ts';
+import { findRelations, nestedModifyingWith, planTables } from './relations.ts';
 import { targetTable } from './schema-names.ts';
+import { stabilityOf, type Stability } from './unstable-queries.ts';
 
 const WRITES: ReadonlySet<string> = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
 
@@ -90,6 +92,7 @@ class Planner {
     const { node, text } = this.#statement;
     const { ctes = [], recursive } = bodyOf(node).withClause!;
     const parts: { readonly name: string; readonly statement: WithPart['statement'] }[] = [];
+    const shared = sharedQueries(node);
     for (const each of ctes) {
       if (!('CommonTableExpr' in each)) continue;
       const cte = each.CommonTableExpr;
@@ -101,7 +104,13 @@ class Planner {
           at(cte.location),
         );
       if (!writes(cte.ctequery)) {
-        this.#queries.set(name, cte);
+        const kept = this.#keptOnce(cte, recursive === true, shared.get(name) ?? 'stable');
+        if (kept === null) {
+          this.#queries.set(name, cte);
+          continue;
+        }
+        parts.push({ name, statement: { kind: 'query', plan: kept.plan } });
+        this.#returned.set(name, { ...keptAs(name, kept), placeholders: [] });
         continue;
       }
       const planned = this.#part(cte.ctequery!, recursive === true);
@@ -123,7 +132,32 @@ class Planner {
     };
   }
 
-  #part(query: Node, recursive: boolean): WithPart['statement'] {
+  /** Null: it may run once for each part that reads it. Where only ties decide, it does so if its rows cannot be kept. */
+  #keptOnce(cte: CommonTableExpr, recursive: boolean, stability: Stability): KeptColumns | null {
+    if (stability === 'stable') return null;
+    try {
+      const kept = this.#kept(cte, recursive);
+      return stability === 'chance' || kept.refused === null ? kept : null;
+    } catch (error) {
+      if (stability === 'ties' && error instanceof SqlError && error.code === SqlState.featureNotSupported) return null;
+      throw error;
+    }
+  }
+
+  /** The rows of a query that runs once. */
+  #kept(cte: CommonTableExpr, recursive: boolean): KeptColumns {
+    const { parameterOids, placeholder } = this.#environment;
+    const ctes = [...this.#neededBy(cte.ctequery!), cte].map((each): Node => ({ CommonTableExpr: each }));
+    const select = {
+      targetList: [{ ResTarget: { val: { ColumnRef: { fields: [{ A_Star: {} }] } } } }],
+      fromClause: [{ RangeVar: { relname: cte.ctename, inh: true, relpersistence: 'p' } }],
+      withClause: { ctes, recursive, location: -1 },
+    } as unknown as SelectStmt;
+    const tables = planTables(findRelations({ SelectStmt: select }, this.#view), placeholder, false);
+    return planKept(select, tables, parameterOids);
+  }
+
+  #part(query: Node, recursive: boolean): WriteStatement {
     const planned = this.#plan(query, recursive);
     if (!isWrite(planned)) throw notSupported('this statement in WITH');
     return planned;
@@ -189,14 +223,50 @@ class Planner {
   }
 }
 
-function isWrite(statement: Statement): statement is WithPart['statement'] {
+type WriteStatement = Exclude<WithPart['statement'], { kind: 'query' }>;
+
+/** Queries of the WITH that several parts read. */
+function sharedQueries(node: Node): ReadonlyMap<string, Stability> {
+  const { withClause, ...main } = bodyOf(node);
+  const ctes = withClause!.ctes!.flatMap((each) => ('CommonTableExpr' in each ? [each.CommonTableExpr] : []));
+  const queries = new Map(ctes.filter((cte) => !writes(cte.ctequery)).map((cte) => [cte.ctename ?? '', cte.ctequery!]));
+  const shared = new Map<string, Stability>();
+  const seen = new Set<string>();
+  for (const part of [...ctes.filter((cte) => writes(cte.ctequery)).map((cte) => cte.ctequery!), main]) {
+    const read = new Set<string>();
+    const visit = (below: object): void =>
+      walk({ Below: below }, (tag, found) => {
+        const { schemaname = '', relname = '' } = found as RangeVar;
+        const query = tag === 'RangeVar' && schemaname === '' && !read.has(relname) ? queries.get(relname) : undefined;
+        if (query === undefined) return;
+        read.add(relname);
+        visit(query);
+      });
+    visit(part);
+    for (const name of read) {
+      if (seen.has(name)) shared.set(name, stabilityOf(queries.get(name)!));
+      seen.add(name);
+    }
+  }
+  return shared;
+}
+
+function isWrite(statement: Statement): statement is WriteStatement {
   return ['insert', 'update', 'delete', 'merge'].includes(statement.kind);
 }
 
-function returnedOf(name: string, { returning }: WithPart['statement'], cte: CommonTableExpr): Returned {
+/** As a table. */
+function keptAs(
+  name: string,
+  { columns, refused }: KeptColumns,
+): { readonly def: TableDef; readonly refused: string | null } {
+  return { def: { ...unknownDef('', '', name), columns }, refused };
+}
+
+function returnedOf(name: string, { returning }: WriteStatement, cte: CommonTableExpr): Returned {
   if (returning === null) return { def: null, refused: null, placeholders: [] };
   const kept = returning.kept();
   const names = stringsOf(cte.aliascolnames);
   const columns = kept.columns.map((column, i) => ({ ...column, name: names[i] ?? column.name }));
-  return { def: { ...unknownDef('', '', name), columns }, refused: kept.refused, placeholders: [] };
+  return { ...keptAs(name, { ...kept, columns }), placeholders: [] };
 }

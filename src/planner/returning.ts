@@ -12,6 +12,7 @@ import { writeQuery, writeWith } from './duckdb/query.ts';
 import { rootScope, type ScopeItem } from './duckdb/scope.ts';
 import type { CatalogView, PlannedTable, Returning } from './plan.ts';
 import { keptColumns, planKept, refusal } from './kept-columns.ts';
+import { withoutMerged } from './merged-columns.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
 
@@ -39,10 +40,13 @@ export function planReturning(
   environment: PlannerEnvironment,
   source: Joined = { from: [], with: undefined },
 ): Returning | null {
-  const targetList = [...expressionsOf(statement)];
-  if (targetList.length === 0) return null;
-  const other = source.from.length === 0 ? undefined : foreignColumn(targetList, def, relation);
-  const joined = other === undefined ? [] : joinedItems(source, view, environment, other);
+  const listed = expressionsOf(statement);
+  if (listed.length === 0) return null;
+  const other = source.from.length === 0 ? undefined : foreignColumn(listed, def, relation);
+  const { joined, targetList } =
+    other === undefined
+      ? { joined: [], targetList: [...listed] }
+      : joinedItems(source, listed, { relation, def }, view, environment, other);
   const relations = [relation, ...joined.map((each) => each.relation)];
   const select = { targetList, fromClause: [beside(relations)] } as unknown as SelectStmt;
   const inner = planTables(findRelations(targetList, view), environment.placeholder, false);
@@ -97,25 +101,35 @@ function foreignColumn(targets: readonly Node[], def: TableDef, relation: RangeV
 
 type Place = ReturnType<typeof at>;
 
+interface JoinedItems {
+  readonly joined: readonly { readonly relation: RangeVar; readonly planned: PlannedTable }[];
+  /** The list over them. */
+  readonly targetList: Node[];
+}
+
 /**
  * What the target is joined with, each item of FROM or USING with its columns: they are kept beside the rows written.
- * @throws {SqlError} 0A000 where the type of a column is not known, or USING has merged columns
+ * @throws {SqlError} 0A000 where the type of a column is not known
  */
 function joinedItems(
   { from, with: withClause }: Joined,
+  listed: readonly Node[],
+  { relation: target, def }: { readonly relation: RangeVar; readonly def: TableDef },
   view: CatalogView,
   { parameterOids, placeholder }: PlannerEnvironment,
   place: Place,
-): readonly { readonly relation: RangeVar; readonly planned: PlannedTable }[] {
+): JoinedItems {
   // Only for its columns: the query that finds the rows is written elsewhere.
   const tables = planTables(findRelations({ withClause, from }, view), () => '', false);
   const context = { tables, parameterOids, onWhere: () => undefined };
   const { scope } = writeFrom(from, writeWith(withClause, rootScope(context)).scope);
-  if (scope.merged.size > 0) throw notSupported('RETURNING of columns of a join with USING', place);
-  return scope.items.map((item) => {
+  const joined = scope.items.map((item) => {
     const relation: RangeVar = { relname: item.alias, alias: { aliasname: item.alias } };
     return { relation, planned: { def: defOf(item, place), placeholder: placeholder(), positions: false } };
   });
+  if (scope.merged.size === 0) return { joined, targetList: [...listed] };
+  const own = { alias: target.alias?.aliasname ?? def.name, names: def.columns.map(({ name }) => name) };
+  return { joined, targetList: withoutMerged(listed, from, scope.items, own) };
 }
 
 function defOf({ alias, columns, table }: ScopeItem, place: Place): TableDef {

@@ -63,6 +63,22 @@ export const MODIFYING_WITH: readonly Scenario[] = [
     ],
   },
   {
+    title: 'a query that several parts read runs once',
+    setup: JOBS,
+    steps: [
+      `WITH pick AS (SELECT id FROM jobs LIMIT 2), ins AS (INSERT INTO archive (id) SELECT id FROM pick RETURNING id), del AS (DELETE FROM jobs USING pick WHERE jobs.id = pick.id RETURNING jobs.id) SELECT (SELECT count(*) FROM pick), (SELECT count(*) FROM ins JOIN del ON ins.id = del.id)`,
+      `WITH r(g, x) AS (SELECT g, (random() * 1e9)::int FROM generate_series(1, 3) g), twice AS (SELECT g, x::text AS t FROM r), a AS (INSERT INTO bag SELECT x, t FROM twice) INSERT INTO archive (id, short) SELECT 100 + g, left(t, 4) FROM twice`,
+      `SELECT count(*), count(DISTINCT a) FROM bag JOIN archive ON left(bag.b, 4) = short WHERE id > 100`,
+      {
+        sql: `WITH top AS (SELECT id, price FROM archive ORDER BY id DESC LIMIT $1), u AS (UPDATE archive SET state = $2 FROM top WHERE archive.id = top.id) SELECT count(*), max(id) FROM top`,
+        values: ['2', 'top'],
+      },
+      `WITH one AS (SELECT DISTINCT ON (a) a, b FROM bag WHERE a < 3), d AS (DELETE FROM bag WHERE a IN (SELECT a FROM one)) SELECT a FROM one ORDER BY a`,
+      `SELECT id, state FROM archive WHERE id > 100 ORDER BY id`,
+      `SELECT count(*) FROM bag`,
+    ],
+  },
+  {
     title: 'all parts of a statement see the rows as they were before it',
     setup: JOBS,
     steps: [
