@@ -22,6 +22,10 @@ export function drawnSequences(statement: Statement): readonly number[] {
         ...ofCalls(generated.map((each) => each.value)),
       ];
     }
+    case 'update': {
+      const made = new Set(statement.generated);
+      return made.size === 0 ? NONE : ofDefaults(statement.def, (fieldId) => made.has(fieldId));
+    }
     case 'copyFrom': {
       const given = new Set(statement.fieldIds);
       return ofDefaults(statement.def, (fieldId) => !given.has(fieldId));

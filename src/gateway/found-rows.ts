@@ -28,14 +28,11 @@ import type { ColumnVector } from '../types/column-vector.ts';
 import type { MaybePromise } from '../wire/gateway-api.ts';
 import { moveAll } from './bulk.ts';
 import { findCopied, resortOf } from './copied-change.ts';
+import { isPortion } from './portions.ts';
 import { contextOf, drain, type WriteEnvironment } from './write-environment.ts';
 
 /** Ends a query (G3). */
 const OWN_ROWS_IN_MEMORY = new Error('own rows of the transaction are to leave memory first');
-
-/** Rows that are changed together: so many, or of so many bytes. */
-const PORTION_ROWS = 8192;
-const PORTION_BYTES = 2 ** 23;
 
 /** What a statement does with the rows that its query finds. */
 export interface Change {
@@ -167,15 +164,8 @@ class FoundRun {
       const keys = this.#change.namesAt.map((index) => vectors[index]!);
       for (let row = 0; row < rows; row++) if (wanted.has(keys, row)) this.#put(vectors, row, row + 1);
     }
-    return this.#inPortions && this.#isPortion() ? this.#portion() : undefined;
-  }
-
-  #isPortion(): boolean {
-    if (this.#places.length >= PORTION_ROWS) return true;
-    let bytes = 0;
-    for (const rows of [this.#names, this.#change.fresh])
-      for (const batch of rows?.batches ?? []) bytes += batch.dataBytes;
-    return bytes >= PORTION_BYTES;
+    if (!this.#inPortions || !isPortion(this.#places.length, [this.#names, this.#change.fresh])) return undefined;
+    return this.#portion();
   }
 
   /** All of them, but for what the statement itself has written: a query that runs again finds it. */

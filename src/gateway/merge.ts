@@ -1,10 +1,16 @@
 /**
  * MERGE: one query says for each row of the source what is to become of which row. Matched rows are locked and deleted as those
  * of an UPDATE or DELETE, new ones inserted after them. When a row was changed meanwhile, the statement runs again as a whole.
+ *
+ * - M1 Up to a portion all rows are found before the first is locked. Of more, portions are changed while the query goes on, where
+ *   that is the first thing that the transaction does to the table, no key changes, and the query reads the table once: what it takes of
+ *   memory has a bound.
+ * - M2 Where a row of a portion was changed by others, or is in the way of a new one, all that was done is forgotten, and the statement runs
+ *   again, with all rows found first: what comes out does not depend on where portions end.
  */
 import { admitted } from './admission.ts';
 import { SqlError, SqlState } from '../errors.ts';
-import { appendRows } from '../ingest/change-rows.ts';
+import { appendRows, changeRows } from '../ingest/change-rows.ts';
 import { PositionSets } from '../ingest/position-sets.ts';
 import { RowPlaces } from '../ingest/row-places.ts';
 import { RowWriter } from '../ingest/row-writer.ts';
@@ -19,26 +25,42 @@ import type { Table } from '../storage/table.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { liveTable } from './cursor.ts';
 import { CHECK_ROWS, moveRows } from './bulk.ts';
+import { MergeParts } from './merge-parts.ts';
+import { isPortion } from './portions.ts';
 import { contextOf, drain, type WriteEnvironment } from './write-environment.ts';
 
 type Merge = Extract<Statement, { kind: 'merge' }>;
+
+/** A row of a portion was changed by others since it was found (M2). */
+const CONFLICT = new Error('a row was changed since it was found');
 
 /** Unit, position and the number of the WHEN come before the new row. */
 const ROW_AT = 3;
 
 export async function merge(environment: WriteEnvironment, statement: Merge): Promise<string> {
   const table = liveTable(environment.database, statement.def);
-  for (;;) {
+  for (let inPortions = goesInPortions(environment, table, statement); ;) {
     if (environment.database.pressed) await admitted(environment.database, environment.running);
-    const run = new MergeRun(environment, table, statement);
+    const run = new MergeRun(environment, table, statement, inPortions);
     try {
       await run.find();
-      const count = await run.write();
-      if (count !== null) return `MERGE ${count}`;
+      if (await run.finish()) return `MERGE ${run.count}`;
+    } catch (error) {
+      const isDuplicate = error instanceof SqlError && error.code === SqlState.uniqueViolation;
+      if (!run.isUnderWay || (error !== CONFLICT && !isDuplicate)) throw error;
+      inPortions = false; // M2
+      environment.transaction.forget(table);
+      environment.transaction.wake();
     } finally {
       run.retire();
     }
   }
+}
+
+/** M1 */
+function goesInPortions({ transaction }: WriteEnvironment, table: Table, { plan, renames }: Merge): boolean {
+  if (renames || transaction.statement !== null || transaction.writes.has(table)) return false;
+  return plan.tables.filter(({ def }) => def.uuid === table.def.uuid).length === 1;
 }
 
 class MergeRun {
@@ -54,10 +76,17 @@ class MergeRun {
   readonly #touched = new PositionSets();
   /** Rows found, and the new rows in their places. */
   readonly #updated = new RowPlaces();
-  #count = 0;
+  readonly #inPortions: boolean;
+  /** The statement's first own row. */
+  readonly #firstOwn: number;
+  count = 0;
+  /** Portions are changed already. */
+  isUnderWay = false;
 
-  constructor(environment: WriteEnvironment, table: Table, statement: Merge) {
+  constructor(environment: WriteEnvironment, table: Table, statement: Merge, inPortions: boolean) {
     const { memory } = environment.database;
+    this.#inPortions = inPortions;
+    this.#firstOwn = environment.transaction.writes.get(table)?.inserted.rows ?? 0;
     this.#environment = environment;
     this.#table = table;
     this.#statement = statement;
@@ -74,14 +103,55 @@ class MergeRun {
   find(): Promise<void> {
     return drain(this.#environment, this.#statement.plan, (vectors, rows) => {
       for (let row = 0; row < rows; row++) this.#take(vectors, row);
+      const waiting = this.#names.rows + this.#fresh.rows;
+      return this.#inPortions && isPortion(waiting, [this.#names, this.#fresh]) ? this.#portion() : undefined;
     });
+  }
+
+  /** What is left. False: nothing was done, for a row was changed by others since it was found. */
+  async finish(): Promise<boolean> {
+    if (!this.isUnderWay) return this.#write();
+    await this.#portion();
+    return true;
+  }
+
+  /** @throws what tells M2, too */
+  async #portion(): Promise<void> {
+    const { transaction } = this.#environment;
+    this.isUnderWay = true;
+    if (this.#table.keyed && transaction.snapshot === null) await this.#changePortion();
+    else if (!(await this.#write())) throw CONFLICT;
+    this.#places.truncate(0);
+    this.#updated.truncate(0);
+    this.#names.truncate(0);
+    this.#fresh.truncate(0);
+  }
+
+  /** With one search a row, and no lock of its own for one that is updated (`ingest/change-rows.ts`). */
+  async #changePortion(): Promise<void> {
+    const { transaction } = this.#environment;
+    const writes = transaction.of(this.#table);
+    const parts = new MergeParts(this.#names, this.#fresh);
+    try {
+      parts.split(this.#places, this.#updated);
+      const conflict = (): never => {
+        throw CONFLICT;
+      };
+      for (const chunk of [parts.updates, parts.deletes]) changeRows(transaction, writes, chunk, conflict);
+      const from = writes.inserted.rows;
+      appendRows(parts.inserts, 0, parts.inserts.rows, writes.inserted);
+      await insertRows(contextOf(this.#environment), transaction, writes, from, false);
+      await moveRows(this.#environment, writes, this.#firstOwn);
+    } finally {
+      parts.retire();
+    }
   }
 
   #take(vectors: readonly ColumnVector[], row: number): void {
     const { physicals } = this.#table;
     const when = integerAt(vectors[2]!, row);
     const action = this.#statement.actions[when]!;
-    this.#count++;
+    this.count++;
     if (action !== 'insert') {
       const [unit, position] = [integerAt(vectors[0]!, row), integerAt(vectors[1]!, row)];
       this.#touch(unit, position);
@@ -102,8 +172,8 @@ class MergeRun {
       });
   }
 
-  /** Rows that changed; null: one was changed by others since it was found. */
-  async write(): Promise<number | null> {
+  /** False: a row was changed by others since it was found. */
+  async #write(): Promise<boolean> {
     const { transaction } = this.#environment;
     const context = contextOf(this.#environment);
     const writes = transaction.of(this.#table);
@@ -112,20 +182,19 @@ class MergeRun {
     if (!this.#table.keyed) {
       if (!(await deleteRows(context, transaction, writes, found))) {
         if (transaction.snapshot !== null) throw concurrentChange('update');
-        return null;
+        return false;
       }
     } else {
-      if ((await lockRows(context, transaction, writes, found)).length > 0) return null;
+      if ((await lockRows(context, transaction, writes, found)).length > 0) return false;
       recordFound(writes, found);
     }
     await this.#insert(writes);
-    return this.#count;
+    return true;
   }
 
   /** The new rows become own rows, portion by portion. */
   async #insert(writes: TableWrites): Promise<void> {
     const { transaction } = this.#environment;
-    const first = writes.inserted.rows;
     for (let row = 0, next = 0; row < this.#fresh.rows; row += CHECK_ROWS) {
       const from = writes.inserted.rows;
       const end = Math.min(row + CHECK_ROWS, this.#fresh.rows);
@@ -137,7 +206,7 @@ class MergeRun {
         writes.rename(this.#names.batches[index]!.vectors(), inBatch, from + news[next]! - row);
       }
       await insertRows(contextOf(this.#environment), transaction, writes, from, false);
-      await moveRows(this.#environment, writes, first);
+      await moveRows(this.#environment, writes, this.#firstOwn);
     }
   }
 

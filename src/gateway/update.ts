@@ -8,6 +8,8 @@ import { truncate } from '../ingest/truncation.ts';
 import { insertRows } from '../ingest/write-rows.ts';
 import type { Statement } from '../planner/plan.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
+import type { Table } from '../storage/table.ts';
+import type { ColumnVector } from '../types/column-vector.ts';
 import { changeCurrent } from './current-of.ts';
 import { liveTable } from './cursor.ts';
 import { changeFound } from './found-rows.ts';
@@ -94,7 +96,7 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
   if (environment.database.pressed) await admitted(environment.database, environment.running);
   const byKey = changeByKey(environment, statement);
   if (byKey !== null) return byKey;
-  const { def, plan, copied, renames, kept, returning } = statement;
+  const { def, plan, copied, renames, returning } = statement;
   const table = liveTable(environment.database, def);
   const { transaction } = environment;
   const writes = transaction.of(table);
@@ -107,7 +109,7 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
     2 + columns + (table.keyed && !renames ? 0 : table.nameColumns.length),
   );
   try {
-    const writer = new RowWriter(table.def, table.fieldIds, fresh, environment.time);
+    const { writer, given, kept } = newRowWriter(environment, table, statement, fresh);
     const count = await changeFound(environment, table, {
       plan,
       copied,
@@ -115,7 +117,7 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
       fresh,
       renames,
       take: (vectors, start, end) => {
-        writer.appendVectors(vectors.slice(2, 2 + columns), end, start, kept);
+        writer.appendVectors(given(vectors.slice(2, 2 + columns)), end, start, kept);
         joined.take(vectors, start, end);
       },
       forget: () => {
@@ -133,4 +135,29 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
     fresh.retire();
     joined.retire();
   }
+}
+
+interface NewRowWriter {
+  readonly writer: RowWriter;
+  /** What it takes, out of the vectors of all columns. */
+  readonly given: (vectors: readonly ColumnVector[]) => readonly ColumnVector[];
+  readonly kept: ReadonlySet<number>;
+}
+
+/** Writes the new rows of an UPDATE, with the defaults that its query does not give. */
+function newRowWriter(
+  { time }: WriteEnvironment,
+  { def, fieldIds }: Table,
+  { generated, kept }: Of<'update'>,
+  rows: RowBuffer,
+): NewRowWriter {
+  if (generated.length === 0)
+    return { writer: new RowWriter(def, fieldIds, rows, time), given: (vectors) => vectors, kept };
+  const columns = [...fieldIds.keys()].filter((column) => !generated.includes(fieldIds[column]!));
+  const given = columns.map((column) => fieldIds[column]!);
+  return {
+    writer: new RowWriter(def, given, rows, time),
+    given: (vectors) => columns.map((column) => vectors[column]!),
+    kept: new Set(columns.flatMap((column, value) => (kept.has(column) ? [value] : []))),
+  };
 }

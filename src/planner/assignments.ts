@@ -77,6 +77,20 @@ const MADE_BY_ENGINE: Readonly<Partial<Record<DefaultFunction, string>>> = {
   random: 'random()',
 };
 
+/** No query can give its default: it is made when a row is written. */
+export function isMadeByWriter({ default: value }: ColumnDef): boolean {
+  if (value === null || value.kind === 'constant') return false;
+  if (value.kind === 'now') return value.shift !== undefined;
+  return value.kind !== 'function' || MADE_BY_ENGINE[value.function] === undefined;
+}
+
+/** Columns set to such a default. */
+export function generatedColumns(assignments: ReadonlyMap<ColumnDef, Node>): ReadonlySet<ColumnDef> {
+  return new Set(
+    [...assignments].flatMap(([column, value]) => ('SetToDefault' in value && isMadeByWriter(column) ? [column] : [])),
+  );
+}
+
 export function writeAssignment(value: Node, column: ColumnDef, scope: Scope): string {
   const type = engineType(column.type);
   const parts = partsIn(value);

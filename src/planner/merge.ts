@@ -7,7 +7,7 @@ import type { MergeStmt, MergeWhenClause, Node, RangeVar } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
 import { engineType } from '../types/pg-type.ts';
-import { assignmentsOf, targetColumns, writeAssignment } from './assignments.ts';
+import { assignmentsOf, generatedColumns, isMadeByWriter, targetColumns, writeAssignment } from './assignments.ts';
 import { atNode } from './ast.ts';
 import { writeCondition } from './duckdb/expression.ts';
 import { writeFrom } from './duckdb/from.ts';
@@ -25,7 +25,7 @@ interface When {
   readonly condition: Node | undefined;
   /** UPDATE: columns that change. INSERT: columns that are given. */
   readonly values: ReadonlyMap<ColumnDef, Node>;
-  /** INSERT: columns that get a number of a sequence and the like, when the row is written. */
+  /** Columns that get a number of a sequence and the like, when the row is written. */
   readonly generated: ReadonlySet<ColumnDef>;
 }
 
@@ -68,6 +68,10 @@ export function planMerge(
     def,
     actions: clauses.map((when) => when.action),
     generated: clauses.map((when) => [...when.generated].map((column) => column.fieldId)),
+    renames: clauses.some(
+      ({ action, values }) =>
+        action === 'update' && [...values.keys()].some(({ fieldId }) => def.key.includes(fieldId)),
+    ),
     returning: null,
     plan: renderer.plan(text),
   };
@@ -78,13 +82,15 @@ function whenOf(clause: MergeWhenClause, def: TableDef, alias: string): When {
   const isMatched = clause.matchKind === 'MERGE_WHEN_MATCHED';
   const head = { isMatched, condition: clause.condition, values: new Map(), generated: NONE };
   switch (clause.commandType) {
-    case 'CMD_UPDATE':
-      return { ...head, action: 'update', values: assignmentsOf(clause.targetList ?? [], def, alias) };
+    case 'CMD_UPDATE': {
+      const values = assignmentsOf(clause.targetList ?? [], def, alias);
+      return { ...head, action: 'update', values, generated: generatedColumns(values) };
+    }
     case 'CMD_DELETE':
       return { ...head, action: 'delete' };
     case 'CMD_INSERT': {
       const values = insertedValues(clause, def);
-      return { ...head, action: 'insert', values, generated: generatedColumns(values, def) };
+      return { ...head, action: 'insert', values, generated: generatedDefaults(values, def) };
     }
     default:
       return { ...head, action: 'nothing' };
@@ -106,12 +112,11 @@ function insertedValues({ targetList, values }: MergeWhenClause, def: TableDef):
 }
 
 /** Whose default the query cannot give. */
-function generatedColumns(values: ReadonlyMap<ColumnDef, Node>, { columns }: TableDef): ReadonlySet<ColumnDef> {
+function generatedDefaults(values: ReadonlyMap<ColumnDef, Node>, { columns }: TableDef): ReadonlySet<ColumnDef> {
   return new Set(
     columns.filter((column) => {
       const value = values.get(column);
-      const kind = column.default?.kind;
-      return (kind === 'nextval' || kind === 'function') && (value === undefined || 'SetToDefault' in value);
+      return isMadeByWriter(column) && (value === undefined || 'SetToDefault' in value);
     }),
   );
 }

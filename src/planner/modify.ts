@@ -5,9 +5,9 @@
  */
 import { quoteIdentifier } from '../sql-text.ts';
 import type { DeleteStmt, Node, RangeVar, TruncateStmt, UpdateStmt, WithClause } from 'libpg-query';
-import { duckdbType } from '../types/pg-type.ts';
+import { duckdbType, engineType } from '../types/pg-type.ts';
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
-import { assignmentsOf, simpleAssignment, writeAssignment } from './assignments.ts';
+import { assignmentsOf, generatedColumns, simpleAssignment, writeAssignment } from './assignments.ts';
 import { allTyped, simpleCondition, simpleScope, type SimpleScope } from './describe.ts';
 import { writeCondition, writeSort } from './duckdb/expression.ts';
 import { writeFrom } from './duckdb/from.ts';
@@ -55,16 +55,18 @@ export function planUpdate(
   const values = newValues(assignments, def, simple);
   const plain = values !== null || [...assignments].every(([column, value]) => simpleAssignment(value, column, simple));
   const renames = [...assignments.keys()].some((column) => def.key.includes(column.fieldId));
+  const generated = generatedColumns(assignments);
   const returning = planReturning(statement, relation, def, parameterCount, view, environment, target);
   const plan = rowPlan(target, [...assignments.values()], plain ? simple : null, view, environment, (scope) => [
     ...def.columns.map((column) => {
       const value = assignments.get(column);
+      if (generated.has(column)) return `CAST(NULL AS ${engineType(column.type)})`;
       return value === undefined ? columnOf(relation, column) : writeAssignment(value, column, scope);
     }),
     ...(def.key.length > 0 && !renames ? [] : nameOf(relation, def)),
     ...joinedColumns(returning),
   ]);
-  const point = pointOf(target);
+  const point = values === null && generated.size > 0 ? null : pointOf(target);
   const byKey =
     point === null ? null : planNewRow(relation, def, assignments, values, plan.parameterOids, view, environment);
   const kept = def.columns.flatMap((column, i) => (assignments.has(column) ? [] : [i]));
@@ -74,7 +76,18 @@ export function planUpdate(
         ...def.columns.map((column) => (assignments.has(column) ? assigned(column) : columnOf(relation, column))),
         ...(renames ? nameOf(relation, def) : []),
       ]);
-  return { kind: 'update', def, plan, copied, point, byKey, renames, kept: new Set(kept), returning };
+  return {
+    kind: 'update',
+    def,
+    plan,
+    copied,
+    point,
+    byKey,
+    renames,
+    kept: new Set(kept),
+    generated: [...generated].map(({ fieldId }) => fieldId),
+    returning,
+  };
 }
 
 /** @throws {SqlError} 42P01, 42703, 0A000 */

@@ -401,6 +401,8 @@ export type Statement =
       readonly renames: boolean;
       /** Columns that stay as they are, by their places in the def. */
       readonly kept: ReadonlySet<number>;
+      /** Field ids of columns whose defaults are made when the row is written. */
+      readonly generated: readonly number[];
       /** Its condition: then the rest says what is asked and returned alone. */
       readonly currentOf?: CurrentOf;
       readonly returning: Returning | null;
@@ -426,6 +428,8 @@ export type Statement =
       readonly actions: readonly MergeAction[];
       /** Of each WHEN the fields of new rows that the query leaves out: their defaults are made when the row is written. */
       readonly generated: readonly (readonly number[])[];
+      /** A row may get another key. */
+      readonly renames: boolean;
       readonly returning: null;
     }
   | {

@@ -218,6 +218,48 @@ test('MERGE of many rows updates, deletes and inserts each once', async () => {
   await client.query('DROP TABLE s');
 }, 60_000);
 
+test('MERGE of more than a portion waits for a row that others hold, and looks at all of it again', async () => {
+  await other.query('BEGIN');
+  await other.query(`UPDATE t SET v = 100 WHERE id = ${ROWS - 1}`);
+  const merging = client.query(
+    `MERGE INTO t USING generate_series(1, ${ROWS + 99}) AS s(id) ON t.id = s.id
+     WHEN MATCHED AND t.v < 100 THEN UPDATE SET v = t.v + 1 WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, 0)`,
+  );
+  const isWaiting = `SELECT count(*)::int FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'MERGE INTO t%'`;
+  while (((await one(isWaiting, other)) as number[])[0] === 0) await sleep(5);
+  await other.query('COMMIT');
+  expect((await merging).rowCount).toBe(ROWS - 2 + 100);
+  expect(await totals()).toEqual([ROWS + 100, ROWS + 100, ROWS - 2 + 100]);
+  expect(await totals(other)).toEqual([ROWS + 100, ROWS + 100, ROWS - 2 + 100]);
+}, 60_000);
+
+test('what MERGE does with keys that it takes away and gives again does not depend on where portions end', async () => {
+  const half = ROWS / 2;
+  await client.query('BEGIN');
+  await client.query(`SAVEPOINT before`);
+  const { rowCount } = await client.query(
+    `MERGE INTO t USING generate_series(0, ${ROWS - 1}) AS s(id) ON t.id = s.id AND s.id < ${half}
+     WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id - ${half}, 1)`,
+  );
+  expect(rowCount).toBe(ROWS);
+  expect(await totals()).toEqual([ROWS, ROWS, half]);
+  await client.query('ROLLBACK TO before');
+  expect(await totals()).toEqual([ROWS, ROWS, 0]);
+  await expect(
+    client.query(
+      `MERGE INTO t USING generate_series(0, ${ROWS - 1}) AS s(id) ON t.id = s.id AND s.id <> 5
+       WHEN MATCHED THEN UPDATE SET v = 1 WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, 1)`,
+    ),
+  ).rejects.toMatchObject({ code: '23505', detail: 'Key (id)=(5) already exists.' });
+  await client.query('ROLLBACK');
+  await expect(
+    client.query(
+      `MERGE INTO t USING generate_series(0, 2 * ${ROWS}) AS s(id) ON t.id = s.id % ${ROWS} WHEN MATCHED THEN DELETE`,
+    ),
+  ).rejects.toMatchObject({ code: '21000' });
+  expect(await totals(other)).toEqual([ROWS, ROWS, 0]);
+}, 60_000);
+
 test('rows move to another table by one statement, out of all tiers, and back with those that came meanwhile', async () => {
   await client.query('CREATE TABLE moved (id int PRIMARY KEY, v int, name text, note varchar(20), doc json)');
   const move = (from: string, to: string): Promise<unknown> =>

@@ -34,6 +34,7 @@ export const MERGE: readonly Scenario[] = [
       `MERGE INTO numbered t USING (SELECT * FROM source WHERE id = 1) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET name = t.name || s.name WHEN NOT MATCHED THEN INSERT (id, name) VALUES (s.id, s.name)`,
       `MERGE INTO numbered t USING (SELECT * FROM source WHERE id = 2) s ON t.id = s.id WHEN NOT MATCHED AND s.n > 5 THEN INSERT (id) VALUES (s.id) WHEN NOT MATCHED THEN INSERT (id, g, s) VALUES (s.id, 50, DEFAULT)`,
       `MERGE INTO numbered t USING (SELECT * FROM source WHERE id = 5) s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (id, a) VALUES (s.id, 7)`,
+      `MERGE INTO numbered t USING (VALUES (1), (77)) s(id) ON t.id = s.id WHEN MATCHED THEN UPDATE SET g = DEFAULT, a = DEFAULT, name = name || '+' WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id)`,
       `SELECT * FROM numbered ORDER BY id`,
     ],
   },

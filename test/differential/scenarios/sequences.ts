@@ -168,6 +168,10 @@ export const SEQUENCES: readonly Scenario[] = [
       `SELECT id, v, u IS NULL, r BETWEEN 0 AND 1 FROM n ORDER BY id, v`,
       `UPDATE n SET u = DEFAULT, r = DEFAULT WHERE v <> 'x'`,
       `SELECT count(DISTINCT u), count(*) FROM n`,
+      `UPDATE n SET id = DEFAULT, at = DEFAULT WHERE v = 'r' RETURNING id, v, at < now()`,
+      `UPDATE n SET v = v || '!', id = DEFAULT WHERE v LIKE 'g%'`,
+      `UPDATE n SET (id, v) = (DEFAULT, x.b) FROM (VALUES ('q'), ('y')) x(b) WHERE upper(x.b) = n.v RETURNING n.id, n.v, x.b`,
+      `SELECT count(DISTINCT id), max(id), max(length(v)) FROM n WHERE v LIKE 'g%'`,
       `SELECT v FROM n WHERE at > now() - interval '25 hours' AND at < now() - interval '23 hours' ORDER BY v`,
       `SELECT v FROM n WHERE d = current_date ORDER BY v`,
       `SELECT a.attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute a ON attrelid = adrelid AND attnum = adnum
