@@ -15,6 +15,7 @@ export interface SessionContext {
   /** The current user, where its rights count: left out, it is the superuser inside. */
   readonly role?: string;
   readonly searchPath: readonly string[];
+  /** With the session's styles (`types/output-styles.ts`). */
   readonly timeZone: string;
 }
 

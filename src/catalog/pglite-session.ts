@@ -4,13 +4,14 @@
  * - S1 A batch is answered whole before `exchange` returns; the session is never in a transaction between batches of
  *   different requests.
  * - S2 An answer without its ReadyForQuery means that the session is lost: `SessionLost`, and the thread ends.
- * - S3 `search_path` and `TimeZone` are set only when they differ from the last request's: most requests cost one batch.
+ * - S3 `search_path`, `TimeZone` and styles are set only when they differ from the last request's: most requests cost one batch.
  */
 import { quoteIdentifier } from '../sql-text.ts';
 import { quoteLiteral } from '../sql-text.ts';
 import { readFile } from 'node:fs/promises';
 import { PGlite } from '@electric-sql/pglite';
 import { SqlError, SqlState } from '../errors.ts';
+import { DEFAULT_STYLES, stylesIn, zoneName } from '../types/output-styles.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import { parseAnswer, type Answer } from './backend-messages.ts';
 import type { SessionContext } from './catalog-api.ts';
@@ -67,6 +68,7 @@ export async function openSession(image: URL | string): Promise<PgliteSession> {
   const pg = await PGlite.create({ loadDataDir: new Blob([tar]), database: 'arka', startParams: [...START_PARAMS] });
   const writer = new ByteWriter(16 * 1024);
   let current = '';
+  let currentStyles = settingsOf(null);
 
   async function exchange(
     write: (out: ByteWriter) => void,
@@ -103,16 +105,26 @@ export async function openSession(image: URL | string): Promise<PgliteSession> {
 
   async function enter(context: SessionContext): Promise<void> {
     const path = context.searchPath.length === 0 ? "''" : context.searchPath.map(quoteIdentifier).join(', ');
-    const sql = `SET search_path = ${path}; SET TimeZone = ${quoteLiteral(context.timeZone)}`;
-    if (sql === current) return;
-    current = ''; // the two run as one transaction, but an error must not pass for success later
-    await run(sql);
+    const sql = `SET search_path = ${path}; SET TimeZone = ${quoteLiteral(zoneName(context.timeZone))}`;
+    const styles = settingsOf(stylesIn(context.timeZone));
+    if (sql === current && styles === currentStyles) return;
+    current = ''; // all run as one transaction, but an error must not pass for success later
+    await run(styles === currentStyles ? sql : `${sql}; ${styles}`);
     current = sql;
+    currentStyles = styles;
   }
 
   const give = (data: Blob | null): Promise<void> => pg._handleBlob(data ?? undefined);
 
   return { exchange, run, give, enter, close: () => pg.close() };
+}
+
+function settingsOf(styles: ReturnType<typeof stylesIn>): string {
+  const { date, order, interval, bytea, floatDigits } = styles ?? DEFAULT_STYLES;
+  return (
+    `SET DateStyle = '${date}, ${order}'; SET IntervalStyle = ${interval}; ` +
+    `SET bytea_output = ${bytea}; SET extra_float_digits = ${floatDigits}`
+  );
 }
 
 async function readImage(image: URL | string): Promise<Uint8Array<ArrayBuffer>> {

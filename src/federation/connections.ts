@@ -20,6 +20,7 @@ import { quoteLiteral } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
 import { SqlError, SqlState } from '../errors.ts';
 import type { TableScan } from '../storage/scan-spec.ts';
+import { zoneName } from '../types/output-styles.ts';
 import { engineError } from './engine-errors.ts';
 import { FooterCache } from './footer-cache.ts';
 
@@ -243,7 +244,9 @@ export async function settle(lease: Lease): Promise<void> {
   await run(lease, 'SELECT 1');
 }
 
-export async function useTimeZone(lease: Lease, name: string): Promise<void> {
+/** @param session the name that a session's zone and styles travel with */
+export async function useTimeZone(lease: Lease, session: string): Promise<void> {
+  const name = zoneName(session);
   if (lease.timeZone === name) return;
   await run(lease, `SET TimeZone = ${quoteLiteral(name)}`);
   lease.timeZone = name;

@@ -10,12 +10,13 @@
 import { quoteIdentifier } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
 import type { Clock } from '../clock.ts';
-import { canceled, invariant, SqlError, SqlState } from '../errors.ts';
+import { canceled, invariant, notSupported, SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { copyEncoder } from '../types/copy-row.ts';
 import { encodeRows, rowEncoder, type RowEncoder } from '../types/data-row.ts';
+import { Oid } from '../types/pg-type.ts';
 import { findTimeZone } from '../types/time-zone.ts';
 import {
   acquire,
@@ -201,11 +202,20 @@ function encoderOf(request: QueryRequest, prepared: Prepared): RowEncoder | null
   const timeZone = findTimeZone(request.timeZone);
   if (timeZone === null)
     throw new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "TimeZone": "${request.timeZone}"`);
-  const columns = prepared.plans.map((plan, i) => ({ type: prepared.encodeAs[i]!, format: plan.format }));
+  const columns = prepared.plans.map(({ format, described }, i) => {
+    const type = prepared.encodeAs[i]!;
+    if (timeZone.styles !== undefined && isRow(described.oid))
+      throw notSupported('a row as a value, written in styles other than the defaults');
+    return { type, format, shown: type.oid === Oid.text ? described : type };
+  });
   return request.copy === undefined
     ? rowEncoder(columns, { timeZone })
     : copyEncoder(columns, { timeZone }, request.copy);
 }
+
+const FIRST_OWN_OID = 16_384;
+/** record, and the row types of tables. */
+const isRow = (oid: number): boolean => oid === 2249 || oid >= FIRST_OWN_OID;
 
 function heapBytes(vectors: readonly ColumnVector[]): number {
   let bytes = 0;

@@ -6,6 +6,7 @@
  * - V2 Names that come or go are held alone, and what a new text reads is held, until the transaction ends. Where another
  *   session was faster meanwhile, it is tried again.
  */
+import { storedStyles } from '../types/output-styles.ts';
 import { along } from '../ingest/relations.ts';
 import type { Statement } from '../planner/plan.ts';
 import { moved, notSupported } from '../errors.ts';
@@ -79,7 +80,12 @@ export async function tryViews(environment: DefineEnvironment, sql: string): Pro
   for (;;) {
     const { generation } = database;
     const temporary = temporaryOf(searchPath, sql);
-    const trial = await catalogNow().trial({ sql, oid, context: { searchPath, timeZone }, temporary });
+    const trial = await catalogNow().trial({
+      sql,
+      oid,
+      context: { searchPath, timeZone: storedStyles(timeZone) },
+      temporary,
+    });
     // A view that PostgreSQL could not make says nothing by not being there.
     const lacked = [...changes.views].filter((view) => !trial.known.includes(view.oid));
     const views = [...trial.views, ...lacked];

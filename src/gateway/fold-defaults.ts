@@ -9,6 +9,7 @@ import { checkAssignable } from '../planner/assignments.ts';
 import type { DefaultExpression, TableDraft } from '../planner/plan.ts';
 import type { ColumnDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
+import { storedStyles } from '../types/output-styles.ts';
 import { decodeText } from '../types/utf8.ts';
 import { fieldsOf } from './column-calls.ts';
 import { catalogContext } from './query.ts';
@@ -45,7 +46,7 @@ async function folded(
   expression: DefaultExpression,
 ): Promise<string | null> {
   const { catalog } = environment;
-  const context = catalogContext(environment);
+  const context = catalogContext({ ...environment, timeZone: storedStyles(environment.timeZone) });
   const { columns } = await catalog.describe({ sql: `SELECT ${expression.sql}`, parameterOids: [], context });
   refuseOther(columns?.[0]?.typeOid ?? 0, column);
   const cast = `CAST((${expression.sql}) AS ${formatType(column.type)})`;

@@ -11,6 +11,7 @@ import type { RowCopies } from '../catalog/catalog-api.ts';
 import type { CopiedTable } from '../planner/copied-query.ts';
 import type { QueryPlan, RenderedQuery } from '../planner/plan.ts';
 import { quoteIdentifier } from '../sql-text.ts';
+import { zoneName } from '../types/output-styles.ts';
 import { Oid } from '../types/pg-type.ts';
 import { EngineCursor } from './cursor.ts';
 import type { QueryEnvironment } from './query.ts';
@@ -56,7 +57,7 @@ export async function copyOfRows(
     formats: [],
     output: 'rows',
     copy: STYLE,
-    timeZone: environment.timeZone,
+    timeZone: zoneName(environment.timeZone),
     times: environment.times,
   } as const;
   const cursor = await EngineCursor.open(database, engine, request, environment.running);

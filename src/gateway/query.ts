@@ -13,6 +13,7 @@ import { copyDataRows, type CopyStyle } from '../types/copy-row.ts';
 import { withVersionLsn } from '../planner/duckdb/lsn.ts';
 import { withTimes, type Times } from '../planner/duckdb/session-time.ts';
 import type { MemoryUnit } from '../storage/scan-spec.ts';
+import { readStyles, stylesIn } from '../types/output-styles.ts';
 import { typeLength, Oid } from '../types/pg-type.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import { parametersOf } from '../wire/bound-parameters.ts';
@@ -292,9 +293,10 @@ export class QueryRun {
     oids: readonly number[],
     reason?: SqlError,
   ): Promise<(Uint8Array | null)[][]> {
+    const inner = { ...environment, timeZone: readStyles(environment.timeZone, plan.text) };
     const { messages } = await (reason === undefined
-      ? catalogResult(environment, plan, parameters, oids, [])
-      : overCopies(environment, plan, parameters, oids, [], reason));
+      ? catalogResult(inner, plan, parameters, oids, [])
+      : overCopies(inner, plan, parameters, oids, [], reason));
     return valuesIn(messages);
   }
 
@@ -368,7 +370,7 @@ async function catalogResult(
   formats: readonly Format[],
 ): Promise<CatalogResult> {
   const { constants } = environment.context;
-  if (plan.isConstant !== true || plan.hidden !== undefined)
+  if (plan.isConstant !== true || plan.hidden !== undefined || stylesIn(environment.timeZone) !== null)
     return askCatalog(environment, plan, parameters, oids, formats);
   let answer = constants.find(plan.text, formats);
   if (answer !== undefined) return answer;

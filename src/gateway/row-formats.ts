@@ -7,22 +7,28 @@ import { parameterText } from '../types/parameter-text.ts';
 import { columnTypeInfo, Oid, physicalOf } from '../types/pg-type.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import { textInput } from '../types/text-input.ts';
-import { UTC } from '../types/time-zone.ts';
+import { restyled } from '../types/styled-text.ts';
+import { timeZone as zoneOf, UTC, type TimeZone } from '../types/time-zone.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { fieldsOf } from './column-calls.ts';
 
 type Convert = (value: Uint8Array) => Uint8Array;
 const SAME: Convert = (value) => value;
 
-/** Null: they are the same. @throws {SqlError} 0A000 for a type whose binary format is not known here */
+/**
+ * Null: they are the same.
+ * @param timeZone the session's, with its styles
+ * {SqlError} 0A000 for a type whose binary format is not known here
+ */
 export function formatChange(
   columns: readonly ResultColumn[],
   from: readonly Format[],
   to: readonly Format[],
+  timeZone: string,
 ): ((messages: Uint8Array) => Uint8Array) | null {
   const at = (formats: readonly Format[], i: number): Format =>
     formats.length === 1 ? formats[0]! : (formats[i] ?? 0);
-  const changes = columns.map((column, i) => changeOf(column, at(from, i), at(to, i)));
+  const changes = columns.map((column, i) => changeOf(column, at(from, i), at(to, i), zoneOf(timeZone)));
   if (changes.every((change) => change === SAME)) return null;
   return (messages) => {
     const out = new ByteWriter(messages.length);
@@ -46,16 +52,18 @@ export function formatChange(
 /** Types whose values are their text. */
 const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar, Oid.name, Oid.json, Oid.unknown]);
 
-function changeOf({ typeOid: oid, typmod }: ResultColumn, from: Format, to: Format): Convert {
+function changeOf({ typeOid: oid, typmod }: ResultColumn, from: Format, to: Format, zone: TimeZone): Convert {
   if (from === to || TEXTS.has(oid)) return SAME;
-  if (from === 1) return (value) => Buffer.from(parameterText(oid, 1, value)!);
   const type = { oid, typmod };
+  const restyle = from === 0 || zone.styles === undefined ? null : restyled(type, zone.styles, zone);
+  if (restyle !== null) return (value) => Buffer.from(restyle(parameterText(oid, 1, value)!));
+  if (from === 1) return (value) => Buffer.from(parameterText(oid, 1, value)!);
   const info = columnTypeInfo(oid);
   if (info === undefined)
     throw notSupported(`the binary format of type ${formatType(type)} from this cursor`, {
       hint: 'Declare it as a BINARY cursor, or fetch in the text format.',
     });
-  const read = textInput(type);
+  const read = textInput(type, { timeZone: zone, now: () => 0 });
   const write = binaryOutput(type, { timeZone: UTC });
   return (value) => {
     const builder = new VectorBuilder(physicalOf(type));

@@ -4,6 +4,7 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import { isolationLevel } from '../planner/settings.ts';
+import { dateStyle } from '../types/output-styles.ts';
 import { timeZone } from '../types/time-zone.ts';
 import type { SettingDef } from './setting-list.ts';
 import { SETTINGS } from './setting-list.ts';
@@ -55,27 +56,22 @@ const invalid = (name: string, value: string, hint?: string): SqlError =>
     hint === undefined ? {} : { hint },
   );
 
-/** @throws {SqlError} 22023 for a value that the setting cannot have, 0A000 for one that Arka has not */
-export function settingValue(key: string, name: string, value: string): string {
+/**
+ * @param current what the setting is, where a value may leave a part of it
+ * @throws {SqlError} 22023 for a value that the setting cannot have, 0A000 for one that Arka has not
+ */
+export function settingValue(key: string, name: string, value: string, current: string): string {
   const def = SETTINGS.get(key);
-  const checked = def === undefined ? value : shownValue(def, name, value);
+  const checked = def === undefined ? value : shownValue(def, def.name, value);
   switch (key) {
     case 'client_encoding':
       if (!/^'?(utf-?8|unicode|sql_ascii)'?$/i.test(value)) throw missing('client_encoding', value, 'UTF8');
       return 'UTF8';
     case 'timezone':
+      if (value.includes('|')) throw invalid('TimeZone', value);
       return timeZone(value).name;
     case 'datestyle':
-      return dateStyle(name, value);
-    case 'intervalstyle':
-      if (checked !== 'postgres') throw missing('IntervalStyle', value, 'postgres');
-      return checked;
-    case 'bytea_output':
-      if (checked !== 'hex') throw missing(key, value, 'hex');
-      return checked;
-    case 'extra_float_digits':
-      if (Number(checked) < 1) throw missing(key, value, '1, 2 or 3');
-      return checked;
+      return dateStyle('DateStyle', value, current);
     case 'standard_conforming_strings':
       if (checked !== 'on') throw missing(key, value, 'on');
       return checked;
@@ -97,22 +93,6 @@ export function settingValue(key: string, name: string, value: string): string {
 
 function missing(name: string, value: string, instead: string): SqlError {
   return new SqlError(SqlState.featureNotSupported, `${name} = ${value} is not supported`, { hint: `Use ${instead}.` });
-}
-
-function dateStyle(name: string, value: string): string {
-  const words = value.split(',').map((word) => word.trim().toLowerCase());
-  let order: string | null = null;
-  for (const word of words) {
-    if (/^(iso|sql|postgres|german)$/.test(word)) {
-      if (word !== 'iso') throw missing('DateStyle', value, 'ISO');
-    } else if (/^(mdy|us|noneuro\w*)$/.test(word)) order = 'MDY';
-    else if (/^(dmy|euro\w*)$/.test(word)) order = 'DMY';
-    else if (word === 'ymd') order = 'YMD';
-    else if (word !== 'default') throw invalid(name, value).with({ detail: `Unrecognized key word: "${word}".` });
-  }
-  // Values are read month first.
-  if (order !== null && order !== 'MDY') throw missing('DateStyle', value, 'ISO, MDY');
-  return 'ISO, MDY';
 }
 
 /** As SHOW says it. */

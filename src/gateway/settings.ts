@@ -7,6 +7,7 @@
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { SessionDefault } from '../rights/role-defaults.ts';
 import type { Role } from '../rights/roles.ts';
+import { withStyles, type Styles } from '../types/output-styles.ts';
 import { SETTINGS } from './setting-list.ts';
 import { defaultOf, rawValue, settingValue, timeOf } from './setting-values.ts';
 
@@ -53,7 +54,8 @@ const OF_TRANSACTION: ReadonlyMap<string, string> = new Map(
   ['transaction_isolation', 'transaction_read_only', 'transaction_deferrable'].map((key) => [key, `default_${key}`]),
 );
 /** What a plan depends on. */
-const PLANNED_WITH = new Set(['search_path', 'timezone', 'session_authorization', 'role']);
+const STYLES = ['datestyle', 'intervalstyle', 'bytea_output', 'extra_float_digits'] as const;
+const PLANNED_WITH = new Set(['search_path', 'timezone', ...STYLES, 'session_authorization', 'role']);
 /** Who the session is: RESET ALL leaves it, and a start-up parameter does not say it. */
 const IDENTITY = new Set(['role', 'session_authorization']);
 
@@ -73,7 +75,7 @@ function refuseChange(key: string, name: string, atStart: boolean): void {
 export function storedSetting(name: string, value: string): { readonly name: string; readonly value: string } {
   const key = name.toLowerCase();
   refuseChange(key, name, true);
-  settingValue(key, name, value);
+  settingValue(key, name, value, DEFAULTS.get(key) ?? '');
   return { name: displayName(key), value };
 }
 
@@ -199,7 +201,7 @@ export class SessionSettings {
   }
 
   #assign(key: string, name: string, value: string | null, local: boolean): void {
-    const checked = value === null ? undefined : settingValue(key, name, value);
+    const checked = value === null ? undefined : settingValue(key, name, value, this.get(key) ?? '');
     const [session, temporary] = [this.#values.get(key), this.#locals.get(key)];
     this.#changes.push({ key, value: session, local: temporary });
     if (local) this.#put(key, session, checked ?? this.#default(key));
@@ -298,6 +300,7 @@ export class SessionSettings {
     this.#changed(name);
   }
 
+  /** With its styles, as they travel. */
   get timeZone(): string {
     return this.#known().timeZone;
   }
@@ -365,6 +368,12 @@ export class SessionSettings {
     return timeOf(this.get(name)!);
   }
 
+  #styles(): Styles {
+    const [date, order] = this.get('datestyle')!.split(', ');
+    const [interval, bytea, floatDigits] = STYLES.slice(1).map((key) => this.get(key)!);
+    return { date, order, interval, bytea, floatDigits: Number(floatDigits) } as Styles;
+  }
+
   #known(): Derived {
     if (this.#derived !== null) return this.#derived;
     const schemas = (this.get('search_path') ?? 'public')
@@ -376,7 +385,7 @@ export class SessionSettings {
       currentUser: this.#currentUser(),
       searchPath: this.#withTemporary(schemas),
       beforeTemporary: temporaryAt < 0 ? null : schemas.slice(0, temporaryAt),
-      timeZone: this.get('timezone')!,
+      timeZone: withStyles(this.get('timezone')!, this.#styles()),
       synchronous: !['off', 'false', '0', 'no'].includes(this.get('synchronous_commit')!.toLowerCase()),
       readOnly: this.get('transaction_read_only') === 'on',
       repeatable: /^(repeatable read|serializable)$/.test(this.get('transaction_isolation')!),

@@ -107,7 +107,8 @@ export class SqlCursors {
       given?.formats ?? (portal.cursor?.isBinary === true ? portal.formats : NO_FORMATS);
     if (!isDescribed) out.rowDescription(cursor.columns, formats);
     const to = given?.out ?? out;
-    const change = formatChange(cursor.columns, cursor.formats, formats);
+    const { timeZone } = this.#runner.queryEnvironment();
+    const change = formatChange(cursor.columns, cursor.formats, formats, timeZone);
     const take = (messages: Uint8Array): MaybePromise<void> =>
       to.dataRows(change === null ? messages : change(messages));
     return `FETCH ${await interruption.guarded(() => cursor.fetch(direction, count, take))}`;

@@ -16,6 +16,7 @@ import { scalarLiteral } from './duckdb/literals.ts';
 import { onlyDefault } from './generators.ts';
 import type { Scope } from './duckdb/scope.ts';
 import { castWide, decimalOfFloat } from './duckdb/casts.ts';
+import { refuseStyledText } from './duckdb/styled-session.ts';
 import { typed, WIDE_NUMERIC } from './duckdb/typed.ts';
 import { wideText } from './duckdb/wide-numeric.ts';
 import { quoteLiteral } from '../sql-text.ts';
@@ -199,6 +200,7 @@ export function checkAssignable(given: number, column: ColumnDef): void {
 /** An assignment rounds as PostgreSQL's does: floats to even, numerics away from zero. */
 export function assignmentCast(sql: string, from: number, column: ColumnDef): string {
   const type = engineType(column.type);
+  if (type === 'VARCHAR' && from !== column.type.oid) refuseStyledText(from);
   if (isWideNumeric(column.type)) return fittedWide(castWide(typed(sql, from), []).sql, column);
   if (from === WIDE_NUMERIC) {
     const modifier = numericModifier(column.type.typmod);

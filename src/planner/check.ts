@@ -12,6 +12,7 @@ import { numericModifier, numericTypmod, Oid, physicalOf, isWideNumeric } from '
 import { textInput } from '../types/text-input.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { atNode, constantKind, constantText, plainName, stringsOf, tagOf, unsupported } from './ast.ts';
+import { checkKeptText } from './duckdb/literals.ts';
 import { expandDecimal } from './constants.ts';
 import { jsPattern, likePattern } from './check-patterns.ts';
 import { typeOidOf } from './type-names.ts';
@@ -370,6 +371,7 @@ function typed(operand: Operand, type: PgType, node: Node): Operand {
   if (operand.kind !== 'constant') return operand;
   const own = type.oid === Oid.numeric ? numericOf(operand.text ?? '0') : { oid: type.oid, typmod: -1 };
   try {
+    if (operand.text !== null) checkKeptText(operand.text, own.oid);
     if (operand.text !== null) putText(textInput(own), operand.text, new VectorBuilder(physicalOf(own)));
   } catch (error) {
     throw error instanceof SqlError ? error.with(atNode(node)) : error;
@@ -408,6 +410,7 @@ function keyedPair(
 function literal(operand: Operand, type: PgType, node: Node): Operand {
   if (operand.kind !== 'constant') throw unsupported('CHECK with an untyped value', node);
   try {
+    if (operand.text !== null) checkKeptText(operand.text, type.oid);
     if (operand.text !== null) putText(textInput(type), operand.text, new VectorBuilder(physicalOf(type)));
   } catch (error) {
     throw error instanceof SqlError ? error.with(atNode(node)) : error;

@@ -8,6 +8,7 @@ import { elementOf, numericModifier, numericTypmod, Oid, physicalOf, isWideNumer
 import { textInput } from '../types/text-input.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { at, constantKind, constantText, walk } from './ast.ts';
+import { checkKeptText } from './duckdb/literals.ts';
 import { constantFor } from './constants.ts';
 import { generatorFor } from './generators.ts';
 import { isSequenceFunction } from './insert-values.ts';
@@ -25,6 +26,7 @@ export function columnDefault(expression: Node, column: ColumnDef, view: Catalog
   }
   if (constant.text === null)
     return { kind: 'constant', sql: `NULL::${formatType({ oid: column.type.oid, typmod: -1 })}`, text: null };
+  checkKeptText(constant.text, column.type.oid);
   checkInput(column, constant.text);
   return { kind: 'constant', sql: defaultSql(expression, column, constant.text), text: constant.text };
 }

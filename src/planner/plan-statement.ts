@@ -5,6 +5,7 @@
 import type { Node, SelectStmt } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { tagOf } from './ast.ts';
+import { writingFor } from './duckdb/styled-session.ts';
 import { planAlterTable, planRename, planSetSchema } from './alter-table.ts';
 import { planComment } from './comment.ts';
 import { planCopy } from './copy.ts';
@@ -55,7 +56,7 @@ export function planStatement(
   if (statement.node === null) return { kind: 'empty' };
   try {
     const expanded = READS.has(tagOf(statement.node as Node)) ? expandViews(statement, view) : statement;
-    return plan(expanded, expanded.node as Node, view, environment);
+    return writingFor(environment.timeZone, () => plan(expanded, expanded.node as Node, view, environment));
   } catch (error) {
     if (error instanceof RangeError)
       throw new SqlError(SqlState.programLimitExceeded, 'stack depth limit exceeded', { cause: error });

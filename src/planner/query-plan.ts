@@ -1,6 +1,7 @@
 /** A SELECT → QueryPlan: its way, its scans, its description if Arka can give one, and the SQL on demand. */
 import type { Node, SelectStmt } from 'libpg-query';
 import { notSupported } from '../errors.ts';
+import { zoneName } from '../types/output-styles.ts';
 import type { TableDef } from '../table-def.ts';
 import { at, stringsOf, walk } from './ast.ts';
 import { isSessionCall } from './session-functions.ts';
@@ -10,6 +11,7 @@ import { columnConditions, columnFilter, type ColumnCondition } from './column-f
 import { countsRows, describeSelect, isConstant, simpleColumn, simpleScope } from './describe.ts';
 import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
 import { resolveHere, type Scope, type WriterContext } from './duckdb/scope.ts';
+import { writesStyled, writing, writingFor } from './duckdb/styled-session.ts';
 import { fill, template, type Template } from './duckdb/typed.ts';
 import { inNewWords } from './old-words.ts';
 import { isSequenceFunction } from './insert-values.ts';
@@ -43,6 +45,16 @@ export interface PlannerEnvironment {
 
 /** @throws {SqlError} 42P01, 0A000 */
 export function planQuery(
+  node: Node,
+  text: string,
+  parameterCount: number,
+  view: CatalogView,
+  environment: PlannerEnvironment,
+): QueryPlan {
+  return writingFor(environment.timeZone, () => planned(node, text, parameterCount, view, environment));
+}
+
+function planned(
   node: Node,
   text: string,
   parameterCount: number,
@@ -137,7 +149,8 @@ function withCopies(
 }
 
 export function isUtc(environment: PlannerEnvironment): boolean {
-  return environment.timeZone !== undefined && /^(utc|etc\/utc|gmt|z|zulu|etc\/gmt|uct)$/i.test(environment.timeZone);
+  const { timeZone } = environment;
+  return timeZone !== undefined && /^(utc|etc\/utc|gmt|z|zulu|etc\/gmt|uct)$/i.test(zoneName(timeZone));
 }
 
 function refuseShapes(select: SelectStmt): void {
@@ -222,6 +235,7 @@ export class Renderer {
   readonly #parameterOids: readonly number[];
   readonly #utc: boolean;
   readonly #write: (context: WriterContext) => WrittenQuery;
+  readonly #isStyled = writesStyled();
   readonly #point: PointCandidate | null;
   #template: Template | null = null;
   #bounds: readonly TableBounds[] = [];
@@ -282,7 +296,7 @@ export class Renderer {
       parameterOids: this.#parameterOids,
       onWhere: (where, scope) => bounds.push(...boundsOf(where, scope)),
     };
-    const written = this.#write(context);
+    const written = writing(this.#isStyled, () => this.#write(context));
     this.#bounds = bounds;
     return (this.#template = template(written.sql));
   }

@@ -77,8 +77,9 @@ export function copyEncoder(columns: readonly RowColumn[], settings: OutputSetti
       out.bytes[start] = COPY_DATA; // the rest of a DataRow is the tuple of a binary COPY
     };
   }
-  const outputs = columns.map(({ type }) => textOutput(type, settings));
-  const plain = columns.map(({ type }, i) => isPlain(type.oid, i, style));
+  const outputs = columns.map(({ type, shown }) => textOutput(type, settings, shown));
+  const isStyled = settings.timeZone.styles !== undefined;
+  const plain = columns.map(({ type }, i) => !isStyled && isPlain(type.oid, i, style));
   const count = outputs.length;
   const line = lineWriter(style, count);
   return (vectors, row, out) => {

@@ -17,6 +17,8 @@ import { textOutput, type OutputSettings } from './text-output.ts';
 export interface RowColumn {
   readonly type: PgType;
   readonly format: Format;
+  /** Whose text it is, where the vector holds text. */
+  readonly shown?: PgType;
 }
 
 /** Writes one whole DataRow of a row; of one that throws, nothing: half a message would end the session. */
@@ -24,8 +26,8 @@ export type RowEncoder = (vectors: readonly ColumnVector[], row: number, out: By
 
 /** @throws {SqlError} 0A000 for a binary format that does not exist */
 export function rowEncoder(columns: readonly RowColumn[], settings: OutputSettings): RowEncoder {
-  const outputs = columns.map(({ type, format }) =>
-    format === 1 ? binaryOutput(type, settings) : textOutput(type, settings),
+  const outputs = columns.map(({ type, format, shown }) =>
+    format === 1 ? binaryOutput(type, settings) : textOutput(type, settings, shown),
   );
   const count = outputs.length;
   return (vectors, row, out) => {

@@ -2,13 +2,14 @@
  * Dates and times as people write them: month names, 12-hour clocks, BC, zones by name, 'now' and its kin.
  *
  * Text is cut into fields (a date, a time, a number, a word, a zone), each read in turn with what came before, in
- * PostgreSQL's order for DateStyle ISO, MDY. It runs on strings: the fast path is `datetime-input.ts`.
+ * the order of the session's DateStyle. It runs on strings: the fast path is `datetime-input.ts`.
  */
 import { SqlError, SqlState } from '../errors.ts';
 import { DAY_MICROS, DAY_SECONDS, daysFromCivil, daysInMonth, DATE_MIN } from './civil-date.ts';
 import { ABBREVIATIONS } from './time-zone-abbreviations.ts';
 import { findTimeZone, type TimeZone } from './time-zone.ts';
 import type { TimeContext } from './datetime-input.ts';
+import type { DateOrder } from './output-styles.ts';
 
 export type DateTimeKind = 'date' | 'time' | 'time with time zone' | 'timestamp' | 'timestamp with time zone';
 
@@ -184,12 +185,12 @@ function readField(field: Field, into: Fields, text: string, context: TimeContex
     case 'zone':
       return readOffset(field.text, into, text);
     case 'number':
-      return readNumber(field.text, into, text);
+      return readNumber(field.text, into, text, orderOf(context));
     case 'word':
       return readWord(field.text, into, context);
     case 'date':
       if (into.days !== null || (into.day !== null && into.month !== null)) return false;
-      return readDate(field.text, into);
+      return readDate(field.text, into, orderOf(context));
   }
 }
 
@@ -291,7 +292,9 @@ function monthOf(word: string): number {
   return word.length === 3 ? MONTHS.findIndex((name) => name.startsWith(word)) + 1 : MONTHS.indexOf(word) + 1;
 }
 
-function readDate(word: string, into: Fields): boolean {
+const orderOf = ({ timeZone: { styles } }: TimeContext): DateOrder => styles?.order ?? 'MDY';
+
+function readDate(word: string, into: Fields, order: DateOrder): boolean {
   const ordinal = /^(\d{4,})[-.](\d{3})$/.exec(word); // a year and the day in it
   if (ordinal !== null && into.year === null && into.month === null && into.day === null) {
     into.days = daysFromCivil(Number(ordinal[1]), 1, 1) + Number(ordinal[2]) - 1;
@@ -305,7 +308,7 @@ function readDate(word: string, into: Fields): boolean {
       else if (into.month !== null) return false;
       into.month = month;
       into.monthByName = true;
-    } else if (!/^\d+$/.test(part) || !readDatePart(part, into)) {
+    } else if (!/^\d+$/.test(part) || !readDatePart(part, into, order)) {
       return false;
     }
   }
@@ -313,7 +316,8 @@ function readDate(word: string, into: Fields): boolean {
 }
 
 /** One number of a date: a year when it has three digits or nothing else is missing, else month before day. */
-function readDatePart(digits: string, into: Fields): boolean {
+function readDatePart(digits: string, into: Fields, order: DateOrder): boolean {
+  if (order !== 'MDY') return readOrderedPart(digits, into, order);
   const value = Number(digits);
   if (digits.length >= 3 || (into.month !== null && into.day !== null)) {
     if (into.year !== null) {
@@ -333,7 +337,32 @@ function readDatePart(digits: string, into: Fields): boolean {
   return true;
 }
 
-function readNumber(word: string, into: Fields, text: string): boolean {
+/** The same with the day or the year first (DecodeNumber); a month by name leaves two numbers to tell apart. */
+function readOrderedPart(digits: string, into: Fields, order: 'DMY' | 'YMD'): boolean {
+  const value = Number(digits);
+  const { year, month, day, monthByName } = into;
+  const isLong = digits.length >= 3;
+  const asYear = (): void => {
+    into.year = value;
+    into.twoDigitYear = digits.length <= 2;
+  };
+  if (day === null && year === null) {
+    if (isLong || order === 'YMD') asYear();
+    else into.day = value;
+  } else if (month === null) {
+    into.month = value;
+  } else if (day === null) {
+    if (monthByName && isLong && into.twoDigitYear) {
+      // 17-Dec-1997 whatever the order
+      into.day = year;
+      asYear();
+    } else into.day = value;
+  } else if (year === null) asYear();
+  else return false;
+  return true;
+}
+
+function readNumber(word: string, into: Fields, text: string, order: DateOrder): boolean {
   const [digits = '', fraction] = word.split('.');
   const dateKnown = into.days !== null || (into.day !== null && into.month !== null && into.year !== null);
   if (into.julianMarked) {
@@ -361,7 +390,7 @@ function readNumber(word: string, into: Fields, text: string): boolean {
     into.day = Number(digits.slice(-2));
     return true;
   }
-  return readDatePart(digits, into);
+  return readDatePart(digits, into, order);
 }
 
 function assemble(fields: Fields, text: string, kind: DateTimeKind): DecodedDateTime {
@@ -416,6 +445,6 @@ function invalidFormat(text: string, kind: DateTimeKind): SqlError {
 
 /** @param dateStyle whether another order of day and month might help */
 export function fieldOutOfRange(text: string, dateStyle = false): SqlError {
-  const hint = dateStyle ? { hint: 'Perhaps you need a different "datestyle" setting.' } : {};
+  const hint = dateStyle ? { hint: 'Perhaps you need a different "DateStyle" setting.' } : {};
   return new SqlError(SqlState.datetimeFieldOverflow, `date/time field value out of range: "${text}"`, hint);
 }

@@ -7,6 +7,7 @@
  */
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { int32At } from './binary-input.ts';
+import type { TimeContext } from './datetime-input.ts';
 import { intervalText } from './interval-output.ts';
 import type { TextInput } from './number-input.ts';
 import { decodeText, encodeText } from './utf8.ts';
@@ -96,10 +97,14 @@ const fits = (whole: number, { part }: Unit): boolean =>
   part === 'micros' ? Math.abs(whole) <= 2 ** 63 : isInt32(whole);
 const isInt32 = (value: number): boolean => value >= -(2 ** 31) && value < 2 ** 31;
 
-/** @throws {SqlError} 22007, 22008, 22015 */
-export function parseInterval(text: string): Interval {
+/**
+ * @param isStandard IntervalStyle sql_standard: the sign of the first field is that of all, where no other has one
+ * @throws {SqlError} 22007, 22008, 22015
+ */
+export function parseInterval(text: string, isStandard = false): Interval {
   const lower = trimSpace(text).toLowerCase();
-  const sum = lower.startsWith('p') && /^p[-+\dt]/.test(lower) ? isoInterval(lower, text) : fieldsOf(lower, text);
+  const sum =
+    lower.startsWith('p') && /^p[-+\dt]/.test(lower) ? isoInterval(lower, text) : fieldsOf(lower, text, isStandard);
   if (!isInt32(sum.days) || Math.abs(sum.micros) > 2 ** 63) throw outOfRange(text);
   if (!isInt32(sum.months)) throw new SqlError(SqlState.datetimeFieldOverflow, 'interval out of range');
   if (!Number.isSafeInteger(sum.micros)) throw notSupported('an interval of more than 285 years of hours');
@@ -109,14 +114,17 @@ export function parseInterval(text: string): Interval {
 const FIELD =
   /[ \t-\r]*(?:(?<time>[+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|(?<years>[+-]?\d+-\d+)|(?<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?<word>[a-z]+)|(?<at>@))\s*/y;
 
-function fieldsOf(lower: string, text: string): Sum {
-  const fields: Record<string, string | undefined>[] = [];
+type Field = Record<string, string | undefined>;
+
+function fieldsOf(lower: string, text: string, isStandard: boolean): Sum {
+  let fields: Field[] = [];
   FIELD.lastIndex = 0;
   while (FIELD.lastIndex < lower.length) {
     const groups = FIELD.exec(lower)?.groups;
     if (groups === undefined) throw wrongSyntax(text);
     fields.push(groups);
   }
+  if (isStandard) fields = withOneSign(fields);
   const sum = new Sum();
   let unit: Unit | null = null;
   let isAgo = false;
@@ -155,6 +163,18 @@ function fieldsOf(lower: string, text: string): Sum {
     sum.micros = -sum.micros;
   }
   return sum;
+}
+
+function withOneSign(fields: Field[]): Field[] {
+  const valueOf = ({ time, years, number }: Field): string => time ?? years ?? number ?? '';
+  const [first, ...others] = fields.map(valueOf);
+  if (first?.startsWith('-') !== true || others.some((value) => /^[-+]/.test(value))) return fields;
+  const negated = (value: string | undefined): string | undefined => (value === undefined ? undefined : `-${value}`);
+  return fields.map((field, i) =>
+    i === 0
+      ? field
+      : { ...field, time: negated(field['time']), years: negated(field['years']), number: negated(field['number']) },
+  );
 }
 
 /** [-]H:MM[:SS[.f]], or MM:SS.f. */
@@ -207,10 +227,13 @@ export function shownInterval({ months, days, micros }: Interval): string {
   return intervalText(months, days, micros);
 }
 
-export const intervalInput: TextInput = (src, start, end, sink) => {
-  const bytes = encodeText(shownInterval(parseInterval(decodeText(src, start, end))));
-  sink.bytes(bytes, 0, bytes.length);
-};
+export function intervalInput({ timeZone: { styles } }: TimeContext): TextInput {
+  const isStandard = styles?.interval === 'sql_standard';
+  return (src, start, end, sink) => {
+    const bytes = encodeText(shownInterval(parseInterval(decodeText(src, start, end), isStandard)));
+    sink.bytes(bytes, 0, bytes.length);
+  };
+}
 
 /** Microseconds, days, months, big-endian, 16 bytes. */
 export const intervalBinaryInput: TextInput = (src, start, end, sink) => {

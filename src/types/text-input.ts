@@ -86,7 +86,7 @@ export function textInput(type: PgType, context: TimeContext = NO_CLOCK): TextIn
     case Oid.timetz:
       return timetzInput(type, context);
     case Oid.interval:
-      return intervalInput;
+      return intervalInput(context);
     case Oid.uuid:
       return uuidInput();
     case Oid.json:

@@ -1,7 +1,7 @@
 /**
  * PostgreSQL's text output of every column type: one row of a vector to the bytes of its value, without a length.
  *
- * Only for rows that are valid. DateStyle is ISO, bytea_output hex, extra_float_digits 1: Arka accepts no other.
+ * Only for rows that are valid. Sessions with another DateStyle and the like have it written anew (`styled-text.ts`).
  * numeric takes its scale from the type's typmod, as the vector cannot say it.
  */
 import type { PgType } from '../table-def.ts';
@@ -21,6 +21,7 @@ import {
 import { putFloat4, putFloat8 } from './float-output.ts';
 import { arrayOutput } from './array-column.ts';
 import { elementOf, isWideNumeric, numericModifier, Oid } from './pg-type.ts';
+import { restyled, restyledOutput } from './styled-text.ts';
 import type { TimeZone } from './time-zone.ts';
 
 export type TextOutput = (vector: ColumnVector, row: number, out: ByteWriter) => void;
@@ -33,8 +34,20 @@ export interface OutputSettings {
 /** The scale of a numeric result whose typmod is -1: that of the DECIMAL(38,10) it was computed as. */
 const DEFAULT_SCALE = 10;
 
-/** Any OID that is no column type prints the bytes of its vector: the engine has cast it to text. */
-export function textOutput(type: PgType, settings: OutputSettings): TextOutput {
+/**
+ * Any OID that is no column type prints the bytes of its vector: the engine has cast it to text.
+ * @param shown the type whose text it is, where the vector holds text
+ */
+export function textOutput(type: PgType, settings: OutputSettings, shown = type): TextOutput {
+  const { timeZone: zone } = settings;
+  if (zone.styles === undefined) return plainOutput(type, settings);
+  const restyle = restyled(shown, zone.styles, zone);
+  // within an array each element is written by itself
+  if (restyle === null || (elementOf(type) !== undefined && shown === type)) return plainOutput(type, settings);
+  return restyledOutput(plainOutput(type, settings), restyle);
+}
+
+function plainOutput(type: PgType, settings: OutputSettings): TextOutput {
   switch (type.oid) {
     case Oid.bool:
       return (vector, row, out) => out.u8((vector.bits[row >> 3]! & (1 << (row & 7))) === 0 ? 102 : 116);

@@ -6,12 +6,15 @@
  * then shows the bucket's ends. Offsets are seconds east of UTC.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import { stylesIn, zoneName, type Styles } from './output-styles.ts';
 
 export interface TimeZone {
   /** As SHOW TimeZone prints it. */
   readonly name: string;
   /** The offset of UTC and of fixed zones, else null: lets encoders skip the look-up. */
   readonly fixedSeconds: number | null;
+  /** Of the session, with the name that they travel with; undefined: PostgreSQL's defaults. */
+  readonly styles?: Styles;
   /** Seconds east of UTC at an instant, given in whole seconds from 1970. */
   offsetSeconds(unixSeconds: number): number;
 }
@@ -38,7 +41,8 @@ export function timeZone(name: string): TimeZone {
 export function findTimeZone(name: string): TimeZone | null {
   const known = zones.get(name);
   if (known !== undefined) return known;
-  const zone = hoursZone(name) ?? posixZone(name) ?? ianaZone(name);
+  const styles = stylesIn(name);
+  const zone = styles === null ? plainZone(name) : styledZone(findTimeZone(zoneName(name)), styles);
   if (zone !== null) {
     if (zones.size >= ZONES_MAX) zones.clear();
     zones.set(name, zone);
@@ -61,6 +65,14 @@ export function localToUtc(zone: TimeZone, localSeconds: number): number {
   const twoHolds = zone.offsetSeconds(two) === after;
   if (oneHolds !== twoHolds) return oneHolds ? one : two;
   return Math.max(one, two);
+}
+
+function plainZone(name: string): TimeZone | null {
+  return hoursZone(name) ?? posixZone(name) ?? ianaZone(name);
+}
+
+function styledZone(zone: TimeZone | null, styles: Styles): TimeZone | null {
+  return zone === null ? null : { ...zone, styles };
 }
 
 function fixedZone(name: string, seconds: number): TimeZone {

@@ -20,6 +20,7 @@ import { NUMERIC_SCALES } from './scenarios/numeric-scales.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
 import { SEQUENCES } from './scenarios/sequences.ts';
 import { RETURNING } from './scenarios/returning.ts';
+import { STYLES } from './scenarios/styles.ts';
 import { TEMPORARY_TABLES } from './scenarios/temporary-tables.ts';
 import { TRUNCATE } from './scenarios/truncate.ts';
 import { TYPES } from './scenarios/types.ts';
@@ -59,6 +60,7 @@ describe.each([
   ...CREATE_TABLE_AS,
   ...CURSORS,
   ...DEFINITIONS,
+  ...STYLES,
   ...MIGRATIONS,
   ...TYPES,
   ...DOCUMENTS,

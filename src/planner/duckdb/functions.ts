@@ -19,6 +19,7 @@ import {
 } from './json.ts';
 import { ARRAY_FUNCTIONS } from './arrays.ts';
 import { NOW_SQL, STATEMENT_TIME_SQL } from './session-time.ts';
+import { refuseStyledText } from './styled-session.ts';
 import { textOf } from './text-of.ts';
 import { toDate, toTimestamp } from './templates.ts';
 import { decimal, decimalOf, decimalRound, decimalWhole } from './decimals.ts';
@@ -69,6 +70,7 @@ function concatenable(args: readonly Typed[], name: string): void {
 }
 
 function concatenated(args: readonly Typed[], name: string): Typed {
+  for (const { oid } of args) refuseStyledText(oid);
   const texts = args.map((arg) => (arg.oid === Oid.numeric ? textOf(arg) : arg.sql));
   return typed(`${name}(${texts.join(', ')})`, Oid.text);
 }

@@ -12,6 +12,7 @@ import { canonical } from '../../types/jsonb-operations.ts';
 import { columnTypeInfo, Oid, elementType } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
 import { lsnLiteral } from './lsn.ts';
+import { writesStyled } from './styled-session.ts';
 
 const NAMES: Readonly<Record<number, string>> = {
   [Oid.bool]: 'BOOLEAN',
@@ -227,8 +228,24 @@ export function checkDateTime(text: string, oid: number): void {
   });
 }
 
+/** A constant that is kept as it is written, for sessions of any DateStyle to read. @throws {SqlError} 0A000 */
+export function checkKeptText(text: string, oid: number): void {
+  if (!writesStyled()) return;
+  if (FORMS[oid] !== undefined && oid !== Oid.time) checkDateTime(text, oid);
+  if (oid === Oid.interval) checkSign(text);
+}
+
+/** IntervalStyle sql_standard has one sign mean all fields. */
+function checkSign(text: string): void {
+  if (writesStyled() && /^\s*-/.test(text))
+    throw notSupported(`the interval ${quote(text)} with these settings over Arka tables`, {
+      hint: 'RESET IntervalStyle.',
+    });
+}
+
 /** Any text that PostgreSQL takes, by its parts. */
 export function intervalLiteral(text: string): string {
+  checkSign(text);
   const { months, days, micros } = parseInterval(text);
   return `CAST('${months} months ${days} days ${micros} microseconds' AS INTERVAL)`;
 }

@@ -6,9 +6,11 @@
 import { elementType, Oid } from '../../types/pg-type.ts';
 import { decimalText } from './decimals.ts';
 import { lsnTextSql } from './lsn.ts';
+import { refuseStyledText } from './styled-session.ts';
 import { isText, type Typed } from './typed.ts';
 
 export function textOf({ oid, sql, decimal }: Typed): string {
+  refuseStyledText(oid);
   if (oid === Oid.numeric) return decimalText(sql, decimal);
   const element = elementType(oid);
   if (element !== undefined) return arrayText(sql, element);
