@@ -74,7 +74,7 @@ export class ExtendedQuery {
     if (known.parsed !== null) this.#statements.transaction.check(known.parsed);
     const waiting = this.#values.read(parameters, known.parameterOids, name);
     const made = (): Portal =>
-      new SessionPortal(known, parameters, formats, this.#portals.made++, this.#statements.now());
+      new SessionPortal(name, known, parameters, formats, this.#portals.made++, this.#statements.now());
     return waiting === null ? made() : waiting.then(made);
   }
 
@@ -140,7 +140,7 @@ export class ExtendedQuery {
   }
 
   #runOnce(portal: SessionPortal): void {
-    if (portal.finished) throw new SqlError(SqlState.objectNotInPrerequisiteState, 'portal cannot be run');
+    if (portal.finished) throw portal.cannotRun();
     portal.finished = true;
   }
 
@@ -169,14 +169,16 @@ export class ExtendedQuery {
     this.#transaction.enter(verbOf(statement));
     if (this.#transaction.lacksSnapshot) await this.#transaction.takeSnapshot();
     if (statement.kind === 'query' && portal.run === null) {
-      if (portal.finished) throw new SqlError(SqlState.invalidCursorName, 'portal does not exist');
+      if (portal.finished) throw portal.cannotRun();
       const { columns, formats } = portal;
       portal.run = await this.#interruption.guarded(() =>
-        this.#statements.openQuery(statement, portal.parameters, prepared.parameterOids, columns, formats),
+        portal.running(() =>
+          this.#statements.openQuery(statement, portal.parameters, prepared.parameterOids, columns, formats),
+        ),
       );
     }
     const run = portal.run!;
-    const done = await this.#interruption.guarded(() => run.send(out, maxRows));
+    const done = await this.#interruption.guarded(() => portal.running(() => run.send(out, maxRows)));
     if (done) out.commandComplete(run.tag);
     else out.portalSuspended();
   }

@@ -3,6 +3,7 @@
  * from memory. Half of what such a statement costs are the waits of the general way, each for nothing.
  */
 import type { Statement } from '../planner/plan.ts';
+import { stylesIn } from '../types/output-styles.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import type { BoundParameters, MaybePromise, Output } from '../wire/gateway-api.ts';
 import { readHotPoint, type PointAnswer } from './point.ts';
@@ -19,6 +20,7 @@ export function instantAnswer(
   formats: readonly Format[],
 ): PointAnswer | null {
   if (plan.calls !== undefined || plan.waits !== undefined || lock !== undefined || locks !== undefined) return null;
+  if (stylesIn(environment.timeZone) !== null) return null;
   if (plan.isConstant === true && plan.hidden === undefined)
     return environment.context.constants.find(plan.text, formats) ?? null;
   if (plan.point === undefined) return null;

@@ -37,8 +37,10 @@ export class SessionPortal implements Portal {
   isHeld = false;
   /** Portals of a session count from 0. */
   readonly number: number;
+  readonly name: string;
 
   constructor(
+    name: string,
     prepared: SessionPrepared,
     parameters: BoundParameters,
     formats: readonly Format[],
@@ -46,6 +48,7 @@ export class SessionPortal implements Portal {
     boundAt: number,
     cursor: CursorDefinition | null = null,
   ) {
+    this.name = name;
     this.number = number;
     this.prepared = prepared;
     this.columns = prepared.columns;
@@ -53,6 +56,21 @@ export class SessionPortal implements Portal {
     this.formats = formats;
     this.boundAt = boundAt;
     this.cursor = cursor;
+  }
+
+  /** It has come to its end, or an error ended it. */
+  cannotRun(): SqlError {
+    return new SqlError(SqlState.objectNotInPrerequisiteState, `portal "${this.name}" cannot be run`);
+  }
+
+  /** What is asked of it, which ends it where it fails. */
+  async running<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.die();
+      throw error;
+    }
   }
 
   /** Of its values, and of rows that were put aside. */
@@ -66,11 +84,20 @@ export class SessionPortal implements Portal {
 
   /** What FETCH and MOVE work on. @throws {SqlError} 55000 */
   scrolling(files: SpoolFiles): SqlCursor {
-    if (this.run === null || this.finished)
-      throw new SqlError(SqlState.objectNotInPrerequisiteState, 'portal cannot be run');
+    if (this.run === null || this.finished) throw this.cannotRun();
     if (!(this.run instanceof SqlCursor))
       this.run = new SqlCursor(this.run, this.formats, this.cursor === null ? false : this.cursor.scroll, files);
     return this.run;
+  }
+
+  /** It may give rows yet, out of the tables as they are. */
+  get isActive(): boolean {
+    return !this.isHeld && !(this.finished && this.run === null);
+  }
+
+  reads(uuid: string): boolean {
+    const { statement } = this.prepared;
+    return statement.kind === 'query' && statement.plan.tables.some(({ def }) => def.uuid === uuid);
   }
 
   /** Before the commit of its transaction: the rows that are left are its own. */
@@ -79,7 +106,7 @@ export class SessionPortal implements Portal {
     this.isHeld = true;
   }
 
-  /** A rollback to a savepoint that is older. */
+  /** A rollback to a savepoint that is older, or an error while it ran. */
   die(): void {
     void this.run?.close();
     this.run = null;

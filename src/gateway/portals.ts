@@ -80,6 +80,16 @@ export class SessionPortals {
     };
   }
 
+  get isEmpty(): boolean {
+    return this.byName.size === 0;
+  }
+
+  /** Whether a query of one of them, which is not over, reads the table. */
+  read(uuid: string): boolean {
+    for (const [, portal] of this.#all()) if (portal.isActive && portal.reads(uuid)) return true;
+    return false;
+  }
+
   heldBytes(): number {
     let bytes = 0;
     for (const [, portal] of this.#all()) bytes += portal.heldBytes;

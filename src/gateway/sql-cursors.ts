@@ -58,6 +58,7 @@ export class SqlCursors {
     const now = this.#runner.now();
     const definition = { text, isBinary, isHoldable, scroll, declaredAt: now };
     const portal = new SessionPortal(
+      name,
       prepared,
       parameters,
       columns.map(() => format),
@@ -102,7 +103,9 @@ export class SqlCursors {
     const portal = this.#names.portals.named(name);
     if (portal.run === null) await this.#begin(portal);
     const cursor = portal.scrolling(this.#runner.files);
-    if (isMove) return `MOVE ${await interruption.guarded(() => cursor.fetch(direction, count, null))}`;
+    const fetch = (take: Parameters<SqlCursor['fetch']>[2]): Promise<number> =>
+      interruption.guarded(() => portal.running(() => cursor.fetch(direction, count, take)));
+    if (isMove) return `MOVE ${await fetch(null)}`;
     const formats: readonly Format[] =
       given?.formats ?? (portal.cursor?.isBinary === true ? portal.formats : NO_FORMATS);
     if (!isDescribed) out.rowDescription(cursor.columns, formats);
@@ -111,16 +114,17 @@ export class SqlCursors {
     const change = formatChange(cursor.columns, cursor.formats, formats, timeZone);
     const take = (messages: Uint8Array): MaybePromise<void> =>
       to.dataRows(change === null ? messages : change(messages));
-    return `FETCH ${await interruption.guarded(() => cursor.fetch(direction, count, take))}`;
+    return `FETCH ${await fetch(take)}`;
   }
 
   /** A portal that was bound and never executed. */
   async #begin(portal: SessionPortal): Promise<void> {
     const { prepared } = portal;
     const statement = await this.#runner.held(() => this.#runner.current(prepared));
-    if (portal.finished || statement.kind !== 'query')
-      throw new SqlError(SqlState.objectNotInPrerequisiteState, 'portal cannot be run');
-    portal.run = await this.#runner.interruption.guarded(() => this.#runner.open(statement, portal));
+    if (portal.finished || statement.kind !== 'query') throw portal.cannotRun();
+    portal.run = await this.#runner.interruption.guarded(() =>
+      portal.running(() => this.#runner.open(statement, portal)),
+    );
   }
 
   /** @throws {SqlError} 34000 */

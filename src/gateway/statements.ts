@@ -27,6 +27,7 @@ import { maintain } from './maintain.ts';
 import { ownFunction } from './functions.ts';
 import { carryOutWith } from './modifying-with.ts';
 import { endPeer, sleep, type Peer } from './peers.ts';
+import { refuseInUse, refuseToDefine } from './tables-in-use.ts';
 import { discardTemporary, generationOf } from './temporary.ts';
 import type { Preparation, SessionPrepared } from './prepare.ts';
 import { KeptPlans } from './kept-plans.ts';
@@ -240,6 +241,7 @@ export class SessionStatements {
       case 'with':
         return this.#write((each) => carryOutWith(each, this, statement), parameters, oids, answer, statement.locks);
       case 'truncate':
+        refuseInUse(this.#names.portals, statement.defs, 'TRUNCATE');
         return this.#write((each) => change(each, statement), parameters, oids).then((tag) =>
           restartIdentities(this, statement, tag),
         );
@@ -287,7 +289,10 @@ export class SessionStatements {
 
   /** Definitions, transactions and settings. */
   async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
-    if (isDefinition(statement)) return this.#definitions.carryOut(statement);
+    if (isDefinition(statement)) {
+      refuseToDefine(this.#names.portals, this.transaction.relations, this.searchPath, statement);
+      return this.#definitions.carryOut(statement);
+    }
     if (statement.kind === 'dropOwned') return this.#definitions.dropOwned(statement);
     if (isAboutRoles(statement)) {
       const { relations } = this.transaction;

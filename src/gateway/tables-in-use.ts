@@ -1,0 +1,56 @@
+/** Tables that open portals of the session itself read: PostgreSQL changes the definition of none, nor empties one, under its own queries. */
+import { SqlError, SqlState } from '../errors.ts';
+import { along, type Relations } from '../ingest/relations.ts';
+import type { QualifiedName } from '../planner/plan.ts';
+import type { TableDef } from '../table-def.ts';
+import type { Definition } from './define.ts';
+import type { SessionPortals } from './portals.ts';
+
+/** @throws {SqlError} 55006 */
+export function refuseInUse(portals: SessionPortals, defs: readonly TableDef[], command: string): void {
+  const inUse = defs.find(({ uuid }) => portals.read(uuid));
+  if (inUse === undefined) return;
+  throw new SqlError(
+    SqlState.objectInUse,
+    `cannot ${command} "${inUse.name}" because it is being used by active queries in this session`,
+  );
+}
+
+/** @throws {SqlError} 55006 */
+export function refuseToDefine(
+  portals: SessionPortals,
+  relations: Relations,
+  searchPath: readonly string[],
+  statement: Definition,
+): void {
+  if (portals.isEmpty) return;
+  const named = (names: readonly QualifiedName[]): readonly TableDef[] =>
+    names.flatMap(({ schema, name }) => {
+      const table = along(searchPath, schema, (each) => relations.table(each, name));
+      return table === undefined ? [] : [relations.definition(table)];
+    });
+  const those = (test: (def: TableDef) => boolean): readonly TableDef[] =>
+    [...relations.tables].map((table) => relations.definition(table)).filter(test);
+  switch (statement.kind) {
+    case 'alterTable':
+      // other names are no other rows
+      if (statement.commands.every(({ kind }) => /^rename|^comment$/.test(kind))) return;
+      return refuseInUse(portals, named([statement.table]), 'ALTER TABLE');
+    case 'dropTable':
+      return refuseInUse(portals, named(statement.names), 'DROP TABLE');
+    case 'createIndex':
+      return refuseInUse(
+        portals,
+        those(({ uuid }) => uuid === statement.draft.tableUuid),
+        'CREATE INDEX',
+      );
+    case 'dropSchema':
+      if (!statement.cascade) return;
+      return refuseInUse(
+        portals,
+        those(({ schema }) => statement.names.includes(schema)),
+        'DROP TABLE',
+      );
+    default:
+  }
+}
