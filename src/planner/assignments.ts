@@ -1,6 +1,6 @@
 /** The SET list of UPDATE, ON CONFLICT and MERGE: which column gets what, cast as PostgreSQL assigns. */
 import type { Node, SubLink } from 'libpg-query';
-import { SqlError, SqlState, notSupported } from '../errors.ts';
+import { SqlError, SqlState, notSupported, type SqlErrorFields } from '../errors.ts';
 import type { ColumnDef, DefaultFunction, TableDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { literalError } from '../types/value-errors.ts';
@@ -178,22 +178,21 @@ const FAMILIES: readonly (readonly number[])[] = [
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8, Oid.oid]);
 
 /** @throws {SqlError} 42804 where PostgreSQL has no assignment cast between two known types */
-export function checkAssignable(given: number, column: ColumnDef): void {
+export function checkAssignable(given: number, column: ColumnDef, place: SqlErrorFields = {}): void {
   const from = given === WIDE_NUMERIC ? Oid.numeric : given;
   const to = column.type.oid;
   if (from === 0 || from === Oid.unknown || from === to || to === Oid.text || to === Oid.varchar || to === Oid.bpchar)
     return;
   const [element, wanted] = [elementType(from), elementOf(column.type)];
-  if (element !== undefined && wanted !== undefined) return checkAssignable(element, { ...column, type: wanted });
+  if (element !== undefined && wanted !== undefined)
+    return checkAssignable(element, { ...column, type: wanted }, place);
   if (FAMILIES.some((family) => family.includes(from) && family.includes(to))) return;
   const columnType = formatType({ oid: to, typmod: -1 });
   // A text literal that lost its type on the way through a subquery is text in PostgreSQL, too.
   throw new SqlError(
     SqlState.datatypeMismatch,
     `column "${column.name}" is of type ${columnType} but expression is of type ${formatType({ oid: from, typmod: -1 })}`,
-    {
-      hint: 'You will need to rewrite or cast the expression.',
-    },
+    { hint: 'You will need to rewrite or cast the expression.', ...place },
   );
 }
 

@@ -1,7 +1,7 @@
 /** COPY … FROM STDIN: target, columns and format. COPY … TO STDOUT: what is read, and the format. */
 import type { CopyStmt, Node, RangeVar } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
-import { SqlError, SqlState, notSupported } from '../errors.ts';
+import { moved, SqlError, SqlState, notSupported } from '../errors.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import type { TableDef } from '../table-def.ts';
 import { stringsOf, walk } from './ast.ts';
@@ -13,7 +13,7 @@ import { rootScope, tableItem, type WriterContext } from './duckdb/scope.ts';
 import { hasModifyingWith } from './modifying-with.ts';
 import { replaceOwnFunctions } from './own-functions.ts';
 import { parseSql } from './parse.ts';
-import type { CatalogView, CopyFilter, ParsedStatement, PlannedTable, Statement } from './plan.ts';
+import type { CatalogView, CopyFilter, ParsedStatement, PlannedTable, QueryPlan, Statement } from './plan.ts';
 import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { checkDatabase, findTable, findView, targetTable, viewAsTarget } from './schema-names.ts';
 
@@ -28,7 +28,7 @@ export function planCopy(
   if (statement.is_program === true) throw notSupported('COPY … FROM PROGRAM');
   if ((statement.filename ?? '') !== '')
     throw notSupported('COPY from a file of the server', { hint: 'Use COPY … FROM STDIN, or \\copy in psql.' });
-  const def = targetTable(statement.relation ?? {}, view, 'copy to');
+  const def = targetTable(withoutPlace(statement), view, 'copy to');
   const columns = targetColumns(statement.attlist ?? [], def) ?? def.columns;
   const options = copyInOptions(statement.options ?? [], def, columns);
   const filter = copyFilter(statement.whereClause, statement.relation ?? {}, def, environment);
@@ -47,16 +47,27 @@ function planCopyOut(
   if ((statement.filename ?? '') !== '')
     throw notSupported('COPY to a file of the server', { hint: 'Use COPY … TO STDOUT, or \\copy in psql.' });
   if (parsed.parameterCount > 0) throw new SqlError(SqlState.undefinedParameter, 'there is no parameter $1');
-  const query = statement.query ?? tableQuery(statement.relation ?? {}, statement.attlist ?? [], view);
+  const query = statement.query ?? tableQuery(withoutPlace(statement), statement.attlist ?? [], view);
   if (!('SelectStmt' in query) || hasModifyingWith(query))
     throw notSupported('COPY of a statement that changes rows', { hint: 'Use a SELECT.' });
   const own = replaceOwnFunctions({ ...parsed, node: query, text: Deparser.deparse(query) }, environment.constants);
   return {
     kind: 'copyTo',
-    plan: planQuery(own.node, own.text, 0, view, environment),
+    plan: planned(() => planQuery(own.node, own.text, 0, view, environment), statement.query !== undefined),
     options: copyOutOptions(statement.options ?? []),
   };
 }
+
+function planned(plan: () => QueryPlan, isSent: boolean): QueryPlan {
+  try {
+    return plan();
+  } catch (error) {
+    throw isSent ? error : moved(error, null);
+  }
+}
+
+/** PostgreSQL does not say where COPY names a relation. */
+const withoutPlace = ({ relation }: CopyStmt): RangeVar => ({ ...relation, location: -1 });
 
 /** COPY of a relation reads its columns, or those that are named. */
 function tableQuery(relation: RangeVar, names: readonly Node[], view: CatalogView): Node {

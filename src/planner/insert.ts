@@ -40,9 +40,10 @@ export function planInsert(
   const rows = planRows(statement, def, parameterCount, view, environment);
   const clause = statement.onConflictClause;
   if (clause === undefined) return { ...rows, kind: 'insert', def, returning, conflict: null };
-  const oids = environment.parameterOids.length > 0 ? environment.parameterOids : rows.parameterOids;
+  const oids = environment.parameterOids.length > 0 ? environment.parameterOids : (rows.parameterOids ?? []);
   const planned = planConflict(statement, clause, def, oids, parameterCount, view, environment);
-  return { ...rows, kind: 'insert', def, returning, conflict: planned.conflict, parameterOids: planned.parameterOids };
+  const parameterOids = rows.parameterOids === null ? null : planned.parameterOids;
+  return { ...rows, kind: 'insert', def, returning, conflict: planned.conflict, parameterOids };
 }
 
 /** The rows' query, with the WITH in front of the statement as its own. */
@@ -52,9 +53,10 @@ function withQueries({ selectStmt, withClause }: InsertStmt): Node | undefined {
   return { SelectStmt: { ...select, withClause: joinedWith(withClause, select.withClause) } };
 }
 
-type Rows = Pick<Extract<Statement, { kind: 'insert' }>, 'fieldIds' | 'source' | 'generated'> & {
-  readonly parameterOids: readonly number[];
-};
+type Rows = Pick<Extract<Statement, { kind: 'insert' }>, 'fieldIds' | 'source' | 'generated' | 'parameterOids'>;
+
+/** What PostgreSQL works out it looks at as a whole first: whether each value may be assigned to its column, and where one is wrong. */
+const oidsFor = ({ route }: QueryPlan): Rows['parameterOids'] => (route === 'catalog' ? null : []);
 
 function planRows(
   statement: InsertStmt,
@@ -105,7 +107,7 @@ function planRows(
             ? plan
             : castPlan(query, split.targets, parameterCount, view, environment, statement).plan,
       },
-      parameterOids: [],
+      parameterOids: oidsFor(plan),
       generated,
     };
   }
@@ -117,7 +119,7 @@ function planRows(
   return {
     fieldIds: targets.map((column) => column.fieldId),
     source: { kind: 'query', plan },
-    parameterOids: [],
+    parameterOids: oidsFor(plan),
     generated: split?.generated ?? [],
   };
 }
@@ -329,8 +331,10 @@ function castPlan(
   }
   if (outputs === null) throw notSupported('INSERT … SELECT * of this source', { hint: 'Name the columns.' });
   const targets = targetsOf(outputs.length);
+  const isPlain = select.larg === undefined && targetCount(select) !== null;
   outputs.forEach((output, i) => {
-    if (output.untyped !== true) checkAssignable(output.oid, targets[i]!);
+    const place = isPlain ? at(expressionLocation(source, i)) : {};
+    if (output.untyped !== true) checkAssignable(output.oid, targets[i]!, place);
   });
   const renderer = new Renderer(
     tables,

@@ -208,7 +208,7 @@ function arithmetic(name: string, left: Typed, right: Typed): Typed {
   const b = untypedOperand(right, left);
   if (name === '-' && left.oid === Oid.date && right.oid === Oid.date)
     return typed(
-      `CASE WHEN isinf(${a}) OR isinf(${b}) THEN error('22008: cannot subtract infinite dates') ELSE (${a} - ${b}) END`,
+      `CASE WHEN isinf(${a}) OR isinf(${b}) THEN error('22008: cannot subtract infinite dates') ELSE CAST(${a} - ${b} AS INTEGER) END`,
       oid,
     );
   // DuckDB counts days of the session's zone, of which some have 23 hours.
@@ -237,6 +237,7 @@ function arithmeticType(name: string, left: number, right: number): number {
     const number = commonNumber(left, right);
     if (number !== 0) return number;
     if (left === Oid.date && isInteger(right)) return Oid.date;
+    if (name === '+' && isInteger(left) && right === Oid.date) return Oid.date;
     if (left === Oid.interval || right === Oid.interval) return name === '*' ? Oid.interval : 0;
     return 0;
   }

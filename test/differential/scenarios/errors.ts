@@ -41,6 +41,33 @@ export const ERRORS: readonly Scenario[] = [
     ],
   },
   {
+    title:
+      'an expression that may not be assigned to its column is refused at its place, and a wrong value beside expressions is',
+    setup: [`CREATE TABLE t (k int, b text, h int[])`, `INSERT INTO t VALUES (1, 'a', NULL)`],
+    steps: [
+      `INSERT INTO t (k, b) VALUES (NOT true, 'y')`,
+      `INSERT INTO t (k, b) VALUES (1, 'é'), (upper('5'), 'y')`,
+      `INSERT INTO t (k, b) VALUES ('5'::text, upper('y'))`,
+      `INSERT INTO t (k, b) VALUES (to_jsonb(5), upper('y')) RETURNING *`,
+      `INSERT INTO t (k) VALUES ((SELECT 5)), ((SELECT true))`,
+      `INSERT INTO t (k) VALUES (CASE WHEN true THEN '5' END)`,
+      `INSERT INTO t (k, h) VALUES (1, ARRAY['1', '2'])`,
+      `INSERT INTO t (k) SELECT true`,
+      `INSERT INTO t (k) SELECT g::text FROM generate_series(1, 2) g`,
+      `INSERT INTO t (k) SELECT k = 1 FROM t`,
+      `INSERT INTO t (k, b) SELECT b, k FROM t`,
+      `INSERT INTO t (k, b) VALUES (1, DEFAULT), ('1.5', upper('x'))`,
+      `SELECT 1; INSERT INTO t (k, b) VALUES (1, 'é'), (1 + '1.5', upper('x'))`,
+      `INSERT INTO t (k, b) VALUES (1, 'x' || nope)`,
+      `WITH q AS (SELECT 1 + 'x' AS x) INSERT INTO t (k) SELECT x FROM q`,
+      { sql: `INSERT INTO t (k, b) VALUES ($1 + 1, upper('é')), ('x', '')`, values: ['1'] },
+      { sql: `COPY nope FROM STDIN`, data: '' },
+      `COPY nope TO STDOUT`,
+      `INSERT INTO t (k, b, h) VALUES (1.5 + 1, 1 + 1, ARRAY[1.5, 2])`,
+      `SELECT * FROM t ORDER BY k`,
+    ],
+  },
+  {
     title: 'a number out of range, written as a number and as a text',
     setup: WIDE,
     steps: [

@@ -111,6 +111,19 @@ export const TYPES: readonly Scenario[] = [
     ],
   },
   {
+    title: 'days between dates are an integer, which may be added to a date from either side',
+    setup: [
+      `CREATE TABLE t (k int PRIMARY KEY, d date, s smallint)`,
+      `INSERT INTO t VALUES (1, '2026-01-05', 2), (2, NULL, 1)`,
+    ],
+    steps: [
+      `SELECT k + d, s + d, d - d + date '2026-03-01', (d - date '2026-01-01') / 2 FROM t`,
+      `UPDATE t SET d = (d - date '2026-01-01') + d WHERE s = 2`,
+      `UPDATE t SET d = k + d WHERE s = 2 RETURNING *`,
+      `SELECT k FROM t WHERE d - date '2026-01-01' = 9`,
+    ],
+  },
+  {
     title: 'columns of arrays',
     setup: [
       `CREATE TABLE a (id int PRIMARY KEY, n int[], t text[] NOT NULL DEFAULT '{}', v varchar(3)[], d numeric(6,2)[], ts timestamp(3)[], f float8[], b bool[])`,
