@@ -5,10 +5,11 @@ import type { ColumnDef, DefaultFunction, TableDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { literalError } from '../types/value-errors.ts';
 import { elementOf, elementType, engineType, isWideNumeric, numericModifier, Oid } from '../types/pg-type.ts';
-import { atNode, locationOf, stringNode } from './ast.ts';
+import { atNode, stringNode } from './ast.ts';
 import { partAssignment, partsIn, writeParts } from './array-parts.ts';
 import { defaultValue, undefinedColumn } from './column-default.ts';
-import { constantFor, isNumberLiteral } from './constants.ts';
+import { checkConstant, placeOf } from './checked-constant.ts';
+import { constantFor } from './constants.ts';
 import { typeParameter, type SimpleScope } from './describe.ts';
 import { NOW_SQL } from './duckdb/session-time.ts';
 import { writeExpression } from './duckdb/expression.ts';
@@ -123,10 +124,11 @@ export function writeAssignment(value: Node, column: ColumnDef, scope: Scope): s
 
 /** A constant as it was written, with the errors that go with that. */
 function givenLiteral(text: string, column: ColumnDef, node: Node): string {
+  checkConstant(text, column, node);
   try {
     return constantLiteral(text, column);
   } catch (error) {
-    throw literalError(error, isNumberLiteral(node) ? 0 : (locationOf(node) ?? -1) + 1);
+    throw literalError(error, placeOf(node));
   }
 }
 

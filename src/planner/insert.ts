@@ -11,7 +11,8 @@ import { elementOf, Oid } from '../types/pg-type.ts';
 import { at, atNode, castTo, locationOf, stringNode } from './ast.ts';
 import { assignmentCast, checkAssignable, targetColumns } from './assignments.ts';
 import { defaultValue } from './column-default.ts';
-import { constantFor, isNumberLiteral } from './constants.ts';
+import { checkConstant, placeOf } from './checked-constant.ts';
+import { constantFor } from './constants.ts';
 import { writeQuery } from './duckdb/query.ts';
 import { generatorFor } from './generators.ts';
 import { planHiddenCalls } from './hidden-calls.ts';
@@ -186,9 +187,7 @@ function insertValue(node: Node, column: ColumnDef, view: CatalogView): InsertVa
   if ('ParamRef' in node) return { kind: 'parameter', index: node.ParamRef.number ?? 0 };
   const constant = constantFor(node, column);
   if (constant !== undefined)
-    return constant.text === null
-      ? { kind: 'null' }
-      : { kind: 'text', text: constant.text, position: isNumberLiteral(node) ? 0 : (locationOf(node) ?? -1) + 1 };
+    return constant.text === null ? { kind: 'null' } : { kind: 'text', text: constant.text, position: placeOf(node) };
   const value = generatorFor(node, column, view);
   if (value === null) return null;
   return value.kind === 'now' && value.shift === undefined ? { kind: 'now' } : { kind: 'generated', value };
@@ -335,6 +334,7 @@ function castPlan(
   outputs.forEach((output, i) => {
     const place = isPlain ? at(expressionLocation(source, i)) : {};
     if (output.untyped !== true) checkAssignable(output.oid, targets[i]!, place);
+    if (isPlain) checkSelected(select.targetList?.[i], targets[i]!);
   });
   const renderer = new Renderer(
     tables,
@@ -364,6 +364,13 @@ function castPlan(
     },
     targets,
   };
+}
+
+function checkSelected(target: Node | undefined, column: ColumnDef): void {
+  const value = target !== undefined && 'ResTarget' in target ? target.ResTarget.val : undefined;
+  const constant = value === undefined ? undefined : constantFor(value, column);
+  if (value !== undefined && constant !== undefined && constant.text !== null)
+    checkConstant(constant.text, column, value);
 }
 
 /** What PostgreSQL runs over copies of rows, cast to the columns' types; lengths, scales and precisions are looked at when the row is written. */

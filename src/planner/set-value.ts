@@ -5,8 +5,9 @@
 import type { ColumnRef, Node } from 'libpg-query';
 import type { ColumnDef } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
-import { constantKind, constantText, locationOf, plainName } from './ast.ts';
-import { constantFor, isNow, isNumberLiteral } from './constants.ts';
+import { constantKind, constantText, plainName } from './ast.ts';
+import { checkConstant, placeOf } from './checked-constant.ts';
+import { constantFor, isNow } from './constants.ts';
 import { typeParameter, type SimpleScope } from './describe.ts';
 import type { RowName, SetValue } from './plan.ts';
 
@@ -26,9 +27,9 @@ export function setValue(node: Node, column: ColumnDef, scope: SimpleScope, find
   if ('A_Expr' in node) return sum(node, column, scope, find);
   const constant = constantFor(node, column);
   if (constant === undefined) return isNow(node, column) ? { kind: 'now' } : null;
-  return constant.text === null
-    ? { kind: 'null' }
-    : { kind: 'text', text: constant.text, position: isNumberLiteral(node) ? 0 : (locationOf(node) ?? -1) + 1 };
+  if (constant.text === null) return { kind: 'null' };
+  checkConstant(constant.text, column, node);
+  return { kind: 'text', text: constant.text, position: placeOf(node) };
 }
 
 function sameType(from: ColumnDef, to: ColumnDef): boolean {

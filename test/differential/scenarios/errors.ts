@@ -68,6 +68,33 @@ export const ERRORS: readonly Scenario[] = [
     ],
   },
   {
+    title: 'a constant that is no value of its column is an error though no row is found',
+    setup: [
+      `CREATE TABLE t (k int PRIMARY KEY, a int, b text, c numeric(6,2), d varchar(5), h int[], j jsonb, ch char(3), w numeric(50,2))`,
+    ],
+    steps: [
+      ...['k = 99', `b = 'x'`].flatMap((row) => [
+        `UPDATE t SET a = 'x' WHERE ${row}`,
+        `UPDATE t SET a = 99999999999 WHERE ${row}`,
+        `UPDATE t SET d = 'toolong' WHERE ${row}`,
+        `UPDATE t SET d = 'ok       ' WHERE ${row}`,
+        `UPDATE t SET c = 9999.999 WHERE ${row}`,
+        `UPDATE t SET j = '{' WHERE ${row}`,
+      ]),
+      `UPDATE t SET w = 1e60, ch = 'ab ' WHERE b = 'x'`,
+      `UPDATE t SET ch = 'abcd' WHERE b = 'x'`,
+      `UPDATE t SET h = '{1,x}' WHERE b = 'x'`,
+      `UPDATE t SET (a, d) = (1, 'toolong') WHERE b = 'x'`,
+      `INSERT INTO t (k, a) SELECT k, 99999999999 FROM t`,
+      `INSERT INTO t (k, d) SELECT k, 'toolong' FROM t`,
+      `INSERT INTO t (k, a) SELECT k, 'x' FROM t`,
+      `MERGE INTO t USING (VALUES (1)) v(x) ON t.k = v.x WHEN MATCHED THEN UPDATE SET d = 'toolong'`,
+      `INSERT INTO t (k) VALUES (3) ON CONFLICT (k) DO UPDATE SET a = 'x'`,
+      `INSERT INTO t (k) VALUES (3) ON CONFLICT (k) DO UPDATE SET d = 'toolong'`,
+      `SELECT * FROM t`,
+    ],
+  },
+  {
     title: 'a number out of range, written as a number and as a text',
     setup: WIDE,
     steps: [
