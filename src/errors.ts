@@ -23,6 +23,7 @@ export const SqlState = {
   datetimeFieldOverflow: '22008',
   divisionByZero: '22012',
   intervalFieldOverflow: '22015',
+  invalidPrecedingOrFollowingSize: '22013',
   invalidArgumentForNtile: '22014',
   invalidArgumentForNthValue: '22016',
   invalidArgumentForLogarithm: '2201E',

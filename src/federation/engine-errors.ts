@@ -78,6 +78,21 @@ const BY_TEXT: readonly Rule[] = [
   },
   { when: /(?:date|timestamp|time) field value out of range/i, code: SqlState.datetimeFieldOverflow, message: null },
   {
+    when: /Epoch seconds out of range|Overflow exception in date\/time|Date and time not in timestamp range/i,
+    code: SqlState.datetimeFieldOverflow,
+    message: 'timestamp out of range',
+  },
+  {
+    when: /Date out of range|Time out of range/i,
+    code: SqlState.datetimeFieldOverflow,
+    message: 'date/time field value out of range',
+  },
+  {
+    when: /Overflow in \w+ of INTERVAL|Interval value .* out of range/i,
+    code: SqlState.datetimeFieldOverflow,
+    message: 'interval out of range',
+  },
+  {
     when: /Unknown TimeZone '(.*?)'/,
     code: SqlState.invalidParameterValue,
     message: 'invalid value for parameter "TimeZone": "$1"',

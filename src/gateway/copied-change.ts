@@ -1,4 +1,4 @@
-/** Finds the rows of an UPDATE or DELETE by PostgreSQL itself, where the engine has no way (`planner/copied-change.ts`). */
+/** Finds the rows of a statement that changes or locks them by PostgreSQL itself, where the engine has no way (`planner/copied-change.ts`). */
 import { SqlError, SqlState } from '../errors.ts';
 import { RowWriter } from '../ingest/row-writer.ts';
 import type { CopiedChange } from '../planner/plan.ts';

@@ -14,7 +14,7 @@ import { quoteIdentifier } from '../sql-text.ts';
 import { zoneName } from '../types/output-styles.ts';
 import { Oid } from '../types/pg-type.ts';
 import { EngineCursor } from './cursor.ts';
-import type { QueryEnvironment } from './query.ts';
+import type { QueryEnvironment, StandIn } from './query.ts';
 
 const COPIED_BYTES_MAX = 32 * 1024 * 1024;
 
@@ -41,6 +41,7 @@ export async function copyOfRows(
   environment: QueryEnvironment,
   tables: readonly CopiedTable[],
   reason: SqlError,
+  buffers: StandIn['buffers'],
 ): Promise<RowCopies> {
   const { database, engine, copies } = environment.context;
   const max = copies.rowsMax;
@@ -59,6 +60,7 @@ export async function copyOfRows(
     copy: STYLE,
     timeZone: zoneName(environment.timeZone),
     times: environment.times,
+    buffers,
   } as const;
   const cursor = await EngineCursor.open(database, engine, request, environment.running);
   environment.running(() => cursor.cancel());
@@ -83,6 +85,22 @@ function tooMany(reason: SqlError, max: number): SqlError {
   return reason.with({
     detail: `PostgreSQL itself would run it over a copy of the tables' rows, but not of more than ${max} rows (planner.fallback_rows) or ${COPIED_BYTES_MAX >> 20} MB.`,
   });
+}
+
+/** Rows that stand for tables of a plan, as those of their copies. @throws {SqlError} `reason`: a table is read elsewhere, too */
+export function standing(
+  { tables }: QueryPlan,
+  copied: readonly CopiedTable[],
+  standIn: StandIn | null,
+  reason: SqlError,
+): StandIn['buffers'] {
+  const entries = [...(standIn?.buffers ?? [])].map(([placeholder, unit]) => {
+    const uuid = tables.find((planned) => planned.placeholder === placeholder)?.def.uuid;
+    const [own] = copied.filter(({ def }) => def.uuid === uuid).flatMap(({ plan }) => plan.tables);
+    if (own === undefined || tables.filter(({ def }) => def.uuid === uuid).length > 1) throw reason;
+    return [own.placeholder, unit] as const;
+  });
+  return new Map(entries);
 }
 
 /** Each table's number, then the columns of all. */

@@ -18,6 +18,7 @@ import { integerAt } from '../storage/memory/slice.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import { bufferUnit } from './buffer.ts';
+import { findCopied, resortOf } from './copied-change.ts';
 import { liveTable } from './cursor.ts';
 import { QueryRun, type QueryEnvironment, type StandIn } from './query.ts';
 import { contextOf, openVectors, parameterValues, type WriteEnvironment } from './write-environment.ts';
@@ -139,11 +140,32 @@ class Locking {
     while (this.#stale.count > 0) await this.#pass(this.#stale.take(), Number.POSITIVE_INFINITY);
   }
 
-  /** Finds rows, at most so many, of `only` these keys; how many there were. */
+  /** Finds rows, at most so many, of `only` these keys; how many there were. By the engine, or where it has no way by PostgreSQL itself. */
   async #pass(only: KeySet | null, most: number): Promise<number> {
+    const before = this.#rows.rows;
+    try {
+      return await this.#search(only, most);
+    } catch (error) {
+      const resort = resortOf(this.#environment, this.#lock.copied, error);
+      if (resort === null) throw error;
+      this.#rows.truncate(before);
+      let found = 0;
+      const take = (vectors: readonly ColumnVector[], rows: number): Promise<void> => {
+        found += rows;
+        return this.#take(vectors, rows, only);
+      };
+      await findCopied(this.#environment, resort, take, () => {
+        found = 0;
+        this.#rows.truncate(before);
+        this.#stale.forget();
+      });
+      return found;
+    }
+  }
+
+  async #search(only: KeySet | null, most: number): Promise<number> {
     const { parameters, parameterOids } = this.#environment;
     const { finder } = this.#lock;
-    const { table } = this.#writes;
     const rendered = finder.render(parameterValues(parameters, parameterOids));
     const sql = Number.isFinite(most) ? `${rendered.sql} LIMIT ${most}` : rendered.sql;
     const cursor = await openVectors(this.#environment, { ...rendered, sql }, finder.tables);
@@ -153,20 +175,24 @@ class Locking {
         const chunk = await cursor.next();
         if (chunk === null) break;
         found += chunk.rows;
-        const vectors = chunk.vectors!;
-        const keys = vectors.slice(2, 2 + table.keyColumns.length);
-        const columns = vectors.slice(2 + table.keyColumns.length);
-        for (let row = 0; row < chunk.rows && this.#rows.rows < this.#want; row++) {
-          if (only !== null && !only.has(keys, row)) continue;
-          if (!(await this.#lockRow(keys, row))) continue;
-          if (this.#isThere(keys, row, integerAt(vectors[0]!, row), integerAt(vectors[1]!, row)))
-            this.#rows.append(columns, row, row + 1);
-        }
+        await this.#take(chunk.vectors!, chunk.rows, only);
       }
     } finally {
       await cursor.close();
     }
     return found;
+  }
+
+  /** Locks rows in their order, until there are as many as are wanted. */
+  async #take(vectors: readonly ColumnVector[], rows: number, only: KeySet | null): Promise<void> {
+    const width = this.#writes.table.keyColumns.length;
+    const [keys, columns] = [vectors.slice(2, 2 + width), vectors.slice(2 + width)];
+    for (let row = 0; row < rows && this.#rows.rows < this.#want; row++) {
+      if (only !== null && !only.has(keys, row)) continue;
+      if (!(await this.#lockRow(keys, row))) continue;
+      if (this.#isThere(keys, row, integerAt(vectors[0]!, row), integerAt(vectors[1]!, row)))
+        this.#rows.append(columns, row, row + 1);
+    }
   }
 
   /** False: it is another's, and is left out. */

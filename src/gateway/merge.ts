@@ -5,7 +5,7 @@
  * - M1 Up to a portion all rows are found before the first is locked. Of more, portions are changed while the query goes on, where
  *   that is the first thing that the transaction does to the table, no key changes, and the query reads the table once: what it takes of
  *   memory has a bound.
- * - M2 Where a row of a portion was changed by others, or is in the way of a new one, all that was done is forgotten, and the statement runs
+ * - M2 Where a row of a portion was changed by others, or is in the way of a new one, or PostgreSQL itself has to find the rows after all, all that was done is forgotten, and the statement runs
  *   again, with all rows found first: what comes out does not depend on where portions end.
  */
 import { admitted } from './admission.ts';
@@ -23,6 +23,7 @@ import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { integerAt } from '../storage/memory/slice.ts';
 import type { Table } from '../storage/table.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
+import { findCopied, resortOf } from './copied-change.ts';
 import { liveTable } from './cursor.ts';
 import { CHECK_ROWS, moveRows } from './bulk.ts';
 import { MergeParts } from './merge-parts.ts';
@@ -31,7 +32,7 @@ import { contextOf, drain, type WriteEnvironment } from './write-environment.ts'
 
 type Merge = Extract<Statement, { kind: 'merge' }>;
 
-/** A row of a portion was changed by others since it was found (M2). */
+/** The statement is to run again, with all rows found first (M2). */
 const CONFLICT = new Error('a row was changed since it was found');
 
 /** Unit, position and the number of the WHEN come before the new row. */
@@ -73,10 +74,10 @@ class MergeRun {
   readonly #fresh: RowBuffer;
   /** Of each WHEN, and the columns that the query gives it. */
   readonly #writers: readonly { readonly writer: RowWriter; readonly columns: readonly number[] }[];
-  readonly #touched = new PositionSets();
+  #touched = new PositionSets();
   /** Rows found, and the new rows in their places. */
   readonly #updated = new RowPlaces();
-  readonly #inPortions: boolean;
+  #inPortions: boolean;
   /** The statement's first own row. */
   readonly #firstOwn: number;
   count = 0;
@@ -100,12 +101,33 @@ class MergeRun {
     });
   }
 
-  find(): Promise<void> {
-    return drain(this.#environment, this.#statement.plan, (vectors, rows) => {
+  /** By the engine, or where it has no way by PostgreSQL itself. */
+  async find(): Promise<void> {
+    const { plan, copied } = this.#statement;
+    const take = (vectors: readonly ColumnVector[], rows: number): Promise<void> | undefined => {
       for (let row = 0; row < rows; row++) this.#take(vectors, row);
       const waiting = this.#names.rows + this.#fresh.rows;
       return this.#inPortions && isPortion(waiting, [this.#names, this.#fresh]) ? this.#portion() : undefined;
-    });
+    };
+    try {
+      await drain(this.#environment, plan, take);
+    } catch (error) {
+      const resort = resortOf(this.#environment, copied, error);
+      if (resort === null) throw error;
+      if (this.isUnderWay) throw CONFLICT;
+      this.#inPortions = false;
+      this.#begin();
+      await findCopied(this.#environment, resort, take, () => this.#begin());
+    }
+  }
+
+  #begin(): void {
+    this.#places.truncate(0);
+    this.#names.truncate(0);
+    this.#fresh.truncate(0);
+    this.#updated.truncate(0);
+    this.#touched = new PositionSets();
+    this.count = 0;
   }
 
   /** What is left. False: nothing was done, for a row was changed by others since it was found. */

@@ -25,7 +25,7 @@ import { EngineCursor } from './cursor.ts';
 import type { ServerContext } from './context.ts';
 import { waitForLsn } from './follow.ts';
 import { readIndexed } from './indexed.ts';
-import { copyOfRows, mayResort } from './last-resort.ts';
+import { copyOfRows, mayResort, standing } from './last-resort.ts';
 import { readPoint, type PointAnswer } from './point.ts';
 import { carriedOut, innerFormats, outerColumns } from './column-calls.ts';
 import type { Peer } from './peers.ts';
@@ -146,8 +146,10 @@ export class QueryRun {
     try {
       return await QueryRun.#byEngine(environment, plan, parameters, oids, columns, formats, copy, standIn);
     } catch (error) {
-      if (standIn !== null || !mayResort(plan, error)) throw error;
-      return QueryRun.#answered(await overCopies(environment, plan, parameters, oids, formats, error), columns, copy);
+      if (!mayResort(plan, error)) throw error;
+      const result = await overCopies(environment, plan, parameters, oids, formats, error, standIn);
+      standIn?.release();
+      return QueryRun.#answered(result, columns, copy);
     }
   }
 
@@ -456,6 +458,7 @@ async function overCopies(
   oids: readonly number[],
   formats: readonly Format[],
   reason: SqlError,
+  standIn: StandIn | null = null,
 ): Promise<CatalogResult> {
   const { text, views, tables, whole } = plan.copied!();
   if (whole === undefined) await describe(environment, plan, oids);
@@ -465,7 +468,7 @@ async function overCopies(
     });
   const copied = tables(parameterValues(parameters, oids));
   return environment.context.copies.turns.take(environment.running, async () => {
-    const copies = await copyOfRows(environment, copied, reason);
+    const copies = await copyOfRows(environment, copied, reason, standing(plan, copied, standIn, reason));
     return askCatalog(environment, { ...plan, route: 'catalog', text, views }, parameters, oids, formats, copies);
   });
 }

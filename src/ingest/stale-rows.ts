@@ -27,6 +27,11 @@ export class StaleRows implements Disposable {
     this.#keys.push(...key);
   }
 
+  /** Those that were added: the search begins anew. */
+  forget(): void {
+    this.#keys = [];
+  }
+
   /** The keys that they have now; what the search for these finds may be stale in its turn. */
   take(): KeySet {
     const keys = Int32Array.from(this.#keys);

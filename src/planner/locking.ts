@@ -8,7 +8,8 @@ import type { TableDef } from '../table-def.ts';
 import { at, constantKind, constantText, stringOf } from './ast.ts';
 import { simpleScope } from './describe.ts';
 import { columnOf, nameOf, rowPlan } from './modify.ts';
-import type { CatalogView, QueryPlan, Statement } from './plan.ts';
+import { copiedLock } from './copied-lock.ts';
+import type { CatalogView, CopiedChange, QueryPlan, Statement } from './plan.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
 import { onlyTable } from './relations.ts';
 import { findTable } from './schema-names.ts';
@@ -22,6 +23,8 @@ export interface RowLock {
   readonly def: TableDef;
   /** Rows: __unit, __position, the key, then every column in def order. */
   readonly finder: QueryPlan;
+  /** Where the engine has no way: the same rows in the same order. */
+  readonly copied: () => CopiedChange;
   /** What stands for the table in the statement's plan. */
   readonly placeholder: string;
   /** As in FOR UPDATE. */
@@ -92,13 +95,11 @@ export function rowLock(
     sort: sortItems(free, def),
   };
   const simple = simpleScope(def, relation, environment.parameterOids);
-  const finder = rowPlan(target, [], simple, view, environment, () => [
-    ...nameOf(relation, def),
-    ...def.columns.map((column) => columnOf(relation, column)),
-  ]);
+  const columns = [...nameOf(relation, def), ...def.columns.map((column) => columnOf(relation, column))];
   return {
     def,
-    finder,
+    finder: rowPlan(target, [], simple, view, environment, () => columns),
+    copied: copiedLock(target, view, environment, columns),
     strength,
     wait: waitOf(clauses),
     limit: countOf(free.limitCount, what),

@@ -13,21 +13,12 @@ import { writeCondition } from './duckdb/expression.ts';
 import { writeFrom } from './duckdb/from.ts';
 import { writeWith } from './duckdb/query.ts';
 import { rootScope, type Scope, type WriterContext } from './duckdb/scope.ts';
+import { copiedMerge, joinOf, type When } from './copied-merge.ts';
 import { checkWidth } from './insert-values.ts';
-import type { CatalogView, MergeAction, PlannedTable, Statement } from './plan.ts';
+import type { CatalogView, PlannedTable, Statement } from './plan.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
 import { targetTable } from './schema-names.ts';
-
-interface When {
-  readonly action: MergeAction;
-  readonly isMatched: boolean;
-  readonly condition: Node | undefined;
-  /** UPDATE: columns that change. INSERT: columns that are given. */
-  readonly values: ReadonlyMap<ColumnDef, Node>;
-  /** Columns that get a number of a sequence and the like, when the row is written. */
-  readonly generated: ReadonlySet<ColumnDef>;
-}
 
 const NONE: ReadonlySet<ColumnDef> = new Set();
 const DEFAULT = { SetToDefault: {} } as unknown as Node;
@@ -36,6 +27,7 @@ const DEFAULT = { SetToDefault: {} } as unknown as Node;
 export function planMerge(
   statement: MergeStmt,
   text: string,
+  parameterCount: number,
   view: CatalogView,
   environment: PlannerEnvironment,
 ): Statement {
@@ -74,6 +66,7 @@ export function planMerge(
     ),
     returning: null,
     plan: renderer.plan(text),
+    copied: copiedMerge(statement, def, clauses, parameterCount, view, environment),
   };
 }
 
@@ -129,8 +122,7 @@ function writeMerge(
   context: WriterContext,
 ): string {
   const { prefix, scope: outer } = writeWith(withClause, rootScope(context));
-  const jointype = clauses.some((when) => !when.isMatched) ? 'JOIN_LEFT' : 'JOIN_INNER';
-  const join = { jointype, larg: source, rarg: { RangeVar: relation }, quals: joinCondition };
+  const join = { jointype: joinOf(clauses), larg: source, rarg: { RangeVar: relation }, quals: joinCondition };
   const { sql: joined, scope } = writeFrom([{ JoinExpr: join } as unknown as Node], outer);
   const target = quoteIdentifier(relation.alias?.aliasname ?? relation.relname ?? '');
   const isMatched = `${target}."__unit" IS NOT NULL`;

@@ -74,7 +74,7 @@ export function planUpdate(
     ? null
     : copiedChange({ ...target, statement: { UpdateStmt: statement } }, assignments, view, environment, (assigned) => [
         ...def.columns.map((column) => (assignments.has(column) ? assigned(column) : columnOf(relation, column))),
-        ...(renames ? nameOf(relation, def) : []),
+        ...(def.key.length > 0 && !renames ? [] : nameOf(relation, def)),
       ]);
   return {
     kind: 'update',

@@ -104,7 +104,7 @@ function plan(statement: ParsedStatement, node: Node, view: CatalogView, environ
   }
   if ('MergeStmt' in node) {
     const own = replaceOwnFunctions(statement, environment.constants);
-    return planMerge((own.node as typeof node).MergeStmt, own.text, view, environment);
+    return planMerge((own.node as typeof node).MergeStmt, own.text, parameterCount, view, environment);
   }
   if ('TruncateStmt' in node) return planTruncate(node.TruncateStmt, view);
   if ('CopyStmt' in node) return planCopy(statement, node.CopyStmt, view, environment);

@@ -242,7 +242,7 @@ export type Conflict =
       readonly excluded: string;
     };
 
-/** How PostgreSQL itself says what an UPDATE or DELETE does. */
+/** How PostgreSQL itself says what an UPDATE, DELETE or MERGE does. */
 export interface CopiedChange {
   /** What is assigned to a row, column by column, then the row as it is; over copies of rows. */
   readonly query: QueryPlan;
@@ -424,6 +424,7 @@ export type Statement =
       readonly def: TableDef;
       /** Rows: unit and position (-1: none is matched), the number of the WHEN, the new row, the old row's name. */
       readonly plan: QueryPlan;
+      readonly copied: (() => CopiedChange) | null;
       /** Of each WHEN. */
       readonly actions: readonly MergeAction[];
       /** Of each WHEN the fields of new rows that the query leaves out: their defaults are made when the row is written. */

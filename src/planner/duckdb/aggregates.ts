@@ -31,9 +31,9 @@ export function writeAggregate(
   if (rule.kind === 'aggregate' && isOfOuterQuery(call, scope))
     throw notSupported(`${name} of an outer query's columns over Arka tables`);
   const filter = call.agg_filter === undefined ? null : writeCondition(call.agg_filter, scope, 'FILTER');
-  // DuckDB evaluates arguments for rows that FILTER drops, too: a guard's error() must not see them.
+  // DuckDB evaluates arguments for rows that FILTER drops, too: no error may come of them.
   const values = args.map((arg) =>
-    filter !== null && /error\(|arka_/.test(arg.sql) ? `CASE WHEN ${filter} THEN ${arg.sql} END` : arg.sql,
+    filter !== null && !/^[\w."]+$/.test(arg.sql) ? `CASE WHEN ${filter} THEN ${arg.sql} END` : arg.sql,
   );
   if (name === 'nth_value') values.push(nthRow(values.pop()!));
   const isCounted = name === 'count' && args.length === 1;

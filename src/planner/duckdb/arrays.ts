@@ -43,6 +43,7 @@ export function arrayConcatenation(left: Typed, right: Typed, where: SqlErrorFie
     return isArray(side) && sameElement(elementType(side.oid)!, element) ? side.sql : null;
   };
   if (left.constant === null || right.constant === null) return array; // A2
+  if (left.sql !== right.sql) checkScales(element, '||');
   const [a, b] = [list(left), list(right)];
   if (a !== null && b !== null)
     return typed(
@@ -53,6 +54,11 @@ export function arrayConcatenation(left: Typed, right: Typed, where: SqlErrorFie
   if (other === null) throw refused();
   const parts = [`coalesce(${array.sql}, [])`, `[${other}]`];
   return typed(`list_concat(${(array === left ? parts : parts.toReversed()).join(', ')})`, array.oid);
+}
+
+/** Values of one list have one scale in the engine, in PostgreSQL each has its own. @throws {SqlError} 0A000 */
+export function checkScales(element: number | undefined, where: string): void {
+  if (element === Oid.numeric) throw notSupported(`numeric arrays of several sources in ${where} over Arka tables`);
 }
 
 /** @throws {SqlError} 42804 */
@@ -180,10 +186,12 @@ export const ARRAY_FUNCTIONS: Readonly<Record<string, (args: readonly Typed[], n
   },
   array_append: (args, name) => {
     const { sql, oid, element } = list(args, name);
+    checkScales(element, name);
     return typed(`list_concat(coalesce(${sql}, []), [${elementOf(args[1], element, name)}])`, oid);
   },
   array_prepend: (args, name) => {
     const { sql, oid, element } = list(args.slice(1), name);
+    checkScales(element, name);
     return typed(`list_concat([${elementOf(args[0], element, name)}], coalesce(${sql}, []))`, oid);
   },
   array_cat: (args, name) => {
@@ -198,6 +206,7 @@ export const ARRAY_FUNCTIONS: Readonly<Record<string, (args: readonly Typed[], n
   },
   array_replace: (args, name) => {
     const { sql, oid, element } = list(args, name);
+    checkScales(element, name);
     const [from, to] = [elementOf(args[1], element, name), elementOf(args[2], element, name)];
     return typed(
       `list_transform(${sql}, lambda e: CASE WHEN e IS NOT DISTINCT FROM ${from} THEN ${to} ELSE e END)`,

@@ -295,7 +295,6 @@ function castOther(argument: Typed, oid: number): Typed {
     from === 0 ||
     (isFloat(oid) && isNumber(from)) ||
     (isDateTime(oid) && isDateTime(from)) ||
-    (oid === Oid.time && (from === Oid.timestamp || from === Oid.timestamptz || from === Oid.interval)) ||
     (oid === Oid.bool && from === Oid.int4);
   if (isJson(oid) && isJson(from)) return typed(oid === Oid.json ? argument.sql : `arka_jsonb(${argument.sql})`, oid);
   if (isJson(oid) && isText(from)) {
@@ -303,6 +302,9 @@ function castOther(argument: Typed, oid: number): Typed {
     // json keeps the text that is found to be valid.
     return typed(oid === Oid.jsonb ? canonical : `CASE WHEN ${canonical} IS NOT NULL THEN ${argument.sql} END`, oid);
   }
+  // There is no time of day at infinity.
+  if (oid === Oid.time && (from === Oid.timestamp || from === Oid.timestamptz))
+    return typed(`CASE WHEN isfinite(${argument.sql}) THEN CAST(${argument.sql} AS ${name}) END`, oid);
   if (!allowed) return refuse(name);
   return typed(`CAST(${argument.sql} AS ${name})`, oid);
 }

@@ -2,7 +2,8 @@
  * One type for several expressions: the branches of CASE, the arguments of coalesce and greatest, rows of VALUES, sides of UNION.
  * Of numbers it is the widest; numerics that differ in scale keep theirs (D1).
  */
-import { Oid } from '../../types/pg-type.ts';
+import { elementType, Oid } from '../../types/pg-type.ts';
+import { checkScales } from './arrays.ts';
 import { commonDecimal, decimalOf, decimalText, scaleOf, shownText } from './decimals.ts';
 import { duckdbName } from './literals.ts';
 import { coerced } from './operators.ts';
@@ -43,6 +44,7 @@ function decimals(values: readonly Typed[]): readonly (DecimalForm | null)[] | u
 
 export function combined(values: readonly Typed[], how: Combination): Typed {
   const oid = unionType(values);
+  if (new Set(values.map(({ sql }) => sql)).size > 1) checkScales(elementType(oid), 'this place');
   if (isFloat(oid) && values.some(({ oid: each }) => each !== oid))
     return typed(how.sql(values.map((value) => floatOf(value, oid))), oid);
   if (oid !== Oid.numeric && oid !== WIDE_NUMERIC)

@@ -10,8 +10,9 @@ import { Oid, arrayTypeOf } from '../../types/pg-type.ts';
 import { at, atNode, constantKind, constantText, plainName, tagOf } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
 import { formatType } from '../../types/format-type.ts';
-import { writeSubscripts } from './arrays.ts';
+import { checkScales, isArray, writeSubscripts } from './arrays.ts';
 import { writeAggregate } from './aggregates.ts';
+import { readsRows, refuseConstantQuotient } from './constant-folding.ts';
 import { combined, unionType, type Combination } from './common-type.ts';
 import { decimal } from './decimals.ts';
 import { functionRule, type FunctionRule } from './functions.ts';
@@ -29,11 +30,11 @@ import {
   writePrefix,
 } from './operators.ts';
 import { writeLike } from './patterns.ts';
-import { asFloat, isExact, isWide, wideCall, wideText } from './wide-numeric.ts';
+import { asFloat, isBeyondDecimal, isExact, isWide, wideCall, wideText } from './wide-numeric.ts';
 import { writeSubquery, type WrittenQuery } from './query.ts';
 import { columnOf, writeColumn, type Scope } from './scope.ts';
 import { apart, orderKey, sortKey } from './sort-keys.ts';
-import { isFloat, parameterMark, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
+import { isFloat, parameterMark, small, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
 
 /** @throws {SqlError} 0A000 naming what DuckDB cannot do as PostgreSQL means it; 42703 and others as PostgreSQL */
 export function writeExpression(node: Node, scope: Scope): Typed {
@@ -43,7 +44,8 @@ export function writeExpression(node: Node, scope: Scope): Typed {
   if ('A_Expr' in node) return writeAExpr(node.A_Expr, scope);
   if ('BoolExpr' in node) {
     const clause = (node.BoolExpr.boolop ?? '').replace('_EXPR', '');
-    const args = (node.BoolExpr.args ?? []).map((arg) => writeCondition(arg, scope, clause));
+    const inside = within(scope);
+    const args = (node.BoolExpr.args ?? []).map((arg) => writeCondition(arg, inside(arg), clause));
     if (node.BoolExpr.boolop === 'NOT_EXPR') return typed(`(NOT ${args[0]})`, Oid.bool);
     return typed(`(${args.join(node.BoolExpr.boolop === 'OR_EXPR' ? ' OR ' : ' AND ')})`, Oid.bool);
   }
@@ -81,6 +83,16 @@ export function writeExpression(node: Node, scope: Scope): Typed {
     throw notSupported(`collation "${collation}" over Arka tables`, atNode(node));
   }
   throw notSupported(`${NODE_NAMES[tagOf(node)] ?? tagOf(node)} over Arka tables`, atNode(node));
+}
+
+/** Behind a part of AND, OR or coalesce that may be a constant the rest may be left out. */
+function within(scope: Scope): (part: Node) => Scope {
+  let inside = scope;
+  return (part) => {
+    const own = inside;
+    if (!readsRows([part])) inside = { ...inside, isConditional: true };
+    return own;
+  };
 }
 
 /** @throws {SqlError} 42804 for what is no boolean: DuckDB would cast it */
@@ -148,6 +160,7 @@ function writeAExpr(expression: A_Expr, scope: Scope): Typed {
   if (lexpr !== undefined && 'RowExpr' in lexpr) return writeRowComparison(expression, operator, scope);
   switch (expression.kind) {
     case 'AEXPR_OP':
+      if (scope.parent === null && scope.isConditional !== true) refuseConstantQuotient(expression);
       if (lexpr === undefined) return writePrefix(operator, writeExpression(rexpr!, scope), where);
       return writeOperator(operator, writeExpression(lexpr, scope), writeExpression(rexpr!, scope), where);
     case 'AEXPR_LIKE':
@@ -228,6 +241,13 @@ function writeEach(
 function writeIn(left: Typed, items: readonly Typed[], negated: boolean, where: { position?: number }): Typed {
   checkComparable(left, where);
   for (const item of items) checkComparable(item, where);
+  const isMixed = items.some(
+    (item) => (isWide(item) && !isWide(left)) || (isFloat(item.oid) && isWide(left)) || isBeyondDecimal(item, left),
+  );
+  if (isMixed) {
+    const each = items.map((item) => writeComparison('=', left, item, where).sql);
+    return typed(`(${negated ? 'NOT ' : ''}(${each.join(' OR ')}))`, Oid.bool);
+  }
   return typed(
     `(${sortKey(left.sql, left.oid)} ${negated ? 'NOT ' : ''}IN (${items.map((item) => compared(item, left, where)).join(', ')}))`,
     Oid.bool,
@@ -303,17 +323,21 @@ function writeCase(node: Node & { CaseExpr: unknown }, scope: Scope): Typed {
   const { arg, args, defresult } = (node as { CaseExpr: { arg?: Node; args?: Node[]; defresult?: Node } }).CaseExpr;
   const subject = arg === undefined ? null : writeExpression(arg, scope);
   const results: Typed[] = [];
+  let inside = scope;
   const conditions = (args ?? []).map((branch) => {
     if (!('CaseWhen' in branch)) throw notSupported('this CASE over Arka tables', atNode(branch));
     const { expr } = branch.CaseWhen;
     const condition =
       subject === null
-        ? writeCondition(expr!, scope, 'CASE/WHEN')
-        : writeComparison('=', subject, writeExpression(expr!, scope), atNode(branch)).sql;
-    results.push(writeExpression(branch.CaseWhen.result!, scope));
+        ? writeCondition(expr!, inside, 'CASE/WHEN')
+        : writeComparison('=', subject, writeExpression(expr!, inside), atNode(branch)).sql;
+    // What may be a constant leaves its branch out, or all that follow.
+    const isAsked = readsRows([expr, arg]);
+    if (!isAsked) inside = { ...inside, isConditional: true };
+    results.push(writeExpression(branch.CaseWhen.result!, inside));
     return condition;
   });
-  const otherwise = defresult === undefined ? null : writeExpression(defresult, scope);
+  const otherwise = defresult === undefined ? null : writeExpression(defresult, inside);
   if (otherwise !== null) results.push(otherwise);
   const branches = (values: readonly string[]): string => {
     const chosen = conditions.map((condition, i) => `WHEN ${condition} THEN ${values[i]}`).join(' ');
@@ -323,7 +347,8 @@ function writeCase(node: Node & { CaseExpr: unknown }, scope: Scope): Typed {
 }
 
 function writeList(name: 'coalesce' | 'greatest' | 'least', nodes: readonly Node[], scope: Scope): Typed {
-  const args = nodes.map((arg) => writeExpression(arg, scope));
+  const inside = within(scope);
+  const args = nodes.map((arg) => writeExpression(arg, inside(arg)));
   if (name !== 'coalesce') for (const arg of args) if (!isWide(arg)) checkEqualAsStored(arg, {});
   return combined(args, LISTS[name]);
 }
@@ -352,6 +377,9 @@ function writeArray(elements: readonly Node[], scope: Scope): Typed {
   const args = elements.map((element) => writeExpression(element, scope));
   checkLsnArguments(args, 'array');
   if (args.some(isWide)) throw notSupported('an array of numeric without precision over Arka tables');
+  if (elements.some((element) => 'A_ArrayExpr' in element) || args.some(isArray))
+    throw notSupported('an array of more than one dimension over Arka tables');
+  if (new Set(args.map((arg) => arg.decimal?.scale)).size > 1) checkScales(unionType(args), 'ARRAY[…]');
   return typed(`[${args.map((arg) => arg.sql).join(', ')}]`, arrayTypeOf(unionType(args)));
 }
 
@@ -468,7 +496,7 @@ function writeScalar(rule: FunctionRule, name: string, args: readonly Typed[], c
   }
   if (rule.write !== undefined) return rule.write(args, name);
   const value = typed(`${rule.to ?? name}(${args.map((arg) => arg.sql).join(', ')})`, resultType(rule, args));
-  return likeFirst(rule, value, args);
+  return likeFirst(rule, small(value), args);
 }
 
 /** With the scale of its first argument, where it has its type. */

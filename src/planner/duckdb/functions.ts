@@ -19,6 +19,7 @@ import {
 } from './json.ts';
 import { ARRAY_FUNCTIONS } from './arrays.ts';
 import { NOW_SQL, STATEMENT_TIME_SQL } from './session-time.ts';
+import { ofAscii } from './patterns.ts';
 import { refuseStyledText } from './styled-session.ts';
 import { textOf } from './text-of.ts';
 import { toDate, toTimestamp } from './templates.ts';
@@ -99,6 +100,11 @@ function noJson(args: readonly Typed[], name: string): void {
   if (args.some((arg) => isJson(arg.oid))) throw notSupported(`function ${name} of json over Arka tables`);
 }
 
+/** Its days and microseconds go over into each other otherwise. */
+function noIntervals(args: readonly Typed[], name: string): void {
+  if (args.some((arg) => arg.oid === Oid.interval)) throw notSupported(`function ${name} of interval over Arka tables`);
+}
+
 function sumType([arg]: readonly Typed[]): number {
   switch (arg?.oid) {
     case Oid.int2:
@@ -130,7 +136,7 @@ const AGGREGATES: Readonly<Record<string, FunctionRule>> = {
         throw notSupported(`function ${name} of real over Arka tables`, { hint: 'Cast to double precision.' });
     },
   },
-  avg: { kind: 'aggregate', type: averageType },
+  avg: { kind: 'aggregate', type: averageType, check: noIntervals },
   min: { kind: 'aggregate', type: 'first', check: noJson },
   max: { kind: 'aggregate', type: 'first', check: noJson },
   bool_and: { kind: 'aggregate', type: Oid.bool },
@@ -263,7 +269,7 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   log: float,
   log10: float,
   pi: float,
-  degrees: float,
+  degrees: { ...float, write: ([arg]) => overflowing('degrees', arg!) },
   radians: float,
   sin: float,
   cos: float,
@@ -283,7 +289,7 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   to_timestamp: { arity: [1, 2], write: toTimestamp },
   to_date: { arity: [2, 2], write: toDate },
   age: { arity: [2, 2], write: age },
-  isfinite: { type: Oid.bool },
+  isfinite: { type: Oid.bool, check: noIntervals },
   now: transactionTime,
   transaction_timestamp: transactionTime,
   statement_timestamp: { write: () => typed(STATEMENT_TIME_SQL, Oid.timestamptz), arity: [0, 0] },
@@ -379,12 +385,16 @@ function regexpReplace(args: readonly Typed[]): Typed {
     throw notSupported('regexp_replace with arguments that are no constants over Arka tables');
   const [regex = '', by = '', options = ''] = constants as string[];
   // RE2 takes the leftmost alternative and its own view of greediness, PostgreSQL the longest match.
-  if (/[|\\]|\(\?|[*+?}]\?/.test(regex.replaceAll(/\\[dDsSwW.()[\]{}+*?^$-]/g, '')) || !/^[gi]*$/.test(options))
+  if (
+    /[|\\]|\(\?|[*+?}]\?|\)[*+?{]/.test(regex.replaceAll(/\\[dDsSwW.()[\]{}+*?^$-]/g, '')) ||
+    !/^[gi]*$/.test(options)
+  )
     throw notSupported('this form of regexp_replace over Arka tables');
-  return typed(
-    `regexp_replace(${source!.sql}, ${quoteLiteral(regex)}, ${quoteLiteral(by.replaceAll('\\&', '\\0'))}, '${options}s')`,
-    Oid.text,
-  );
+  const groups = (regex.match(/(?<!\\)\(/g) ?? []).length;
+  if ((by.match(/\\\d/g) ?? []).some((named) => Number(named[1]) > groups))
+    throw notSupported('a group that is not there in regexp_replace over Arka tables');
+  const call = `regexp_replace(${source!.sql}, ${quoteLiteral(regex)}, ${quoteLiteral(by.replaceAll('\\&', '\\0'))}, '${options}s')`;
+  return typed(ofAscii(regex, source!.sql, call), Oid.text);
 }
 
 function round(args: readonly Typed[]): Typed {
@@ -408,6 +418,15 @@ function roundTo(value: Typed, scale: number | null, digits: string): Typed {
   if (rounded !== undefined) return ofDecimal(rounded);
   if (isExact(value)) return typed(`arka_numeric_round(${wideText(value)}, ${digits})`, WIDE_NUMERIC);
   throw notSupported('function round of this type to a number of digits over Arka tables');
+}
+
+function overflowing(name: string, { sql, oid }: Typed): Typed {
+  noNumeric([typed(sql, oid)], name);
+  const call = `${name}(CAST(${sql} AS DOUBLE))`;
+  return typed(
+    `CASE WHEN isinf(${call}) AND isfinite(CAST(${sql} AS DOUBLE)) THEN error('22003: value out of range: overflow') ELSE ${call} END`,
+    Oid.float8,
+  );
 }
 
 function power(args: readonly Typed[]): Typed {

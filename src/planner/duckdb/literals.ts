@@ -260,8 +260,10 @@ export function arrayLiteral(text: string, element: number): string {
 }
 
 export function arrayItems(text: string): readonly (string | null)[] {
-  const { lengths, items } = parseArray(text);
+  const { lengths, lowerBounds, items } = parseArray(text);
   if (lengths.length > 1) throw notSupported('an array of more than one dimension over Arka tables');
+  if (lowerBounds.some((bound) => bound !== 1))
+    throw notSupported('an array that begins elsewhere than at 1 over Arka tables');
   return items;
 }
 

@@ -30,6 +30,7 @@ import {
   isJson,
   isNumber,
   isText,
+  small,
   typed,
   WIDE_NUMERIC,
   type Typed,
@@ -117,7 +118,7 @@ export function writePrefix(operator: string, argument: Typed, where: SqlErrorFi
 
 /** Of the type and the scale of the argument. */
 function negated(sql: string, { oid, decimal: form }: Typed): Typed {
-  return form === undefined ? typed(sql, oid) : decimal(sql, form.precision, form.scale);
+  return form === undefined ? small(typed(sql, oid)) : decimal(sql, form.precision, form.scale);
 }
 
 function negate(constant: string): string {
@@ -202,6 +203,8 @@ function arithmetic(name: string, left: Typed, right: Typed): Typed {
   }
   if (left.oid === Oid.timetz || right.oid === Oid.timetz)
     throw notSupported(`operator ${name} of time with time zone over Arka tables`);
+  if (name === '-' && left.oid === Oid.time && right.oid === Oid.time)
+    throw notSupported('operator - of times over Arka tables');
   const oid = arithmeticType(name, left.oid, right.oid);
   // An untyped constant beside a date or an interval is an interval, or a date: PostgreSQL decides by its tables.
   const a = untypedOperand(left, right);
@@ -219,7 +222,7 @@ function arithmetic(name: string, left: Typed, right: Typed): Typed {
   if (form !== undefined) return { ...typed(form.sql, oid), decimal: form };
   if (oid === Oid.numeric && decimalOf(left) !== undefined && decimalOf(right) !== undefined)
     return textArithmetic(name, left, right);
-  return typed(`(${a} ${name} ${b})`, oid);
+  return small(typed(`(${a} ${name} ${b})`, oid));
 }
 
 function asUtc(sql: string, oid: number): string {
@@ -251,6 +254,7 @@ function arithmeticType(name: string, left: number, right: number): number {
 
 /** x / 0 and x % 0 are NULL in DuckDB, an error in PostgreSQL: a guard that the optimiser drops where it can. */
 function division(name: string, left: Typed, right: Typed): Typed {
+  if (left.oid === Oid.interval) throw notSupported('operator / of interval over Arka tables');
   const oid = commonNumber(left.oid, right.oid);
   const whole = isInteger(left.oid) && isInteger(right.oid);
   const a = untypedOperand(left, right);
@@ -261,8 +265,8 @@ function division(name: string, left: Typed, right: Typed): Typed {
   const plain = chain?.sql ?? `${a} ${operator} ${b}`;
   const type = oid !== 0 ? oid : left.oid === Oid.interval ? Oid.interval : 0;
   if (typeof right.constant === 'string' && isNumber(right.oid) && Number(right.constant) !== 0)
-    return chain ?? typed(`(${plain})`, type);
-  return typed(`CASE WHEN ${b} = 0 THEN error('22012: division by zero') ELSE ${plain} END`, type);
+    return chain ?? small(typed(`(${plain})`, type));
+  return small(typed(`CASE WHEN ${b} = 0 THEN error('22012: division by zero') ELSE ${plain} END`, type));
 }
 
 /** % of numerics has the larger scale of both; of wider types than they need the engine would make doubles. */

@@ -2,7 +2,7 @@
 import { quoteLiteral } from '../../sql-text.ts';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
-import { typed, type Typed } from './typed.ts';
+import { parameterMark, typed, type Typed } from './typed.ts';
 
 export function writeLike(
   left: Typed,
@@ -40,9 +40,35 @@ const CAST_TO_TEXT = { hint: 'Cast the column to text.' };
 export function writeRegex(left: Typed, pattern: Typed, insensitive: boolean, negated: boolean): Typed {
   if (left.oid === Oid.bpchar)
     throw notSupported('a regular expression over character(n) over Arka tables', CAST_TO_TEXT);
-  const sql = typeof pattern.constant === 'string' ? quoteLiteral(re2Pattern(pattern.constant)) : pattern.sql;
-  const call = `regexp_matches(${left.sql}, ${sql}, '${insensitive ? 'si' : 's'}')`;
+  const call = searched(left, pattern, insensitive ? 'si' : 's');
   return typed(negated ? `(NOT ${call})` : call, Oid.bool);
+}
+
+function searched(left: Typed, pattern: Typed, options: string): string {
+  const match = (sql: string): string => `regexp_matches(${left.sql}, ${sql}, '${options}')`;
+  if (typeof pattern.constant === 'string')
+    return ofAscii(pattern.constant, left.sql, match(quoteLiteral(re2Pattern(pattern.constant))));
+  if (pattern.parameter === undefined) return ofPlain(pattern.sql, match(pattern.sql));
+  const knowsMore = `regexp_matches(${pattern.sql}, ${quoteLiteral(LETTERS.source)})`;
+  return `CASE WHEN strlen(${left.sql}) <> length(${left.sql}) AND ${knowsMore} THEN ${BEYOND_ASCII} ELSE ${match(parameterMark(pattern.parameter, 'regex'))} END`;
+}
+
+/** Classes that know more letters in PostgreSQL than in RE2, and words made of them. */
+const LETTERS = /\\[wWsSmMyY]|\[:\^?(alpha|alnum|upper|lower|punct|graph|print|space|cntrl|blank|word):\]/;
+const BEYOND_ASCII =
+  "error('0A000: a class of letters in a regular expression over text beyond ASCII is not supported over Arka tables')";
+
+/** `call` matches a constant pattern: where it has a class of letters, over ASCII alone. */
+export function ofAscii(pattern: string, text: string, call: string): string {
+  if (!LETTERS.test(pattern)) return call;
+  return `CASE WHEN strlen(${text}) = length(${text}) THEN ${call} WHEN ${text} IS NOT NULL THEN ${BEYOND_ASCII} END`;
+}
+
+/** A pattern that is known with the row is of the syntax that both have, or left to PostgreSQL. */
+function ofPlain(pattern: string, call: string): string {
+  const refusal =
+    "error('0A000: an escape, a class or an option in a regular expression that is no constant is not supported over Arka tables')";
+  return `CASE WHEN regexp_matches(${pattern}, '\\\\|\\(\\?|\\[\\[|^\\*\\*\\*') THEN ${refusal} ELSE ${call} END`;
 }
 
 /**

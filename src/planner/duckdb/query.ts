@@ -54,12 +54,29 @@ function writeSelect(select: SelectStmt, outer: Scope): WrittenQuery {
       ? writeValues(select, scope)
       : writeBody(select, scope);
   let sql = prefix + body.sql;
+  for (const [clause, items] of [
+    ['ORDER BY', sortedBy(select)],
+    ['GROUP BY', select.groupClause],
+    ['DISTINCT ON', select.distinctClause],
+  ] as const)
+    refuseConstants(clause, items ?? []);
   if (select.sortClause !== undefined)
     sql += ` ORDER BY ${select.sortClause.map((item) => writeSort(item, body.scope, body.sortOutput)).join(', ')}`;
   if (select.limitCount !== undefined && constantKind(select.limitCount) !== 'null')
     sql += ` LIMIT ${writeCount(select.limitCount, body.scope, 'LIMIT')}`;
   if (select.limitOffset !== undefined) sql += ` OFFSET ${writeCount(select.limitOffset, body.scope, 'OFFSET')}`;
   return { sql, outputs: body.outputs };
+}
+
+function sortedBy({ sortClause = [] }: SelectStmt): readonly Node[] {
+  return sortClause.flatMap((item) => ('SortBy' in item && item.SortBy.node !== undefined ? [item.SortBy.node] : []));
+}
+
+/** A constant there is a place of the list. @throws {SqlError} 42601 */
+function refuseConstants(clause: string, nodes: readonly Node[]): void {
+  for (const node of nodes)
+    if (constantKind(node) !== undefined && constantKind(node) !== 'integer')
+      throw new SqlError(SqlState.syntaxError, `non-integer constant in ${clause}`, atNode(node));
 }
 
 interface Body {

@@ -51,6 +51,8 @@ export interface Scope {
   readonly ctes: ReadonlyMap<string, readonly OutputColumn[] | null>;
   /** Within WITH RECURSIVE: numerics of set operations are of any scale. */
   readonly isRecursive?: boolean;
+  /** Within a branch that a constant condition may leave out. */
+  readonly isConditional?: boolean;
 }
 
 export function rootScope(context: WriterContext): Scope {

@@ -11,6 +11,7 @@ import { Oid } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
 import type { FloatChain } from './float-guards.ts';
 import { parameterLiteral } from './literals.ts';
+import { re2Pattern } from './patterns.ts';
 
 /** `oid` 0: unknown to Arka; Oid.unknown: an untyped string or NULL constant. `constant`: its text, when it is one. */
 export interface Typed {
@@ -49,11 +50,16 @@ export function typed(sql: string, oid = 0): Typed {
   return { sql, oid };
 }
 
+/** Columns of smallint are integers in the engine: sums of them would have room there. */
+export function small(value: Typed): Typed {
+  return value.oid === Oid.int2 ? typed(`CAST(${value.sql} AS SMALLINT)`, Oid.int2) : value;
+}
+
 /** In place of numeric's OID, of values that are its text in the engine: see `wide-numeric.ts`. */
 export const WIDE_NUMERIC = -Oid.numeric;
 
 /** @param form how its value is written there; left out: as its type is */
-export function parameterMark(index: number, form?: 'numeric'): string {
+export function parameterMark(index: number, form?: 'numeric' | 'regex'): string {
   return `\u0000${index}${form ?? ''}\u0000`;
 }
 
@@ -74,14 +80,16 @@ export function fill(parts: Template, parameters: readonly ParameterValue[]): st
     const index = Number.parseInt(mark);
     const value = parameters[index - 1];
     if (value === undefined) throw new SqlError(SqlState.undefinedParameter, `there is no parameter $${index}`);
-    const literal = mark.endsWith('numeric') ? wideLiteral(value) : (literals[index] ??= parameterLiteral(value));
+    const literal = formLiteral(mark, value) ?? (literals[index] ??= parameterLiteral(value));
     sql += literal + parts[i + 1]!;
   }
   return sql;
 }
 
-function wideLiteral({ text }: ParameterValue): string {
-  return text === null ? 'CAST(NULL AS VARCHAR)' : quoteLiteral(canonicalNumeric(text));
+function formLiteral(mark: string, { text }: ParameterValue): string | undefined {
+  const write = mark.endsWith('numeric') ? canonicalNumeric : mark.endsWith('regex') ? re2Pattern : undefined;
+  if (write === undefined) return undefined;
+  return text === null ? 'CAST(NULL AS VARCHAR)' : quoteLiteral(write(text));
 }
 
 const INTEGER_RANK: Readonly<Record<number, number>> = { [Oid.int2]: 1, [Oid.int4]: 2, [Oid.int8]: 3 };

@@ -113,7 +113,7 @@ export function asFloat(value: Typed): Typed {
 function applied(value: Typed, write: (text: string) => string): string {
   return value.subquery === undefined
     ? write(wideText(value))
-    : `(SELECT ${write('arka_one.c')} FROM (${value.subquery}) AS arka_one(c))`;
+    : `(SELECT ${write(isWide(value) ? 'arka_one.c' : decimalText('arka_one.c', value.decimal))} FROM (${value.subquery}) AS arka_one(c))`;
 }
 
 const keyOf = (value: Typed): string =>

@@ -54,8 +54,13 @@ function writeFrame(window: WindowDef, scope: Scope): string {
   const offset = (node: WindowDef['startOffset']): string => {
     if (mode === 'RANGE') throw notSupported('RANGE with an offset over Arka tables');
     const { sql, constant } = writeExpression(node!, scope);
-    if (typeof constant === 'string' && Number(constant) <= OFFSET_MAX) return sql;
-    return `least(${sql}, ${OFFSET_MAX})`;
+    if (typeof constant === 'string' && Number(constant) >= 0 && Number(constant) <= OFFSET_MAX) return sql;
+    const which = node === window.startOffset ? 'starting' : 'ending';
+    const refused = [
+      `WHEN ${sql} IS NULL THEN error('22004: frame ${which} offset must not be null')`,
+      `WHEN ${sql} < 0 THEN error('22013: frame ${which} offset must not be negative')`,
+    ];
+    return `CASE ${refused.join(' ')} ELSE least(${sql}, ${OFFSET_MAX}) END`;
   };
   const start =
     (options & Frame.startUnbounded) !== 0
