@@ -68,12 +68,34 @@ export interface SortField {
   readonly nullsFirst: boolean;
 }
 
-/** An index made by CREATE INDEX … USING hash (column). `slot` is its place in its table's block of OIDs. */
+/** A column of an index's key. `operatorClass`, `collation`: as given, where they are not those of its type. */
+export interface IndexColumn {
+  readonly fieldId: number;
+  readonly descending: boolean;
+  readonly nullsFirst: boolean;
+  readonly operatorClass?: string;
+  readonly collation?: string;
+}
+
+/** An index made by CREATE INDEX. `included`: field ids. `slot` is its place in its table's block of OIDs. */
 export interface IndexDef {
   readonly name: string;
-  readonly fieldId: number;
+  readonly method: 'btree' | 'hash';
+  readonly columns: readonly IndexColumn[];
+  readonly included: readonly number[];
+  /** Storage parameters, as given: PostgreSQL's catalogs show them. */
+  readonly options: Readonly<Record<string, string>>;
   readonly slot: number;
 }
+
+/** All of an index but what it is called and where it is kept. */
+export type IndexShape = Omit<IndexDef, 'name' | 'slot'>;
+
+/** Field ids of all columns that an index has. */
+export const indexedFields = ({ columns, included }: IndexShape): readonly number[] => [
+  ...columns.map(({ fieldId }) => fieldId),
+  ...included,
+];
 
 /**
  * OIDs that Arka gives out and keeps (PGlite has them imposed): a block of 16 per table.

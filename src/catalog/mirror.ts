@@ -6,7 +6,7 @@
  * key index, further indexes. Column numbers that are missing were dropped: a placeholder column is made and dropped again.
  */
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
-import { lastColumn, OIDS_PER_TABLE, type ColumnDef, type PgType, type TableDef } from '../table-def.ts';
+import { lastColumn, OIDS_PER_TABLE, type ColumnDef, type IndexDef, type PgType, type TableDef } from '../table-def.ts';
 import { invariant } from '../errors.ts';
 import type { SequenceDef } from '../sequence-def.ts';
 import { columnTypeInfo, elementOf, numericModifier, Oid } from '../types/pg-type.ts';
@@ -189,15 +189,36 @@ function keySql(def: TableDef): readonly string[] {
 }
 
 function indexSql(def: TableDef): readonly string[] {
-  return def.indexes.flatMap(({ name, fieldId, slot }) => {
-    const column = def.columns.find((candidate) => candidate.fieldId === fieldId);
-    invariant(column !== undefined, 'an index names a column of its table');
-    const oid = def.oid + slot;
+  return def.indexes.flatMap((index) => {
+    const oid = def.oid + index.slot;
     return [
       `SELECT ${nextOid('index_pg_class_oid', oid)}, ${nextOid('index_relfilenode', oid)}`,
-      `CREATE INDEX ${quoteIdentifier(name)} ON ${tableName(def)} USING hash (${quoteIdentifier(column.name)})`,
+      createIndexSql(def, index),
     ];
   });
+}
+
+function createIndexSql(def: TableDef, { name, method, columns, included, options }: IndexDef): string {
+  const nameOf = (fieldId: number): string => {
+    const column = def.columns.find((candidate) => candidate.fieldId === fieldId);
+    invariant(column !== undefined, 'an index names columns of its table');
+    return quoteIdentifier(column.name);
+  };
+  const key = columns.map(({ fieldId, descending, nullsFirst, operatorClass, collation }) =>
+    [
+      nameOf(fieldId),
+      ...(collation === undefined ? [] : [`COLLATE pg_catalog.${quoteIdentifier(collation)}`]),
+      ...(operatorClass === undefined ? [] : [`pg_catalog.${quoteIdentifier(operatorClass)}`]),
+      ...(descending ? ['DESC'] : []),
+      ...(nullsFirst === descending ? [] : [`NULLS ${nullsFirst ? 'FIRST' : 'LAST'}`]),
+    ].join(' '),
+  );
+  const parameters = Object.entries(options).map(([option, value]) => `${option} = ${quoteLiteral(value)}`);
+  return [
+    `CREATE INDEX ${quoteIdentifier(name)} ON ${tableName(def)} USING ${method} (${key.join(', ')})`,
+    ...(included.length === 0 ? [] : [`INCLUDE (${included.map(nameOf).join(', ')})`]),
+    ...(parameters.length === 0 ? [] : [`WITH (${parameters.join(', ')})`]),
+  ].join(' ');
 }
 
 function checksSql({ checks = [] }: TableDef): readonly string[] {

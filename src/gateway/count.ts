@@ -19,7 +19,7 @@ export function countRowsOf(environment: PointEnvironment, planned: PlannedTable
   const builder = new ScanBuilder(database.memory, environment.transaction, environment.timeZone);
   let live = 0;
   try {
-    const { scan } = builder.build(liveTable(database, planned.def), planned, null, null);
+    const { scan } = builder.build(liveTable(database, planned.def), planned, null);
     for (const { rows, deletes } of [...scan.memory, ...scan.files]) live += rows - (deletes?.count ?? 0);
   } finally {
     builder.release();

@@ -211,8 +211,7 @@ function buildScan(
   place: number,
 ): BuiltScan {
   const table = liveTable(database, planned.def);
-  const { timeRanges, lookups } = rendered;
-  return builder.build(table, planned, timeRanges[place] ?? null, lookups[place] ?? null, rendered.filters?.(place));
+  return builder.build(table, planned, rendered.timeRanges[place] ?? null, rendered.filters?.(place));
 }
 
 /** What a query would read, for EXPLAIN; of no table: rows that a part of WITH returns. */

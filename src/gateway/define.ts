@@ -14,8 +14,10 @@ import { foldDefaults, type FoldingEnvironment } from './fold-defaults.ts';
 import { createTableAs } from './create-as.ts';
 import { defineSequence } from './define-sequence.ts';
 import { concernsViews, defineView, qualified, tryViews } from './define-view.ts';
+import { reindex } from './reindex.ts';
 import { renameIndex } from './rename-index.ts';
 import {
+  addIndex,
   dropSchema,
   dropTables as dropTheTables,
   makeIndex,
@@ -48,6 +50,8 @@ const KINDS = [
   'dropTable',
   'createIndex',
   'dropIndex',
+  'reindex',
+  'reindexAll',
   'createSequence',
   'alterSequence',
   'renameSequence',
@@ -77,6 +81,7 @@ export async function define(environment: DefineEnvironment, statement: Definiti
       const full = expressions.length === 0 ? draft : await foldDefaults(environment, draft, expressions);
       const made = await makeTable(environment, full, ifNotExists, sequences);
       if (made === null) notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
+      else for (const index of statement.indexes ?? []) addIndex(environment, made, index);
       return 'CREATE TABLE';
     }
     case 'createTableAs':
@@ -90,6 +95,10 @@ export async function define(environment: DefineEnvironment, statement: Definiti
     case 'dropIndex':
       await dropIndexes(environment, statement.names, statement.ifExists);
       return 'DROP INDEX';
+    case 'reindex':
+    case 'reindexAll':
+      reindex(environment, statement);
+      return 'REINDEX';
     case 'createSchema':
       if (statement.ifNotExists && relations.hasSchema(statement.name)) {
         notice(SqlState.duplicateSchema, `schema "${statement.name}" already exists, skipping`);

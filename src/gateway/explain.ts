@@ -4,7 +4,7 @@ import type { Statement } from '../planner/plan.ts';
 import { lsnText } from '../types/pg-lsn.ts';
 import { unitsOf } from './cursor.ts';
 import { explainedJson } from './explain-json.ts';
-import { canReadIndexed } from './indexed.ts';
+import { indexedBy } from './indexed.ts';
 import { mayResort } from './last-resort.ts';
 import type { QueryEnvironment } from './query.ts';
 import { markOf, routeLines } from './routes.ts';
@@ -94,18 +94,19 @@ function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kin
   const rendered = plan.render(values);
   const point = plan.point?.(values) ?? null;
   const lines: string[] = [];
+  const indexed = point === null ? rendered.indexed : null;
+  const index = indexed === null ? null : indexedBy(environment, indexed);
   if (point !== null) lines.push(`Point Read on ${point.def.schema}.${point.def.name} (index of memory rows first)`);
-  else if (rendered.indexed !== null && canReadIndexed(environment, rendered.indexed)) {
-    const { def, lookup } = rendered.indexed;
-    lines.push(`Index Scan using ${lookup.index} on ${def.schema}.${def.name} (memory rows alone)`);
-  } else if (plan.counts !== undefined) {
+  else if (index !== null)
+    lines.push(`Index Scan using ${index} on ${indexed!.def.schema}.${indexed!.def.name} (memory rows alone)`);
+  else if (plan.counts !== undefined) {
     const { schema, name } = plan.counts.def;
     lines.push(`Row Count of ${schema}.${name} (rows less deletions of these units; none is read)`);
   } else lines.push('Engine (DuckDB)');
   const { database } = environment.context;
   const { transaction, timeZone } = environment;
   const scanned = unitsOf(database, { rendered, tables: plan.tables, transaction, timeZone });
-  for (const [place, { table, units, index }] of scanned.entries()) {
+  for (const [place, { table, units, index: by }] of scanned.entries()) {
     if (table === null) {
       lines.push(`  ->  CTE Scan on ${plan.tables[place]!.def.name}`);
       continue;
@@ -123,7 +124,7 @@ function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kin
     for (const tier of ['memory', 'disk', 'iceberg'] as const) {
       const own = units.filter((unit) => unit.tier === tier);
       if (own.length === 0) continue;
-      const scans = { memory: index === null ? 'MemSlice Scan' : `Index Scan using ${index}` };
+      const scans = { memory: by === null ? 'MemSlice Scan' : `Index Scan using ${by}` };
       const label = { ...scans, disk: 'Disk Scan', iceberg: 'Iceberg Scan' }[tier];
       const ownRead = own.filter((unit) => unit.pruned === null);
       lines.push(

@@ -46,21 +46,29 @@ function testsOf(table: Table, filter: ColumnFilter, zone: string): FileTest[] {
 
 /** Keys are looked up by the index; of more a scan is as good. */
 const KEYS_MAX = 1000;
-/** Equal floats may have other bytes. */
-const INEXACT: ReadonlySet<number> = new Set([Oid.float4, Oid.float8]);
 
 /** All keys that rows may have which pass the filters, each column's values in the key's order; null: not known, or too many. */
 export function keysOf(table: Table, filters: readonly ColumnFilter[], zone: string): Names | null {
+  return valuesOf(table, table.def.key, filters, zone);
+}
+
+/** The same of other columns: all that rows may have in them, none of it NULL. */
+export function valuesOf(
+  table: Table,
+  fieldIds: readonly number[],
+  filters: readonly ColumnFilter[],
+  zone: string,
+): Names | null {
   const lists: { readonly column: ColumnDef; readonly texts: readonly string[] }[] = [];
   let rows = 1;
-  for (const fieldId of table.def.key) {
+  for (const fieldId of fieldIds) {
     const column = table.def.columns.find((each) => each.fieldId === fieldId)!;
     const texts = filters
       .flatMap((filter) =>
         filter.fieldId === fieldId && filter.kind === 'compare' && filter.operator === '=' ? [filter.texts] : [],
       )
       .toSorted((a, b) => a.length - b.length)[0];
-    if (texts === undefined || INEXACT.has(column.type.oid)) return null;
+    if (texts === undefined) return null;
     rows *= texts.length;
     if (rows > KEYS_MAX) return null;
     lists.push({ column, texts });

@@ -120,7 +120,6 @@ function together(tables: readonly CopiedTable[]): RenderedQuery {
     sql: parts.join(' UNION ALL '),
     timeRanges: tables.map(({ rendered }) => rendered.timeRanges[0] ?? null),
     filters: (place) => tables[place]!.rendered.filters?.(0) ?? [],
-    lookups: tables.map(({ rendered }) => rendered.lookups[0] ?? null),
     indexed: null,
   };
 }

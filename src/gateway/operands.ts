@@ -2,8 +2,7 @@
  * A value that a condition compares a column with, as the column has it in memory. The planner has made sure that its text
  * means the same whatever the time is (`keyText` of predicates.ts).
  */
-import type { EqualityLookup } from '../planner/plan.ts';
-import type { ColumnDef, TableDef } from '../table-def.ts';
+import type { ColumnDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { putText } from '../types/parse-text-value.ts';
 import { Oid, physicalOf } from '../types/pg-type.ts';
@@ -17,14 +16,4 @@ export function valueVector({ type }: ColumnDef, text: string, zone: string): Co
   const builder = new VectorBuilder(physicalOf(type));
   putText(textInput(type.oid === Oid.numeric ? type : { ...type, typmod: -1 }, time), text, builder);
   return builder.vector();
-}
-
-/** Null: NULL, which nothing equals. */
-export function lookupValue(def: TableDef, { fieldId, text }: EqualityLookup, zone: string): ColumnVector | null {
-  if (text === null) return null;
-  return valueVector(
-    def.columns.find((column) => column.fieldId === fieldId)!,
-    text,
-    zone,
-  );
 }

@@ -438,6 +438,14 @@ function permitDefinition(asked: Asked, statement: Statement): void {
       return;
     case 'dropIndex':
       return statement.names.forEach(indexNamed);
+    case 'reindex':
+      return (statement.what === 'table' ? tableNamed : indexNamed)(statement.named);
+    case 'reindexAll': {
+      const { schema } = statement;
+      if (schema === null) return permitOwner(access, DATABASE_KEY, 'database', 'arka');
+      if (relations.hasSchema(schema)) permitOwner(access, schemaKey(schema), 'schema', schema);
+      return;
+    }
     case 'alterSequence':
       return sequenceNamed(statement.name);
     case 'renameSequence':

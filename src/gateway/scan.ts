@@ -2,17 +2,16 @@
  * From a planned table to the scan of its units: one pinned Version (V1), units pruned by time, by an indexed value and by what manifests say of columns, a
  * transaction's own rows and deletions on top. Everything happens in one turn of the loop.
  */
-import type { ColumnFilter, EqualityLookup, PlannedTable, TimeRange } from '../planner/plan.ts';
-import { lookupMemory } from '../storage/index-lookup.ts';
+import type { ColumnFilter, PlannedTable, TimeRange } from '../planner/plan.ts';
 import type { DataFileUnit } from '../storage/file-unit.ts';
+import type { Matches } from '../storage/memory/hash-index.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import type { MemorySlice } from '../storage/memory/slice.ts';
 import type { DeleteRef, FileUnit, MemoryUnit, TableScan } from '../storage/scan-spec.ts';
 import type { Table } from '../storage/table.ts';
 import type { SliceView } from '../ingest/snapshot.ts';
-import type { ColumnVector } from '../types/column-vector.ts';
 import { fileTest } from './file-filters.ts';
-import { lookupValue } from './operands.ts';
+import { findIndexed } from './indexed.ts';
 import type { StatementView } from '../ingest/statement-view.ts';
 import type { TableWrites, Transaction } from '../ingest/transaction.ts';
 
@@ -49,15 +48,14 @@ export class ScanBuilder {
     table: Table,
     planned: PlannedTable,
     range: TimeRange | null,
-    lookup: EqualityLookup | null,
     filters: readonly ColumnFilter[] = [],
   ): BuiltScan {
-    const value = lookup === null ? null : lookupValue(table.def, lookup, this.#timeZone);
     const statement = this.#transaction?.statement ?? null;
     const isRead = statement !== null && !planned.positions; // W1
     const view = (isRead ? statement : this.#transaction?.snapshot)?.view(table) ?? null;
     // The index knows the rows of now.
-    const picks = lookup === null || view !== null ? null : picksOf(table, lookup.fieldId, value);
+    const found = view === null ? findIndexed(table, filters, this.#timeZone) : null;
+    const picks = found === null ? null : picksOf(found.matches);
     const writes = this.#transaction?.writes.get(table);
     const own = writes === undefined ? null : isRead ? statement.deletedBefore(writes) : this.#ownDeletes(writes);
     const memory: MemoryUnit[] = [];
@@ -89,13 +87,7 @@ export class ScanBuilder {
     for (const file of spilled.length === 0 ? shared : [...shared, ...spilled]) {
       const deletes = view === null || spilled.includes(file) ? file.deletes.published : view.deletesOf(file);
       const pruned =
-        noneLeft(file.rows, deletes) ??
-        outside(range, file.time.min, file.time.max) ??
-        (lookup === null || (value !== null && file.mayHoldValue(lookup.fieldId, value))
-          ? null
-          : 'value outside the bounds') ??
-        excluded?.(file) ??
-        null;
+        noneLeft(file.rows, deletes) ?? outside(range, file.time.min, file.time.max) ?? excluded?.(file) ?? null;
       units.push({
         tier: file.tier,
         name: file.info.location.slice(file.info.location.lastIndexOf('/') + 1),
@@ -114,7 +106,7 @@ export class ScanBuilder {
     return {
       scan: { placeholder: planned.placeholder, def: planned.def, memory, files, positions: planned.positions },
       units,
-      index: picks === null ? null : lookup!.index,
+      index: found?.index ?? null,
     };
   }
 
@@ -170,17 +162,15 @@ function spilledFiles(writes: TableWrites | undefined, statement: StatementView 
 }
 const NO_FILES: readonly DataFileUnit[] = [];
 
-/** Of each slice the positions in rising order; null: the index cannot say. */
-function picksOf(table: Table, fieldId: number, value: ColumnVector | null): ReadonlyMap<MemorySlice, number[]> | null {
+/** Of each slice the positions in rising order. */
+function picksOf({ slices, positions: found }: Matches): ReadonlyMap<MemorySlice, number[]> {
   const picks = new Map<MemorySlice, number[]>();
-  if (value === null) return picks;
-  const matches = lookupMemory(table, fieldId, value);
-  if (matches === null) return null;
-  for (let i = matches.slices.length - 1; i >= 0; i--) {
-    const positions = picks.get(matches.slices[i]!);
-    if (positions === undefined) picks.set(matches.slices[i]!, [matches.positions[i]!]);
-    else positions.push(matches.positions[i]!);
+  for (const [i, slice] of slices.entries()) {
+    const positions = picks.get(slice);
+    if (positions === undefined) picks.set(slice, [found[i]!]);
+    else positions.push(found[i]!);
   }
+  for (const positions of picks.values()) positions.sort((a, b) => a - b);
   return picks;
 }
 

@@ -112,6 +112,11 @@ export async function makeIndex(
   return changes.createIndex(table, draft, ifNotExists);
 }
 
+/** Of a table that the statement has just made. */
+export function addIndex({ changes }: SchemaEnvironment, table: Table, index: IndexDraft['index']): void {
+  changes.createIndex(table, { tableUuid: table.def.uuid, name: null, index }, false);
+}
+
 export async function removeIndex(environment: SchemaEnvironment, schema: string, name: string): Promise<void> {
   const { database, changes, isAlone, patience, relations } = environment;
   const table = indexedTable(relations, schema, name)!;

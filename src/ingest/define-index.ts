@@ -4,7 +4,7 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Table } from '../storage/table.ts';
-import { FIRST_INDEX_SLOT, OIDS_PER_TABLE, type IndexDef } from '../table-def.ts';
+import { FIRST_INDEX_SLOT, OIDS_PER_TABLE, type IndexDef, type IndexShape, type TableDef } from '../table-def.ts';
 import type { Database } from './database.ts';
 import { refreshTable } from './iceberg-commit.ts';
 import { indexedTable, relationNamed, type Relations } from './relations.ts';
@@ -16,7 +16,7 @@ const NAME_BYTES_MAX = 63;
 export interface IndexDraft {
   readonly tableUuid: string;
   readonly name: string | null;
-  readonly fieldId: number;
+  readonly index: IndexShape;
 }
 
 /** The index's name, null when one was there and `ifNotExists` said that is fine. */
@@ -36,11 +36,11 @@ export function createIndex(database: Database, draft: IndexDraft, ifNotExists: 
 export function newIndex(
   relations: Relations,
   table: Table,
-  { name: wanted, fieldId }: IndexDraft,
+  { name: wanted, index }: IndexDraft,
   ifNotExists: boolean,
 ): IndexDef | null {
-  const name = wanted ?? chosenName(relations, table, fieldId);
-  if (relationNamed(relations, table.def.schema, name) === null) return { name, fieldId, slot: freeSlot(table) };
+  const name = wanted ?? chosenName(relations, table, index);
+  if (relationNamed(relations, table.def.schema, name) === null) return { name, ...index, slot: freeSlot(table) };
   if (ifNotExists) return null;
   throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
 }
@@ -78,12 +78,12 @@ function freeSlot({ def }: Table): number {
   });
 }
 
-/** `table_column_idx`, then idx1, idx2 …: the longer of both names is cut until it fits, as PostgreSQL does. */
-function chosenName(relations: Relations, { def }: Table, fieldId: number): string {
-  const column = def.columns.find((each) => each.fieldId === fieldId)!.name;
+/** `table_columns_idx`, then idx1, idx2 …: the longer of both names is cut until it fits, as PostgreSQL does. */
+function chosenName(relations: Relations, { def }: Table, index: IndexDraft['index']): string {
+  const columns = joinedNames(def, [...index.columns.map(({ fieldId }) => fieldId), ...index.included]);
   for (let count = 0; ; count++) {
     const label = count === 0 ? '_idx' : `_idx${count}`;
-    let [first, second] = [def.name, column];
+    let [first, second] = [def.name, columns];
     while (Buffer.byteLength(first) + Buffer.byteLength(second) + 1 + label.length > NAME_BYTES_MAX) {
       if (Buffer.byteLength(first) > Buffer.byteLength(second)) first = withoutLast(first);
       else second = withoutLast(second);
@@ -91,6 +91,27 @@ function chosenName(relations: Relations, { def }: Table, fieldId: number): stri
     const name = `${first}_${second}${label}`;
     if (relationNamed(relations, def.schema, name) === null) return name;
   }
+}
+
+/** A column that is there again gets a number; once the names are longer than any name may be, no more are added. */
+function joinedNames(def: TableDef, fieldIds: readonly number[]): string {
+  const names: string[] = [];
+  for (const fieldId of fieldIds) {
+    const { name } = def.columns.find((each) => each.fieldId === fieldId)!;
+    let own = name;
+    for (let count = 1; names.includes(own); count++) {
+      let start = name;
+      while (Buffer.byteLength(start) + String(count).length > NAME_BYTES_MAX) start = withoutLast(start);
+      own = `${start}${count}`;
+    }
+    names.push(own);
+  }
+  let joined = names[0]!;
+  for (const name of names.slice(1)) {
+    if (Buffer.byteLength(joined) > NAME_BYTES_MAX) break;
+    joined += `_${name}`;
+  }
+  return joined;
 }
 
 const withoutLast = (text: string): string => [...text].slice(0, -1).join('');

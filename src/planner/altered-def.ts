@@ -7,7 +7,14 @@
  */
 import type { CheckDef } from '../check-def.ts';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
-import { lastColumn, type ColumnDef, type ColumnDefault, type PgType, type TableDef } from '../table-def.ts';
+import {
+  indexedFields,
+  lastColumn,
+  type ColumnDef,
+  type ColumnDefault,
+  type PgType,
+  type TableDef,
+} from '../table-def.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import { formatType } from '../types/format-type.ts';
 import { elementOf, numericModifier, Oid, isWideNumeric } from '../types/pg-type.ts';
@@ -219,7 +226,7 @@ function withoutColumn(def: TableDef, { fieldId, name }: ColumnDef): TableDef {
   return {
     ...def,
     columns: def.columns.filter((column) => column.fieldId !== fieldId),
-    indexes: def.indexes.filter((index) => index.fieldId !== fieldId),
+    indexes: def.indexes.filter((index) => !indexedFields(index).includes(fieldId)),
     timeColumn: def.timeColumn === fieldId ? null : def.timeColumn,
   };
 }

@@ -68,7 +68,8 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   const { sequences, expressions } = making;
   const ifNotExists = statement.if_not_exists === true;
   const made = { kind: 'createTable', draft, ifNotExists, sequences, expressions } as const;
-  return likes.length === 0 ? made : { ...made, likes: likes.map(({ source }) => source) };
+  if (likes.length === 0) return made;
+  return { ...made, likes: likes.map(({ source }) => source), indexes: likes.flatMap(({ indexes }) => indexes) };
 }
 
 /** Elements of arrays have field ids of their own, behind those of all columns. */

@@ -24,6 +24,7 @@ import type { CatalogView, InsertValue, QueryPlan, Statement } from './plan.ts';
 import { planQuery, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
 import { planReturning } from './returning.ts';
+import { selectWidth } from './source-width.ts';
 import { targetTable } from './schema-names.ts';
 import { joinedWith, withVisibleQueries } from './visible-queries.ts';
 import { formatType } from '../types/format-type.ts';
@@ -272,20 +273,12 @@ function selectSource(
 ): { plan: QueryPlan; targets: readonly ColumnDef[] } {
   if (findRelations(source, view).arka.size > 0)
     return castPlan(source, named ?? def.columns, parameterCount, view, environment, statement, { named, def });
-  const width = targetCount((source as { SelectStmt: SelectStmt }).SelectStmt);
-  if (width === null)
-    throw notSupported('INSERT … SELECT * from a source other than Arka tables', { hint: 'Name the columns.' });
+  const width = selectWidth((source as { SelectStmt: SelectStmt }).SelectStmt);
+  if (width === null) throw notSupported('INSERT … SELECT * from this source', { hint: 'Name the columns.' });
   const targets = columnsFor(named, def, width, statement, source);
   const plan = planQuery(source, Deparser.deparse(source), parameterCount, view, environment);
   if (plan.route === 'engine') return castPlan(source, targets, parameterCount, view, environment, statement);
   return { plan, targets };
-}
-
-function targetCount(select: SelectStmt): number | null {
-  if (select.larg !== undefined) return targetCount(select.larg);
-  if (select.valuesLists !== undefined) return valuesWidth(select);
-  const list = select.targetList ?? [];
-  return JSON.stringify(list).includes('"A_Star"') ? null : list.length;
 }
 
 /** The engine's rows, each column cast to its target's DuckDB type. */
@@ -319,7 +312,7 @@ function castPlan(
       onWhere: () => undefined,
     }));
   } catch (error) {
-    const width = targetCount(select);
+    const width = selectWidth(select);
     const isLacking = error instanceof SqlError && error.code === SqlState.featureNotSupported;
     if (!isLacking || inner.copied === undefined || width === null) throw error;
     const targets = targetsOf(width);

@@ -186,7 +186,7 @@ export function rowPlan(
 function pointOf({ from, with: withClause, where, def, relation }: Target): KeyCondition | null {
   if (from.length > 0 || withClause !== undefined) return null;
   const candidate = pointCandidate(where, def, aliasOf(relation), [], false);
-  if (candidate === null || candidate.comparisons.length !== def.key.length) return null;
+  if (candidate === null || candidate.comparisons.length !== def.key.length || def.key.length === 0) return null;
   return (parameters) => pointRead(candidate, parameters);
 }
 

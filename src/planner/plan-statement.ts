@@ -15,7 +15,7 @@ import { planDeclare, planFetch } from './cursors.ts';
 import { planCreateTableAs, planSelectInto } from './create-table-as.ts';
 import { planExplain } from './explain.ts';
 import { planHiddenCalls } from './hidden-calls.ts';
-import { planCreateIndex } from './indexes.ts';
+import { planCreateIndex, planReindex } from './indexes.ts';
 import { planInsert } from './insert.ts';
 import { lsnWaits } from './lsn-waits.ts';
 import { planLocking } from './locking.ts';
@@ -175,6 +175,7 @@ function planUtility(node: Node, text: string, view: CatalogView): Statement {
   if ('CommentStmt' in node) return planComment(node.CommentStmt, text, view);
   if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, view);
   if ('IndexStmt' in node) return planCreateIndex(node.IndexStmt, view);
+  if ('ReindexStmt' in node) return planReindex(node.ReindexStmt);
   if ('CreateSeqStmt' in node) return planCreateSequence(node.CreateSeqStmt, view);
   if ('AlterSeqStmt' in node) return planAlterSequence(node.AlterSeqStmt);
   if ('RenameStmt' in node && node.RenameStmt.renameType === 'OBJECT_SEQUENCE')

@@ -5,7 +5,7 @@
 import type { AlterTable } from './alter-command.ts';
 import type { CopiedQuery } from './copied-query.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
-import type { ColumnDefault, Lsn, TableDef } from '../table-def.ts';
+import type { ColumnDefault, IndexShape, Lsn, TableDef } from '../table-def.ts';
 import type { ViewDef } from '../view-def.ts';
 import type { SessionFunction } from './session-functions.ts';
 import type { KeptColumns, WithPart } from './kept-columns.ts';
@@ -82,14 +82,6 @@ export interface TimeRange {
   readonly to: number | null;
 }
 
-/** Equality of an indexed column with a value, taken from the statement's AND-ed conditions. */
-export interface EqualityLookup {
-  readonly index: string;
-  readonly fieldId: number;
-  /** As the column type's input function reads it, without the clock; null: NULL, which no row equals. */
-  readonly text: string | null;
-}
-
 /**
  * What the statement's AND-ed conditions say of one column: it compares so with one of `texts` (of several only by =), begins
  * with a text, is NULL or is not. Texts are such as the column type's input function reads, without the clock.
@@ -106,18 +98,17 @@ export interface RenderedQuery {
   readonly sql: string;
   /** One a planned table; null: no bound. */
   readonly timeRanges: readonly (TimeRange | null)[];
-  /** Those of the planned table at a place. The conditions are in `sql` as well: what they leave out need not be read. */
+  /** Those of the planned table at a place. The conditions are in `sql` as well: files and rows that do not pass need not be read. */
   filters?(place: number): readonly ColumnFilter[];
-  /** One a planned table; null: none. The condition is in `sql` as well: whoever uses it may find too many rows. */
-  readonly lookups: readonly (EqualityLookup | null)[];
-  /** Set when the statement is `SELECT plain columns FROM t WHERE c = v` and nothing else, with an index on c. */
+  /** Set when the statement is `SELECT plain columns FROM t WHERE c1 = v1 AND c2 IN (…) …` and nothing else, with an index on one of them. */
   readonly indexed: IndexedRead | null;
   /** After which LSN a feed's changes are wanted. @throws {SqlError} 22004, 22P02 */
   since?(feed: ChangeFeed): Lsn;
 }
+/** `filters`: what the rows pass, and all of it; equality alone. */
 export interface IndexedRead {
   readonly def: TableDef;
-  readonly lookup: EqualityLookup;
+  readonly filters: readonly ColumnFilter[];
   readonly fieldIds: readonly number[];
 }
 
@@ -337,7 +328,7 @@ export type TableDraft = TableDef;
 export interface IndexDraft {
   readonly tableUuid: string;
   readonly name: string | null;
-  readonly fieldId: number;
+  readonly index: IndexShape;
 }
 
 export type TransactionStatement =
@@ -457,6 +448,8 @@ export type Statement =
       readonly expressions: readonly DefaultExpression[];
       /** Tables whose columns it has by LIKE. */
       readonly likes?: readonly TableDef[];
+      /** And the indexes that it has by them; names are chosen when they are made. */
+      readonly indexes?: readonly IndexShape[];
     }
   | CreateTableAs
   | {
@@ -501,6 +494,14 @@ export type Statement =
     }
   | { readonly kind: 'createIndex'; readonly draft: IndexDraft; readonly ifNotExists: boolean }
   | { readonly kind: 'dropIndex'; readonly names: readonly QualifiedName[]; readonly ifExists: boolean }
+  | {
+      readonly kind: 'reindex';
+      readonly what: 'index' | 'table';
+      readonly named: QualifiedName;
+      readonly concurrently: boolean;
+    }
+  /** `schema` null: all. */
+  | { readonly kind: 'reindexAll'; readonly schema: string | null }
   | AlterTable
   | {
       readonly kind: 'renameTable';

@@ -10,7 +10,7 @@ import { DAY_MICROS, daysFromCivil } from '../types/civil-date.ts';
 import { numericModifier, Oid } from '../types/pg-type.ts';
 import { constantKind, constantText, plainName, stringOf } from './ast.ts';
 import { expandDecimal } from './constants.ts';
-import type { EqualityLookup, ParameterValue, TimeRange } from './plan.ts';
+import type { ParameterValue, TimeRange } from './plan.ts';
 import { typeOidOf } from './type-names.ts';
 
 /** A constant or parameter with the type it is written with (0: untyped). */
@@ -107,7 +107,7 @@ const CONSTANT_OIDS: Readonly<Record<string, number>> = {
   boolean: Oid.bool,
 };
 
-interface Value {
+export interface Value {
   readonly text: string | null;
   /** 0: untyped. */
   readonly oid: number;
@@ -228,23 +228,6 @@ function numericText(column: PgType, { text, oid }: Value): string | undefined {
   const fraction = (match[2] ?? '').replace(/0+$/, '');
   if (fraction.length > modifier.scale || match[1]!.length > modifier.precision - modifier.scale) return undefined;
   return fraction === '' ? match[1]! : `${match[1]}.${fraction}`;
-}
-
-/** The equality of an indexed column among AND-ed comparisons with a table's columns; null: none that is certain. */
-export function equalityLookup(
-  def: TableDef,
-  found: readonly Comparison[],
-  parameters: readonly ParameterValue[],
-): EqualityLookup | null {
-  for (const { column: name, operator, operand: given } of found) {
-    const column = def.columns.find((one) => one.name === name);
-    const index = def.indexes.find((one) => one.fieldId === column?.fieldId);
-    if (operator !== '=' || column === undefined || index === undefined) continue;
-    const value = valueOf(given, parameters);
-    const text = value === undefined ? undefined : keyText(column.type, value);
-    if (text !== undefined) return { index: index.name, fieldId: column.fieldId, text };
-  }
-  return null;
 }
 
 const INTEGER_LIMITS: Readonly<Record<number, number>> = {

@@ -3,11 +3,12 @@ import type { Node, SelectStmt } from 'libpg-query';
 import { notSupported } from '../errors.ts';
 import { zoneName } from '../types/output-styles.ts';
 import type { TableDef } from '../table-def.ts';
+import { Oid } from '../types/pg-type.ts';
 import { at, stringsOf, walk } from './ast.ts';
 import { isSessionCall } from './session-functions.ts';
 import { findFeeds, positionOf, refuseFollowing } from './changes.ts';
 import { asksForPlaces, copiedTables, isWritten, type CopiedQuery } from './copied-query.ts';
-import { columnConditions, columnFilter, type ColumnCondition } from './column-filters.ts';
+import { columnConditions, columnFilter, onlyEqualities, type ColumnCondition } from './column-filters.ts';
 import { countsRows, describeSelect, isConstant, simpleColumn, simpleScope } from './describe.ts';
 import { writeQuery, type WrittenQuery } from './duckdb/query.ts';
 import { resolveHere, type Scope, type WriterContext } from './duckdb/scope.ts';
@@ -19,7 +20,6 @@ import { replaceTimes, type Constants } from './own-functions.ts';
 import type {
   CatalogView,
   ColumnFilter,
-  EqualityLookup,
   IndexedRead,
   ParameterValue,
   PlannedTable,
@@ -29,7 +29,7 @@ import type {
   TimeRange,
 } from './plan.ts';
 import { hasLongSeries } from './long-series.ts';
-import { comparisons, equalityLookup, pointKey, timeRange, type Comparison } from './predicates.ts';
+import { comparisons, pointKey, timeRange, type Comparison } from './predicates.ts';
 import { findAnyRelations, onlyTable, planTables, viewsRead, type Relations } from './relations.ts';
 
 /** What a session adds to the text: its constants, the types it declared, and names for scans. */
@@ -169,12 +169,15 @@ function refuseShapes(select: SelectStmt): void {
 /** `sorted`: in an order that is asked for. */
 export interface PointCandidate {
   readonly def: TableDef;
+  /** All that is asked, where it is comparisons alone; else none. */
   readonly comparisons: readonly Comparison[];
+  /** All that is asked, where it is equality alone. */
+  readonly equalities: readonly ColumnCondition[] | null;
   readonly fieldIds: readonly number[];
   readonly sorted: boolean;
 }
 
-/** `SELECT plain columns FROM t WHERE comparisons AND-ed` and nothing else. */
+/** `SELECT plain columns FROM t WHERE comparisons and lists AND-ed` and nothing else. */
 function pointOf(select: SelectStmt, def: TableDef, scope: ReturnType<typeof simpleScope>): PointCandidate | null {
   const plain =
     select.withClause === undefined &&
@@ -202,7 +205,7 @@ function pointOf(select: SelectStmt, def: TableDef, scope: ReturnType<typeof sim
   return pointCandidate(select.whereClause, def, scope.alias, fieldIds, select.sortClause !== undefined);
 }
 
-/** Null unless the condition is comparisons of this table's columns only. */
+/** Null unless the condition is comparisons of this table's columns, or equality of them with one value or several. */
 export function pointCandidate(
   where: Node | undefined,
   def: TableDef,
@@ -210,17 +213,20 @@ export function pointCandidate(
   fieldIds: readonly number[],
   sorted: boolean,
 ): PointCandidate | null {
+  if (where === undefined) return null;
+  const isOwn = (one: { readonly alias: string | null }): boolean => one.alias === null || one.alias === alias;
   const found = comparisons(where);
-  if (!found.complete || found.list.length === 0) return null;
-  if (found.list.some((one) => one.alias !== null && one.alias !== alias)) return null;
-  return { def, comparisons: found.list, fieldIds, sorted };
+  const compared = found.complete && found.list.every(isOwn) ? found.list : [];
+  const equal = onlyEqualities(where);
+  const equalities = equal?.every(isOwn) === true ? equal : null;
+  if (compared.length === 0 && equalities === null) return null;
+  return { def, comparisons: compared, equalities, fieldIds, sorted };
 }
 
-/** Comparisons of a table's time column, such as an index may answer, and all that says something of one column. */
+/** Comparisons of a table's time column, and all that says something of one column. */
 interface TableBounds {
   readonly planned: PlannedTable;
   readonly times: readonly Comparison[];
-  readonly equalities: readonly Comparison[];
   readonly conditions: readonly FieldCondition[];
 }
 
@@ -264,7 +270,9 @@ export class Renderer {
       views: [],
       described,
       parameterOids: this.#parameterOids,
-      ...(point === null ? {} : { point: (parameters) => pointRead(point, parameters) }),
+      ...(point === null || point.comparisons.length === 0
+        ? {}
+        : { point: (parameters) => pointRead(point, parameters) }),
       render: (parameters) => this.render(parameters),
     };
   }
@@ -282,7 +290,6 @@ export class Renderer {
       },
       timeRanges,
       filters: (place) => this.#filtersOf(tables[place]!, parameters),
-      lookups: tables.map((planned) => this.#lookupOf(planned, parameters)),
       indexed: this.#indexedRead(parameters),
       since: ({ since }) => positionOf(since, parameters),
     };
@@ -315,17 +322,18 @@ export class Renderer {
     });
   }
 
-  #lookupOf(planned: PlannedTable, parameters: readonly ParameterValue[]): EqualityLookup | null {
-    if (planned.def.indexes.length === 0) return null;
-    const found = this.#bounds.filter((one) => one.planned === planned).flatMap((one) => one.equalities);
-    return equalityLookup(planned.def, found, parameters);
-  }
-
   #indexedRead(parameters: readonly ParameterValue[]): IndexedRead | null {
-    if (this.#point === null || this.#point.comparisons.length !== 1 || this.#point.sorted) return null;
-    const { def, comparisons: found, fieldIds } = this.#point;
-    const lookup = equalityLookup(def, found, parameters);
-    return lookup === null ? null : { def, lookup, fieldIds };
+    if (this.#point === null || this.#point.sorted || this.#point.def.indexes.length === 0) return null;
+    const { def, equalities, fieldIds } = this.#point;
+    const filters: ColumnFilter[] = [];
+    for (const condition of equalities ?? []) {
+      const column = def.columns.find(({ name }) => name === condition.column);
+      const filter = column === undefined ? null : columnFilter(column, condition, parameters);
+      // A real is compared as double precision: the value that it has is not that of the other side.
+      if (filter === null || column!.type.oid === Oid.float4) return null;
+      filters.push(filter);
+    }
+    return filters.length === 0 ? null : { def, filters, fieldIds };
   }
 }
 
@@ -340,17 +348,14 @@ export function pointRead(
 
 /** What one level's WHERE says of columns of that level's own tables. */
 function boundsOf(where: Node, scope: Scope): readonly TableBounds[] {
-  const bounds = new Map<
-    PlannedTable,
-    { times: Comparison[]; equalities: Comparison[]; conditions: FieldCondition[] }
-  >();
+  const bounds = new Map<PlannedTable, { times: Comparison[]; conditions: FieldCondition[] }>();
   /** The bounds of the table that has the column, and the column's field; null: it is not certain. */
   const own = (alias: string | null, column: string) => {
     const resolved = resolveHere(scope, alias, column);
     const table = resolved?.item.table;
     if (resolved === undefined || table === null || table === undefined) return null;
     if (scope.items.some((item) => item.columns === null) && alias === null) return null;
-    const found = bounds.get(table.planned) ?? { times: [], equalities: [], conditions: [] };
+    const found = bounds.get(table.planned) ?? { times: [], conditions: [] };
     bounds.set(table.planned, found);
     return { found, def: table.planned.def, fieldId: table.fieldIds[resolved.index]! };
   };
@@ -359,9 +364,6 @@ function boundsOf(where: Node, scope: Scope): readonly TableBounds[] {
     if (place === null) continue;
     const { found, def, fieldId } = place;
     if (fieldId === def.timeColumn) found.times.push(one);
-    if (one.operator !== '=' || !def.indexes.some((index) => index.fieldId === fieldId)) continue;
-    const { name } = def.columns.find((column) => column.fieldId === fieldId)!; // an alias list may call it otherwise
-    found.equalities.push({ ...one, column: name });
   }
   for (const condition of columnConditions(where)) {
     if (condition.kind === 'null' && condition.is && scope.items.length > 1) continue; // F2

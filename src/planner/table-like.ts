@@ -2,7 +2,7 @@
 import type { Constraint, CreateStmt, Node, TableLikeClause } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { SequenceDef, SequenceOptions } from '../sequence-def.ts';
-import type { ColumnDef, TableDef } from '../table-def.ts';
+import type { ColumnDef, IndexShape, TableDef } from '../table-def.ts';
 import { at } from './ast.ts';
 import type { Making } from './create-table.ts';
 import { parseSql } from './parse.ts';
@@ -19,7 +19,12 @@ export function columnsLike(
   clause: TableLikeClause,
   before: readonly ColumnDef[],
   making: Making,
-): { readonly columns: readonly ColumnDef[]; readonly source: TableDef; readonly key: readonly string[] } {
+): {
+  readonly columns: readonly ColumnDef[];
+  readonly source: TableDef;
+  readonly key: readonly string[];
+  readonly indexes: readonly IndexShape[];
+} {
   const source = sourceOf(clause, making);
   const wants = (what: keyof typeof INCLUDING): boolean => ((clause.options ?? 0) & INCLUDING[what]) !== 0;
   const columns = source.columns.map((one, index) => {
@@ -41,7 +46,16 @@ export function columnsLike(
     return { ...made, default: one.default };
   });
   if (wants('constraints')) making.checks.push(...(source.checks ?? []).map(({ name, sql }) => checkNode(name, sql)));
-  return { columns, source, key: wants('indexes') ? keyOf(source) : [] };
+  if (!wants('indexes')) return { columns, source, key: [], indexes: [] };
+  const newId = (fieldId: number): number =>
+    columns[source.columns.findIndex((each) => each.fieldId === fieldId)]!.fieldId;
+  const indexes = source.indexes.map(({ method, columns: key, included, options }) => ({
+    method,
+    columns: key.map((each) => ({ ...each, fieldId: newId(each.fieldId) })),
+    included: included.map(newId),
+    options,
+  }));
+  return { columns, source, key: keyOf(source), indexes };
 }
 
 function sourceOf({ relation = {} }: TableLikeClause, { view }: Making): TableDef {
@@ -57,10 +71,6 @@ function sourceOf({ relation = {} }: TableLikeClause, { view }: Making): TableDe
 
 /** Names of columns; none without INCLUDING INDEXES, and of a table without a key. */
 function keyOf(source: TableDef): readonly string[] {
-  if (source.indexes.length > 0)
-    throw notSupported(`LIKE … INCLUDING INDEXES of a table with index "${source.indexes[0]!.name}"`, {
-      hint: 'Leave the indexes out, and make them by CREATE INDEX.',
-    });
   return source.key.map((id) => source.columns.find(({ fieldId }) => fieldId === id)!.name);
 }
 

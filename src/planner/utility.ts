@@ -251,7 +251,6 @@ const STATEMENTS: Readonly<Record<string, string>> = {
   DropdbStmt: 'DROP DATABASE',
   LockStmt: 'LOCK TABLE',
   ClusterStmt: 'CLUSTER',
-  ReindexStmt: 'REINDEX',
   CreateExtensionStmt: 'CREATE EXTENSION',
   CreateTrigStmt: 'CREATE TRIGGER',
   CreateEnumStmt: 'CREATE TYPE',
@@ -292,6 +291,7 @@ export function neverInBlock(node: unknown): string | null {
       return concurrent === true ? 'DROP INDEX CONCURRENTLY' : null;
     case 'ReindexStmt':
       if (kind === 'REINDEX_OBJECT_DATABASE') return 'REINDEX DATABASE';
+      if (kind === 'REINDEX_OBJECT_SCHEMA') return 'REINDEX SCHEMA';
       if (kind === 'REINDEX_OBJECT_SYSTEM') return 'REINDEX SYSTEM';
       return JSON.stringify(params ?? []).includes('"concurrently"') ? 'REINDEX CONCURRENTLY' : null;
     default:

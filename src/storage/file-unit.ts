@@ -53,7 +53,6 @@ export class DataFileUnit {
   #bounds: Bounds;
   /** Of its rows' names, and of columns by field id, where they were asked for. */
   #nameBounds: KeyBounds | null = null;
-  #columnBounds: Map<number, KeyBounds> | null = null;
 
   constructor(memory: Memory, unit: number, def: TableDef, info: DataFileInfo | Segment, tier: 'disk' | 'iceberg') {
     this.unit = unit;
@@ -94,7 +93,6 @@ export class DataFileUnit {
     this.keyRange = integerBounds(def, this.#bounds, def.key[0] ?? null) ?? EVERYTHING;
     this.#def = def;
     this.#nameBounds = null;
-    this.#columnBounds = null;
   }
 
   /** About what it takes on main's heap, as measured: a data file's bounds are packed, a segment's statistics are objects. */
@@ -124,17 +122,6 @@ export class DataFileUnit {
   mayHold(vectors: readonly ColumnVector[], row: number): boolean {
     this.#nameBounds ??= new KeyBounds(this.#def, this.#bounds, nameFields(this.#def));
     return this.#nameBounds.mayHold(vectors, row);
-  }
-
-  /** False when no row of the file has a column's value, by its bounds. */
-  mayHoldValue(fieldId: number, value: ColumnVector): boolean {
-    this.#columnBounds ??= new Map();
-    let bounds = this.#columnBounds.get(fieldId);
-    if (bounds === undefined) {
-      bounds = new KeyBounds(this.#def, this.#bounds, [fieldId]);
-      this.#columnBounds.set(fieldId, bounds);
-    }
-    return bounds.mayHold([value], 0);
   }
 
   /** Whether no row of the file passes a filter on the column. */

@@ -9,6 +9,7 @@
 import { invariant } from '../errors.ts';
 import { nameFields, type IndexDef, type Lsn, type TableDef } from '../table-def.ts';
 import type { ColumnVector, Physical } from '../types/column-vector.ts';
+import { hashedColumns, isSameList } from '../types/hashed-columns.ts';
 import { physicalOf } from '../types/pg-type.ts';
 import { EqualityKnown } from './equality-known.ts';
 import { FileSets } from './file-sets.ts';
@@ -50,7 +51,7 @@ export interface Generation {
   /** By partition, the slice that takes its rows: a large one gets a successor. */
   readonly heads: Map<string, MemorySlice>;
   readonly index: KeyIndex;
-  /** One for each column that the def has an index of. */
+  /** One for each list of `hashedColumns`. */
   hashes: readonly HashIndex[];
   /** LSNs in (lsnFrom, …]: everything of the table after the cut before. */
   readonly lsnFrom: Lsn;
@@ -293,6 +294,11 @@ export class Table {
     this.def = def;
   }
 
+  /** All that the indexes have of memory rows is made anew from the rows. */
+  reindex(): void {
+    for (const generation of this.generations) generation.hashes = this.#hashesOf([]);
+  }
+
   /** Indexes come and go. A new one is empty until it has followed the rows that are there. */
   setIndexes(indexes: readonly IndexDef[]): void {
     this.def = { ...this.def, indexes };
@@ -307,13 +313,12 @@ export class Table {
     return rowsMax - left;
   }
 
-  /** Indexes of one column have one structure, which a further one shares. */
   #hashesOf(known: readonly HashIndex[]): readonly HashIndex[] {
-    return [...new Set(this.def.indexes.map(({ fieldId }) => fieldId))].map((fieldId) => {
-      const column = this.fieldIds.indexOf(fieldId);
-      const made = (): HashIndex =>
-        new HashIndex(fieldId, new RowKeys([column], [this.physicals[column]!], this.#secret));
-      return known.find((each) => each.fieldId === fieldId) ?? made();
+    return hashedColumns(this.def).map(({ fieldIds }) => {
+      const columns = fieldIds.map((fieldId) => this.fieldIds.indexOf(fieldId));
+      const physicals = columns.map((column) => this.physicals[column]!);
+      const made = (): HashIndex => new HashIndex(fieldIds, new RowKeys(columns, physicals, this.#secret));
+      return known.find((each) => isSameList(each.fieldIds, fieldIds)) ?? made();
     });
   }
 

@@ -1,4 +1,4 @@
-// Question: what does CREATE INDEX … USING hash cost a COPY, what does an equality read gain on 1M rows in memory, and what does it weigh?
+// Question: what does CREATE INDEX, of one column and of two, cost a COPY, what does equality gain on 1M rows in memory, and what does it weigh?
 // Unit: rows/s, ms over the wire (one connection), bytes a row. Run: node test/bench/hash-index.ts
 import { once } from 'node:events';
 import { Client } from 'pg';
@@ -7,6 +7,7 @@ import { startServer } from '../process/server-process.ts';
 
 const ROWS = 1_000_000;
 const VALUES = 100_000;
+const TENANTS = 20;
 const ROUNDS = 2;
 const SECONDS = 4;
 
@@ -22,7 +23,8 @@ const number = (value: number): string => Math.round(value).toLocaleString('en')
 const chunks: string[] = [];
 for (let from = 0; from < ROWS; from += 5000) {
   let text = '';
-  for (let id = from; id < from + 5000; id++) text += `${id}\t${(id * 7919) % VALUES}\tname ${id % 5000}\t${id / 4}\n`;
+  for (let id = from; id < from + 5000; id++)
+    text += `${id}\t${(id * 7919) % VALUES}\t${((id * 7919) % VALUES) % TENANTS}\t${id / 4}\n`;
   chunks.push(text);
 }
 
@@ -38,12 +40,14 @@ async function copy(table: string): Promise<number> {
 const indexBytes = async (): Promise<number> =>
   Number((await client.query('SELECT index_bytes FROM arka.memory')).rows[0].index_bytes);
 
-const rates = { plain: [] as number[], indexed: [] as number[] };
+const TABLES = ['plain', 'indexed', 'composed'] as const;
+const INDEXES = { plain: '', indexed: 'USING hash (who)', composed: '(tenant, who)' };
+const rates = { plain: [] as number[], indexed: [] as number[], composed: [] as number[] };
 for (let round = 0; round <= ROUNDS; round++) {
-  for (const table of ['plain', 'indexed'] as const) {
+  for (const table of TABLES) {
     await client.query(`DROP TABLE IF EXISTS ${table}`);
-    await client.query(`CREATE TABLE ${table} (id bigint, who integer, name text, price float8)`);
-    if (table === 'indexed') await client.query('CREATE INDEX ON indexed USING hash (who)');
+    await client.query(`CREATE TABLE ${table} (id bigint, who integer, tenant integer, price float8)`);
+    if (table !== 'plain') await client.query(`CREATE INDEX ON ${table} ${INDEXES[table]}`);
     const rate = await copy(table);
     if (round > 0) rates[table].push(rate);
   }
@@ -51,6 +55,7 @@ for (let round = 0; round <= ROUNDS; round++) {
 const best = (all: readonly number[]): number => Math.max(...all);
 report('COPY text, 4 columns, no index', `${number(best(rates.plain))} rows/s`);
 report('COPY text, 4 columns, one hash index', `${number(best(rates.indexed))} rows/s`);
+report('COPY text, 4 columns, a B-tree of two columns', `${number(best(rates.composed))} rows/s`);
 
 async function read(table: string, text: string): Promise<string> {
   const latencies: number[] = [];
@@ -58,7 +63,11 @@ async function read(table: string, text: string): Promise<string> {
   while (performance.now() - begun < SECONDS * 1000) {
     const at = performance.now();
     const who = Math.floor(Math.random() * VALUES);
-    const { rows } = await client.query({ name: `${table} ${text.length}`, text, values: [who] });
+    const { rows } = await client.query({
+      name: `${table} ${text.length}`,
+      text,
+      values: [who, who % TENANTS].slice(0, text.includes('$2') ? 2 : 1),
+    });
     if (rows.length !== ROWS / VALUES && rows.length !== 1) throw new Error(`${rows.length} rows`);
     latencies.push(performance.now() - at);
   }
@@ -75,6 +84,10 @@ report(
 );
 report('the same without an index', await read('plain', 'SELECT sum(price) FROM plain WHERE who = $1'));
 
+report(
+  '10 rows by two columns, the first of them with 20 values, B-tree',
+  await read('composed', 'SELECT * FROM composed WHERE who = $1 AND tenant = $2'),
+);
 const before = await indexBytes();
 const begun = performance.now();
 await client.query('CREATE INDEX ON plain USING hash (who)');

@@ -34,6 +34,7 @@ CREATE SCHEMA other;
 CREATE TABLE other.keyless (x int, y smallint);
 INSERT INTO other.keyless VALUES (1, 2), (1, 2);
 CREATE INDEX by_label ON events USING hash (label);
+CREATE INDEX by_day ON events (d DESC, label COLLATE "C" varchar_pattern_ops) INCLUDE (u) WITH (fillfactor = 90);
 CREATE VIEW dear AS SELECT e.id, e.price * 2 AS double FROM events e JOIN other.keyless k ON k.x = e.id WHERE e.price > 0.5;
 CREATE VIEW dearer AS SELECT dear.double FROM dear;
 CREATE SEQUENCE other.counter START WITH 5 INCREMENT BY 3;

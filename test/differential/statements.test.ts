@@ -13,6 +13,7 @@ import { DEFINITIONS } from './scenarios/definitions.ts';
 import { DOCUMENTS } from './scenarios/documents.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { EXTREMES } from './scenarios/extremes.ts';
+import { INDEXES } from './scenarios/indexes.ts';
 import { MERGE } from './scenarios/merge.ts';
 import { MIGRATIONS } from './scenarios/migrations.ts';
 import { MODIFYING_WITH } from './scenarios/modifying-with.ts';
@@ -61,6 +62,7 @@ describe.each([
   ...CURSORS,
   ...DEFINITIONS,
   ...STYLES,
+  ...INDEXES,
   ...MIGRATIONS,
   ...TYPES,
   ...DOCUMENTS,

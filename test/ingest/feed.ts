@@ -25,7 +25,7 @@ export function openChanges(db: TestDatabase, table: Table, since: Lsn): Promise
   const feed = { table: table.def, since: { kind: 'lsn', lsn: since }, follow: false } as const;
   const sql = 'SELECT op, lsn, commit_lsn, committed_at, old_key, id, v, name FROM "__arka_feed" AS t';
   const request = {
-    rendered: { sql, timeRanges: [null], lookups: [null], point: null, indexed: null, since: () => since },
+    rendered: { sql, timeRanges: [null], point: null, indexed: null, since: () => since },
     tables: [{ def: feedDef(table.def), placeholder: '__arka_feed', positions: false, feed }],
     transaction: null,
     columns: null,

@@ -265,7 +265,6 @@ export class TestDatabase {
       rendered: {
         sql: sql.replace('"scan"', `"${placeholder}"`),
         timeRanges: [null],
-        lookups: [null],
         point: null,
         indexed: null,
       },

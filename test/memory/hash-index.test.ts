@@ -63,7 +63,7 @@ test('of each Version the index finds the rows that a scan finds, in their order
       fc.pre(values.length > 0);
       const types: readonly Physical[] = ['int32', physical];
       const keys = new (colliding ? CollidingKeys : RowKeys)([1], [physical], Int32Array.of(7, 8, 9, 10));
-      const index = new HashIndex(2, keys);
+      const index = new HashIndex([2], keys);
       const slices = [new MemorySlice(memory, 1, types, -1, '', []), new MemorySlice(memory, 2, types, -1, '', [])];
       const written: Value[][] = [[], []];
       const probes = bufferOf(memory, [physical], values);
@@ -123,7 +123,7 @@ test('of each Version the index finds the rows that a scan finds, in their order
 
 test('a value that was updated a hundred thousand times is found in few steps once its dead rows were met', () => {
   const memory = new Memory(4 * SLAB_BYTES);
-  const index = new HashIndex(1, new RowKeys([0], ['int32'], Int32Array.of(7, 8, 9, 10)));
+  const index = new HashIndex([1], new RowKeys([0], ['int32'], Int32Array.of(7, 8, 9, 10)));
   const slice = new MemorySlice(memory, 1, ['int32'], -1, '', []);
   const one = bufferOf(memory, ['int32'], [[5]]);
   const vector = one.batches[0]!.columns[0]!.vector();
@@ -143,7 +143,7 @@ test('a value that was updated a hundred thousand times is found in few steps on
 test('the index counts its bytes: at most 24 a row, of few and of many values', () => {
   for (const values of [10, 200_000]) {
     const memory = new Memory(4 * SLAB_BYTES);
-    const index = new HashIndex(1, new RowKeys([0], ['int32'], Int32Array.of(7, 8, 9, 10)));
+    const index = new HashIndex([1], new RowKeys([0], ['int32'], Int32Array.of(7, 8, 9, 10)));
     const slice = new MemorySlice(memory, 1, ['int32'], -1, '', []);
     const rows = bufferOf(
       memory,
@@ -155,4 +155,40 @@ test('the index counts its bytes: at most 24 a row, of few and of many values', 
     expect(index.bytes / 200_000).toBeGreaterThan(4);
     expect(index.bytes / 200_000).toBeLessThanOrEqual(24);
   }
+});
+
+test('an index of several columns finds the rows that have all the values, and no row with a NULL among them', () => {
+  const memory = new Memory(4 * SLAB_BYTES);
+  const types: readonly Physical[] = ['int32', 'bytes', 'int64'];
+  const row = fc.tuple(
+    fc.option(fc.integer({ min: 0, max: 3 })),
+    fc.option(fc.constantFrom('', 'a', 'ab')),
+    fc.option(fc.constantFrom([0, 0], [1, 0], [0, 1])),
+  );
+  const columns = fc.constantFrom([0, 1], [1, 2], [0, 1, 2]);
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 60 }), columns, fc.boolean(), (written, of, colliding) => {
+      const physicals = of.map((column) => types[column]!);
+      const keys = new (colliding ? CollidingKeys : RowKeys)(of, physicals, Int32Array.of(7, 8, 9, 10));
+      const index = new HashIndex(of, keys);
+      const slice = new MemorySlice(memory, 1, types, -1, '', []);
+      const rows = bufferOf(memory, types, written);
+      for (const batch of rows.batches) slice.append(batch.vectors(), 0, batch.rows);
+      slice.published = slice.rows;
+      index.follow([slice], 1000);
+      const namesOf = (each: (typeof written)[number]): string => JSON.stringify(of.map((column) => each[column]));
+      written.forEach((each, i) => {
+        if (of.some((column) => each[column] === null)) return;
+        const at = rows.batchOf(i);
+        const matches: Matches = { slices: [], positions: [], stepsLeft: 10_000 };
+        const vectors = of.map((column) => rows.batches[at]!.columns[column]!.vector());
+        index.find(vectors, i - rows.batchStart(at), matches);
+        const same = written.flatMap((other, position) => (namesOf(other) === namesOf(each) ? [position] : []));
+        expect(matches.positions.toReversed()).toEqual(same);
+      });
+      slice.retire();
+      rows.retire();
+    }),
+    { numRuns: 100 },
+  );
 });

@@ -1,5 +1,5 @@
 /**
- * Random tables: the kind of key, partitions, a sort order, an index, defaults, NOT NULL, CHECK, a serial or identity column.
+ * Random tables: the kind of key, partitions, a sort order, an index of either kind, defaults, NOT NULL, CHECK, a serial or identity column.
  *
  * Every table has `k` (the key, or a column like it), `n`, `s`, `v` and `d`; a key of two columns has `k2`, a table with numbers of its
  * own `g`. Values come from small sets, so that keys meet.
@@ -22,7 +22,7 @@ export interface Table {
   readonly check: string;
   /** Arka's own: WITH (…). */
   readonly options: string;
-  /** Column of a hash index, or none. */
+  /** What of CREATE INDEX comes behind the table's name; none: there is no index. */
   readonly indexed: string;
 }
 
@@ -75,7 +75,16 @@ export const anyTable = (name: string, numbers: boolean): fc.Arbitrary<Table> =>
       check: fc.constantFrom('', '', ...CHECKS),
       partition: fc.constantFrom('', '', 'bucket(2, k)', 'day(d)', 's'),
       sort: fc.constantFrom('', '', 'n DESC', 's, k'),
-      indexed: fc.constantFrom('', '', '', 'n', 's'),
+      indexed: fc.constantFrom(
+        '',
+        '',
+        '',
+        '',
+        'USING hash (n)',
+        '(s)',
+        '(n, s DESC)',
+        '(s COLLATE "C", n) INCLUDE (v)',
+      ),
     })
     .map(({ keyType, keys, n, s, dType, generated, check, partition, sort, indexed }) => {
       const columns: Column[] = [{ name: 'k', type: keyType, more: '' }];
@@ -109,7 +118,7 @@ export function definition(table: Table, ofArka: boolean): readonly string[] {
   if (table.key.length > 0) parts.push(`PRIMARY KEY (${table.key.join(', ')})`);
   if (table.check !== '') parts.push(`CHECK (${table.check})`);
   const made = [`CREATE TABLE ${table.name} (${parts.join(', ')})${ofArka ? table.options : ''}`];
-  if (table.indexed !== '') made.push(`CREATE INDEX ON ${table.name} USING hash (${table.indexed})`);
+  if (table.indexed !== '') made.push(`CREATE INDEX ON ${table.name} ${table.indexed}`);
   return made;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Definitions in the simulated world: sessions make, drop, rename and alter tables, and make and rename schemas, each with names of
+ * Definitions in the simulated world: sessions make, drop, rename and alter tables, index them, and make and rename schemas, each with names of
  * its own, in transactions with rows, savepoints and rollbacks, beside flushes and commits; what they own is theirs by real rights.
  *
  * The model is as plain as it can be: what there is by name, its columns and its rows. After a crash a session's names are as its
@@ -8,7 +8,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { SqlError, SqlState } from '../../src/errors.ts';
-import { alterWithin } from '../../src/ingest/alter-within.ts';
+import { alterWithin, holdToAlter } from '../../src/ingest/alter-within.ts';
 import { commitDefinitions, type WithRights } from '../../src/ingest/commit-definitions.ts';
 import type { Database } from '../../src/ingest/database.ts';
 import { SchemaChanges } from '../../src/ingest/schema-changes.ts';
@@ -30,6 +30,7 @@ const EXPECTED = new Set(['40001', '40P01', '53100', '55P03', '57014']);
 interface KnownTable {
   readonly columns: readonly string[];
   readonly sorted: boolean;
+  readonly indexed: boolean;
   readonly ids: readonly number[];
 }
 
@@ -46,7 +47,13 @@ const shown = ({ schemas, tables }: Known, rows: boolean): string =>
     [...schemas].sort(),
     [...tables]
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, { columns, sorted, ids }]) => [name, columns, sorted, rows ? [...ids].sort((a, b) => a - b) : []]),
+      .map(([name, { columns, sorted, indexed, ids }]) => [
+        name,
+        columns,
+        sorted,
+        indexed,
+        rows ? [...ids].sort((a, b) => a - b) : [],
+      ]),
   ]);
 
 /** One session: names that begin with its letter. */
@@ -121,7 +128,14 @@ class Step {
       () => this.#create(),
       ...(tables.size === 0
         ? []
-        : [() => this.#drop(), () => this.#rename(), () => this.#alter(), () => this.#alter(), () => this.#insert()]),
+        : [
+            () => this.#drop(),
+            () => this.#rename(),
+            () => this.#alter(),
+            () => this.#alter(),
+            () => this.#index(),
+            () => this.#insert(),
+          ]),
       ...(schemas.size < 2 ? [() => this.#createSchema()] : []),
       ...(schemas.size > 0 ? [() => this.#renameSchema(), () => this.#dropSchema()] : []),
     ];
@@ -135,7 +149,7 @@ class Step {
     const def: TableDef = { ...tableDef(own), uuid: randomUUID(), schema, keyName: `${own}_pkey`, sort: [] };
     const table = (await this.#changes.createTable(def, false))!;
     this.rights.push((state) => withOwner(state, tableKey(table.def.uuid), OWNER));
-    this.#put(name, { columns: ['id', 'v', 'name'], sorted: false, ids: [] });
+    this.#put(name, { columns: ['id', 'v', 'name'], sorted: false, indexed: false, ids: [] });
     if (this.#world.chance(0.7)) await this.#insertInto(name);
   }
 
@@ -205,6 +219,21 @@ class Step {
     );
     const { columns, sort } = table.def;
     this.#put(name, { ...known, columns: columns.map((each) => each.name), sorted: sort.length > 0 });
+  }
+
+  /** An index comes, or goes. */
+  async #index(): Promise<void> {
+    const name = this.#one(this.known.tables.keys())!;
+    const table = this.#table(name);
+    const known = this.known.tables.get(name)!;
+    await holdToAlter({ database: this.#database, changes: this.#changes, patience: this.#patience }, table);
+    const [there] = table.def.indexes;
+    if (there === undefined) {
+      const key = [3, 2].map((fieldId) => ({ fieldId, descending: fieldId === 2, nullsFirst: false }));
+      const index = { method: 'btree', columns: key, included: [1], options: { fillfactor: '70' } } as const;
+      this.#changes.createIndex(table, { tableUuid: table.def.uuid, name: null, index }, false);
+    } else this.#changes.dropIndex(table, there.name);
+    this.#put(name, { ...known, indexed: there === undefined });
   }
 
   #freeSchema(): string {
@@ -299,11 +328,12 @@ export class DefinitionsRun {
         schemas: new Set([...schemas].filter((name) => name.startsWith(letter))),
         tables: new Map(
           [...tables.values()].flatMap((table): [string, KnownTable][] => {
-            const { schema, name, columns, sort } = table.def;
+            const { schema, name, columns, indexes, sort } = table.def;
             if (!name.startsWith(letter)) return [];
             if (table.detached !== null) world.fail(`${name} is ${table.detached.message}`);
             const ids = life.visible(table).map(({ row }) => row[0]);
-            return [[`${schema}.${name}`, { columns: columns.map((each) => each.name), sorted: sort.length > 0, ids }]];
+            const known = { sorted: sort.length > 0, indexed: indexes.length > 0, ids };
+            return [[`${schema}.${name}`, { columns: columns.map((each) => each.name), ...known }]];
           }),
         ),
       };

@@ -3,8 +3,7 @@
  * the rows, so the property is all that is kept of them (V6).
  */
 import { SqlError, SqlState } from '../../errors.ts';
-import type { ColumnDef, IndexDef } from '../../table-def.ts';
-import { isHashable } from '../../types/pg-type.ts';
+import { indexedFields, type ColumnDef, type IndexColumn, type IndexDef } from '../../table-def.ts';
 import { buildAttempt } from './commit.ts';
 import type { Lake } from './lake.ts';
 import type { IndexesRequest } from './lake-api.ts';
@@ -13,31 +12,73 @@ import { Property, uuidText, type TableMetadata } from './metadata.ts';
 
 const ATTEMPTS_MAX = 20;
 
+/** Left out of what is stored: what is as PostgreSQL has it by default. Indexes of before B-trees have one column, `field-id`. */
 interface StoredIndex {
   readonly name: string;
-  readonly method: 'hash';
-  readonly 'field-id': number;
+  readonly method: IndexDef['method'];
+  readonly 'field-id'?: number;
+  readonly columns?: readonly StoredColumn[];
+  readonly included?: readonly number[];
+  readonly options?: Readonly<Record<string, string>>;
   readonly slot: number;
 }
 
+interface StoredColumn {
+  readonly 'field-id': number;
+  readonly descending?: true;
+  readonly 'nulls-first'?: boolean;
+  readonly 'operator-class'?: string;
+  readonly collation?: string;
+}
+
 export function indexesText(indexes: readonly IndexDef[]): string {
-  const stored = indexes.map(({ name, fieldId, slot }): StoredIndex => ({
+  const stored = indexes.map(({ name, method, columns, included, options, slot }): StoredIndex => ({
     name,
-    method: 'hash',
-    'field-id': fieldId,
+    method,
+    columns: columns.map(storedColumn),
+    ...(included.length === 0 ? {} : { included }),
+    ...(Object.keys(options).length === 0 ? {} : { options }),
     slot,
   }));
   return JSON.stringify(stored);
 }
 
-/** Those whose column is still there, with a type that can be hashed. @throws {SqlError} XX001 */
+function storedColumn({ fieldId, descending, nullsFirst, operatorClass, collation }: IndexColumn): StoredColumn {
+  return {
+    'field-id': fieldId,
+    ...(descending ? { descending } : {}),
+    ...(nullsFirst === descending ? {} : { 'nulls-first': nullsFirst }),
+    ...(operatorClass === undefined ? {} : { 'operator-class': operatorClass }),
+    ...(collation === undefined ? {} : { collation }),
+  };
+}
+
+function columnOf(stored: StoredColumn): IndexColumn {
+  const { 'field-id': fieldId, descending = false, 'operator-class': operatorClass, collation } = stored;
+  return {
+    fieldId,
+    descending,
+    nullsFirst: stored['nulls-first'] ?? descending,
+    ...(operatorClass === undefined ? {} : { operatorClass }),
+    ...(collation === undefined ? {} : { collation }),
+  };
+}
+
+/** Those whose columns are still there. @throws {SqlError} XX001 */
 export function storedIndexes(metadata: TableMetadata, columns: readonly ColumnDef[]): readonly IndexDef[] {
   const text = metadata.properties?.[Property.indexes];
   if (text === undefined) return [];
   try {
     return (JSON.parse(text) as readonly StoredIndex[])
-      .map(({ name, 'field-id': fieldId, slot }) => ({ name, fieldId, slot }))
-      .filter(({ fieldId }) => columns.some((column) => column.fieldId === fieldId && isHashable(column.type)));
+      .map(({ name, method, 'field-id': fieldId, columns: key, included = [], options = {}, slot }): IndexDef => ({
+        name,
+        method,
+        columns: (key ?? [{ 'field-id': fieldId! }]).map(columnOf),
+        included,
+        options,
+        slot,
+      }))
+      .filter((index) => indexedFields(index).every((id) => columns.some(({ fieldId }) => fieldId === id)));
   } catch (error) {
     throw new SqlError(SqlState.dataCorrupted, `table property ${Property.indexes} is damaged`, { cause: error });
   }

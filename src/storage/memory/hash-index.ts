@@ -1,6 +1,6 @@
 /**
- * A secondary index of the memory rows between two cuts: the hash of one column's value → its rows, for CREATE INDEX …
- * USING hash. The values are the rows' own and compared exactly; NULL is in no index, as it is equal to nothing.
+ * A secondary index of the memory rows between two cuts: the hash of the values of one column or several → their rows, for
+ * CREATE INDEX. The values are the rows' own and compared exactly; NULL is in no index, as it is equal to nothing.
  *
  * - S1 It follows the slices: `follow` takes in what they have beyond what it covers, in bulk and some rows at a time, so a
  *   commit pays nothing, and building it for rows that are there is the same work. It answers once `lag` is 0.
@@ -26,18 +26,16 @@ export interface Matches {
 }
 
 export class HashIndex {
-  readonly fieldId: number;
+  readonly fieldIds: readonly number[];
   readonly #keys: RowKeys;
-  readonly #column: number;
   readonly #chains = new RowChains();
   readonly #refs = new RowRefs();
   readonly #covered = new Map<MemorySlice, number>();
 
-  /** @param keys of one column */
-  constructor(fieldId: number, keys: RowKeys) {
-    this.fieldId = fieldId;
+  /** @param keys of the columns with these field ids */
+  constructor(fieldIds: readonly number[], keys: RowKeys) {
+    this.fieldIds = fieldIds;
     this.#keys = keys;
-    this.#column = keys.columns[0]!;
   }
 
   /** Heap bytes, for the accounting. */
@@ -67,7 +65,7 @@ export class HashIndex {
     return rowsMax - left;
   }
 
-  /** Adds the visible rows whose value is that of row `probe` of a vector. */
+  /** Adds the visible rows whose values are those of row `probe` of vectors, one a column. */
   find(vectors: readonly ColumnVector[], probe: number, matches: Matches): void {
     this.#keys.hashRows(vectors, probe, probe + 1, hashes);
     const chains = this.#chains;
@@ -96,11 +94,16 @@ export class HashIndex {
     const numbers = this.#refs.cover(slice, to);
     for (let position = from; position < to;) {
       const { batch, row } = slice.locate(position);
-      const vector = batch.columns[this.#column]!.vector();
+      const vectors = this.#keys.columns.map((column) => batch.columns[column]!.vector());
       const end = Math.min(batch.rows, row + Math.min(to - position, CHUNK_ROWS));
-      this.#keys.hashRows([vector], row, end, hashes);
+      this.#keys.hashRows(vectors, row, end, hashes);
       for (let each = row; each < end; each++, position++)
-        if (isValid(vector, each)) this.#chains.enter(hashes[each - row]!, refOf(numbers, position));
+        if (allValid(vectors, each)) this.#chains.enter(hashes[each - row]!, refOf(numbers, position));
     }
   }
+}
+
+function allValid(vectors: readonly ColumnVector[], row: number): boolean {
+  for (const vector of vectors) if (!isValid(vector, row)) return false;
+  return true;
 }

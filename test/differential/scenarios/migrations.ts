@@ -82,7 +82,19 @@ export const MIGRATIONS: readonly Scenario[] = [
       `ROLLBACK TO SAVEPOINT "s140_x2"`,
       `RELEASE SAVEPOINT "s140_x2"`,
       `SELECT "votes" FROM "polls_question"`,
+      'CREATE INDEX "polls_question_slug_8e7b1c2a" ON "polls_question" ("slug")',
+      'CREATE INDEX "polls_question_slug_8e7b1c2a_like" ON "polls_question" ("slug" varchar_pattern_ops)',
+      'CREATE INDEX "polls_recent" ON "polls_question" ("pub_date" DESC, "votes") INCLUDE ("slug")',
       'COMMIT',
+      {
+        sql: `INSERT INTO "polls_question" ("question_text", "pub_date", "votes", "slug") SELECT * FROM UNNEST(($1)::varchar[], ($2)::timestamptz[], ($3)::integer[], ($4)::varchar[]) RETURNING "polls_question"."id"`,
+        values: ['{Why?,Who?}', '{2026-01-02,2026-01-03}', '{1,NULL}', '{why,who}'],
+      },
+      {
+        sql: `INSERT INTO "polls_question" ("question_text", "pub_date", "votes", "slug") SELECT * FROM UNNEST(($1)::varchar[], ($2)::timestamptz[], ($3)::integer[], ($4)::varchar[]) RETURNING "polls_question"."id"`,
+        values: ['{Why?,Who?}', '{2026-01-02,2026-01-03}', '{1,2}', '{why,who}'],
+      },
+      `SELECT * FROM "polls_question" WHERE "slug" IN ('why', 'who')`,
     ],
   },
   {
