@@ -8,7 +8,7 @@
 const MB = 2 ** 20;
 /** Code, heaps of the threads, the log's ring, buffers of sessions. */
 const THREADS_BYTES = 230 * MB;
-const CATALOG_BYTES = 130 * MB;
+export const CATALOG_BYTES = 130 * MB;
 const ENGINE_FRACTION = 0.2;
 /** Two halves: with less than 128 MB for files a flush, a rewrite and lookups at one time end with 53200. */
 const ENGINE_BYTES_MIN = 256 * MB;

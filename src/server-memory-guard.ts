@@ -4,9 +4,9 @@
  *
  * - G1 From TIGHT on: a catalog worker that nobody has asked for IDLE_MS ends (from RED on any idle one), for it takes more
  *   while it starts than while it waits; queries get half their memory, no scan starts beside another, and no
- *   catalog worker beside a scan. From RED on writes wait as well.
+ *   catalog worker beside a scan. It is TIGHT, too, when one is to start that does not fit below RED. From RED on writes wait as well.
  * - G5 From TRIM on the threads that no session waits for collect their garbage, at most once in COLLECT_MS: V8 would leave it for
- *   later (thread-heap.ts). From TIGHT on main does as well.
+ *   later (thread-heap.ts). From TIGHT on main does as well, at most once in COLLECT_MAIN_MS: all sessions wait for it.
  * - G2 Free memory goes back to the system at most once in TRIM_MS: DuckDB trims malloc when its limit is set.
  * - G4 Scans of wide rows take turns, for what is in flight of them is beyond DuckDB's limit: another starts when one has ended,
  *   or, one a look, while RSS is below TRIM, so that a reader that stands still does not stop the others.
@@ -16,6 +16,7 @@ import type { CatalogClient } from './catalog/catalog-client.ts';
 import type { Clock } from './clock.ts';
 import { canceled, SqlError, SqlState } from './errors.ts';
 import type { Signal } from './ingest/pressure.ts';
+import { CATALOG_BYTES } from './memory-budget.ts';
 import type { Tiers } from './server-tiers.ts';
 import { collectGarbage, heapBytesOfMain } from './thread-heap.ts';
 
@@ -26,8 +27,9 @@ const TIGHT = 0.9;
 const RED = 0.97;
 /** From here on malloc's free blocks go back now and then. */
 const TRIM = 0.7;
-const TRIM_MS = 2_000;
-const COLLECT_MS = 10_000;
+const TRIM_MS: Readonly<Record<GuardLevel, number>> = { calm: 2_000, tight: 1_000, red: 500 };
+const COLLECT_MS: Readonly<Record<GuardLevel, number>> = { calm: 10_000, tight: 3_000, red: 1_000 };
+const COLLECT_MAIN_MS: Readonly<Record<GuardLevel, number>> = { calm: Infinity, tight: 10_000, red: 1_000 };
 const IDLE_MS = 10_000;
 const LOOK_MS = 100;
 const FIGURES_MS = 2_000;
@@ -46,6 +48,8 @@ export function guardLevel(before: GuardLevel, rssShare: number): GuardLevel {
 export interface GuardOptions {
   readonly clock: Clock;
   readonly limitBytes: number;
+  /** What a catalog worker takes. */
+  readonly catalogBytes: number;
   /** Of the process. */
   readonly rss: () => number;
   /** The share of its memory that DuckDB's queries may use from now on; gives free memory back to the system, too. */
@@ -72,6 +76,7 @@ export class MemoryGuard {
   #trimmedAt = Number.NEGATIVE_INFINITY;
   #figuresAt = Number.NEGATIVE_INFINITY;
   #collectedAt = Number.NEGATIVE_INFINITY;
+  #mainCollectedAt = Number.NEGATIVE_INFINITY;
   #engineShare = 1;
   #refused = false;
   #cancel = (): void => {};
@@ -99,11 +104,8 @@ export class MemoryGuard {
     if (this.level !== 'calm') stopCatalog(this.level === 'red' ? 0 : IDLE_MS);
     const engineShare = this.level === 'calm' ? 1 : ENGINE_SHARE_TIGHT;
     const now = clock.monotonic();
-    if ((this.level !== 'calm' || share >= TRIM) && now - this.#collectedAt >= COLLECT_MS) {
-      this.#collectedAt = now;
-      this.#watched(this.#options.collectGarbage(this.level !== 'calm'), 'collecting garbage');
-    }
-    const due = now - this.#trimmedAt >= TRIM_MS;
+    if (this.level !== 'calm' || share >= TRIM) this.#collect(now);
+    const due = now - this.#trimmedAt >= TRIM_MS[this.level];
     if (due ? share >= TRIM || engineShare !== this.#engineShare : engineShare !== this.#engineShare && !this.#refused)
       this.#limitEngine(engineShare, now);
     if (now - this.#figuresAt >= FIGURES_MS) {
@@ -112,6 +114,15 @@ export class MemoryGuard {
     }
     if (this.level === 'calm') for (const resolve of this.#waiting.splice(0)) resolve();
     if (share < TRIM) this.#wideWaiting.shift()?.();
+  }
+
+  /** G5. */
+  #collect(now: number): void {
+    const ofMain = this.level !== 'calm' && now - this.#mainCollectedAt >= COLLECT_MAIN_MS[this.level];
+    if (!ofMain && now - this.#collectedAt < COLLECT_MS[this.level]) return;
+    this.#collectedAt = now;
+    if (ofMain) this.#mainCollectedAt = now;
+    this.#watched(this.#options.collectGarbage(ofMain), 'collecting garbage');
   }
 
   #limitEngine(share: number, now: number): void {
@@ -173,6 +184,8 @@ export class MemoryGuard {
 
   /** Before a catalog worker starts, G1. */
   async catalog(): Promise<void> {
+    const { catalogBytes, limitBytes } = this.#options;
+    if (this.level === 'calm' && this.rssBytes + catalogBytes > limitBytes * RED) this.level = 'tight';
     if (this.level !== 'calm' && this.#scans > 0) await this.#calm(() => {});
   }
 
@@ -252,6 +265,7 @@ export function openGuard(
   const guard = new MemoryGuard({
     clock: database.clock,
     limitBytes: budget.limitBytes,
+    catalogBytes: CATALOG_BYTES,
     rss: () => process.memoryUsage.rss(),
     limitEngine: (share) => engine.limitMemory(share),
     stopCatalog: (idleMs) => catalog().stopIfIdle(idleMs),

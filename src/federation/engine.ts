@@ -109,8 +109,9 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     lookupImages: (request) => chore((lease, own) => lookupImages(lease, request, own), request.files),
     limitMemory: async (share) => {
       const { queries, chores } = opened();
-      await setMemoryLimit(queries, queries.settings.memoryLimitBytes * share);
+      // First what is never refused: it has free memory given back, also while running queries hold too much for a lower limit.
       await setMemoryLimit(chores, chores.settings.memoryLimitBytes);
+      await setMemoryLimit(queries, queries.settings.memoryLimitBytes * share);
     },
     limitSpill: (bytes) => setSpillLimit(opened().queries, bytes),
     limitSorts: (bytes) => setSpillLimit(opened().chores, bytes),

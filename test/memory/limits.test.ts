@@ -58,6 +58,7 @@ function guarded() {
       },
     },
     limitBytes: 1000,
+    catalogBytes: 150,
     rss: () => seen.rss,
     limitEngine: (share) => Promise.resolve(void seen.limits.push(share)),
     stopCatalog: (idleMs) => {
@@ -114,6 +115,39 @@ test('from 70 % of the limit on threads collect their garbage, at most every ten
   expect(seen.collections).toEqual([false, true, true]);
   await look(500, 40_000);
   expect(seen.collections).toEqual([false, true, true]);
+});
+
+test('G5 while memory is tight threads collect every three seconds and main every ten, and from 97 % on all of them every second', async () => {
+  const { look, seen } = guarded();
+  for (let time = 0; time < 12_000; time += 100) await look(910, time);
+  expect(seen.collections).toEqual([true, false, false, false, true]);
+  seen.collections.length = 0;
+  for (let time = 12_000; time < 14_000; time += 100) await look(970, time);
+  expect(seen.collections).toEqual([true, true]);
+});
+
+test('G2 free memory goes back to the system every second while memory is tight, and twice a second from 97 % on', async () => {
+  const { look, seen } = guarded();
+  for (let time = 0; time < 2000; time += 100) await look(910, time);
+  expect(seen.limits).toEqual([0.5, 0.5]);
+  for (let time = 2000; time < 3000; time += 100) await look(970, time);
+  expect(seen.limits).toEqual([0.5, 0.5, 0.5, 0.5]);
+});
+
+test('G1 a catalog worker that does not fit below 97 % waits for the scan, and no scan starts beside it', async () => {
+  const { guard, look } = guarded();
+  await look(810, 0);
+  const end = await guard.scan(() => {});
+  await guard.catalog(); // takes 150
+  expect(guard.level).toBe('calm');
+  await look(830, 100);
+  let started = false;
+  void guard.catalog().then(() => (started = true));
+  await look(830, 200);
+  expect([guard.level, started]).toEqual(['tight', false]);
+  end();
+  await look(830, 300);
+  expect(started).toBe(true);
 });
 
 test('while memory is tight one scan runs at a time, and the others go on when it is calm', async () => {

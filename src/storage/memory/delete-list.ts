@@ -2,7 +2,7 @@
  * A unit's delete list: append-only entries (position, LSN), in LSN order (C4). A reader pins its published length;
  * a cut at L takes the entries ≤ L; a flush or commit carries over what came after the length it took.
  *
- * Positions lie in slab blocks, where the engine reads them; LSNs and the bitmap of what is dead stay on main. Entries of one
+ * Positions lie in slab blocks, where the engine reads them; LSNs and the bits of what is dead stay on main. Entries of one
  * transaction have one LSN, so LSNs are kept by runs.
  *
  * A unit that goes as a whole costs one step, however many rows it has: the entries of all rows that were alive are there, in the
@@ -12,6 +12,7 @@ import { invariant } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import type { Pins } from '../pins.ts';
 import type { DeleteRef } from '../scan-spec.ts';
+import { RowBits } from './row-bits.ts';
 import { BLOCK_BYTES_MIN, type SlabPool } from './slab-pool.ts';
 import type { Address } from './slab.ts';
 
@@ -26,7 +27,6 @@ const BLOCK_BYTES_MAX = 1 << 20;
 const SETTLE_RUNS_MIN = 64;
 const NO_ENDS = new Uint32Array(0);
 const NO_LSNS = new Float64Array(0);
-const NO_BITS: Uint8Array = new Uint8Array(0);
 const one = new Uint32Array(1);
 
 export class DeleteList {
@@ -37,7 +37,7 @@ export class DeleteList {
   #lsns = NO_LSNS;
   #runs = 0;
   #settled = 0;
-  #dead = NO_BITS;
+  readonly #dead = new RowBits();
   #capacity = 0;
   #retired = false;
   /** Rows of a unit that went as a whole; 0: it did not. Its entries up to `#listed` have positions in blocks. */
@@ -58,7 +58,7 @@ export class DeleteList {
     return this.#capacity * 4;
   }
 
-  /** Of LSNs and bitmap, as the pool has counted them. */
+  /** Of LSNs and bits, as the pool has counted them. */
   #heapBytes = 0;
   #count(bytes: number): void {
     this.#heapBytes += bytes;
@@ -162,23 +162,16 @@ export class DeleteList {
   }
 
   #kill(position: number): void {
-    const byte = position >> 3;
-    if (byte >= this.#dead.length) {
-      const grown = new Uint8Array(Math.max(64, 2 ** (32 - Math.clz32(byte + 1))));
-      grown.set(this.#dead);
-      this.#count(grown.byteLength - this.#dead.byteLength);
-      this.#dead = grown;
-    }
-    invariant((this.#dead[byte]! & (1 << (position & 7))) === 0, 'a row is deleted once');
-    this.#dead[byte]! |= 1 << (position & 7);
+    invariant(!this.#dead.has(position), 'a row is deleted once');
+    const grown = this.#dead.add(position);
+    if (grown > 0) this.#count(grown);
   }
 
   /** Takes the entries after the first `length` back; for a list that no reader has pinned any further. */
   truncate(length: number): void {
     const { listed } = this;
     if (length < this.length) this.#whole = 0;
-    for (const position of this.#listedPositions(Math.min(length, listed), listed))
-      this.#dead[position >> 3]! &= ~(1 << (position & 7));
+    for (const position of this.#listedPositions(Math.min(length, listed), listed)) this.#dead.delete(position);
     this.length = length;
     this.published = Math.min(this.published, length);
     this.#runs = length > this.#settled ? this.#runOf(length - 1) + 1 : 0;
@@ -193,12 +186,7 @@ export class DeleteList {
 
   /** Whether the row is deleted, by a visible transaction or one on its way. */
   has(position: number): boolean {
-    return position < this.#whole || this.#isListed(position);
-  }
-
-  #isListed(position: number): boolean {
-    const byte = position >> 3;
-    return byte < this.#dead.length && (this.#dead[byte]! & (1 << (position & 7))) !== 0;
+    return position < this.#whole || this.#dead.has(position);
   }
 
   /** Whether the row is deleted by a visible transaction. Looks through the entries of those on their way. */
@@ -206,7 +194,7 @@ export class DeleteList {
     if (!this.has(position)) return false;
     if (this.published === this.length) return true;
     const { listed, published } = this;
-    return this.#isListed(position) && !this.#listedPositions(Math.min(published, listed), listed).includes(position);
+    return this.#dead.has(position) && !this.#listedPositions(Math.min(published, listed), listed).includes(position);
   }
 
   /** 0 for settled entries. */
@@ -245,7 +233,7 @@ export class DeleteList {
     if (from < listed) out.set(this.#listedPositions(from, listed));
     let entry = listed;
     for (let position = 0; position < this.#whole && entry < to; position++) {
-      if (this.#isListed(position)) continue;
+      if (this.#dead.has(position)) continue;
       if (entry >= from) out[entry - from] = position;
       entry++;
     }
