@@ -323,7 +323,7 @@ function castPlan(
   }
   if (outputs === null) throw notSupported('INSERT … SELECT * of this source', { hint: 'Name the columns.' });
   const targets = targetsOf(outputs.length);
-  const isPlain = select.larg === undefined && targetCount(select) !== null;
+  const isPlain = select.larg === undefined && !JSON.stringify(select.targetList ?? []).includes('"A_Star"');
   outputs.forEach((output, i) => {
     const place = isPlain ? at(expressionLocation(source, i)) : {};
     if (output.untyped !== true) checkAssignable(output.oid, targets[i]!, place);
