@@ -288,6 +288,12 @@ export class SessionSettings {
     return this.#known().currentUser;
   }
 
+  /** What `$user` stands for. No role's own is the server's. */
+  #ownSchema(): string {
+    const name = this.#currentUser();
+    return name === 'arka' || name.startsWith('pg_') ? '' : name;
+  }
+
   #currentUser(): string {
     const role = this.get('role')!;
     return role === 'none' ? this.get('session_authorization')! : role;
@@ -379,7 +385,8 @@ export class SessionSettings {
     const schemas = (this.get('search_path') ?? 'public')
       .split(',')
       .map((part) => part.trim().replaceAll(/^"|"$/g, ''))
-      .filter((part) => part !== '' && part !== '$user');
+      .map((part) => (part === '$user' ? this.#ownSchema() : part))
+      .filter((part) => part !== '');
     const temporaryAt = schemas.indexOf('pg_temp');
     this.#derived = {
       currentUser: this.#currentUser(),

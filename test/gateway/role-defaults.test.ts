@@ -61,6 +61,22 @@ test('ALTER ROLE and ALTER DATABASE … SET are what the next session begins wit
     ["ALTER DATABASE arka SET work_mem = '2MB'", '42501 must be owner of database arka'],
   ]);
   await script(admin, [
+    ['CREATE SCHEMA ann AUTHORIZATION ann', 'CREATE'],
+    ['CREATE TABLE public.mine (a int)', 'CREATE'],
+  ]);
+  await script(ann, [
+    ['SET search_path = "$user", public', 'SET'],
+    ['SHOW search_path', 'SHOW "$user", public'],
+    ['CREATE TABLE mine (b int)', 'CREATE'],
+    ["INSERT INTO mine (b) SELECT 1; SELECT current_schema(), 'mine'::regclass::text", 'SELECT ann|mine'],
+    ['SELECT b FROM ann.mine', 'SELECT 1'],
+    ['DROP TABLE mine; DROP SCHEMA ann', 'DROP'],
+    ['SELECT current_schema()', 'SELECT public'],
+  ]);
+  await script(admin, [
+    ['SET search_path = "$user", public; SELECT current_schema()', 'SELECT public'],
+    ['DROP TABLE mine', 'DROP'],
+    ['RESET search_path', 'RESET'],
     ['SHOW statement_timeout', 'SHOW 90min'],
     ['ALTER ROLE ann RESET statement_timeout', 'ALTER'],
     ['ALTER ROLE ann SET search_path TO DEFAULT', 'ALTER'],
