@@ -82,6 +82,8 @@ test('a server that wants TLS refuses psql without, and says how to connect', as
 describe('drivers log in over TLS that is required or verified, by SCRAM with and without binding, and are refused', () => {
   const python = process.env['COMPAT_CLIENTS_PYTHON'];
   const node = process.env['COMPAT_NODE'];
+  const jars = process.env['COMPAT_JARS'];
+  const script = (name: string): string => join(import.meta.dirname, 'login', name);
   beforeAll(async () => {
     for (const each of [server, strict]) {
       const made = await psql(
@@ -93,11 +95,14 @@ describe('drivers log in over TLS that is required or verified, by SCRAM with an
     }
   });
   test.concurrent.for([
-    ['psycopg 3, psycopg 2, asyncpg', python, 'drivers.py'],
-    ['node-postgres, postgres.js', node === undefined ? undefined : process.execPath, 'drivers.mjs'],
-  ] as const)('%s', async ([names, program, script], { expect, skip }) => {
-    if (program === undefined) return skip('setup.sh could not make it ready');
-    const args = [join(import.meta.dirname, 'login', script), address(server), address(strict), certificate, foreign];
+    ['psycopg 3, psycopg 3, TLS at once, psycopg 2, asyncpg', python, [script('drivers.py')]],
+    ['node-postgres, postgres.js', node === undefined ? undefined : process.execPath, [script('drivers.mjs')]],
+    ['pgjdbc', jars === undefined ? undefined : 'java', ['-Xmx256m', '-cp', jars ?? '', script('Drivers.java')]],
+    ['pgx', process.env['COMPAT_PGX'], ['login']],
+    ['psqlODBC', process.env['COMPAT_ODBC_PYTHON'], [script('odbc.py')]],
+  ] as const)('%s', async ([names, program, first], { expect, skip }) => {
+    if (program === undefined) return skip('setup.sh could not make it ready; some need COMPAT=all');
+    const args = [...first, address(server), address(strict), certificate, foreign];
     const environment = { ...process.env, PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' };
     const shared = { COMPAT_URL: server.url, COMPAT_SCHEMA: 'public' };
     const { stdout, stderr } = await run(program, args, { ...environment, ...shared });

@@ -50,6 +50,13 @@ async def libpq(connect, kind):
     refused(connect, kind, STRICT, VERIFIED, 'password authentication failed for user "nobody"', user='nobody')
 
 
+async def direct():
+    """libpq 17 and later: TLS from the first byte."""
+    for parameters in ('sslmode=require', VERIFIED, f'{VERIFIED}&channel_binding=require'):
+        for address in (STRICT, EITHER):
+            same(who(psycopg.connect, address, f'{parameters}&sslnegotiation=direct'), ('driver', True))
+
+
 async def asyncpg_who(address, context, password=PASSWORD):
     host, port = address.split(':')
     connection = await asyncpg.connect(host=host, port=int(port), user='driver', password=password, database='arka', ssl=context)
@@ -82,6 +89,7 @@ async def asyncpg_logs_in():
 async def main():
     client('drivers of Python', sys.version.split()[0])
     await check_async('psycopg 3', lambda: libpq(psycopg.connect, psycopg.OperationalError))
+    await check_async('psycopg 3, TLS at once', direct)
     await check_async('psycopg 2', lambda: libpq(psycopg2.connect, psycopg2.OperationalError))
     await check_async('asyncpg', asyncpg_logs_in)
 

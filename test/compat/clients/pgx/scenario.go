@@ -130,6 +130,10 @@ const columns = `i2 smallint, i4 integer, i8 bigint, f4 real, f8 double precisio
 	clock time, local timestamp, instant timestamptz, uid uuid, jb jsonb, ints integer[], texts text[]`
 
 func main() {
+	if len(os.Args) == 6 && os.Args[1] == "login" {
+		login(os.Args[2], os.Args[3], os.Args[4], os.Args[5])
+		return
+	}
 	fmt.Println("client pgx " + version())
 	conn := connect(pgx.QueryExecModeCacheStatement)
 	defer conn.Close(ctx)
