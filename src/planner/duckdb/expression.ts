@@ -125,7 +125,7 @@ function writeConstant(node: Node): Typed {
     case 'null':
       return { ...typed('NULL', Oid.unknown), constant: null };
     case 'string':
-      return { ...typed(quoteLiteral(text!), Oid.unknown), constant: text };
+      return { ...typed(quoteLiteral(text!), Oid.unknown), constant: text, ...atNode(node) };
     case 'boolean':
       return { ...typed(text!, Oid.bool), constant: text! };
     case 'integer':

@@ -5,11 +5,12 @@
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { parseArray } from '../../types/array-value.ts';
 import { parseInterval } from '../../types/interval-input.ts';
-import { textInput } from '../../types/text-input.ts';
+import { putText } from '../../types/parse-text-value.ts';
+import { textInput, type TextInput } from '../../types/text-input.ts';
 import { decodeText, encodeText } from '../../types/utf8.ts';
 import { VectorBuilder } from '../../types/vector-builder.ts';
 import { canonical } from '../../types/jsonb-operations.ts';
-import { columnTypeInfo, Oid, elementType } from '../../types/pg-type.ts';
+import { columnTypeInfo, Oid, elementType, physicalOf } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
 import { lsnLiteral } from './lsn.ts';
 import { writesStyled } from './styled-session.ts';
@@ -91,6 +92,7 @@ export function scalarLiteral(text: string, oid: number): string {
     case Oid.timestamptz:
     case Oid.time:
       checkDateTime(text, oid);
+      checkReadable(text, oid);
       return `CAST(${quote(withSeconds(text.trim()))} AS ${NAMES[oid]})`;
     case Oid.pgLsn:
       return lsnLiteral(text);
@@ -111,6 +113,20 @@ export function scalarLiteral(text: string, oid: number): string {
       if (name === undefined) throw notSupported(`a value of type ${oid} over Arka tables`);
       return name === 'VARCHAR' ? quote(text) : `CAST(${quote(text)} AS ${name})`;
     }
+  }
+}
+
+const readers = new Map<number, { readonly input: TextInput; readonly sink: VectorBuilder }>();
+
+/** That there is such a day, and such a time. @throws {SqlError} 22008 */
+function checkReadable(text: string, oid: number): void {
+  const type = { oid, typmod: -1 };
+  const reader = readers.get(oid) ?? { input: textInput(type), sink: new VectorBuilder(physicalOf(type)) };
+  readers.set(oid, reader);
+  try {
+    putText(reader.input, text, reader.sink);
+  } finally {
+    reader.sink.reset();
   }
 }
 

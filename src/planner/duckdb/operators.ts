@@ -192,7 +192,8 @@ export function coerced(value: Typed, other: Typed, where: SqlErrorFields): stri
   try {
     return scalarLiteral(value.constant, other.oid);
   } catch (error) {
-    throw error instanceof SqlError ? error.with(where) : error;
+    const { position } = value;
+    throw error instanceof SqlError ? error.with(position === undefined ? where : { position }) : error;
   }
 }
 

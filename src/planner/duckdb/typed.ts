@@ -18,6 +18,8 @@ export interface Typed {
   readonly sql: string;
   readonly oid: number;
   readonly constant?: string | null;
+  /** Of a constant text: where it is written, from 1. */
+  readonly position?: number;
   readonly parameter?: number;
   /** Of float arithmetic: what its guard is about. */
   readonly chain?: FloatChain;
