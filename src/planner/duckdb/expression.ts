@@ -24,6 +24,7 @@ import {
   checkEqualAsStored,
   coerced,
   compared,
+  isRealBesideOther,
   writeArrayComparison,
   writeComparison,
   writeOperator,
@@ -195,7 +196,7 @@ function writeAExpr(expression: A_Expr, scope: Scope): Typed {
     case 'AEXPR_NULLIF': {
       const left = writeExpression(lexpr!, scope);
       const right = writeExpression(rexpr!, scope);
-      if (isExact(left) && (isWide(left) || isWide(right)))
+      if ((isExact(left) && (isWide(left) || isWide(right))) || isRealBesideOther(left, right))
         return nullable(
           left,
           `CASE WHEN ${writeComparison('=', left, right, where).sql} THEN NULL ELSE ${left.sql} END`,
@@ -242,7 +243,11 @@ function writeIn(left: Typed, items: readonly Typed[], negated: boolean, where: 
   checkComparable(left, where);
   for (const item of items) checkComparable(item, where);
   const isMixed = items.some(
-    (item) => (isWide(item) && !isWide(left)) || (isFloat(item.oid) && isWide(left)) || isBeyondDecimal(item, left),
+    (item) =>
+      (isWide(item) && !isWide(left)) ||
+      (isFloat(item.oid) && isWide(left)) ||
+      isBeyondDecimal(item, left) ||
+      (items.length === 1 && isRealBesideOther(item, left)), // of several PostgreSQL takes the common type, real
   );
   if (isMixed) {
     const each = items.map((item) => writeComparison('=', left, item, where).sql);

@@ -131,6 +131,7 @@ export function writeComparison(operator: string, left: Typed, right: Typed, whe
   checkComparable(right, where);
   if (isWide(left) !== isWide(right) && (isFloat(left.oid) || isFloat(right.oid)))
     return writeComparison(operator, asFloat(left), asFloat(right), where);
+  if (isRealBesideOther(left, right)) return writeComparison(operator, asDouble(left), asDouble(right), where);
   if (family(left.oid) !== family(right.oid) && family(left.oid) !== null && family(right.oid) !== null) {
     const names = [left, right].map((side) => formatType({ oid: side.oid, typmod: -1 }));
     throw new SqlError(SqlState.undefinedFunction, `operator does not exist: ${names[0]} ${operator} ${names[1]}`, {
@@ -142,6 +143,14 @@ export function writeComparison(operator: string, left: Typed, right: Typed, whe
     return typed(wideComparison(operator, left, right), Oid.bool);
   return typed(`(${compared(left, right, where)} ${operator} ${compared(right, left, where)})`, Oid.bool);
 }
+
+/** PostgreSQL compares both as double precision, the engine would make both real: 0.7 is no real, and equals none. */
+export function isRealBesideOther({ oid: left }: Typed, { oid: right }: Typed): boolean {
+  return left !== right && (left === Oid.float4 || right === Oid.float4) && isNumber(left) && isNumber(right);
+}
+
+const asDouble = (value: Typed): Typed =>
+  value.oid === Oid.float8 ? value : typed(`CAST(${value.sql} AS DOUBLE)`, Oid.float8);
 
 /** Types that compare with each other; DuckDB would cast across, PostgreSQL refuses. Null: not known here. */
 function family(oid: number): string | null {
