@@ -5,8 +5,10 @@
  * - M1 Up to a portion all rows are found before the first is locked. Of more, portions are changed while the query goes on, where
  *   that is the first thing that the transaction does to the table, no key changes, and the query reads the table once: what it takes of
  *   memory has a bound.
- * - M2 Where a row of a portion was changed by others, or is in the way of a new one, or PostgreSQL itself has to find the rows after all, all that was done is forgotten, and the statement runs
- *   again, with all rows found first: what comes out does not depend on where portions end.
+ * - M2 Where a row of a portion was changed by others, or is in the way of a new one, or PostgreSQL itself has to find the rows after all,
+ *   all that was done is forgotten, and the statement runs again, with all rows found first: what comes out does not depend on where portions end.
+ * - M3 Rows that leave memory under a query are not where it found them. Where memory may get short by what a large MERGE writes, the
+ *   table is flushed before the first portion is changed; where rows have moved all the same, the statement runs again in portions.
  */
 import { admitted } from './admission.ts';
 import { SqlError, SqlState } from '../errors.ts';
@@ -35,28 +37,41 @@ type Merge = Extract<Statement, { kind: 'merge' }>;
 /** The statement is to run again, with all rows found first (M2). */
 const CONFLICT = new Error('a row was changed since it was found');
 
+/** Rows of the table are to leave memory first (M3). */
+const IN_MEMORY = new Error('rows of the table are to leave memory first');
+/** This share of the memory for rows. */
+const IN_MEMORY_FRACTION = 0.1;
+/** Runs that rows may move under. */
+const MOVES_MAX = 3;
+
 /** Unit, position and the number of the WHEN come before the new row. */
 const ROW_AT = 3;
 
 export async function merge(environment: WriteEnvironment, statement: Merge): Promise<string> {
-  const table = liveTable(environment.database, statement.def);
-  for (let inPortions = goesInPortions(environment, table, statement); ;) {
-    if (environment.database.pressed) await admitted(environment.database, environment.running);
-    const run = new MergeRun(environment, table, statement, inPortions);
+  const { database, transaction } = environment;
+  const table = liveTable(database, statement.def);
+  let mode: Mode = goesInPortions(environment, table, statement) ? 'begin' : 'whole';
+  for (let moves = 0; ;) {
+    if (database.pressed) await admitted(database, environment.running);
+    const run = new MergeRun(environment, table, statement, mode);
     try {
       await run.find();
       if (await run.finish()) return `MERGE ${run.count}`;
     } catch (error) {
       const isDuplicate = error instanceof SqlError && error.code === SqlState.uniqueViolation;
-      if (!run.isUnderWay || (error !== CONFLICT && !isDuplicate)) throw error;
-      inPortions = false; // M2
-      environment.transaction.forget(table);
-      environment.transaction.wake();
+      if (error !== IN_MEMORY && (!run.isUnderWay || (error !== CONFLICT && !isDuplicate))) throw error;
+      mode = error === IN_MEMORY || (run.hasMoved && ++moves < MOVES_MAX) ? 'portions' : 'whole';
+      transaction.forget(table);
+      transaction.wake();
+      if (mode === 'portions') await database.flush(table, 'merge'); // M3
     } finally {
       run.retire();
     }
   }
 }
+
+/** `begin`: in portions, if memory lets it be. */
+type Mode = 'begin' | 'portions' | 'whole';
 
 /** M1 */
 function goesInPortions({ transaction }: WriteEnvironment, table: Table, { plan, renames }: Merge): boolean {
@@ -77,16 +92,18 @@ class MergeRun {
   #touched = new PositionSets();
   /** Rows found, and the new rows in their places. */
   readonly #updated = new RowPlaces();
-  #inPortions: boolean;
+  #mode: Mode;
   /** The statement's first own row. */
   readonly #firstOwn: number;
   count = 0;
+  /** A row was not where it had been found: a flush or a rewrite has moved it. */
+  hasMoved = false;
   /** Portions are changed already. */
   isUnderWay = false;
 
-  constructor(environment: WriteEnvironment, table: Table, statement: Merge, inPortions: boolean) {
+  constructor(environment: WriteEnvironment, table: Table, statement: Merge, mode: Mode) {
     const { memory } = environment.database;
-    this.#inPortions = inPortions;
+    this.#mode = mode;
     this.#firstOwn = environment.transaction.writes.get(table)?.inserted.rows ?? 0;
     this.#environment = environment;
     this.#table = table;
@@ -107,7 +124,7 @@ class MergeRun {
     const take = (vectors: readonly ColumnVector[], rows: number): Promise<void> | undefined => {
       for (let row = 0; row < rows; row++) this.#take(vectors, row);
       const waiting = this.#names.rows + this.#fresh.rows;
-      return this.#inPortions && isPortion(waiting, [this.#names, this.#fresh]) ? this.#portion() : undefined;
+      return this.#mode !== 'whole' && isPortion(waiting, [this.#names, this.#fresh]) ? this.#portion() : undefined;
     };
     try {
       await drain(this.#environment, plan, take);
@@ -115,7 +132,7 @@ class MergeRun {
       const resort = resortOf(this.#environment, copied, error);
       if (resort === null) throw error;
       if (this.isUnderWay) throw CONFLICT;
-      this.#inPortions = false;
+      this.#mode = 'whole';
       this.#begin();
       await findCopied(this.#environment, resort, take, () => this.#begin());
     }
@@ -140,13 +157,29 @@ class MergeRun {
   /** @throws what tells M2, too */
   async #portion(): Promise<void> {
     const { transaction } = this.#environment;
+    if (this.#mode === 'begin' && !this.isUnderWay && this.#isInMemory()) throw IN_MEMORY;
     this.isUnderWay = true;
     if (this.#table.keyed && transaction.snapshot === null) await this.#changePortion();
-    else if (!(await this.#write())) throw CONFLICT;
+    else if (!(await this.#write())) throw this.#conflict();
     this.#places.truncate(0);
     this.#updated.truncate(0);
     this.#names.truncate(0);
     this.#fresh.truncate(0);
+  }
+
+  /** So much of it that what the statement writes may have it flushed. A snapshot is to find rows where they are. */
+  #isInMemory(): boolean {
+    const { database, transaction } = this.#environment;
+    if (transaction.snapshot !== null || this.#table.temporary) return false;
+    let bytes = 0;
+    for (const slice of this.#table.slices()) bytes += slice.bytes;
+    return bytes > database.memory.pool.budgetBytes * IN_MEMORY_FRACTION;
+  }
+
+  #conflict(): Error {
+    const { units, length } = this.#places;
+    for (let row = 0; row < length; row++) this.hasMoved ||= this.#table.unit(units[row]!) === undefined;
+    return CONFLICT;
   }
 
   /** With one search a row, and no lock of its own for one that is updated (`ingest/change-rows.ts`). */
@@ -157,7 +190,7 @@ class MergeRun {
     try {
       parts.split(this.#places, this.#updated);
       const conflict = (): never => {
-        throw CONFLICT;
+        throw this.#conflict();
       };
       for (const chunk of [parts.updates, parts.deletes]) changeRows(transaction, writes, chunk, conflict);
       const from = writes.inserted.rows;

@@ -31,12 +31,12 @@ for (const key of ['bigint PRIMARY KEY', 'bigint']) {
   const [started, cpu] = [performance.now(), cpuMs(server.pid)];
   const outcome = await client
     .query(
-      `MERGE INTO t USING (SELECT g AS id, g % 10 AS v FROM generate_series(${ROWS / 10}::bigint, ${ROWS * 1.1}::bigint) g) s ON t.id = s.id
+      `MERGE INTO t USING (SELECT g AS id, g % 10 AS v FROM generate_series(${ROWS / 10}, ${Math.round(ROWS * 1.1)}) g) s ON t.id = s.id
        WHEN MATCHED AND s.v = 0 THEN DELETE WHEN MATCHED THEN UPDATE SET v = s.v WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.v, 'new')`,
     )
     .then(
       ({ rowCount }) => `MERGE ${rowCount}`,
-      (error: Error & { code?: string }) => `${error.code} ${error.message}`,
+      (error: Error & { code?: string; detail?: string }) => `${error.code} ${error.message}: ${error.detail}`,
     );
   clearInterval(watch);
   const [ms, used] = [performance.now() - started, cpuMs(server.pid) - cpu];
