@@ -4,7 +4,7 @@
  * They travel with the name of the session's time zone, as `Europe/Berlin|German,DMY,postgres,hex,1`, to whoever reads or writes
  * values for it, on any thread; the defaults add nothing to the name, so that usual sessions pay nothing.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 
 export type DateOrder = 'MDY' | 'DMY' | 'YMD';
 export type IntervalStyle = 'postgres' | 'postgres_verbose' | 'sql_standard' | 'iso_8601';
@@ -58,11 +58,18 @@ export function storedStyles(name: string): string {
 /**
  * The name for values of a statement that are read again for the same session: as stored, but for a statement that may make texts of
  * values, which are to be the session's; what it prints it reads, except that no digit of a float may be lost.
+ * @throws {SqlError} 0A000 for a DateStyle that is not read as it is written
  */
 export function readStyles(name: string, text: string): string {
   const styles = stylesIn(name);
   if (styles === null) return name;
-  return MAKES_TEXT.test(text) ? withStyles(zoneName(name), { ...styles, floatDigits: 1 }) : storedStyles(name);
+  if (!MAKES_TEXT.test(text)) return storedStyles(name);
+  const { date, order } = styles;
+  if (date !== 'ISO' && order !== (date === 'German' || order === 'DMY' ? 'DMY' : 'MDY'))
+    throw notSupported(`DateStyle = ${date}, ${order} where values are written and read again`, {
+      hint: 'Use an order in which the style writes dates.',
+    });
+  return withStyles(zoneName(name), { ...styles, floatDigits: 1 });
 }
 
 const MAKES_TEXT = /\|\||::|\bcast\b|concat|format|quote_|json|array_to|\b(?:text|varchar|name)\s*\(/i;
