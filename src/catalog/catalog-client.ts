@@ -124,10 +124,15 @@ export class CatalogClient implements Catalog {
     if (known !== undefined) return known;
     const { sql, parameterOids, context } = request;
     let generation = 0;
-    const description = await this.#enqueue((remote) => {
-      generation = this.#generation;
-      return remote.describe({ sql, parameterOids, context });
-    }, signal);
+    const description = await this.#enqueue(
+      (remote) => {
+        generation = this.#generation;
+        return remote.describe({ sql, parameterOids, context });
+      },
+      signal,
+      null,
+      true,
+    );
     if (generation === this.#generation && sql.length <= CACHE_TEXT_MAX) this.#remember(cacheKey(request), description);
     return description;
   }
@@ -143,7 +148,7 @@ export class CatalogClient implements Catalog {
   /** The catalog with other contents (L4). */
   holding(contents: CatalogContents): Catalog {
     return {
-      describe: (request, signal) => this.#enqueue((remote) => remote.describe(request), signal, contents),
+      describe: (request, signal) => this.#enqueue((remote) => remote.describe(request), signal, contents, true),
       query: (request, signal) => this.#enqueue((remote) => remote.query(request), signal, contents),
       trial: (request, signal) => this.#enqueue((remote) => remote.trial(request), signal, contents),
     };
@@ -184,12 +189,13 @@ export class CatalogClient implements Catalog {
     run: (remote: Remote<CatalogApi>) => Promise<T>,
     signal: AbortSignal | undefined,
     contents: CatalogContents | null = null,
+    isShort = false,
   ): Promise<T> {
     if (this.#closed) return Promise.reject(new SqlError(SqlState.adminShutdown, 'the server is shutting down'));
     if (signal?.aborted === true) return Promise.reject(canceled('user request'));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const job: Job = { contents, run, resolve, reject };
-    const abort = (): void => this.#cancel(job, 'user request');
+    const abort = (): void => this.#cancel(job, 'user request', isShort);
     signal?.addEventListener('abort', abort, { once: true });
     this.#jobs.push(job);
     this.#idle();
@@ -197,11 +203,12 @@ export class CatalogClient implements Catalog {
     return promise.finally(() => signal?.removeEventListener('abort', abort));
   }
 
-  #cancel(job: Job, why: string): void {
+  /** @param isShort what runs, or is about to, soon ends by itself: the worker stays */
+  #cancel(job: Job, why: string, isShort = false): void {
     const at = this.#jobs.indexOf(job);
     if (at >= 0) this.#jobs.splice(at, 1);
     job.reject(canceled(why)); // first, so that the end of the worker says nothing to it
-    if (this.#busy === job) this.#stop(canceled(why));
+    if (this.#busy === job && !isShort) this.#stop(canceled(why));
   }
 
   async #pump(): Promise<void> {

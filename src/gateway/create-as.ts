@@ -5,21 +5,22 @@ import { tableForQuery } from '../planner/create-table-as.ts';
 import type { Statement } from '../planner/plan.ts';
 import { relationNamed } from '../ingest/relations.ts';
 import type { DefineEnvironment } from './define.ts';
+import { signalOf } from './query.ts';
 import { makeTable } from './schema.ts';
 
 export async function createTableAs(
   environment: DefineEnvironment,
   statement: Extract<Statement, { kind: 'createTableAs' }>,
 ): Promise<string> {
-  const { catalog, relations, notice, searchPath, timeZone, view } = environment;
+  const { catalog, relations, notice, patience, searchPath, timeZone, view } = environment;
   const { schema, name, query, ifNotExists } = statement;
   if (relationNamed(relations, schema, name) !== null) {
     if (!ifNotExists) throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
     notice(SqlState.duplicateTable, `relation "${name}" already exists, skipping`);
     return 'CREATE TABLE AS';
   }
-  const context = { searchPath, timeZone };
-  const described = await catalog.describe({ sql: query, parameterOids: [], context }).catch((error: unknown) => {
+  const asked = { sql: query, parameterOids: [], context: { searchPath, timeZone } };
+  const described = await catalog.describe(asked, signalOf(patience.running)).catch((error: unknown) => {
     throw moved(error, statement.offset);
   });
   const { draft } = tableForQuery(statement, described.columns ?? [], view);

@@ -399,8 +399,7 @@ function askCatalog(
     return rows === null ? [] : [{ schema: view.slice(0, dot), name: view.slice(dot + 1), rows }]; // else PostgreSQL says 42P01
   });
   const facts = factsFor(plan, environment.relations);
-  const abort = new AbortController();
-  environment.running(() => abort.abort());
+  const signal = signalOf(environment.running);
   const given = withHidden(environment, plan, parameters, parameterOids);
   const lsn = context.database.committer.publishedLsn;
   const answered = () =>
@@ -417,7 +416,7 @@ function askCatalog(
           ...(copies === undefined ? {} : { copies }),
           views,
         },
-        abort.signal,
+        signal,
       ),
     );
   return noted(context.unhandled, plan.text, answered);
@@ -512,20 +511,23 @@ export async function atStatement<T>(position: number, work: Promise<T>): Promis
   }
 }
 
+/** Ends what waits for PostgreSQL: it may be at others' statements, or starting. */
+export function signalOf(running: (cancel: () => void) => void): AbortSignal {
+  const abort = new AbortController();
+  running(() => abort.abort());
+  return abort.signal;
+}
+
 /** PostgreSQL's types for the result; null when only DuckDB knows a function in it, then its types count. */
 async function describe(
   environment: QueryEnvironment,
   plan: QueryPlan,
   parameterOids: readonly number[],
 ): Promise<readonly ResultColumn[] | null> {
-  const { context, timeZone: zone, searchPath } = environment;
+  const { context, timeZone: zone, searchPath, running, position } = environment;
+  const request = { sql: plan.text, parameterOids, context: { searchPath, timeZone: zone } };
   try {
-    return (
-      await atStatement(
-        environment.position,
-        context.catalog.describe({ sql: plan.text, parameterOids, context: { searchPath, timeZone: zone } }),
-      )
-    ).columns;
+    return (await atStatement(position, context.catalog.describe(request, signalOf(running)))).columns;
   } catch (error) {
     if (error instanceof SqlError && error.code === SqlState.undefinedFunction) return null;
     context.unhandled?.note(plan.text, error);

@@ -38,7 +38,7 @@ import { carryOutRole, isAboutRoles } from './roles.ts';
 import type { SessionAccess } from './session-access.ts';
 import { SessionDefinitions } from './session-definitions.ts';
 import { behindLocks, lockNested, lockSelected, openBehind } from './locking.ts';
-import { QueryRun, type QueryEnvironment, type SessionActions } from './query.ts';
+import { QueryRun, signalOf, type QueryEnvironment, type SessionActions } from './query.ts';
 import { ALL, SHOW_ALL, shownColumns } from './show.ts';
 import { spoolFilesOf, type SpoolFiles } from './row-spool.ts';
 import { displayName, type SessionSettings } from './settings.ts';
@@ -169,7 +169,12 @@ export class SessionStatements {
       now: this.now(),
       plan: (parsed, oids) => this.plan(parsed, oids),
       describe: (sql, parameterOids) =>
-        noted(unhandled, sql, () => catalog.describe({ sql, parameterOids, context: { searchPath, timeZone } })),
+        noted(unhandled, sql, () =>
+          catalog.describe(
+            { sql, parameterOids, context: { searchPath, timeZone } },
+            signalOf(this.interruption.running),
+          ),
+        ),
       prepared: (name) => this.#names.statements.get(name),
       portal: (name) => this.#names.portals.byName.get(name),
     };

@@ -391,6 +391,26 @@ describe('the worker', () => {
     expect(await next).toEqual([['20000']]);
   });
 
+  test('a cancel of a description, waiting or under way, ends the wait and leaves the worker', async () => {
+    for (const before of ['SELECT 1', null]) {
+      const abort = new AbortController();
+      const first = before === null ? null : rowsFor(client, before);
+      const described = client.describe(
+        {
+          sql: `SELECT ${before === null ? 2 : 1} AS never_asked_before`,
+          parameterOids: [],
+          context: request('').context,
+        },
+        abort.signal,
+      );
+      abort.abort();
+      await expect(described).rejects.toMatchObject({ code: SqlState.queryCanceled });
+      await first;
+      expect(client.running).toBe(true);
+    }
+    expect(await rowsFor(client, 'SELECT 3')).toEqual([['3']]);
+  });
+
   test('a cancel of a waiting request touches nobody else', async () => {
     const abort = new AbortController();
     const first = rowsFor(client, 'SELECT 1');
