@@ -12,6 +12,9 @@
  *   ended would end the process.
  * - D7 What a database puts aside has a folder of its own: DuckDB's names of such files are the same in each, so an old and a new
  *   one in one folder wrote over each other, and the process ended with SIGSEGV.
+ * - D8 DuckDB (1.5) keeps what it knows of blocks that are long gone, 250 bytes each, until 32,768 wait in one of its queues for being
+ *   evicted: 8 MB a queue, in pieces between which malloc has nothing whole to give back. Joins, sorts and COPY made 25,000 a minute. So
+ *   a database that has done much is replaced as well, while nothing runs on it and memory is asked for.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
@@ -42,6 +45,9 @@ export interface Instance {
   readonly footers: FooterCache;
   /** A new database is being opened. */
   renewing: Promise<void> | null;
+  /** That the database has run, and when `renewWorn` opened it (D8). */
+  statements: number;
+  renewedAt: number;
   /** An old one was closed, and what that ended is begun anew (D5). */
   upkeep: Promise<void>;
   /** Pieces of work under way, which nobody may be waiting for: closing does (D6). */
@@ -67,6 +73,9 @@ export interface InstanceSettings {
   /** For each database that is opened: registers its functions. */
   readonly begin?: (connection: duckdb.Connection) => void;
 }
+
+const WORN_STATEMENTS = 200;
+const WORN_MS = 60_000;
 
 function memoryLimitText(bytes: number): string {
   return `${Math.max(64, Math.floor(bytes / 1e6))}MB`;
@@ -102,6 +111,8 @@ export async function openInstance(settings: InstanceSettings): Promise<Instance
     spillBytes: null,
     footers: new FooterCache(settings.footerBytes),
     renewing: null,
+    statements: 0,
+    renewedAt: Number.NEGATIVE_INFINITY,
     upkeep: Promise.resolve(),
     working: new Set(),
   };
@@ -146,11 +157,22 @@ export function countFooters(instance: Instance, scans: readonly TableScan[]): b
   const { footers, settings } = instance;
   if (settings.footerBytes === 0) return false;
   const kept = footers.add(scans);
-  if (!footers.full || instance.renewing !== null) return kept;
-  instance.renewing = renew(instance)
+  if (footers.full) beginRenewal(instance);
+  return kept;
+}
+
+/** D8, at most once a minute. To be called now and then while memory is short. */
+export function renewWorn(instance: Instance, now: number): void {
+  const { database, idle, renewedAt, statements } = instance;
+  if (statements < WORN_STATEMENTS || now - renewedAt < WORN_MS || database.users > idle.length) return;
+  instance.renewedAt = now;
+  beginRenewal(instance);
+}
+
+function beginRenewal(instance: Instance): void {
+  instance.renewing ??= renew(instance)
     .catch(() => {}) // the old one serves on, and the next statement tries again
     .finally(() => (instance.renewing = null));
-  return kept;
 }
 
 /** For the next statements of an instance that keeps footers at all. */
@@ -164,6 +186,7 @@ async function renew(instance: Instance): Promise<void> {
   const fresh = await openDatabase(instance.settings, instance.memoryBytes, instance.spillBytes);
   const old = instance.database;
   instance.database = fresh;
+  instance.statements = 0;
   instance.footers.clear();
   for (const lease of instance.idle.splice(0)) retire(lease);
   if (old.users === 0) closeOld(instance, old);
@@ -185,6 +208,7 @@ function retire(lease: Lease): void {
 }
 
 export async function acquire(instance: Instance): Promise<Lease> {
+  instance.statements++;
   const idle = instance.idle.pop();
   if (idle !== undefined) return idle;
   const { database } = instance;

@@ -10,6 +10,7 @@ import { SlabDirectory } from '../storage/memory/slab.ts';
 import {
   closeInstance,
   openInstance,
+  renewWorn,
   setMemoryLimit,
   setSpillLimit,
   settle,
@@ -111,7 +112,9 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
       const { queries, chores } = opened();
       // First what is never refused: it has free memory given back, also while running queries hold too much for a lower limit.
       await setMemoryLimit(chores, chores.settings.memoryLimitBytes);
-      await setMemoryLimit(queries, queries.settings.memoryLimitBytes * share);
+      await setMemoryLimit(queries, queries.settings.memoryLimitBytes * share).finally(() => {
+        for (const instance of [chores, queries]) renewWorn(instance, clock.monotonic());
+      });
     },
     limitSpill: (bytes) => setSpillLimit(opened().queries, bytes),
     limitSorts: (bytes) => setSpillLimit(opened().chores, bytes),

@@ -12,7 +12,9 @@ import {
   keepFooters,
   openInstance,
   release,
+  renewWorn,
   run,
+  withLease,
   type Instance,
   type Lease,
 } from '../../src/federation/connections.ts';
@@ -173,6 +175,30 @@ test('what registers functions does so for each database', async () => {
   for (const path of ['a', 'b']) countFooters(own, [scanOf({ path, rows: 1 })]);
   await own.renewing;
   expect(begun).toBe(2);
+  await closeInstance(own);
+});
+
+test('D8: a database that has run many statements is replaced, while nothing runs on it and at most once a minute', async () => {
+  const own = await openInstance({ memoryLimitBytes: 100e6, threads: 1, tempDir: join(folder, 'own'), footerBytes: 0 });
+  const isReplaced = async (now: number): Promise<boolean> => {
+    const before = own.database;
+    renewWorn(own, now);
+    await own.renewing;
+    await own.upkeep;
+    return own.database !== before;
+  };
+  const work = async (): Promise<void> => {
+    for (let i = 0; i < 200; i++) await withLease(own, () => Promise.resolve());
+  };
+  expect(await isReplaced(0)).toBe(false);
+  await work();
+  const lease = await acquire(own);
+  expect(await isReplaced(0)).toBe(false);
+  release(lease);
+  expect(await isReplaced(0)).toBe(true);
+  await work();
+  expect(await isReplaced(59_999)).toBe(false);
+  expect(await isReplaced(60_000)).toBe(true);
   await closeInstance(own);
 });
 
