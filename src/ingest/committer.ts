@@ -150,12 +150,15 @@ export class Committer {
             : inLog.length === 0
               ? []
               : framesOf(inLog, frameBytesMax);
+        // What is begun ends: frames that have room are taken whatever the disk is then.
+        const isReserved = frames.length > 1 || (frames.length > 0 && first !== null);
+        if (isReserved && !(await this.#log.reserve(frames.map(({ bytes }) => bytes)))) throw this.#spills.logFull();
         await first?.();
         if (frames.length === 0) {
           this.#memory.pool.unbounded(() => this.#applyTemporary(transaction, writes));
           return;
         }
-        await this.#append(transaction, frames, stream !== null, first === null);
+        await this.#append(transaction, frames, stream !== null, isReserved);
         if (stream !== null) transaction.streamCommitted(this.#log.lastLsn);
         // V3: files are visible as soon as they are in the Version.
         if (isSpilled) await this.#log.durable(this.#log.lastLsn);
@@ -195,7 +198,7 @@ export class Committer {
         transaction: 0,
         last: true,
       } as const;
-      while (!this.#log.append(head, [bytes])) await this.#log.room(bytes.length, head.kind);
+      while (!this.#log.append(head, [bytes])) await this.#log.room(bytes.length, true);
       return true;
     });
   }
@@ -243,20 +246,20 @@ export class Committer {
     if (this.#memory.slabBytes + bytes > this.#memory.pool.budgetBytes) throw outOfMemory(this.#memory);
   }
 
-  /** @param refusable nothing has been done yet that a refusal would leave half done */
+  /** @param isReserved all of them have room; else it is one frame, which a full disk refuses */
   async #append(
     transaction: Transaction,
     frames: readonly Frame[],
     streamed: boolean,
-    refusable: boolean,
+    isReserved: boolean,
   ): Promise<void> {
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i]!;
       const kind = streamed && i === frames.length - 1 ? 'stream' : 'data';
       const head = { ...this.#headOf(transaction, frames, i), kind } as const;
-      while (!this.#log.append(head, frame.parts)) {
-        if (i === 0 && refusable && this.#log.full) throw this.#spills.logFull();
-        await this.#log.room(frame.bytes, head.kind);
+      while (!this.#log.append(head, frame.parts, true, isReserved)) {
+        if (!isReserved && this.#log.full) throw this.#spills.logFull();
+        await this.#log.room(frame.bytes, isReserved);
       }
     }
   }

@@ -7,7 +7,7 @@ import { systemClock } from '../clock.ts';
 import { invariant, packError } from '../errors.ts';
 import { openNodeDisk } from '../storage/log/log-disk.ts';
 import { awaitSignal, ringOver, signals } from '../storage/log/log-ring.ts';
-import { ioFailure, LogServer, type LogCommand, type LogEvent } from '../storage/log/log-server.ts';
+import { ioFailure, LogServer, REST_MS, type LogCommand, type LogEvent } from '../storage/log/log-server.ts';
 
 const RETRY_MS = 250;
 const { dir, segmentBytes, shared } = workerData as { dir: string; segmentBytes: number; shared: SharedArrayBuffer };
@@ -31,7 +31,8 @@ function run(server: LogServer): void {
     }
     if (server.ended) break;
     const state = server.step();
-    if (state !== 'busy' && !streaming) awaitSignal(ring, seen, state === 'full' ? RETRY_MS : Infinity);
+    if (state === 'busy' || streaming) continue;
+    if (!awaitSignal(ring, seen, state === 'full' ? RETRY_MS : REST_MS) && state === 'idle') server.rest();
   }
 }
 

@@ -69,16 +69,19 @@ test('a transaction whose own rows die again gives its stream up, and is written
   await expectRows(db.table('s2'), (id) => (id >= 100 && id < 200 ? 2 : 1), 16_000);
 });
 
-test('a disk that is full before the first frame is 53100 that leaves nothing, and does not wait for room', async () => {
+test('a disk without room for all frames of a transaction is 53100 that leaves nothing, and does not wait for room', async () => {
   const table = await newTable('s6');
   const { database } = db.tiers;
   const { log } = database;
+  log.reserve = () => Promise.resolve(false);
+  await expect(put(table, 0, 4000, 1)).rejects.toMatchObject({ code: '53100' });
+  Reflect.deleteProperty(log, 'reserve');
   const { append } = log;
   log.append = () => {
     Object.defineProperty(log, 'full', { value: true, configurable: true });
     return false;
   };
-  await expect(put(table, 0, 4000, 1)).rejects.toMatchObject({ code: '53100' });
+  await expect(put(table, 0, 100, 1)).rejects.toMatchObject({ code: '53100' });
   log.append = append;
   Reflect.deleteProperty(log, 'full');
   await put(table, 0, 10, 2);

@@ -121,6 +121,43 @@ test('after a clean stop even damage in the last group is known for corruption',
   await expect(openLog({ ...OPTIONS, fs: disk })).rejects.toMatchObject({ code: 'XX001' });
 });
 
+test('once nothing has been written for a second, damage in the last group is known for corruption after a crash, too', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const due: (() => void)[] = [];
+  const clock = {
+    now: () => 0,
+    monotonic: () => 0,
+    after: (_: number, callback: () => void) => (due.push(callback), () => undefined),
+  };
+  const passes = async (): Promise<number> => {
+    const { syncs } = disk;
+    for (const callback of due.splice(0)) callback();
+    await turn();
+    return disk.syncs - syncs;
+  };
+  const log = await openLog({ ...OPTIONS, fs: disk, clock, rests: true });
+  await log.start(1);
+  append(log, new Uint8Array(10));
+  await log.durable(1);
+  expect(await passes()).toBe(0);
+  append(log, new Uint8Array(10));
+  await log.durable(2);
+  expect(await passes(), 'there was a group meanwhile').toBe(0);
+  expect([await passes(), await passes(), due.length]).toEqual([1, 0, 0]);
+  const file = fileOf(disk, FIRST);
+  file[3 * 4096 + 100]! ^= 1;
+  await expect(openLog({ ...OPTIONS, fs: disk })).rejects.toMatchObject({ code: 'XX001' });
+  file[3 * 4096 + 100]! ^= 1;
+  append(log, new Uint8Array(10).fill(3));
+  await log.durable(3);
+  const frames = await framesOf(await openLog({ ...OPTIONS, fs: disk }));
+  expect(frames.map(({ firstLsn, payload }) => [firstLsn, payload[0]])).toEqual([
+    [1, 0],
+    [2, 0],
+    [3, 3],
+  ]);
+});
+
 test('an unfinished transaction at the tail is cut for good, and its LSNs are used again', async () => {
   const disk = new SimDisk(randomFrom(1));
   const log = await openLog({ ...OPTIONS, fs: disk });

@@ -110,6 +110,7 @@ export class Life {
       ringBytes: 2 ** 16,
       fs: world.fs.logDisk('/sim/wal'),
       clock: world.clock,
+      rests: true,
     });
     planted.log?.(log);
     this.log = log;
@@ -206,8 +207,8 @@ export class Life {
 
   #watchAppends(log: Log): void {
     const append = log.append.bind(log);
-    log.append = (head, parts, awaited) => {
-      const done = append(head, parts, awaited);
+    log.append = (head, parts, ...how) => {
+      const done = append(head, parts, ...how);
       if (done && head.kind !== 'checkpoint' && head.last) {
         const lsn = head.firstLsn + head.count - 1;
         const changes = this.changes.get(head.transaction);

@@ -191,6 +191,63 @@ test('W3: a full disk is known while all that was appended has room in the segme
   expect(frames).toBe(log.lastLsn);
 });
 
+test('W4: frames for which room was made are all taken, however full the disk is then; where there is none, nothing is left of the try', async () => {
+  const random = randomFrom(3);
+  for (let round = 0; round < 40; round++) {
+    const disk = new SimDisk(random);
+    const log = await openLog({ ...OPTIONS, fs: disk });
+    await log.start(1);
+    const append = (bytes: number, last: boolean, isReserved: boolean): boolean =>
+      log.append(
+        { kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: 1, last },
+        [new Uint8Array(bytes).fill(7)],
+        true,
+        isReserved,
+      );
+    for (let i = Math.floor(random() * 20); i > 0; i--) {
+      append(Math.floor(random() * 3000), true, false);
+      if (random() < 0.5) await log.durable(log.lastLsn);
+    }
+    const used = (): number => [...disk.names.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const frames = Array.from({ length: 2 + Math.floor(random() * 60) }, () =>
+      Math.floor(random() ** 2 * log.frameBytesMax),
+    );
+    disk.capacity = used() + Math.floor(random() * 5) * OPTIONS.segmentBytes;
+    const first = log.lastLsn + 1;
+    if (await log.reserve(frames)) {
+      disk.capacity = used();
+      for (const [i, size] of frames.entries()) {
+        while (!append(size, i === frames.length - 1, true)) await log.room(size, true);
+        if (random() < 0.2) await log.durable(log.lastLsn);
+      }
+      await log.durable(first + frames.length - 1);
+    } else {
+      const spares = [...disk.names.keys()].filter((name) => !name.endsWith('.wal'));
+      expect(spares.length, 'the one that there is anyway').toBeLessThanOrEqual(1);
+      expect(log.lastLsn).toBe(first - 1);
+    }
+    const again = await openLog({ ...OPTIONS, fs: disk });
+    expect(again.lastLsn).toBe(log.lastLsn);
+  }
+});
+
+test('who waits for a turn in the ring hears that the disk is full', async () => {
+  const disk = new SimDisk(randomFrom(1));
+  const log = await openLog({ ...OPTIONS, fs: disk });
+  await log.start(1);
+  disk.capacity = [...disk.names.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const append = (): boolean =>
+    log.append({ kind: 'data', firstLsn: log.lastLsn + 1, count: 1, transaction: 1, last: true }, [
+      new Uint8Array(4000),
+    ]);
+  for (let waits = 0; !log.full; waits++) {
+    expect(waits).toBeLessThan(20);
+    while (append());
+    await log.room(4000);
+  }
+  expect([append(), log.durableLsn]).toEqual([false, log.lastLsn]);
+});
+
 test('after a failed sync nothing is acknowledged, and the next start does not believe the page cache', async () => {
   const disk = new SimDisk(randomFrom(1));
   const log = await openLog({ ...OPTIONS, fs: disk });

@@ -111,14 +111,23 @@ export interface Log extends AsyncDisposable {
    * and try again. A checkpoint is taken on a full disk, too: it may be what a trim waits for.
    * `parts` are concatenated. LSNs must be dense (asserted).
    * @param awaited somebody waits for its sync (the default); else it may be written a little later, with others: `durable` hurries it
+   * @param isReserved it is one of those for which `reserve` has made room
    */
-  append(head: FrameHead, parts: readonly Uint8Array[], awaited?: boolean): boolean;
+  append(head: FrameHead, parts: readonly Uint8Array[], awaited?: boolean, isReserved?: boolean): boolean;
+  /**
+   * Makes sure of room for frames of so many payload bytes each, which are appended next, nothing between them. False: the disk
+   * has none. Then nothing of them is in the log, and a smaller transaction may fit still.
+   */
+  reserve(frames: readonly number[]): Promise<boolean>;
   /** For the rows of a transaction that is larger than a frame should be. */
   stream(): LogStream;
   /** Bytes that streams have taken over and not yet written. */
   readonly streamingBytes: number;
-  /** Resolves when a frame of so many payload bytes would be taken. @param kind data unless it is given */
-  room(bytes: number, kind?: FrameKind): Promise<void>;
+  /**
+   * Resolves when a frame of so many payload bytes would be taken; also when the disk turns out to be full meanwhile.
+   * @param evenFull it is taken on a full disk, too: a checkpoint, or one that is reserved
+   */
+  room(bytes: number, evenFull?: boolean): Promise<void>;
   /** Largest payload of one frame. */
   readonly frameBytesMax: number;
   /** Resolves when `lsn` is durable; already so: at once. */

@@ -19,6 +19,8 @@
  *   way), and no device, whatever its physical sector, can tear what was acknowledged. Under load groups share the padding.
  * - F4 The segment header's `previous end` says where the log before it ends; what lies behind that position is void: the rest
  *   of a group, an unfinished transaction, whole segments between.
+ * - F5 A mark is a group without frames: all before it was durable. A start and a clean stop write one, and the log does once
+ *   nothing has come for a second. So what damage can make look like a torn tail is the last group of a crash under load alone.
  */
 import { crc32 } from 'node:zlib';
 import type { FrameHead, RecoveredFrame } from './log-api.ts';

@@ -11,7 +11,7 @@ import { workerUrl } from '../../worker-url.ts';
 import type { LogOptions } from './log-api.ts';
 import { fileOver, type LogDisk, type LogFile } from './log-disk.ts';
 import { bytesBetween, givePen, ringHead, ringTail, signal, tryPen, type Ring } from './log-ring.ts';
-import { ioFailure, LogServer, type LogCommand, type LogEvent } from './log-server.ts';
+import { ioFailure, LogServer, REST_MS, type LogCommand, type LogEvent } from './log-server.ts';
 import { takeGroup, writeGroup, WriterState, type Group } from './log-writer.ts';
 
 export interface LogHost {
@@ -146,12 +146,13 @@ export function startThread(options: LogOptions, ring: Ring, clock: Clock, liste
 
 const RETRY_MS = 250;
 
-/** The same server over `disk`, run in microtasks: its course depends on the caller's alone. */
+/** The same server over `disk`, run in microtasks: its course depends on the caller's alone. @param rests by the clock (log-server.ts, `rest`) */
 export function startInline(
   disk: LogDisk,
   segmentBytes: number,
   ring: Ring,
   clock: Clock,
+  rests: boolean,
   listen: (event: LogEvent) => void,
 ): LogHost {
   const later = (event: LogEvent): void => queueMicrotask(() => listen(event));
@@ -159,6 +160,7 @@ export function startInline(
   let server: LogServer | null = null;
   let scheduled = false;
   let retrying = false;
+  let resting = false;
   let end: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => (end = resolve));
   try {
@@ -180,7 +182,17 @@ export function startInline(
         run();
       });
     }
+    if (state === 'idle') rest();
     if (server.ended) end();
+  };
+  const rest = (): void => {
+    if (!rests || resting || !server!.unmarked) return;
+    resting = true;
+    clock.after(REST_MS, () => {
+      resting = false;
+      server!.rest();
+      rest();
+    });
   };
   const wake = (): void => {
     if (scheduled) return;

@@ -93,9 +93,9 @@ export function signal(ring: Ring): void {
 
 export const signals = (ring: Ring): number => Atomics.load(ring.control, SIGNAL);
 
-/** The thread: sleeps until a signal after the `seen` one. */
-export const awaitSignal = (ring: Ring, seen: number, milliseconds: number): void =>
-  void Atomics.wait(ring.control, SIGNAL, seen, milliseconds);
+/** The thread: sleeps until a signal after the `seen` one. False: none came in time. */
+export const awaitSignal = (ring: Ring, seen: number, milliseconds: number): boolean =>
+  Atomics.wait(ring.control, SIGNAL, seen, milliseconds) !== 'timed-out';
 
 /** Takes the right to write groups, if nobody has it. */
 export const tryPen = (ring: Ring): boolean => Atomics.compareExchange(ring.control, PEN, 0, 1) === 0;

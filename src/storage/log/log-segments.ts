@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { invariant } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
 import { isDiskFull, type LogDisk, type LogFile } from './log-disk.ts';
-import { encodeSegmentHeader, type Position, type SegmentHeader } from './log-format.ts';
+import { BLOCK_BYTES, encodeSegmentHeader, type Position, type SegmentHeader } from './log-format.ts';
 import type { Segment } from './log-reader.ts';
 
 const SPARES_MAX = 2;
@@ -117,6 +117,29 @@ export class SegmentStore {
       this.#zeroStep();
     }
     return false;
+  }
+
+  /**
+   * All spare segments for groups of these sizes, the first of which begins at `offset` of the newest segment.
+   * @throws ENOSPC: those that were made for them are gone again
+   */
+  reserve(offset: number, groups: readonly number[]): void {
+    let left = this.current.segment.header.segmentBytes - offset;
+    let wanted = 0;
+    for (const bytes of groups) {
+      if (bytes > left) {
+        wanted++;
+        left = this.#segmentBytes - BLOCK_BYTES;
+      }
+      left -= bytes;
+    }
+    const before = this.#spares.length;
+    try {
+      while (this.#spares.length < wanted) this.#zeroStep();
+    } catch (error) {
+      for (const name of this.#spares.splice(before)) this.#disk.remove(name);
+      throw error;
+    }
   }
 
   #zeroStep(): void {

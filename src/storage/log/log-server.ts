@@ -6,6 +6,8 @@
  * - W3 A full disk is met only when a segment is made, and that is done before the second half of the one before is written. The
  *   ring is at most a quarter of a segment, and takes no data while the disk is full: so all that it has gets durable, the flush
  *   that waits for it ends, and the log can be trimmed.
+ * - W4 Frames of one transaction, of which the last commits, have room before the first is taken (`reserve`): the segments that they
+ *   need are made, and nothing comes between. So none waits half written for a disk to get room.
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
@@ -35,6 +37,7 @@ export interface Shape {
 export type LogRequest =
   | { readonly method: 'start' | 'replay'; readonly lsn: Lsn }
   | { readonly method: 'trim'; readonly lsn: Lsn; readonly keepBytes: number; readonly confirmed: Lsn }
+  | { readonly method: 'reserve'; readonly groups: readonly number[] }
   | { readonly method: 'read' | 'close' | 'shape' }
   | { readonly method: 'seal'; readonly stream: number };
 
@@ -72,9 +75,12 @@ export type LogEvent =
   /** A stream's frame was written: its buffer comes back. */
   | { readonly event: 'streamed'; readonly frame: Uint8Array<ArrayBuffer> }
   | { readonly event: 'shape'; readonly shape: Shape }
-  /** The disk is not full any more (log-ring.ts, `isFull`). */
-  | { readonly event: 'room' }
+  /** The disk is full, or is not full any more (log-ring.ts, `isFull`). */
+  | { readonly event: 'full' | 'room' }
   | { readonly event: 'fatal'; readonly error: WireError };
+
+/** So long nothing is written until a mark is. */
+export const REST_MS = 1000;
 
 export class LogServer {
   readonly #disk: LogDisk;
@@ -90,6 +96,8 @@ export class LogServer {
   /** The last try to make a segment found the disk full. */
   #noSpare = false;
   #failed: SqlError | null = null;
+  /** Where the log ended when there was last time to rest. */
+  #restedAt: Position = { sequence: 0, offset: 0 };
   ended = false;
 
   /** @throws {SqlError} what recovery found wrong, or 53100 when a new log has no room for its first segment */
@@ -195,6 +203,9 @@ export class LogServer {
         if (this.#segments.hasSpare) this.#found(true);
         this.#post({ event: 'shape', shape: this.#shape() });
         return null;
+      case 'reserve':
+        this.#reserve(command.groups);
+        return null;
       case 'shape':
         this.#post({ event: 'shape', shape: this.#shape() });
         return null;
@@ -205,6 +216,25 @@ export class LogServer {
       case 'close':
         this.#close();
         return null;
+    }
+  }
+
+  /** Nothing comes into the ring until it is answered. */
+  #reserve(groups: readonly number[]): void {
+    this.#drain('could not write to the write-ahead log: no space left on device');
+    this.#segments.reserve(this.#state.offset, groups);
+    this.#state.hasSpare = this.#segments.hasSpare;
+    if (this.#noSpare && this.#segments.hasSpare) this.#found(true);
+    this.#post({ event: 'shape', shape: this.#shape() });
+  }
+
+  /** Writes all that is in the ring. @throws {SqlError} 53100 with that message, or why the log has failed */
+  #drain(noRoom: string): void {
+    while (ringHead(this.#ring) !== ringTail(this.#ring)) {
+      const state = this.step();
+      if (ringHead(this.#ring) === ringTail(this.#ring)) break; // main may have been faster
+      if (state === 'idle') throw this.#failure(); // with frames in the ring, only a failed log is idle
+      if (state === 'full') throw new SqlError(SqlState.diskFull, noRoom);
     }
   }
 
@@ -288,6 +318,31 @@ export class LogServer {
     }
   }
 
+  /** There are groups that no mark has said to be durable, and room for one. */
+  get unmarked(): boolean {
+    const { offset, phase, segmentBytes, unmarked } = this.#state;
+    return unmarked && phase === 'open' && !this.ended && offset + BLOCK_BYTES <= segmentBytes;
+  }
+
+  /** Called now and then while nothing is to be done: if nothing was written since the last call, a mark is (F5). */
+  rest(): void {
+    if (!this.unmarked) return;
+    try {
+      takePen(this.#ring);
+      try {
+        const { offset, sequence, phase } = this.#state;
+        const before = this.#restedAt;
+        this.#restedAt = { sequence, offset };
+        if (phase !== 'open' || offset !== before.offset || sequence !== before.sequence) return;
+        writeMark(this.#state, this.#segments.current.file);
+      } finally {
+        givePen(this.#ring);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
   /** W3: the first half of a segment is as far as the log goes without the next one. */
   #prepareInTime(): void {
     const { offset, segmentBytes } = this.#state;
@@ -317,7 +372,7 @@ export class LogServer {
     this.#noSpare = !room;
     if (isFull(this.#ring) === !room) return;
     setFull(this.#ring, !room);
-    if (room) this.#post({ event: 'room' });
+    this.#post({ event: room ? 'room' : 'full' });
   }
 
   #writeNext(): 'busy' | 'full' {
@@ -363,16 +418,7 @@ export class LogServer {
       this.#replay?.close();
       this.#streams.close();
       if (this.#state.phase !== 'open' || this.#failed !== null) return;
-      while (ringHead(this.#ring) !== ringTail(this.#ring)) {
-        const state = this.step();
-        if (ringHead(this.#ring) === ringTail(this.#ring)) break; // main may have been faster
-        if (state === 'idle') throw this.#failure(); // with frames in the ring, only a failed log is idle
-        if (state === 'full')
-          throw new SqlError(
-            SqlState.diskFull,
-            'could not write the end of the write-ahead log: no space left on device',
-          );
-      }
+      this.#drain('could not write the end of the write-ahead log: no space left on device');
       takePen(this.#ring);
       try {
         if (this.#state.unmarked) writeMark(this.#state, this.#segments.current.file);

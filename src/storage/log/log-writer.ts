@@ -4,7 +4,7 @@
  * another thread and back costs a lone writer more than the sync (README, "Why so").
  *
  * - P1 Only who holds the pen (log-ring.ts) writes, and reads or changes the state below. It lies in the shared ring. But
- *   `hasSpare` and `offset` are looked at without it, as hints for when a segment is to be made.
+ *   `hasSpare`, `offset` and `unmarked` are looked at without it, as hints for when a segment or a mark is to be made.
  * - P2 Main tries for the pen and never waits for it; the thread waits.
  * - W1 One group at a time: written, synced, then reported. So all before a group is durable when it is written, and what
  *   arrives meanwhile is the next group; nobody waits for a timer.

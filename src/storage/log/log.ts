@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { systemClock, type Clock } from '../../clock.ts';
 import { SqlError, SqlState, invariant, unpackError } from '../../errors.ts';
 import type { Lsn } from '../../table-def.ts';
-import type { FrameHead, FrameKind, Log, LogHold, LogOptions, LogStats, LogStream, RecoveredFrame } from './log-api.ts';
+import type { FrameHead, Log, LogHold, LogOptions, LogStats, LogStream, RecoveredFrame } from './log-api.ts';
 import type { LogDisk } from './log-disk.ts';
 import {
   BLOCK_BYTES,
@@ -20,6 +20,7 @@ import {
   decodeFrame,
   encodeFrameHeader,
   frameBytesTotal,
+  groupBytesTotal,
   viewOf,
 } from './log-format.ts';
 import { LogHolds } from './log-holds.ts';
@@ -40,12 +41,18 @@ interface Waiter<T> {
   readonly reject: (error: Error) => void;
 }
 
+/** For simulations: the log then runs on the caller's thread over that disk, and rests by that clock only if it is to. */
+interface Simulated {
+  readonly fs?: LogDisk;
+  readonly clock?: Clock;
+  readonly rests?: boolean;
+}
+
 /**
  * Opens or makes the log in `options.dir`.
- * @param options `fs` and `clock` are for simulations: the log then runs on the caller's thread over that disk
  * @throws {SqlError} XX001 naming file and offset; 55000 for a foreign file; 53100 when a new log finds no room
  */
-export async function openLog(options: LogOptions & { readonly fs?: LogDisk; readonly clock?: Clock }): Promise<Log> {
+export async function openLog(options: LogOptions & Simulated): Promise<Log> {
   invariant(
     options.segmentBytes % BLOCK_BYTES === 0 && options.segmentBytes >= 4 * BLOCK_BYTES,
     'a segment is whole blocks, at least 4',
@@ -79,7 +86,7 @@ class WriteAheadLog implements Log {
   readonly #answers = new Map<number, Waiter<ReplayBatch | null>>();
   /** Ascending by LSN. */
   #durableWaiters: Waiter<void>[] = [];
-  #roomWaiters: (Waiter<void> & { readonly kind: FrameKind })[] = [];
+  #roomWaiters: (Waiter<void> & { readonly evenFull: boolean })[] = [];
   #opening: Waiter<void> | null = null;
   #shape: Shape = { segments: 0, bytes: 0, liveBytes: 0, streamBytes: 0, firstLsn: 1, live: [] };
   readonly #holds: LogHolds;
@@ -92,7 +99,7 @@ class WriteAheadLog implements Log {
   #failed: Error | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(options: LogOptions & { readonly fs?: LogDisk; readonly clock?: Clock }) {
+  constructor(options: LogOptions & Simulated) {
     this.#holds = new LogHolds(() => ({ dir: options.dir, logId: this.logId, segments: this.#shape.live }));
     this.#ring = newRing(Math.min(options.ringBytes, 2 ** Math.floor(Math.log2(options.segmentBytes / 4))));
     const room = Math.min(this.#ring.bytes.length / 2, options.segmentBytes - BLOCK_BYTES - GROUP_HEADER_BYTES);
@@ -103,7 +110,7 @@ class WriteAheadLog implements Log {
     this.#host =
       options.fs === undefined
         ? startThread(options, this.#ring, this.#clock, listen)
-        : startInline(options.fs, options.segmentBytes, this.#ring, this.#clock, listen);
+        : startInline(options.fs, options.segmentBytes, this.#ring, this.#clock, options.rests === true, listen);
   }
 
   get full(): boolean {
@@ -149,6 +156,8 @@ class WriteAheadLog implements Log {
         return this.#hearShape(event.shape);
       case 'room':
         return this.#makeRoom();
+      case 'full':
+        return this.#refuse();
       case 'fatal':
         return this.#fail(unpackError(event.error));
     }
@@ -176,13 +185,20 @@ class WriteAheadLog implements Log {
   #makeRoom(): void {
     const waiters = this.#roomWaiters;
     if (waiters.length === 0) return;
-    const ready = waiters.filter(({ kind, at }) => this.#takes(kind, at));
+    const ready = waiters.filter(({ at, evenFull }) => this.#takes(at, evenFull));
     this.#roomWaiters = waiters.filter((waiter) => !ready.includes(waiter));
     for (const { resolve } of ready) resolve();
   }
 
-  #takes(kind: FrameKind, bytes: number): boolean {
-    return bytes <= bytesFree(this.#ring) && (kind === 'checkpoint' || !this.full);
+  /** Who waits for a turn in the ring hears that there is none: what waits on a full disk is in nobody's way. */
+  #refuse(): void {
+    const refused = this.#roomWaiters.filter(({ evenFull }) => !evenFull);
+    this.#roomWaiters = this.#roomWaiters.filter(({ evenFull }) => evenFull);
+    for (const { resolve } of refused) resolve();
+  }
+
+  #takes(bytes: number, evenFull: boolean): boolean {
+    return bytes <= bytesFree(this.#ring) && (evenFull || !this.full);
   }
 
   #fail(error: Error): void {
@@ -230,20 +246,31 @@ class WriteAheadLog implements Log {
     this.#started = true;
   }
 
-  append(head: FrameHead, parts: readonly Uint8Array[], awaited = true): boolean {
+  append(head: FrameHead, parts: readonly Uint8Array[], awaited = true, isReserved = false): boolean {
     invariant(this.#started && this.#closing === null, 'append comes after start and before close');
     if (this.#failed !== null) throw this.#failed;
     invariant(head.firstLsn === this.lastLsn + 1, 'LSNs are dense');
     let bytes = 0;
     for (const part of parts) bytes += part.length;
     invariant(bytes <= this.frameBytesMax, 'a frame has at most frameBytesMax bytes');
-    if (!this.#takes(head.kind, frameBytesTotal(bytes))) return false;
+    if (!this.#takes(frameBytesTotal(bytes), isReserved || head.kind === 'checkpoint')) return false;
     encodeFrameHeader(this.#headerView, head, bytes);
     pushFrame(this.#ring, this.#header, parts, bytes);
     this.lastLsn += head.count;
     if (awaited) this.#wake();
     else this.#defer(frameBytesTotal(bytes));
     return true;
+  }
+
+  async reserve(frames: readonly number[]): Promise<boolean> {
+    const groups = frames.map((bytes) => groupBytesTotal(frameBytesTotal(bytes)));
+    try {
+      await this.#call({ method: 'reserve', groups });
+      return true;
+    } catch (error) {
+      if (this.#failed === null && error instanceof SqlError && error.code === SqlState.diskFull) return false;
+      throw error;
+    }
   }
 
   #wake(): void {
@@ -295,13 +322,13 @@ class WriteAheadLog implements Log {
     });
   }
 
-  room(bytes: number, kind: FrameKind = 'data'): Promise<void> {
+  room(bytes: number, evenFull = false): Promise<void> {
     invariant(bytes <= this.frameBytesMax, 'a frame has at most frameBytesMax bytes');
     const at = frameBytesTotal(bytes);
     if (this.#failed !== null) return Promise.reject(this.#failed);
-    if (this.#takes(kind, at)) return Promise.resolve();
+    if (this.#takes(at, evenFull)) return Promise.resolve();
     if (this.#deferredBytes > 0) this.#wake();
-    return new Promise((resolve, reject) => this.#roomWaiters.push({ kind, at, resolve, reject }));
+    return new Promise((resolve, reject) => this.#roomWaiters.push({ at, evenFull, resolve, reject }));
   }
 
   durable(lsn: Lsn): Promise<void> {
