@@ -106,6 +106,7 @@ export class Session implements GatewaySession, Peer {
       listener: this.listener,
       nextNumber: () => context.peers.nextTransaction(),
       guarded: (work) => this.#interruption.guarded(work),
+      patience: this.#interruption,
       definitionsChanged: context.definitionsChanged,
       began: () => this.#interruption.began(),
       ended: () => this.#interruption.ended(),

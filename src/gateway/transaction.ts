@@ -10,12 +10,13 @@
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
 import { commitDefinitions, NO_RIGHTS } from '../ingest/commit-definitions.ts';
-import { commitTruncation } from '../ingest/commit-truncation.ts';
+import { holdLanes, type Release } from '../ingest/lanes.ts';
 import type { Relations } from '../ingest/relations.ts';
 import { SchemaChanges } from '../ingest/schema-changes.ts';
 import { Snapshot } from '../ingest/snapshot.ts';
-import type { TableHold } from '../ingest/table-locks.ts';
+import type { Patience, TableHold } from '../ingest/table-locks.ts';
 import type { Transaction } from '../ingest/transaction.ts';
+import { truncatedTables } from '../ingest/truncation.ts';
 import type { ParsedStatement } from '../planner/plan.ts';
 import { isolationOf, type IsolationLevel, type TransactionModes } from '../planner/settings.ts';
 import { endsFailedBlock, neverInBlock } from '../planner/utility.ts';
@@ -55,7 +56,8 @@ export interface TransactionHost {
   /** What all see is another. */
   readonly definitionsChanged: () => void;
   /** A block begins; a transaction has ended. */
-  readonly guarded: (work: () => Promise<void>) => Promise<void>;
+  readonly guarded: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly patience: Patience;
   readonly began: () => void;
   readonly ended: () => void;
 }
@@ -277,7 +279,7 @@ export class SessionTransaction {
 
   /** Ends it, block or not; what it wrote is there when this resolves. */
   commitNow(): MaybePromise<void> {
-    const { access, database, sequences, settings } = this.#host;
+    const { access, database, sequences } = this.#host;
     const defined = this.changes !== null;
     const saving = sequences.settled() ?? (defined ? null : access.settled());
     if (saving !== null)
@@ -304,6 +306,25 @@ export class SessionTransaction {
           throw error;
         },
       );
+    const { current } = this;
+    if (current?.hasTruncated !== true || current.definitions !== null) return this.#carryOut(() => {});
+    // Until then it can be cancelled: a flush or commit of its tables may wait for a store that is away.
+    const { guarded, patience } = this.#host;
+    return guarded(() => holdLanes(database, truncatedTables(current), patience)).then(
+      (release) => {
+        if (this.current === current) return this.#carryOut(release);
+        release(); // the session has ended meanwhile
+      },
+      (error: unknown) => {
+        this.rollback();
+        throw error;
+      },
+    );
+  }
+
+  /** @param release gives back the lanes of tables that it has truncated */
+  #carryOut(release: Release): MaybePromise<void> {
+    const { access, database, listener, settings } = this.#host;
     const transaction = this.current;
     if (transaction !== null) endTemporaryRows(transaction);
     const publish = listener.take();
@@ -321,9 +342,11 @@ export class SessionTransaction {
     const committed = this.advisory.ended(
       changes === null
         ? transaction.hasTruncated
-          ? commitTruncation(database, transaction)
+          ? database.committer.commit(transaction).finally(release)
           : database.committer.commit(transaction)
-        : commitDefinitions(database, transaction, changes, rights).finally(this.#host.definitionsChanged),
+        : commitDefinitions(database, transaction, changes, rights, this.#host.patience).finally(
+            this.#host.definitionsChanged,
+          ),
     );
     if (publish === null) return committed;
     return committed instanceof Promise ? committed.then(publish) : publish();

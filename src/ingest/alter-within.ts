@@ -15,6 +15,7 @@ import type { ColumnDef, TableDef } from '../table-def.ts';
 import { adoptHeld, isOtherShape, type Alteration } from './alter-table.ts';
 import type { Database } from './database.ts';
 import { refreshTable } from './iceberg-commit.ts';
+import { holdLanes } from './lanes.ts';
 import { ownedBy } from './relations.ts';
 import { isSpilled, reshapeWrites, type Reshaped } from './reshape-writes.ts';
 import type { SchemaChanges } from './schema-changes.ts';
@@ -36,7 +37,8 @@ export async function holdToAlter(given: AlterWithin, table: Table): Promise<voi
     throw new SqlError(SqlState.undefinedTable, `relation "${table.def.name}" does not exist`);
   if (table.detached !== null) throw readOnly(table.detached);
   if (changes.isNew(table) || table.committedDef !== null || table.temporary) return;
-  await database.inLane(table, async () => {
+  const release = await holdLanes(database, [table], patience);
+  try {
     await refreshTable(database, table);
     if (table.found === null) return;
     if (transaction.writes.has(table))
@@ -46,7 +48,9 @@ export async function holdToAlter(given: AlterWithin, table: Table): Promise<voi
         { hint: 'The transaction might succeed if retried.' },
       );
     await adoptHeld(database, table);
-  });
+  } finally {
+    release();
+  }
 }
 
 /**

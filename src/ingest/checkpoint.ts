@@ -9,6 +9,7 @@ import type { Table } from '../storage/table.ts';
 import type { Database } from './database.ts';
 import { cutTable, type Cut } from './flush.ts';
 import { uploadStaged } from './iceberg-commit.ts';
+import { askedLanes } from './lanes.ts';
 
 const UPLOADS_MAX = 2;
 const ROOM = 8;
@@ -19,7 +20,7 @@ const SMALL_BYTES = 2 ** 20;
 /** One table's failure does not keep the others back. @throws the first of them */
 export async function checkpointTables(database: Database, tables: readonly Table[], trigger: string): Promise<void> {
   await sideBySide(tables, UPLOADS_MAX, (table) => uploadStaged(database, table));
-  const held = await Promise.all(tables.map((table) => holdLane(database, table)));
+  const held = await Promise.all(askedLanes(database, tables));
   const started = database.clock.monotonic();
   const cuts = tables.map((table) => cutTable(database, table)); // no await between two of them
   const failures: unknown[] = [];
@@ -45,17 +46,4 @@ function roomFor(cut: Cut | null): number {
   let bytes = 0;
   for (const { slice } of cut?.slices ?? []) bytes += slice.bytes;
   return bytes < SMALL_BYTES ? 1 : ROOM / LARGE_MAX;
-}
-
-/** Resolves when the lane is held; the answer gives it back. Lanes asked for in one turn never wait for each other in a circle. */
-export function holdLane(database: Database, table: Table): Promise<() => void> {
-  return new Promise((resolve, reject) => {
-    const { promise: released, resolve: release } = Promise.withResolvers<void>();
-    database
-      .inLane(table, () => {
-        resolve(release);
-        return released;
-      })
-      .catch(reject);
-  });
 }

@@ -24,17 +24,18 @@ import type { Table } from '../storage/table.ts';
 import { isTemporarySchema, type TableDef } from '../table-def.ts';
 import { viewKey } from '../view-def.ts';
 import { reindexed } from './alter-table.ts';
-import { holdLane } from './checkpoint.ts';
-import { truncatedTables } from './commit-truncation.ts';
 import { NotYet } from './committer.ts';
 import { nameOf, type Database } from './database.ts';
 import { discardFilled, fillColumns, installFilled, type FilledFiles } from './fill-columns.ts';
 import { refreshTable } from './iceberg-commit.ts';
+import { holdLanes } from './lanes.ts';
 import type { SchemaChanges } from './schema-changes.ts';
 import type { AlteredHere, SchemaResult } from './schema-result.ts';
 import type { Sequence } from './sequence.ts';
+import type { Patience } from './table-locks.ts';
 import { dropTemporary } from './temporary-tables.ts';
 import type { Transaction } from './transaction.ts';
+import { truncatedTables } from './truncation.ts';
 import { detachUnsettled } from './unsettled-tables.ts';
 
 /** Rights that the transaction has changed: `store` makes them durable, with what else it stores. Null: none have changed. */
@@ -44,12 +45,13 @@ export const NO_RIGHTS: WithRights = (store) => store(null);
 /** D4 */
 const TRIES_MAX = 10;
 
-/** @throws {SqlError} the transaction is rolled back, definitions, rights and all */
+/** @param patience for how long lanes are waited for. @throws {SqlError} the transaction is rolled back, definitions, rights and all */
 export async function commitDefinitions(
   database: Database,
   transaction: Transaction,
   changes: SchemaChanges,
   withRights: WithRights = NO_RIGHTS,
+  patience: Patience | null = null,
 ): Promise<void> {
   const { result } = changes;
   const { alteredTables, droppedTables, restartedSequences } = result;
@@ -57,8 +59,9 @@ export async function commitDefinitions(
   const inTurn = isNothing(lasting(result)) ? <T>(work: () => Promise<T>) => work() : database.define.bind(database);
   await inTurn(async () => {
     const concerned = new Set([...before.keys(), ...droppedTables, ...truncatedTables(transaction)]);
-    const lanes = await Promise.all(Array.from(concerned, (table) => holdLane(database, table)));
+    let release = (): void => {};
     try {
+      release = await holdLanes(database, concerned, patience);
       for (const table of transaction.writes.keys()) if (!changes.has(table)) transaction.forget(table);
       await inTries(database, [...before.keys()], () =>
         filling(database, changes, (filled) =>
@@ -76,7 +79,7 @@ export async function commitDefinitions(
       else finish();
       throw error;
     } finally {
-      for (const release of lanes) release();
+      release();
     }
   });
   if (droppedTables.some(({ temporary }) => !temporary)) await database.trimLog(); // with a checkpoint frame that does not have them: their frames are missed by nobody

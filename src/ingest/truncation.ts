@@ -57,6 +57,14 @@ function settleKeys(writes: TableWrites): void {
   });
 }
 
+/** Tables whose lanes its commit holds (T1). */
+export function truncatedTables(transaction: Transaction): readonly Table[] {
+  const tables: Table[] = [];
+  if (!transaction.hasTruncated) return tables;
+  for (const { isTruncated, table } of transaction.writes.values()) if (isTruncated) tables.push(table);
+  return tables;
+}
+
 /** What the log says of it. The first row stands for what is in memory; the others may lie in frames of their own. */
 export function truncationSection({ uuidBytes: tableUuid, def, files }: Table): SectionSource {
   const [locations, rows, lsns] = [new VectorBuilder('bytes'), new VectorBuilder('int32'), new VectorBuilder('int64')];

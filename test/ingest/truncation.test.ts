@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { commitTruncation } from '../../src/ingest/commit-truncation.ts';
 import { streamRows } from '../../src/ingest/stream-writes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import { truncate } from '../../src/ingest/truncation.ts';
@@ -13,6 +12,7 @@ import { toLocalPath } from '../../src/storage/iceberg/paths.ts';
 import { tableReader } from '../../src/storage/iceberg/table-reader.ts';
 import type { Table } from '../../src/storage/table.ts';
 import { foreignFile } from '../iceberg/foreign.ts';
+import { commitTruncation } from './commit-truncation.ts';
 import { changesOf } from './feed.ts';
 import { TestDatabase } from './harness.ts';
 
