@@ -154,8 +154,8 @@ function openScan(
             rows,
           );
       }
-      if (unitVector !== -1) unitNumbers.fill(scan.unit.unit, rows, rows + take);
-      if (positionVector !== -1) for (let i = 0; i < take; i++) positions[(rows + i) * 2] = cursor.position + i;
+      if (unitVector !== -1) putUnits(scan.unit, cursor.position, take, unitNumbers, rows);
+      if (positionVector !== -1) putPositions(scan.unit, cursor.position, take, positions, rows);
       const deleted = scan.deleted;
       for (let i = 0; i < take; i++) {
         const position = cursor.position + i;
@@ -187,6 +187,16 @@ function openScan(
       duckdb.copy_data_to_vector(duckdb.data_chunk_get_vector(chunk, positionVector), 0, positions.buffer, 0, live * 8);
     return live;
   };
+}
+
+function putUnits({ places, unit }: MemoryUnit, from: number, count: number, into: Int32Array, at: number): void {
+  if (places === undefined) into.fill(unit, at, at + count);
+  else into.set(places.units.subarray(from, from + count), at);
+}
+
+/** 64 bits each, of which the upper half is 0. */
+function putPositions({ places }: MemoryUnit, from: number, count: number, into: Int32Array, at: number): void {
+  for (let i = 0; i < count; i++) into[(at + i) * 2] = places?.positions[from + i] ?? from + i;
 }
 
 function nextUnit(cursor: Cursor): void {

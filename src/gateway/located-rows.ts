@@ -1,10 +1,10 @@
 /**
- * Rows of files by their keys, for a query whose WHERE names them (`key IN (…)`): the index over files says where they are. A file
+ * Rows of files by their keys, for a statement whose WHERE names them (`key IN (…)`): the index over files says where they are. A file
  * without any is not read, and of one that is in a remote warehouse alone the rows come singly, by ranges (H11), as rows in memory
  * for the query: a scan would fetch the whole of it.
  *
  * - L1 What is found is what the query's Version has: a file that left the table while the index was asked is scanned as before,
- *   and a row that the Version has deleted is left out.
+ *   and a row that the Version has deleted is left out. UPDATE and DELETE get the places of the rows in their files.
  * - L2 The conditions are in the SQL as well: what is found here may be too much, never too little.
  */
 import type { Database } from '../ingest/database.ts';
@@ -47,9 +47,9 @@ export class LocatedRows {
   }
 
   /** Whether there may be something to do. */
-  concerns({ files, positions }: TableScan): boolean {
+  concerns({ files }: TableScan): boolean {
     const { disk, index } = this.#database;
-    return index !== null && !positions && files.some(({ path }) => disk.isAway(path));
+    return index !== null && files.some(({ path }) => disk.isAway(path));
   }
 
   /** The scans, of fewer files. The caller's pin keeps them all until the answer is used. @throws {SqlError} 57014, 53200, what a store says */
@@ -94,12 +94,11 @@ export class LocatedRows {
   #aliveOf({ path, rows, deletes }: FileUnit, positions: ReadonlySet<number>): readonly number[] | null {
     const { disk, memory } = this.#database;
     if (!disk.isAway(path) || positions.size > AWAY_ROWS_MAX) return null;
-    const groups = new Set(Array.from(positions, (position) => Math.floor(position / GROUP_ROWS)));
-    if (groups.size > Math.max(1, Math.ceil(rows / GROUP_ROWS) * GROUPS_PART)) return null;
-    if (deletes === null) return [...positions];
-    if (deletes.count > DELETES_MAX) return null;
-    const dead = deadAmong(deletes, positions, memory);
-    return [...positions].filter((position) => !dead.has(position));
+    if (deletes !== null && deletes.count > DELETES_MAX) return null;
+    const dead = deletes === null ? null : deadAmong(deletes, positions, memory);
+    const alive = [...positions].filter((position) => dead?.has(position) !== true);
+    const groups = new Set(alive.map((position) => Math.floor(position / GROUP_ROWS)));
+    return groups.size > Math.max(1, Math.ceil(rows / GROUP_ROWS) * GROUPS_PART) ? null : alive;
   }
 
   async #read(table: Table, found: readonly Found[], signal: AbortSignal): Promise<MemoryUnit> {
@@ -122,7 +121,8 @@ export class LocatedRows {
     for (const vectors of read) rows.append(vectors, 0, 1);
     const unit = bufferUnit(memory, rows, fieldIds);
     this.#units.push(unit);
-    return unit.unit;
+    const units = Int32Array.from(ordered, (each) => each.scan.unit);
+    return { ...unit.unit, places: { units, positions: Uint32Array.from(ordered, ({ position }) => position) } };
   }
 
   /** After the query has ended. */

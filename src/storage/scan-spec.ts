@@ -20,6 +20,8 @@ export interface MemoryUnit {
   readonly deletes: DeleteRef | null;
   /** Left out: all its rows are read. Else the rows at these positions alone, in rising order, of which none is deleted. */
   readonly picks?: Uint32Array;
+  /** Copies of a file's rows: of each row the unit and the position that it has there, instead of those here. */
+  readonly places?: { readonly units: Int32Array; readonly positions: Uint32Array };
   /** The def whose columns `shape` follows, where it is older than the scan's: null means the same. */
   readonly fieldIds: readonly number[];
 }

@@ -103,13 +103,16 @@ try {
     await client.end();
     await server.stop();
   }
-  for (const [what, where] of [
-    ['one key: id = k', `id = ${keys(1)}`],
-    ['one key: id IN (k, k2), of which one is not there', `id IN (${keys(1)}, ${FILES * ROWS + 1})`],
-    ['a key of each file: id IN (…)', `id IN (${keys(FILES)})`],
-    ['four keys of each file: id IN (…)', `id IN (${keys(4 * FILES)})`],
-    ['ten keys of each file, too many for ranges: id IN (…)', `id IN (${keys(10 * FILES)})`],
-    ['a key of each file by whole files: id + 0 IN (…)', `id + 0 IN (${keys(FILES)})`],
+  const select = (where: string): string => `SELECT id, v, name FROM t WHERE ${where}`;
+  for (const [what, statement] of [
+    ['one key: id = k', select(`id = ${keys(1)}`)],
+    ['one key: id IN (k, k2), of which one is not there', select(`id IN (${keys(1)}, ${FILES * ROWS + 1})`)],
+    ['a key of each file: id IN (…)', select(`id IN (${keys(FILES)})`)],
+    ['four keys of each file: id IN (…)', select(`id IN (${keys(4 * FILES)})`)],
+    ['ten keys of each file, too many for ranges: id IN (…)', select(`id IN (${keys(10 * FILES)})`)],
+    ['a key of each file by whole files: id + 0 IN (…)', select(`id + 0 IN (${keys(FILES)})`)],
+    ['UPDATE of a key of each file: id IN (…)', `UPDATE t SET v = v + 1 WHERE id IN (${keys(FILES)})`],
+    ['DELETE of a key of each file: id IN (…)', `DELETE FROM t WHERE id IN (${keys(FILES)})`],
   ] as const) {
     rmSync(join(dataDir, 'cache'), { recursive: true, force: true });
     await using server = await start();
@@ -118,7 +121,7 @@ try {
     const ask = async (): Promise<string> => {
       [fetched, requests] = [0, 0];
       const begun = performance.now();
-      const { rowCount } = await client.query(`SELECT id, v, name FROM t WHERE ${where}`);
+      const { rowCount } = await client.query(statement);
       return `${rowCount} rows, ${(fetched / 1e6).toFixed(2)} MB, ${requests} requests, ${(performance.now() - begun).toFixed(0)} ms`;
     };
     report(what, await ask());

@@ -337,7 +337,7 @@ test('batches larger than a chunk, with deletes over their borders, keep the oth
   expect(back).toEqual(rows.map((row, i) => [...row, 1, BigInt(i)]).filter((_, i) => !dead.has(i)));
 });
 
-test('of a unit with picks those rows alone come, in order and at their positions, however batches and chunks are cut', async () => {
+test('of a unit with picks those rows alone come, in order and at their positions, and copies of file rows at those of their files, however batches and chunks are cut', async () => {
   const types = [plain(Oid.int4), plain(Oid.text)];
   const cases = fc.record({
     sizes: fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1, maxLength: 4 }),
@@ -359,11 +359,16 @@ test('of a unit with picks those rows alone come, in order and at their position
         for (let i = 0; i < length && at < rows; i++) picks.push(at++);
       }
       const unit = { ...memoryUnit(types, 1, batches, []), picks: Uint32Array.from(picks) };
-      const whole = memoryUnit(types, 2, [[[-1, 'other']]], []);
-      const scan = { placeholder: '__scan', def: tableDef(types), memory: [unit, whole], files: [], positions: true };
+      const places = { units: Int32Array.of(8, 7), positions: Uint32Array.of(3_000_000_000, 5) };
+      const copies = { ...memoryUnit(types, 2, [[[-1, 'other']], [[-2, 'one']]], []), places };
+      const scan = { placeholder: '__scan', def: tableDef(types), memory: [unit, copies], files: [], positions: true };
       const back = await query('SELECT * FROM __scan s', [scan], [...types, plain(Oid.int4), plain(Oid.int8)]);
       const all = batches.flat();
-      expect(back).toEqual([...picks.map((n) => [...all[n]!, 1, BigInt(n)]), [-1, 'other', 2, 0n]]);
+      expect(back).toEqual([
+        ...picks.map((n) => [...all[n]!, 1, BigInt(n)]),
+        [-1, 'other', 8, 3_000_000_000n],
+        [-2, 'one', 7, 5n],
+      ]);
     }),
     { numRuns: 25 },
   );

@@ -14,7 +14,7 @@ const filesBelow = (folder: string, ending: string): string[] =>
     ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith(ending))
     : [];
 
-test('SELECT and UPDATE by key of a row in S3, an upsert of some and a query of keys IN a list fetch ranges of their file; a scan then fetches it whole', async () => {
+test('SELECT and UPDATE by key of a row in S3, an upsert of some, and a query, UPDATE and DELETE of keys IN a list fetch ranges of their file; a scan then fetches it whole', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'arka-remote-'));
   await using store = await startS3Server();
   const start = () =>
@@ -64,8 +64,20 @@ test('SELECT and UPDATE by key of a row in S3, an upsert of some and a query of 
     );
     expect(joined.rows).toEqual([{ n: 2 }]);
     await client.query('ROLLBACK');
+    const changed = await client.query(
+      `UPDATE t SET n = n + 1 WHERE id IN (77778, 70011, 70012, 70013, 999999) RETURNING id::int, h = md5(id::text) AS same, n`,
+    );
+    expect(changed.rows.toSorted((a, b) => a.id - b.id)).toEqual([
+      { id: 70_011, same: true, n: 1 },
+      { id: 70_012, same: true, n: 1 },
+      { id: 70_013, same: true, n: 1 },
+      { id: 77_778, same: true, n: 8 },
+    ]);
+    expect((await client.query('DELETE FROM t WHERE id IN (70012, 70013, 70014, 999999)')).rowCount).toBe(3);
     expect(here()).toEqual([]);
-    expect((await client.query('SELECT sum(n) AS n FROM t')).rows).toEqual([{ n: '27' }]);
+    expect((await client.query('SELECT sum(n) AS n, count(*)::int AS rows FROM t')).rows).toEqual([
+      { n: '29', rows: ROWS - 3 },
+    ]);
     expect(here()).toHaveLength(1);
     await client.end();
   } finally {
