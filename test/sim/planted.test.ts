@@ -46,6 +46,27 @@ const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[
     /V1|V4/,
   ],
   [
+    'a flush does not say which files TRUNCATE has emptied (V1)',
+    {
+      lake: (lake) => {
+        const { writeFlush } = lake;
+        lake.writeFlush = (manifest) =>
+          writeFlush({ ...manifest, deltas: manifest.deltas.filter(({ whole }) => whole === undefined) });
+      },
+    },
+    /V1|V4/,
+  ],
+  [
+    'a commit leaves the files that TRUNCATE has emptied (V4)',
+    {
+      lake: (lake) => {
+        const { commit } = lake;
+        lake.commit = (request) => commit({ ...request, dropped: [] });
+      },
+    },
+    /V1|V4/,
+  ],
+  [
     'what is on disk is said to be flushed further than it is',
     {
       database: (database) => {
@@ -63,8 +84,8 @@ const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[
     {
       log: (log) => {
         const append = log.append.bind(log);
-        log.append = (head, parts) => {
-          const done = append(head, parts);
+        log.append = (head, parts, ...how) => {
+          const done = append(head, parts, ...how);
           const lsn = log.lastLsn;
           if (done && head.last) queueMicrotask(() => void ((log as { durableLsn: number }).durableLsn = lsn));
           if (done && head.last) queueMicrotask(() => log.onDurable(lsn));
@@ -94,6 +115,11 @@ const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[
         pool.free = (address, bytes) => (++count % 7 === 0 ? undefined : free.call(pool, address, bytes));
       },
     },
+    /V5/,
+  ],
+  [
+    'blocks of slabs are given out beyond the budget (V5)',
+    { database: ({ memory: { pool } }) => void Object.defineProperty(pool, 'budgetBytes', { value: 2 ** 16 }) },
     /V5/,
   ],
   [
