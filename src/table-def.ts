@@ -77,7 +77,7 @@ export interface IndexColumn {
   readonly collation?: string;
 }
 
-/** An index made by CREATE INDEX. `included`: field ids. `slot` is its place in its table's block of OIDs. */
+/** An index made by CREATE INDEX. `included`: field ids. `slot`: its OID, counted from its table's. */
 export interface IndexDef {
   readonly name: string;
   readonly method: 'btree' | 'hash';
@@ -100,7 +100,7 @@ export const indexedFields = ({ columns, included }: IndexShape): readonly numbe
 /**
  * OIDs that Arka gives out and keeps (PGlite has them imposed): a block of 16 per table.
  * `table` = the block's first; +1 row type, +2 array type, +3 toast table, +4 toast index, +5 primary key index,
- * from +6 on the indexes made by CREATE INDEX.
+ * from +6 on the indexes made by CREATE INDEX; of these a table with more has further blocks.
  */
 export const OIDS_PER_TABLE = 16;
 export const FIRST_INDEX_SLOT = 6;
@@ -108,6 +108,13 @@ export const FIRST_INDEX_SLOT = 6;
 export const FIRST_TABLE_OID = 20_000;
 /** PostgreSQL's counter goes on in steps of 8192 after a restart: the image's own views and types are here. */
 export const IMAGE_OIDS = { first: 24_576, last: 32_767 };
+
+/** Blocks begin at multiples of their size. */
+export const blockOf = (oid: number): number => oid - (oid % OIDS_PER_TABLE);
+
+/** Behind all OIDs that a table has. */
+export const oidsEnd = ({ oid, indexes }: Pick<TableDef, 'oid' | 'indexes'>): number =>
+  Math.max(oid, ...indexes.map(({ slot }) => blockOf(oid + slot))) + OIDS_PER_TABLE;
 
 /** Where a table's block may begin, from `oid` on. */
 export const freeOid = (oid: number): number =>

@@ -18,7 +18,15 @@ import type { Chore } from '../storage/troubles.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
 import type { StoredSequence } from '../sequence-def.ts';
 import { viewKey, type ViewDef } from '../view-def.ts';
-import { FIRST_TABLE_OID, freeOid, isTemporarySchema, OIDS_PER_TABLE, type Lsn, type TableDef } from '../table-def.ts';
+import {
+  FIRST_TABLE_OID,
+  freeOid,
+  isTemporarySchema,
+  oidsEnd,
+  OIDS_PER_TABLE,
+  type Lsn,
+  type TableDef,
+} from '../table-def.ts';
 import { adoptDefinition, isOtherDefinition } from './alter-table.ts';
 import { ColdIndex } from './cold-index.ts';
 import { Committer } from './committer.ts';
@@ -231,7 +239,7 @@ export class Database {
 
   /** Brings a table that the lake knows into memory; its files and committed deletes come next. */
   addTable(state: TableState): Table {
-    this.#nextOid = Math.max(this.#nextOid, state.def.oid + OIDS_PER_TABLE);
+    this.#nextOid = Math.max(this.#nextOid, oidsEnd(state.def));
     const def = state.def.oid === 0 ? { ...state.def, oid: this.takeOid() } : state.def;
     const table = this.#newTable(def, state.location, state.specId);
     this.#join(table, state);

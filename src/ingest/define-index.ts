@@ -4,7 +4,14 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { Table } from '../storage/table.ts';
-import { FIRST_INDEX_SLOT, OIDS_PER_TABLE, type IndexDef, type IndexShape, type TableDef } from '../table-def.ts';
+import {
+  blockOf,
+  FIRST_INDEX_SLOT,
+  OIDS_PER_TABLE,
+  type IndexDef,
+  type IndexShape,
+  type TableDef,
+} from '../table-def.ts';
 import type { Database } from './database.ts';
 import { refreshTable } from './iceberg-commit.ts';
 import { indexedTable, relationNamed, type Relations } from './relations.ts';
@@ -25,22 +32,24 @@ export function createIndex(database: Database, draft: IndexDraft, ifNotExists: 
     const table = database.tables.get(draft.tableUuid);
     if (table === undefined)
       throw new SqlError(SqlState.undefinedTable, 'the table of the index was dropped by another session');
-    const index = newIndex(database.relations, table, draft, ifNotExists);
+    const index = newIndex(database.relations, table, draft, ifNotExists, () => database.takeOid());
     if (index === null) return null;
     await change(database, table, [...table.def.indexes, index]);
     return index.name;
   });
 }
 
-/** Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07, 54000 */
+/** Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07 */
 export function newIndex(
   relations: Relations,
   table: Table,
   { name: wanted, index }: IndexDraft,
   ifNotExists: boolean,
+  takeOid: () => number,
 ): IndexDef | null {
   const name = wanted ?? chosenName(relations, table, index);
-  if (relationNamed(relations, table.def.schema, name) === null) return { name, ...index, slot: freeSlot(table) };
+  if (relationNamed(relations, table.def.schema, name) === null)
+    return { name, ...index, slot: freeSlot(table, takeOid) };
   if (ifNotExists) return null;
   throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
 }
@@ -69,13 +78,16 @@ async function change(database: Database, table: Table, indexes: readonly IndexD
   database.follower.wake(table);
 }
 
-function freeSlot({ def }: Table): number {
-  for (let slot = FIRST_INDEX_SLOT; slot < OIDS_PER_TABLE; slot++)
-    if (!def.indexes.some((index) => index.slot === slot)) return slot;
-  const most = OIDS_PER_TABLE - FIRST_INDEX_SLOT;
-  throw new SqlError(SqlState.programLimitExceeded, `a table can have at most ${most} indexes`, {
-    hint: 'DROP INDEX one that is not needed any more.',
-  });
+/** In the table's block of OIDs, in a further one that it has begun, or in a new one: slots count from the table's OID. */
+function freeSlot({ def }: Table, takeOid: () => number): number {
+  const taken = new Set(def.indexes.map(({ slot }) => slot));
+  for (let slot = FIRST_INDEX_SLOT; slot < OIDS_PER_TABLE; slot++) if (!taken.has(slot)) return slot;
+  for (const slot of taken) {
+    if (slot < OIDS_PER_TABLE) continue;
+    const block = blockOf(def.oid + slot);
+    for (let oid = block; oid < block + OIDS_PER_TABLE; oid++) if (!taken.has(oid - def.oid)) return oid - def.oid;
+  }
+  return takeOid() - def.oid;
 }
 
 /** `table_columns_idx`, then idx1, idx2 …: the longer of both names is cut until it fits, as PostgreSQL does. */

@@ -441,9 +441,9 @@ export class SchemaChanges implements Relations {
     for (const sequence of sequences) this.dropSequence(sequence);
   }
 
-  /** Of a new table. Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07, 54000 */
+  /** Of a new table. Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07 */
   createIndex(table: Table, draft: IndexDraft, ifNotExists: boolean): string | null {
-    const index = newIndex(this, table, draft, ifNotExists);
+    const index = newIndex(this, table, draft, ifNotExists, () => this.#database.takeOid());
     if (index === null) return null;
     this.#setIndexes(table, [...table.def.indexes, index]);
     return index.name;

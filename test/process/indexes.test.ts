@@ -279,13 +279,22 @@ test('indexes are there after a restart, rebuilt from the rows that the log brin
   await client.query('CREATE INDEX kept_k ON kept USING hash (k)');
   await client.query(`INSERT INTO kept SELECT 'k' || i % 100, i FROM generate_series(1, 2000) i`);
   await client.query(`DELETE FROM kept WHERE n = 8`);
+  // More than one block of OIDs has room for.
+  for (let i = 0; i < 30; i++) await client.query(`CREATE INDEX kept_more_${i} ON kept (n, k)`);
+  const oids = `SELECT count(DISTINCT oid) FROM pg_class WHERE relname LIKE 'kept%' OR relname LIKE 'after%'`;
+  await client.query('CREATE TABLE after_many (id integer PRIMARY KEY)');
+  expect(await rows(oids)).toEqual(['34']);
   const before = await rows(`SELECT n FROM kept WHERE k = 'k8'`);
   expect(before).toHaveLength(19);
   await client.end();
   await server.kill9();
   await start();
+  await client.query('CREATE TABLE after_start (id integer PRIMARY KEY)');
+  expect(await rows(oids)).toEqual(['36']);
   expect(
-    await rows(`SELECT indexname FROM pg_indexes WHERE tablename IN ('busy', 'events', 'kept') ORDER BY 1`),
+    await rows(
+      `SELECT indexname FROM pg_indexes WHERE tablename IN ('busy', 'events', 'kept') AND indexname NOT LIKE 'kept_more%' ORDER BY 1`,
+    ),
   ).toEqual(['busy_k', 'events_kind_idx', 'events_n', 'events_pkey', 'kept_k']);
   expect(await rows('SELECT trigger FROM arka.flushes')).toEqual([]);
   expect(await plan(`SELECT n FROM kept WHERE k = 'k8'`)).toMatch(/^Index Scan using kept_k on public\.kept/);
