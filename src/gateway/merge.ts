@@ -63,7 +63,7 @@ export async function merge(environment: WriteEnvironment, statement: Merge): Pr
       mode = error === IN_MEMORY || (run.hasMoved && ++moves < MOVES_MAX) ? 'portions' : 'whole';
       transaction.forget(table);
       transaction.wake();
-      if (mode === 'portions') await database.flush(table, 'merge'); // M3
+      if (mode === 'portions') mode = await flushed(environment, table);
     } finally {
       run.retire();
     }
@@ -72,6 +72,17 @@ export async function merge(environment: WriteEnvironment, statement: Merge): Pr
 
 /** `begin`: in portions, if memory lets it be. */
 type Mode = 'begin' | 'portions' | 'whole';
+
+/** M3. Where nothing can leave memory, all rows are found first, as far as there is room. */
+function flushed({ database }: WriteEnvironment, table: Table): Promise<Mode> {
+  return database.flush(table, 'merge').then(
+    () => 'portions',
+    (error: unknown) => {
+      database.troubled(table, 'flush', error);
+      return 'whole';
+    },
+  );
+}
 
 /** M1 */
 function goesInPortions({ transaction }: WriteEnvironment, table: Table, { plan, renames }: Merge): boolean {
