@@ -11,6 +11,7 @@
  */
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { keyTypes, type Table } from '../storage/table.ts';
+import type { SequenceDef } from '../sequence-def.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { adoptHeld, isOtherShape, type Alteration } from './alter-table.ts';
 import type { Database } from './database.ts';
@@ -87,9 +88,12 @@ export async function alterWithin(
     reshape(given, table, wanted);
   } else changes.redefined(table, { ...wanted, before, back: () => table.setDef(before) });
   for (const sequence of ownedBy(changes, before.uuid))
-    if (!wanted.def.columns.some(({ fieldId }) => fieldId === changes.sequenceDefinition(sequence).owner!.fieldId))
-      changes.dropSequence(sequence);
+    if (!isNeeded(wanted.def, changes.sequenceDefinition(sequence).owner!)) changes.dropSequence(sequence);
   return columns;
+}
+
+function isNeeded({ columns }: TableDef, { fieldId, isIdentity }: NonNullable<SequenceDef['owner']>): boolean {
+  return columns.some((column) => column.fieldId === fieldId && (!isIdentity || column.identity !== undefined));
 }
 
 /** @throws {SqlError} 0A000 */

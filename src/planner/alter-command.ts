@@ -24,6 +24,13 @@ export type AlterCommand =
       readonly options: SequenceOptions;
       readonly sequence: number | null;
     }
+  /** Of an identity column; null: it is none any more, and its sequence goes. */
+  | {
+      readonly kind: 'identity';
+      readonly name: string;
+      readonly identity: 'always' | 'byDefault' | null;
+      readonly ifExists: boolean;
+    }
   /** Of the table, or of what has the name. */
   | {
       readonly kind: 'comment';

@@ -78,6 +78,10 @@ function planCommand(command: AlterTableCmd, table: string, view: CatalogView): 
       const identity = when === 'd' ? 'byDefault' : 'always';
       return { kind: 'addIdentity', name, identity, options: sequenceOptions(options), sequence: null };
     }
+    case 'AT_SetIdentity':
+      return { kind: 'identity', name, identity: generatedWhen(itemsOf(def)), ifExists: false };
+    case 'AT_DropIdentity':
+      return { kind: 'identity', name, identity: null, ifExists: command.missing_ok === true };
     case 'AT_AddConstraint':
       return addConstraint(def, table);
     case 'AT_DropConstraint':
@@ -95,6 +99,17 @@ function planCommand(command: AlterTableCmd, table: string, view: CatalogView): 
   }
 }
 
+function generatedWhen(options: readonly Node[]): 'always' | 'byDefault' {
+  const [first] = options;
+  const option = first !== undefined && 'DefElem' in first ? first.DefElem : {};
+  const { arg } = option;
+  if (option.defname !== 'generated' || options.length > 1 || arg === undefined || !('Integer' in arg))
+    throw notSupported('ALTER TABLE … ALTER COLUMN … with options of a sequence', {
+      hint: "Use ALTER SEQUENCE; pg_get_serial_sequence() says the sequence's name.",
+    });
+  return String.fromCharCode(arg.Integer.ival ?? 0) === 'd' ? 'byDefault' : 'always';
+}
+
 /** As the statement says them. */
 const ACTIONS: Readonly<Record<string, string>> = {
   AT_ValidateConstraint: 'VALIDATE CONSTRAINT',
@@ -102,8 +117,6 @@ const ACTIONS: Readonly<Record<string, string>> = {
   AT_ChangeOwner: 'OWNER TO',
   AT_SetOptions: 'ALTER COLUMN … SET (…)',
   AT_ResetOptions: 'ALTER COLUMN … RESET (…)',
-  AT_SetIdentity: 'ALTER COLUMN … SET GENERATED',
-  AT_DropIdentity: 'ALTER COLUMN … DROP IDENTITY',
   AT_DropExpression: 'ALTER COLUMN … DROP EXPRESSION',
   AT_ClusterOn: 'CLUSTER ON',
   AT_DropCluster: 'SET WITHOUT CLUSTER',

@@ -49,6 +49,7 @@ const PASSES: Readonly<Record<AlterCommand['kind'], number>> = {
   addColumn: 2,
   notNull: 3,
   addIdentity: 3,
+  identity: 5,
   addKey: 3,
   addCheck: 3,
   default: 4,
@@ -56,15 +57,18 @@ const PASSES: Readonly<Record<AlterCommand['kind'], number>> = {
   set: 5,
   reset: 5,
 };
-/** DROP NOT NULL and DROP DEFAULT are of the first pass: a type's change does not meet them. */
+/** DROP NOT NULL, DROP DEFAULT and DROP IDENTITY are of the first pass: a type's change does not meet them. */
 const passOf = (command: AlterCommand): number =>
-  (command.kind === 'notNull' && !command.notNull) || (command.kind === 'default' && command.value === null)
+  (command.kind === 'notNull' && !command.notNull) ||
+  (command.kind === 'default' && command.value === null) ||
+  (command.kind === 'identity' && command.identity === null)
     ? 0
     : PASSES[command.kind];
 
 /** @throws {SqlError} 0A000, 22023, 22P02, 42701, 42703, 42704, 42P16 */
 export function alteredDef(before: TableDef, commands: readonly AlterCommand[]): AlteredDef {
   const notices: { code: string; message: string }[] = [];
+  const skip = (because: string): unknown => notices.push({ code: '00000', message: `${because}, skipping` });
   const removed: string[] = [];
   let def = before;
   const numbers = { ...lastColumn(before) };
@@ -86,10 +90,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
       }
       case 'dropColumn':
         if (command.ifExists && !def.columns.some((column) => column.name === command.name))
-          notices.push({
-            code: '00000',
-            message: `column "${command.name}" of relation "${def.name}" does not exist, skipping`,
-          });
+          skip(`column "${command.name}" of relation "${def.name}" does not exist`);
         else def = withoutColumn(def, columnOf(def, command.name));
         break;
       case 'renameColumn':
@@ -101,6 +102,9 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
         if (sequence !== null) def = replaced(def, { ...column, identity, default: { kind: 'nextval', sequence } });
         break;
       }
+      case 'identity':
+        def = withIdentity(def, command, skip);
+        break;
       case 'comment':
         def = commented(def, command);
         break;
@@ -110,10 +114,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
         break;
       case 'dropConstraint':
         if (command.ifExists && !hasConstraint(def, command.name))
-          notices.push({
-            code: '00000',
-            message: `constraint "${command.name}" of relation "${def.name}" does not exist, skipping`,
-          });
+          skip(`constraint "${command.name}" of relation "${def.name}" does not exist`);
         else def = withoutConstraint(def, command.name);
         break;
       case 'type':
@@ -184,6 +185,23 @@ function refuseIdentity(def: TableDef, column: ColumnDef, dropsDefault: boolean)
     `column "${column.name}" of relation "${def.name}" is an identity column`,
     dropsDefault ? { hint: 'Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead.' } : {},
   );
+}
+
+/** @throws {SqlError} 55000 */
+function withIdentity(
+  def: TableDef,
+  { name, identity, ifExists }: Extract<AlterCommand, { kind: 'identity' }>,
+  skip: (because: string) => unknown,
+): TableDef {
+  const column = columnOf(def, name);
+  const { identity: before, ...plain } = column;
+  if (before === undefined) {
+    const because = `column "${name}" of relation "${def.name}" is not an identity column`;
+    if (!ifExists) throw new SqlError(SqlState.objectNotInPrerequisiteState, because);
+    skip(because);
+    return def;
+  }
+  return replaced(def, identity === null ? { ...plain, default: null } : { ...column, identity });
 }
 
 function replaced(def: TableDef, column: ColumnDef): TableDef {
