@@ -4,9 +4,15 @@
 // Fails when at any sample RSS passes the limit or live slabs pass their budget, at any error a client sees, or when RSS
 // is not flat: its floor (the least RSS of each 15 s) rises by more than 2 MB a minute in the second half.
 //
-// Measured on two quiet cores, 139,000 rows/s by COPY, 10 minutes: 716 MB at most, the floor +5.7 MB a minute while the table grew by 8M rows
-// a minute, no error. It is not flat yet: the least of each minute went from 566 to 609 MB, and JavaScript's heaps are most of it. With a load of 25
-// to 50, so at 20,000 rows/s, 18 minutes: 509 to 566 MB, the floor +1.0 MB a minute.
+// Measured before DuckDB's databases were replaced (D8 of src/federation/connections.ts), on two quiet cores, 139,000 rows/s by COPY, 10 minutes: 716 MB
+// at most, the floor +5.7 MB a minute while the table grew by 8M rows a minute, no error. Not measured so since.
+//
+// SOAK_ROWS=1500000, 12 minutes, a load of 30 from elsewhere: before, 7,500 rows/s, the floor +3.3 MB a minute, so that it was not the table's size alone;
+// with D8, 11,200 rows/s, +1.9. By samples of live malloc blocks with their stacks, 60 s and 612 s after the start, before D8, of 232 and 263 MB: dead
+// entries of DuckDB's queues 0.9 and 13.5 (D8); footers 0.6 and 7.6 (kept ones end at 8, footer-cache.ts); buffers of JavaScript 187 and 198 (slabs
+// 80, the ring of the log 16, pages of the key index up to their budget); V8, DuckDB's functions and the rest 43 and 43. Slabs of the pool
+// are counted whole, and their pages become resident as rows reach them: 15 MB over those ten minutes. Dead rows are counted in index_bytes: 1/128 byte
+// a row of files with one, it was 1/8 to 1/4.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
