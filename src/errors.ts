@@ -63,6 +63,7 @@ export const SqlState = {
   undefinedColumn: '42703',
   undefinedObject: '42704',
   duplicateObject: '42710',
+  ambiguousAlias: '42P09',
   duplicateAlias: '42712',
   wrongObjectType: '42809',
   datatypeMismatch: '42804',

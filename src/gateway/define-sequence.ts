@@ -32,7 +32,7 @@ export async function defineSequence(environment: DefineEnvironment, statement: 
         await changeSequence(environment, sequence, statement.options);
       else if (statement.ifExists) notice('00000', `relation "${statement.name.name}" does not exist, skipping`);
       else throw undefinedSequence(shown(statement.name));
-      return 'ALTER SEQUENCE';
+      return statement.kind === 'renameSequence' ? statement.tag : 'ALTER SEQUENCE';
     }
     default: {
       const found: Sequence[] = [];

@@ -138,6 +138,7 @@ export class SessionSequences implements SequenceSource {
   last(): SequenceValue {
     if (this.#last === 0 || this.#database.sequences.withOid(this.#last) === undefined)
       throw new SqlError(SqlState.objectNotInPrerequisiteState, 'lastval is not yet defined in this session');
+    this.permit('currval', this.#last);
     return this.#current.get(this.#last)!;
   }
 

@@ -88,7 +88,7 @@ export function verbOf(statement: Statement): string | null {
     case 'renameIndex':
       return 'ALTER INDEX';
     case 'renameSequence':
-      return 'ALTER SEQUENCE';
+      return statement.tag;
     case 'renameSchema':
       return 'ALTER SCHEMA';
     case 'createRole':

@@ -40,7 +40,7 @@ export function alteredSequence({ def, state }: StoredSequence, options: Sequenc
   const wasTypes = (bound: string, max: boolean): boolean =>
     typeOid !== def.typeOid && BigInt(bound) === typeBound(def.typeOid, max);
   const kept = (given: bigint | null | undefined, bound: string, max: boolean): bigint | null =>
-    given === undefined ? (wasTypes(bound, max) ? null : BigInt(bound)) : given;
+    given === undefined ? (wasTypes(bound, max) ? typeBound(typeOid, max) : BigInt(bound)) : given;
   const { min, max } = boundsOf(
     typeOid,
     increment,

@@ -177,6 +177,9 @@ function floatText(column: ColumnDef, value: Value): string | undefined {
   if (value.text === null || !NUMBERS.has(value.oid) || !FINITE.test(value.text)) return undefined;
   const number = Number(value.text);
   if (Math.abs(number) > 3e38 || (number !== 0 && Math.abs(number) < 1e-37)) return undefined;
+  // Beside any number but a real a column of reals is double precision.
+  const isReal = value.oid === 0 || value.oid === Oid.float4;
+  if (column.type.oid === Oid.float4 && !isReal && Math.fround(number) !== number) return undefined;
   return value.oid === Oid.float4 ? String(Math.fround(number)) : value.text.trim();
 }
 

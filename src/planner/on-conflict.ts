@@ -7,7 +7,7 @@ import type { ColumnRef, InferClause, InsertStmt, Node, OnConflictClause, RangeV
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { assignmentsOf, writeAssignment } from './assignments.ts';
-import { at, atNode, stringsOf } from './ast.ts';
+import { at, atNode, stringsOf, walk } from './ast.ts';
 import { allTyped, simpleScope } from './describe.ts';
 import { writeCondition } from './duckdb/expression.ts';
 import { rootScope, tableItem, type Scope } from './duckdb/scope.ts';
@@ -38,6 +38,7 @@ export function planConflict(
   const relation = statement.relation ?? {};
   const alias = relation.alias?.aliasname ?? relation.relname ?? '';
   const assignments = assignmentsOf(clause.targetList ?? [], def, alias);
+  if (alias === 'excluded') refuseAmbiguous([clause.whereClause, ...assignments.values()]);
   const parts = [clause.whereClause, ...assignments.values()];
   const inner = planTables(findRelations(parts, view), environment.placeholder, false);
   for (const planned of inner.values())
@@ -83,6 +84,18 @@ export function planConflict(
     },
     parameterOids: known,
   };
+}
+
+/** The table has the name of the row that was proposed. @throws {SqlError} 42P09 */
+function refuseAmbiguous(parts: readonly (Node | undefined)[]): void {
+  walk({ parts }, (tag, { fields, location }) => {
+    if (tag === 'ColumnRef' && stringsOf(fields as Node[]).at(-2) === 'excluded')
+      throw new SqlError(
+        SqlState.ambiguousAlias,
+        'table reference "excluded" is ambiguous',
+        at(location as number | undefined),
+      );
+  });
 }
 
 function isExcluded(value: SetValue, index: number): boolean {

@@ -28,7 +28,13 @@ import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
 import { planExecute, planPrepare } from './prepared.ts';
 import { planQuery, type PlannerEnvironment } from './query-plan.ts';
 import { planColumnCalls } from './column-calls.ts';
-import { planAlterSequence, planCreateSequence, planMoveSequence, planRenameSequence } from './sequence.ts';
+import {
+  planAlterSequence,
+  planCreateSequence,
+  planMoveSequence,
+  planRenameSequence,
+  isOfSequence,
+} from './sequence.ts';
 import { planRole } from './roles.ts';
 import { planSet } from './settings.ts';
 import { planDefineView } from './define-view.ts';
@@ -178,8 +184,7 @@ function planUtility(node: Node, text: string, view: CatalogView): Statement {
   if ('ReindexStmt' in node) return planReindex(node.ReindexStmt);
   if ('CreateSeqStmt' in node) return planCreateSequence(node.CreateSeqStmt, view);
   if ('AlterSeqStmt' in node) return planAlterSequence(node.AlterSeqStmt);
-  if ('RenameStmt' in node && node.RenameStmt.renameType === 'OBJECT_SEQUENCE')
-    return planRenameSequence(node.RenameStmt);
+  if ('RenameStmt' in node && isOfSequence(node.RenameStmt, view)) return planRenameSequence(node.RenameStmt);
   if ('RenameStmt' in node && node.RenameStmt.renameType === 'OBJECT_SCHEMA') return planRenameSchema(node.RenameStmt);
   if ('AlterTableStmt' in node) return planAlterTable(node.AlterTableStmt, view);
   if ('RenameStmt' in node) return planRename(node.RenameStmt);

@@ -467,6 +467,7 @@ export type Statement =
     }
   | {
       readonly kind: 'renameSequence';
+      readonly tag: 'ALTER SEQUENCE' | 'ALTER TABLE';
       readonly name: QualifiedName;
       readonly ifExists: boolean;
       /** What is not given stays. */

@@ -88,8 +88,21 @@ function nameOf({ schemaname: schema = '', relname: name = '' }: RangeVar): Qual
   return { schema: schema === '' || hasSystemRelations(schema) ? null : schema, name };
 }
 
-export function planRenameSequence({ relation = {}, newname = '', missing_ok: missing }: RenameStmt): Statement {
-  return { kind: 'renameSequence', name: nameOf(relation), ifExists: missing === true, to: { name: newname } };
+/** ALTER TABLE takes sequences, too. */
+export function isOfSequence({ renameType, relation = {} }: RenameStmt, view: CatalogView): boolean {
+  if (renameType !== 'OBJECT_TABLE') return renameType === 'OBJECT_SEQUENCE';
+  const { schema, name } = nameOf(relation);
+  return view.table(schema, name) === undefined && view.sequence?.(schema, name) !== undefined;
+}
+
+export function planRenameSequence({
+  relation = {},
+  newname = '',
+  missing_ok: missing,
+  renameType,
+}: RenameStmt): Statement {
+  const tag = renameType === 'OBJECT_TABLE' ? 'ALTER TABLE' : 'ALTER SEQUENCE';
+  return { kind: 'renameSequence', tag, name: nameOf(relation), ifExists: missing === true, to: { name: newname } };
 }
 
 export function planMoveSequence({
@@ -98,7 +111,8 @@ export function planMoveSequence({
   missing_ok: missing,
 }: AlterObjectSchemaStmt): Statement {
   refuseSystemSchema(newschema);
-  return { kind: 'renameSequence', name: nameOf(relation), ifExists: missing === true, to: { schema: newschema } };
+  const name = nameOf(relation);
+  return { kind: 'renameSequence', tag: 'ALTER SEQUENCE', name, ifExists: missing === true, to: { schema: newschema } };
 }
 
 export function planAlterSequence(statement: AlterSeqStmt): Statement {

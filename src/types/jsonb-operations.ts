@@ -127,13 +127,17 @@ type Change =
 /** `#- path` */
 export function withoutPath(text: string, path: Path): string {
   if (!isContainer(text)) throw wrong('cannot delete path in scalar');
-  return path.length === 0 ? text : changed(text, path, 0, { kind: 'delete' });
+  return path.length === 0 || isEmpty(text) ? text : changed(text, path, 0, { kind: 'delete' });
 }
+
+const isEmpty = (text: string): boolean => text === '[]' || text === '{}';
 
 /** jsonb_set */
 export function withValue(text: string, path: Path, value: string, creates: boolean): string {
   if (!isContainer(text)) throw wrong('cannot set path in scalar');
-  return path.length === 0 ? text : changed(text, path, 0, { kind: 'set', value, creates });
+  return path.length === 0 || (isEmpty(text) && !creates)
+    ? text
+    : changed(text, path, 0, { kind: 'set', value, creates });
 }
 
 /** jsonb_insert */

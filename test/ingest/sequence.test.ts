@@ -172,4 +172,6 @@ test('ALTER SEQUENCE keeps where it was, RESTART goes back', () => {
   expect(alteredSequence(moved, { increment: 3n }).state).toEqual(moved.state);
   expect(alteredSequence(moved, { restart: null }).state).toEqual({ last: '10', isCalled: false });
   expect(alteredSequence(moved, { typeOid: 23 }).def.max).toBe('2147483647');
+  const small: StoredSequence = { ...held, def: { ...held.def, typeOid: 21, min: '-32768', max: '32767' } };
+  expect(alteredSequence(small, { typeOid: 23 }).def).toMatchObject({ min: '-2147483648', max: '2147483647' });
 });

@@ -17,6 +17,8 @@ const first = async (expression: string, id = 1): Promise<string | null> =>
   (await rowsOf(duck, planOf(`SELECT ${expression} FROM events WHERE id = ${id}`)))[0]![0]!;
 
 test.each([
+  ["'[]'::jsonb #- '{b,0}'", '[]'],
+  ["jsonb_set('{}'::jsonb, '{a,b}', '1'::jsonb, false)", '{}'],
   ["action ~ 'lic'", 'true'],
   ["action ~ '^lic'", 'false'],
   ["action ~* 'LIC'", 'true'],
@@ -197,6 +199,20 @@ test('numbers of all kinds compare in IN, and a subquery of numerics beside one'
   expect(await first('price IN (1.5::float8, 10.25::numeric, 3)')).toBe(await first('price = 10.25'));
   expect(await first("10.5::float8 IN (21::numeric / 2, '1')")).toBe('true');
   expect(await first('(SELECT max(e.price) FROM events e WHERE e.id = events.id) = price / 1.0')).toBe('true');
+});
+
+test('real numbers beside others are double precision', async () => {
+  expect(await first('0.1::real - 0.5')).toBe('-0.3999999985098839');
+  expect(await first('(0.1::real + 0.1::real) * 1')).toBe('0.20000000298023224');
+  expect(await first('0.1::real = 0.1')).toBe('false');
+  expect(await first('0.1::real IN (0.1)')).toBe('false');
+  expect(await first('0.1::real IS DISTINCT FROM 0.1')).toBe('true');
+  expect(await first("0.1::real = '0.1'")).toBe('true');
+  expect(await first('nullif(0.1::real, 0.1) IS NULL')).toBe('false');
+  expect(await first('0.1::real = ANY (ARRAY[0.1])')).toBe('false');
+  expect(await first('0.5 = ANY (ARRAY[0.5::real])')).toBe('true');
+  expect(await first('0.1::real IN (SELECT 0.1::float8 FROM events)')).toBe('false');
+  expect(await first('0.1::float8 IN (SELECT 0.1::real FROM events)')).toBe('false');
 });
 
 test('what FILTER drops makes no error', async () => {

@@ -35,7 +35,7 @@ import { asFloat, isBeyondDecimal, isExact, isWide, wideCall, wideText } from '.
 import { writeSubquery, type WrittenQuery } from './query.ts';
 import { columnOf, writeColumn, type Scope } from './scope.ts';
 import { apart, orderKey, sortKey } from './sort-keys.ts';
-import { isFloat, parameterMark, small, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
+import { isFloat, parameterMark, small, typed, WIDE_NUMERIC, widened, type Typed } from './typed.ts';
 
 /** @throws {SqlError} 0A000 naming what DuckDB cannot do as PostgreSQL means it; 42703 and others as PostgreSQL */
 export function writeExpression(node: Node, scope: Scope): Typed {
@@ -183,8 +183,7 @@ function writeAExpr(expression: A_Expr, scope: Scope): Typed {
     }
     case 'AEXPR_DISTINCT':
     case 'AEXPR_NOT_DISTINCT': {
-      const left = writeExpression(lexpr!, scope);
-      const right = writeExpression(rexpr!, scope);
+      const [left, right] = widened(writeExpression(lexpr!, scope), writeExpression(rexpr!, scope));
       checkComparable(left, where);
       checkComparable(right, where);
       const not = expression.kind === 'AEXPR_NOT_DISTINCT' ? 'NOT ' : '';
@@ -423,7 +422,11 @@ function writeSubLink(link: SubLink, scope: Scope): Typed {
 
 /** A value and the one column of a query, as they compare. */
 function sidesOf(given: Typed, query: WrittenQuery, oid: number): { readonly test: string; readonly rows: string } {
-  if (!isWide(given) && oid !== WIDE_NUMERIC) return { test: given.sql, rows: query.sql };
+  if (!isWide(given) && oid !== WIDE_NUMERIC) {
+    const [{ sql: test }, { sql: column }] = widened(given, typed('arka_one.c', oid));
+    const isAsGiven = column === 'arka_one.c';
+    return { test, rows: isAsGiven ? query.sql : `SELECT ${column} FROM (${query.sql}) AS arka_one(c)` };
+  }
   const rows = (write: (column: string) => string): string =>
     `SELECT ${write('arka_one.c')} FROM (${query.sql}) AS arka_one(c)`;
   if (isFloat(given.oid) || isFloat(oid))

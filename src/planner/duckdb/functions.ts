@@ -441,7 +441,7 @@ export function writePower(left: Typed, right: Typed): Typed {
   const isFinite = `isfinite(${x}) AND isfinite(${y})`;
   const exact = [
     `CASE WHEN ${x} = 0 AND ${y} < 0 THEN error('2201F: zero raised to a negative power is undefined')`,
-    `WHEN ${x} < 0 AND ${isFinite} AND floor(${y}) <> ${y} THEN error('2201F: a negative number raised to a non-integer power yields a complex result')`,
+    `WHEN ${x} < 0 AND floor(${y}) <> ${y} THEN error('2201F: a negative number raised to a non-integer power yields a complex result')`,
     `WHEN isinf(${call}) AND ${isFinite} THEN error('22003: value out of range: overflow')`,
     `WHEN ${call} = 0 AND ${x} <> 0 AND ${isFinite} THEN error('22003: value out of range: underflow') ELSE ${call} END`,
   ].join(' ');

@@ -33,6 +33,7 @@ import {
   small,
   typed,
   WIDE_NUMERIC,
+  widened,
   type Typed,
 } from './typed.ts';
 
@@ -206,7 +207,8 @@ export function coerced(value: Typed, other: Typed, where: SqlErrorFields): stri
   }
 }
 
-function arithmetic(name: string, left: Typed, right: Typed): Typed {
+function arithmetic(name: string, given: Typed, other: Typed): Typed {
+  const [left, right] = widened(given, other);
   if (left.oid === Oid.pgLsn || right.oid === Oid.pgLsn) {
     if (name !== '-') throw notSupported(`operator ${name} of pg_lsn over Arka tables`);
     return decimal(`CAST(${coerced(left, right, {})} - ${coerced(right, left, {})} AS DECIMAL(19,0))`, 19, 0);
@@ -263,7 +265,8 @@ function arithmeticType(name: string, left: number, right: number): number {
 }
 
 /** x / 0 and x % 0 are NULL in DuckDB, an error in PostgreSQL: a guard that the optimiser drops where it can. */
-function division(name: string, left: Typed, right: Typed): Typed {
+function division(name: string, given: Typed, other: Typed): Typed {
+  const [left, right] = widened(given, other);
   if (left.oid === Oid.interval) throw notSupported('operator / of interval over Arka tables');
   const oid = commonNumber(left.oid, right.oid);
   const whole = isInteger(left.oid) && isInteger(right.oid);
@@ -335,8 +338,10 @@ export function writeArrayComparison(
       )
       .join(', ')}]`;
   }
+  const [{ sql: compared }, { sql: member }] = widened(left, typed('e', elementType(array.oid) ?? 0));
+  if (member !== 'e') list = `list_transform(${list}, lambda e: ${member})`;
   const elements = isKeyed(left.oid) ? `list_transform(${list}, lambda e: ${sortKey('e', left.oid)})` : list;
-  const call = `(${sortKey(left.sql, left.oid)} ${name} ${quantifier}(${elements}))`;
+  const call = `(${sortKey(compared, left.oid)} ${name} ${quantifier}(${elements}))`;
   // Without an array the engine takes it for one without elements.
   return typed(list.startsWith('[') ? call : `CASE WHEN ${list} IS NOT NULL THEN ${call} END`, Oid.bool);
 }

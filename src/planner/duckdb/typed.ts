@@ -132,3 +132,14 @@ export function commonNumber(left: number, right: number): number {
   if (isFloat(left) || isFloat(right)) return Oid.float8;
   return a > b ? left : right;
 }
+
+/** Real numbers beside any others are double precision; the engine would make the others real. */
+export function widened(left: Typed, right: Typed): readonly [Typed, Typed] {
+  if (commonNumber(left.oid, right.oid) !== Oid.float8) return [left, right];
+  const wide = (value: Typed): Typed => {
+    if (value.oid !== Oid.float4) return value;
+    const { sql, constant } = value;
+    return { ...typed(`CAST(${sql} AS DOUBLE)`, Oid.float8), ...(constant === undefined ? {} : { constant }) };
+  };
+  return [wide(left), wide(right)];
+}

@@ -101,6 +101,7 @@ export const ON_CONFLICT: readonly Scenario[] = [
       `INSERT INTO stock VALUES (1) ON CONFLICT (id) DO UPDATE SET nope = 1`,
       `INSERT INTO stock VALUES (1) ON CONFLICT (id) DO UPDATE SET n = other.n`,
       `INSERT INTO stock VALUES (1) ON CONFLICT (id) DO UPDATE SET n = excluded.nope`,
+      `INSERT INTO stock AS excluded VALUES (1) ON CONFLICT (id) DO UPDATE SET n = excluded.n`,
       `INSERT INTO stock VALUES (1) ON CONFLICT (id) DO UPDATE SET n = 'x'`,
       `INSERT INTO stock VALUES (1) ON CONFLICT (id) DO UPDATE SET n = 1 WHERE stock.name`,
       `INSERT INTO stock VALUES (1) ON CONFLICT (id) DO UPDATE SET n = 1, n = 2`,

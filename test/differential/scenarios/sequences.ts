@@ -102,7 +102,7 @@ export const SEQUENCES: readonly Scenario[] = [
       `ALTER SEQUENCE s RENAME TO renamed`,
       `SELECT nextval('s')`,
       `SELECT nextval('renamed')`,
-      `ALTER SEQUENCE renamed RENAME TO s`,
+      `ALTER TABLE renamed RENAME TO s`,
       `CREATE SEQUENCE big START 9223372036854775806`,
       `SELECT nextval('big'), nextval('big')`,
       `SELECT nextval('big')`,
