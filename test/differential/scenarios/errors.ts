@@ -43,6 +43,7 @@ export const ERRORS: readonly Scenario[] = [
   {
     title:
       'an expression that may not be assigned to its column is refused at its place, and a wrong value beside expressions is',
+    tiers: ['memory'],
     setup: [`CREATE TABLE t (k int, b text, h int[])`, `INSERT INTO t VALUES (1, 'a', NULL)`],
     steps: [
       `INSERT INTO t (k, b) VALUES (NOT true, 'y')`,
@@ -69,6 +70,7 @@ export const ERRORS: readonly Scenario[] = [
   },
   {
     title: 'a constant that is no value of its column is an error though no row is found',
+    tiers: ['memory'],
     setup: [
       `CREATE TABLE t (k int PRIMARY KEY, a int, b text, c numeric(6,2), d varchar(5), h int[], j jsonb, ch char(3), w numeric(50,2))`,
     ],
@@ -97,6 +99,7 @@ export const ERRORS: readonly Scenario[] = [
   },
   {
     title: 'a day or time that is none is an error at its place, though no row is found',
+    tiers: ['memory'],
     setup: [`CREATE TABLE t (k date, k2 int, a int, ts timestamptz, at time, iv interval, PRIMARY KEY (k, k2))`],
     steps: [
       `SELECT * FROM t WHERE k = '2026-02-30' OR a = 2`,

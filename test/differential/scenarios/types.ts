@@ -112,6 +112,7 @@ export const TYPES: readonly Scenario[] = [
   },
   {
     title: 'days between dates are an integer, which may be added to a date from either side',
+    tiers: ['mixed'],
     setup: [
       `CREATE TABLE t (k int PRIMARY KEY, d date, s smallint)`,
       `INSERT INTO t VALUES (1, '2026-01-05', 2), (2, NULL, 1)`,
