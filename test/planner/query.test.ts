@@ -18,6 +18,8 @@ const first = async (expression: string, id = 1): Promise<string | null> =>
 
 test.each([
   ["'[]'::jsonb #- '{b,0}'", '[]'],
+  ["concat('x', 1e10::real, 2::float8, NULL::float8)", 'x1e+102'],
+  ["concat_ws('|', '-1 day'::interval, 1.50, '0044-03-15'::date)", '-1 days|1.50|0044-03-15'],
   ["jsonb_set('{}'::jsonb, '{a,b}', '1'::jsonb, false)", '{}'],
   ["action ~ 'lic'", 'true'],
   ["action ~ '^lic'", 'false'],

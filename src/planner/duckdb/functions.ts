@@ -72,7 +72,9 @@ function concatenable(args: readonly Typed[], name: string): void {
 
 function concatenated(args: readonly Typed[], name: string): Typed {
   for (const { oid } of args) refuseStyledText(oid);
-  const texts = args.map((arg) => (arg.oid === Oid.numeric ? textOf(arg) : arg.sql));
+  const texts = args.map((arg) =>
+    isText(arg.oid) || arg.oid === Oid.unknown || arg.oid === 0 ? arg.sql : textOf(arg),
+  );
   return typed(`${name}(${texts.join(', ')})`, Oid.text);
 }
 
