@@ -217,6 +217,16 @@ test('real numbers beside others are double precision', async () => {
   expect(await first('0.1::float8 IN (SELECT 0.1::real FROM events)')).toBe('false');
 });
 
+test.each([
+  ["timestamptz '2024-11-03 01:30:00-07' + interval '-3 days 12:00'", '2024-10-31 20:30:00+00'],
+  ["timestamptz '2024-03-31 12:00:00+00' + interval '-1 month -1 day'", '2024-02-28 12:00:00+00'],
+  ["timestamptz '2024-03-31 12:00:00+00' - interval '1 month 1 day 00:00:01.5'", '2024-02-28 11:59:58.5+00'],
+  ["interval '2 years -3 mons 10 days 25:00:00' + timestamptz '2024-01-31 00:00:00+00'", '2025-11-11 01:00:00+00'],
+  ["timestamptz 'infinity' - interval '1 day 1 hour'", 'infinity'],
+])('%s is months, then days, then the time: %s', async (sql, value) => {
+  expect(await first(`(${sql})::text`)).toBe(value);
+});
+
 test('what FILTER drops makes no error', async () => {
   const sql = 'SELECT count(sqrt(amount)) FILTER (WHERE amount >= 0) FROM events';
   expect(await rowsOf(duck, planOf(sql))).toEqual([['3']]);

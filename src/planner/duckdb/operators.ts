@@ -229,12 +229,31 @@ function arithmetic(name: string, given: Typed, other: Typed): Typed {
   // DuckDB counts days of the session's zone, of which some have 23 hours.
   if (name === '-' && oid === Oid.interval && [left.oid, right.oid].includes(Oid.timestamptz) && isDateTime(right.oid))
     return typed(`(${asUtc(a, left.oid)} - ${asUtc(b, right.oid)})`, oid);
+  if (oid === Oid.timestamptz && right.oid === Oid.interval && isSeveral(right)) return stepwise(a, name, b);
+  if (oid === Oid.timestamptz && left.oid === Oid.interval && isSeveral(left)) return stepwise(b, name, a);
   if (isFloat(oid)) return floatArithmetic(name as '+' | '-' | '*', left, right, a, b, oid);
   const form = oid === Oid.numeric ? decimalArithmetic(name, left, right) : undefined;
   if (form !== undefined) return { ...typed(form.sql, oid), decimal: form };
   if (oid === Oid.numeric && decimalOf(left) !== undefined && decimalOf(right) !== undefined)
     return textArithmetic(name, left, right);
   return small(typed(`(${a} ${name} ${b})`, oid));
+}
+
+/** A constant of one unit needs no steps. */
+function isSeveral({ constant }: Typed): boolean {
+  return (
+    typeof constant !== 'string' ||
+    !/^\s*-?\d+\s*(years?|mons?|months?|weeks?|days?|hours?|minutes?|seconds?)\s*$/i.test(constant)
+  );
+}
+
+/** Months first, then days, then the time; of an interval with a part below 0 the engine adds the time first. */
+function stepwise(instant: string, sign: string, interval: string): Typed {
+  const part = (unit: string): string => `date_part('${unit}', ${interval})`;
+  const months = `to_months(CAST(${part('year')} * 12 + ${part('month')} AS INTEGER))`;
+  const days = `to_days(CAST(${part('day')} AS INTEGER))`;
+  const micros = `to_microseconds(CAST(${part('hour')} AS BIGINT) * 3600000000 + CAST(${part('minute')} AS BIGINT) * 60000000 + CAST(${part('microsecond')} AS BIGINT))`;
+  return typed(`(((${instant} ${sign} ${months}) ${sign} ${days}) ${sign} ${micros})`, Oid.timestamptz);
 }
 
 function asUtc(sql: string, oid: number): string {
