@@ -495,6 +495,7 @@ test.each([
 test.each([
   ['SELECT g FROM generate_series(1, 20000) g', 'engine'],
   ['SELECT sum(g) FROM generate_series(20000, 1, -1) g', 'engine'],
+  ['SELECT g FROM generate_series(1::int, 20000::bigint) g', 'engine'],
   ['SELECT g FROM generate_series(1, 20) g', 'catalog'],
   ['SELECT g FROM generate_series(1, 20000, 0) g', 'catalog'],
   ['SELECT g, pg_size_pretty(g::bigint) FROM generate_series(1, 20000) g', 'catalog'],
@@ -543,6 +544,19 @@ test('AND-ed bounds of the time column become a range; anything else none', () =
     ['2024-01-02T00:00:00.000Z', null],
   ]);
   expect(ranges("DELETE FROM events WHERE ts < '2024-01-02'")).toEqual([[null, '2024-01-02T00:00:00.000Z']]);
+});
+
+test.each([
+  'SELECT g FROM generate_series(1, 3000000000) g, events',
+  'SELECT g FROM generate_series(1, 3::bigint) g, events',
+  'SELECT g FROM generate_series($1::int, $2, -2) g, events',
+])('rows of a series come one after another, not as a list in memory: %s', (sql) => {
+  expect(
+    planOf(sql).render([
+      { typeOid: 23, text: '9' },
+      { typeOid: 23, text: '1' },
+    ]).sql,
+  ).not.toContain('unnest');
 });
 
 test('equality with the whole key and plain columns is a point read; anything more is not', () => {

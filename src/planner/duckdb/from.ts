@@ -156,7 +156,7 @@ function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[]
   const column = aliasNames(node.alias)[0] ?? alias;
   items.push({ alias, schema: null, columns: [{ name: column, oid }], table: null });
   const values = args.map((arg) => arg.sql).join(', ');
-  if (seriesOf(call.FuncCall) !== null) {
+  if (seriesOf(call.FuncCall) !== null && args.every((arg) => arg.oid === Oid.int4 || arg.oid === Oid.int8)) {
     // rows one after another, where a list would be whole in memory
     const type = oid === Oid.int4 ? 'INTEGER' : 'BIGINT';
     return `(SELECT CAST(generate_series AS ${type}) AS ${quoteIdentifier(column)} FROM generate_series(${values})) AS ${quoteIdentifier(alias)}`;
