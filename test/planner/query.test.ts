@@ -549,7 +549,7 @@ test('AND-ed bounds of the time column become a range; anything else none', () =
 test.each([
   'SELECT g FROM generate_series(1, 3000000000) g, events',
   'SELECT g FROM generate_series(1, 3::bigint) g, events',
-  'SELECT g FROM generate_series($1::int, $2, -2) g, events',
+  'SELECT g FROM generate_series($1::int, $2::bigint, -2) g, events',
 ])('rows of a series come one after another, not as a list in memory: %s', (sql) => {
   expect(
     planOf(sql).render([
