@@ -347,7 +347,7 @@ export class Table {
         this.#units.delete(slice.unit);
         if (!kept.has(slice)) slice.retire();
       }
-      this.warm.keep(generation.index, kept);
+      this.warm.keep(generation.index, generation.slices, kept);
     }
     this.files = [...this.files, ...added];
     for (const file of added) this.#addFile(file);

@@ -119,9 +119,10 @@ export class WarmCopies {
     return false;
   }
 
-  /** A generation whose slices have become files; those that are not in `flushed` are gone. */
-  keep(index: KeyIndex, flushed: ReadonlyMap<MemorySlice, Flushed>): void {
+  /** A generation whose slices have become files; those that are not in `flushed` are gone, and the index must not find their rows. */
+  keep(index: KeyIndex, slices: readonly MemorySlice[], flushed: ReadonlyMap<MemorySlice, Flushed>): void {
     if (flushed.size === 0) return;
+    for (const slice of slices) if (!flushed.has(slice)) slice.flushed = GONE;
     const generation: WarmGeneration = { index, slices: new Set(flushed.keys()), bytes: index.bytes };
     this.#generations = [generation, ...this.#generations];
     this.#memory.warm.heapBytes += generation.bytes;

@@ -131,8 +131,13 @@ const BUGS: readonly (readonly [name: string, planted: Planted, finds: RegExp])[
           const table = addTable.call(database, state);
           const { warm } = table;
           const { keep } = warm;
-          warm.keep = (index, flushed) =>
-            keep.call(warm, index, new Map([...flushed].map(([slice, { file }]) => [slice, { file, newOf: null }])));
+          warm.keep = (index, slices, flushed) =>
+            keep.call(
+              warm,
+              index,
+              slices,
+              new Map([...flushed].map(([slice, { file }]) => [slice, { file, newOf: null }])),
+            );
           return table;
         };
       },
