@@ -98,17 +98,22 @@ const BY_TEXT: readonly Rule[] = [
     message: 'invalid value for parameter "TimeZone": "$1"',
   },
   {
-    when: /out of range for the destination type INT16|Overflow in \w+ of INT16\b/,
+    when: /out of range for the destination type FLOAT\b/,
+    code: SqlState.numericValueOutOfRange,
+    message: 'value out of range: overflow',
+  },
+  {
+    when: /out of range for the destination type INT16|Overflow in \w+ of INT16\b|Overflow on abs\(-32768\)/,
     code: SqlState.numericValueOutOfRange,
     message: 'smallint out of range',
   },
   {
-    when: /out of range for the destination type INT32|Overflow in \w+ of INT32\b/,
+    when: /out of range for the destination type INT32|Overflow in \w+ of INT32\b|Overflow on abs\(-2147483648\)/,
     code: SqlState.numericValueOutOfRange,
     message: 'integer out of range',
   },
   {
-    when: /out of range for the destination type INT64|Overflow in \w+ of INT64\b/,
+    when: /out of range for the destination type INT64|Overflow in \w+ of INT64\b|Overflow on abs\(-9223372036854775808\)/,
     code: SqlState.numericValueOutOfRange,
     message: 'bigint out of range',
   },

@@ -88,7 +88,8 @@ function castScalar(argument: Typed, oid: number, modifiers: readonly number[]):
   if (oid === Oid.interval) return castInterval(argument, modifiers);
   if (argument.constant === null)
     return oid === Oid.numeric ? castNull(modifiers) : typed(`CAST(NULL AS ${duckdbName(oid)})`, oid);
-  if (oid === Oid.numeric) return castNumeric(argument, modifiers);
+  const mayFail = argument.constant === undefined ? { fallible: true as const } : {};
+  if (oid === Oid.numeric) return { ...castNumeric(argument, modifiers), ...(modifiers.length > 0 ? mayFail : {}) };
   if (oid === Oid.bpchar) return castBlankPadded(argument, modifiers);
   if (modifiers.length > 0 && oid !== Oid.varchar && modifiers[0]! < 6)
     return rounded(castScalar(argument, oid, []), modifiers[0]!);
@@ -105,7 +106,7 @@ function castScalar(argument: Typed, oid: number, modifiers: readonly number[]):
     return typed(modifiers.length > 0 ? `left(${text}, ${modifiers[0]})` : text, oid);
   }
   if (argument.oid === oid) return typed(argument.sql, oid);
-  if (isInteger(oid) || oid === Oid.oid) return castInteger(argument, oid);
+  if (isInteger(oid) || oid === Oid.oid) return { ...castInteger(argument, oid), ...mayFail };
   return castOther(argument, oid);
 }
 

@@ -35,7 +35,7 @@ import { asFloat, isBeyondDecimal, isExact, isWide, wideCall, wideText } from '.
 import { writeSubquery, type WrittenQuery } from './query.ts';
 import { columnOf, writeColumn, type Scope } from './scope.ts';
 import { apart, orderKey, sortKey } from './sort-keys.ts';
-import { isFloat, parameterMark, small, typed, WIDE_NUMERIC, widened, type Typed } from './typed.ts';
+import { isFloat, kept, parameterMark, small, typed, WIDE_NUMERIC, widened, type Typed } from './typed.ts';
 
 /** @throws {SqlError} 0A000 naming what DuckDB cannot do as PostgreSQL means it; 42703 and others as PostgreSQL */
 export function writeExpression(node: Node, scope: Scope): Typed {
@@ -253,7 +253,7 @@ function writeIn(left: Typed, items: readonly Typed[], negated: boolean, where: 
     return typed(`(${negated ? 'NOT ' : ''}(${each.join(' OR ')}))`, Oid.bool);
   }
   return typed(
-    `(${sortKey(left.sql, left.oid)} ${negated ? 'NOT ' : ''}IN (${items.map((item) => compared(item, left, where)).join(', ')}))`,
+    `(${sortKey(kept(left, left.sql), left.oid)} ${negated ? 'NOT ' : ''}IN (${items.map((item) => compared(item, left, where)).join(', ')}))`,
     Oid.bool,
   );
 }
@@ -509,7 +509,9 @@ function writeScalar(rule: FunctionRule, name: string, args: readonly Typed[], c
 
 /** With the scale of its first argument, where it has its type. */
 export function likeFirst({ type }: FunctionRule, value: Typed, [first]: readonly Typed[]): Typed {
-  return type === 'first' && first !== undefined ? nullable(first, value.sql, value.oid) : value;
+  if (type !== 'first' || first === undefined) return value;
+  const same = nullable(first, value.sql, value.oid);
+  return value.fallible === true ? { ...same, fallible: true } : same;
 }
 
 /** Another value of the type of `like`, and of its scale. */

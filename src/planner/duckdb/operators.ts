@@ -33,6 +33,7 @@ import {
   small,
   typed,
   WIDE_NUMERIC,
+  kept,
   widened,
   type Typed,
 } from './typed.ts';
@@ -105,6 +106,7 @@ export function writePrefix(operator: string, argument: Typed, where: SqlErrorFi
       if (isWide(argument)) return typed(`arka_numeric_negate(${argument.sql})`, argument.oid);
       if (typeof argument.constant === 'string' && isNumber(argument.oid))
         return { ...negated(`(-${argument.sql})`, argument), constant: negate(argument.constant) };
+      if (isInteger(argument.oid)) return arithmetic('-', typed('0', argument.oid), argument);
       return negated(`(-(${argument.sql}))`, argument);
     case '+':
       return argument;
@@ -183,7 +185,7 @@ export function checkEqualAsStored(value: Typed, where: SqlErrorFields): void {
 
 /** What stands for a value beside another of its type. */
 export function compared(value: Typed, other: Typed, where: SqlErrorFields): string {
-  return sortKey(coerced(value, other, where), isKeyed(value.oid) ? value.oid : other.oid);
+  return sortKey(kept(value, coerced(value, other, where)), isKeyed(value.oid) ? value.oid : other.oid);
 }
 
 /** An untyped constant takes the other side's type, by PostgreSQL's rules for its text. */
@@ -236,7 +238,8 @@ function arithmetic(name: string, given: Typed, other: Typed): Typed {
   if (form !== undefined) return { ...typed(form.sql, oid), decimal: form };
   if (oid === Oid.numeric && decimalOf(left) !== undefined && decimalOf(right) !== undefined)
     return textArithmetic(name, left, right);
-  return small(typed(`(${a} ${name} ${b})`, oid));
+  const sum = small(typed(`(${a} ${name} ${b})`, oid));
+  return isInteger(oid) ? { ...sum, fallible: true } : sum;
 }
 
 /** A constant of one unit needs no steps. */

@@ -29,6 +29,8 @@ export interface Typed {
   readonly near?: string;
   /** Of a quotient: what is divided, for those who want its key or its parts and not its text. */
   readonly quotient?: Quotient;
+  /** Of a sum or a cast of numbers: it may be out of range, which a comparison of it has to find out (`kept`). */
+  readonly fallible?: true;
   /** Of a subquery in an expression: its query. */
   readonly subquery?: string;
 }
@@ -54,8 +56,15 @@ export function typed(sql: string, oid = 0): Typed {
 
 /** Columns of smallint are integers in the engine: sums of them would have room there. */
 export function small(value: Typed): Typed {
-  return value.oid === Oid.int2 ? typed(`CAST(${value.sql} AS SMALLINT)`, Oid.int2) : value;
+  if (value.oid !== Oid.int2) return value;
+  return { ...typed(`CAST(${value.sql} AS SMALLINT)`, Oid.int2), fallible: true };
 }
+
+/**
+ * A value beside another. Sums and casts on one side of a comparison the engine takes back on the other (`i + 1 > 5` is `i > 4`), and
+ * their errors are gone: it does not see through greatest.
+ */
+export const kept = ({ fallible }: Typed, sql: string): string => (fallible === true ? `greatest(${sql}, NULL)` : sql);
 
 /** In place of numeric's OID, of values that are its text in the engine: see `wide-numeric.ts`. */
 export const WIDE_NUMERIC = -Oid.numeric;

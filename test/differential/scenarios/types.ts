@@ -125,6 +125,28 @@ export const TYPES: readonly Scenario[] = [
     ],
   },
   {
+    title: 'a number that is out of range is an error of a condition, too',
+    tiers: ['mixed'],
+    setup: [
+      `CREATE TABLE w (id int PRIMARY KEY, s smallint, i int, b bigint, n numeric(5,2), f float8)`,
+      `INSERT INTO w VALUES (1, 30000, 2147483647, 9223372036854775807, 999.99, 1e308), (2, 5, 5, 5, 5, 5), (3, -32768, -2147483648, -9223372036854775808, -5, -5)`,
+    ],
+    steps: [
+      ...[`s + 10000::smallint > 5::smallint`, `s * 2::smallint = 10::smallint`, `-s > 0`, `abs(s) > 0`],
+      ...[`i + 10 > 5`, `i - 10 < 5`, `i * 2 = 10`, `10 - i > 5`, `-i > 5`, `abs(i) > 5`, `i + 10 BETWEEN 15 AND 16`],
+      ...[
+        `b + 10 > 5`,
+        `b * 2 = 10`,
+        `i::smallint = 5`,
+        `b::int > 5`,
+        `f::bigint = 5`,
+        `f::real > 5`,
+        `n::numeric(4,2) > 5`,
+      ],
+      ...[`i::bigint * 2 = 10`, `id IN (2, 3) AND s + 1 > 0`, `(i + 10) IN (15)`, `i + 0 IS DISTINCT FROM 5`],
+    ].map((condition) => `SELECT id FROM w WHERE ${condition} ORDER BY id`),
+  },
+  {
     title: 'columns of arrays',
     setup: [
       `CREATE TABLE a (id int PRIMARY KEY, n int[], t text[] NOT NULL DEFAULT '{}', v varchar(3)[], d numeric(6,2)[], ts timestamp(3)[], f float8[], b bool[])`,
