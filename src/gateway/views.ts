@@ -62,7 +62,7 @@ function rowsOf({ database, budget, unhandled }: ViewContext, reader: ViewReader
       const { log, committer, retention } = database;
       let committed = committer.appliedLsn;
       for (const table of database.tables.values())
-        if (table.uncommittedFrom > 0) committed = Math.min(committed, table.uncommittedFrom - 1);
+        if (table.logKeptFrom > 0) committed = Math.min(committed, table.logKeptFrom - 1);
       const { segments, bytes } = log.stats();
       return [
         {
@@ -185,13 +185,13 @@ function tierRows(table: Table): readonly Row[] {
 
 /** One row, or one for each of its troubles. */
 function tableRows(table: Table): readonly Row[] {
-  const { committedLsn, def, detached, flushedLsn, troubles, uncommittedFrom } = table;
+  const { committedLsn, def, detached, flushedLsn, logKeptFrom, troubles } = table;
   const common = {
     schema_name: def.schema,
     table_name: def.name,
     committed_lsn: lsnText(committedLsn),
     flushed_lsn: lsnText(flushedLsn),
-    log_kept_from: uncommittedFrom === 0 ? null : lsnText(uncommittedFrom),
+    log_kept_from: logKeptFrom === 0 ? null : lsnText(logKeptFrom),
   };
   if (detached !== null) {
     const { code, hint, message, reason } = detached;

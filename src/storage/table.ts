@@ -157,6 +157,11 @@ export class Table {
     this.#newGeneration(0);
   }
 
+  /** From where on the log is kept for it until Iceberg has its rows, also while it is filled again; 0: not. */
+  get logKeptFrom(): Lsn {
+    return this.logHeldFrom || this.uncommittedFrom;
+  }
+
   /** Everything that follows from the definition. */
   #shape(def: TableDef, specId: number): void {
     this.def = def;

@@ -12,6 +12,8 @@ import {
   type Harm,
   type TableFiles,
 } from './damage.ts';
+import { viewRows } from '../../src/gateway/views.ts';
+import { STUB_VIEWS } from '../../src/catalog/stub-views.ts';
 import { reattachTable } from '../../src/ingest/reattach.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
 import { createTable, dropTable } from './define.ts';
@@ -118,6 +120,30 @@ describe('a start', () => {
       for (const [i, [, , , code]] of CASES.entries()) expect(db.table(ill[i]!).detached).toMatchObject({ code });
     }
   }, 120_000);
+
+  test('a table that is being read again is shown with the log that is kept for it, as before', async () => {
+    const { database } = db.tiers;
+    const table = db.table('ill12');
+    const shown = (): unknown => {
+      const view = STUB_VIEWS.find(({ name }) => name === 'tables')!;
+      const at = (column: string): number => view.columns.indexOf(column);
+      const reader = { superuser: true, reads: () => true };
+      const context = { database, budget: db.tiers.budget, startedAt: 0 };
+      const row = viewRows(context, reader, 'arka.tables')!.find((each) => each[at('table_name')] === table.def.name)!;
+      return [row[at('state')], row[at('log_kept_from')]];
+    };
+    const before = shown();
+    expect(before).toEqual(['detached', expect.any(String)]);
+    const during: unknown[] = [];
+    const { install } = Object.getPrototypeOf(table) as typeof table;
+    table.install = (...given) => {
+      during.push(shown());
+      return install.apply(table, given);
+    };
+    await expect(reattachTable(database, table)).rejects.toMatchObject({ code: '58030' });
+    expect(during).toEqual([before]);
+    expect(shown()).toEqual(before);
+  });
 
   test('with the files restored has every row again, while the server runs or at a start, also those that were pending; dropped tables are not missed', async () => {
     const { database } = db.tiers;
