@@ -309,7 +309,7 @@ restrict_nonsystem_relation_kind|text|user|||||
 role|text|user|||||none
 row_security|bool|user|||||on
 scram_iterations|int|user||1|2147483647||4096
-search_path|text|user|||||public
+search_path|text|user|||||"$user", public
 seed|real|user||-1|1||
 segment_size|int|fixed|8kB|131072|131072||131072
 send_abort_for_crash|bool|reload|||||off

@@ -382,7 +382,7 @@ export class SessionSettings {
 
   #known(): Derived {
     if (this.#derived !== null) return this.#derived;
-    const schemas = (this.get('search_path') ?? 'public')
+    const schemas = this.get('search_path')!
       .split(',')
       .map((part) => part.trim().replaceAll(/^"|"$/g, ''))
       .map((part) => (part === '$user' ? this.#ownSchema() : part))

@@ -20,6 +20,7 @@ import { MODIFYING_WITH } from './scenarios/modifying-with.ts';
 import { NUMERIC_SCALES } from './scenarios/numeric-scales.ts';
 import { ON_CONFLICT } from './scenarios/on-conflict.ts';
 import { SEQUENCES } from './scenarios/sequences.ts';
+import { ROWS_IN_QUERIES } from './scenarios/rows-in-queries.ts';
 import { RETURNING } from './scenarios/returning.ts';
 import { STYLES } from './scenarios/styles.ts';
 import { TEMPORARY_TABLES } from './scenarios/temporary-tables.ts';
@@ -47,6 +48,7 @@ afterAll(async () => {
 describe.each([
   ...ALTER_TABLE,
   ...RETURNING,
+  ...ROWS_IN_QUERIES,
   ...ERRORS,
   ...ON_CONFLICT,
   ...SEQUENCES,

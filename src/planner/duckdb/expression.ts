@@ -33,12 +33,14 @@ import {
 import { writeLike } from './patterns.ts';
 import { asFloat, isBeyondDecimal, isExact, isWide, wideCall, wideText } from './wide-numeric.ts';
 import { writeSubquery, type WrittenQuery } from './query.ts';
+import { writeRowComparison, writeRowInQuery } from './rows.ts';
 import { columnOf, writeColumn, type Scope } from './scope.ts';
 import { apart, orderKey, sortKey } from './sort-keys.ts';
 import { isFloat, kept, parameterMark, small, typed, WIDE_NUMERIC, widened, type Typed } from './typed.ts';
 
 /** @throws {SqlError} 0A000 naming what DuckDB cannot do as PostgreSQL means it; 42703 and others as PostgreSQL */
-export function writeExpression(node: Node, scope: Scope): Typed {
+export function writeExpression(node: Node, outer: Scope): Typed {
+  const scope = outer.isFilter === true && !mayFilter(node) ? { ...outer, isFilter: false } : outer;
   if ('ColumnRef' in node) return writeColumn(node.ColumnRef, scope);
   if ('A_Const' in node) return writeConstant(node);
   if ('ParamRef' in node) return writeParameter(node.ParamRef.number ?? 0, scope);
@@ -86,6 +88,11 @@ export function writeExpression(node: Node, scope: Scope): Typed {
   throw notSupported(`${NODE_NAMES[tagOf(node)] ?? tagOf(node)} over Arka tables`, atNode(node));
 }
 
+/** Below it false and NULL stay the same, or it asks itself. */
+function mayFilter(node: Node): boolean {
+  return 'BoolExpr' in node ? node.BoolExpr.boolop !== 'NOT_EXPR' : 'SubLink' in node;
+}
+
 /** Behind a part of AND, OR or coalesce that may be a constant the rest may be left out. */
 function within(scope: Scope): (part: Node) => Scope {
   let inside = scope;
@@ -98,7 +105,8 @@ function within(scope: Scope): (part: Node) => Scope {
 
 /** @throws {SqlError} 42804 for what is no boolean: DuckDB would cast it */
 export function writeCondition(node: Node, scope: Scope, clause: string): string {
-  const value = writeExpression(node, scope);
+  const isFilter = scope.isFilter === true || clause === 'WHERE';
+  const value = writeExpression(node, isFilter ? { ...scope, isFilter } : scope);
   if (value.oid !== Oid.bool && value.oid !== Oid.unknown && value.oid !== 0) {
     const type = formatType({ oid: value.oid, typmod: -1 });
     throw new SqlError(
@@ -277,40 +285,6 @@ function writeLikeExpression(expression: A_Expr, operator: string, scope: Scope)
   return writeLike(left, writeExpression(right, scope), null, insensitive, negated);
 }
 
-/** (a, b) = (c, d) and its kin, column by column: DuckDB takes NULLs inside rows for equal. */
-function writeRowComparison(expression: A_Expr, operator: string, scope: Scope): Typed {
-  const where = at(expression.location);
-  const left = rowItems(expression.lexpr!, scope);
-  const compare = (name: string, a: Typed, b: Typed): string => writeComparison(name, a, b, where).sql;
-  if (expression.kind === 'AEXPR_IN') {
-    const rows = listItems(expression.rexpr!).map((item) => rowItems(item, scope));
-    if (rows.some((row) => row.length !== left.length))
-      throw new SqlError(SqlState.syntaxError, 'unequal number of entries in row expressions', where);
-    const any = rows.map((row) => `(${row.map((item, i) => compare('=', left[i]!, item)).join(' AND ')})`).join(' OR ');
-    return typed(operator === '<>' ? `(NOT (${any}))` : `(${any})`, Oid.bool);
-  }
-  if (expression.kind !== 'AEXPR_OP' || expression.rexpr === undefined || !('RowExpr' in expression.rexpr))
-    throw notSupported('this comparison of rows over Arka tables', where);
-  const right = rowItems(expression.rexpr, scope);
-  if (right.length !== left.length)
-    throw new SqlError(SqlState.syntaxError, 'unequal number of entries in row expressions', where);
-  if (operator === '=')
-    return typed(`(${left.map((item, i) => compare('=', item, right[i]!)).join(' AND ')})`, Oid.bool);
-  if (operator === '<>')
-    return typed(`(${left.map((item, i) => compare('<>', item, right[i]!)).join(' OR ')})`, Oid.bool);
-  if (!/^[<>]=?$/.test(operator)) throw notSupported(`operator ${operator} of rows over Arka tables`, where);
-  const strict = operator[0]!;
-  let sql = compare(operator, left.at(-1)!, right.at(-1)!);
-  for (let i = left.length - 2; i >= 0; i--)
-    sql = `(${compare(strict, left[i]!, right[i]!)} OR (${compare('=', left[i]!, right[i]!)} AND ${sql}))`;
-  return typed(sql, Oid.bool);
-}
-
-function rowItems(node: Node, scope: Scope): readonly Typed[] {
-  if (!('RowExpr' in node)) throw notSupported('this comparison of rows over Arka tables', atNode(node));
-  return (node.RowExpr.args ?? []).map((arg) => writeExpression(arg, scope));
-}
-
 function writeBooleanTest(kind: string, argument: Typed): Typed {
   const tests: Readonly<Record<string, string>> = {
     IS_TRUE: 'IS TRUE',
@@ -388,8 +362,9 @@ function writeArray(elements: readonly Node[], scope: Scope): Typed {
 }
 
 function writeSubLink(link: SubLink, scope: Scope): Typed {
+  if (link.testexpr !== undefined && 'RowExpr' in link.testexpr) return writeRowInQuery(link, scope);
   const where = at(link.location);
-  const query = writeSubquery(link.subselect!, scope);
+  const query = writeSubquery(link.subselect!, { ...scope, isFilter: false });
   const oid = query.outputs?.length === 1 ? query.outputs[0]!.oid : 0;
   switch (link.subLinkType) {
     case 'EXISTS_SUBLINK':
@@ -403,8 +378,7 @@ function writeSubLink(link: SubLink, scope: Scope): Typed {
       return arrayOfRows(query, oid, where);
     case 'ANY_SUBLINK':
     case 'ALL_SUBLINK': {
-      if ('RowExpr' in link.testexpr!) throw notSupported('a row compared with a subquery over Arka tables', where);
-      const given = writeExpression(link.testexpr!, scope);
+      const given = writeExpression(link.testexpr!, { ...scope, isFilter: false });
       const { test, rows } = sidesOf(given, query, oid);
       if (!isWide(given)) checkEqualAsStored(given, where);
       if (query.outputs !== null && query.outputs.length !== 1)

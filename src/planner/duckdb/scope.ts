@@ -53,6 +53,8 @@ export interface Scope {
   readonly isRecursive?: boolean;
   /** Within a branch that a constant condition may leave out. */
   readonly isConditional?: boolean;
+  /** In WHERE, where NULL is as good as false. */
+  readonly isFilter?: boolean;
 }
 
 export function rootScope(context: WriterContext): Scope {
