@@ -8,7 +8,7 @@ import { createsTemporary } from './catalog-view.ts';
 import type { SessionSettings } from './settings.ts';
 import { lsnText } from '../types/pg-lsn.ts';
 import type { Peer, Peers } from './peers.ts';
-import { permitTable } from './permission.ts';
+import { permitTable, usable } from './permission.ts';
 import type { SessionAccess } from './session-access.ts';
 import { tableAt } from './views.ts';
 
@@ -77,7 +77,7 @@ export function ownFunction(
     case 'current_schema': {
       if (createsTemporary(relations, settings.searchPath, settings.beforeTemporary))
         return { text: settings.temporarySchema, type: 'name' };
-      const schema = permanentSchema(relations, settings.searchPath);
+      const schema = permanentSchema(relations, usable(access, settings.searchPath));
       return schema === undefined ? undefined : { text: schema, type: 'name' };
     }
     case 'arka.metadata_location': {

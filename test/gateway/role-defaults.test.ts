@@ -61,6 +61,17 @@ test('ALTER ROLE and ALTER DATABASE … SET are what the next session begins wit
     ["ALTER DATABASE arka SET work_mem = '2MB'", '42501 must be owner of database arka'],
   ]);
   await script(admin, [
+    ['SHOW search_path', 'SHOW "$user", public'],
+    [
+      "SELECT setting, source, boot_val, reset_val FROM pg_settings WHERE name = 'search_path'",
+      'SELECT "$user", public|default|"$user", public|"$user", public',
+    ],
+    ['SELECT current_schema(), current_schemas(true)', 'SELECT public|{pg_catalog,public}'],
+    ['CREATE SCHEMA bob; SET ROLE bob', 'SET'],
+    ['SELECT current_schema(), current_schemas(false)', 'SELECT public|{public}'],
+    ['RESET ROLE; GRANT USAGE ON SCHEMA bob TO bob; SET ROLE bob', 'SET'],
+    ['SELECT current_schema(), current_schemas(false)', 'SELECT bob|{bob,public}'],
+    ['RESET ROLE; DROP SCHEMA bob', 'DROP'],
     ['CREATE SCHEMA ann AUTHORIZATION ann', 'CREATE'],
     ['CREATE TABLE public.mine (a int)', 'CREATE'],
   ]);
