@@ -17,7 +17,7 @@ import { Oid, physicalOf } from '../types/pg-type.ts';
 import { textInput } from '../types/text-input.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { foldDefaults } from './fold-defaults.ts';
-import { relationOf, type DefineEnvironment } from './define.ts';
+import { relationOf, undefinedRelation, type DefineEnvironment } from './define.ts';
 import { concernsViews, qualified, tryViews } from './define-view.ts';
 import { nameTable, ofName } from './schema.ts';
 
@@ -182,8 +182,7 @@ function tableOf(environment: DefineEnvironment, named: QualifiedName, ifExists:
   const table = along(searchPath, schema, (each) => relations.table(each, name));
   if (table !== undefined) return table;
   if (relationOf(environment, named) !== null) throw new SqlError(SqlState.wrongObjectType, `"${name}" is not a table`);
-  const shown = schema === null ? name : `${schema}.${name}`;
-  if (!ifExists) throw new SqlError(SqlState.undefinedTable, `relation "${shown}" does not exist`);
+  if (!ifExists) throw undefinedRelation(named);
   notice('00000', `relation "${name}" does not exist, skipping`);
   return null;
 }

@@ -185,6 +185,12 @@ export function relationOf(
   return found ?? null;
 }
 
+/** 42P01 of a name as the statement has it. */
+export function undefinedRelation({ schema, name }: QualifiedName, kind = 'relation'): SqlError {
+  const shown = schema === null ? name : `${schema}.${name}`;
+  return new SqlError(SqlState.undefinedTable, `${kind} "${shown}" does not exist`);
+}
+
 async function dropIndexes(
   environment: DefineEnvironment,
   names: readonly QualifiedName[],

@@ -4,9 +4,9 @@
  */
 import { SqlError, SqlState } from '../errors.ts';
 import { indexedTable } from '../ingest/relations.ts';
-import type { QualifiedName, Statement } from '../planner/plan.ts';
+import type { Statement } from '../planner/plan.ts';
 import type { Table } from '../storage/table.ts';
-import { relationOf, type DefineEnvironment } from './define.ts';
+import { relationOf, undefinedRelation, type DefineEnvironment } from './define.ts';
 
 /** @throws {SqlError} 42P01, 42809, 3F000 */
 export function reindex(
@@ -39,7 +39,7 @@ function tablesOf(
   }
   const { named, what } = statement;
   const found = relationOf(environment, named);
-  if (found === null) throw new SqlError(SqlState.undefinedTable, `relation "${shown(named)}" does not exist`);
+  if (found === null) throw undefinedRelation(named);
   const wrong = (kind: string): SqlError => new SqlError(SqlState.wrongObjectType, `"${named.name}" is not ${kind}`);
   if (what === 'table') {
     if (found.kind !== 'table') throw wrong('a table or materialized view');
@@ -48,5 +48,3 @@ function tablesOf(
   if (found.kind !== 'index' && found.kind !== 'key') throw wrong('an index');
   return found.kind === 'key' ? [] : [indexedTable(relations, found.schema, named.name)!];
 }
-
-const shown = ({ schema, name }: QualifiedName): string => (schema === null ? name : `${schema}.${name}`);

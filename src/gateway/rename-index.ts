@@ -1,10 +1,10 @@
 /** ALTER INDEX … RENAME TO: of an index, and of a primary key's, whose constraint has the name, too; always part of a transaction's definitions. */
-import { invariant, notSupported, SqlError, SqlState } from '../errors.ts';
+import { invariant, notSupported } from '../errors.ts';
 import { holdToAlter } from '../ingest/alter-within.ts';
 import { indexedTable, keyedTable, refuseName } from '../ingest/relations.ts';
 import type { Statement } from '../planner/plan.ts';
 import { alter, rename } from './alter.ts';
-import { relationOf, type DefineEnvironment } from './define.ts';
+import { relationOf, undefinedRelation, type DefineEnvironment } from './define.ts';
 import { ofName } from './schema.ts';
 
 /** The command tag. @throws {SqlError} 42P01, 42P07, 0A000 */
@@ -17,8 +17,7 @@ export async function renameIndex(
   const { name } = index;
   const found = relationOf(environment, index);
   if (found === null) {
-    const shown = index.schema === null ? name : `${index.schema}.${name}`;
-    if (!ifExists) throw new SqlError(SqlState.undefinedTable, `relation "${shown}" does not exist`);
+    if (!ifExists) throw undefinedRelation(index);
     notice('00000', `relation "${name}" does not exist, skipping`);
     return 'ALTER INDEX';
   }

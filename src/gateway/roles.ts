@@ -32,6 +32,7 @@ import {
 import { ALL_OF, type ObjectKind, Privilege, privilegeNamed } from '../rights/privileges.ts';
 import { passwordText } from '../rights/rights.ts';
 import { PUBLIC, type Role, roleNamed, type RoleState } from '../rights/roles.ts';
+import { undefinedRelation } from './define.ts';
 import { permitSchema } from './permission.ts';
 import { named, type RoleEnvironment } from './role-environment.ts';
 import { changeDefaultRights, reassignOwned, storeSetting } from './role-defaults.ts';
@@ -263,10 +264,9 @@ function targetsOf({ access, relations, searchPath }: RoleEnvironment, target: R
   });
 }
 
-function missing({ name, schema }: QualifiedName, found: Target | null): SqlError {
-  if (found !== null) return new SqlError(SqlState.wrongObjectType, `"${name}" is not a sequence`);
-  const shown = schema === null ? name : `${schema}.${name}`;
-  return new SqlError(SqlState.undefinedTable, `relation "${shown}" does not exist`);
+function missing(named: QualifiedName, found: Target | null): SqlError {
+  if (found !== null) return new SqlError(SqlState.wrongObjectType, `"${named.name}" is not a sequence`);
+  return undefinedRelation(named);
 }
 
 function relationTarget(

@@ -10,7 +10,7 @@ import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { elementOf, engineType, Oid } from '../types/pg-type.ts';
-import { atNode, stringNode } from './ast.ts';
+import { atNode, columnNode } from './ast.ts';
 import { subscriptOf } from './duckdb/arrays.ts';
 import type { Typed } from './duckdb/typed.ts';
 import { documentAssigned } from './jsonb-parts.ts';
@@ -45,7 +45,7 @@ export function partAssignment(
 ): Node {
   const steps = stepsOf(column, target, indirection);
   if ('SetToDefault' in value) throw notSupported('DEFAULT for an element of an array', atNode(target));
-  const base = earlier?.base ?? { ColumnRef: { fields: [stringNode(alias), stringNode(column.name)] } };
+  const base = earlier?.base ?? columnNode(alias, column.name);
   const assignment = { base, parts: [...(earlier?.parts ?? []), { steps, value }] };
   return { PartAssignment: assignment } as unknown as Node;
 }

@@ -124,6 +124,11 @@ export function stringNode(sval: string): Node {
   return { String: { sval } } as Node;
 }
 
+/** `alias.name` */
+export function columnNode(alias: string, name: string): Node {
+  return { ColumnRef: { fields: [stringNode(alias), stringNode(name)] } } as Node;
+}
+
 export function unsupported(what: string, node?: Node): SqlError {
   return notSupported(what, atNode(node));
 }

@@ -12,7 +12,7 @@ import { quoteIdentifier } from '../sql-text.ts';
 import type { ColumnDef, PgType, TableDef } from '../table-def.ts';
 import { elementOf, Oid } from '../types/pg-type.ts';
 import { partsIn } from './array-parts.ts';
-import { stringNode } from './ast.ts';
+import { columnNode, stringNode } from './ast.ts';
 import { defaultValue } from './column-default.ts';
 import { castNode } from './insert.ts';
 import { inNewWords } from './old-words.ts';
@@ -48,7 +48,7 @@ export function copiedChange(
     const alias = aliasOf(relation);
     const values = [
       ...[...assignments].map(([column, value]) => assigned(value, column)),
-      ...def.columns.map(({ name }) => reference(alias, name)),
+      ...def.columns.map(({ name }) => columnNode(alias, name)),
     ];
     const select = {
       ...(withClause === undefined ? {} : { withClause }),
@@ -87,11 +87,11 @@ function defaultNode(column: ColumnDef): Node {
 
 /** What tells rows apart where PostgreSQL runs: the key, else the place of the copy. */
 function nameNodes(alias: string, def: TableDef): Node[] {
-  return def.key.length === 0 ? [reference(alias, 'ctid')] : keysOf(def).map(({ name }) => reference(alias, name));
+  return def.key.length === 0 ? [columnNode(alias, 'ctid')] : keysOf(def).map(({ name }) => columnNode(alias, name));
 }
 
 /** `asked`: the same, and with system columns of the copies. */
-function queryOfCopies(
+export function queryOfCopies(
   select: SelectStmt,
   asked: SelectStmt,
   whole: string,
@@ -199,8 +199,4 @@ export function keysOf(def: TableDef): readonly ColumnDef[] {
 
 export function aliasOf(relation: RangeVar): string {
   return relation.alias?.aliasname ?? relation.relname ?? '';
-}
-
-export function reference(alias: string, name: string): Node {
-  return { ColumnRef: { fields: [stringNode(alias), stringNode(name)] } } as Node;
 }

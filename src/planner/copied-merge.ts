@@ -5,16 +5,17 @@
  * - M1 As in `copied-change.ts` (C1): a matched row that is another by now is missed, and all is asked again.
  * - M2 Which WHEN applies is asked once a pair, and only its values are worked out.
  */
-import type { MergeStmt, MergeWhenClause, Node } from 'libpg-query';
+import type { MergeStmt, MergeWhenClause, Node, SelectStmt } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { quoteIdentifier } from '../sql-text.ts';
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
 import { partsIn } from './array-parts.ts';
-import { aliasOf, assigned, engineRows, givenRows, keysOf, reference, sameRow } from './copied-change.ts';
+import { columnNode } from './ast.ts';
+import { aliasOf, assigned, engineRows, givenRows, keysOf, queryOfCopies, sameRow } from './copied-change.ts';
 import { castNode } from './insert.ts';
 import type { CatalogView, CopiedChange, MergeAction, PlannedTable } from './plan.ts';
-import { planQuery, type PlannerEnvironment } from './query-plan.ts';
+import type { PlannerEnvironment } from './query-plan.ts';
 
 /** A WHEN of the statement. */
 export interface When {
@@ -44,25 +45,23 @@ export function copiedMerge(
     const { relation = {}, sourceRelation: larg, joinCondition: quals, withClause } = statement;
     const alias = aliasOf(relation);
     const join = { jointype: joinOf(clauses), larg, rarg: { RangeVar: relation }, quals };
-    const chosen = reference(CHOSEN, 'w');
+    const chosen = columnNode(CHOSEN, 'w');
     const values = [
       chosen,
       ...def.columns.map((column) => valueOf(column, clauses, alias)),
-      ...def.columns.map(({ name }) => reference(alias, name)),
+      ...def.columns.map(({ name }) => columnNode(alias, name)),
     ];
-    const node = select({
+    const rows = selectOf({
       ...(withClause === undefined ? {} : { withClause }),
       targetList: values.map((val) => ({ ResTarget: { val } })),
-      fromClause: [{ JoinExpr: join }, choice(clauses, reference(alias, keysOf(def)[0]!.name))],
+      fromClause: [{ JoinExpr: join }, choice(clauses, columnNode(alias, keysOf(def)[0]!.name))],
       whereClause: nullTest(chosen, 'IS_NOT_NULL'),
     });
-    const planned = planQuery(node, Deparser.deparse(node), parameterCount, view, environment);
     const whole = Deparser.deparse({ MergeStmt: statement } as unknown as Node);
-    const { copied } = planned;
     const types = def.columns.map(({ type }) => type);
     const given = givenRows(def, [{ oid: Oid.int4, typmod: -1 }, ...types, ...types], environment);
     return {
-      query: copied === undefined ? planned : { ...planned, copied: () => ({ ...copied(), whole }) },
+      query: queryOfCopies(rows, rows, whole, parameterCount, view, environment),
       ...found(alias, def, given, environment),
     };
   };
@@ -73,8 +72,8 @@ export function joinOf(clauses: readonly When[]): 'JOIN_LEFT' | 'JOIN_INNER' {
   return clauses.some((when) => !when.isMatched) ? 'JOIN_LEFT' : 'JOIN_INNER';
 }
 
-function select(body: object): Node {
-  return { SelectStmt: { limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE', ...body } } as unknown as Node;
+function selectOf(body: object): SelectStmt {
+  return { limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE', ...body } as unknown as SelectStmt;
 }
 
 function nullTest(arg: Node, nulltesttype: 'IS_NULL' | 'IS_NOT_NULL'): Node {
@@ -93,7 +92,9 @@ function choice(clauses: readonly When[], key: Node): Node {
     const expr = { BoolExpr: { boolop: 'AND_EXPR', args: tests } };
     return { CaseWhen: { expr, result: when.action === 'nothing' ? NULL : numberNode(i) } };
   });
-  const subquery = select({ targetList: [{ ResTarget: { name: 'w', val: { CaseExpr: { args } } } }] });
+  const subquery = {
+    SelectStmt: selectOf({ targetList: [{ ResTarget: { name: 'w', val: { CaseExpr: { args } } } }] }),
+  };
   return { RangeSubselect: { lateral: true, subquery, alias: { aliasname: CHOSEN } } } as Node;
 }
 
@@ -102,11 +103,11 @@ function valueOf(column: ColumnDef, clauses: readonly When[], alias: string): No
     const isWritten = when.action === 'update' || when.action === 'insert';
     if (!isWritten || when.generated.has(column)) return [];
     const given = when.values.get(column);
-    const other = when.action === 'insert' ? DEFAULT : reference(alias, column.name);
+    const other = when.action === 'insert' ? DEFAULT : columnNode(alias, column.name);
     return [{ CaseWhen: { expr: numberNode(i), result: assigned(given ?? other, column) } }];
   });
   if (args.length === 0) return castNode(NULL, column);
-  return { CaseExpr: { arg: reference(CHOSEN, 'w'), args } } as unknown as Node;
+  return { CaseExpr: { arg: columnNode(CHOSEN, 'w'), args } } as unknown as Node;
 }
 
 /** As the statement's own plan has its rows. */

@@ -4,7 +4,7 @@
  */
 import type { ColumnRef, Node } from 'libpg-query';
 import { notSupported } from '../errors.ts';
-import { stringNode, stringOf, stringsOf } from './ast.ts';
+import { columnNode, stringOf, stringsOf } from './ast.ts';
 import type { ScopeItem } from './duckdb/scope.ts';
 
 /** A column of FROM, by the name that it has there. */
@@ -19,7 +19,7 @@ export function withoutMerged(
 ): Node[] {
   const merged = new Map<string, Node>();
   const all = from.flatMap((node) => columnsOf(node, items, merged));
-  const own = target.names.map((name): Named => [name, column(target.alias, name)]);
+  const own = target.names.map((name): Named => [name, columnNode(target.alias, name)]);
   return targets.flatMap((node): Node[] => {
     if (!('ResTarget' in node)) return [node];
     const { val } = node.ResTarget;
@@ -30,9 +30,6 @@ export function withoutMerged(
     return [{ ResTarget: { ...node.ResTarget, ...(named === undefined ? {} : { name: named }), val: value } }];
   });
 }
-
-const column = (alias: string, name: string): Node =>
-  ({ ColumnRef: { fields: [stringNode(alias), stringNode(name)] } }) as Node;
 
 /** What `*` gives of it, in PostgreSQL's order: merged columns first. */
 function columnsOf(node: Node, items: readonly ScopeItem[], merged: Map<string, Node>): readonly Named[] {
@@ -62,7 +59,7 @@ function ofItem(node: Node, items: readonly ScopeItem[]): readonly Named[] {
   const name = alias?.aliasname ?? relname;
   const item = items.find((each) => each.alias === name);
   if (item?.columns == null) throw notSupported('RETURNING of columns of a join with USING of unknown columns');
-  return item.columns.map((each): Named => [each.name, column(item.alias, each.name)]);
+  return item.columns.map((each): Named => [each.name, columnNode(item.alias, each.name)]);
 }
 
 function bareName(node: Node | undefined): string | null {

@@ -1,3 +1,5 @@
+import { secondFraction } from './second-fraction.ts';
+
 /** Intervals as PostgreSQL shows them (IntervalStyle postgres): `1 year 2 mons -3 days +04:05:06.789`. */
 export function intervalText(months: number, days: number, micros: number): string {
   const parts: string[] = [];
@@ -15,12 +17,7 @@ export function intervalText(months: number, days: number, micros: number): stri
     const size = Math.abs(micros);
     const seconds = Math.floor(size / 1e6);
     const two = (value: number): string => String(value).padStart(2, '0');
-    const fraction =
-      size % 1e6 === 0
-        ? ''
-        : `.${String(size % 1e6)
-            .padStart(6, '0')
-            .replace(/0+$/, '')}`;
+    const fraction = secondFraction(size);
     parts.push(
       `${sign}${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${fraction}`,
     );

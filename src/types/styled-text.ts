@@ -15,6 +15,7 @@ import { arrayText, parseArray } from './array-value.ts';
 import { parseInterval, type Interval } from './interval-input.ts';
 import { elementType, Oid } from './pg-type.ts';
 import type { Styles } from './output-styles.ts';
+import { secondFraction } from './second-fraction.ts';
 import type { TimeZone } from './time-zone.ts';
 import { decodeText } from './utf8.ts';
 
@@ -128,12 +129,7 @@ function partsOf({ months, days, micros }: Interval): Parts {
   const size = Math.abs(micros);
   const sign = micros < 0 ? -1 : 1;
   const seconds = Math.floor(size / 1e6);
-  const fraction =
-    size % 1e6 === 0
-      ? ''
-      : `.${String(size % 1e6)
-          .padStart(6, '0')
-          .replace(/0+$/, '')}`;
+  const fraction = secondFraction(size);
   return {
     year: Math.trunc(months / 12) + 0,
     month: (months % 12) + 0,

@@ -10,6 +10,7 @@ import { DAY_MICROS, typmodUnit } from './civil-date.ts';
 import type { TimeContext } from './datetime-input.ts';
 import { decodeDateTime } from './datetime-words.ts';
 import type { TextInput } from './number-input.ts';
+import { secondFraction } from './second-fraction.ts';
 import { decodeText, encodeText } from './utf8.ts';
 
 /** Micros of the day and seconds east of Greenwich. */
@@ -22,12 +23,7 @@ const two = (value: number): string => String(value).padStart(2, '0');
 
 function shown({ micros, east }: ZonedTime): string {
   const seconds = Math.floor(micros / 1e6);
-  const fraction =
-    micros % 1e6 === 0
-      ? ''
-      : `.${String(micros % 1e6)
-          .padStart(6, '0')
-          .replace(/0+$/, '')}`;
+  const fraction = secondFraction(micros);
   const size = Math.abs(east);
   const [minutes, rest] = [Math.floor(size / 60) % 60, size % 60];
   const zone = `${two(Math.floor(size / 3600))}${minutes > 0 || rest > 0 ? `:${two(minutes)}` : ''}${rest > 0 ? `:${two(rest)}` : ''}`;
