@@ -59,7 +59,7 @@ async function follow(
 
 function beginCopy(run: QueryRun, options: CopyOutOptions, out: Output): RowOutput {
   const names = run.columns.map((column) => column.name);
-  out.copyOut(names.length, options.format === 'binary' ? 1 : 0);
+  out.copyOut(names.length, options.format === 'binary' ? 1 : 0, options.encoding);
   const head = copyHead({ ...options, forceQuote: [] }, options.header, names);
   if (options.format === 'binary') return new BinaryOutput(head!, out);
   if (head !== null) void out.dataRows(head);

@@ -44,7 +44,8 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
     return taken === undefined ? admitted(database, running) : taken.then(() => admitted(database, running));
   };
   try {
-    const given = out.copyIn(statement.fieldIds.length, statement.options.format === 'binary' ? 1 : 0, {
+    const { encoding, format } = statement.options;
+    const given = out.copyIn(statement.fieldIds.length, format === 'binary' ? 1 : 0, encoding, {
       heldBytes: () => parser.heldBytes,
       data: (bytes) => {
         cancel.check();

@@ -62,6 +62,8 @@ export function ownFunction(
       return { text: numberText(transactionNumber(false)), type: 'int8' };
     case 'pg_current_xact_id_if_assigned':
       return { text: numberText(transactionNumber(false)), type: 'xid8' };
+    case 'pg_client_encoding':
+      return { text: settings.get('client_encoding')!, type: 'name' };
     case 'pg_notification_queue_usage':
       return { text: String(peers.channels.usage), type: 'float8' };
     case 'current_setting': {

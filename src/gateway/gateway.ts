@@ -67,7 +67,11 @@ export function createGateway(given: Omit<ServerContext, 'peers' | 'constants'>,
       const pid = nextPid++;
       const changed = new Set<string>();
       const ofRole = sessionDefaults(rights.state, role.oid);
-      const settings = new SessionSettings(startup, options.defaults, (name) => changed.add(name), role, ofRole);
+      const settingChanged = (name: string): void => {
+        changed.add(name);
+        if (name === 'client_encoding') events.encoding(settings.get(name)!);
+      };
+      const settings: SessionSettings = new SessionSettings(startup, options.defaults, settingChanged, role, ofRole);
       const closed = (): boolean => sessions.delete(pid) && peers.all.delete(pid);
       const session = new Session(context, pid, client, { settings, changed }, events, locks, closed);
       sessions.set(pid, session);

@@ -188,8 +188,8 @@ export function keptRows(out: Output): Output & { take(): { readonly rows: numbe
     commandComplete: () => {},
     portalSuspended: () => {},
     emptyQuery: () => {},
-    copyIn: (columns, format, sink) => out.copyIn(columns, format, sink),
-    copyOut: (columns, format) => out.copyOut(columns, format),
+    copyIn: (columns, format, encoding, sink) => out.copyIn(columns, format, encoding, sink),
+    copyOut: (columns, format, encoding) => out.copyOut(columns, format, encoding),
     copyDone: () => out.copyDone(),
     take: () => {
       const messages = writer.take();

@@ -5,6 +5,7 @@
 import { SqlError, SqlState } from '../errors.ts';
 import { isolationLevel } from '../planner/settings.ts';
 import { dateStyle } from '../types/output-styles.ts';
+import { encodingName } from '../types/client-encoding.ts';
 import { timeZone } from '../types/time-zone.ts';
 import type { SettingDef } from './setting-list.ts';
 import { SETTINGS } from './setting-list.ts';
@@ -65,8 +66,7 @@ export function settingValue(key: string, name: string, value: string, current: 
   const checked = def === undefined ? value : shownValue(def, def.name, value);
   switch (key) {
     case 'client_encoding':
-      if (!/^'?(utf-?8|unicode|sql_ascii)'?$/i.test(value)) throw missing('client_encoding', value, 'UTF8');
-      return 'UTF8';
+      return clientEncoding(name, value);
     case 'timezone':
       if (value.includes('|')) throw invalid('TimeZone', value);
       return timeZone(value).name;
@@ -89,6 +89,13 @@ export function settingValue(key: string, name: string, value: string, current: 
     default:
       return checked;
   }
+}
+
+function clientEncoding(name: string, value: string): string {
+  const encoding = encodingName(value);
+  if (encoding === null) throw missing('client_encoding', value, 'UTF8');
+  if (encoding === undefined) throw invalid(name, value);
+  return encoding;
 }
 
 function missing(name: string, value: string, instead: string): SqlError {

@@ -1,6 +1,7 @@
 /** What stands in WITH (…) of COPY: how the data are written, and PostgreSQL's words for what does not go together. */
 import type { Node } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
+import { encodingName } from '../types/client-encoding.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { at, defElemText, stringsOf } from './ast.ts';
 import { targetColumns } from './assignments.ts';
@@ -61,12 +62,13 @@ function copyOptions(
     header: given.has('header') && headerOption(given.get('header')!.arg),
     quote: text('quote') ?? '"',
     escape: text('escape') ?? text('quote') ?? '"',
+    encoding: given.has('encoding') ? namedEncoding(given.get('encoding')!) : null,
   };
   checkCharacters(options, given);
   return { options, given };
 }
 
-const KNOWN: ReadonlySet<string> = new Set(['format', 'delimiter', 'null', 'header', 'quote', 'escape']);
+const KNOWN: ReadonlySet<string> = new Set(['format', 'delimiter', 'null', 'header', 'quote', 'escape', 'encoding']);
 
 function checkOption(name: string, arg: Node | undefined, location: number | undefined, out: boolean): void {
   if (KNOWN.has(name)) return;
@@ -74,9 +76,6 @@ function checkOption(name: string, arg: Node | undefined, location: number | und
   switch (name) {
     case 'freeze':
       return; // a hint about visibility that changes no row
-    case 'encoding':
-      if (/^utf-?8$/.test(value)) return;
-      throw notSupported(`COPY with encoding "${value}"`, at(location));
     case 'on_error':
       if (value === 'stop') return;
       break;
@@ -95,6 +94,15 @@ function checkOption(name: string, arg: Node | undefined, location: number | und
       throw new SqlError(SqlState.syntaxError, `option "${name}" not recognized`, at(location));
   }
   throw notSupported(`COPY option ${name.toUpperCase()}`, at(location));
+}
+
+function namedEncoding({ arg, location }: Given): string {
+  const text = defElemText(arg) ?? '';
+  const name = encodingName(text);
+  if (name === null) throw notSupported(`COPY with encoding "${text}"`, at(location));
+  if (name !== undefined) return name;
+  const message = 'argument to option "encoding" must be a valid encoding name';
+  throw new SqlError(SqlState.invalidParameterValue, message, at(location));
 }
 
 function headerOption(arg: Node | undefined): boolean | 'match' {

@@ -301,6 +301,8 @@ export interface CopyOptions {
   readonly header: boolean | 'match';
   readonly quote: string;
   readonly escape: string;
+  /** Of the data, by PostgreSQL's name; null: the client's. */
+  readonly encoding: string | null;
 }
 
 export interface CopyInOptions extends CopyOptions {

@@ -23,6 +23,7 @@ import { QueryProtocol } from './query-protocol.ts';
 import { sharedReads } from './shared-reads.ts';
 import { SessionOutput } from './session-output.ts';
 import type { SocketWriter } from './socket-writer.ts';
+import { transcoderOf } from './transcoder.ts';
 import { MINOR_LONG_KEYS, parseStartupPacket, PROTOCOL_MAX, type StartupPacket } from './startup-packet.ts';
 import { overTls, saidProtocol, TLS_BYTES, TLS_HANDSHAKE, type TlsServer } from './tls.ts';
 
@@ -33,6 +34,7 @@ const TURN_BYTES_MAX = 256 * 1024;
 const STARTUP_MS_MAX = 60_000;
 /** How long a client may take to read its last error before the socket is cut. */
 const LINGER_MS = 2_000;
+const CLIENT_ENCODING = 'client_encoding';
 const TERMINATE = 'X'.charCodeAt(0);
 const SYNC = 'S'.charCodeAt(0);
 /** Of protocol 3.0, and of later ones. */
@@ -398,6 +400,7 @@ export class Connection {
         fatal: (error) => this.#fatal(error),
         log: this.#host.log,
       });
+      this.#out.speak(transcoderOf(session.parameters.get(CLIENT_ENCODING) ?? ''));
       const out = this.#out.writer;
       backend.authenticationOk(out);
       for (const [name, value] of session.parameters) backend.parameterStatus(out, name, value);
@@ -434,6 +437,7 @@ export class Connection {
     };
     return {
       parameter: (name, value) => say(() => backend.parameterStatus(this.#out.writer, name, value)),
+      encoding: (name) => this.#out.speak(transcoderOf(name)),
       notice: (notice) => say(() => backend.noticeResponse(this.#out.writer, notice)),
       notification: (pid, channel, payload) => {
         if (this.#out.congested) return false;

@@ -6,8 +6,10 @@
  * - Flush and Sync are ignored here: clients of the extended protocol send them before they know that it is a COPY.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import type { ClientEncoding } from '../types/client-encoding.ts';
 import type { CopySink, MaybePromise } from './gateway-api.ts';
 import { decodeUtf8 } from './message-body.ts';
+import type { Transcoder } from './transcoder.ts';
 
 const enc = (letter: string): number => letter.charCodeAt(0);
 const COPY_DATA = enc('d');
@@ -21,10 +23,15 @@ export class CopyIn {
   /** Neither CopyDone nor CopyFail has come. */
   open = true;
   readonly #sink: CopySink;
+  readonly #encoding: ClientEncoding | null;
+  readonly #transcoder: Transcoder | null;
   #settle!: { resolve: () => void; reject: (error: unknown) => void };
 
-  constructor(sink: CopySink) {
+  /** @param encoding of its data @param transcoder of its messages */
+  constructor(sink: CopySink, encoding: ClientEncoding | null, transcoder: Transcoder | null) {
     this.#sink = sink;
+    this.#encoding = encoding;
+    this.#transcoder = transcoder;
     this.done = new Promise<void>((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -44,7 +51,7 @@ export class CopyIn {
         this.open = false;
         return this.#settle.resolve();
       case COPY_FAIL:
-        return this.abort(copyFail(bytes, start, end));
+        return this.abort(copyFail(bytes, start, end, this.#transcoder));
       case FLUSH:
       case SYNC:
         return undefined;
@@ -65,7 +72,7 @@ export class CopyIn {
 
   #data(view: Uint8Array): MaybePromise<void> {
     try {
-      const pending = this.#sink.data(view);
+      const pending = this.#sink.data(this.#encoding === null ? view : this.#encoding.toUtf8(view));
       if (pending instanceof Promise) return pending.catch((error: unknown) => this.abort(error));
     } catch (error) {
       this.abort(error);
@@ -74,12 +81,14 @@ export class CopyIn {
   }
 }
 
-function copyFail(bytes: Uint8Array, start: number, end: number): SqlError {
+function copyFail(bytes: Uint8Array, start: number, end: number, transcoder: Transcoder | null): SqlError {
   const zero = bytes.indexOf(0, start);
   if (zero < 0 || zero >= end) return new SqlError(SqlState.protocolViolation, 'invalid string in message');
   let reason: string;
   try {
-    reason = decodeUtf8(bytes, start, zero);
+    const text = bytes.subarray(start, zero);
+    const utf8 = transcoder === null ? text : transcoder.received(text);
+    reason = decodeUtf8(utf8, 0, utf8.length);
   } catch (error) {
     return error as SqlError;
   }

@@ -39,6 +39,8 @@ export interface ClientFacts {
 export interface SessionEvents {
   /** ParameterStatus, after SET of a reported setting. */
   parameter(name: string, value: string): void;
+  /** The client speaks so from now on, by PostgreSQL's name; ParameterStatus of it follows. */
+  encoding(name: string): void;
   notice(notice: Notice): void;
   /** NotificationResponse. False: the client takes no more for now, and `drained` follows. */
   notification(pid: number, channel: string, payload: string): boolean;
@@ -130,11 +132,11 @@ export interface Output {
   emptyQuery(): void;
   /**
    * CopyInResponse, then each CopyData to `sink`. Resolves after CopyDone; rejects with 57014 after CopyFail,
-   * or with the sink's error at once; the data that follows is skipped. `format` 1: binary.
+   * or with the sink's error at once; the data that follows is skipped. `format` 1: binary. `encoding`: by PostgreSQL's name, null: the client's.
    */
-  copyIn(columnCount: number, format: Format, sink: CopySink): Promise<void>;
+  copyIn(columnCount: number, format: Format, encoding: string | null, sink: CopySink): Promise<void>;
   /** CopyOutResponse; then CopyData messages by `dataRows`, and `copyDone`. An error ends it, too. */
-  copyOut(columnCount: number, format: Format): void;
+  copyOut(columnCount: number, format: Format, encoding: string | null): void;
   copyDone(): void;
 }
 export interface CopySink {

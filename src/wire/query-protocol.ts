@@ -112,7 +112,8 @@ export class QueryProtocol {
   }
 
   #query(body: MessageBody): MaybePromise<void> {
-    const sql = body.stringBytes();
+    const { transcoder } = this.#out;
+    const sql = transcoder === null ? body.stringBytes() : transcoder.received(body.stringBytes());
     body.done();
     this.#statements.delete('');
     this.#dropPortal('');
@@ -121,9 +122,16 @@ export class QueryProtocol {
     return after(pending, () => this.ready());
   }
 
+  #string(body: MessageBody): string {
+    const { transcoder } = this.#out;
+    if (transcoder === null) return body.string();
+    const utf8 = transcoder.received(body.stringBytes());
+    return decodeUtf8(utf8, 0, utf8.length);
+  }
+
   #parse(body: MessageBody): MaybePromise<void> {
-    const name = body.string();
-    const text = body.string();
+    const name = this.#string(body);
+    const text = this.#string(body);
     const count = body.u16();
     const oids: number[] = [];
     for (let i = 0; i < count; i++) oids.push(body.u32());
@@ -139,8 +147,8 @@ export class QueryProtocol {
   }
 
   #bind(body: MessageBody): MaybePromise<void> {
-    const portalName = body.string();
-    const statementName = body.string();
+    const portalName = this.#string(body);
+    const statementName = this.#string(body);
     const formats = readFormats(body);
     const count = body.u16();
     const starts: number[] = [];
@@ -159,7 +167,9 @@ export class QueryProtocol {
     else if (this.#portals.has(portalName)) {
       throw new SqlError(SqlState.duplicateCursor, `cursor "${portalName}" already exists`);
     }
-    const parameters = new MessageParameters(formats, body.bytes, starts, ends);
+    const { transcoder } = this.#out;
+    const given = new MessageParameters(formats, body.bytes, starts, ends);
+    const parameters = transcoder === null ? given : transcoder.parameters(given, prepared);
     return after(this.#session.bind(prepared, parameters, resultFormats, portalName), (portal) => {
       this.#portals.set(portalName, portal);
       backend.bindComplete(this.#out.writer);
@@ -168,31 +178,33 @@ export class QueryProtocol {
 
   #describe(body: MessageBody): void {
     const kind = body.u8();
-    const name = body.string();
+    const name = this.#string(body);
     body.done();
     const out = this.#out.writer;
     if (kind === STATEMENT) {
       const prepared = this.#statement(name);
       backend.parameterDescription(out, prepared.parameterOids);
       if (prepared.columns === null) backend.noData(out);
-      else backend.rowDescription(out, prepared.columns, NO_FORMATS);
+      else this.#out.rowDescription(prepared.columns, NO_FORMATS);
     } else if (kind === PORTAL) {
       const portal = this.#portal(name);
       if (portal.columns === null) backend.noData(out);
-      else backend.rowDescription(out, portal.columns, portal.formats);
+      else this.#out.rowDescription(portal.columns, portal.formats);
     } else throw malformed(`invalid DESCRIBE message subtype ${kind}`);
   }
 
   #execute(body: MessageBody): MaybePromise<void> {
-    const name = body.string();
+    const name = this.#string(body);
     const maxRows = body.i32();
     body.done();
-    return this.#session.execute(this.#portal(name), maxRows < 0 ? 0 : maxRows, this.#out);
+    const portal = this.#portal(name);
+    this.#out.transcoder?.describe(portal.columns ?? [], portal.formats);
+    return this.#session.execute(portal, maxRows < 0 ? 0 : maxRows, this.#out);
   }
 
   #close(body: MessageBody): void {
     const kind = body.u8();
-    const name = body.string();
+    const name = this.#string(body);
     body.done();
     if (kind === STATEMENT) this.#statements.delete(name);
     else if (kind === PORTAL) {

@@ -5,13 +5,18 @@
  * - O2 One socket.write per turn of the loop, not per message or per promise; what a waiting statement has said goes out at the turn's end.
  * - O3 `dataRows` answers with a promise while the socket holds more than `OUTPUT_BYTES_MAX`; when the client is gone
  *   it throws, so that a long result stops.
+ * - O4 For a client that does not speak UTF-8 what is in the writer is turned into its encoding before a statement has its tag, at the latest
+ *   before it leaves: a character that it lacks fails the statement.
  */
+import { isAscii } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { SqlError, SqlState } from '../errors.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
+import type { ClientEncoding } from '../types/client-encoding.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
 import * as backend from './backend-messages.ts';
 import { CopyIn } from './copy-in.ts';
+import { copyEncoding, messageEnd, sendCopyData, type Transcoder } from './transcoder.ts';
 import type { CopySink, MaybePromise, Output } from './gateway-api.ts';
 import type { HandedWrite } from './handed-write.ts';
 
@@ -19,6 +24,7 @@ export const OUTPUT_BYTES_MAX = 1024 * 1024;
 /** Appended bytes go to the socket above this, and rows of this size go there without a stop in the writer. */
 const WRITER_BYTES_MAX = 64 * 1024;
 const WRITER_BYTES_IDLE = 1024;
+const COPY_DATA = 'd'.charCodeAt(0);
 
 interface Waiter {
   readonly resolve: () => void;
@@ -33,6 +39,14 @@ export class SessionOutput implements Output {
   together = false;
   /** Where small answers may go instead. */
   handed: HandedWrite | null = null;
+  /** Null: the client speaks UTF-8. */
+  transcoder: Transcoder | null = null;
+  /** Bytes of the writer that are in the client's encoding. */
+  #settled = 0;
+  /** Of the data that a COPY gives. */
+  #copyEncoding: ClientEncoding | null = null;
+  /** Of rows that have not left. */
+  #lacking: SqlError | null = null;
   #socket: Socket;
   readonly #waiters: Waiter[] = [];
   readonly #onCopy: () => void;
@@ -62,16 +76,22 @@ export class SessionOutput implements Output {
 
   rowDescription(columns: readonly ResultColumn[], formats: readonly Format[]): void {
     backend.rowDescription(this.writer, columns, formats);
+    if (this.transcoder === null) return;
+    this.settle();
+    this.transcoder.describe(columns, formats);
   }
 
-  dataRows(messages: Uint8Array): MaybePromise<void> {
+  /** @throws {SqlError} 22P05 */
+  dataRows(rows: Uint8Array): MaybePromise<void> {
     if (!this.#socket.writable) throw clientLost();
+    const messages = this.transcoder === null && this.#copyEncoding === null ? rows : this.#transcoded(rows);
     if (messages.length >= WRITER_BYTES_MAX) {
       this.flush();
       this.handed?.settle();
       this.#socket.write(messages);
     } else {
       this.writer.raw(messages);
+      this.#settled = this.writer.length;
       if (this.writer.length >= WRITER_BYTES_MAX) this.flush();
       else this.flushSoon();
     }
@@ -81,11 +101,14 @@ export class SessionOutput implements Output {
     });
   }
 
+  /** @throws {SqlError} 22P05 */
   commandComplete(tag: string): void {
+    if (this.transcoder !== null) this.settle();
     backend.commandComplete(this.writer, tag);
   }
 
   portalSuspended(): void {
+    if (this.transcoder !== null) this.settle();
     backend.portalSuspended(this.writer);
   }
 
@@ -93,28 +116,33 @@ export class SessionOutput implements Output {
     backend.emptyQueryResponse(this.writer);
   }
 
-  copyIn(columnCount: number, format: Format, sink: CopySink): Promise<void> {
+  copyIn(columnCount: number, format: Format, named: string | null, sink: CopySink): Promise<void> {
     if (!this.#socket.writable) return Promise.reject(clientLost());
+    const encoding = copyEncoding(named, this.transcoder, format);
     backend.copyInResponse(this.writer, columnCount, format);
     this.flushSoon();
-    this.copy = new CopyIn(sink);
+    this.copy = new CopyIn(sink, encoding, this.transcoder);
     queueMicrotask(this.#onCopy);
     return this.copy.done;
   }
 
-  copyOut(columnCount: number, format: Format): void {
+  copyOut(columnCount: number, format: Format, named: string | null): void {
+    this.#copyEncoding = copyEncoding(named, this.transcoder, format);
     backend.copyOutResponse(this.writer, columnCount, format);
     this.flushSoon();
   }
 
   copyDone(): void {
+    this.#copyEncoding = null;
     backend.copyDone(this.writer);
   }
 
   flush(): void {
+    if (this.transcoder !== null) this.#settleAtLast();
     const { bytes, length } = this.writer;
     if (length === 0) return;
     this.writer.length = 0;
+    this.#settled = 0;
     if (!this.#socket.writable || this.handed?.hand(bytes, length) === true) return;
     const out = Buffer.allocUnsafe(length); // small ones lie side by side in one pool
     out.set(bytes.subarray(0, length));
@@ -142,9 +170,69 @@ export class SessionOutput implements Output {
       this.writer = new ByteWriter(WRITER_BYTES_IDLE);
   }
 
+  /** From now on the client speaks so. */
+  speak(transcoder: Transcoder | null): void {
+    if (this.transcoder !== null) this.#settleAtLast();
+    this.transcoder = transcoder;
+    this.#settled = this.writer.length;
+  }
+
+  /** What is in the writer is the client's. @throws {SqlError} 22P05, and what comes behind the row that fails is gone */
+  settle(): void {
+    const lacking = this.#lacking;
+    this.#lacking = null;
+    if (lacking !== null) throw lacking;
+    const waiting = this.writer.bytes.slice(this.#settled, this.writer.length);
+    this.writer.length = this.#settled;
+    try {
+      for (let at = 0; at < waiting.length;) at = this.transcoder!.send(waiting, at, this.writer);
+    } finally {
+      this.#settled = this.writer.length;
+    }
+  }
+
+  /** Nobody would catch an error now: the statement is told of it with its tag. */
+  #settleAtLast(): void {
+    const waiting = this.writer.bytes.slice(this.#settled, this.writer.length);
+    this.writer.length = this.#settled;
+    for (let at = 0; at < waiting.length;) {
+      try {
+        at = this.transcoder!.send(waiting, at, this.writer);
+      } catch (error) {
+        this.#lacking ??= error as SqlError;
+        at = messageEnd(waiting, at);
+      }
+    }
+    this.#settled = this.writer.length;
+  }
+
+  #transcoded(rows: Uint8Array): Uint8Array {
+    if (this.transcoder !== null) this.settle();
+    if (isAscii(rows)) return rows;
+    const out = new ByteWriter(rows.length);
+    try {
+      for (let at = 0; at < rows.length;) {
+        if (rows[at] === COPY_DATA) at = sendCopyData(this.#copyEncoding, rows, at, out);
+        else if (this.transcoder !== null) at = this.transcoder.send(rows, at, out);
+        else {
+          const end = messageEnd(rows, at);
+          out.raw(rows, at, end);
+          at = end;
+        }
+      }
+    } catch (error) {
+      this.writer.raw(out.take()); // the rows before it
+      throw error;
+    } finally {
+      this.#settled = this.writer.length;
+    }
+    return out.take();
+  }
+
   /** The client is gone. */
   abort(error: SqlError): void {
     this.writer.length = 0;
+    this.#settled = 0;
     this.abortCopy(error);
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
   }

@@ -48,7 +48,13 @@ const gateway = createGateway(
   },
   { defaults: new Map() },
 );
-const events = { parameter: () => {}, notice: () => {}, notification: () => true, terminate: () => {} };
+const events = {
+  parameter: () => {},
+  encoding: () => {},
+  notice: () => {},
+  notification: () => true,
+  terminate: () => {},
+};
 const open = (): ReturnType<typeof gateway.open> =>
   gateway.open(new Map([['user', 'arka']]), events, {
     cancelKeyBytes: 4,

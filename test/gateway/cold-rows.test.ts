@@ -60,7 +60,13 @@ beforeAll(async () => {
     },
     { defaults: new Map() },
   );
-  const events = { parameter: () => {}, notice: () => {}, notification: () => true, terminate: () => {} };
+  const events = {
+    parameter: () => {},
+    encoding: () => {},
+    notice: () => {},
+    notification: () => true,
+    terminate: () => {},
+  };
   session = await gateway.open(new Map([['user', 'arka']]), events, {
     cancelKeyBytes: 4,
     sessions: 1,

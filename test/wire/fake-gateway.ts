@@ -130,7 +130,7 @@ export class FakeGateway implements Gateway {
   async #copy(text: string, out: Parameters<GatewaySession['simple']>[1]): Promise<void> {
     let bytes = 0;
     if (text === 'copy late') await new Promise(setImmediate);
-    await out.copyIn(2, 0, {
+    await out.copyIn(2, 0, null, {
       data: (view) => {
         if (text === 'copy error') throw new SqlError('22P04', 'bad row');
         bytes += view.length;
