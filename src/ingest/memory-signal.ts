@@ -37,8 +37,9 @@ export function memorySignal(owner: Owner, marks: Marks, othersWork: () => boole
     reason: 'memory',
     marks,
     usage() {
-      if (memory.use + memory.warm.bytes / memory.budgetBytes > marks.yellow) memory.warm.trimSoon();
-      return memory.use;
+      const { use } = memory;
+      if (use + memory.warm.bytes / memory.budgetBytes > marks.yellow) memory.warm.trimSoon();
+      return use;
     },
     async relieve(waitedMs) {
       const before = memory.usedBytes;
