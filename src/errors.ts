@@ -40,6 +40,7 @@ export const SqlState = {
   notNullViolation: '23502',
   uniqueViolation: '23505',
   checkViolation: '23514',
+  invalidTransactionState: '25000',
   activeSqlTransaction: '25001',
   readOnlySqlTransaction: '25006',
   noActiveSqlTransaction: '25P01',

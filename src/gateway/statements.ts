@@ -27,7 +27,7 @@ import { maintain } from './maintain.ts';
 import { ownFunction } from './functions.ts';
 import { carryOutWith } from './modifying-with.ts';
 import { endPeer, sleep, type Peer } from './peers.ts';
-import { refuseInUse, refuseToDefine } from './tables-in-use.ts';
+import { refuseInUse, refuseToFreeze, refuseToDefine } from './tables-in-use.ts';
 import { discardTemporary, generationOf } from './temporary.ts';
 import type { Preparation, SessionPrepared } from './prepare.ts';
 import { KeptPlans } from './kept-plans.ts';
@@ -251,6 +251,7 @@ export class SessionStatements {
           restartIdentities(this, statement, tag),
         );
       case 'copyFrom':
+        if (statement.options.freeze) refuseToFreeze(this.#names.portals, this.transaction.current, statement.def);
         this.#copying = true;
         return this.#write((environment) => copyFrom(environment, statement, out), parameters, oids).finally(() => {
           this.#copying = false;

@@ -1,6 +1,11 @@
-/** Tables that open portals of the session itself read: PostgreSQL changes the definition of none, nor empties one, under its own queries. */
+/**
+ * Tables that open portals of the session itself read: PostgreSQL changes the definition of none, nor empties one, under its own queries. And
+ * those that COPY may freeze.
+ */
 import { SqlError, SqlState } from '../errors.ts';
 import { along, type Relations } from '../ingest/relations.ts';
+import type { Transaction } from '../ingest/transaction.ts';
+import { truncatedTables } from '../ingest/truncation.ts';
 import type { QualifiedName } from '../planner/plan.ts';
 import type { TableDef } from '../table-def.ts';
 import type { Definition } from './define.ts';
@@ -53,4 +58,19 @@ export function refuseToDefine(
       );
     default:
   }
+}
+
+/** COPY … FREEZE. @throws {SqlError} 25000 beside an open cursor; 55000 for a table that the transaction has not made, nor truncated */
+export function refuseToFreeze(portals: SessionPortals, transaction: Transaction | null, { uuid }: TableDef): void {
+  const refuse = (code: SqlState, why: string): SqlError =>
+    new SqlError(code, `cannot perform COPY FREEZE because ${why}`);
+  if (portals.list().some(([, { cursor }]) => cursor !== null))
+    throw refuse(SqlState.invalidTransactionState, 'of prior transaction activity');
+  const made = transaction?.definitions?.tables ?? [];
+  const isNew = [...made].some((table) => table.def.uuid === uuid && transaction?.definitions?.isNew(table) === true);
+  if (isNew || (transaction !== null && truncatedTables(transaction).some(({ def }) => def.uuid === uuid))) return;
+  throw refuse(
+    SqlState.objectNotInPrerequisiteState,
+    'the table was not created or truncated in the current subtransaction',
+  );
 }

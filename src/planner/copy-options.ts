@@ -62,20 +62,28 @@ function copyOptions(
     header: given.has('header') && headerOption(given.get('header')!.arg),
     quote: text('quote') ?? '"',
     escape: text('escape') ?? text('quote') ?? '"',
+    freeze: given.has('freeze') && isFrozen(given.get('freeze')!.arg),
     encoding: given.has('encoding') ? namedEncoding(given.get('encoding')!) : null,
   };
   checkCharacters(options, given);
   return { options, given };
 }
 
-const KNOWN: ReadonlySet<string> = new Set(['format', 'delimiter', 'null', 'header', 'quote', 'escape', 'encoding']);
+const KNOWN: ReadonlySet<string> = new Set([
+  'format',
+  'delimiter',
+  'null',
+  'header',
+  'quote',
+  'escape',
+  'encoding',
+  'freeze',
+]);
 
 function checkOption(name: string, arg: Node | undefined, location: number | undefined, out: boolean): void {
   if (KNOWN.has(name)) return;
   const value = (defElemText(arg) ?? 'true').toLowerCase();
   switch (name) {
-    case 'freeze':
-      return; // a hint about visibility that changes no row
     case 'on_error':
       if (value === 'stop') return;
       break;
@@ -103,6 +111,14 @@ function namedEncoding({ arg, location }: Given): string {
   if (name !== undefined) return name;
   const message = 'argument to option "encoding" must be a valid encoding name';
   throw new SqlError(SqlState.invalidParameterValue, message, at(location));
+}
+
+/** A hint about visibility that changes no row: only whether it may stand there is asked. */
+function isFrozen(arg: Node | undefined): boolean {
+  const text = defElemText(arg)?.toLowerCase() ?? 'true';
+  if (/^(?:true|on|1)$/.test(text)) return true;
+  if (/^(?:false|off|0)$/.test(text)) return false;
+  throw new SqlError(SqlState.syntaxError, 'freeze requires a Boolean value');
 }
 
 function headerOption(arg: Node | undefined): boolean | 'match' {

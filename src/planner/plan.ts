@@ -301,6 +301,8 @@ export interface CopyOptions {
   readonly header: boolean | 'match';
   readonly quote: string;
   readonly escape: string;
+  /** The table must be new in the transaction, or empty. */
+  readonly freeze: boolean;
   /** Of the data, by PostgreSQL's name; null: the client's. */
   readonly encoding: string | null;
 }
