@@ -31,6 +31,7 @@ export class KeptPlans {
 
   keep(parsed: ParsedStatement, statement: Statement, plannedWith: PlannedWith): void {
     if (!Object.isFrozen(parsed) || !KINDS.has(statement.kind) || MOMENTARY.test(parsed.text)) return;
+    this.#plans.delete(parsed); // its older plan is not one more, and the new one is the youngest
     if (this.#plans.size >= PLANS_MAX) this.#plans.delete(this.#plans.keys().next().value!);
     this.#plans.set(parsed, { ...plannedWith, statement });
   }

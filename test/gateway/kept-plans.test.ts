@@ -1,6 +1,8 @@
 /** Texts that come again: their plans are kept, and answer as if each were planned anew. */
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { KeptPlans } from '../../src/gateway/kept-plans.ts';
+import type { ParsedStatement, Statement } from '../../src/planner/plan.ts';
 import { RoleServer, said, script } from './role-server.ts';
 
 let server: RoleServer;
@@ -30,6 +32,17 @@ test('a kept plan of a row by its key sees definitions that others have changed 
   expect(await row(one)).toBe('42703 column "v" does not exist');
   await one.query('ALTER TABLE t RENAME COLUMN w TO v; ALTER TABLE t DROP COLUMN n');
   expect(await row(one)).toBe('SELECT one');
+});
+
+test('a plan that is made anew takes the place of its older one, not that of another text', () => {
+  const plans = new KeptPlans();
+  const parsed = Array.from({ length: 16 }, (_, i) => Object.freeze({ text: `SELECT ${i}` }) as ParsedStatement);
+  const statement = { kind: 'query' } as Statement;
+  const first = { generation: 1, rights: 1, parameterOids: [] };
+  for (const each of parsed) plans.keep(each, statement, first);
+  plans.keep(parsed[5]!, statement, { ...first, generation: 2 });
+  expect(parsed.map((each) => plans.find(each, first))).toEqual(parsed.map((_, i) => (i === 5 ? null : statement)));
+  expect(plans.find(parsed[5]!, { ...first, generation: 2 })).toBe(statement);
 });
 
 test('in a transaction a text means its own definitions, and after ROLLBACK the old ones', async () => {
