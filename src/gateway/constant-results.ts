@@ -10,16 +10,20 @@ const BYTES_MAX = 2048;
 const ANSWERS_MAX = 256;
 
 export class ConstantResults {
-  readonly #answers = new Map<string, CatalogResult>();
+  /** Of results that are texts, by the statement's text; of others by formats and text. */
+  readonly #texts = new Map<string, CatalogResult>();
+  readonly #others = new Map<string, CatalogResult>();
 
   find(text: string, formats: readonly Format[]): CatalogResult | undefined {
-    return text.length > TEXT_MAX ? undefined : this.#answers.get(keyOf(text, formats));
+    if (text.length > TEXT_MAX) return undefined;
+    return formats.includes(1) ? this.#others.get(keyOf(text, formats)) : this.#texts.get(text);
   }
 
   keep(text: string, formats: readonly Format[], answer: CatalogResult): void {
     if (text.length > TEXT_MAX || answer.messages.length > BYTES_MAX) return;
-    if (this.#answers.size >= ANSWERS_MAX) this.#answers.clear();
-    this.#answers.set(keyOf(text, formats), answer);
+    const answers = formats.includes(1) ? this.#others : this.#texts;
+    if (answers.size >= ANSWERS_MAX) answers.clear();
+    answers.set(formats.includes(1) ? keyOf(text, formats) : text, answer);
   }
 }
 

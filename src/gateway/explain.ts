@@ -92,7 +92,7 @@ function scanLines(environment: QueryEnvironment, plan: Extract<Statement, { kin
   const none = { typeOid: 0, text: null };
   const values = Array.from({ length: 100 }, () => none);
   const rendered = plan.render(values);
-  const point = plan.point?.(values) ?? null;
+  const point = plan.point?.read(values) ?? null;
   const lines: string[] = [];
   const indexed = point === null ? rendered.indexed : null;
   const index = indexed === null ? null : indexedBy(environment, indexed);

@@ -8,13 +8,12 @@ import type { Statement } from '../planner/plan.ts';
 import type { Format } from '../types/result-column.ts';
 import type { BoundParameters, MaybePromise, Output, Portal, Prepared } from '../wire/gateway-api.ts';
 import { BoundValues } from './bound-values.ts';
-import { instantAnswer, sendAnswer } from './instant.ts';
+import { answerInstantly, mayBeInstant } from './instant.ts';
 import type { Interruption } from './interruption.ts';
 import { prepare, revalidate, type SessionPrepared } from './prepare.ts';
 import { formatsOf, SessionPortal } from './portal.ts';
 import { QueryRun, readByPostgres } from './query.ts';
 import { answerOf, keptRows, returningOf } from './returning.ts';
-import { verbOf } from './transaction-statements.ts';
 import { changeByKey } from './keyed-change.ts';
 import { insertValues } from './write.ts';
 import { NO_FORMATS } from './no-parameters.ts';
@@ -118,7 +117,7 @@ export class ExtendedQuery {
     if (this.#statements.context.database.locks.busy || this.#transaction.lacksSnapshot) return false;
     if (this.#statements.permit(statement) !== null) return false;
     void this.#statements.held(() => statement); // nobody is in the way
-    this.#transaction.enter(verbOf(statement));
+    this.#statements.enter(statement);
     return true;
   }
 
@@ -130,13 +129,14 @@ export class ExtendedQuery {
     out: Output,
   ): MaybePromise<string> | null {
     const { prepared, columns, formats, parameters } = portal;
-    if (columns === null || maxRows > 0 || portal.run !== null || portal.finished) return null;
+    if (!mayBeInstant(statement) || columns === null || maxRows > 0) return null;
+    if (portal.run !== null || portal.finished) return null;
     if (prepared.generation !== this.#statements.generation || !this.#goesOn(statement)) return null;
-    const environment = this.#statements.queryEnvironment();
-    const answer = instantAnswer(environment, statement, parameters, prepared.parameterOids, columns, formats);
-    if (answer === null) return null;
-    portal.run = QueryRun.spent(columns);
-    return sendAnswer(answer, out);
+    const environment = this.#statements.pointEnvironment();
+    const oids = prepared.parameterOids;
+    const tag = answerInstantly(environment, statement, parameters, oids, columns, formats, out);
+    if (tag !== null) portal.run = QueryRun.spent(columns);
+    return tag;
   }
 
   #runOnce(portal: SessionPortal): void {
@@ -166,7 +166,7 @@ export class ExtendedQuery {
       }
       portal.run = QueryRun.kept(portal.columns!, kept.take(), tag);
     }
-    this.#transaction.enter(verbOf(statement));
+    this.#statements.enter(statement);
     if (this.#transaction.lacksSnapshot) await this.#transaction.takeSnapshot();
     if (statement.kind === 'query' && portal.run === null) {
       if (portal.finished) throw portal.cannotRun();

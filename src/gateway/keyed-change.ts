@@ -46,7 +46,7 @@ export function changeByKey(
 ): MaybePromise<string> | null {
   if (environment.transaction.snapshot !== null) return null; // what it sees decides, not what is there
   const { def } = statement;
-  const point = statement.point?.(parameterValues(environment.parameters, environment.parameterOids)) ?? null;
+  const point = statement.point?.read(parameterValues(environment.parameters, environment.parameterOids)) ?? null;
   if (point === null || (statement.kind === 'update' && isCopied(statement, environment))) return null;
   const { statement: seen, writes } = environment.transaction;
   const before = seen === null ? undefined : writes.get(liveTable(environment.database, def));

@@ -6,10 +6,11 @@ import { cancellable } from '../ingest/cancellable.ts';
 import type { Transaction } from '../ingest/transaction.ts';
 import { mayBeInFiles, resolveBatch } from '../ingest/resolver.ts';
 import type { PointRead } from '../planner/plan.ts';
+import type { Batch } from '../storage/memory/batch.ts';
 import type { Table } from '../storage/table.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import { rowEncoder } from '../types/data-row.ts';
+import { type RowEncoder, rowEncoder } from '../types/data-row.ts';
 import type { Format } from '../types/result-column.ts';
 import { timeZone } from '../types/time-zone.ts';
 import type { ServerContext } from './context.ts';
@@ -32,36 +33,29 @@ export interface PointEnvironment {
   readonly running: (cancel: () => void) => void;
 }
 
-/** What memory says of a key: the answer; null: the engine must look; 'files'; or a commit under way is to be waited for. */
-type Look = PointAnswer | null | 'files' | Promise<unknown>;
+/** What memory says of a key: its row is where the table has found it; there is none; the engine or files must be looked at; or a commit under way is to be waited for. */
+export type Look = 'here' | 'none' | 'engine' | 'files' | Promise<unknown>;
 
 /** One look, in one turn of the loop: what it sees is one Version, and needs no pin. */
-function look(
-  environment: PointEnvironment,
-  table: Table,
-  vectors: readonly ColumnVector[],
-  point: PointRead,
-  formats: readonly Format[],
-): Look {
+export function look(environment: PointEnvironment, table: Table, vectors: readonly ColumnVector[]): Look {
   // In REPEATABLE READ: a row that is alive now, and was there, is what it was.
   const view = environment.transaction?.snapshot?.view(table) ?? null;
   const { database } = environment.context;
   table.encodeKey(vectors, 0, key);
   const hash = table.keys.hash(key);
-  const writer = database.transaction(table.holderOf(key, hash, vectors, 0));
+  const holder = table.holderOf(key, hash, vectors, 0);
+  const writer = holder === 0 ? undefined : database.transaction(holder);
   // it has moved the index already: what it did becomes visible as a whole (H4)
   if (writer?.state === 'committing') return writer.ended;
-  if (table.findInMemory(hash, vectors, 0)) {
-    if (view?.has(table.foundUnit, table.foundPosition) === false) return null;
-    return readMemory(environment, table, point, formats);
-  }
-  if (view !== null) return null;
-  return mayBeInFiles(table, vectors, 0) ? 'files' : NO_ROW;
+  if (table.findInMemory(hash, vectors, 0))
+    return view?.has(table.foundUnit, table.foundPosition) === false ? 'engine' : 'here';
+  if (view !== null) return 'engine';
+  return mayBeInFiles(table, vectors, 0) ? 'files' : 'none';
 }
 
 /** The table, where its key decides; null: the engine must look. */
-function tableOf({ context, transaction }: PointEnvironment, point: PointRead): Table | null {
-  const table = context.database.tableOf(point.def.uuid);
+export function tableOf({ context, transaction }: PointEnvironment, { def }: Pick<PointRead, 'def'>): Table | null {
+  const table = context.database.tableOf(def.uuid);
   return table === undefined || transaction?.writes.has(table) === true ? null : table;
 }
 
@@ -78,8 +72,9 @@ export function readHotPoint(
   const table = tableOf(environment, point);
   if (table === null) return null;
   if (point.key.includes(null)) return NO_ROW;
-  const found = look(environment, table, keyVectors(environment, table, point), point, formats);
-  return found === 'files' || found instanceof Promise ? null : found;
+  const found = look(environment, table, keyVectors(environment, table, point));
+  if (found === 'here') return readMemory(environment, table, point, formats);
+  return found === 'none' ? NO_ROW : null;
 }
 
 /** Null: the engine must look. */
@@ -96,12 +91,13 @@ export async function readPoint(
   const pin = database.memory.pins.acquire(); // the file must stay until its row is read
   try {
     for (;;) {
-      const found = look(environment, table, vectors, point, formats);
+      const found = look(environment, table, vectors);
       if (found instanceof Promise) {
         await found;
         continue;
       }
-      if (found !== 'files') return found;
+      if (found === 'here') return readMemory(environment, table, point, formats);
+      if (found !== 'files') return found === 'none' ? NO_ROW : null;
       if (table.files.some((file) => !file.indexed && file.mayHold(vectors, 0))) return null;
       let unit = -1;
       let position = -1;
@@ -122,6 +118,25 @@ export async function readPoint(
   }
 }
 
+/** Where the row is that `findInMemory` has found; null: no memory has it any more. */
+export function foundPlace(table: Table): { readonly batch: Batch; readonly row: number } | null {
+  const unit = table.unit(table.foundUnit);
+  if (unit === undefined) return null;
+  return unit.tier === 'memory' ? unit.locate(table.foundPosition) : (unit.warm?.locate(table.foundPosition) ?? null);
+}
+
+/** Which columns of its table a row is made of, and what writes it. */
+export function rowOf(
+  table: Table,
+  fieldIds: readonly number[],
+  formats: readonly Format[],
+  zone: string,
+): { readonly indexes: readonly number[]; readonly encode: RowEncoder } {
+  const indexes = fieldIds.map((fieldId) => table.fieldIds.indexOf(fieldId));
+  const columns = indexes.map((index, i) => ({ type: table.def.columns[index]!.type, format: formats[i] ?? 0 }));
+  return { indexes, encode: rowEncoder(columns, { timeZone: timeZone(zone) }) };
+}
+
 /** The row that `findInMemory` has found. */
 function readMemory(
   environment: PointEnvironment,
@@ -129,21 +144,12 @@ function readMemory(
   point: PointRead,
   formats: readonly Format[],
 ): PointAnswer | null {
-  const unit = table.unit(table.foundUnit);
-  if (unit === undefined) return null;
-  const place = unit.tier === 'memory' ? unit.locate(table.foundPosition) : unit.warm?.locate(table.foundPosition);
-  if (place === undefined || place === null) return null;
+  const place = foundPlace(table);
+  if (place === null) return null;
   const { batch, row } = place;
-  const indexes = point.fieldIds.map((fieldId) => table.fieldIds.indexOf(fieldId));
-  const encode = rowEncoder(
-    indexes.map((index, i) => ({ type: table.def.columns[index]!.type, format: formats[i] ?? 0 })),
-    { timeZone: timeZone(environment.timeZone) },
-  );
-  encode(
-    indexes.map((index) => batch.columns[index]!.vector()),
-    row,
-    written,
-  );
+  const { indexes, encode } = rowOf(table, point.fieldIds, formats, environment.timeZone);
+  const vectors = indexes.map((index) => batch.columns[index]!.vector());
+  encode(vectors, row, written);
   return { rows: 1, messages: written.takeSmall() };
 }
 

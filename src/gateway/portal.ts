@@ -6,6 +6,7 @@ import type { SessionPrepared } from './prepare.ts';
 import type { QueryRun } from './query.ts';
 import { SqlCursor, type SpoolFiles } from './sql-cursor.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
+import type { DescribedRow } from '../wire/described-row.ts';
 import type { BoundParameters, Portal } from '../wire/gateway-api.ts';
 
 /** What DECLARE said. */
@@ -22,6 +23,7 @@ export class SessionPortal implements Portal {
   readonly columns: readonly ResultColumn[] | null;
   readonly formats: readonly Format[];
   readonly prepared: SessionPrepared;
+  readonly described: DescribedRow;
   readonly parameters: BoundParameters;
   /** Null: Bind made it. */
   readonly cursor: CursorDefinition | null;
@@ -52,6 +54,7 @@ export class SessionPortal implements Portal {
     this.number = number;
     this.prepared = prepared;
     this.columns = prepared.columns;
+    this.described = prepared.described;
     this.parameters = parameters;
     this.formats = formats;
     this.boundAt = boundAt;
@@ -120,5 +123,10 @@ export class SessionPortal implements Portal {
 
 /** One format a column, from the 0, 1 or n codes of Bind. */
 export function formatsOf(count: number, codes: readonly Format[]): readonly Format[] {
-  return Array.from({ length: count }, (_, i) => (codes.length === 1 ? codes[0]! : (codes[i] ?? 0)));
+  if (codes.length === count) return codes;
+  const all = SPREAD[codes[0] ?? 0];
+  return (all[count] ??= Array.from({ length: count }, () => codes[0] ?? 0));
 }
+
+/** By format and number of columns: a portal keeps none of its own. */
+const SPREAD: readonly [(readonly Format[])[], (readonly Format[])[]] = [[], []];

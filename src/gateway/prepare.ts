@@ -9,6 +9,7 @@ import { atStatement } from './query.ts';
 import { returningOf } from './returning.ts';
 import type { ParsedStatement, QueryPlan, Statement } from '../planner/plan.ts';
 import type { ResultColumn } from '../types/result-column.ts';
+import { DescribedRow } from '../wire/described-row.ts';
 import type { MaybePromise, Portal, Prepared } from '../wire/gateway-api.ts';
 
 export interface SessionPrepared extends Prepared {
@@ -18,6 +19,7 @@ export interface SessionPrepared extends Prepared {
   readonly generation: number;
   readonly declaredOids: readonly number[];
   readonly preparedAt: number;
+  readonly described: DescribedRow;
   /** The text of PREPARE; undefined: a Parse message made it. */
   readonly sqlText?: string;
 }
@@ -51,6 +53,7 @@ export function prepare(
     columns,
     generation: preparation.generation,
     preparedAt: preparation.now,
+    described: new DescribedRow(),
   });
   if (parsed === null) return known([], null);
   const own = (plan: QueryPlan): readonly number[] => mergeOids(declared, plan.parameterOids, parsed.parameterCount);
@@ -143,6 +146,7 @@ export async function describedByPostgres(
     columns: rows ? columns : null,
     generation: preparation.generation,
     preparedAt: preparation.now,
+    described: new DescribedRow(),
   };
 }
 

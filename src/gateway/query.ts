@@ -174,7 +174,7 @@ export class QueryRun {
   ): Promise<QueryRun> {
     const values = parameterValues(parameters, oids);
     const isHere = copy === null && standIn === null && columns !== null;
-    const point = isHere ? (plan.point?.(values) ?? null) : null;
+    const point = isHere ? (plan.point?.read(values) ?? null) : null;
     if (point !== null && point.fieldIds.length === columns?.length) {
       const found = await readPoint(environment, point, formats);
       if (found !== null) return new QueryRun(columns, once(found.rows, found.messages));

@@ -1,7 +1,7 @@
 /** The Query message: its statements one after another, outside a block as one implicit transaction. */
 import { admitted } from './admission.ts';
 import { describedColumns } from './columns.ts';
-import { instantAnswer, sendAnswer } from './instant.ts';
+import { instantAnswer, mayBeInstant, sendAnswer } from './instant.ts';
 import { headEnd, insertHead, type InsertHead } from '../planner/insert-head.ts';
 import { parseSql } from '../planner/parse.ts';
 import type { ParsedStatement, Statement } from '../planner/plan.ts';
@@ -12,7 +12,7 @@ import { prepareSimple } from './prepare.ts';
 import { insertText } from './insert.ts';
 import { mayInsert } from './permission.ts';
 import type { TableDef } from '../table-def.ts';
-import { inTransaction, verbOf } from './transaction-statements.ts';
+import { inTransaction } from './transaction-statements.ts';
 import type { WriteEnvironment } from './write-environment.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
 import type { SessionStatements } from './statements.ts';
@@ -103,7 +103,7 @@ export class SimpleQuery {
     this.#statements.position = parsed.position;
     const prepared = await prepareSimple(this.#statements.preparation(), parsed, statement);
     const columns = prepared?.columns ?? null;
-    if (!inTransaction(statement)) this.#transaction.enter(verbOf(statement));
+    if (!inTransaction(statement)) this.#statements.enter(statement);
     if (columns !== null) out.rowDescription(columns, NO_FORMATS);
     const answer = columns === null ? null : { columns, formats: NO_FORMATS, out };
     const sent = this.#answer(statement, out);
@@ -119,9 +119,10 @@ export class SimpleQuery {
 
   /** The tag, where its rows are there at once; null: it has to wait for something. */
   #answer(statement: Statement, out: Output): MaybePromise<string> | null {
-    if (statement.kind !== 'query' || statement.plan.described === null || this.#transaction.lacksSnapshot) return null;
+    if (statement.kind !== 'query' || !mayBeInstant(statement)) return null;
+    if (statement.plan.described === null || this.#transaction.lacksSnapshot) return null;
     const columns = describedColumns(statement.plan);
-    const environment = this.#statements.queryEnvironment();
+    const environment = this.#statements.pointEnvironment();
     const answer = instantAnswer(environment, statement, NO_PARAMETERS, [], columns, NO_FORMATS);
     if (answer === null) return null;
     out.rowDescription(columns, NO_FORMATS);

@@ -33,6 +33,7 @@ import type { Preparation, SessionPrepared } from './prepare.ts';
 import { KeptPlans } from './kept-plans.ts';
 import type { Interruption } from './interruption.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
+import type { PointEnvironment } from './point.ts';
 import { ownTables, permit, permitSchema, usable } from './permission.ts';
 import { carryOutRole, isAboutRoles } from './roles.ts';
 import type { SessionAccess } from './session-access.ts';
@@ -153,6 +154,11 @@ export class SessionStatements {
     return this.context.database.pressure.charge(bytes);
   }
 
+  /** Before a statement is carried out. @throws {SqlError} 25006 */
+  enter(statement: Statement): void {
+    this.transaction.enter(this.settings.readOnly ? verbOf(statement) : null);
+  }
+
   /** A message of the client, and what it asks for. */
   messageComes(): void {
     this.interruption.busy();
@@ -231,7 +237,7 @@ export class SessionStatements {
   ): Promise<string> {
     this.interruption.begin();
     if (!inTransaction(statement)) {
-      this.transaction.enter(verbOf(statement));
+      this.enter(statement);
       if (this.transaction.lacksSnapshot) await this.transaction.takeSnapshot();
     }
     switch (statement.kind) {
@@ -385,7 +391,7 @@ export class SessionStatements {
   }
 
   async #enterQuery(statement: Of<'query'>): Promise<void> {
-    this.transaction.enter(verbOf(statement));
+    this.enter(statement);
     if (this.transaction.lacksSnapshot) await this.transaction.takeSnapshot();
   }
 
@@ -470,6 +476,12 @@ export class SessionStatements {
       this.#timeContext = { name, timeZone: timeZone(name), now, clock, user, sequences: this.sequences };
     }
     return this.#timeContext;
+  }
+
+  /** For what is answered at once: little of the other. */
+  pointEnvironment(): PointEnvironment {
+    const { context, interruption, settings, transaction } = this;
+    return { context, transaction: transaction.current, timeZone: settings.timeZone, running: interruption.running };
   }
 
   queryEnvironment(): QueryEnvironment {

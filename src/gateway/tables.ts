@@ -10,6 +10,7 @@ export function tablesOf(statement: Statement): readonly string[] {
       return ofPlan(statement.plan);
     case 'insert': {
       const { def, source, conflict } = statement;
+      if (source.kind === 'values' && conflict?.action !== 'update') return [def.uuid];
       const more = source.kind === 'query' ? ofPlan(source.plan) : NONE;
       return [def.uuid, ...more, ...(conflict?.action === 'update' ? ofPlan(conflict.plan) : NONE)];
     }
@@ -54,13 +55,15 @@ export function writtenTables(statement: Statement): readonly string[] {
 
 /** Uuids of those of which it locks rows. */
 export function tablesOfLocks(statement: Statement): readonly string[] {
-  if (!('locks' in statement) && !('lock' in statement)) return NONE;
-  const { lock, locks = [] } = statement as Extract<Statement, { kind: 'query' }>;
+  const { lock, locks = [] } = statement as Partial<Pick<Extract<Statement, { kind: 'query' }>, 'lock' | 'locks'>>;
+  if (lock === undefined && locks.length === 0) return NONE;
   return [...locks, ...(lock === undefined ? [] : [lock])].map(({ def }) => def.uuid);
 }
 
 function ofPlan({ tables }: QueryPlan): readonly string[] {
   if (tables.length === 0) return NONE;
+  const [first] = tables;
+  if (tables.length === 1 && first!.feed === undefined && first!.def.uuid !== '') return [first!.def.uuid];
   // A feed that is followed has no end that a change of its table could wait for.
   // Rows that a part of WITH returns have no uuid.
   return tables.flatMap(({ def, feed }) =>

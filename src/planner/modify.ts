@@ -16,7 +16,7 @@ import { rootScope, type Scope, type WriterContext } from './duckdb/scope.ts';
 import { copiedChange } from './copied-change.ts';
 import { newValues, planNewRow } from './new-row.ts';
 import type { CatalogView, KeyCondition, PlannedTable, QueryPlan, Returning, Statement } from './plan.ts';
-import { isUtc, pointCandidate, pointRead, Renderer, type PlannerEnvironment } from './query-plan.ts';
+import { isUtc, keyCondition, pointCandidate, Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
 import { planReturning } from './returning.ts';
 import { targetTable } from './schema-names.ts';
@@ -187,7 +187,7 @@ function pointOf({ from, with: withClause, where, def, relation }: Target): KeyC
   if (from.length > 0 || withClause !== undefined) return null;
   const candidate = pointCandidate(where, def, aliasOf(relation), [], false);
   if (candidate === null || candidate.comparisons.length !== def.key.length || def.key.length === 0) return null;
-  return (parameters) => pointRead(candidate, parameters);
+  return keyCondition(candidate);
 }
 
 function writeRows(

@@ -145,8 +145,7 @@ export interface QueryPlan {
   /** For PostgreSQL itself to run where the engine has no way. Left out: it may not. */
   readonly copied?: () => CopiedQuery;
   /**
-   * Set when the statement may be `SELECT plain columns FROM t WHERE k1 = v1 AND … [AND nothing else]` over the whole key. Null:
-   * these values are not surely those of a key.
+   * Set when the statement may be `SELECT plain columns FROM t WHERE k1 = v1 AND … [AND nothing else]` over the whole key.
    */
   readonly point?: KeyCondition;
   render(parameters: readonly ParameterValue[]): RenderedQuery;
@@ -200,8 +199,15 @@ export type SetValue =
   /** Of two values of one of the types int4, int8 and float8. */
   | { readonly kind: 'sum'; readonly negative: boolean; readonly left: SetValue; readonly right: SetValue };
 
-/** The row that a statement is about, when its condition is the whole key and nothing else; null: values are not surely of a key. */
-export type KeyCondition = (parameters: readonly ParameterValue[]) => PointRead | null;
+/** The row that a statement is about, when its condition is the whole key and nothing else. */
+export interface KeyCondition {
+  readonly def: TableDef;
+  readonly fieldIds: readonly number[];
+  /** Parameters that are the key's values as they come, from 0 and in key order; null: something of it is no plain parameter. */
+  readonly places: readonly number[] | null;
+  /** Null: the values are not surely those of a key. */
+  read(parameters: readonly ParameterValue[]): PointRead | null;
+}
 
 /** The new row of an UPDATE by key: the row is found without a query. */
 export interface NewRow {

@@ -216,6 +216,19 @@ export function pointKey(
   return key;
 }
 
+/** The parameters that such comparisons compare the key with, from 0 and in key order; null: not all are parameters without a cast. */
+export function keyPlaces(def: TableDef, found: readonly Comparison[]): readonly number[] | null {
+  if (def.key.length === 0 || found.length !== def.key.length) return null;
+  const places: number[] = [];
+  for (const fieldId of def.key) {
+    const column = def.columns.find((one) => one.fieldId === fieldId)!;
+    const match = found.find((one) => one.column === column.name);
+    if (match?.operator !== '=' || match.operand.kind !== 'parameter' || match.operand.oid !== 0) return null;
+    places.push(match.operand.index - 1);
+  }
+  return places;
+}
+
 const TIME = /^\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$/;
 
 /** Digits that the column's scale holds: others are equal to no value of it, and its input function would round them. */

@@ -21,15 +21,15 @@ import type {
   CatalogView,
   ColumnFilter,
   IndexedRead,
+  KeyCondition,
   ParameterValue,
   PlannedTable,
-  PointRead,
   QueryPlan,
   RenderedQuery,
   TimeRange,
 } from './plan.ts';
 import { hasLongSeries } from './long-series.ts';
-import { comparisons, pointKey, timeRange, type Comparison } from './predicates.ts';
+import { comparisons, keyPlaces, pointKey, timeRange, type Comparison } from './predicates.ts';
 import { findAnyRelations, onlyTable, planTables, viewsRead, type Relations } from './relations.ts';
 
 /** What a session adds to the text: its constants, the types it declared, and names for scans. */
@@ -270,9 +270,7 @@ export class Renderer {
       views: [],
       described,
       parameterOids: this.#parameterOids,
-      ...(point === null || point.comparisons.length === 0
-        ? {}
-        : { point: (parameters) => pointRead(point, parameters) }),
+      ...(point === null || point.comparisons.length === 0 ? {} : { point: keyCondition(point) }),
       render: (parameters) => this.render(parameters),
     };
   }
@@ -337,13 +335,16 @@ export class Renderer {
   }
 }
 
-/** Null: the values are not surely those of a key. */
-export function pointRead(
-  { def, comparisons: list, fieldIds }: PointCandidate,
-  parameters: readonly ParameterValue[],
-): PointRead | null {
-  const key = pointKey(def, list, parameters);
-  return key === null ? null : { def, key, fieldIds };
+export function keyCondition({ def, comparisons: list, fieldIds }: PointCandidate): KeyCondition {
+  return {
+    def,
+    fieldIds,
+    places: keyPlaces(def, list),
+    read: (parameters) => {
+      const key = pointKey(def, list, parameters);
+      return key === null ? null : { def, key, fieldIds };
+    },
+  };
 }
 
 /** What one level's WHERE says of columns of that level's own tables. */

@@ -58,9 +58,10 @@ export class ByteWriter {
   raw(src: Uint8Array, start = 0, end = src.length): void {
     const count = end - start;
     this.reserve(count);
-    if (count < 24) {
+    if (count <= LOOP_BYTES_MAX) {
+      const { bytes } = this;
       let at = this.length;
-      for (let i = start; i < end; i++) this.bytes[at++] = src[i]!;
+      for (let i = start; i < end; i++) bytes[at++] = src[i]!;
     } else {
       this.bytes.set(src.subarray(start, end), this.length);
     }
@@ -76,6 +77,19 @@ export class ByteWriter {
 
   utf8(text: string): void {
     this.reserve(text.length * 3);
+    if (text.length <= LOOP_BYTES_MAX) {
+      const { bytes } = this;
+      let at = this.length;
+      for (let i = 0; i < text.length; i++) {
+        const code = text.charCodeAt(i);
+        if (code >= 0x80) return this.#encode(text);
+        bytes[at++] = code;
+      }
+      this.length = at;
+    } else this.#encode(text);
+  }
+
+  #encode(text: string): void {
     this.length += encoder.encodeInto(text, this.bytes.subarray(this.length)).written;
   }
 
@@ -105,6 +119,8 @@ export class ByteWriter {
   }
 }
 
+/** Up to here a loop is done before a call of the system's copy has begun. */
+const LOOP_BYTES_MAX = 96;
 const POOLED_BYTES_MAX = 4096;
 
 const encoder = new TextEncoder();

@@ -9,6 +9,7 @@ import type { SqlError } from '../errors.ts';
 import type { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { Format, ResultColumn } from '../types/result-column.ts';
+import type { DescribedRow } from './described-row.ts';
 import type { Credential } from './scram-exchange.ts';
 
 export type MaybePromise<T> = T | Promise<T>;
@@ -106,6 +107,8 @@ export interface Portal {
   readonly columns: readonly ResultColumn[] | null;
   /** One format a column, already spread from the 0, 1 or n codes of Bind. */
   readonly formats: readonly Format[];
+  /** Of its prepared statement. */
+  readonly described: DescribedRow;
   close(): void;
 }
 /** The values of a Bind: `formats` has 0, 1 or n codes as in the message; value i is bytes[starts[i], ends[i]), or NULL where its start is -1. */

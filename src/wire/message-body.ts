@@ -51,6 +51,16 @@ export class MessageBody {
     return decodeUtf8(this.bytes, start, this.#zero());
   }
 
+  /** A string that is often the one of the last time: that is then the same object, whose hash is known. */
+  name(known: KnownName): string {
+    const start = this.#at;
+    if (this.bytes[start] === 0 && start < this.#end) {
+      this.#at = start + 1;
+      return '';
+    }
+    return known.of(this.bytes, start, this.#zero());
+  }
+
   /** A string as a view of its bytes, which are not looked at. */
   stringBytes(): Uint8Array {
     const start = this.#at;
@@ -79,6 +89,29 @@ export class MessageBody {
     if (count > this.#end - at) throw malformed('insufficient data left in message');
     this.#at = at + count;
     return at;
+  }
+}
+
+/** A name as it came the last time: names that come by each statement are few. */
+export class KnownName {
+  #text = '';
+  /** Its bytes, where they are its characters. */
+  #length = -1;
+
+  of(bytes: Uint8Array, start: number, end: number): string {
+    const text = this.#text;
+    if (end - start === this.#length) {
+      let at = 0;
+      while (at < this.#length && bytes[start + at] === text.charCodeAt(at)) at++;
+      if (at === this.#length) return text;
+    }
+    const name = decodeUtf8(bytes, start, end);
+    // of other characters than ASCII's a byte may be another one's code
+    if (name.length === end - start) {
+      this.#text = name;
+      this.#length = name.length;
+    }
+    return name;
   }
 }
 

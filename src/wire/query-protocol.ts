@@ -11,7 +11,7 @@ import type { Format } from '../types/result-column.ts';
 import * as backend from './backend-messages.ts';
 import type { GatewaySession, MaybePromise, Portal, Prepared } from './gateway-api.ts';
 import { MessageParameters } from './bound-parameters.ts';
-import { decodeUtf8, malformed, MessageBody } from './message-body.ts';
+import { decodeUtf8, KnownName, malformed, MessageBody } from './message-body.ts';
 import type { SessionOutput } from './session-output.ts';
 
 const code = (letter: string): number => letter.charCodeAt(0);
@@ -31,6 +31,7 @@ const STATEMENT = code('S');
 const PORTAL = code('P');
 
 const NO_FORMATS: readonly Format[] = [];
+const ONE_FORMAT: readonly [readonly Format[], readonly Format[]] = [[0], [1]];
 
 /** What the protocol asks of its connection. */
 export interface ProtocolHost {
@@ -51,6 +52,8 @@ export class QueryProtocol {
   readonly #statements: Map<string, Prepared>;
   readonly #portals: Map<string, Portal>;
   #skipping = false;
+  readonly #portalName = new KnownName();
+  readonly #statementName = new KnownName();
 
   constructor(session: GatewaySession, out: SessionOutput, host: ProtocolHost) {
     this.#session = session;
@@ -122,6 +125,11 @@ export class QueryProtocol {
     return after(pending, () => this.ready());
   }
 
+  /** A name that is often that of the message before. */
+  #name(body: MessageBody, known: KnownName): string {
+    return this.#out.transcoder === null ? body.name(known) : this.#string(body);
+  }
+
   #string(body: MessageBody): string {
     const { transcoder } = this.#out;
     if (transcoder === null) return body.string();
@@ -147,8 +155,8 @@ export class QueryProtocol {
   }
 
   #bind(body: MessageBody): MaybePromise<void> {
-    const portalName = this.#string(body);
-    const statementName = this.#string(body);
+    const portalName = this.#name(body, this.#portalName);
+    const statementName = this.#name(body, this.#statementName);
     const formats = readFormats(body);
     const count = body.u16();
     const starts: number[] = [];
@@ -178,7 +186,7 @@ export class QueryProtocol {
 
   #describe(body: MessageBody): void {
     const kind = body.u8();
-    const name = this.#string(body);
+    const name = this.#name(body, kind === PORTAL ? this.#portalName : this.#statementName);
     body.done();
     const out = this.#out.writer;
     if (kind === STATEMENT) {
@@ -189,12 +197,13 @@ export class QueryProtocol {
     } else if (kind === PORTAL) {
       const portal = this.#portal(name);
       if (portal.columns === null) backend.noData(out);
+      else if (this.#out.transcoder === null) portal.described.write(out, portal.columns, portal.formats);
       else this.#out.rowDescription(portal.columns, portal.formats);
     } else throw malformed(`invalid DESCRIBE message subtype ${kind}`);
   }
 
   #execute(body: MessageBody): MaybePromise<void> {
-    const name = this.#string(body);
+    const name = this.#name(body, this.#portalName);
     const maxRows = body.i32();
     body.done();
     const portal = this.#portal(name);
@@ -254,15 +263,16 @@ export class QueryProtocol {
 function readFormats(body: MessageBody): readonly Format[] {
   const count = body.u16();
   if (count === 0) return NO_FORMATS;
+  if (count === 1) return ONE_FORMAT[readFormat(body)];
   const formats: Format[] = [];
-  for (let i = 0; i < count; i++) {
-    const format = body.u16();
-    if (format !== 0 && format !== 1) {
-      throw new SqlError(SqlState.invalidParameterValue, `unsupported format code: ${(format << 16) >> 16}`);
-    }
-    formats.push(format);
-  }
+  for (let i = 0; i < count; i++) formats.push(readFormat(body));
   return formats;
+}
+
+function readFormat(body: MessageBody): Format {
+  const format = body.u16();
+  if (format === 0 || format === 1) return format;
+  throw new SqlError(SqlState.invalidParameterValue, `unsupported format code: ${(format << 16) >> 16}`);
 }
 
 function checkCounts(

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/clock.ts';
+import { DescribedRow } from '../../src/wire/described-row.ts';
 import type { Gateway } from '../../src/wire/gateway-api.ts';
 import { listen } from '../../src/wire/listener.ts';
 import { COLUMNS, dataRow, RawClient, STARTUP } from '../wire/fake-gateway.ts';
@@ -29,7 +30,7 @@ const gateway: Gateway = {
       out.commandComplete('SELECT 1');
     },
     parse: () => ({ parameterOids: [], columns: COLUMNS }),
-    bind: () => ({ columns: COLUMNS, formats: [0], close: () => {} }),
+    bind: () => ({ columns: COLUMNS, formats: [0], described: new DescribedRow(), close: () => {} }),
     execute(_portal, _maxRows, out) {
       out.writer.raw(ROW);
       out.commandComplete('SELECT 1');

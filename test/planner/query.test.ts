@@ -568,7 +568,7 @@ test.each([
 
 test('equality with the whole key and plain columns is a point read; anything more is not', () => {
   const point = (sql: string, parameters: { typeOid: number; text: string | null }[] = []): unknown => {
-    const found = planOf(sql).point?.(parameters) ?? null;
+    const found = planOf(sql).point?.read(parameters) ?? null;
     return found === null ? null : [found.key, found.fieldIds];
   };
   expect(point("SELECT v, a FROM other.pairs WHERE b = 'x' AND 1 = a")).toEqual([

@@ -4,6 +4,7 @@ import { systemClock } from '../../src/clock.ts';
 import { SqlError } from '../../src/errors.ts';
 import { ByteWriter } from '../../src/types/byte-writer.ts';
 import type { Credential } from '../../src/wire/scram-exchange.ts';
+import { DescribedRow } from '../../src/wire/described-row.ts';
 import type {
   ClientFacts,
   Gateway,
@@ -111,7 +112,13 @@ export class FakeGateway implements Gateway {
       bind: (prepared, { values }): Portal & { text: string } => {
         const value = values[0];
         const text = value ? Buffer.from(value).toString() : (prepared as Prepared & { text: string }).text;
-        return { columns: prepared.columns, formats: [0], text, close: () => void this.calls.push(`close ${text}`) };
+        return {
+          columns: prepared.columns,
+          formats: [0],
+          described: new DescribedRow(),
+          text,
+          close: () => void this.calls.push(`close ${text}`),
+        };
       },
       execute: (portal, _maxRows, out) => rows((portal as Portal & { text: string }).text, out),
       sync: () => {
