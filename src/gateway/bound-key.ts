@@ -1,6 +1,6 @@
 /**
  * A key out of a Bind's bytes: parameters that are compared with the key's columns as they are, read where they stand. No text of a
- * value is made, and the vectors are those of the last time.
+ * value is made, and the vectors are those of the last time: one statement of a session runs at a time, and the condition is its plan's.
  *
  * - B1 Only types whose values mean the same to every session at any time, and are compared as they are stored. What a value of
  *   another type is beside its column, `KeyCondition.read` says.
@@ -33,6 +33,24 @@ interface Part {
   readonly inputs: readonly [TextInput, TextInput];
 }
 
+interface Kept {
+  readonly def: TableDef;
+  readonly oids: readonly number[];
+  readonly key: BoundKey | null;
+}
+const known = new WeakMap<KeyCondition, Kept>();
+
+/** The key of a condition on a table that is defined so. @param oids types of the parameters; null: B1, or the key is not of parameters alone */
+export function boundKeyOf(condition: KeyCondition, def: TableDef, oids: readonly number[]): BoundKey | null {
+  if (condition.places === null) return null;
+  let kept = known.get(condition);
+  if (kept?.def !== def || kept.oids !== oids) {
+    kept = { def, oids, key: BoundKey.of(condition, def, oids) };
+    known.set(condition, kept);
+  }
+  return kept.key;
+}
+
 export class BoundKey {
   readonly #parts: readonly Part[];
   /** The key as it was read last, in the order of the table's. */
@@ -43,7 +61,7 @@ export class BoundKey {
     this.vectors = parts.map(({ value }) => value.vector);
   }
 
-  /** @param oids types of the parameters; null: B1, or the key is not of parameters alone */
+  /** As `boundKeyOf`. */
   static of({ places }: KeyCondition, { columns, key }: TableDef, oids: readonly number[]): BoundKey | null {
     if (places === null) return null;
     const parts: Part[] = [];

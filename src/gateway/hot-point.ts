@@ -4,19 +4,17 @@
  */
 import type { KeyCondition } from '../planner/plan.ts';
 import type { Table } from '../storage/table.ts';
-import type { TableDef } from '../table-def.ts';
 import type { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { Format } from '../types/result-column.ts';
 import type { BoundParameters } from '../wire/gateway-api.ts';
-import { BoundKey } from './bound-key.ts';
+import { type BoundKey, boundKeyOf } from './bound-key.ts';
 import { foundPlace, look, rowOf, tableOf, type PointEnvironment } from './point.ts';
 
 /** How rows of a statement are read, and what that was made for. */
 interface Reader extends ReturnType<typeof rowOf> {
+  /** Of the table's definition and the parameters' types. */
   readonly key: BoundKey;
-  readonly def: TableDef;
-  readonly oids: readonly number[];
   readonly formats: readonly Format[];
   readonly timeZone: string;
   /** Filled anew for each row. */
@@ -59,13 +57,12 @@ function readerOf(
   formats: readonly Format[],
 ): Reader | null {
   const { def } = table;
-  const kept = readers.get(condition);
-  if (kept?.def === def && kept.oids === oids && kept.timeZone === timeZone && isSame(kept.formats, formats))
-    return kept;
-  const key = BoundKey.of(condition, def, oids);
+  const key = boundKeyOf(condition, def, oids);
   if (key === null) return null;
+  const kept = readers.get(condition);
+  if (kept?.key === key && kept.timeZone === timeZone && isSame(kept.formats, formats)) return kept;
   const vectors: ColumnVector[] = [];
-  const made = { key, def, oids, formats, timeZone, vectors, ...rowOf(table, condition.fieldIds, formats, timeZone) };
+  const made = { key, formats, timeZone, vectors, ...rowOf(table, condition.fieldIds, formats, timeZone) };
   readers.set(condition, made);
   return made;
 }

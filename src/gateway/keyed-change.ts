@@ -18,7 +18,7 @@ import { RowWriter } from '../ingest/row-writer.ts';
 import type { TableWrites } from '../ingest/transaction.ts';
 import { isTaken } from '../ingest/resolver.ts';
 import { holderOf, insertRows } from '../ingest/write-rows.ts';
-import type { NewRow, PointRead, Returning, Statement } from '../planner/plan.ts';
+import type { KeyCondition, NewRow, Returning, Statement } from '../planner/plan.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { Table } from '../storage/table.ts';
@@ -27,6 +27,7 @@ import { putText } from '../types/parse-text-value.ts';
 import { textInput } from '../types/text-input.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import type { MaybePromise } from '../wire/gateway-api.ts';
+import { type BoundKey, boundKeyOf } from './bound-key.ts';
 import { bufferUnit } from './buffer.ts';
 import { liveTable } from './cursor.ts';
 import { moveSome } from './bulk.ts';
@@ -45,14 +46,39 @@ export function changeByKey(
   statement: Of<'update' | 'delete'>,
 ): MaybePromise<string> | null {
   if (environment.transaction.snapshot !== null) return null; // what it sees decides, not what is there
-  const { def } = statement;
-  const point = statement.point?.read(parameterValues(environment.parameters, environment.parameterOids)) ?? null;
-  if (point === null || (statement.kind === 'update' && isCopied(statement, environment))) return null;
+  const { point } = statement;
+  if (point === null) return null;
+  const table = liveTable(environment.database, statement.def);
+  const bound = boundKeyOf(point, table.def, environment.parameterOids);
+  const key = bound === null ? keyByTexts(environment, table, point) : keyOf(environment, bound);
+  if (key === null || (statement.kind === 'update' && isCopied(statement, environment))) return null;
   const { statement: seen, writes } = environment.transaction;
-  const before = seen === null ? undefined : writes.get(liveTable(environment.database, def));
+  const before = seen === null ? undefined : writes.get(table);
   if (before !== undefined && seen!.hasWritten(before)) return null; // a scan leaves out what other parts of the statement did
-  const change = new KeyedChange(environment, liveTable(environment.database, def), statement, point);
-  return change.run();
+  return new KeyedChange(environment, table, statement, key).run();
+}
+
+/** Of a key with a NULL. */
+const NO_KEY: readonly ColumnVector[] = [];
+
+/** The key as vectors of one row. */
+const keyOf = ({ parameters }: WriteEnvironment, bound: BoundKey): readonly ColumnVector[] =>
+  bound.read(parameters) ? bound.vectors : NO_KEY;
+
+/** The same by the texts of its values; null: they are not surely those of a key. */
+function keyByTexts(
+  { parameters, parameterOids, time }: WriteEnvironment,
+  table: Table,
+  point: KeyCondition,
+): readonly ColumnVector[] | null {
+  const texts = point.read(parameterValues(parameters, parameterOids))?.key ?? null;
+  if (texts === null) return null;
+  if (texts.includes(null)) return NO_KEY;
+  return table.keyColumns.map((index, i) => {
+    const builder = new VectorBuilder(table.physicals[index]!);
+    putText(textInput(table.def.columns[index]!.type, time), texts[i]!, builder);
+    return builder.vector();
+  });
 }
 
 /** The new row is PostgreSQL's to work out (`copied-change.ts`). */
@@ -65,21 +91,24 @@ class KeyedChange {
   readonly #environment: WriteEnvironment;
   readonly #writes: TableWrites;
   readonly #statement: Of<'update' | 'delete'>;
-  readonly #isAbsent: boolean;
   readonly #keys: readonly KeyRows[];
   readonly #vectors: readonly ColumnVector[];
 
-  constructor(environment: WriteEnvironment, table: Table, statement: Of<'update' | 'delete'>, point: PointRead) {
+  constructor(
+    environment: WriteEnvironment,
+    table: Table,
+    statement: Of<'update' | 'delete'>,
+    vectors: readonly ColumnVector[],
+  ) {
     this.#environment = environment;
     this.#writes = environment.transaction.of(table);
     this.#statement = statement;
-    this.#isAbsent = point.key.includes(null);
-    this.#vectors = this.#isAbsent ? [] : keyVectors(table, point, environment);
-    this.#keys = [{ vectors: this.#vectors, rows: 1 }];
+    this.#vectors = vectors;
+    this.#keys = [{ vectors, rows: 1 }];
   }
 
   run(): MaybePromise<string> {
-    if (this.#isAbsent) return this.#tag(0);
+    if (this.#vectors === NO_KEY) return this.#tag(0);
     const { transaction } = this.#environment;
     this.#writes.table.encodeKey(this.#vectors, 0, key);
     const context = contextOf(this.#environment);
@@ -204,13 +233,4 @@ class KeyedChange {
       release();
     }
   }
-}
-
-/** The key as vectors of one row. */
-function keyVectors(table: Table, point: PointRead, { time }: WriteEnvironment): readonly ColumnVector[] {
-  return table.keyColumns.map((index, i) => {
-    const builder = new VectorBuilder(table.physicals[index]!);
-    putText(textInput(table.def.columns[index]!.type, time), point.key[i]!, builder);
-    return builder.vector();
-  });
 }

@@ -124,7 +124,8 @@ export class RowComputer {
     }
     invariant(value.kind !== 'sum', 'a summand is a column, a number or a parameter');
     let vector: ColumnVector | null = null;
-    this.#anew.push(() => (vector = null));
+    // a number that is written in the statement is the same each time
+    if (value.kind === 'parameter') this.#anew.push(() => (vector = null));
     const type = this.#writer.typeOf(column);
     return { vector: () => (vector ??= constantVector(this.#environment, value, type)), row: () => 0 };
   }

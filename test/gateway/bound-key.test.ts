@@ -66,6 +66,18 @@ test.each(KEYS)(
         const expected = oid === 23 && type.startsWith('numeric') ? [] : ['D v'];
         const once = ['2', 'T v:25', ...expected, `C SELECT ${expected.length}`, 'C SELECT 0', 'Z I'];
         expect(said, `${oid} ${String(given)}`).toEqual(['1', ...once, ...once]);
+        const change = Buffer.concat([bind('', 's', [given], [format]), execute(), sync]);
+        const changed = ['2', 'C UPDATE 1', 'Z I'];
+        const updated = await held(
+          url,
+          [
+            [parse('s', 'UPDATE k SET v = v WHERE k = $1', oid), '1'],
+            [change, ...changed],
+            [change, ...changed],
+          ],
+          'in turns',
+        );
+        expect(updated, `${oid} ${String(given)}`).toEqual(['1', ...changed, ...changed]);
       }
     } finally {
       await held(url, [[query('DROP TABLE k'), 'C', 'Z']], 'in turns');
@@ -184,4 +196,51 @@ test('rows that a client asks for and does not read hold it up, and all come', a
     'pipelined',
   );
   expect(said.filter((each) => each === `D ${'x'.repeat(100_000)}`)).toHaveLength(40);
+});
+
+test('numbers of SET are those of the statement, or of its Bind, each time; NULL as a key changes nothing', async () => {
+  await held(
+    url,
+    [
+      [
+        query('CREATE TABLE sums (k int PRIMARY KEY, a int, b bigint); INSERT INTO sums VALUES (1, 0, 0), (2, 0, 0)'),
+        'C',
+      ],
+      [Buffer.alloc(0), 'C', 'Z'],
+    ],
+    'in turns',
+  );
+  const ask = (name: string, ...values: (string | null)[]): Buffer =>
+    Buffer.concat([bind('', name, values), execute(), sync]);
+  const answers = ['2', 'C', 'Z'];
+  const said = await held(
+    url,
+    [
+      [parse('fixed', 'UPDATE sums SET a = a + 5 WHERE k = $1'), '1'],
+      [parse('given', 'UPDATE sums SET a = a - $2, b = b + $3 WHERE k = $1'), '1'],
+      [parse('gone', 'DELETE FROM sums WHERE k = $1'), '1'],
+      [ask('fixed', '1'), ...answers],
+      [ask('fixed', '2'), ...answers],
+      [ask('fixed', '1'), ...answers],
+      [ask('given', '1', '3', '4'), ...answers],
+      [ask('given', '1', '30', null), ...answers],
+      [ask('given', '2', '1', '7'), ...answers],
+      [ask('fixed', null), ...answers],
+      [ask('gone', null), ...answers],
+      [ask('gone', '3'), ...answers],
+      [query('SELECT a, b FROM sums ORDER BY k'), 'T', 'D', 'D', 'C', 'Z'],
+      [ask('gone', '2'), ...answers],
+      [query('SELECT k FROM sums'), 'T', 'D', 'C', 'Z'],
+    ],
+    'in turns',
+  );
+  expect(said.filter((each) => /^(D|C UPDATE 0|C DELETE)/.test(each))).toEqual([
+    'C UPDATE 0',
+    'C DELETE 0',
+    'C DELETE 0',
+    'D -23|NULL',
+    'D 4|7',
+    'C DELETE 1',
+    'D 1',
+  ]);
 });
