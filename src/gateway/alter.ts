@@ -1,16 +1,19 @@
 /** ALTER TABLE, RENAME and SET SCHEMA: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
 import type { CheckDef } from '../check-def.ts';
-import { SqlError, SqlState } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { alterWithin, holdToAlter } from '../ingest/alter-within.ts';
 import { ownedSequences } from '../ingest/define-sequence.ts';
 import { along, shownName } from '../ingest/relations.ts';
 import { generatedInput } from '../ingest/generated-values.ts';
-import { alteredDef, type AlteredDef } from '../planner/altered-def.ts';
+import { checkReads } from '../planner/altered-checks.ts';
+import { alteredDef, numbered, type AlteredDef } from '../planner/altered-def.ts';
 import type { AlterCommand, AlterTable } from '../planner/alter-command.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
-import { quoteIdentifier } from '../sql-text.ts';
+import type { OwnedSequence } from '../sequence-def.ts';
+import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import type { Table } from '../storage/table.ts';
-import { isTemporarySchema, type ColumnDef, type TableDef } from '../table-def.ts';
+import { isTemporarySchema, lastColumn, type ColumnDef, type ColumnDefault, type TableDef } from '../table-def.ts';
+import { formatType } from '../types/format-type.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { putText } from '../types/parse-text-value.ts';
 import { Oid, physicalOf } from '../types/pg-type.ts';
@@ -48,7 +51,7 @@ export async function alter(environment: DefineEnvironment, statement: AlterTabl
 
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
 
-/** The sequences of columns that become identity columns are made, as part of the transaction. @throws {SqlError} 42703, 55000, 22023 */
+/** The sequences of columns that become identity columns, and of new ones that have one, are made, as part of the transaction. @throws {SqlError} 42703, 55000, 22023 */
 async function withIdentities(
   environment: DefineEnvironment,
   table: Table,
@@ -56,20 +59,38 @@ async function withIdentities(
 ): Promise<AlterCommand[]> {
   const { database, changes, patience } = environment;
   const done: AlterCommand[] = [];
+  const owned = async (def: TableDef, given: OwnedSequence): Promise<number> => {
+    const [sequence] = ownedSequences(changes, def, [given], () => database.takeOid()).sequences;
+    await changes.lock([ofName(sequence!.schema, sequence!.name)], patience);
+    changes.addSequence(sequence!);
+    return sequence!.oid;
+  };
+  const numbers: { fieldId: number; attnum: number } = { fieldId: 0, attnum: 0 };
   for (const command of commands) {
-    if (command.kind !== 'addIdentity') {
+    if (command.kind !== 'addIdentity' && command.kind !== 'addColumn') {
       done.push(command);
       continue;
     }
     await holdToAlter({ database, changes, patience }, table);
     const { def } = table;
-    const column = identityToBe(def, command.name);
-    const options = { ...command.options, typeOid: column.type.oid };
-    const owned = [{ fieldId: column.fieldId, isIdentity: true, options }];
-    const [sequence] = ownedSequences(changes, def, owned, () => database.takeOid()).sequences;
-    await changes.lock([ofName(sequence!.schema, sequence!.name)], patience);
-    changes.addSequence(sequence!);
-    done.push({ ...command, sequence: sequence!.oid });
+    if (command.kind === 'addIdentity') {
+      const column = identityToBe(def, command.name);
+      const options = { ...command.options, typeOid: column.type.oid };
+      done.push({ ...command, sequence: await owned(def, { fieldId: column.fieldId, isIdentity: true, options }) });
+      continue;
+    }
+    if (numbers.fieldId === 0) Object.assign(numbers, lastColumn(def));
+    const isThere = def.columns.some(({ name }) => name === command.column.name);
+    const column = isThere ? command.column : numbered(command.column, numbers);
+    if (isThere || command.sequence === null) {
+      done.push(command);
+      continue;
+    }
+    const sequence = await owned(
+      { ...def, columns: [...def.columns, column] },
+      { ...command.sequence, fieldId: column.fieldId },
+    );
+    done.push({ ...command, column: { ...command.column, default: { kind: 'nextval', sequence } } });
   }
   return done;
 }
@@ -134,7 +155,12 @@ async function fill(environment: DefineEnvironment, table: Table, columns: reado
   }
   changes.filled(table, columns);
   const assignments = columns.map(({ name }) => `${quoteIdentifier(name)} = DEFAULT`).join(', ');
-  await writeQuery(`UPDATE ${quoteIdentifier(def.schema)}.${quoteIdentifier(def.name)} SET ${assignments}`);
+  try {
+    await writeQuery(`UPDATE ${quoteIdentifier(def.schema)}.${quoteIdentifier(def.name)} SET ${assignments}`);
+  } catch (error) {
+    const isRefused = error instanceof SqlError && error.code === SqlState.checkViolation;
+    throw isRefused && error.fields.constraint !== undefined ? violated(def, error.fields.constraint) : error;
+  }
 }
 
 /** Defaults that PostgreSQL is to work out are constants from here on. */
@@ -215,7 +241,7 @@ async function columnsToFill(
   }
   for (const check of after.checks ?? [])
     if (before.checks?.some(({ name }) => name === check.name) !== true)
-      await checkAll(environment, before, check, from);
+      await checkAll(environment, before, after, check);
   return columns;
 }
 
@@ -235,15 +261,41 @@ async function checkUnique({ firstRow }: DefineEnvironment, after: TableDef, fro
   });
 }
 
+/**
+ * What the rows that are there are with new columns, as far as a condition reads them; null: each gets a default of its own, by an UPDATE,
+ * which tests the condition.
+ * @throws {SqlError} 0A000 for the time, with which files are written anew
+ */
+function withAdded(before: TableDef, after: TableDef, { sql }: CheckDef): string | null {
+  const { schema, name } = before;
+  const table = `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
+  const added = after.columns.filter(({ fieldId }) => before.columns.every((each) => each.fieldId !== fieldId));
+  const read = added.filter((column) => checkReads(sql, column.name));
+  if (read.length === 0) return table;
+  if (read.some(({ default: value }) => value !== null && isNow(value)))
+    throw notSupported('ALTER TABLE … ADD COLUMN … CHECK beside a default that is the time');
+  if (read.some(({ default: value }) => value !== null && value.kind !== 'constant')) return null;
+  const values = read.map(({ name: column, type, default: value }) => {
+    const text = value?.kind !== 'constant' || value.text === null ? 'NULL' : quoteLiteral(value.text);
+    return `CAST(${text} AS ${formatType(type)}) AS ${quoteIdentifier(column)}`;
+  });
+  return `(SELECT *, ${values.join(', ')} FROM ${table}) AS ${quoteIdentifier(name)}`;
+}
+
 async function checkAll(
   { countRows }: DefineEnvironment,
   before: TableDef,
-  { name: constraint, sql }: CheckDef,
-  from: string,
+  after: TableDef,
+  check: CheckDef,
 ): Promise<void> {
-  const { schema, name: table } = before;
-  if ((await countRows(`SELECT 1 AS one ${from} WHERE NOT (${sql}) LIMIT 1`)) === 0) return;
-  throw new SqlError(
+  const { name: constraint, sql } = check;
+  const from = withAdded(before, after, check);
+  if (from === null || (await countRows(`SELECT 1 AS one FROM ${from} WHERE NOT (${sql}) LIMIT 1`)) === 0) return;
+  throw violated(before, constraint);
+}
+
+function violated({ schema, name: table }: TableDef, constraint: string): SqlError {
+  return new SqlError(
     SqlState.checkViolation,
     `check constraint "${constraint}" of relation "${table}" is violated by some row`,
     { schema, table, constraint },
@@ -257,13 +309,15 @@ function valuesForAll({ time }: DefineEnvironment, columns: readonly ColumnDef[]
     const builder = new VectorBuilder(physicalOf(column.type));
     const value = column.default;
     if (value?.kind === 'constant') putText(textInput(column.type, time), value.text, builder);
-    else if (value?.kind === 'now' || (value?.kind === 'function' && value.function === 'now'))
-      generatedInput(column, value, time)(builder);
+    else if (value !== null && isNow(value)) generatedInput(column, value, time)(builder);
     else return null;
     vectors.push(builder.vector());
   }
   return vectors;
 }
+
+const isNow = (value: ColumnDefault): value is ColumnDefault & { readonly kind: 'now' | 'function' } =>
+  value.kind === 'now' || (value.kind === 'function' && value.function === 'now');
 
 function containsNulls({ schema, name: table }: TableDef, column: string): SqlError {
   return new SqlError(SqlState.notNullViolation, `column "${column}" of relation "${table}" contains null values`, {

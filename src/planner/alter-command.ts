@@ -1,6 +1,6 @@
 /** ALTER TABLE as data: its subcommands, which are carried out over the definition that there is by then (altered-def.ts). */
 import type { CheckDef } from '../check-def.ts';
-import type { SequenceOptions } from '../sequence-def.ts';
+import type { OwnedSequence, SequenceOptions } from '../sequence-def.ts';
 import type { ColumnDef, ColumnDefault, PgType, TableDef } from '../table-def.ts';
 import type { DefaultExpression, QualifiedName } from './plan.ts';
 
@@ -12,6 +12,8 @@ export type AlterCommand =
       readonly ifNotExists: boolean;
       /** The default is to be worked out by PostgreSQL. */
       readonly expression: DefaultExpression | null;
+      /** Of a serial or identity column: until it is made. */
+      readonly sequence: Pick<OwnedSequence, 'isIdentity' | 'options'> | null;
     }
   | { readonly kind: 'dropColumn'; readonly name: string; readonly ifExists: boolean; readonly cascade: boolean }
   | { readonly kind: 'renameColumn'; readonly name: string; readonly to: string }
@@ -50,7 +52,8 @@ export type AlterCommand =
   | { readonly kind: 'default'; readonly name: string; readonly value: AlteredDefault | null }
   | { readonly kind: 'notNull'; readonly name: string; readonly notNull: boolean }
   | { readonly kind: 'addKey'; readonly key: NewKey }
-  | { readonly kind: 'addCheck'; readonly of: (def: TableDef) => CheckDef }
+  /** `column`: added with it; where that is there already, so is this. */
+  | { readonly kind: 'addCheck'; readonly of: (def: TableDef) => CheckDef; readonly column?: string }
   | { readonly kind: 'set'; readonly options: ReadonlyMap<string, string> }
   | { readonly kind: 'reset'; readonly names: readonly string[] };
 

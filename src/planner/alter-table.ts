@@ -40,7 +40,7 @@ export function planAlterTable(statement: AlterTableStmt, view: CatalogView): St
   const table = tableName(relation);
   const commands = cmds.flatMap((node) =>
     'AlterTableCmd' in node && !MEANS_NOTHING.has(node.AlterTableCmd.subtype ?? '')
-      ? [planCommand(node.AlterTableCmd, table.name, view)]
+      ? planCommand(node.AlterTableCmd, table.name, view)
       : [],
   );
   return { kind: 'alterTable', table, ifExists, commands };
@@ -56,11 +56,14 @@ function tableName(relation: RangeVar): QualifiedName {
   return { schema: schema === '' ? null : schema, name: relation.relname ?? '' };
 }
 
-function planCommand(command: AlterTableCmd, table: string, view: CatalogView): AlterCommand {
+function planCommand(command: AlterTableCmd, table: string, view: CatalogView): readonly AlterCommand[] {
+  if (command.subtype === 'AT_AddColumn') return addColumn(command, table, view);
+  return [oneCommand(command, table, view)];
+}
+
+function oneCommand(command: AlterTableCmd, table: string, view: CatalogView): AlterCommand {
   const { subtype = '', name = '', def } = command;
   switch (subtype) {
-    case 'AT_AddColumn':
-      return addColumn(command, table, view);
     case 'AT_DropColumn':
       return {
         kind: 'dropColumn',
@@ -140,16 +143,18 @@ function addColumn(
   { def, missing_ok: ifNotExists = false }: AlterTableCmd,
   table: string,
   view: CatalogView,
-): AlterCommand {
+): readonly AlterCommand[] {
   const keys = new KeyCollector(table);
   const node = def !== undefined && 'ColumnDef' in def ? def.ColumnDef : {};
   const making: Making = { table, keys, view, sequences: [], checks: [], expressions: [], locates: false };
   const added = column(node, [], making);
-  if (making.sequences.length > 0) throw notSupported('ALTER TABLE … ADD COLUMN with a sequence of its own');
-  if (making.checks.length > 0) throw notSupported('ALTER TABLE … ADD COLUMN … CHECK');
   if (keys.apply([added]).key.length > 0) throw notSupported('ALTER TABLE … ADD COLUMN … PRIMARY KEY');
   const [expression = null] = making.expressions;
-  return { kind: 'addColumn', column: { ...added, attnum: 0 }, ifNotExists, expression };
+  const [sequence = null] = making.sequences;
+  return [
+    { kind: 'addColumn', column: { ...added, attnum: 0 }, ifNotExists, expression, sequence },
+    ...making.checks.map((check): AlterCommand => ({ ...addCheck(check), column: added.name })),
+  ];
 }
 
 function addConstraint(def: Node | undefined, table: string): AlterCommand {
@@ -157,11 +162,15 @@ function addConstraint(def: Node | undefined, table: string): AlterCommand {
   if ((constraint.indexname ?? '') !== '') throw notSupported('ADD CONSTRAINT … USING INDEX');
   if (constraint.contype === 'CONSTR_CHECK') {
     if (constraint.skip_validation === true) throw notSupported('NOT VALID');
-    return { kind: 'addCheck', of: (now) => unlocated(() => newCheck(constraint, now)) };
+    return addCheck(constraint);
   }
   const keys = new KeyCollector(table);
   keys.tableConstraint(constraint);
   return { kind: 'addKey', key: keys };
+}
+
+function addCheck(constraint: Constraint): Extract<AlterCommand, { kind: 'addCheck' }> {
+  return { kind: 'addCheck', of: (now) => unlocated(() => newCheck(constraint, now)) };
 }
 
 function alteredDefault(expression: Node, view: CatalogView): AlteredDefault {

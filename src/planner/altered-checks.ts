@@ -13,6 +13,11 @@ export function alteredChecks(before: TableDef, after: TableDef): { readonly che
   return { checks: after.checks.flatMap((check) => altered(check, before, after)) };
 }
 
+/** Whether a condition, as its constraint keeps it, reads a column. */
+export function checkReads(sql: string, column: string): boolean {
+  return columnsRead(parsed(sql)).includes(column);
+}
+
 function altered(check: CheckDef, before: TableDef, after: TableDef): readonly CheckDef[] {
   const expression = parsed(check.sql);
   const names = new Map<string, string>();

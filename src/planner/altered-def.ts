@@ -70,6 +70,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
   const notices: { code: string; message: string }[] = [];
   const skip = (because: string): unknown => notices.push({ code: '00000', message: `${because}, skipping` });
   const removed: string[] = [];
+  const skipped = new Set<string>();
   let def = before;
   const numbers = { ...lastColumn(before) };
   let renamedConstraint: { from: string; to: string } | null = null;
@@ -81,6 +82,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
         const there = alreadyThere(def, column.name);
         if (there !== null && ifNotExists && there.code === SqlState.duplicateColumn) {
           notices.push({ code: there.code, message: `${there.message}, skipping` });
+          skipped.add(column.name);
           break;
         }
         if (there !== null) throw there;
@@ -143,7 +145,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
         def = withKey(def, command.key);
         break;
       case 'addCheck':
-        newChecks.push(command.of);
+        if (command.column === undefined || !skipped.has(command.column)) newChecks.push(command.of);
         break;
       case 'set':
         for (const [name, value] of command.options) def = withOption(def, name, value);
@@ -222,7 +224,7 @@ function alreadyThere(def: TableDef, name: string): SqlError | null {
 }
 
 /** With the next numbers; elements of an array have a field id of their own, after that of the column. */
-function numbered(column: ColumnDef, numbers: { fieldId: number; attnum: number }): ColumnDef {
+export function numbered(column: ColumnDef, numbers: { fieldId: number; attnum: number }): ColumnDef {
   const own = { ...column, fieldId: ++numbers.fieldId, attnum: ++numbers.attnum };
   return elementOf(column.type) === undefined ? own : { ...own, elementId: ++numbers.fieldId };
 }

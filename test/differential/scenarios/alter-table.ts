@@ -8,6 +8,42 @@ const SETUP = [
 
 export const ALTER_TABLE: readonly Scenario[] = [
   {
+    title: 'ADD COLUMN with CHECK looks at what the rows that are there get',
+    setup: ['CREATE TABLE t (id int PRIMARY KEY, name varchar(20))', `INSERT INTO t VALUES (1, 'a'), (2, 'b')`],
+    steps: [
+      `ALTER TABLE t ADD COLUMN n integer DEFAULT 0 NOT NULL CHECK (n >= 0)`,
+      `INSERT INTO t VALUES (3, 'c', -1)`,
+      `ALTER TABLE t ADD COLUMN m integer DEFAULT 3 CONSTRAINT small CHECK (m < n + id)`,
+      `ALTER TABLE t ADD COLUMN m integer CHECK (m > 5), ADD COLUMN k numeric(6,2) DEFAULT 1.5 CHECK (k > 1) CONSTRAINT other CHECK (k < m OR m IS NULL)`,
+      `INSERT INTO t VALUES (4, 'd', 1, 6, 7)`,
+      `INSERT INTO t VALUES (4, 'd', 1, 5, 4)`,
+      `ALTER TABLE t ADD COLUMN IF NOT EXISTS n integer CHECK (n > 100)`,
+      `ALTER TABLE t ADD COLUMN x text DEFAULT 'no' CHECK (x <> 'no')`,
+      `ALTER TABLE t ADD COLUMN x text CHECK (nosuch > 1)`,
+      `ALTER TABLE t ADD COLUMN x text CONSTRAINT other CHECK (x > '')`,
+      `SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'c' ORDER BY 1`,
+      `SELECT * FROM t ORDER BY id`,
+    ],
+  },
+  {
+    title: 'ADD COLUMN of a sequence of its own numbers the rows that are there',
+    setup: ['CREATE TABLE t (k text)', `INSERT INTO t VALUES ('a'), ('b'), ('c')`],
+    steps: [
+      `ALTER TABLE t ADD COLUMN n serial`,
+      `ALTER TABLE t ADD COLUMN i bigint GENERATED ALWAYS AS IDENTITY (START 10), ADD COLUMN words text[], ADD COLUMN b bigserial CHECK (b > 0)`,
+      `INSERT INTO t (k) VALUES ('d')`,
+      `INSERT INTO t (k, i) VALUES ('e', 1)`,
+      `SELECT count(DISTINCT n), min(n), max(n), count(DISTINCT i), min(i), max(i), max(b) FROM t`,
+      `ALTER TABLE t ADD COLUMN IF NOT EXISTS n serial`,
+      `ALTER TABLE t ADD COLUMN n serial`,
+      `SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = current_schema()::regnamespace ORDER BY 1`,
+      `SELECT is_identity, identity_generation FROM information_schema.columns WHERE table_name = 't' AND table_schema = current_schema() AND column_name = 'i'`,
+      `ALTER TABLE t ADD COLUMN z serial CHECK (z < 3)`,
+      `ALTER TABLE t DROP COLUMN n`,
+      `SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = current_schema()::regnamespace ORDER BY 1`,
+    ],
+  },
+  {
     title: 'ADD COLUMN is NULL in rows that are there, and takes its default in new ones',
     setup: SETUP,
     steps: [
