@@ -145,7 +145,15 @@ function nowInput(
 ): (sink: ColumnSink) => void {
   if (shift === undefined) return (sink) => putNow(type, now(), zone, sink);
   const shown = shift.zone === null ? zone : timeZone(shift.zone);
+  if (shift.zone !== null && type.oid === Oid.timestamptz)
+    return (sink) => putNow(type, takenForLocal(now(), shown, zone), zone, sink);
   return (sink) => putNow(type, shifted(now(), shift, shown), shown, sink);
+}
+
+/** What a clock of one zone shows, as an instant of another. */
+function takenForLocal(micros: number, shown: TimeZone, zone: TimeZone): number {
+  const seconds = Math.floor(micros / 1e6);
+  return localToUtc(zone, seconds + shown.offsetSeconds(seconds)) * 1e6 + (micros - seconds * 1e6);
 }
 
 /** An instant with an interval added: months and days by the calendar of the zone, then the time. */

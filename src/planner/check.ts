@@ -99,10 +99,13 @@ class Maker {
       case 'AEXPR_OP':
         return this.#operator(node, operator, lexpr, rexpr!);
       case 'AEXPR_IN':
-      case 'AEXPR_OP_ANY': {
+      case 'AEXPR_OP_ANY':
+      case 'AEXPR_OP_ALL': {
         const values = listOf(rexpr);
-        if (values === null) throw unsupported(`CHECK with ${kind === 'AEXPR_IN' ? 'this IN' : 'this ANY'}`, node);
-        if (kind === 'AEXPR_OP_ANY' && operator !== '=') throw unsupported(`CHECK with ${operator} ANY`, node);
+        const word = kind.slice('AEXPR_'.length).replace('OP_', '');
+        if (values === null) throw unsupported(`CHECK with this ${word}`, node);
+        const isAsked = kind === 'AEXPR_IN' || operator === (kind === 'AEXPR_OP_ANY' ? '=' : '<>');
+        if (!isAsked) throw unsupported(`CHECK with ${operator} ${word}`, node);
         const of = values.map((value) => this.#compare(node, '=', lexpr!, value));
         const any: Condition = { is: 'or', of };
         return operator === '<>' ? { is: 'not', of: any } : any;
@@ -430,7 +433,11 @@ function listOf(node: Node | undefined): readonly Node[] | null {
   if (node === undefined) return null;
   if ('List' in node) return node.List.items ?? [];
   if ('A_ArrayExpr' in node) return node.A_ArrayExpr.elements ?? [];
-  return null;
+  // `(ARRAY['a'::character varying])::text[]`, as PostgreSQL writes an IN of a varchar back
+  const { arg, typeName } = 'TypeCast' in node ? node.TypeCast : {};
+  if (arg === undefined || typeName?.arrayBounds === undefined || !('A_ArrayExpr' in arg)) return null;
+  const { arrayBounds: _, ...element } = typeName;
+  return (arg.A_ArrayExpr.elements ?? []).map((each): Node => ({ TypeCast: { arg: each, typeName: element } }));
 }
 
 function scaleOf({ oid, typmod }: PgType): number {

@@ -2,7 +2,7 @@
  * Expressions that are worked out for each row when it is written, natively: sequences, random values, the clock. As column
  * defaults and as values of INSERT … VALUES.
  */
-import type { Node } from 'libpg-query';
+import type { Node, TypeName } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, DefaultFunction, NowShift } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
@@ -101,9 +101,9 @@ function shiftOf(node: Node, column: ColumnDef): { readonly sql: string; readonl
   if (!TIMES.has(column.type.oid)) return null;
   const zoned = zoneOf(node);
   if (zoned !== null) {
-    if (column.type.oid === Oid.timestamptz) return null; // a timestamp that is taken for local time
     const shift = { zone: zoned.zone, months: 0, days: 0, micros: 0 };
-    return { shift, sql: `(${nowSql(zoned.now)} AT TIME ZONE '${zoned.zone.replaceAll("'", "''")}'::text)` };
+    const [zone, now] = [`'${zoned.zone.replaceAll("'", "''")}'::text`, nowSql(zoned.now)];
+    return { shift, sql: zoned.isCall ? `timezone(${zone}, ${now})` : `(${now} AT TIME ZONE ${zone})` };
   }
   if (!('A_Expr' in node) || node.A_Expr.kind !== 'AEXPR_OP' || column.type.oid === Oid.date) return null;
   const operator = plainName(node.A_Expr.name);
@@ -125,13 +125,18 @@ function isLocal(node: Node): boolean {
   return 'SQLValueFunction' in node && node.SQLValueFunction.op !== 'SVFOP_CURRENT_TIMESTAMP';
 }
 
-function zoneOf(node: Node): { readonly now: Node; readonly zone: string } | null {
+function zoneOf(node: Node): { readonly now: Node; readonly zone: string; readonly isCall: boolean } | null {
   if (!('FuncCall' in node) || plainName(node.FuncCall.funcname) !== 'timezone') return null;
   const [zone, now] = node.FuncCall.args ?? [];
   if (zone === undefined || now === undefined) return null;
-  const text = constantText(zone);
+  const text = constantText('TypeCast' in zone && isTextCast(zone.TypeCast.typeName) ? zone.TypeCast.arg! : zone);
+  const isCall = node.FuncCall.funcformat !== 'COERCE_SQL_SYNTAX';
   const instant = { type: { oid: Oid.timestamptz, typmod: -1 } } as ColumnDef;
-  return text === null || !isNow(now, instant) || isLocal(now) ? null : { now, zone: text };
+  return text === null || !isNow(now, instant) || isLocal(now) ? null : { now, zone: text, isCall };
+}
+
+function isTextCast(type: TypeName | undefined): boolean {
+  return plainName(type?.names) === 'text' && type?.arrayBounds === undefined;
 }
 
 export function nowSql(node: Node): string {

@@ -9,7 +9,7 @@ import type { ColumnDef, TableDef } from '../table-def.ts';
 import { assignmentsOf, writeAssignment } from './assignments.ts';
 import { at, atNode, stringsOf, walk } from './ast.ts';
 import { allTyped, simpleScope } from './describe.ts';
-import { writeCondition } from './duckdb/expression.ts';
+import { writeCondition, writeExpression } from './duckdb/expression.ts';
 import { rootScope, tableItem, type Scope } from './duckdb/scope.ts';
 import { neededColumns } from './new-row.ts';
 import type { CatalogView, Conflict, PlannedTable, SetValue } from './plan.ts';
@@ -127,7 +127,7 @@ function checkTarget({ infer, action, location }: OnConflictClause, def: TableDe
 }
 
 function inferredColumns(infer: InferClause, def: TableDef): ReadonlySet<number> {
-  if (infer.whereClause !== undefined) throw notSupported('WHERE of an ON CONFLICT target', atNode(infer.whereClause));
+  if (infer.whereClause !== undefined) checkPredicate(infer.whereClause, def);
   const named = new Set<number>();
   for (const node of infer.indexElems ?? []) {
     const element = 'IndexElem' in node ? node.IndexElem : {};
@@ -139,6 +139,20 @@ function inferredColumns(infer: InferClause, def: TableDef): ReadonlySet<number>
     named.add(column.fieldId);
   }
   return named;
+}
+
+/** It picks among unique indexes; the key is of all rows, so that it always fits. @throws {SqlError} those of its names and types */
+function checkPredicate(condition: Node, def: TableDef): void {
+  walk([condition], (tag, body) => {
+    if (tag === 'SubLink') {
+      const where = at(body['location'] as number | undefined);
+      throw new SqlError(SqlState.featureNotSupported, 'cannot use subquery in index predicate', where);
+    }
+    if (tag === 'ParamRef') throw notSupported('a parameter in WHERE of an ON CONFLICT target', atNode(condition));
+  });
+  const table: PlannedTable = { def, placeholder: '', positions: false };
+  const root = rootScope({ tables: new Map(), parameterOids: [], onWhere: () => {} });
+  writeExpression(condition, { ...root, items: [tableItem(table, def.name, def.schema, [])] });
 }
 
 /** A plain name is in both rows: ambiguous, an error that a query's writer raises. */

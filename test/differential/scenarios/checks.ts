@@ -26,6 +26,38 @@ const ROWS: readonly string[] = [
 
 export const CHECKS: readonly Scenario[] = [
   {
+    title: 'conditions as PostgreSQL writes them back are taken: an IN of varchar, NOT IN',
+    tiers: ['memory'],
+    setup: [
+      `CREATE TABLE t (s varchar(9) CHECK ((s)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[])),
+        x text CHECK (x <> ALL (ARRAY['p'::text, 'q'::text])), n int CHECK (n = ANY (ARRAY[1, 2]::int[])))`,
+    ],
+    steps: [
+      `INSERT INTO t VALUES ('a', 'x', 1)`,
+      `INSERT INTO t VALUES (NULL, NULL, NULL)`,
+      `INSERT INTO t VALUES ('c', 'x', 1)`,
+      `INSERT INTO t VALUES ('b', 'q', 1)`,
+      `INSERT INTO t VALUES ('b', 'x', 3)`,
+      `SELECT * FROM t ORDER BY s`,
+    ],
+  },
+  {
+    title: 'a default of the clock of another zone, taken for local time',
+    tiers: ['memory'],
+    setup: [
+      `CREATE TABLE t (id int, a timestamptz DEFAULT timezone('utc', now()), b timestamptz DEFAULT (now() AT TIME ZONE 'Asia/Tokyo'),
+        c timestamp DEFAULT timezone('utc'::text, now()))`,
+    ],
+    steps: [
+      `SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 't'::regclass ORDER BY adnum`,
+      `BEGIN`,
+      `SET LOCAL TIME ZONE 'America/New_York'`,
+      `INSERT INTO t (id) VALUES (1)`,
+      `SELECT a = timezone('utc', now()), b = (now() AT TIME ZONE 'Asia/Tokyo'), c = timezone('utc', now()) FROM t`,
+      `COMMIT`,
+    ],
+  },
+  {
     title: 'a row is refused by a condition that is false, not by one that is unknown',
     tiers: ['memory'],
     setup: CONDITIONS.map(

@@ -12,6 +12,20 @@ const PAIRS = [
 
 export const ON_CONFLICT: readonly Scenario[] = [
   {
+    title: 'ON CONFLICT (k) WHERE … means the key, whatever the condition',
+    setup: ['CREATE TABLE t (id int PRIMARY KEY, n int, s text)', `INSERT INTO t VALUES (1, 1, 'a')`],
+    tiers: ['memory'],
+    steps: [
+      `INSERT INTO t VALUES (1, 2, 'b') ON CONFLICT (id) WHERE n > 0 DO NOTHING`,
+      `INSERT INTO t VALUES (1, 2, 'b') ON CONFLICT (id) WHERE s IS NOT NULL AND n < 0 DO UPDATE SET n = EXCLUDED.n RETURNING n`,
+      `INSERT INTO t VALUES (1, 2, 'b') ON CONFLICT (id) WHERE t.s = 'x' DO UPDATE SET s = EXCLUDED.s WHERE t.n = 2`,
+      `INSERT INTO t VALUES (1, 2, 'b') ON CONFLICT (id) WHERE nosuch > 0 DO NOTHING`,
+      `INSERT INTO t VALUES (1, 2, 'b') ON CONFLICT (id) WHERE n DO NOTHING`,
+      `INSERT INTO t VALUES (1, 2, 'b') ON CONFLICT (n) WHERE n > 0 DO NOTHING`,
+      `SELECT * FROM t`,
+    ],
+  },
+  {
     title: 'ON CONFLICT DO NOTHING leaves rows that are there alone',
     setup: STOCK,
     steps: [
