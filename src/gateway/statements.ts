@@ -338,6 +338,8 @@ export class SessionStatements {
       case 'notify':
         return carryOut(this.transaction.listener, statement);
       case 'accepted':
+        if (statement.tag === 'SET CONSTRAINTS') this.#warnOutsideBlock(statement.tag);
+        for (const { code, message } of statement.notices ?? []) this.notice(code, message);
         return statement.tag;
       default:
         return unreachable(statement);

@@ -46,8 +46,14 @@ export function planAlterTable(statement: AlterTableStmt, view: CatalogView): St
   return { kind: 'alterTable', table, ifExists, commands };
 }
 
-/** Of PostgreSQL's heap and its ANALYZE: taken, as its storage parameters are. */
-const MEANS_NOTHING: ReadonlySet<string> = new Set(['AT_SetStatistics', 'AT_SetStorage', 'AT_SetCompression']);
+/** Of PostgreSQL's heap, its log and its ANALYZE: taken, as its storage parameters are. All tables are logged. */
+const MEANS_NOTHING: ReadonlySet<string> = new Set([
+  'AT_SetStatistics',
+  'AT_SetStorage',
+  'AT_SetCompression',
+  'AT_SetLogged',
+  'AT_SetUnLogged',
+]);
 
 function tableName(relation: RangeVar): QualifiedName {
   checkDatabase(relation);
@@ -123,8 +129,6 @@ const ACTIONS: Readonly<Record<string, string>> = {
   AT_DropExpression: 'ALTER COLUMN … DROP EXPRESSION',
   AT_ClusterOn: 'CLUSTER ON',
   AT_DropCluster: 'SET WITHOUT CLUSTER',
-  AT_SetLogged: 'SET LOGGED',
-  AT_SetUnLogged: 'SET UNLOGGED',
   AT_SetTableSpace: 'SET TABLESPACE',
   AT_AddInherit: 'INHERIT',
   AT_DropInherit: 'NO INHERIT',

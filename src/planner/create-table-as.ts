@@ -61,7 +61,6 @@ function planned(
 ): CreateTableAs {
   if (parameterCount > 0) throw notSupported('a parameter in CREATE TABLE … AS');
   const relation = into.rel ?? {};
-  if (relation.relpersistence === 'u') throw notSupported('CREATE UNLOGGED TABLE');
   const { query: written, offset } = queryText(text) ?? { query: Deparser.deparse(query), offset: null };
   return {
     kind: 'createTableAs',

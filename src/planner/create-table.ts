@@ -92,7 +92,6 @@ export interface Making {
 }
 
 function refuseShapes(statement: CreateStmt): void {
-  if (statement.relation?.relpersistence === 'u') throw unsupported('CREATE UNLOGGED TABLE');
   if (statement.partspec !== undefined || statement.partbound !== undefined) {
     throw unsupported('PARTITION BY').with({ hint: "Use WITH (partition_by = 'day(ts)')." });
   }

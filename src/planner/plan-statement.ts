@@ -13,6 +13,7 @@ import { planCreateTable } from './create-table.ts';
 import { planCurrentOf } from './current-of.ts';
 import { planDeclare, planFetch } from './cursors.ts';
 import { planCreateTableAs, planSelectInto } from './create-table-as.ts';
+import { planCreateExtension } from './extensions.ts';
 import { planExplain } from './explain.ts';
 import { planHiddenCalls } from './hidden-calls.ts';
 import { planCreateIndex, planReindex } from './indexes.ts';
@@ -207,6 +208,7 @@ function planUtility(node: Node, text: string, view: CatalogView): Statement {
     const { conditionname = '', payload = '' } = node.NotifyStmt;
     return { kind: 'notify', channel: conditionname, payload };
   }
+  if ('CreateExtensionStmt' in node) return planCreateExtension(node.CreateExtensionStmt);
   if ('ConstraintsSetStmt' in node) return { kind: 'accepted', tag: 'SET CONSTRAINTS' };
   if ('ExecuteStmt' in node) return planExecute(node.ExecuteStmt);
   if ('FetchStmt' in node) return planFetch(node.FetchStmt);

@@ -561,7 +561,11 @@ export type Statement =
     }
   | SessionStatement
   /** Accepted and without effect here. `tag` is PostgreSQL's. */
-  | { readonly kind: 'accepted'; readonly tag: string }
+  | {
+      readonly kind: 'accepted';
+      readonly tag: string;
+      readonly notices?: readonly { readonly code: string; readonly message: string }[];
+    }
   | { readonly kind: 'checkpoint' }
   /** `defs` null: every table. */
   | {

@@ -3,7 +3,7 @@ import type { AlterObjectSchemaStmt, AlterSeqStmt, CreateSeqStmt, Node, RangeVar
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { SequenceOptions } from '../sequence-def.ts';
 import { Oid } from '../types/pg-type.ts';
-import { at, defElemText, stringsOf, unsupported } from './ast.ts';
+import { at, defElemText, stringsOf } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
 import { creationSchema, hasSystemRelations, refuseSystemSchema } from './schema-names.ts';
 import { typeOidOf } from './type-names.ts';
@@ -74,7 +74,6 @@ function ownedBy(arg: Node | undefined, location: number | undefined): SequenceO
 /** @throws {SqlError} 0A000, 3F000, 42501 */
 export function planCreateSequence(statement: CreateSeqStmt, view: CatalogView): Statement {
   const relation = statement.sequence ?? {};
-  if (relation.relpersistence === 'u') throw unsupported('CREATE UNLOGGED SEQUENCE');
   return {
     kind: 'createSequence',
     schema: creationSchema(relation, view),

@@ -12,6 +12,7 @@ import type {
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { at, constantText, defElemBoolean, plainName, stringOf, stringsOf, tagOf } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
+import { planDropExtension } from './extensions.ts';
 import { roleName } from './roles.ts';
 import {
   DATABASE,
@@ -137,6 +138,8 @@ export function planDrop(statement: DropStmt): Statement {
       for (const name of names) if (name.schema !== null) refuseSystemRelation(name.schema);
       return { kind: 'dropSequence', names, ifExists, cascade };
     }
+    case 'OBJECT_EXTENSION':
+      return planDropExtension(statement);
     case 'OBJECT_SCHEMA': {
       const names = (statement.objects ?? []).map(stringOf);
       names.forEach(refuseSystemSchema);
@@ -251,7 +254,6 @@ const STATEMENTS: Readonly<Record<string, string>> = {
   DropdbStmt: 'DROP DATABASE',
   LockStmt: 'LOCK TABLE',
   ClusterStmt: 'CLUSTER',
-  CreateExtensionStmt: 'CREATE EXTENSION',
   CreateTrigStmt: 'CREATE TRIGGER',
   CreateEnumStmt: 'CREATE TYPE',
   CompositeTypeStmt: 'CREATE TYPE',

@@ -85,6 +85,8 @@ test.each([
 });
 
 test.each([
+  ['CREATE EXTENSION IF NOT EXISTS "uuid-ossp"', '0A000 extension "uuid-ossp" is not available'],
+  ['DROP EXTENSION plpgsql', '0A000 DROP EXTENSION plpgsql is not supported'],
   ["PREPARE TRANSACTION 'x'", '0A000 PREPARE TRANSACTION is not supported'],
   ['VACUUM (FREEZE) events', '0A000 VACUUM (FREEZE) is not supported @9'],
   ['VACUUM nowhere', '42P01 relation "nowhere" does not exist @8'],

@@ -3,6 +3,25 @@ import type { Scenario } from '../compare.ts';
 
 export const MIGRATIONS: readonly Scenario[] = [
   {
+    title: 'what schemas of applications begin with: extensions that are there, tables that need no log',
+    tiers: ['memory'],
+    setup: [],
+    steps: [
+      `CREATE EXTENSION IF NOT EXISTS "plpgsql"`,
+      `CREATE EXTENSION IF NOT EXISTS plpgsql WITH SCHEMA pg_catalog`,
+      `CREATE EXTENSION plpgsql`,
+      `DROP EXTENSION IF EXISTS nosuch`,
+      `DROP EXTENSION nosuch`,
+      `CREATE UNLOGGED TABLE u (a int PRIMARY KEY)`,
+      `INSERT INTO u VALUES (1), (2)`,
+      `ALTER TABLE u SET LOGGED`,
+      `ALTER TABLE u SET UNLOGGED`,
+      `CREATE UNLOGGED TABLE v AS SELECT * FROM u`,
+      `SELECT a INTO UNLOGGED w FROM u`,
+      `SELECT count(*) FROM u JOIN v USING (a) JOIN w USING (a)`,
+    ],
+  },
+  {
     title: 'Alembic: one transaction a run, its version table in it',
     setup: [],
     steps: [
