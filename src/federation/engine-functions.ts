@@ -25,7 +25,13 @@ import { VectorBuilder } from '../types/vector-builder.ts';
 import { Oid } from '../types/pg-type.ts';
 import { registerQuotientFunctions } from './quotient-functions.ts';
 import { vectorReader } from './vector-reader.ts';
-import { intervalBuilder, logicalType, vectorBuilder, type StringMode } from './vector-builder.ts';
+import {
+  intervalBuilder,
+  logicalType,
+  vectorBuilder,
+  type StringMode,
+  type VectorBuilder as Builder,
+} from './vector-builder.ts';
 
 /** `bytes`: a text that nobody decodes. */
 type Argument = 'text' | 'bytes' | 'number' | 'boolean' | 'double' | 'interval';
@@ -187,7 +193,8 @@ function register(connection: duckdb.Connection, each: EngineFunction, mode: Str
   duckdb.scalar_function_set_return_type(scalar, resultType);
   const readers = types.map((type) => vectorReader(type)!.read);
   const built = new VectorBuilder(result.physical);
-  const written = isInterval ? intervalBuilder() : vectorBuilder(pgType, mode);
+  // of 60 functions few are called, and 100 KB each is more than the rest of a database
+  let builder: Builder | null = null;
   const out = new ByteWriter(64);
   duckdb.scalar_function_set_function(scalar, (info, input, output) => {
     try {
@@ -195,6 +202,7 @@ function register(connection: duckdb.Connection, each: EngineFunction, mode: Str
       const columns = readers.map((read, i) => read(duckdb.data_chunk_get_vector(input, i), rows));
       built.reset();
       for (let row = 0; row < rows; row++) putResult(each, columns, row, built, out);
+      const written = (builder ??= isInterval ? intervalBuilder() : vectorBuilder(pgType, mode));
       written.reset();
       written.append(pieceOf(built.vector()), 0, rows, 0);
       written.flush(output, rows);

@@ -17,7 +17,7 @@ import { numericScale } from '../types/text-output.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { CHUNK_ROWS } from './row-source.ts';
 import { vectorReader } from './vector-reader.ts';
-import { vectorBuilder, type StringMode } from './vector-builder.ts';
+import { vectorBuilder, type StringMode, type VectorBuilder as Builder } from './vector-builder.ts';
 
 /** Registers them in the connection's instance. */
 export function registerQuotientFunctions(connection: duckdb.Connection, mode: StringMode): void {
@@ -104,7 +104,7 @@ function divideRows(a: Read, b: Read, least: ColumnVector, rows: number, to: Out
 
 function bytesOutput(oid: number, mode: StringMode, put: (out: ByteWriter) => void): Output {
   const built = new VectorBuilder('bytes');
-  const written = vectorBuilder({ oid, typmod: -1 }, mode);
+  let builder: Builder | null = null; // made with the first call: most have none
   const out = new ByteWriter(64);
   return {
     reset: () => built.reset(),
@@ -116,6 +116,7 @@ function bytesOutput(oid: number, mode: StringMode, put: (out: ByteWriter) => vo
     },
     flush(vector, rows) {
       const column = built.vector();
+      const written = (builder ??= vectorBuilder({ oid, typmod: -1 }, mode));
       written.reset();
       written.append(columnVector(column.physical, column), 0, rows, 0);
       written.flush(vector, rows);

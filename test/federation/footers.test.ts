@@ -18,6 +18,7 @@ import {
   type Instance,
   type Lease,
 } from '../../src/federation/connections.ts';
+import { registerEngineFunctions } from '../../src/federation/engine-functions.ts';
 import { createEngine } from '../../src/federation/engine.ts';
 import { FooterCache } from '../../src/federation/footer-cache.ts';
 import { bytesOf } from '../../src/federation/instance-memory.ts';
@@ -175,6 +176,15 @@ test('what registers functions does so for each database', async () => {
   for (const path of ['a', 'b']) countFooters(own, [scanOf({ path, rows: 1 })]);
   await own.renewing;
   expect(begun).toBe(2);
+  await closeInstance(own);
+});
+
+test('functions of a new database take no buffers before they are called', async () => {
+  const before = process.memoryUsage().arrayBuffers;
+  const begin = (connection: duckdb.Connection): void => registerEngineFunctions(connection, { bulk: false });
+  const tempDir = join(folder, 'own');
+  const own = await openInstance({ memoryLimitBytes: 100e6, threads: 1, tempDir, footerBytes: 0, begin });
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 20);
   await closeInstance(own);
 });
 
