@@ -30,8 +30,8 @@ CREATE VIEW arka.memory AS SELECT * FROM json_to_recordset(arka.stub_rows('memor
   used_bytes bigint, limit_bytes bigint, rss_bytes bigint, zone text, delay_ms double precision,
   slab_bytes bigint, index_bytes bigint, queue_bytes bigint, zone_reason text,
   budget_bytes bigint, slab_budget_bytes bigint, slice_bytes bigint, delete_bytes bigint, retired_bytes bigint,
-  transaction_bytes bigint, pins bigint, session_bytes bigint, engine_bytes bigint, catalog_bytes bigint, heap_bytes bigint,
-  file_bytes bigint, warm_bytes bigint, pool_bytes bigint, rest_bytes bigint);
+  transaction_bytes bigint, pins bigint, session_bytes bigint, engine_bytes bigint, footer_bytes bigint,
+  catalog_bytes bigint, heap_bytes bigint, page_bytes bigint, file_bytes bigint, warm_bytes bigint, pool_bytes bigint, rest_bytes bigint);
 COMMENT ON VIEW arka.memory IS 'live bytes, their budget and the zone';
 
 CREATE VIEW arka.disk AS SELECT * FROM json_to_recordset(arka.stub_rows('disk')) AS r(

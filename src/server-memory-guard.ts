@@ -245,13 +245,14 @@ export function openGuard(
   catalog: () => CatalogClient,
 ): MemoryGuard {
   const { account } = database.memory;
-  const figures = { engine: 0, catalog: 0, heaps: 0 };
-  for (const name of ['engine', 'catalog', 'heaps'] as const) account.report(name, false, () => figures[name]);
+  const figures = { engine: 0, footers: 0, pages: 0, catalog: 0, heaps: 0 };
+  for (const name of ['engine', 'footers', 'pages', 'catalog', 'heaps'] as const)
+    account.report(name, false, () => figures[name]);
   /** What WebAssembly has reserved and not touched: PGlite, which uses most of its memory, and main's parser. */
   const untouched = { catalog: 0, main: 0 };
   let looks = 0;
   const readFigures = async (): Promise<void> => {
-    figures.engine = await engineBytes();
+    Object.assign(figures, await engineBytes());
     const inCatalog = await catalog().heapBytes();
     if (looks++ % WASM_LOOKS === 0 || (untouched.catalog === 0) !== (inCatalog === 0)) {
       const sorted = (await wasmMemories()).toSorted((a, b) => b.residentBytes - a.residentBytes);

@@ -124,8 +124,8 @@ export interface Tiers {
   readonly collectGarbage: () => Promise<unknown>;
   /** Of the whole process, asked of a thread that may wait for files. */
   readonly wasmMemories: () => Promise<readonly WasmMemory[]>;
-  /** What DuckDB holds, in all its instances. */
-  readonly engineBytes: () => Promise<number>;
+  /** What DuckDB holds, in all its instances; of that, footers of files; and pages of the key index, which are on the index thread's heap. */
+  readonly engineBytes: () => Promise<Readonly<Record<'engine' | 'footers' | 'pages', number>>>;
 }
 
 function indexSettings(dataDir: string, tempDir: string, budget: MemoryBudget, asksForRoom: boolean): IndexSettings {
@@ -258,8 +258,12 @@ function memoryOf(
       return heaps.reduce((sum, bytes) => sum + bytes, 0);
     },
     engineBytes: async () => {
-      const parts = await Promise.all([engine.remote.memory(null), index.remote.memory(null)]);
-      return parts.reduce((sum, part) => sum + part.bytes, 0);
+      const [engines, keys] = await Promise.all([engine.remote.memory(null), index.remote.memory(null)]);
+      return {
+        engine: engines.bytes + keys.bytes,
+        footers: engines.footerBytes + keys.footerBytes,
+        pages: keys.pageBytes,
+      };
     },
     collectGarbage: () => Promise.all(threads.map((thread) => thread.collectGarbage())),
     wasmMemories: lake.wasmMemories,

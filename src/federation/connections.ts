@@ -4,7 +4,7 @@
  * - D1 Every instance gives NULL order, integer division and names PostgreSQL's meaning; nothing is installed or loaded by itself.
  * - D2 A connection returns to the pool only when no result of it is open: pins of the caller may go then.
  * - D3 Nothing runs DuckDB's tasks on this thread: its table functions call back into it and would wait for themselves.
- * - D4 An instance outlives its database: when the footers that it keeps have become too many, a new one takes its place,
+ * - D4 An instance outlives its database: when the footers that it keeps leave no room for others, a new one takes its place,
  *   and the old one is closed once the last statement on it has ended.
  * - D5 What DuckDB has freed goes back to the system within seconds, by a thread of its allocator's: without it a sort's memory
  *   stayed until somebody trimmed. Closing a database ends that thread for all others, so it is asked for again.
@@ -25,7 +25,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { TableScan } from '../storage/scan-spec.ts';
 import { zoneName } from '../types/output-styles.ts';
 import { engineError } from './engine-errors.ts';
-import { FooterCache } from './footer-cache.ts';
+import { FooterCache, openFooterBytes, type ReadFiles } from './footer-cache.ts';
 
 interface Database {
   readonly handle: duckdb.Database;
@@ -43,9 +43,11 @@ export interface Instance {
   /** What it may put aside; null: as much as the disk has. */
   spillBytes: number | null;
   readonly footers: FooterCache;
+  /** Of files that running statements have open, of those that are not kept (F4). */
+  openFooterBytes: number;
   /** A new database is being opened. */
   renewing: Promise<void> | null;
-  /** That the database has run, and when `renewWorn` opened it (D8). */
+  /** That the database has run, and when it was last asked to be replaced. */
   statements: number;
   renewedAt: number;
   /** An old one was closed, and what that ended is begun anew (D5). */
@@ -75,7 +77,8 @@ export interface InstanceSettings {
 }
 
 const WORN_STATEMENTS = 200;
-const WORN_MS = 60_000;
+/** From one replacement to the next (D8, F2). */
+const RENEWAL_MS = 60_000;
 
 function memoryLimitText(bytes: number): string {
   return `${Math.max(64, Math.floor(bytes / 1e6))}MB`;
@@ -110,6 +113,7 @@ export async function openInstance(settings: InstanceSettings): Promise<Instance
     memoryBytes: settings.memoryLimitBytes,
     spillBytes: null,
     footers: new FooterCache(settings.footerBytes),
+    openFooterBytes: 0,
     renewing: null,
     statements: 0,
     renewedAt: Number.NEGATIVE_INFINITY,
@@ -153,18 +157,31 @@ async function openDatabase(
 }
 
 /** To be called before a statement that reads the units (D4). @returns whether it is to keep their footers */
-export function countFooters(instance: Instance, scans: readonly TableScan[]): boolean {
-  const { footers, settings } = instance;
+export function countFooters(instance: Instance, scans: readonly TableScan[], now: number): boolean {
+  const { footers, renewedAt, settings } = instance;
   if (settings.footerBytes === 0) return false;
   const kept = footers.add(scans);
-  if (footers.full) beginRenewal(instance);
+  if (footers.crowded && now - renewedAt >= RENEWAL_MS) {
+    instance.renewedAt = now;
+    beginRenewal(instance);
+  }
   return kept;
+}
+
+/** F4. @returns to be called when the statement has ended */
+export function openFooters(instance: Instance, scans: readonly ReadFiles[]): () => void {
+  let bytes = scans.reduce((sum, scan) => sum + openFooterBytes(scan, instance.settings.threads), 0);
+  instance.openFooterBytes += bytes;
+  return () => {
+    instance.openFooterBytes -= bytes;
+    bytes = 0;
+  };
 }
 
 /** D8, at most once a minute. To be called now and then while memory is short. */
 export function renewWorn(instance: Instance, now: number): void {
   const { database, idle, renewedAt, statements } = instance;
-  if (statements < WORN_STATEMENTS || now - renewedAt < WORN_MS || database.users > idle.length) return;
+  if (statements < WORN_STATEMENTS || now - renewedAt < RENEWAL_MS || database.users > idle.length) return;
   instance.renewedAt = now;
   beginRenewal(instance);
 }

@@ -11,6 +11,7 @@ import { quoteIdentifier } from '../sql-text.ts';
 import duckdb from '@duckdb/node-bindings';
 import type { Clock } from '../clock.ts';
 import { canceled, invariant, notSupported, SqlError, SqlState } from '../errors.ts';
+import type { TableScan } from '../storage/scan-spec.ts';
 import type { PgType } from '../table-def.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
@@ -22,6 +23,7 @@ import {
   acquire,
   countFooters,
   keepFooters,
+  openFooters,
   release,
   settle,
   useTimeZone,
@@ -30,6 +32,7 @@ import {
 } from './connections.ts';
 import type { QueryChunk, QueryOpened, QueryRequest } from './engine-api.ts';
 import { engineError } from './engine-errors.ts';
+import type { ReadFiles } from './footer-cache.ts';
 import { planColumn, type ColumnPlan } from './result-columns.ts';
 import { removeSources, sourceFailure } from './row-source.ts';
 import { withScans, type ScanContext } from './scan-sql.ts';
@@ -61,6 +64,7 @@ interface Held {
   readonly context: ScanContext;
   lease: Lease | null;
   cancelled: boolean;
+  closeFooters: () => void;
 }
 
 export function openCursor(
@@ -69,7 +73,7 @@ export function openCursor(
   context: ScanContext,
   clock: Clock,
 ): OpeningCursor {
-  const held: Held = { context, lease: null, cancelled: false };
+  const held: Held = { context, lease: null, cancelled: false, closeFooters: () => undefined };
   return {
     cursor: open(instance, request, held, clock),
     slabsRead: context.slabReads.ended,
@@ -82,7 +86,8 @@ export function openCursor(
 
 async function open(instance: Instance, request: QueryRequest, held: Held, clock: Clock): Promise<Cursor> {
   try {
-    const kept = countFooters(instance, request.scans);
+    const kept = countFooters(instance, request.scans, clock.monotonic());
+    if (!kept) held.closeFooters = openFooters(instance, request.scans.map(filesOf));
     held.lease = await acquire(instance);
     failIfCancelled(held);
     await useTimeZone(held.lease, request.timeZone);
@@ -102,6 +107,8 @@ async function open(instance: Instance, request: QueryRequest, held: Held, clock
     throw engineError(error);
   }
 }
+
+const filesOf = ({ def, files }: TableScan): ReadFiles => ({ files, columns: def.columns.length });
 
 function failIfCancelled(held: Held): void {
   if (held.cancelled) throw canceled();
@@ -123,6 +130,7 @@ async function giveBack(held: Held, unfinished: boolean): Promise<void> {
     }
     release(lease);
   }
+  held.closeFooters();
   removeSources(held.context.registry, held.context.sourceIds);
   held.context.slabReads.close();
 }

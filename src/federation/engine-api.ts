@@ -18,6 +18,7 @@ import type {
 } from '../storage/unit-engine.ts';
 
 export type { LookupRequest, LookupResult, WriteParquetRequest, WrittenFile } from '../storage/unit-engine.ts';
+import type { EngineMemory } from '../storage/index/index-api.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { CopyStyle } from '../types/copy-row.ts';
 
@@ -117,7 +118,7 @@ export type EngineApi = {
   limitSpill(bytes: number): Promise<boolean>;
   /** The same for flushes, rewrites and lookups. */
   limitSorts(bytes: number): Promise<boolean>;
-  /** Bytes DuckDB holds, for arka.memory. */
-  memory(argument: null): Promise<{ bytes: number }>;
+  /** For arka.memory. */
+  memory(argument: null): Promise<EngineMemory>;
   shutdown(argument: null): Promise<void>;
 };

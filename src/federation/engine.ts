@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { systemClock, type Clock } from '../clock.ts';
 import { canceled, invariant, SqlError, SqlState } from '../errors.ts';
 import { SlabDirectory } from '../storage/memory/slab.ts';
+import type { TableScan } from '../storage/scan-spec.ts';
 import {
   closeInstance,
+  openFooters,
   openInstance,
   renewWorn,
   setMemoryLimit,
@@ -34,7 +36,7 @@ import { registerSourceFunction, removeSources, sourceRegistry } from './row-sou
 import type { ScanContext } from './scan-sql.ts';
 import { openSpoolFiles, type SpoolFiles } from './spool-files.ts';
 import { SlabReads } from './slab-reads.ts';
-import { bytesOf } from './instance-memory.ts';
+import { heldBy } from './instance-memory.ts';
 import { bulkStringsWork } from './vector-builder.ts';
 
 /** Of DuckDB's memory; the rest is for chores. */
@@ -94,20 +96,20 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     next: cursors.next,
     slabsRead: cursors.slabsRead,
     close: cursors.close,
-    writeParquet: (request) => chore((lease, own) => writeParquet(lease, request, own), request.files),
-    newPositions: (request) => chore((lease, own) => newPositions(lease, request, own), request.files),
+    writeParquet: (request) => chore((lease, own) => writeParquet(lease, request, own), request),
+    newPositions: (request) => chore((lease, own) => newPositions(lease, request, own), request),
     writePositionDeletes: (request) => chore((lease, own) => writePositionDeletes(lease, request, own)),
     readPositionDeletes: (paths) =>
       chore(
         (lease) => readPositionDeletes(lease, paths),
+        null,
         paths.map((path) => ({ path })),
       ),
-    equalityPositions: (request) =>
-      chore((lease) => equalityPositions(lease, request), [...request.deleteFiles, ...request.files]),
-    lookup: (request) => chore((lease, own) => lookup(lease, request, own), request.files),
-    fetchRows: (request) => chore((lease, own) => fetchRows(lease, request, own), request.files),
-    readRows: (request) => chore((lease) => readRows(lease, request), [request.file]),
-    lookupImages: (request) => chore((lease, own) => lookupImages(lease, request, own), request.files),
+    equalityPositions: (request) => chore((lease) => equalityPositions(lease, request), request, request.deleteFiles),
+    lookup: (request) => chore((lease, own) => lookup(lease, request, own), request),
+    fetchRows: (request) => chore((lease, own) => fetchRows(lease, request, own), request),
+    readRows: (request) => chore((lease) => readRows(lease, request), { ...request, files: [request.file] }),
+    lookupImages: (request) => chore((lease, own) => lookupImages(lease, request, own), request),
     limitMemory: async (share) => {
       const { queries, chores } = opened();
       // First what is never refused: it has free memory given back, also while running queries hold too much for a lower limit.
@@ -120,7 +122,8 @@ export function createEngine(clock: Clock = systemClock): EngineApi {
     limitSorts: (bytes) => setSpillLimit(opened().chores, bytes),
     memory: async () => {
       const { queries, chores } = opened();
-      return { bytes: (await bytesOf(queries)) + (await bytesOf(chores)) };
+      const [one, other] = [await heldBy(queries), await heldBy(chores)];
+      return { bytes: one.bytes + other.bytes, footerBytes: one.footerBytes + other.footerBytes };
     },
     shutdown: async () => {
       await opening.catch(() => undefined); // its caller has heard of it
@@ -205,9 +208,18 @@ interface FilePath {
 
 const pathsOf = (files: readonly FilePath[]): string[] => files.map(({ path }) => path);
 
+type Read = Pick<TableScan, 'def' | 'files'>;
+
 interface ChoreLane {
-  /** One piece of work on a connection of `chores`; whatever becomes of it, its sources go and its connection is clean. */
-  chore<T>(work: (lease: Lease, own: ScanContext) => Promise<T>, read?: readonly FilePath[]): Promise<T>;
+  /**
+   * One piece of work on a connection of `chores`; whatever becomes of it, its sources go and its connection is clean.
+   * @param others files beside those of `read`, whose footers are small
+   */
+  chore<T>(
+    work: (lease: Lease, own: ScanContext) => Promise<T>,
+    read?: Read | null,
+    others?: readonly FilePath[],
+  ): Promise<T>;
   whenIdle(): Promise<void>;
 }
 
@@ -215,20 +227,26 @@ function choreLane(instance: () => Instance, context: () => ScanContext): ChoreL
   const running = new Set<Promise<unknown>>();
   const perform = async <T>(
     work: (lease: Lease, own: ScanContext) => Promise<T>,
-    read: readonly FilePath[],
+    read: Read | null,
+    others: readonly FilePath[],
   ): Promise<T> => {
     const own = context();
+    const closeFooters = openFooters(
+      instance(),
+      read === null ? [] : [{ files: read.files, columns: read.def.columns.length }],
+    );
     try {
       return await withLease(instance(), (lease) => work(lease, own));
     } catch (error) {
-      throw await located(error, pathsOf(read), instance);
+      throw await located(error, pathsOf([...(read?.files ?? []), ...others]), instance);
     } finally {
+      closeFooters();
       removeSources(own.registry, own.sourceIds);
     }
   };
   return {
-    async chore(work, read = []) {
-      const done = perform(work, read);
+    async chore(work, read = null, others = []) {
+      const done = perform(work, read, others);
       running.add(done);
       try {
         return await done;

@@ -4,28 +4,43 @@
  * A footer that is kept halves what a scan of many small files costs. But DuckDB (1.5) keeps that of every file it has
  * ever read, also when the file is gone: one of 10 row groups and 6 columns takes 55 KB and counts as 16. Files come and
  * go by the minute here, so memory grew by 20 MB a minute.
- * - F1 Bytes follow from the files named to the instance since its database was opened: COLUMN_BYTES for each column of
- *   each row group. A file with row groups smaller than Arka's takes more than is counted.
- * - F2 Above the limit the database is replaced by a new one (connections.ts): there is no other way to make it forget.
- * - F3 What a statement with more footers than the limit reads is not kept: each such statement would replace the database.
+ * - F1 Bytes follow from the files named to the instance since its database was opened (N1 of src/storage/file-footers.ts).
+ * - F2 There is no way to make it forget but a new database (connections.ts). One takes the place of the old when there is no room beside
+ *   what is kept, at most once a minute: where the files of a table have more footers than the limit, each UPDATE names some of them.
+ * - F3 What there is no room for is not kept. A statement with more footers than the limit does not ask for room.
+ * - F4 Those that are not kept are counted while their statement runs: DuckDB has two files open a thread, and lets go of one at its end.
  */
-import type { TableScan } from '../storage/scan-spec.ts';
-import { ROW_GROUP_BYTES, ROW_GROUP_ROWS } from './row-group-rows.ts';
+import { footerBytes } from '../storage/file-footers.ts';
+import type { FileUnit, TableScan } from '../storage/scan-spec.ts';
 
-/** Measured: 0.9 KB, with statistics of short values. */
-const COLUMN_BYTES = 1024;
+/** A thread reads one, and opens the next. */
+const FILES_OPEN = 2;
+
+/** Files that one statement reads, of so many columns. */
+export interface ReadFiles {
+  readonly files: readonly Pick<FileUnit, 'path' | 'rows' | 'bytes'>[];
+  readonly columns: number;
+}
+
+/** F4: of a statement on so many threads. */
+export function openFooterBytes({ files, columns }: ReadFiles, threads: number): number {
+  const largest = files.map((file) => footerBytes(file, columns)).toSorted((a, b) => b - a);
+  return largest.slice(0, threads * FILES_OPEN).reduce((sum, bytes) => sum + bytes, 0);
+}
 
 export class FooterCache {
   readonly bytesMax: number;
   bytes = 0;
   readonly #paths = new Set<string>();
+  #crowded = false;
 
   constructor(bytesMax: number) {
     this.bytesMax = bytesMax;
   }
 
-  get full(): boolean {
-    return this.bytes > this.bytesMax;
+  /** There was no room for what a statement reads, beside what is kept for others, maybe of files that are gone (F2). */
+  get crowded(): boolean {
+    return this.#crowded;
   }
 
   /** A statement is about to read these. False: their footers are not to be kept (F3). */
@@ -34,16 +49,19 @@ export class FooterCache {
     let whole = 0;
     let added = 0;
     for (const { def, files } of scans) {
-      for (const { path, rows, bytes } of files) {
-        const groups = Math.max(Math.ceil(rows / ROW_GROUP_ROWS), Math.ceil((bytes ?? 0) / ROW_GROUP_BYTES));
-        const footer = groups * def.columns.length * COLUMN_BYTES;
+      for (const file of files) {
+        const footer = footerBytes(file, def.columns.length);
         whole += footer;
-        if (this.#paths.has(path) || fresh.has(path)) continue;
-        fresh.add(path);
+        if (this.#paths.has(file.path) || fresh.has(file.path)) continue;
+        fresh.add(file.path);
         added += footer;
       }
     }
     if (whole > this.bytesMax) return false;
+    if (this.bytes + added > this.bytesMax) {
+      this.#crowded = true;
+      return false;
+    }
     for (const path of fresh) this.#paths.add(path);
     this.bytes += added;
     return true;
@@ -51,6 +69,7 @@ export class FooterCache {
 
   clear(): void {
     this.#paths.clear();
+    this.#crowded = false;
     this.bytes = 0;
   }
 }

@@ -1,9 +1,11 @@
 /** What a DuckDB instance says that it holds, but for the footers of files, of which it counts a third (footer-cache.ts). */
+import type { EngineMemory } from '../storage/index/index-api.ts';
 import { run, withLease, type Instance } from './connections.ts';
 import { eachChunk } from './vector-reader.ts';
 
-export async function bytesOf(instance: Instance): Promise<number> {
-  let bytes = instance.footers.bytes;
+export async function heldBy(instance: Instance): Promise<EngineMemory> {
+  const footerBytes = instance.footers.bytes + instance.openFooterBytes;
+  let bytes = footerBytes;
   await withLease(instance, async (lease) => {
     const result = await run(
       lease,
@@ -13,5 +15,5 @@ export async function bytesOf(instance: Instance): Promise<number> {
       bytes += sum!.float64[0]!;
     });
   });
-  return bytes;
+  return { bytes, footerBytes };
 }

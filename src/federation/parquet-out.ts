@@ -12,6 +12,7 @@ import { dirname } from 'node:path';
 import type duckdb from '@duckdb/node-bindings';
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
+import { ROW_GROUP_ROWS } from '../storage/file-footers.ts';
 import type { FileColumnStats } from '../storage/file-stats.ts';
 import { run, type Lease } from './connections.ts';
 import { copyStatistics } from './copy-statistics.ts';
@@ -22,7 +23,7 @@ import type { Fill } from '../storage/unit-engine.ts';
 import { keySource } from './lookup.ts';
 import { addSource } from './row-source.ts';
 import { fromStored } from './stored-form.ts';
-import { ROW_GROUP_ROWS, rowGroupRows, withSmallChunks } from './row-group-rows.ts';
+import { rowGroupRows, withSmallChunks } from './row-group-rows.ts';
 import { eachChunk } from './vector-reader.ts';
 
 export async function writeParquet(

@@ -6,6 +6,7 @@
  *   widest part: wide rows may stand together. Widths are of values without compression; repeated ones may count once.
  * - B2 A filter must not gather few wide rows into a chunk of 2,048, as DuckDB does for speed: a group ends between chunks.
  */
+import { ROW_GROUP_BYTES, ROW_GROUP_ROWS } from '../storage/file-footers.ts';
 import type { MemoryUnit } from '../storage/scan-spec.ts';
 import type { SlabDirectory } from '../storage/memory/slab.ts';
 import { quoteLiteral } from '../sql-text.ts';
@@ -16,8 +17,6 @@ import type { WriteParquetRequest } from './engine-api.ts';
 import { CHUNK_ROWS } from './row-source.ts';
 import { eachChunk } from './vector-reader.ts';
 
-export const ROW_GROUP_ROWS = 20_480;
-export const ROW_GROUP_BYTES = 8 * 2 ** 20;
 const WIDEST_BYTES = 4 * ROW_GROUP_BYTES;
 
 /** Rows and their bytes, of a whole and of its part with the widest rows. */

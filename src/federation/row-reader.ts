@@ -11,21 +11,18 @@ import type { ColumnVector } from '../types/column-vector.ts';
 import { rowEncoder } from '../types/data-row.ts';
 import { duckdbType } from '../types/pg-type.ts';
 import { timeZone } from '../types/time-zone.ts';
-import { withLease, type Instance, type Lease } from './connections.ts';
+import { openFooters, withLease, type Instance, type Lease } from './connections.ts';
 import { located } from './damaged-file.ts';
-import { ROW_GROUP_ROWS } from './row-group-rows.ts';
 import { readParquet } from './scan-sql.ts';
 import { toStored } from './stored-form.ts';
 import { readChunk, vectorReader, type VectorReader } from './vector-reader.ts';
 
-/** Statements kept on a connection; each keeps its file open, and the file's footer: 5 KB a row group of 6 columns. */
+/** Statements kept on a connection. A statement has its file open, and the file's footer in memory, while it runs alone. */
 const STATEMENTS_MAX = 32;
-const ROW_GROUPS_MAX = 512;
 
 interface Prepared {
   readonly statement: duckdb.PreparedStatement;
   readonly readers: readonly VectorReader[];
-  readonly rowGroups: number;
 }
 
 export interface RowReader {
@@ -57,11 +54,13 @@ export function rowReader(instance: () => Instance): RowReader {
       const statements = statementsOf(lease);
       const before = generation;
       running.add(statements);
+      const closeFooter = openFooters(lease.instance, [{ files: [request], columns: request.fileColumns }]);
       try {
         return await fetchRow(await prepare(lease, statements, request), request);
       } catch (error) {
         throw await located(error, [request.path], instance);
       } finally {
+        closeFooter();
         running.delete(statements);
         if (generation !== before) close(statements);
       }
@@ -101,14 +100,11 @@ async function prepare(lease: Lease, statements: Map<string, Prepared>, request:
     invariant(reader !== null, 'columns of files can be read');
     return reader.read;
   });
-  const prepared = { statement, readers, rowGroups: Math.ceil(request.rows / ROW_GROUP_ROWS) };
+  const prepared = { statement, readers };
   statements.set(name, prepared);
-  let rowGroups = 0;
-  for (const each of statements.values()) rowGroups += each.rowGroups;
-  for (const [oldest, unused] of statements) {
-    if (unused === prepared || (statements.size <= STATEMENTS_MAX && rowGroups <= ROW_GROUPS_MAX)) break;
+  if (statements.size > STATEMENTS_MAX) {
+    const [oldest, unused] = statements.entries().next().value!;
     statements.delete(oldest);
-    rowGroups -= unused.rowGroups;
     duckdb.destroy_prepare_sync(unused.statement);
   }
   return prepared;

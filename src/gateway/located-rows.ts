@@ -106,11 +106,20 @@ export class LocatedRows {
     const index = this.#database.index!;
     const { fieldIds } = table;
     const { columns } = table.def;
+    const fileColumns = columns.length;
     const ordered = found.toSorted((a, b) => a.scan.unit - b.scan.unit || a.position - b.position); // what is fetched is shared
     const read = await sideBySide(ordered, READS_MAX, async ({ file, scan, position }) => {
       const { path, release } = await disk.leaseRow(scan, { position, fieldIds }, index, signal);
       try {
-        return await index.readVectors({ path, rows: file.rows, position, columns, formats: [], timeZone: this.#zone });
+        return await index.readVectors({
+          path,
+          rows: file.rows,
+          fileColumns,
+          position,
+          columns,
+          formats: [],
+          timeZone: this.#zone,
+        });
       } finally {
         release();
       }

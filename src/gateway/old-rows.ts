@@ -122,6 +122,7 @@ async function appendSingly(
 ): Promise<void> {
   const { table } = writes;
   const columns = fieldIds.map((fieldId) => table.def.columns.find((column) => column.fieldId === fieldId)!);
+  const fileColumns = table.def.columns.length;
   const abort = new AbortController();
   running(() => abort.abort());
   const read = await sideBySide(keys, READS_MAX, async (key) => {
@@ -130,7 +131,7 @@ async function appendSingly(
     const position = positions[key]!;
     const { path, release } = await database.disk.leaseRow(file.scan(0), { position, fieldIds }, index, abort.signal);
     try {
-      return await index.readVectors({ path, rows: file.rows, position, columns, formats: [], timeZone });
+      return await index.readVectors({ path, rows: file.rows, fileColumns, position, columns, formats: [], timeZone });
     } finally {
       release();
     }

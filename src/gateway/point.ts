@@ -166,12 +166,13 @@ async function readFile(
   if (index === null || file === undefined || file.tier === 'memory') return null;
   const columns = point.fieldIds.map((fieldId) => table.def.columns.find((column) => column.fieldId === fieldId)!);
   const { rows } = file;
+  const fileColumns = table.def.columns.length;
   const abort = new AbortController();
   environment.running(() => abort.abort());
   const place = { position, fieldIds: point.fieldIds };
   const { path, release } = await disk.leaseRow(file.scan(0), place, index, abort.signal);
   try {
-    const request = { path, rows, position, columns, formats: columns.map((_, i) => formats[i] ?? 0) };
+    const request = { path, rows, fileColumns, position, columns, formats: columns.map((_, i) => formats[i] ?? 0) };
     return { rows: 1, messages: await index.readRow({ ...request, timeZone: environment.timeZone }) };
   } finally {
     release();

@@ -1,7 +1,7 @@
 /**
  * Which data files of one spec and partition are to be written anew, and which of them together. Pure.
  *
- * - W1 A file is small below SMALL_FRACTION of the target. Small files are merged once `max_small_files` of them are alike:
+ * - W1 A file is small below SMALL_FRACTION of the target, in bytes, and of the most rows that are merged. Small files are merged once `max_small_files` of them are alike:
  *   in order of size, each at most twice as large as all before it together. So what is merged grows by half at least,
  *   and a row is rewritten a logarithmic number of times.
  * - W2 A file above DELETED_FRACTION deleted is rewritten (H12); one wholly deleted just leaves.
@@ -21,6 +21,8 @@ export interface RewriteFile {
 export interface RewriteLimits {
   readonly targetFileBytes: number;
   readonly smallFilesMax: number;
+  /** Most rows that are merged into one output, as its footer is in memory while the file is open; a larger file is rewritten alone. */
+  readonly mergedRowsMax: number;
   /** Most rows of one output: where each went is held in memory for a moment. A file with more stays as it is. */
   readonly rowsMax: number;
 }
@@ -57,22 +59,22 @@ export function chooseRewrite(
 
 /** W1. The first run of enough files that are alike. */
 function alike(limits: RewriteLimits, files: readonly RewriteFile[], full: boolean): readonly number[] {
-  const { smallFilesMax, targetFileBytes } = limits;
+  const { mergedRowsMax, smallFilesMax, targetFileBytes } = limits;
   const small = files
-    .map(({ bytes }, i) => ({ bytes, i }))
-    .filter(({ bytes }) => bytes < targetFileBytes * SMALL_FRACTION)
-    .sort((a, b) => a.bytes - b.bytes || a.i - b.i);
+    .map(({ bytes, rows }, i) => ({ size: Math.max(bytes / targetFileBytes, rows / mergedRowsMax), i }))
+    .filter(({ size }) => size < SMALL_FRACTION)
+    .sort((a, b) => a.size - b.size || a.i - b.i);
   if (full) return small.map(({ i }) => i);
   let run: number[] = [];
   let sum = 0;
-  for (const { bytes, i } of small) {
-    if (bytes > Math.max(2 * sum, targetFileBytes * TINY_FRACTION)) {
+  for (const { size, i } of small) {
+    if (size > Math.max(2 * sum, TINY_FRACTION)) {
       if (run.length >= smallFilesMax) return run;
       run = [];
       sum = 0;
     }
     run.push(i);
-    sum += bytes;
+    sum += size;
   }
   return run.length >= smallFilesMax ? run : [];
 }
@@ -91,7 +93,7 @@ function pack(limits: RewriteLimits, files: readonly RewriteFile[], chosen: read
     if (liveRows > limits.rowsMax) continue;
     const fits =
       bytes + liveBytes <= limits.targetFileBytes &&
-      rows + liveRows <= limits.rowsMax &&
+      rows + liveRows <= Math.min(limits.rowsMax, limits.mergedRowsMax) &&
       group.length < FILES_PER_OUTPUT;
     if (!fits && group.length > 0) {
       groups.push(group);

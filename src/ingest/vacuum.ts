@@ -1,4 +1,5 @@
 /** VACUUM and VACUUM FULL of a table, and the standing look for files that should be rewritten. */
+import { rowsOfFooter } from '../storage/file-footers.ts';
 import type { DataFileUnit } from '../storage/file-unit.ts';
 import type { VacuumResult } from '../storage/iceberg/lake-api.ts';
 import type { Table } from '../storage/table.ts';
@@ -11,6 +12,10 @@ import { readOnly } from './transaction.ts';
 /** One swap takes groups up to so many target files: fewer snapshots, and a conflict costs no more than that. */
 const OUTPUTS_PER_SWAP = 8;
 const ROWS_MAX_LEAST = 2 ** 20;
+/** Of the memory for rows, what the footer of one file may take when files are merged: 1 MB at the least memory.limit. */
+const FOOTER_SHARE = 1 / 96;
+/** And for each row that is read by its key all of it is decoded: 3 ms of CPU a megabyte. */
+const FOOTER_BYTES_MAX = 2 * 2 ** 20;
 
 type Groups = readonly (readonly DataFileUnit[])[];
 
@@ -25,6 +30,10 @@ function choose(
   const limits: RewriteLimits = {
     targetFileBytes: database.targetFileBytes,
     smallFilesMax,
+    mergedRowsMax: rowsOfFooter(
+      Math.min(FOOTER_BYTES_MAX, database.memory.pool.budgetBytes * FOOTER_SHARE),
+      table.def.columns.length,
+    ),
     // Where each row of a sorted file went takes 12 bytes for a moment; of others it is counted.
     rowsMax:
       table.def.sort.length === 0

@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../clock.ts';
 import { closeInstance, openInstance, settle, type Instance } from '../federation/connections.ts';
-import { bytesOf } from '../federation/instance-memory.ts';
+import { heldBy } from '../federation/instance-memory.ts';
 import { keySource } from '../federation/key-source.ts';
 import { rowGroups } from '../federation/row-groups.ts';
 import { rowReader } from '../federation/row-reader.ts';
@@ -44,7 +44,10 @@ const api = {
     const message = await rows.readRow(request);
     return new Transfer(message, [message.buffer as ArrayBuffer]);
   },
-  memory: async () => ({ bytes: await bytesOf(opened()) }),
+  memory: async () => {
+    const { cacheBytes } = await core.stats(null);
+    return { ...(await heldBy(opened())), pageBytes: cacheBytes };
+  },
   shutdown: async () => {
     await opening?.catch(() => undefined); // a thread may not end while DuckDB works for it
     await core.shutdown(null);

@@ -219,7 +219,15 @@ try {
     const at = performance.now();
     const { units, positions } = await lookup(words([n]));
     const { path } = added[units[0]! - 1]!;
-    const request = { path, rows: ROWS, position: positions[0]!, columns: def.columns, formats: [], timeZone: 'UTC' };
+    const request = {
+      path,
+      rows: ROWS,
+      fileColumns: def.columns.length,
+      position: positions[0]!,
+      columns: def.columns,
+      formats: [],
+      timeZone: 'UTC',
+    };
     await index.readRow(request);
     if (i >= 0) times.push(performance.now() - at);
   }

@@ -129,7 +129,8 @@ async function rowAt(position: number, fieldIds: readonly number[], signal = new
 
 async function read(path: string, position: number, fieldIds: readonly number[]): Promise<string> {
   const wanted = fieldIds.map((fieldId) => columns.find((column) => column.fieldId === fieldId)!);
-  const message = await reader.readRow({ path, rows: ROWS, position, columns: wanted, formats: [], timeZone: 'UTC' });
+  const file = { path, rows: ROWS, fileColumns: columns.length };
+  const message = await reader.readRow({ ...file, position, columns: wanted, formats: [], timeZone: 'UTC' });
   return Buffer.from(message).toString('latin1');
 }
 

@@ -20,8 +20,8 @@ import {
 } from '../../src/federation/connections.ts';
 import { registerEngineFunctions } from '../../src/federation/engine-functions.ts';
 import { createEngine } from '../../src/federation/engine.ts';
-import { FooterCache } from '../../src/federation/footer-cache.ts';
-import { bytesOf } from '../../src/federation/instance-memory.ts';
+import { FooterCache, openFooterBytes } from '../../src/federation/footer-cache.ts';
+import { heldBy } from '../../src/federation/instance-memory.ts';
 import { eachChunk } from '../../src/federation/vector-reader.ts';
 import type { TableScan } from '../../src/storage/scan-spec.ts';
 import { Oid } from '../../src/types/pg-type.ts';
@@ -56,30 +56,58 @@ test('a footer counts by columns and row groups of its file, once however often 
   expect(cache.bytes).toBe(6 * KB);
   cache.add([scanOf({ path: 'b', rows: 20_481 })]);
   expect(cache.bytes).toBe(6 * KB);
-  expect(cache.full).toBe(false);
-  expect(cache.add([scanOf({ path: 'c', rows: 20_480 * 8 })])).toBe(true);
-  expect(cache.full).toBe(true);
   cache.clear();
   expect(cache.bytes).toBe(0);
 });
 
-test('F3: a statement with more footers than may be kept leaves those of others alone', () => {
+test('F3: a statement with more footers than may be kept, or than there is room for, leaves those of others alone', () => {
   const cache = new FooterCache(20 * KB);
   cache.add([scanOf({ path: 'a', rows: 20_480 * 9 })]);
   expect(cache.add([scanOf({ path: 'a', rows: 20_480 * 9 }, { path: 'b', rows: 20_480 * 2 })])).toBe(false);
   expect(cache.bytes).toBe(18 * KB);
-  expect(cache.add([scanOf({ path: 'b', rows: 20_480 * 2 })])).toBe(true);
-  expect(cache.bytes).toBe(22 * KB);
+  expect(cache.crowded).toBe(false);
+  expect(cache.add([scanOf({ path: 'b', rows: 20_480 })])).toBe(true);
+  expect(cache.bytes).toBe(20 * KB);
+  expect(cache.crowded).toBe(false);
+  expect(cache.add([scanOf({ path: 'a', rows: 20_480 * 9 })])).toBe(true);
+  expect(cache.add([scanOf({ path: 'c', rows: 1 })])).toBe(false);
+  expect(cache.bytes).toBe(20 * KB);
+  expect(cache.crowded).toBe(true);
+  cache.clear();
+  expect(cache.crowded).toBe(false);
+});
+
+test('F4: footers that are not kept are counted while their statement runs: of two files a thread, the largest', async () => {
+  const files = [1, 4, 2, 3, 5].map((groups) => ({ path: `${groups}`, rows: groups * 20_480 }));
+  expect(openFooterBytes({ files, columns: 2 }, 1)).toBe((4 + 5) * 2 * KB);
+  expect(openFooterBytes({ files, columns: 2 }, 2)).toBe((2 + 3 + 4 + 5) * 2 * KB);
+  const engine = createEngine();
+  await engine.open({ memoryLimitBytes: 200e6, threads: 1, tempDir: join(folder, 'counting') });
+  const path = join(folder, 'counted.parquet');
+  await withLease(instance, (lease) =>
+    run(lease, `COPY (SELECT range AS f1 FROM range(9)) TO '${path}' (FORMAT parquet)`),
+  );
+  const rows = 20_480 * 10_000; // as the manifest has it: more footers than are kept
+  const asked = { sql: 'SELECT count(*) FROM t', columns: null, formats: [], output: 'rows', timeZone: 'UTC' } as const;
+  const scans = [{ ...scanOf({ path, rows }), placeholder: 't' }];
+  await engine.query({ ...asked, cursor: 1, scans });
+  const { bytes, footerBytes } = await engine.memory(null);
+  expect(footerBytes).toBe(10_000 * 2 * KB);
+  expect(bytes).toBeGreaterThanOrEqual(footerBytes);
+  await engine.close(1);
+  expect(await engine.memory(null)).toMatchObject({ footerBytes: 0 });
+  await engine.shutdown(null);
 });
 
 let read = 0;
+let now = 0;
 /** A new file, read and counted as a statement does it. */
 async function readOne(rows: number): Promise<void> {
   const path = join(folder, `${read++}.parquet`);
   const lease = await acquire(instance);
   await run(lease, `COPY (SELECT range AS f1, 'text' AS f2 FROM range(${rows})) TO '${path}' (FORMAT parquet)`);
   release(lease);
-  countFooters(instance, [scanOf({ path, rows })]);
+  countFooters(instance, [scanOf({ path, rows })], now);
   const reader = await acquire(instance);
   await run(reader, `SELECT count(f2) FROM read_parquet('${path}') WHERE f1 = 7`);
   release(reader);
@@ -92,7 +120,7 @@ async function bytesOfFooters(lease: Lease): Promise<bigint> {
   return new DataView(data.buffer, data.byteOffset).getBigInt64(0, true);
 }
 
-test('above its limit a new database takes the place of the one that keeps footers, which is closed', async () => {
+test('where there is no room for more footers a new database takes the place of the one that keeps them, which is closed', async () => {
   const before = instance.database;
   for (let i = 0; i < 10; i++) await readOne(100);
   expect(instance.database).toBe(before);
@@ -105,7 +133,20 @@ test('above its limit a new database takes the place of the one that keeps foote
   expect(await bytesOfFooters(lease)).toBe(0n);
   release(lease);
   await readOne(100);
-  expect(await bytesOf(instance)).toBeLessThan(100 * KB);
+  expect((await heldBy(instance)).bytes).toBeLessThan(100 * KB);
+});
+
+test('F2: footers that there is no room for replace the database once a minute, and are not kept meanwhile', async () => {
+  const { database } = instance;
+  for (now = 1000; now < 60_000; now += 3000) await readOne(100);
+  expect(instance.renewing).toBe(null);
+  expect(instance.database).toBe(database);
+  expect(instance.footers.bytes).toBe(20 * KB);
+  now = 60_000;
+  await readOne(100);
+  await instance.renewing;
+  expect(instance.database).not.toBe(database);
+  expect(instance.footers.bytes).toBe(0);
 });
 
 test('a statement whose footers are not to be kept leaves none, and the next one keeps its own', async () => {
@@ -132,6 +173,7 @@ async function temporaryFolder(lease: Lease): Promise<string> {
 }
 
 test('statements that run while the database is replaced come to their end on the old one', async () => {
+  now += 60_000;
   const old = instance.database;
   const lease = await acquire(instance);
   const oldFolder = await temporaryFolder(lease);
@@ -140,7 +182,7 @@ test('statements that run while the database is replaced come to their end on th
   let rows = duckdb.data_chunk_get_size((await duckdb.fetch_chunk(stream))!);
   // connections that are being made meanwhile
   const others = Promise.all(Array.from({ length: 4 }, () => acquire(instance)));
-  for (const path of ['large', 'larger']) countFooters(instance, [scanOf({ path, rows: 20_480 * 9 })]);
+  for (const path of ['large', 'larger']) countFooters(instance, [scanOf({ path, rows: 20_480 * 9 })], now);
   await instance.renewing;
   expect(instance.database).not.toBe(old);
   // D7: both may put aside what they hold, at the same time
@@ -173,7 +215,7 @@ test('what registers functions does so for each database', async () => {
     footerBytes: 2 * KB,
     begin: () => begun++,
   });
-  for (const path of ['a', 'b']) countFooters(own, [scanOf({ path, rows: 1 })]);
+  for (const path of ['a', 'b']) countFooters(own, [scanOf({ path, rows: 1 })], 0);
   await own.renewing;
   expect(begun).toBe(2);
   await closeInstance(own);
@@ -224,7 +266,7 @@ test('D7: what a process that ended early had put aside is gone when an instance
 test('D6: an instance is closed when all that is under way on it has ended, a connection that is being made, too', async () => {
   const own = await openInstance({ memoryLimitBytes: 100e6, threads: 1, tempDir: join(folder, 'own'), footerBytes: 0 });
   const ended: string[] = [];
-  const asked = bytesOf(own).then(() => ended.push('asked'));
+  const asked = heldBy(own).then(() => ended.push('asked'));
   await closeInstance(own);
   ended.push('closed');
   await asked;

@@ -54,6 +54,7 @@ test('each page of a data file is covered, rewritten ones too: scans, lookups an
       unit: 0,
       path: file!.path,
       rows: file!.rows,
+      fileColumns: 1,
       position: 1,
       columns: [],
       formats: [],

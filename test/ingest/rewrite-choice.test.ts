@@ -3,7 +3,12 @@ import { expect, test } from 'vitest';
 import { chooseRewrite, type RewriteFile, type RewriteLimits } from '../../src/ingest/rewrite-choice.ts';
 
 const MB = 2 ** 20;
-const limits: RewriteLimits = { targetFileBytes: 128 * MB, smallFilesMax: 3, rowsMax: 10_000_000 };
+const limits: RewriteLimits = {
+  targetFileBytes: 128 * MB,
+  smallFilesMax: 3,
+  mergedRowsMax: 4_000_000,
+  rowsMax: 10_000_000,
+};
 const file = (megabytes: number, more: Partial<RewriteFile> = {}): RewriteFile => ({
   bytes: megabytes * MB,
   rows: 1000,
@@ -69,6 +74,30 @@ test.each<[string, RewriteFile[], boolean, [string, number[][]] | null]>([
   [
     'all rows deleted, however many',
     [file(128, { rows: 20_000_000, deleted: 20_000_000 })],
+    false,
+    ['deleted_rows', [[0]]],
+  ],
+  [
+    'files of as many rows as are merged, in few bytes',
+    many(5, 1).map((each) => ({ ...each, rows: 3_500_000 })),
+    false,
+    null,
+  ],
+  [
+    'no more rows together than are merged, in however few bytes',
+    many(4, 1).map((each) => ({ ...each, rows: 1_500_000 })),
+    false,
+    [
+      'max_small_files',
+      [
+        [0, 1],
+        [2, 3],
+      ],
+    ],
+  ],
+  [
+    'a file of more rows than are merged, of which many are deleted',
+    [file(1, { rows: 13_000_000, deleted: 4_000_000 })],
     false,
     ['deleted_rows', [[0]]],
   ],

@@ -30,3 +30,25 @@ test.runIf(existsSync('/proc/self/status'))(
   },
   60_000,
 );
+
+test('pages of the key index and footers of files that were read are told in arka.memory, as parts of heaps and engine', async () => {
+  await using server = await startServer({ settings: { 'memory.limit': '768MB' } });
+  const client = new Client({ connectionString: server.url });
+  await client.connect();
+  await client.query('CREATE TABLE t (id bigint PRIMARY KEY, v int)');
+  await client.query('INSERT INTO t SELECT g, g FROM generate_series(1, 50000) g');
+  await client.query('CHECKPOINT');
+  await client.query('SELECT sum(v) FROM t');
+  const told = async (): Promise<readonly number[]> => {
+    const { rows } = await client.query('SELECT footer_bytes, engine_bytes, page_bytes, heap_bytes FROM arka.memory');
+    return Object.values(rows[0] as Record<string, string>).map(Number);
+  };
+  // the figures are read anew every two seconds
+  await expect.poll(async () => (await told()).slice(0, 3).every((bytes) => bytes > 0), { timeout: 20_000 }).toBe(true);
+  const [footers, engine, pages, heaps] = (await told()) as [number, number, number, number];
+  // three row groups of two columns
+  expect(footers).toBe(6 * 1024);
+  expect(engine).toBeGreaterThanOrEqual(footers);
+  expect(heaps).toBeGreaterThan(pages);
+  await client.end();
+}, 60_000);

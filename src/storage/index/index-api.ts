@@ -53,6 +53,8 @@ export interface RowRequest {
   readonly path: string;
   /** Of the file. */
   readonly rows: number;
+  /** How many columns it has. */
+  readonly fileColumns: number;
   readonly position: number;
   readonly columns: readonly ColumnDef[];
   /** One a column; left out: text. */
@@ -76,6 +78,14 @@ export interface RowGroups {
   readonly fieldIds: readonly number[];
   readonly starts: readonly number[];
   readonly ends: readonly number[];
+}
+
+/** What DuckDB holds in a thread. */
+export interface EngineMemory {
+  /** All of it. */
+  readonly bytes: number;
+  /** Of that, footers of files: those that it keeps, and those of files that are open. */
+  readonly footerBytes: number;
 }
 
 export interface IndexStats {
@@ -115,7 +125,7 @@ export type IndexApi = {
   /** The answer to `IndexEvents.room`. */
   room(isGranted: boolean): Promise<void>;
   stats(argument: null): Promise<IndexStats>;
-  /** Bytes that DuckDB holds here. */
-  memory(argument: null): Promise<{ bytes: number }>;
+  /** For arka.memory. */
+  memory(argument: null): Promise<EngineMemory & { readonly pageBytes: number }>;
   shutdown(argument: null): Promise<void>;
 };

@@ -2,7 +2,7 @@
  * Who holds how much: each part of the server reports its bytes from a counter that it keeps running, so that asking
  * costs nothing. `live` parts share one budget with the slabs (V5); the others are told by arka.memory.
  */
-export type PartName = 'index' | 'queue' | 'sessions' | 'engine' | 'catalog' | 'heaps';
+export type PartName = 'index' | 'queue' | 'sessions' | 'engine' | 'footers' | 'catalog' | 'heaps' | 'pages';
 
 interface Part {
   readonly name: PartName;
