@@ -12,20 +12,21 @@ export async function createTableAs(
   environment: DefineEnvironment,
   statement: Extract<Statement, { kind: 'createTableAs' }>,
 ): Promise<string> {
-  const { catalog, relations, notice, patience, searchPath, timeZone, view } = environment;
+  const { catalog, given, relations, notice, patience, searchPath, timeZone, view } = environment;
   const { schema, name, query, ifNotExists } = statement;
   if (relationNamed(relations, schema, name) !== null) {
     if (!ifNotExists) throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
     notice(SqlState.duplicateTable, `relation "${name}" already exists, skipping`);
     return 'CREATE TABLE AS';
   }
-  const asked = { sql: query, parameterOids: [], context: { searchPath, timeZone } };
+  const asked = { sql: query, parameterOids: given.oids, context: { searchPath, timeZone } };
   const described = await catalog.describe(asked, signalOf(patience.running)).catch((error: unknown) => {
     throw moved(error, statement.offset);
   });
   const { draft } = tableForQuery(statement, described.columns ?? [], view);
   const table = await makeTable(environment, draft, ifNotExists);
-  if (table === null || !statement.withData) return 'CREATE TABLE AS';
+  if (table === null) return 'CREATE TABLE AS';
+  if (!statement.withData) return statement.tagWithoutData;
   const insert = `INSERT INTO ${quoteIdentifier(schema)}.${quoteIdentifier(table.def.name)} ${query}`;
   const tag = await environment.writeQuery(insert).catch((error: unknown) => {
     throw moved(error, null);

@@ -8,6 +8,7 @@ import type { SequenceDef } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
 import type { TableDef } from '../table-def.ts';
 import type { TimeContext } from '../types/text-input.ts';
+import type { BoundParameters } from '../wire/gateway-api.ts';
 import { alter, rename } from './alter.ts';
 import { comment } from './comment.ts';
 import { foldDefaults, type FoldingEnvironment } from './fold-defaults.ts';
@@ -29,6 +30,12 @@ import {
   type SchemaEnvironment,
 } from './schema.ts';
 
+/** Values for parameters, and their types. */
+export interface GivenValues {
+  readonly parameters: BoundParameters;
+  readonly oids: readonly number[];
+}
+
 export interface DefineEnvironment extends FoldingEnvironment, SchemaEnvironment {
   readonly searchPath: readonly string[];
   readonly notice: (code: string, message: string, detail?: string) => void;
@@ -36,7 +43,9 @@ export interface DefineEnvironment extends FoldingEnvironment, SchemaEnvironment
   readonly view: CatalogView;
   /** PostgreSQL's catalogs with all that the transaction has defined so far. */
   readonly catalogNow: () => Catalog;
-  /** Carries an INSERT or UPDATE out; its tag. */
+  /** Values for the parameters of CREATE TABLE … AS EXECUTE. */
+  readonly given: GivenValues;
+  /** Carries an INSERT or UPDATE out, with those values; its tag. */
   readonly writeQuery: (sql: string) => Promise<string>;
   /** How many rows a query gives. */
   readonly countRows: (sql: string) => Promise<number>;

@@ -9,13 +9,16 @@ import type { Statement } from '../planner/plan.ts';
 import { parseSql } from '../planner/parse.ts';
 import type { RoleStatement } from '../planner/role-statements.ts';
 import { discard } from './columns.ts';
-import { define, type DefineEnvironment, type Definition } from './define.ts';
+import { define, type DefineEnvironment, type Definition, type GivenValues } from './define.ts';
 import { NO_PARAMETERS } from './no-parameters.ts';
+import { isAllowed } from './permission.ts';
 import { OwnedObjects } from './owned-objects.ts';
 import { countRows, firstRow } from './query.ts';
 import { dropsOfOwned, forgetGrants } from './role-defaults.ts';
 import type { SessionStatements } from './statements.ts';
 import { beginTemporary } from './temporary.ts';
+
+const NONE_GIVEN: GivenValues = { parameters: NO_PARAMETERS, oids: [] };
 
 export class SessionDefinitions {
   readonly #statements: SessionStatements;
@@ -27,7 +30,7 @@ export class SessionDefinitions {
   }
 
   /** The command tag. */
-  async carryOut(statement: Definition): Promise<string> {
+  async carryOut(statement: Definition, given = NONE_GIVEN): Promise<string> {
     const statements = this.#statements;
     const { access, interruption, searchPath: visible, settings, transaction } = statements;
     beginTemporary(statements.context.database, settings, statement);
@@ -49,7 +52,8 @@ export class SessionDefinitions {
       time: statements.time(),
       view: statements.view(),
       catalogNow: () => statements.seen.catalog,
-      writeQuery: (sql) => this.#writeQuery(sql),
+      given,
+      writeQuery: (sql) => this.#writeQuery(sql, given, statement.kind === 'createTableAs'),
       countRows: (sql) => countRows(statements.queryEnvironment(), query(sql)),
       firstRow: (sql) => firstRow(statements.queryEnvironment(), query(sql)),
     };
@@ -72,12 +76,16 @@ export class SessionDefinitions {
     return true;
   }
 
-  /** Rows of a table that was just made or altered. */
-  async #writeQuery(sql: string): Promise<string> {
+  /** Rows of a table that was just made or altered. @param isPermitted its query was before; the table asks for nothing */
+  async #writeQuery(sql: string, { parameters, oids }: GivenValues, isPermitted: boolean): Promise<string> {
     this.#owned?.settle();
     const statements = this.#statements;
-    const statement = await statements.held(() => statements.plan(parseSql(sql)[0]!, []));
-    return statements.run(statement, NO_PARAMETERS, [], discard());
+    const statement = await statements.held(() => {
+      const planned = statements.plan(parseSql(sql)[0]!, oids);
+      if (isPermitted) isAllowed(statements.access, planned);
+      return planned;
+    });
+    return statements.run(statement, parameters, oids, discard());
   }
 
   /** All of it is one transaction. */

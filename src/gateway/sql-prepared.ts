@@ -5,6 +5,7 @@ import type { ParsedStatement, Statement } from '../planner/plan.ts';
 import type { Execute } from '../planner/session-statements.ts';
 import { parametersOf } from '../wire/bound-parameters.ts';
 import type { BoundParameters, MaybePromise, Output } from '../wire/gateway-api.ts';
+import type { GivenValues } from './define.ts';
 import type { Interruption } from './interruption.ts';
 import { prepare, revalidate, type Preparation, type SessionPrepared } from './prepare.ts';
 import { QueryRun, type QueryEnvironment } from './query.ts';
@@ -12,6 +13,7 @@ import type { ClientAnswer } from './returning.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
 import type { SessionNames } from './session-names.ts';
 
+type CreateTableAs = Extract<Statement, { kind: 'createTableAs' }>;
 type Explain = Extract<Statement, { kind: 'explain' }>;
 
 /** What they ask of the session's statements. */
@@ -95,6 +97,16 @@ export class SqlPrepared {
     const parameters = args.length === 0 ? NO_PARAMETERS : parametersOf([], await this.#values(args, oids));
     const statement = await this.#runner.held(() => this.#runner.current(prepared));
     return { prepared, parameters, statement: (await revalidate(this.#runner.preparation(), prepared)) ?? statement };
+  }
+
+  /** CREATE TABLE … AS EXECUTE with the query of the statement, which may be read here. @throws {SqlError} 26000, 42601, 42809 */
+  async filling(made: CreateTableAs, executed: Execute): Promise<{ filled: CreateTableAs; given: GivenValues }> {
+    const { prepared, parameters, statement } = await this.resolve(executed);
+    if (statement.kind !== 'query') throw new SqlError(SqlState.wrongObjectType, 'prepared statement is not a SELECT');
+    return {
+      filled: { ...made, query: prepared.parsed!.text, executed: null },
+      given: { parameters, oids: prepared.parameterOids },
+    };
   }
 
   async #values(args: readonly unknown[], oids: readonly number[]): Promise<(Uint8Array | null)[]> {

@@ -215,7 +215,8 @@ export class SessionStatements {
   /** What PostgreSQL is to be asked yet. @throws {SqlError} 42501 */
   permit(statement: Statement): ParsedStatement | null {
     if (this.access.superuser) return null;
-    const open = statement.kind === 'createTableAs' ? this.permit(this.plan(parseSql(statement.query)[0]!, [])) : null;
+    const filling = statement.kind === 'createTableAs' && statement.executed === null ? statement.query : null;
+    const open = filling === null ? null : this.permit(this.plan(parseSql(filling)[0]!, []));
     const asked = { access: this.access, relations: this.transaction.relations, searchPath: this.searchPath };
     return open ?? permit(asked, statement, planned.get(statement) ?? null);
   }
@@ -303,7 +304,10 @@ export class SessionStatements {
   async #define(statement: Exclude<Statement, { kind: CarriedOut }>): Promise<string> {
     if (isDefinition(statement)) {
       refuseToDefine(this.#names.portals, this.transaction.relations, this.searchPath, statement);
-      return this.#definitions.carryOut(statement);
+      if (statement.kind !== 'createTableAs' || statement.executed === null)
+        return this.#definitions.carryOut(statement);
+      const { filled, given } = await this.#prepared.filling(statement, statement.executed);
+      return this.#definitions.carryOut(filled, given);
     }
     if (statement.kind === 'dropOwned') return this.#definitions.dropOwned(statement);
     if (isAboutRoles(statement)) {

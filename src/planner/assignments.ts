@@ -52,6 +52,8 @@ function rowElement(value: Node): Node {
   if (source !== undefined && 'SubLink' in source) return columnOfQuery(source.SubLink, colno, ncolumns);
   if (source === undefined || !('RowExpr' in source)) throw notSupported('this SET of several columns', atNode(source));
   const args = source.RowExpr.args ?? [];
+  const star = args.find((arg) => 'ColumnRef' in arg && arg.ColumnRef.fields?.some((field) => 'A_Star' in field));
+  if (star !== undefined) throw notSupported('ROW(….*) as the values of several columns', atNode(star));
   if (args.length !== ncolumns)
     throw new SqlError(SqlState.syntaxError, 'number of columns does not match number of values', atNode(source));
   return args[colno - 1]!;

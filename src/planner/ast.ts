@@ -4,7 +4,7 @@
  *
  * Locations are code point offsets into the whole text (parse.ts turns bytes into them), so position = location + 1.
  */
-import type { Node } from 'libpg-query';
+import type { IntoClause, Node } from 'libpg-query';
 import { SqlError, SqlState, notSupported, type SqlErrorFields } from '../errors.ts';
 
 export function tagOf(node: Node): string {
@@ -131,4 +131,9 @@ export function columnNode(alias: string, name: string): Node {
 
 export function unsupported(what: string, node?: Node): SqlError {
   return notSupported(what, atNode(node));
+}
+
+/** INTO of a SELECT that is part of another statement: 42601. */
+export function misplacedInto({ rel }: IntoClause): SqlError {
+  return new SqlError(SqlState.syntaxError, 'SELECT ... INTO is not allowed here', at(rel?.location));
 }

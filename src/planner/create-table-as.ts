@@ -7,6 +7,8 @@ import { formatType } from '../types/format-type.ts';
 import { Oid } from '../types/pg-type.ts';
 import type { ResultColumn } from '../types/result-column.ts';
 import { parseSql } from './parse.ts';
+import { planExecute } from './prepared.ts';
+import type { Execute } from './session-statements.ts';
 import type { CatalogView, Statement } from './plan.ts';
 import { planCreateTable } from './create-table.ts';
 import { creationSchema } from './schema-names.ts';
@@ -24,7 +26,12 @@ export interface CreateTableAs {
   readonly options: readonly unknown[];
   readonly ifNotExists: boolean;
   readonly withData: boolean;
+  /** The tag where it takes no rows. */
+  readonly tagWithoutData: 'CREATE TABLE AS' | 'SELECT 0';
+  /** Empty while it is that of a prepared statement. */
   readonly query: string;
+  /** AS EXECUTE: whose query it is, and the values for it. */
+  readonly executed: Execute | null;
   /** Where the query begins in the statement's text; null: it was written in other words. */
   readonly offset: number | null;
 }
@@ -40,8 +47,7 @@ export function planCreateTableAs(
 ): Statement {
   if (statement.objtype === 'OBJECT_MATVIEW') throw notSupported('CREATE MATERIALIZED VIEW');
   const { query, into } = statement;
-  if (into === undefined || query === undefined || !('SelectStmt' in query))
-    throw notSupported('CREATE TABLE … AS EXECUTE');
+  if (into === undefined || query === undefined) throw notSupported('CREATE TABLE … AS');
   return planned(into, query, statement.if_not_exists === true, text, parameterCount, view);
 }
 
@@ -61,7 +67,9 @@ function planned(
 ): CreateTableAs {
   if (parameterCount > 0) throw notSupported('a parameter in CREATE TABLE … AS');
   const relation = into.rel ?? {};
-  const { query: written, offset } = queryText(text) ?? { query: Deparser.deparse(query), offset: null };
+  const executed = 'ExecuteStmt' in query ? planExecute(query.ExecuteStmt) : null;
+  const { query: written, offset } =
+    executed === null ? (queryText(text) ?? { query: Deparser.deparse(query), offset: null }) : NOT_YET;
   return {
     kind: 'createTableAs',
     schema: creationSchema(relation, view),
@@ -71,11 +79,14 @@ function planned(
     onCommit: into.onCommit,
     ifNotExists,
     withData: into.skipData !== true,
+    tagWithoutData: executed === null ? 'CREATE TABLE AS' : 'SELECT 0',
     query: written,
+    executed,
     offset,
   };
 }
 
+const NOT_YET = { query: '', offset: null } as const;
 const BEFORE_QUERY = /\bas\s+(?=select\b|with\b|values\b|table\b|\()/i;
 const AFTER_QUERY = /\s+with\s+(?:no\s+)?data\s*;?\s*$/i;
 

@@ -8,12 +8,13 @@ import { SqlError, SqlState, notSupported } from '../errors.ts';
 import { nameFields, type ColumnDef, type TableDef } from '../table-def.ts';
 import { engineType } from '../types/pg-type.ts';
 import { assignmentsOf, generatedColumns, isMadeByWriter, targetColumns, writeAssignment } from './assignments.ts';
-import { atNode } from './ast.ts';
+import { atNode, walk } from './ast.ts';
 import { writeCondition } from './duckdb/expression.ts';
 import { writeFrom } from './duckdb/from.ts';
 import { writeWith } from './duckdb/query.ts';
 import { rootScope, type Scope, type WriterContext } from './duckdb/scope.ts';
 import { copiedMerge, joinOf, type When } from './copied-merge.ts';
+import { generatedAlways } from './generators.ts';
 import { checkWidth } from './insert-values.ts';
 import type { CatalogView, PlannedTable, Statement } from './plan.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
@@ -90,7 +91,11 @@ function whenOf(clause: MergeWhenClause, def: TableDef, alias: string): When {
   }
 }
 
-function insertedValues({ targetList, values }: MergeWhenClause, def: TableDef): ReadonlyMap<ColumnDef, Node> {
+/** @throws {SqlError} 428C9 for a value of a column GENERATED ALWAYS */
+function insertedValues(
+  { targetList, values, override }: MergeWhenClause,
+  def: TableDef,
+): ReadonlyMap<ColumnDef, Node> {
   const named = targetColumns(targetList ?? [], def);
   const columns = named ?? def.columns;
   const given = values ?? [];
@@ -101,7 +106,15 @@ function insertedValues({ targetList, values }: MergeWhenClause, def: TableDef):
     () => atNode(given[columns.length]),
     () => atNode(targetList?.[given.length]),
   );
-  return new Map(given.map((value, i) => [columns[i]!, value]));
+  return new Map(
+    given.map((value, i) => {
+      const column = columns[i]!;
+      if (column.identity === undefined || override === 'OVERRIDING_SYSTEM_VALUE') return [column, value];
+      if (override === 'OVERRIDING_USER_VALUE') return [column, DEFAULT];
+      if (column.identity === 'always' && !('SetToDefault' in value)) throw generatedAlways(column);
+      return [column, value];
+    }),
+  );
 }
 
 /** Whose default the query cannot give. */
@@ -134,6 +147,13 @@ function writeMerge(
       tests.push(`(${writeCondition(when.condition, when.isMatched ? scope : unmatched, 'WHEN')})`);
     return `WHEN ${tests.join(' AND ')} THEN ${when.action === 'nothing' ? 'NULL' : i}`;
   });
+  const chosen = `CASE ${branches.join(' ')} END`;
+  // DuckDB does not name an expression with a subquery within its SELECT; it works out equal ones once.
+  let isNested = false;
+  for (const { condition } of clauses)
+    walk({ Below: condition }, (tag) => {
+      if (tag === 'SubLink') isNested = true;
+    });
   const columns = def.columns.map((column) => {
     const cases = clauses.flatMap((when, i) => {
       if ((when.action !== 'update' && when.action !== 'insert') || when.generated.has(column)) return [];
@@ -144,7 +164,9 @@ function writeMerge(
       return [`WHEN ${i} THEN ${sql}`];
     });
     const type = engineType(column.type);
-    return cases.length === 0 ? `CAST(NULL AS ${type})` : `CASE "__when" ${cases.join(' ')} END`;
+    return cases.length === 0
+      ? `CAST(NULL AS ${type})`
+      : `CASE ${isNested ? chosen : '"__when"'} ${cases.join(' ')} END`;
   });
   const names = nameFields(def).map((fieldId) => {
     const column = def.columns.find((each) => each.fieldId === fieldId)!;
@@ -152,7 +174,7 @@ function writeMerge(
   });
   const list = [...columns, ...names].map((column, i) => `${column} AS "c${i}"`);
   const place = `coalesce(${target}."__unit", -1) AS "__u", coalesce(${target}."__position", -1) AS "__p"`;
-  const inner = `SELECT CASE ${branches.join(' ')} END AS "__when", ${place}, ${list.join(', ')} FROM ${joined}`;
+  const inner = `SELECT ${chosen} AS "__when", ${place}, ${list.join(', ')} FROM ${joined}`;
   const outputs = [...columns, ...names].map((_, i) => `"c${i}"`);
   return `${prefix}SELECT "__u", "__p", "__when", ${outputs.join(', ')} FROM (${inner}) AS "__merge" WHERE "__when" IS NOT NULL`;
 }

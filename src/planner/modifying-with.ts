@@ -13,6 +13,7 @@ import type { CatalogView, ParsedStatement, Statement } from './plan.ts';
 import type { PlannerEnvironment } from './query-plan.ts';
 import { findRelations, nestedModifyingWith, planTables } from './relations.ts';
 import { targetTable } from './schema-names.ts';
+import { inReadingOrder } from './with-order.ts';
 import { stabilityOf, type Stability } from './unstable-queries.ts';
 
 const WRITES: ReadonlySet<string> = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
@@ -90,7 +91,8 @@ class Planner {
 
   plan(): Statement {
     const { node, text } = this.#statement;
-    const { ctes = [], recursive } = bodyOf(node).withClause!;
+    const { ctes: named = [], recursive } = bodyOf(node).withClause!;
+    const ctes = recursive === true ? inReadingOrder(named) : named;
     const parts: { readonly name: string; readonly statement: WithPart['statement'] }[] = [];
     const shared = sharedQueries(node);
     for (const each of ctes) {

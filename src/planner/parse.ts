@@ -78,6 +78,8 @@ function parseText(text: string): ParsedStatement[] {
 }
 
 /** The parser gives no codes: all of its errors are of syntax, but these. */
+const UNSUPPORTED =
+  /constraints cannot be marked |cannot include schema elements$|not yet implemented$|^current database cannot be changed$|^WITH CHECK OPTION not supported on recursive views$/;
 const RESERVED = /^role name ".*" is reserved$|cannot be used as a role name here$/s;
 
 function parse(text: string): ReturnType<typeof parseSync> {
@@ -88,7 +90,11 @@ function parse(text: string): ReturnType<typeof parseSync> {
       const at = error.sqlDetails?.cursorPosition ?? -1;
       const where = at < 0 ? {} : { position: at + 1 };
       if (error.message === 'invalid Unicode escape') throw badEscape(text, at, where);
-      const code = RESERVED.test(error.message) ? SqlState.reservedName : SqlState.syntaxError;
+      const code = RESERVED.test(error.message)
+        ? SqlState.reservedName
+        : UNSUPPORTED.test(error.message)
+          ? SqlState.featureNotSupported
+          : SqlState.syntaxError;
       throw new SqlError(code, error.message, where);
     }
     // A trap of the WebAssembly: its stack, its memory, or a text it cannot take.

@@ -4,7 +4,7 @@ import { notSupported } from '../errors.ts';
 import { zoneName } from '../types/output-styles.ts';
 import type { TableDef } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
-import { at, stringsOf, walk } from './ast.ts';
+import { at, misplacedInto, stringsOf, walk } from './ast.ts';
 import { isSessionCall } from './session-functions.ts';
 import { findFeeds, positionOf, refuseFollowing } from './changes.ts';
 import { asksForPlaces, copiedTables, isWritten, type CopiedQuery } from './copied-query.ts';
@@ -154,7 +154,7 @@ export function isUtc(environment: PlannerEnvironment): boolean {
 }
 
 function refuseShapes(select: SelectStmt): void {
-  if (select.intoClause !== undefined) throw notSupported('SELECT INTO');
+  if (select.intoClause !== undefined) throw misplacedInto(select.intoClause);
   walk({ SelectStmt: select }, (tag, body) => {
     const name = tag === 'FuncCall' ? (body['funcname'] as Node[]) : undefined;
     if (isSequenceFunction(name) || isSessionCall(name, body['args']))

@@ -159,7 +159,7 @@ export function viewAsTarget({ name }: ViewDef, verb: string, relation: RangeVar
         detail: 'This operation is not supported for views.',
       });
     case 'merge into':
-      return wrongType(`cannot execute MERGE on relation "${name}"`, {
+      return new SqlError(SqlState.featureNotSupported, `cannot execute MERGE on relation "${name}"`, {
         detail: 'This operation is not supported for views.',
       });
     case 'insert into':

@@ -6,7 +6,7 @@ import { Oid } from '../types/pg-type.ts';
 import { at, defElemText, stringsOf } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
 import { creationSchema, hasSystemRelations, refuseSystemSchema } from './schema-names.ts';
-import { typeOidOf } from './type-names.ts';
+import { refuseUnknownType, typeOidOf } from './type-names.ts';
 
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
 
@@ -27,7 +27,9 @@ function option(name: string, arg: Node | undefined, location: number | undefine
   const number = (): bigint => BigInt(defElemText(arg) ?? '0');
   switch (name) {
     case 'as': {
-      const oid = typeOidOf(arg !== undefined && 'TypeName' in arg ? arg.TypeName : undefined);
+      const typeName = arg !== undefined && 'TypeName' in arg ? arg.TypeName : {};
+      refuseUnknownType(typeName);
+      const oid = typeOidOf(typeName);
       if (oid === undefined || !INTEGERS.has(oid))
         throw new SqlError(SqlState.invalidParameterValue, 'sequence type must be smallint, integer, or bigint');
       return ['typeOid', oid];

@@ -73,6 +73,8 @@ const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   daterange: 'type daterange',
   xid: 'type xid',
 };
+const PSEUDO_TYPES =
+  /^(?:unknown|record|cstring|void|trigger|event_trigger|internal|any|any(?:element|array|nonarray|enum|range|multirange|compatible(?:array|nonarray|range|multirange)?)|language_handler|fdw_handler|index_am_handler|table_am_handler|tsm_handler|pg_ddl_command)$/;
 /** Decimal digits of a second. */
 const PRECISION_OF_TIMES_MAX = 6;
 const LENGTH_MAX = 10_485_760;
@@ -85,10 +87,10 @@ export function columnType(typeName: TypeName, column: string): PgType {
     throw new SqlError(SqlState.invalidTableDefinition, `column "${column}" cannot be declared SETOF`, where);
   const oid = COLUMN_TYPES[name];
   if (oid === undefined) {
-    const known = KNOWN_ELSEWHERE[name];
-    if (known === undefined)
-      throw new SqlError(SqlState.undefinedObject, `type "${displayName(typeName)}" does not exist`, where);
-    throw unsupportedType(known, where);
+    if (PSEUDO_TYPES.test(name))
+      throw new SqlError(SqlState.invalidTableDefinition, `column "${column}" has pseudo-type ${name}`);
+    refuseUnknownType(typeName);
+    throw unsupportedType(KNOWN_ELSEWHERE[name]!, where);
   }
   const typmod = typmodOf(typeName, oid, name);
   if ((typeName.arrayBounds ?? []).length === 0) return { oid, typmod };
@@ -97,6 +99,14 @@ export function columnType(typeName: TypeName, column: string): PgType {
   if (storedElement(array) === undefined || isWideNumeric({ oid, typmod }))
     throw unsupportedType(`an array of ${name}`, where);
   return { oid: array, typmod };
+}
+
+/** @throws {SqlError} 42704 for a name that PostgreSQL has no type for */
+export function refuseUnknownType(typeName: TypeName): void {
+  const name = plainName(typeName.names);
+  if (COLUMN_TYPES[name] !== undefined || KNOWN_ELSEWHERE[name] !== undefined) return;
+  const where = at(typeName.location);
+  throw new SqlError(SqlState.undefinedObject, `type "${displayName(typeName)}" does not exist`, where);
 }
 
 const SERIALS: Readonly<Record<string, number>> = { smallserial: Oid.int2, serial: Oid.int4, bigserial: Oid.int8 };

@@ -5,7 +5,7 @@
  * one transition, found once by bisection. T1 no zone changes twice in a bucket and back again; older data may, and
  * then shows the bucket's ends. Offsets are seconds east of UTC.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { stylesIn, zoneName, type Styles } from './output-styles.ts';
 
 export interface TimeZone {
@@ -29,9 +29,16 @@ const zones = new Map<string, TimeZone>();
 /** Names that users mistype must not fill the memory. */
 const ZONES_MAX = 1024;
 
-/** @throws {SqlError} 22023 for a name that is neither IANA's, nor a number of hours, nor POSIX such as `<+03>-3`. */
+/** POSIX with a second name, for summer: `CST7CDT,M4.1.0,M10.5.0`. */
+const WITH_SUMMER = /^(?:<[^<>]+>|[A-Za-z]{3,})[+-]?\d[\d:]*(?:<[^<>]+>|[A-Za-z]{3,})/;
+
+/** @throws {SqlError} 0A000 for summer time by POSIX, 22023 for a name that is neither IANA's, nor a number of hours, nor POSIX such as `<+03>-3`. */
 export function timeZone(name: string): TimeZone {
   const found = findTimeZone(name);
+  if (found === null && WITH_SUMMER.test(name))
+    throw notSupported(`the time zone "${name}" with rules of its own`, {
+      hint: 'Use a name such as America/Chicago.',
+    });
   if (found === null)
     throw new SqlError(SqlState.invalidParameterValue, `invalid value for parameter "TimeZone": "${name}"`);
   return found;

@@ -3,14 +3,15 @@
  *
  * - R4 `silent` is everything that a client would take for PostgreSQL's answer and is not: other rows, columns or tag, an answer where
  *   PostgreSQL has an error. Rows without ORDER BY are compared as a multiset; with it in order, but for ties.
+ *   `newer` is a `silent` or `other` one that PostgreSQL 18 gives (`newer.ts`);
  *   `order` is a `silent` one whose answer PostgreSQL itself changes when the rows of its tables lie in another order (`row-order.ts`).
  * - R5 What hangs on an object that a refused statement was to make `follows`; it is counted apart and not as passed.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Outcome } from '../differential/wire.ts';
 
-export const VERDICTS = ['same', 'error', 'refused', 'follows', 'other', 'order', 'silent', 'crash'] as const;
-/** same answer · same error · 0A000 · a consequence of one · another error · one of several answers · another answer · XX000 or a lost connection */
+export const VERDICTS = ['same', 'error', 'refused', 'follows', 'other', 'newer', 'order', 'silent', 'crash'] as const;
+/** same answer · same error · 0A000 · a consequence of one · another error · PostgreSQL 18's · one of several answers · another answer · XX000 or a lost connection */
 export type Verdict = (typeof VERDICTS)[number];
 
 /** Kinds of statement that the comparison leaves out, with all that names what they make. */
@@ -29,7 +30,7 @@ export class Scope {
     const kind = /^\s*(?:create|alter)\b[^]*\bpartition\b/i.test(text) ? isPartitioned : false;
     if (!names && !kind && !(OUTSIDE.test(text) && !/^\s*(?:select|with|values)\b/i.test(text))) return false;
     const made =
-      /^\s*create\s+(?:or\s+replace\s+)?(?:temp\w*\s+|unlogged\s+|constraint\s+)?(?:table|function|procedure|type|domain|aggregate|view|trigger|rule)\s+(?:if\s+not\s+exists\s+)?(?:\w+\.)?"?(\w+)/i.exec(
+      /^\s*(?:explain\b[^]*?\b)?create\s+(?:or\s+replace\s+)?(?:temp\w*\s+|unlogged\s+|constraint\s+)?(?:table|function|procedure|type|domain|aggregate|view|trigger|rule)\s+(?:if\s+not\s+exists\s+)?(?:\w+\.)?"?(\w+)/i.exec(
         text,
       );
     if (made !== null) this.#outside.add(made[1]!.toLowerCase());
@@ -39,12 +40,16 @@ export class Scope {
       );
     if (changed !== null) this.#outside.add(changed[1]!.toLowerCase());
     if (/^\s*create\s+(?:or\s+replace\s+)?(?:function|procedure)\b/i.test(text))
-      for (const [, filled] of text.matchAll(/\binsert\s+into\s+(\w+)/gi)) this.#outside.add(filled!.toLowerCase());
+      for (const [, filled] of text.matchAll(/\b(?:insert\s+into|create\s+table)\s+(\w+)/gi))
+        this.#outside.add(filled!.toLowerCase());
     const parents = /\binherits\s*\(([^)]*)\)/i.exec(text)?.[1] ?? '';
     for (const parent of parents.match(/\w+/g) ?? []) this.#outside.add(parent.toLowerCase());
     return true;
   }
 }
+
+/** Codes for a name that nothing has. */
+const UNKNOWN: ReadonlySet<string> = new Set(['42P01', '42703', '42704', '26000', '34000', '3F000', '42P10']);
 
 export function verdictOf(sql: string, oracle: Outcome, arka: Outcome | null, isLost: boolean): Verdict {
   if (arka === null || arka.error?.['code'] === 'XX000') return 'crash';
@@ -52,7 +57,7 @@ export function verdictOf(sql: string, oracle: Outcome, arka: Outcome | null, is
   if (code !== undefined) {
     if (oracle.error?.['code'] === code) return 'error';
     if (code === '0A000') return 'refused';
-    return isLost && oracle.error === null ? 'follows' : 'other';
+    return isLost && (oracle.error === null || UNKNOWN.has(code)) ? 'follows' : 'other';
   }
   const otherwise = isLost ? 'follows' : 'silent';
   if (oracle.error !== null) return otherwise;

@@ -361,10 +361,22 @@ function writeArray(elements: readonly Node[], scope: Scope): Typed {
   return typed(`[${args.map((arg) => arg.sql).join(', ')}]`, arrayTypeOf(unionType(args)));
 }
 
+/** EXISTS (SELECT FROM t): of a query without columns it asks for rows alone. */
+function withColumn(query: Node): Node {
+  if (!('SelectStmt' in query)) return query;
+  const { targetList, fromClause, larg, valuesLists } = query.SelectStmt;
+  if (targetList !== undefined || larg !== undefined || valuesLists !== undefined || fromClause === undefined)
+    return query;
+  const one = { ResTarget: { val: { A_Const: { ival: { ival: 1 } } } } } as unknown as Node;
+  return { SelectStmt: { ...query.SelectStmt, targetList: [one] } };
+}
+
 function writeSubLink(link: SubLink, scope: Scope): Typed {
   if (link.testexpr !== undefined && 'RowExpr' in link.testexpr) return writeRowInQuery(link, scope);
   const where = at(link.location);
-  const query = writeSubquery(link.subselect!, { ...scope, isFilter: false });
+  const isExists = link.subLinkType === 'EXISTS_SUBLINK';
+  const subselect = isExists ? withColumn(link.subselect!) : link.subselect!;
+  const query = writeSubquery(subselect, { ...scope, isFilter: false });
   const oid = query.outputs?.length === 1 ? query.outputs[0]!.oid : 0;
   switch (link.subLinkType) {
     case 'EXISTS_SUBLINK':

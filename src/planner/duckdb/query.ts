@@ -7,7 +7,7 @@ import { quoteIdentifier } from '../../sql-text.ts';
 import type { Node, SelectStmt, WithClause } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
-import { at, atNode, constantKind, constantText, plainName, stringOf, stringsOf } from '../ast.ts';
+import { at, atNode, constantKind, constantText, misplacedInto, plainName, stringOf, stringsOf, walk } from '../ast.ts';
 import { columnName } from '../column-names.ts';
 import { columnType, typeOidOf } from '../type-names.ts';
 import { columnCast, sharedType, valueAs } from './common-type.ts';
@@ -43,7 +43,7 @@ export function writeSubquery(node: Node, scope: Scope): WrittenQuery {
 }
 
 function writeSelect(select: SelectStmt, outer: Scope): WrittenQuery {
-  if (select.intoClause !== undefined) throw notSupported('SELECT INTO');
+  if (select.intoClause !== undefined) throw misplacedInto(select.intoClause);
   if ((select.lockingClause ?? []).length > 0) throw notSupported('FOR UPDATE or FOR SHARE');
   if (select.limitOption === 'LIMIT_OPTION_WITH_TIES') throw notSupported('WITH TIES over Arka tables');
   const { prefix, scope } = writeWith(select.withClause, outer);
@@ -248,16 +248,24 @@ function writeBody(select: SelectStmt, outer: Scope): Body {
   const keyed = new Set<string>();
   const groups = (select.groupClause ?? []).map((node) => writeGrouping(node, scope, targets, keyed));
   const parts = [`SELECT ${writeDistinct(select, targets, scope)}${targetList(targets, keyed)}`];
-  if (from.sql !== '') parts.push(`FROM ${from.sql}`);
+  const isOneRow = isOneGroup(select);
+  if (from.sql !== '' && !isOneRow) parts.push(`FROM ${from.sql}`);
   if (select.whereClause !== undefined) {
-    parts.push(`WHERE ${writeCondition(select.whereClause, scope, 'WHERE')}`);
-    scope.context.onWhere(select.whereClause, scope);
+    const where = `WHERE ${writeCondition(select.whereClause, scope, 'WHERE')}`;
+    if (!isOneRow) {
+      parts.push(where);
+      scope.context.onWhere(select.whereClause, scope);
+    }
   }
   if (select.groupClause !== undefined) {
     if (select.groupDistinct === true) throw notSupported('GROUP BY DISTINCT over Arka tables');
     parts.push(`GROUP BY ${groups.join(', ')}`);
   }
-  if (select.havingClause !== undefined) parts.push(`HAVING ${writeCondition(select.havingClause, scope, 'HAVING')}`);
+  if (select.havingClause !== undefined) {
+    const having = writeCondition(select.havingClause, scope, 'HAVING');
+    const unread = from.sql === '' ? '' : ` AND NOT EXISTS (SELECT 1 FROM ${from.sql} WHERE false)`; // its scans have to be named
+    parts.push(isOneRow ? `WHERE (${having})${unread}` : `HAVING ${having}`);
+  }
   if (select.windowClause !== undefined) {
     parts.push(
       `WINDOW ${select.windowClause.map((node) => ('WindowDef' in node ? `${quoteIdentifier(node.WindowDef.name ?? '')} AS (${writeWindow(node.WindowDef, scope)})` : '')).join(', ')}`,
@@ -269,6 +277,16 @@ function writeBody(select: SelectStmt, outer: Scope): Body {
     scope,
     sortOutput: (node) => outputReference(node, targets.named, targets.outputs, targets.expressions),
   };
+}
+
+/** HAVING without groups, of constants alone: one row or none, whatever the tables have. PostgreSQL does not read them. */
+function isOneGroup({ havingClause, groupClause, targetList: targets, windowClause }: SelectStmt): boolean {
+  if (havingClause === undefined || groupClause !== undefined || windowClause !== undefined) return false;
+  let isConstant = true;
+  walk({ Below: [havingClause, targets] }, (tag) => {
+    if (tag === 'ColumnRef' || tag === 'FuncCall' || tag === 'SubLink') isConstant = false;
+  });
+  return isConstant;
 }
 
 interface Targets {

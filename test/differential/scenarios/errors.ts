@@ -165,4 +165,47 @@ export const ERRORS: readonly Scenario[] = [
       { sql: `INSERT INTO wide (id, n) VALUES ($1, $2)`, values: ['2', '123456.7'] },
     ],
   },
+  {
+    title: 'what PostgreSQL refuses by the form of a statement has its codes',
+    setup: ['CREATE TABLE t (a int, b text)', "INSERT INTO t VALUES (1, 'x'), (2, 'y')"],
+    steps: [
+      `INSERT INTO t SELECT 1 INTO other`,
+      `SELECT * FROM (SELECT a INTO other FROM t) q`,
+      `CREATE TABLE pseudo (u unknown)`,
+      `CREATE TABLE pseudo (u anyarray)`,
+      `CREATE SEQUENCE s AS nosuchtype`,
+      `CREATE SEQUENCE s AS text`,
+      `CREATE SCHEMA IF NOT EXISTS elsewhere CREATE TABLE x (a int)`,
+    ],
+  },
+  {
+    title: 'HAVING of constants alone gives one row or none, and the tables are not read',
+    setup: ['CREATE TABLE t (a int)', 'INSERT INTO t VALUES (0), (1)'],
+    steps: [
+      `SELECT 1 AS one FROM t WHERE 1 / a = 1 HAVING 1 < 2`,
+      `SELECT 1 AS one FROM t WHERE 1 / a = 1 HAVING 1 > 2`,
+      `SELECT 1 AS one, 'x' || 'y' AS two FROM t, t AS u HAVING true ORDER BY 1 LIMIT 1`,
+      `SELECT 1 AS one FROM t HAVING NULL`,
+      `SELECT 1 AS one FROM t WHERE b = 1 HAVING true`,
+      `SELECT count(*) FROM t HAVING 1 < 2`,
+      `SELECT 1 AS one FROM t HAVING count(*) > 1`,
+      `SELECT 1 AS one FROM t WHERE a > 5 HAVING 1 < 2`,
+    ],
+  },
+  {
+    title: 'EXISTS takes a query without columns',
+    setup: [
+      'CREATE TABLE t (a int PRIMARY KEY)',
+      'INSERT INTO t VALUES (1), (2), (3)',
+      'CREATE TABLE u AS SELECT 2 AS b',
+    ],
+    steps: [
+      `SELECT a FROM t WHERE EXISTS (SELECT FROM u WHERE b = a)`,
+      `SELECT a FROM t WHERE NOT EXISTS (SELECT FROM u WHERE b = a LIMIT 1) ORDER BY a`,
+      `SELECT EXISTS (SELECT FROM u WHERE b > 2), EXISTS (SELECT FROM u)`,
+      `UPDATE t SET a = 9 WHERE EXISTS (SELECT FROM u WHERE b = a)`,
+      `DELETE FROM t WHERE EXISTS (SELECT FROM u WHERE b + 1 = a)`,
+      `SELECT a FROM t ORDER BY a`,
+    ],
+  },
 ];

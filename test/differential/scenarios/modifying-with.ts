@@ -32,6 +32,16 @@ export const MODIFYING_WITH: readonly Scenario[] = [
     ],
   },
   {
+    title: 'a part of WITH RECURSIVE reads one that stands behind it',
+    setup: JOBS,
+    steps: [
+      `WITH RECURSIVE i AS (INSERT INTO archive (id, state) SELECT id + 5, state FROM u WHERE id > 2 RETURNING id), u AS (UPDATE jobs SET state = 'up' RETURNING id, state) SELECT * FROM i UNION ALL SELECT id FROM u`,
+      `WITH RECURSIVE q AS (SELECT id FROM d), d AS (DELETE FROM jobs WHERE id = 1 RETURNING id) INSERT INTO archive (id) SELECT id * 10 FROM q`,
+      `SELECT id, state FROM jobs ORDER BY id`,
+      `SELECT id, state FROM archive ORDER BY id`,
+    ],
+  },
+  {
     title: 'rows move between tables by one statement',
     setup: JOBS,
     steps: [

@@ -1,0 +1,40 @@
+/**
+ * Whether another answer is that of PostgreSQL 18, which Arka has inside and names as its version: PGlite alone is asked.
+ *
+ * - R7 It is asked for what was found to differ, after all that the file has run before, but for queries.
+ */
+import { openPglite, type Outcome, type Session, type Step } from '../differential/wire.ts';
+import { verdictOf } from './verdict.ts';
+
+export class Newer {
+  readonly #behind: Step[] = [];
+  #pglite: Session | null = null;
+  #asked: Step | null = null;
+  /** A statement has ended it. */
+  #isLost = false;
+
+  /** After `answers`, where that is asked. */
+  ran(sql: string, step: Step): void {
+    const isQuery = /^\s*(?:select|with|table|values|\()/i.test(sql.replaceAll(/--[^\n]*/g, ''));
+    if (step !== this.#asked && (!isQuery || /\binto\b/i.test(sql))) this.#behind.push(step);
+    this.#asked = null;
+  }
+
+  /** True: Arka's answer is its own, too. */
+  async answers(sql: string, step: Step, arka: Outcome): Promise<boolean> {
+    if (this.#isLost) return false;
+    this.#asked = step;
+    try {
+      this.#pglite ??= await openPglite();
+      for (const each of this.#behind.splice(0)) await this.#pglite.run(each);
+      return ['same', 'error'].includes(verdictOf(sql, await this.#pglite.run(step), arka, false));
+    } catch {
+      this.#isLost = true;
+      return false;
+    }
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isLost) await this.#pglite?.close();
+  }
+}
