@@ -180,3 +180,20 @@ test('REASSIGN OWNED and DROP OWNED take all that a role has, in one transaction
     ['DROP ROLE maker, grp', 'DROP'],
   ]);
 });
+
+test('CREATE TABLE … AS fills its table without a right to insert, and asks for what its query reads', async () => {
+  await admin.query(
+    'CREATE ROLE cas LOGIN; CREATE SCHEMA cas AUTHORIZATION cas; CREATE TABLE hidden (a int); ALTER DEFAULT PRIVILEGES FOR ROLE cas REVOKE INSERT ON TABLES FROM cas',
+  );
+  const cas = await server.as('cas');
+  await script(cas, [
+    ['CREATE TABLE cas.filled AS SELECT generate_series(1, 3) AS a', 'SELECT'],
+    ['PREPARE two AS SELECT 1 AS a UNION ALL SELECT 2', 'PREPARE'],
+    ['CREATE TABLE cas.prepared AS EXECUTE two', 'SELECT'],
+    ['INSERT INTO cas.filled VALUES (4)', '42501 permission denied for table filled'],
+    ['INSERT INTO cas.filled SELECT generate_series(1, 3) AS a', '42501 permission denied for table filled'],
+    ['CREATE TABLE cas.seen AS SELECT * FROM hidden', '42501 permission denied for table hidden'],
+    ['PREPARE reads AS SELECT * FROM hidden', 'PREPARE'],
+    ['CREATE TABLE cas.seen AS EXECUTE reads', '42501 permission denied for table hidden'],
+  ]);
+});

@@ -1,10 +1,11 @@
 /**
  * Whether another answer is that of PostgreSQL 18, which Arka has inside and names as its version: PGlite alone is asked.
  *
- * - R7 It is asked for what was found to differ, after all that the file has run before, but for queries.
+ * - R7 It is asked for what was found to differ, after all that the file has run before, but for queries. That a name means nothing
+ *   is no answer of its own: it may have refused what was to make the thing.
  */
 import { openPglite, type Outcome, type Session, type Step } from '../differential/wire.ts';
-import { verdictOf } from './verdict.ts';
+import { UNKNOWN, verdictOf } from './verdict.ts';
 
 export class Newer {
   readonly #behind: Step[] = [];
@@ -22,7 +23,7 @@ export class Newer {
 
   /** True: Arka's answer is its own, too. */
   async answers(sql: string, step: Step, arka: Outcome): Promise<boolean> {
-    if (this.#isLost) return false;
+    if (this.#isLost || UNKNOWN.has(arka.error?.['code'] ?? '')) return false;
     this.#asked = step;
     try {
       this.#pglite ??= await openPglite();

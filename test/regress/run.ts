@@ -127,10 +127,10 @@ class Pair {
   }
 
   async #both(sql: string, step: Step): Promise<{ verdict: Verdict; oracle: Outcome; arka: Outcome | null }> {
-    const oracle = withDatabase(await this.#oracle.run(step), this.#database);
+    const oracle = named(await this.#oracle.run(step), this.#database);
     const words = new Set(sql.toLowerCase().match(/[a-z_]\w*/g) ?? []);
     const isLost = [...this.#lost].some((name) => words.has(name) || isLike(sql, name));
-    const arka = await this.#arka.run(options['plain-tables'] ? permanent(step) : step).catch(() => null);
+    const arka = await this.#arka.run(options['plain-tables'] ? permanent(step) : step).then(named, () => null);
     const isDoubled = arka?.error?.['code'] === '42P10' || oracle.error?.['code'] === '23505';
     const isUnique = isDoubled && [...this.#doubled].some((table) => words.has(table));
     const first = verdictOf(sql, oracle, arka, isLost || isUnique);
@@ -174,6 +174,8 @@ class Pair {
       /^(?:create\s+(?:or\s+replace\s+)?(?:temp\w*\s+|unlogged\s+|unique\s+)?(?:table|(?:materialized\s+)?view|index|sequence|schema|role|user)|declare|prepare)\s+(?:if\s+not\s+exists\s+)?(?:\w+\.)?"?(\w+)/i.exec(
         text,
       );
+    const renamed = /^alter\s+\w+\s+(?:if\s+exists\s+)?"?\w+"?\s+rename\s+to\s+"?(\w+)/i.exec(text);
+    if (renamed !== null && arka.error !== null) this.#lost.add(renamed[1]!.toLowerCase());
     if (made !== null && arka.error !== null) this.#lost.add(made[1]!.toLowerCase());
     if (made !== null && arka.error !== null)
       for (const [, other] of text.matchAll(/\breferences\s+(\w+)/gi)) this.#lost.add(other!.toLowerCase());
@@ -187,6 +189,9 @@ class Pair {
     if (unique !== null && arka.error !== null) this.#doubled.add(unique[1]!.toLowerCase());
     const into = /\binto\s+(?:temp\w*\s+)?(?:table\s+)?(\w+)\s+from/i.exec(text);
     if (into !== null && /^select/i.test(text)) this.#lost.add(into[1]!.toLowerCase());
+    if (/^create\s+schema/i.test(text) && arka.error !== null)
+      for (const [, element] of text.matchAll(/\bcreate\s+(?:table|view)\s+(\w+)/gi))
+        this.#lost.add(element!.toLowerCase());
     const altered = /^alter\s+table\s+(?:only\s+)?(\w+)/i.exec(text);
     if (altered !== null && arka.error !== null) this.#lost.add(altered[1]!.toLowerCase());
     const written =
@@ -204,9 +209,11 @@ class Pair {
   }
 }
 
-/** Both databases have one name. */
-function withDatabase({ rows, ...rest }: Outcome, database: string): Outcome {
-  return { ...rest, rows: rows.map((row) => row.map((value) => (value === database ? 'arka' : value))) };
+/** Both databases have one name, and so have schemas of temporary tables. */
+function named({ rows, ...rest }: Outcome, database?: string): Outcome {
+  const plain = (value: string | null): string | null =>
+    value === database ? 'arka' : (value?.replace(/^pg_temp_\d+$/, 'pg_temp') ?? null);
+  return { ...rest, rows: rows.map((row) => row.map(plain)) };
 }
 
 /** Names of a catalog are asked for by a pattern. */

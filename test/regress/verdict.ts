@@ -49,7 +49,7 @@ export class Scope {
 }
 
 /** Codes for a name that nothing has. */
-const UNKNOWN: ReadonlySet<string> = new Set(['42P01', '42703', '42704', '26000', '34000', '3F000', '42P10']);
+export const UNKNOWN: ReadonlySet<string> = new Set(['42P01', '42703', '42704', '26000', '34000', '3F000', '42P10']);
 
 export function verdictOf(sql: string, oracle: Outcome, arka: Outcome | null, isLost: boolean): Verdict {
   if (arka === null || arka.error?.['code'] === 'XX000') return 'crash';

@@ -172,7 +172,6 @@ export const ERRORS: readonly Scenario[] = [
       `INSERT INTO t SELECT 1 INTO other`,
       `SELECT * FROM (SELECT a INTO other FROM t) q`,
       `CREATE TABLE pseudo (u unknown)`,
-      `CREATE TABLE pseudo (u anyarray)`,
       `CREATE SEQUENCE s AS nosuchtype`,
       `CREATE SEQUENCE s AS text`,
       `CREATE SCHEMA IF NOT EXISTS elsewhere CREATE TABLE x (a int)`,
