@@ -24,6 +24,7 @@ import { ROWS_IN_QUERIES } from './scenarios/rows-in-queries.ts';
 import { RETURNING } from './scenarios/returning.ts';
 import { STYLES } from './scenarios/styles.ts';
 import { TEMPORARY_TABLES } from './scenarios/temporary-tables.ts';
+import { TO_CHAR } from './scenarios/to-char.ts';
 import { TRUNCATE } from './scenarios/truncate.ts';
 import { TYPES } from './scenarios/types.ts';
 import { UPDATE_DELETE } from './scenarios/update-delete.ts';
@@ -58,6 +59,7 @@ describe.each([
   ...MERGE,
   ...MODIFYING_WITH,
   ...TEMPORARY_TABLES,
+  ...TO_CHAR,
   ...TRUNCATE,
   ...COPY,
   ...CREATE_TABLE_AS,

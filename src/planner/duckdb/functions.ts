@@ -23,6 +23,8 @@ import { ofAscii } from './patterns.ts';
 import { refuseStyledText } from './styled-session.ts';
 import { textOf } from './text-of.ts';
 import { toDate, toTimestamp } from './templates.ts';
+import { toChar } from './to-char.ts';
+import { writeOperator } from './operators.ts';
 import { decimal, decimalOf, decimalRound, decimalWhole } from './decimals.ts';
 import {
   isDateTime,
@@ -259,6 +261,7 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   to_hex: { type: Oid.text, write: ([arg]) => typed(`lower(to_hex(${arg!.sql}))`, Oid.text) },
   regexp_replace: { write: regexpReplace },
   abs: { type: 'first' },
+  mod: { arity: [2, 2], write: (args) => writeOperator('%', args[0]!, args[1]!, {}) },
   sign: { arity: [1, 1], write: sign },
   ceil: { arity: [1, 1], write: wholeNumber },
   ceiling: { arity: [1, 1], write: (args) => wholeNumber(args, 'ceil') },
@@ -290,6 +293,7 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   make_date: { type: Oid.date },
   to_timestamp: { arity: [1, 2], write: toTimestamp },
   to_date: { arity: [2, 2], write: toDate },
+  to_char: { arity: [2, 2], write: toChar },
   age: { arity: [2, 2], write: age },
   isfinite: { type: Oid.bool, check: noIntervals },
   now: transactionTime,

@@ -91,6 +91,10 @@ function writeOther(operator: string, name: string, left: Typed, right: Typed, w
       return writeLike(left, right, null, false, true);
     case '!~~*':
       return writeLike(left, right, null, true, true);
+    case '^@':
+      if ([left, right].every(({ oid }) => isText(oid) || oid === Oid.unknown) && left.oid !== Oid.bpchar)
+        return typed(`starts_with(${left.sql}, ${right.sql})`, Oid.bool);
+      break;
     case '@>':
     case '<@':
     case '&&':
