@@ -31,6 +31,8 @@ interface Database {
   readonly handle: duckdb.Database;
   /** Connections, also those being made. */
   users: number;
+  /** What it keeps of footers, once another one has taken its place. */
+  footerBytes: number;
 }
 
 export interface Instance {
@@ -43,6 +45,8 @@ export interface Instance {
   /** What it may put aside; null: as much as the disk has. */
   spillBytes: number | null;
   readonly footers: FooterCache;
+  /** Databases that statements still run on, and no new ones. */
+  readonly old: Set<Database>;
   /** Of files that running statements have open, of those that are not kept (F4). */
   openFooterBytes: number;
   /** A new database is being opened. */
@@ -77,8 +81,9 @@ export interface InstanceSettings {
 }
 
 const WORN_STATEMENTS = 200;
-/** From one replacement to the next (D8, F2). */
-const RENEWAL_MS = 60_000;
+/** From one replacement to the next (D8, F2): 25 ms of CPU. */
+const WORN_MS = 60_000;
+const CROWDED_MS = 10_000;
 
 function memoryLimitText(bytes: number): string {
   return `${Math.max(64, Math.floor(bytes / 1e6))}MB`;
@@ -113,6 +118,7 @@ export async function openInstance(settings: InstanceSettings): Promise<Instance
     memoryBytes: settings.memoryLimitBytes,
     spillBytes: null,
     footers: new FooterCache(settings.footerBytes),
+    old: new Set(),
     openFooterBytes: 0,
     renewing: null,
     statements: 0,
@@ -153,15 +159,15 @@ async function openDatabase(
   } finally {
     duckdb.disconnect_sync(connection);
   }
-  return { handle, users: 0 };
+  return { handle, users: 0, footerBytes: 0 };
 }
 
 /** To be called before a statement that reads the units (D4). @returns whether it is to keep their footers */
 export function countFooters(instance: Instance, scans: readonly TableScan[], now: number): boolean {
-  const { footers, renewedAt, settings } = instance;
+  const { footers, old, renewedAt, settings } = instance;
   if (settings.footerBytes === 0) return false;
   const kept = footers.add(scans);
-  if (footers.crowded && now - renewedAt >= RENEWAL_MS) {
+  if (footers.crowded && old.size === 0 && now - renewedAt >= CROWDED_MS) {
     instance.renewedAt = now;
     beginRenewal(instance);
   }
@@ -181,7 +187,7 @@ export function openFooters(instance: Instance, scans: readonly ReadFiles[]): ()
 /** D8, at most once a minute. To be called now and then while memory is short. */
 export function renewWorn(instance: Instance, now: number): void {
   const { database, idle, renewedAt, statements } = instance;
-  if (statements < WORN_STATEMENTS || now - renewedAt < RENEWAL_MS || database.users > idle.length) return;
+  if (statements < WORN_STATEMENTS || now - renewedAt < WORN_MS || database.users > idle.length) return;
   instance.renewedAt = now;
   beginRenewal(instance);
 }
@@ -204,6 +210,8 @@ async function renew(instance: Instance): Promise<void> {
   const old = instance.database;
   instance.database = fresh;
   instance.statements = 0;
+  old.footerBytes = instance.footers.bytes;
+  instance.old.add(old);
   instance.footers.clear();
   for (const lease of instance.idle.splice(0)) retire(lease);
   if (old.users === 0) closeOld(instance, old);
@@ -211,6 +219,7 @@ async function renew(instance: Instance): Promise<void> {
 
 /** D5. */
 function closeOld(instance: Instance, old: Database): void {
+  instance.old.delete(old);
   duckdb.close_sync(old.handle);
   instance.upkeep = withLease(instance, (lease) => run(lease, 'SET allocator_background_threads = true')).then(
     () => undefined,
@@ -237,6 +246,7 @@ export async function acquire(instance: Instance): Promise<Lease> {
     return lease;
   } catch (error) {
     database.users--;
+    if (database !== instance.database && database.users === 0) closeOld(instance, database);
     throw error;
   }
 }

@@ -6,7 +6,8 @@
  * go by the minute here, so memory grew by 20 MB a minute.
  * - F1 Bytes follow from the files named to the instance since its database was opened (N1 of src/storage/file-footers.ts).
  * - F2 There is no way to make it forget but a new database (connections.ts). One takes the place of the old when there is no room beside
- *   what is kept, at most once a minute: where the files of a table have more footers than the limit, each UPDATE names some of them.
+ *   what is kept, at most every ten seconds and when nothing runs on an older one, which keeps its own till then: where the files of a table
+ *   have more footers than the limit, each UPDATE names some of them.
  * - F3 What there is no room for is not kept. A statement with more footers than the limit does not ask for room.
  * - F4 Those that are not kept are counted while their statement runs: DuckDB has two files open a thread, and lets go of one at its end.
  */

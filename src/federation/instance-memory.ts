@@ -4,7 +4,8 @@ import { run, withLease, type Instance } from './connections.ts';
 import { eachChunk } from './vector-reader.ts';
 
 export async function heldBy(instance: Instance): Promise<EngineMemory> {
-  const footerBytes = instance.footers.bytes + instance.openFooterBytes;
+  let footerBytes = instance.footers.bytes + instance.openFooterBytes;
+  for (const old of instance.old) footerBytes += old.footerBytes;
   let bytes = footerBytes;
   await withLease(instance, async (lease) => {
     const result = await run(
