@@ -22,10 +22,12 @@ export class SessionActivity {
     this.startedAt = this.changedAt = clock.now();
   }
 
-  begin(): void {
-    if (this.isActive) return;
+  /** False: it had begun. */
+  begin(): boolean {
+    if (this.isActive) return false;
     this.isActive = true;
     this.queryAt = this.changedAt = this.#clock.now();
+    return true;
   }
 
   /** The statement under way. */

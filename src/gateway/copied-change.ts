@@ -51,7 +51,7 @@ export async function findCopied(
     );
     try {
       const writer = new RowWriter(change.def, fieldIds, given, environment.time);
-      for (const row of await environment.catalogRows(change.query, reason)) {
+      for (const row of await environment.catalogRows(environment, change.query, reason)) {
         row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.textField(i, value, 0, value.length)));
         writer.endRow();
       }

@@ -73,7 +73,7 @@ export class ExtendedQuery {
     if (known.parsed !== null) this.#statements.transaction.check(known.parsed);
     const waiting = this.#values.read(parameters, known.parameterOids, name);
     const made = (): Portal =>
-      new SessionPortal(name, known, parameters, formats, this.#portals.made++, this.#statements.now());
+      new SessionPortal(name, known, parameters, formats, this.#portals.made++, this.#statements.messageAt);
     return waiting === null ? made() : waiting.then(made);
   }
 

@@ -101,6 +101,8 @@ export class SessionStatements {
   readonly sequences: SessionSequences;
   readonly #actions: SessionActions;
   readonly #events: SessionEvents;
+  /** The message under way is the first since the client had the word. */
+  #isFirst = false;
   /** It has written since it was last asked what it owes; a COPY writes all the time. */
   #wrote = false;
   #copying = false;
@@ -163,8 +165,13 @@ export class SessionStatements {
   messageComes(): void {
     this.interruption.busy();
     this.interruption.begin();
-    this.#peer.activity.begin();
+    this.#isFirst = this.#peer.activity.begin();
     this.times.message();
+  }
+
+  /** When the message under way came, as near as no clock is asked twice for it. */
+  get messageAt(): number {
+    return this.#isFirst ? this.#peer.activity.queryAt : this.now();
   }
 
   preparation(): Preparation {
@@ -447,6 +454,12 @@ export class SessionStatements {
     return this.interruption.guarded(() => behindLocks(environment, locks, work));
   }
 
+  readonly #catalogRows: WriteEnvironment['catalogRows'] = ({ parameters, parameterOids }, plan, why) =>
+    QueryRun.catalogRows(this.queryEnvironment(), plan, parameters, parameterOids, why);
+
+  readonly #cursorRow: WriteEnvironment['cursorRow'] = (cursor, def) =>
+    cursorRow(this.#names.portals, this.view(), cursor, def);
+
   /** For one statement, in the transaction that is open or begins with it. */
   writeEnvironment(
     parameters: BoundParameters,
@@ -464,8 +477,8 @@ export class SessionStatements {
       times: this.times,
       parameters,
       parameterOids,
-      catalogRows: (plan, why) => QueryRun.catalogRows(this.queryEnvironment(), plan, parameters, parameterOids, why),
-      cursorRow: (cursor, def) => cursorRow(this.#names.portals, this.view(), cursor, def),
+      catalogRows: this.#catalogRows,
+      cursorRow: this.#cursorRow,
       running: this.interruption.running,
       lockWait: this.interruption.lockWait,
       answer,

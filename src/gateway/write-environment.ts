@@ -32,8 +32,12 @@ export interface WriteEnvironment {
   /** Values of $n as they came, with their types. */
   readonly parameters: BoundParameters;
   readonly parameterOids: readonly number[];
-  /** Rows of a statement that PostgreSQL itself runs, as texts; `reason`: why over copies of the rows of its tables. */
-  readonly catalogRows: (plan: QueryPlan, reason?: SqlError) => Promise<readonly (readonly (Uint8Array | null)[])[]>;
+  /** Rows of a statement that PostgreSQL itself runs, with the values of $n, as texts; `reason`: why over copies of the rows of its tables. */
+  readonly catalogRows: (
+    values: Pick<WriteEnvironment, 'parameters' | 'parameterOids'>,
+    plan: QueryPlan,
+    reason?: SqlError,
+  ) => Promise<readonly (readonly (Uint8Array | null)[])[]>;
   /** The row of a table that a cursor stands on. @throws {SqlError} 34000, 24000, 0A000 */
   readonly cursorRow: (cursor: string, def: TableDef) => Promise<CursorRow>;
   readonly running: (cancel: () => void) => void;

@@ -154,7 +154,7 @@ async function putQuery(
   const reason = plan.route === 'engine' ? await putByEngine(environment, plan, writer, more) : undefined;
   if (reason === null) return;
   let count = 0;
-  for (const row of await environment.catalogRows(plan, reason)) {
+  for (const row of await environment.catalogRows(environment, plan, reason)) {
     row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.textField(i, value, 0, value.length)));
     writer.endRow();
     if (++count % CHECK_ROWS === 0) await more();

@@ -35,6 +35,8 @@ interface Pending {
   readonly done: () => void;
 }
 
+const NO_LISTS: Pending['lists'] = [];
+
 /** Thrown by what a commit is to carry out first: nothing of it was done here, and the transaction has not ended. */
 export class NotYet extends Error {
   override readonly cause: SqlError;
@@ -287,7 +289,7 @@ export class Committer {
       lsn,
       durable: transaction.synchronous,
       slices: [...slices].map((slice) => ({ slice, rows: slice.rows })),
-      lists: [...lists].map((list) => ({ list, length: list.length })),
+      lists: lists.size === 0 ? NO_LISTS : [...lists].map((list) => ({ list, length: list.length })),
       tables: writes.map((each) => each.table),
       done: () => transaction.finish(),
     });

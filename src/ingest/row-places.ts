@@ -2,6 +2,8 @@
 const NO_UNITS = new Int32Array(0);
 const NO_POSITIONS = new Uint32Array(0);
 const CAPACITY_FIRST = 16;
+/** A single position, as most transactions have: a view of an array costs more than all else about it. */
+const single = new Uint32Array(1);
 
 export class RowPlaces {
   /** Of the first `length` places; later ones are room. They are others after a `push`. */
@@ -24,13 +26,16 @@ export class RowPlaces {
     return at >= 0 && at < this.length;
   }
 
-  /** Neighbours of one unit together, of places [start, end): a statement finds its rows unit by unit. */
+  /** Neighbours of one unit together, of places [start, end): a statement finds its rows unit by unit. `take` gets positions that it must copy. */
   forRuns(take: (unit: number, positions: Uint32Array) => void, start = 0, end = this.length): void {
     const { units, positions } = this;
     for (let from = start, to = start; from < end; from = to) {
       const unit = units[from]!;
       while (to < end && units[to] === unit) to++;
-      take(unit, positions.subarray(from, to));
+      if (to - from === 1) {
+        single[0] = positions[from]!;
+        take(unit, single);
+      } else take(unit, positions.subarray(from, to));
     }
   }
 

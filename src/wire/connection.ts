@@ -245,23 +245,28 @@ export class Connection {
   #wait(pending: Promise<void>, what: 'statement' | 'copy'): void {
     if (what === 'copy') this.#copying = true;
     else this.#running = true;
-    const settled = (): void => {
-      if (what === 'copy') {
-        this.#copying = false;
-        if (this.#out.copy?.open === false) this.#out.copy = null;
-      } else {
-        this.#running = false;
-        this.#syncing = false;
-        if (this.#out.copy !== null)
-          this.#out.abortCopy(new SqlError(SqlState.queryCanceled, 'the statement of this COPY has ended'));
-      }
-      this.#pump();
-    };
-    pending.then(settled, (error: unknown) => {
-      this.#host.log(error, 'connection'); // accept() never rejects but by our own bug
-      this.#fatal(toSqlError(error));
-    });
+    pending.then(what === 'copy' ? this.#copied : this.#settled, this.#broken);
   }
+
+  readonly #copied = (): void => {
+    this.#copying = false;
+    if (this.#out.copy?.open === false) this.#out.copy = null;
+    this.#pump();
+  };
+
+  readonly #settled = (): void => {
+    this.#running = false;
+    this.#syncing = false;
+    if (this.#out.copy !== null)
+      this.#out.abortCopy(new SqlError(SqlState.queryCanceled, 'the statement of this COPY has ended'));
+    this.#pump();
+  };
+
+  /** accept() never rejects but by our own bug. */
+  readonly #broken = (error: unknown): void => {
+    this.#host.log(error, 'connection');
+    this.#fatal(toSqlError(error));
+  };
 
   /** Flow control and the ends that had to wait. */
   #afterTurn(): void {

@@ -68,12 +68,24 @@ export class QueryProtocol {
     if (this.#skipping && type !== SYNC) return undefined;
     try {
       const pending = this.#dispatch(type, new MessageBody(bytes, start, end));
-      if (pending instanceof Promise) return pending.catch((error: unknown) => this.#fail(type, error));
+      if (!(pending instanceof Promise)) return undefined;
+      // each commit comes by here: one promise, and no function of its own
+      if (type === SYNC) return pending.then(this.#synced, this.#syncFailed);
+      return pending.catch((error: unknown) => this.#fail(type, error));
     } catch (error) {
       this.#fail(type, error);
     }
     return undefined;
   }
+
+  #sync(): MaybePromise<void> {
+    const pending = this.#session.sync();
+    if (!(pending instanceof Promise)) this.ready();
+    return pending;
+  }
+
+  readonly #synced = (): void => this.ready();
+  readonly #syncFailed = (error: unknown): void => this.#fail(SYNC, error);
 
   ready(): void {
     this.#session.ready?.();
@@ -97,7 +109,7 @@ export class QueryProtocol {
       case SYNC:
         this.#skipping = false;
         body.done();
-        return after(this.#session.sync(), () => this.ready());
+        return this.#sync();
       case FLUSH:
         return body.done(); // everything processed so far leaves at the end of the turn anyway
       case FUNCTION_CALL:
