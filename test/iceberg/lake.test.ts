@@ -372,7 +372,7 @@ test('a catalog with another value in a row than the last stop has left is damag
   writeFileSync(path, headless);
   await expect(again.open(settings(dir))).rejects.toMatchObject({
     code: 'XX001',
-    message: `could not use "${path}": file is not a database`,
+    message: `"${path}" is damaged at byte 3: file is not a database`,
     fields: { hint: expect.stringContaining('move it away and run arka doctor --reattach') },
   });
   writeFileSync(path, good);

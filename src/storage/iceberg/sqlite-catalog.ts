@@ -11,6 +11,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
 import { SqlError, SqlState } from '../../errors.ts';
 import { GroupedCommits } from '../disk/grouped-commits.ts';
+import { damagedAt, problemText } from '../disk/sqlite-damage.ts';
 
 export interface CatalogRow {
   readonly schema: string;
@@ -172,7 +173,7 @@ function checksOf(db: DatabaseSync, path: string): Pick<SqliteCatalog, 'problem'
     problem: () =>
       guard(path, () => {
         const found = String(db.prepare('PRAGMA integrity_check(1)').get()?.['integrity_check']);
-        return found === 'ok' ? null : found;
+        return found === 'ok' ? null : problemText(found);
       }),
     sum: () =>
       guard(path, () => {
@@ -260,12 +261,14 @@ function sqliteError(path: string, error: unknown): unknown {
   const code = (error as { errcode?: number }).errcode;
   if (error instanceof SqlError || code === undefined) return error;
   const primary = code & 0xff;
+  const { message } = error as Error;
+  const isDamaged = primary === 11 || primary === 26 || message === 'unsupported file format'; // the last as a plain error
   const state =
     primary === 13
       ? SqlState.diskFull
       : primary === 5 || primary === 6
         ? SqlState.lockNotAvailable
-        : primary === 11 || primary === 26
+        : isDamaged
           ? SqlState.dataCorrupted
           : SqlState.ioError;
   const hint =
@@ -275,5 +278,7 @@ function sqliteError(path: string, error: unknown): unknown {
         ? DAMAGED_HINT
         : undefined;
   const fields = { ...(hint === undefined ? {} : { hint }), cause: error };
-  return new SqlError(state, `could not use "${path}": ${(error as Error).message}`, fields);
+  const place = isDamaged ? damagedAt(path) : null;
+  const what = place === null ? `could not use "${path}"` : `"${path}" is damaged ${place}`;
+  return new SqlError(state, `${what}: ${message}`, fields);
 }
