@@ -46,6 +46,7 @@ import { streamAnew } from './stream-anew.ts';
 import { TableLocks } from './table-locks.ts';
 import { TemporaryTables } from './temporary-tables.ts';
 import { Transaction } from './transaction.ts';
+import { UnclaimedRows } from './unclaimed-rows.ts';
 
 const MEMORY_MARKS: Marks = { yellow: 0.6, red: 0.8 };
 /** Key tables hold transactions and units as int32: both numbers start again after it. */
@@ -101,6 +102,7 @@ export class Database {
   readonly views = new Map<string, ViewDef>();
   readonly comments = new Map<string, string>();
   readonly relations = committedRelations(this);
+  readonly unclaimed = new UnclaimedRows();
   readonly flushes: FlushEvent[] = [];
   readonly commits: CommitEvent[] = [];
   /** Rises with every DDL: prepared plans and descriptions of older generations are made again. */
@@ -248,6 +250,19 @@ export class Database {
       state.files.map((info) => new DataFileUnit(this.memory, this.nextUnit(), def, info, 'iceberg')),
     );
     return table;
+  }
+
+  /** An unreadable table turns out to have this uuid (N2 in unclaimed-rows.ts): it is one with that, and unreadable as before. */
+  identified(table: Table, uuid: string): Table {
+    const { def, detached, location, metadataLocation, specId } = table;
+    this.forgetTable(table);
+    const known = this.unclaimed.claim(uuid);
+    const same = this.#newTable({ ...def, uuid }, location, specId);
+    this.#join(same, known ?? { metadataLocation, snapshotId: null });
+    same.detached = detached;
+    same.lacks(known, this.committer.publishedLsn);
+    this.onDefinition();
+    return same;
   }
 
   #newTable(def: TableDef, location: string, specId: number): Table {

@@ -10,7 +10,8 @@ import type { Database } from './database.ts';
 
 /** Read-only until someone decides (C6), or gone until its files are back: the log keeps what it may need. */
 export function detachRecovered(table: Table, state: RecoveredTable): void {
-  const { detached } = state;
+  const { detached, uuidIs = 'proven' } = state;
+  table.uuidIs = uuidIs;
   if (detached === null) return;
   table.detached = detached;
   table.committedLsn = detached.reason === 'rows' ? table.committedLsn : detached.last.lsn;
@@ -38,6 +39,12 @@ export function detachAtStart(database: Database, table: Table, error: unknown):
   table.unflushedFrom = 0;
   table.appliedLsn = table.flushedLsn;
   database.warn(error, `table ${table.def.schema}.${table.def.name} is detached`);
+}
+
+/** What the log has of nobody may be its own (N1 in unclaimed-rows.ts). */
+export function noteUnclaimed(table: Table, from: Lsn): void {
+  if (table.uuidIs === 'proven' || from === 0) return;
+  table.uncommittedFrom = table.uncommittedFrom === 0 ? from : Math.min(table.uncommittedFrom, from);
 }
 
 /** The log has operations on it that nothing else has. */

@@ -4,6 +4,8 @@
  * table is there under the name.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import { isNeeded } from '../storage/log/checkpoint.ts';
+import { unreadable } from '../storage/iceberg/unreadable.ts';
 import type { Table } from '../storage/table.ts';
 import { nameOf, type Database } from './database.ts';
 import { adoptDeletes, readDeletes } from './delete-files.ts';
@@ -37,11 +39,19 @@ export async function followCatalog(database: Database, table: Table): Promise<b
 }
 
 async function leave(database: Database, table: Table): Promise<void> {
-  const { committer, lake } = database;
+  const { committer } = database;
   // No transaction is between its check and its rows: all that was acknowledged is in the slices.
   await committer.exclusive(() => database.forgetTable(table));
   await committer.published(committer.appliedLsn);
-  const staged = table.uncommittedFrom > 0 ? await lake.rescue(table.def.uuid) : null;
+  if (table.detached?.reason === 'unreadable') leaveInLog(database, table);
+  else await rescue(database, table);
+  await database.trimLog(); // with a checkpoint frame that does not have it: its frames are missed by nobody
+  if (table.uuidIs !== 'proven') return;
+  for (const sequence of ownedBy(database.relations, table.def.uuid)) await database.sequences.drop(sequence);
+}
+
+async function rescue(database: Database, table: Table): Promise<void> {
+  const staged = table.uncommittedFrom > 0 ? await database.lake.rescue(table.def.uuid) : null;
   const written = staged === null ? { rows: 0, files: 0 } : await writeLost(database, table, staged.folder);
   const rows = written.rows + (staged?.rows ?? 0);
   const files = written.files + (staged?.files ?? 0);
@@ -52,8 +62,20 @@ async function leave(database: Database, table: Table): Promise<void> {
     tellLost(database, nameOf(table), { folder: staged!.folder, rows, files, lsn });
   } else
     database.warn(new Error('another client has dropped the table; all its rows had been committed'), nameOf(table));
-  await database.trimLog(); // with a checkpoint frame that does not have it: its frames are missed by nobody
-  for (const sequence of ownedBy(database.relations, table.def.uuid)) await database.sequences.drop(sequence);
+}
+
+/** N3 in unclaimed-rows.ts: what there is of it lies in the log, and on disk in files that a start looks at together with the log. */
+function leaveInLog(database: Database, table: Table): void {
+  const { committedLsn, def, metadataLocation, snapshotId, uncommittedFrom: neededFrom, uuidIs } = table;
+  if (neededFrom === 0 || uuidIs === 'made') return;
+  const { lastLsn } = database.log;
+  database.unclaimed.keep({ uuid: def.uuid, committedLsn, neededFrom, lastLsn, snapshotId, metadataLocation });
+  database.warn(
+    new Error(
+      'another client has dropped the table; its rows that were not committed go to DATA_DIR/lost at the next start',
+    ),
+    nameOf(table),
+  );
 }
 
 async function adopt(database: Database, schema: string, name: string): Promise<void> {
@@ -61,6 +83,15 @@ async function adopt(database: Database, schema: string, name: string): Promise<
   const state = await database.lake.adoptNew({ schema, name });
   if (state === null || database.table(schema, name) !== undefined) return;
   const table = database.addTable(state);
+  const known = database.unclaimed.claim(state.def.uuid);
+  if (known !== null && isNeeded(known)) {
+    const { committedLsn: lsn, snapshotId, metadataLocation } = known;
+    const error = new SqlError(SqlState.ioError, 'what the log has of the table has not been read yet');
+    table.detached = unreadable(error, { lsn, snapshotId, metadataLocation });
+    table.letGo();
+    table.lacks(known, database.committer.publishedLsn);
+    return;
+  }
   const lsn = database.committer.appliedLsn;
   table.committedLsn = state.logId === database.log.logId ? state.committedLsn : 0;
   table.appliedLsn = lsn;

@@ -6,6 +6,8 @@ import type { Lsn } from '../table-def.ts';
 /** The table that needs what is oldest in the log. */
 export interface LogHolder {
   readonly name: string;
+  /** The catalog has it no more: its rows wait for a start, which writes them to DATA_DIR/lost. */
+  readonly isGone: boolean;
   /** The first LSN that is kept for it. */
   readonly from: Lsn;
   /** Its files cannot be read, or its rows are not all there: then the log is all there is of some. */
@@ -44,7 +46,7 @@ export function logFull({ why, bytes, bytesMax, holder, checkpointFrom }: FullLo
         ];
   return new SqlError(SqlState.diskFull, message, {
     detail: [size, ...(holder === null ? [] : [`${name(holder)}: ${reason(holder)}`]), ...checkpoint].join(' '),
-    hint: `${holder?.detached == null ? '' : `${holder.detached.hint} `}${room}; writes go on by themselves.`,
+    hint: `${holder === null ? '' : hint(holder)}${room}; writes go on by themselves.`,
   });
 }
 
@@ -52,7 +54,12 @@ function name({ name: table, from }: LogHolder): string {
   return `From LSN ${from} on it is kept for table ${table}`;
 }
 
-function reason({ detached, failure, isReadAgain, isUnflushed }: LogHolder): string {
+const hint = ({ detached, isGone }: LogHolder): string =>
+  isGone ? 'Restart the server. ' : detached === null ? '' : `${detached.hint} `;
+
+function reason({ detached, failure, isGone, isReadAgain, isUnflushed }: LogHolder): string {
+  if (isGone)
+    return 'the table is gone from the catalog, and the next start writes what only the log has of it to DATA_DIR/lost.';
   if (isReadAgain)
     return `the table is being read again${detached === null ? '' : `, after ${detached.message}`}, and its rows come from the log.`;
   if (detached?.reason === 'unreadable')

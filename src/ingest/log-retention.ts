@@ -23,6 +23,7 @@ import type { Table } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { Committer } from './committer.ts';
 import { logFull, type FullLog, type LogHolder } from './log-full.ts';
+import type { UnclaimedRows } from './unclaimed-rows.ts';
 import { zoneOf, type Marks, type Signal, type Zone } from './pressure.ts';
 
 /** Of wal.max_size. yellow: tables are flushed so that the log can be trimmed. red: writes wait. */
@@ -67,6 +68,8 @@ interface Owner {
   /** Full at `disk.limit`. */
   readonly disk: { readonly full: boolean };
   readonly tables: ReadonlyMap<string, Table>;
+  /** Kept like tables that cannot be read. */
+  readonly unclaimed: UnclaimedRows;
   flush(table: Table, trigger: string): Promise<void>;
   /** For a table that is on disk whole: its manifest says how far. */
   advanceFlushed(table: Table): Promise<void>;
@@ -111,7 +114,7 @@ export class LogRetention {
       const from = keptFrom(table, beyondMax);
       if (from > 0) to = Math.min(to, from);
     }
-    return to;
+    return Math.min(to, this.#owner.unclaimed.from || to);
   }
 
   /** Checkpoints take at most a sixteenth of the log. */
@@ -125,20 +128,24 @@ export class LogRetention {
 
   /** Appends a checkpoint frame; the next trim writes it before it drops anything. */
   async checkpoint(): Promise<void> {
-    const { committer, log, tables } = this.#owner;
+    const { committer, log, tables, unclaimed } = this.#owner;
     let from = this.#checkpointed;
     let next = this.#written;
     this.#segmentsSince = 0;
     const payload = (): Uint8Array | null => {
       from = this.trimTo(false);
-      const all = [...tables.values()].map((table) => ({
-        uuid: table.def.uuid,
-        committedLsn: table.committedLsn,
-        neededFrom: keptFrom(table, false) || log.lastLsn + 1,
-        lastLsn: lastOf(table, log),
-        snapshotId: table.snapshotId,
-        metadataLocation: table.metadataLocation,
-      }));
+      const all: TableCheckpoint[] = [...unclaimed.tables];
+      for (const table of tables.values())
+        // In the log it has another uuid.
+        if (table.uuidIs !== 'made')
+          all.push({
+            uuid: table.def.uuid,
+            committedLsn: table.committedLsn,
+            neededFrom: keptFrom(table, false) || log.lastLsn + 1,
+            lastLsn: lastOf(table, log),
+            snapshotId: table.snapshotId,
+            metadataLocation: table.metadataLocation,
+          });
       const checkpoint = { lsn: log.lastLsn, tables: all };
       const bytes = encodeCheckpoint(checkpoint, log.frameBytesMax);
       next = written(checkpoint);
@@ -168,10 +175,10 @@ export class LogRetention {
 
   /** From where on a start looks into the log, which knows the newest checkpoint, the catalog and the flush manifests. */
   #startsFrom(): Lsn {
-    const { log, tables } = this.#owner;
+    const { log, tables, unclaimed } = this.#owner;
     if (this.#written === null && log.checkpoint === null) return Infinity; // a log without any misses nothing
     const newest = (this.#written ??= written(decodeCheckpoint(log.checkpoint!)));
-    let from = Infinity;
+    let from = unclaimed.from || Infinity;
     for (const { committedLsn, def, flushedLsn } of tables.values())
       from = Math.min(from, Math.max(neededBy(newest, newest.entries.get(def.uuid), committedLsn), flushedLsn + 1));
     return from;
@@ -235,10 +242,11 @@ export class LogRetention {
     const table = [...tables.values()].find((each) => keptFrom(each, true) === from);
     const holder: LogHolder | null =
       table === undefined
-        ? null
+        ? this.#owner.unclaimed.holder(from)
         : {
             name: `"${table.def.schema}"."${table.def.name}"`,
             from,
+            isGone: false,
             detached: table.detached,
             isReadAgain: table.logHeldFrom > 0,
             isUnflushed: table.unflushedFrom > 0,

@@ -14,6 +14,7 @@ import { numericTypmod, Oid } from '../types/pg-type.ts';
 import type { Database } from './database.ts';
 import type { Section } from '../storage/log/section-reader.ts';
 import { tellLost } from './lost-table.ts';
+import type { UnclaimedRows } from './unclaimed-rows.ts';
 
 /** What a column was is unknown when the definition is gone as well: the type of the same bytes. */
 const TYPE_OF: Readonly<Record<Physical, { readonly oid: number; readonly typmod: number }>> = {
@@ -40,10 +41,19 @@ export class LostRows {
   readonly #database: Database;
   readonly #checkpoint: Checkpoint | null;
   readonly #lostDir: string;
+  readonly #unclaimed: UnclaimedRows | null;
   readonly #lost = new Map<string, Lost>();
 
-  constructor(database: Database, tables: readonly LostTable[], checkpoint: Checkpoint | null, lostDir: string) {
+  /** @param unclaimed not null: which tables are gone is not known yet, and their rows stay in the log */
+  constructor(
+    database: Database,
+    tables: readonly LostTable[],
+    checkpoint: Checkpoint | null,
+    lostDir: string,
+    unclaimed: UnclaimedRows | null,
+  ) {
     this.#database = database;
+    this.#unclaimed = unclaimed;
     this.#checkpoint = checkpoint;
     this.#lostDir = lostDir;
     for (const known of tables) this.#add(known.uuid, known);
@@ -62,11 +72,15 @@ export class LostRows {
     return lost;
   }
 
-  /** The table that takes a section's rows, null when nobody misses them. */
-  tableOf(section: Section, lsn: Lsn): Table | null {
+  /** The table that takes a section's rows, null when nobody misses them. @param firstLsn of its frame, `lsn` the last */
+  tableOf(section: Section, firstLsn: Lsn, lsn: Lsn): Table | null {
     const uuid = section.tableUuid;
     const entry = this.#checkpoint?.tables.find((table) => table.uuid === uuid);
     if (this.#checkpoint !== null && entry === undefined && lsn <= this.#checkpoint.lsn) return null;
+    if (this.#unclaimed !== null) {
+      if (lsn > (entry?.committedLsn ?? 0)) this.#unclaimed.note(uuid, firstLsn, lsn);
+      return null;
+    }
     const lost = this.#lost.get(uuid) ?? this.#add(uuid, null);
     if (lsn <= Math.max(lost.known?.flushedLsn ?? 0, entry?.committedLsn ?? 0)) return null;
     if (section.kind === 'truncate') return lost.table; // it has no columns

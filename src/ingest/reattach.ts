@@ -24,12 +24,28 @@ const MEMORY_FRACTION = 0.7;
 
 /** False: it is not detached so any more. @throws why it cannot be read */
 export function reattachTable(database: Database, table: Table): Promise<boolean> {
-  return database.inLane(table, () =>
-    reattachHeld(database, table).catch((error: unknown) => {
+  return database.inLane(table, () => {
+    let known = table;
+    const work = async (): Promise<boolean> => {
+      known = await identified(database, table);
+      if (known === table) return reattachHeld(database, table);
+      return database.inLane(known, () => reattachHeld(database, known));
+    };
+    return work().catch((error: unknown) => {
       if (!isGone(error)) throw error;
-      return followCatalog(database, table);
-    }),
-  );
+      return followCatalog(database, known);
+    });
+  });
+}
+
+/** U4: what the log has of it is found by its uuid, which its metadata says now. @throws as above, and 42P01 */
+async function identified(database: Database, table: Table): Promise<Table> {
+  if (table.dropped || table.detached?.reason !== 'unreadable' || table.uuidIs === 'proven') return table;
+  const uuid = await database.lake.identify(table.def.uuid);
+  if (table.dropped) return table;
+  if (uuid !== table.def.uuid) return database.identified(table, uuid);
+  table.uuidIs = 'proven';
+  return table;
 }
 
 async function reattachHeld(database: Database, table: Table): Promise<boolean> {

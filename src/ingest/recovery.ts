@@ -18,7 +18,7 @@ import { VectorBuilder } from '../types/vector-builder.ts';
 import { applyDeletes, insertVectors, noteOperations } from './committer.ts';
 import type { Database } from './database.ts';
 import { adoptDeletes, readDeletes } from './delete-files.ts';
-import { detachAtStart, detachRecovered, noteHeld } from './detached-rows.ts';
+import { detachAtStart, detachRecovered, noteHeld, noteUnclaimed } from './detached-rows.ts';
 import { decodeFrame, type Section } from '../storage/log/section-reader.ts';
 import { placeMoved } from './moved-deletes.ts';
 import { LostRows } from './lost-rows.ts';
@@ -42,7 +42,8 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   for (const schema of lake.schemas) database.schemas.add(schema);
   database.restore(lake.sequences, lake.views);
   for (const [of, comment] of lake.comments) database.comments.set(of, comment);
-  await database.sequences.dropOrphans(new Set(lake.tables.map((table) => table.def.uuid)));
+  const areAllKnown = lake.tables.every(({ uuidIs = 'proven' }) => uuidIs === 'proven');
+  if (areAllKnown) await database.sequences.dropOrphans(new Set(lake.tables.map((table) => table.def.uuid)));
   const { log } = database;
   let lsnMax: Lsn = log.lastLsn;
   let from = log.lastLsn + 1;
@@ -61,8 +62,13 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   }
   const checkpoint = log.checkpoint === null ? null : decodeCheckpoint(log.checkpoint);
   const known = new Set(lake.tables.map((table) => table.def.uuid));
-  for (const entry of checkpoint?.tables ?? []) if (!known.has(entry.uuid)) from = Math.min(from, entry.neededFrom);
-  const lost = new LostRows(database, lake.lost, checkpoint, lostDir);
+  const missed = (checkpoint?.tables ?? []).filter((entry) => !known.has(entry.uuid));
+  for (const entry of missed) from = Math.min(from, entry.neededFrom);
+  // A table that was made after the checkpoint may be gone, or be one that cannot be read.
+  from = Math.min(from, checkpoint === null ? log.firstLsn : checkpoint.lsn + 1);
+  const { unclaimed } = database;
+  if (!areAllKnown) for (const entry of missed) unclaimed.keep(entry);
+  const lost = new LostRows(database, lake.lost, checkpoint, lostDir, areAllKnown ? null : unclaimed);
   let rows = 0;
   let wasCutInside = false;
   const hot = new HotNames();
@@ -83,6 +89,7 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   });
   small.release();
   if (wasCutInside) await flushAll(database, lost); // V2
+  for (const table of database.tables.values()) noteUnclaimed(table, unclaimed.from);
   if (takenOver.length > 0) {
     lsnMax = Math.max(lsnMax, 1);
     const names = takenOver.map(({ def }) => `${def.schema}.${def.name}`).join(', ');
@@ -186,7 +193,7 @@ async function replayFrame(database: Database, hot: HotNames, frame: RecoveredFr
   const lsn = frame.firstLsn + frame.count - 1;
   let rows = 0;
   for (const section of decodeFrame(frame.payload)) {
-    const table = database.tables.get(section.tableUuid) ?? lost.tableOf(section, lsn);
+    const table = database.tables.get(section.tableUuid) ?? lost.tableOf(section, frame.firstLsn, lsn);
     if (table !== null) noteHeld(table, frame.firstLsn, lsn);
     if (table === null || !isMissing(table, lsn)) continue; // dropped since, or on disk already
     try {

@@ -14,11 +14,12 @@ import { physicalOf } from '../types/pg-type.ts';
 import { EqualityKnown } from './equality-known.ts';
 import { FileSets } from './file-sets.ts';
 import type { DataFileUnit } from './file-unit.ts';
-import type { Detached, PartitionValue } from './iceberg/lake-api.ts';
+import type { Detached, PartitionValue, UuidSource } from './iceberg/lake-api.ts';
 import { partitionKey, partitionTransform } from './iceberg/transforms.ts';
 import { BatchPool } from './memory/batch-pool.ts';
 import type { KeyChanges } from './key-changes.ts';
 import { KeyRenames } from './key-renames.ts';
+import { isNeeded, type TableCheckpoint } from './log/checkpoint.ts';
 import { HashIndex } from './memory/hash-index.ts';
 import type { KeyMatches } from './index/index-api.ts';
 import type { KeyEncoder } from './memory/key-encoder.ts';
@@ -127,6 +128,8 @@ export class Table {
   found: { readonly def: TableDef; readonly specId: number } | null = null;
   /** Not null: it takes no writes (55000), and this is why (C6). An unreadable one has no rows here, and is not read. */
   detached: Detached | null = null;
+  /** Otherwise the uuid is a stand-in until its metadata can be read: the log has its rows under another one. */
+  uuidIs: UuidSource = 'proven';
   readonly troubles = new Troubles();
   readonly counts = new RowCounts();
   readonly #memory: Memory;
@@ -160,6 +163,15 @@ export class Table {
   /** From where on the log is kept for it until Iceberg has its rows, also while it is filled again; 0: not. */
   get logKeptFrom(): Lsn {
     return this.logHeldFrom || this.uncommittedFrom;
+  }
+
+  /** It is unreadable, and the log has what a checkpoint frame says; null: nothing of it. @param lsn the newest */
+  lacks(known: TableCheckpoint | null, lsn: Lsn): void {
+    this.committedLsn = known?.committedLsn ?? 0;
+    this.uncommittedFrom = known !== null && isNeeded(known) ? known.neededFrom : 0;
+    this.flushedLsn = this.uncommittedFrom === 0 ? lsn : this.uncommittedFrom - 1;
+    this.appliedLsn = this.flushedLsn;
+    this.publishedLsn = this.flushedLsn;
   }
 
   /** Everything that follows from the definition. */

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SqlError, SqlState } from '../../src/errors.ts';
 import { LogRetention, neededFrom, walZone } from '../../src/ingest/log-retention.ts';
+import { UnclaimedRows } from '../../src/ingest/unclaimed-rows.ts';
 import type { Detached } from '../../src/storage/iceberg/lake-api.ts';
 import { decodeCheckpoint, encodeCheckpoint, neededBy } from '../../src/storage/log/checkpoint.ts';
 import { noPartition, tableDef, TestDatabase } from './harness.ts';
@@ -108,6 +109,7 @@ class Kept {
         },
       },
       disk: { full: false },
+      unclaimed: new UnclaimedRows(),
       warn: () => {},
       flush: () => Promise.reject(this.flushFails),
       tables: new Map(this.tables.map((table) => [table.def.uuid, table])),

@@ -172,7 +172,12 @@ export interface RecoveredTable extends TableState {
   readonly lsnSeen: Lsn;
   /** Not null: the table is read-only, and this is why. */
   readonly detached: Detached | null;
+  /** Left out: proven. */
+  readonly uuidIs?: UuidSource;
 }
+
+/** How a table's uuid is known: guessed by folder or name, or made up, where its metadata cannot be read (U4 in `unreadable-table.ts`). */
+export type UuidSource = 'proven' | 'guessed' | 'made';
 
 /** Why a table cannot be written: what 55000 says (C6); or cannot be read either, which its statements say with `code`. */
 export interface Detached {
@@ -436,6 +441,11 @@ export type LakeApi = {
    * @throws 42P01 when the catalog has another one under its name
    */
   reopen(request: ReopenRequest): Promise<RecoveredTable>;
+  /**
+   * The uuid of a table that is known by one that is not proven; from now on it is known by this one.
+   * @throws {SqlError} 42P01 as above; XX001, 58030 while its metadata cannot be read
+   */
+  identify(uuid: string): Promise<string>;
   /** What the log has of it meanwhile, piece by piece. @throws {SqlError} XX001, 55000 */
   logFrames(request: FramesRequest): Promise<FramesRead>;
   /** Those of the files that are not as they were written; copies of remote files are fetched anew instead. @throws {SqlError} 58030 */

@@ -13,25 +13,14 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { invariant, SqlError, SqlState } from '../../errors.ts';
-import { sideBySide } from '../../side-by-side.ts';
 import type { Lsn } from '../../table-def.ts';
 import { lockDataDir } from '../disk/data-dir.ts';
 import { diskUsage } from '../disk/disk-usage.ts';
-import { fileCache, type CachedFile, type FileCache } from '../disk/file-cache.ts';
+import { fileCache, type FileCache } from '../disk/file-cache.ts';
 import { checkFiles } from '../disk/check-files.ts';
 import { openFlushStore, type FlushStore } from '../disk/flush-store.ts';
 import { buildAttempt, type Attempt, type CommitContext, type PlacedDelete } from './commit.ts';
-import type {
-  CommitRequest,
-  CommitResult,
-  Detached,
-  LakeApi,
-  LakeSettings,
-  LakeState,
-  RecoveredTable,
-  ReopenRequest,
-  TableState,
-} from './lake-api.ts';
+import type { CommitRequest, CommitResult, Detached, LakeApi, LakeSettings, TableState } from './lake-api.ts';
 import { define, newLocation, sequencesProperty, tablesOf } from './definitions.ts';
 import { setIndexes } from './index-property.ts';
 import { forgetFolders } from './local-store.ts';
@@ -44,23 +33,18 @@ import { abandon, place, placeSegments } from './placement.ts';
 import { reattach } from './reattach.ts';
 import { storedRights, storeRights } from './rights-step.ts';
 import { loggedFrames } from '../log/logged-frames.ts';
-import { descends, logNow, recoverTable, rescueLost, rescueTable } from './recovery.ts';
-import { adoptSequences, removeSequence, storedSequences, storeSequence } from './sequence-store.ts';
-import { storedComments } from './comment-store.ts';
-import { storedViews } from './view-store.ts';
+import { descends, rescueTable } from './recovery.ts';
+import { removeSequence, storeSequence } from './sequence-store.ts';
+import { loadAll, reopen } from './load-tables.ts';
 import { restoreLostCatalog } from './lost-catalog.ts';
 import { checkCatalog, sealCatalog } from './catalog-seal.ts';
-import { openCatalog, type CatalogRow, type SqliteCatalog } from './sqlite-catalog.ts';
+import { openCatalog, type SqliteCatalog } from './sqlite-catalog.ts';
 import { tableReader, type TableReader } from './table-reader.ts';
 import { adoptNew, whereIs } from './gone-table.ts';
 import { wentBack } from './went-back.ts';
-import { isUnreadable } from './unreadable.ts';
-import { readTable, unreadableTable } from './unreadable-table.ts';
+import { identify } from './unreadable-table.ts';
 
 const ATTEMPTS_MAX = 20;
-/** Tables that a start reads side by side. */
-const LOADS_MAX = 8;
-const DEFAULT_SCHEMA = 'public';
 
 /** A table by uuid: where the catalog has it, and the metadata last told to main. */
 interface Known {
@@ -141,6 +125,7 @@ export function createLake(clock: Clock): LakeApi {
     cancelFetch: (path) => lake().cache.cancel(path),
     fetchParts: (request) => lake().cache.fetchParts(request),
     reopen: (request) => inLane(lake(), request.tableUuid, () => reopen(lake(), request)),
+    identify: (uuid) => inLane(lake(), uuid, () => identify(lake(), uuid)),
     logFrames: async (request) => loggedFrames(request),
     checkFiles: (paths) => checkFiles(lake(), paths),
     readRoles: async () => storedRights(lake()),
@@ -227,109 +212,6 @@ async function inLane<T>(lake: Lake, uuid: string, work: () => Promise<T>): Prom
 function inLanes<T>(lake: Lake, uuids: readonly string[], work: () => Promise<T>): Promise<T> {
   const [first, ...rest] = uuids;
   return first === undefined ? work() : inLane(lake, first, () => inLanes(lake, rest, work));
-}
-
-async function loadAll(lake: Lake): Promise<LakeState> {
-  const { catalog } = lake;
-  catalog.createSchema(DEFAULT_SCHEMA);
-  const loaded = await sideBySide(catalog.tables(), LOADS_MAX, (row) => loadTable(lake, row));
-  const tables = loaded.flatMap(({ table }) => (table === null ? [] : [table]));
-  const uuids = new Set(loaded.flatMap(({ uuid }) => (uuid === null ? [] : [uuid])));
-  const lost = await rescueLost(lake, uuids);
-  // While rows are missed, a file that nothing names may be what has them.
-  if (!tables.some(({ detached }) => detached !== null && detached.reason !== 'catalog')) await lake.flush.sweep();
-  await collectGarbage(lake, null);
-  const [sequences, views] = [storedSequences(catalog), storedViews(catalog)];
-  const comments = storedComments(catalog);
-  return {
-    schemas: catalog.schemas(),
-    sequences,
-    views,
-    comments,
-    tables,
-    lost,
-    cached: await checkCache(lake, tables),
-  };
-}
-
-/** An entry of the catalog; without a table where it is not shown. */
-interface Loaded {
-  readonly uuid: string | null;
-  readonly table: RecoveredTable | null;
-}
-
-async function loadTable(lake: Lake, row: CatalogRow): Promise<Loaded> {
-  const read = await readTable(lake, row);
-  if (read.kind === 'unreadable') return withoutFiles(lake, row, read.loaded, read.error);
-  const { loaded, state } = read;
-  let table: RecoveredTable;
-  try {
-    table = await recoverTable(lake, loaded, state);
-  } catch (error) {
-    if (!isUnreadable(error)) throw error;
-    return withoutFiles(lake, row, loaded, error);
-  }
-  const { uuid } = state.def;
-  const { schema, name, metadataLocation: reported } = row;
-  lake.known.set(uuid, { schema, name, location: state.location, reported, logId: state.logId });
-  lake.flush.remember(state.def);
-  adoptSequences(lake.catalog, state.def, loaded.metadata.properties?.[Property.sequences]);
-  if (table.detached !== null) {
-    lake.detached.set(uuid, table.detached);
-    lake.flush.forgetGarbage(uuid); // its catalog may stand where such files are needed
-  }
-  return { uuid, table };
-}
-
-function withoutFiles(lake: Lake, row: CatalogRow, loaded: LoadedTable | null, error: SqlError): Loaded {
-  const table = unreadableTable(lake, row, loaded, error);
-  if (table !== null) return { uuid: table.def.uuid, table: detachUnreadable(lake, row, table) };
-  // What Arka cannot hold is another engine's business: it stays in the catalog, and is not shown.
-  process.emitWarning(`table "${row.schema}"."${row.name}" is not shown: ${error.message}`, 'ArkaLake');
-  return { uuid: loaded?.metadata['table-uuid'] ?? null, table: null };
-}
-
-/** A table that was detached, by what its files say now. */
-async function reopen(lake: Lake, request: ReopenRequest): Promise<RecoveredTable> {
-  const { tableUuid: uuid } = request;
-  const place = lake.known.get(uuid);
-  if (place === undefined) throw new SqlError(SqlState.undefinedTable, `table with uuid ${uuid} does not exist`);
-  const { schema, name } = place;
-  const metadataLocation = lake.catalog.find(schema, name);
-  const before = lake.detached.get(uuid);
-  lake.detached.delete(uuid);
-  const known = new Set(lake.known.keys());
-  const { log = null } = lake.settings;
-  const now = { ...lake, settings: { ...lake.settings, log: log === null ? null : logNow(log, request) } };
-  const loaded = metadataLocation === null ? null : await loadTable(now, { schema, name, metadataLocation });
-  if (loaded?.uuid === uuid && loaded.table !== null) return loaded.table;
-  if (loaded !== null && loaded.uuid !== null && !known.has(loaded.uuid)) lake.known.delete(loaded.uuid); // main adopts it
-  if (before !== undefined) lake.detached.set(uuid, before);
-  throw new SqlError(SqlState.undefinedTable, `table "${schema}"."${name}" is not in the catalog as it was`);
-}
-
-function detachUnreadable(
-  lake: Lake,
-  { schema, name, metadataLocation }: CatalogRow,
-  table: RecoveredTable,
-): RecoveredTable {
-  const { def, detached, location, logId } = table;
-  lake.known.set(def.uuid, { schema, name, location, reported: metadataLocation, logId });
-  lake.detached.set(def.uuid, detached!);
-  lake.flush.forgetGarbage(def.uuid); // U2
-  process.emitWarning(`table "${schema}"."${name}" is detached: ${detached!.message}`, 'ArkaLake');
-  return table;
-}
-
-function checkCache(lake: Lake, tables: readonly TableState[]): Promise<CachedFile[]> {
-  const expected = new Map<string, number | null>();
-  for (const table of tables) {
-    for (const file of table.files) expected.set(file.path, file.bytes);
-    for (const path of table.deletePaths) expected.set(path, null);
-    for (const { path } of table.partitionDeletes) expected.set(path, null);
-    for (const { path, bytes } of table.equality?.files ?? []) expected.set(path, bytes);
-  }
-  return lake.cache.check(expected);
 }
 
 /** The table as the catalog has it now. @throws 42P01 when it is gone or another table has its name */

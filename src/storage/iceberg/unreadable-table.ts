@@ -8,13 +8,16 @@
  *   the server runs (`src/ingest/reattach.ts`).
  * - U3 What is known of it without its files comes from the flush manifest's file and the checkpoint frame, which name its uuid,
  *   its definition and what was committed last.
+ * - U4 Its uuid is proven by its metadata, or by what was noted of that very metadata file. Where neither is there it is guessed, by
+ *   folder or name, or made up: then nothing that is known by a uuid which the catalog does not show is given up either, for it may
+ *   be this table's (`src/ingest/unclaimed-rows.ts`), until the metadata says what the uuid is (`identify`).
  */
 import { randomUUID } from 'node:crypto';
 import { SqlError, SqlState } from '../../errors.ts';
 import { unknownDef, type TableDef } from '../../table-def.ts';
 import type { CatalogRow } from './sqlite-catalog.ts';
 import type { Lake } from './lake.ts';
-import type { RecoveredTable, TableState } from './lake-api.ts';
+import type { Detached, RecoveredTable, TableState, UuidSource } from './lake-api.ts';
 import { committed, Property, type LoadedTable } from './metadata.ts';
 import { lastKnown, neededFrom } from './recovery.ts';
 import { tableDef } from './table-reader.ts';
@@ -50,8 +53,8 @@ export function unreadableTable(
   row: CatalogRow,
   loaded: LoadedTable | null,
   error: SqlError,
+  { uuid, uuidIs }: Identity,
 ): RecoveredTable | null {
-  const uuid = uuidOf(lake, row, loaded);
   const isOurs = loaded?.metadata.properties?.[Property.table] !== undefined || lake.flush.seen(uuid) !== null;
   if (error.code === SqlState.featureNotSupported && !isOurs) return null;
   const log = lake.settings.log ?? null;
@@ -79,12 +82,37 @@ export function unreadableTable(
     neededFrom: Math.max(needed, ours ? flush.flushedLsn + 1 : 0),
     uncommittedFrom: isStaged ? needed : 0,
     lsnSeen: Math.max(committedLsn, ours ? flush.flushedLsn : 0),
+    uuidIs,
     detached: unreadable(error, {
       lsn: committedLsn,
       snapshotId: last?.snapshotId ?? null,
-      metadataLocation: last?.metadataLocation ?? metadataLocation,
+      // What is noted of a metadata file proves a uuid at the next start.
+      metadataLocation: last?.metadataLocation ?? (uuidIs === 'proven' ? metadataLocation : ''),
     }),
   };
+}
+
+/**
+ * U4: which table it is, by its metadata; from now on it is known by that uuid.
+ * @throws {SqlError} 42P01 where it is gone from the catalog, or is one that is known already; of an unreadable table
+ */
+export async function identify(
+  lake: Pick<Lake, 'catalog' | 'detached' | 'known' | 'reader'>,
+  guess: string,
+): Promise<string> {
+  const known = lake.known.get(guess);
+  const location = known === undefined ? null : lake.catalog.find(known.schema, known.name);
+  const gone = (): SqlError => new SqlError(SqlState.undefinedTable, `table with uuid ${guess} does not exist`);
+  if (known === undefined || location === null) throw gone();
+  const uuid = (await lake.reader.metadata(location))['table-uuid'];
+  if (uuid === guess) return uuid;
+  if (lake.known.has(uuid)) throw gone();
+  const detached: Detached | undefined = lake.detached.get(guess);
+  lake.known.delete(guess);
+  lake.detached.delete(guess);
+  lake.known.set(uuid, known);
+  if (detached !== undefined) lake.detached.set(uuid, detached);
+  return uuid;
 }
 
 function committedHere({ metadata }: LoadedTable, logId: string | undefined): { readonly lsn: number } {
@@ -92,18 +120,34 @@ function committedHere({ metadata }: LoadedTable, logId: string | undefined): { 
   return said.logId === logId ? said : { lsn: 0 };
 }
 
-/** U3. One that nothing names is of today: nothing in the log or on disk can be its own. */
-function uuidOf(lake: Pick<Lake, 'flush' | 'settings'>, row: CatalogRow, loaded: LoadedTable | null): string {
-  const here = lake.flush.uuidAt(row.metadataLocation);
-  if (here !== null) return here;
-  const stamped = loaded?.metadata['table-uuid'];
-  if (stamped !== undefined) return stamped;
-  const entries = lake.settings.log?.checkpoint?.tables ?? [];
+export interface Identity {
+  readonly uuid: string;
+  readonly uuidIs: UuidSource;
+}
+
+/** U3. Null: nothing proves it. */
+export function provenUuid(
+  lake: Pick<Lake, 'flush' | 'settings'>,
+  { metadataLocation }: CatalogRow,
+  loaded: LoadedTable | null,
+): string | null {
+  const here = lake.flush.uuidAt(metadataLocation) ?? loaded?.metadata['table-uuid'];
+  const entry = lake.settings.log?.checkpoint?.tables.find((each) => each.metadataLocation === metadataLocation);
+  return here ?? entry?.uuid ?? null;
+}
+
+/** U4. @param taken uuids of other tables */
+export function guessUuid(
+  lake: Pick<Lake, 'flush' | 'settings'>,
+  { metadataLocation, schema, name }: CatalogRow,
+  taken: ReadonlySet<string>,
+): Identity {
   // Another writer may have committed since: a table's metadata files lie in a folder of its own.
-  const entry =
-    entries.find((each) => each.metadataLocation === row.metadataLocation) ??
-    entries.find((each) => folderOf(each.metadataLocation) === folderOf(row.metadataLocation));
-  return entry?.uuid ?? lake.flush.uuidNamed(row.schema, row.name) ?? randomUUID();
+  const folder = folderOf(metadataLocation);
+  const entry = lake.settings.log?.checkpoint?.tables.find((each) => folderOf(each.metadataLocation) === folder);
+  const uuid = entry?.uuid ?? lake.flush.uuidNamed(schema, name);
+  if (uuid === null || taken.has(uuid)) return { uuid: randomUUID(), uuidIs: 'made' };
+  return { uuid, uuidIs: 'guessed' };
 }
 
 const folderOf = (location: string): string => location.slice(0, location.lastIndexOf('/'));

@@ -26,6 +26,9 @@ export interface Checkpoint {
   readonly tables: readonly TableCheckpoint[];
 }
 
+/** Iceberg is not known to have all operations on the table. */
+export const isNeeded = ({ committedLsn, lastLsn }: TableCheckpoint): boolean => lastLsn > committedLsn;
+
 const VERSION = 1;
 type Row = readonly [string, Lsn, Lsn, string | null, string, Lsn?];
 
