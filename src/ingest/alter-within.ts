@@ -3,7 +3,8 @@
  * has the table alone; the catalog hears of it at COMMIT (commit-definitions.ts). All others see `committedDef` until then.
  *
  * - W1 Where the shape of rows changes, all rows of others are in Iceberg first (D2 of alter-table.ts): so none is in memory
- *   or in the log in an older shape. The transaction's own rows change theirs (reshape-writes.ts).
+ *   or in the log in an older shape. Until they are nothing has changed, and the statement can be cancelled: the move goes on as any
+ *   other. The transaction's own rows change theirs (reshape-writes.ts).
  * - W2 A rollback, also one to a savepoint, gives the table its old definition back, and the own rows of before.
  *   A partition spec has no number before COMMIT: files of own rows get it then.
  * - W3 New columns with a default are filled by an UPDATE of the transaction, which is rolled back with it, and a crash between catalog
@@ -16,7 +17,7 @@ import type { ColumnDef, TableDef } from '../table-def.ts';
 import { adoptHeld, isOtherShape, type Alteration } from './alter-table.ts';
 import type { Database } from './database.ts';
 import { refreshTable } from './iceberg-commit.ts';
-import { holdLanes } from './lanes.ts';
+import { holdLanes, unlessCanceled } from './lanes.ts';
 import { ownedBy } from './relations.ts';
 import { isSpilled, reshapeWrites, type Reshaped } from './reshape-writes.ts';
 import type { SchemaChanges } from './schema-changes.ts';
@@ -71,7 +72,8 @@ export async function alterWithin(
   if (first === null) return [];
   // Most of what is in memory moves before anybody waits.
   const isOthers = !changes.isNew(table) && table.committedDef === null && !table.temporary && table.detached === null;
-  if (isOthers && isOtherShape(table.def, first.def)) await database.commit(table, 'alter');
+  if (isOthers && isOtherShape(table.def, first.def))
+    await unlessCanceled(given.patience, database.commit(table, 'alter'));
   await holdToAlter(given, table);
   const { def: before } = table;
   const wanted = change(before);
@@ -80,10 +82,13 @@ export async function alterWithin(
   if (isOtherShape(before, wanted.def)) {
     refuseShape(given, table, wanted.def);
     if (!changes.isNew(table))
-      await database.inLane(table, async () => {
-        await database.flushHeld(table, 'alter');
-        if (!table.temporary) await database.commitHeld(table, 'alter');
-      });
+      await unlessCanceled(
+        given.patience,
+        database.inLane(table, async () => {
+          await database.flushHeld(table, 'alter');
+          if (!table.temporary) await database.commitHeld(table, 'alter');
+        }),
+      );
     if (transaction.state !== 'open') throw new SqlError(SqlState.inFailedSqlTransaction, 'the transaction has ended');
     reshape(given, table, wanted);
   } else changes.redefined(table, { ...wanted, before, back: () => table.setDef(before) });

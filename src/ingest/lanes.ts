@@ -26,6 +26,17 @@ function askedLane(database: Database, table: Table): Promise<Release> {
   });
 }
 
+/** What goes on by itself: a statement that is cancelled does not wait for it. @throws {SqlError} 57014, and what `work` throws until then */
+export async function unlessCanceled<T>({ running }: Pick<Patience, 'running'>, work: Promise<T>): Promise<T> {
+  const { promise: given, reject } = Promise.withResolvers<never>();
+  running(() => reject(canceled()));
+  try {
+    return await Promise.race([work, given]);
+  } finally {
+    running(() => {});
+  }
+}
+
 /** All of them, to be given back together. @throws {SqlError} 57014, 55P03: none is held, or will be */
 export async function holdLanes(
   database: Database,

@@ -36,13 +36,14 @@ async function held<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What is said to a COMMIT that is cancelled until it has ended. */
-async function cancelled(): Promise<string> {
+/** What is said to a statement that is cancelled, from a moment on, until it has ended. */
+async function cancelled(sql = 'COMMIT', from: Promise<void> = Promise.resolve()): Promise<string> {
   const { processID, secretKey } = client as pg.Client & { readonly processID: number; readonly secretKey: number };
   const request = Buffer.alloc(16);
   [16, 80_877_102, processID, secretKey].forEach((value, i) => request.writeInt32BE(value, i * 4));
   let answer = '';
-  void said(client, 'COMMIT').then((text) => (answer = text));
+  void said(client, sql).then((text) => (answer = text));
+  await from;
   while (answer === '') {
     const socket = connect(server.listener.port, '127.0.0.1', () => socket.end(request)).resume();
     await once(socket, 'close');
@@ -91,4 +92,50 @@ test('so does what a definition waits for, and nothing is defined', async () => 
     ]);
   });
   expect(await said(client, `DROP TABLE ${name}`)).toBe('DROP');
+});
+
+test('an ALTER that moves what is in memory before it changes the shape of rows ends by a cancel and by statement_timeout, and has changed nothing', async () => {
+  const add = `ALTER TABLE ${name} ADD COLUMN v int`;
+  await held(async () => {
+    expect(await cancelled(add)).toBe('57014 canceling statement due to user request');
+    await client.query(`SET statement_timeout = '5ms'`);
+    expect(await said(client, add)).toBe('57014 canceling statement due to statement timeout');
+    await client.query('SET statement_timeout = 0');
+    await client.query(`BEGIN; INSERT INTO ${name} VALUES (3)`);
+    expect(await cancelled(add)).toBe('57014 canceling statement due to user request');
+    await client.query('ROLLBACK');
+    expect(await said(other, `INSERT INTO ${name} VALUES (4)`)).toBe('INSERT');
+  });
+  await script(client, [
+    [`SELECT * FROM ${name} ORDER BY id`, 'SELECT 1 2 4'],
+    [add, 'ALTER'],
+    [`SELECT id FROM ${name} WHERE v IS NULL ORDER BY id`, 'SELECT 1 2 4'],
+  ]);
+});
+
+test('so it does while it has the table alone, and others go on when it has ended', async () => {
+  const { database } = server.db.tiers;
+  const moving = Promise.withResolvers<void>();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { flushHeld } = database;
+  database.commit = () => Promise.resolve(); // what is moved before anybody waits
+  database.flushHeld = async (...given) => {
+    moving.resolve();
+    await promise;
+    return flushHeld.apply(database, given);
+  };
+  try {
+    const ended = cancelled(`ALTER TABLE ${name} ADD COLUMN v int`, moving.promise);
+    expect(await ended).toBe('57014 canceling statement due to user request');
+    expect(await said(other, `SELECT count(*) FROM ${name}`)).toBe('SELECT 2');
+    expect(await said(other, `INSERT INTO ${name} VALUES (4)`)).toBe('INSERT');
+  } finally {
+    resolve();
+    Reflect.deleteProperty(database, 'commit');
+    Reflect.deleteProperty(database, 'flushHeld');
+  }
+  await script(client, [
+    [`ALTER TABLE ${name} ADD COLUMN v int`, 'ALTER'],
+    [`SELECT id FROM ${name} WHERE v IS NULL ORDER BY id`, 'SELECT 1 2 4'],
+  ]);
 });
