@@ -11,6 +11,7 @@ import { CREATE_TABLE_AS } from './scenarios/create-table-as.ts';
 import { CURSORS } from './scenarios/cursors.ts';
 import { DEFINITIONS } from './scenarios/definitions.ts';
 import { DOCUMENTS } from './scenarios/documents.ts';
+import { DURATIONS } from './scenarios/durations.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { EXTREMES } from './scenarios/extremes.ts';
 import { INDEXES } from './scenarios/indexes.ts';
@@ -50,6 +51,7 @@ describe.each([
   ...ALTER_TABLE,
   ...RETURNING,
   ...ROWS_IN_QUERIES,
+  ...DURATIONS,
   ...ERRORS,
   ...ON_CONFLICT,
   ...SEQUENCES,

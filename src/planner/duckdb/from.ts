@@ -10,7 +10,7 @@ import { writeCondition, writeExpression } from './expression.ts';
 import { jsonRows, type ListRows } from './json.ts';
 import { rename, writeSubquery } from './query.ts';
 import { tableItem, type OutputColumn, type Scope, type ScopeItem } from './scope.ts';
-import { checkEqualAsStored } from './operators.ts';
+import { checkEqualAsStored, coerced } from './operators.ts';
 import { typed, type Typed } from './typed.ts';
 
 export function writeFrom(nodes: readonly Node[], outer: Scope): { readonly sql: string; readonly scope: Scope } {
@@ -146,7 +146,10 @@ function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[]
     throw notSupported('this form of function in FROM over Arka tables', atNode(where));
   const name = plainName(call.FuncCall.funcname);
   const scope: Scope = { ...outer, items: [...items], parent: outer };
-  const args = (call.FuncCall.args ?? []).map((arg) => writeExpression(arg, scope));
+  const args = seriesOfDays(
+    name,
+    (call.FuncCall.args ?? []).map((arg) => writeExpression(arg, scope)),
+  );
   const lists = listRows(name, args);
   if (lists !== undefined) return writeLists(lists, name, node, items);
   if (node.ordinality === true)
@@ -166,6 +169,15 @@ function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[]
   const source =
     args[2] === undefined || oid === Oid.timestamp || oid === Oid.timestamptz ? `generate_series(${values})` : series;
   return `(SELECT unnest(${source}) AS ${quoteIdentifier(column)}) AS ${quoteIdentifier(alias)}`;
+}
+
+/** A series from a date to a date by an interval is one of instants. */
+function seriesOfDays(name: string, args: readonly Typed[]): readonly Typed[] {
+  const [from, to, step] = args;
+  const isOne = name === 'generate_series' && from?.oid === Oid.date && to?.oid === Oid.date && step !== undefined;
+  if (!isOne || (step.oid !== Oid.interval && step.oid !== Oid.unknown)) return args;
+  const instant = ({ sql }: Typed): Typed => typed(`CAST(${sql} AS TIMESTAMP WITH TIME ZONE)`, Oid.timestamptz);
+  return [instant(from), instant(to), typed(coerced(step, typed('', Oid.interval), {}), Oid.interval)];
 }
 
 /** Functions whose rows are the members of lists. */

@@ -22,6 +22,7 @@ import { NOW_SQL, STATEMENT_TIME_SQL } from './session-time.ts';
 import { ofAscii } from './patterns.ts';
 import { refuseStyledText } from './styled-session.ts';
 import { textOf } from './text-of.ts';
+import { intervalField } from './interval-fields.ts';
 import { toDate, toTimestamp } from './templates.ts';
 import { toChar } from './to-char.ts';
 import { writeOperator } from './operators.ts';
@@ -525,6 +526,7 @@ function datePart(args: readonly Typed[], asFloat: boolean): Typed {
   const [field, source] = args;
   const unit = field?.constant?.toLowerCase() ?? '';
   const { sql, oid } = source!;
+  if (oid === Oid.interval) return intervalField(unit, sql, asFloat);
   const instant = oid === Oid.timestamp || oid === Oid.timestamptz;
   if (!instant && oid !== Oid.date && oid !== Oid.time) throw notSupported('extract from this type over Arka tables');
   const exact = datePartExact(unit, sql, oid);
