@@ -101,7 +101,6 @@ test.each([
   ['CREATE TEMP TABLE public.t (a int)', '42P16 cannot create temporary relation in non-temporary schema @19'],
   ['CREATE TABLE t (a int) ON COMMIT DROP', '42P16 ON COMMIT can only be used on temporary tables'],
   ['CREATE TABLE t (a int) PARTITION BY RANGE (a)', '0A000 PARTITION BY is not supported'],
-  ['CREATE TABLE t AS EXECUTE p', '0A000 CREATE TABLE … AS EXECUTE is not supported'],
   ['CREATE TABLE t (LIKE x)', '42P01 relation "x" does not exist @22'],
   ['CREATE TABLE nope.t (a int)', '3F000 schema "nope" does not exist @14'],
   ['CREATE TABLE arka.t (a int)', '42501 permission denied for schema arka'],
