@@ -15,7 +15,7 @@ import { type ServerProcess, startServer } from '../process/server-process.ts';
 import { type TableSum, tableSum } from './checksum.ts';
 import { faultProxy, type FaultProxy } from './fault-proxy.ts';
 import { python, readWithDuckDb, readWithPyIceberg } from './outside.ts';
-import { freePort, KEYS, type RealS3, s3Servers } from './s3-servers.ts';
+import { freePort, KEYS, type RealS3, s3Servers, useForReaders } from './s3-servers.ts';
 
 Object.assign(process.env, KEYS);
 
@@ -363,16 +363,6 @@ describe.each(s3Servers)('on $name', ({ name, start }) => {
     );
   });
 });
-
-function useForReaders(endpoint: string): void {
-  Object.assign(process.env, {
-    COMPAT_S3_ENDPOINT: endpoint,
-    PYICEBERG_CATALOG__ARKA__S3__ENDPOINT: endpoint,
-    PYICEBERG_CATALOG__ARKA__S3__ACCESS_KEY_ID: KEYS.AWS_ACCESS_KEY_ID,
-    PYICEBERG_CATALOG__ARKA__S3__SECRET_ACCESS_KEY: KEYS.AWS_SECRET_ACCESS_KEY,
-    PYICEBERG_CATALOG__ARKA__S3__REGION: KEYS.AWS_REGION,
-  });
-}
 
 async function connectUtc(server: ServerProcess): Promise<Client> {
   const client = await connect(server.url);
