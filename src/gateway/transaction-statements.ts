@@ -121,7 +121,9 @@ const isTemporary = ({ def }: { readonly def: TableDef }): boolean => isTemporar
 
 /** The function that moves a sequence on, if it calls one. */
 function sequenceVerb({ calls, hidden }: QueryPlan): string | null {
-  const moves = calls?.columns.find(({ kind }) => kind === 'nextval' || kind === 'setval')?.kind;
+  const moves = calls?.columns.find(
+    (each) => (each.kind === 'nextval' || each.kind === 'setval') && !each.isTemporary,
+  )?.kind;
   if (moves !== undefined) return `${moves}()`;
   return hidden?.calls.some(({ kind }) => kind === 'nextval') === true ? 'nextval()' : null;
 }

@@ -4,6 +4,7 @@
  */
 import type { FuncCall, Node, SelectStmt } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
+import { isTemporarySchema } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
 import { sessionArguments, sessionFunction, sessionType, type SessionFunction } from './session-functions.ts';
 import { castTo, constantText, plainName, stringNode, stringsOf } from './ast.ts';
@@ -38,7 +39,9 @@ export function planColumnCalls(
     const args = 'session' in call ? call.args : argumentsOf(call.name, call.args, view);
     const place = { label: call.label, at: list.length, count: args.length };
     columns.push(
-      'session' in call ? { kind: 'session', function: call.session, ...place } : { kind: call.name, ...place },
+      'session' in call
+        ? { kind: 'session', function: call.session, ...place }
+        : { kind: call.name, isTemporary: isOfTemporary(call.args, view), ...place },
     );
     // under a name that ORDER BY does not know
     for (const val of args) list.push({ ResTarget: { val, name: `__arka_argument_${list.length}` } } as Node);
@@ -125,6 +128,14 @@ function argumentsOf(name: Call['name'], args: readonly Node[], view: CatalogVie
   const first = sequenceArgument(sequence, view);
   if (name !== 'setval') return [first];
   return [first, castTo(value!, 'int8'), isCalled === undefined ? literal('t') : castTo(isCalled, 'bool')];
+}
+
+function isOfTemporary([sequence]: readonly Node[], view: CatalogView): boolean {
+  const inner = sequence !== undefined && 'TypeCast' in sequence ? sequence.TypeCast.arg : sequence;
+  const text = inner === undefined ? null : constantText(inner);
+  const parts = text === null ? [] : identifierParts(text);
+  const def = parts.length === 0 ? undefined : view.sequence?.(parts.at(-2) ?? null, parts.at(-1)!);
+  return def !== undefined && isTemporarySchema(def.schema);
 }
 
 /** The name as text: a constant, what pg_get_serial_sequence() says, or whatever it is. */

@@ -176,6 +176,8 @@ export type CallColumn =
     }
   | {
       readonly kind: 'nextval' | 'currval' | 'lastval' | 'setval';
+      /** Of a temporary sequence, which a read-only transaction may move. */
+      readonly isTemporary: boolean;
       readonly label: string;
       readonly at: number;
       readonly count: number;

@@ -11,8 +11,6 @@ export class Newer {
   readonly #behind: Step[] = [];
   #pglite: Session | null = null;
   #asked: Step | null = null;
-  /** A statement has ended it. */
-  #isLost = false;
 
   /** After `answers`, where that is asked. */
   ran(sql: string, step: Step): void {
@@ -23,19 +21,19 @@ export class Newer {
 
   /** True: Arka's answer is its own, too. */
   async answers(sql: string, step: Step, arka: Outcome): Promise<boolean> {
-    if (this.#isLost || UNKNOWN.has(arka.error?.['code'] ?? '')) return false;
+    if (UNKNOWN.has(arka.error?.['code'] ?? '')) return false;
     this.#asked = step;
     try {
       this.#pglite ??= await openPglite();
       for (const each of this.#behind.splice(0)) await this.#pglite.run(each);
       return ['same', 'error'].includes(verdictOf(sql, await this.#pglite.run(step), arka, false));
     } catch {
-      this.#isLost = true;
+      this.#pglite = null; // the statement has ended it; a fresh one has no tables
       return false;
     }
   }
 
   async close(): Promise<void> {
-    if (!this.#isLost) await this.#pglite?.close();
+    await this.#pglite?.close();
   }
 }

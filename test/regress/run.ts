@@ -11,7 +11,7 @@ import { readScript, type Statement } from './script.ts';
 import { Scope, verdictOf, VERDICTS, type Verdict } from './verdict.ts';
 
 const FILES =
-  'select select_distinct select_distinct_on select_having select_implicit select_into join aggregates groupingsets window boolean char text varchar name int2 int4 int8 float4 float8 numeric date time timetz timestamp timestamptz interval uuid strings numerology json jsonb jsonb_jsonpath arrays subselect with case union limit copy copyselect prepare portals transactions expressions insert insert_conflict update delete returning merge truncate sequence';
+  'select select_distinct select_distinct_on select_having select_implicit select_into join aggregates groupingsets window boolean char text varchar name int2 int4 int8 float4 float8 numeric date time timetz timestamp timestamptz interval uuid strings numerology json jsonb jsonb_jsonpath arrays subselect with case union limit copy copyselect prepare portals transactions expressions insert insert_conflict update delete returning merge truncate sequence bit oid horology regex random create_table temp namespace identity generated comments unicode misc_functions copy2';
 const URL_DEFAULT = 'postgresql://postgres@127.0.0.1:5432/postgres';
 const SETTINGS = { timezone: 'America/Los_Angeles', datestyle: 'ISO, MDY' };
 
