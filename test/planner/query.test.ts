@@ -96,6 +96,7 @@ test.each([
   ['5 BETWEEN SYMMETRIC 7 AND 3', 'true'],
   ['nullif(user_id, 10) IS NULL', 'true'],
   ["ts AT TIME ZONE 'Europe/Berlin'", '2024-01-01 01:00:00'],
+  ["(ts + interval '90.5 seconds')::time", '00:01:30.5'],
   ['greatest(id, 5, NULL)', '5'],
   ["'a' || user_id", 'a10'],
   ['user_id IS DISTINCT FROM NULL', 'true'],

@@ -303,9 +303,11 @@ function castOther(argument: Typed, oid: number): Typed {
     // json keeps the text that is found to be valid.
     return typed(oid === Oid.jsonb ? canonical : `CASE WHEN ${canonical} IS NOT NULL THEN ${argument.sql} END`, oid);
   }
-  // There is no time of day at infinity.
-  if (oid === Oid.time && (from === Oid.timestamp || from === Oid.timestamptz))
-    return typed(`CASE WHEN isfinite(${argument.sql}) THEN CAST(${argument.sql} AS ${name}) END`, oid);
+  if (oid === Oid.time && (from === Oid.timestamp || from === Oid.timestamptz)) {
+    // Of an instant the engine has no time of day, but of what it is in the session's zone. There is none at infinity.
+    const local = from === Oid.timestamp ? argument.sql : `CAST(${argument.sql} AS TIMESTAMP)`;
+    return typed(`CASE WHEN isfinite(${argument.sql}) THEN CAST(${local} AS ${name}) END`, oid);
+  }
   if (!allowed) return refuse(name);
   return typed(`CAST(${argument.sql} AS ${name})`, oid);
 }

@@ -20,7 +20,7 @@ export const EXTREMES: readonly Scenario[] = [
       { sql: `SELECT id, d, s FROM t WHERE z = $1 AND d >= $2 ORDER BY id`, values: ['infinity', '-infinity'] },
       `SELECT * FROM t WHERE id = 2`,
       `SELECT min(d), max(d), min(s), max(z) FROM t`,
-      `SELECT id, isfinite(d), isfinite(z), d::timestamp, s::date, z::date, d::timestamptz, s::timestamp(2), d::text, s::text FROM t ORDER BY id`,
+      `SELECT id, isfinite(d), isfinite(z), d::timestamp, s::date, z::date, d::timestamptz, s::timestamp(2), s::time, z::time, d::text, s::text FROM t ORDER BY id`,
       `SELECT id, s + interval '1 day', z - interval '1 month', d + 1, d - 2 FROM t ORDER BY id`,
       `SELECT id, date_trunc('month', s), date_trunc('day', z), date_part('year', s), date_part('epoch', z), date_part('day', s), extract(day from d) FROM t ORDER BY id`,
       `SELECT d - '2020-01-01'::date FROM t WHERE id = 1`,
