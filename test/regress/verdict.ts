@@ -39,7 +39,7 @@ export class Scope {
         text.replace(/\bon\s+(?:insert|update|delete|select)\b/gi, ''),
       );
     if (changed !== null) this.#outside.add(changed[1]!.toLowerCase());
-    if (/^\s*create\s+(?:or\s+replace\s+)?(?:function|procedure)\b/i.test(text))
+    if (/^\s*create\s+(?:or\s+replace\s+)?(?:function|procedure|rule)\b/i.test(text))
       for (const [, filled] of text.matchAll(/\b(?:insert\s+into|create\s+table)\s+(\w+)/gi))
         this.#outside.add(filled!.toLowerCase());
     const parents = /\binherits\s*\(([^)]*)\)/i.exec(text)?.[1] ?? '';
