@@ -58,6 +58,7 @@ export async function expectedOf(oracle: Session, scenario: Scenario): Promise<r
   const outcomes: Outcome[] = [];
   for (const step of scenario.steps) outcomes.push(await oracle.run(step));
   await oracle.run('ROLLBACK');
+  await oracle.run('DISCARD TEMP'); // it would hide the next scenario's tables
   await oracle.run(`DROP SCHEMA ${schema} CASCADE`);
   return outcomes.map((outcome) => plain(outcome, schema));
 }
@@ -98,6 +99,7 @@ export async function differences(
     if (tier === 'mixed' && outcome.status === 'I') await move(arka, schema, MOVES[i % MOVES.length]!);
   }
   await arka.run('ROLLBACK');
+  await arka.run('DISCARD TEMP');
   await arka.run('SET search_path = public');
   return found;
 }
