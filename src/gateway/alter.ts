@@ -279,7 +279,10 @@ function withAdded(before: TableDef, after: TableDef, { sql }: CheckDef): string
     const text = value?.kind !== 'constant' || value.text === null ? 'NULL' : quoteLiteral(value.text);
     return `CAST(${text} AS ${formatType(type)}) AS ${quoteIdentifier(column)}`;
   });
-  return `(SELECT *, ${values.join(', ')} FROM ${table}) AS ${quoteIdentifier(name)}`;
+  // one that goes may have the name of one that comes
+  const stay = before.columns.filter(({ fieldId }) => after.columns.some((each) => each.fieldId === fieldId));
+  const all = [...stay.map(({ name: column }) => quoteIdentifier(column)), ...values];
+  return `(SELECT ${all.join(', ')} FROM ${table}) AS ${quoteIdentifier(name)}`;
 }
 
 async function checkAll(

@@ -5,6 +5,7 @@
 import { SqlError, SqlState } from '../errors.ts';
 import { parseSql } from '../planner/parse.ts';
 import type { Statement } from '../planner/plan.ts';
+import { Oid } from '../types/pg-type.ts';
 import type { Format } from '../types/result-column.ts';
 import type { BoundParameters, MaybePromise, Output, Portal, Prepared } from '../wire/gateway-api.ts';
 import { BoundValues } from './bound-values.ts';
@@ -43,15 +44,16 @@ export class ExtendedQuery {
     );
   }
 
-  parse(text: string, parameterOids: readonly number[]): MaybePromise<Prepared> {
+  parse(text: string, given: readonly number[]): MaybePromise<Prepared> {
     this.#statements.messageComes();
+    const declared = declaredOf(given);
     const statements = parseSql(withOwnSchema(text, this.#statements));
     if (statements.length > 1)
       throw new SqlError(SqlState.syntaxError, 'cannot insert multiple commands into a prepared statement');
     const [parsed] = statements;
     if (parsed !== undefined) this.#statements.transaction.check(parsed);
-    const statement = parsed === undefined ? EMPTY : this.#statements.plan(parsed, parameterOids);
-    return prepare(this.#statements.preparation(), parsed ?? null, statement, parameterOids);
+    const statement = parsed === undefined ? EMPTY : this.#statements.plan(parsed, declared);
+    return prepare(this.#statements.preparation(), parsed ?? null, statement, declared);
   }
 
   bind(
@@ -187,6 +189,11 @@ export class ExtendedQuery {
     this.#interruption.idle(this.#transaction.inBlock);
     return this.#transaction.inBlock ? undefined : this.#transaction.commitNow();
   }
+}
+
+/** unknown is as good as no type: what stands beside the parameter says it. */
+function declaredOf(given: readonly number[]): readonly number[] {
+  return given.includes(Oid.unknown) ? given.map((oid) => (oid === Oid.unknown ? 0 : oid)) : given;
 }
 
 /** What writes the rows that its values are, or are the keys of; null: something else finds its rows. */

@@ -125,6 +125,8 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
       case 'default': {
         const column = columnOf(def, command.name);
         refuseIdentity(def, column, command.value === null);
+        if (column.fieldId > lastColumn(before).fieldId)
+          throw notSupported(`SET DEFAULT for column "${column.name}", which the same ALTER TABLE adds,`);
         def = replaced(def, { ...column, default: defaultOf(column, command.value) });
         break;
       }

@@ -234,6 +234,17 @@ test('a default that is another for each row gives each its own, one of the cloc
   expect(await rowsOf('SELECT fixed FROM fills WHERE id IN (3, 4) ORDER BY id')).toEqual([[1], [42]]);
 });
 
+test('SET DEFAULT for a column that the same ALTER TABLE adds is refused: rows that are there would get another value', async () => {
+  await client.query('CREATE TABLE adds (id int); INSERT INTO adds VALUES (1)');
+  await expect(
+    client.query('ALTER TABLE adds ADD COLUMN v int DEFAULT 5, ALTER v SET DEFAULT 7'),
+  ).rejects.toMatchObject({
+    code: '0A000',
+  });
+  await client.query('ALTER TABLE adds ADD COLUMN v int DEFAULT 5; ALTER TABLE adds ALTER v SET DEFAULT 7');
+  expect(await rowsOf('SELECT * FROM adds')).toEqual([[1, 5]]);
+});
+
 test('a hash index goes with its column, and finds rows of a column that was widened', async () => {
   await client.query(`CREATE TABLE ix (id int PRIMARY KEY, a int, b text); CREATE INDEX ix_a ON ix USING hash (a)`);
   await client.query(`CREATE INDEX ix_b ON ix USING hash (b); INSERT INTO ix VALUES (1, -7, 'x'), (2, 8, 'y')`);

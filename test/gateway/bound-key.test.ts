@@ -23,7 +23,7 @@ const LONG = 'a text of more than sixty-four bytes, which do not fit where short
 const KEYS: readonly [type: string, value: string, ...sent: [oid: number, value: string | Buffer][]][] = [
   ['smallint', '-7', [21, '-7'], [21, int16(-7)]],
   ['integer', '-70000', [23, '-70000'], [23, int32(-70000)], [0, ' -070000 ']],
-  ['integer', '-7', [21, '-7'], [21, int16(-7)], [20, int64(-7n)], [20, '-7']],
+  ['integer', '-7', [21, '-7'], [21, int16(-7)], [20, int64(-7n)], [20, '-7'], [705, int32(-7)]],
   ['bigint', '-7', [20, '-7'], [20, int64(-7n)], [23, int32(-7)], [23, '-7'], [21, int16(-7)], [1700, '-7.0']],
   ['bigint', '9007199254740993', [20, '9007199254740993'], [20, int64(9007199254740993n)]],
   ['text', LONG, [25, LONG], [1043, LONG], [0, LONG]],

@@ -144,6 +144,8 @@ test.each([
   "amount / '1e-308'::float8 / '1e-10'",
   "amount * '1e-300'::float8 * amount * '1e-300'::float8",
   'amount / amount / (amount - amount)',
+  "(SELECT count(*) FROM generate_series(at, at, '0 days') g)",
+  "(SELECT count(*) FROM generate_series(ts, ts, interval '1 hour' * (id - 1)) g)",
 ])('%s is an error, not a NULL', async (expression) => {
   await expect(first(expression)).rejects.toThrow(/22012|22023|22P02|22003|2201F|cannot take/);
 });
@@ -203,6 +205,8 @@ test.each([
 test.each([
   ['SELECT CASE WHEN id > 0 THEN id ELSE 1/0 END FROM events', '22012 division by zero'],
   ['SELECT 1 % 0 FROM events WHERE false', '22012 division by zero'],
+  ['SELECT amount % 2 FROM events', '42883 operator does not exist: double precision % integer @15'],
+  ['SELECT id FROM events WHERE 5.5 % amount::real > 1', '42883 operator does not exist: numeric % real @33'],
   ['SELECT id FROM events WHERE id > 0 OR 1/0 = 1', '22012 division by zero'],
   ['SELECT CASE WHEN 1 = 0 THEN 1/0 ELSE id END FROM events', 'accepted'],
   ['SELECT CASE WHEN true THEN id WHEN id > 0 THEN 1/0 END FROM events', 'accepted'],

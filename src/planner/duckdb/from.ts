@@ -165,9 +165,9 @@ function writeFunctionScan(node: RangeFunction, outer: Scope, items: ScopeItem[]
     return `(SELECT CAST(generate_series AS ${type}) AS ${quoteIdentifier(column)} FROM generate_series(${values})) AS ${quoteIdentifier(alias)}`;
   }
   // A list of no step 0; the list form keeps the type of its arguments where the table function is BIGINT.
-  const series = `CASE WHEN ${args[2]?.sql ?? '1'} = 0 THEN error('22023: step size cannot equal zero') ELSE generate_series(${values}) END`;
-  const source =
-    args[2] === undefined || oid === Oid.timestamp || oid === Oid.timestamptz ? `generate_series(${values})` : series;
+  const zero = oid === Oid.timestamp || oid === Oid.timestamptz ? "INTERVAL '0 seconds'" : '0';
+  const series = `CASE WHEN ${args[2]?.sql} = ${zero} THEN error('22023: step size cannot equal zero') ELSE generate_series(${values}) END`;
+  const source = args[2] === undefined ? `generate_series(${values})` : series;
   return `(SELECT unnest(${source}) AS ${quoteIdentifier(column)}) AS ${quoteIdentifier(alias)}`;
 }
 

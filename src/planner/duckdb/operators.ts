@@ -61,7 +61,7 @@ function writeOther(operator: string, name: string, left: Typed, right: Typed, w
       return arithmetic(name, left, right);
     case '/':
     case '%':
-      return division(name, left, right);
+      return division(name, left, right, where);
     case '^':
       return writePower(left, right);
     case '||':
@@ -139,16 +139,19 @@ export function writeComparison(operator: string, left: Typed, right: Typed, whe
   if (isWide(left) !== isWide(right) && (isFloat(left.oid) || isFloat(right.oid)))
     return writeComparison(operator, asFloat(left), asFloat(right), where);
   if (isRealBesideOther(left, right)) return writeComparison(operator, asDouble(left), asDouble(right), where);
-  if (family(left.oid) !== family(right.oid) && family(left.oid) !== null && family(right.oid) !== null) {
-    const names = [left, right].map((side) => formatType({ oid: side.oid, typmod: -1 }));
-    throw new SqlError(SqlState.undefinedFunction, `operator does not exist: ${names[0]} ${operator} ${names[1]}`, {
-      hint: 'No operator matches the given name and argument types. You might need to add explicit type casts.',
-      ...where,
-    });
-  }
+  if (family(left.oid) !== family(right.oid) && family(left.oid) !== null && family(right.oid) !== null)
+    throw undefinedOperator(operator, left, right, where);
   if (isWide(left) || isWide(right) || isBeyondDecimal(left, right))
     return typed(wideComparison(operator, left, right), Oid.bool);
   return typed(`(${compared(left, right, where)} ${operator} ${compared(right, left, where)})`, Oid.bool);
+}
+
+function undefinedOperator(operator: string, left: Typed, right: Typed, where: SqlErrorFields): SqlError {
+  const names = [left, right].map((side) => formatType({ oid: side.oid, typmod: -1 }));
+  return new SqlError(SqlState.undefinedFunction, `operator does not exist: ${names[0]} ${operator} ${names[1]}`, {
+    hint: 'No operator matches the given name and argument types. You might need to add explicit type casts.',
+    ...where,
+  });
 }
 
 /** PostgreSQL compares both as double precision, the engine would make both real: 0.7 is no real, and equals none. */
@@ -291,10 +294,11 @@ function arithmeticType(name: string, left: number, right: number): number {
 }
 
 /** x / 0 and x % 0 are NULL in DuckDB, an error in PostgreSQL: a guard that the optimiser drops where it can. */
-function division(name: string, given: Typed, other: Typed): Typed {
+function division(name: string, given: Typed, other: Typed, where: SqlErrorFields): Typed {
   const [left, right] = widened(given, other);
   if (left.oid === Oid.interval) throw notSupported('operator / of interval over Arka tables');
   const oid = commonNumber(left.oid, right.oid);
+  if (name === '%' && isFloat(oid)) throw undefinedOperator(name, given, other, where);
   const whole = isInteger(left.oid) && isInteger(right.oid);
   const a = untypedOperand(left, right);
   const b = untypedOperand(right, left);

@@ -21,6 +21,8 @@ export const ALTER_TABLE: readonly Scenario[] = [
       `ALTER TABLE t ADD COLUMN x text DEFAULT 'no' CHECK (x <> 'no')`,
       `ALTER TABLE t ADD COLUMN x text CHECK (nosuch > 1)`,
       `ALTER TABLE t ADD COLUMN x text CONSTRAINT other CHECK (x > '')`,
+      `ALTER TABLE t DROP COLUMN name, ADD COLUMN name int DEFAULT 2 CHECK (name > id)`,
+      `ALTER TABLE t DROP COLUMN name, ADD COLUMN name int DEFAULT 9 CHECK (name > id)`,
       `SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'c' ORDER BY 1`,
       `SELECT * FROM t ORDER BY id`,
     ],
