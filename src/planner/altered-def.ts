@@ -124,9 +124,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
         break;
       case 'default': {
         const column = columnOf(def, command.name);
-        refuseIdentity(def, column, command.value === null);
-        if (column.fieldId > lastColumn(before).fieldId)
-          throw notSupported(`SET DEFAULT for column "${column.name}", which the same ALTER TABLE adds,`);
+        refuseDefault(before, def, column, command.value === null);
         def = replaced(def, { ...column, default: defaultOf(column, command.value) });
         break;
       }
@@ -180,6 +178,13 @@ function withKey(def: TableDef, key: NewKey): TableDef {
   if (hasConstraint(def, keyed.keyName))
     throw new SqlError(SqlState.duplicateTable, `relation "${keyed.keyName}" already exists`);
   return keyed;
+}
+
+/** Rows that are there get the default that a new column comes with, not one that is set behind it. @throws {SqlError} 0A000, 42601 */
+function refuseDefault(before: TableDef, def: TableDef, column: ColumnDef, dropsDefault: boolean): void {
+  refuseIdentity(def, column, dropsDefault);
+  if (column.fieldId > lastColumn(before).fieldId)
+    throw notSupported(`SET DEFAULT for column "${column.name}", which the same ALTER TABLE adds,`);
 }
 
 function refuseIdentity(def: TableDef, column: ColumnDef, dropsDefault: boolean): void {
