@@ -3,11 +3,13 @@
  * keep the memory of rows that were flushed meanwhile (H5).
  *
  * - A1 A table function in a statement is scanned once, to its end, or the statement ends before: DuckDB keeps what it reads
- *   more than once. Not so in a CTE, which may be scanned once for each of its uses, and under a window, which may become a join of
- *   its input with itself: a statement that has one holds to its end.
+ *   more than once. Not so in a CTE, which may be scanned once for each of its uses, under a window, which may become a join of
+ *   its input with itself, and in a query that is part of an expression, which nullif, avg or CASE may take twice: a statement that
+ *   has one holds to its end.
  * - A2 A scan that begins after all have ended anyway fails: what it would read may be another's by now.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import { hasQueryInExpression } from './expression-queries.ts';
 import type { NextChunk, RowSource } from './row-source.ts';
 
 const SCANNED_AGAIN = /\bWITH\s+(RECURSIVE\s+)?"|\bOVER\s*[("]/i;
@@ -40,7 +42,7 @@ export class SlabReads {
 
   /** The statement that is about to run. */
   begin(sql: string): void {
-    if (SCANNED_AGAIN.test(sql)) return;
+    if (this.#names.length > 0 && (SCANNED_AGAIN.test(sql) || hasQueryInExpression(sql))) return;
     const uses = this.#names.reduce((sum, name) => sum + sql.split(name).length - 1, 0);
     this.#left = uses - this.#scanned;
     this.#look();

@@ -20,6 +20,7 @@ import type { CatalogView, PlannedTable, Statement } from './plan.ts';
 import { Renderer, type PlannerEnvironment } from './query-plan.ts';
 import { findRelations, planTables } from './relations.ts';
 import { targetTable } from './schema-names.ts';
+import { stabilityOf } from './unstable-queries.ts';
 
 const NONE: ReadonlySet<ColumnDef> = new Set();
 const DEFAULT = { SetToDefault: {} } as unknown as Node;
@@ -154,6 +155,8 @@ function writeMerge(
     walk({ Below: condition }, (tag) => {
       if (tag === 'SubLink') isNested = true;
     });
+  if (isNested && clauses.some(({ condition }) => condition !== undefined && stabilityOf(condition) !== 'stable'))
+    throw notSupported('MERGE with a subquery in WHEN beside what may be another each time over Arka tables');
   const columns = def.columns.map((column) => {
     const cases = clauses.flatMap((when, i) => {
       if ((when.action !== 'update' && when.action !== 'insert') || when.generated.has(column)) return [];

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createEngine } from '../../src/federation/engine.ts';
 import type { EngineApi } from '../../src/federation/engine-api.ts';
 import type { NextChunk, RowSource } from '../../src/federation/row-source.ts';
+import { hasQueryInExpression } from '../../src/federation/expression-queries.ts';
 import { SlabReads } from '../../src/federation/slab-reads.ts';
 import type { TableScan } from '../../src/storage/scan-spec.ts';
 import { Oid } from '../../src/types/pg-type.ts';
@@ -101,6 +102,10 @@ test.each([
     'has a CTE, which may be scanned anew',
     'WITH "x" AS (SELECT max(c0) FROM t) SELECT r.range FROM range(1000000) r, x',
   ],
+  [
+    'has a query in an expression, which may be written out twice',
+    'SELECT r.range, nullif((SELECT max(c0) FROM t), 3) FROM range(1000000) r',
+  ],
 ])('a statement that %s keeps its slabs to the end, or until it is closed', async (_, sql) => {
   const cursor = await open(sql);
   expect(await hasRead(cursor)).toBe(false);
@@ -117,4 +122,27 @@ test('a scan that begins after all have ended reads nothing of what may be anoth
   watched.open([])(null as never);
   await reads.ended;
   expect(() => watched.open([])).toThrow('given up');
+});
+
+test.each([
+  [
+    'SELECT a FROM (SELECT 1) AS a, (SELECT 2) AS b JOIN ((SELECT 3)) AS c ON a.x = b.x, LATERAL (SELECT 4) AS d',
+    false,
+  ],
+  ['(SELECT 1 UNION ALL (SELECT 2)) EXCEPT (SELECT 3) ORDER BY 1', false],
+  [
+    'SELECT \'nullif((SELECT 1), 2)\' AS "(SELECT" FROM (SELECT b FROM (SELECT 0 FROM arka_rows(1) UNION ALL SELECT 1))',
+    false,
+  ],
+  ['SELECT nullif((SELECT 1), 2)', true],
+  ['SELECT a, (SELECT 1) AS b FROM t', true],
+  ['SELECT a FROM t WHERE a IS DISTINCT FROM (SELECT 1)', true],
+  ['SELECT a FROM t JOIN u ON a = (SELECT 1)', true],
+  ['SELECT a FROM t WHERE b AND EXISTS (SELECT 1)', true],
+  ['SELECT a FROM t WHERE a <> ALL (SELECT 1)', true],
+  ['SELECT a FROM unnest((SELECT 1)) AS a', true],
+  ['SELECT extract(epoch FROM (SELECT 1)) FROM t', true],
+  ['SELECT a FROM (SELECT (SELECT 1) AS a) AS t', true],
+])('whether a query is part of an expression: %s', (sql, expected) => {
+  expect(hasQueryInExpression(sql)).toBe(expected);
 });

@@ -103,4 +103,17 @@ export const MERGE: readonly Scenario[] = [
       'SELECT * FROM t ORDER BY key',
     ],
   },
+  {
+    title: 'a condition of MERGE that is another each time chooses once a row, beside a subquery, too',
+    setup: [
+      'CREATE TABLE t (id int PRIMARY KEY, a int, b int)',
+      'INSERT INTO t SELECT i, 0, 0 FROM generate_series(1, 100) i',
+    ],
+    steps: [
+      `MERGE INTO t USING (SELECT id AS i FROM t) s ON t.id = s.i WHEN MATCHED AND EXISTS (SELECT FROM t u WHERE u.id = s.i) AND random() < 0.5 THEN UPDATE SET a = 1, b = 1 WHEN MATCHED THEN UPDATE SET a = 2, b = 2`,
+      'SELECT count(*) FROM t WHERE a = b AND a > 0',
+      `MERGE INTO t USING (SELECT id AS i FROM t) s ON t.id = s.i WHEN MATCHED AND EXISTS (SELECT FROM t u WHERE u.id = s.i AND i > 3) THEN UPDATE SET a = 3, b = 4 WHEN MATCHED THEN UPDATE SET a = 5, b = 6`,
+      'SELECT a, b, count(*) FROM t GROUP BY a, b ORDER BY a',
+    ],
+  },
 ];
