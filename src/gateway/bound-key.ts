@@ -42,10 +42,11 @@ const known = new WeakMap<KeyCondition, Kept>();
 
 /** The key of a condition on a table that is defined so. @param oids types of the parameters; null: B1, or the key is not of parameters alone */
 export function boundKeyOf(condition: KeyCondition, def: TableDef, oids: readonly number[]): BoundKey | null {
-  if (condition.places === null) return null;
+  const { places } = condition;
+  if (places === null) return null;
   let kept = known.get(condition);
   if (kept?.def !== def || kept.oids !== oids) {
-    kept = { def, oids, key: BoundKey.of(condition, def, oids) };
+    kept = { def, oids, key: BoundKey.of(places, def, oids) };
     known.set(condition, kept);
   }
   return kept.key;
@@ -62,8 +63,7 @@ export class BoundKey {
   }
 
   /** As `boundKeyOf`. */
-  static of({ places }: KeyCondition, { columns, key }: TableDef, oids: readonly number[]): BoundKey | null {
-    if (places === null) return null;
+  static of(places: readonly number[], { columns, key }: TableDef, oids: readonly number[]): BoundKey | null {
     const parts: Part[] = [];
     for (const [i, place] of places.entries()) {
       const oid = oids[place] ?? 0;

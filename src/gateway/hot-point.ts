@@ -6,7 +6,7 @@ import type { KeyCondition } from '../planner/plan.ts';
 import type { Table } from '../storage/table.ts';
 import type { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import type { Format } from '../types/result-column.ts';
+import { sameFormats, type Format } from '../types/result-column.ts';
 import type { BoundParameters } from '../wire/gateway-api.ts';
 import { type BoundKey, boundKeyOf } from './bound-key.ts';
 import { foundPlace, look, rowOf, tableOf, type PointEnvironment } from './point.ts';
@@ -60,13 +60,9 @@ function readerOf(
   const key = boundKeyOf(condition, def, oids);
   if (key === null) return null;
   const kept = readers.get(condition);
-  if (kept?.key === key && kept.timeZone === timeZone && isSame(kept.formats, formats)) return kept;
+  if (kept?.key === key && kept.timeZone === timeZone && sameFormats(kept.formats, formats)) return kept;
   const vectors: ColumnVector[] = [];
   const made = { key, formats, timeZone, vectors, ...rowOf(table, condition.fieldIds, formats, timeZone) };
   readers.set(condition, made);
   return made;
-}
-
-function isSame(kept: readonly Format[], formats: readonly Format[]): boolean {
-  return kept === formats || (kept.length === formats.length && kept.every((format, i) => format === formats[i]));
 }

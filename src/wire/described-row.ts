@@ -3,7 +3,7 @@
  * the last. Most statements are described once: nothing is kept for them.
  */
 import type { ByteWriter } from '../types/byte-writer.ts';
-import type { Format, ResultColumn } from '../types/result-column.ts';
+import { sameFormats, type Format, type ResultColumn } from '../types/result-column.ts';
 import { rowDescription } from './backend-messages.ts';
 
 /** Longer ones are written anew each time. */
@@ -15,7 +15,7 @@ export class DescribedRow {
   #bytes: Uint8Array | null = null;
 
   write(out: ByteWriter, columns: readonly ResultColumn[], formats: readonly Format[]): void {
-    const isKnown = columns === this.#columns && isSame(formats, this.#formats);
+    const isKnown = columns === this.#columns && sameFormats(formats, this.#formats);
     if (isKnown && this.#bytes !== null) return out.raw(this.#bytes);
     const start = out.length;
     rowDescription(out, columns, formats);
@@ -23,11 +23,4 @@ export class DescribedRow {
     this.#columns = columns;
     this.#formats = formats;
   }
-}
-
-function isSame(one: readonly Format[], other: readonly Format[]): boolean {
-  if (one === other) return true;
-  if (one.length !== other.length) return false;
-  for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
-  return true;
 }
