@@ -7,6 +7,7 @@
  * not with the length claimed.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import { int32At } from '../types/binary-input.ts';
 import { ABSENT_NULL, FieldBlock } from '../types/field-block.ts';
 import { BLOCK_BYTES } from './copy-blocks.ts';
 import {
@@ -180,7 +181,7 @@ export class CopyBinaryParser {
       case 'field':
         return this.#field(src, start, end);
       case 'length':
-        return this.#length(int32(src, start));
+        return this.#length(int32At(src, start));
       case 'row':
         return this.#rowStart(((src[start]! << 24) >> 16) | src[start + 1]!);
       case 'extension':
@@ -191,14 +192,14 @@ export class CopyBinaryParser {
         }
         return this.#next('flags', 4);
       case 'flags': {
-        const flags = int32(src, start);
+        const flags = int32At(src, start);
         if ((flags & FLAG_OIDS) !== 0) throw this.#error(badCopy('invalid COPY file header (WITH OIDS)'));
         if ((flags & CRITICAL_FLAGS) !== 0)
           throw this.#error(badCopy('unrecognized critical flags in COPY file header'));
         return this.#next('extensionLength', 4);
       }
       case 'extensionLength': {
-        const length = int32(src, start);
+        const length = int32At(src, start);
         if (length < 0) throw this.#error(badCopy('invalid COPY file header (missing length)'));
         return this.#next('extension', length);
       }
@@ -288,8 +289,4 @@ export class CopyBinaryParser {
     this.#carry.set(bytes.subarray(start, end), this.#carried);
     this.#carried = needed;
   }
-}
-
-function int32(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }

@@ -12,6 +12,7 @@
  *   put together, and not copied.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import { int32At } from '../types/binary-input.ts';
 import { InputBudget } from './input-budget.ts';
 
 const NO_BYTES = new Uint8Array(0);
@@ -114,7 +115,7 @@ export class FrameReader {
     const limit = LIMIT_CLASS[type]!;
     if (limit === 0) throw violation(`invalid frontend message type ${type}`);
     if (available < HEADER_BYTES) return false;
-    const length = int32(this.#buffer, at + 1);
+    const length = int32At(this.#buffer, at + 1);
     const longest = limit === 1 ? SMALL_MESSAGE_BYTES_MAX : this.messageBytesMax;
     if (length < 4 || length > longest) {
       const what = `A message of type ${String.fromCharCode(type)}`;
@@ -139,7 +140,7 @@ export class FrameReader {
     const at = this.#at;
     const available = this.#filled - at;
     if (available < 4) return available === 0 && this.#release();
-    const length = int32(this.#buffer, at);
+    const length = int32At(this.#buffer, at);
     if (length < 8 || length > STARTUP_BYTES_MAX) {
       const detail = length < 8 ? undefined : tooLong('The packet', length, STARTUP_BYTES_MAX);
       throw violation('invalid length of startup packet', detail);
@@ -171,7 +172,7 @@ export class FrameReader {
   /** Room for the message under way, so that it is moved once; R3 bounds what its length may claim. */
   #wanted(bytes: number): number {
     if (this.#copyRest > 0 || this.buffered < HEADER_BYTES) return bytes;
-    const length = int32(this.#buffer, this.#at + 1) + 1;
+    const length = int32At(this.#buffer, this.#at + 1) + 1;
     return Math.max(bytes, Math.min(length, bytes * 4));
   }
 
@@ -232,8 +233,4 @@ let poolUsed = 0;
 /** Not cleared: they are written before they are read. */
 function newBytes(length: number): Uint8Array {
   return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
-}
-
-function int32(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }

@@ -7,6 +7,7 @@
  */
 import { isAscii } from 'node:buffer';
 import { SqlError, notSupported } from '../errors.ts';
+import { int32At } from '../types/binary-input.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import { ClientEncoding, encodingName } from '../types/client-encoding.ts';
 import { Oid, elementType } from '../types/pg-type.ts';
@@ -79,17 +80,13 @@ export class Transcoder {
   /** Appends the message at `at` as the client reads it; where the next one begins. @throws {SqlError} 22P05, with nothing appended */
   send(from: Uint8Array, at: number, out: ByteWriter): number {
     const end = messageEnd(from, at);
-    const start = out.length;
     if (isAscii(from.subarray(at + 5, end))) {
       out.raw(from, at, end);
       return end;
     }
-    out.raw(from, at, at + 5);
     try {
-      this.#body(from[at]!, from, at + 5, end, out);
-      out.setI32(start + 1, out.length - start - 1);
+      rewritten(from, at, out, () => this.#body(from[at]!, from, at + 5, end, out));
     } catch (error) {
-      out.length = start;
       if (from[at] !== ERROR || !(error instanceof SqlError)) throw error;
       errorResponse(out, error, 'ERROR');
     }
@@ -121,7 +118,7 @@ export class Transcoder {
     const count = (from[start]! << 8) | from[start + 1]!;
     out.raw(from, start, start + 2);
     for (let i = 0, at = start + 2; i < count; i++) {
-      const length = int32(from, at);
+      const length = int32At(from, at);
       const end = at + 4 + Math.max(0, length);
       const lengthAt = out.length;
       out.raw(from, at, at + 4);
@@ -159,23 +156,30 @@ export function copyEncoding(named: string | null, client: Transcoder | null, fo
 }
 
 export function messageEnd(bytes: Uint8Array, at: number): number {
-  return at + 1 + int32(bytes, at + 1);
+  return at + 1 + int32At(bytes, at + 1);
 }
 
 /** Appends a CopyData message; where the next one begins. @throws {SqlError} 22P05, with nothing appended */
 export function sendCopyData(encoding: ClientEncoding | null, from: Uint8Array, at: number, out: ByteWriter): number {
   const end = messageEnd(from, at);
+  rewritten(from, at, out, () => {
+    if (encoding === null) out.raw(from, at + 5, end);
+    else encoding.fromUtf8(from, at + 5, end, out);
+  });
+  return end;
+}
+
+/** Appends the message at `at` with what `body` appends. @throws what that throws, with nothing appended */
+function rewritten(from: Uint8Array, at: number, out: ByteWriter, body: () => void): void {
   const start = out.length;
   out.raw(from, at, at + 5);
   try {
-    if (encoding === null) out.raw(from, at + 5, end);
-    else encoding.fromUtf8(from, at + 5, end, out);
+    body();
   } catch (error) {
     out.length = start;
     throw error;
   }
   out.setI32(start + 1, out.length - start - 1);
-  return end;
 }
 
 type Convert = (bytes: Uint8Array, start: number, end: number) => void;
@@ -199,11 +203,11 @@ const TEXTS: ReadonlySet<number> = new Set([
 function field(kind: Kind, from: Uint8Array, start: number, end: number, out: ByteWriter, convert: Convert): void {
   if (kind === 'text') return convert(from, start, end);
   if (kind === 'bytes' || end - start < 12) return out.raw(from, start, end);
-  const head = start + 12 + 8 * int32(from, start);
+  const head = start + 12 + 8 * int32At(from, start);
   if (head > end || head < start) return out.raw(from, start, end); // the reader says what is wrong with it
   out.raw(from, start, head);
   for (let at = head; at + 4 <= end;) {
-    const length = Math.min(int32(from, at), end - at - 4);
+    const length = Math.min(int32At(from, at), end - at - 4);
     const lengthAt = out.length;
     out.raw(from, at, at + 4);
     at += 4;
@@ -213,8 +217,4 @@ function field(kind: Kind, from: Uint8Array, start: number, end: number, out: By
     at += length;
   }
   return undefined;
-}
-
-function int32(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
