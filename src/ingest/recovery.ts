@@ -5,6 +5,7 @@
 import { sideBySide } from '../side-by-side.ts';
 import type { RecoveredFrame } from '../storage/log/log-api.ts';
 import type { Delta, LakeState, RecoveredTable } from '../storage/iceberg/lake-api.ts';
+import { areAllProven } from '../storage/iceberg/unreadable.ts';
 import { decodeCheckpoint } from '../storage/log/checkpoint.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
 import type { DeleteList } from '../storage/memory/delete-list.ts';
@@ -42,7 +43,7 @@ export async function recover(database: Database, lake: LakeState, lostDir: stri
   for (const schema of lake.schemas) database.schemas.add(schema);
   database.restore(lake.sequences, lake.views);
   for (const [of, comment] of lake.comments) database.comments.set(of, comment);
-  const areAllKnown = lake.tables.every(({ uuidIs = 'proven' }) => uuidIs === 'proven');
+  const areAllKnown = areAllProven(lake.tables);
   if (areAllKnown) await database.sequences.dropOrphans(new Set(lake.tables.map((table) => table.def.uuid)));
   const { log } = database;
   let lsnMax: Lsn = log.lastLsn;

@@ -25,7 +25,7 @@ import { decodeDelta, deltaFileName, encodeDelta } from './delta-file.ts';
 import { GroupedCommits } from './grouped-commits.ts';
 import { blockSums, compareSums, FILE_SUMS_SCHEMA, FileSums } from './file-sums.ts';
 import { ManifestSeal, SEAL_SCHEMA } from './manifest-seal.ts';
-import { damagedAt, problemText } from './sqlite-damage.ts';
+import { problemText, sqliteDamage } from './sqlite-damage.ts';
 import { sealSegment, sumOf, unsealSegment } from './segment-json.ts';
 
 /** What was last known of a table in the catalog. */
@@ -194,11 +194,8 @@ async function openDatabase(file: string): Promise<DatabaseSync> {
       try {
         db.exec(`PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL; ${SCHEMA}`);
         const found = String(db.prepare('PRAGMA quick_check(1)').get()?.['quick_check']);
-        if (found !== 'ok') {
-          const place = damagedAt(file);
-          const damaged = place === null ? 'is damaged' : `is damaged ${place}`;
-          throw new SqlError(SqlState.dataCorrupted, `"${file}" ${damaged}: ${problemText(found)}`);
-        }
+        if (found !== 'ok')
+          throw new SqlError(SqlState.dataCorrupted, `"${file}" ${sqliteDamage(file)}: ${problemText(found)}`);
         return db;
       } catch (error) {
         db.close();

@@ -29,6 +29,12 @@ export function damagedAt(path: string): string | null {
   }
 }
 
+/** The same as what is said of the file: "is damaged", and where, if that can be known. */
+export function sqliteDamage(path: string): string {
+  const place = damagedAt(path);
+  return place === null ? 'is damaged' : `is damaged ${place}`;
+}
+
 /** What SQLite has found, in one line. @param found of PRAGMA quick_check or integrity_check */
 export function problemText(found: string): string {
   return found.replace(/^\*\*\* in database main \*\*\*\n/, '').split('\n')[0]!;

@@ -8,7 +8,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { SqlError, SqlState } from '../../errors.ts';
 import type { FlushStore } from '../disk/flush-store.ts';
-import { damagedAt } from '../disk/sqlite-damage.ts';
+import { sqliteDamage } from '../disk/sqlite-damage.ts';
 import type { SqliteCatalog } from './sqlite-catalog.ts';
 
 /** Of "file change counter", 4 bytes, big-endian. @see https://www.sqlite.org/fileformat2.html#file_change_counter */
@@ -21,8 +21,7 @@ export function checkCatalog(catalog: SqliteCatalog, path: string, flush: FlushS
   const found = catalog.problem();
   const problem = found ?? (isOther ? 'its rows have another checksum than when the server stopped' : null);
   if (problem === null) return;
-  const place = found === null ? null : damagedAt(path);
-  const damaged = place === null ? 'is damaged' : `is damaged ${place}`;
+  const damaged = found === null ? 'is damaged' : sqliteDamage(path);
   throw new SqlError(SqlState.dataCorrupted, `the catalog "${path}" ${damaged}: ${problem}`, {
     hint: 'Restore the file; or, where it is right as it is, run arka doctor --reattach with the name of a table.',
   });

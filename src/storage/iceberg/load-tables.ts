@@ -10,7 +10,7 @@ import { Property, type LoadedTable } from './metadata.ts';
 import { logNow, recoverTable, rescueLost } from './recovery.ts';
 import { adoptSequences, storedSequences } from './sequence-store.ts';
 import type { CatalogRow } from './sqlite-catalog.ts';
-import { isUnreadable } from './unreadable.ts';
+import { areAllProven, isUnreadable } from './unreadable.ts';
 import { guessUuid, provenUuid, readTable, unreadableTable, type Identity } from './unreadable-table.ts';
 import { storedViews } from './view-store.ts';
 
@@ -32,7 +32,7 @@ export async function loadAll(lake: Lake): Promise<LakeState> {
     return guessed;
   });
   const tables = loaded.flatMap(({ table }) => (table === null ? [] : [table]));
-  const areAllKnown = tables.every(({ uuidIs = 'proven' }) => uuidIs === 'proven');
+  const areAllKnown = areAllProven(tables);
   const lost = areAllKnown ? await rescueLost(lake, uuids) : []; // U4
   // While rows are missed, a file that nothing names may be what has them.
   if (!tables.some(({ detached }) => detached !== null && detached.reason !== 'catalog')) await lake.flush.sweep();

@@ -1,6 +1,6 @@
 /** The state of a table whose files cannot be read (U1 in `unreadable-table.ts`): which errors make it, and what it says. */
 import { SqlError, SqlState } from '../../errors.ts';
-import type { Detached } from './lake-api.ts';
+import type { Detached, RecoveredTable } from './lake-api.ts';
 
 /** What the files of one table say of themselves; a store that is away is no such thing. */
 export function isUnreadable(error: unknown): error is SqlError {
@@ -11,6 +11,11 @@ export function isUnreadable(error: unknown): error is SqlError {
       error.code === SqlState.ioError ||
       error.code === SqlState.featureNotSupported)
   );
+}
+
+/** Whether of each it is known which table it is (U4). */
+export function areAllProven(tables: readonly Pick<RecoveredTable, 'uuidIs'>[]): boolean {
+  return tables.every(({ uuidIs = 'proven' }) => uuidIs === 'proven');
 }
 
 /** Why a table is detached, as its statements say it (U1). */
