@@ -214,7 +214,7 @@ async function renew(instance: Instance): Promise<void> {
   instance.old.add(old);
   instance.footers.clear();
   for (const lease of instance.idle.splice(0)) retire(lease);
-  if (old.users === 0) closeOld(instance, old);
+  closeLeft(instance, old);
 }
 
 /** D5. */
@@ -233,6 +233,11 @@ function retire(lease: Lease): void {
   lease.database.users--;
 }
 
+/** D4. */
+function closeLeft(instance: Instance, database: Database): void {
+  if (database !== instance.database && database.users === 0) closeOld(instance, database);
+}
+
 export async function acquire(instance: Instance): Promise<Lease> {
   instance.statements++;
   const idle = instance.idle.pop();
@@ -246,7 +251,7 @@ export async function acquire(instance: Instance): Promise<Lease> {
     return lease;
   } catch (error) {
     database.users--;
-    if (database !== instance.database && database.users === 0) closeOld(instance, database);
+    closeLeft(instance, database);
     throw error;
   }
 }
@@ -258,7 +263,7 @@ export function release(lease: Lease): void {
     return;
   }
   retire(lease);
-  if (database.users === 0) closeOld(instance, database);
+  closeLeft(instance, database);
 }
 
 /** Runs `work` on a connection of its own. */

@@ -2,9 +2,8 @@
 import { SqlError, SqlState } from '../errors.ts';
 import type { Sequence } from '../ingest/sequence.ts';
 import { along, definitionsOf } from '../ingest/relations.ts';
-import { undefinedSequence } from '../ingest/sequences.ts';
 import type { QualifiedName, Statement } from '../planner/plan.ts';
-import type { DefineEnvironment } from './define.ts';
+import { undefinedRelation, type DefineEnvironment } from './define.ts';
 import { isTemporarySchema } from '../table-def.ts';
 import { concernsViews, qualified, tryViews } from './define-view.ts';
 import { changeSequence, makeSequence, nameSequence, removeSequences } from './schema.ts';
@@ -31,7 +30,7 @@ export async function defineSequence(environment: DefineEnvironment, statement: 
       else if (sequence !== undefined && statement.kind === 'alterSequence')
         await changeSequence(environment, sequence, statement.options);
       else if (statement.ifExists) notice('00000', `relation "${statement.name.name}" does not exist, skipping`);
-      else throw undefinedSequence(shown(statement.name));
+      else throw undefinedRelation(statement.name);
       return statement.kind === 'renameSequence' ? statement.tag : 'ALTER SEQUENCE';
     }
     default: {
@@ -40,7 +39,7 @@ export async function defineSequence(environment: DefineEnvironment, statement: 
         const sequence = find(environment, name);
         if (sequence !== undefined) found.push(sequence);
         else if (statement.ifExists) notice('00000', `sequence "${name.name}" does not exist, skipping`);
-        else throw new SqlError(SqlState.undefinedTable, `sequence "${shown(name)}" does not exist`);
+        else throw undefinedRelation(name, 'sequence');
       }
       if (concernsViews(statement, environment)) {
         const names = found.map(({ def }) => qualified(def)).join(', ');
@@ -71,8 +70,6 @@ async function rename(
     throw new SqlError(SqlState.featureNotSupported, 'cannot move objects into or out of temporary schemas');
   await nameSequence(environment, sequence, { schema, name, ...to });
 }
-
-const shown = ({ schema, name }: QualifiedName): string => (schema === null ? name : `${schema}.${name}`);
 
 /** @throws {SqlError} 42809 when it is a table */
 function find({ relations, searchPath }: DefineEnvironment, { schema, name }: QualifiedName): Sequence | undefined {

@@ -77,31 +77,37 @@ const DIGITS: Readonly<Record<string, Field>> = {
   US: seconds('US'),
 };
 
+/** A name as its key is written: capitalised, upper or lower. */
+function cased(key: string, call: string, width: number, letters: number): readonly [string, Field][] {
+  return [
+    [key, name(call, '', width, letters)],
+    [key.toUpperCase(), name(call, 'upper', width, letters)],
+    [key.toLowerCase(), name(call, 'lower', width, letters)],
+  ];
+}
+
+/** Either means the half that it is. */
+function halves(before: string, after: string): readonly [string, Field][] {
+  const field = half(before, after);
+  return [
+    [before, field],
+    [after, field],
+  ];
+}
+
 const FIELDS: ReadonlyMap<string, Field> = new Map([
   ...Object.entries(DIGITS).flatMap(([key, field]): [string, Field][] => [
     [key, field],
     [key.toLowerCase(), field],
   ]),
-  ['Month', name('monthname', '', 9, 0)],
-  ['MONTH', name('monthname', 'upper', 9, 0)],
-  ['month', name('monthname', 'lower', 9, 0)],
-  ['Mon', name('monthname', '', 0, 3)],
-  ['MON', name('monthname', 'upper', 0, 3)],
-  ['mon', name('monthname', 'lower', 0, 3)],
-  ['Day', name('dayname', '', 9, 0)],
-  ['DAY', name('dayname', 'upper', 9, 0)],
-  ['day', name('dayname', 'lower', 9, 0)],
-  ['Dy', name('dayname', '', 0, 3)],
-  ['DY', name('dayname', 'upper', 0, 3)],
-  ['dy', name('dayname', 'lower', 0, 3)],
-  ['AM', half('AM', 'PM')],
-  ['PM', half('AM', 'PM')],
-  ['am', half('am', 'pm')],
-  ['pm', half('am', 'pm')],
-  ['A.M.', half('A.M.', 'P.M.')],
-  ['P.M.', half('A.M.', 'P.M.')],
-  ['a.m.', half('a.m.', 'p.m.')],
-  ['p.m.', half('a.m.', 'p.m.')],
+  ...cased('Month', 'monthname', 9, 0),
+  ...cased('Mon', 'monthname', 0, 3),
+  ...cased('Day', 'dayname', 9, 0),
+  ...cased('Dy', 'dayname', 0, 3),
+  ...halves('AM', 'PM'),
+  ...halves('am', 'pm'),
+  ...halves('A.M.', 'P.M.'),
+  ...halves('a.m.', 'p.m.'),
 ]);
 const OF_TIME = /^(HH|MI|SS|MS|US|A|P)/i;
 
