@@ -112,8 +112,13 @@ function textForm(type: PgType, from: duckdb.LogicalType): ((column: string) => 
 /** A list as memory has it. Of a list of numerics the modifier is what its elements have. */
 function listPlan(type: PgType, list: duckdb.LogicalType): Pick<ColumnPlan, 'sql' | 'encodeAs' | 'convert'> {
   const wanted = type.oid === arrayTypeOf(Oid.numeric) && type.typmod < 0 ? null : sqlTypeOf(type);
-  if (duckdb.get_type_id(list) === duckdb.Type.LIST && isList(duckdb.list_type_child_type(list)))
+  const element = isList(list) ? duckdb.list_type_child_type(list) : null;
+  if (element !== null && isList(element))
     throw notSupported('an array of more than one dimension in a column', { hint: 'Store it as jsonb.' });
+  if (element !== null && duckdb.get_type_id(element) === duckdb.Type.INTERVAL) {
+    const texts = (column: string): string => `list_transform(${column}, lambda x: arka_interval_text(x))`;
+    return { sql: (column) => toStored(texts(column), type), encodeAs: type, convert: null };
+  }
   return {
     sql: (column) => toStored(wanted === null ? column : `CAST(${column} AS ${wanted})`, type),
     encodeAs: type,
@@ -144,6 +149,10 @@ function planRow(wanted: OutputColumn, type: duckdb.LogicalType): ColumnPlan {
     return { ...plan, encodeAs, sql: id === T.VARCHAR ? null : (column) => textExpression(column, type) };
   }
   const element = elementType(oid);
+  if (element === Oid.bpchar && wanted.typmod < 5)
+    throw notSupported('an array of character whose length is not known', {
+      hint: 'Cast it to text[], or to character(n)[].',
+    });
   if (elementOf(described) !== undefined && isList(type) && !isList(duckdb.list_type_child_type(type)))
     return { ...plan, ...listPlan(described, type) };
   if (element !== undefined) {

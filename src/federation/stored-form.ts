@@ -16,8 +16,9 @@ export function fromStored(sql: string, type: PgType): string {
 }
 
 /** A value as files have it → as queries have it. */
-export function engineForm(sql: string, { oid }: PgType): string {
-  return oid === Oid.interval ? `arka_interval(${sql})` : sql;
+export function engineForm(sql: string, type: PgType): string {
+  if (type.oid === Oid.interval) return `arka_interval(${sql})`;
+  return elementOf(type)?.oid === Oid.interval ? `list_transform(${sql}, lambda x: arka_interval(x))` : sql;
 }
 
 function elementFrom(element: PgType): string {

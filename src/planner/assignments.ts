@@ -13,12 +13,21 @@ import { constantFor } from './constants.ts';
 import { typeParameter, type SimpleScope } from './describe.ts';
 import { NOW_SQL } from './duckdb/session-time.ts';
 import { writeExpression } from './duckdb/expression.ts';
-import { scalarLiteral } from './duckdb/literals.ts';
+import { numericTexts, scalarLiteral } from './duckdb/literals.ts';
 import { onlyDefault } from './generators.ts';
 import type { Scope } from './duckdb/scope.ts';
 import { castWide, decimalOfFloat } from './duckdb/casts.ts';
 import { refuseStyledText } from './duckdb/styled-session.ts';
-import { typed, WIDE_NUMERIC } from './duckdb/typed.ts';
+import {
+  declaredOid,
+  elementIn,
+  isInteger,
+  parameterMark,
+  typed,
+  WIDE_NUMERIC,
+  WIDE_NUMERIC_ARRAY,
+  type Typed,
+} from './duckdb/typed.ts';
 import { wideText } from './duckdb/wide-numeric.ts';
 import { quoteLiteral } from '../sql-text.ts';
 import { canonicalNumeric } from '../types/numeric-text.ts';
@@ -116,6 +125,7 @@ export function writeAssignment(value: Node, column: ColumnDef, scope: Scope): s
   if (constant !== undefined)
     return constant.text === null ? `CAST(NULL AS ${type})` : givenLiteral(constant.text, column, value);
   const written = writeExpression(value, scope);
+  if (isWideList(column)) return wideList(written, column);
   if ('ParamRef' in value)
     return isWideNumeric(column.type) ? fittedWide(wideText(written), column) : `CAST(${written.sql} AS ${type})`;
   if (written.oid !== Oid.unknown && isWideNumeric(column.type))
@@ -135,6 +145,7 @@ function givenLiteral(text: string, column: ColumnDef, node: Node): string {
 }
 
 function constantLiteral(text: string, column: ColumnDef): string {
+  if (isWideList(column)) return numericTexts(text);
   if (isWideNumeric(column.type)) return fittedWide(quoteLiteral(canonicalNumeric(text)), column);
   return `CAST(${scalarLiteral(text, column.type.oid)} AS ${engineType(column.type)})`;
 }
@@ -143,6 +154,24 @@ function constantLiteral(text: string, column: ColumnDef): string {
 function fittedWide(sql: string, { type }: ColumnDef): string {
   const modifier = numericModifier(type.typmod);
   return modifier === null ? sql : `arka_numeric_fit(${sql}, ${modifier.precision}, ${modifier.scale})`;
+}
+
+/** An array whose elements are texts of numerics. */
+function isWideList({ type }: ColumnDef): boolean {
+  const element = elementOf(type);
+  return element !== undefined && isWideNumeric(element);
+}
+
+/** A list of DECIMALs has one scale for all, where PostgreSQL has one for each. @throws {SqlError} 42804, 0A000 */
+function wideList(value: Typed, column: ColumnDef): string {
+  if (value.constant === null) return 'CAST(NULL AS VARCHAR[])';
+  if (value.parameter !== undefined) return parameterMark(value.parameter, 'numerics');
+  if (value.oid === WIDE_NUMERIC_ARRAY) return value.sql;
+  checkAssignable(value.oid, column);
+  if (isInteger(elementIn(value.oid) ?? 0)) return `CAST(${value.sql} AS VARCHAR[])`;
+  throw notSupported('these elements in an array of numeric over Arka tables', {
+    hint: 'Cast it to numeric(p,s)[] first.',
+  });
 }
 
 /** @throws {SqlError} 42804 */
@@ -183,7 +212,7 @@ const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8, Oid
 
 /** @throws {SqlError} 42804 where PostgreSQL has no assignment cast between two known types */
 export function checkAssignable(given: number, column: ColumnDef, place: SqlErrorFields = {}): void {
-  const from = given === WIDE_NUMERIC ? Oid.numeric : given;
+  const from = declaredOid(given);
   const to = column.type.oid;
   if (from === 0 || from === Oid.unknown || from === to || to === Oid.text || to === Oid.varchar || to === Oid.bpchar)
     return;
@@ -205,6 +234,9 @@ export function assignmentCast(sql: string, from: number, column: ColumnDef): st
   const type = engineType(column.type);
   if (type === 'VARCHAR' && from !== column.type.oid) refuseStyledText(from);
   if (isWideNumeric(column.type)) return fittedWide(castWide(typed(sql, from), []).sql, column);
+  if (isWideList(column)) return wideList(typed(sql, from), column);
+  if (from === WIDE_NUMERIC_ARRAY && elementOf(column.type)?.oid !== Oid.text)
+    throw notSupported('an array of numeric without precision as one of another type over Arka tables');
   if (from === WIDE_NUMERIC) {
     const modifier = numericModifier(column.type.typmod);
     if (column.type.oid === Oid.numeric)

@@ -37,8 +37,8 @@ function checkInput({ type: { oid, typmod } }: ColumnDef, text: string): void {
     canonicalNumeric(text);
     return;
   }
-  const scale =
-    (elementOf({ oid, typmod })?.oid ?? oid) === Oid.numeric ? (numericModifier(typmod)?.scale ?? 10) : null;
+  const element = elementOf({ oid, typmod }) ?? { oid, typmod };
+  const scale = element.oid === Oid.numeric && !isWideNumeric(element) ? numericModifier(typmod)!.scale : null;
   const type = { oid, typmod: scale === null ? -1 : numericTypmod(38, scale) };
   putText(textInput(type), text, new VectorBuilder(physicalOf(type)));
 }

@@ -6,7 +6,7 @@ import { formatType } from '../types/format-type.ts';
 import { columnTypeInfo, engineType, Oid } from '../types/pg-type.ts';
 import { writeQuery } from './duckdb/query.ts';
 import type { OutputColumn } from './duckdb/scope.ts';
-import { WIDE_NUMERIC } from './duckdb/typed.ts';
+import { declaredOid, WIDE_NUMERIC, WIDE_NUMERIC_ARRAY } from './duckdb/typed.ts';
 import type { PlannedTable, QueryPlan, Statement } from './plan.ts';
 import { Renderer } from './query-plan.ts';
 
@@ -69,7 +69,7 @@ export function keptColumns(outputs: readonly OutputColumn[]): readonly ColumnDe
 }
 
 function keptType(oid: number, typmod: number): PgType {
-  if (oid === WIDE_NUMERIC) return { oid: Oid.numeric, typmod: -1 };
+  if (oid === WIDE_NUMERIC || oid === WIDE_NUMERIC_ARRAY) return { oid: declaredOid(oid), typmod: -1 };
   return columnTypeInfo(oid) === undefined ? { oid: Oid.text, typmod: -1 } : { oid, typmod };
 }
 
@@ -80,7 +80,7 @@ export function refusal(outputs: readonly OutputColumn[] | null): string | null 
   for (const { name, oid, typmod } of outputs) {
     if (seen.has(name.toLowerCase())) return `two columns "${name}"`;
     seen.add(name.toLowerCase());
-    if (oid === WIDE_NUMERIC) continue;
+    if (oid === WIDE_NUMERIC || oid === WIDE_NUMERIC_ARRAY) continue;
     if (columnTypeInfo(oid) === undefined)
       return oid === 0 ? `column "${name}"` : `column "${name}" of type ${formatType({ oid, typmod: -1 })}`;
     // Without a column's type its scale is not known, and would not be that of PostgreSQL.

@@ -6,7 +6,7 @@
 import type { Node, TypeName } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
-import { arrayTypeOf, isWideNumeric, Oid, numericTypmod, storedElement } from '../types/pg-type.ts';
+import { arrayTypeOf, Oid, numericTypmod } from '../types/pg-type.ts';
 import { at, constantText, plainName, unsupported } from './ast.ts';
 
 const COLUMN_TYPES: Readonly<Record<string, number>> = {
@@ -95,10 +95,7 @@ export function columnType(typeName: TypeName, column: string): PgType {
   const typmod = typmodOf(typeName, oid, name);
   if ((typeName.arrayBounds ?? []).length === 0) return { oid, typmod };
   // The dimensions that are written mean nothing: values say how many they have.
-  const array = arrayTypeOf(oid);
-  if (storedElement(array) === undefined || isWideNumeric({ oid, typmod }))
-    throw unsupportedType(`an array of ${name}`, where);
-  return { oid: array, typmod };
+  return { oid: arrayTypeOf(oid), typmod };
 }
 
 /** @throws {SqlError} 42704 for a name that PostgreSQL has no type for */

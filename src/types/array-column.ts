@@ -141,7 +141,8 @@ function storedText(element: PgType): (vector: ColumnVector) => string {
     };
   if (oid === Oid.float4 || oid === Oid.float8)
     return (vector) => duckdbFloat(oid === Oid.float4 ? vector.float32[0]! : vector.float64[0]!);
-  const print = textOutput(element, { timeZone: UTC });
+  // char(n) is kept without its blanks here, too
+  const print = textOutput(oid === Oid.bpchar ? { oid, typmod: -1 } : element, { timeZone: UTC });
   return (vector) => {
     out.length = 0;
     print(vector, 0, out);
@@ -168,14 +169,20 @@ function duckdbFloat(value: number): string {
   return `${sign!}${padded.slice(0, power + 1)}.${padded.slice(power + 1) || '0'}`;
 }
 
+/** Of a stored text lengths were looked at. */
+const LOOSE: Readonly<Record<number, Partial<PgType>>> = {
+  [Oid.bpchar]: { typmod: -1 },
+  [Oid.varchar]: { typmod: -1 },
+};
+
 /** The stored text of an element to PostgreSQL's. */
 function printer(element: PgType, settings: OutputSettings): (stored: string) => string {
   const { oid } = element;
-  const isFloat = oid === Oid.float4 || oid === Oid.float8;
-  if (oid !== Oid.date && !INSTANTS.has(oid) && !isFloat) return (stored) => stored;
+  const isOther = oid === Oid.date || INSTANTS.has(oid) || oid === Oid.float4 || oid === Oid.float8;
+  if (!isOther && oid !== Oid.bpchar && settings.timeZone.styles === undefined) return (stored) => stored;
   const builder = new VectorBuilder(physicalOf(element));
   const print = textOutput(element, settings);
-  const input = isFloat ? textInput(element) : null;
+  const input = oid === Oid.date || INSTANTS.has(oid) ? null : textInput({ ...element, ...LOOSE[oid] });
   const out: ByteWriter = new Writer(40);
   return (stored) => {
     builder.reset();

@@ -135,28 +135,6 @@ export function columnTypeInfo(oid: number): ColumnTypeInfo | undefined {
   return BY_OID.get(oid) ?? arrayInfo(oid);
 }
 
-/** Elements of arrays that a column can hold. */
-const STORED_ELEMENTS: ReadonlySet<number> = new Set([
-  Oid.bool,
-  Oid.int2,
-  Oid.int4,
-  Oid.int8,
-  Oid.oid,
-  Oid.float4,
-  Oid.float8,
-  Oid.numeric,
-  Oid.text,
-  Oid.varchar,
-  Oid.name,
-  Oid.bytea,
-  Oid.date,
-  Oid.time,
-  Oid.timestamp,
-  Oid.timestamptz,
-  Oid.uuid,
-  Oid.json,
-  Oid.jsonb,
-]);
 const arrayInfos = new Map<number, ColumnTypeInfo>();
 
 function arrayInfo(oid: number): ColumnTypeInfo | undefined {
@@ -172,7 +150,7 @@ function arrayInfo(oid: number): ColumnTypeInfo | undefined {
 /** The type of the elements of an array that a column can hold; undefined for all other types. */
 export function storedElement(oid: number): number | undefined {
   const element = ELEMENT_OF.get(oid);
-  return element !== undefined && STORED_ELEMENTS.has(element) ? element : undefined;
+  return element !== undefined && BY_OID.has(element) ? element : undefined;
 }
 
 /** Of an array's type that of its elements, whose modifier it has; undefined for all other types. */
@@ -286,6 +264,8 @@ export function duckdbType(type: PgType): string {
 
 /** DuckDB's type for the column within queries: an interval there is more than its text. */
 export function engineType(type: PgType): string {
+  const element = elementOf(type);
+  if (element !== undefined) return `${engineType(element)}[]`;
   return type.oid === Oid.interval ? 'INTERVAL' : duckdbType(type);
 }
 

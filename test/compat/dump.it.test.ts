@@ -33,6 +33,9 @@ INSERT INTO "Mixed Case" ("a b") VALUES (E'tab\\t, backslash \\\\, newline \\n')
 CREATE SCHEMA other;
 CREATE TABLE other.keyless (x int, y smallint);
 INSERT INTO other.keyless VALUES (1, 2), (1, 2);
+CREATE TABLE lists (
+  id int PRIMARY KEY, n numeric[], p numeric(50,10)[], i interval[], z timetz(2)[], c char(4)[], q "char"[], t text[]);
+INSERT INTO lists VALUES (1, '{1.50,NaN}', '{-1}', '{"1 mon -1 day"}', '{10:00+02}', '{ab,NULL}', '{a}', '{"a,b"}'), (2, '{}', NULL, '{}', '{}', '{}', '{}', '{NULL}');
 CREATE INDEX by_label ON events USING hash (label);
 CREATE INDEX by_day ON events (d DESC, label COLLATE "C" varchar_pattern_ops) INCLUDE (u) WITH (fillfactor = 90);
 CREATE VIEW dear AS SELECT e.id, e.price * 2 AS double FROM events e JOIN other.keyless k ON k.x = e.id WHERE e.price > 0.5;

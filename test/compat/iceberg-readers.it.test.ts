@@ -75,6 +75,10 @@ const EVERY_TYPE = {
   nums: 'integer[]',
   moments: 'timestamptz[]',
   exact: 'numeric[]',
+  sizes: 'numeric[]',
+  spans: 'interval[]',
+  clocks: 'timetz[]',
+  codes: 'character[]',
 } as const;
 
 test('a table of every type has the same rows for PyIceberg and DuckDB after CHECKPOINT', async () => {
@@ -83,18 +87,20 @@ test('a table of every type has the same rows for PyIceberg and DuckDB after CHE
     price numeric(18,4), name text, short varchar(8), raw bytea, day date, clock time, local timestamp,
     instant timestamptz, uid uuid, loose json, doc jsonb,
     kind char(4), who name, one "char", num oid, milli timestamp(3),
-    tags text[], nums int[], moments timestamptz[], exact numeric(9,2)[])`);
+    tags text[], nums int[], moments timestamptz[], exact numeric(9,2)[],
+    sizes numeric[], spans interval[], clocks timetz[], codes char(3)[])`);
   await client.query(`INSERT INTO every_type VALUES
     (1, true, -32768, -2147483648, 0.1, 1e300, 99999999999999.9999, '', 'zażółć', '\\x', '0001-01-01', '00:00:00',
      '1969-12-31 23:59:59.000001', '2026-01-02 03:04:05.123456+02', '00000000-0000-0000-0000-000000000001', '{ }', '{"b":1,"a":null}',
-     'ab', 'someone', 'x', '4294967295', '2020-01-01 00:00:00.0005', '{a,"b, c",NULL,""}', '{1,NULL,-2147483648}', '{2020-01-01 00:00:00.5+02,NULL}', '{1.5,-0.01}'),
+     'ab', 'someone', 'x', '4294967295', '2020-01-01 00:00:00.0005', '{a,"b, c",NULL,""}', '{1,NULL,-2147483648}', '{2020-01-01 00:00:00.5+02,NULL}', '{1.5,-0.01}',
+     '{1.50,NaN,1e40,NULL}', '{"1 mon -1 day",24:00}', '{04:05:06.789+02}', '{ab,""}'),
     (-9223372036854775808, false, 32767, 2147483647, -1.5, 'NaN', -0.0001, 'a duck 🦆', '12345678', '\\x00ff', '9999-12-31',
      '23:59:59.999999', '2026-06-01 00:00:00', '1970-01-01 00:00:00Z', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '[1, 2]', '[1,  2]',
-     '', '', '', 0, '1969-12-31 23:59:59.9995', '{}', '{}', '{}', '{}'),
+     '', '', '', 0, '1969-12-31 23:59:59.9995', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}'),
     (9223372036854775807, NULL, NULL, NULL, 'Infinity', '-Infinity', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-     NULL, NULL, NULL, NULL, NULL, NULL, '{NULL}', NULL, NULL),
+     NULL, NULL, NULL, NULL, NULL, NULL, '{NULL}', NULL, NULL, NULL, NULL, NULL, NULL),
     (4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)`);
+     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)`);
   await client.query('CHECKPOINT');
   await expectSameRows('public.every_type', EVERY_TYPE, 4);
 });

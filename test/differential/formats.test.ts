@@ -198,23 +198,7 @@ const TYPES: Record<string, fc.Arbitrary<string>> = {
   json: fc.json().filter((value) => !value.includes('\\u0000')),
   jsonb: fc.json({ maxDepth: 2 }).filter((value) => !value.includes('\\u0000')),
 };
-for (const type of [
-  'boolean',
-  'smallint',
-  'bigint',
-  'real',
-  'double precision',
-  'numeric(12,4)',
-  'text',
-  'character varying(7)',
-  'bytea',
-  'date',
-  'time',
-  'timestamp(2)',
-  'timestamp with time zone',
-  'uuid',
-  'jsonb',
-])
+for (const type of Object.keys(TYPES))
   TYPES[`${type}[]`] = fc
     .array(fc.option(TYPES[type]!), { maxLength: 5 })
     .map((items) => arrayText({ lengths: [items.length], lowerBounds: [1], items }));

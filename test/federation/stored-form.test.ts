@@ -33,6 +33,11 @@ const ELEMENTS: readonly (readonly [oid: number, values: fc.Arbitrary<string>, t
   [Oid.timestamp, instant],
   [Oid.timestamptz, instant.map((value) => value.replace(/( BC)?$/, '+02$1'))],
   [Oid.uuid, fc.uuid()],
+  [Oid.numeric, fc.constantFrom('NaN', '-Infinity', '0.10', '1e50', '123456789012345678901234567890.5', '-0.0')],
+  [Oid.interval, fc.integer().map((value) => `${value} mons ${value % 77} days ${value} ms`)],
+  [Oid.timetz, instant.map((value) => `${/(?<=T)[\d:.]+/.exec(value)![0]}-03:30`)],
+  [Oid.bpchar, fc.constantFrom('', 'a ', ' b', 'é', 'NULL', '{'), 10],
+  [Oid.char, fc.constantFrom('', 'a', '"')],
 ];
 
 test('an array that goes through a file has the bytes in memory that it had before, and prints as it was', async () => {

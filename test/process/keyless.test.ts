@@ -23,6 +23,15 @@ const COLUMNS: readonly (readonly [type: string, values: readonly (string | null
   ['timestamp', ['1999-12-31 23:59:59.5', null]],
   ['timestamptz', ['2026-01-02 03:04:05.000006+00', null]],
   ['uuid', ['00000000-0000-0000-0000-000000000001', 'ffffffff-ffff-ffff-ffff-ffffffffffff', null]],
+  ['numeric', ['NaN', '-Infinity', '1.50', '123456789012345678901234567890123456789012.5', null]],
+  ['interval', ['1 mon', '30 days', '24:00:00', null]],
+  ['timetz', ['12:00:00+02', '10:00:00+00', null]],
+  ['int[]', ['{1,NULL,2}', '{}', null]],
+  ['numeric[]', ['{1.50,NULL,NaN}', '{1.5}', '{}', null]],
+  ['interval[]', ['{"1 mon","-1 days +02:00:00"}', '{"30 days"}', '{24:00:00}', null]],
+  ['timetz[]', ['{12:00:00+02}', '{10:00:00+00,NULL}', null]],
+  ['char(3)[]', ['{"a  ","bcd"}', '{"   "}', null]],
+  ['"char"[]', ['{a,""}', null]],
 ];
 
 /** All rows as the server writes them, sorted; a file may keep 0 for -0. */

@@ -7,15 +7,16 @@
 import type { A_Indirection } from 'libpg-query';
 import { notSupported, SqlError, SqlState, type SqlErrorFields } from '../../errors.ts';
 import { formatType } from '../../types/format-type.ts';
-import { arrayTypeOf, elementType, Oid } from '../../types/pg-type.ts';
+import { arrayTypeOf, Oid } from '../../types/pg-type.ts';
 import { quoteLiteral } from '../../sql-text.ts';
 import { atNode } from '../ast.ts';
 import { arrayLiteral, duckdbName, scalarLiteral } from './literals.ts';
-import { isInteger, isText, typed, type Typed } from './typed.ts';
+import { isKeyed } from './sort-keys.ts';
+import { declaredOid, elementIn, isInteger, isText, typed, type Typed } from './typed.ts';
 
-const nameOf = (oid: number): string => (oid === 0 ? 'unknown' : formatType({ oid, typmod: -1 }));
+const nameOf = (oid: number): string => (oid === 0 ? 'unknown' : formatType({ oid: declaredOid(oid), typmod: -1 }));
 
-export const isArray = ({ oid }: Typed): boolean => elementType(oid) !== undefined;
+export const isArray = ({ oid }: Typed): boolean => elementIn(oid) !== undefined;
 
 /** Of one type, or texts of any kind. */
 function sameElement(a: number, b: number): boolean {
@@ -33,14 +34,14 @@ function asElement(value: Typed, element: number): string | null {
 export function arrayConcatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed | undefined {
   const array = isArray(left) ? left : isArray(right) ? right : undefined;
   if (array === undefined) return undefined;
-  const element = elementType(array.oid)!;
+  const element = elementIn(array.oid)!;
   const refused = (): SqlError =>
     notSupported(`operator ${nameOf(left.oid)} || ${nameOf(right.oid)} over Arka tables`, where);
   // An untyped constant is an array there, too.
   const list = (side: Typed): string | null => {
     if (side.constant === null) return null;
     if (side.oid === Oid.unknown && typeof side.constant === 'string') return arrayLiteral(side.constant, element);
-    return isArray(side) && sameElement(elementType(side.oid)!, element) ? side.sql : null;
+    return isArray(side) && sameElement(elementIn(side.oid)!, element) ? side.sql : null;
   };
   if (left.constant === null || right.constant === null) return array; // A2
   if (left.sql !== right.sql) checkScales(element, '||');
@@ -85,7 +86,7 @@ export function writeSubscripts(
     return step.A_Indices;
   });
   if (value.oid === Oid.jsonb) return jsonbSubscripts(value, steps, write);
-  const element = elementType(value.oid);
+  const element = elementIn(value.oid);
   if (element === undefined) throw notSupported(`a subscript of type ${nameOf(value.oid)} over Arka tables`);
   const index = (node: NonNullable<A_Indirection['arg']>): string => subscriptOf(node, write);
   if (!steps.some((step) => step.is_slice === true)) {
@@ -132,9 +133,15 @@ function list(
   [arg]: readonly Typed[],
   name: string,
 ): { readonly sql: string; readonly oid: number; readonly element: number } {
-  const element = elementType(arg?.oid ?? 0);
+  const element = elementIn(arg?.oid ?? 0);
   if (element === undefined) throw notSupported(`function ${name} of type ${nameOf(arg?.oid ?? 0)} over Arka tables`);
   return { sql: arg!.sql, oid: arg!.oid, element };
+}
+
+/** One to be looked for. */
+function elementSought(arg: Typed | undefined, element: number, name: string): string {
+  if (isKeyed(element)) throw notSupported(`function ${name} of ${nameOf(element)} elements over Arka tables`);
+  return elementOf(arg, element, name);
 }
 
 function elementOf(arg: Typed | undefined, element: number, name: string): string {
@@ -202,12 +209,12 @@ export const ARRAY_FUNCTIONS: Readonly<Record<string, (args: readonly Typed[], n
   },
   array_remove: (args, name) => {
     const { sql, oid, element } = list(args, name);
-    return typed(`list_filter(${sql}, lambda e: e IS DISTINCT FROM ${elementOf(args[1], element, name)})`, oid);
+    return typed(`list_filter(${sql}, lambda e: e IS DISTINCT FROM ${elementSought(args[1], element, name)})`, oid);
   },
   array_replace: (args, name) => {
     const { sql, oid, element } = list(args, name);
     checkScales(element, name);
-    const [from, to] = [elementOf(args[1], element, name), elementOf(args[2], element, name)];
+    const [from, to] = [elementSought(args[1], element, name), elementOf(args[2], element, name)];
     return typed(
       `list_transform(${sql}, lambda e: CASE WHEN e IS NOT DISTINCT FROM ${from} THEN ${to} ELSE e END)`,
       oid,
@@ -216,13 +223,13 @@ export const ARRAY_FUNCTIONS: Readonly<Record<string, (args: readonly Typed[], n
   array_position: (args, name) => {
     const { sql, element } = list(args, name);
     if (args.length > 2) throw notSupported(`function ${name} from a position on over Arka tables`);
-    const isIt = `list_transform(${sql}, lambda e: e IS NOT DISTINCT FROM ${elementOf(args[1], element, name)})`;
+    const isIt = `list_transform(${sql}, lambda e: e IS NOT DISTINCT FROM ${elementSought(args[1], element, name)})`;
     return typed(whole(`nullif(list_position(${isIt}, true), 0)`), Oid.int4);
   },
   array_positions: (args, name) => {
     const { sql, element } = list(args, name);
     const places = `generate_series(1, len(${sql}))`;
-    const isIt = `list_extract(${sql}, e) IS NOT DISTINCT FROM ${elementOf(args[1], element, name)}`;
+    const isIt = `list_extract(${sql}, e) IS NOT DISTINCT FROM ${elementSought(args[1], element, name)}`;
     return typed(`CAST(list_filter(${places}, lambda e: ${isIt}) AS INTEGER[])`, arrayTypeOf(Oid.int4));
   },
   array_to_string: (args, name) => {

@@ -8,7 +8,15 @@ import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid, arrayTypeOf } from '../../types/pg-type.ts';
 import { at, constantText, plainName } from '../ast.ts';
 import { expandDecimal } from '../constants.ts';
-import { arrayLiteral, duckdbName, intervalLiteral, numericLiteral, scalarLiteral } from './literals.ts';
+import {
+  arrayItems,
+  numericTexts,
+  arrayLiteral,
+  duckdbName,
+  intervalLiteral,
+  numericLiteral,
+  scalarLiteral,
+} from './literals.ts';
 import { canonicalNumeric } from '../../types/numeric-text.ts';
 import { decimal } from './decimals.ts';
 import { textOf } from './text-of.ts';
@@ -22,6 +30,7 @@ import {
   parameterMark,
   typed,
   WIDE_NUMERIC,
+  WIDE_NUMERIC_ARRAY,
   type Typed,
 } from './typed.ts';
 
@@ -76,12 +85,21 @@ function castArray(argument: Typed, element: number, typeName: TypeName): Typed 
     (typeName.arrayBounds ?? []).length > 1
   )
     throw notSupported('a cast to this array type over Arka tables', at(typeName.location));
+  if (argument.oid === WIDE_NUMERIC_ARRAY && element === Oid.numeric) return argument;
   if (argument.parameter !== undefined) return typed(argument.sql, arrayOid);
   if (typeof argument.constant === 'string' && argument.oid === Oid.unknown)
-    return typed(arrayLiteral(argument.constant, element), arrayOid);
+    return constantArray(argument.constant, element, arrayOid);
   if (argument.oid !== arrayOid && argument.oid !== 0)
     throw notSupported('this array cast over Arka tables', at(typeName.location));
   return typed(element === Oid.numeric ? argument.sql : `CAST(${argument.sql} AS ${duckdbName(element)}[])`, arrayOid);
+}
+
+/** Numerics keep the digits of each. */
+function constantArray(text: string, element: number, array: number): Typed {
+  const scaleOfItem = (item: string | null): number => item?.split('.')[1]?.length ?? 0;
+  if (element === Oid.numeric && new Set(arrayItems(text).map(scaleOfItem)).size > 1)
+    return typed(numericTexts(text), WIDE_NUMERIC_ARRAY);
+  return typed(arrayLiteral(text, element), array);
 }
 
 function castScalar(argument: Typed, oid: number, modifiers: readonly number[]): Typed {

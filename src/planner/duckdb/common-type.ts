@@ -2,12 +2,21 @@
  * One type for several expressions: the branches of CASE, the arguments of coalesce and greatest, rows of VALUES, sides of UNION.
  * Of numbers it is the widest; numerics that differ in scale keep theirs (D1).
  */
-import { elementType, Oid } from '../../types/pg-type.ts';
+import { Oid } from '../../types/pg-type.ts';
 import { checkScales } from './arrays.ts';
 import { commonDecimal, decimalOf, decimalText, scaleOf, shownText } from './decimals.ts';
 import { duckdbName } from './literals.ts';
 import { coerced } from './operators.ts';
-import { commonNumber, isFloat, isNumber, typed, WIDE_NUMERIC, type DecimalForm, type Typed } from './typed.ts';
+import {
+  commonNumber,
+  elementIn,
+  isFloat,
+  isNumber,
+  typed,
+  WIDE_NUMERIC,
+  type DecimalForm,
+  type Typed,
+} from './typed.ts';
 import { wideText } from './wide-numeric.ts';
 
 /** How the SQL of the parts makes that of the whole. */
@@ -44,7 +53,7 @@ function decimals(values: readonly Typed[]): readonly (DecimalForm | null)[] | u
 
 export function combined(values: readonly Typed[], how: Combination): Typed {
   const oid = unionType(values);
-  if (new Set(values.map(({ sql }) => sql)).size > 1) checkScales(elementType(oid), 'this place');
+  if (new Set(values.map(({ sql }) => sql)).size > 1) checkScales(elementIn(oid), 'this place');
   if (isFloat(oid) && values.some(({ oid: each }) => each !== oid))
     return typed(how.sql(values.map((value) => floatOf(value, oid))), oid);
   if (oid !== Oid.numeric && oid !== WIDE_NUMERIC)

@@ -2,7 +2,7 @@
 import { quoteIdentifier } from '../../sql-text.ts';
 import type { Alias, JoinExpr, Node, RangeFunction, RangeVar } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
-import { elementType, Oid } from '../../types/pg-type.ts';
+import { Oid } from '../../types/pg-type.ts';
 import { atNode, plainName, stringsOf, tagOf } from '../ast.ts';
 import { seriesOf } from '../long-series.ts';
 import { undefinedTable } from '../schema-names.ts';
@@ -11,7 +11,7 @@ import { jsonRows, type ListRows } from './json.ts';
 import { rename, writeSubquery } from './query.ts';
 import { tableItem, type OutputColumn, type Scope, type ScopeItem } from './scope.ts';
 import { checkEqualAsStored, coerced } from './operators.ts';
-import { typed, type Typed } from './typed.ts';
+import { elementIn, typed, type Typed } from './typed.ts';
 
 export function writeFrom(nodes: readonly Node[], outer: Scope): { readonly sql: string; readonly scope: Scope } {
   const merged = new Set<string>();
@@ -186,7 +186,7 @@ export function listRows(name: string, args: readonly Typed[]): ListRows | undef
   return {
     columns: args.map((arg) => ({
       name: args.length > 1 ? 'unnest' : '',
-      oid: elementType(arg.oid) ?? 0,
+      oid: elementIn(arg.oid) ?? 0,
       list: arg.sql,
     })),
   };

@@ -6,7 +6,7 @@
  */
 import { quoteLiteral } from '../../sql-text.ts';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
-import { elementType, Oid } from '../../types/pg-type.ts';
+import { Oid } from '../../types/pg-type.ts';
 import {
   jsonArrayLength,
   jsonbBuildArray,
@@ -28,6 +28,7 @@ import { toChar } from './to-char.ts';
 import { writeOperator } from './operators.ts';
 import { decimal, decimalOf, decimalRound, decimalWhole } from './decimals.ts';
 import {
+  elementIn,
   isDateTime,
   isFloat,
   isInteger,
@@ -97,7 +98,7 @@ function noBlanks(args: readonly Typed[], name: string): void {
 /** An array of arrays of one length is one of more dimensions, of others an error. */
 function noBlanksOrArrays(args: readonly Typed[], name: string): void {
   noBlanks(args, name);
-  if (args.some((arg) => elementType(arg.oid) !== undefined))
+  if (args.some((arg) => elementIn(arg.oid) !== undefined))
     throw notSupported(`function ${name} of arrays over Arka tables`);
 }
 

@@ -5,6 +5,7 @@
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { parseArray } from '../../types/array-value.ts';
 import { parseInterval } from '../../types/interval-input.ts';
+import { canonicalNumeric } from '../../types/numeric-text.ts';
 import { putText } from '../../types/parse-text-value.ts';
 import { textInput, type TextInput } from '../../types/text-input.ts';
 import { decodeText, encodeText } from '../../types/utf8.ts';
@@ -273,6 +274,12 @@ export function arrayLiteral(text: string, element: number): string {
   if (name === undefined) throw notSupported(`an array of type ${element} over Arka tables`);
   const list = `[${items.join(', ')}]`;
   return name === null ? list : `CAST(${list} AS ${name}[])`;
+}
+
+/** Of any number of digits each. */
+export function numericTexts(text: string): string {
+  const items = arrayItems(text).map((item) => (item === null ? 'NULL' : quote(canonicalNumeric(item))));
+  return `CAST([${items.join(', ')}] AS VARCHAR[])`;
 }
 
 export function arrayItems(text: string): readonly (string | null)[] {

@@ -2,7 +2,7 @@
 import { quoteLiteral } from '../../sql-text.ts';
 import type { A_Expr } from 'libpg-query';
 import { notSupported, SqlError, SqlState, type SqlErrorFields } from '../../errors.ts';
-import { Oid, elementType } from '../../types/pg-type.ts';
+import { Oid } from '../../types/pg-type.ts';
 import { formatType } from '../../types/format-type.ts';
 import { arrayItems, checkDateTime, scalarLiteral } from './literals.ts';
 import { textOf } from './text-of.ts';
@@ -24,6 +24,8 @@ import {
 } from './wide-numeric.ts';
 import {
   commonNumber,
+  declaredOid,
+  elementIn,
   isDateTime,
   isFloat,
   isInteger,
@@ -147,7 +149,7 @@ export function writeComparison(operator: string, left: Typed, right: Typed, whe
 }
 
 function undefinedOperator(operator: string, left: Typed, right: Typed, where: SqlErrorFields): SqlError {
-  const names = [left, right].map((side) => formatType({ oid: side.oid, typmod: -1 }));
+  const names = [left, right].map((side) => formatType({ oid: declaredOid(side.oid), typmod: -1 }));
   return new SqlError(SqlState.undefinedFunction, `operator does not exist: ${names[0]} ${operator} ${names[1]}`, {
     hint: 'No operator matches the given name and argument types. You might need to add explicit type casts.',
     ...where,
@@ -187,7 +189,10 @@ export function checkComparable(value: Typed, where: SqlErrorFields): void {
 export function checkEqualAsStored(value: Typed, where: SqlErrorFields): void {
   checkComparable(value, where);
   if (isKeyed(value.oid))
-    throw notSupported(`${formatType({ oid: value.oid, typmod: -1 })} values in this place over Arka tables`, where);
+    throw notSupported(
+      `${formatType({ oid: declaredOid(value.oid), typmod: -1 })} values in this place over Arka tables`,
+      where,
+    );
 }
 
 /** What stands for a value beside another of its type. */
@@ -336,9 +341,9 @@ function concatenation(left: Typed, right: Typed, where: SqlErrorFields): Typed 
 
 /** A NULL element is in no array, and has no other in it. */
 function arrayContainment(name: string, left: Typed, right: Typed, where: SqlErrorFields): Typed {
-  if (elementType(left.oid) === undefined && elementType(right.oid) === undefined)
+  if (elementIn(left.oid) === undefined && elementIn(right.oid) === undefined)
     throw notSupported(`operator ${name} of these types over Arka tables`, where);
-  const [a, b] = [coerced(left, right, where), coerced(right, left, where)];
+  const [a, b] = [compared(left, right, where), compared(right, left, where)];
   if (name === '&&') return typed(`list_has_any(${a}, list_filter(${b}, lambda e: e IS NOT NULL))`, Oid.bool);
   const [whole, part] = name === '@>' ? [a, b] : [b, a];
   return typed(
@@ -351,11 +356,12 @@ function arrayContainment(name: string, left: Typed, right: Typed, where: SqlErr
 export function writeArrayComparison(
   expression: A_Expr,
   operator: string,
-  left: Typed,
+  given: Typed,
   array: Typed,
   where: SqlErrorFields,
 ): Typed {
-  checkComparable(left, where);
+  checkComparable(given, where);
+  const left = besideElements(given, array, where);
   const quantifier = expression.kind === 'AEXPR_OP_ALL' ? 'ALL' : 'ANY';
   const name = operator === '!=' ? '<>' : operator;
   if (!COMPARISONS.has(name)) throw notSupported(`operator ${operator} ${quantifier} over Arka tables`, where);
@@ -368,10 +374,21 @@ export function writeArrayComparison(
       )
       .join(', ')}]`;
   }
-  const [{ sql: compared }, { sql: member }] = widened(left, typed('e', elementType(array.oid) ?? 0));
+  const [{ sql: compared }, { sql: member }] = widened(left, typed('e', elementIn(array.oid) ?? 0));
   if (member !== 'e') list = `list_transform(${list}, lambda e: ${member})`;
   const elements = isKeyed(left.oid) ? `list_transform(${list}, lambda e: ${sortKey('e', left.oid)})` : list;
   const call = `(${sortKey(compared, left.oid)} ${name} ${quantifier}(${elements}))`;
   // Without an array the engine takes it for one without elements.
   return typed(list.startsWith('[') ? call : `CASE WHEN ${list} IS NOT NULL THEN ${call} END`, Oid.bool);
+}
+
+/** A value as one of the elements that it is compared with: an untyped constant has their type, and where they are texts of numerics it is one. */
+function besideElements(value: Typed, array: Typed, where: SqlErrorFields): Typed {
+  const element = elementIn(array.oid);
+  if (element === undefined) return value;
+  if (value.oid === Oid.unknown) return typed(coerced(value, typed('', element), where), element);
+  if (isWide(value) === (element === WIDE_NUMERIC)) return value;
+  if (isWide(value) || isFloat(value.oid))
+    throw notSupported('a numeric without precision beside an array of other numbers over Arka tables', where);
+  return typed(wideText(value), WIDE_NUMERIC);
 }

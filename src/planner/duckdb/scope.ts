@@ -8,8 +8,8 @@ import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import type { PgType, TableDef } from '../../table-def.ts';
 import { at, stringOf } from '../ast.ts';
 import type { PlannedTable } from '../plan.ts';
-import { isWideNumeric, numericModifier, Oid } from '../../types/pg-type.ts';
-import { typed, WIDE_NUMERIC, type DecimalForm, type Typed } from './typed.ts';
+import { elementOf, isWideNumeric, numericModifier, Oid } from '../../types/pg-type.ts';
+import { typed, WIDE_NUMERIC, WIDE_NUMERIC_ARRAY, type DecimalForm, type Typed } from './typed.ts';
 
 export interface OutputColumn {
   readonly name: string;
@@ -158,13 +158,19 @@ export function tableItem(
     schema,
     columns: def.columns.map(({ name, type }, index) => ({
       name: renamed[index] ?? name,
-      oid: isWideNumeric(type) ? WIDE_NUMERIC : type.oid,
+      oid: oidOf(type),
       typmod: type.typmod,
       ...declaredDecimal(type),
     })),
     table: { planned, fieldIds: def.columns.map((column) => column.fieldId) },
     isRenamed: renamed.length > 0,
   };
+}
+
+function oidOf(type: PgType): number {
+  if (isWideNumeric(type)) return WIDE_NUMERIC;
+  const element = elementOf(type);
+  return element !== undefined && isWideNumeric(element) ? WIDE_NUMERIC_ARRAY : type.oid;
 }
 
 function declaredDecimal(type: PgType): Pick<OutputColumn, 'decimal'> {

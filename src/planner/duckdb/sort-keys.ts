@@ -4,7 +4,7 @@
  */
 import { Oid } from '../../types/pg-type.ts';
 import { quotientCall } from './decimals.ts';
-import { isFloat, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
+import { elementIn, isFloat, typed, WIDE_NUMERIC, type Typed } from './typed.ts';
 
 const KEYS: ReadonlyMap<number, string> = new Map([
   [Oid.jsonb, 'arka_jsonb_key'],
@@ -13,12 +13,15 @@ const KEYS: ReadonlyMap<number, string> = new Map([
   [WIDE_NUMERIC, 'arka_numeric_key'],
 ]);
 
+/** Arrays of such values have lists of their keys. */
 export function isKeyed(oid: number): boolean {
-  return KEYS.has(oid);
+  return KEYS.has(elementIn(oid) ?? oid);
 }
 
 /** What stands for a value of the type in comparisons, ORDER BY and partitions. */
 export function sortKey(sql: string, oid: number): string {
+  const element = elementIn(oid);
+  if (element !== undefined && isKeyed(element)) return `list_transform(${sql}, lambda e: ${sortKey('e', element)})`;
   const key = KEYS.get(oid);
   return key === undefined ? sql : `${key}(${sql})`;
 }

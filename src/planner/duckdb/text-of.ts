@@ -3,16 +3,17 @@
  *
  * A value whose text DuckDB builds otherwise stands in a lambda, so that it is computed once however often it is looked at.
  */
-import { elementType, Oid } from '../../types/pg-type.ts';
+import { notSupported } from '../../errors.ts';
+import { Oid } from '../../types/pg-type.ts';
 import { decimalText } from './decimals.ts';
 import { lsnTextSql } from './lsn.ts';
 import { refuseStyledText } from './styled-session.ts';
-import { isText, type Typed } from './typed.ts';
+import { elementIn, isText, type Typed } from './typed.ts';
 
 export function textOf({ oid, sql, decimal }: Typed): string {
   refuseStyledText(oid);
   if (oid === Oid.numeric) return decimalText(sql, decimal);
-  const element = elementType(oid);
+  const element = elementIn(oid);
   if (element !== undefined) return arrayText(sql, element);
   return scalarText(sql, oid);
 }
@@ -63,7 +64,9 @@ function floatText(x: string, digits: number): string {
   );
 }
 
+/** @throws {SqlError} 0A000 for elements that have blanks there, which the engine does not know */
 function arrayText(sql: string, element: number): string {
+  if (element === Oid.bpchar) throw notSupported('the text of an array of character(n) over Arka tables');
   const text = element === Oid.bool ? `CASE WHEN arka_e THEN 't' ELSE 'f' END` : scalarText('arka_e', element);
   const quoted = `CASE WHEN regexp_matches(arka_t, '["{},\\\\\\s]|^$|^[nN][uU][lL][lL]$') THEN '"' || replace(replace(arka_t, '\\', '\\\\'), '"', '\\"') || '"' ELSE arka_t END`;
   const texts = `list_transform(${sql}, lambda arka_e: CASE WHEN arka_e IS NOT NULL THEN ${text} END)`;

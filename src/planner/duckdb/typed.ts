@@ -7,10 +7,10 @@
 import { SqlError, SqlState } from '../../errors.ts';
 import { quoteLiteral } from '../../sql-text.ts';
 import { canonicalNumeric } from '../../types/numeric-text.ts';
-import { Oid } from '../../types/pg-type.ts';
+import { arrayTypeOf, elementType, Oid } from '../../types/pg-type.ts';
 import type { ParameterValue } from '../plan.ts';
 import type { FloatChain } from './float-guards.ts';
-import { parameterLiteral } from './literals.ts';
+import { numericTexts, parameterLiteral } from './literals.ts';
 import { re2Pattern } from './patterns.ts';
 
 /** `oid` 0: unknown to Arka; Oid.unknown: an untyped string or NULL constant. `constant`: its text, when it is one. */
@@ -69,8 +69,19 @@ export const kept = ({ fallible }: Typed, sql: string): string => (fallible === 
 /** In place of numeric's OID, of values that are its text in the engine: see `wide-numeric.ts`. */
 export const WIDE_NUMERIC = -Oid.numeric;
 
+/** In place of numeric[]'s OID, of lists of such texts. */
+export const WIDE_NUMERIC_ARRAY = -arrayTypeOf(Oid.numeric);
+
+/** The type of an array's elements; undefined for what is no array. */
+export function elementIn(oid: number): number | undefined {
+  return oid === WIDE_NUMERIC_ARRAY ? WIDE_NUMERIC : elementType(oid);
+}
+
+/** As PostgreSQL has it. */
+export const declaredOid = (oid: number): number => Math.abs(oid);
+
 /** @param form how its value is written there; left out: as its type is */
-export function parameterMark(index: number, form?: 'numeric' | 'regex'): string {
+export function parameterMark(index: number, form?: 'numeric' | 'numerics' | 'regex'): string {
   return `\u0000${index}${form ?? ''}\u0000`;
 }
 
@@ -98,6 +109,7 @@ export function fill(parts: Template, parameters: readonly ParameterValue[]): st
 }
 
 function formLiteral(mark: string, { text }: ParameterValue): string | undefined {
+  if (mark.endsWith('numerics')) return text === null ? 'CAST(NULL AS VARCHAR[])' : numericTexts(text);
   const write = mark.endsWith('numeric') ? canonicalNumeric : mark.endsWith('regex') ? re2Pattern : undefined;
   if (write === undefined) return undefined;
   return text === null ? 'CAST(NULL AS VARCHAR)' : quoteLiteral(write(text));
