@@ -68,6 +68,7 @@ export const CLIENTS: readonly CompatClient[] = [
   },
   { name: 'pgx', when: 'all', start: () => from('COMPAT_PGX', []) },
   python('psqlodbc', 'all', 'COMPAT_ODBC_PYTHON'),
+  python('npgsql', 'all', 'COMPAT_NPGSQL_PYTHON'),
   python('dbt', 'all', 'COMPAT_DBT_PYTHON'),
 ];
 

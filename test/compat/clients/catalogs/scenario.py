@@ -1,4 +1,4 @@
-"""What Npgsql, Metabase and Superset ask, by the shape of their questions, where the tools themselves cannot run here: the types, tables,
+"""What newer versions of Npgsql, Metabase and Superset ask, by the shape of their questions, for they themselves cannot run here: the types, tables,
 columns, keys, indexes and rights of the catalogs; then their questions to the data, by time grain, filter and bin."""
 import datetime as dt
 import decimal
