@@ -2,7 +2,7 @@
  * PostgreSQL's binary format of every column type, for Bind parameters and COPY BINARY: big-endian, one value's bytes
  * without its length. Sources: each type's receive function as the protocol documents show it.
  *
- * A wrong length is 22P03; a NaN for numeric(p,s) is 22003.
+ * A wrong length is 22P03; a NaN for numeric(p,s) is 0A000.
  */
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
@@ -23,7 +23,7 @@ import { putInfinite } from './datetime-input.ts';
 import { highWord, POW10, wordsToNumber } from './decimal-digits.ts';
 import { formatType } from './format-type.ts';
 import { type TextInput } from './number-input.ts';
-import { overflow, putDigitsRounded, requiredModifier, type NumericModifier } from './numeric-input.ts';
+import { nanRefused, overflow, putDigitsRounded, requiredModifier, type NumericModifier } from './numeric-input.ts';
 import { arrayBinaryInput } from './array-column.ts';
 import { intervalBinaryInput } from './interval-input.ts';
 import { numericTextBinaryInput } from './numeric-text.ts';
@@ -207,9 +207,9 @@ function digitAt(src: Uint8Array, at: number): number {
 function notFinite(sign: number, modifier: NumericModifier): SqlError {
   if (sign !== 0xc000 && sign !== 0xd000 && sign !== 0xf000)
     return badFormat('invalid sign in external "numeric" value');
-  const what = sign === 0xc000 ? 'NaN' : 'an infinite value';
+  if (sign === 0xc000) return nanRefused(modifier);
   return new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
-    detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold ${what}.`,
+    detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold an infinite value.`,
   });
 }
 

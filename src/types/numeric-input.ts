@@ -3,7 +3,7 @@
  *
  * Up to 15 digits are one double; longer ones stay ASCII digits until the words are built.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import type { ColumnSink } from './column-vector.ts';
 import { built, digitsToWords, highWord, POW10 } from './decimal-digits.ts';
@@ -123,15 +123,18 @@ function slowNumeric(src: Uint8Array, start: number, end: number, modifier: Nume
   putDigitsRounded(significant, count, count - fraction + exponent, negative, modifier, sink);
 }
 
+/** PostgreSQL takes it: there is no form of it that readers of the open table would not take for a number or for NULL. */
+export function nanRefused({ precision, scale }: NumericModifier): SqlError {
+  return notSupported(`NaN as numeric(${precision},${scale})`, {
+    detail: "Iceberg's decimal has no NaN.",
+    hint: 'Declare the column numeric without a precision, or double precision: these hold NaN.',
+  });
+}
+
 /** NaN and infinities end here. */
 function special(src: Uint8Array, start: number, at: number, stop: number, modifier: NumericModifier): void {
   const word = trimSpace(decodeText(src, start, stop)).toLowerCase();
-  if (word === 'nan') {
-    throw new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
-      detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold NaN.`,
-      hint: 'Use double precision for NaN and infinity.',
-    });
-  }
+  if (word === 'nan') throw nanRefused(modifier);
   if (/^[+-]?inf(inity)?$/.test(word) && at < stop) {
     throw new SqlError(SqlState.numericValueOutOfRange, 'numeric field overflow', {
       detail: `A field with precision ${modifier.precision}, scale ${modifier.scale} cannot hold an infinite value.`,

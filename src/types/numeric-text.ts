@@ -5,10 +5,11 @@
  * - M1 NaN, Infinity and -Infinity are values; arithmetic with them is PostgreSQL's.
  * - M2 Results of + - * are exact, of / they have at least 16 digits, as select_div_scale chooses them.
  */
-import { notSupported, SqlError, SqlState } from '../errors.ts';
+import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import { INTEGER_DIGITS_MAX, numericOverflow, plainNumber, SCALE_MAX } from './json-number.ts';
 import { invalidSyntax, type TextInput } from './number-input.ts';
+import { nanRefused } from './numeric-input.ts';
 import { numericText } from './numeric-binary.ts';
 import { numericModifier } from './pg-type.ts';
 import { decodeText, encodeText } from './utf8.ts';
@@ -132,7 +133,7 @@ export function numericTextBinaryInput(type: PgType): TextInput {
 /** A value of numeric(precision, scale) that goes into a DECIMAL. @throws {SqlError} 22003, 0A000 for NaN, which no DECIMAL is */
 export function decimalNumeric(text: string, precision: number, scale: number): string {
   const fitted = fittedNumeric(text, precision, scale);
-  if (fitted === 'NaN') throw notSupported(`NaN as numeric(${precision},${scale}) over Arka tables`);
+  if (fitted === 'NaN') throw nanRefused({ precision, scale });
   return fitted;
 }
 
