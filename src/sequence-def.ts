@@ -36,6 +36,14 @@ export interface SequenceOwner {
 export interface SequenceState {
   readonly last: string;
   readonly isCalled: boolean;
+  /** What `log_cnt` comes from; left out: it is 0. */
+  readonly logged?: LoggedValues;
+}
+
+/** The value at which PostgreSQL would have written values ahead, and how often it fetched some since. */
+export interface LoggedValues {
+  readonly from: string;
+  readonly fetches: number;
 }
 
 export interface StoredSequence {

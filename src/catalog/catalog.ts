@@ -124,9 +124,21 @@ async function query(session: PgliteSession, request: CatalogQuery): Promise<Cat
  * Not undone by the ROLLBACK, and set again before it is read. The definitions may be newer than the mark (L2): a sequence that is gone
  * or renamed since, or altered so that it does not reach the value, is no error of a statement that may not even look at it.
  */
-function setSequence({ def, state: { last, isCalled } }: StoredSequence): string {
+function setSequence({ def, state: { last, isCalled, logged } }: StoredSequence): string {
   const isThere = `seqrelid = '${def.oid}' AND ${last} BETWEEN seqmin AND seqmax`;
-  return `SELECT pg_catalog.setval(seqrelid::pg_catalog.regclass, ${last}, ${isCalled}) FROM pg_catalog.pg_sequence WHERE ${isThere}`;
+  const call = (of: string, from = '', where = ''): string =>
+    `SELECT pg_catalog.${of} FROM pg_catalog.pg_sequence${from} WHERE ${isThere}${where}`;
+  const sequence = 'seqrelid::pg_catalog.regclass';
+  const set = call(`setval(${sequence}, ${last}, ${isCalled})`);
+  if (logged === undefined) return set;
+  // `log_cnt` can only be reached by drawing values.
+  const isSame = ` AND seqincrement = ${def.increment} AND seqcache = ${def.cache} AND ${logged.from} BETWEEN seqmin AND seqmax`;
+  const draws = `, pg_catalog.generate_series(0, ${logged.fetches} * ${def.cache}::int8)`;
+  return [
+    set,
+    call(`setval(${sequence}, ${logged.from}, false)`, '', isSame),
+    call(`nextval(${sequence})`, draws, isSame),
+  ].join('; ');
 }
 
 /** The rows of a stub view, as a setting of the transaction (see sql/). */

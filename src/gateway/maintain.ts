@@ -17,6 +17,7 @@ export async function maintain(
   switch (statement.kind) {
     case 'checkpoint':
       await database.checkpoint();
+      database.sequences.checkpointed();
       return 'CHECKPOINT';
     case 'call': {
       const table = live(database, statement.def);

@@ -5,7 +5,7 @@
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
 import type { SequenceSource } from '../ingest/generated-values.ts';
-import type { Sequence, SequenceValue } from '../ingest/sequence.ts';
+import { exact, type Sequence, type SequenceValue } from '../ingest/sequence.ts';
 import { undefinedSequence } from '../ingest/sequences.ts';
 import { sequenceKey } from '../ingest/schema-changes.ts';
 import { LockMode, type Patience, type TableHold } from '../ingest/table-locks.ts';
@@ -20,6 +20,16 @@ const PRIVILEGES = {
   currval: Privilege.usage | Privilege.select,
   setval: Privilege.update,
 };
+
+/** Values of CACHE that the session has taken and not given out. */
+interface Cached {
+  /** Of the sequence, when they were taken. */
+  readonly alterations: number;
+  next: bigint;
+  left: number;
+  /** They may leave when it has resolved; null: now. */
+  saving: Promise<void> | null;
+}
 
 interface Returned {
   /** Of the sequence, when they were drawn. */
@@ -36,6 +46,7 @@ export class SessionSequences implements SequenceSource {
   #drawn: { readonly oid: number; readonly value: SequenceValue }[] | null = null;
   /** Drawn for rows that were not written: the statement is carried out another way, and draws them again. */
   readonly #returned = new Map<number, Returned>();
+  readonly #cached = new Map<number, Cached>();
 
   readonly #access: SessionAccess;
 
@@ -90,12 +101,39 @@ export class SessionSequences implements SequenceSource {
 
   next(oid: number): SequenceValue {
     const sequence = this.#free(oid);
-    const value = this.#returnedTo(sequence, oid) ?? sequence.next();
+    const value = this.#returnedTo(sequence, oid) ?? this.#cachedOf(sequence, oid) ?? this.#taken(sequence, oid);
     this.#drawn?.push({ oid, value });
     this.#current.set(oid, value);
     this.#last = oid;
     this.#waitFor(sequence.saving);
     return value;
+  }
+
+  #taken(sequence: Sequence, oid: number): SequenceValue {
+    const value = sequence.next();
+    const { saving, cached, alterations } = sequence;
+    if (cached === 0) return value;
+    const next = BigInt(value) + BigInt(sequence.def.increment);
+    const taken: Cached = { alterations, next, left: cached, saving };
+    this.#cached.set(oid, taken);
+    const saved = (): void => void (taken.saving = null);
+    void saving?.then(saved, () => this.#cached.delete(oid));
+    return value;
+  }
+
+  /** Not after ALTER SEQUENCE; what another session sets leaves them as they are. */
+  #cachedOf(sequence: Sequence, oid: number): SequenceValue | undefined {
+    const known = this.#cached.get(oid);
+    if (known === undefined) return undefined;
+    if (known.left === 0 || known.alterations !== sequence.alterations) {
+      this.#cached.delete(oid);
+      return undefined;
+    }
+    const value = known.next;
+    known.next += BigInt(sequence.def.increment);
+    known.left--;
+    this.#waitFor(known.saving);
+    return exact(value);
   }
 
   record(): void {
@@ -162,13 +200,15 @@ export class SessionSequences implements SequenceSource {
   set(oid: number, value: bigint, isCalled: boolean): void {
     const sequence = this.#free(oid);
     sequence.set(value, isCalled);
-    if (isCalled) this.#current.set(oid, Number.isSafeInteger(Number(value)) ? Number(value) : value);
+    this.#cached.delete(oid);
+    if (isCalled) this.#current.set(oid, exact(value));
     this.#waitFor(sequence.saving);
   }
 
   /** DISCARD SEQUENCES. */
   discard(): void {
     this.#current.clear();
+    this.#cached.clear();
     this.#last = 0;
   }
 

@@ -61,7 +61,18 @@ export function alteredSequence({ def, state }: StoredSequence, options: Sequenc
   const next: SequenceState =
     options.restart === undefined ? state : { last: String(options.restart ?? altered.start), isCalled: false };
   checkLast(altered, next);
-  return { def: altered, state: next };
+  const { logged: _, ...unlogged } = next;
+  return { def: altered, state: forgetsLog(options, def, altered) ? unlogged : next };
+}
+
+/** Whether what PostgreSQL has written ahead is of no use any more (L2 in sequence-log.ts): also where an option says what is so already. */
+function forgetsLog(
+  { increment, cycle, cache, min, max, restart }: SequenceOptions,
+  was: SequenceDef,
+  is: SequenceDef,
+): boolean {
+  const isSaid = [increment, cycle, cache, min, max, restart].some((option) => option !== undefined);
+  return isSaid || was.min !== is.min || was.max !== is.max;
 }
 
 function typeBound(typeOid: number, max: boolean): bigint {

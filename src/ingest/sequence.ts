@@ -5,9 +5,12 @@
  *   the promise of one (`saving`), which the transaction's commit waits for. A crash leaves gaps, never a duplicate (M-5).
  * - N2 The next block is asked for when half of one is left, so that writers seldom wait. When they overtake it, blocks grow.
  * - N3 Values are numbers while they are exact; beyond 2^53 each is worked out as a bigint.
+ * - N4 With CACHE above 1 `next` takes as many values at once, or those up to the limit: the session gives them out (`cached`), and
+ *   `state` is beyond them, as in PostgreSQL.
  */
 import { SqlError, SqlState } from '../errors.ts';
-import type { SequenceDef, SequenceState, StoredSequence } from '../sequence-def.ts';
+import type { LoggedValues, SequenceDef, SequenceState, StoredSequence } from '../sequence-def.ts';
+import { SequenceLog } from './sequence-log.ts';
 import type { Transaction } from './transaction.ts';
 
 export type SequenceValue = number | bigint;
@@ -24,6 +27,10 @@ export class Sequence {
   committed: StoredSequence | null = null;
   /** How often it was set to another value: numbers drawn before may be given again. */
   moves = 0;
+  /** How often it was altered: values that sessions have cached are not given out after it. */
+  alterations = 0;
+  /** How many values behind the one that `next` gave last were taken with it (N4). */
+  cached = 0;
   /** Of the value that `next` or `set` gave last: resolves when it may leave; null: it may now. */
   saving: Promise<void> | null = null;
   readonly #save: (stored: StoredSequence) => Promise<void>;
@@ -41,6 +48,9 @@ export class Sequence {
   #fastStep = 1;
   #fastLeft = 0;
   #fastRenew = 0;
+  /** How many there were when it began to. */
+  #fastCount = 0;
+  #log: SequenceLog;
   #block = BLOCK_MIN;
   /** The newest save, while it is under way. */
   #under: Promise<void> | null = null;
@@ -53,6 +63,7 @@ export class Sequence {
     this.#last = BigInt(state.last);
     this.#isCalled = state.isCalled;
     this.#reserved = this.#last;
+    this.#log = new SequenceLog(state.logged);
   }
 
   #takeDef(): void {
@@ -64,7 +75,14 @@ export class Sequence {
   /** How far it has come: what nextval gave last. */
   get state(): SequenceState {
     this.#leaveFast();
-    return { last: String(this.#last), isCalled: this.#isCalled };
+    const logged = this.#log.state;
+    return { last: String(this.#last), isCalled: this.#isCalled, ...(logged !== undefined && { logged }) };
+  }
+
+  /** All that was before is in files. */
+  checkpointed(): void {
+    this.#leaveFast();
+    this.#log.checkpointed();
   }
 
   /** The next value; `saving` says whether it may leave. @throws {SqlError} 2200H */
@@ -80,15 +98,20 @@ export class Sequence {
 
   #slowNext(): SequenceValue {
     this.#leaveFast();
+    const { cache } = this.def;
     const value = this.#isCalled ? this.#successor(this.#last) : this.#last;
-    const isCovered = this.#isCalled && this.#isUpTo(this.#last, value) && this.#isUpTo(value, this.#reserved);
+    const rest = this.#rest(value);
+    this.cached = rest < BigInt(cache - 1) ? Number(rest) : cache - 1;
+    const end = value + this.#increment * BigInt(this.cached);
+    const isCovered = this.#isCalled && this.#isUpTo(this.#last, value) && this.#isUpTo(end, this.#reserved);
     if (this.#under !== null) this.#block = Math.min(BLOCK_MAX, this.#block * 2);
     else if (isCovered) this.#block = Math.max(BLOCK_MIN, this.#block / 2);
-    if (!isCovered) this.#reserve(value);
-    this.#last = value;
+    if (!isCovered) this.#reserve(end);
+    this.#log.fetched(value, cache, rest);
+    this.#last = end;
     this.#isCalled = true;
     this.saving = this.#under;
-    this.#enterFast();
+    if (cache === 1) this.#enterFast();
     return exact(value);
   }
 
@@ -103,6 +126,11 @@ export class Sequence {
       SqlState.sequenceLimitExceeded,
       `nextval: reached ${isUp ? 'maximum' : 'minimum'} value of sequence "${this.def.name}" (${limit})`,
     );
+  }
+
+  /** How many values there are from one up to the limit, without it. */
+  #rest(value: bigint): bigint {
+    return ((this.#increment > 0n ? this.#max : this.#min) - value) / this.#increment;
   }
 
   #isUpTo(value: bigint, mark: bigint): boolean {
@@ -148,6 +176,7 @@ export class Sequence {
     this.#fastNext = Number(first);
     this.#fastStep = Number(this.#increment);
     this.#fastLeft = Number(count);
+    this.#fastCount = this.#fastLeft;
     this.#fastRenew = this.#fastLeft >> 1;
   }
 
@@ -155,6 +184,7 @@ export class Sequence {
     if (!this.#isFast) return;
     this.#isFast = false;
     this.#last = BigInt(this.#fastNext) - this.#increment;
+    this.#log.ran(this.#fastCount - this.#fastLeft, this.#last, this.#increment, (value) => this.#rest(value));
     this.#fastLeft = 0;
   }
 
@@ -165,12 +195,13 @@ export class Sequence {
         SqlState.numericValueOutOfRange,
         `setval: value ${value} is out of bounds for sequence "${this.def.name}" (${this.#min}..${this.#max})`,
       );
-    this.#move(value, isCalled);
+    this.#move(value, isCalled, undefined);
     this.saving = this.#under;
   }
 
-  #move(value: bigint, isCalled: boolean): void {
+  #move(value: bigint, isCalled: boolean, logged: LoggedValues | undefined): void {
     this.moves++;
+    this.#log = new SequenceLog(logged);
     this.#isFast = false;
     this.#fastLeft = 0;
     this.#last = value;
@@ -183,7 +214,8 @@ export class Sequence {
   async redefine(def: SequenceDef, state: SequenceState): Promise<void> {
     this.def = def;
     this.#takeDef();
-    this.#move(BigInt(state.last), state.isCalled);
+    this.alterations++;
+    this.#move(BigInt(state.last), state.isCalled, state.logged);
     await this.#saved;
   }
 
@@ -207,6 +239,6 @@ export class Sequence {
 
 const isExact = (value: bigint): boolean => value <= 9_007_199_254_740_991n && value >= -9_007_199_254_740_991n;
 
-function exact(value: bigint): SequenceValue {
+export function exact(value: bigint): SequenceValue {
   return isExact(value) ? Number(value) : value;
 }

@@ -134,6 +134,11 @@ export class Sequences {
     await this.#lake.removeSequence(def);
   }
 
+  /** CHECKPOINT: `log_cnt` begins anew (L1 in sequence-log.ts). */
+  checkpointed(): void {
+    for (const sequence of this.#byOid.values()) sequence.checkpointed();
+  }
+
   /** A clean stop leaves no gap. */
   async close(): Promise<void> {
     for (const sequence of this.#byOid.values()) await sequence.close();
