@@ -19,6 +19,8 @@ export interface SequenceDef {
   readonly cache: number;
   readonly cycle: boolean;
   readonly owner: SequenceOwner | null;
+  /** UNLOGGED, as PostgreSQL's catalogs show it. Left out: as the table that owns it. */
+  readonly unlogged?: boolean;
 }
 
 /** The column that a sequence is dropped with. */
@@ -40,10 +42,11 @@ export interface SequenceState {
   readonly logged?: LoggedValues;
 }
 
-/** The value at which PostgreSQL would have written values ahead, and how often it fetched some since. */
+/** The value at which PostgreSQL would have written values ahead, how often it fetched some since, and how many are left: `log_cnt`. */
 export interface LoggedValues {
   readonly from: string;
   readonly fetches: number;
+  readonly left: number;
 }
 
 export interface StoredSequence {
@@ -60,6 +63,7 @@ export interface SequenceOptions {
   readonly max?: bigint | null;
   readonly cache?: number;
   readonly cycle?: boolean;
+  readonly unlogged?: boolean;
   /** RESTART; null: from the start value. */
   readonly restart?: bigint | null;
   /** OWNED BY; null: NONE. */

@@ -149,6 +149,8 @@ export interface TableDef {
   readonly comments?: Readonly<Record<string, string>>;
   /** It is temporary: its session's alone, gone with it; and what the end of a transaction does to it. Left out: it is permanent. */
   readonly onCommit?: OnCommit;
+  /** UNLOGGED, as PostgreSQL's catalogs show it; nothing else follows from it here. */
+  readonly unlogged?: true;
   /** Properties given in WITH that Iceberg or a later version understands, as given. */
   readonly options: Readonly<Record<string, string>>;
 }

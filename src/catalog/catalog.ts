@@ -160,7 +160,7 @@ async function mirror(session: PgliteSession, mirrored: Mirrored, wanted: Catalo
   await inBatches(session, steps.dropSequences, dropSequenceSql, () => undefined, failures);
   await inBatches(session, steps.dropSchemas, dropSchemaSql, gone, failures);
   await inBatches(session, steps.createSchemas, createSchemaSql, (name) => mirrored.schemas.add(name), failures);
-  const sequenceSql = (def: SequenceDef): string => madeIn(def, createSequenceSql);
+  const sequenceSql = (def: SequenceDef): string => madeIn(def, (made) => createSequenceSql(made));
   await inBatches(session, steps.createSequences, sequenceSql, () => undefined, failures);
   const tableSql = (def: TableDef): string =>
     madeIn(def, (made, opened) => createTableSql(made, (wanted.sequences ?? []).map(opened)));

@@ -18,9 +18,10 @@ function optionsSql({ increment, min, max, start, cache, cycle }: SequenceDef): 
   return `INCREMENT BY ${increment} MINVALUE ${min} MAXVALUE ${max} START WITH ${start} CACHE ${cache}${cycle ? ' CYCLE' : ''}`;
 }
 
-export function createSequenceSql(def: SequenceDef): string {
+/** @param isOwners whether the table that owns it is UNLOGGED */
+export function createSequenceSql(def: SequenceDef, isOwners = false): string {
   const type = formatType({ oid: def.typeOid, typmod: -1 });
-  return `${oidSql(def.oid)};\nCREATE SEQUENCE ${sequenceName(def)} AS ${type} ${optionsSql(def)}`;
+  return `${oidSql(def.oid)};\nCREATE ${(def.unlogged ?? isOwners) ? 'UNLOGGED ' : ''}SEQUENCE ${sequenceName(def)} AS ${type} ${optionsSql(def)}`;
 }
 
 export function dropSequenceSql(def: SequenceDef): string {
@@ -28,8 +29,8 @@ export function dropSequenceSql(def: SequenceDef): string {
 }
 
 /** Before the table: sequences that its columns own, other than by GENERATED … AS IDENTITY. */
-export function ownedSequencesSql(owned: readonly SequenceDef[]): readonly string[] {
-  return owned.filter((def) => def.owner?.isIdentity !== true).map(createSequenceSql);
+export function ownedSequencesSql(owned: readonly SequenceDef[], isUnlogged: boolean): readonly string[] {
+  return owned.filter((def) => def.owner?.isIdentity !== true).map((def) => createSequenceSql(def, isUnlogged));
 }
 
 /** After it. */

@@ -95,8 +95,16 @@ function sameDefinition(a: TableDef, b: TableDef): boolean {
       a.schema === b.schema &&
       a.name === b.name &&
       a.keyName === b.keyName &&
-      JSON.stringify([a.columns, a.key, lastColumn(a).attnum, a.indexes, a.checks, a.comment, a.comments]) ===
-        JSON.stringify([b.columns, b.key, lastColumn(b).attnum, b.indexes, b.checks, b.comment, b.comments]))
+      JSON.stringify([
+        a.columns,
+        a.key,
+        lastColumn(a).attnum,
+        a.indexes,
+        a.checks,
+        a.comment,
+        a.comments,
+        a.unlogged,
+      ]) === JSON.stringify([b.columns, b.key, lastColumn(b).attnum, b.indexes, b.checks, b.comment, b.comments]))
   );
 }
 
@@ -138,9 +146,9 @@ export function createTableSql(def: TableDef, sequences: readonly SequenceDef[] 
     if (column === undefined) dropped.push(`ALTER TABLE ${tableName(def)} DROP COLUMN ${quoteIdentifier(placeholder)}`);
   }
   return [
-    ...ownedSequencesSql(owned),
+    ...ownedSequencesSql(owned, def.unlogged === true),
     nextOids(def),
-    `CREATE TABLE ${tableName(def)} (${[...columns, ...checksSql(def)].join(', ')})`,
+    `CREATE ${def.unlogged === true ? 'UNLOGGED ' : ''}TABLE ${tableName(def)} (${[...columns, ...checksSql(def)].join(', ')})`,
     ...dropped,
     ...keySql(def),
     ...indexSql(def),

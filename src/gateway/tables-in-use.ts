@@ -5,7 +5,6 @@
 import { SqlError, SqlState } from '../errors.ts';
 import { along, type Relations } from '../ingest/relations.ts';
 import type { Transaction } from '../ingest/transaction.ts';
-import { truncatedTables } from '../ingest/truncation.ts';
 import type { QualifiedName } from '../planner/plan.ts';
 import type { TableDef } from '../table-def.ts';
 import type { Definition } from './define.ts';
@@ -66,9 +65,7 @@ export function refuseToFreeze(portals: SessionPortals, transaction: Transaction
     new SqlError(code, `cannot perform COPY FREEZE because ${why}`);
   if (portals.list().some(([, { cursor }]) => cursor !== null))
     throw refuse(SqlState.invalidTransactionState, 'of prior transaction activity');
-  const made = transaction?.definitions?.tables ?? [];
-  const isNew = [...made].some((table) => table.def.uuid === uuid && transaction?.definitions?.isNew(table) === true);
-  if (isNew || (transaction !== null && truncatedTables(transaction).some(({ def }) => def.uuid === uuid))) return;
+  if (transaction?.fresh.has(uuid, transaction.savepoints) === true) return;
   throw refuse(
     SqlState.objectNotInPrerequisiteState,
     'the table was not created or truncated in the current subtransaction',

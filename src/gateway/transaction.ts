@@ -307,7 +307,7 @@ export class SessionTransaction {
         },
       );
     const { current } = this;
-    if (current?.hasTruncated !== true || current.definitions !== null) return this.#carryOut(() => {});
+    if (current?.fresh.hasTruncated !== true || current.definitions !== null) return this.#carryOut(() => {});
     // Until then it can be cancelled: a flush or commit of its tables may wait for a store that is away.
     const { guarded, patience } = this.#host;
     return guarded(() => holdLanes(database, truncatedTables(current), patience)).then(
@@ -341,7 +341,7 @@ export class SessionTransaction {
     if (unlock !== null) void transaction.ended.then(unlock);
     const committed = this.advisory.ended(
       changes === null
-        ? transaction.hasTruncated
+        ? transaction.fresh.hasTruncated
           ? database.committer.commit(transaction).finally(release)
           : database.committer.commit(transaction)
         : commitDefinitions(database, transaction, changes, rights, this.#host.patience).finally(

@@ -206,6 +206,7 @@ export class SchemaChanges implements Relations {
     for (const sequence of sequences) this.addSequence(sequence);
     const table = this.#database.addUncommitted(def, location);
     this.#newTables.add(table);
+    this.transaction.fresh.made(def.uuid, this.transaction.savepoints);
     this.#put(this.#tables, keyOf(def.schema, def.name), table);
     this.#undo.push(() => this.#forget(table));
     return table;

@@ -15,18 +15,19 @@ export class SequenceLog {
   #from: bigint | null;
   /** Fetches since. */
   #fetches: number;
-  #left = 0;
+  #left: number;
   /** The next fetch writes ahead, whatever is left. */
-  #isStale = true;
+  #isStale = false;
 
   constructor(logged: LoggedValues | undefined) {
     this.#from = logged === undefined ? null : BigInt(logged.from);
     this.#fetches = logged?.fetches ?? 0;
+    this.#left = logged?.left ?? 0;
   }
 
   /** From which PostgreSQL comes to the same number by its own nextval. */
   get state(): LoggedValues | undefined {
-    return this.#from === null ? undefined : { from: String(this.#from), fetches: this.#fetches };
+    return this.#from === null ? undefined : { from: String(this.#from), fetches: this.#fetches, left: this.#left };
   }
 
   /** A checkpoint, or a clean stop. */

@@ -27,6 +27,7 @@ export function newSequence(name: SequenceName, options: SequenceOptions): Seque
     max: String(max),
     cache: options.cache ?? 1,
     cycle: options.cycle ?? false,
+    ...unloggedOf(options),
   };
   check(def);
   return def;
@@ -56,6 +57,7 @@ export function alteredSequence({ def, state }: StoredSequence, options: Sequenc
     start: String(options.start ?? def.start),
     cache: options.cache ?? def.cache,
     cycle: options.cycle ?? def.cycle,
+    ...unloggedOf(options),
   };
   check(altered);
   const next: SequenceState =
@@ -74,6 +76,9 @@ function forgetsLog(
   const isSaid = [increment, cycle, cache, min, max, restart].some((option) => option !== undefined);
   return isSaid || was.min !== is.min || was.max !== is.max;
 }
+
+const unloggedOf = ({ unlogged }: SequenceOptions): Pick<SequenceDef, 'unlogged'> =>
+  unlogged === undefined ? {} : { unlogged };
 
 function typeBound(typeOid: number, max: boolean): bigint {
   const limit = LIMITS.get(typeOid)!;

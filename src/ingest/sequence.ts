@@ -64,6 +64,7 @@ export class Sequence {
     this.#isCalled = state.isCalled;
     this.#reserved = this.#last;
     this.#log = new SequenceLog(state.logged);
+    this.#log.checkpointed();
   }
 
   #takeDef(): void {

@@ -17,6 +17,7 @@ import type { DataFileUnit } from '../storage/file-unit.ts';
 import type { Table, Unit } from '../storage/table.ts';
 import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
+import { FreshTables } from './fresh-tables.ts';
 import { HeldKeys, type KeysMark } from './held-keys.ts';
 import { PackedPlaces, type Place } from './packed-places.ts';
 import { movePlace } from './position-locks.ts';
@@ -430,8 +431,7 @@ export class Transaction {
   streamed: StreamedWrites | null = null;
   /** It has been at temporary tables. */
   hasTemporary = false;
-  /** It has truncated tables, which it may have taken back. */
-  hasTruncated = false;
+  readonly fresh = new FreshTables();
   /** What it has defined; null: nothing. */
   definitions: SchemaChanges | null = null;
   /** What it sees, in REPEATABLE READ. */
@@ -518,11 +518,13 @@ export class Transaction {
     this.#savepoints = depth;
     for (const writes of this.writes.values()) writes.release(depth);
     this.definitions?.release(depth);
+    this.fresh.releaseTo(depth);
   }
 
   /** Forgets what was done since savepoint `index`, which stays; its locks go, and others that wait look again. */
   rollbackTo(index: number): void {
     this.definitions?.rollbackTo(index);
+    this.fresh.rollbackTo(index);
     for (const writes of this.writes.values())
       if (this.streamed?.reaches(writes, writes.sizeAt(index)) === true) this.giveUpStream();
     for (const writes of this.writes.values()) writes.rollbackTo(index);

@@ -40,7 +40,7 @@ export function truncate(memory: Memory, transaction: Transaction, table: Table)
   if (table.keyed && writes.own === null) settleKeys(writes);
   for (let row = inserted.first; row < inserted.rows; row++) if (!dead.has(row)) dead.append(row, 0);
   writes.isTruncated = true;
-  transaction.hasTruncated = true;
+  transaction.fresh.truncated(table.def.uuid, transaction.savepoints);
 }
 
 /** Own rows that die are not found by their keys any more. */
@@ -60,7 +60,7 @@ function settleKeys(writes: TableWrites): void {
 /** Tables whose lanes its commit holds (T1). */
 export function truncatedTables(transaction: Transaction): readonly Table[] {
   const tables: Table[] = [];
-  if (!transaction.hasTruncated) return tables;
+  if (!transaction.fresh.hasTruncated) return tables;
   for (const { isTruncated, table } of transaction.writes.values()) if (isTruncated) tables.push(table);
   return tables;
 }

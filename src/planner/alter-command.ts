@@ -54,6 +54,7 @@ export type AlterCommand =
   | { readonly kind: 'addKey'; readonly key: NewKey }
   /** `column`: added with it; where that is there already, so is this. */
   | { readonly kind: 'addCheck'; readonly of: (def: TableDef) => CheckDef; readonly column?: string }
+  | { readonly kind: 'persistence'; readonly isUnlogged: boolean }
   | { readonly kind: 'set'; readonly options: ReadonlyMap<string, string> }
   | { readonly kind: 'reset'; readonly names: readonly string[] };
 

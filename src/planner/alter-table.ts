@@ -36,8 +36,10 @@ import { unsupportedStatement } from './utility.ts';
 /** @throws {SqlError} 0A000, 42501, 42601, 42701, 42704 */
 export function planAlterTable(statement: AlterTableStmt, view: CatalogView): Statement {
   const { objtype, relation = {}, cmds = [], missing_ok: ifExists = false } = statement;
+  if (objtype === 'OBJECT_SEQUENCE') return alterSequencePersistence(statement);
   if (objtype !== 'OBJECT_TABLE') throw notSupported(`ALTER ${(objtype ?? '').replace('OBJECT_', '')}`);
   const table = tableName(relation);
+  refuseTwoPersistences(cmds);
   const commands = cmds.flatMap((node) =>
     'AlterTableCmd' in node && !MEANS_NOTHING.has(node.AlterTableCmd.subtype ?? '')
       ? planCommand(node.AlterTableCmd, table.name, view)
@@ -46,14 +48,31 @@ export function planAlterTable(statement: AlterTableStmt, view: CatalogView): St
   return { kind: 'alterTable', table, ifExists, commands };
 }
 
-/** Of PostgreSQL's heap, its log and its ANALYZE: taken, as its storage parameters are. All tables are logged. */
-const MEANS_NOTHING: ReadonlySet<string> = new Set([
-  'AT_SetStatistics',
-  'AT_SetStorage',
-  'AT_SetCompression',
-  'AT_SetLogged',
-  'AT_SetUnLogged',
-]);
+const PERSISTENCES = /^AT_Set(Un)?Logged$/;
+
+/** ALTER SEQUENCE … SET LOGGED and UNLOGGED. */
+function alterSequencePersistence({
+  relation = {},
+  cmds = [],
+  missing_ok: ifExists = false,
+}: AlterTableStmt): Statement {
+  const [first] = cmds;
+  const { subtype = '' } = first !== undefined && 'AlterTableCmd' in first ? first.AlterTableCmd : {};
+  if (cmds.length !== 1 || !PERSISTENCES.test(subtype)) throw notSupported('ALTER SEQUENCE');
+  const options = { unlogged: subtype === 'AT_SetUnLogged' };
+  return { kind: 'alterSequence', name: tableName(relation), options, ifExists };
+}
+
+/** @throws {SqlError} 0A000 */
+function refuseTwoPersistences(cmds: readonly Node[]): void {
+  const isPersistence = (node: Node): boolean =>
+    'AlterTableCmd' in node && PERSISTENCES.test(node.AlterTableCmd.subtype ?? '');
+  if (cmds.filter(isPersistence).length > 1)
+    throw new SqlError(SqlState.featureNotSupported, 'cannot change persistence setting twice');
+}
+
+/** Of PostgreSQL's heap and its ANALYZE: taken, as its storage parameters are. */
+const MEANS_NOTHING: ReadonlySet<string> = new Set(['AT_SetStatistics', 'AT_SetStorage', 'AT_SetCompression']);
 
 function tableName(relation: RangeVar): QualifiedName {
   checkDatabase(relation);
@@ -99,6 +118,9 @@ function oneCommand(command: AlterTableCmd, table: string, view: CatalogView): A
       return { kind: 'notNull', name, notNull: true };
     case 'AT_DropNotNull':
       return { kind: 'notNull', name, notNull: false };
+    case 'AT_SetLogged':
+    case 'AT_SetUnLogged':
+      return { kind: 'persistence', isUnlogged: subtype === 'AT_SetUnLogged' };
     case 'AT_SetRelOptions':
       return { kind: 'set', options: withOptions(itemsOf(def)) };
     case 'AT_ResetRelOptions':

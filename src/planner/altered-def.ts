@@ -14,6 +14,7 @@ import {
   type ColumnDefault,
   type PgType,
   type TableDef,
+  isTemporarySchema,
 } from '../table-def.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import { formatType } from '../types/format-type.ts';
@@ -54,6 +55,7 @@ const PASSES: Readonly<Record<AlterCommand['kind'], number>> = {
   addCheck: 3,
   default: 4,
   comment: 4,
+  persistence: 4,
   set: 5,
   reset: 5,
 };
@@ -110,6 +112,9 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
       case 'comment':
         def = commented(def, command);
         break;
+      case 'persistence':
+        def = withPersistence(def, command.isUnlogged);
+        break;
       case 'renameConstraint':
         def = withConstraintNamed(def, command.name, command.to);
         renamedConstraint = { from: command.name, to: command.to };
@@ -164,6 +169,17 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
   const { comments, ...rest } = def;
   if (comments !== undefined) def = { ...rest, ...commentsKept(def, renamedConstraint) };
   return { def, removed, notices };
+}
+
+/** @throws {SqlError} 42P16 */
+function withPersistence({ unlogged: _, ...def }: TableDef, isUnlogged: boolean): TableDef {
+  if (isTemporarySchema(def.schema))
+    throw new SqlError(
+      SqlState.invalidTableDefinition,
+      `cannot change logged status of table "${def.name}" because it is temporary`,
+      { schema: def.schema, table: def.name },
+    );
+  return isUnlogged ? { ...def, unlogged: true } : def;
 }
 
 function columnOf(def: TableDef, name: string): ColumnDef {

@@ -22,6 +22,7 @@ export interface CreateTableAs {
   readonly columns: readonly string[];
   /** As libpg-query has it. */
   readonly onCommit: CreateStmt['oncommit'];
+  readonly isUnlogged: boolean;
   /** libpg-query's nodes of WITH (…). */
   readonly options: readonly unknown[];
   readonly ifNotExists: boolean;
@@ -77,6 +78,7 @@ function planned(
     columns: (into.colNames ?? []).map((node) => ('String' in node ? (node.String.sval ?? '') : '')),
     options: into.options ?? [],
     onCommit: into.onCommit,
+    isUnlogged: relation.relpersistence === 'u',
     ifNotExists,
     withData: into.skipData !== true,
     tagWithoutData: executed === null ? 'CREATE TABLE AS' : 'SELECT 0',
@@ -110,14 +112,16 @@ export function tableForQuery(
   columns: readonly ResultColumn[],
   view: CatalogView,
 ): CreateTable {
-  const { schema, name, columns: names, onCommit, options } = statement;
+  const { schema, name, columns: names, onCommit, isUnlogged, options } = statement;
   const ending = onCommit === undefined ? {} : { oncommit: onCommit };
   if (names.length > columns.length) throw new SqlError(SqlState.syntaxError, 'too many column names were specified');
   const list = columns.map((column, i) => {
     const oid = column.typeOid === Oid.unknown ? Oid.text : column.typeOid;
     return `${quoteIdentifier(names[i] ?? column.name)} ${formatType({ oid, typmod: column.typmod })}`;
   });
-  const [parsed] = parseSql(`CREATE TABLE ${quoteIdentifier(schema)}.${quoteIdentifier(name)} (${list.join(', ')})`);
+  const [parsed] = parseSql(
+    `CREATE ${isUnlogged ? 'UNLOGGED ' : ''}TABLE ${quoteIdentifier(schema)}.${quoteIdentifier(name)} (${list.join(', ')})`,
+  );
   const node = parsed!.node as { CreateStmt: Parameters<typeof planCreateTable>[0] };
   try {
     return planCreateTable({ ...node.CreateStmt, options: options as Node[], ...ending }, view) as CreateTable;

@@ -63,6 +63,7 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
     indexes: [],
     ...options,
     ...(onCommit === undefined ? {} : { onCommit }),
+    ...(relation.relpersistence === 'u' ? { unlogged: true } : {}),
     ...checksOf(making.checks, withKeys, name),
   };
   const { sequences, expressions } = making;

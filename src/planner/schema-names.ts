@@ -33,7 +33,22 @@ export function checkDatabase(relation: RangeVar): void {
  * The schema in which CREATE TABLE puts a name: for what is temporary that of the session, whatever the search path, and for all
  * else, too, where the path begins with `pg_temp`.
  */
-export function creationSchema(relation: RangeVar, view: CatalogView, kind: 'table' | 'view' = 'table'): string {
+export function creationSchema(
+  relation: RangeVar,
+  view: CatalogView,
+  kind: 'table' | 'view' | 'sequence' = 'table',
+): string {
+  const schema = schemaFor(relation, view, kind);
+  if (relation.relpersistence === 'u' && isTemporarySchema(schema))
+    throw new SqlError(
+      SqlState.invalidTableDefinition,
+      'only temporary relations may be created in temporary schemas',
+      kind === 'sequence' ? {} : at(relation.location),
+    );
+  return schema;
+}
+
+function schemaFor(relation: RangeVar, view: CatalogView, kind: 'table' | 'view' | 'sequence'): string {
   checkDatabase(relation);
   const given = relation.schemaname ?? '';
   const { temporarySchema } = view;

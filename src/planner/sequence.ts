@@ -78,9 +78,12 @@ export function planCreateSequence(statement: CreateSeqStmt, view: CatalogView):
   const relation = statement.sequence ?? {};
   return {
     kind: 'createSequence',
-    schema: creationSchema(relation, view),
+    schema: creationSchema(relation, view, 'sequence'),
     name: relation.relname ?? '',
-    options: sequenceOptions(statement.options ?? []),
+    options: {
+      ...sequenceOptions(statement.options ?? []),
+      ...(relation.relpersistence === 'u' ? { unlogged: true } : {}),
+    },
     ifNotExists: statement.if_not_exists === true,
   };
 }

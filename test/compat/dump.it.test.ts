@@ -42,6 +42,8 @@ CREATE VIEW dear AS SELECT e.id, e.price * 2 AS double FROM events e JOIN other.
 CREATE VIEW dearer AS SELECT dear.double FROM dear;
 CREATE SEQUENCE other.counter START WITH 5 INCREMENT BY 3;
 SELECT nextval('other.counter');
+CREATE UNLOGGED TABLE other.passing (a int PRIMARY KEY, s serial, n int GENERATED ALWAYS AS IDENTITY);
+CREATE UNLOGGED SEQUENCE other.passing_by;
 COMMENT ON TABLE events IS 'it''s';
 COMMENT ON COLUMN events.ts IS 'when';
 COMMENT ON VIEW dear IS 'above a euro';
@@ -69,6 +71,8 @@ test('a dump holds schema and data, nothing of what came with Arka, and restores
   const text = await dump(source.url);
   expect(text).not.toMatch(/arka\./);
   expect(text).toContain('COPY public.events');
+  expect(text).toContain('CREATE UNLOGGED TABLE other.passing (');
+  expect(text).toContain('CREATE UNLOGGED SEQUENCE other.passing_by');
   await emptied(target.url);
   const { stderr } = await psql(target.url, text, ['-At', '-v', 'ON_ERROR_STOP=1']);
   expect(stderr).toBe('');

@@ -108,7 +108,8 @@ test('after a clean stop the next value follows the last one', async () => {
   const closing = first.close();
   await catalog.write();
   await closing;
-  expect(catalog.held.state).toEqual({ last: '2', isCalled: true });
+  const logged = { from: '1', fetches: 1, left: 31 };
+  expect(catalog.held.state).toEqual({ last: '2', isCalled: true, logged });
   values.push(catalog.open().next());
   expect(values).toEqual([1, 2, 3]);
 });

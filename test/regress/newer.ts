@@ -8,14 +8,22 @@ import { openPglite, type Outcome, type Session, type Step } from '../differenti
 import { UNKNOWN, verdictOf } from './verdict.ts';
 
 export class Newer {
-  readonly #behind: Step[] = [];
+  readonly #behind: Step[];
+  /** What makes its session what the others are from their start on: a RESET goes back to it there. */
+  readonly #defaults: readonly string[];
   #pglite: Session | null = null;
   #asked: Step | null = null;
+
+  constructor(settings: Readonly<Record<string, string>>) {
+    this.#defaults = Object.entries(settings).map(([name, value]) => `SET ${name} = '${value}'`);
+    this.#behind = [...this.#defaults];
+  }
 
   /** After `answers`, where that is asked. */
   ran(sql: string, step: Step): void {
     const isQuery = /^\s*(?:select|with|table|values|\()/i.test(sql.replaceAll(/--[^\n]*/g, ''));
     if (step !== this.#asked && (!isQuery || /\binto\b/i.test(sql))) this.#behind.push(step);
+    if (/^\s*(?:reset|discard)\b/i.test(sql.replaceAll(/--[^\n]*/g, ''))) this.#behind.push(...this.#defaults);
     this.#asked = null;
   }
 

@@ -77,7 +77,7 @@ class Pair {
   readonly #lost = new Set<string>();
   /** Tables that a unique index was refused for. */
   readonly #doubled = new Set<string>();
-  readonly #newer = new Newer();
+  readonly #newer = new Newer(SETTINGS);
   readonly #open: readonly [() => Promise<Session>, () => Promise<Session>];
   readonly #scope = new Scope();
 
@@ -93,7 +93,6 @@ class Pair {
     this.#arka = await this.#open[1]();
     // A row that is made in the order of a heap is compared as a multiset; numbers as PostgreSQL 15 writes them.
     await must(this.#oracle, 'SET extra_float_digits = 1');
-    for (const [name, value] of Object.entries(SETTINGS)) this.#newer.ran('', `SET ${name} = '${value}'`);
   }
 
   async close(): Promise<void> {

@@ -4,6 +4,8 @@ import type { Scenario } from '../compare.ts';
 const OLD = ['CREATE TABLE old (id int PRIMARY KEY, v text)', `INSERT INTO old VALUES (1, 'a'), (2, 'b'), (3, 'c')`];
 const READ_OLD = 'SELECT * FROM old ORDER BY 1';
 
+const PERSISTENCE = `SELECT relname, relkind, relpersistence FROM pg_class WHERE relnamespace = current_schema()::regnamespace ORDER BY 1`;
+
 export const DEFINITIONS: readonly Scenario[] = [
   {
     title: 'a table that is made in a transaction has its rows with it, or is nothing',
@@ -534,6 +536,47 @@ export const DEFINITIONS: readonly Scenario[] = [
       `CREATE TABLE like_g (LIKE like_k INCLUDING ALL, PRIMARY KEY (a))`,
       `DROP TABLE like_a`,
       `SELECT count(*) FROM like_c`,
+    ],
+  },
+  {
+    title: 'what is UNLOGGED is shown so, with its indexes and sequences',
+    tiers: ['memory', 'Iceberg'],
+    setup: [`CREATE UNLOGGED TABLE u (a serial PRIMARY KEY, b text, c int GENERATED ALWAYS AS IDENTITY)`],
+    steps: [
+      PERSISTENCE,
+      `INSERT INTO u (b) VALUES ('x'), ('y') RETURNING *`,
+      `SELECT format('%s', b) FROM u ORDER BY a`,
+      `CREATE INDEX i ON u (b)`,
+      `ALTER TABLE u SET LOGGED, SET UNLOGGED`,
+      `ALTER TABLE u SET LOGGED`,
+      PERSISTENCE,
+      `ALTER TABLE u SET UNLOGGED, ADD COLUMN d int`,
+      `ALTER TABLE u SET UNLOGGED`,
+      PERSISTENCE,
+      `CREATE UNLOGGED TABLE as_query AS SELECT 1 AS a`,
+      `SELECT a INTO UNLOGGED into_query FROM u`,
+      `CREATE TABLE like_it (LIKE u INCLUDING INDEXES)`,
+      `CREATE UNLOGGED SEQUENCE s`,
+      `CREATE VIEW over_it AS SELECT a FROM u`,
+      PERSISTENCE,
+      `SELECT nextval('s')`,
+      `SELECT * FROM s`,
+      `ALTER SEQUENCE s SET LOGGED`,
+      `ALTER SEQUENCE IF EXISTS nosuch SET LOGGED`,
+      `SELECT relpersistence FROM pg_class WHERE oid = 's'::regclass`,
+      `ALTER SEQUENCE s SET UNLOGGED`,
+      `SELECT relpersistence FROM pg_class WHERE oid = 's'::regclass`,
+      `BEGIN`,
+      `ALTER TABLE u SET LOGGED`,
+      `SELECT relpersistence FROM pg_class WHERE oid = 'u'::regclass`,
+      `ROLLBACK`,
+      `SELECT relpersistence FROM pg_class WHERE oid = 'u'::regclass`,
+      `CREATE UNLOGGED TABLE pg_temp.t (a int)`,
+      `CREATE UNLOGGED SEQUENCE pg_temp.t`,
+      `CREATE TEMP TABLE t (a int)`,
+      `ALTER TABLE t SET LOGGED`,
+      `ALTER TABLE t SET UNLOGGED`,
+      `SELECT * FROM u ORDER BY a`,
     ],
   },
 ];
