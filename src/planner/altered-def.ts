@@ -133,14 +133,9 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
         def = replaced(def, { ...column, default: defaultOf(column, command.value) });
         break;
       }
-      case 'notNull': {
-        const column = columnOf(def, command.name);
-        if (!command.notNull) refuseIdentity(def, column, false);
-        if (!command.notNull && def.key.includes(column.fieldId))
-          throw new SqlError(SqlState.invalidTableDefinition, `column "${column.name}" is in a primary key`);
-        def = replaced(def, { ...column, notNull: command.notNull });
+      case 'notNull':
+        def = withNotNull(def, command.name, command.notNull);
         break;
-      }
       case 'addKey':
         if (def.key.length > 0)
           throw new SqlError(
@@ -169,6 +164,15 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
   const { comments, ...rest } = def;
   if (comments !== undefined) def = { ...rest, ...commentsKept(def, renamedConstraint) };
   return { def, removed, notices };
+}
+
+/** @throws {SqlError} 42P16, 42601 */
+function withNotNull(def: TableDef, name: string, notNull: boolean): TableDef {
+  const column = columnOf(def, name);
+  if (!notNull) refuseIdentity(def, column, false);
+  if (!notNull && def.key.includes(column.fieldId))
+    throw new SqlError(SqlState.invalidTableDefinition, `column "${column.name}" is in a primary key`);
+  return replaced(def, { ...column, notNull });
 }
 
 /** @throws {SqlError} 42P16 */
