@@ -88,24 +88,14 @@ export function mirrorSteps(now: Mirrored, wanted: CatalogContents): MirrorSteps
 }
 
 function sameDefinition(a: TableDef, b: TableDef): boolean {
-  return (
-    a === b ||
-    (a.schemaId === b.schemaId &&
-      a.oid === b.oid &&
-      a.schema === b.schema &&
-      a.name === b.name &&
-      a.keyName === b.keyName &&
-      JSON.stringify([
-        a.columns,
-        a.key,
-        lastColumn(a).attnum,
-        a.indexes,
-        a.checks,
-        a.comment,
-        a.comments,
-        a.unlogged,
-      ]) === JSON.stringify([b.columns, b.key, lastColumn(b).attnum, b.indexes, b.checks, b.comment, b.comments]))
-  );
+  return a === b || JSON.stringify(mirroredOf(a)) === JSON.stringify(mirroredOf(b));
+}
+
+/** What of a table the mirror has. */
+function mirroredOf(def: TableDef): readonly unknown[] {
+  const { schemaId, oid, schema, name, keyName, columns, key, indexes, checks, comment, comments, unlogged } = def;
+  const names = [schemaId, oid, schema, name, keyName, lastColumn(def).attnum];
+  return [...names, columns, key, indexes, checks, comment, comments, unlogged];
 }
 
 export function dropTableSql(def: TableDef): string {

@@ -36,7 +36,8 @@ test('after the steps the mirror holds exactly what is wanted, and a second mirr
         }
         expect(new Map(held.tables)).toEqual(new Map(wanted.tables.map((def) => [def.uuid, def])));
         expect([...held.schemas].sort()).toEqual(wanted.schemas.filter((name) => name !== 'public').sort());
-        expect(Object.values(mirrorSteps(held, wanted)).flat()).toEqual([]);
+        const asSent = structuredClone(wanted); // a message to the catalog's thread has copies
+        expect(Object.values(mirrorSteps(held, asSent)).flat()).toEqual([]);
       }
     }),
   );
