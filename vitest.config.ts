@@ -19,7 +19,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/compat/**', 'test/bench/**', 'node_modules/**'],
-    globalSetup: ['test/temporary-folder.ts', 'test/compile-cache.ts'],
+    globalSetup: ['test/memory-folder.ts', 'test/temporary-folder.ts', 'test/compile-cache.ts'],
     pool: 'forks',
     sequence: { sequencer: LongestFirst },
     // most tests wait for disks and servers of their own: as many workers as cores would leave a small machine idle
