@@ -19,6 +19,7 @@ import type { Signal } from './ingest/pressure.ts';
 import { CATALOG_BYTES } from './memory-budget.ts';
 import type { Tiers } from './server-tiers.ts';
 import { collectGarbage, heapBytesOfMain } from './thread-heap.ts';
+import { uncancelled, type Running } from './running.ts';
 
 export type GuardLevel = 'calm' | 'tight' | 'red';
 
@@ -157,7 +158,7 @@ export class MemoryGuard {
    * @param chunkBytes what one chunk of its rows may take
    * @throws {SqlError} 53200 after 30 s; 57014 when cancelled
    */
-  async scan(running: (cancel: () => void) => void, chunkBytes = 0): Promise<() => void> {
+  async scan(running: Running, chunkBytes = 0): Promise<() => void> {
     const wide = chunkBytes > this.#options.limitBytes * WIDE;
     if (wide && this.#wideScans > 0) await this.#wait(running, this.#wideWaiting);
     if (wide) this.#wideScans++;
@@ -186,21 +187,23 @@ export class MemoryGuard {
   async catalog(): Promise<void> {
     const { catalogBytes, limitBytes } = this.#options;
     if (this.level === 'calm' && this.rssBytes + catalogBytes > limitBytes * RED) this.level = 'tight';
-    if (this.level !== 'calm' && this.#scans > 0) await this.#calm(() => {});
+    if (this.level !== 'calm' && this.#scans > 0) await this.#calm(uncancelled);
   }
 
   /** Resolves when memory is calm, or when no scan runs any more and this is the first to wait. */
-  #calm(running: (cancel: () => void) => void): Promise<void> {
+  #calm(running: Running): Promise<void> {
     return this.#wait(running, this.#waiting);
   }
 
   /** Resolves when it is taken from the queue and called. */
-  #wait(running: (cancel: () => void) => void, queue: (() => void)[]): Promise<void> {
+  #wait(running: Running, queue: (() => void)[]): Promise<void> {
     return new Promise<void>((resolve, reject) => {
+      let over = (): void => {};
       const settle = (done: () => void) => (): void => {
         const at = queue.indexOf(admitted);
         if (at >= 0) queue.splice(at, 1);
         cancelTimer();
+        over();
         done();
       };
       const admitted = settle(resolve);
@@ -209,7 +212,7 @@ export class MemoryGuard {
         settle(() => reject(this.#short())),
       );
       queue.push(admitted);
-      running(settle(() => reject(canceled())));
+      over = running(settle(() => reject(canceled())));
     });
   }
 

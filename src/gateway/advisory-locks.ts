@@ -50,7 +50,7 @@ export class AdvisoryLocks {
     const disarm = patience.lockWait(() =>
       reject(new SqlError(SqlState.lockNotAvailable, 'canceling statement due to lock timeout')),
     );
-    patience.running(() => reject(canceled()));
+    const over = patience.running(() => reject(canceled()));
     try {
       if (this.#waitsFor(owner, owner, new Set())) throw new SqlError(SqlState.deadlockDetected, 'deadlock detected');
       await promise;
@@ -63,7 +63,7 @@ export class AdvisoryLocks {
     } finally {
       owner.waitsFor = null;
       disarm();
-      patience.running(() => {});
+      over();
     }
   }
 

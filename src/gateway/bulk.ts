@@ -6,6 +6,7 @@ import { spill, spillRows } from '../ingest/spill-rows.ts';
 import { streamRows } from '../ingest/stream-writes.ts';
 import type { TableWrites } from '../ingest/transaction.ts';
 import { insertRows } from '../ingest/write-rows.ts';
+import { unlessCanceled } from '../running.ts';
 import type { MaybePromise } from '../wire/gateway-api.ts';
 import { checkSize, contextOf, type WriteEnvironment } from './write-environment.ts';
 
@@ -73,27 +74,38 @@ export class BulkRows {
 }
 
 /**
- * Own rows whose keys are claimed go to the log, and to files.
+ * Own rows whose keys are claimed go to the log, and to files. A statement that is cancelled waits for neither: both may be behind a
+ * slow disk.
  * @param from the statement's first own row
- * @throws {SqlError} 53200 when there are too many that have to stay in memory
+ * @throws {SqlError} 53200 when there are too many that have to stay in memory; 57014
  */
 export function moveRows(environment: WriteEnvironment, writes: TableWrites, from: number): MaybePromise<void> {
-  const { database, transaction } = environment;
+  const { database, transaction, running } = environment;
+  const abandoned = new AbortController();
   const streaming = streamRows(database, transaction, writes);
-  const spilling = spillRows(database, transaction, writes, from);
+  const spilling = spillRows(database, transaction, writes, from, abandoned.signal);
   if (spilling === undefined) checkSize(environment, writes);
-  return streaming === undefined || spilling === undefined ? (spilling ?? streaming) : spilling.then(() => streaming);
+  const moved =
+    streaming === undefined || spilling === undefined ? (spilling ?? streaming) : spilling.then(() => streaming);
+  return moved === undefined ? undefined : unlessCanceled(running, moved, () => abandoned.abort());
 }
 
 /**
  * All own rows, whose keys are claimed, go to files: a query that is begun then finds them where they stay.
  * @returns false where they have to stay in memory
  */
-export async function moveAll({ database, transaction }: WriteEnvironment, writes: TableWrites): Promise<boolean> {
+export async function moveAll(
+  { database, transaction, running }: WriteEnvironment,
+  writes: TableWrites,
+): Promise<boolean> {
   if (writes.mayRevive) return false;
   writes.inserted.close();
-  await streamRows(database, transaction, writes);
-  await spill(database, transaction, writes, writes.inserted.rows);
+  const abandoned = new AbortController();
+  const move = async (): Promise<void> => {
+    await streamRows(database, transaction, writes);
+    await spill(database, transaction, writes, writes.inserted.rows, abandoned.signal);
+  };
+  await unlessCanceled(running, move(), () => abandoned.abort());
   return true;
 }
 

@@ -65,7 +65,7 @@ export async function copyFrom(environment: WriteEnvironment, statement: CopyFro
   }
 }
 
-/** A cancel between two messages of the client ends the COPY at once; while rows are moved, when they have been or their wait has ended. */
+/** A cancel between two messages of the client ends the COPY at once; while rows are moved, what they wait for says how. */
 class CopyCancel {
   readonly came: Promise<never>;
   readonly #running: WriteEnvironment['running'];
@@ -93,18 +93,17 @@ class CopyCancel {
     if (this.#isCancelled) throw canceled();
   }
 
-  /** What it waits for itself has taken the cancel's place. */
+  /** What it waits for itself takes the cancel's place. */
   during(move: () => MaybePromise<void>): MaybePromise<void> {
-    this.#running(() => (this.#isCancelled = true));
+    const over = this.#running(() => (this.#isCancelled = true));
+    const moved = (): void => {
+      over();
+      this.check();
+    };
     const moving = move();
-    if (moving !== undefined) return moving.then(() => this.#moved());
-    this.#moved();
+    if (moving !== undefined) return moving.then(moved);
+    moved();
     return undefined;
-  }
-
-  #moved(): void {
-    this.check();
-    this.#listen();
   }
 }
 

@@ -19,6 +19,7 @@ import type { Format } from '../types/result-column.ts';
 import { FeedHolds } from './feeds.ts';
 import { LocatedRows } from './located-rows.ts';
 import { ScanBuilder, type BuiltScan } from './scan.ts';
+import type { Running } from '../running.ts';
 
 export interface CursorRequest {
   readonly rendered: RenderedQuery;
@@ -67,7 +68,7 @@ export class EngineCursor {
     database: Database,
     engine: Remote<EngineApi>,
     request: CursorRequest,
-    running: (cancel: () => void) => void,
+    running: Running,
   ): Promise<EngineCursor> {
     // Who reads the log alone needs no Version and little memory, and may take its time.
     const onlyFeeds = request.tables.length > 0 && request.tables.every(({ feed }) => feed !== undefined);

@@ -15,6 +15,7 @@ import type { Lsn } from '../table-def.ts';
 import { lsnText } from '../types/pg-lsn.ts';
 import type { ServerContext } from './context.ts';
 import { checkReach } from './feeds.ts';
+import type { Running } from '../running.ts';
 
 /** What no publication tells of is looked at so often: a table that was dropped, a log that had to go. */
 const LOOK_MS = 500;
@@ -22,7 +23,7 @@ const LOOK_MS = 500;
 /** What a wait needs of its session. */
 interface Waiting {
   readonly context: Pick<ServerContext, 'database' | 'clock'>;
-  readonly running: (cancel: () => void) => void;
+  readonly running: Running;
 }
 
 /**

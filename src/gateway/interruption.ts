@@ -8,6 +8,7 @@ import type { Clock } from '../clock.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import type { SessionActivity } from './activity.ts';
 import type { SessionSettings } from './settings.ts';
+import type { Running } from '../running.ts';
 
 export class Interruption {
   readonly #clock: Clock;
@@ -58,9 +59,15 @@ export class Interruption {
   }
 
   /** How to end what a statement waits for now. */
-  readonly running = (cancel: () => void): void => {
+  readonly running: Running = (cancel) => {
+    const around = this.#cancel;
     this.#cancel = cancel;
     if (this.#reason !== null) cancel();
+    return () => {
+      if (this.#cancel !== cancel) return;
+      this.#cancel = around;
+      if (this.#reason !== null) around?.();
+    };
   };
 
   /** Carries a statement out, I1. @throws {SqlError} 57014 */

@@ -134,9 +134,9 @@ export class Turns {
     const { promise: cancelled, reject: cancel } = Promise.withResolvers<never>();
     const before = this.#last;
     this.#last = before.then(() => ended);
-    running(() => cancel(canceled()));
+    const over = running(() => cancel(canceled()));
     try {
-      await Promise.race([before, cancelled]);
+      await Promise.race([before, cancelled]).finally(over);
       return await work();
     } finally {
       end();

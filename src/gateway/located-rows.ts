@@ -19,6 +19,7 @@ import type { DeleteRef, FileUnit, MemoryUnit, TableScan } from '../storage/scan
 import type { Table } from '../storage/table.ts';
 import { bufferUnit, type BufferUnit } from './buffer.ts';
 import { keysOf } from './file-filters.ts';
+import type { Running } from '../running.ts';
 
 /** Of one remote file; of more a scan of the whole is as good. */
 export const AWAY_ROWS_MAX = 32;
@@ -56,7 +57,7 @@ export class LocatedRows {
   async narrowAll(
     scans: readonly TableScan[],
     filtersOf: (place: number) => readonly ColumnFilter[],
-    running: (cancel: () => void) => void,
+    running: Running,
   ): Promise<TableScan[]> {
     const abort = new AbortController();
     running(() => abort.abort());

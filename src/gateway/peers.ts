@@ -67,14 +67,14 @@ export async function sleep(
   if (!(milliseconds > 0)) return;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const disarm = clock.after(Math.min(milliseconds, SLEEP_MS_MAX), resolve);
-  interruption.running(() => reject(canceled()));
+  const over = interruption.running(() => reject(canceled()));
   activity.waits = ['Timeout', 'PgSleep'];
   try {
     await promise;
   } finally {
     activity.waits = null;
     disarm();
-    interruption.running(() => {});
+    over();
   }
 }
 

@@ -15,6 +15,7 @@ import type { Format } from '../types/result-column.ts';
 import { timeZone } from '../types/time-zone.ts';
 import type { ServerContext } from './context.ts';
 import { valueVector } from './operands.ts';
+import type { Running } from '../running.ts';
 
 /** Rows as DataRow messages. */
 export interface PointAnswer {
@@ -30,7 +31,7 @@ export interface PointEnvironment {
   readonly context: ServerContext;
   readonly transaction: Transaction | null;
   readonly timeZone: string;
-  readonly running: (cancel: () => void) => void;
+  readonly running: Running;
 }
 
 /** What memory says of a key: its row is where the table has found it; there is none; the engine or files must be looked at; or a commit under way is to be waited for. */

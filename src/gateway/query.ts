@@ -35,6 +35,7 @@ import { noted } from './unhandled.ts';
 import { sessionView } from './session-views.ts';
 import { type ViewReader, viewRows } from './views.ts';
 import { parameterValues } from './write-environment.ts';
+import { uncancelled, type Running } from '../running.ts';
 
 export interface QueryEnvironment {
   readonly context: ServerContext;
@@ -53,7 +54,7 @@ export interface QueryEnvironment {
   /** Where the statement begins in the client's text. */
   readonly position: number;
   /** Told how to cancel what runs now. */
-  readonly running: (cancel: () => void) => void;
+  readonly running: Running;
 }
 
 /** What functions do to a session. */
@@ -117,7 +118,7 @@ export class QueryRun {
   private constructor(
     columns: readonly ResultColumn[],
     source: Source,
-    running: QueryEnvironment['running'] = () => {},
+    running: QueryEnvironment['running'] = uncancelled,
   ) {
     this.#running = running;
     this.columns = columns;
@@ -512,7 +513,7 @@ export async function atStatement<T>(position: number, work: Promise<T>): Promis
 }
 
 /** Ends what waits for PostgreSQL: it may be at others' statements, or starting. */
-export function signalOf(running: (cancel: () => void) => void): AbortSignal {
+export function signalOf(running: Running): AbortSignal {
   const abort = new AbortController();
   running(() => abort.abort());
   return abort.signal;

@@ -20,6 +20,7 @@ import type { BoundParameters, MaybePromise } from '../wire/gateway-api.ts';
 import { EngineCursor } from './cursor.ts';
 import type { CursorRow } from './current-of.ts';
 import type { Answer } from './returning.ts';
+import type { Running } from '../running.ts';
 
 /** What a writing statement works with. */
 export interface WriteEnvironment {
@@ -40,7 +41,7 @@ export interface WriteEnvironment {
   ) => Promise<readonly (readonly (Uint8Array | null)[])[]>;
   /** The row of a table that a cursor stands on. @throws {SqlError} 34000, 24000, 0A000 */
   readonly cursorRow: (cursor: string, def: TableDef) => Promise<CursorRow>;
-  readonly running: (cancel: () => void) => void;
+  readonly running: Running;
   readonly lockWait: (expired: () => void) => () => void;
   /** Rows that stand for tables of subqueries, by placeholder. */
   readonly buffers?: ReadonlyMap<string, MemoryUnit>;

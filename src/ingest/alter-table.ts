@@ -11,6 +11,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import { keyTypes, type Table } from '../storage/table.ts';
 import type { TableDef } from '../table-def.ts';
 import { nameOf, type Database } from './database.ts';
+import { uncancelled } from '../running.ts';
 
 const ADOPT_PATIENCE_MS = 100;
 const ADOPT_RETRY_MS = 1000;
@@ -52,7 +53,7 @@ export async function adoptDefinition(database: Database, table: Table): Promise
   const hold = locks.open(() => null);
   const patience = {
     lockWait: (expired: () => void) => clock.after(ADOPT_PATIENCE_MS, expired),
-    running: () => {},
+    running: uncancelled,
   };
   try {
     while (table.found !== null && !database.closing) {

@@ -17,12 +17,13 @@ import type { ColumnDef, TableDef } from '../table-def.ts';
 import { adoptHeld, isOtherShape, type Alteration } from './alter-table.ts';
 import type { Database } from './database.ts';
 import { refreshTable } from './iceberg-commit.ts';
-import { holdLanes, unlessCanceled } from './lanes.ts';
+import { holdLanes } from './lanes.ts';
 import { ownedBy } from './relations.ts';
 import { isSpilled, reshapeWrites, type Reshaped } from './reshape-writes.ts';
 import type { SchemaChanges } from './schema-changes.ts';
 import type { Patience } from './table-locks.ts';
 import { readOnly } from './transaction.ts';
+import { unlessCanceled } from '../running.ts';
 
 export interface AlterWithin {
   readonly database: Database;
@@ -73,7 +74,7 @@ export async function alterWithin(
   // Most of what is in memory moves before anybody waits.
   const isOthers = !changes.isNew(table) && table.committedDef === null && !table.temporary && table.detached === null;
   if (isOthers && isOtherShape(table.def, first.def))
-    await unlessCanceled(given.patience, database.commit(table, 'alter'));
+    await unlessCanceled(given.patience.running, database.commit(table, 'alter'));
   await holdToAlter(given, table);
   const { def: before } = table;
   const wanted = change(before);
@@ -83,7 +84,7 @@ export async function alterWithin(
     refuseShape(given, table, wanted.def);
     if (!changes.isNew(table))
       await unlessCanceled(
-        given.patience,
+        given.patience.running,
         database.inLane(table, async () => {
           await database.flushHeld(table, 'alter');
           if (!table.temporary) await database.commitHeld(table, 'alter');

@@ -4,6 +4,7 @@
  */
 import type { DiskCache, WantedFile } from '../storage/disk/disk-cache.ts';
 import type { UnitEngine } from '../storage/unit-engine.ts';
+import type { Running } from '../running.ts';
 
 type Cache = Pick<DiskCache, 'concerns' | 'lease'>;
 type Call = (request: { readonly files: readonly WantedFile[] }) => Promise<unknown>;
@@ -12,7 +13,7 @@ type Call = (request: { readonly files: readonly WantedFile[] }) => Promise<unkn
 const LOOKUPS: ReadonlySet<string> = new Set(['lookup', 'lookupImages', 'fetchRows']);
 
 /** @param running takes what ends the wait */
-export function cancellable<E extends UnitEngine>(engine: E, cache: Cache, running: (cancel: () => void) => void): E {
+export function cancellable<E extends UnitEngine>(engine: E, cache: Cache, running: Running): E {
   const waiting =
     (call: Call): Call =>
     async (request) => {

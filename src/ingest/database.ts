@@ -47,6 +47,7 @@ import { TableLocks } from './table-locks.ts';
 import { TemporaryTables } from './temporary-tables.ts';
 import { Transaction } from './transaction.ts';
 import { UnclaimedRows } from './unclaimed-rows.ts';
+import type { Running } from '../running.ts';
 
 const MEMORY_MARKS: Marks = { yellow: 0.6, red: 0.8 };
 /** Key tables hold transactions and units as int32: both numbers start again after it. */
@@ -91,8 +92,7 @@ export class Database {
   readonly follower = new IndexFollower();
   readonly locks: TableLocks;
   /** A scan's turn; the answer is called once when it has ended. Memory may make it wait (src/server-memory-guard.ts). */
-  admitScan: (running: (cancel: () => void) => void, chunkBytes: number) => Promise<() => void> = () =>
-    Promise.resolve(() => {});
+  admitScan: (running: Running, chunkBytes: number) => Promise<() => void> = () => Promise.resolve(() => {});
   readonly warn: (error: unknown, where: string) => void;
   /** Those that are durable. */
   readonly tables = new Map<string, Table>();

@@ -15,14 +15,16 @@ export async function waitFor(context: WriteContext, waiter: Transaction, holder
     if (each === waiter) throw deadlock(waiter, holder);
   waiter.waitsFor = holder;
   let over = (): void => {};
+  let waited = (): void => {};
   try {
     const { promise: cancelled, reject } = Promise.withResolvers<never>();
-    context.running(() => reject(canceled()));
+    waited = context.running(() => reject(canceled()));
     const late = new SqlError(SqlState.lockNotAvailable, 'canceling statement due to lock timeout');
     over = context.lockWait?.(() => reject(late)) ?? over;
     await Promise.race([holder.released(), waiter.ended, cancelled]);
   } finally {
     over();
+    waited();
     waiter.waitsFor = null;
   }
   assertOpen(waiter);

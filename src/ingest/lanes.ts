@@ -26,17 +26,6 @@ function askedLane(database: Database, table: Table): Promise<Release> {
   });
 }
 
-/** What goes on by itself: a statement that is cancelled does not wait for it. @throws {SqlError} 57014, and what `work` throws until then */
-export async function unlessCanceled<T>({ running }: Pick<Patience, 'running'>, work: Promise<T>): Promise<T> {
-  const { promise: given, reject } = Promise.withResolvers<never>();
-  running(() => reject(canceled()));
-  try {
-    return await Promise.race([work, given]);
-  } finally {
-    running(() => {});
-  }
-}
-
 /** All of them, to be given back together. @throws {SqlError} 57014, 55P03: none is held, or will be */
 export async function holdLanes(
   database: Database,
@@ -59,7 +48,7 @@ export async function holdLanes(
   const waited = patience.lockWait(() =>
     reject(new SqlError(SqlState.lockNotAvailable, 'canceling statement due to lock timeout')),
   );
-  patience.running(() => reject(canceled()));
+  const over = patience.running(() => reject(canceled()));
   try {
     await Promise.race([Promise.all(asked), given]);
     return releaseAll;
@@ -68,6 +57,6 @@ export async function holdLanes(
     throw error;
   } finally {
     waited();
-    patience.running(() => {});
+    over();
   }
 }

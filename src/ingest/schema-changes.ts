@@ -24,6 +24,7 @@ import type { Redefinition, SchemaResult } from './schema-result.ts';
 import type { Sequence } from './sequence.ts';
 import type { Patience, TableHold } from './table-locks.ts';
 import type { Transaction } from './transaction.ts';
+import { uncancelled } from '../running.ts';
 
 const keyOf = (schema: string, name: string): string => `${schema}\u0000${name}`;
 /** Of what a key, a table or a sequence names; '' for what lies in none. */
@@ -36,7 +37,7 @@ interface QualifiedName {
 }
 
 /** For a lock that nobody else can have. */
-const NOBODY_ELSE: Patience = { lockWait: () => () => {}, running: () => {} };
+const NOBODY_ELSE: Patience = { lockWait: () => () => {}, running: uncancelled };
 
 /** By which a sequence is held alone while it is altered. */
 export const sequenceKey = ({ def: { oid } }: Sequence): string => `sequence ${oid}`;

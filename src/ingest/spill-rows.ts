@@ -5,10 +5,12 @@
  * - E1 Their keys were claimed before, and the rows are in the log's stream, or no stream is used.
  * - E2 Rows stay in memory, and their keys in the index of own rows, until the files are durable (C10); both change in one
  *   synchronous step.
- * - E3 A transaction that ends meanwhile leaves no file.
+ * - E3 A transaction that ends meanwhile leaves no file. Nor does one whose statement is cancelled: nobody waits for the file
+ *   that is being written then, and it goes when it has been.
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { canceled } from '../errors.ts';
 import type { Remote } from '../rpc.ts';
 import type { DiskCache } from '../storage/disk/disk-cache.ts';
 import { DataFileUnit } from '../storage/file-unit.ts';
@@ -26,6 +28,7 @@ import type { TableWrites, Transaction } from './transaction.ts';
 /** From this share of the memory for rows on own rows go to files; the lower one counts while memory is short. */
 export const SPILL_FRACTION = 0.2;
 const SPILL_FRACTION_PRESSED = 0.05;
+const NEVER = new AbortController().signal;
 
 /** What it needs of the database. */
 export interface SpillHost {
@@ -51,6 +54,7 @@ interface Part {
 /**
  * After rows were claimed: undefined, or a promise while they are written.
  * @param from the statement's first own row: readers under way know none from there on, and no file spans it
+ * @param abandoned the statement is cancelled: what is not in files yet stays where it is, E3
  * @throws {SqlError} 53100 when disk.limit has no room for more
  */
 export function spillRows(
@@ -58,6 +62,7 @@ export function spillRows(
   transaction: Transaction,
   writes: TableWrites,
   from: number,
+  abandoned: AbortSignal,
 ): Promise<void> | undefined {
   const { batches } = writes.inserted;
   if (batches.length < 2) return undefined;
@@ -66,7 +71,7 @@ export function spillRows(
   for (let i = 0; i < batches.length - 1; i++) bytes += batches[i]!.heldBytes;
   const fraction = host.pressed ? SPILL_FRACTION_PRESSED : SPILL_FRACTION;
   if (bytes < pool.budgetBytes * fraction || writes.mayRevive) return undefined;
-  return spill(host, transaction, writes, from);
+  return spill(host, transaction, writes, from, abandoned);
 }
 
 /** Without a look at how much it is; the last batch stays. */
@@ -75,13 +80,18 @@ export async function spill(
   transaction: Transaction,
   writes: TableWrites,
   from: number,
+  abandoned: AbortSignal = NEVER,
 ): Promise<void> {
   const { inserted, table } = writes;
+  const goOn = (): void => {
+    assertOpen(transaction);
+    if (abandoned.aborted) throw canceled();
+  };
   const count = inserted.batches.length - 1; // the last one takes rows still
   const end = inserted.batchStart(count);
   // Rows in memory count as the files that they will be: copies have to be out of their way.
   (await host.disk.reserve(0, 'Files with rows of a transaction'))();
-  assertOpen(transaction);
+  goOn();
   writes.growInto(transaction.id, inserted.rows, 0);
   writes.removeFiles = (files) => removeLater(host, files);
   const units: SpilledUnit[] = [];
@@ -89,11 +99,11 @@ export async function spill(
   const pin = host.memory.pins.acquire();
   const { unit: rows, read } = writes.lend(count);
   try {
-    const parts = await partsOf(transaction, writes, end, from);
+    const parts = await partsOf(goOn, writes, end, from);
     for (const part of parts) {
       const unit = await writePart(host, table, rows, part);
       if (unit !== null) units.push(unit);
-      assertOpen(transaction);
+      goOn();
     }
     transaction.spilling(writes, count);
     read();
@@ -127,12 +137,7 @@ async function writePart(
 }
 
 /** The live rows before `end` by savepoint and partition, routed as commits route them. */
-async function partsOf(
-  transaction: Transaction,
-  writes: TableWrites,
-  end: number,
-  from: number,
-): Promise<readonly Part[]> {
+async function partsOf(goOn: () => void, writes: TableWrites, end: number, from: number): Promise<readonly Part[]> {
   const { inserted, table } = writes;
   const { first } = inserted;
   const inside = [...writes.spillCuts, from].filter((row) => row > first && row < end);
@@ -157,7 +162,7 @@ async function partsOf(
         part.picks!.push(row - first);
       }
       await new Promise<void>((resolve) => setImmediate(resolve)); // others have their turn
-      assertOpen(transaction);
+      goOn();
     }
     parts.push(...byPartition.values());
     low = high;

@@ -14,6 +14,7 @@ import type { Clock } from '../clock.ts';
 import { canceled, SqlError, SqlState } from '../errors.ts';
 import type { Table } from '../storage/table.ts';
 import type { Transaction } from './transaction.ts';
+import type { Running } from '../running.ts';
 
 const LOOK_AGAIN_MS = 1000;
 
@@ -146,7 +147,7 @@ export interface Patience {
   /** A wait begins, and may end by lock_timeout; the answer ends it. */
   readonly lockWait: (expired: () => void) => () => void;
   /** Told how to end what is waited for. */
-  readonly running: (cancel: () => void) => void;
+  readonly running: Running;
 }
 
 /** A strong lock, held or waited for. */
@@ -285,7 +286,7 @@ export class TableLocks {
   async #wait(hold: TableHold, wanted: Wanted, patience: Patience, until: () => Promise<void>): Promise<void> {
     const { promise: given, reject } = Promise.withResolvers<void>();
     const cancels: (() => void)[] = [];
-    patience.running(() => reject(canceled()));
+    cancels.push(patience.running(() => reject(canceled())));
     cancels.push(
       patience.lockWait(() =>
         reject(new SqlError(SqlState.lockNotAvailable, 'canceling statement due to lock timeout')),

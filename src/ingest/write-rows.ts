@@ -15,13 +15,14 @@ import { deletePlaces } from './position-locks.ts';
 import { isTaken, resolveCold } from './resolver.ts';
 import { claimSpilled } from './spilled-keys.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
+import type { Running } from '../running.ts';
 
 export interface WriteContext {
   readonly memory: Memory;
   readonly engine: UnitEngine;
   readonly transaction: (id: number) => Transaction | undefined;
   /** Takes what ends a wait for a key, when the statement is cancelled. */
-  readonly running: (cancel: () => void) => void;
+  readonly running: Running;
   /** Told of a wait for a lock, and how to end it when it takes too long; the answer is called when it is over. */
   readonly lockWait?: (expired: () => void) => () => void;
 }

@@ -32,3 +32,19 @@ test('a cancel that came too late for its statement is nothing to the next', asy
   interruption.running(() => cancels++);
   expect(cancels).toBe(0);
 });
+
+test('R1: when a wait inside another one is over, a cancel ends the outer one, also one that came in the turn between', async () => {
+  for (const isEarly of [false, true]) {
+    const interruption = made();
+    const statement = interruption.guarded(async () => {
+      const { promise: query, reject } = Promise.withResolvers<never>();
+      interruption.running(() => reject(canceled()));
+      const over = interruption.running(() => {}); // it ends by itself
+      if (isEarly) interruption.cancel();
+      over();
+      if (!isEarly) interruption.cancel();
+      return query;
+    });
+    await expect(statement).rejects.toMatchObject({ code: '57014' });
+  }
+});

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { cancellable } from '../../src/ingest/cancellable.ts';
 import { NO_USAGE } from '../../src/storage/disk/disk-usage.ts';
+import type { Running } from '../../src/running.ts';
 import { DiskCache } from '../../src/storage/disk/disk-cache.ts';
 import type { LookupRequest, UnitEngine } from '../../src/storage/unit-engine.ts';
 
@@ -39,8 +40,9 @@ function world() {
     },
   } as unknown as UnitEngine;
   let cancel = (): void => {};
-  const running = (given: () => void): void => {
+  const running: Running = (given) => {
     cancel = given;
+    return () => {};
   };
   return { own: cancellable(engine, cache, running), asked, answer, cancelled, gate, cancel: () => cancel() };
 }

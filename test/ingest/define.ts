@@ -6,9 +6,10 @@ import type { Patience } from '../../src/ingest/table-locks.ts';
 import type { SequenceOptions } from '../../src/sequence-def.ts';
 import type { Table } from '../../src/storage/table.ts';
 import type { TableDef } from '../../src/table-def.ts';
+import { uncancelled } from '../../src/running.ts';
 
 /** Waits for as long as it takes. */
-export const patient: Patience = { lockWait: () => () => {}, running: () => {} };
+export const patient: Patience = { lockWait: () => () => {}, running: uncancelled };
 
 export async function inDefinitions<T>(
   database: Database,

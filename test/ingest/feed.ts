@@ -5,6 +5,7 @@ import { integerAt } from '../../src/storage/memory/slice.ts';
 import type { Table } from '../../src/storage/table.ts';
 import type { Lsn } from '../../src/table-def.ts';
 import { isValid, type ColumnVector } from '../../src/types/column-vector.ts';
+import { uncancelled } from '../../src/running.ts';
 import type { TestDatabase } from './harness.ts';
 
 export interface SeenChange {
@@ -34,7 +35,7 @@ export function openChanges(db: TestDatabase, table: Table, since: Lsn): Promise
     times: { transaction: 0, statement: 0 },
     timeZone: 'UTC',
   } as const;
-  return EngineCursor.open(db.tiers.database, db.tiers.engine, request, () => {});
+  return EngineCursor.open(db.tiers.database, db.tiers.engine, request, uncancelled);
 }
 
 /** At most `limit` changes after `since`. */

@@ -9,6 +9,7 @@ import { RowWriter } from '../../src/ingest/row-writer.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
 import { lockRows } from '../../src/ingest/snapshot-writes.ts';
 import { deleteRows, insertRows, recordFound, type WriteContext } from '../../src/ingest/write-rows.ts';
+import { uncancelled, type Running } from '../../src/running.ts';
 import { openTiers, type TierOptions, type Tiers } from '../../src/server-tiers.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import { integerAt } from '../../src/storage/memory/slice.ts';
@@ -144,8 +145,9 @@ export class TestDatabase {
 
   get context(): WriteContext {
     const { database } = this.tiers;
-    const running = (cancel: () => void): void => {
+    const running: Running = (cancel) => {
       this.cancel = cancel;
+      return () => {};
     };
     return { memory: database.memory, engine: database.engine, transaction: (id) => database.transaction(id), running };
   }
@@ -276,7 +278,7 @@ export class TestDatabase {
       times: { transaction: 0, statement: 0 },
       timeZone: 'UTC',
     };
-    return EngineCursor.open(this.tiers.database, this.tiers.engine, request, () => {});
+    return EngineCursor.open(this.tiers.database, this.tiers.engine, request, uncancelled);
   }
 }
 

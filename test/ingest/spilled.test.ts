@@ -4,10 +4,14 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { moveAll } from '../../src/gateway/bulk.ts';
+import type { WriteEnvironment } from '../../src/gateway/write-environment.ts';
 import { spill } from '../../src/ingest/spill-rows.ts';
 import { streamRows } from '../../src/ingest/stream-writes.ts';
 import type { Transaction } from '../../src/ingest/transaction.ts';
+import type { Running } from '../../src/running.ts';
 import type { Table } from '../../src/storage/table.ts';
+import type { UnitEngine, WrittenFile } from '../../src/storage/unit-engine.ts';
 import { TestDatabase } from './harness.ts';
 
 /** Rows of one insert: some batches. */
@@ -106,6 +110,58 @@ describe.each([
       await expect.poll(added).toEqual([]);
       expect(await counts(again(table))).toEqual({});
     }
+  });
+
+  test('E3: a cancel ends the wait for a file that is being written; a rollback to a savepoint then overwrites no row that it is written from', async () => {
+    const table = await db.newTable(partitioned, keyed);
+    const before = new Set(files());
+    const transaction = db.begin();
+    await insert(transaction, table, range(0, MANY), 1);
+    transaction.savepoint();
+    await insert(transaction, table, range(MANY, MANY), 2);
+    const { memory, engine, lake, disk, diskDir, index, nextUnit, warn, log } = db.tiers.database;
+    const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const written: (WrittenFile | null)[] = [];
+    const writeParquet: UnitEngine['writeParquet'] = async (request) => {
+      const isAhead = request.memory[0]!.picks!.at(-1)! < MANY; // before the savepoint
+      if (isAhead) return engine.writeParquet(request);
+      asked.resolve();
+      await gate.promise;
+      written.push(await engine.writeParquet(request));
+      return written.at(-1)!;
+    };
+    const database = {
+      memory,
+      engine: { writeParquet },
+      lake,
+      disk,
+      diskDir,
+      pressed: false,
+      index,
+      nextUnit,
+      warn,
+      log,
+    };
+    let cancel = (): void => {};
+    const running: Running = (given) => {
+      cancel = given;
+      return () => {};
+    };
+    const environment = { database, transaction, running } as unknown as WriteEnvironment;
+    const moving = moveAll(environment, transaction.of(table));
+    await asked.promise;
+    cancel();
+    await expect(moving).rejects.toMatchObject({ code: '57014' });
+    transaction.rollbackTo(0);
+    await insert(transaction, table, range(2 * MANY, MANY), 3);
+    gate.resolve();
+    await expect.poll(() => written.length).toBe(1);
+    await expect.poll(() => files().filter((name) => !before.has(name))).toEqual([]);
+    const two = Uint8Array.of(2, 0, 0, 0); // v of the rows that were taken back
+    expect(written[0]!.columns[1]).toMatchObject({ lower: two, upper: two });
+    expect(await counts(table, transaction)).toEqual({ 1: MANY, 3: MANY });
+    await db.commit(transaction);
+    expect(await counts(table)).toEqual({ 1: MANY, 3: MANY });
   });
 
   test('rows in files are deleted by their transaction, and by a rollback to a savepoint come back or go', async () => {

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { memoryBudget } from '../../src/memory-budget.ts';
 import { guardLevel, MemoryGuard, type GuardLevel } from '../../src/server-memory-guard.ts';
+import { uncancelled, type Running } from '../../src/running.ts';
 
 const MB = 2 ** 20;
 
@@ -137,7 +138,7 @@ test('G2 free memory goes back to the system every second while memory is tight,
 test('G1 a catalog worker that does not fit below 97 % waits for the scan, and no scan starts beside it', async () => {
   const { guard, look } = guarded();
   await look(810, 0);
-  const end = await guard.scan(() => {});
+  const end = await guard.scan(uncancelled);
   await guard.catalog(); // takes 150
   expect(guard.level).toBe('calm');
   await look(830, 100);
@@ -153,10 +154,10 @@ test('G1 a catalog worker that does not fit below 97 % waits for the scan, and n
 test('while memory is tight one scan runs at a time, and the others go on when it is calm', async () => {
   const { guard, look } = guarded();
   await look(950, 0);
-  const endFirst = await guard.scan(() => {});
+  const endFirst = await guard.scan(uncancelled);
   const order: string[] = [];
-  const second = guard.scan(() => {}).then((end) => (order.push('second'), end));
-  const third = guard.scan(() => {}).then((end) => (order.push('third'), end));
+  const second = guard.scan(uncancelled).then((end) => (order.push('second'), end));
+  const third = guard.scan(uncancelled).then((end) => (order.push('third'), end));
   await look(950, 100);
   expect(order).toEqual([]);
   endFirst();
@@ -171,7 +172,7 @@ test('while memory is tight one scan runs at a time, and the others go on when i
 
 test('while memory is tight no catalog worker starts beside a scan', async () => {
   const { guard, look } = guarded();
-  const end = await guard.scan(() => {});
+  const end = await guard.scan(uncancelled);
   await guard.catalog();
   await look(950, 0);
   let started = false;
@@ -186,12 +187,16 @@ test('while memory is tight no catalog worker starts beside a scan', async () =>
 test('a scan that waits ends with 57014 when it is cancelled, and with 53200 after 30 s', async () => {
   const { guard, look } = guarded();
   await look(950, 0);
-  await guard.scan(() => {});
+  await guard.scan(uncancelled);
   let cancel = (): void => {};
-  const cancelled = guard.scan((how) => (cancel = how));
+  const kept: Running = (how) => {
+    cancel = how;
+    return () => {};
+  };
+  const cancelled = guard.scan(kept);
   cancel();
   await expect(cancelled).rejects.toMatchObject({ code: '57014' });
-  const late = guard.scan(() => {});
+  const late = guard.scan(uncancelled);
   late.catch(() => {});
   await look(950, 30_000);
   await expect(late).rejects.toMatchObject({ code: '53200' });
@@ -210,12 +215,13 @@ test('from 97 % of the limit on writes wait, and nothing slows them before', asy
 test('G4 scans of wide rows take turns: the next starts when one has ended, or one a look while RSS is low', async () => {
   const { guard, look } = guarded();
   const order: string[] = [];
-  const wide = (name: string): Promise<() => void> => guard.scan(() => {}, 100).then((end) => (order.push(name), end));
+  const wide = (name: string): Promise<() => void> =>
+    guard.scan(uncancelled, 100).then((end) => (order.push(name), end));
   const endFirst = await wide('first');
   await look(750, 0);
   void wide('second');
   void wide('third');
-  await guard.scan(() => {}, 10).then(() => order.push('narrow'));
+  await guard.scan(uncancelled, 10).then(() => order.push('narrow'));
   await look(750, 200);
   expect(order).toEqual(['first', 'narrow']);
   endFirst();
@@ -227,10 +233,14 @@ test('G4 scans of wide rows take turns: the next starts when one has ended, or o
 
 test('G4 a scan of wide rows that is cancelled while it waits leaves its turn to the next', async () => {
   const { guard } = guarded();
-  const end = await guard.scan(() => {}, 100);
+  const end = await guard.scan(uncancelled, 100);
   let cancel = (): void => {};
-  const cancelled = guard.scan((how) => (cancel = how), 100);
-  const next = guard.scan(() => {}, 100);
+  const kept: Running = (how) => {
+    cancel = how;
+    return () => {};
+  };
+  const cancelled = guard.scan(kept, 100);
+  const next = guard.scan(uncancelled, 100);
   cancel();
   await expect(cancelled).rejects.toMatchObject({ code: '57014' });
   end();

@@ -22,6 +22,7 @@ import { tableDef } from './scenario.ts';
 import { simulate } from './sim-node.ts';
 import { loadS3, simulateS3 } from './sim-s3.ts';
 import { codeOf, isSimulated, NO_FAULTS, Violation, World } from './world.ts';
+import { uncancelled } from '../../src/running.ts';
 
 const OWNER = 20_000;
 /** What a session may meet in good order. */
@@ -169,7 +170,7 @@ class Step {
 
   get #patience() {
     const { clock } = this.#world;
-    return { lockWait: (expired: () => void) => clock.after(5000, expired), running: () => {} };
+    return { lockWait: (expired: () => void) => clock.after(5000, expired), running: uncancelled };
   }
 
   async #hold(table: Table): Promise<void> {

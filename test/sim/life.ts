@@ -36,6 +36,7 @@ import {
 } from './sim-engine.ts';
 import { INDEX_DIR, remoteIndex, simIndex } from './sim-index.ts';
 import type { World } from './world.ts';
+import { uncancelled } from '../../src/running.ts';
 
 export interface Shape {
   readonly warehouse: string;
@@ -265,7 +266,7 @@ export class Life {
       memory: database.memory,
       engine: database.engine,
       transaction: (id) => database.transaction(id),
-      running: () => {},
+      running: uncancelled,
     };
   }
 

@@ -13,6 +13,7 @@ import { SqlError, SqlState } from '../../src/errors.ts';
 import { Pressure } from '../../src/ingest/pressure.ts';
 import { CATALOG_BYTES, memoryBudget } from '../../src/memory-budget.ts';
 import { MemoryGuard, type GuardOptions } from '../../src/server-memory-guard.ts';
+import { uncancelled } from '../../src/running.ts';
 import { randomFrom, type Random } from './sim-disk.ts';
 
 const MB = 2 ** 20;
@@ -208,7 +209,7 @@ export class Resident {
       let end: () => void;
       const wide = this.#random() < WIDE_SHARE ? WIDE_MB : 0;
       try {
-        end = this.#parts.asks ? await this.guard.scan(() => {}, wide * MB) : () => {};
+        end = this.#parts.asks ? await this.guard.scan(uncancelled, wide * MB) : () => {};
       } catch {
         this.done.refused++;
         continue;

@@ -16,6 +16,7 @@ import type { Life } from './life.ts';
 import { FOREIGN, TRUNCATED, type Change, type Model } from './model.ts';
 import type { Row } from './sim-engine.ts';
 import type { World } from './world.ts';
+import { uncancelled } from '../../src/running.ts';
 
 /** Keys of statements; those of large transactions come after them. */
 const KEYS = 24;
@@ -227,7 +228,7 @@ export class Sessions {
 
   get #patience() {
     const { clock } = this.#course.world;
-    return { lockWait: (expired: () => void) => clock.after(LOCK_TIMEOUT_MS, expired), running: () => {} };
+    return { lockWait: (expired: () => void) => clock.after(LOCK_TIMEOUT_MS, expired), running: uncancelled };
   }
 
   /** Some table, held as statements hold it; null: it is not there. */

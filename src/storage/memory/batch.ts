@@ -60,6 +60,8 @@ export class Batch {
   isNamed = false;
   /** Who reads it, under a pin, and says when it has been read. */
   readers = 0;
+  /** Rows were taken back that somebody reads still: no others may come in their place. */
+  isClosed = false;
 
   /** @throws {SqlError} 53200 */
   constructor(memory: Memory, physicals: readonly Physical[], blockBytes: number) {
@@ -80,7 +82,7 @@ export class Batch {
 
   /** No further row should be added. */
   get full(): boolean {
-    if (this.rows >= this.capacity) return true;
+    if (this.isClosed || this.rows >= this.capacity) return true;
     for (const column of this.columns) if (column.heapUsed >= HEAP_BYTES_FULL) return true;
     return false;
   }
@@ -163,6 +165,7 @@ export class Batch {
     for (const column of this.columns) if (column.heapCapacity > HEAP_BYTES_KEPT) return false;
     this.rows = 0;
     this.isNamed = false;
+    this.isClosed = false;
     for (const column of this.columns) column.reset();
     return true;
   }

@@ -116,6 +116,7 @@ export class RowBuffer {
     }
     const last = this.#batches.at(-1);
     if (last !== undefined) {
+      if (last.readers > 0) last.isClosed = true;
       last.rows = rows - this.#starts.at(-1)!;
       for (const column of last.columns) column.truncate(last.rows);
     }
