@@ -11,7 +11,7 @@ import type { BoundParameters, MaybePromise, Output, Portal, Prepared } from '..
 import { BoundValues } from './bound-values.ts';
 import { answerInstantly, mayBeInstant } from './instant.ts';
 import type { Interruption } from './interruption.ts';
-import { prepare, revalidate, type SessionPrepared } from './prepare.ts';
+import { asItWasRead, prepare, revalidate, type SessionPrepared } from './prepare.ts';
 import { formatsOf, SessionPortal } from './portal.ts';
 import { QueryRun, readByPostgres } from './query.ts';
 import { answerOf, keptRows, returningOf } from './returning.ts';
@@ -85,6 +85,20 @@ export class ExtendedQuery {
     const { prepared } = portal;
     if (prepared.parsed !== null) this.#statements.transaction.check(prepared.parsed);
     this.#statements.activity.runs(prepared.parsed?.text ?? '');
+    const reading = this.#reading(portal);
+    if (reading === null) return this.#carryOut(portal, maxRows, out);
+    return this.#interruption.guarded(() => reading).then(() => this.#carryOut(portal, maxRows, out));
+  }
+
+  /** Null: its literals mean now what they meant when it was prepared. */
+  #reading({ prepared, run, finished }: SessionPortal): Promise<void> | null {
+    const { readsClock, generation } = prepared;
+    if ((!readsClock && generation === this.#statements.generation) || run !== null || finished) return null;
+    return asItWasRead(this.#statements.preparation(), prepared);
+  }
+
+  #carryOut(portal: SessionPortal, maxRows: number, out: Output): MaybePromise<void> {
+    const { prepared } = portal;
     const statement = this.#statements.current(prepared);
     this.#statements.position = prepared.parsed?.position ?? 0;
     const tag =

@@ -6,6 +6,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import { shownColumns } from './show.ts';
 import { describedColumns, describedReturning, mergeOids, planColumn } from './columns.ts';
 import { atStatement } from './query.ts';
+import { readsClock, withReadLiterals, type LiteralReading } from './read-literals.ts';
 import { returningOf } from './returning.ts';
 import type { ParsedStatement, QueryPlan, Statement } from '../planner/plan.ts';
 import type { ResultColumn } from '../types/result-column.ts';
@@ -20,6 +21,10 @@ export interface SessionPrepared extends Prepared {
   readonly declaredOids: readonly number[];
   readonly preparedAt: number;
   readonly described: DescribedRow;
+  /** How its literals were read, or are to be. */
+  readonly reading: LiteralReading;
+  /** One of them may be a time that the clock says. */
+  readonly readsClock: boolean;
   /** The text of PREPARE; undefined: a Parse message made it. */
   readonly sqlText?: string;
 }
@@ -28,6 +33,9 @@ export interface SessionPrepared extends Prepared {
 export interface Preparation {
   readonly generation: number;
   readonly now: number;
+  readonly timeZone: string;
+  /** When its transaction began, in microseconds; asked for where it matters: it begins by that. */
+  readonly transactionAt: () => number;
   readonly plan: (parsed: ParsedStatement, parameterOids: readonly number[]) => Statement;
   readonly describe: (
     sql: string,
@@ -53,6 +61,7 @@ export function prepare(
     columns,
     generation: preparation.generation,
     preparedAt: preparation.now,
+    ...readingOf(preparation, parsed),
     described: new DescribedRow(),
   });
   if (parsed === null) return known([], null);
@@ -146,8 +155,29 @@ export async function describedByPostgres(
     columns: rows ? columns : null,
     generation: preparation.generation,
     preparedAt: preparation.now,
+    ...readingOf(preparation, parsed),
     described: new DescribedRow(),
   };
+}
+
+/** Before it is executed: null, or its literals were read under other settings, and it is to have them as they were. @throws {SqlError} 0A000 */
+export function asItWasRead(preparation: Preparation, prepared: SessionPrepared): Promise<void> | null {
+  const { parsed, parameterOids, reading } = prepared;
+  const { timeZone: zone } = preparation;
+  const isSame = reading.zone === zone && (!prepared.readsClock || reading.now === preparation.transactionAt());
+  if (parsed === null || isSame) return null;
+  return withReadLiterals(preparation, parsed, parameterOids, reading).then((read) => {
+    const anew = read === parsed ? {} : { parsed: read, statement: preparation.plan(read, parameterOids) };
+    Object.assign(prepared, { ...anew, reading: { zone, now: 0 }, readsClock: false });
+  });
+}
+
+function readingOf(
+  { timeZone: zone, transactionAt }: Preparation,
+  parsed: ParsedStatement | null,
+): Pick<SessionPrepared, 'reading' | 'readsClock'> {
+  const isClocks = parsed !== null && readsClock(parsed.text);
+  return { reading: { zone, now: isClocks ? transactionAt() : 0 }, readsClock: isClocks };
 }
 
 /**

@@ -7,7 +7,7 @@ import { parametersOf } from '../wire/bound-parameters.ts';
 import type { BoundParameters, MaybePromise, Output } from '../wire/gateway-api.ts';
 import type { GivenValues } from './define.ts';
 import type { Interruption } from './interruption.ts';
-import { prepare, revalidate, type Preparation, type SessionPrepared } from './prepare.ts';
+import { asItWasRead, prepare, revalidate, type Preparation, type SessionPrepared } from './prepare.ts';
 import { QueryRun, type QueryEnvironment } from './query.ts';
 import type { ClientAnswer } from './returning.ts';
 import { NO_FORMATS, NO_PARAMETERS } from './no-parameters.ts';
@@ -95,6 +95,7 @@ export class SqlPrepared {
       });
     }
     const parameters = args.length === 0 ? NO_PARAMETERS : parametersOf([], await this.#values(args, oids));
+    await asItWasRead(this.#runner.preparation(), prepared);
     const statement = await this.#runner.held(() => this.#runner.current(prepared));
     return { prepared, parameters, statement: (await revalidate(this.#runner.preparation(), prepared)) ?? statement };
   }

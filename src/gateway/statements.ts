@@ -180,6 +180,8 @@ export class SessionStatements {
     return {
       generation: this.generation,
       now: this.now(),
+      timeZone,
+      transactionAt: () => this.times.transaction,
       plan: (parsed, oids) => this.plan(parsed, oids),
       describe: (sql, parameterOids) =>
         noted(unhandled, sql, () =>

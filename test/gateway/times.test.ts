@@ -91,3 +91,21 @@ test('precision, zone, name and type of its relatives are as in PostgreSQL', asy
   expect(await one(`${both} FROM seen`)).toEqual({ day: true, local: true });
   expect(await one('SELECT * FROM now() AS t(at) WHERE at = now()')).toHaveProperty('at');
 });
+
+test('a statement that Parse made reads its literals once, whatever zone is set before the next Execute', async () => {
+  const named = {
+    name: 'literals',
+    text: "SELECT id, $1::int AS one FROM kept WHERE at = '2026-01-01 00:00'",
+    values: [1],
+  };
+  await client.query("SET timezone = 'UTC'");
+  await client.query('CREATE TABLE kept (id int PRIMARY KEY, at timestamptz)');
+  await client.query("INSERT INTO kept VALUES (1, '2026-01-01 00:00+00'), (2, '2026-01-01 00:00+09')");
+  expect((await client.query(named)).rows).toEqual([{ id: 1, one: 1 }]);
+  await client.query("SET timezone = 'Asia/Tokyo'");
+  expect((await client.query(named)).rows).toEqual([{ id: 1, one: 1 }]);
+  expect((await client.query(named.text, named.values)).rows).toEqual([{ id: 2, one: 1 }]);
+  await client.query("PREPARE ranges AS SELECT id FROM kept WHERE at = ANY ('{2026-01-01 00:00}')");
+  await client.query('RESET timezone');
+  await expect(client.query('EXECUTE ranges')).rejects.toMatchObject({ code: '0A000' });
+});
