@@ -81,8 +81,10 @@ export async function copyOfRows(
   return { tables: tables.map(({ def }) => def), chunks };
 }
 
-function tooMany(reason: SqlError, max: number): SqlError {
-  return reason.with({
+/** PostgreSQL has described the statement by then: what the engine does not know is no error of it. */
+function tooMany({ message, fields }: SqlError, max: number): SqlError {
+  return new SqlError(SqlState.featureNotSupported, message, {
+    ...fields,
     detail: `PostgreSQL itself would run it over a copy of the tables' rows, but not of more than ${max} rows (planner.fallback_rows) or ${COPIED_BYTES_MAX >> 20} MB.`,
   });
 }

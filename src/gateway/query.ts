@@ -461,9 +461,9 @@ async function overCopies(
   standIn: StandIn | null = null,
 ): Promise<CatalogResult> {
   const { text, views, tables, whole } = plan.copied!();
-  if (whole === undefined) await describe(environment, plan, oids);
+  if (whole === undefined) await described(environment, plan, oids);
   else
-    await describe(environment, { ...plan, text: whole }, oids).catch((error: unknown) => {
+    await described(environment, { ...plan, text: whole }, oids).catch((error: unknown) => {
       throw moved(error, null);
     });
   const copied = tables(parameterValues(parameters, oids));
@@ -525,13 +525,25 @@ async function describe(
   plan: QueryPlan,
   parameterOids: readonly number[],
 ): Promise<readonly ResultColumn[] | null> {
-  const { context, timeZone: zone, searchPath, running, position } = environment;
-  const request = { sql: plan.text, parameterOids, context: { searchPath, timeZone: zone } };
+  try {
+    return await described(environment, plan, parameterOids);
+  } catch (error) {
+    if (error instanceof SqlError && error.code === SqlState.undefinedFunction) return null;
+    throw error;
+  }
+}
+
+/** @throws what PostgreSQL says of the statement */
+async function described(
+  { context, timeZone: zone, searchPath, running, position }: QueryEnvironment,
+  { text }: QueryPlan,
+  parameterOids: readonly number[],
+): Promise<readonly ResultColumn[] | null> {
+  const request = { sql: text, parameterOids, context: { searchPath, timeZone: zone } };
   try {
     return (await atStatement(position, context.catalog.describe(request, signalOf(running)))).columns;
   } catch (error) {
-    if (error instanceof SqlError && error.code === SqlState.undefinedFunction) return null;
-    context.unhandled?.note(plan.text, error);
+    if (!(error instanceof SqlError && error.code === SqlState.undefinedFunction)) context.unhandled?.note(text, error);
     throw error;
   }
 }

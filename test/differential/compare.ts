@@ -37,14 +37,16 @@ export function comparable(step: Step, { columns, rows, tag, error, status }: Ou
 
 let nextSchema = 1;
 
-async function prepare(session: Session, scenario: Scenario, schema: string): Promise<void> {
+export const newSchema = (): string => `differential_${process.pid}_${nextSchema++}`;
+
+export async function prepare(session: Session, scenario: Scenario, schema: string): Promise<void> {
   for (const sql of [`CREATE SCHEMA ${schema}`, `SET search_path = ${schema}`, ...scenario.setup]) {
     const { error } = await session.run(sql);
     if (error !== null) throw new Error(`${session.name}: ${sql}: ${JSON.stringify(error)}`);
   }
 }
 
-async function move(arka: Session, schema: string, tier: Tier): Promise<void> {
+export async function move(arka: Session, schema: string, tier: Tier): Promise<void> {
   if (tier === 'Iceberg') await arka.run('CHECKPOINT');
   if (tier !== 'disk') return;
   const { rows } = await arka.run(`SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = '${schema}'`);
@@ -53,7 +55,7 @@ async function move(arka: Session, schema: string, tier: Tier): Promise<void> {
 
 /** What PostgreSQL says to each step. */
 export async function expectedOf(oracle: Session, scenario: Scenario): Promise<readonly Outcome[]> {
-  const schema = `differential_${process.pid}_${nextSchema++}`;
+  const schema = newSchema();
   await prepare(oracle, scenario, schema);
   const outcomes: Outcome[] = [];
   for (const step of scenario.steps) outcomes.push(await oracle.run(step));
@@ -64,7 +66,7 @@ export async function expectedOf(oracle: Session, scenario: Scenario): Promise<r
 }
 
 /** Without the names of schemas: its own, and the session's for what is temporary. */
-function plain(outcome: Outcome, schema: string): Outcome {
+export function plain(outcome: Outcome, schema: string): Outcome {
   return JSON.parse(
     JSON.stringify(outcome)
       .replaceAll(schema, 'schema')
@@ -87,7 +89,7 @@ export async function differences(
   expected: readonly Outcome[],
   tier: Tier,
 ): Promise<readonly Difference[]> {
-  const schema = `differential_${process.pid}_${nextSchema++}`;
+  const schema = newSchema();
   await prepare(arka, scenario, schema);
   await move(arka, schema, tier);
   const found: Difference[] = [];

@@ -24,6 +24,7 @@ const { values: options, positionals } = parseArgs({
     out: { type: 'string' },
     'plain-tables': { type: 'boolean', default: false },
     sources: { type: 'boolean', default: false },
+    'without-copies': { type: 'boolean', default: false },
   },
 });
 const [folder, ...asked] = positionals;
@@ -41,7 +42,8 @@ async function runFile(name: string): Promise<Map<Verdict, number>> {
   const database = `arka_regress_${process.pid}_${name}`;
   const admin = await openSocket('PostgreSQL', oracleUrl);
   await must(admin, `CREATE DATABASE ${database} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'`);
-  const server = await startServer({ built: !options.sources });
+  const settings = options['without-copies'] ? { 'planner.fallback_rows': 0 } : {};
+  const server = await startServer({ built: !options.sources, settings });
   try {
     const of = new URL(oracleUrl);
     of.pathname = `/${database}`;
