@@ -25,6 +25,42 @@ export type Condition =
   | { readonly is: 'value'; readonly of: Operand }
   | { readonly is: 'match'; readonly of: Operand; readonly pattern: string; readonly flags: string };
 
+/** GENERATED ALWAYS AS (sql) STORED. */
+export interface GenerationDef {
+  /** The expression as SQL: PostgreSQL shows it in its own form. */
+  readonly sql: string;
+  readonly of: Operand;
+}
+
+/** NULL of a NULL. Those of numerics take and give their texts. */
+export type RowFunction =
+  | 'concat'
+  | 'substr'
+  | 'left'
+  | 'right'
+  | 'replace'
+  | 'ltrim'
+  | 'rtrim'
+  | 'reverse'
+  | 'repeat'
+  | 'md5'
+  | 'numeric_add'
+  | 'numeric_subtract'
+  | 'numeric_multiply'
+  | 'numeric_divide'
+  | 'numeric_modulo'
+  | 'numeric_round'
+  | 'numeric_trunc'
+  | 'numeric_ceil'
+  | 'numeric_floor'
+  | 'numeric_abs'
+  | 'float_divide'
+  | 'json_member'
+  | 'json_element'
+  | 'json_text'
+  | 'date_field'
+  | 'date_trunc';
+
 export type CheckFunction =
   | 'length'
   | 'octet_length'
@@ -64,4 +100,17 @@ export type Operand =
     }
   /** A numeric of any size, an interval or a time with a zone as what it compares by. */
   | { readonly kind: 'key'; readonly of: Operand; readonly type: PgType }
+  | { readonly kind: 'function'; readonly name: RowFunction; readonly args: readonly Operand[]; readonly type: PgType }
+  | { readonly kind: 'cast'; readonly of: Operand; readonly type: PgType }
   | { readonly kind: 'now'; readonly type: PgType };
+
+/** An expression with all that it is made of. */
+export function* partsOf(part: Operand | Condition): Iterable<Operand> {
+  if ('kind' in part) yield part;
+  for (const inner of Object.values(part).flat() as unknown[]) {
+    if (typeof inner !== 'object' || inner === null) continue;
+    if ('kind' in inner || 'is' in inner) yield* partsOf(inner as Operand | Condition);
+    else if ('test' in inner && 'result' in inner)
+      for (const each of Object.values(inner)) yield* partsOf(each as Operand | Condition);
+  }
+}

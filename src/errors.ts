@@ -68,6 +68,7 @@ export const SqlState = {
   duplicateAlias: '42712',
   wrongObjectType: '42809',
   datatypeMismatch: '42804',
+  substringError: '22011',
   arraySubscriptError: '2202E',
   generatedAlways: '428C9',
   cannotCoerce: '42846',

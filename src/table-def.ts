@@ -5,7 +5,7 @@
  * Columns are known by field id everywhere below SQL: a name or an ordinal may change, a field id never.
  */
 
-import type { CheckDef } from './check-def.ts';
+import type { CheckDef, GenerationDef } from './check-def.ts';
 
 /** A PostgreSQL type: OID of pg_type and typmod (-1: none; varchar(n): n + 4; numeric(p,s): ((p << 16) | s) + 4). */
 export interface PgType {
@@ -47,6 +47,8 @@ export interface ColumnDef {
   readonly default: ColumnDefault | null;
   /** GENERATED … AS IDENTITY; its default is then `nextval`. */
   readonly identity?: 'always' | 'byDefault';
+  /** Its value is worked out of the row's others whenever the row is written; it has no default. */
+  readonly generated?: GenerationDef;
   /** COMMENT ON COLUMN, and `doc` of the Iceberg field. */
   readonly comment?: string;
 }

@@ -224,7 +224,9 @@ function checksSql({ checks = [] }: TableDef): readonly string[] {
 }
 
 function columnSql(column: ColumnDef, sequences: readonly SequenceDef[]): string {
-  const value = defaultSql(column, sequences);
+  const { generated } = column;
+  const value =
+    generated === undefined ? defaultSql(column, sequences) : ` GENERATED ALWAYS AS (${generated.sql}) STORED`;
   return `${quoteIdentifier(column.name)} ${typeSql(column.type)}${value}${column.notNull ? ' NOT NULL' : ''}`;
 }
 

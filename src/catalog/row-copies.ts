@@ -5,7 +5,7 @@
  *   mirror does not grow with what was read.
  */
 import { quoteIdentifier } from '../sql-text.ts';
-import type { TableDef } from '../table-def.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
 import type { RowCopies } from './catalog-api.ts';
 import type { PgliteSession } from './pglite-session.ts';
 
@@ -20,9 +20,22 @@ export async function copyRowsIn(session: PgliteSession, copies: RowCopies): Pro
     if (lines[i]!.length === 0) continue;
     await session.give(new Blob(lines[i]!));
     const columns = def.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
-    await session.run(`COPY ${tableName(def)} (${columns}) FROM '/dev/blob'`);
+    const generated = def.columns.filter((column) => column.generated !== undefined);
+    await session.run(
+      [
+        ...(generated.length === 0 ? [] : [generatedSql(def, generated, '')]),
+        `COPY ${tableName(def)} (${columns}) FROM '/dev/blob'`,
+        ...(generated.length === 0 ? [] : [generatedSql(def, generated, 's')]),
+      ].join('; '),
+    );
   }
   await session.give(null);
+}
+
+/** COPY takes no values for generated columns: here they are as they were stored. */
+function generatedSql({ oid }: TableDef, columns: readonly ColumnDef[], kind: '' | 's'): string {
+  const numbers = columns.map(({ attnum }) => attnum).join(', ');
+  return `UPDATE pg_catalog.pg_attribute SET attgenerated = '${kind}' WHERE attrelid = ${oid} AND attnum IN (${numbers})`;
 }
 
 /** After the transaction. */

@@ -104,7 +104,7 @@ function identityToBe(def: TableDef, name: string): ColumnDef {
     throw new SqlError(SqlState.invalidParameterValue, 'identity column type must be smallint, integer, or bigint');
   if (!column.notNull) throw refused('must be declared NOT NULL before identity can be added');
   if (column.identity !== undefined) throw refused('is already an identity column');
-  if (column.default !== null) throw refused('already has a default value');
+  if (column.default !== null || column.generated !== undefined) throw refused('already has a default value');
   return column;
 }
 
@@ -227,7 +227,8 @@ async function columnsToFill(
   for (const column of after.columns) {
     const old = before.columns.find(({ fieldId }) => fieldId === column.fieldId);
     if (old === undefined) {
-      const isNull = column.default === null || (column.default.kind === 'constant' && column.default.text === null);
+      const { default: value, generated } = column;
+      const isNull = generated === undefined && (value === null || (value.kind === 'constant' && value.text === null));
       if (isNull && !column.notNull) continue;
       rows ??= (await countRows(`SELECT ${quoteIdentifier(before.columns[0]!.name)} ${from} LIMIT 1`)) > 0;
       if (!rows) continue;
@@ -272,6 +273,7 @@ function withAdded(before: TableDef, after: TableDef, { sql }: CheckDef): string
   const added = after.columns.filter(({ fieldId }) => before.columns.every((each) => each.fieldId !== fieldId));
   const read = added.filter((column) => checkReads(sql, column.name));
   if (read.length === 0) return table;
+  if (read.some(({ generated }) => generated !== undefined)) return null;
   if (read.some(({ default: value }) => value !== null && isNow(value)))
     throw notSupported('ALTER TABLE … ADD COLUMN … CHECK beside a default that is the time');
   if (read.some(({ default: value }) => value !== null && value.kind !== 'constant')) return null;
@@ -305,12 +307,13 @@ function violated({ schema, name: table }: TableDef, constraint: string): SqlErr
   );
 }
 
-/** Of each column; null: a default is another for each row. */
+/** Of each column; null: a value is another for each row. */
 function valuesForAll({ time }: DefineEnvironment, columns: readonly ColumnDef[]): readonly ColumnVector[] | null {
   const vectors: ColumnVector[] = [];
   for (const column of columns) {
     const builder = new VectorBuilder(physicalOf(column.type));
     const value = column.default;
+    if (column.generated !== undefined) return null;
     if (value?.kind === 'constant') putText(textInput(column.type, time), value.text, builder);
     else if (value !== null && isNow(value)) generatedInput(column, value, time)(builder);
     else return null;

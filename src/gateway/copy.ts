@@ -108,7 +108,11 @@ class CopyCancel {
 }
 
 function unconstrained(def: TableDef): TableDef {
-  return { ...def, columns: def.columns.map((column) => ({ ...column, notNull: false })), checks: [] };
+  return {
+    ...def,
+    columns: def.columns.map(({ generated: _, ...column }) => ({ ...column, notNull: false })),
+    checks: [],
+  };
 }
 
 /** Moves the rows that a condition keeps. */

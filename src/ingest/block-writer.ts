@@ -5,7 +5,8 @@
  * A block is taken whole or not at all: on a no its rows go one by one, so that the first error in the order of the
  * data is the one a client gets.
  */
-import { SqlError } from '../errors.ts';
+import { SqlError, SqlState } from '../errors.ts';
+import type { Batch } from '../storage/memory/batch.ts';
 import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { blockBinaryInput } from '../types/block-binary-input.ts';
@@ -13,6 +14,7 @@ import { blockInput, type BlockInput } from '../types/block-input.ts';
 import type { ColumnSink } from '../types/column-vector.ts';
 import { ABSENT_NULL, type FieldBlock } from '../types/field-block.ts';
 import type { TimeContext } from '../types/text-input.ts';
+import type { GeneratedColumn } from './generated-columns.ts';
 
 /** A column that no value is given for. */
 export interface Missing {
@@ -20,17 +22,24 @@ export interface Missing {
   readonly put: (sink: ColumnSink) => void;
 }
 
+/** Columns that the block has no values for. */
+export interface BlockColumns {
+  readonly missing: readonly Missing[];
+  readonly computed: readonly GeneratedColumn[];
+}
+
 export class BlockWriter {
   readonly #targets: readonly number[];
   readonly #inputs: readonly BlockInput[];
   readonly #notNull: readonly boolean[];
   readonly #missing: readonly Missing[];
+  readonly #computed: readonly GeneratedColumn[];
 
   /** @param targets for each value its column, in def order index */
   constructor(
     def: TableDef,
     targets: readonly number[],
-    missing: readonly Missing[],
+    { missing, computed }: BlockColumns,
     context: TimeContext,
     binary: boolean,
   ) {
@@ -41,6 +50,7 @@ export class BlockWriter {
     this.#inputs = columns.map(input);
     this.#notNull = columns.map((column) => column.notNull);
     this.#missing = missing;
+    this.#computed = computed;
   }
 
   /** Appends the block's rows; false: a value needs a second look, and nothing was appended. */
@@ -70,8 +80,18 @@ export class BlockWriter {
       const sink = batch.columns[index]!;
       for (let k = 0; k < count; k++) put(sink);
     }
+    if (this.#computed.length > 0) this.#compute(batch, count);
     rows.endRows(count);
     return count;
+  }
+
+  /** @throws {SqlError} for a row whose value cannot be worked out, or is NULL where none may be */
+  #compute(batch: Batch, count: number): void {
+    const row = batch.vectors();
+    for (const { index, notNull, put } of this.#computed)
+      for (let k = 0; k < count; k++)
+        if (!put(row, batch.rows + k, batch.columns[index]!) && notNull)
+          throw new SqlError(SqlState.notNullViolation, 'a row of the block is refused');
   }
 
   #hasForbiddenNull({ absent, starts, capacity, rows }: FieldBlock): boolean {

@@ -7,15 +7,17 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { PgType, TableDef } from '../table-def.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import { isValid, type ColumnVector } from '../types/column-vector.ts';
+import { DATE_INFINITY, DAY_MICROS } from '../types/civil-date.ts';
 import { putNow } from '../types/datetime-input.ts';
 import { formatType } from '../types/format-type.ts';
 import { putText } from '../types/parse-text-value.ts';
-import { numericModifier, Oid, physicalOf } from '../types/pg-type.ts';
+import { isWideNumeric, numericModifier, Oid, physicalOf } from '../types/pg-type.ts';
 import { putIntervalKey, putNumericKey } from '../types/sort-key.ts';
 import { textInput, type TimeContext } from '../types/text-input.ts';
 import { putTimetzKey } from '../types/timetz.ts';
 import { decodeText } from '../types/utf8.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
+import { floatOf, integerOf, numericOf, rowFunction, shownText } from './row-functions.ts';
 
 export type Value = number | bigint | string | boolean | null;
 export type Row = readonly ColumnVector[];
@@ -74,6 +76,24 @@ export function operandReader(operand: Operand, def: TableDef, context: TimeCont
         putNow(operand.type, context.now(), context.timeZone, builder);
         return vectorReader(operand.type)(builder.vector(), 0);
       };
+    case 'function': {
+      const of = rowFunction(
+        operand.name,
+        operand.args.map(({ type }) => type),
+      );
+      const args = operand.args.map(reader);
+      return (row, at) => {
+        const values: Exclude<Value, null>[] = [];
+        for (const arg of args) {
+          const value = arg(row, at);
+          if (value === null) return null;
+          values.push(value);
+        }
+        return of(...values);
+      };
+    }
+    case 'cast':
+      return castReader(reader(operand.of), operand.of.type, operand.type);
     case 'call':
       return callReader(operand.name, operand.args, operand.type, reader);
     default: {
@@ -83,6 +103,42 @@ export function operandReader(operand: Operand, def: TableDef, context: TimeCont
     }
   }
 }
+
+/** As PostgreSQL's casts of these types do it. @throws {SqlError} where a value is none of the type */
+function castReader(read: Read, from: PgType, type: PgType): Read {
+  const of = castOf(from, type);
+  return (row, at) => {
+    const value = read(row, at);
+    return value === null ? null : of(value);
+  };
+}
+
+function castOf(from: PgType, type: PgType): (value: Exclude<Value, null>) => Value {
+  const isNumber = from.oid === Oid.numeric || isFloat(from) || LIMITS.has(from.oid);
+  if (isNumber && LIMITS.has(type.oid)) return integerOf(type, from);
+  if (isNumber && isFloat(type)) return floatOf(type, from);
+  if (from.oid === Oid.timestamp)
+    return (value) => {
+      const days = (BigInt(value) - (((BigInt(value) % DAY) + DAY) % DAY)) / DAY;
+      if (BigInt(value) === INSTANT_INFINITY) return DATE_INFINITY;
+      return BigInt(value) === -INSTANT_INFINITY ? -DATE_INFINITY : Number(days);
+    };
+  const shown = type.oid === Oid.numeric && isNumber ? numericOf(from) : shownText(from);
+  if (isWideNumeric(type) && type.typmod < 0 && isNumber) return shown;
+  if (type.oid === Oid.varchar && type.typmod >= 4)
+    return (value) => [...shown(value)].slice(0, type.typmod - 4).join('');
+  if (isText(type)) return shown;
+  const [input, builder, value] = [textInput(type), new VectorBuilder(physicalOf(type)), vectorReader(type)];
+  return (given) => {
+    builder.reset();
+    putText(input, shown(given), builder);
+    return value(builder.vector(), 0);
+  };
+}
+
+const DAY = BigInt(DAY_MICROS);
+const INSTANT_INFINITY = 9_223_372_036_854_775_807n;
+const isText = ({ oid }: PgType): boolean => oid === Oid.text || oid === Oid.varchar || oid === Oid.bpchar;
 
 const KEYS: Readonly<Record<number, (text: string, out: ByteWriter) => void>> = {
   [Oid.numeric]: putNumericKey,
@@ -207,6 +263,13 @@ function extreme(args: readonly Read[], largest: boolean): Read {
   };
 }
 
+/** Characters for themselves, one for one: ß has no other. */
+function eachCharacter(text: string, of: (character: string) => string): string {
+  const whole = of(text);
+  if (whole.length === text.length) return whole;
+  return Array.from(text, (one) => (of(one).length === one.length ? of(one) : one)).join('');
+}
+
 const TEXT_FUNCTIONS: Readonly<Partial<Record<CheckFunction, (value: string) => Value>>> = {
   length: (value) => {
     let count = 0;
@@ -214,8 +277,8 @@ const TEXT_FUNCTIONS: Readonly<Partial<Record<CheckFunction, (value: string) => 
     return count;
   },
   octet_length: (value) => Buffer.byteLength(value),
-  lower: (value) => value.toLowerCase(),
-  upper: (value) => value.toUpperCase(),
+  lower: (value) => eachCharacter(value, (one) => one.toLowerCase()),
+  upper: (value) => eachCharacter(value, (one) => one.toUpperCase()),
   trim: (value) => value.replaceAll(/^ +| +$/g, ''),
 };
 

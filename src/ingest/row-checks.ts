@@ -21,7 +21,7 @@ export function rowChecks(def: TableDef, context: TimeContext): RowChecks | null
   if (checks.length === 0) return null;
   const tests = checks
     .toSorted((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)))
-    .map((check) => ({ check, test: tester(check.test, def, context) }));
+    .map((check) => ({ check, test: conditionTester(check.test, def, context) }));
   return (row, at) => {
     for (const { check, test } of tests) if (test(row, at) === false) return check;
     return null;
@@ -36,8 +36,9 @@ export function checkViolation(def: TableDef, check: CheckDef, refused: RefusedR
   );
 }
 
-function tester(condition: Condition, def: TableDef, context: TimeContext): Test {
-  const inner = (each: Condition): Test => tester(each, def, context);
+/** True, false, or NULL: unknown. */
+export function conditionTester(condition: Condition, def: TableDef, context: TimeContext): Test {
+  const inner = (each: Condition): Test => conditionTester(each, def, context);
   const read = (operand: Operand): Read => operandReader(operand, def, context, inner);
   switch (condition.is) {
     case 'and':

@@ -18,6 +18,7 @@ import { textInput, type TextInput } from '../types/text-input.ts';
 import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { BlockWriter, type Missing } from './block-writer.ts';
 import type { CopyRowSink } from './copy-row-sink.ts';
+import { DISCARD, generatedColumns, isGenerated, type GeneratedColumn } from './generated-columns.ts';
 import { generatedInput, type Generator, type RowContext } from './generated-values.ts';
 import { checkViolation, rowChecks, type RowChecks } from './row-checks.ts';
 import { notNullViolation, type RefusedRow } from './row-errors.ts';
@@ -39,6 +40,7 @@ export class RowWriter implements CopyRowSink {
   readonly #binary: readonly TextInput[];
   readonly #arrays: TextInput[] = [];
   readonly #missing: readonly Missing[];
+  readonly #computed: readonly GeneratedColumn[];
   #sinks: readonly ColumnSink[] = [];
   #open = false;
   /** The row under way has a NULL where none may be. */
@@ -66,13 +68,15 @@ export class RowWriter implements CopyRowSink {
     this.#binary = columns.map((column) => binaryInput(column.type));
     this.#raw = this.#text;
     const given = new Set(this.#targets);
+    this.#computed = generatedColumns(def, context);
     this.#missing = def.columns.flatMap((column, index) =>
-      given.has(index) ? [] : [{ index, put: this.#missingOf(column, generated) }],
+      given.has(index) || isGenerated(column) ? [] : [{ index, put: this.#missingOf(column, generated) }],
     );
     this.#checks = rowChecks(def, context);
     const isFilled = ({ fieldId }: ColumnDef): boolean => generated.some((each) => each.fieldId === fieldId);
     this.#refusesAll = def.columns.some(
-      (column, i) => !given.has(i) && column.notNull && hasNoDefault(column) && !isFilled(column),
+      (column, i) =>
+        !given.has(i) && column.notNull && hasNoDefault(column) && !isFilled(column) && !isGenerated(column),
     );
   }
 
@@ -97,7 +101,13 @@ export class RowWriter implements CopyRowSink {
   /** Rows of a block, all or none; false: write them one by one, the first bad value says why. */
   block(block: FieldBlock): boolean {
     if (this.#refusesAll) return false;
-    this.#blocks ??= new BlockWriter(this.def, this.#targets, this.#missing, this.#context, this.#raw === this.#binary);
+    this.#blocks ??= new BlockWriter(
+      this.def,
+      this.#targets,
+      { missing: this.#missing, computed: this.#computed },
+      this.#context,
+      this.#raw === this.#binary,
+    );
     if (this.#checks === null) return this.#blocks.append(block, this.#rows);
     const before = this.#rows.rows;
     const { sequences } = this.#context;
@@ -116,7 +126,8 @@ export class RowWriter implements CopyRowSink {
 
   #sink(value: number): ColumnSink {
     this.#begin();
-    return this.#sinks[this.#targets[value]!]!;
+    const index = this.#targets[value]!;
+    return this.#computed.length > 0 && isGenerated(this.def.columns[index]!) ? DISCARD : this.#sinks[index]!;
   }
 
   field(value: number, src: Uint8Array, start: number, end: number): void {
@@ -124,7 +135,8 @@ export class RowWriter implements CopyRowSink {
   }
 
   nullField(value: number): void {
-    if (this.def.columns[this.#targets[value]!]!.notNull) this.#isRefused = true;
+    const column = this.def.columns[this.#targets[value]!]!;
+    if (column.notNull && !isGenerated(column)) this.#isRefused = true;
     this.#sink(value).null();
   }
 
@@ -160,18 +172,32 @@ export class RowWriter implements CopyRowSink {
   }
 
   default(value: number): void {
-    const index = this.#targets[value]!;
-    this.#begin();
-    this.#defaultOf(this.def.columns[index]!)(this.#sinks[index]!);
+    const column = this.def.columns[this.#targets[value]!]!;
+    const sink = this.#sink(value);
+    if (!isGenerated(column)) this.#defaultOf(column)(sink);
   }
 
   endRow(): void {
     this.#begin();
     for (const { index, put } of this.#missing) put(this.#sinks[index]!);
+    if (this.#computed.length > 0) this.#compute();
     if (this.#isRefused || this.#refusesAll) this.#refuse();
     if (this.#checks !== null) this.#check(this.#checks);
     this.#rows.endRow();
     this.#open = false;
+  }
+
+  /** The columns that are worked out of the others. */
+  #compute(): void {
+    const batch = this.#rows.batches.at(-1)!;
+    const row = batch.vectors();
+    try {
+      for (const { index, notNull, put } of this.#computed)
+        if (!put(row, batch.rows, this.#sinks[index]!) && notNull) this.#isRefused = true;
+    } catch (error) {
+      this.#drop();
+      throw error;
+    }
   }
 
   /** Drops the values of the row under way: they were to be looked at only. */
@@ -268,7 +294,7 @@ export class RowWriter implements CopyRowSink {
 
   /** Whether the rows are whole ones that need only be copied, column by column. */
   #copies(vectors: readonly ColumnVector[], start: number, end: number, kept: ReadonlySet<number>): boolean {
-    if (this.#checks !== null || this.#missing.length > 0 || this.#open) return false;
+    if (this.#checks !== null || this.#missing.length > 0 || this.#computed.length > 0 || this.#open) return false;
     const { physicals } = this.#rows;
     for (let value = 0; value < vectors.length; value++) {
       const vector = vectors[value]!;

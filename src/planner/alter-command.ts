@@ -1,4 +1,5 @@
 /** ALTER TABLE as data: its subcommands, which are carried out over the definition that there is by then (altered-def.ts). */
+import type { Node } from 'libpg-query';
 import type { CheckDef } from '../check-def.ts';
 import type { OwnedSequence, SequenceOptions } from '../sequence-def.ts';
 import type { ColumnDef, ColumnDefault, PgType, TableDef } from '../table-def.ts';
@@ -12,6 +13,8 @@ export type AlterCommand =
       readonly ifNotExists: boolean;
       /** The default is to be worked out by PostgreSQL. */
       readonly expression: DefaultExpression | null;
+      /** Of a generated column. */
+      readonly generation?: Node;
       /** Of a serial or identity column: until it is made. */
       readonly sequence: Pick<OwnedSequence, 'isIdentity' | 'options'> | null;
     }
@@ -50,6 +53,8 @@ export type AlterCommand =
     }
   /** Null: none any more. */
   | { readonly kind: 'default'; readonly name: string; readonly value: AlteredDefault | null }
+  /** Of a generated column: its values stay, and it is one like any other. */
+  | { readonly kind: 'dropExpression'; readonly name: string; readonly ifExists: boolean }
   | { readonly kind: 'notNull'; readonly name: string; readonly notNull: boolean }
   | { readonly kind: 'addKey'; readonly key: NewKey }
   /** `column`: added with it; where that is there already, so is this. */

@@ -110,6 +110,8 @@ function oneCommand(command: AlterTableCmd, table: string, view: CatalogView): A
       return { kind: 'identity', name, identity: generatedWhen(itemsOf(def)), ifExists: false };
     case 'AT_DropIdentity':
       return { kind: 'identity', name, identity: null, ifExists: command.missing_ok === true };
+    case 'AT_DropExpression':
+      return { kind: 'dropExpression', name, ifExists: command.missing_ok === true };
     case 'AT_AddConstraint':
       return addConstraint(def, table);
     case 'AT_DropConstraint':
@@ -148,7 +150,6 @@ const ACTIONS: Readonly<Record<string, string>> = {
   AT_ChangeOwner: 'OWNER TO',
   AT_SetOptions: 'ALTER COLUMN … SET (…)',
   AT_ResetOptions: 'ALTER COLUMN … RESET (…)',
-  AT_DropExpression: 'ALTER COLUMN … DROP EXPRESSION',
   AT_ClusterOn: 'CLUSTER ON',
   AT_DropCluster: 'SET WITHOUT CLUSTER',
   AT_SetTableSpace: 'SET TABLESPACE',
@@ -172,13 +173,23 @@ function addColumn(
 ): readonly AlterCommand[] {
   const keys = new KeyCollector(table);
   const node = def !== undefined && 'ColumnDef' in def ? def.ColumnDef : {};
-  const making: Making = { table, keys, view, sequences: [], checks: [], expressions: [], locates: false };
+  const making: Making = {
+    table,
+    keys,
+    view,
+    sequences: [],
+    checks: [],
+    expressions: [],
+    generations: [],
+    locates: false,
+  };
   const added = column(node, [], making);
   if (keys.apply([added]).key.length > 0) throw notSupported('ALTER TABLE … ADD COLUMN … PRIMARY KEY');
   const [expression = null] = making.expressions;
   const [sequence = null] = making.sequences;
+  const [generation] = making.generations.map((each) => ({ generation: each.expression }));
   return [
-    { kind: 'addColumn', column: { ...added, attnum: 0 }, ifNotExists, expression, sequence },
+    { kind: 'addColumn', column: { ...added, attnum: 0 }, ifNotExists, expression, sequence, ...generation },
     ...making.checks.map((check): AlterCommand => ({ ...addCheck(check), column: added.name })),
   ];
 }

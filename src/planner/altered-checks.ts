@@ -15,11 +15,11 @@ export function alteredChecks(before: TableDef, after: TableDef): { readonly che
 
 /** Whether a condition, as its constraint keeps it, reads a column. */
 export function checkReads(sql: string, column: string): boolean {
-  return columnsRead(parsed(sql)).includes(column);
+  return columnsRead(expressionOf(sql)).includes(column);
 }
 
 function altered(check: CheckDef, before: TableDef, after: TableDef): readonly CheckDef[] {
-  const expression = parsed(check.sql);
+  const expression = expressionOf(check.sql);
   const names = new Map<string, string>();
   let isSame = true;
   for (const name of columnsRead(expression)) {
@@ -35,11 +35,27 @@ function altered(check: CheckDef, before: TableDef, after: TableDef): readonly C
   return [{ name: check.name, sql: Deparser.deparse(expression), test }];
 }
 
-function parsed(sql: string): Node {
+/** The tree of an expression that a definition keeps; the caller may change it. */
+export function expressionOf(sql: string): Node {
   const [statement] = parseSql(`SELECT ${sql}`);
   const { targetList = [] } = (statement!.node as { SelectStmt: SelectStmt }).SelectStmt;
   const [target] = targetList;
   return structuredClone(target as { ResTarget: { val: Node } }).ResTarget.val;
+}
+
+/** An expression of `before` with the names that its columns have in `after`; null: they are the same, or one is gone. */
+export function renamedColumns(sql: string, before: TableDef, after: TableDef): string | null {
+  const expression = expressionOf(sql);
+  const names = new Map<string, string>();
+  for (const name of columnsRead(expression)) {
+    const old = before.columns.find((column) => column.name === name);
+    const now = after.columns.find((column) => column.fieldId === old?.fieldId);
+    if (now === undefined) return null;
+    names.set(name, now.name);
+  }
+  if ([...names].every(([from, to]) => from === to)) return null;
+  rename(expression, names);
+  return Deparser.deparse(expression);
 }
 
 /** In place. */

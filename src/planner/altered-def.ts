@@ -5,6 +5,7 @@
  * - A1 A column keeps its field id and attnum for ever; new ones get the next that the table never had.
  * - A2 Types change by Iceberg's promotions alone: data files keep the old type, and readers widen it.
  */
+import type { Node } from 'libpg-query';
 import type { CheckDef } from '../check-def.ts';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import {
@@ -21,7 +22,8 @@ import { formatType } from '../types/format-type.ts';
 import { elementOf, numericModifier, Oid, isWideNumeric } from '../types/pg-type.ts';
 import { alteredChecks } from './altered-checks.ts';
 import { commented, commentsKept } from './comment.ts';
-import { SYSTEM_COLUMNS } from './create-table.ts';
+import { SYSTEM_COLUMNS, unlocated } from './create-table.ts';
+import { alteredGenerations, generatedFrom, generationOf } from './generation.ts';
 import { undefinedColumn, unfoldedDefault } from './column-default.ts';
 import {
   invalid,
@@ -51,6 +53,7 @@ const PASSES: Readonly<Record<AlterCommand['kind'], number>> = {
   notNull: 3,
   addIdentity: 3,
   identity: 5,
+  dropExpression: 0,
   addKey: 3,
   addCheck: 3,
   default: 4,
@@ -88,14 +91,12 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
           break;
         }
         if (there !== null) throw there;
-        const added = numbered(column, numbers);
+        const added = withGeneration(numbered(column, numbers), command.generation, def);
         def = { ...def, columns: [...def.columns, added] };
         break;
       }
       case 'dropColumn':
-        if (command.ifExists && !def.columns.some((column) => column.name === command.name))
-          skip(`column "${command.name}" of relation "${def.name}" does not exist`);
-        else def = withoutColumn(def, columnOf(def, command.name));
+        def = withoutNamed(def, command, notices, skip);
         break;
       case 'renameColumn':
         def = renamed(def, command.name, command.to);
@@ -106,6 +107,9 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
         if (sequence !== null) def = replaced(def, { ...column, identity, default: { kind: 'nextval', sequence } });
         break;
       }
+      case 'dropExpression':
+        def = withoutExpression(def, columnOf(def, command.name), command.ifExists, skip);
+        break;
       case 'identity':
         def = withIdentity(def, command, skip);
         break;
@@ -125,7 +129,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
         else def = withoutConstraint(def, command.name);
         break;
       case 'type':
-        def = replaced(def, retyped(columnOf(def, command.name), command));
+        def = replaced(def, retyped(unread(def, columnOf(def, command.name)), command));
         break;
       case 'default': {
         const column = columnOf(def, command.name);
@@ -159,7 +163,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
       default:
         command satisfies never;
     }
-  def = { ...def, ...alteredChecks(before, def), lastColumn: numbers };
+  def = { ...def, columns: alteredGenerations(before, def), ...alteredChecks(before, def), lastColumn: numbers };
   for (const of of newChecks) def = { ...def, checks: [...(def.checks ?? []), of(def)] };
   const { comments, ...rest } = def;
   if (comments !== undefined) def = { ...rest, ...commentsKept(def, renamedConstraint) };
@@ -169,7 +173,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
 /** @throws {SqlError} 42P16, 42601 */
 function withNotNull(def: TableDef, name: string, notNull: boolean): TableDef {
   const column = columnOf(def, name);
-  if (!notNull) refuseIdentity(def, column, false);
+  if (!notNull && column.generated === undefined) refuseIdentity(def, column, false);
   if (!notNull && def.key.includes(column.fieldId))
     throw new SqlError(SqlState.invalidTableDefinition, `column "${column.name}" is in a primary key`);
   return replaced(def, { ...column, notNull });
@@ -207,7 +211,13 @@ function refuseDefault(before: TableDef, def: TableDef, column: ColumnDef, drops
     throw notSupported(`SET DEFAULT for column "${column.name}", which the same ALTER TABLE adds,`);
 }
 
+/** @throws {SqlError} 42601 for one that makes its own values */
 function refuseIdentity(def: TableDef, column: ColumnDef, dropsDefault: boolean): void {
+  if (column.generated !== undefined) {
+    const hint = 'Use ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION instead.';
+    const of = `column "${column.name}" of relation "${def.name}"`;
+    throw new SqlError(SqlState.syntaxError, `${of} is a generated column`, dropsDefault ? { hint } : {});
+  }
   if (column.identity === undefined) return;
   throw new SqlError(
     SqlState.syntaxError,
@@ -231,6 +241,75 @@ function withIdentity(
     return def;
   }
   return replaced(def, identity === null ? { ...plain, default: null } : { ...column, identity });
+}
+
+/** A new column, which may be worked out of those that there are by then. */
+function withGeneration(column: ColumnDef, expression: Node | undefined, def: TableDef): ColumnDef {
+  if (expression === undefined) return column;
+  return { ...column, generated: unlocated(() => generationOf(expression, column, def.columns, def.name)) };
+}
+
+/** @throws {SqlError} 55000 */
+function withoutExpression(
+  def: TableDef,
+  column: ColumnDef,
+  ifExists: boolean,
+  skip: (because: string) => unknown,
+): TableDef {
+  const { generated, ...plain } = column;
+  if (generated !== undefined) return replaced(def, plain);
+  const because = `column "${column.name}" of relation "${def.name}" is not a stored generated column`;
+  if (!ifExists) throw new SqlError(SqlState.objectNotInPrerequisiteState, because);
+  skip(because);
+  return def;
+}
+
+/** @throws {SqlError} 0A000: PostgreSQL, too, has the generated column go first */
+function unread(def: TableDef, column: ColumnDef): ColumnDef {
+  const { name } = column;
+  const [reader] = generatedFrom(def, name);
+  if (reader === undefined) return column;
+  throw new SqlError(SqlState.featureNotSupported, 'cannot alter type of a column used by a generated column', {
+    detail: `Column "${name}" is used by generated column "${reader.name}".`,
+  });
+}
+
+function withoutNamed(
+  def: TableDef,
+  { name, ifExists, cascade }: Extract<AlterCommand, { kind: 'dropColumn' }>,
+  notices: { code: string; message: string }[],
+  skip: (because: string) => unknown,
+): TableDef {
+  if (!ifExists || def.columns.some((column) => column.name === name))
+    return withoutRead(def, columnOf(def, name), cascade, notices);
+  skip(`column "${name}" of relation "${def.name}" does not exist`);
+  return def;
+}
+
+/** A column goes, and with CASCADE the generated columns that read it. @throws {SqlError} 2BP01 */
+function withoutRead(
+  def: TableDef,
+  column: ColumnDef,
+  cascade: boolean,
+  notices: { code: string; message: string }[],
+): TableDef {
+  const readers = generatedFrom(def, column.name);
+  if (readers.length > 0 && !cascade)
+    throw new SqlError(
+      SqlState.dependentObjectsStillExist,
+      `cannot drop column ${column.name} of table ${def.name} because other objects depend on it`,
+      {
+        detail: readers
+          .map(
+            ({ name }) => `column ${name} of table ${def.name} depends on column ${column.name} of table ${def.name}`,
+          )
+          .join('\n'),
+        hint: 'Use DROP ... CASCADE to drop the dependent objects too.',
+      },
+    );
+  for (const { name } of readers)
+    notices.push({ code: '00000', message: `drop cascades to column ${name} of table ${def.name}` });
+  return [...readers, column].reduce(withoutColumn, def);
 }
 
 function replaced(def: TableDef, column: ColumnDef): TableDef {

@@ -44,6 +44,7 @@ export function assignmentsOf(targets: readonly Node[], def: TableDef, alias: st
     if (earlier !== undefined && parts === null)
       throw new SqlError(SqlState.syntaxError, `multiple assignments to same column "${column!.name}"`);
     const given = rowElement(value);
+    if (column!.generated !== undefined && !('SetToDefault' in given)) throw onlyDefault(column!);
     if (steps.length > 0) {
       assignments.set(column!, partAssignment(column!, alias, target, steps, given, parts));
       continue;

@@ -2,20 +2,28 @@
  * CHECK → a condition over one row (`check-def.ts`). Types are resolved as PostgreSQL resolves them for these operators and
  * functions; what is not among them is refused when the table is made, and named.
  */
-import type { Node } from 'libpg-query';
+import type { Node, TypeName } from 'libpg-query';
 import { SqlError, SqlState } from '../errors.ts';
 import type { CheckFunction, Comparison, Condition, Operand } from '../check-def.ts';
 import type { ColumnDef, PgType } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import { putText } from '../types/parse-text-value.ts';
-import { numericModifier, numericTypmod, Oid, physicalOf, isWideNumeric } from '../types/pg-type.ts';
+import {
+  DECIMAL_DIGITS_MAX,
+  numericModifier,
+  numericTypmod,
+  Oid,
+  physicalOf,
+  isWideNumeric,
+} from '../types/pg-type.ts';
 import { textInput } from '../types/text-input.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { atNode, constantKind, constantText, plainName, stringsOf, tagOf, unsupported } from './ast.ts';
 import { checkKeptText } from './duckdb/literals.ts';
 import { expandDecimal } from './constants.ts';
 import { jsPattern, likePattern } from './check-patterns.ts';
-import { typeOidOf } from './type-names.ts';
+import { arithmeticOf, castOf, functionOf, isRowFunction, memberOf } from './row-functions.ts';
+import { columnType, typeOidOf } from './type-names.ts';
 
 const BOOL: PgType = { oid: Oid.bool, typmod: -1 };
 const INT4: PgType = { oid: Oid.int4, typmod: -1 };
@@ -25,6 +33,8 @@ const UNKNOWN: PgType = { oid: Oid.unknown, typmod: -1 };
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
 const FLOATS: ReadonlySet<number> = new Set([Oid.float4, Oid.float8]);
 const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar]);
+/** From the narrowest on. */
+const INTEGERS_UP: readonly number[] = [Oid.int2, Oid.int4, Oid.int8];
 const isNumber = ({ oid }: PgType): boolean => INTEGERS.has(oid) || FLOATS.has(oid) || oid === Oid.numeric;
 const isText = ({ oid }: PgType): boolean => TEXTS.has(oid);
 
@@ -35,6 +45,11 @@ const OTHERS: ReadonlySet<number> = new Set([Oid.bool, Oid.date, Oid.time, Oid.t
 export function checkCondition(node: Node, columns: readonly ColumnDef[], table: string): Condition {
   const maker = new Maker(columns, table);
   return maker.condition(node);
+}
+
+/** An expression of any type. @throws {SqlError} as for conditions */
+export function rowOperand(node: Node, columns: readonly ColumnDef[], table: string): Operand {
+  return new Maker(columns, table).value(node);
 }
 
 /** Names of the columns that an expression reads, once each. */
@@ -81,6 +96,10 @@ class Maker {
       `argument of CHECK must be type boolean, not type ${formatType(operand.type)}`,
       atNode(node),
     );
+  }
+
+  value(node: Node): Operand {
+    return 'ColumnRef' in node ? this.#anyColumn(node, stringsOf(node.ColumnRef.fields)) : this.#computed(node, null);
   }
 
   #truth(type: string, arg: Node): Condition {
@@ -193,15 +212,21 @@ class Maker {
 
   /** What is compared, or asked whether it is NULL: the only places for columns whose values are texts. */
   #comparand(node: Node): Operand {
-    if (!('ColumnRef' in node)) return this.#operand(node, null);
-    return this.#anyColumn(node, stringsOf(node.ColumnRef.fields));
+    return this.value(node);
   }
 
+  /** One that functions of plain values take. */
   #operand(node: Node, wanted: PgType | null): Operand {
+    const operand = 'ColumnRef' in node ? this.value(node) : this.#computed(node, wanted);
+    if (isKeyed(operand))
+      throw unsupported(`CHECK with more than a comparison of type ${formatType(operand.type)}`, node);
+    return operand;
+  }
+
+  #computed(node: Node, wanted: PgType | null): Operand {
     const kind = constantKind(node);
     if (kind !== undefined) return constant(node, kind, wanted);
-    if ('ColumnRef' in node) return this.#column(node, stringsOf(node.ColumnRef.fields));
-    if ('TypeCast' in node) return this.#cast(node, node.TypeCast.arg!, typeOidOf(node.TypeCast.typeName));
+    if ('TypeCast' in node) return this.#cast(node, node.TypeCast.arg!, node.TypeCast.typeName);
     if ('CoalesceExpr' in node) return this.#choice('coalesce', node.CoalesceExpr.args ?? [], node);
     if ('MinMaxExpr' in node)
       return this.#choice(node.MinMaxExpr.op === 'IS_LEAST' ? 'least' : 'greatest', node.MinMaxExpr.args ?? [], node);
@@ -224,13 +249,6 @@ class Maker {
     throw unsupported(`CHECK with ${tagOf(node)}`, node);
   }
 
-  #column(node: Node, fields: readonly string[]): Operand {
-    const operand = this.#anyColumn(node, fields);
-    if (isKeyed(operand))
-      throw unsupported(`CHECK with more than a comparison of type ${formatType(operand.type)}`, node);
-    return operand;
-  }
-
   #anyColumn(node: Node, fields: readonly string[]): Operand {
     const [name, table] = [fields.at(-1), fields.at(-2)];
     const column = this.#columns.find((each) => each.name === name);
@@ -241,20 +259,41 @@ class Maker {
     return { kind: 'column', fieldId: column.fieldId, type: column.type };
   }
 
-  #cast(node: Node, arg: Node, oid: number | undefined): Operand {
+  #cast(node: Node, arg: Node, typeName: TypeName | undefined): Operand {
+    const oid = typeOidOf(typeName);
     if (oid === undefined) throw unsupported('CHECK with a cast to this type', node);
-    const type: PgType = { oid, typmod: -1 };
+    const hasModifier = (typeName?.typmods ?? []).length > 0;
+    const type: PgType = hasModifier ? columnType(typeName!, '') : { oid, typmod: -1 };
     const kind = constantKind(arg);
     if (kind !== undefined) {
       const text = constantText(arg);
-      return { kind: 'constant', text, type: oid === Oid.numeric ? numericOf(text ?? '0') : type };
+      const plain: Operand = {
+        kind: 'constant',
+        text,
+        type: oid === Oid.numeric ? numericOf(text ?? '0') : { oid, typmod: -1 },
+      };
+      return hasModifier ? this.#otherType(node, plain, type) : plain;
     }
-    const operand = this.#operand(arg, null);
+    const operand = this.value(arg);
+    if (hasModifier) return this.#otherType(node, operand, type);
     if (operand.type.oid === oid) return operand;
     if (TEXTS.has(oid) && isText(operand.type)) return operand.type.oid === Oid.bpchar ? { ...operand, type } : operand;
-    if (INTEGERS.has(oid) && INTEGERS.has(operand.type.oid)) return operand;
+    if (
+      INTEGERS.has(oid) &&
+      INTEGERS.has(operand.type.oid) &&
+      INTEGERS_UP.indexOf(oid) > INTEGERS_UP.indexOf(operand.type.oid)
+    )
+      return { kind: 'cast', of: operand, type };
     if (oid === Oid.int4 && operand.kind === 'condition') return { ...operand, type };
-    throw unsupported(`CHECK with a cast of ${formatType(operand.type)} to ${formatType(type)}`, node);
+    return this.#otherType(node, operand, type);
+  }
+
+  #otherType(node: Node, operand: Operand, type: PgType): Operand {
+    const cast =
+      [Oid.varchar, Oid.numeric].includes(type.oid as never) || type.typmod < 0 ? castOf(operand, type) : null;
+    if (cast === null)
+      throw unsupported(`CHECK with a cast of ${formatType(operand.type)} to ${formatType(type)}`, node);
+    return cast;
   }
 
   #case(node: Node, { arg, args = [], defresult }: Extract<Node, { CaseExpr: unknown }>['CaseExpr']): Operand {
@@ -287,6 +326,8 @@ class Maker {
     if (['now', 'transaction_timestamp', 'statement_timestamp', 'clock_timestamp'].includes(name) && nodes.length === 0)
       return { kind: 'now', type: { oid: Oid.timestamptz, typmod: -1 } };
     const known = FUNCTIONS[name];
+    const other = this.#otherCall(name, nodes);
+    if (other !== null) return other;
     if (known === undefined) throw unsupported(`CHECK with ${name}()`, node);
     const args = nodes.map((each) => this.#operand(each, known.takesText ? TEXT : null));
     if (name === 'octet_length' && args[0]?.type.oid === Oid.bpchar)
@@ -301,6 +342,16 @@ class Maker {
     return { kind: 'call', name: known.name, args, type: known.takesText ? known.type : first.type };
   }
 
+  /** Of `row-functions.ts`; untyped constants are texts there. */
+  #otherCall(name: string, nodes: readonly Node[]): Operand | null {
+    if (!isRowFunction(name)) return null;
+    const args = nodes.map((each) => {
+      const kind = constantKind(each);
+      return kind === undefined ? this.value(each) : constant(each, kind, TEXT);
+    });
+    return functionOf(name, args);
+  }
+
   #divided(node: Node, op: '/' | '%', left: Operand, right: Operand): Operand {
     if (!INTEGERS.has(left.type.oid) || !INTEGERS.has(right.type.oid))
       throw unsupported(`CHECK with ${formatType(left.type)} ${op} ${formatType(right.type)}`, node);
@@ -308,14 +359,30 @@ class Maker {
   }
 
   #arithmetic(node: Node, op: string, lexpr: Node | undefined, rexpr: Node): Operand {
-    const right = this.#operand(rexpr, null);
+    const right = this.value(rexpr);
+    if (lexpr === undefined && isWideNumeric(right.type) && op === '-')
+      return arithmeticOf('-', { kind: 'constant', text: '0', type: INT4 }, right)!;
+    if (lexpr === undefined && isKeyed(right)) throw unsupported(`CHECK with operator ${op}`, node);
     if (lexpr === undefined && (op === '-' || op === '+') && isNumber(right.type)) {
       const zero: Operand = { kind: 'constant', text: '0', type: INTEGERS.has(right.type.oid) ? right.type : INT4 };
       return { kind: 'arithmetic', op, left: zero, right, type: right.type };
     }
     if (lexpr === undefined) throw unsupported(`CHECK with operator ${op}`, node);
-    const left = this.#operand(lexpr, null);
+    const left = this.value(lexpr);
+    const isPlain = !isKeyed(left) && !isKeyed(right);
+    const isOfIntegers = INTEGERS.has(left.type.oid) && INTEGERS.has(right.type.oid);
+    if (!isPlain || (!isOfIntegers && !['+', '-', '*'].includes(op))) {
+      const side = (of: Operand, at: Node): Operand => (of.type.oid === Oid.unknown ? typed(of, TEXT, at) : of);
+      const sides = [side(left, lexpr), side(right, rexpr)] as const;
+      const other = arithmeticOf(op, ...sides) ?? memberOf(op, ...sides);
+      if (other !== null) return other;
+      if (!isPlain) throw unsupported(`CHECK with ${formatType(left.type)} ${op} ${formatType(right.type)}`, node);
+    }
     if (op === '/' || op === '%') return this.#divided(node, op, left, right);
+    if (op === '*' && scaleOf(left.type) + scaleOf(right.type) > DECIMAL_DIGITS_MAX) {
+      const product = arithmeticOf(op, left, right);
+      if (product !== null) return product;
+    }
     if (op !== '+' && op !== '-' && op !== '*') throw unsupported(`CHECK with operator ${op}`, node);
     if (!isNumber(left.type) || !isNumber(right.type))
       throw unsupported(`CHECK with ${formatType(left.type)} ${op} ${formatType(right.type)}`, node);
@@ -448,10 +515,9 @@ function resultType(op: string, left: PgType, right: PgType): PgType {
   if (FLOATS.has(left.oid) || FLOATS.has(right.oid)) return { oid: Oid.float8, typmod: -1 };
   if (left.oid === Oid.numeric || right.oid === Oid.numeric) {
     const scale = op === '*' ? scaleOf(left) + scaleOf(right) : Math.max(scaleOf(left), scaleOf(right));
-    return { oid: Oid.numeric, typmod: numericTypmod(38, Math.min(scale, 38)) };
+    return { oid: Oid.numeric, typmod: numericTypmod(38, scale) };
   }
-  const order = [Oid.int2, Oid.int4, Oid.int8] as readonly number[];
-  return { oid: order[Math.max(order.indexOf(left.oid), order.indexOf(right.oid))]!, typmod: -1 };
+  return { oid: INTEGERS_UP[Math.max(INTEGERS_UP.indexOf(left.oid), INTEGERS_UP.indexOf(right.oid))]!, typmod: -1 };
 }
 
 function noOperator(node: Node, left: PgType, right: PgType): SqlError {

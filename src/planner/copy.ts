@@ -3,8 +3,8 @@ import type { CopyStmt, Node, RangeVar } from 'libpg-query';
 import { Deparser } from 'pgsql-deparser';
 import { moved, SqlError, SqlState, notSupported } from '../errors.ts';
 import { quoteIdentifier } from '../sql-text.ts';
-import type { TableDef } from '../table-def.ts';
-import { stringsOf, walk } from './ast.ts';
+import type { ColumnDef, TableDef } from '../table-def.ts';
+import { atNode, stringsOf, walk } from './ast.ts';
 import { targetColumns } from './assignments.ts';
 import { copyInOptions, copyOutOptions } from './copy-options.ts';
 import { writeCondition } from './duckdb/expression.ts';
@@ -29,12 +29,23 @@ export function planCopy(
   if ((statement.filename ?? '') !== '')
     throw notSupported('COPY from a file of the server', { hint: 'Use COPY … FROM STDIN, or \\copy in psql.' });
   const def = targetTable(withoutPlace(statement), view, 'copy to');
-  const columns = targetColumns(statement.attlist ?? [], def) ?? def.columns;
+  const columns = copiedColumns(statement.attlist ?? [], def);
   const options = copyInOptions(statement.options ?? [], def, columns);
   const filter = copyFilter(statement.whereClause, statement.relation ?? {}, def, environment);
   // Fields of a binary row come one by one: a row may be half written when others are looked at.
   if (filter !== null && options.format === 'binary') throw notSupported('WHERE of COPY in binary format');
   return { kind: 'copyFrom', def, fieldIds: columns.map((column) => column.fieldId), filter, options };
+}
+
+/** Without a list all that rows are made of: generated columns are made of these. @throws {SqlError} 42703, 42P10 */
+function copiedColumns(names: readonly Node[], def: TableDef): readonly ColumnDef[] {
+  const named = targetColumns(names, def);
+  const generated = named?.find((column) => column.generated !== undefined);
+  if (generated !== undefined)
+    throw new SqlError(SqlState.invalidColumnReference, `column "${generated.name}" is a generated column`, {
+      detail: 'Generated columns cannot be used in COPY.',
+    });
+  return named ?? def.columns.filter((column) => column.generated === undefined);
 }
 
 function planCopyOut(
@@ -75,8 +86,7 @@ function tableQuery(relation: RangeVar, names: readonly Node[], view: CatalogVie
   const def = findTable(relation, view);
   const other = findView(relation, view);
   if (other !== undefined) throw viewAsTarget(other, 'copy from', relation);
-  const given =
-    def === undefined ? stringsOf(names) : (targetColumns(names, def) ?? def.columns).map((column) => column.name);
+  const given = def === undefined ? stringsOf(names) : copiedColumns(names, def).map((column) => column.name);
   const columns = given.length === 0 ? '*' : given.map(quoteIdentifier).join(', ');
   const schema = def?.schema ?? relation.schemaname ?? '';
   const from = `${schema === '' ? '' : `${quoteIdentifier(schema)}.`}${quoteIdentifier(relation.relname ?? '')}`;
@@ -91,8 +101,16 @@ function copyFilter(
   environment: PlannerEnvironment,
 ): CopyFilter | null {
   if (where === undefined) return null;
-  walk(where, (tag) => {
+  walk(where, (tag, body) => {
     if (tag === 'SubLink') throw notSupported('a subquery in WHERE of COPY FROM');
+    if (tag !== 'ColumnRef') return;
+    const name = stringsOf(body['fields'] as Node[]).at(-1);
+    if (def.columns.some((column) => column.name === name && column.generated !== undefined))
+      throw new SqlError(
+        SqlState.invalidColumnReference,
+        'generated columns are not supported in COPY FROM WHERE conditions',
+        { detail: `Column "${name}" is a generated column.`, ...atNode({ ColumnRef: body } as unknown as Node) },
+      );
   });
   const rows: PlannedTable = { def, placeholder: environment.placeholder(), positions: true };
   const alias = relation.relname ?? '';

@@ -8,6 +8,7 @@ import { elementOf, isHashable, Oid } from '../types/pg-type.ts';
 import { at, atNode, defElemText, stringsOf, unsupported } from './ast.ts';
 import { checksOf } from './check-constraints.ts';
 import { columnDefault } from './column-default.ts';
+import { withGenerations, type Generation } from './generation.ts';
 import { tableOptions } from './options.ts';
 import type { CatalogView, DefaultExpression, Statement, TableDraft } from './plan.ts';
 import { creationSchema, onCommitOf } from './schema-names.ts';
@@ -29,7 +30,16 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   const keys = new KeyCollector(name);
   const columns: ColumnDef[] = [];
   const likes: ReturnType<typeof columnsLike>[] = [];
-  const making: Making = { table: name, keys, view, sequences: [], checks: [], expressions: [], locates: true };
+  const making: Making = {
+    table: name,
+    keys,
+    view,
+    sequences: [],
+    checks: [],
+    expressions: [],
+    generations: [],
+    locates: true,
+  };
   for (const element of statement.tableElts ?? []) {
     if ('ColumnDef' in element) columns.push(column(element.ColumnDef, columns, making));
     else if ('Constraint' in element && element.Constraint.contype === 'CONSTR_CHECK')
@@ -46,7 +56,8 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   if (columns.length === 0) throw unsupported('a table without columns');
   if (columns.length > COLUMNS_MAX)
     throw new SqlError(SqlState.programLimitExceeded, `tables can have at most ${COLUMNS_MAX} columns`);
-  const { key, keyName, columns: withKeys } = keys.apply(columns);
+  const made = withGenerations(columns, making.generations, name);
+  const { key, keyName, columns: withKeys } = keys.apply(made);
   const options = tableOptions(withOptions(statement.options ?? []), withKeys, name);
   if (options.onConflict === 'upsert' && key.length === 0) {
     throw new SqlError(SqlState.invalidTableDefinition, "on_conflict = 'upsert' needs a primary key");
@@ -68,9 +79,9 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   };
   const { sequences, expressions } = making;
   const ifNotExists = statement.if_not_exists === true;
-  const made = { kind: 'createTable', draft, ifNotExists, sequences, expressions } as const;
-  if (likes.length === 0) return made;
-  return { ...made, likes: likes.map(({ source }) => source), indexes: likes.flatMap(({ indexes }) => indexes) };
+  const planned = { kind: 'createTable', draft, ifNotExists, sequences, expressions } as const;
+  if (likes.length === 0) return planned;
+  return { ...planned, likes: likes.map(({ source }) => source), indexes: likes.flatMap(({ indexes }) => indexes) };
 }
 
 /** Elements of arrays have field ids of their own, behind those of all columns. */
@@ -88,6 +99,8 @@ export interface Making {
   /** CHECK constraints of columns and of the table. */
   readonly checks: Constraint[];
   readonly expressions: DefaultExpression[];
+  /** Of generated columns: all columns of the table are known first. */
+  readonly generations: Generation[];
   /** Errors of defaults say where they are. */
   readonly locates: boolean;
 }
@@ -150,6 +163,7 @@ export function column(node: ColumnNode, before: readonly ColumnDef[], making: M
         break;
       case 'CONSTR_DEFAULT':
         if (result.identity !== undefined) throw bothDefaultAndIdentity(result, table, constraint);
+        if (isGeneratedHere(making, name)) throw both('default and generation expression', result, table, constraint);
         if (result.default !== null)
           throw new SqlError(
             SqlState.syntaxError,
@@ -160,6 +174,9 @@ export function column(node: ColumnNode, before: readonly ColumnDef[], making: M
         break;
       case 'CONSTR_IDENTITY':
         result = identityColumn(result, constraint, making);
+        break;
+      case 'CONSTR_GENERATED':
+        making.generations.push({ column: name, expression: generationExpression(constraint, result, making) });
         break;
       case 'CONSTR_CHECK':
         making.checks.push(constraint);
@@ -212,7 +229,8 @@ export function unlocated<T>(work: () => T): T {
 }
 
 /** GENERATED … AS IDENTITY: the column's values come from a sequence of its own. @throws {SqlError} 22023, 42601 */
-function identityColumn(column: ColumnDef, constraint: Constraint, { table, sequences }: Making): ColumnDef {
+function identityColumn(column: ColumnDef, constraint: Constraint, making: Making): ColumnDef {
+  const { table, sequences } = making;
   const where = at(constraint.location);
   if (column.identity !== undefined)
     throw new SqlError(
@@ -221,6 +239,7 @@ function identityColumn(column: ColumnDef, constraint: Constraint, { table, sequ
       where,
     );
   if (column.default !== null) throw bothDefaultAndIdentity(column, table, constraint);
+  if (isGeneratedHere(making, column.name)) throw both('identity and generation expression', column, table, constraint);
   if (!INTEGERS.has(column.type.oid))
     throw new SqlError(SqlState.invalidParameterValue, 'identity column type must be smallint, integer, or bigint');
   const options = { typeOid: column.type.oid, ...sequenceOptions(constraint.options ?? []) };
@@ -229,12 +248,34 @@ function identityColumn(column: ColumnDef, constraint: Constraint, { table, sequ
   return { ...column, notNull: true, identity, default: { kind: 'nextval', sequence: 0 } };
 }
 
-function bothDefaultAndIdentity(column: ColumnDef, table: string, { location }: Constraint): SqlError {
+const bothDefaultAndIdentity = (column: ColumnDef, table: string, constraint: Constraint): SqlError =>
+  both('default and identity', column, table, constraint);
+
+function both(what: string, column: ColumnDef, table: string, { location }: Constraint): SqlError {
   return new SqlError(
     SqlState.syntaxError,
-    `both default and identity specified for column "${column.name}" of table "${table}"`,
+    `both ${what} specified for column "${column.name}" of table "${table}"`,
     at(location),
   );
+}
+
+const isGeneratedHere = ({ generations }: Making, name: string): boolean =>
+  generations.some(({ column }) => column === name);
+
+/** @throws {SqlError} 42601, 0A000 */
+function generationExpression(constraint: Constraint, column: ColumnDef, making: Making): Node {
+  const { table } = making;
+  if (isGeneratedHere(making, column.name))
+    throw new SqlError(
+      SqlState.syntaxError,
+      `multiple generation clauses specified for column "${column.name}" of table "${table}"`,
+      at(constraint.location),
+    );
+  if (column.identity !== undefined) throw both('identity and generation expression', column, table, constraint);
+  if (column.default !== null) throw both('default and generation expression', column, table, constraint);
+  if (constraint.generated_kind !== 's')
+    throw unsupported('GENERATED ALWAYS AS (…) without STORED').with(at(constraint.location));
+  return constraint.raw_expr!;
 }
 
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
@@ -244,7 +285,6 @@ function refuseConstraint(constraint: Constraint): void {
   const names: Readonly<Record<string, string>> = {
     CONSTR_UNIQUE: 'UNIQUE',
     CONSTR_FOREIGN: 'FOREIGN KEY',
-    CONSTR_GENERATED: 'GENERATED ALWAYS AS',
     CONSTR_EXCLUSION: 'EXCLUDE',
     CONSTR_ATTR_DEFERRABLE: 'DEFERRABLE',
     CONSTR_ATTR_DEFERRED: 'INITIALLY DEFERRED',

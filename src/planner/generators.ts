@@ -152,17 +152,24 @@ export function nowSql(node: Node): string {
   }
 }
 
-/** 428C9: a value for an identity column that makes its own. */
+const ofItself = ({ name, generated }: ColumnDef): { readonly detail: string } => ({
+  detail:
+    generated === undefined
+      ? `Column "${name}" is an identity column defined as GENERATED ALWAYS.`
+      : `Column "${name}" is a generated column.`,
+});
+
+/** 428C9: a value for a column that makes its own. */
 export function generatedAlways(column: ColumnDef): SqlError {
   return new SqlError(SqlState.generatedAlways, `cannot insert a non-DEFAULT value into column "${column.name}"`, {
-    detail: `Column "${column.name}" is an identity column defined as GENERATED ALWAYS.`,
-    hint: 'Use OVERRIDING SYSTEM VALUE to override.',
+    ...ofItself(column),
+    ...(column.generated === undefined ? { hint: 'Use OVERRIDING SYSTEM VALUE to override.' } : {}),
   });
 }
 
 /** The same of UPDATE. */
 export function onlyDefault(column: ColumnDef): SqlError {
   return new SqlError(SqlState.generatedAlways, `column "${column.name}" can only be updated to DEFAULT`, {
-    detail: `Column "${column.name}" is an identity column defined as GENERATED ALWAYS.`,
+    ...ofItself(column),
   });
 }

@@ -94,6 +94,8 @@ function parsedHead(text: string): InsertHead | null {
   };
 }
 
+const makesItsOwn = ({ identity, generated }: ColumnDef): boolean => identity === 'always' || generated !== undefined;
+
 /** The table and the columns that values go to; null where the grammar's way has an error to say. */
 export function headTarget(
   head: InsertHead,
@@ -102,12 +104,11 @@ export function headTarget(
   if (head.schema !== null && isSystemSchema(head.schema)) return null;
   const def = view.table(head.schema, head.table);
   if (def === undefined) return null;
-  if (head.columns === null)
-    return def.columns.some((column) => column.identity === 'always') ? null : { def, columns: def.columns };
+  if (head.columns === null) return def.columns.some(makesItsOwn) ? null : { def, columns: def.columns };
   const columns: ColumnDef[] = [];
   for (const name of head.columns) {
     const column = def.columns.find((one) => one.name === name);
-    if (column === undefined || columns.includes(column) || column.identity === 'always') return null;
+    if (column === undefined || columns.includes(column) || makesItsOwn(column)) return null;
     columns.push(column);
   }
   return { def, columns };

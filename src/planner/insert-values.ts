@@ -46,6 +46,10 @@ export function overridden(
   targets: readonly ColumnDef[],
   override: InsertStmt['override'],
 ): SelectStmt {
+  for (const list of select.valuesLists ?? [])
+    itemsOf(list).forEach((item, i) => {
+      if (targets[i]?.generated !== undefined && !('SetToDefault' in item)) throw generatedAlways(targets[i]);
+    });
   if (override === 'OVERRIDING_SYSTEM_VALUE' || targets.every((column) => column.identity === undefined)) return select;
   if (override === 'OVERRIDING_USER_VALUE')
     return withItems(select, (items) => items.map((item, i) => (targets[i]?.identity === undefined ? item : DEFAULT)));
@@ -58,6 +62,8 @@ export function overridden(
 
 /** The same for the rows of a query. @throws {SqlError} 428C9, 0A000 */
 export function checkOverride(targets: readonly ColumnDef[], override: InsertStmt['override']): void {
+  const generated = targets.find((column) => column.generated !== undefined);
+  if (generated !== undefined) throw generatedAlways(generated);
   const identity = targets.find((column) => column.identity !== undefined);
   if (identity === undefined || override === 'OVERRIDING_SYSTEM_VALUE') return;
   if (override === 'OVERRIDING_USER_VALUE')

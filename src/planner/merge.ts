@@ -110,6 +110,7 @@ function insertedValues(
   return new Map(
     given.map((value, i) => {
       const column = columns[i]!;
+      if (column.generated !== undefined && !('SetToDefault' in value)) throw generatedAlways(column);
       if (column.identity === undefined || override === 'OVERRIDING_SYSTEM_VALUE') return [column, value];
       if (override === 'OVERRIDING_USER_VALUE') return [column, DEFAULT];
       if (column.identity === 'always' && !('SetToDefault' in value)) throw generatedAlways(column);

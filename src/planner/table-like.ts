@@ -3,13 +3,14 @@ import type { Constraint, CreateStmt, Node, TableLikeClause } from 'libpg-query'
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { SequenceDef, SequenceOptions } from '../sequence-def.ts';
 import type { ColumnDef, IndexShape, TableDef } from '../table-def.ts';
+import { expressionOf } from './altered-checks.ts';
 import { at } from './ast.ts';
 import type { Making } from './create-table.ts';
 import { parseSql } from './parse.ts';
 import { findTable, findView, isCatalogRelation, undefinedTable } from './schema-names.ts';
 
 /** PostgreSQL's bits of what INCLUDING names. */
-const INCLUDING = { comments: 1, constraints: 4, defaults: 8, identity: 32, indexes: 64 } as const;
+const INCLUDING = { comments: 1, constraints: 4, defaults: 8, generated: 16, identity: 32, indexes: 64 } as const;
 
 /**
  * The columns, numbered after those before them; checks and sequences go to `making`.
@@ -35,6 +36,8 @@ export function columnsLike(
     const plain: ColumnDef = { name, fieldId: ordinal, attnum: ordinal, type, notNull, default: null };
     const made = comment !== undefined && wants('comments') ? { ...plain, comment } : plain;
     if (one.identity !== undefined) return wants('identity') ? withIdentity(made, one, source, making) : made;
+    if (one.generated !== undefined && wants('generated'))
+      making.generations.push({ column: name, expression: expressionOf(one.generated.sql) });
     if (one.default === null || !wants('defaults')) return made;
     if (one.default.kind === 'nextval')
       throw notSupported(

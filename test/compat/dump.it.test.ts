@@ -36,6 +36,10 @@ INSERT INTO other.keyless VALUES (1, 2), (1, 2);
 CREATE TABLE lists (
   id int PRIMARY KEY, n numeric[], p numeric(50,10)[], i interval[], z timetz(2)[], c char(4)[], q "char"[], t text[]);
 INSERT INTO lists VALUES (1, '{1.50,NaN}', '{-1}', '{"1 mon -1 day"}', '{10:00+02}', '{ab,NULL}', '{a}', '{"a,b"}'), (2, '{}', NULL, '{}', '{}', '{}', '{}', '{NULL}');
+CREATE TABLE made (
+  a int, "B c" varchar(9), w numeric, total numeric GENERATED ALWAYS AS (a * w / 3) STORED, id int PRIMARY KEY,
+  label text GENERATED ALWAYS AS ("B c" || ':' || a) STORED, e text GENERATED ALWAYS AS (lower("B c")) STORED);
+INSERT INTO made (id, a, "B c", w) VALUES (1, 2, 'X', 1.50), (2, NULL, NULL, NULL);
 CREATE INDEX by_label ON events USING hash (label);
 CREATE INDEX by_day ON events (d DESC, label COLLATE "C" varchar_pattern_ops) INCLUDE (u) WITH (fillfactor = 90);
 CREATE VIEW dear AS SELECT e.id, e.price * 2 AS double FROM events e JOIN other.keyless k ON k.x = e.id WHERE e.price > 0.5;

@@ -12,6 +12,7 @@ import { DOCUMENTS } from './scenarios/documents.ts';
 import { DURATIONS } from './scenarios/durations.ts';
 import { ERRORS } from './scenarios/errors.ts';
 import { EXTREMES } from './scenarios/extremes.ts';
+import { GENERATED_COLUMNS } from './scenarios/generated-columns.ts';
 import { INDEXES } from './scenarios/indexes.ts';
 import { MERGE } from './scenarios/merge.ts';
 import { MIGRATIONS } from './scenarios/migrations.ts';
@@ -50,6 +51,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CURSORS,
   ...DEFINITIONS,
   ...STYLES,
+  ...GENERATED_COLUMNS,
   ...INDEXES,
   ...MIGRATIONS,
   ...TYPES,

@@ -4,6 +4,7 @@
  * Manifests are immutable: decoded ones are kept, the least recently used go first once they are too large (V5). Those that a
  * commit has replaced go at once: only a reader of old snapshots opens them again.
  */
+import { partsOf } from '../../check-def.ts';
 import { notSupported, SqlError, SqlState } from '../../errors.ts';
 import { lastColumn, type ColumnDef, type PgType, type TableDef } from '../../table-def.ts';
 import { icebergType } from '../../types/pg-type.ts';
@@ -296,7 +297,7 @@ function sameColumns(def: TableDef, schema: IcebergSchema): boolean {
 function evolveColumns(def: TableDef, schema: IcebergSchema): ColumnDef[] {
   const known = new Map(def.columns.map((column) => [column.fieldId, column]));
   let { attnum } = lastColumn(def);
-  return schema.fields.map((field) => {
+  const columns = schema.fields.map((field): ColumnDef => {
     const column = known.get(field.id);
     const type: PgType | null =
       column !== undefined && sameType(field.type, icebergType(column.type)) ? column.type : pgTypeOf(field.type);
@@ -313,4 +314,20 @@ function evolveColumns(def: TableDef, schema: IcebergSchema): ColumnDef[] {
       ...elementIdOf(field),
     };
   });
+  return columns.map((column) => withGeneration(column, columns, known));
+}
+
+/** Where another engine has renamed, retyped or dropped what a generated column reads, it is generated no more. */
+function withGeneration(
+  { generated, ...column }: ColumnDef,
+  columns: readonly ColumnDef[],
+  before: ReadonlyMap<number, ColumnDef>,
+): ColumnDef {
+  if (generated === undefined) return column;
+  const isSame = [...partsOf(generated.of)].every((part) => {
+    if (part.kind !== 'column') return true;
+    const [now, then] = [columns.find(({ fieldId }) => fieldId === part.fieldId), before.get(part.fieldId)];
+    return now?.name === then?.name && now?.type === then?.type;
+  });
+  return isSame ? { ...column, generated } : column;
 }
