@@ -33,3 +33,35 @@ export async function unlessCanceled<T>(
     over();
   }
 }
+
+/** Work that is behind others': a cancel takes it back until it begins. From then on it comes to its end, for others see what it does. */
+export class Turn {
+  readonly #cancelled = Promise.withResolvers<never>();
+  readonly #over: () => void;
+  #isCancelled = false;
+  #hasBegun = false;
+
+  constructor(running: Running) {
+    this.#cancelled.promise.catch(() => undefined);
+    this.#over = running(() => {
+      if (this.#hasBegun) return;
+      this.#isCancelled = true;
+      this.#cancelled.reject(canceled());
+    });
+  }
+
+  /** @throws {SqlError} 57014 */
+  begin(): void {
+    if (this.#isCancelled) throw canceled();
+    this.#hasBegun = true;
+  }
+
+  /** What has its turn later finds that in `begin`. @throws {SqlError} 57014 */
+  wait<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#cancelled.promise]);
+  }
+
+  end(): void {
+    this.#over();
+  }
+}

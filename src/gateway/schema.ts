@@ -106,7 +106,7 @@ export async function makeIndex(
   const table = database.tableOf(draft.tableUuid);
   if (table === undefined || (isAlone && !table.temporary)) {
     await shared(environment, draft.tableUuid);
-    return createIndex(database, draft, ifNotExists);
+    return createIndex(database, draft, ifNotExists, patience.running);
   }
   await holdToAlter({ database, changes, patience }, table);
   return changes.createIndex(table, draft, ifNotExists);
@@ -122,7 +122,7 @@ export async function removeIndex(environment: SchemaEnvironment, schema: string
   const table = indexedTable(relations, schema, name)!;
   if (isAlone && !table.temporary) {
     await shared(environment, table.def.uuid);
-    return dropIndex(database, schema, name);
+    return dropIndex(database, schema, name, patience.running);
   }
   await holdToAlter({ database, changes, patience }, table);
   changes.dropIndex(table, name);

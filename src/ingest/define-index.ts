@@ -1,8 +1,9 @@
 /**
  * CREATE INDEX and DROP INDEX: the table's property first, then main's structures; rows that are there are taken in beside
- * everything else (index-follower.ts).
+ * everything else (index-follower.ts). A cancel ends the wait for other definitions and for the table's lane, not the change itself.
  */
 import { SqlError, SqlState } from '../errors.ts';
+import { Turn, type Running } from '../running.ts';
 import type { Table } from '../storage/table.ts';
 import {
   blockOf,
@@ -27,14 +28,19 @@ export interface IndexDraft {
 }
 
 /** The index's name, null when one was there and `ifNotExists` said that is fine. */
-export function createIndex(database: Database, draft: IndexDraft, ifNotExists: boolean): Promise<string | null> {
-  return database.define(async () => {
+export function createIndex(
+  database: Database,
+  draft: IndexDraft,
+  ifNotExists: boolean,
+  running: Running,
+): Promise<string | null> {
+  return inTurn(database, running, async (turn) => {
     const table = database.tables.get(draft.tableUuid);
     if (table === undefined)
       throw new SqlError(SqlState.undefinedTable, 'the table of the index was dropped by another session');
     const index = newIndex(database.relations, table, draft, ifNotExists, () => database.takeOid());
     if (index === null) return null;
-    await change(database, table, [...table.def.indexes, index]);
+    await change(database, table, [...table.def.indexes, index], turn);
     return index.name;
   });
 }
@@ -54,22 +60,33 @@ export function newIndex(
   throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
 }
 
-export function dropIndex(database: Database, schema: string, name: string): Promise<void> {
-  return database.define(async () => {
+export function dropIndex(database: Database, schema: string, name: string, running: Running): Promise<void> {
+  return inTurn(database, running, async (turn) => {
     const table = indexedTable(database.relations, schema, name);
     if (table === undefined) throw new SqlError(SqlState.undefinedObject, `index "${name}" does not exist`);
     await change(
       database,
       table,
       table.def.indexes.filter((index) => index.name !== name),
+      turn,
     );
   });
 }
 
-async function change(database: Database, table: Table, indexes: readonly IndexDef[]): Promise<void> {
+async function inTurn<T>(database: Database, running: Running, work: (turn: Turn) => Promise<T>): Promise<T> {
+  const turn = new Turn(running);
+  try {
+    return await turn.wait(database.define(() => turn.wait(work(turn))));
+  } finally {
+    turn.end();
+  }
+}
+
+async function change(database: Database, table: Table, indexes: readonly IndexDef[], turn: Turn): Promise<void> {
   await database.inLane(table, async () => {
     if (table.detached !== null) throw readOnly(table.detached);
     await refreshTable(database, table);
+    turn.begin();
     const location = await database.lake.setIndexes({ tableUuid: table.def.uuid, indexes });
     if (location !== null) table.metadataLocation = location;
     table.setIndexes(indexes);
