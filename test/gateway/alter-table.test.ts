@@ -245,6 +245,16 @@ test('SET DEFAULT for a column that the same ALTER TABLE adds is refused: rows t
   expect(await rowsOf('SELECT * FROM adds')).toEqual([[1, 5]]);
 });
 
+test.each([
+  ['ALTER b SET DEFAULT 3', '42601', 'column "b" of relation "gen" is a generated column'],
+  ['ALTER a DROP EXPRESSION', '55000', 'column "a" of relation "gen" is not a stored generated column'],
+])('of generated columns PostgreSQL 15 says to %s: %s %s', async (command, code, message) => {
+  await client.query(
+    'CREATE TABLE IF NOT EXISTS gen (id int PRIMARY KEY, a int, b int GENERATED ALWAYS AS (a * 2) STORED)',
+  );
+  await expect(client.query(`ALTER TABLE gen ${command}`)).rejects.toMatchObject({ code, message });
+});
+
 test('a hash index goes with its column, and finds rows of a column that was widened', async () => {
   await client.query(`CREATE TABLE ix (id int PRIMARY KEY, a int, b text); CREATE INDEX ix_a ON ix USING hash (a)`);
   await client.query(`CREATE INDEX ix_b ON ix USING hash (b); INSERT INTO ix VALUES (1, -7, 'x'), (2, 8, 'y')`);
