@@ -7,13 +7,14 @@ import type { FuncCall, Node, WindowDef } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
 import { atNode, stringsOf, walk } from '../ast.ts';
+import type { ListedJson } from './make-json.ts';
 import { decimal, decimalOf, sumPrecision } from './decimals.ts';
 import { likeFirst, resultType, writeCondition, writeExpression, writeSort } from './expression.ts';
 import type { FunctionRule } from './functions.ts';
 import { checkEqualAsStored } from './operators.ts';
 import { resolveHere, type Scope } from './scope.ts';
 import { isKeyed, sortKey } from './sort-keys.ts';
-import { isNumber, typed, type Typed } from './typed.ts';
+import { isFloat, isNumber, typed, type Typed } from './typed.ts';
 import { average, deviation, isExact, isWide, wideExtreme, wideSum } from './wide-numeric.ts';
 import { writeWindow } from './windows.ts';
 
@@ -30,10 +31,13 @@ export function writeAggregate(
     throw new SqlError(SqlState.wrongObjectType, `window function ${name} requires an OVER clause`);
   if (rule.kind === 'aggregate' && isOfOuterQuery(call, scope))
     throw notSupported(`${name} of an outer query's columns over Arka tables`);
+  if (rule.listed !== undefined) return listed(rule.listed(args, name), name, call, scope);
   const filter = call.agg_filter === undefined ? null : writeCondition(call.agg_filter, scope, 'FILTER');
   // DuckDB evaluates arguments for rows that FILTER drops, too: no error may come of them.
   const values = args.map((arg) =>
-    filter !== null && !/^[\w."]+$/.test(arg.sql) ? `CASE WHEN ${filter} THEN ${arg.sql} END` : arg.sql,
+    filter !== null && typeof arg.constant !== 'string' && !/^[\w."]+$/.test(arg.sql)
+      ? `CASE WHEN ${filter} THEN ${arg.sql} END`
+      : arg.sql,
   );
   if (name === 'nth_value') values.push(nthRow(values.pop()!));
   const isCounted = name === 'count' && args.length === 1;
@@ -70,6 +74,25 @@ export function writeAggregate(
   );
   if (name === 'sum' && first !== undefined) return sumOf(value, first);
   return likeFirst(rule, value, args);
+}
+
+function listed({ item, whole }: ListedJson, name: string, call: FuncCall, scope: Scope): Typed {
+  if (call.agg_distinct === true) throw notSupported(`${name} of DISTINCT values over Arka tables`);
+  const between: Typed = { ...typed("', '", Oid.text), constant: ', ' };
+  return whole(writeAggregate({ kind: 'aggregate', type: Oid.text }, 'string_agg', [item, between], call, scope).sql);
+}
+
+/** `count(DISTINCT (a, b))`: a row counts also where its values are NULL, which are equal among themselves, as in the engine's structs. */
+export function countedRow(name: string, call: FuncCall, scope: Scope): Typed | undefined {
+  const [arg] = call.args ?? [];
+  if (name !== 'count' || call.agg_distinct !== true || arg === undefined || !('RowExpr' in arg)) return undefined;
+  const items = (arg.RowExpr.args ?? []).map((item) => writeExpression(item, scope));
+  for (const item of items) {
+    checkEqualAsStored(item, atNode(arg));
+    // 0 and -0 are equal, and are two values inside of a struct
+    if (item.oid === 0 || isFloat(item.oid)) throw notSupported('such a row in count(DISTINCT …) over Arka tables');
+  }
+  return items.length === 0 ? undefined : typed(`row(${items.map(({ sql }) => sql).join(', ')})`, 0);
 }
 
 /** Of numbers that are exact; undefined: the engine's own aggregate is as exact. */

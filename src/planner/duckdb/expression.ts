@@ -11,7 +11,7 @@ import { at, atNode, constantKind, constantText, plainName, tagOf } from '../ast
 import { expandDecimal } from '../constants.ts';
 import { formatType } from '../../types/format-type.ts';
 import { checkScales, isArray, writeSubscripts } from './arrays.ts';
-import { writeAggregate } from './aggregates.ts';
+import { countedRow, writeAggregate } from './aggregates.ts';
 import { readsRows, refuseConstantQuotient } from './constant-folding.ts';
 import { combined, unionType, type Combination } from './common-type.ts';
 import { decimal } from './decimals.ts';
@@ -463,7 +463,8 @@ function writeCall(call: FuncCall, scope: Scope): Typed {
   const nodes = call.args ?? [];
   if (nodes.some((arg) => 'NamedArgExpr' in arg))
     throw notSupported(`a named argument of function ${name} over Arka tables`, where);
-  const given = nodes.map((arg) => writeExpression(arg, scope));
+  const row = countedRow(name, call, scope);
+  const given = row === undefined ? nodes.map((arg) => writeExpression(arg, scope)) : [row];
   const args = rule.ofFloats === true ? given.map(asFloat) : given;
   try {
     const wide = wideCall(name, args);

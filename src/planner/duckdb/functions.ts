@@ -7,21 +7,14 @@
 import { quoteLiteral } from '../../sql-text.ts';
 import { SqlError, SqlState, notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
-import {
-  jsonArrayLength,
-  jsonbBuildArray,
-  jsonbBuildObject,
-  jsonbOfOne,
-  jsonbPut,
-  jsonExtractPath,
-  jsonTypeof,
-  toJsonb,
-} from './json.ts';
+import { JSON_FUNCTIONS } from './json-functions.ts';
 import { ARRAY_FUNCTIONS } from './arrays.ts';
 import { NOW_SQL, STATEMENT_TIME_SQL } from './session-time.ts';
 import { ofAscii } from './patterns.ts';
 import { refuseStyledText } from './styled-session.ts';
 import { textOf } from './text-of.ts';
+import { jsonAgg, type ListedJson } from './make-json.ts';
+import { initcap, regexpSplitToArray, substringByPattern } from './text-functions.ts';
 import { intervalField } from './interval-fields.ts';
 import { toDate, toTimestamp } from './templates.ts';
 import { toChar } from './to-char.ts';
@@ -52,6 +45,8 @@ export interface FunctionRule {
   /** Checks arguments and throws 0A000. */
   readonly check?: (args: readonly Typed[], name: string) => void;
   readonly kind?: 'aggregate' | 'window';
+  /** Written as a list of texts. */
+  readonly listed?: (args: readonly Typed[], name: string) => ListedJson;
   /** Of float8, whatever numbers it is given. */
   readonly ofFloats?: true;
   /** Its type is that of WITHIN GROUP. */
@@ -161,6 +156,8 @@ const AGGREGATES: Readonly<Record<string, FunctionRule>> = {
     },
   },
   array_agg: { kind: 'aggregate', check: noBlanksOrArrays },
+  json_agg: { kind: 'aggregate', arity: [1, 1], listed: jsonAgg },
+  jsonb_agg: { kind: 'aggregate', arity: [1, 1], listed: jsonAgg },
   any_value: { kind: 'aggregate', type: 'first' },
   stddev: statistic,
   stddev_samp: statistic,
@@ -198,27 +195,10 @@ function sameDefault(args: readonly Typed[], name: string): void {
     throw notSupported(`function ${name} with a default of another type over Arka tables`);
 }
 
-const JSON_FUNCTIONS: Readonly<Record<string, FunctionRule>> = {
-  json_typeof: { arity: [1, 1], write: jsonTypeof },
-  jsonb_typeof: { arity: [1, 1], write: jsonTypeof },
-  json_array_length: { arity: [1, 1], write: jsonArrayLength },
-  jsonb_array_length: { arity: [1, 1], write: jsonArrayLength },
-  json_extract_path: { arity: [1, 99], write: jsonExtractPath },
-  json_extract_path_text: { arity: [1, 99], write: jsonExtractPath },
-  jsonb_extract_path: { arity: [1, 99], write: jsonExtractPath },
-  jsonb_extract_path_text: { arity: [1, 99], write: jsonExtractPath },
-  jsonb_set: { arity: [3, 4], write: jsonbPut },
-  jsonb_insert: { arity: [3, 4], write: jsonbPut },
-  jsonb_strip_nulls: { arity: [1, 1], write: jsonbOfOne },
-  jsonb_pretty: { arity: [1, 1], write: jsonbOfOne },
-  jsonb_build_array: { write: jsonbBuildArray },
-  jsonb_build_object: { write: jsonbBuildObject },
-  to_jsonb: { arity: [1, 1], write: (args, name) => typed(toJsonb(args[0]!, name), Oid.jsonb) },
-};
-
 const SCALARS: Readonly<Record<string, FunctionRule>> = {
   lower: text,
   upper: text,
+  initcap: { arity: [1, 1], write: initcap },
   reverse: text,
   replace: text,
   translate: text,
@@ -261,6 +241,7 @@ const SCALARS: Readonly<Record<string, FunctionRule>> = {
   substring: { write: substring },
   split_part: { write: splitPart },
   to_hex: { type: Oid.text, write: ([arg]) => typed(`lower(to_hex(${arg!.sql}))`, Oid.text) },
+  regexp_split_to_array: { arity: [2, 2], write: regexpSplitToArray },
   regexp_replace: { write: regexpReplace },
   abs: { type: 'first' },
   mod: { arity: [2, 2], write: (args) => writeOperator('%', args[0]!, args[1]!, {}) },
@@ -360,8 +341,11 @@ function wholeConstant(arg: Typed | undefined): number | null {
 function substring(args: readonly Typed[]): Typed {
   const [source, start, count] = args;
   noBinary(args, 'substring');
-  if (source === undefined || start === undefined || isText(start.oid) || start.oid === Oid.unknown)
-    throw notSupported('substring by regular expression over Arka tables');
+  if (source === undefined || start === undefined) throw notSupported('substring in this form over Arka tables');
+  if (isText(start.oid) || start.oid === Oid.unknown) {
+    if (count !== undefined) throw notSupported('substring by regular expression with an escape over Arka tables');
+    return substringByPattern(source, start);
+  }
   const from = wholeConstant(start);
   const many = count === undefined ? null : wholeConstant(count);
   if (many !== null && many < 0)

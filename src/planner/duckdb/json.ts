@@ -7,6 +7,7 @@ import { notSupported, SqlError, SqlState, type SqlErrorFields } from '../../err
 import { Oid, arrayTypeOf } from '../../types/pg-type.ts';
 import { formatType } from '../../types/format-type.ts';
 import { arrayItems, scalarLiteral } from './literals.ts';
+import { textOf } from './text-of.ts';
 import { isInteger, isJson, isText, typed, type Typed } from './typed.ts';
 
 const TEXTS = arrayTypeOf(Oid.text);
@@ -27,7 +28,7 @@ function asJsonb(value: Typed): string | null {
 }
 
 /** The operand as text. */
-function asText(value: Typed): string | null {
+export function asText(value: Typed): string | null {
   if (isText(value.oid) || (value.oid === Oid.unknown && value.constant !== undefined)) return value.sql;
   return value.oid === 0 && value.parameter !== undefined ? `CAST(${value.sql} AS VARCHAR)` : null;
 }
@@ -175,6 +176,14 @@ export function toJsonb(arg: Typed, name: string): string {
       return `CAST(${arg.sql} AS VARCHAR)`;
     case Oid.uuid:
       return `arka_jsonb_string(CAST(${arg.sql} AS VARCHAR))`;
+    case Oid.numeric:
+      if (arg.decimal === undefined)
+        throw notSupported(`function ${name} of numeric without precision over Arka tables`);
+      return textOf(arg);
+    case Oid.date:
+      return `('"' || ${textOf(arg)} || '"')`;
+    case Oid.timestamp:
+      return `('"' || regexp_replace(${textOf(arg)}, ' ', 'T') || '"')`;
     case Oid.text:
     case Oid.varchar:
     case Oid.name:
