@@ -11,7 +11,6 @@ import type { Database } from '../ingest/database.ts';
 import { placesInFiles } from '../ingest/resolver.ts';
 import type { ColumnFilter } from '../planner/plan.ts';
 import { canceled } from '../errors.ts';
-import { sideBySide } from '../side-by-side.ts';
 import type { DataFileUnit } from '../storage/file-unit.ts';
 import type { Memory } from '../storage/memory/memory.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
@@ -20,21 +19,15 @@ import type { Table } from '../storage/table.ts';
 import { bufferUnit, type BufferUnit } from './buffer.ts';
 import { keysOf } from './file-filters.ts';
 import type { Running } from '../running.ts';
+import { readSingly, type SingleRow } from './single-rows.ts';
 
 /** Of one remote file; of more a scan of the whole is as good. */
 export const AWAY_ROWS_MAX = 32;
-const READS_MAX = 16;
 /** Of files by Arka. Of a file of which more than so many would come, the whole comes at once (R3 in partial-files.ts). */
 const GROUP_ROWS = 20_480;
 const GROUPS_PART = 1 / 4;
 /** Of a file with more deleted rows they are not looked through here. */
 const DELETES_MAX = 65_536;
-
-interface Found {
-  readonly file: DataFileUnit;
-  readonly scan: FileUnit;
-  readonly position: number;
-}
 
 export class LocatedRows {
   readonly #database: Database;
@@ -78,7 +71,7 @@ export class LocatedRows {
     const places = await placesInFiles(table, units, names);
     if (signal.aborted) throw canceled();
     const files: FileUnit[] = [];
-    const found: Found[] = [];
+    const found: SingleRow[] = [];
     for (const each of scan.files) {
       const positions = places.get(each.unit);
       if (positions?.size === 0) continue;
@@ -102,29 +95,11 @@ export class LocatedRows {
     return groups.size > Math.max(1, Math.ceil(rows / GROUP_ROWS) * GROUPS_PART) ? null : alive;
   }
 
-  async #read(table: Table, found: readonly Found[], signal: AbortSignal): Promise<MemoryUnit> {
-    const { disk, memory } = this.#database;
-    const index = this.#database.index!;
+  async #read(table: Table, found: readonly SingleRow[], signal: AbortSignal): Promise<MemoryUnit> {
+    const { memory } = this.#database;
     const { fieldIds } = table;
-    const { columns } = table.def;
-    const fileColumns = columns.length;
     const ordered = found.toSorted((a, b) => a.scan.unit - b.scan.unit || a.position - b.position); // what is fetched is shared
-    const read = await sideBySide(ordered, READS_MAX, async ({ file, scan, position }) => {
-      const { path, release } = await disk.leaseRow(scan, { position, fieldIds }, index, signal);
-      try {
-        return await index.readVectors({
-          path,
-          rows: file.rows,
-          fileColumns,
-          position,
-          columns,
-          formats: [],
-          timeZone: this.#zone,
-        });
-      } finally {
-        release();
-      }
-    });
+    const read = await readSingly(this.#database, this.#zone, table.def, fieldIds, ordered, signal);
     if (signal.aborted) throw canceled();
     const rows = new RowBuffer(memory, table.physicals);
     this.#buffers.push(rows);

@@ -5,17 +5,16 @@ import { cancellable } from '../ingest/cancellable.ts';
 import { lockAndLocate, NOWHERE, type KeyRows, type Located } from '../ingest/keyed-rows.ts';
 import type { TableWrites } from '../ingest/transaction.ts';
 import type { Remote } from '../rpc.ts';
-import { sideBySide } from '../side-by-side.ts';
 import type { DataFileUnit } from '../storage/file-unit.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import type { Table } from '../storage/table.ts';
 import { columnVector, NO_BYTES, type ColumnVector } from '../types/column-vector.ts';
 import { AWAY_ROWS_MAX } from './located-rows.ts';
+import { readSingly } from './single-rows.ts';
 import { contextOf, type WriteEnvironment } from './write-environment.ts';
 
 /** So many rows of files are read one by one; more by a join. */
 const SINGLE_ROWS_MAX = 4;
-const READS_MAX = 8;
 
 export interface OldRows {
   /** In the table's columns; what was not needed of a row of a file is NULL. */
@@ -121,21 +120,13 @@ async function appendSingly(
   order: number[],
 ): Promise<void> {
   const { table } = writes;
-  const columns = fieldIds.map((fieldId) => table.def.columns.find((column) => column.fieldId === fieldId)!);
-  const fileColumns = table.def.columns.length;
   const abort = new AbortController();
   running(() => abort.abort());
-  const read = await sideBySide(keys, READS_MAX, async (key) => {
+  const places = keys.map((key) => {
     const file = writes.unitOf(units[key]!) as DataFileUnit;
-    const index = database.index!;
-    const position = positions[key]!;
-    const { path, release } = await database.disk.leaseRow(file.scan(0), { position, fieldIds }, index, abort.signal);
-    try {
-      return await index.readVectors({ path, rows: file.rows, fileColumns, position, columns, formats: [], timeZone });
-    } finally {
-      release();
-    }
+    return { file, scan: file.scan(0), position: positions[key]! };
   });
+  const read = await readSingly(database, timeZone, table.def, fieldIds, places, abort.signal);
   for (const [i, vectors] of read.entries()) {
     rows.append(wholeRows(table, fieldIds, vectors), 0, 1);
     order.push(keys[i]!);
