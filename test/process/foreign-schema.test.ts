@@ -133,3 +133,26 @@ test('columns that another engine has changed are so here, for rows in Iceberg, 
     expect(await rows('SELECT mine, name FROM f WHERE id = 8')).toEqual([['8', 8]]);
   });
 }, 120_000);
+
+test('a generated column that reads what another engine has renamed or dropped is a plain one with its values', async () => {
+  await life(async (rows) => {
+    await rows(`CREATE TABLE made (a int, b int, c int, x int GENERATED ALWAYS AS (a + 1) STORED,
+      y int GENERATED ALWAYS AS (b + 1) STORED, z int GENERATED ALWAYS AS (c + 1) STORED)`);
+    await rows('INSERT INTO made VALUES (1, 2, 3)');
+    await rows('CHECKPOINT');
+    evolve('made', (fields) =>
+      fields
+        .filter(({ name }) => name !== 'b')
+        .map((field) => (field.name === 'a' ? { ...field, name: 'renamed' } : field)),
+    );
+    await untilKnown(rows, 'SELECT renamed FROM made');
+    await rows('INSERT INTO made (renamed, c, x) VALUES (5, 6, 7)');
+    expect(await rows('SELECT * FROM made ORDER BY renamed')).toEqual([
+      [1, 3, 2, 3, 4],
+      [5, 6, 7, null, 7],
+    ]);
+    expect(
+      await rows(`SELECT attname FROM pg_attribute WHERE attrelid = 'made'::regclass AND attgenerated = 's'`),
+    ).toEqual([['z']]);
+  });
+});
