@@ -531,9 +531,8 @@ export class SessionStatements {
   #maintain(statement: Extract<Statement, { kind: 'checkpoint' | 'call' | 'vacuum' }>): Promise<string> {
     const own =
       statement.kind === 'vacuum' ? ownTables(this.access, this.context.database, statement, this.warning) : statement;
-    return maintain(this.context.database, own, (message) =>
-      this.#events.notice({ severity: 'INFO', code: '00000', message }),
-    );
+    const info = (message: string): void => this.#events.notice({ severity: 'INFO', code: '00000', message });
+    return maintain(this.context.database, own, info, this.interruption.running);
   }
 
   readonly notice = (code: string, message: string, detail?: string): void => {

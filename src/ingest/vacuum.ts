@@ -54,15 +54,18 @@ function choose(
   return { trigger: choice.trigger, groups: choice.groups.map((group) => group.map((i) => files[i]!)) };
 }
 
-/** Everything of the table in files of the target size, without deleted rows. */
-export async function vacuumFull(database: Database, table: Table): Promise<void> {
+/**
+ * Everything of the table in files of the target size, without deleted rows.
+ * @param isWanted asked between two swaps
+ */
+export async function vacuumFull(database: Database, table: Table, isWanted = (): boolean => true): Promise<void> {
   const trigger = 'vacuum_full';
   if (table.detached !== null) throw readOnly(table.detached);
   await database.commit(table, trigger);
   const groups = [...table.fileSets.partitionKeys()].flatMap(
     (key) => choose(database, table, key, 2, true)?.groups ?? [],
   );
-  for (let i = 0; i < groups.length; i += OUTPUTS_PER_SWAP)
+  for (let i = 0; i < groups.length && isWanted(); i += OUTPUTS_PER_SWAP)
     await database.rewrite(table, groups.slice(i, i + OUTPUTS_PER_SWAP), trigger);
 }
 

@@ -46,7 +46,7 @@ const MOVES: readonly (readonly [what: string, share: number, move: Move])[] = [
   ['commit', 0.23, (database, table) => database.commit(table, 'sim')],
   ['refresh', 0.1, (database, table) => database.refresh(table)],
   ['relief of the log', 0.06, (database) => database.retention.relieve()],
-  ['VACUUM FULL', 0.12, vacuumFull],
+  ['VACUUM FULL', 0.12, (database, table) => vacuumFull(database, table)],
   ['VACUUM', 0.05, vacuum],
   ['CHECKPOINT', 0.05, (database) => database.checkpoint()],
   ['ALTER', 0.07, (_database, _table, sessions) => sessions.alter()],
