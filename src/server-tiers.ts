@@ -23,6 +23,7 @@ import type { Log } from './storage/log/log-api.ts';
 import { INDEX_WORK_BYTES, indexCacheBytes, memoryBudget, type MemoryBudget } from './memory-budget.ts';
 import { openLog } from './storage/log/log.ts';
 import { Memory } from './storage/memory/memory.ts';
+import { uniqueNames } from './storage/unique-key.ts';
 import { patiently, type Patience } from './store-patience.ts';
 import { freeThreadsOfFlags, heapBytesOf } from './thread-heap.ts';
 import type { WasmMemory } from './wasm-memory.ts';
@@ -230,7 +231,7 @@ export async function openTiers(options: TierOptions, stack: AsyncDisposableStac
     ...(options.memoryMarks === undefined ? {} : { memoryMarks: options.memoryMarks }),
     warn,
   });
-  await index.remote.keepOnly(state.tables.map((table) => table.def.uuid));
+  await index.remote.keepOnly(state.tables.flatMap(({ def }) => [def.uuid, ...uniqueNames(def)]));
   disk.patience = patience;
   await recover(database, state, join(dataDir, 'lost'));
   disk.patience = (download) => download();

@@ -79,7 +79,10 @@ export interface IndexColumn {
   readonly collation?: string;
 }
 
-/** An index made by CREATE INDEX. `included`: field ids. `slot`: its OID, counted from its table's. */
+/** Made by CREATE UNIQUE INDEX; or it belongs to a UNIQUE constraint, which has its name. */
+export type Uniqueness = 'index' | 'constraint';
+
+/** An index made by CREATE INDEX, or by a UNIQUE constraint. `included`: field ids. `slot`: its OID, counted from its table's. */
 export interface IndexDef {
   readonly name: string;
   readonly method: 'btree' | 'hash';
@@ -88,10 +91,22 @@ export interface IndexDef {
   /** Storage parameters, as given: PostgreSQL's catalogs show them. */
   readonly options: Readonly<Record<string, string>>;
   readonly slot: number;
+  /** No two rows have the same values in its columns, but for NULL. Left out: they may. */
+  readonly unique?: Uniqueness;
 }
+
+/** The index of a UNIQUE constraint of that name. */
+export const uniqueConstraint = ({ indexes }: Pick<TableDef, 'indexes'>, name: string): IndexDef | undefined =>
+  indexes.find((index) => index.unique === 'constraint' && index.name === name);
 
 /** All of an index but what it is called and where it is kept. */
 export type IndexShape = Omit<IndexDef, 'name' | 'slot'>;
+
+/** An index that is to be made; `name` null: it is chosen then. */
+export interface IndexToMake {
+  readonly name: string | null;
+  readonly index: IndexShape;
+}
 
 /** Field ids of all columns that an index has. */
 export const indexedFields = ({ columns, included }: IndexShape): readonly number[] => [

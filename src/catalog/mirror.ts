@@ -191,17 +191,24 @@ function indexSql(def: TableDef): readonly string[] {
     const oid = def.oid + index.slot;
     return [
       `SELECT ${nextOid('index_pg_class_oid', oid)}, ${nextOid('index_relfilenode', oid)}`,
-      createIndexSql(def, index),
+      index.unique === 'constraint' ? uniqueSql(def, index) : createIndexSql(def, index),
     ];
   });
 }
 
-function createIndexSql(def: TableDef, { name, method, columns, included, options }: IndexDef): string {
-  const nameOf = (fieldId: number): string => {
-    const column = def.columns.find((candidate) => candidate.fieldId === fieldId);
-    invariant(column !== undefined, 'an index names columns of its table');
-    return quoteIdentifier(column.name);
-  };
+function columnName(def: TableDef, fieldId: number): string {
+  const column = def.columns.find((candidate) => candidate.fieldId === fieldId);
+  invariant(column !== undefined, 'an index names columns of its table');
+  return quoteIdentifier(column.name);
+}
+
+function uniqueSql(def: TableDef, { name, columns }: IndexDef): string {
+  const names = columns.map(({ fieldId }) => columnName(def, fieldId));
+  return `ALTER TABLE ${tableName(def)} ADD CONSTRAINT ${quoteIdentifier(name)} UNIQUE (${names.join(', ')})`;
+}
+
+function createIndexSql(def: TableDef, { name, method, columns, included, options, unique }: IndexDef): string {
+  const nameOf = (fieldId: number): string => columnName(def, fieldId);
   const key = columns.map(({ fieldId, descending, nullsFirst, operatorClass, collation }) =>
     [
       nameOf(fieldId),
@@ -213,7 +220,7 @@ function createIndexSql(def: TableDef, { name, method, columns, included, option
   );
   const parameters = Object.entries(options).map(([option, value]) => `${option} = ${quoteLiteral(value)}`);
   return [
-    `CREATE INDEX ${quoteIdentifier(name)} ON ${tableName(def)} USING ${method} (${key.join(', ')})`,
+    `CREATE ${unique === undefined ? '' : 'UNIQUE '}INDEX ${quoteIdentifier(name)} ON ${tableName(def)} USING ${method} (${key.join(', ')})`,
     ...(included.length === 0 ? [] : [`INCLUDE (${included.map(nameOf).join(', ')})`]),
     ...(parameters.length === 0 ? [] : [`WITH (${parameters.join(', ')})`]),
   ].join(' ');

@@ -1,7 +1,8 @@
 /** ALTER TABLE, RENAME and SET SCHEMA: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
 import type { CheckDef } from '../check-def.ts';
-import { notSupported, SqlError, SqlState } from '../errors.ts';
+import { invariant, notSupported, SqlError, SqlState } from '../errors.ts';
 import { alterWithin, holdToAlter } from '../ingest/alter-within.ts';
+import { newIndex } from '../ingest/define-index.ts';
 import { ownedSequences } from '../ingest/define-sequence.ts';
 import { along, shownName } from '../ingest/relations.ts';
 import { generatedInput } from '../ingest/generated-values.ts';
@@ -12,13 +13,22 @@ import type { QualifiedName, Statement } from '../planner/plan.ts';
 import type { OwnedSequence } from '../sequence-def.ts';
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import type { Table } from '../storage/table.ts';
-import { isTemporarySchema, lastColumn, type ColumnDef, type ColumnDefault, type TableDef } from '../table-def.ts';
+import {
+  isTemporarySchema,
+  lastColumn,
+  type ColumnDef,
+  type ColumnDefault,
+  type IndexDef,
+  type IndexToMake,
+  type TableDef,
+} from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { putText } from '../types/parse-text-value.ts';
 import { Oid, physicalOf } from '../types/pg-type.ts';
 import { textInput } from '../types/text-input.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
+import { checkIndex, checkUnique } from './check-unique.ts';
 import { foldDefaults } from './fold-defaults.ts';
 import { relationOf, undefinedRelation, type DefineEnvironment } from './define.ts';
 import { concernsViews, qualified, tryViews } from './define-view.ts';
@@ -36,7 +46,7 @@ export async function alter(environment: DefineEnvironment, statement: AlterTabl
   );
   let said: AlteredDef['notices'] = [];
   const change = (def: TableDef): AlteredDef | null => {
-    const altered = alteredDef(def, commands);
+    const altered = alteredDef(def, commands, (now, index) => indexToBe(environment, now, index));
     said = altered.notices;
     refuseTakenName(environment, def, altered.def);
     return isSame(def, altered.def) && altered.removed.length === 0 ? null : altered;
@@ -115,7 +125,7 @@ async function alterViewsAbove(environment: DefineEnvironment, table: Table, sta
   await holdToAlter({ database, changes, patience }, table);
   const { def } = table;
   const actions = statement.commands.flatMap((command) => {
-    if (!('name' in command)) return [];
+    if (!('name' in command) || command.kind === 'addUnique') return [];
     const name = quoteIdentifier(command.name);
     const column = def.columns.find((each) => each.name === command.name);
     if (command.kind === 'dropConstraint') return def.keyName === command.name ? [`DROP CONSTRAINT ${name}`] : [];
@@ -194,6 +204,13 @@ function isSame(before: TableDef, after: TableDef): boolean {
   return JSON.stringify(rest) === JSON.stringify(other);
 }
 
+/** @throws {SqlError} 42P07 */
+function indexToBe({ database, relations }: DefineEnvironment, def: TableDef, index: IndexToMake): IndexDef {
+  const made = newIndex(relations, { def }, index, false, () => database.takeOid());
+  invariant(made !== null, 'an index that may not be there is made');
+  return made;
+}
+
 /** Names of keys are names of relations. */
 function refuseTakenName(environment: DefineEnvironment, { keyName, schema }: TableDef, after: TableDef): void {
   if (after.keyName === keyName || after.keyName === '') return;
@@ -223,7 +240,10 @@ async function columnsToFill(
   const columns: ColumnDef[] = [];
   const from = `FROM ${quoteIdentifier(before.schema)}.${quoteIdentifier(before.name)}`;
   let rows: boolean | null = null;
-  if (after.key.length > 0 && before.key.length === 0) await checkUnique(environment, after, from);
+  if (after.key.length > 0 && before.key.length === 0) await checkUnique(environment, after, after.keyName, after.key);
+  for (const index of after.indexes)
+    if (index.unique !== undefined && !before.indexes.some(({ slot }) => slot === index.slot))
+      await checkIndex(environment, before, index);
   for (const column of after.columns) {
     const old = before.columns.find(({ fieldId }) => fieldId === column.fieldId);
     if (old === undefined) {
@@ -244,22 +264,6 @@ async function columnsToFill(
     if (before.checks?.some(({ name }) => name === check.name) !== true)
       await checkAll(environment, before, after, check);
   return columns;
-}
-
-async function checkUnique({ firstRow }: DefineEnvironment, after: TableDef, from: string): Promise<void> {
-  const names = after.key.map((id) => after.columns.find(({ fieldId }) => fieldId === id)!.name);
-  const keys = names.map(quoteIdentifier).join(', ');
-  const present = names.map((name) => `${quoteIdentifier(name)} IS NOT NULL`).join(' AND ');
-  const twice = await firstRow(
-    `SELECT ${keys} ${from} WHERE ${present} GROUP BY ${keys} HAVING count(*) > 1 ORDER BY ${keys} LIMIT 1`,
-  );
-  if (twice === null) return;
-  throw new SqlError(SqlState.uniqueViolation, `could not create unique index "${after.keyName}"`, {
-    detail: `Key (${names.join(', ')})=(${twice.join(', ')}) is duplicated.`,
-    schema: after.schema,
-    table: after.name,
-    constraint: after.keyName,
-  });
 }
 
 /**

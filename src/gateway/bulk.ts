@@ -98,7 +98,7 @@ export async function moveAll(
   { database, transaction, running }: WriteEnvironment,
   writes: TableWrites,
 ): Promise<boolean> {
-  if (writes.mayRevive) return false;
+  if (writes.mayRevive || writes.uniques !== null) return false;
   writes.inserted.close();
   const abandoned = new AbortController();
   const move = async (): Promise<void> => {

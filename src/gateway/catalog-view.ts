@@ -1,7 +1,7 @@
 /** The planner's view of names: tables and sequences as they are now, along a session's search path. */
 import type { CatalogContents } from '../catalog/catalog-api.ts';
 import { along, definitionsOf, ownedBy, sequenceDefinitionsOf, type Relations } from '../ingest/relations.ts';
-import { readOnly } from '../ingest/transaction.ts';
+import { readOnly } from '../ingest/read-only.ts';
 import type { SchemaChanges } from '../ingest/schema-changes.ts';
 import type { CatalogView } from '../planner/plan.ts';
 import { Table } from '../storage/table.ts';

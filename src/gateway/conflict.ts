@@ -18,32 +18,22 @@ import {
   type Located,
 } from '../ingest/keyed-rows.ts';
 import { assertOpen } from '../ingest/key-locks.ts';
-import { RowWriter } from '../ingest/row-writer.ts';
 import type { TableWrites } from '../ingest/transaction.ts';
-import { concurrentChange } from '../ingest/snapshot.ts';
 import { insertRows } from '../ingest/write-rows.ts';
 import type { Conflict } from '../planner/plan.ts';
 import { OwnIndex } from '../storage/memory/own-index.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
-import { integerAt } from '../storage/memory/slice.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import type { MaybePromise } from '../wire/gateway-api.ts';
-import { bufferUnit } from './buffer.ts';
-import { readOldRows, type OldRows } from './old-rows.ts';
-import { rowComputer } from './row-values.ts';
+import { appendRow, newRowsOf, noNewRows, touchedTwice, type NewRows, type Update } from './conflict-rows.ts';
+import { readOldRows } from './old-rows.ts';
 import { moveRows } from './bulk.ts';
-import { contextOf, drain, type WriteEnvironment } from './write-environment.ts';
-
-type Update = Extract<Conflict, { action: 'update' }>;
+import { checkSeen } from './seen-rows.ts';
+import { insertByValues } from './unique-conflict.ts';
+import { contextOf, type WriteEnvironment } from './write-environment.ts';
 
 /** Proposed rows looked at together. */
 const PORTION_ROWS = 8192;
-
-/** The new rows of keys that are there: row `of[n]` of `rows` replaces that of proposal n; -1: it stays. */
-interface NewRows {
-  readonly rows: RowBuffer;
-  readonly of: Int32Array;
-}
 
 export class ConflictingInsert {
   /** Rows proposed and not yet looked at. */
@@ -81,7 +71,10 @@ export class ConflictingInsert {
     if (proposed.rows === 0) return;
     const { table, inserted } = this.#writes;
     const before = inserted.rows;
-    if (!table.keyed) for (const batch of proposed.batches) inserted.append(batch.vectors(), 0, batch.rows);
+    if (this.#conflict.arbiters.slots.length > 0) {
+      await insertByValues(this.#environment, this.#writes, this.#conflict, proposed, this.#from);
+      await insertRows(contextOf(this.#environment), this.#environment.transaction, this.#writes, before, false);
+    } else if (!table.keyed) for (const batch of proposed.batches) inserted.append(batch.vectors(), 0, batch.rows);
     else {
       const keys = keysOf(table, proposed);
       const context = contextOf(this.#environment);
@@ -109,7 +102,7 @@ export class ConflictingInsert {
     const seen = new OwnIndex(0, table.keys, this.proposed);
     this.#eachProposal(keys, (n, vectors, row, full) => {
       if (located.units[n] !== NOWHERE) {
-        this.#checkSeen(located.units[n]!, located.positions[n]!);
+        checkSeen(this.#environment, this.#writes, located.units[n]!, located.positions[n]!);
         return;
       }
       table.encodeKey(vectors, row, words);
@@ -117,20 +110,6 @@ export class ConflictingInsert {
       noteAbsent(this.#writes, vectors, row);
       this.#writes.inserted.append(full, row, row + 1);
     });
-  }
-
-  /**
-   * A row that is in the way must be one that the transaction's snapshot shows. One that has moved into a file since, together with newer
-   * ones, cannot be told from these.
-   * @throws {SqlError} 40001
-   */
-  #checkSeen(unit: number, position: number): void {
-    const { table, seen, unit: own, spilled } = this.#writes;
-    const { snapshot } = this.#environment.transaction;
-    if (seen === null || snapshot === null || unit === own || spilled.find(unit) !== undefined) return;
-    if (seen.view.has(unit, position)) return;
-    const file = table.unit(unit);
-    if (file === undefined || !('lsnTo' in file) || file.lsnTo > snapshot.lsn) throw concurrentChange('update');
   }
 
   async #upsert(conflict: Update, keys: readonly KeyRows[], given: Located): Promise<void> {
@@ -171,63 +150,15 @@ export class ConflictingInsert {
 
   /** The rows of the keys that are there, as SET and WHERE have them. */
   async #newRows(conflict: Update, keys: readonly KeyRows[], located: Located): Promise<NewRows> {
-    const { database } = this.#environment;
     const { table } = this.#writes;
-    const of = new Int32Array(located.units.length).fill(-1);
-    const rows = new RowBuffer(database.memory, table.physicals);
-    if (located.units.every((unit) => unit === NOWHERE)) return { rows, of };
-    const old = await readOldRows(this.#environment, this.#writes, keys, located, conflict.needed, () => true);
+    if (located.units.every((unit) => unit === NOWHERE)) return noNewRows(this.#environment, table, this.proposed.rows);
+    const again = (): Located | Promise<Located> =>
+      lockAndLocate(contextOf(this.#environment), this.#environment.transaction, this.#writes, keys);
+    const old = await readOldRows(this.#environment, this.#writes, again, located, conflict.needed, () => true);
     try {
-      if (conflict.values === null) await this.#compute(conflict, old, rows, of);
-      else {
-        const computer = rowComputer(this.#environment, table.def, conflict.values, rows);
-        for (let at = 0; at < old.keys.length; at++) {
-          const n = old.keys[at]!;
-          const [oldBatch, excludedBatch] = [old.rows.batchOf(at), this.proposed.batchOf(n)];
-          computer.add({
-            old: old.rows.batches[oldBatch]!.vectors(),
-            oldRow: at - old.rows.batchStart(oldBatch),
-            excluded: this.proposed.batches[excludedBatch]!.vectors(),
-            excludedRow: n - this.proposed.batchStart(excludedBatch),
-          });
-          of[n] = at;
-        }
-      }
-      return { rows, of };
-    } catch (error) {
-      rows.retire();
-      throw error;
+      return await newRowsOf(this.#environment, table, conflict, this.proposed, old);
     } finally {
       old.rows.retire();
-    }
-  }
-
-  /** One query over the pairs. */
-  async #compute(conflict: Update, old: OldRows, rows: RowBuffer, of: Int32Array): Promise<void> {
-    const { database, time } = this.#environment;
-    const { table } = this.#writes;
-    const excluded = new RowBuffer(database.memory, table.physicals);
-    const units = [bufferUnit(database.memory, old.rows, table.fieldIds)];
-    try {
-      for (const n of old.keys) appendRow(this.proposed, n, excluded);
-      units.push(bufferUnit(database.memory, excluded, table.fieldIds));
-      const buffers = new Map([
-        [conflict.old, units[0]!.unit],
-        [conflict.excluded, units[1]!.unit],
-      ]);
-      const writer = new RowWriter(table.def, table.fieldIds, rows, time);
-      await drain(
-        this.#environment,
-        conflict.plan,
-        (vectors, count) => {
-          for (let row = 0; row < count; row++) of[old.keys[integerAt(vectors[0]!, row)]!] = rows.rows + row;
-          writer.appendVectors(vectors.slice(1), count);
-        },
-        buffers,
-      );
-    } finally {
-      for (const { release } of units) release();
-      excluded.retire();
     }
   }
 
@@ -238,6 +169,7 @@ export class ConflictingInsert {
     } catch (error) {
       const renames = this.#conflict.action === 'update' && this.#conflict.renames;
       if (renames || !(error instanceof SqlError) || error.code !== SqlState.uniqueViolation) throw error;
+      if (error.fields.constraint !== this.#writes.table.def.keyName) throw error;
       invariant(this.#conflict.action === 'update', 'DO NOTHING leaves duplicates out');
       throw touchedTwice();
     }
@@ -257,15 +189,3 @@ export class ConflictingInsert {
 }
 
 const words = new Int32Array(4);
-
-function appendRow(from: RowBuffer, row: number, to: RowBuffer): void {
-  const index = from.batchOf(row);
-  const at = row - from.batchStart(index);
-  to.append(from.batches[index]!.vectors(), at, at + 1);
-}
-
-function touchedTwice(): SqlError {
-  return new SqlError(SqlState.cardinalityViolation, 'ON CONFLICT DO UPDATE command cannot affect row a second time', {
-    hint: 'Ensure that no rows proposed for insertion within the same command have duplicate constrained values.',
-  });
-}

@@ -1,15 +1,16 @@
 /** CREATE and DROP of schemas, tables, indexes and sequences, and ALTER: names are looked up, what is missing or there already is said. */
 import type { Catalog } from '../catalog/catalog-client.ts';
 import { SqlError, SqlState } from '../errors.ts';
-import { along, relationNamed, shownName, type RelationKind } from '../ingest/relations.ts';
+import { along, indexedTable, relationNamed, shownName, type RelationKind } from '../ingest/relations.ts';
 import type { CatalogView, QualifiedName, Statement } from '../planner/plan.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import type { SequenceDef } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
-import type { TableDef } from '../table-def.ts';
+import { uniqueConstraint, type TableDef } from '../table-def.ts';
 import type { TimeContext } from '../types/text-input.ts';
 import type { BoundParameters } from '../wire/gateway-api.ts';
 import { alter, rename } from './alter.ts';
+import { checkIndex } from './check-unique.ts';
 import { comment } from './comment.ts';
 import { foldDefaults, type FoldingEnvironment } from './fold-defaults.ts';
 import { createTableAs } from './create-as.ts';
@@ -97,7 +98,9 @@ export async function define(environment: DefineEnvironment, statement: Definiti
       return createTableAs(environment, statement);
     case 'createIndex': {
       const { draft, ifNotExists } = statement;
-      const made = await makeIndex(environment, draft, ifNotExists);
+      const check = (table: Table, name: string): Promise<void> =>
+        checkIndex(environment, table.def, { name, columns: draft.index.columns });
+      const made = await makeIndex(environment, draft, ifNotExists, check);
       if (made === null) notice(SqlState.duplicateTable, `relation "${draft.name}" already exists, skipping`);
       return 'CREATE INDEX';
     }
@@ -211,6 +214,7 @@ async function dropIndexes(
     const relation = relationOf(environment, named);
     switch (relation?.kind) {
       case 'index':
+        refuseConstraint(environment, relation.schema, name);
         found.push({ schema: relation.schema, name });
         break;
       case 'table':
@@ -233,6 +237,18 @@ async function dropIndexes(
     }
   }
   for (const { schema, name } of found) await removeIndex(environment, schema, name);
+}
+
+/** @throws {SqlError} 2BP01 */
+function refuseConstraint({ relations }: DefineEnvironment, schema: string, name: string): void {
+  const def = relations.definition(indexedTable(relations, schema, name)!);
+  if (uniqueConstraint(def, name) === undefined) return;
+  const constraint = `constraint ${name} on table ${def.name}`;
+  throw new SqlError(
+    SqlState.dependentObjectsStillExist,
+    `cannot drop index ${name} because ${constraint} requires it`,
+    { hint: `You can drop ${constraint} instead.` },
+  );
 }
 
 async function dropSchemas(

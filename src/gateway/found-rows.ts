@@ -44,6 +44,8 @@ export interface Change {
   readonly fresh: RowBuffer | null;
   /** The keys may change: all old ones are given up before the first new one is taken. */
   readonly renames: boolean;
+  /** Values of UNIQUE constraints may change, so that all old rows are given up before, too. */
+  readonly isWhole: boolean;
   /** Takes what is needed of rows [start, end) of the query's vectors. */
   readonly take: (vectors: readonly ColumnVector[], start: number, end: number) => void;
   /** Forgets what was taken. */
@@ -52,6 +54,8 @@ export interface Change {
   readonly changed: (from: number, isDropped: (row: number) => boolean) => MaybePromise<void>;
   /** Own rows from `from` on have new keys. */
   readonly claim: (from: number) => Promise<void> | null;
+  /** The same where they have the keys of before. */
+  readonly claimKept: () => Promise<void> | null;
 }
 
 /** Finds rows and changes them; how many. */
@@ -93,7 +97,7 @@ class FoundRun {
     this.#stale = new StaleRows(table);
     // A query that reads the table elsewhere, too, must not see what the statement has done when it is asked again.
     const isReadOnce = change.plan.tables.filter(({ def }) => def.uuid === table.def.uuid).length === 1;
-    this.#inPortions = !change.renames && isReadOnce;
+    this.#inPortions = !change.renames && !change.isWhole && isReadOnce;
     this.#firstOwn = this.#writes.inserted.rows;
   }
 
@@ -206,6 +210,7 @@ class FoundRun {
     const from = this.#writes.inserted.rows;
     const chunk = { places: this.#places, names: this.#names, fresh: this.#change.fresh };
     this.#count += changeRows(transaction, this.#writes, chunk, (row) => this.#lookAgain(row));
+    await this.#change.claimKept();
     await this.#change.changed(from, (row) => this.#dropped.has(row));
     this.#begin();
   }

@@ -179,7 +179,8 @@ class KeyedChange {
     const { transaction } = this.#environment;
     const { inserted, table } = this.#writes;
     if (this.#statement.kind === 'update' && this.#statement.renames) this.#writes.rename(this.#vectors, 0, from);
-    const claimed = insertRows(contextOf(this.#environment), transaction, this.#writes, from, false);
+    const kept = this.#statement.kind === 'update' ? this.#statement.kept : undefined;
+    const claimed = insertRows(contextOf(this.#environment), transaction, this.#writes, from, false, kept);
     const send = (): MaybePromise<void> =>
       sendWritten(this.#environment, returning, { def: table.def, buffer: inserted, from });
     const sent = claimed === null ? send() : claimed.then(send);
@@ -194,7 +195,9 @@ class KeyedChange {
     const { table } = writes;
     const { database, transaction } = this.#environment;
     const needed = byKey?.needed ?? table.fieldIds;
-    const old = await readOldRows(this.#environment, writes, this.#keys, given, needed, () => true);
+    const again = (): Located | Promise<Located> =>
+      lockAndLocate(contextOf(this.#environment), transaction, writes, this.#keys);
+    const old = await readOldRows(this.#environment, writes, again, given, needed, () => true);
     const fresh = new RowBuffer(database.memory, table.physicals);
     try {
       if (byKey !== null && byKey.values === null) await this.#compute(byKey, old.rows, fresh);

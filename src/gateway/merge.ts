@@ -86,7 +86,8 @@ function flushed({ database }: WriteEnvironment, table: Table): Promise<Mode> {
 
 /** M1 */
 function goesInPortions({ transaction }: WriteEnvironment, table: Table, { plan, renames }: Merge): boolean {
-  if (renames || transaction.statement !== null || transaction.writes.has(table)) return false;
+  if (renames || table.uniques.length > 0 || transaction.statement !== null) return false;
+  if (transaction.writes.has(table)) return false;
   return plan.tables.filter(({ def }) => def.uuid === table.def.uuid).length === 1;
 }
 

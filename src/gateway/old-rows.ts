@@ -2,7 +2,7 @@
 import { invariant } from '../errors.ts';
 import type { EngineApi } from '../federation/engine-api.ts';
 import { cancellable } from '../ingest/cancellable.ts';
-import { lockAndLocate, NOWHERE, type KeyRows, type Located } from '../ingest/keyed-rows.ts';
+import { NOWHERE, type Located } from '../ingest/keyed-rows.ts';
 import type { TableWrites } from '../ingest/transaction.ts';
 import type { Remote } from '../rpc.ts';
 import type { DataFileUnit } from '../storage/file-unit.ts';
@@ -11,7 +11,7 @@ import type { Table } from '../storage/table.ts';
 import { columnVector, NO_BYTES, type ColumnVector } from '../types/column-vector.ts';
 import { AWAY_ROWS_MAX } from './located-rows.ts';
 import { readSingly } from './single-rows.ts';
-import { contextOf, type WriteEnvironment } from './write-environment.ts';
+import type { WriteEnvironment } from './write-environment.ts';
 
 /** So many rows of files are read one by one; more by a join. */
 const SINGLE_ROWS_MAX = 4;
@@ -21,25 +21,26 @@ export interface OldRows {
   readonly rows: RowBuffer;
   /** For each the number of its key. */
   readonly keys: Int32Array;
+  /** Where they were. */
+  readonly located: Located;
 }
 
-/** The old rows of the keys that `wants`; those of files come last. The caller retires them. */
+/** The old rows of the keys that `wants`; those of files come last. The caller retires them. @param again finds the places that are not the last ones any more */
 export async function readOldRows(
   environment: WriteEnvironment,
   writes: TableWrites,
-  keys: readonly KeyRows[],
+  again: () => Located | Promise<Located>,
   given: Located,
   fieldIds: readonly number[],
   wants: (key: number) => boolean,
 ): Promise<OldRows> {
-  const { database, engine, transaction } = environment;
+  const { database, engine } = environment;
   const { table } = writes;
   const pin = database.memory.pins.acquire(); // files stay until they are read
   const rows = new RowBuffer(database.memory, table.physicals);
   try {
     let located = given;
-    if (located.version !== table.version)
-      located = await lockAndLocate(contextOf(environment), transaction, writes, keys);
+    while (located.version !== table.version) located = await again();
     const order: number[] = [];
     const cold: number[] = [];
     for (let key = 0; key < located.units.length; key++) {
@@ -54,7 +55,7 @@ export async function readOldRows(
       const reader = cancellable(engine, database.disk, environment.running);
       await appendCold(reader, writes, located, joined, columns, rows, order);
     }
-    return { rows, keys: Int32Array.from(order) };
+    return { rows, keys: Int32Array.from(order), located };
   } catch (error) {
     rows.retire();
     throw error;

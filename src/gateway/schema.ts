@@ -2,7 +2,7 @@
  * Definitions as a statement makes them, each its transaction's own until it ends (ingest/schema-changes.ts). What is changed is held
  * alone meanwhile, and so are the names of what is made. An index that is made or dropped by itself keeps nobody from the table.
  */
-import { SqlError, SqlState } from '../errors.ts';
+import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
 import { holdToAlter } from '../ingest/alter-within.ts';
 import { createIndex, dropIndex, type IndexDraft } from '../ingest/define-index.ts';
@@ -12,7 +12,7 @@ import type { Sequence } from '../ingest/sequence.ts';
 import type { Patience, TableHold } from '../ingest/table-locks.ts';
 import type { OwnedSequence, SequenceOptions } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
-import type { TableDef } from '../table-def.ts';
+import type { IndexToMake, TableDef } from '../table-def.ts';
 
 export interface SchemaEnvironment {
   readonly database: Database;
@@ -96,31 +96,42 @@ export async function renameSchema(
   await changes.renameSchema(name, to, patience);
 }
 
-/** The index's name, null when one was there and `ifNotExists` said that is fine. */
+/**
+ * The index's name, null when one was there and `ifNotExists` said that is fine.
+ * @param check whether rows that are there let a unique one be made
+ */
 export async function makeIndex(
   environment: SchemaEnvironment,
   draft: IndexDraft,
   ifNotExists: boolean,
+  check: (table: Table, name: string) => Promise<void>,
 ): Promise<string | null> {
   const { database, changes, isAlone, patience } = environment;
   const table = database.tableOf(draft.tableUuid);
-  if (table === undefined || (isAlone && !table.temporary)) {
+  if (table === undefined || (isAlone && !table.temporary && draft.index.unique === undefined)) {
     await shared(environment, draft.tableUuid);
     return createIndex(database, draft, ifNotExists, patience.running);
   }
   await holdToAlter({ database, changes, patience }, table);
-  return changes.createIndex(table, draft, ifNotExists);
+  const index = changes.indexToBe(table, draft, ifNotExists);
+  if (index === null) return null;
+  if (index.unique !== undefined) await check(table, index.name);
+  changes.addIndex(table, index);
+  return index.name;
 }
 
 /** Of a table that the statement has just made. */
-export function addIndex({ changes }: SchemaEnvironment, table: Table, index: IndexDraft['index']): void {
-  changes.createIndex(table, { tableUuid: table.def.uuid, name: null, index }, false);
+export function addIndex({ changes }: SchemaEnvironment, table: Table, index: IndexToMake): void {
+  const made = changes.indexToBe(table, { tableUuid: table.def.uuid, ...index }, false);
+  invariant(made !== null, 'an index that may not be there is made');
+  changes.addIndex(table, made);
 }
 
 export async function removeIndex(environment: SchemaEnvironment, schema: string, name: string): Promise<void> {
   const { database, changes, isAlone, patience, relations } = environment;
   const table = indexedTable(relations, schema, name)!;
-  if (isAlone && !table.temporary) {
+  const isUnique = relations.definition(table).indexes.some((each) => each.name === name && each.unique !== undefined);
+  if (isAlone && !table.temporary && !isUnique) {
     await shared(environment, table.def.uuid);
     return dropIndex(database, schema, name, patience.running);
   }

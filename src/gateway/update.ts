@@ -5,6 +5,7 @@ import { admitted } from './admission.ts';
 import { RowWriter } from '../ingest/row-writer.ts';
 import { concurrentChange } from '../ingest/snapshot.ts';
 import { truncate } from '../ingest/truncation.ts';
+import { claimValues } from '../ingest/unique-claims.ts';
 import { insertRows } from '../ingest/write-rows.ts';
 import type { Statement } from '../planner/plan.ts';
 import { RowBuffer } from '../storage/memory/row-buffer.ts';
@@ -61,6 +62,7 @@ async function deleteStatement(environment: WriteEnvironment, statement: Of<'del
       namesAt,
       fresh: null,
       renames: false,
+      isWhole: false,
       take: (vectors, start, end) => {
         if (isAnswered) old.append(vectors.slice(first, first + columns), start, end);
         joined.take(vectors, start, end);
@@ -74,6 +76,7 @@ async function deleteStatement(environment: WriteEnvironment, statement: Of<'del
         await moveRows(environment, writes, own);
       },
       claim: () => null,
+      claimKept: () => null,
     });
     return `DELETE ${count}`;
   } finally {
@@ -96,9 +99,10 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
   if (environment.database.pressed) await admitted(environment.database, environment.running);
   const byKey = changeByKey(environment, statement);
   if (byKey !== null) return byKey;
-  const { def, plan, copied, renames, returning } = statement;
+  const { def, plan, copied, renames, returning, kept: unchanged } = statement;
   const table = liveTable(environment.database, def);
   const { transaction } = environment;
+  const hasUniques = table.uniques.length > 0;
   const writes = transaction.of(table);
   const fresh = new RowBuffer(environment.database.memory, table.physicals);
   const columns = table.physicals.length;
@@ -116,6 +120,7 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
       namesAt: table.nameColumns.map((column, i) => 2 + (table.keyed && !renames ? column : columns + i)),
       fresh,
       renames,
+      isWhole: table.uniques.some((unique) => !unique.isKept(unchanged)),
       take: (vectors, start, end) => {
         writer.appendVectors(given(vectors.slice(2, 2 + columns)), end, start, kept);
         joined.take(vectors, start, end);
@@ -128,7 +133,8 @@ async function update(environment: WriteEnvironment, statement: Of<'update'>): P
         await joined.send({ def: table.def, buffer: writes.inserted, from }, isDropped, false);
         await moveRows(environment, writes, first);
       },
-      claim: (from) => insertRows(contextOf(environment), transaction, writes, from, false),
+      claim: (from) => insertRows(contextOf(environment), transaction, writes, from, false, unchanged),
+      claimKept: () => (hasUniques ? claimValues(contextOf(environment), transaction, writes, unchanged) : null),
     });
     return `UPDATE ${count}`;
   } finally {

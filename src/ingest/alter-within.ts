@@ -12,6 +12,7 @@
  */
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { keyTypes, type Table } from '../storage/table.ts';
+import { uniqueFields } from '../storage/unique-key.ts';
 import type { SequenceDef } from '../sequence-def.ts';
 import type { ColumnDef, TableDef } from '../table-def.ts';
 import { adoptHeld, isOtherShape, type Alteration } from './alter-table.ts';
@@ -22,7 +23,7 @@ import { ownedBy } from './relations.ts';
 import { isSpilled, reshapeWrites, type Reshaped } from './reshape-writes.ts';
 import type { SchemaChanges } from './schema-changes.ts';
 import type { Patience } from './table-locks.ts';
-import { readOnly } from './transaction.ts';
+import { readOnly } from './read-only.ts';
 import { unlessCanceled } from '../running.ts';
 
 export interface AlterWithin {
@@ -113,6 +114,18 @@ function refuseShape({ changes }: AlterWithin, table: Table, def: TableDef): voi
   const isOtherKey = keyTypes(def) !== keyTypes(table.def);
   if (isOtherKey && writes.get(table)?.isEmpty === true) changes.transaction.forget(table);
   if (isOtherKey && writes.has(table)) throw refused('of the type of a key, with rows of the transaction in the table');
+  const own = writes.get(table);
+  if (own !== undefined && !own.isEmpty && retypesUnique(table.def, def))
+    throw refused('of the type of a UNIQUE column, with rows of the transaction in the table');
+}
+
+/** Whether a column of a UNIQUE constraint gets another type. */
+function retypesUnique({ columns, indexes }: TableDef, after: TableDef): boolean {
+  const fields = indexes.filter(({ unique }) => unique !== undefined).flatMap((index) => uniqueFields(index));
+  return fields.some((id) => {
+    const [old, now] = [columns, after.columns].map((all) => all.find(({ fieldId }) => fieldId === id)?.type.oid);
+    return now !== undefined && now !== old;
+  });
 }
 
 function partitionOf({ partition }: TableDef): string {

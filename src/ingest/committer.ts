@@ -213,6 +213,7 @@ export class Committer {
       if (each.operations === 0) continue;
       if (each.table.dropped)
         throw new SqlError(SqlState.undefinedTable, `relation "${each.table.def.name}" does not exist`);
+      each.uniques?.assertClaimed(each.table, each.inserted.rows);
       this.#compact(each);
       writes.push(each);
     }

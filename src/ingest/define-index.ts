@@ -16,7 +16,7 @@ import {
 import type { Database } from './database.ts';
 import { refreshTable } from './iceberg-commit.ts';
 import { indexedTable, relationNamed, type Relations } from './relations.ts';
-import { readOnly } from './transaction.ts';
+import { readOnly } from './read-only.ts';
 
 const NAME_BYTES_MAX = 63;
 
@@ -48,14 +48,13 @@ export function createIndex(
 /** Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07 */
 export function newIndex(
   relations: Relations,
-  table: Table,
-  { name: wanted, index }: IndexDraft,
+  table: Pick<Table, 'def'>,
+  { name: wanted, index }: Omit<IndexDraft, 'tableUuid'>,
   ifNotExists: boolean,
   takeOid: () => number,
 ): IndexDef | null {
   const name = wanted ?? chosenName(relations, table, index);
-  if (relationNamed(relations, table.def.schema, name) === null)
-    return { name, ...index, slot: freeSlot(table, takeOid) };
+  if (isFreeName(relations, table.def, name)) return { name, ...index, slot: freeSlot(table, takeOid) };
   if (ifNotExists) return null;
   throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
 }
@@ -96,7 +95,7 @@ async function change(database: Database, table: Table, indexes: readonly IndexD
 }
 
 /** In the table's block of OIDs, in a further one that it has begun, or in a new one: slots count from the table's OID. */
-function freeSlot({ def }: Table, takeOid: () => number): number {
+function freeSlot({ def }: Pick<Table, 'def'>, takeOid: () => number): number {
   const taken = new Set(def.indexes.map(({ slot }) => slot));
   for (let slot = FIRST_INDEX_SLOT; slot < OIDS_PER_TABLE; slot++) if (!taken.has(slot)) return slot;
   for (const slot of taken) {
@@ -107,18 +106,23 @@ function freeSlot({ def }: Table, takeOid: () => number): number {
   return takeOid() - def.oid;
 }
 
-/** `table_columns_idx`, then idx1, idx2 …: the longer of both names is cut until it fits, as PostgreSQL does. */
-function chosenName(relations: Relations, { def }: Table, index: IndexDraft['index']): string {
+/** Of relations, and of what a definition that is not everybody's yet has. */
+const isFreeName = (relations: Relations, { schema, indexes }: TableDef, name: string): boolean =>
+  relationNamed(relations, schema, name) === null && !indexes.some((index) => index.name === name);
+
+/** `table_columns_idx`, then idx1, idx2 …, of a constraint key, key1 …: the longer of both names is cut until it fits, as PostgreSQL does. */
+function chosenName(relations: Relations, { def }: Pick<Table, 'def'>, index: IndexDraft['index']): string {
   const columns = joinedNames(def, [...index.columns.map(({ fieldId }) => fieldId), ...index.included]);
   for (let count = 0; ; count++) {
-    const label = count === 0 ? '_idx' : `_idx${count}`;
+    const kind = index.unique === 'constraint' ? '_key' : '_idx';
+    const label = count === 0 ? kind : `${kind}${count}`;
     let [first, second] = [def.name, columns];
     while (Buffer.byteLength(first) + Buffer.byteLength(second) + 1 + label.length > NAME_BYTES_MAX) {
       if (Buffer.byteLength(first) > Buffer.byteLength(second)) first = withoutLast(first);
       else second = withoutLast(second);
     }
     const name = `${first}_${second}${label}`;
-    if (relationNamed(relations, def.schema, name) === null) return name;
+    if (isFreeName(relations, def, name)) return name;
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The keys of one table that a transaction holds in the lock table: for giving them back, at its end or at a rollback to a
+ * The keys of one table, or the values of one UNIQUE constraint, that a transaction holds in the lock table: for giving them back, at its end or at a rollback to a
  * savepoint.
  *
  * - S1 While no savepoint is open nothing is kept but the keys themselves.
@@ -26,8 +26,11 @@ export interface KeysMark {
   readonly changes: number;
 }
 
+/** A table, or one of its UNIQUE constraints. */
+type Locked = Pick<Table, 'locks' | 'keys'>;
+
 export class HeldKeys {
-  readonly #table: Table;
+  readonly #table: Locked;
   readonly #holder: number;
   /** Those that are bits of the lock table, by upper and lower word; made with the first. */
   #bits: PackedPlaces | null = null;
@@ -39,9 +42,14 @@ export class HeldKeys {
   /** A savepoint is open. */
   #recording = false;
 
-  constructor(table: Table, holder: number) {
+  constructor(table: Locked, holder: number) {
     this.#table = table;
     this.#holder = holder;
+  }
+
+  /** Heap bytes. */
+  get bytes(): number {
+    return this.#words.byteLength + this.#changes.byteLength;
   }
 
   /** Locks a key whose row a large transaction deletes. False: it holds it already. */
@@ -62,10 +70,25 @@ export class HeldKeys {
 
   /** Gives a key back that was the last to be entered, and that nothing was done with. False: another one was. */
   giveBackLast(words: KeyWords): boolean {
-    const at = (this.#held - 1) * 4;
-    if (at < 0) return false;
-    for (let i = 0; i < 4; i++) if (this.#words[at + i] !== words[i]) return false;
+    if (this.#held === 0) return false;
+    if (!this.#isAt(this.#held - 1, words)) return false;
     this.#giveBack(this.#held - 1);
+    return true;
+  }
+
+  /** Gives a key back, whatever was done with it: it is as if it had not been entered. Of the last ones it is found soon. */
+  giveBackOne(words: KeyWords): void {
+    const { locks, keys } = this.#table;
+    let n = this.#held - 1;
+    while (n >= 0 && !this.#isAt(n, words)) n--;
+    invariant(n >= 0, 'S2 a key that is given back is held');
+    locks.delete(words, keys.hash(words));
+    this.#words.copyWithin(n * 4, (n + 1) * 4, this.#held * 4);
+    this.#held--;
+  }
+
+  #isAt(n: number, words: KeyWords): boolean {
+    for (let i = 0; i < 4; i++) if (this.#words[n * 4 + i] !== words[i]) return false;
     return true;
   }
 

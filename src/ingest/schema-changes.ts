@@ -277,6 +277,7 @@ export class SchemaChanges implements Relations {
     const keptBefore = this.#kept.length;
     if (kept !== undefined) this.#kept.push(kept);
     if (table.def !== def) table.setDef(def);
+    this.transaction.writes.get(table)?.carryValues();
     this.#changed(() => {
       back();
       table.committedSpecId = spec;
@@ -444,11 +445,12 @@ export class SchemaChanges implements Relations {
   }
 
   /** Of a new table. Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07 */
-  createIndex(table: Table, draft: IndexDraft, ifNotExists: boolean): string | null {
-    const index = newIndex(this, table, draft, ifNotExists, () => this.#database.takeOid());
-    if (index === null) return null;
+  indexToBe(table: Table, draft: IndexDraft, ifNotExists: boolean): IndexDef | null {
+    return newIndex(this, table, draft, ifNotExists, () => this.#database.takeOid());
+  }
+
+  addIndex(table: Table, index: IndexDef): void {
     this.#setIndexes(table, [...table.def.indexes, index]);
-    return index.name;
   }
 
   /** Of a new table. */

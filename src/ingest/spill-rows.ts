@@ -65,7 +65,7 @@ export function spillRows(
   abandoned: AbortSignal,
 ): Promise<void> | undefined {
   const { batches } = writes.inserted;
-  if (batches.length < 2) return undefined;
+  if (batches.length < 2 || writes.uniques !== null) return undefined; // U2 of unique-writes.ts
   const { pool } = host.memory;
   let bytes = 0;
   for (let i = 0; i < batches.length - 1; i++) bytes += batches[i]!.heldBytes;

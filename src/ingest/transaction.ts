@@ -2,10 +2,7 @@
  * A transaction's writes before they have LSNs: rows of its own, rows of others it has deleted, and the keys it has
  * locked. Nobody else sees any of it; commit.ts turns it into one frame or a run of frames.
  */
-import { SqlError, SqlState } from '../errors.ts';
-import type { Detached } from '../storage/iceberg/lake-api.ts';
 import { RenamedRows } from '../storage/key-renames.ts';
-import type { Batch } from '../storage/memory/batch.ts';
 import { DeleteList } from '../storage/memory/delete-list.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { Memory } from '../storage/memory/memory.ts';
@@ -19,12 +16,15 @@ import type { Lsn } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { FreshTables } from './fresh-tables.ts';
 import { HeldKeys, type KeysMark } from './held-keys.ts';
+import { ownUnit } from './own-unit.ts';
 import { PackedPlaces, type Place } from './packed-places.ts';
 import { movePlace } from './position-locks.ts';
+import { readOnly } from './read-only.ts';
 import { concurrentChange, type Snapshot, type TableView } from './snapshot.ts';
 import type { SchemaChanges } from './schema-changes.ts';
 import type { StatementView } from './statement-view.ts';
 import type { StreamedWrites } from './stream-writes.ts';
+import { UniqueWrites, type UniqueMark } from './unique-writes.ts';
 
 /** From so many own rows on a transaction has an index of its own for them. */
 const OWN_INDEX_ROWS_MIN = 2048;
@@ -37,6 +37,8 @@ interface WritesMark {
   readonly keys: KeysMark;
   readonly spilled: readonly number[];
   readonly truncated: boolean;
+  /** Null: no value of a UNIQUE constraint was locked yet. */
+  readonly uniques: UniqueMark | null;
 }
 const NOTHING: WritesMark = {
   rows: 0,
@@ -45,6 +47,7 @@ const NOTHING: WritesMark = {
   keys: { held: 0, bits: 0, changes: 0 },
   spilled: [],
   truncated: false,
+  uniques: null,
 };
 
 const before: KeyWords = new Int32Array(4);
@@ -74,6 +77,8 @@ export class TableWrites {
   /** Deletes a file of own rows that nobody needs; set with the first. */
   removeFiles: (files: readonly DataFileUnit[]) => void = noFiles;
   readonly keys: HeldKeys;
+  /** Values of UNIQUE constraints that it holds; null: the table has none, or has got no rows of it. */
+  uniques: UniqueWrites | null = null;
   /** All rows that others have are gone for it: it has the table alone (`truncation.ts`). */
   isTruncated = false;
   /** Own rows that were there under other keys. */
@@ -92,6 +97,14 @@ export class TableWrites {
     this.inserted = new RowBuffer(memory, table.physicals, table.rowPool);
     this.deletedNames = new RowBuffer(memory, table.namePhysicals, table.namePool);
     this.dead = new DeleteList(memory.pool);
+    if (table.uniques.length > 0) this.claimed();
+  }
+
+  /** The values that it holds of UNIQUE constraints, of which the table has some. */
+  claimed(): UniqueWrites {
+    const { table } = this;
+    this.uniques ??= new UniqueWrites(this.holder, this.deleted);
+    return this.uniques.of(table);
   }
 
   get operations(): number {
@@ -170,11 +183,18 @@ export class TableWrites {
     return this.deleted.has(unit);
   }
 
+  /** Own rows have their values locked where constraints are others than when they were written. */
+  carryValues(): void {
+    if (this.uniques === null && this.table.uniques.length === 0) return;
+    this.claimed().carry(this.table, this.inserted, (row) => this.isDead(row));
+  }
+
   /** Gives the key locks back: others that wait look again. */
   unlock(): void {
     const { table, own } = this;
     if (!table.keyed) table.placeLocks.release(this.holder);
     this.keys.release();
+    this.uniques?.release(table);
     if (own === null) return;
     own.isOpen = false;
     table.ownIndexes = table.ownIndexes.filter((each) => each !== own);
@@ -191,6 +211,7 @@ export class TableWrites {
       keys: this.keys.mark(),
       spilled: this.spilled.mark(),
       truncated: this.isTruncated,
+      uniques: this.uniques?.mark() ?? null,
     });
     this.keys.record(true);
   }
@@ -199,6 +220,7 @@ export class TableWrites {
   release(depth: number): void {
     this.#marks.length = Math.min(this.#marks.length, depth);
     this.keys.record(depth > 0);
+    this.uniques?.record(depth > 0);
   }
 
   /** Forgets what it did since savepoint `index`, which stays open; the stream of rows, where there is one, must be at most at `sizeAt(index)`. */
@@ -216,6 +238,7 @@ export class TableWrites {
       const vectors = vectorsOf(row);
       own.claim(table.keys.hashRow(vectors, inBatch), vectors, inBatch, row);
     });
+    this.uniques?.rollbackTo(mark.uniques);
     inserted.truncate(mark.rows);
     this.renamed?.truncate(mark.rows);
     this.dead.truncate(mark.dead);
@@ -321,6 +344,7 @@ export class TableWrites {
   #forgetDeletions(from: number): void {
     if (!this.table.keyed) this.#unlockPlaces(from);
     this.deleted.truncate(from);
+    this.uniques?.deletionsMoved();
     this.seen?.deleted.truncate(from);
     this.deletedNames.truncate(from);
   }
@@ -356,7 +380,7 @@ export class TableWrites {
     const { batches, first } = this.inserted;
     if (end <= first) return null;
     const read = end === this.inserted.rows ? batches : batches.slice(0, this.inserted.batchOf(end - 1) + 1);
-    return this.#unitOf(read, end - first, true);
+    return ownUnit(this, read, end - first, true);
   }
 
   /** The rows of the first `count` batches, for one who reads them, under a pin, before `read` is called: then they may leave memory at once. */
@@ -365,28 +389,10 @@ export class TableWrites {
     const batches = inserted.batches.slice(0, count);
     for (const batch of batches) batch.readers++;
     return {
-      unit: this.#unitOf(batches, inserted.batchStart(count) - inserted.first, false),
+      unit: ownUnit(this, batches, inserted.batchStart(count) - inserted.first, false),
       read: () => {
         for (const batch of batches.splice(0)) batch.readers--;
       },
-    };
-  }
-
-  #unitOf(batches: readonly Batch[], rows: number, names: boolean): MemoryUnit {
-    const { first, physicals } = this.inserted;
-    const shape = new Float64Array(batches.length * (1 + 4 * physicals.length));
-    let at = 0;
-    let left = rows;
-    for (const batch of batches) {
-      at += batch.describe(shape, at, Math.min(batch.rows, left), names);
-      left -= batch.rows;
-    }
-    return {
-      unit: this.unit,
-      rows,
-      shape: shape.subarray(0, at),
-      deletes: first === 0 ? this.dead.ref(this.dead.length) : null,
-      fieldIds: this.table.fieldIds,
     };
   }
 
@@ -408,6 +414,7 @@ export class TableWrites {
       if (to !== null && !table.keyed) movePlace(table, this.holder, { unit, position }, to);
       return to;
     });
+    this.uniques?.deletionsMoved();
   }
 
   retire(): void {
@@ -527,7 +534,10 @@ export class Transaction {
     this.fresh.rollbackTo(index);
     for (const writes of this.writes.values())
       if (this.streamed?.reaches(writes, writes.sizeAt(index)) === true) this.giveUpStream();
-    for (const writes of this.writes.values()) writes.rollbackTo(index);
+    for (const writes of this.writes.values()) {
+      writes.rollbackTo(index);
+      writes.carryValues();
+    }
     this.#savepoints = index + 1;
     this.wake();
   }
@@ -587,11 +597,4 @@ export class Transaction {
     this.#end();
     this.wake();
   }
-}
-
-export function readOnly(detached: Detached): SqlError {
-  const { message, detail, hint, code } = detached;
-  if (code !== undefined)
-    return new SqlError(code, `the table is detached: ${message}`, { ...(detail === '' ? {} : { detail }), hint });
-  return new SqlError(SqlState.objectNotInPrerequisiteState, `the table is read-only: ${message}`, { detail, hint });
 }

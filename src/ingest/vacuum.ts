@@ -7,7 +7,7 @@ import type { Database } from './database.ts';
 import type { RewriteTrigger } from './migration-choice.ts';
 import { chooseRewrite, type RewriteChoice, type RewriteLimits } from './rewrite-choice.ts';
 import { collectLater, refreshTable } from './iceberg-commit.ts';
-import { readOnly } from './transaction.ts';
+import { readOnly } from './read-only.ts';
 
 /** One swap takes groups up to so many target files: fewer snapshots, and a conflict costs no more than that. */
 const OUTPUTS_PER_SWAP = 8;

@@ -16,6 +16,7 @@ import { isTaken, resolveCold } from './resolver.ts';
 import { claimSpilled } from './spilled-keys.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 import type { Running } from '../running.ts';
+import { claimValues } from './unique-claims.ts';
 
 export interface WriteContext {
   readonly memory: Memory;
@@ -34,10 +35,25 @@ const SETTLE_MIN = 64;
 const key: KeyWords = new Int32Array(4);
 
 /**
- * Checks and locks the keys of the own rows [from, end) that `writes.inserted` has got.
+ * Checks and locks the keys of the own rows [from, end) that `writes.inserted` has got, and their values of UNIQUE constraints.
+ * @param kept columns in which they have what rows had that were deleted for them
  * @returns null when it is done at once (no lock to wait for, no file to look into)
  */
 export function insertRows(
+  context: WriteContext,
+  transaction: Transaction,
+  writes: TableWrites,
+  from: number,
+  upsert: boolean,
+  kept?: ReadonlySet<number>,
+): Promise<void> | null {
+  const claimed = insertKeys(context, transaction, writes, from, upsert);
+  if (writes.table.uniques.length === 0) return claimed;
+  if (claimed === null) return claimValues(context, transaction, writes, kept);
+  return claimed.then(() => claimValues(context, transaction, writes, kept) ?? undefined);
+}
+
+function insertKeys(
   context: WriteContext,
   transaction: Transaction,
   writes: TableWrites,

@@ -2,7 +2,7 @@
 import type { Node } from 'libpg-query';
 import type { CheckDef } from '../check-def.ts';
 import type { OwnedSequence, SequenceOptions } from '../sequence-def.ts';
-import type { ColumnDef, ColumnDefault, PgType, TableDef } from '../table-def.ts';
+import type { ColumnDef, ColumnDefault, IndexShape, PgType, TableDef } from '../table-def.ts';
 import type { DefaultExpression, QualifiedName } from './plan.ts';
 
 /** One subcommand of ALTER TABLE. Columns are called by name: they are looked for when it is carried out. */
@@ -60,6 +60,13 @@ export type AlterCommand =
   /** `column`: added with it; where that is there already, so is this. */
   | { readonly kind: 'addCheck'; readonly of: (def: TableDef) => CheckDef; readonly column?: string }
   | { readonly kind: 'persistence'; readonly isUnlogged: boolean }
+  /** `name` null: it is chosen. `column`: added with it; where that is there already, so is this. */
+  | {
+      readonly kind: 'addUnique';
+      readonly name: string | null;
+      readonly of: (def: TableDef) => IndexShape;
+      readonly column?: string;
+    }
   | { readonly kind: 'set'; readonly options: ReadonlyMap<string, string> }
   | { readonly kind: 'reset'; readonly names: readonly string[] };
 

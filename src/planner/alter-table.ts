@@ -17,20 +17,14 @@ import type { PgType } from '../table-def.ts';
 import { at, atNode, stringOf } from './ast.ts';
 import { newCheck } from './check-constraints.ts';
 import { columnDefault } from './column-default.ts';
-import {
-  column,
-  KeyCollector,
-  SYSTEM_COLUMNS,
-  truncated,
-  unlocated,
-  withOptions,
-  type Making,
-} from './create-table.ts';
+import { column, KeyCollector, SYSTEM_COLUMNS, unlocated, withOptions, type Making } from './create-table.ts';
 import type { AlterCommand, AlteredDefault } from './alter-command.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
 import { checkDatabase, refuseSystemRelation } from './schema-names.ts';
 import { sequenceOptions } from './sequence.ts';
+import { truncated } from './truncated-name.ts';
 import { columnType, typeOidOf } from './type-names.ts';
+import { uniqueShape, writtenUnique, type WrittenUnique } from './unique-constraints.ts';
 import { unsupportedStatement } from './utility.ts';
 
 /** @throws {SqlError} 0A000, 42501, 42601, 42701, 42704 */
@@ -179,6 +173,7 @@ function addColumn(
     view,
     sequences: [],
     checks: [],
+    uniques: [],
     expressions: [],
     generations: [],
     locates: false,
@@ -188,9 +183,14 @@ function addColumn(
   const [expression = null] = making.expressions;
   const [sequence = null] = making.sequences;
   const [generation] = making.generations.map((each) => ({ generation: each.expression }));
+  if (making.uniques.length > 0 && (added.default !== null || expression !== null || generation !== undefined))
+    throw notSupported('ALTER TABLE … ADD COLUMN … UNIQUE with a default or an expression', {
+      hint: 'Add the column, then the constraint.',
+    });
   return [
     { kind: 'addColumn', column: { ...added, attnum: 0 }, ifNotExists, expression, sequence, ...generation },
     ...making.checks.map((check): AlterCommand => ({ ...addCheck(check), column: added.name })),
+    ...making.uniques.map((unique): AlterCommand => ({ ...addUnique(unique), column: added.name })),
   ];
 }
 
@@ -201,9 +201,15 @@ function addConstraint(def: Node | undefined, table: string): AlterCommand {
     if (constraint.skip_validation === true) throw notSupported('NOT VALID');
     return addCheck(constraint);
   }
+  if (constraint.contype === 'CONSTR_UNIQUE') return addUnique(unlocated(() => writtenUnique(constraint, null)));
   const keys = new KeyCollector(table);
   keys.tableConstraint(constraint);
   return { kind: 'addKey', key: keys };
+}
+
+function addUnique(unique: WrittenUnique): Extract<AlterCommand, { kind: 'addUnique' }> {
+  const name = unique.name === '' ? null : unique.name;
+  return { kind: 'addUnique', name, of: (now) => unlocated(() => uniqueShape(unique, now.columns)) };
 }
 
 function addCheck(constraint: Constraint): Extract<AlterCommand, { kind: 'addCheck' }> {

@@ -6,13 +6,15 @@
  * - A2 Types change by Iceberg's promotions alone: data files keep the old type, and readers widen it.
  */
 import type { Node } from 'libpg-query';
-import type { CheckDef } from '../check-def.ts';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import {
   indexedFields,
+  uniqueConstraint,
   lastColumn,
   type ColumnDef,
   type ColumnDefault,
+  type IndexDef,
+  type IndexToMake,
   type PgType,
   type TableDef,
   isTemporarySchema,
@@ -56,6 +58,7 @@ const PASSES: Readonly<Record<AlterCommand['kind'], number>> = {
   dropExpression: 0,
   addKey: 3,
   addCheck: 3,
+  addUnique: 3,
   default: 4,
   comment: 4,
   persistence: 4,
@@ -70,8 +73,15 @@ const passOf = (command: AlterCommand): number =>
     ? 0
     : PASSES[command.kind];
 
-/** @throws {SqlError} 0A000, 22023, 22P02, 42701, 42703, 42704, 42P16 */
-export function alteredDef(before: TableDef, commands: readonly AlterCommand[]): AlteredDef {
+/**
+ * @param makeIndex gives it a name and an OID
+ * @throws {SqlError} 0A000, 22023, 22P02, 42701, 42703, 42704, 42P07, 42P16
+ */
+export function alteredDef(
+  before: TableDef,
+  commands: readonly AlterCommand[],
+  makeIndex: (def: TableDef, index: IndexToMake) => IndexDef,
+): AlteredDef {
   const notices: { code: string; message: string }[] = [];
   const skip = (because: string): unknown => notices.push({ code: '00000', message: `${because}, skipping` });
   const removed: string[] = [];
@@ -79,7 +89,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
   let def = before;
   const numbers = { ...lastColumn(before) };
   let renamedConstraint: { from: string; to: string } | null = null;
-  const newChecks: ((def: TableDef) => CheckDef)[] = [];
+  const constraints: NewConstraint[] = [];
   for (const command of commands.toSorted((left, right) => passOf(left) - passOf(right)))
     switch (command.kind) {
       case 'addColumn': {
@@ -141,15 +151,11 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
         def = withNotNull(def, command.name, command.notNull);
         break;
       case 'addKey':
-        if (def.key.length > 0)
-          throw new SqlError(
-            SqlState.invalidTableDefinition,
-            `multiple primary keys for table "${def.name}" are not allowed`,
-          );
         def = withKey(def, command.key);
         break;
       case 'addCheck':
-        if (command.column === undefined || !skipped.has(command.column)) newChecks.push(command.of);
+      case 'addUnique':
+        if (command.column === undefined || !skipped.has(command.column)) constraints.push(command);
         break;
       case 'set':
         for (const [name, value] of command.options) def = withOption(def, name, value);
@@ -164,7 +170,7 @@ export function alteredDef(before: TableDef, commands: readonly AlterCommand[]):
         command satisfies never;
     }
   def = { ...def, columns: alteredGenerations(before, def), ...alteredChecks(before, def), lastColumn: numbers };
-  for (const of of newChecks) def = { ...def, checks: [...(def.checks ?? []), of(def)] };
+  for (const each of constraints) def = withConstraint(def, each, makeIndex);
   const { comments, ...rest } = def;
   if (comments !== undefined) def = { ...rest, ...commentsKept(def, renamedConstraint) };
   return { def, removed, notices };
@@ -190,6 +196,20 @@ function withPersistence({ unlogged: _, ...def }: TableDef, isUnlogged: boolean)
   return isUnlogged ? { ...def, unlogged: true } : def;
 }
 
+type NewConstraint = Extract<AlterCommand, { kind: 'addCheck' | 'addUnique' }>;
+
+/** @throws {SqlError} 42P07 */
+function withConstraint(
+  def: TableDef,
+  added: NewConstraint,
+  makeIndex: (def: TableDef, index: IndexToMake) => IndexDef,
+): TableDef {
+  if (added.kind === 'addCheck') return { ...def, checks: [...(def.checks ?? []), added.of(def)] };
+  const { name, of } = added;
+  if (name !== null && hasConstraint(def, name)) throw takenName(name);
+  return { ...def, indexes: [...def.indexes, makeIndex(def, { name, index: of(def) })] };
+}
+
 function columnOf(def: TableDef, name: string): ColumnDef {
   const column = def.columns.find((each) => each.name === name);
   if (column === undefined) throw undefinedColumn(name, def.name, {});
@@ -197,12 +217,19 @@ function columnOf(def: TableDef, name: string): ColumnDef {
 }
 
 function withKey(def: TableDef, key: NewKey): TableDef {
+  if (def.key.length > 0)
+    throw new SqlError(
+      SqlState.invalidTableDefinition,
+      `multiple primary keys for table "${def.name}" are not allowed`,
+    );
   for (const name of key.names ?? []) columnOf(def, name);
   const keyed = { ...def, ...key.apply(def.columns) };
-  if (hasConstraint(def, keyed.keyName))
-    throw new SqlError(SqlState.duplicateTable, `relation "${keyed.keyName}" already exists`);
+  if (hasConstraint(def, keyed.keyName)) throw takenName(keyed.keyName);
   return keyed;
 }
+
+const takenName = (name: string): SqlError =>
+  new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
 
 /** Rows that are there get the default that a new column comes with, not one that is set behind it. @throws {SqlError} 0A000, 42601 */
 function refuseDefault(before: TableDef, def: TableDef, column: ColumnDef, dropsDefault: boolean): void {
@@ -373,8 +400,10 @@ function defaultOf(column: ColumnDef, value: AlteredDefault | null): ColumnDefau
   return known;
 }
 
-function hasConstraint({ keyName, checks = [] }: TableDef, name: string): boolean {
-  return (keyName !== '' && keyName === name) || checks.some((check) => check.name === name);
+function hasConstraint(def: TableDef, name: string): boolean {
+  const { keyName, checks = [] } = def;
+  const isKey = keyName !== '' && keyName === name;
+  return isKey || checks.some((check) => check.name === name) || uniqueConstraint(def, name) !== undefined;
 }
 
 function withConstraintNamed(def: TableDef, name: string, to: string): TableDef {
@@ -383,6 +412,9 @@ function withConstraintNamed(def: TableDef, name: string, to: string): TableDef 
   if (name === to || hasConstraint(def, to))
     throw new SqlError(SqlState.duplicateObject, `constraint "${to}" for relation "${def.name}" already exists`);
   if (def.keyName === name) return { ...def, keyName: to };
+  const unique = uniqueConstraint(def, name);
+  if (unique !== undefined)
+    return { ...def, indexes: def.indexes.map((each) => (each === unique ? { ...each, name: to } : each)) };
   return { ...def, checks: def.checks!.map((check) => (check.name === name ? { ...check, name: to } : check)) };
 }
 
@@ -390,6 +422,8 @@ function withoutConstraint(def: TableDef, name: string): TableDef {
   if (!hasConstraint(def, name))
     throw new SqlError(SqlState.undefinedObject, `constraint "${name}" of relation "${def.name}" does not exist`);
   if (def.keyName === name) return { ...def, key: [], keyName: '', onConflict: 'error' };
+  const unique = uniqueConstraint(def, name);
+  if (unique !== undefined) return { ...def, indexes: def.indexes.filter((each) => each !== unique) };
   return { ...def, checks: def.checks!.filter((check) => check.name !== name) };
 }
 

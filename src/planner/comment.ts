@@ -1,7 +1,7 @@
 /** COMMENT ON: of what, and what a table's definition becomes by it. Those of views PostgreSQL tries (define-view.ts). */
 import type { CommentStmt } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
-import type { TableDef } from '../table-def.ts';
+import { uniqueConstraint, type TableDef } from '../table-def.ts';
 import { stringOf } from './ast.ts';
 import type { AlterCommand, AlterTable } from './alter-command.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
@@ -81,7 +81,8 @@ export function commented(def: TableDef, { of, name, comment }: CommentCommand):
     const next = comment === null ? rest : { ...rest, comment };
     return { ...def, columns: def.columns.map((each) => (each === column ? next : each)) };
   }
-  const isThere = def.keyName === name || def.checks?.some((each) => each.name === name) === true;
+  const isOther = def.checks?.some((each) => each.name === name) === true || uniqueConstraint(def, name) !== undefined;
+  const isThere = def.keyName === name || isOther;
   if (of === 'constraint' && !isThere)
     throw new SqlError(SqlState.undefinedObject, `constraint "${name}" for table "${def.name}" does not exist`);
   const { [`${of} ${name}`]: _, ...others } = def.comments ?? {};

@@ -15,6 +15,8 @@ import { creationSchema, onCommitOf } from './schema-names.ts';
 import { formatType } from '../types/format-type.ts';
 import { sequenceOptions } from './sequence.ts';
 import { columnsLike } from './table-like.ts';
+import { truncated } from './truncated-name.ts';
+import { nameForKey, uniqueIndexes, writtenUnique, type WrittenUnique } from './unique-constraints.ts';
 import { columnType, serialType } from './type-names.ts';
 
 const COLUMNS_MAX = 1600;
@@ -36,6 +38,7 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
     view,
     sequences: [],
     checks: [],
+    uniques: [],
     expressions: [],
     generations: [],
     locates: true,
@@ -44,6 +47,8 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
     if ('ColumnDef' in element) columns.push(column(element.ColumnDef, columns, making));
     else if ('Constraint' in element && element.Constraint.contype === 'CONSTR_CHECK')
       making.checks.push(element.Constraint);
+    else if ('Constraint' in element && element.Constraint.contype === 'CONSTR_UNIQUE')
+      making.uniques.push(writtenUnique(element.Constraint, null));
     else if ('Constraint' in element) keys.tableConstraint(element.Constraint);
     else if ('TableLikeClause' in element) {
       const like = columnsLike(element.TableLikeClause, columns, making);
@@ -57,7 +62,8 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   if (columns.length > COLUMNS_MAX)
     throw new SqlError(SqlState.programLimitExceeded, `tables can have at most ${COLUMNS_MAX} columns`);
   const made = withGenerations(columns, making.generations, name);
-  const { key, keyName, columns: withKeys } = keys.apply(made);
+  const { key, keyName: ownName, columns: withKeys } = keys.apply(made);
+  const keyName = (keys.isNamed ? null : nameForKey(making.uniques, withKeys, key)) ?? ownName;
   const options = tableOptions(withOptions(statement.options ?? []), withKeys, name);
   if (options.onConflict === 'upsert' && key.length === 0) {
     throw new SqlError(SqlState.invalidTableDefinition, "on_conflict = 'upsert' needs a primary key");
@@ -80,8 +86,10 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   const { sequences, expressions } = making;
   const ifNotExists = statement.if_not_exists === true;
   const planned = { kind: 'createTable', draft, ifNotExists, sequences, expressions } as const;
-  if (likes.length === 0) return planned;
-  return { ...planned, likes: likes.map(({ source }) => source), indexes: likes.flatMap(({ indexes }) => indexes) };
+  const likened = likes.flatMap((like) => like.indexes.map((index) => ({ name: null, index })));
+  const indexes = [...uniqueIndexes(making.uniques, withKeys, key), ...likened];
+  if (likes.length > 0) return { ...planned, likes: likes.map(({ source }) => source), indexes };
+  return indexes.length === 0 ? planned : { ...planned, indexes };
 }
 
 /** Elements of arrays have field ids of their own, behind those of all columns. */
@@ -98,6 +106,7 @@ export interface Making {
   readonly sequences: OwnedSequence[];
   /** CHECK constraints of columns and of the table. */
   readonly checks: Constraint[];
+  readonly uniques: WrittenUnique[];
   readonly expressions: DefaultExpression[];
   /** Of generated columns: all columns of the table are known first. */
   readonly generations: Generation[];
@@ -183,6 +192,9 @@ export function column(node: ColumnNode, before: readonly ColumnDef[], making: M
         break;
       case 'CONSTR_PRIMARY':
         keys.add([name], constraint);
+        break;
+      case 'CONSTR_UNIQUE':
+        making.uniques.push(writtenUnique(constraint, name));
         break;
       default:
         refuseConstraint(constraint);
@@ -283,7 +295,6 @@ export const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['tableoid', 'ctid', 
 
 function refuseConstraint(constraint: Constraint): void {
   const names: Readonly<Record<string, string>> = {
-    CONSTR_UNIQUE: 'UNIQUE',
     CONSTR_FOREIGN: 'FOREIGN KEY',
     CONSTR_EXCLUSION: 'EXCLUDE',
     CONSTR_ATTR_DEFERRABLE: 'DEFERRABLE',
@@ -296,9 +307,8 @@ function refuseConstraint(constraint: Constraint): void {
 }
 
 const REFUSED_HINTS: Readonly<Record<string, string>> = {
-  CONSTR_UNIQUE: 'Only the primary key of a table is unique; make these columns its key, or leave the constraint out.',
   CONSTR_FOREIGN: 'References between tables are not checked; leave the constraint out.',
-  CONSTR_EXCLUSION: 'Only the primary key of a table excludes rows; leave the constraint out.',
+  CONSTR_EXCLUSION: 'Only a primary key and UNIQUE exclude rows; leave the constraint out.',
 };
 
 /** The primary key, wherever it was said; at most one. */
@@ -307,6 +317,8 @@ export class KeyCollector {
   /** Of its columns. */
   names: readonly string[] | null = null;
   #keyName = '';
+  /** The statement says its name. */
+  isNamed = false;
   #location: number | undefined;
 
   constructor(table: string) {
@@ -324,6 +336,7 @@ export class KeyCollector {
     if ((constraint.including ?? []).length > 0) throw unsupported('INCLUDE of a primary key');
     if (constraint.without_overlaps === true) throw unsupported('WITHOUT OVERLAPS');
     this.names = names;
+    this.isNamed = (constraint.conname ?? '') !== '';
     this.#keyName = truncated(constraint.conname ?? '') || `${this.#table.slice(0, NAME_BYTES_MAX - 5)}_pkey`;
     this.#location = constraint.location;
   }
@@ -365,11 +378,3 @@ export class KeyCollector {
 
 /** NaN and -0 are equal to others; Iceberg refuses floats, too. */
 const UNINDEXABLE: ReadonlySet<number> = new Set([Oid.float4, Oid.float8]);
-
-/** Names longer than 63 bytes are cut, as PostgreSQL cuts them; the parser has done so already for plain identifiers. */
-export function truncated(name: string): string {
-  if (Buffer.byteLength(name) <= NAME_BYTES_MAX) return name;
-  let cut = name;
-  while (Buffer.byteLength(cut) > NAME_BYTES_MAX) cut = [...cut].slice(0, -1).join('');
-  return cut;
-}

@@ -10,10 +10,12 @@ import type { ColumnDef, IndexColumn, IndexDef, TableDef } from '../table-def.ts
 import { formatType } from '../types/format-type.ts';
 import { isHashable, Oid } from '../types/pg-type.ts';
 import { at, defElemBoolean, stringOf, stringsOf } from './ast.ts';
-import { SYSTEM_COLUMNS, truncated } from './create-table.ts';
+import { SYSTEM_COLUMNS } from './create-table.ts';
 import { indexOptions } from './index-options.ts';
 import { isDefaultClass, operatorClass } from './operator-classes.ts';
 import type { CatalogView, Statement } from './plan.ts';
+import { truncated } from './truncated-name.ts';
+import { refuseValues } from './unique-constraints.ts';
 import { DATABASE, refuseSystemRelation, targetTable } from './schema-names.ts';
 
 const METHODS: ReadonlySet<string> = new Set(['btree', 'hash', 'gist', 'gin', 'spgist', 'brin']);
@@ -41,6 +43,9 @@ export function planCreateIndex(statement: IndexStmt, view: CatalogView): Statem
   const columns = elements.map((element) => keyColumn(element, def, method));
   const included = others.map((element) => includedColumn(element, def));
   refuseUseless(columns[0]!, def);
+  const isUnique = statement.unique === true;
+  if (isUnique) for (const { fieldId } of columns) refuseValues(def.columns.find((each) => each.fieldId === fieldId)!);
+  if (statement.nulls_not_distinct === true) throw notSupported('NULLS NOT DISTINCT');
   const options = indexOptions(statement.options ?? [], method);
   const name = truncated(statement.idxname ?? '');
   return {
@@ -48,7 +53,7 @@ export function planCreateIndex(statement: IndexStmt, view: CatalogView): Statem
     draft: {
       tableUuid: def.uuid,
       name: name === '' ? null : name,
-      index: { method, columns, included, options },
+      index: { method, columns, included, options, ...(isUnique ? { unique: 'index' } : {}) },
     },
     ifNotExists: statement.if_not_exists === true,
   };
@@ -57,11 +62,7 @@ export function planCreateIndex(statement: IndexStmt, view: CatalogView): Statem
 function methodOf({ accessMethod, unique }: IndexStmt): Method {
   const method = accessMethod ?? 'btree';
   if (!METHODS.has(method)) throw new SqlError(SqlState.undefinedObject, `access method "${method}" does not exist`);
-  if (unique === true) {
-    const hint =
-      'Only the primary key of a table is unique: make these columns its key (ALTER TABLE … ADD PRIMARY KEY), or leave UNIQUE out.';
-    throw method === 'hash' ? lacks('unique indexes').with({ hint }) : notSupported('CREATE UNIQUE INDEX', { hint });
-  }
+  if (unique === true && method === 'hash') throw lacks('unique indexes');
   if (method === 'btree' || method === 'hash') return method;
   throw notSupported(`an index with access method ${method}`, {
     hint: 'A B-tree, the default, or a hash answers equality. Ranges are pruned by the options partition_by and sort_by of CREATE TABLE.',

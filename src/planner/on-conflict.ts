@@ -1,11 +1,11 @@
 /**
- * INSERT … ON CONFLICT: which key it is about, and what becomes of a row that is there. The table's key is the only unique
- * constraint, so every target that PostgreSQL would take names it.
+ * INSERT … ON CONFLICT: which key or UNIQUE constraint it is about, and what becomes of a row that is there.
  */
 import { quoteIdentifier } from '../sql-text.ts';
 import type { ColumnRef, InferClause, InsertStmt, Node, OnConflictClause, RangeVar } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
-import type { ColumnDef, TableDef } from '../table-def.ts';
+import { uniqueConstraint, type ColumnDef, type TableDef } from '../table-def.ts';
+import type { Arbiters } from './arbiters.ts';
 import { assignmentsOf, writeAssignment } from './assignments.ts';
 import { at, atNode, stringsOf, walk } from './ast.ts';
 import { allTyped, simpleScope } from './describe.ts';
@@ -33,8 +33,8 @@ export function planConflict(
   view: CatalogView,
   environment: PlannerEnvironment,
 ): PlannedConflict {
-  checkTarget(clause, def);
-  if (clause.action !== 'ONCONFLICT_UPDATE') return { conflict: { action: 'nothing' }, parameterOids };
+  const arbiters = arbitersOf(clause, def);
+  if (clause.action !== 'ONCONFLICT_UPDATE') return { conflict: { action: 'nothing', arbiters }, parameterOids };
   const relation = statement.relation ?? {};
   const alias = relation.alias?.aliasname ?? relation.relname ?? '';
   const assignments = assignmentsOf(clause.targetList ?? [], def, alias);
@@ -74,6 +74,7 @@ export function planConflict(
   return {
     conflict: {
       action: 'update',
+      arbiters,
       replaces: complete && values.every((value, i) => isKey(def.columns[i]!) || isExcluded(value!, i)),
       needed: neededColumns(parts, assignments, def).map((column) => column.fieldId),
       values: complete ? (values as SetValue[]) : null,
@@ -102,29 +103,37 @@ function isExcluded(value: SetValue, index: number): boolean {
   return value.kind === 'column' && value.row === 'excluded' && value.index === index;
 }
 
-function checkTarget({ infer, action, location }: OnConflictClause, def: TableDef): void {
+/** A row in conflict with one of them; several only where there is no target. @throws {SqlError} 42P10, 42704, 42703, 42601, 0A000 */
+function arbitersOf({ infer, action, location }: OnConflictClause, def: TableDef): Arbiters {
+  const uniques = def.indexes.filter(({ unique }) => unique !== undefined);
   if (infer === undefined) {
-    if (action !== 'ONCONFLICT_UPDATE') return;
+    if (action !== 'ONCONFLICT_UPDATE') return { key: def.key.length > 0, slots: uniques.map(({ slot }) => slot) };
     throw new SqlError(
       SqlState.syntaxError,
       'ON CONFLICT DO UPDATE requires inference specification or constraint name',
       { hint: 'For example, ON CONFLICT (column_name).', ...at(location) },
     );
   }
-  if ((infer.conname ?? '') !== '') {
-    if (def.key.length > 0 && infer.conname === def.keyName) return;
-    throw new SqlError(
-      SqlState.undefinedObject,
-      `constraint "${infer.conname}" for table "${def.name}" does not exist`,
-    );
+  const { conname = '' } = infer;
+  if (conname !== '') {
+    if (def.key.length > 0 && conname === def.keyName) return THE_KEY;
+    const constraint = uniqueConstraint(def, conname);
+    if (constraint !== undefined) return { key: false, slots: [constraint.slot] };
+    throw new SqlError(SqlState.undefinedObject, `constraint "${conname}" for table "${def.name}" does not exist`);
   }
   const named = inferredColumns(infer, def);
-  if (def.key.length > 0 && named.size === def.key.length && def.key.every((fieldId) => named.has(fieldId))) return;
+  const isNamed = (fieldIds: readonly number[]): boolean =>
+    new Set(fieldIds).size === named.size && fieldIds.every((fieldId) => named.has(fieldId));
+  if (def.key.length > 0 && isNamed(def.key)) return THE_KEY;
+  const unique = uniques.find(({ columns }) => isNamed(columns.map(({ fieldId }) => fieldId)));
+  if (unique !== undefined) return { key: false, slots: [unique.slot] };
   throw new SqlError(
     SqlState.invalidColumnReference,
     'there is no unique or exclusion constraint matching the ON CONFLICT specification',
   );
 }
+
+const THE_KEY: Arbiters = { key: true, slots: [] };
 
 function inferredColumns(infer: InferClause, def: TableDef): ReadonlySet<number> {
   if (infer.whereClause !== undefined) checkPredicate(infer.whereClause, def);
@@ -141,7 +150,7 @@ function inferredColumns(infer: InferClause, def: TableDef): ReadonlySet<number>
   return named;
 }
 
-/** It picks among unique indexes; the key is of all rows, so that it always fits. @throws {SqlError} those of its names and types */
+/** It picks among unique indexes; all of them are of all rows, so that it always fits. @throws {SqlError} those of its names and types */
 function checkPredicate(condition: Node, def: TableDef): void {
   walk([condition], (tag, body) => {
     if (tag === 'SubLink') {

@@ -3,9 +3,10 @@
  * Pure: the planner sees text, a catalog view and settings; it imports no engine and does no I/O.
  */
 import type { AlterTable } from './alter-command.ts';
+import type { Arbiters } from './arbiters.ts';
 import type { CopiedQuery } from './copied-query.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions } from '../sequence-def.ts';
-import type { ColumnDefault, IndexShape, Lsn, TableDef } from '../table-def.ts';
+import type { ColumnDefault, IndexShape, IndexToMake, Lsn, TableDef } from '../table-def.ts';
 import type { ViewDef } from '../view-def.ts';
 import type { SessionFunction } from './session-functions.ts';
 import type { KeptColumns, WithPart } from './kept-columns.ts';
@@ -224,9 +225,10 @@ export interface NewRow {
 
 /** ON CONFLICT. */
 export type Conflict =
-  | { readonly action: 'nothing' }
+  | { readonly action: 'nothing'; readonly arbiters: Arbiters }
   | {
       readonly action: 'update';
+      readonly arbiters: Arbiters;
       /** Every column but the key's takes its proposed value, whatever the row was. */
       readonly replaces: boolean;
       /** Field ids of the old row that are read. */
@@ -460,8 +462,8 @@ export type Statement =
       readonly expressions: readonly DefaultExpression[];
       /** Tables whose columns it has by LIKE. */
       readonly likes?: readonly TableDef[];
-      /** And the indexes that it has by them; names are chosen when they are made. */
-      readonly indexes?: readonly IndexShape[];
+      /** The indexes of its UNIQUE constraints, and those that it has by LIKE. */
+      readonly indexes?: readonly IndexToMake[];
     }
   | CreateTableAs
   | {

@@ -52,11 +52,12 @@ export function columnsLike(
   if (!wants('indexes')) return { columns, source, key: [], indexes: [] };
   const newId = (fieldId: number): number =>
     columns[source.columns.findIndex((each) => each.fieldId === fieldId)]!.fieldId;
-  const indexes = source.indexes.map(({ method, columns: key, included, options }) => ({
+  const indexes = source.indexes.map(({ method, columns: key, included, options, unique }) => ({
     method,
     columns: key.map((each) => ({ ...each, fieldId: newId(each.fieldId) })),
     included: included.map(newId),
     options,
+    ...(unique === undefined ? {} : { unique }),
   }));
   return { columns, source, key: keyOf(source), indexes };
 }

@@ -34,6 +34,7 @@ import { RowKeys } from './memory/row-keys.ts';
 import { MemorySlice } from './memory/slice.ts';
 import { RowCounts } from './row-counts.ts';
 import { Troubles } from './troubles.ts';
+import { UniqueKey, type UniqueWriter } from './unique-key.ts';
 import { WarmCopies, type Flushed } from './warm-copies.ts';
 
 export type Unit = MemorySlice | DataFileUnit;
@@ -44,6 +45,10 @@ export interface KeyLookup {
   readonly losses: number;
   /** `keys`: four words a key, as `encodeKey` makes them; the array is given away. */
   lookup(table: Table, keys: Int32Array): Promise<KeyMatches>;
+  /** The same for values of a UNIQUE constraint. */
+  lookupUnique(table: Table, unique: UniqueKey, values: Int32Array): Promise<KeyMatches>;
+  /** Whether the index of a UNIQUE constraint covers the file. */
+  covers(table: Table, unique: UniqueKey, file: DataFileUnit): boolean;
 }
 
 /** The slices between two cuts and the index of their keys. */
@@ -79,6 +84,10 @@ export class Table {
   namePhysicals!: readonly Physical[];
   keys!: RowKeys;
   encodeKey!: KeyEncoder;
+  /** UNIQUE constraints and unique indexes. */
+  uniques: readonly UniqueKey[] = [];
+  /** Transactions that write to it, where it has such. */
+  readonly writers = new Set<UniqueWriter>();
   /** Set by the database. */
   index: KeyLookup | null = null;
   /** While transactions of REPEATABLE READ are open. */
@@ -190,6 +199,7 @@ export class Table {
     this.locks = new LockTable(this.keyPhysicals, this.keys.seed);
     this.rowPool = new BatchPool(this.#memory, this.physicals);
     this.namePool = new BatchPool(this.#memory, this.namePhysicals);
+    this.#setUniques();
     this.#timeColumn = def.timeColumn === null ? -1 : indexOf(def.timeColumn);
     this.#partitionColumns = def.partition.map((field) => indexOf(field.sourceId));
     this.#transforms = def.partition.map((field, i) =>
@@ -298,6 +308,8 @@ export class Table {
   /** Heap bytes of indexes and locks, for the accounting. */
   get indexBytes(): number {
     let bytes = this.locks.bytes + this.placeLocks.bytes;
+    for (const { locks } of this.uniques) bytes += locks.bytes;
+    for (const { heldBytes } of this.writers) bytes += heldBytes;
     for (const { index, hashes } of this.generations) {
       bytes += index.bytes;
       for (const hash of hashes) bytes += hash.bytes;
@@ -309,6 +321,7 @@ export class Table {
   /** What is said of it, with rows as they are. */
   setDef(def: TableDef): void {
     this.def = def;
+    this.#setUniques();
   }
 
   /** All that the indexes have of memory rows is made anew from the rows. */
@@ -319,7 +332,15 @@ export class Table {
   /** Indexes come and go. A new one is empty until it has followed the rows that are there. */
   setIndexes(indexes: readonly IndexDef[]): void {
     this.def = { ...this.def, indexes };
+    this.#setUniques();
     for (const generation of this.generations) generation.hashes = this.#hashesOf(generation.hashes);
+  }
+
+  /** What they lock stays locked. */
+  #setUniques(): void {
+    const indexes = this.def.indexes.filter(({ unique }) => unique !== undefined);
+    if (indexes.length + this.uniques.length === 0) return;
+    this.uniques = indexes.map((index) => new UniqueKey(this.def, index, this.#secret, this.uniques));
   }
 
   /** Indexes take in at most so many rows that they do not hold yet; how many. */

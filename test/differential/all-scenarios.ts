@@ -27,6 +27,7 @@ import { TEMPORARY_TABLES } from './scenarios/temporary-tables.ts';
 import { TO_CHAR } from './scenarios/to-char.ts';
 import { TRUNCATE } from './scenarios/truncate.ts';
 import { TYPES } from './scenarios/types.ts';
+import { UNIQUE } from './scenarios/unique.ts';
 import { UPDATE_DELETE } from './scenarios/update-delete.ts';
 import { WIDE_TYPES } from './scenarios/wide-types.ts';
 
@@ -39,6 +40,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...ON_CONFLICT,
   ...SEQUENCES,
   ...CHECKS,
+  ...UNIQUE,
   ...UPDATE_DELETE,
   ...BY_KEY,
   ...MERGE,

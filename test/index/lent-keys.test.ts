@@ -26,7 +26,8 @@ test('H9: of a file in a remote warehouse alone the index is lent its key column
     info: { location: `s3://b/f${unit}` },
     scan: () => ({ unit, path: `f${unit}`, rows: 1, bytes: 1, deletes: null }),
   }));
-  const table = { keyed: true, dropped: false, version: 1, def: { uuid: 'u', key: [3, 1] }, files, spilledFiles: [] };
+  const def = { uuid: 'u', key: [3, 1] };
+  const table = { keyed: true, uniques: [], dropped: false, version: 1, def, files, spilledFiles: [] };
   const index = new ColdIndex(remote as never, disk as never, (error) => {
     throw error;
   });

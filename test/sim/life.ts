@@ -2,11 +2,12 @@
  * One run of the storage of a server in the simulated world, from its start to its end: the parts that server-tiers.ts puts
  * together, on one thread, and what an onlooker checks while it runs (V1–V7).
  */
+import { SqlError } from '../../src/errors.ts';
 import { withColdFiles } from '../../src/federation/cold-files.ts';
 import { Database } from '../../src/ingest/database.ts';
 import { recover } from '../../src/ingest/recovery.ts';
 import { RowWriter } from '../../src/ingest/row-writer.ts';
-import type { Transaction } from '../../src/ingest/transaction.ts';
+import type { TableWrites, Transaction } from '../../src/ingest/transaction.ts';
 import { deleteRows, insertRows, type WriteContext } from '../../src/ingest/write-rows.ts';
 import type { Remote } from '../../src/rpc.ts';
 import { DiskCache } from '../../src/storage/disk/disk-cache.ts';
@@ -21,6 +22,7 @@ import { openLog } from '../../src/storage/log/log.ts';
 import { Memory } from '../../src/storage/memory/memory.ts';
 import { RowBuffer } from '../../src/storage/memory/row-buffer.ts';
 import type { Table } from '../../src/storage/table.ts';
+import { uniqueNames } from '../../src/storage/unique-key.ts';
 import { UTC } from '../../src/types/time-zone.ts';
 import { difference, FOREIGN, type Change, type Model, type Rows } from './model.ts';
 import {
@@ -155,7 +157,7 @@ export class Life {
       warn,
     });
     planted.database?.(this.database, this);
-    await index.keepOnly(state.tables.map(({ def }) => def.uuid));
+    await index.keepOnly(state.tables.flatMap(({ def }) => [def.uuid, ...uniqueNames(def)]));
     await recover(this.database, state, '/sim/lost');
     this.ready = true;
     const tables = state.tables.map(({ def, flush, neededFrom }) => {
@@ -278,7 +280,40 @@ export class Life {
       row.forEach((value, i) => (value === null ? writer.nullField(i) : writer.text(i, String(value))));
       writer.endRow();
     }
-    await insertRows(this.context, transaction, writes, from, upsert);
+    const seen = this.visible(table);
+    try {
+      await insertRows(this.context, transaction, writes, from, upsert);
+    } catch (error) {
+      this.#checkRefused(error, table, writes, seen);
+      throw error;
+    }
+  }
+
+  /** U1: a value is refused because a row has it, or had it while the statement ran; the transaction's own rows among them. */
+  #checkRefused(error: unknown, table: Table, writes: TableWrites, before: readonly Seen[]): void {
+    if (!(error instanceof SqlError) || error.fields.constraint !== `${table.def.name}_v_key`) return;
+    const value = Number(/=\((\d+)\)/.exec(error.fields.detail!)![1]);
+    const deleted = writes.deleted.byUnit();
+    const isLive = ({ unit, position }: Seen): boolean => deleted.get(unit)?.includes(position) !== true;
+    if ([...before, ...this.visible(table)].some((each) => each.row[1] === value && isLive(each))) return;
+    const own = writes.inserted.batches.flatMap((batch, i) =>
+      Array.from({ length: batch.rows }, (_, row) => row)
+        .filter((row) => !writes.isDead(writes.inserted.batchStart(i) + row))
+        .map((row) => rowOfVectors(batch.vectors(), row)[1]),
+    );
+    if (own.filter((each) => each === value).length < 2)
+      this.world.fail(`U1: ${table.def.name} refuses ${value}, which no row has`);
+  }
+
+  /** U1 of storage/unique-key.ts, as long as no other engine has brought old rows back. */
+  #checkUnique(table: Table, rows: readonly Row[]): void {
+    if (table.uniques.length === 0 || this.model.isSetBack(table.def.name)) return;
+    const seen = new Set<number>();
+    for (const [, v] of rows) {
+      if (v === null) continue;
+      if (seen.has(v)) this.world.fail(`U1: two rows of ${table.def.name} have value ${v}`);
+      seen.add(v);
+    }
   }
 
   /** DELETE … WHERE id = key, by what is visible; looked for again when the row moved. */
@@ -353,6 +388,10 @@ export class Life {
       const own = difference(
         rows.filter(([key]) => key < FOREIGN),
         model.at(name, committer.publishedLsn),
+      );
+      this.#checkUnique(
+        table,
+        rows.filter(([key]) => key < FOREIGN),
       );
       if (own !== null) world.fail(`V1: ${name} at LSN ${committer.publishedLsn}: ${own}`);
       const copied = this.#checkWarm(table);

@@ -49,6 +49,8 @@ export class Model {
   readonly #base = new Map<string, Map<number, Row>>();
   /** A rollback by a user: from this LSN on, the table's rows begin with these. */
   readonly #resets = new Map<string, { readonly lsn: number; readonly rows: Rows }>();
+  /** Tables that another engine has ever set back. */
+  readonly #setBack = new Set<string>();
   /** Other writers' rows as the catalog shows them now, and as it did with each metadata file. */
   readonly foreign = new Map<string, Map<number, Row>>();
   readonly foreignAt = new Map<string, Rows>();
@@ -113,8 +115,13 @@ export class Model {
     return gone.filter((transaction) => transaction.acknowledged);
   }
 
+  isSetBack(table: string): boolean {
+    return this.#setBack.has(table);
+  }
+
   rollBack(table: string, lsn: number, rows: Rows): void {
     this.#resets.set(table, { lsn, rows });
+    this.#setBack.add(table);
   }
 
   /** The log is a new one: its LSNs begin again. */

@@ -10,7 +10,7 @@ import { vacuum, vacuumFull } from '../../src/ingest/vacuum.ts';
 import { currentSnapshot, type LoadedTable } from '../../src/storage/iceberg/metadata.ts';
 import { isUnreadable } from '../../src/storage/iceberg/unreadable.ts';
 import type { Table } from '../../src/storage/table.ts';
-import type { TableDef } from '../../src/table-def.ts';
+import type { IndexDef, TableDef } from '../../src/table-def.ts';
 import { Catalog } from './catalog.ts';
 import * as foreign from './foreign.ts';
 import { Life, type Planted, type Shape } from './life.ts';
@@ -52,7 +52,21 @@ const MOVES: readonly (readonly [what: string, share: number, move: Move])[] = [
   ['ALTER', 0.07, (_database, _table, sessions) => sessions.alter()],
 ];
 
-export function tableDef(name: string): TableDef {
+/** Seeds from before there were such constraints go as they went. */
+export const hasUniques = (seed: number): boolean => seed % 8 === 4 || seed % 8 === 7;
+
+/** Of column v. */
+const unique = (name: string): IndexDef => ({
+  name: `${name}_v_key`,
+  method: 'btree',
+  columns: [{ fieldId: 2, descending: false, nullsFirst: false }],
+  included: [],
+  options: {},
+  slot: 6,
+  unique: 'constraint',
+});
+
+export function tableDef(name: string, hasUnique = false): TableDef {
   const column = (fieldId: number, columnName: string, oid: number, notNull: boolean) => ({
     name: columnName,
     fieldId,
@@ -74,13 +88,13 @@ export function tableDef(name: string): TableDef {
     sort: name === 't0' ? [{ sourceId: 1, descending: false, nullsFirst: false }] : [],
     timeColumn: null,
     onConflict: 'error',
-    indexes: [],
+    indexes: hasUnique ? [unique(name)] : [],
     options: {},
   };
 }
 
-const shownDef = ({ columns, key, keyName, partition, sort }: TableDef): string =>
-  JSON.stringify({ columns, key, keyName, partition, sort });
+const shownDef = ({ columns, key, keyName, partition, sort, indexes }: TableDef): string =>
+  JSON.stringify({ columns, key, keyName, partition, sort, indexes });
 
 class Scenario {
   readonly world: World;
@@ -99,7 +113,15 @@ class Scenario {
     this.catalog = new Catalog(this.world, this.model);
     const { world, model } = this;
     const truncates = seed % 5 === 2 || seed % 5 === 4;
-    this.course = { world, model, tables: TABLES, truncates, counter: 0, definitions: new Map() };
+    this.course = {
+      world,
+      model,
+      tables: TABLES,
+      truncates,
+      hasUniques: hasUniques(seed),
+      counter: 0,
+      definitions: new Map(),
+    };
     const segmentBytes = 2 ** 14 * (1 + world.below(3));
     const warehouse = world.chance(0.3) ? 's3://sim/warehouse' : '/sim/warehouse';
     this.shape = {
@@ -181,7 +203,7 @@ class Scenario {
     for (const { def, detached, dropped } of tables) {
       if (dropped) continue;
       if (detached !== null) continue;
-      const known = definitions.get(def.name) ?? [tableDef(def.name)];
+      const known = definitions.get(def.name) ?? [tableDef(def.name, this.course.hasUniques)];
       if (!known.some((each) => shownDef(each) === shownDef(def)))
         this.world.fail(`V6: ${def.name} is ${shownDef(def)}, expected ${known.map(shownDef).join(' or ')}`);
       definitions.set(def.name, [def]);
@@ -193,7 +215,7 @@ class Scenario {
     for (const name of TABLES) {
       if (life.database.table('public', name) !== undefined) continue;
       await world
-        .drive(createTable(life.database, { ...tableDef(name), uuid: randomUUID() }))
+        .drive(createTable(life.database, { ...tableDef(name, this.course.hasUniques), uuid: randomUUID() }))
         .catch((error: unknown) => this.tolerate(error, 'create'));
       if (world.fs.crashed) return;
     }

@@ -21,6 +21,8 @@ import { uncancelled } from '../../src/running.ts';
 /** Keys of statements; those of large transactions come after them. */
 const KEYS = 24;
 const LARGE_KEYS = 100_000;
+/** Of column v where it is UNIQUE: those below are wanted often. */
+const VALUES = 16;
 const LOCK_TIMEOUT_MS = 5000;
 /** As long as writers wait for the log (pressure.ts), and a little. */
 const LOG_WAIT_MS = 40_000;
@@ -34,6 +36,8 @@ export interface Course {
   readonly tables: readonly string[];
   /** Whether sessions truncate tables: seeds from before they did so go as they went. */
   readonly truncates: boolean;
+  /** Whether column v is UNIQUE; its values are few then, so that sessions want the same ones. */
+  readonly hasUniques: boolean;
   /** For rows and keys that were never there. */
   counter: number;
   /** What a table may have been made, or altered to; more than one after an alteration whose end is unknown. */
@@ -177,7 +181,7 @@ export class Sessions {
     if (way.streams && !transaction.isSpilled) this.#streaming.add(transaction);
     if (way.streams && !transaction.isSpilled) transaction.streamed ??= new StreamedWrites(database.log.stream());
     await transaction.streamed?.send(writes, false);
-    if (way.spills && writes.inserted.batches.length > 1 && !writes.mayRevive) {
+    if (way.spills && writes.inserted.batches.length > 1 && !writes.mayRevive && writes.uniques === null) {
       await spill(database, transaction, writes, writes.inserted.rows);
       this.#course.world.trace(`a transaction has ${writes.spilled.size} files of ${table.def.name}`);
     }
@@ -247,7 +251,19 @@ export class Sessions {
 
   row(key: number, length = this.#course.world.chance(0.1) ? 400 : 5): Row {
     const n = ++this.#course.counter;
-    return [key, n, this.#course.world.chance(0.2) ? null : `n${n}`.padEnd(length, '.')];
+    return [
+      key,
+      this.#value(n, key >= LARGE_KEYS),
+      this.#course.world.chance(0.2) ? null : `n${n}`.padEnd(length, '.'),
+    ];
+  }
+
+  /** Of one row of many it is seldom one that others want. */
+  #value(n: number, isOfMany: boolean): number | null {
+    const { world, hasUniques } = this.#course;
+    if (!hasUniques) return n;
+    if (world.chance(0.1)) return null;
+    return world.chance(isOfMany ? 0.002 : 0.5) ? world.below(VALUES) : VALUES + n;
   }
 
   /** Of a row that may be there. Without a key, one that was seen: by its image a row is never inserted twice (model.ts knows keys only). */

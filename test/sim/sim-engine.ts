@@ -246,12 +246,19 @@ export class SimEngine implements UnitEngine {
 
   lookup = (request: LookupRequest): Promise<LookupResult> =>
     this.#act((disk) =>
-      this.#find(
-        disk,
-        request,
-        ([id]) => String(id),
-        (row) => String(request.keys[0]!.words[row * 2]!),
-      ),
+      request.def.key[0] === 1
+        ? this.#find(
+            disk,
+            request,
+            ([id]) => String(id),
+            (row) => String(request.keys[0]!.words[row * 2]!),
+          )
+        : this.#find(
+            disk,
+            request,
+            ([, v]) => String(v),
+            (row) => String(request.keys[0]!.words[row]!),
+          ),
     );
 
   lookupImages = (request: LookupRequest): Promise<LookupResult> =>

@@ -7,7 +7,7 @@ import type { Remote } from '../../src/rpc.ts';
 import type { IndexApi } from '../../src/storage/index/index-api.ts';
 import { createIndexCore, type IndexCore } from '../../src/storage/index/index-service.ts';
 import type { KeyReader } from '../../src/storage/index/key-reader.ts';
-import { idVector, rowsOfFile } from './sim-engine.ts';
+import { rowsOfFile, vectorsOf } from './sim-engine.ts';
 import { fsError } from './sim-fs.ts';
 import type { World } from './world.ts';
 
@@ -18,7 +18,7 @@ const ROWS = 3;
 
 function keyReader(world: World): KeyReader {
   return {
-    readKeys: async (_def, file, from, to, visit) => {
+    readKeys: async ({ key: [field] }, file, from, to, visit) => {
       const { fs } = world;
       await world.turn('the index reads a file');
       if (fs.crashed || world.fs !== fs) return new Promise<never>(() => {});
@@ -28,7 +28,7 @@ function keyReader(world: World): KeyReader {
       for (let at = 0; at < rows.length; at += ROWS) {
         const piece = rows.slice(at, at + ROWS);
         const positions = Int32Array.from(piece, (_, i) => from + at + i);
-        await visit([idVector(piece.map(([id]) => id))], positions, piece.length);
+        await visit([vectorsOf(piece)[field! - 1]!], positions, piece.length);
       }
     },
   };

@@ -3,7 +3,7 @@
  * the rows, so the property is all that is kept of them (V6).
  */
 import { SqlError, SqlState } from '../../errors.ts';
-import { indexedFields, type ColumnDef, type IndexColumn, type IndexDef } from '../../table-def.ts';
+import { indexedFields, type ColumnDef, type IndexColumn, type IndexDef, type Uniqueness } from '../../table-def.ts';
 import { buildAttempt } from './commit.ts';
 import type { Lake } from './lake.ts';
 import type { IndexesRequest } from './lake-api.ts';
@@ -21,6 +21,7 @@ interface StoredIndex {
   readonly included?: readonly number[];
   readonly options?: Readonly<Record<string, string>>;
   readonly slot: number;
+  readonly unique?: Uniqueness;
 }
 
 interface StoredColumn {
@@ -32,13 +33,14 @@ interface StoredColumn {
 }
 
 export function indexesText(indexes: readonly IndexDef[]): string {
-  const stored = indexes.map(({ name, method, columns, included, options, slot }): StoredIndex => ({
+  const stored = indexes.map(({ name, method, columns, included, options, slot, unique }): StoredIndex => ({
     name,
     method,
     columns: columns.map(storedColumn),
     ...(included.length === 0 ? {} : { included }),
     ...(Object.keys(options).length === 0 ? {} : { options }),
     slot,
+    ...(unique === undefined ? {} : { unique }),
   }));
   return JSON.stringify(stored);
 }
@@ -70,13 +72,14 @@ export function storedIndexes(metadata: TableMetadata, columns: readonly ColumnD
   if (text === undefined) return [];
   try {
     return (JSON.parse(text) as readonly StoredIndex[])
-      .map(({ name, method, 'field-id': fieldId, columns: key, included = [], options = {}, slot }): IndexDef => ({
+      .map(({ name, method, 'field-id': fieldId, columns: key, included = [], options = {}, slot, unique }) => ({
         name,
         method,
         columns: (key ?? [{ 'field-id': fieldId! }]).map(columnOf),
         included,
         options,
         slot,
+        ...(unique === undefined ? {} : { unique }),
       }))
       .filter((index) => indexedFields(index).every((id) => columns.some(({ fieldId }) => fieldId === id)));
   } catch (error) {

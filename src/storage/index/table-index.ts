@@ -16,6 +16,7 @@ import { physicalOf } from '../../types/pg-type.ts';
 import { isFixedKey, keyEncoder, type KeyEncoder } from '../memory/key-encoder.ts';
 import { tableSecret } from '../memory/keyed-hash.ts';
 import type { FileChanges, IndexedFile } from './index-api.ts';
+import { tableOfIndex } from './index-name.ts';
 import { keyOrder, type KeyOrder } from './key-order.ts';
 import type { KeyReader } from './key-reader.ts';
 import { readManifest, runFile, sweepRuns, syncFolder, writeManifest } from './manifest.ts';
@@ -95,7 +96,7 @@ export class TableIndex {
     this.dir = dir;
     this.#events = events;
     const physicals = def.key.map((id) => physicalOf(def.columns.find((column) => column.fieldId === id)!.type));
-    this.#encode = keyEncoder(physicals, tableSecret(secret, def.uuid));
+    this.#encode = keyEncoder(physicals, tableSecret(secret, tableOfIndex(def.uuid)));
     this.#order = keyOrder(physicals);
     this.#fingerprint = fingerprintOf(def, physicals, isFixedKey(physicals), secret);
     this.ready = this.#open();
