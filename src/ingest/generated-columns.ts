@@ -5,6 +5,7 @@
 import type { GenerationDef } from '../check-def.ts';
 import type { ColumnDef, PgType, TableDef } from '../table-def.ts';
 import type { ColumnSink } from '../types/column-vector.ts';
+import { isRounded, putRounded } from '../types/datetime-input.ts';
 import { putText } from '../types/parse-text-value.ts';
 import { Oid, physicalOf } from '../types/pg-type.ts';
 import { textInput, type TimeContext } from '../types/text-input.ts';
@@ -67,8 +68,9 @@ function assignment(from: PgType, type: PgType, context: TimeContext): Write {
   }
   if (type.oid === Oid.bool) return (value, sink) => sink.bool(value as boolean);
   const physical = physicalOf(type);
-  if ((physical === 'int32' || physical === 'int64') && from.oid === type.oid && type.typmod < 0)
+  if ((physical === 'int32' || physical === 'int64') && from.oid === type.oid && !isRounded(type))
     return (value, sink) => putWhole(value as number | bigint, type, sink);
+  if (isRounded(type) && from.oid === type.oid) return (value, sink) => putRounded(type, wordsOf(value), 0, sink);
   const input = textInput(type, context);
   const text = type.oid === Oid.numeric ? numericOf(from) : shownText(from);
   return (value, sink) => putText(input, text(value), sink);
@@ -76,6 +78,12 @@ function assignment(from: PgType, type: PgType, context: TimeContext): Write {
 
 function putWhole(value: number | bigint, type: PgType, sink: ColumnSink): void {
   if (physicalOf(type) === 'int32') return sink.int32(Number(value));
+  const [low, high] = wordsOf(value);
+  sink.int64(low!, high!);
+}
+
+/** The low and the high half of 64 bits. */
+function wordsOf(value: Exclude<Value, null>): Int32Array {
   const whole = BigInt(value);
-  sink.int64(Number(BigInt.asIntN(32, whole)), Number(BigInt.asIntN(32, whole >> 32n)));
+  return Int32Array.of(Number(BigInt.asIntN(32, whole)), Number(BigInt.asIntN(32, whole >> 32n)));
 }

@@ -251,4 +251,19 @@ export const GENERATED_COLUMNS: readonly Scenario[] = [
       `TABLE k`,
     ],
   },
+  {
+    title: 'generated columns of times are rounded as their types say',
+    tiers: ['memory', 'Iceberg'],
+    setup: [
+      `SET TimeZone = 'UTC'`,
+      `CREATE TABLE r (id int PRIMARY KEY, ts timestamp, tz timestamptz, t time, z timetz, i interval, d date,
+        ts0 timestamp(0) GENERATED ALWAYS AS (ts) STORED, ts6 timestamp(6) GENERATED ALWAYS AS (ts) STORED, tz2 timestamptz(2) GENERATED ALWAYS AS (tz) STORED, t1 time(1) GENERATED ALWAYS AS (t) STORED,
+        z1 timetz(1) GENERATED ALWAYS AS (z) STORED, i2 interval GENERATED ALWAYS AS (i) STORED, d2 date GENERATED ALWAYS AS (coalesce(d, '2000-01-01')) STORED, e varchar(3) GENERATED ALWAYS AS ('x') STORED)`,
+    ],
+    steps: [
+      `INSERT INTO r (id, ts, tz, t, z, i, d) VALUES (1, '2020-01-01 00:00:00.5', '2020-01-01 00:00:00.555', '23:59:59.99', '10:00:00.16+02', '-1 mon -2 days +03:04:05.6', 'infinity'),
+        (2, '1969-12-31 23:59:59.5', 'infinity', '00:00', '00:00Z', '0', NULL), (3, '-infinity', NULL, NULL, NULL, NULL, '0044-03-15 BC')`,
+      `SELECT * FROM r ORDER BY id`,
+    ],
+  },
 ];
