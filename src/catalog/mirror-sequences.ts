@@ -42,7 +42,8 @@ export function attachSequencesSql(table: TableDef, owned: readonly SequenceDef[
     if (def.owner?.isIdentity !== true)
       return [`ALTER SEQUENCE ${sequenceName(def)} OWNED BY ${name}.${quoteIdentifier(column.name)}`];
     const when = column.identity === 'byDefault' ? 'BY DEFAULT' : 'ALWAYS';
-    const identity = `(SEQUENCE NAME ${sequenceName(def)} ${optionsSql(def)})`;
+    const persistence = def.unlogged === undefined ? '' : def.unlogged ? 'UNLOGGED ' : 'LOGGED ';
+    const identity = `(SEQUENCE NAME ${sequenceName(def)} ${persistence}${optionsSql(def)})`;
     return [
       oidSql(def.oid),
       `ALTER TABLE ${name} ALTER COLUMN ${quoteIdentifier(column.name)} ADD GENERATED ${when} AS IDENTITY ${identity}`,

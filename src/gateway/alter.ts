@@ -4,7 +4,7 @@ import { invariant, notSupported, SqlError, SqlState } from '../errors.ts';
 import { alterWithin, holdToAlter } from '../ingest/alter-within.ts';
 import { newIndex } from '../ingest/define-index.ts';
 import { ownedSequences } from '../ingest/define-sequence.ts';
-import { along, shownName } from '../ingest/relations.ts';
+import { along, ownedBy, shownName } from '../ingest/relations.ts';
 import { generatedInput } from '../ingest/generated-values.ts';
 import { checkReads } from '../planner/altered-checks.ts';
 import { alteredDef, numbered, type AlteredDef } from '../planner/altered-def.ts';
@@ -53,7 +53,13 @@ export async function alter(environment: DefineEnvironment, statement: AlterTabl
   };
   const check = (before: TableDef, after: TableDef): Promise<readonly ColumnDef[]> =>
     columnsToFill(environment, before, after);
+  const wasUnlogged = table.def.unlogged === true;
   const columns = await alterWithin({ database, changes, patience }, table, change, check);
+  const unlogged = table.def.unlogged === true;
+  if (unlogged !== wasUnlogged)
+    for (const sequence of ownedBy(changes, table.def.uuid))
+      if (sequence.def.unlogged !== undefined)
+        await changes.alterSequence(sequence, { unlogged }, environment.searchPath, patience);
   if (columns.length > 0) await fill(environment, table, columns);
   for (const { code, message } of said) notice(code, message);
   return 'ALTER TABLE';

@@ -51,6 +51,9 @@ function option(name: string, arg: Node | undefined, location: number | undefine
       if (cache < 1n) throw new SqlError(SqlState.invalidParameterValue, `CACHE (${cache}) must be greater than zero`);
       return ['cache', Number(cache)];
     }
+    case 'logged':
+    case 'unlogged':
+      return ['unlogged', name === 'unlogged'];
     case 'owned_by':
       return ['ownedBy', ownedBy(arg, location)];
     case 'sequence_name': {
