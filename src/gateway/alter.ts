@@ -32,18 +32,28 @@ import { checkIndex, checkUnique } from './check-unique.ts';
 import { foldDefaults } from './fold-defaults.ts';
 import { relationOf, undefinedRelation, type DefineEnvironment } from './define.ts';
 import { concernsViews, qualified, tryViews } from './define-view.ts';
+import { retypeByRows } from './retype.ts';
 import { nameTable, ofName } from './schema.ts';
 
 export async function alter(environment: DefineEnvironment, statement: AlterTable): Promise<string> {
-  const { database, changes, patience, notice } = environment;
   const table = tableOf(environment, statement.table, statement.ifExists);
   if (table === null) return 'ALTER TABLE';
   await alterViewsAbove(environment, table, statement);
-  const commands = await withIdentities(
-    environment,
-    table,
-    await withDefaults(environment, table.def, statement.commands),
-  );
+  const step = (given: DefineEnvironment, commands: readonly AlterCommand[]): Promise<void> =>
+    alterTable(given, table, commands);
+  const left = await retypeByRows(environment, table, statement, (commands) => step(environment, commands));
+  if (left === null) await step(environment, statement.commands);
+  else await step({ ...environment, isAlone: false }, left);
+  return 'ALTER TABLE';
+}
+
+async function alterTable(
+  environment: DefineEnvironment,
+  table: Table,
+  given: readonly AlterCommand[],
+): Promise<void> {
+  const { database, changes, patience, notice } = environment;
+  const commands = await withIdentities(environment, table, await withDefaults(environment, table.def, given));
   let said: AlteredDef['notices'] = [];
   const change = (def: TableDef): AlteredDef | null => {
     const altered = alteredDef(def, commands, (now, index) => indexToBe(environment, now, index));
@@ -62,7 +72,6 @@ export async function alter(environment: DefineEnvironment, statement: AlterTabl
         await changes.alterSequence(sequence, { unlogged }, environment.searchPath, patience);
   if (columns.length > 0) await fill(environment, table, columns);
   for (const { code, message } of said) notice(code, message);
-  return 'ALTER TABLE';
 }
 
 const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);

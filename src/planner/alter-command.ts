@@ -49,8 +49,11 @@ export type AlterCommand =
       readonly name: string;
       readonly type: PgType;
       readonly position: number | undefined;
-      readonly hasUsing: boolean;
+      /** `isItself`: the column, or its cast to the type. */
+      readonly using: { readonly sql: string; readonly isItself: boolean } | null;
     }
+  /** The column `by` takes the place of the other, with its name and that default. */
+  | { readonly kind: 'supersede'; readonly name: string; readonly by: string; readonly default: ColumnDefault | null }
   /** Null: none any more. */
   | { readonly kind: 'default'; readonly name: string; readonly value: AlteredDefault | null }
   /** Of a generated column: its values stay, and it is one like any other. */

@@ -14,7 +14,7 @@ import type {
 import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
-import { at, atNode, stringOf } from './ast.ts';
+import { at, atNode, stringOf, walk } from './ast.ts';
 import { newCheck } from './check-constraints.ts';
 import { columnDefault } from './column-default.ts';
 import { column, KeyCollector, SYSTEM_COLUMNS, unlocated, withOptions, type Making } from './create-table.ts';
@@ -234,9 +234,20 @@ function alterType(name: string, def: Node | undefined): AlterCommand {
   const cast = using !== undefined && 'TypeCast' in using ? using.TypeCast : null;
   const inner = cast === null ? using : cast.arg;
   const itself = inner !== undefined && 'ColumnRef' in inner && stringOf(inner.ColumnRef.fields?.at(-1)) === name;
-  if (using !== undefined && (!itself || (cast !== null && typeOidOf(cast.typeName) !== type.oid)))
-    throw notSupported('ALTER COLUMN … TYPE … USING with an expression');
-  return { kind: 'type', name, type, position: at(typeName.location).position, hasUsing: using !== undefined };
+  const { position } = at(typeName.location);
+  if (using === undefined) return { kind: 'type', name, type, position, using: null };
+  refuseSubquery(using);
+  const isItself = itself && (cast === null || typeOidOf(cast.typeName) === type.oid);
+  return { kind: 'type', name, type, position, using: { sql: Deparser.deparse(using), isItself } };
+}
+
+/** @throws {SqlError} 0A000 */
+function refuseSubquery(using: Node): void {
+  walk([using], (tag, body) => {
+    if (tag !== 'SubLink') return;
+    const place = at(body['location'] as number | undefined);
+    throw new SqlError(SqlState.featureNotSupported, 'cannot use subquery in transform expression', place);
+  });
 }
 
 function itemsOf(def: Node | undefined): readonly Node[] {

@@ -3,7 +3,8 @@
  * goes, then types, then new columns, then their attributes, then options.
  *
  * - A1 A column keeps its field id and attnum for ever; new ones get the next that the table never had.
- * - A2 Types change by Iceberg's promotions alone: data files keep the old type, and readers widen it.
+ * - A2 The type of a column changes by Iceberg's promotions alone: data files keep the old type, and readers widen it.
+ * - A3 Any other type is that of another column, with a field id of its own, which takes the old one's place and attnum (retype.ts).
  */
 import type { Node } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
@@ -51,6 +52,7 @@ const PASSES: Readonly<Record<AlterCommand['kind'], number>> = {
   renameConstraint: 0,
   dropConstraint: 0,
   type: 1,
+  supersede: 1,
   addColumn: 2,
   notNull: 3,
   addIdentity: 3,
@@ -141,6 +143,10 @@ export function alteredDef(
       case 'type':
         def = replaced(def, retyped(unread(def, columnOf(def, command.name)), command));
         break;
+      case 'supersede':
+        def = superseded(def, command);
+        numbers.attnum--;
+        break;
       case 'default': {
         const column = columnOf(def, command.name);
         refuseDefault(before, def, column, command.value === null);
@@ -210,7 +216,8 @@ function withConstraint(
   return { ...def, indexes: [...def.indexes, makeIndex(def, { name, index: of(def) })] };
 }
 
-function columnOf(def: TableDef, name: string): ColumnDef {
+/** @throws {SqlError} 42703 */
+export function columnOf(def: TableDef, name: string): ColumnDef {
   const column = def.columns.find((each) => each.name === name);
   if (column === undefined) throw undefinedColumn(name, def.name, {});
   return column;
@@ -428,25 +435,53 @@ function withoutConstraint(def: TableDef, name: string): TableDef {
 }
 
 /** A2. */
-function retyped(column: ColumnDef, { type, position, hasUsing }: Extract<AlterCommand, { kind: 'type' }>): ColumnDef {
-  if (column.type.oid === type.oid && column.type.typmod === type.typmod) return column;
-  if (isText(column.type) && !isText(type) && !hasUsing)
-    throw new SqlError(
-      SqlState.datatypeMismatch,
-      `column "${column.name}" cannot be cast automatically to type ${formatType(type)}`,
-      { hint: `You might need to specify "USING ${quoteIfNeeded(column.name)}::${formatType(type)}".` },
-    );
-  if (!isPromotion(column.type, type))
-    throw notSupported(
-      `changing column "${column.name}" from type ${formatType(column.type)} to type ${formatType(type)}`,
-      {
-        hint: 'Types can be widened: smallint to integer to bigint, real to double precision, numeric(p,s) to a higher p, varchar(n) to a longer one or to text.',
-        ...(position === undefined ? {} : { position }),
-      },
-    );
+function retyped(column: ColumnDef, { type, using }: Retyping): ColumnDef {
+  if (isSameType(column.type, type)) return column;
+  if (isTextToOther(column.type, type) && using === null) throw cannotCast(column.name, type);
   return { ...column, type };
 }
 
+type Retyping = Extract<AlterCommand, { kind: 'type' }>;
+
+/** A3: whether the values are worked out anew. @throws {SqlError} 42703 */
+export function isRetypedByRows(def: TableDef, { name, type, using }: Retyping): boolean {
+  const column = columnOf(def, name);
+  if (using?.isItself === false) return true;
+  if (isSameType(column.type, type) || isPromotion(column.type, type)) return false;
+  return using !== null || !isTextToOther(column.type, type);
+}
+
+/** A3: the column `by` is there, and its values are. */
+function superseded(def: TableDef, command: Extract<AlterCommand, { kind: 'supersede' }>): TableDef {
+  const old = columnOf(def, command.name);
+  const by = columnOf(def, command.by);
+  const { name, attnum, notNull, comment } = old;
+  const column = { ...by, name, attnum, notNull, default: command.default, ...(comment !== undefined && { comment }) };
+  const fieldOf = (fieldId: number): number => (fieldId === old.fieldId ? by.fieldId : fieldId);
+  const columns = def.columns.filter((each) => each !== by).map((each) => (each === old ? column : each));
+  return {
+    ...def,
+    columns,
+    timeColumn: def.timeColumn === old.fieldId ? timeColumn(undefined, columns, def.name) : def.timeColumn,
+    indexes: def.indexes.map((index) => ({
+      ...index,
+      columns: index.columns.map((each) => ({ ...each, fieldId: fieldOf(each.fieldId) })),
+      included: index.included.map(fieldOf),
+    })),
+  };
+}
+
+/** 42804 */
+export function cannotCast(name: string, type: PgType): SqlError {
+  return new SqlError(
+    SqlState.datatypeMismatch,
+    `column "${name}" cannot be cast automatically to type ${formatType(type)}`,
+    { hint: `You might need to specify "USING ${quoteIfNeeded(name)}::${formatType(type)}".` },
+  );
+}
+
+const isSameType = (left: PgType, right: PgType): boolean => left.oid === right.oid && left.typmod === right.typmod;
+const isTextToOther = (from: PgType, to: PgType): boolean => isText(from) && !isText(to);
 const isText = ({ oid }: PgType): boolean => oid === Oid.text || oid === Oid.varchar || oid === Oid.bpchar;
 const quoteIfNeeded = (name: string): string => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : quoteIdentifier(name));
 

@@ -244,6 +244,10 @@ test('after ALTER TABLE all three agree, with files of all shapes', async () => 
   const { rows } = await client.query<{ count: string }>('SELECT count(*) AS count FROM shapes');
   const last = { ...rest, remark: 'text' };
   await expectSameRows('public.shapes', last, Number(rows[0]!.count));
+  await client.query(`ALTER TABLE shapes ALTER n TYPE text USING 'n' || n`);
+  await client.query('CHECKPOINT');
+  await expectSameRows('public.shapes', { ...last, n: 'text' }, Number(rows[0]!.count));
+  await client.query('ALTER TABLE shapes ALTER n DROP DEFAULT, ALTER n TYPE int USING substr(n, 2)::int');
   await client.query('ALTER TABLE shapes RESET (partition_by), DROP COLUMN remark');
   await client.query('VACUUM FULL shapes');
   await expectSameRows('public.shapes', rest, Number(rows[0]!.count));
