@@ -47,11 +47,7 @@ export async function alter(environment: DefineEnvironment, statement: AlterTabl
   return 'ALTER TABLE';
 }
 
-async function alterTable(
-  environment: DefineEnvironment,
-  table: Table,
-  given: readonly AlterCommand[],
-): Promise<void> {
+async function alterTable(environment: DefineEnvironment, table: Table, given: readonly AlterCommand[]): Promise<void> {
   const { database, changes, patience, notice } = environment;
   const commands = await withIdentities(environment, table, await withDefaults(environment, table.def, given));
   let said: AlteredDef['notices'] = [];

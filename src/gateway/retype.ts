@@ -7,7 +7,7 @@ import { holdToAlter } from '../ingest/alter-within.ts';
 import { isSpilled } from '../ingest/reshape-writes.ts';
 import type { AlterCommand, AlterTable } from '../planner/alter-command.ts';
 import { checkReads } from '../planner/altered-checks.ts';
-import { cannotCast, columnOf, isRetypedByRows } from '../planner/altered-def.ts';
+import { cannotCast, columnOf, isRetypedByRows, unread } from '../planner/altered-def.ts';
 import { quoteIdentifier } from '../sql-text.ts';
 import type { Table } from '../storage/table.ts';
 import { indexedFields, type ColumnDef, type TableDef } from '../table-def.ts';
@@ -42,7 +42,7 @@ export async function retypeByRows(
   const dropsDefault = (name: string): boolean =>
     statement.commands.some((each) => each.kind === 'default' && each.name === name && each.value === null);
   const old = retypings.map(({ name }) => {
-    const column = columnOf(def, name);
+    const column = unread(def, columnOf(def, name));
     return dropsDefault(name) ? { ...column, default: null } : column;
   });
   for (const column of old) refuseUse(def, column);
@@ -72,7 +72,7 @@ const addition = (column: ColumnDef): AlterCommand => ({
 });
 
 /** @throws {SqlError} 0A000 */
-function refuseUse(def: TableDef, { fieldId, name, identity, default: value }: ColumnDef): void {
+function refuseUse(def: TableDef, { fieldId, name, identity, generated, default: value }: ColumnDef): void {
   const refused = (what: string, hint: string): SqlError =>
     notSupported(`changing the type of column "${name}", ${what}, other than by widening it`, { hint });
   const other = 'Make a new column, UPDATE it, and use it instead.';
@@ -83,8 +83,11 @@ function refuseUse(def: TableDef, { fieldId, name, identity, default: value }: C
     throw refused('by which the table is sorted', `ALTER TABLE … SET (sort_by = '…') first.`);
   if (identity !== undefined || (value !== null && value.kind !== 'constant'))
     throw refused('with a default that is no constant', 'DROP DEFAULT or IDENTITY before, and set it anew.');
+  if (generated !== undefined) throw refused('which is generated', 'DROP EXPRESSION before, or make it anew.');
   if (def.checks?.some(({ sql }) => checkReads(sql, name)) === true)
     throw refused('which a CHECK reads', 'DROP the constraint before, and ADD it anew.');
+  if (def.indexes.some((index) => index.unique !== undefined && indexedFields(index).includes(fieldId)))
+    throw refused('which is UNIQUE', 'DROP the constraint or index before, and make it anew.');
   const isOdd = def.indexes.some(
     (index) =>
       indexedFields(index).includes(fieldId) &&

@@ -144,8 +144,7 @@ export function alteredDef(
         def = replaced(def, retyped(unread(def, columnOf(def, command.name)), command));
         break;
       case 'supersede':
-        def = superseded(def, command);
-        numbers.attnum--;
+        def = superseded(def, command, numbers);
         break;
       case 'default': {
         const column = columnOf(def, command.name);
@@ -299,7 +298,7 @@ function withoutExpression(
 }
 
 /** @throws {SqlError} 0A000: PostgreSQL, too, has the generated column go first */
-function unread(def: TableDef, column: ColumnDef): ColumnDef {
+export function unread(def: TableDef, column: ColumnDef): ColumnDef {
   const { name } = column;
   const [reader] = generatedFrom(def, name);
   if (reader === undefined) return column;
@@ -451,8 +450,13 @@ export function isRetypedByRows(def: TableDef, { name, type, using }: Retyping):
   return using !== null || !isTextToOther(column.type, type);
 }
 
-/** A3: the column `by` is there, and its values are. */
-function superseded(def: TableDef, command: Extract<AlterCommand, { kind: 'supersede' }>): TableDef {
+/** A3: the column `by` is there, and its values are. Its number, the last one given, is free again. */
+function superseded(
+  def: TableDef,
+  command: Extract<AlterCommand, { kind: 'supersede' }>,
+  numbers: { attnum: number },
+): TableDef {
+  numbers.attnum--;
   const old = columnOf(def, command.name);
   const by = columnOf(def, command.by);
   const { name, attnum, notNull, comment } = old;

@@ -248,6 +248,10 @@ export const ALTER_TABLE: readonly Scenario[] = [
       `SELECT c FROM t`,
       `ALTER TABLE t ALTER c TYPE int USING 1/0`,
       `SELECT c FROM t`,
+      `ALTER TABLE t ADD COLUMN twice int GENERATED ALWAYS AS (id * 2) STORED, ADD COLUMN k int`,
+      `ALTER TABLE t ALTER k TYPE text USING 'k' || id`,
+      `ALTER TABLE t ALTER id TYPE text`,
+      `SELECT * FROM t`,
     ],
   },
   {
