@@ -136,9 +136,7 @@ export function alteredDef(
         renamedConstraint = { from: command.name, to: command.to };
         break;
       case 'dropConstraint':
-        if (command.ifExists && !hasConstraint(def, command.name))
-          skip(`constraint "${command.name}" of relation "${def.name}" does not exist`);
-        else def = withoutConstraint(def, command.name);
+        def = withoutConstraint(def, command, skip);
         break;
       case 'type':
         def = replaced(def, retyped(unread(def, columnOf(def, command.name)), command));
@@ -424,7 +422,15 @@ function withConstraintNamed(def: TableDef, name: string, to: string): TableDef 
   return { ...def, checks: def.checks!.map((check) => (check.name === name ? { ...check, name: to } : check)) };
 }
 
-function withoutConstraint(def: TableDef, name: string): TableDef {
+function withoutConstraint(
+  def: TableDef,
+  { name, ifExists }: Extract<AlterCommand, { kind: 'dropConstraint' }>,
+  skip: (because: string) => unknown,
+): TableDef {
+  if (ifExists && !hasConstraint(def, name)) {
+    skip(`constraint "${name}" of relation "${def.name}" does not exist`);
+    return def;
+  }
   if (!hasConstraint(def, name))
     throw new SqlError(SqlState.undefinedObject, `constraint "${name}" of relation "${def.name}" does not exist`);
   if (def.keyName === name) return { ...def, key: [], keyName: '', onConflict: 'error' };
