@@ -182,6 +182,11 @@ export function notSupported(what: string, fields: SqlErrorFields = {}): SqlErro
 }
 
 /** 57014: the client, or somebody for it, has asked for the statement's end. */
+export function inFailedTransaction(): SqlError {
+  const message = 'current transaction is aborted, commands ignored until end of transaction block';
+  return new SqlError(SqlState.inFailedSqlTransaction, message);
+}
+
 export function canceled(): SqlError {
   return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
 }

@@ -7,7 +7,7 @@
  * - B3 In REPEATABLE READ the first statement that reads or writes takes the snapshot; all later ones see it.
  * - B4 Settings changed in a transaction share its fate (gateway/settings.ts).
  */
-import { notSupported, SqlError, SqlState } from '../errors.ts';
+import { inFailedTransaction, notSupported, SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
 import { commitDefinitions, NO_RIGHTS } from '../ingest/commit-definitions.ts';
 import { holdLanes, type Release } from '../ingest/lanes.ts';
@@ -115,11 +115,7 @@ export class SessionTransaction {
 
   /** Before a statement is planned; `several`: it is one of several of a text. @throws {SqlError} 25P02, 25001 */
   check({ node }: ParsedStatement, several = false): void {
-    if (this.failed && node !== null && !endsFailedBlock(node))
-      throw new SqlError(
-        SqlState.inFailedSqlTransaction,
-        'current transaction is aborted, commands ignored until end of transaction block',
-      );
+    if (this.failed && node !== null && !endsFailedBlock(node)) throw inFailedTransaction();
     const what = this.inBlock || several ? neverInBlock(node) : null;
     if (what !== null)
       throw new SqlError(SqlState.activeSqlTransaction, `${what} cannot run inside a transaction block`);

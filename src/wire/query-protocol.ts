@@ -6,7 +6,7 @@
  * - Q3 Portals die with their transaction, by the session's own doing: it shares their names with its cursors.
  * - Q4 This is the only place that turns a session's errors into ErrorResponse; FATAL ones end the connection.
  */
-import { notSupported, SqlError, SqlState, toSqlError } from '../errors.ts';
+import { inFailedTransaction, notSupported, SqlError, SqlState, toSqlError } from '../errors.ts';
 import type { Format } from '../types/result-column.ts';
 import * as backend from './backend-messages.ts';
 import type { GatewaySession, MaybePromise, Portal, Prepared } from './gateway-api.ts';
@@ -245,6 +245,8 @@ export class QueryProtocol {
   #portal(name: string): Portal {
     const portal = this.#portals.get(name);
     if (portal !== undefined) return portal;
+    // its portals are gone with the statement that failed: PostgreSQL has them still, and refuses to run them
+    if (this.#session.status() === 'E') throw inFailedTransaction();
     throw new SqlError(SqlState.invalidCursorName, `portal "${name}" does not exist`);
   }
 

@@ -156,3 +156,26 @@ test('a generated column that reads what another engine has renamed or dropped i
     ).toEqual([['z']]);
   });
 });
+
+test('a CHECK that reads what another engine has renamed or dropped is gone, and the others stay', async () => {
+  await life(async (rows) => {
+    await rows('CREATE TABLE checked (a int CHECK (a > 0), b int CHECK (b > 0), c int CHECK (c > 0))');
+    await rows('INSERT INTO checked VALUES (1, 2, 3)');
+    await rows('CHECKPOINT');
+    evolve('checked', (fields) =>
+      fields
+        .filter(({ name }) => name !== 'b')
+        .map((field) => (field.name === 'a' ? { ...field, name: 'renamed' } : field)),
+    );
+    await untilKnown(rows, 'SELECT renamed FROM checked');
+    await rows('INSERT INTO checked VALUES (-1, 6)');
+    await expect(rows('INSERT INTO checked VALUES (1, -6)')).rejects.toMatchObject({ code: '23514' });
+    expect(await rows('SELECT * FROM checked ORDER BY renamed')).toEqual([
+      [-1, 6],
+      [1, 3],
+    ]);
+    expect(await rows(`SELECT conname FROM pg_constraint WHERE conrelid = 'checked'::regclass`)).toEqual([
+      ['checked_c_check'],
+    ]);
+  });
+});

@@ -415,6 +415,22 @@ describe('a message that cannot be read is an error of its own, and the session 
     expect(await held(url, turns, 'in turns')).toEqual(turns.flatMap(([, ...answers]) => answers));
   });
 
+  test('a portal of a block that failed is not run', async () => {
+    const turns: Turn[] = [
+      [query('BEGIN'), 'C BEGIN', 'Z T'],
+      [parse('', 'SELECT a FROM talk')],
+      [bind('p', '')],
+      [flush, '1', '2'],
+      [query('SELEC 1'), 'E 42601 syntax error at or near "SELEC"', 'Z E'],
+      [execute('p')],
+      [sync, 'E 25P02 current transaction is aborted, commands ignored until end of transaction block', 'Z E'],
+      [query('ROLLBACK'), 'C ROLLBACK', 'Z I'],
+      [execute('p')],
+      [sync, 'E 34000 portal "p" does not exist', 'Z I'],
+    ];
+    expect(await held(url, turns, 'in turns')).toEqual(turns.flatMap(([, ...answers]) => answers));
+  });
+
   test('a Bind that fails ends the unnamed portal before it, and fails its block', async () => {
     const turns: Turn[] = [
       [query('BEGIN'), 'C BEGIN', 'Z T'],

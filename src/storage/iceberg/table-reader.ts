@@ -4,7 +4,7 @@
  * Manifests are immutable: decoded ones are kept, the least recently used go first once they are too large (V5). Those that a
  * commit has replaced go at once: only a reader of old snapshots opens them again.
  */
-import { partsOf } from '../../check-def.ts';
+import { partsOf, type Condition, type Operand } from '../../check-def.ts';
 import { notSupported, SqlError, SqlState } from '../../errors.ts';
 import { lastColumn, type ColumnDef, type PgType, type TableDef } from '../../table-def.ts';
 import { icebergType } from '../../types/pg-type.ts';
@@ -239,6 +239,7 @@ export function tableDef(table: LoadedTable): TableDef {
     ...named,
     schemaId: schema['schema-id'],
     columns,
+    ...(columns !== stored.columns && checksKept(stored, columns)),
     key: keeps ? stored.key : [],
     keyName: keeps ? stored.keyName : '',
     partition: currentSpec(metadata).fields.map(
@@ -323,11 +324,24 @@ function withGeneration(
   columns: readonly ColumnDef[],
   before: ReadonlyMap<number, ColumnDef>,
 ): ColumnDef {
-  if (generated === undefined) return column;
-  const isSame = [...partsOf(generated.of)].every((part) => {
+  return generated === undefined || !readsTheSame(generated.of, columns, before) ? column : { ...column, generated };
+}
+
+/** And a condition that reads it is none any more. */
+function checksKept({ checks, columns: before }: TableDef, columns: readonly ColumnDef[]): Pick<TableDef, 'checks'> {
+  if (checks === undefined) return {};
+  const known = new Map(before.map((column) => [column.fieldId, column]));
+  return { checks: checks.filter(({ test }) => readsTheSame(test, columns, known)) };
+}
+
+function readsTheSame(
+  expression: Operand | Condition,
+  columns: readonly ColumnDef[],
+  before: ReadonlyMap<number, ColumnDef>,
+): boolean {
+  return [...partsOf(expression)].every((part) => {
     if (part.kind !== 'column') return true;
     const [now, then] = [columns.find(({ fieldId }) => fieldId === part.fieldId), before.get(part.fieldId)];
     return now?.name === then?.name && now?.type === then?.type;
   });
-  return isSame ? { ...column, generated } : column;
 }
