@@ -14,6 +14,7 @@ import { defaultValue } from './column-default.ts';
 import { checkConstant, placeOf } from './checked-constant.ts';
 import { constantFor } from './constants.ts';
 import { writeQuery } from './duckdb/query.ts';
+import { foldedConstant } from './folded-constant.ts';
 import { generatorFor } from './generators.ts';
 import { planHiddenCalls } from './hidden-calls.ts';
 import { withWholeColumns } from './insert-parts.ts';
@@ -186,7 +187,7 @@ function valueRows(
 function insertValue(node: Node, column: ColumnDef, view: CatalogView): InsertValue | null {
   if ('SetToDefault' in node) return { kind: 'default' };
   if ('ParamRef' in node) return { kind: 'parameter', index: node.ParamRef.number ?? 0 };
-  const constant = constantFor(node, column);
+  const constant = constantFor(foldedConstant(node, column), column);
   if (constant !== undefined)
     return constant.text === null ? { kind: 'null' } : { kind: 'text', text: constant.text, position: placeOf(node) };
   const value = generatorFor(node, column, view);

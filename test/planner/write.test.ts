@@ -46,6 +46,20 @@ test('VALUES of constants, parameters, DEFAULT, NULL and now() go straight to th
   });
 });
 
+test('arithmetic of integer constants and || of texts are constants, but for what may be an error or of another type', () => {
+  const rows = (list: string): unknown => values(`INSERT INTO events (id, action) VALUES (${list})`);
+  const texts = (id: string, action: string) => [
+    [
+      { kind: 'text', text: id },
+      { kind: 'text', text: action },
+    ],
+  ];
+  expect(rows("1 + 2 * -3, 'a' || 'b' || 'c'")).toMatchObject(texts('-5', 'abc'));
+  expect(rows("-7 / 2 - -7 % 3, 'x'")).toMatchObject(texts('-2', 'x'));
+  for (const left of ["1 / 0, 'x'", "2147483647 + 1, 'x'", "1 + 2147483648, 'x'", "1.5 + 1, 'x'", "1, 'a' || 1"])
+    expect(rows(left)).not.toBeInstanceOf(Array);
+});
+
 test('fewer values than columns fill the first ones; DEFAULT VALUES fills none', () => {
   expect(plan('INSERT INTO users VALUES (1)')).toMatchObject({ fieldIds: [1] });
   expect(values('INSERT INTO users DEFAULT VALUES')).toEqual([
@@ -88,10 +102,10 @@ test.each([
 });
 
 test('expressions in VALUES are PostgreSQL’s to evaluate, each cast to its column; DEFAULT is worked out with the row', () => {
-  const plan_ = planOf("INSERT INTO other.pairs VALUES (1 + 1, 'a' || 'b', DEFAULT, DEFAULT), (3, 'c', 4, DEFAULT)");
+  const plan_ = planOf("INSERT INTO other.pairs VALUES (1 + 1.5, 'a' || 'b', DEFAULT, DEFAULT), (3, 'c', 4, DEFAULT)");
   expect(plan_.route).toBe('catalog');
   expect(plan_.text.replaceAll(/\s+/g, ' ')).toBe(
-    "VALUES (CAST(1 + 1 AS int), CAST('a' || 'b' AS pg_catalog.text), '7'::int), (3::int, 'c'::text, 4::int)",
+    "VALUES (CAST(1 + 1.5 AS int), CAST('a' || 'b' AS pg_catalog.text), '7'::int), (3::int, 'c'::text, 4::int)",
   );
 });
 

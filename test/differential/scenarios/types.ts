@@ -243,4 +243,26 @@ export const TYPES: readonly Scenario[] = [
       `SELECT count(*) FROM tx WHERE ts::text LIKE '%"b c"%'`,
     ],
   },
+  {
+    title: 'operators of constants in VALUES are what PostgreSQL makes of them',
+    tiers: ['memory'],
+    setup: [
+      `CREATE TABLE f (i int, s smallint, b bigint, n numeric(6,2), d float8, t text, v varchar(3), c char(4), x real)`,
+    ],
+    steps: [
+      `INSERT INTO f VALUES (1+2*3, 7/2, -7/2, 10-3*2, 5%3, 'a'||'b', 'x'||'y', 'p'||'q', 2*2)`,
+      `INSERT INTO f VALUES (-7%3, -(3), 2147483647, 1+1, 0*-1, 'it''s' || ' ok', 'ab'||'c ', 'abcd'||'  ', 0-0)`,
+      `INSERT INTO f (v) VALUES ('ab'||'cd')`,
+      `INSERT INTO f (v) VALUES ('ab'||'c   ')`,
+      `INSERT INTO f (s) VALUES (30000+10000)`,
+      `INSERT INTO f (i) VALUES (2147483647+1)`,
+      `INSERT INTO f (i) VALUES (1/0)`,
+      `INSERT INTO f (n) VALUES (9999*9)`,
+      `INSERT INTO f (i) VALUES ('1'||'2')`,
+      `INSERT INTO f (t) VALUES (1+1)`,
+      `INSERT INTO f (d) VALUES (0*-1), (-0/5)`,
+      `INSERT INTO f VALUES (1+1, DEFAULT, 2+2), (3, 4, 5*5) RETURNING *`,
+      `SELECT * FROM f`,
+    ],
+  },
 ];
