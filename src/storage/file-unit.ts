@@ -53,7 +53,7 @@ export class DataFileUnit {
   #bounds: Bounds;
   /** Of its rows' names, and of columns by field id, where they were asked for. */
   #nameBounds: KeyBounds | null = null;
-  readonly #valueBounds = new Map<string, KeyBounds>();
+  #valueBounds: Map<string, KeyBounds> | null = null;
 
   constructor(memory: Memory, unit: number, def: TableDef, info: DataFileInfo | Segment, tier: 'disk' | 'iceberg') {
     this.unit = unit;
@@ -94,7 +94,7 @@ export class DataFileUnit {
     this.keyRange = integerBounds(def, this.#bounds, def.key[0] ?? null) ?? EVERYTHING;
     this.#def = def;
     this.#nameBounds = null;
-    this.#valueBounds.clear();
+    this.#valueBounds = null;
   }
 
   /** About what it takes on main's heap, as measured: a data file's bounds are packed, a segment's statistics are objects. */
@@ -129,6 +129,7 @@ export class DataFileUnit {
   /** The same for values of some columns; `vectors` in the order of these. */
   mayHoldValues(fieldIds: readonly number[], vectors: readonly ColumnVector[], row: number): boolean {
     const list = fieldIds.join();
+    this.#valueBounds ??= new Map();
     let bounds = this.#valueBounds.get(list);
     if (bounds === undefined) this.#valueBounds.set(list, (bounds = new KeyBounds(this.#def, this.#bounds, fieldIds)));
     return bounds.mayHold(vectors, row);

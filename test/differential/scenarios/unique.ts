@@ -173,7 +173,7 @@ export const UNIQUE: readonly Scenario[] = [
       `INSERT INTO u VALUES (4, 4)`,
       'COMMIT',
       `INSERT INTO u VALUES (9, 4)`,
-      `SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'u' ORDER BY 1`,
+      `SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() AND tablename = 'u' ORDER BY 1`,
     ],
   },
   {

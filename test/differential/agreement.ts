@@ -1,0 +1,32 @@
+/** Statements that write give the rows, names, types, tags and errors that PostgreSQL gives, wherever the rows are. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startServer, type ServerProcess } from '../process/server-process.ts';
+import { SCENARIOS } from './all-scenarios.ts';
+import { differences, expectedOf, openOracle, TIERS } from './compare.ts';
+import { openSocket, type Session } from './wire.ts';
+
+/** @param part of `of`, from 1: files of tests run side by side, tests of a file do not */
+export function agreement(part: number, of: number): void {
+  let server: ServerProcess;
+  let arka: Session;
+  let oracle: Session;
+
+  beforeAll(async () => {
+    server = await startServer();
+    arka = await openSocket('Arka', server.url);
+    oracle = await openOracle();
+  }, 90_000);
+  afterAll(async () => {
+    await arka.close();
+    await oracle.close();
+    await server[Symbol.asyncDispose]();
+  });
+
+  describe.each(SCENARIOS.filter((_, i) => i % of === part - 1))('$title', (scenario) => {
+    test('as in PostgreSQL', async () => {
+      const expected = await expectedOf(oracle, scenario);
+      for (const tier of scenario.tiers ?? TIERS)
+        expect(await differences(arka, scenario, expected, tier), tier).toEqual([]);
+    }, 60_000);
+  });
+}
