@@ -23,7 +23,7 @@ test('rows, tags, RETURNING and SQLSTATEs are those of PostgreSQL at each step, 
     fc.asyncProperty(anySequence(kinds), (sequence) =>
       new Lockstep(servers.arka, servers.oracle, sequence, report).run(),
     ),
-    { numRuns: Number(process.env['MODEL_RUNS'] ?? 80), seed: Number(process.env['MODEL_SEED'] ?? 7) },
+    { numRuns: Number(process.env['MODEL_RUNS'] ?? 50), seed: Number(process.env['MODEL_SEED'] ?? 7) },
   );
   expect(report.statements.size, 'kinds of statements that were run').toBeGreaterThan(10);
 }, 1_800_000);
