@@ -181,12 +181,13 @@ export function notSupported(what: string, fields: SqlErrorFields = {}): SqlErro
   return new SqlError(SqlState.featureNotSupported, `${what} is not supported`, fields);
 }
 
-/** 57014: the client, or somebody for it, has asked for the statement's end. */
+/** 25P02: the block takes nothing but its end. */
 export function inFailedTransaction(): SqlError {
   const message = 'current transaction is aborted, commands ignored until end of transaction block';
   return new SqlError(SqlState.inFailedSqlTransaction, message);
 }
 
+/** 57014: the client, or somebody for it, has asked for the statement's end. */
 export function canceled(): SqlError {
   return new SqlError(SqlState.queryCanceled, 'canceling statement due to user request');
 }

@@ -1,6 +1,6 @@
 /** ALTER TABLE, RENAME and SET SCHEMA: the table by its name, what becomes of its definition, and its rows looked at where a column must be NOT NULL. */
 import type { CheckDef } from '../check-def.ts';
-import { invariant, notSupported, SqlError, SqlState } from '../errors.ts';
+import { notSupported, SqlError, SqlState } from '../errors.ts';
 import { alterWithin, holdToAlter } from '../ingest/alter-within.ts';
 import { newIndex } from '../ingest/define-index.ts';
 import { ownedSequences } from '../ingest/define-sequence.ts';
@@ -13,15 +13,7 @@ import type { QualifiedName, Statement } from '../planner/plan.ts';
 import type { OwnedSequence } from '../sequence-def.ts';
 import { quoteIdentifier, quoteLiteral } from '../sql-text.ts';
 import type { Table } from '../storage/table.ts';
-import {
-  isTemporarySchema,
-  lastColumn,
-  type ColumnDef,
-  type ColumnDefault,
-  type IndexDef,
-  type IndexToMake,
-  type TableDef,
-} from '../table-def.ts';
+import { isTemporarySchema, lastColumn, type ColumnDef, type ColumnDefault, type TableDef } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { putText } from '../types/parse-text-value.ts';
@@ -39,20 +31,22 @@ export async function alter(environment: DefineEnvironment, statement: AlterTabl
   const table = tableOf(environment, statement.table, statement.ifExists);
   if (table === null) return 'ALTER TABLE';
   await alterViewsAbove(environment, table, statement);
-  const step = (given: DefineEnvironment, commands: readonly AlterCommand[]): Promise<void> =>
-    alterTable(given, table, commands);
-  const left = await retypeByRows(environment, table, statement, (commands) => step(environment, commands));
-  if (left === null) await step(environment, statement.commands);
-  else await step({ ...environment, isAlone: false }, left);
+  const left = await retypeByRows(environment, table, statement, (commands) =>
+    alterTable(environment, table, commands),
+  );
+  if (left === null) await alterTable(environment, table, statement.commands);
+  else await alterTable({ ...environment, isAlone: false }, table, left); // rows are its transaction's by then
   return 'ALTER TABLE';
 }
 
 async function alterTable(environment: DefineEnvironment, table: Table, given: readonly AlterCommand[]): Promise<void> {
-  const { database, changes, patience, notice } = environment;
+  const { database, changes, patience, notice, relations } = environment;
   const commands = await withIdentities(environment, table, await withDefaults(environment, table.def, given));
   let said: AlteredDef['notices'] = [];
   const change = (def: TableDef): AlteredDef | null => {
-    const altered = alteredDef(def, commands, (now, index) => indexToBe(environment, now, index));
+    const altered = alteredDef(def, commands, (now, index) =>
+      newIndex(relations, { def: now }, index, () => database.takeOid()),
+    );
     said = altered.notices;
     refuseTakenName(environment, def, altered.def);
     return isSame(def, altered.def) && altered.removed.length === 0 ? null : altered;
@@ -213,13 +207,6 @@ function isSame(before: TableDef, after: TableDef): boolean {
   const { lastColumn: _, ...rest } = before;
   const { lastColumn: __, ...other } = after;
   return JSON.stringify(rest) === JSON.stringify(other);
-}
-
-/** @throws {SqlError} 42P07 */
-function indexToBe({ database, relations }: DefineEnvironment, def: TableDef, index: IndexToMake): IndexDef {
-  const made = newIndex(relations, { def }, index, false, () => database.takeOid());
-  invariant(made !== null, 'an index that may not be there is made');
-  return made;
 }
 
 /** Names of keys are names of relations. */

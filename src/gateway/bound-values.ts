@@ -8,7 +8,7 @@
 import { SqlError, SqlState } from '../errors.ts';
 import type { PgType } from '../table-def.ts';
 import { binaryInput } from '../types/binary-input.ts';
-import type { ColumnSink, ColumnVector } from '../types/column-vector.ts';
+import { DISCARD, type ColumnVector } from '../types/column-vector.ts';
 import { columnTypeInfo, elementType, Oid, physicalOf } from '../types/pg-type.ts';
 import { textInput, type TextInput, type TimeContext } from '../types/text-input.ts';
 import type { Format } from '../types/result-column.ts';
@@ -20,18 +20,6 @@ import { formatOf } from './write-environment.ts';
 
 /** Shorter values are read twice (B1). */
 const KEPT_FROM_BYTES = 512;
-
-/** Reads a value and forgets it. */
-const NOWHERE: ColumnSink = {
-  null: () => {},
-  bool: () => {},
-  int32: () => {},
-  int64: () => {},
-  words4: () => {},
-  float32: () => {},
-  float64: () => {},
-  bytes: () => {},
-};
 
 /** Far below what a numeric holds. */
 const PLAIN_DIGITS_MAX = 40;
@@ -86,7 +74,7 @@ export class BoundValues {
       const end = ends[i]!;
       try {
         if (reader.keep === 'never' || (reader.keep === 'long' && end - start < KEPT_FROM_BYTES))
-          reader.input(bytes, start, end, NOWHERE);
+          reader.input(bytes, start, end, DISCARD);
         else keep(reader, parameters, i);
       } catch (error) {
         if (isOwnLimit(error)) continue;

@@ -50,16 +50,16 @@ export async function retypeByRows(
     retypings.map(({ type }, index) => newColumn(environment, def, old[index]!, type, index)),
   );
   await step(columns.map((column) => addition({ ...column, default: null })));
-  for (const [index, command] of retypings.entries()) await takeValues(environment, def, command, index);
+  await takeValues(environment, def, retypings);
   if (isSpilled(changes.transaction.writes, table))
     throw notSupported(`changing a column's type, other than by widening it, in a table of so many rows,`, {
       hint: 'Make a new column, UPDATE it in parts, DROP the old one and RENAME the new one.',
     });
   return statement.commands.map((command) => {
-    const index = isByRows(command) ? retypings.indexOf(command) : -1;
+    const index = retypings.findIndex((each) => each === command);
     if (index < 0) return command;
-    const { name, default: value } = columns[index]!;
-    return { kind: 'supersede', name: retypings[index]!.name, by: name, default: value };
+    const { name: by, default: value } = columns[index]!;
+    return { kind: 'supersede', name: retypings[index]!.name, by, default: value };
   });
 }
 
@@ -88,12 +88,10 @@ function refuseUse(def: TableDef, { fieldId, name, identity, generated, default:
     throw refused('which a CHECK reads', 'DROP the constraint before, and ADD it anew.');
   if (def.indexes.some((index) => index.unique !== undefined && indexedFields(index).includes(fieldId)))
     throw refused('which is UNIQUE', 'DROP the constraint or index before, and make it anew.');
-  const isOdd = def.indexes.some(
-    (index) =>
-      indexedFields(index).includes(fieldId) &&
-      index.columns.some(
-        ({ fieldId: of, operatorClass, collation }) => of === fieldId && (operatorClass ?? collation) !== undefined,
-      ),
+  const isOdd = def.indexes.some((index) =>
+    index.columns.some(
+      ({ fieldId: of, operatorClass, collation }) => of === fieldId && (operatorClass ?? collation) !== undefined,
+    ),
   );
   if (isOdd)
     throw refused('with an operator class or collation in an index', 'DROP the index before, and CREATE it anew.');
@@ -121,29 +119,31 @@ async function newColumn(
   return { ...column, default: cast?.kind === 'constant' ? { ...cast, sql: value.sql } : cast };
 }
 
-/** One UPDATE each: an error names its column. @throws {SqlError} 42804, those of the expression */
+/** One UPDATE for all: rows are written once. @throws {SqlError} 42804, those of the expressions */
 async function takeValues(
   { writeQuery }: DefineEnvironment,
   def: TableDef,
-  { name, type, using }: Retyping,
-  index: number,
+  retypings: readonly Retyping[],
 ): Promise<void> {
-  const value = using === null ? quoteIdentifier(name) : `(${using.sql})`;
+  const assignments = retypings.map(
+    ({ name, using }, index) =>
+      `${quoteIdentifier(nameMeanwhile(index))} = ${using === null ? quoteIdentifier(name) : `(${using.sql})`}`,
+  );
   try {
-    await writeQuery(`UPDATE ${qualified(def)} SET ${quoteIdentifier(nameMeanwhile(index))} = ${value}`);
+    await writeQuery(`UPDATE ${qualified(def)} SET ${assignments.join(', ')}`);
   } catch (error) {
     if (!(error instanceof SqlError) || error.code !== SqlState.datatypeMismatch) throw error;
-    throw notAutomatic(name, type, using !== null);
+    // the error names the column that cannot take its value
+    const refused = retypings.find((_, index) => error.message.includes(nameMeanwhile(index)));
+    throw refused === undefined ? error : notAutomatic(refused);
   }
 }
 
-function notAutomatic(name: string, type: ColumnDef['type'], hasUsing: boolean): SqlError {
-  const target = formatType(type);
-  if (hasUsing)
-    return new SqlError(
-      SqlState.datatypeMismatch,
-      `result of USING clause for column "${name}" cannot be cast automatically to type ${target}`,
-      { hint: 'You might need to add an explicit cast.' },
-    );
-  return cannotCast(name, type);
+function notAutomatic({ name, type, using }: Retyping): SqlError {
+  if (using === null) return cannotCast(name, type);
+  return new SqlError(
+    SqlState.datatypeMismatch,
+    `result of USING clause for column "${name}" cannot be cast automatically to type ${formatType(type)}`,
+    { hint: 'You might need to add an explicit cast.' },
+  );
 }

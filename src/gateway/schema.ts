@@ -2,7 +2,7 @@
  * Definitions as a statement makes them, each its transaction's own until it ends (ingest/schema-changes.ts). What is changed is held
  * alone meanwhile, and so are the names of what is made. An index that is made or dropped by itself keeps nobody from the table.
  */
-import { invariant, SqlError, SqlState } from '../errors.ts';
+import { SqlError, SqlState } from '../errors.ts';
 import type { Database } from '../ingest/database.ts';
 import { holdToAlter } from '../ingest/alter-within.ts';
 import { createIndex, dropIndex, type IndexDraft } from '../ingest/define-index.ts';
@@ -113,7 +113,7 @@ export async function makeIndex(
     return createIndex(database, draft, ifNotExists, patience.running);
   }
   await holdToAlter({ database, changes, patience }, table);
-  const index = changes.indexToBe(table, draft, ifNotExists);
+  const index = changes.indexToBeUnless(ifNotExists, table, draft);
   if (index === null) return null;
   if (index.unique !== undefined) await check(table, index.name);
   changes.addIndex(table, index);
@@ -122,9 +122,7 @@ export async function makeIndex(
 
 /** Of a table that the statement has just made. */
 export function addIndex({ changes }: SchemaEnvironment, table: Table, index: IndexToMake): void {
-  const made = changes.indexToBe(table, { tableUuid: table.def.uuid, ...index }, false);
-  invariant(made !== null, 'an index that may not be there is made');
-  changes.addIndex(table, made);
+  changes.addIndex(table, changes.indexToBe(table, index));
 }
 
 export async function removeIndex(environment: SchemaEnvironment, schema: string, name: string): Promise<void> {

@@ -7,7 +7,7 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { PgType, TableDef } from '../table-def.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import { isValid, type ColumnVector } from '../types/column-vector.ts';
-import { DATE_INFINITY, DAY_MICROS } from '../types/civil-date.ts';
+import { DATE_INFINITY } from '../types/civil-date.ts';
 import { putNow } from '../types/datetime-input.ts';
 import { formatType } from '../types/format-type.ts';
 import { putText } from '../types/parse-text-value.ts';
@@ -17,7 +17,7 @@ import { textInput, type TimeContext } from '../types/text-input.ts';
 import { putTimetzKey } from '../types/timetz.ts';
 import { decodeText } from '../types/utf8.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
-import { floatOf, integerOf, numericOf, rowFunction, shownText } from './row-functions.ts';
+import { floatOf, INSTANT_INFINITY, integerOf, numericOf, rowFunction, shownText, splitDay } from './row-functions.ts';
 
 export type Value = number | bigint | string | boolean | null;
 export type Row = readonly ColumnVector[];
@@ -118,10 +118,10 @@ function castOf(from: PgType, type: PgType): (value: Exclude<Value, null>) => Va
   if (isNumber && LIMITS.has(type.oid)) return integerOf(type, from);
   if (isNumber && isFloat(type)) return floatOf(type, from);
   if (from.oid === Oid.timestamp)
-    return (value) => {
-      const days = (BigInt(value) - (((BigInt(value) % DAY) + DAY) % DAY)) / DAY;
-      if (BigInt(value) === INSTANT_INFINITY) return DATE_INFINITY;
-      return BigInt(value) === -INSTANT_INFINITY ? -DATE_INFINITY : Number(days);
+    return (micros) => {
+      const value = BigInt(micros);
+      if (value === INSTANT_INFINITY) return DATE_INFINITY;
+      return value === -INSTANT_INFINITY ? -DATE_INFINITY : splitDay(value)[0];
     };
   const shown = type.oid === Oid.numeric && isNumber ? numericOf(from) : shownText(from);
   if (isWideNumeric(type) && type.typmod < 0 && isNumber) return shown;
@@ -136,8 +136,6 @@ function castOf(from: PgType, type: PgType): (value: Exclude<Value, null>) => Va
   };
 }
 
-const DAY = BigInt(DAY_MICROS);
-const INSTANT_INFINITY = 9_223_372_036_854_775_807n;
 const isText = ({ oid }: PgType): boolean => oid === Oid.text || oid === Oid.varchar || oid === Oid.bpchar;
 
 const KEYS: Readonly<Record<number, (text: string, out: ByteWriter) => void>> = {

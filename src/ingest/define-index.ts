@@ -11,6 +11,7 @@ import {
   OIDS_PER_TABLE,
   type IndexDef,
   type IndexShape,
+  type IndexToMake,
   type TableDef,
 } from '../table-def.ts';
 import type { Database } from './database.ts';
@@ -21,10 +22,8 @@ import { readOnly } from './read-only.ts';
 const NAME_BYTES_MAX = 63;
 
 /** `name` null: the one that PostgreSQL would choose. */
-export interface IndexDraft {
+export interface IndexDraft extends IndexToMake {
   readonly tableUuid: string;
-  readonly name: string | null;
-  readonly index: IndexShape;
 }
 
 /** The index's name, null when one was there and `ifNotExists` said that is fine. */
@@ -38,25 +37,35 @@ export function createIndex(
     const table = database.tables.get(draft.tableUuid);
     if (table === undefined)
       throw new SqlError(SqlState.undefinedTable, 'the table of the index was dropped by another session');
-    const index = newIndex(database.relations, table, draft, ifNotExists, () => database.takeOid());
+    const index = newIndexUnless(ifNotExists, database.relations, table, draft, () => database.takeOid());
     if (index === null) return null;
     await change(database, table, [...table.def.indexes, index], turn);
     return index.name;
   });
 }
 
-/** Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07 */
+/** With a name and an OID. @throws {SqlError} 42P07 */
 export function newIndex(
   relations: Relations,
   table: Pick<Table, 'def'>,
-  { name: wanted, index }: Omit<IndexDraft, 'tableUuid'>,
-  ifNotExists: boolean,
+  { name: wanted, index }: IndexToMake,
   takeOid: () => number,
-): IndexDef | null {
+): IndexDef {
   const name = wanted ?? chosenName(relations, table, index);
   if (isFreeName(relations, table.def, name)) return { name, ...index, slot: freeSlot(table, takeOid) };
-  if (ifNotExists) return null;
   throw new SqlError(SqlState.duplicateTable, `relation "${name}" already exists`);
+}
+
+/** Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07 */
+export function newIndexUnless(
+  ifNotExists: boolean,
+  relations: Relations,
+  table: Table,
+  index: IndexToMake,
+  takeOid: () => number,
+): IndexDef | null {
+  if (ifNotExists && index.name !== null && !isFreeName(relations, table.def, index.name)) return null;
+  return newIndex(relations, table, index, takeOid);
 }
 
 export function dropIndex(database: Database, schema: string, name: string, running: Running): Promise<void> {
@@ -111,7 +120,7 @@ const isFreeName = (relations: Relations, { schema, indexes }: TableDef, name: s
   relationNamed(relations, schema, name) === null && !indexes.some((index) => index.name === name);
 
 /** `table_columns_idx`, then idx1, idx2 …, of a constraint key, key1 …: the longer of both names is cut until it fits, as PostgreSQL does. */
-function chosenName(relations: Relations, { def }: Pick<Table, 'def'>, index: IndexDraft['index']): string {
+function chosenName(relations: Relations, { def }: Pick<Table, 'def'>, index: IndexShape): string {
   const columns = joinedNames(def, [...index.columns.map(({ fieldId }) => fieldId), ...index.included]);
   for (let count = 0; ; count++) {
     const kind = index.unique === 'constraint' ? '_key' : '_idx';

@@ -23,8 +23,11 @@ export interface GeneratedColumn {
 export const isGenerated = (column: ColumnDef): column is ColumnDef & { readonly generated: GenerationDef } =>
   column.generated !== undefined;
 
+const NONE: readonly GeneratedColumn[] = [];
+
 /** Those of a table, in its order. */
 export function generatedColumns(def: TableDef, context: TimeContext): readonly GeneratedColumn[] {
+  if (!def.columns.some(isGenerated)) return NONE; // each statement that writes asks
   return def.columns.flatMap((column, index) => {
     if (!isGenerated(column)) return [];
     const { of } = column.generated;
@@ -39,18 +42,6 @@ export function generatedColumns(def: TableDef, context: TimeContext): readonly 
     return [{ index, notNull: column.notNull, put }];
   });
 }
-
-/** Takes what comes for a column that makes its own values. */
-export const DISCARD: ColumnSink = {
-  null: () => {},
-  bool: () => {},
-  int32: () => {},
-  int64: () => {},
-  words4: () => {},
-  float32: () => {},
-  float64: () => {},
-  bytes: () => {},
-};
 
 type Write = (value: Exclude<Value, null>, sink: ColumnSink) => void;
 

@@ -4,16 +4,14 @@
  * The keys of a few rows go into the table's lock table, one search each. From OWN_INDEX_ROWS_MIN rows on they go into an
  * index of the transaction's own, which is its lock and, at commit, becomes part of the index of memory rows.
  */
-import { invariant, SqlError, SqlState } from '../errors.ts';
+import { invariant, type SqlError } from '../errors.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
 import { KEY_SETTLED } from '../storage/memory/lock-table.ts';
 import type { OwnIndex } from '../storage/memory/own-index.ts';
 import type { Table } from '../storage/table.ts';
-import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import { textOutput } from '../types/text-output.ts';
-import { UTC } from '../types/time-zone.ts';
 import { mayBeInFiles } from './resolver.ts';
+import { uniqueViolation } from './row-errors.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 
 const key: KeyWords = new Int32Array(4);
@@ -201,22 +199,7 @@ export function settleKey(writes: TableWrites, words: KeyWords): void {
   locks.put(KEY_SETTLED);
 }
 
-/** 23505 with the key in DETAIL, as PostgreSQL says it. */
-export function duplicateKey(table: Table, vectors: readonly ColumnVector[], row: number): SqlError {
-  const out = new ByteWriter(64);
-  const columns = table.keyColumns.map((index) => table.def.columns[index]!);
-  const texts = columns.map((column, i) => {
-    textOutput(column.type, { timeZone: UTC })(vectors[i]!, row, out);
-    return Buffer.from(out.take()).toString();
-  });
-  return new SqlError(
-    SqlState.uniqueViolation,
-    `duplicate key value violates unique constraint "${table.def.keyName}"`,
-    {
-      detail: `Key (${columns.map((column) => column.name).join(', ')})=(${texts.join(', ')}) already exists.`,
-      schema: table.def.schema,
-      table: table.def.name,
-      constraint: table.def.keyName,
-    },
-  );
+export function duplicateKey({ def, keyColumns }: Table, vectors: readonly ColumnVector[], row: number): SqlError {
+  const columns = keyColumns.map((index) => def.columns[index]!);
+  return uniqueViolation(def, def.keyName, columns, vectors, row);
 }

@@ -7,7 +7,7 @@ import type { ColumnDef, TableDef } from '../table-def.ts';
 import { ByteWriter } from '../types/byte-writer.ts';
 import { isValid, type ColumnVector } from '../types/column-vector.ts';
 import { textOutput } from '../types/text-output.ts';
-import type { TimeZone } from '../types/time-zone.ts';
+import { UTC, type TimeZone } from '../types/time-zone.ts';
 import { decodeText } from '../types/utf8.ts';
 
 /** DETAIL shows at most so much of a value. */
@@ -30,6 +30,27 @@ export function notNullViolation(def: TableDef, refused: RefusedRow): SqlError |
     `null value in column "${name}" of relation "${def.name}" violates not-null constraint`,
     { detail: failingRow(def, refused), schema: def.schema, table: def.name, column: name },
   );
+}
+
+/** 23505 with the values in DETAIL. @param vectors of the constraint's columns, as they are */
+export function uniqueViolation(
+  { schema, name: table }: TableDef,
+  constraint: string,
+  columns: readonly ColumnDef[],
+  vectors: readonly ColumnVector[],
+  row: number,
+): SqlError {
+  const out = new ByteWriter(64);
+  const texts = columns.map(({ type }, i) => {
+    textOutput(type, { timeZone: UTC })(vectors[i]!, row, out);
+    return Buffer.from(out.take()).toString();
+  });
+  return new SqlError(SqlState.uniqueViolation, `duplicate key value violates unique constraint "${constraint}"`, {
+    detail: `Key (${columns.map(({ name }) => name).join(', ')})=(${texts.join(', ')}) already exists.`,
+    schema,
+    table,
+    constraint,
+  });
 }
 
 /** As ExecBuildSlotValueDescription writes a row: values in their text form, long ones cut. */

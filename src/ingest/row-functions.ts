@@ -94,10 +94,11 @@ function infiniteField(field: string, isBefore: boolean): string | null {
   return field === 'year' ? `${isBefore ? '-' : ''}Infinity` : null;
 }
 
-const INSTANT_INFINITY = 9_223_372_036_854_775_807n;
+/** Of timestamps; the other one is its negative. */
+export const INSTANT_INFINITY = 9_223_372_036_854_775_807n;
 
 /** Days and micros of the day. */
-function splitDay(micros: number | bigint): readonly [days: number, rest: number] {
+export function splitDay(micros: number | bigint): readonly [days: number, rest: number] {
   const whole = BigInt(micros);
   const day = BigInt(DAY_MICROS);
   const rest = ((whole % day) + day) % day;

@@ -7,7 +7,7 @@
  */
 import { invariant, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, PgType, TableDef } from '../table-def.ts';
-import { isValid, type ColumnSink, type ColumnVector } from '../types/column-vector.ts';
+import { DISCARD, isValid, type ColumnSink, type ColumnVector } from '../types/column-vector.ts';
 import type { FieldBlock } from '../types/field-block.ts';
 import { binaryInput } from '../types/binary-input.ts';
 import { isRounded, putNow, putRounded } from '../types/datetime-input.ts';
@@ -18,7 +18,7 @@ import { textInput, type TextInput } from '../types/text-input.ts';
 import type { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { BlockWriter, type Missing } from './block-writer.ts';
 import type { CopyRowSink } from './copy-row-sink.ts';
-import { DISCARD, generatedColumns, isGenerated, type GeneratedColumn } from './generated-columns.ts';
+import { generatedColumns, isGenerated, type GeneratedColumn } from './generated-columns.ts';
 import { generatedInput, type Generator, type RowContext } from './generated-values.ts';
 import { checkViolation, rowChecks, type RowChecks } from './row-checks.ts';
 import { notNullViolation, type RefusedRow } from './row-errors.ts';

@@ -14,10 +14,10 @@ import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence, SequenceDef, SequenceOptions, SequenceState, StoredSequence } from '../sequence-def.ts';
 import type { Table } from '../storage/table.ts';
 import type { Fill } from '../storage/unit-engine.ts';
-import { isTemporarySchema, type ColumnDef, type IndexDef, type TableDef } from '../table-def.ts';
+import { isTemporarySchema, type ColumnDef, type IndexDef, type IndexToMake, type TableDef } from '../table-def.ts';
 import { viewKey, type ViewDef } from '../view-def.ts';
 import type { Database } from './database.ts';
-import { newIndex, type IndexDraft } from './define-index.ts';
+import { newIndex, newIndexUnless } from './define-index.ts';
 import { ownedSequences, refuseNeeded, sequenceToBe, sequenceToMake } from './define-sequence.ts';
 import { isFree, ownedBy, refuseFull, refuseName, type Relations } from './relations.ts';
 import type { Redefinition, SchemaResult } from './schema-result.ts';
@@ -444,9 +444,14 @@ export class SchemaChanges implements Relations {
     for (const sequence of sequences) this.dropSequence(sequence);
   }
 
-  /** Of a new table. Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07 */
-  indexToBe(table: Table, draft: IndexDraft, ifNotExists: boolean): IndexDef | null {
-    return newIndex(this, table, draft, ifNotExists, () => this.#database.takeOid());
+  /** @throws {SqlError} 42P07 */
+  indexToBe(table: Table, index: IndexToMake): IndexDef {
+    return newIndex(this, table, index, () => this.#database.takeOid());
+  }
+
+  /** Null: it is there, and `ifNotExists` says that is fine. @throws {SqlError} 42P07 */
+  indexToBeUnless(ifNotExists: boolean, table: Table, index: IndexToMake): IndexDef | null {
+    return newIndexUnless(ifNotExists, this, table, index, () => this.#database.takeOid());
   }
 
   addIndex(table: Table, index: IndexDef): void {

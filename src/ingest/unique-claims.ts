@@ -3,16 +3,14 @@
  *
  * - C1 Rows of a statement are looked at when all that it deletes is deleted.
  */
-import { invariant, SqlError, SqlState } from '../errors.ts';
+import { invariant, type SqlError } from '../errors.ts';
 import type { KeyWords } from '../storage/memory/key-table.ts';
 import type { Table } from '../storage/table.ts';
 import type { UniqueKey } from '../storage/unique-key.ts';
-import { ByteWriter } from '../types/byte-writer.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
-import { textOutput } from '../types/text-output.ts';
-import { UTC } from '../types/time-zone.ts';
 import type { TableWrites, Transaction } from './transaction.ts';
 import { BufferValues, type ValuesAt } from './buffer-values.ts';
+import { uniqueViolation } from './row-errors.ts';
 import { ValueSearch } from './unique-search.ts';
 import { ownRowOf, stateOf, type HeldValues } from './unique-writes.ts';
 import type { WriteContext } from './write-rows.ts';
@@ -107,23 +105,14 @@ export function noteOwnRow({ unique, keys: held }: HeldValues, { vectors, row: a
   locks.put(stateOf(row));
 }
 
-/** 23505 with the values in DETAIL, as PostgreSQL says it; `vectors` in the constraint's order (U2 of unique-key.ts). */
-export function duplicateValue(
+/** `vectors` in the constraint's order (U2 of unique-key.ts). */
+function duplicateValue(
   { def }: Table,
   { index, fieldIds }: UniqueKey,
   vectors: readonly ColumnVector[],
   row: number,
 ): SqlError {
-  const out = new ByteWriter(64);
   const columns = index.columns.map(({ fieldId }) => def.columns.find((column) => column.fieldId === fieldId)!);
-  const texts = columns.map((column) => {
-    textOutput(column.type, { timeZone: UTC })(vectors[fieldIds.indexOf(column.fieldId)]!, row, out);
-    return Buffer.from(out.take()).toString();
-  });
-  return new SqlError(SqlState.uniqueViolation, `duplicate key value violates unique constraint "${index.name}"`, {
-    detail: `Key (${columns.map(({ name }) => name).join(', ')})=(${texts.join(', ')}) already exists.`,
-    schema: def.schema,
-    table: def.name,
-    constraint: index.name,
-  });
+  const inOrder = columns.map(({ fieldId }) => vectors[fieldIds.indexOf(fieldId)]!);
+  return uniqueViolation(def, index.name, columns, inOrder, row);
 }

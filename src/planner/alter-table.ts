@@ -17,7 +17,7 @@ import type { PgType } from '../table-def.ts';
 import { at, atNode, stringOf, walk } from './ast.ts';
 import { newCheck } from './check-constraints.ts';
 import { columnDefault } from './column-default.ts';
-import { column, KeyCollector, SYSTEM_COLUMNS, unlocated, withOptions, type Making } from './create-table.ts';
+import { column, KeyCollector, newMaking, SYSTEM_COLUMNS, unlocated, withOptions } from './create-table.ts';
 import type { AlterCommand, AlteredDefault } from './alter-command.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
 import { checkDatabase, refuseSystemRelation } from './schema-names.ts';
@@ -167,17 +167,7 @@ function addColumn(
 ): readonly AlterCommand[] {
   const keys = new KeyCollector(table);
   const node = def !== undefined && 'ColumnDef' in def ? def.ColumnDef : {};
-  const making: Making = {
-    table,
-    keys,
-    view,
-    sequences: [],
-    checks: [],
-    uniques: [],
-    expressions: [],
-    generations: [],
-    locates: false,
-  };
+  const making = newMaking({ table, keys, view, locates: false });
   const added = column(node, [], making);
   if (keys.apply([added]).key.length > 0) throw notSupported('ALTER TABLE … ADD COLUMN … PRIMARY KEY');
   const [expression = null] = making.expressions;

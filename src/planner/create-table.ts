@@ -32,17 +32,7 @@ export function planCreateTable(statement: CreateStmt, view: CatalogView): State
   const keys = new KeyCollector(name);
   const columns: ColumnDef[] = [];
   const likes: ReturnType<typeof columnsLike>[] = [];
-  const making: Making = {
-    table: name,
-    keys,
-    view,
-    sequences: [],
-    checks: [],
-    uniques: [],
-    expressions: [],
-    generations: [],
-    locates: true,
-  };
+  const making = newMaking({ table: name, keys, view, locates: true });
   for (const element of statement.tableElts ?? []) {
     if ('ColumnDef' in element) columns.push(column(element.ColumnDef, columns, making));
     else if ('Constraint' in element && element.Constraint.contype === 'CONSTR_CHECK')
@@ -112,6 +102,10 @@ export interface Making {
   readonly generations: Generation[];
   /** Errors of defaults say where they are. */
   readonly locates: boolean;
+}
+
+export function newMaking(given: Pick<Making, 'table' | 'keys' | 'view' | 'locates'>): Making {
+  return { ...given, sequences: [], checks: [], uniques: [], expressions: [], generations: [] };
 }
 
 function refuseShapes(statement: CreateStmt): void {

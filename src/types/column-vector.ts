@@ -63,6 +63,18 @@ export interface ColumnSink {
   bytes(src: Uint8Array, start: number, end: number): void;
 }
 
+/** Takes a value that was to be looked at only, or that nobody wants. */
+export const DISCARD: ColumnSink = {
+  null: () => {},
+  bool: () => {},
+  int32: () => {},
+  int64: () => {},
+  words4: () => {},
+  float32: () => {},
+  float64: () => {},
+  bytes: () => {},
+};
+
 /** Bytes of a row of a fixed-width physical type; bool 0 (a bit), bytes 0 (in the heap). */
 export const FIXED_WIDTH: Readonly<Record<Physical, number>> = {
   bool: 0,

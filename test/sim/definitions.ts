@@ -232,10 +232,7 @@ class Step {
     if (there === undefined) {
       const key = [3, 2].map((fieldId) => ({ fieldId, descending: fieldId === 2, nullsFirst: false }));
       const index = { method: 'btree', columns: key, included: [1], options: { fillfactor: '70' } } as const;
-      this.#changes.addIndex(
-        table,
-        this.#changes.indexToBe(table, { tableUuid: table.def.uuid, name: null, index }, false)!,
-      );
+      this.#changes.addIndex(table, this.#changes.indexToBe(table, { name: null, index }));
     } else this.#changes.dropIndex(table, there.name);
     this.#put(name, { ...known, indexed: there === undefined });
   }
