@@ -14,12 +14,15 @@ import { RowBuffer } from '../storage/memory/row-buffer.ts';
 import { equalImages, hashImage } from '../storage/memory/row-images.ts';
 import { RowIndex } from '../storage/memory/row-index.ts';
 import { integerAt } from '../storage/memory/slice.ts';
-import type { Table } from '../storage/table.ts';
-import type { UnitEngine } from '../storage/unit-engine.ts';
+import type { KeyMatches } from '../storage/index/index-api.ts';
+import type { KeyEncoder } from '../storage/memory/key-encoder.ts';
+import type { KeyLookup, Table } from '../storage/table.ts';
+import type { LookupRequest, LookupResult, UnitEngine } from '../storage/unit-engine.ts';
+import type { TableDef } from '../table-def.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 
 /** So many covered files are asked for their bounds; with more, the index answers sooner. */
-const BOUNDS_ASKED_MAX = 64;
+export const BOUNDS_ASKED_MAX = 64;
 
 /** Whether a file may hold a row by its name, which memory was asked for in the same turn; `vectors` in the name's order. */
 export function mayBeInFiles(table: Table, vectors: readonly ColumnVector[], row: number): boolean {
@@ -62,6 +65,45 @@ export interface Names {
   readonly vectors: readonly ColumnVector[];
   readonly rows: number;
 }
+
+/** By what rows of files are looked for: their names, or the values of a UNIQUE constraint (`unique-files.ts`). */
+export interface Sought {
+  /** Whether the index over files answers for the file. */
+  isCovered(file: DataFileUnit): boolean;
+  /** By the file's bounds. */
+  mayBeIn(file: DataFileUnit, vectors: readonly ColumnVector[], row: number): boolean;
+  askIndex(index: KeyLookup, names: Names): Promise<KeyMatches>;
+  /** Asks files themselves. */
+  scan(engine: UnitEngine, files: readonly DataFileUnit[], names: Names): Promise<LookupResult>;
+}
+
+function byName(table: Table): Sought {
+  return {
+    isCovered: (file) => file.indexed,
+    mayBeIn: (file, vectors, row) => file.deletes.length < file.rows && file.mayHold(vectors, row),
+    askIndex: (index, names) => index.lookup(table, wordsOf(names, table.encodeKey)),
+    scan(engine, files, names) {
+      const request = lookupRequest(table.def, files, names);
+      return table.keyed ? engine.lookup(request) : engine.lookupImages(request);
+    },
+  };
+}
+
+export function lookupRequest(def: TableDef, files: readonly DataFileUnit[], { vectors, rows }: Names): LookupRequest {
+  return { def, files: files.map((file) => file.scan(0)), keys: vectors, rows };
+}
+
+/** Four words a name. */
+export function wordsOf({ vectors, rows }: Names, encode: KeyEncoder): Int32Array {
+  const words = new Int32Array(rows * 4);
+  for (let row = 0; row < rows; row++) {
+    encode(vectors, row, key);
+    words.set(key, row * 4);
+  }
+  return words;
+}
+
+const key: KeyWords = new Int32Array(4);
 
 /** Calls back with each named row found alive in the files. The caller holds the keys' locks, so nobody deletes them meanwhile. */
 export async function resolveCold(engine: UnitEngine, table: Table, names: RowBuffer, found: Found): Promise<void> {
@@ -121,7 +163,13 @@ async function isInFiles(
 }
 
 /** The same for the names of one batch; in a table without a key all rows that are equal. */
-export async function resolveBatch(engine: UnitEngine, table: Table, names: Names, found: Found): Promise<void> {
+export async function resolveBatch(
+  engine: UnitEngine,
+  table: Table,
+  names: Names,
+  found: Found,
+  sought = byName(table),
+): Promise<void> {
   for (;;) {
     const { files } = table;
     const rows: number[] = [];
@@ -132,15 +180,12 @@ export async function resolveBatch(engine: UnitEngine, table: Table, names: Name
       units.push(unit);
       positions.push(position);
     };
-    await askFiles(engine, table, files, names, take);
+    await askFiles(engine, table, files, names, take, sought);
     // Rows may have moved from files that are gone into others: what was asked of those is worth nothing.
     const moved = table.files !== files && files.some((file) => table.unit(file.unit) !== file);
     if (moved && !table.dropped) continue;
-    for (let k = 0; k < rows.length; k++) {
-      const unit = table.unit(units[k]!);
-      if (unit === undefined || unit.deletes.has(positions[k]!)) continue;
-      found(rows[k]!, units[k]!, positions[k]!);
-    }
+    for (let k = 0; k < rows.length; k++)
+      if (table.isAlive(units[k]!, positions[k]!)) found(rows[k]!, units[k]!, positions[k]!);
     return;
   }
 }
@@ -152,16 +197,11 @@ export async function askFiles(
   files: readonly DataFileUnit[],
   names: Names,
   take: Found,
+  sought = byName(table),
 ): Promise<void> {
-  const scanned = await askIndex(table, files, names, take);
+  const scanned = await askIndex(table, files, names, take, sought);
   if (scanned.length === 0) return;
-  const request = {
-    def: table.def,
-    files: scanned.map((file) => file.scan(0)),
-    keys: names.vectors,
-    rows: names.rows,
-  };
-  const result = await (table.keyed ? engine.lookup(request) : engine.lookupImages(request));
+  const result = await sought.scan(engine, scanned, names);
   for (let k = 0; k < result.rows.length; k++) take(result.rows[k]!, result.units[k]!, result.positions[k]!);
 }
 
@@ -175,7 +215,8 @@ export async function placesInFiles(
   names: Names,
 ): Promise<ReadonlyMap<number, ReadonlySet<number>>> {
   const places = new Map(files.map(({ unit }) => [unit, new Set<number>()]));
-  const scanned = await askIndex(table, files, names, (_, unit, position) => places.get(unit)?.add(position));
+  const take: Found = (_, unit, position) => places.get(unit)?.add(position);
+  const scanned = await askIndex(table, files, names, take, byName(table));
   for (const { unit } of scanned) places.delete(unit);
   // Of a file that has left the table meanwhile the index may have known nothing.
   for (const file of files) if (table.unit(file.unit) !== file) places.delete(file.unit);
@@ -184,26 +225,26 @@ export async function placesInFiles(
 
 /** Takes what the index finds; the files that it does not answer for and that may hold a name. */
 async function askIndex(
-  table: Table,
+  { index }: Table,
   files: readonly DataFileUnit[],
   names: Names,
   take: Found,
+  sought: Sought,
 ): Promise<readonly DataFileUnit[]> {
-  const { index } = table;
   const covered = new Set<number>();
   const uncovered: DataFileUnit[] = [];
   for (const file of files) {
-    if (file.indexed) covered.add(file.unit);
-    else if (mayHoldAny(file, names)) uncovered.push(file);
+    if (sought.isCovered(file)) covered.add(file.unit);
+    else if (mayHoldAny(file, names, sought)) uncovered.push(file);
   }
   if (index === null || covered.size === 0) return uncovered;
   const { losses } = index;
-  const matches = await index.lookup(table, keyWords(table, names));
+  const matches = await sought.askIndex(index, names);
   if (index.losses !== losses) {
     // What ceased to be covered is scanned, whatever the index still knew of it.
     for (const file of files) {
-      if (file.indexed || !covered.delete(file.unit)) continue;
-      if (mayHoldAny(file, names)) uncovered.push(file);
+      if (sought.isCovered(file) || !covered.delete(file.unit)) continue;
+      if (mayHoldAny(file, names, sought)) uncovered.push(file);
     }
   }
   for (let k = 0; k < matches.rows.length; k++) {
@@ -212,21 +253,9 @@ async function askIndex(
   return uncovered;
 }
 
-function mayHoldAny(file: DataFileUnit, { vectors, rows }: Names): boolean {
-  if (file.deletes.length >= file.rows) return false;
-  for (let row = 0; row < rows; row++) if (file.mayHold(vectors, row)) return true;
+function mayHoldAny(file: DataFileUnit, { vectors, rows }: Names, sought: Sought): boolean {
+  for (let row = 0; row < rows; row++) if (sought.mayBeIn(file, vectors, row)) return true;
   return false;
-}
-
-const key: KeyWords = new Int32Array(4);
-
-function keyWords(table: Table, { vectors, rows }: Names): Int32Array {
-  const words = new Int32Array(rows * 4);
-  for (let row = 0; row < rows; row++) {
-    table.encodeKey(vectors, row, key);
-    words.set(key, row * 4);
-  }
-  return words;
 }
 
 /** Each image once, and how often it is named. */
