@@ -17,7 +17,7 @@ import { isTemporarySchema, lastColumn, type ColumnDef, type ColumnDefault, type
 import { formatType } from '../types/format-type.ts';
 import type { ColumnVector } from '../types/column-vector.ts';
 import { putText } from '../types/parse-text-value.ts';
-import { Oid, physicalOf } from '../types/pg-type.ts';
+import { physicalOf } from '../types/pg-type.ts';
 import { textInput } from '../types/text-input.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { checkIndex, checkUnique } from './check-unique.ts';
@@ -26,6 +26,7 @@ import { relationOf, undefinedRelation, type DefineEnvironment } from './define.
 import { concernsViews, qualified, tryViews } from './define-view.ts';
 import { retypeByRows } from './retype.ts';
 import { nameTable, ofName } from './schema.ts';
+import { INTEGERS } from '../types/type-kinds.ts';
 
 export async function alter(environment: DefineEnvironment, statement: AlterTable): Promise<string> {
   const table = tableOf(environment, statement.table, statement.ifExists);
@@ -63,8 +64,6 @@ async function alterTable(environment: DefineEnvironment, table: Table, given: r
   if (columns.length > 0) await fill(environment, table, columns);
   for (const { code, message } of said) notice(code, message);
 }
-
-const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
 
 /** The sequences of columns that become identity columns, and of new ones that have one, are made, as part of the transaction. @throws {SqlError} 42703, 55000, 22023 */
 async function withIdentities(

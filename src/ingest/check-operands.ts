@@ -18,6 +18,7 @@ import { putTimetzKey } from '../types/timetz.ts';
 import { decodeText } from '../types/utf8.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import { floatOf, INSTANT_INFINITY, integerOf, numericOf, rowFunction, shownText, splitDay } from './row-functions.ts';
+import { TEXTS } from '../types/type-kinds.ts';
 
 export type Value = number | bigint | string | boolean | null;
 export type Row = readonly ColumnVector[];
@@ -127,7 +128,7 @@ function castOf(from: PgType, type: PgType): (value: Exclude<Value, null>) => Va
   if (isWideNumeric(type) && type.typmod < 0 && isNumber) return shown;
   if (type.oid === Oid.varchar && type.typmod >= 4)
     return (value) => [...shown(value)].slice(0, type.typmod - 4).join('');
-  if (isText(type)) return shown;
+  if (TEXTS.has(type.oid)) return shown;
   const [input, builder, value] = [textInput(type), new VectorBuilder(physicalOf(type)), vectorReader(type)];
   return (given) => {
     builder.reset();
@@ -135,8 +136,6 @@ function castOf(from: PgType, type: PgType): (value: Exclude<Value, null>) => Va
     return value(builder.vector(), 0);
   };
 }
-
-const isText = ({ oid }: PgType): boolean => oid === Oid.text || oid === Oid.varchar || oid === Oid.bpchar;
 
 const KEYS: Readonly<Record<number, (text: string, out: ByteWriter) => void>> = {
   [Oid.numeric]: putNumericKey,

@@ -12,6 +12,7 @@ import { textInput, type TimeContext } from '../types/text-input.ts';
 import { operandReader, type Row, type Value } from './check-operands.ts';
 import { conditionTester } from './row-checks.ts';
 import { floatOf, integerOf, numericOf, shownText } from './row-functions.ts';
+import { INTEGERS } from '../types/type-kinds.ts';
 
 export interface GeneratedColumn {
   readonly index: number;
@@ -44,8 +45,6 @@ export function generatedColumns(def: TableDef, context: TimeContext): readonly 
 }
 
 type Write = (value: Exclude<Value, null>, sink: ColumnSink) => void;
-
-const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
 
 /** A value as PostgreSQL assigns it to a column of another type, or of a length of its own. */
 function assignment(from: PgType, type: PgType, context: TimeContext): Write {

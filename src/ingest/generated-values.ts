@@ -18,6 +18,7 @@ import { localToUtc, timeZone, type TimeZone } from '../types/time-zone.ts';
 import { decodeText } from '../types/utf8.ts';
 import { VectorBuilder } from '../types/vector-builder.ts';
 import type { SequenceValue } from './sequence.ts';
+import { TEXTS } from '../types/type-kinds.ts';
 
 /** The sequences as a session sees them. @throws {SqlError} 2200H, 42P01, 55000 */
 export interface SequenceSource {
@@ -113,8 +114,6 @@ function functionInput(
     }
   }
 }
-
-const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar]);
 
 /** An instant; where the column is no time, the text that PostgreSQL shows of it in the session's zone. */
 function instantInput(type: PgType, context: RowContext, clock: () => number): (sink: ColumnSink) => void {

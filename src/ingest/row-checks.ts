@@ -5,10 +5,10 @@
 import type { CheckDef, Comparison, Condition, Operand } from '../check-def.ts';
 import { SqlError, SqlState } from '../errors.ts';
 import type { TableDef } from '../table-def.ts';
-import { Oid } from '../types/pg-type.ts';
 import type { TimeContext } from '../types/text-input.ts';
 import { asFloat, isFloat, operandReader, scaled, scaleOf, type Read, type Row, type Value } from './check-operands.ts';
 import { failingRow, type RefusedRow } from './row-errors.ts';
+import { TEXTS } from '../types/type-kinds.ts';
 
 type Test = (row: Row, at: number) => boolean | null;
 
@@ -101,7 +101,7 @@ function pair(left: Operand, right: Operand, read: (operand: Operand) => Read): 
     scaled(read(left), scaleOf(left.type), scale),
     scaled(read(right), scaleOf(right.type), scale),
   ] as const;
-  const isText = left.type.oid === Oid.text || left.type.oid === Oid.varchar || left.type.oid === Oid.bpchar;
+  const isText = TEXTS.has(left.type.oid);
   return [...reads, isText ? texts : plain];
 }
 

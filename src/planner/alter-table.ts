@@ -39,7 +39,16 @@ export function planAlterTable(statement: AlterTableStmt, view: CatalogView): St
       ? planCommand(node.AlterTableCmd, table.name, view)
       : [],
   );
+  refuseTwoTypes(commands);
   return { kind: 'alterTable', table, ifExists, commands };
+}
+
+/** @throws {SqlError} 0A000 */
+function refuseTwoTypes(commands: readonly AlterCommand[]): void {
+  const retyped = commands.flatMap((command) => (command.kind === 'type' ? [command.name] : []));
+  const twice = retyped.find((name, i) => retyped.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw new SqlError(SqlState.featureNotSupported, `cannot alter type of column "${twice}" twice`);
 }
 
 const PERSISTENCES = /^AT_Set(Un)?Logged$/;

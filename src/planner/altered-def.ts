@@ -38,6 +38,7 @@ import {
   timeColumn,
 } from './options.ts';
 import type { AlterCommand, AlteredDefault, NewKey } from './alter-command.ts';
+import { INTEGERS, TEXTS } from '../types/type-kinds.ts';
 
 export interface AlteredDef {
   readonly def: TableDef;
@@ -491,14 +492,13 @@ export function cannotCast(name: string, type: PgType): SqlError {
 }
 
 const isSameType = (left: PgType, right: PgType): boolean => left.oid === right.oid && left.typmod === right.typmod;
-const isTextToOther = (from: PgType, to: PgType): boolean => isText(from) && !isText(to);
-const isText = ({ oid }: PgType): boolean => oid === Oid.text || oid === Oid.varchar || oid === Oid.bpchar;
+const isTextToOther = (from: PgType, to: PgType): boolean => TEXTS.has(from.oid) && !TEXTS.has(to.oid);
 const quoteIfNeeded = (name: string): string => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : quoteIdentifier(name));
 
-const INTEGERS: readonly number[] = [Oid.int2, Oid.int4, Oid.int8];
+const INTEGERS_UP = [...INTEGERS];
 
 function isPromotion(from: PgType, to: PgType): boolean {
-  if (INTEGERS.includes(from.oid)) return INTEGERS.indexOf(to.oid) > INTEGERS.indexOf(from.oid);
+  if (INTEGERS.has(from.oid)) return INTEGERS_UP.indexOf(to.oid) > INTEGERS_UP.indexOf(from.oid);
   if (from.oid === Oid.float4) return to.oid === Oid.float8;
   if (from.oid === Oid.numeric && to.oid === Oid.numeric) {
     if (isWideNumeric(from)) return to.typmod < 0;
@@ -508,7 +508,7 @@ function isPromotion(from: PgType, to: PgType): boolean {
   }
   // char(n) is kept without its blanks, which text and varchar(n) would not have either.
   if (to.oid === Oid.bpchar && from.oid !== Oid.bpchar) return false;
-  return isText(from) && isText(to) && (to.typmod < 0 || (from.typmod >= 0 && from.typmod <= to.typmod));
+  return TEXTS.has(from.oid) && TEXTS.has(to.oid) && (to.typmod < 0 || (from.typmod >= 0 && from.typmod <= to.typmod));
 }
 
 function withOption(def: TableDef, name: string, value: string): TableDef {

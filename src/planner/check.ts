@@ -24,17 +24,15 @@ import { expandDecimal } from './constants.ts';
 import { jsPattern, likePattern } from './check-patterns.ts';
 import { arithmeticOf, castOf, functionOf, isRowFunction, memberOf } from './row-functions.ts';
 import { columnType, typeOidOf } from './type-names.ts';
+import { FLOATS, INTEGERS, TEXTS } from '../types/type-kinds.ts';
 
 const BOOL: PgType = { oid: Oid.bool, typmod: -1 };
 const INT4: PgType = { oid: Oid.int4, typmod: -1 };
 const TEXT: PgType = { oid: Oid.text, typmod: -1 };
 const UNKNOWN: PgType = { oid: Oid.unknown, typmod: -1 };
 
-const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
-const FLOATS: ReadonlySet<number> = new Set([Oid.float4, Oid.float8]);
-const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar]);
 /** From the narrowest on. */
-const INTEGERS_UP: readonly number[] = [Oid.int2, Oid.int4, Oid.int8];
+const INTEGERS_UP = [...INTEGERS];
 const isNumber = ({ oid }: PgType): boolean => INTEGERS.has(oid) || FLOATS.has(oid) || oid === Oid.numeric;
 const isText = ({ oid }: PgType): boolean => TEXTS.has(oid);
 

@@ -9,11 +9,10 @@ import { Oid } from '../types/pg-type.ts';
 import { atNode, constantKind, constantText, plainName } from './ast.ts';
 import { formatType } from '../types/format-type.ts';
 import { typeOidOf } from './type-names.ts';
+import { INTEGERS, TEXTS } from '../types/type-kinds.ts';
 
 export type ConstantValue = { readonly text: string } | { readonly text: null };
 
-const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
-const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar]);
 const NUMBERS: ReadonlySet<number> = new Set([...INTEGERS, Oid.oid, Oid.float4, Oid.float8, Oid.numeric]);
 const DATE_TIMES: ReadonlySet<number> = new Set([Oid.date, Oid.timestamp, Oid.timestamptz]);
 

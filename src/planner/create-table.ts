@@ -4,7 +4,7 @@ import { Deparser } from 'pgsql-deparser';
 import { SqlError, SqlState } from '../errors.ts';
 import type { OwnedSequence } from '../sequence-def.ts';
 import type { ColumnDef, ColumnDefault } from '../table-def.ts';
-import { elementOf, isHashable, Oid } from '../types/pg-type.ts';
+import { elementOf, isHashable } from '../types/pg-type.ts';
 import { at, atNode, defElemText, stringsOf, unsupported } from './ast.ts';
 import { checksOf } from './check-constraints.ts';
 import { columnDefault } from './column-default.ts';
@@ -18,6 +18,7 @@ import { columnsLike } from './table-like.ts';
 import { truncated } from './truncated-name.ts';
 import { nameForKey, uniqueIndexes, writtenUnique, type WrittenUnique } from './unique-constraints.ts';
 import { columnType, serialType } from './type-names.ts';
+import { FLOATS, INTEGERS } from '../types/type-kinds.ts';
 
 const COLUMNS_MAX = 1600;
 const NAME_BYTES_MAX = 63;
@@ -284,7 +285,6 @@ function generationExpression(constraint: Constraint, column: ColumnDef, making:
   return constraint.raw_expr!;
 }
 
-const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
 export const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['tableoid', 'ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
 
 function refuseConstraint(constraint: Constraint): void {
@@ -358,7 +358,7 @@ export class KeyCollector {
           `column "${name}" appears twice in primary key constraint`,
           at(this.#location),
         );
-      if (UNINDEXABLE.has(found.type.oid) || !isHashable(found.type))
+      if (FLOATS.has(found.type.oid) || !isHashable(found.type))
         throw unsupported(`a primary key column of type ${formatType(found.type)}`).with(at(this.#location));
       return found.fieldId;
     });
@@ -369,6 +369,3 @@ export class KeyCollector {
     };
   }
 }
-
-/** NaN and -0 are equal to others; Iceberg refuses floats, too. */
-const UNINDEXABLE: ReadonlySet<number> = new Set([Oid.float4, Oid.float8]);

@@ -6,8 +6,8 @@ import type { Node } from 'libpg-query';
 import type { ColumnDef } from '../table-def.ts';
 import { Oid } from '../types/pg-type.ts';
 import { constantKind, constantText, plainName } from './ast.ts';
+import { NUMBERS } from '../types/type-kinds.ts';
 
-const NUMBERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8, Oid.float4, Oid.float8, Oid.numeric]);
 const INT4_MAX = 2 ** 31 - 1;
 
 /** The expression itself, where it is no such thing or its column would not take the result as it is. */

@@ -15,6 +15,7 @@ import { checkAssignable } from './assignments.ts';
 import { expressionOf, renamedColumns } from './altered-checks.ts';
 import { atNode, constantKind, constantText, stringOf, walk } from './ast.ts';
 import { columnsRead, rowOperand } from './check.ts';
+import { NUMBERS } from '../types/type-kinds.ts';
 
 /** A column whose expression waits for the columns of its table. */
 export interface Generation {
@@ -110,7 +111,6 @@ function isOfSession(operand: Operand): boolean {
   return OF_SESSION.has(oid) || (DAYS.has(oid) && !/^\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d+)?)?$/.test(operand.text));
 }
 
-const NUMBERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8, Oid.float4, Oid.float8, Oid.numeric]);
 const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar, Oid.name]);
 /** Their texts, without the session's say. */
 const SHOWN: ReadonlySet<number> = new Set([...NUMBERS, ...TEXTS, Oid.bool, Oid.uuid, Oid.jsonb]);

@@ -11,9 +11,8 @@ import { isNow } from './constants.ts';
 import { intervalParts } from './interval-parts.ts';
 import type { CatalogView, Generated } from './plan.ts';
 import { identifierParts } from './utility.ts';
+import { NUMBERS, TEXTS } from '../types/type-kinds.ts';
 
-const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar]);
-const NUMBERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8, Oid.numeric, Oid.float4, Oid.float8]);
 const TIMES: ReadonlySet<number> = new Set([Oid.date, Oid.timestamp, Oid.timestamptz]);
 
 /** Functions without arguments, and the columns that they are assigned to. */

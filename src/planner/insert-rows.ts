@@ -11,6 +11,7 @@ import type { ColumnDef } from '../table-def.ts';
 import { ABSENT_NOW, ABSENT_NULL, type FieldBlock } from '../types/field-block.ts';
 import { Oid } from '../types/pg-type.ts';
 import { isSpaceByte, isWordByte, wordAt } from './insert-bytes.ts';
+import { TEXTS } from '../types/type-kinds.ts';
 
 const QUOTE = 39;
 const OPEN = 40;
@@ -39,7 +40,6 @@ const NUMBERS: ReadonlyMap<number, number> = new Map([
 const WITH_POINT = 2;
 
 const TIMES: ReadonlySet<number> = new Set([Oid.date, Oid.timestamp, Oid.timestamptz]);
-const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar]);
 
 /** Types by the one word that a cast of a literal names them with. */
 const TYPES: ReadonlyMap<string, number> = new Map([

@@ -5,13 +5,11 @@
 import type { Operand, RowFunction } from '../check-def.ts';
 import type { PgType } from '../table-def.ts';
 import { isWideNumeric, numericTypmod, Oid } from '../types/pg-type.ts';
+import { FLOATS, INTEGERS, TEXTS } from '../types/type-kinds.ts';
 
 const TEXT: PgType = { oid: Oid.text, typmod: -1 };
 const NUMERIC: PgType = { oid: Oid.numeric, typmod: -1 };
 const FLOAT8: PgType = { oid: Oid.float8, typmod: -1 };
-const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
-const FLOATS: ReadonlySet<number> = new Set([Oid.float4, Oid.float8]);
-const TEXTS: ReadonlySet<number> = new Set([Oid.text, Oid.varchar, Oid.bpchar]);
 
 const isText = ({ type }: Operand): boolean => TEXTS.has(type.oid);
 const isExact = ({ type }: Operand): boolean => INTEGERS.has(type.oid) || type.oid === Oid.numeric;

@@ -2,13 +2,11 @@
 import type { AlterObjectSchemaStmt, AlterSeqStmt, CreateSeqStmt, Node, RangeVar, RenameStmt } from 'libpg-query';
 import { SqlError, SqlState, notSupported } from '../errors.ts';
 import type { SequenceOptions } from '../sequence-def.ts';
-import { Oid } from '../types/pg-type.ts';
 import { at, defElemText, stringsOf } from './ast.ts';
 import type { CatalogView, QualifiedName, Statement } from './plan.ts';
 import { creationSchema, hasSystemRelations, refuseSystemSchema } from './schema-names.ts';
 import { refuseUnknownType, typeOidOf } from './type-names.ts';
-
-const INTEGERS: ReadonlySet<number> = new Set([Oid.int2, Oid.int4, Oid.int8]);
+import { INTEGERS } from '../types/type-kinds.ts';
 
 /** @throws {SqlError} 0A000, 42601, 22023 */
 export function sequenceOptions(elements: readonly Node[]): SequenceOptions {

@@ -3,9 +3,10 @@ import type { Constraint } from 'libpg-query';
 import { notSupported, SqlError, SqlState } from '../errors.ts';
 import type { ColumnDef, IndexShape, IndexToMake } from '../table-def.ts';
 import { formatType } from '../types/format-type.ts';
-import { isHashable, Oid } from '../types/pg-type.ts';
+import { isHashable } from '../types/pg-type.ts';
 import { at, stringsOf, unsupported } from './ast.ts';
 import { truncated } from './truncated-name.ts';
+import { FLOATS } from '../types/type-kinds.ts';
 
 /** A constraint as it was written, whose columns may come later in the statement. */
 export interface WrittenUnique {
@@ -81,10 +82,7 @@ export function uniqueShape({ columns: names, location }: WrittenUnique, columns
   return { method: 'btree', columns: fields, included: [], options: {}, unique: 'constraint' };
 }
 
-/** NaN and -0 are equal to others, in memory and in files otherwise. */
-const FLOATS: ReadonlySet<number> = new Set([Oid.float4, Oid.float8]);
-
-/** @throws {SqlError} 0A000 */
+/** NaN and -0 are equal to others, in memory and in files otherwise. @throws {SqlError} 0A000 */
 export function refuseValues({ type }: ColumnDef, location?: number): void {
   if (!isHashable(type) || FLOATS.has(type.oid))
     throw notSupported(`UNIQUE over a column of type ${formatType(type)}`, at(location));

@@ -1,9 +1,8 @@
 /** Statements that write give the rows, names, types, tags and errors that PostgreSQL gives, wherever the rows are. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startServer, type ServerProcess } from '../process/server-process.ts';
+import { describe, expect, test } from 'vitest';
 import { SCENARIOS } from './all-scenarios.ts';
-import { differences, expectedOf, openOracle, TIERS, type Tier } from './compare.ts';
-import { openSocket, type Session } from './wire.ts';
+import { differences, expectedOf, TIERS, type Tier } from './compare.ts';
+import { besideOracle } from './beside.ts';
 
 /** In memory, and in one other place, each scenario in the next one; DIFFERENTIAL_TIERS=all takes all. */
 function tiersOf(given: readonly Tier[], number: number): readonly Tier[] {
@@ -16,25 +15,13 @@ const taken = SCENARIOS.map((scenario, i) => ({ ...scenario, tiers: tiersOf(scen
 
 /** @param part of `of`, from 1: files of tests run side by side, tests of a file do not */
 export function agreement(part: number, of: number): void {
-  let server: ServerProcess;
-  let arka: Session;
-  let oracle: Session;
-
-  beforeAll(async () => {
-    server = await startServer();
-    arka = await openSocket('Arka', server.url);
-    oracle = await openOracle();
-  }, 90_000);
-  afterAll(async () => {
-    await arka.close();
-    await oracle.close();
-    await server[Symbol.asyncDispose]();
-  });
+  const sessions = besideOracle();
 
   describe.each(taken.filter((_, i) => i % of === part - 1))('$title', (scenario) => {
     test('as in PostgreSQL', async () => {
-      const expected = await expectedOf(oracle, scenario);
-      for (const tier of scenario.tiers) expect(await differences(arka, scenario, expected, tier), tier).toEqual([]);
+      const expected = await expectedOf(sessions.oracle, scenario);
+      for (const tier of scenario.tiers)
+        expect(await differences(sessions.arka, scenario, expected, tier), tier).toEqual([]);
     }, 60_000);
   });
 }

@@ -3,28 +3,14 @@
  * ALTER_SEED and ALTER_RUNS choose others than the sequences of every test run.
  */
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startServer, type ServerProcess } from '../process/server-process.ts';
-import { differences, expectedOf, openOracle, type Scenario } from './compare.ts';
-import { openSocket, type Session } from './wire.ts';
+import { expect, test } from 'vitest';
+import { differences, expectedOf, type Scenario } from './compare.ts';
+import { besideOracle } from './beside.ts';
 
 const seed = Number(process.env['ALTER_SEED'] ?? 7);
 const numRuns = Number(process.env['ALTER_RUNS'] ?? 3);
 
-let server: ServerProcess;
-let arka: Session;
-let oracle: Session;
-
-beforeAll(async () => {
-  server = await startServer();
-  arka = await openSocket('Arka', server.url);
-  oracle = await openOracle();
-}, 90_000);
-afterAll(async () => {
-  await arka.close();
-  await oracle.close();
-  await server[Symbol.asyncDispose]();
-});
+const sessions = besideOracle();
 
 const column = fc.constantFrom('a', 'b', 'c');
 const id = fc.integer({ min: -3, max: 12 });
@@ -68,8 +54,8 @@ test('a table that is altered between writes is the one that PostgreSQL has', as
         setup: ['CREATE TABLE t (id int PRIMARY KEY, a int)', 'INSERT INTO t VALUES (1, 1), (2, NULL), (-3, 3)'],
         steps: chosen.flatMap((step) => [step, look]),
       };
-      const expected = await expectedOf(oracle, scenario);
-      expect(await differences(arka, scenario, expected, 'mixed')).toEqual([]);
+      const expected = await expectedOf(sessions.oracle, scenario);
+      expect(await differences(sessions.arka, scenario, expected, 'mixed')).toEqual([]);
     }),
     { seed, numRuns, endOnFailure: true },
   );

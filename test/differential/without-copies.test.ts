@@ -3,32 +3,17 @@
  *
  * Some of the scenarios, their rows in memory; DIFFERENTIAL_WITHOUT_COPIES=all takes all of them, wherever the rows are.
  */
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startServer, type ServerProcess } from '../process/server-process.ts';
+import { expect, test } from 'vitest';
 import { SCENARIOS } from './all-scenarios.ts';
-import { openOracle } from './compare.ts';
-import { openSocket, type Session } from './wire.ts';
 import { withoutCopies } from './without-copies.ts';
+import { besideOracle } from './beside.ts';
 
 const ONE_OF = 20;
 const takesAll = process.env['DIFFERENTIAL_WITHOUT_COPIES'] === 'all';
 const tiers = takesAll ? (['memory', 'disk', 'Iceberg'] as const) : (['memory'] as const);
 const taken = SCENARIOS.filter((_, i) => takesAll || i % ONE_OF === 0);
 
-let server: ServerProcess;
-let arka: Session;
-let oracle: Session;
-
-beforeAll(async () => {
-  server = await startServer({ settings: { 'planner.fallback_rows': 0 } });
-  arka = await openSocket('Arka', server.url);
-  oracle = await openOracle();
-}, 90_000);
-afterAll(async () => {
-  await arka.close();
-  await oracle.close();
-  await server[Symbol.asyncDispose]();
-});
+const sessions = besideOracle({ 'planner.fallback_rows': 0 });
 
 const cases = taken.flatMap((scenario) =>
   tiers
@@ -39,7 +24,7 @@ const cases = taken.flatMap((scenario) =>
 test.each(cases)(
   '$title: as in PostgreSQL, or 0A000, with its rows in $tier',
   async ({ scenario, tier }) => {
-    expect((await withoutCopies(arka, oracle, scenario, tier)).found).toEqual([]);
+    expect((await withoutCopies(sessions.arka, sessions.oracle, scenario, tier)).found).toEqual([]);
   },
   60_000,
 );

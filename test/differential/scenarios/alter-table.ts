@@ -219,6 +219,8 @@ export const ALTER_TABLE: readonly Scenario[] = [
       `ALTER TABLE t ALTER COLUMN nope TYPE int USING 1`,
       `ALTER TABLE t ALTER COLUMN g TYPE uuid`,
       `ALTER TABLE t ALTER COLUMN g TYPE uuid USING g`,
+      `ALTER TABLE t ALTER COLUMN g TYPE text, ALTER COLUMN g TYPE bigint`,
+      `ALTER TABLE t ALTER COLUMN d TYPE int, ALTER COLUMN g TYPE uuid`,
       `SELECT attname, attnum, atttypid::regtype::text, attnotnull FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attnum`,
       `ALTER TABLE t ADD COLUMN y int`,
       `SELECT attnum FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'y'`,
