@@ -196,29 +196,35 @@ export function toJsonb(arg: Typed, name: string): string {
   }
 }
 
-const orNull = (sql: string): string => `coalesce(${sql}, 'null')`;
+/** A NULL is a value of a document. */
+export const orNull = (sql: string): string => `coalesce(${sql}, 'null')`;
 
 export function jsonbBuildArray(args: readonly Typed[], name: string): Typed {
   if (args.length === 0) return typed("'[]'", Oid.jsonb);
   return typed(`('[' || ${args.map((arg) => orNull(toJsonb(arg, name))).join(" || ', ' || ")} || ']')`, Oid.jsonb);
 }
 
-export function jsonbBuildObject(args: readonly Typed[], name: string): Typed {
+/** The arguments of functions that build objects. @throws {SqlError} 22023 */
+export function keysAndValues(args: readonly Typed[], name: string): readonly (readonly [key: Typed, value: Typed])[] {
   if (args.length % 2 !== 0)
     throw new SqlError(SqlState.invalidParameterValue, 'argument list must have even number of elements', {
       hint: `The arguments of ${name}() must consist of alternating keys and values.`,
     });
+  return args.flatMap((key, i) => (i % 2 === 0 ? [[key, args[i + 1]!] as const] : []));
+}
+
+export function jsonbBuildObject(args: readonly Typed[], name: string): Typed {
   if (args.length === 0) return typed("'{}'", Oid.jsonb);
-  const parts: string[] = [];
-  for (let i = 0; i < args.length; i += 2) {
-    const [key, value] = [asText(args[i]!), toJsonb(args[i + 1]!, name)];
+  const parts = keysAndValues(args, name).map(([given, value], i) => {
+    const key = asText(given);
+    const written = toJsonb(value, name);
     if (key === null) throw notSupported(`function ${name} with a key that is no text over Arka tables`);
     const guarded =
-      typeof args[i]!.constant === 'string'
+      typeof given.constant === 'string'
         ? key
-        : `coalesce(${key}, error('22023: argument ${i + 1}: key must not be null'))`;
-    parts.push(`arka_jsonb_string(${guarded}) || ': ' || ${orNull(value)}`);
-  }
+        : `coalesce(${key}, error('22023: argument ${2 * i + 1}: key must not be null'))`;
+    return `arka_jsonb_string(${guarded}) || ': ' || ${orNull(written)}`;
+  });
   return typed(`arka_jsonb('{' || ${parts.join(" || ', ' || ")} || '}')`, Oid.jsonb);
 }
 

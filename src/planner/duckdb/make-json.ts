@@ -2,13 +2,11 @@
  * json made of values: json_build_object and its kin, and the aggregates of json and jsonb. json keeps its text, so PostgreSQL's blanks
  * are part of the answer: `{"a" : 1}`, `[1, 2]`.
  */
-import { notSupported, SqlError, SqlState } from '../../errors.ts';
+import { notSupported } from '../../errors.ts';
 import { Oid } from '../../types/pg-type.ts';
-import { asText, toJsonb } from './json.ts';
+import { asText, keysAndValues, orNull, toJsonb } from './json.ts';
 import { textOf } from './text-of.ts';
 import { isFloat, typed, type Typed } from './typed.ts';
-
-const orNull = (sql: string): string => `coalesce(${sql}, 'null')`;
 
 /** A value as json, NULL as NULL. @throws {SqlError} 0A000 for types whose text in JSON is not made here */
 function toJson(arg: Typed, name: string): string {
@@ -27,19 +25,14 @@ export function jsonBuildArray(args: readonly Typed[], name: string): Typed {
 }
 
 export function jsonBuildObject(args: readonly Typed[], name: string): Typed {
-  if (args.length % 2 !== 0)
-    throw new SqlError(SqlState.invalidParameterValue, 'argument list must have even number of elements', {
-      hint: `The arguments of ${name}() must consist of alternating keys and values.`,
-    });
   if (args.length === 0) return typed("'{}'", Oid.json);
-  const parts: string[] = [];
-  for (let i = 0; i < args.length; i += 2) {
-    const [key, value] = [asText(args[i]!), toJson(args[i + 1]!, name)];
+  const parts = keysAndValues(args, name).map(([given, value]) => {
+    const [key, written] = [asText(given), toJson(value, name)];
     // the error for a key that is NULL has another SQLSTATE in each version
-    if (key === null || typeof args[i]!.constant !== 'string')
+    if (key === null || typeof given.constant !== 'string')
       throw notSupported(`function ${name} with a key that is no constant text over Arka tables`);
-    parts.push(`arka_jsonb_string(${key}) || ' : ' || ${orNull(value)}`);
-  }
+    return `arka_jsonb_string(${key}) || ' : ' || ${orNull(written)}`;
+  });
   return typed(`('{' || ${parts.join(" || ', ' || ")} || '}')`, Oid.json);
 }
 
